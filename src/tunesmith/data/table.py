@@ -1,0 +1,127 @@
+"""The two shapes data have in tunesmith: a table as it was read, and examples as a task uses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that was not used, or was used with a repair.
+
+    Attributes:
+        row_id: 0-based position among the data rows of the source.
+        line: 1-based line of the source file where it has lines, else None.
+        reason: short and the same for all rows of one kind, so that rows can be counted by it.
+        dropped: True where the row is not used at all.
+    """
+
+    row_id: int
+    line: int | None
+    reason: str
+    dropped: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one source, uninterpreted.
+
+    Attributes:
+        source: path, hub name, or ``DataFrame``.
+        columns: column name -> cells, all of the same length. csv and tsv cells are str; json, parquet and
+            DataFrame cells keep their type (str, int, float, bool, list, None).
+        row_ids: for each row its 0-based position in the source.
+        has_header: False where the column names were made up (``column_1``, ...).
+        sha256: of the file's bytes; empty where there is no file.
+        bad_rows: rows dropped or repaired while reading.
+        notes: what was assumed (encoding, delimiter, header), as sentences for the user.
+    """
+
+    source: str
+    columns: dict[str, list[Any]]
+    row_ids: list[int]
+    has_header: bool = True
+    sha256: str = ""
+    rows_read: int = 0
+    bad_rows: tuple[BadRow, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column plays which part.
+
+    Attributes:
+        label: one column, or several 0/1 columns (multi-label).
+        reasons: part -> why this column was taken, for the user.
+    """
+
+    text: str
+    pair: str | None = None
+    label: tuple[str, ...] = ()
+    id: str | None = None
+    group: str | None = None
+    split: str | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a label is in this run.
+
+    Attributes:
+        problem_type: the name transformers gives it.
+        names: class names in id order; a single name for a regression.
+    """
+
+    problem_type: str  # single_label_classification | multi_label_classification | regression
+    names: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The usable rows of one split.
+
+    Attributes:
+        split: ``train``, ``validation`` or ``test``.
+        row_ids: position of each row in its source (N).
+        texts: (N).
+        pairs: second texts (N), or None for single texts.
+        labels: (N): class id (int), or a 0/1 tuple over the classes, or a float; None where unlabelled.
+        groups: (N) or None: rows of one group stay in one split.
+        ids: the user's own row names (N), or None.
+        bad_rows: rows of the source that are not here, or are here with a repair.
+    """
+
+    split: str
+    source: str
+    row_ids: list[int]
+    texts: list[str]
+    labels: list[Any]
+    pairs: list[str] | None = None
+    groups: list[str] | None = None
+    ids: list[str] | None = None
+    bad_rows: tuple[BadRow, ...] = ()
+    rows_read: int = 0
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    def take(self, positions: list[int], split: str) -> Examples:
+        """The examples at those positions, in that order, as a split of that name."""
+        pick = lambda cells: None if cells is None else [cells[i] for i in positions]  # noqa: E731
+        return Examples(
+            split=split, source=self.source, row_ids=[self.row_ids[i] for i in positions],
+            texts=[self.texts[i] for i in positions], labels=[self.labels[i] for i in positions],
+            pairs=pick(self.pairs), groups=pick(self.groups), ids=pick(self.ids),
+            bad_rows=self.bad_rows if split == self.split else (), rows_read=len(positions), sha256=self.sha256,
+        )  # fmt: skip

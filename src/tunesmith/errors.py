@@ -1,0 +1,115 @@
+"""Every error tunesmith raises on purpose, and the exit code of the command line for each.
+
+TunesmithError                 exit 1   the work was started and failed
+├── TrainingFailed             exit 1   training ended without a usable model
+│   └── NonFinite              exit 1   a loss, gradient or weight became infinite or NaN
+├── InputError                 exit 2   what the user gave cannot be used; nothing was written
+│   ├── RecipeError            exit 2   the recipe file or an override
+│   ├── DataError              exit 2   a data file or a column
+│   ├── ModelError             exit 2   the base model, adapter or a saved run's model
+│   ├── OutputError            exit 2   the place to write to
+│   └── MissingExtra           exit 2   an optional library is not installed
+└── Interrupted                exit 130 Ctrl-C or SIGTERM; the state was saved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, in the four parts a reader needs.
+
+    Attributes:
+        check: the name of the check that found it, e.g. ``recipe`` or ``labels``.
+        where: file, line, row or recipe key; empty where there is no place.
+        message: what was found and what was expected.
+        remedy: what to do; empty where there is nothing sensible to suggest.
+    """
+
+    check: str
+    where: str
+    message: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        """The problem as one line of text: ``where: message (remedy)``."""
+        place = f"{self.where}: " if self.where else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{place}{self.message}{remedy}"
+
+    def to_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+class TunesmithError(Exception):
+    """The work was started and failed."""
+
+    exit_code = 1
+
+
+class TrainingFailed(TunesmithError):
+    """Training ended without a usable model."""
+
+
+class NonFinite(TrainingFailed):
+    """A loss, gradient or weight became infinite or NaN."""
+
+
+class InputError(TunesmithError):
+    """What the user gave cannot be used. Carries every problem found, not only the first."""
+
+    exit_code = 2
+    check = "input"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problem.line() for problem in self.problems))
+
+    @classmethod
+    def one(cls, where: str, message: str, remedy: str = "") -> InputError:
+        """The error with a single problem of this class's check."""
+        return cls([Problem(cls.check, where, message, remedy)])
+
+
+class RecipeError(InputError):
+    """The recipe file or an override cannot be used."""
+
+    check = "recipe"
+
+
+class DataError(InputError):
+    """A data file or a column cannot be used."""
+
+    check = "data"
+
+
+class ModelError(InputError):
+    """The base model, the adapter or a saved run's model cannot be used."""
+
+    check = "model"
+
+
+class OutputError(InputError):
+    """The place to write to cannot be used."""
+
+    check = "output"
+
+
+class MissingExtra(InputError):
+    """An optional library is not installed."""
+
+    check = "install"
+
+    @classmethod
+    def of(cls, library: str, extra: str, purpose: str) -> InputError:
+        """The error that names the library, why it is needed and the exact install line."""
+        return cls.one("", f"{purpose} needs the library {library}, which is not installed.", f"Run: pip install 'tunesmith[{extra}]'")
+
+
+class Interrupted(TunesmithError):
+    """Ctrl-C or SIGTERM stopped the work at a step boundary; the state was saved."""
+
+    exit_code = 130

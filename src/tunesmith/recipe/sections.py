@@ -1,0 +1,184 @@
+"""The recipe: one frozen section per concern, each option declared here and nowhere else.
+
+The reference page, the JSON Schema and the command-line help are made from these fields.
+Options that exist upstream keep upstream's name, meaning and unit.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+TaskName = Literal["classification", "regression"]
+ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
+
+
+class Section(BaseModel):
+    """A part of the recipe: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
+
+
+class ModelSection(Section):
+    """The base model."""
+
+    name: str = "builtin:minilm"
+    """A hub id, a local folder, a finished run's folder, or builtin:NAME (works without a network)."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model."""
+
+
+class ColumnsSection(Section):
+    """Which column plays which part, where the names and the content do not say it."""
+
+    text: str | None = None
+    """The text, or the first text of a pair."""
+    pair: str | None = None
+    """The second text of a pair."""
+    label: str | list[str] | None = None
+    """The label; several columns of 0 and 1 make a multi-label task."""
+    id: str | None = None
+    """The user's own name of a row."""
+    group: str | None = None
+    """Rows with the same value stay in the same split."""
+    split: str | None = None
+    """A column that says train, validation or test."""
+
+
+class DataSection(Section):
+    """The rows."""
+
+    train: str = Field(...)
+    """A file (csv, tsv, json, jsonl, parquet, each also .gz), a folder, or hub:NAME."""
+    validation: Share | str | None = 0.1
+    """A share of the training rows (stratified, or grouped by `group`), or a file."""
+    test: Share | str | None = None
+    """A file, or a share of the training rows. Without one the verdict is given on validation."""
+    columns: ColumnsSection = ColumnsSection()
+    """Only where detection cannot know."""
+    header: bool | None = None
+    """Whether csv and tsv files have a header line; found out when not said."""
+    encoding: str | None = None
+    """Of text files; UTF-8 or a byte-order mark is found out, anything else has to be said or is guessed and reported."""
+    label_separator: str | None = None
+    """Splits a label cell into several labels (multi-label), for instance "|"."""
+    max_length: PositiveInt | None = None
+    """Longest input in tokens; longer ones are truncated and counted. The model's own limit when not said."""
+    max_rows: PositiveInt | None = None
+    """Use at most so many training rows (a random sample by the seed)."""
+
+
+class AdapterSection(Section):
+    """A parameter-efficient method of the installed peft library, with its own option names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
+
+    method: str = Field(...)
+    """lora, adalora, ia3, vera, prefix_tuning, ...: any method the installed peft has for this task."""
+
+
+class EarlyStoppingSection(Section):
+    """Stop when validation no longer improves."""
+
+    patience: PositiveInt = 3
+    """Evaluations without an improvement before training stops."""
+    delta: float = Field(0.0, ge=0.0)
+    """Smallest change of the metric that counts as an improvement."""
+
+
+class TrainSection(Section):
+    """How the model is trained."""
+
+    num_train_epochs: float = Field(3.0, gt=0.0)
+    """Passes over the training rows."""
+    max_steps: PositiveInt | None = None
+    """Optimizer steps; overrides num_train_epochs."""
+    learning_rate: float | None = Field(None, gt=0.0)
+    """Highest learning rate. When not said it follows from the size of the model and from what is trained."""
+    per_device_train_batch_size: PositiveInt = 32
+    """Rows per device in one forward pass."""
+    per_device_eval_batch_size: PositiveInt = 64
+    """Rows per device in one evaluation pass."""
+    gradient_accumulation_steps: PositiveInt = 1
+    """Forward passes per optimizer step."""
+    weight_decay: float = Field(0.01, ge=0.0)
+    """AdamW's decoupled weight decay (not on biases and LayerNorm)."""
+    warmup_steps: float = Field(0.06, ge=0.0)
+    """Steps of linear warm-up; below 1 it is a share of all steps."""
+    lr_scheduler_type: str = "linear"
+    """Any schedule of the installed transformers."""
+    optim: str = "adamw_torch_fused"
+    """Any optimizer name of the installed transformers."""
+    max_grad_norm: float = Field(1.0, ge=0.0)
+    """Gradients are scaled down to this norm; 0 turns it off."""
+    train_layers: str | list[str] = "all"
+    """all; head (a frozen body); "last N" (the head and the last N layers, embeddings frozen); or a list of parameter-name patterns."""
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    """Weights of the classes in the loss: balanced is n / (K * n_c)."""
+    label_smoothing_factor: float = Field(0.0, ge=0.0, lt=1.0)
+    """Share of the target's weight spread over all classes."""
+    early_stopping: EarlyStoppingSection | None = None
+    """Off unless given. It watches evaluate.metric, whose direction is known."""
+    n_evaluations: PositiveInt = 10
+    """Evaluations on validation during training, resolved to whole steps."""
+    n_logs: PositiveInt = 100
+    """Log lines during training, resolved to whole steps."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Of everything random: split, order, dropout, new weights."""
+    n_seeds: PositiveInt = 1
+    """Train so many times (seed, seed + 1, ...) and give intervals over rows and seeds."""
+    fast: bool = True
+    """The fast path: precision, attention, dropout and batch order chosen for the machine. False is the plain upstream path."""
+    report_to: ReportTo | list[ReportTo] = "none"
+    """Experiment trackers that get the logs besides the run folder."""
+    run_name: str | None = None
+    """Name of the run in the trackers; the output folder's name when not said."""
+
+
+class EvaluateSection(Section):
+    """How the result is judged."""
+
+    metric: str | None = None
+    """Chooses the best checkpoint and leads the verdict; the task's own default when not said."""
+    tune_threshold: bool = True
+    """Binary and multi-label: choose the decision threshold on validation, where the metric depends on one."""
+    baselines: list[Literal["majority", "tfidf", "frozen", "untuned"]] = ["majority", "tfidf", "frozen", "untuned"]
+    """What the result is compared with. `untuned` is used where the base model can answer at all."""
+    n_resamples: PositiveInt = 10_000
+    """Bootstrap resamples behind every interval."""
+
+
+class ParallelSection(Section):
+    """Several processes."""
+
+    strategy: Literal["auto", "none", "ddp"] = "auto"
+    """How the work is divided; auto is one process unless `processes` says more."""
+    processes: PositiveInt = 1
+    """Number of training processes."""
+
+
+class Recipe(Section):
+    """The whole recipe."""
+
+    task: TaskName = "classification"
+    """What is learnt: classification (one label or several), or regression."""
+    model: ModelSection = ModelSection()
+    """The base model."""
+    data: DataSection = Field(...)
+    """The rows."""
+    adapter: AdapterSection | None = None
+    """Parameter-efficient fine-tuning; the whole model is trained without it."""
+    train: TrainSection = TrainSection()
+    """How the model is trained."""
+    evaluate: EvaluateSection = EvaluateSection()
+    """How the result is judged."""
+    upstream: dict[str, Any] = {}
+    """Any other field of transformers.TrainingArguments, checked by name."""
+    parallel: ParallelSection = ParallelSection()
+    """Several processes."""
+    output: str = "runs/run"
+    """The run folder; must not exist yet."""

@@ -1,0 +1,184 @@
+"""What a run is known by: metrics, verdicts, findings, alarms, certificates, and their JSON form.
+
+The names are a contract for other programs (``docs/reference/result.md``): adding a field is free,
+renaming one raises ``SCHEMA``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Word = Literal["better", "worse", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A value of one metric on one split with its 95 % interval.
+
+    Attributes:
+        low, high: ends of the 95 % interval; None where the metric has none (too few rows, undefined).
+        n: rows the value was computed from.
+    """
+
+    name: str
+    split: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Something simpler, measured on the same rows."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The comparison of this run with one other system on the same rows.
+
+    Attributes:
+        difference: this run minus the other, in the metric's unit.
+        low, high: 95 % interval of the difference (paired bootstrap over rows, and seeds where there are several).
+        word: ``better`` or ``worse`` only where the interval excludes zero.
+        p_value: McNemar's exact test, for accuracy only.
+        smallest_detectable: the smallest absolute difference this test set would probably (80 %) have shown.
+    """
+
+    metric: str
+    split: str
+    against: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    word: Word
+    n: int = 0
+    p_value: float | None = None
+    smallest_detectable: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one diagnosis or data check found.
+
+    Attributes:
+        flagged: number of rows it points at.
+        skipped: why it did not run; empty where it ran.
+        rows: the first flagged rows, worst first: ``{"row_id", "split", "reason", ...}``.
+        remedy: what to do about it.
+    """
+
+    name: str
+    summary: str
+    flagged: int = 0
+    skipped: str = ""
+    rows: tuple[dict[str, Any], ...] = ()
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A sign that the run did not work, with what to do about it."""
+
+    name: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A claim about this run that was checked on this run.
+
+    Attributes:
+        figure: what was measured (for instance the largest difference of a logit).
+        limit: the largest figure that passes.
+    """
+
+    name: str
+    passed: bool
+    figure: float
+    limit: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything a run leaves in ``result.json``."""
+
+    task: str
+    metrics: tuple[Metric, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    timings_seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+    environment: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def metric(self, name: str, split: str = "test") -> Metric:
+        """The metric of that name on that split. Raises KeyError where the run has none."""
+        for metric in self.metrics:
+            if (metric.name, metric.split) == (name, split):
+                return metric
+        raise KeyError(f"this run has no metric {name!r} on {split!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain JSON types; numbers that are not finite become None."""
+        plain: dict[str, Any] = finite(asdict(self))
+        return {"schema": plain.pop("schema"), **plain}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> RunResult:
+        """The result that ``to_json`` wrote. Fields of a newer minor version are ignored."""
+        kinds = {
+            "metrics": Metric, "verdicts": Verdict, "findings": Finding, "alarms": Alarm, "certificates": Certificate,
+        }  # fmt: skip
+        values: dict[str, Any] = {name.name: plain[name.name] for name in fields(cls) if name.name in plain}
+        for name, kind in kinds.items():
+            values[name] = tuple(known(kind, item) for item in plain.get(name, ()))
+        values["baselines"] = tuple(
+            Baseline(item["name"], tuple(known(Metric, m) for m in item["metrics"]), item.get("seconds", 0.0), item.get("note", ""))
+            for item in plain.get("baselines", ())
+        )
+        return cls(**values)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> RunResult:
+        return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def known(kind: type, item: dict[str, Any]) -> Any:
+    """An instance of ``kind`` from the keys it knows; lists become tuples where the field is one."""
+    names = {f.name for f in fields(kind)}
+    return kind(**{k: tuple(v) if k == "rows" else v for k, v in item.items() if k in names})
+
+
+def finite(value: Any) -> Any:
+    """``value`` with every number that JSON cannot hold (NaN, infinities) replaced by None, all the way down."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
