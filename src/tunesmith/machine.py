@@ -1,0 +1,115 @@
+"""The machine a run finds: device, precision it has in hardware, memory, versions; and the seeds."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import resource
+import socket
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+VERSIONS_OF = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft", "numpy", "scikit-learn", "pyarrow")
+
+
+def stay_offline() -> None:
+    """Forbid the Hugging Face libraries every network look-up. Has to run before they are imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_DATASETS_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def network_reachable(host: str = "huggingface.co", seconds: float = 2.0) -> bool:
+    """Whether a connection to that host opens within the time; what libraries find out by minutes of retries."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return False
+    try:
+        with socket.create_connection((host, 443), timeout=seconds):
+            return True
+    except OSError:
+        return False
+
+
+def cpu_flags() -> frozenset[str]:
+    """The instruction-set flags of the processor as Linux names them; empty where they cannot be read."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return frozenset()
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("flags"):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def cpu_name() -> str:
+    """The processor's name as Linux gives it, else the platform's word for it."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device_name() -> str:
+    """``cuda``, ``mps`` or ``cpu``: what torch finds here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def free_disk_bytes(folder: Path) -> int:
+    """Free bytes on the disk that holds ``folder`` or its nearest existing parent."""
+    import shutil
+
+    place = folder.resolve()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to repeat the run: versions, processor, memory. Holds no paths, names or variables."""
+    import psutil
+
+    found: dict[str, Any] = {
+        "tunesmith": version("tunesmith"), "python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_name(), "cores": cores(), "memory_bytes": int(psutil.virtual_memory().total), "device": device_name(),
+    }  # fmt: skip
+    if found["device"] == "cuda":
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name(0)
+        found["n_gpus"] = torch.cuda.device_count()
+    for library in VERSIONS_OF:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = None
+    return found
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch (every device)."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

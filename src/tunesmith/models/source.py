@@ -1,0 +1,146 @@
+"""Where a base model comes from, and whether its files can be used; no torch needed to say so."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tunesmith.errors import ModelError
+from tunesmith.machine import network_reachable
+from tunesmith.models.builtin import builtin_model
+from tunesmith.recipe.sections import ModelSection
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A base model that was found.
+
+    Attributes:
+        name: as the recipe gives it.
+        location: what ``from_pretrained`` is given: a folder, or a hub id.
+        kind: where it comes from.
+        n_bytes: size of the weights; 0 for a hub id.
+    """
+
+    name: str
+    location: str
+    kind: Literal["builtin", "folder", "run", "hub"]
+    revision: str | None = None
+    trust_remote_code: bool = False
+    n_bytes: int = 0
+
+
+def find_model(section: ModelSection, base: Path) -> ModelSource:
+    """The model a recipe names. Relative folders are looked for beside the recipe, then in the current directory.
+
+    Raises:
+        ModelError: no such model, a folder that is no model, damaged weights, weights only as a pickle,
+            a hub id that is neither cached nor reachable.
+    """
+    where = f"model.name {section.name}"
+    if section.name.startswith("builtin:"):
+        path = builtin_model(section.name.removeprefix("builtin:"))
+        return ModelSource(section.name, str(path), "builtin", n_bytes=check_folder(path, where))
+    for folder in (base / section.name, Path(section.name)):
+        if folder.is_dir():
+            is_run = (folder / "result.json").exists() and (folder / "model").is_dir()
+            path = folder / "model" if is_run else folder
+            n_bytes = check_folder(path, where)
+            return ModelSource(section.name, str(path), "run" if is_run else "folder", None, section.trust_remote_code, n_bytes)
+        if folder.is_file():
+            raise ModelError.one(where, "this is a file; a model is a folder with config.json and model.safetensors.")
+    return find_on_hub(section, where)
+
+
+def find_on_hub(section: ModelSection, where: str) -> ModelSource:
+    """The source for a hub id that is cached or can be reached."""
+    if looks_like_path(section.name):
+        raise ModelError.one(where, "there is no such folder.", "Give a folder, a hub id such as org/name, or builtin:minilm.")
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = try_to_load_from_cache(section.name, "config.json", revision=section.revision)
+    except HFValidationError:
+        raise ModelError.one(where, "this is neither a folder nor a valid hub id.", "Hub ids look like org/name.") from None
+    if not isinstance(cached, str) and not network_reachable():
+        raise ModelError.one(
+            where,
+            "there is no such folder, the Hugging Face cache does not hold a model of that name, and the hub cannot be reached.",
+            "Give a local folder or builtin:minilm, or connect to the network.",
+        )
+    return ModelSource(section.name, section.name, "hub", section.revision, section.trust_remote_code)
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a name can only be meant as a folder."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def check_folder(folder: Path, where: str) -> int:
+    """The bytes of weights in a model folder, after the cheap checks that its files are whole.
+
+    Raises:
+        ModelError: no or broken config.json, no safetensors, truncated safetensors.
+    """
+    read_config(folder, where)
+    weights = [folder / name for name in WEIGHTS if (folder / name).exists()]
+    if not weights:
+        pickles = [name for name in PICKLES if (folder / name).exists()]
+        if pickles:
+            raise ModelError.one(
+                where, f"the weights are only there as {pickles[0]}, a pickle, which can run code when it is loaded.",
+                "Convert them to safetensors (save_pretrained of a current transformers does).",
+            )  # fmt: skip
+        raise ModelError.one(where, "the folder has no model.safetensors.", "A model folder holds config.json, model.safetensors and the tokenizer.")
+    if weights[0].suffix == ".json":
+        parts = sorted({folder / part for part in json.loads(weights[0].read_text(encoding="utf-8"))["weight_map"].values()})
+        return sum(check_safetensors(part, where) for part in parts)
+    return check_safetensors(weights[0], where)
+
+
+def read_config(folder: Path, where: str) -> dict[str, Any]:
+    """The model's config.json. Raises ModelError where it is missing, unreadable or names no model type."""
+    path = folder / "config.json"
+    if not path.exists():
+        if (folder / "adapter_config.json").exists():
+            raise ModelError.one(where, "the folder holds an adapter, not a whole model.", "Name its base model, or merge the adapter first.")
+        raise ModelError.one(where, "the folder is no model: it has no config.json.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError.one(where, f"config.json cannot be read: {error}.") from None
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise ModelError.one(where, "config.json names no model_type, so transformers cannot know what it is.")
+    return config
+
+
+def check_safetensors(path: Path, where: str) -> int:
+    """The size of a safetensors file whose header is readable and covers the whole file.
+
+    Format: 8 bytes little-endian header length, the JSON header, then the tensors' bytes.
+    """
+    if not path.exists():
+        raise ModelError.one(where, f"{path.name} is missing although the index names it.")
+    size = path.stat().st_size
+    damaged = f"{path.name} is damaged"
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        if length + 8 > size:
+            raise ModelError.one(where, f"{damaged}: it ends inside its header ({size:,} bytes).", "Copy or download it again.")
+        try:
+            header = json.loads(file.read(length))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise ModelError.one(where, f"{damaged}: its header is not JSON.", "Copy or download it again.") from None
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        raise ModelError.one(where, f"{damaged}: {size:,} bytes, its header promises {expected:,}.", "Copy or download it again.")
+    return size
