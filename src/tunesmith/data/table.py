@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -36,6 +37,7 @@ class Table:
         sha256: of the file's bytes; empty where there is no file.
         bad_rows: rows dropped or repaired while reading.
         notes: what was assumed (encoding, delimiter, header), as sentences for the user.
+        lines: for each row the 1-based line of the source on which it starts; None where the source has no lines.
     """
 
     source: str
@@ -46,9 +48,24 @@ class Table:
     rows_read: int = 0
     bad_rows: tuple[BadRow, ...] = ()
     notes: tuple[str, ...] = ()
+    lines: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.row_ids)
+
+    def place(self, position: int) -> str:
+        """Where a row is, for messages: ``row 3 (line 5)``. ``position`` counts the rows of this table, not of the source."""
+        row = f"row {self.row_ids[position]}"
+        return row if self.lines is None else f"{row} (line {self.lines[position]})"
+
+    def take(self, positions: Sequence[int]) -> Table:
+        """The table with the rows at those positions, in that order; notes and bad rows stay."""
+        return replace(
+            self,
+            columns={name: [cells[i] for i in positions] for name, cells in self.columns.items()},
+            row_ids=[self.row_ids[i] for i in positions],
+            lines=None if self.lines is None else [self.lines[i] for i in positions],
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,10 @@ class Examples:
 
     def take(self, positions: list[int], split: str) -> Examples:
         """The examples at those positions, in that order, as a split of that name."""
-        pick = lambda cells: None if cells is None else [cells[i] for i in positions]  # noqa: E731
+
+        def pick(cells: list[str] | None) -> list[str] | None:
+            return None if cells is None else [cells[i] for i in positions]
+
         return Examples(
             split=split, source=self.source, row_ids=[self.row_ids[i] for i in positions],
             texts=[self.texts[i] for i in positions], labels=[self.labels[i] for i in positions],

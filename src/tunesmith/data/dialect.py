@@ -1,0 +1,107 @@
+"""What a delimited file does not say of itself: its delimiter, and whether its first line is a header."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+from tunesmith.data.cells import is_number
+from tunesmith.data.column_names import is_known, plain_name
+
+DELIMITERS = {",": "comma", "\t": "TAB", ";": "semicolon", "|": "vertical bar"}
+SAMPLE_CHARACTERS = 400_000
+SAMPLE_ROWS = 2_000
+# A delimiter that gives nine rows in ten the same number of fields is a candidate; ragged rows are reported later.
+CONSISTENT = 0.9
+
+
+def find_delimiter(text: str, expected: str) -> str:
+    """The delimiter under which rows have the same number of fields; ``expected`` where none does or all do.
+
+    Two delimiters can both fit. A TAB in every single row is no accident, so it wins; then more fields win;
+    then the delimiter that the file's name promises.
+    """
+    sample = text[:SAMPLE_CHARACTERS]
+    scores = {delimiter: consistency(sample, delimiter, len(sample) < len(text)) for delimiter in DELIMITERS}
+    fitting = [d for d, (fields, share) in scores.items() if fields > 1 and share >= CONSISTENT]
+    if not fitting:
+        return expected
+    perfect = [d for d in fitting if scores[d][1] == 1.0] or fitting
+    return max(perfect, key=lambda d: (d == "\t", scores[d][0], d == expected))
+
+
+def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
+    """The most frequent number of fields and the share of rows that have it, under the kinder way of reading quotes."""
+    best = (1, 0.0)
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE) if '"' in sample else (csv.QUOTE_NONE,):
+        counts = field_counts(sample, delimiter, quoting)
+        if is_cut and len(counts) > 1:
+            counts.pop()
+        if counts:
+            fields, rows = Counter(counts).most_common(1)[0]
+            best = max(best, (fields, rows / len(counts)), key=lambda pair: (pair[0] > 1, pair[1]))
+    return best
+
+
+def field_counts(sample: str, delimiter: str, quoting: int) -> list[int]:
+    counts = []
+    for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quoting=quoting):  # type: ignore[arg-type]
+        if not is_blank(row):
+            counts.append(len(row))
+        if len(counts) > SAMPLE_ROWS:
+            break
+    return counts
+
+
+def is_blank(row: Sequence[str]) -> bool:
+    """True for a line without anything but white space."""
+    return not row or (len(row) == 1 and not row[0].strip())
+
+
+def find_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> tuple[bool, str]:
+    """Whether the first row is a header, and why, as a sentence for the user.
+
+    Each column votes: a name that does not fit its column's content says yes; a cell like the cells below it says no.
+    """
+    if len(set(first)) < len(first) and any(first.count(cell) > 1 for cell in first if cell.strip() and not is_number(cell)):
+        votes = [-1]
+    else:
+        votes = []
+    for i, cell in enumerate(first):
+        votes.append(header_vote(cell, [row[i] for row in rest if i < len(row)]))
+    names = ", ".join(cell.strip() or "(empty)" for cell in first)
+    if sum(votes) > 0:
+        return True, f"The first line is the header: {names}."
+    shown = names if len(names) <= 80 else names[:79] + "…"
+    return False, (
+        f"The file has no header: its first line ({shown}) looks like the lines below it. "
+        f"The columns are called column_1 to column_{len(first)}; set data.header: true if this is wrong."
+    )
+
+
+def header_vote(cell: str, below: Sequence[str]) -> int:
+    """+2 to -3: how much one column's first cell looks like a name rather than like the cells below it."""
+    below = [other for other in below if other.strip()]
+    if is_number(cell):
+        return -2
+    repeats = cell.strip() != "" and cell in below
+    if is_known(plain_name(cell)) and not repeats:
+        return 2
+    if not below:
+        return 0
+    if sum(map(is_number, below)) >= 0.9 * len(below):
+        return 2
+    return vote_on_words(cell, below, repeats)
+
+
+def vote_on_words(cell: str, below: Sequence[str], repeats: bool) -> int:
+    distinct = len(set(below))
+    few_values = distinct <= max(2, len(below) // 3)
+    if few_values:
+        return -3 if repeats else int(bool(cell.strip()))
+    words = sum(other.count(" ") + 1 for other in below) / len(below)
+    if words >= 3:
+        return 1 if cell.strip() and cell.strip().count(" ") == 0 and len(cell) <= 30 else -1
+    return 0

@@ -1,0 +1,124 @@
+"""Data sets of a hub, through the ``datasets`` library, with a quick and clear answer where there is no network."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError, MissingExtra
+
+PROBE_SECONDS = 2.0
+TRUE = frozenset({"1", "true", "yes", "on"})
+
+
+def read_hub(name: str) -> dict[str, Table]:
+    """The tables of ``hub:NAME`` or ``hub:NAME:CONFIG`` by the data set's own split names.
+
+    Class labels that the hub stores as numbers become their names; its -1 (no label) becomes None. No network: the
+    ``datasets`` library would retry for 23 seconds, so the hub's host is tried first, for two seconds. With HF_HUB_OFFLINE=1
+    only the local cache is used.
+
+    Raises:
+        MissingExtra: ``datasets`` is not installed.
+        DataError: no network, no such data set or configuration.
+    """
+    repository, _, config = name.removeprefix("hub:").partition(":")
+    if not repository:
+        raise DataError.one(name, "A data set's name was expected after hub:.", "Write for instance hub:glue:cola.")
+    datasets = import_datasets()
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() not in TRUE:
+        require_network(name)
+    try:
+        loaded = datasets.load_dataset(repository, config or None)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise DataError.one(name, explain(error), remedy(error)) from None
+    return {str(split): hub_table(f"{name} ({split})", rows) for split, rows in loaded.items()}
+
+
+def import_datasets() -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise MissingExtra.of("datasets", "hub", "Reading hub: data") from None
+    return datasets
+
+
+def explain(error: Exception) -> str:
+    """The first line of the library's message, said so that the place of the fault is clear."""
+    text = str(error).strip().splitlines()
+    reason = (text[0] if text else type(error).__name__).rstrip(".")
+    if "OfflineModeIsEnabled" in reason or "offline mode" in reason.lower():
+        return "The data set is not in the local cache, and HF_HUB_OFFLINE is set, so it is not downloaded."
+    return f"The data set cannot be loaded: {reason}."
+
+
+def remedy(error: Exception) -> str:
+    if "OfflineMode" in str(error) or "offline mode" in str(error).lower():
+        return "Unset HF_HUB_OFFLINE on a machine with a network, or use a local file."
+    if "Config name is missing" in str(error):
+        return "Write hub:NAME:CONFIG with one of the configurations."
+    return "Check the name, or use a local file."
+
+
+def require_network(name: str) -> None:
+    """Raises DataError at once (within two seconds) where the hub's host, or the proxy to it, does not answer."""
+    host, port = hub_address()
+    reason = reach(host, port, PROBE_SECONDS)
+    if reason:
+        message = f"There is no network: {host}:{port} did not answer ({reason})."
+        raise DataError.one(name, message, "Use a local file, or set HF_HUB_OFFLINE=1 if the data set is in the local cache.")
+
+
+def hub_address() -> tuple[str, int]:
+    """Host and port to try: the proxy where one is set, else the hub."""
+    from huggingface_hub import constants
+
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy") or os.environ.get("ALL_PROXY")
+    address = urlsplit(proxy if proxy and "://" in proxy else f"http://{proxy}" if proxy else constants.ENDPOINT)
+    return address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
+
+
+def reach(host: str, port: int, seconds: float) -> str:
+    """Why a connection cannot be opened within that time; empty where it can.
+
+    Looking a name up has no time limit of its own, so it is tried in a thread that nobody waits for any longer.
+    """
+    answers: queue.Queue[str] = queue.Queue()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, port), timeout=seconds).close()
+            answers.put("")
+        except OSError as error:
+            answers.put(error.strerror or str(error))
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        return f"no answer in {seconds:g} seconds"
+
+
+def hub_table(source: str, rows: Any) -> Table:
+    """One split as a table."""
+    columns: dict[str, list[Any]] = {}
+    for name, feature in rows.features.items():
+        cells = list(rows[name])
+        columns[name] = named_classes(cells, feature)
+    return Table(source=source, columns=columns, row_ids=list(range(len(rows))), rows_read=len(rows))
+
+
+def named_classes(cells: list[Any], feature: Any) -> list[Any]:
+    """Class numbers replaced by the names the data set declares, single or in lists; -1 is None."""
+    names = getattr(feature, "names", None)
+    if names is not None:
+        return [names[cell] if cell is not None and cell >= 0 else None for cell in cells]
+    inner = getattr(getattr(feature, "feature", None), "names", None)
+    if inner is not None:
+        return [None if cell is None else [inner[i] for i in cell if i >= 0] for cell in cells]
+    return cells

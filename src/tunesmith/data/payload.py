@@ -1,0 +1,130 @@
+"""The bytes of a data file: read, hashed, unpacked, and refused where they are no text at all."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.errors import DataError
+
+FORMATS = "csv, tsv, json, jsonl or parquet (each also .gz)"
+
+# First bytes -> what such a file is. Only kinds people really hand over as data.
+SIGNATURES = (
+    (b"PK\x03\x04", "a zip archive (an Excel workbook is one)"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
+    (b"%PDF", "a PDF"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"ARROW1", "an Arrow or Feather file"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"7z\xbc\xaf", "a 7-zip archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x7fELF", "a program"),
+    (b"\x80\x02", "a Python pickle"),
+    (b"\x80\x03", "a Python pickle"),
+    (b"\x80\x04", "a Python pickle"),
+    (b"\x80\x05", "a Python pickle"),
+)
+# Bytes below 32 that text files do hold: tab, line feed, form feed, carriage return, escape.
+TEXT_CONTROLS = frozenset(b"\t\n\x0c\r\x1b")
+CONTROLS = bytes(b for b in range(1, 32) if b not in TEXT_CONTROLS)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The content of one file.
+
+    Attributes:
+        name: the file as the user wrote it, for messages.
+        data: the bytes, unpacked.
+        suffix: the format's suffix without .gz, lower case.
+        sha256: of the bytes on disk.
+        notes: what was assumed, as sentences for the user.
+    """
+
+    name: str
+    data: bytes
+    suffix: str
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+
+def read_payload(path: Path, name: str) -> Payload:
+    """The unpacked bytes of a file.
+
+    Raises:
+        DataError: missing, unreadable, empty, or a gzip file that is damaged.
+    """
+    packed = read_bytes(path, name)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    is_gzip = packed[:2] == b"\x1f\x8b"
+    named_gzip = bool(suffixes) and suffixes[-1] == ".gz"
+    if named_gzip:
+        suffixes.pop()
+    notes: tuple[str, ...] = ()
+    if named_gzip and not is_gzip:
+        raise DataError.one(
+            name, "The file is named .gz but is no gzip file.", "Remove .gz from its name if it is not compressed."
+        )
+    if is_gzip and not named_gzip:
+        notes = ("The file is gzip-compressed although its name does not end in .gz; it was unpacked.",)
+    data = gunzip(packed, name) if is_gzip else packed
+    if not data.strip(b" \t\r\n\xef\xbb\xbf"):
+        raise DataError.one(name, "The file is empty." if not data else "The file holds nothing but white space.")
+    return Payload(name, data, suffixes[-1] if suffixes else "", hashlib.sha256(packed).hexdigest(), notes)
+
+
+def read_bytes(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError.one(name, f"There is no such file (looked for {path}).", neighbours(path)) from None
+    except OSError as error:
+        raise DataError.one(name, f"The file cannot be read: {error.strerror}.") from None
+
+
+def neighbours(path: Path) -> str:
+    """A suggestion out of the folder the file was looked for in; empty where there is nothing near."""
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent} either."
+    names = sorted(item.name for item in path.parent.iterdir())
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(near)}?" if near else ""
+
+
+def gunzip(packed: bytes, name: str) -> bytes:
+    try:
+        return gzip.decompress(packed)
+    except EOFError:
+        message = "The gzip file is truncated: it ends before its own end mark."
+    except (gzip.BadGzipFile, zlib.error) as error:
+        message = f"The gzip file is damaged: {error}."
+    raise DataError.one(name, message, "Copy or download it again.")
+
+
+def refuse_binary(payload: Payload) -> None:
+    """Raises DataError where the bytes are those of a known binary format, or hold too many control bytes for a text."""
+    for signature, kind in SIGNATURES:
+        if payload.data.startswith(signature):
+            raise DataError.one(
+                payload.name, f"The file is not text: it is {kind}, whatever its name says.", f"Save the table as {FORMATS}."
+            )
+    head = payload.data[:1_000_000]
+    odd = len(head) - len(head.translate(None, CONTROLS))
+    nul = head.count(0)
+    # A damaged text file holds a few NULs or control bytes; a binary file holds one in fifty or more.
+    if odd * 50 > len(head) or nul * 20 > len(head):
+        raise DataError.one(
+            payload.name,
+            f"The file is not text: {odd + nul} of its first {len(head)} bytes are control bytes.",
+            f"Save the table as {FORMATS}, and say data.encoding if it is text in a rare encoding.",
+        )

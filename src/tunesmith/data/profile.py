@@ -1,0 +1,122 @@
+"""What a column holds, in the few figures that column detection needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.data.cells import is_missing, is_number, is_whole
+
+# Columns are judged by at most so many cells, evenly spread over the table.
+SAMPLE = 5_000
+# Scripts that write no spaces between words: Thai, kana, CJK, Hangul.
+UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A column in figures.
+
+    Attributes:
+        n: cells looked at that are not missing.
+        missing_share, number_share, whole_share, list_share: shares in [0, 1]; the first of all cells, the others of ``n``.
+        distinct: number of different values.
+        values: up to 12 different values, sorted.
+        mean_chars, mean_words: of the cells as text; a character of an unspaced script counts as half a word.
+        is_sample: True where not all cells were looked at, so that ``distinct`` is a lower bound.
+    """
+
+    n: int
+    missing_share: float
+    number_share: float
+    whole_share: float
+    list_share: float
+    distinct: int
+    values: tuple[str, ...]
+    mean_chars: float
+    mean_words: float
+    has_spaces: bool
+    is_sample: bool
+
+    @property
+    def distinct_share(self) -> float:
+        return self.distinct / self.n if self.n else 0.0
+
+    @property
+    def is_text(self) -> bool:
+        """Cells that read like language: several words, mostly different, not numbers or lists."""
+        worded = self.mean_words >= 2 and self.mean_chars >= 6
+        return worded and self.number_share < 0.5 and self.list_share == 0 and self.distinct_share >= 0.1
+
+    @property
+    def is_classes(self) -> bool:
+        """Few short values that repeat."""
+        return 2 <= self.distinct <= max(2, 0.3 * self.n) and self.mean_chars <= 60 and not self.is_score
+
+    @property
+    def is_score(self) -> bool:
+        """Numbers with decimals."""
+        return self.number_share >= 0.9 and self.whole_share < 1.0
+
+    @property
+    def is_codes(self) -> bool:
+        """The whole numbers from 0 or 1 upward without a gap: how classes are numbered."""
+        if self.n == 0 or self.whole_share < 1.0 or not 2 <= self.distinct <= 12:
+            return False
+        codes = sorted({float(value) for value in self.values})
+        return codes[0] in (0, 1) and codes[-1] - codes[0] == len(codes) - 1
+
+    @property
+    def is_key(self) -> bool:
+        """A different short value without spaces in every row."""
+        return self.n > 1 and self.distinct == self.n and not self.has_spaces and self.mean_chars <= 60 and not self.is_score
+
+    def words(self) -> str:
+        """The column in a few words for the user."""
+        if self.n == 0:
+            return "empty"
+        if self.list_share > 0.5:
+            return "lists"
+        if self.distinct == 1:
+            return f"only {self.values[0]!r}"
+        if self.is_codes or (self.distinct <= 4 and self.mean_chars <= 20):
+            return f"only {', '.join(self.values[:-1])} and {self.values[-1]}"
+        if self.is_classes:
+            return f"{self.distinct} different values"
+        if self.number_share >= 0.9:
+            return "numbers"
+        if self.is_text:
+            return f"text of {round(self.mean_chars)} characters on average"
+        return "a different value in every row" if self.distinct == self.n else f"{self.distinct} different short values"
+
+
+def profile(cells: Sequence[Any]) -> Profile:
+    """The figures of one column. A sample is evenly spread and the same every time."""
+    step = max(1, len(cells) // SAMPLE)
+    sample = cells[::step]
+    present = [cell for cell in sample if not is_missing(cell)]
+    texts = [str(cell) for cell in present]
+    n = len(present)
+    distinct = set(texts)
+    share = lambda count: count / n if n else 0.0  # noqa: E731
+    return Profile(
+        n=n,
+        missing_share=1 - n / len(sample) if sample else 1.0,
+        number_share=share(sum(map(is_number, present))),
+        whole_share=share(sum(map(is_whole, present))),
+        list_share=share(sum(isinstance(cell, list | tuple) for cell in present)),
+        distinct=len(distinct),
+        values=tuple(sorted(distinct)[:12]),
+        mean_chars=share(sum(map(len, texts))),
+        mean_words=share(sum(map(count_words, texts))),
+        has_spaces=any(" " in text.strip() for text in texts),
+        is_sample=step > 1,
+    )
+
+
+def count_words(text: str) -> float:
+    # isascii answers at once and most text is; only the rest is searched for scripts without spaces.
+    unspaced = 0 if text.isascii() else len(UNSPACED.findall(text))
+    return len(text.split()) + unspaced / 2

@@ -1,0 +1,31 @@
+"""The data that come with the package."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from tunesmith.errors import DataError
+
+
+def sample_folder() -> Path:
+    return Path(str(resources.files("tunesmith"))) / "samples"
+
+
+def sample_names() -> list[str]:
+    """The names that may stand after ``builtin:``."""
+    return sorted(file.stem for file in sample_folder().glob("*.csv"))
+
+
+def builtin_path(source: str) -> Path:
+    """The file behind ``builtin:NAME``.
+
+    Raises:
+        DataError: no data of that name; the message lists the names there are.
+    """
+    name = source.removeprefix("builtin:")
+    names = sample_names()
+    if name not in names:
+        known = ", ".join(f"builtin:{item}" for item in names) or "none are installed"
+        raise DataError.one(source, f"There is no built-in data of that name. There are: {known}.")
+    return sample_folder() / f"{name}.csv"

@@ -1,0 +1,30 @@
+"""How long work tells what it is doing: it calls a listener with events, and never prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a watching person may want to know.
+
+    Attributes:
+        kind: ``phase``: a new part of the work began; ``step``: ``done`` of ``total`` steps of it are finished;
+            ``note``: a fact worth a line.
+        text: the phase's name, or the line.
+    """
+
+    kind: Literal["phase", "step", "note"]
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+Listener = Callable[[Event], None]
+
+
+def silent(_event: Event) -> None:
+    """A listener that does nothing."""

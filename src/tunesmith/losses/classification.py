@@ -1,0 +1,90 @@
+"""The loss of each problem type, as a mean over the rows of a whole accumulated batch.
+
+Upstream's models take the mean per micro-batch and know neither class weights nor, for several labels, smoothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tunesmith.data.table import Labels
+from tunesmith.errors import RecipeError
+
+LossFunction = Callable[..., torch.Tensor]
+
+
+def loss_function(labels: Labels, weights: torch.Tensor | None, smoothing: float) -> LossFunction:
+    """A function ``(outputs, labels, num_items_in_batch) -> loss`` for the trainer.
+
+    The sum over the micro-batch is divided by the items of the whole accumulated batch, so that accumulating
+    1 x 8 equals 8 x 1 exactly. Class weights have mean 1 over the training rows.
+    """
+
+    def compute(outputs: Any, targets: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+        per_item = item_losses(labels.problem_type, outputs["logits"].float(), targets, weights, smoothing)
+        count = per_item.numel() if num_items_in_batch is None else num_items_in_batch
+        return per_item.sum() / count
+
+    return compute
+
+
+def item_losses(
+    problem_type: str, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
+) -> torch.Tensor:
+    """The loss of every item: (N) for one label and for regression, (N, K) for several labels.
+
+    Args:
+        logits: (N, K).
+        targets: (N) class ids, (N, K) zeros and ones, or (N) numbers.
+        weights: (K) or None.
+    """
+    if problem_type == "regression":
+        return F.mse_loss(logits.squeeze(-1), targets.float(), reduction="none")
+    if problem_type == "multi_label_classification":
+        smooth = targets.float() * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="none")
+    return F.cross_entropy(logits, targets.long(), weight=weights, label_smoothing=smoothing, reduction="none")
+
+
+def class_weights(asked: str | dict[str, float], labels: Labels, targets: list[Any]) -> torch.Tensor | None:
+    """The weights (K) of the classes, or None for equal ones.
+
+    ``balanced``: n / (K n_c) for one label; negatives / positives per class for several labels.
+
+    Raises:
+        RecipeError: a class of that name does not exist, or one is left out.
+    """
+    if asked == "none" or labels.problem_type == "regression":
+        return None
+    table = np.asarray(targets)
+    if isinstance(asked, dict):
+        return given_weights(asked, labels, table)
+    if labels.problem_type == "multi_label_classification":
+        positives = table.sum(axis=0)
+        return torch.tensor((len(table) - positives) / np.maximum(positives, 1), dtype=torch.float32)
+    counts = np.bincount(table, minlength=labels.n)
+    return torch.tensor(len(table) / (labels.n * np.maximum(counts, 1)), dtype=torch.float32)
+
+
+def given_weights(asked: dict[str, float], labels: Labels, table: np.ndarray) -> torch.Tensor:
+    unknown = sorted(set(asked) - set(labels.names))
+    missing = sorted(set(labels.names) - set(asked))
+    if unknown or missing:
+        said = f"no class is called {unknown[0]!r}" if unknown else f"the class {missing[0]!r} has no weight"
+        raise RecipeError.one("train.class_weights", f"{said}.", f"Classes: {', '.join(labels.names)}.")
+    weights = np.array([asked[name] for name in labels.names], dtype=np.float64)
+    if labels.problem_type == "single_label_classification":
+        weights = weights / weights[table].mean()
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def expected_first_loss(labels: Labels, targets: list[Any]) -> float:
+    """The loss of a model that knows nothing: ln K, ln 2, or the mean square of the targets (a new head says about 0)."""
+    if labels.problem_type == "regression":
+        return float(np.mean(np.square(np.asarray(targets, dtype=np.float64))))
+    return float(np.log(2 if labels.problem_type == "multi_label_classification" else labels.n))

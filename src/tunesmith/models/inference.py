@@ -1,0 +1,89 @@
+"""Logits and embeddings of a whole split: rows sorted by length, padded little, in the order they came back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from tunesmith.models.encode import Encoded
+from tunesmith.models.kernels import Kernels
+
+TOKENS_PER_BATCH = 4096
+
+
+def batches_by_length(lengths: np.ndarray, max_rows: int, max_tokens: int = TOKENS_PER_BATCH) -> Iterator[np.ndarray]:
+    """Positions in batches of similar length, longest first, each at most ``max_rows`` rows and ``max_tokens`` padded tokens.
+
+    A single row longer than ``max_tokens`` makes a batch of its own. Longest first, so that a lack of memory shows at once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        rows = max(1, min(max_rows, max_tokens // max(1, int(lengths[order[start]]))))
+        yield order[start : start + rows]
+        start += rows
+
+
+def padded(encoded: Encoded, positions: np.ndarray, pad_id: int, left: bool = False) -> dict[str, torch.Tensor]:
+    """``input_ids``, ``attention_mask`` and, where the rows have them, ``token_type_ids``: each (B, T)."""
+    width = int(encoded.lengths[positions].max())
+    ids = np.full((len(positions), width), pad_id, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    types = None if encoded.token_type_ids is None else np.zeros_like(ids)
+    for row, position in enumerate(positions.tolist()):
+        tokens = encoded.input_ids[position]
+        place = slice(width - len(tokens), width) if left else slice(0, len(tokens))
+        ids[row, place], mask[row, place] = tokens, 1
+        if types is not None and encoded.token_type_ids is not None:
+            types[row, place] = encoded.token_type_ids[position]
+    batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+    if types is not None:
+        batch["token_type_ids"] = torch.from_numpy(types)
+    return batch
+
+
+def run_model(
+    model: Any, encoded: Encoded, pad_id: int, max_rows: int, precision: str, collect: Callable[[Any, torch.Tensor], torch.Tensor]
+) -> np.ndarray:
+    """``collect(outputs, attention_mask)`` of every row, float32, in the order of the rows: (N, D).
+
+    The model is left in the mode it was found in, and no random number is drawn.
+    """
+    was_training, device = model.training, next(model.parameters()).device
+    model.eval()
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    with torch.inference_mode(), autocast(precision, device.type):
+        for positions in batches_by_length(encoded.lengths, max_rows):
+            batch = {name: tensor.to(device) for name, tensor in padded(encoded, positions, pad_id).items()}
+            outputs = model(**batch)
+            parts.append((positions, collect(outputs, batch["attention_mask"]).float().cpu().numpy()))
+    model.train(was_training)
+    whole = np.zeros((len(encoded), parts[0][1].shape[1] if parts else 0), dtype=np.float32)
+    for positions, values in parts:
+        whole[positions] = values
+    return whole
+
+
+def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
+    """The context in which a forward pass has that precision."""
+    return torch.autocast(device_type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def logits(model: Any, encoded: Encoded, pad_id: int, kernels: Kernels, max_rows: int = 64) -> np.ndarray:
+    """The logits of every row: (N, K) float32."""
+    return run_model(model, encoded, pad_id, max_rows, kernels.precision, lambda outputs, _mask: outputs["logits"])
+
+
+def mean_embeddings(body: Any, encoded: Encoded, pad_id: int, kernels: Kernels, max_rows: int = 64) -> np.ndarray:
+    """The mean of the last hidden states over the tokens of each row: (N, D) float32."""
+
+    def pool(outputs: Any, mask: torch.Tensor) -> torch.Tensor:
+        weights = mask.unsqueeze(-1).to(outputs["last_hidden_state"].dtype)
+        pooled: torch.Tensor = (outputs["last_hidden_state"] * weights).sum(1).float() / weights.sum(1).float()
+        return pooled
+
+    return run_model(body, encoded, pad_id, max_rows, kernels.precision, pool)

@@ -1,0 +1,96 @@
+"""The metrics each task can be judged by. A literal table, so that a recipe is checked before anything heavy loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from .sections import Recipe, TaskName
+
+# task -> metric -> whether higher is better.
+METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
+    {
+        "classification": {
+            "accuracy": True,
+            "macro_f1": True,
+            "micro_f1": True,
+            "mcc": True,
+            "auroc": True,
+            "average_precision": True,
+            "log_loss": False,
+            "calibration_error": False,
+        },
+        "regression": {"pearson": True, "spearman": True, "rmse": False, "mae": False, "r2": True},
+    }
+)
+
+DEFAULT_METRIC: Mapping[TaskName, str] = MappingProxyType({"classification": "macro_f1", "regression": "spearman"})
+
+# What other tools call it -> our names, the best match first. Suggested, never accepted.
+ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "acc": ("accuracy",),
+        "accuracy_score": ("accuracy",),
+        "subset_accuracy": ("accuracy",),
+        "exact_match": ("accuracy",),
+        "f1": ("macro_f1", "micro_f1"),
+        "f1_score": ("macro_f1", "micro_f1"),
+        "f1_macro": ("macro_f1",),
+        "macro_avg_f1": ("macro_f1",),
+        "weighted_f1": ("macro_f1",),
+        "f1_weighted": ("macro_f1",),
+        "f1_micro": ("micro_f1",),
+        "matthews": ("mcc",),
+        "matthews_correlation": ("mcc",),
+        "matthews_corrcoef": ("mcc",),
+        "roc_auc": ("auroc",),
+        "roc_auc_score": ("auroc",),
+        "auc": ("auroc",),
+        "pr_auc": ("average_precision",),
+        "auprc": ("average_precision",),
+        "ap": ("average_precision",),
+        "map": ("average_precision",),
+        "loss": ("log_loss", "rmse"),
+        "cross_entropy": ("log_loss",),
+        "nll": ("log_loss",),
+        "ece": ("calibration_error",),
+        "expected_calibration_error": ("calibration_error",),
+        "pearsonr": ("pearson",),
+        "pearson_cosine": ("pearson",),
+        "correlation": ("spearman", "pearson"),
+        "spearmanr": ("spearman",),
+        "spearman_cosine": ("spearman",),
+        "mse": ("rmse",),
+        "mean_squared_error": ("rmse",),
+        "root_mean_squared_error": ("rmse",),
+        "mean_absolute_error": ("mae",),
+        "r2_score": ("r2",),
+    }
+)
+
+
+def metric_of(recipe: Recipe) -> str:
+    """The metric that chooses the best checkpoint and leads the verdict: the recipe's, or the task's default."""
+    return recipe.evaluate.metric or DEFAULT_METRIC[recipe.task]
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a larger value of the metric is the better one.
+
+    Raises:
+        KeyError: no task has a metric of this name.
+    """
+    return {metric: higher for names in METRICS.values() for metric, higher in names.items()}[name]
+
+
+def suggest_metric(name: str, task: TaskName) -> str:
+    """A sentence for a name that is no metric of the task: what it may have meant and what there is."""
+    own = METRICS[task]
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("eval_").removeprefix("val_")
+    candidates = [alias for alias in (plain, *ALIASES.get(plain, ())) if alias in own] or get_close_matches(plain, own, 1, 0.7)
+    if candidates:
+        return f"Did you mean {' or '.join(candidates)}?"
+    other = next((known for known, names in METRICS.items() if known != task and plain in names), None)
+    note = f"{plain} is a metric of the task {other}. " if other else ""
+    return f"{note}Metrics of {task}: {', '.join(own)}."

@@ -1,0 +1,235 @@
+"""Values against the sections: every wrong one as a fault in plain words."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from .phrases import choices, found, limits, number, takes
+from .sections import Recipe, Section
+from .source import MAX_DEPTH, Fault, KeyPath, Places
+from .suggest import closest, suggest
+from .tree import Schema, branches, field_path, key_schema, nullable, section_at
+
+_EXPONENT = re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$")
+_NUMBER = re.compile(r"^[-+]?(?:[0-9]+(?:[.,][0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*%?$")
+_NOTHING = (False, 0, "none", "None", "no", "off", "")
+
+# The key that a single word in place of a section was meant for.
+_MEANT = {
+    ("model",): "model: {{name: {}}}",
+    ("data",): "data: {{train: {}}}",
+    ("train",): "data: {{train: {}}}",
+    ("adapter",): "adapter: {{method: {}}}",
+    ("evaluate",): "evaluate: {{metric: {}}}",
+    ("data", "columns"): "columns: {{text: {}}}",
+}
+
+# What to do about a value that nothing more exact is known of.
+_REMEDIES = {
+    ("data",): "Write at least data: {train: FILE}.",
+    ("data", "train"): "Write the file with the training rows.",
+    ("data", "validation"): "A share is written like 0.1; null means none.",
+    ("data", "test"): "A share is written like 0.1; null means none.",
+    ("data", "columns", "text"): "The second text of a pair goes to data.columns.pair.",
+    ("adapter", "method"): "For example adapter: {method: lora}.",
+    ("train", "early_stopping"): "Write early_stopping: {} for the defaults, or null for none.",
+    ("task",): "",
+}
+
+
+def plain(value: Any, path: KeyPath, faults: list[Fault]) -> Any:
+    """The value with only dict, list, str, int, float, bool and None in it; what is none of these becomes a fault."""
+    if len(path) > MAX_DEPTH:
+        faults.append(Fault(path, f"lists and maps are nested more than {MAX_DEPTH} deep"))
+    elif isinstance(value, Section):
+        return value
+    elif isinstance(value, Mapping):
+        return _plain_mapping(value, path, faults)
+    elif isinstance(value, list | tuple):
+        return [plain(item, (*path, index), faults) for index, item in enumerate(value)]
+    elif isinstance(value, os.PathLike):
+        return plain(os.fspath(value), path, faults)
+    elif isinstance(value, str):
+        return _plain_text(value, path, faults)
+    elif isinstance(value, float) and not math.isfinite(value):
+        faults.append(Fault(path, f"must be a finite number, found {value}"))
+    elif value is None or isinstance(value, bool | int | float):
+        return value
+    else:
+        faults.append(Fault(path, f"expected plain values, found {found(value)}", "Use text, numbers, true, false, null, lists, maps."))
+    return None
+
+
+def _plain_mapping(value: Mapping[Any, Any], path: KeyPath, faults: list[Fault]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, inner in value.items():
+        whole = isinstance(key, int) and not isinstance(key, bool)
+        if not isinstance(key, str) and not whole:
+            faults.append(Fault(path, f"a key is {found(key)}; keys are text"))
+        elif str(key) in result:
+            faults.append(Fault((*path, str(key)), "is given twice, as text and as a number", "Remove one of the two."))
+        else:
+            result[str(key)] = plain(inner, (*path, str(key)), faults)
+    return result
+
+
+def _plain_text(value: str, path: KeyPath, faults: list[Fault]) -> str | float:
+    """The text; a number where YAML 1.1 makes text of one (``1e-4``) and the key takes numbers only."""
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        faults.append(Fault(path, "the text holds half of a surrogate pair and cannot be saved as UTF-8"))
+        return ""
+    if not _EXPONENT.match(value) or not math.isfinite(float(value)):
+        return value
+    keys = [str(part) for part in path]
+    if field_path(keys) != tuple(keys) or section_at(keys[:-1]) is None or keys[-1] not in section_fields(keys[:-1]):
+        return value
+    kinds = {branch.get("type") for branch in branches(key_schema(keys))}
+    return float(value) if "number" in kinds and "string" not in kinds else value
+
+
+def section_fields(path: Sequence[str]) -> tuple[str, ...]:
+    """The keys of the section at a path; none where there is no section."""
+    section = section_at(path)
+    return tuple(section.model_fields) if section else ()
+
+
+def check_values(given: Mapping[str, Any], places: Places) -> tuple[Recipe | None, list[Fault]]:
+    """The recipe, or None with every key that is unknown, missing or wrong."""
+    faults = list(_empty_sections(given, places))
+    try:
+        recipe = Recipe.model_validate(given, strict=True)
+    except ValidationError as error:
+        seen: dict[KeyPath, None] = {}
+        for entry in error.errors(include_url=False, include_context=False, include_input=False):
+            path = field_path(entry["loc"])
+            if path not in seen and not any(fault.path == path for fault in faults):
+                seen[path] = None
+                faults += _fault(entry["type"], path, given, places)
+        return None, faults
+    return (None if faults else recipe), faults
+
+
+def _empty_sections(given: Mapping[str, Any], places: Places) -> Iterator[Fault]:
+    """Sections whose name stands there with nothing under it: off, or the defaults? The user has to say."""
+    for path, place in places.items():
+        keys = [str(part) for part in path]
+        if keys and place.written == "" and section_at(keys) is not None and value_at(given, path) is None:
+            yield Fault(path, "the section is empty", _REMEDIES.get(tuple(keys)) or _empty_remedy(tuple(keys)))
+
+
+def _empty_remedy(path: tuple[str, ...]) -> str:
+    if path == ("adapter",):
+        return "Write null for none, or for example adapter: {method: lora}."
+    return f"Delete the line, or write {path[-1]}: {{}} for the defaults."
+
+
+def _fault(kind: str, path: tuple[str, ...], given: Mapping[str, Any], places: Places) -> list[Fault]:
+    if kind == "extra_forbidden":
+        name = ".".join(path[:-1])
+        message = f"there is no key {path[-1]} in {name}" if name else f"a recipe has no key {path[-1]}"
+        return [Fault(path, message, suggest(path[-1], path[:-1]))]
+    if kind == "missing":
+        return [Fault(path, f"{'.'.join(path)} is missing", _missing_remedy(path, given))]
+    value = value_at(given, path)
+    place = places.get(path)
+    written = place.written if place else None
+    if section_at(path) is not None:
+        return [Fault(path, f"expected keys and values, found {found(value, written)}", _section_remedy(path, value))]
+    return wrong_value(path, value, key_schema(path), written, places)
+
+
+def _missing_remedy(path: tuple[str, ...], given: Mapping[str, Any]) -> str:
+    siblings = value_at(given, path[:-1])
+    if path == ("adapter", "method") and isinstance(siblings, Mapping):
+        meant = [key for key in ("type", "name", "peft_type", "adapter_type", "finetuning_type") if key in siblings]
+        if meant:
+            return f"Write method instead of {meant[0]}."
+    return _REMEDIES.get(path, "")
+
+
+def _section_remedy(path: tuple[str, ...], value: Any) -> str:
+    if value is None:
+        return _REMEDIES.get(path) or _empty_remedy(path)
+    if isinstance(value, str) and path in _MEANT:
+        return f"Did you mean {_MEANT[path].format(value)}?"
+    return _REMEDIES.get(path, f"Write {path[-1]}: {{key: value}}.")
+
+
+def wrong_value(path: KeyPath, value: Any, schema: Schema, written: str | None, places: Places) -> list[Fault]:
+    """The faults of one value that its schema refuses; one for each wrong item of a list or map."""
+    for branch in branches(schema):
+        if isinstance(value, list) and branch.get("type") == "array":
+            return _wrong_items(path, list(enumerate(value)), branch["items"], places)
+        if isinstance(value, dict) and isinstance(branch.get("additionalProperties"), dict):
+            return _wrong_items(path, list(value.items()), branch["additionalProperties"], places)
+    options = branches(schema)
+    if len(options) == 1 and _is_number(value, options[0]):
+        return [Fault(path, f"must be {limits(options[0])}, found {number(value, written)}")]
+    return [Fault(path, f"expected {takes(schema)}, found {found(value, written)}", _value_remedy(path, value, schema, written))]
+
+
+def _wrong_items(path: KeyPath, items: list[tuple[Any, Any]], schema: Schema, places: Places) -> list[Fault]:
+    faults = []
+    for key, item in items:
+        if not _fits(item, schema):
+            place = places.get((*path, key))
+            faults += wrong_value((*path, key), item, schema, place.written if place else None, places)
+    return faults
+
+
+def _fits(value: Any, schema: Schema) -> bool:
+    listed = choices(schema)
+    if listed is not None:
+        return value in listed
+    return _is_number(value, schema) if schema["type"] in ("number", "integer") else isinstance(value, str)
+
+
+def _is_number(value: Any, schema: Schema) -> bool:
+    kinds = (int, float) if schema.get("type") == "number" else (int,) if schema.get("type") == "integer" else ()
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _value_remedy(path: KeyPath, value: Any, schema: Schema, written: str | None) -> str:
+    options = branches(schema)
+    kinds = {branch.get("type") for branch in options}
+    if isinstance(value, str):
+        listed = [name for branch in options for name in choices(branch) or []]
+        remedy = closest(value, listed) or (_number_remedy(value) if kinds & {"number", "integer"} else "")
+        if remedy:
+            return remedy
+    if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        return f"Write {int(value)}."
+    if nullable(schema) and value in _NOTHING and "string" not in kinds:
+        return "Write null for none."
+    if "string" in kinds and isinstance(value, bool | int | float) and tuple(path) not in _REMEDIES:
+        return f'Put it in quotes: "{written or value}".'
+    fallback = "Leave the key out for its default." if value is None and tuple(path) not in (("data", "train"),) else ""
+    return _REMEDIES.get(tuple(str(part) for part in path)) or fallback
+
+
+def _number_remedy(text: str) -> str:
+    """What to write for a text that holds a number."""
+    if not _NUMBER.match(text.strip()):
+        return ""
+    bare = text.strip().rstrip("%").rstrip().replace(",", ".")
+    if text.strip().endswith("%"):
+        return f"Write {float(bare) / 100:g}."
+    return "Remove the quotes." if bare == text.strip() else f"Write {bare}."
+
+
+def value_at(given: Any, path: Sequence[str | int]) -> Any:
+    """The value at a path of nested maps and lists; None where there is none."""
+    for part in path:
+        if isinstance(given, Mapping):
+            given = given.get(str(part))
+        elif isinstance(given, list) and isinstance(part, int) and part < len(given):
+            given = given[part]
+        else:
+            return None
+    return given

@@ -1,0 +1,140 @@
+"""The folder of a run: claimed before the work, filled under a temporary name, renamed when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import InputError, OutputError, Problem
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run is written.
+
+    Attributes:
+        final: the folder the user named; it appears when the run is done.
+        work: the folder beside it that holds the run until then.
+    """
+
+    final: Path
+    work: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.work / "checkpoints"
+
+    @property
+    def metrics_log(self) -> Path:
+        return self.work / "metrics.jsonl"
+
+    @property
+    def model(self) -> Path:
+        return self.work / "model"
+
+
+def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
+    """The run folder for an output path. Writes nothing.
+
+    Raises:
+        OutputError: the path is a file, cannot be written to, or holds another run and neither ``resume``
+            nor ``overwrite`` was said; ``resume`` where there is nothing to resume.
+    """
+    final = Path(output)
+    folder = RunFolder(final, final.with_name(final.name + ".partial"))
+    require_writable(folder)
+    if overwrite:
+        return folder
+    if resume:
+        if folder.work.is_dir():
+            return folder
+        done = f"{final} is a finished run; there is nothing to resume." if (final / RESULT).exists() else f"there is no interrupted run at {folder.work}."
+        raise OutputError.one(str(final), done, "Start it without --resume.")
+    if folder.work.exists():
+        raise OutputError.one(
+            str(final), f"an unfinished run is at {folder.work}.", "Continue it with --resume, or start over with --overwrite."
+        )  # fmt: skip
+    if final.is_dir() and any(final.iterdir()):
+        what = "another run" if (final / RESULT).exists() else "other files"
+        raise OutputError.one(str(final), f"the output folder holds {what}.", "Choose another `output`, or replace it with --overwrite.")
+    return folder
+
+
+def require_writable(folder: RunFolder) -> None:
+    """Raise OutputError where the output cannot be made: a file is in the way, or the place is read-only."""
+    for path in (folder.final, folder.work):
+        if path.exists() and not path.is_dir():
+            raise OutputError.one(str(path), "a file of this name is in the way of the run folder.", "Choose another `output`.")
+    parent = folder.final.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise OutputError.one(str(folder.final), f"{parent} is a file, not a folder.", "Choose another `output`.")
+    if not os.access(parent, os.W_OK):
+        raise OutputError.one(str(folder.final), f"{parent} cannot be written to.", "Choose another `output`.")
+
+
+def begin(folder: RunFolder, recipe_text: str, resolved_text: str, *, resume: bool = False) -> None:
+    """Make the working folder and save the recipe in it; a resumed run keeps what it has.
+
+    Raises:
+        InputError: a resumed run whose resolved recipe is not the one it was started with.
+    """
+    if resume:
+        require_same_recipe(folder.work / "resolved.yaml", resolved_text)
+        return
+    if folder.work.exists():
+        shutil.rmtree(folder.work)
+    folder.checkpoints.mkdir(parents=True)
+    (folder.work / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
+    (folder.work / "resolved.yaml").write_text(resolved_text, encoding="utf-8")
+
+
+def require_same_recipe(path: Path, resolved_text: str) -> None:
+    """Raise InputError with every line in which the recipe differs from the one the run was started with."""
+    if not path.exists():
+        raise OutputError.one(str(path.parent), "the unfinished run has no resolved.yaml.", "Start over with --overwrite.")
+    before, now = (settings(text) for text in (path.read_text(encoding="utf-8"), resolved_text))
+    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    if changed:
+        raise InputError(
+            [
+                Problem("resume", key, f"was {before.get(key)} when the run was started, is {now.get(key)} now.", "Set it back, or start over with --overwrite.")
+                for key in changed
+            ]
+        )
+
+
+def settings(text: str, prefix: str = "") -> dict[str, Any]:
+    """A YAML text as ``section.key -> value``."""
+    import yaml
+
+    flat: dict[str, Any] = {}
+    stack = [(prefix, yaml.safe_load(text) or {})]
+    while stack:
+        path, node = stack.pop()
+        if isinstance(node, dict) and node:
+            stack.extend((f"{path}.{key}" if path else str(key), value) for key, value in node.items())
+        else:
+            flat[path] = node
+    return flat
+
+
+def finish(folder: RunFolder) -> Path:
+    """Give the whole run its final name, replacing what was there, and return that folder."""
+    if folder.final.exists():
+        shutil.rmtree(folder.final)
+    folder.final.parent.mkdir(parents=True, exist_ok=True)
+    folder.work.replace(folder.final)
+    return folder.final
+
+
+def write_lines(path: Path, events: list[dict[str, Any]]) -> None:
+    """Replace a JSON-lines file by these objects."""
+    path.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events), encoding="utf-8")

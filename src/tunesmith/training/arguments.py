@@ -1,0 +1,75 @@
+"""From the recipe to upstream's TrainingArguments."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.errors import RecipeError
+from tunesmith.machine import device_name
+from tunesmith.models.kernels import Kernels
+from tunesmith.recipe.sections import Recipe
+from tunesmith.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+# (parameters of the model below, learning rate): small models need the higher rates to leave their starting point.
+LEARNING_RATES = ((50e6, 2e-4), (150e6, 5e-5), (float("inf"), 2e-5))
+HEAD_LEARNING_RATE = 1e-3
+ADAPTER_LEARNING_RATE = 1e-3
+
+
+def learning_rate(recipe: Recipe, n_parameters: int) -> float:
+    """The recipe's learning rate, or the one that goes with the model's size and with what is trained."""
+    if recipe.train.learning_rate is not None:
+        return recipe.train.learning_rate
+    if recipe.adapter is not None:
+        return ADAPTER_LEARNING_RATE
+    if recipe.train.train_layers == "head":
+        return HEAD_LEARNING_RATE
+    return next(rate for limit, rate in LEARNING_RATES if n_parameters < limit)
+
+
+def training_arguments(
+    recipe: Recipe, schedule: Schedule, kernels: Kernels, checkpoints: Path, seed: int, rate: float, *, smoke: bool
+) -> TrainingArguments:
+    """Upstream's arguments for a run. Logs, evaluations and saves are asked for step by step, so their own intervals are off.
+
+    Raises:
+        RecipeError: an unknown optimizer, schedule or other value that upstream refuses.
+    """
+    from transformers import TrainingArguments
+
+    train = recipe.train
+    own: dict[str, Any] = {
+        "output_dir": str(checkpoints), "max_steps": schedule.total_steps, "learning_rate": rate,
+        "per_device_train_batch_size": train.per_device_train_batch_size, "per_device_eval_batch_size": train.per_device_eval_batch_size,
+        "gradient_accumulation_steps": train.gradient_accumulation_steps, "weight_decay": train.weight_decay,
+        "warmup_steps": schedule.warmup_steps, "lr_scheduler_type": train.lr_scheduler_type, "optim": train.optim,
+        "max_grad_norm": train.max_grad_norm, "seed": seed, "report_to": train.report_to,
+        "run_name": train.run_name or Path(recipe.output).name, "bf16": kernels.precision == "bf16", "use_cpu": device_name() == "cpu",
+        "logging_strategy": "no", "eval_strategy": "no", "save_strategy": "no", "logging_nan_inf_filter": False,
+        "disable_tqdm": True, "remove_unused_columns": False, "dataloader_pin_memory": device_name() == "cuda",
+        "restore_callback_states_from_checkpoint": True, "label_names": ["labels"], "save_total_limit": None,
+    }  # fmt: skip
+    refuse_fp16_on_cpu(recipe)
+    try:
+        arguments = TrainingArguments(**(own | recipe.upstream))
+    except (TypeError, ValueError, ImportError) as error:
+        raise RecipeError.one("train / upstream", f"transformers refuses these settings: {str(error).splitlines()[0]}") from error
+    return arguments
+
+
+def refuse_fp16_on_cpu(recipe: Recipe) -> None:
+    """Upstream accepts fp16 on a CPU and then trains in fp32 without a word."""
+    if recipe.upstream.get("fp16") and device_name() == "cpu":
+        raise RecipeError.one("upstream.fp16", "there is no GPU here, and on a CPU fp16 is silently ignored.", "Leave it out: the fast path chooses the precision.")
+
+
+def known_upstream_fields() -> frozenset[str]:
+    """The field names of the installed TrainingArguments."""
+    from transformers import TrainingArguments
+
+    return frozenset(field.name for field in dataclasses.fields(TrainingArguments))

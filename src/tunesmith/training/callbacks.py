@@ -1,0 +1,108 @@
+"""What happens between two optimizer steps: when to log, evaluate, save and stop; what is kept on disk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tunesmith.events import Event, Listener
+from tunesmith.recipe.sections import EarlyStoppingSection
+from tunesmith.training.checkpoints import keep_only, replace_best, require_disk, seal
+from tunesmith.training.history import as_event, as_events, best_so_far
+from tunesmith.training.schedule import Schedule
+from tunesmith.training.signals import StopRequest
+
+SAVE_COST_SHARE = 0.05
+PENDING = "pending_losses.json"
+
+
+class FollowSchedule(TrainerCallback):
+    """Logs, evaluates and ends at the planned steps, and at the next step boundary after a stop request."""
+
+    def __init__(self, schedule: Schedule, request: StopRequest, listener: Listener) -> None:
+        self.log_at, self.evaluate_at = frozenset(schedule.log_at), frozenset(schedule.evaluate_at)
+        self.total, self.request, self.listener = schedule.total_steps, request, listener
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        control.should_log = state.global_step in self.log_at
+        control.should_evaluate = state.global_step in self.evaluate_at
+        self.listener(Event("step", "training", state.global_step, self.total))
+        if self.request and state.global_step < self.total:
+            control.should_save = control.should_training_stop = True
+
+
+class StopEarly(TrainerCallback):
+    """Ends training after so many evaluations without an improvement. Keeps no state: the log history tells."""
+
+    def __init__(self, section: EarlyStoppingSection, metric: str, higher_is_better: bool) -> None:
+        self.section, self.metric, self.higher_is_better = section, metric, higher_is_better
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        best = best_so_far(state.log_history, self.metric, self.higher_is_better, self.section.delta)
+        if best is not None and best.since >= self.section.patience:
+            control.should_training_stop = True
+
+
+@dataclass
+class KeepCheckpoints(TrainerCallback):
+    """Keeps two checkpoints: the weights of the best evaluation, and the whole state of the last save.
+
+    Saves follow evaluations. The whole state is left out only where the run goes on and the last save is younger
+    than twenty times what a save costs, so that saving takes at most a twentieth of the time.
+
+    Attributes:
+        save_weights: writes the model's weights into a folder.
+        save_bytes: estimate of one whole checkpoint's size, for the free-disk check before each save.
+    """
+
+    folder: Path
+    metric: str
+    higher_is_better: bool
+    total_steps: int
+    save_bytes: int
+    save_weights: Callable[[Path], None]
+    pending_losses: Callable[[], list[float]]
+    saved_at_seconds: float = field(default_factory=time.monotonic)
+    started_seconds: float = 0.0
+    cost_seconds: float = 0.0
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        best = best_so_far(state.log_history, self.metric, self.higher_is_better)
+        if best is not None and best.step == state.global_step:
+            require_disk(self.folder, self.save_bytes // 3, "the best model so far")
+            replace_best(self.folder, best.step, self.save_weights)
+        is_last = state.global_step >= self.total_steps or control.should_training_stop
+        due = time.monotonic() - self.saved_at_seconds > self.cost_seconds / SAVE_COST_SHARE
+        control.should_save = is_last or due
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        saved = self.folder / f"checkpoint-{state.global_step}"
+        (saved / PENDING).write_text(json.dumps(self.pending_losses()), encoding="utf-8")
+        seal(saved, state.global_step)
+        keep_only(self.folder, {state.global_step})
+        self.saved_at_seconds = time.monotonic()
+        self.cost_seconds = self.saved_at_seconds - self.started_seconds
+
+
+class WriteLog(TrainerCallback):
+    """Keeps metrics.jsonl in step with the log history, also after a resume."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in as_events(state.log_history)]
+        self.path.write_text("".join(lines), encoding="utf-8")
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        entry = state.log_history[-1]
+        if "loss" in entry or "eval_loss" in entry:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(as_event(entry), ensure_ascii=False) + "\n")
+

@@ -1,0 +1,121 @@
+"""Checkpoints that are complete or ignored: a manifest of sizes and sha256 is written last, and verified first."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.errors import OutputError, TrainingFailed
+from tunesmith.machine import free_disk_bytes
+from tunesmith.models.builtin import sha256_of
+
+MANIFEST = "manifest.json"
+BEST = "best"
+NAME = re.compile(r"checkpoint-(\d+)$")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder written by the trainer at one optimizer step."""
+
+    path: Path
+    step: int
+
+
+def seal(folder: Path, step: int) -> None:
+    """Write the manifest of a finished checkpoint; without one it does not count."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    entries = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files}
+    part = folder / f".{MANIFEST}.part"
+    with part.open("w", encoding="utf-8") as file:
+        json.dump({"step": step, "files": entries}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / MANIFEST)
+
+
+def damage(folder: Path) -> str:
+    """Why a checkpoint cannot be used; empty where every file is as its manifest says."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return "it was not finished (no manifest)"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["files"]
+    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+        return "its manifest cannot be read"
+    for name, entry in entries.items():
+        file = folder / name
+        if not file.exists():
+            return f"{name} is missing"
+        if file.stat().st_size != entry["bytes"]:
+            return f"{name} has {file.stat().st_size:,} bytes, its manifest says {entry['bytes']:,}"
+        if sha256_of(file) != entry["sha256"]:
+            return f"{name} was changed (sha256 differs)"
+    return ""
+
+
+def list_checkpoints(folder: Path) -> list[Checkpoint]:
+    """The checkpoints in a folder, whole or not, by step."""
+    if not folder.is_dir():
+        return []
+    found = [Checkpoint(path, int(match.group(1))) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def newest_whole(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that verifies, and a sentence for every newer one that does not."""
+    refused = []
+    for checkpoint in reversed(list_checkpoints(folder)):
+        reason = damage(checkpoint.path)
+        if not reason:
+            return checkpoint, refused
+        refused.append(f"{checkpoint.path.name} is ignored: {reason}")
+    return None, refused
+
+
+def replace_best(folder: Path, step: int, save_weights: Callable[[Path], None]) -> None:
+    """Put the weights that ``save_weights`` writes in the place of the best ones so far, whole or not at all."""
+    part, best = folder / f"{BEST}.partial", folder / BEST
+    shutil.rmtree(part, ignore_errors=True)
+    save_weights(part)
+    seal(part, step)
+    if best.exists():
+        shutil.rmtree(best)
+    part.replace(best)
+
+
+def best_weights(folder: Path, step: int) -> Path:
+    """The folder of the best weights, which have to be those of that step.
+
+    Raises:
+        TrainingFailed: they are damaged, missing, or another step's.
+    """
+    best = folder / BEST
+    reason = damage(best)
+    if not reason:
+        found = json.loads((best / MANIFEST).read_text(encoding="utf-8"))["step"]
+        reason = "" if found == step else f"they are of step {found}, the best evaluation was at step {step}"
+    if reason:
+        raise TrainingFailed(f"The best weights at {best} cannot be used: {reason}. Start over with --overwrite.")
+    return best
+
+
+def keep_only(folder: Path, steps: set[int]) -> None:
+    """Delete the checkpoints of all other steps."""
+    for checkpoint in list_checkpoints(folder):
+        if checkpoint.step not in steps:
+            shutil.rmtree(checkpoint.path)
+
+
+def require_disk(folder: Path, n_bytes: int, purpose: str) -> None:
+    """Raise OutputError where the disk has not that many free bytes."""
+    free = free_disk_bytes(folder)
+    if free < n_bytes:
+        raise OutputError.one(
+            str(folder), f"{purpose} needs {n_bytes / 1e6:,.0f} MB of disk, {free / 1e6:,.0f} MB are free.", "Free some space, or choose another output."
+        )

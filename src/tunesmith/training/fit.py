@@ -1,0 +1,153 @@
+"""One training run of one model with one seed, by upstream's trainer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import Interrupted, TrainingFailed
+from tunesmith.events import Event, Listener
+from tunesmith.losses.classification import LossFunction
+from tunesmith.models.encode import Encoded
+from tunesmith.models.kernels import Kernels, apply_kernels, restore
+from tunesmith.recipe.sections import Recipe
+from tunesmith.training.arguments import learning_rate, training_arguments
+from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
+from tunesmith.training.checkpoints import best_weights, newest_whole
+from tunesmith.training.history import LogHistory, best_so_far
+from tunesmith.training.loop import CheckedTrainer, require_finite_weights
+from tunesmith.training.schedule import Schedule, plan_schedule
+from tunesmith.training.signals import StopRequest
+from tunesmith.training.weights import checkpoint_bytes, count_parameters, load_trained, save_trained
+
+Measure = Callable[[Any], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a fit is given besides the model.
+
+    Attributes:
+        measure: metric name -> value of a model on validation, ``loss`` included.
+        metric, higher_is_better: what chooses the best checkpoint.
+        smoke: no saves; the last weights are kept.
+    """
+
+    recipe: Recipe
+    train: Encoded
+    pad_id: int
+    loss: LossFunction
+    expected_loss: float
+    measure: Measure
+    metric: str
+    higher_is_better: bool
+    checkpoints: Path
+    metrics_log: Path
+    kernels: Kernels
+    seed: int
+    smoke: bool = False
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training left besides the weights in the model.
+
+    Attributes:
+        best_step: the step whose weights the model has now.
+        train_seconds: of the training loop, its evaluations and saves included.
+        rows_per_second: training rows over the time of the loop without evaluations and saves.
+        notes: what a user should know (a checkpoint that was ignored, an early stop).
+    """
+
+    schedule: Schedule
+    history: LogHistory
+    best_step: int
+    best_value: float | None
+    learning_rate: float
+    train_seconds: float
+    rows_per_second: float
+    n_parameters: int
+    n_trainable_parameters: int
+    steps: int
+    notes: tuple[str, ...]
+
+
+def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, resume: bool = False) -> Fit:
+    """Train the model in place; afterwards it has the weights of its best evaluation.
+
+    Raises:
+        NonFinite, TrainingFailed: a loss, gradient or weight that is not finite, or divergence.
+        Interrupted: a stop was requested; the state was saved at a step boundary.
+    """
+    trainer, schedule = assemble(model, plan, request, listener)
+    notes: list[str] = []
+    checkpoint = None
+    if resume:
+        checkpoint, notes = newest_whole(plan.checkpoints)
+        notes.append(f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew")
+    listener(Event("phase", "training", 0, schedule.total_steps))
+    apply_kernels(model, plan.kernels)
+    started = time.perf_counter()
+    try:
+        trainer.resume(checkpoint.path) if checkpoint else trainer.train()
+    finally:
+        restore(model)
+    seconds = time.perf_counter() - started
+    if request and trainer.state.global_step < schedule.total_steps:
+        raise Interrupted(f"stopped by {request.signal_name} after step {trainer.state.global_step} of {schedule.total_steps}")
+    return conclude(model, plan, trainer, schedule, seconds, notes)
+
+
+def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[CheckedTrainer, Schedule]:
+    """The trainer with its callbacks, and the schedule."""
+    recipe = plan.recipe
+    n_batches = -(-len(plan.train) // (recipe.train.per_device_train_batch_size * recipe.parallel.processes))
+    schedule = plan_schedule(n_batches, recipe.train)
+    rate = learning_rate(recipe, count_parameters(model)[0])
+    arguments = training_arguments(recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, smoke=plan.smoke)
+    trainer = CheckedTrainer(
+        model=model, args=arguments, encoded=plan.train, pad_id=plan.pad_id, kernels=plan.kernels,
+        compute_loss_func=plan.loss, measure=plan.measure, expected_loss=plan.expected_loss,
+    )  # fmt: skip
+    for callback in callbacks(model, plan, trainer, schedule, request, listener):
+        trainer.add_callback(callback)
+    return trainer, schedule
+
+
+def callbacks(
+    model: Any, plan: FitPlan, trainer: CheckedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
+) -> Sequence[Any]:
+    """The callbacks of a run, in the order they act."""
+    chosen: list[Any] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
+    if plan.recipe.train.early_stopping is not None:
+        chosen.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
+    if not plan.smoke:
+        chosen.append(
+            KeepCheckpoints(
+                plan.checkpoints, plan.metric, plan.higher_is_better, schedule.total_steps, checkpoint_bytes(model),
+                lambda folder: save_trained(model, folder), lambda: trainer.pending_losses,
+            )
+        )  # fmt: skip
+    return chosen
+
+
+def conclude(model: Any, plan: FitPlan, trainer: CheckedTrainer, schedule: Schedule, seconds: float, notes: list[str]) -> Fit:
+    """The record of a finished fit, after the best weights were put back and found finite."""
+    require_finite_weights(model)
+    best = best_so_far(trainer.state.log_history, plan.metric, plan.higher_is_better)
+    if best is None:
+        raise TrainingFailed(f"No evaluation gave a finite {plan.metric}; there is no best model to keep.")
+    steps = trainer.state.global_step
+    if steps < schedule.total_steps:
+        notes.append(f"stopped early at step {steps} of {schedule.total_steps}: no better {plan.metric} since step {best.step}")
+    if not plan.smoke and best.step != steps:
+        load_trained(model, best_weights(plan.checkpoints, best.step))
+        require_finite_weights(model)
+    total, trained = count_parameters(model)
+    return Fit(
+        schedule, trainer.state.log_history, steps if plan.smoke else best.step, best.value, trainer.args.learning_rate, seconds,
+        trainer.rows_trained / max(trainer.loop_seconds, 1e-9), total, trained, steps, tuple(notes),
+    )  # fmt: skip

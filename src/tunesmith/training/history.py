@@ -1,0 +1,63 @@
+"""What the log of a run says: pure functions of the trainer's log history, so that a resumed run knows it too."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+LogHistory = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best evaluation so far.
+
+    Attributes:
+        since: evaluations after it that brought no improvement.
+    """
+
+    step: int
+    value: float
+    since: int
+
+
+def evaluations(history: LogHistory) -> LogHistory:
+    """The evaluation entries of a log history, in order."""
+    return [entry for entry in history if "eval_loss" in entry]
+
+
+def best_so_far(history: LogHistory, metric: str, higher_is_better: bool, delta: float = 0.0) -> Best | None:
+    """The best evaluation by a metric, or None before the first one.
+
+    An evaluation counts as better only by more than ``delta``; one without a finite value never does.
+    """
+    best: Best | None = None
+    for entry in evaluations(history):
+        value = entry.get(f"eval_{metric}")
+        if value is None or not math.isfinite(value):
+            best = None if best is None else Best(best.step, best.value, best.since + 1)
+        elif best is None or (value - best.value if higher_is_better else best.value - value) > delta:
+            best = Best(entry["step"], value, 0)
+        else:
+            best = Best(best.step, best.value, best.since + 1)
+    return best
+
+
+def as_events(history: LogHistory) -> LogHistory:
+    """The lines of metrics.jsonl for a log history."""
+    return [as_event(entry) for entry in history if "loss" in entry or "eval_loss" in entry]
+
+
+def as_event(entry: dict[str, Any]) -> dict[str, Any]:
+    """One log entry in the form of metrics.jsonl; numbers that are not finite become None."""
+    base = {"step": entry["step"], "epoch": entry.get("epoch"), "seconds": entry.get("seconds")}
+    if "eval_loss" in entry:
+        named = {name.removeprefix("eval_"): finite(value) for name, value in entry.items() if name.startswith("eval_")}
+        return {"event": "evaluate", "split": "validation", **base, "loss": named.pop("loss"), "metrics": named}
+    kept = {name: finite(entry[name]) for name in ("loss", "learning_rate", "grad_norm") if name in entry}
+    return {"event": "train", **base, **kept}
+
+
+def finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,96 @@
+"""transformers' Trainer with the checks of a run in it: finite losses, own evaluation, losses that survive a resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer
+
+from tunesmith.errors import NonFinite, TrainingFailed
+from tunesmith.training.callbacks import PENDING
+
+DIVERGED_FACTOR = 1000.0
+
+
+class CheckedTrainer(Trainer):
+    """A Trainer that stops at the first loss or gradient that is not finite, and names the rows.
+
+    Args:
+        measure: called on the model in place of upstream's evaluation; returns metric name -> value, ``loss`` included.
+        expected_loss: the loss of a model that knows nothing; a thousand times it counts as divergence.
+    """
+
+    def __init__(self, *, measure: Callable[[Any], dict[str, float]], expected_loss: float, **upstream: Any) -> None:
+        super().__init__(**upstream)
+        self.measure, self.expected_loss = measure, expected_loss
+        self.pending_losses: list[float] = []
+        self.step_losses: list[float] = []
+        self.batch_rows: list[int] = []
+        self.started_seconds = time.monotonic()
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        rows = inputs.pop("row_ids").tolist()
+        self.batch_rows = rows if not self.step_losses else self.batch_rows + rows
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NonFinite(self.stopped(f"the loss became {value}"))
+        self.step_losses.append(value)
+        if len(self.step_losses) == self.current_gradient_accumulation_steps:
+            self.finish_step(sum(self.step_losses))
+        return loss
+
+    def finish_step(self, value: float) -> None:
+        """Note the loss of a whole optimizer step."""
+        if value > DIVERGED_FACTOR * max(1.0, self.expected_loss):
+            raise TrainingFailed(self.stopped(f"the loss is {value:.3g}, a model that knows nothing has {self.expected_loss:.3g}: it diverged"))
+        self.pending_losses.append(value)
+        self.step_losses = []
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if norm is not None and not math.isfinite(float(norm)):
+            raise NonFinite(self.stopped(f"the gradient's norm became {float(norm)}"))
+        return norm
+
+    def stopped(self, what: str) -> str:
+        """The sentence that says where training stopped, on which rows and what to do."""
+        shown = ", ".join(str(row) for row in self.batch_rows[:32]) + (", ..." if len(self.batch_rows) > 32 else "")
+        return (
+            f"Training stopped at step {self.state.global_step + 1} of {self.state.max_steps}: {what} (learning rate {self._get_learning_rate():.3g}). "
+            f"Rows of that step (row_id in the training file): {shown}. "
+            f"Lower train.learning_rate (asked: {self.args.learning_rate:g}) or look at these rows."
+        )
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.measure(self.model).items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs the mean loss of the steps since the last log, which upstream forgets at a resume."""
+        if "loss" in logs and self.pending_losses:
+            logs["loss"] = sum(self.pending_losses) / len(self.pending_losses)
+            self.pending_losses = []
+        logs["seconds"] = round(time.monotonic() - self.started_seconds, 3)
+        super().log(logs, start_time)
+
+    def resume(self, checkpoint: Path) -> Any:
+        """Train on from a whole checkpoint."""
+        self.pending_losses = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
+        return self.train(resume_from_checkpoint=str(checkpoint))
+
+
+def require_finite_weights(model: Any) -> None:
+    """Raise NonFinite naming the parameters that hold a NaN or an infinity."""
+    bad = [name for name, parameter in model.named_parameters() if not bool(torch.isfinite(parameter).all())]
+    if bad:
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise NonFinite(f"The trained model holds weights that are not finite: {', '.join(bad[:3])}{more}. Lower train.learning_rate.")

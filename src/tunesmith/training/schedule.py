@@ -1,0 +1,42 @@
+"""From rows and epochs to whole optimizer steps: when to log, evaluate and save."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tunesmith.recipe.sections import TrainSection
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The plan of a run in optimizer steps, counted from 1.
+
+    Attributes:
+        total_steps: optimizer steps of the whole run.
+        steps_per_epoch: optimizer steps of one pass.
+        evaluate_at, log_at: increasing; the last entry is ``total_steps``.
+        warmup_steps: steps of linear warm-up.
+    """
+
+    total_steps: int
+    steps_per_epoch: int
+    evaluate_at: tuple[int, ...]
+    log_at: tuple[int, ...]
+    warmup_steps: int
+
+
+def plan_schedule(n_batches_per_epoch: int, train: TrainSection) -> Schedule:
+    """The schedule for so many batches (per process) in a pass.
+
+    Evaluations and logs are spread evenly; where there are fewer steps than asked for, there is one at each step.
+    """
+    steps_per_epoch = max(1, math.ceil(n_batches_per_epoch / train.gradient_accumulation_steps))
+    total = train.max_steps or max(1, math.ceil(steps_per_epoch * train.num_train_epochs))
+    warmup = math.ceil(total * train.warmup_steps) if train.warmup_steps < 1 else int(train.warmup_steps)
+    return Schedule(total, steps_per_epoch, spread(total, train.n_evaluations), spread(total, train.n_logs), warmup)
+
+
+def spread(total: int, count: int) -> tuple[int, ...]:
+    """``count`` steps spread evenly over 1..total, the last of them ``total``; all steps where there are fewer."""
+    return tuple(sorted({math.ceil(total * i / count) for i in range(1, count + 1)}))
