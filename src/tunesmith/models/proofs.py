@@ -49,14 +49,18 @@ def certificate(name: str, ours: np.ndarray, theirs: np.ndarray, limit: float = 
     return Certificate(name, bool(np.isfinite(figure) and figure <= limit * scale), figure, limit * scale, "largest difference of a logit")
 
 
-def trial_step(model: Any, encoded: Encoded, pad_id: int, loss_of: Any, rows: int, kernels: Kernels) -> tuple[float, list[str], list[str]]:
-    """One forward and backward pass on the longest rows: the loss, and the trainable parameters whose gradient is
+def longest_rows(encoded: Encoded, count: int) -> Encoded:
+    """The rows with the most tokens."""
+    return encoded.take(np.argsort(-encoded.lengths, kind="stable")[:count])
+
+
+def trial_step(model: Any, rows: Encoded, pad_id: int, loss_of: Any, kernels: Kernels) -> tuple[float, list[str], list[str]]:
+    """One forward and backward pass on these rows: the loss, and the trainable parameters whose gradient is
     missing, or not finite. Gradients are cleared and nothing is updated.
     """
-    longest = np.argsort(-encoded.lengths, kind="stable")[:rows]
     device = next(model.parameters()).device
-    batch = {name: tensor.to(device) for name, tensor in padded(encoded, longest, pad_id).items()}
-    targets = torch.tensor([encoded.labels[i] for i in longest.tolist()], device=device)
+    batch = {name: tensor.to(device) for name, tensor in padded(rows, np.arange(len(rows)), pad_id).items()}
+    targets = torch.tensor(rows.labels, device=device)
     model.train()
     with autocast(kernels.precision, device.type):
         outputs = model(**batch)

@@ -6,23 +6,26 @@ The five functions of a task: prepare, check, fit, predict, evaluate. Which of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from tunesmith.data.load import Splits
 from tunesmith.data.table import Labels
-from tunesmith.events import Event, Listener
+from tunesmith.errors import NonFinite
+from tunesmith.events import Listener
 from tunesmith.losses.classification import LossFunction, class_weights, expected_first_loss, item_losses, loss_function
-from tunesmith.metrics.predictions import Predictions
+from tunesmith.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.metrics.table import compute
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.inference import logits
 from tunesmith.models.kernels import Kernels
-from tunesmith.recipe.metric_names import direction
+from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.fit import Fit, FitPlan
 from tunesmith.training.fit import fit as run_fit
@@ -67,76 +70,52 @@ def fit(
     """Train the model in place on the training split; it ends with the weights of its best evaluation."""
     plan = FitPlan(
         recipe, prepared.encoded["train"], prepared.pad_id, prepared.loss, prepared.expected_loss,
-        measure(prepared, kernels, listener), metric, direction(metric), folder, log, kernels, seed, smoke,
+        measure(prepared, kernels), metric, higher_is_better(metric), folder, log, kernels, seed, smoke,
     )  # fmt: skip
     return run_fit(model, plan, request, listener, resume=resume)
 
 
-def measure(prepared: Prepared, kernels: Kernels, listener: Listener) -> Callable[[Any], dict[str, float]]:
-    """A function that gives a model's loss and metrics on the split that steers training."""
+def measure(prepared: Prepared, kernels: Kernels) -> Callable[[Any], dict[str, float]]:
+    """A function that gives a model's loss and metrics on the split that steers training; undefined ones are NaN."""
     steering = prepared.encoded["validation"]
 
     def run(model: Any) -> dict[str, float]:
-        outputs = logits(model, steering, prepared.pad_id, kernels)
-        predictions = to_predictions(prepared.labels, steering.labels, outputs)
+        predictions, losses = predict(model, steering, prepared.pad_id, prepared.labels, kernels)
         values = compute(prepared.labels.problem_type, predictions)
-        losses = row_losses(prepared.labels, outputs, steering.labels)
-        listener(Event("note", f"validation loss {losses.mean():.4f}"))
-        return {"loss": float(losses.mean()), **{name: float("nan") if value is None else value for name, value in values.items()}}
+        return {"loss": float(losses.mean()), **{name: math.nan if value is None else value for name, value in values.items()}}
 
     return run
 
 
-def predict(model: Any, encoded: Encoded, prepared_pad_id: int, labels: Labels, kernels: Kernels) -> tuple[Predictions, np.ndarray]:
-    """Predictions for every row at the usual thresholds, and the loss of every row (N; NaN where unlabelled)."""
-    outputs = logits(model, encoded, prepared_pad_id, kernels)
-    losses = row_losses(labels, outputs, encoded.labels) if all(label is not None for label in encoded.labels) else np.full(len(encoded), np.nan)
-    return to_predictions(labels, encoded.labels, outputs), losses
+def predict(model: Any, encoded: Encoded, pad_id: int, labels: Labels, kernels: Kernels) -> tuple[Predictions, np.ndarray]:
+    """Predictions for every labelled row at the usual thresholds, and the loss of every row (N).
+
+    Raises:
+        NonFinite: the model gives numbers that are not finite.
+    """
+    outputs = logits(model, encoded, pad_id, kernels)
+    bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if len(bad):
+        rows = ", ".join(str(encoded.row_ids[i]) for i in bad[:10].tolist())
+        raise NonFinite(f"The model gives outputs that are not finite for {len(bad)} rows of {encoded.split} (row_id {rows}). Lower train.learning_rate.")
+    predictions = from_scores(labels.problem_type, encoded.labels, to_scores(labels.problem_type, outputs), row_ids=encoded.row_ids)
+    return predictions, row_losses(labels, outputs, encoded.labels)
 
 
 def row_losses(labels: Labels, outputs: np.ndarray, targets: list[Any]) -> np.ndarray:
     """The unweighted, unsmoothed loss of every row: (N) float64."""
-    import torch
-
     per_item = item_losses(labels.problem_type, torch.from_numpy(outputs).double(), torch.as_tensor(np.asarray(targets)))
-    per_row = per_item.mean(dim=1) if per_item.dim() == 2 else per_item
-    return per_row.numpy()
-
-
-def to_predictions(labels: Labels, targets: list[Any], outputs: np.ndarray) -> Predictions:
-    """Logits (N, K) as probabilities or scores, and the decisions at the usual thresholds."""
-    scores = to_scores(labels.problem_type, outputs)
-    known = np.asarray(targets) if targets and targets[0] is not None else blank_targets(labels, len(outputs))
-    return Predictions(known, scores, decide(labels.problem_type, scores))
+    per_row: np.ndarray = (per_item.mean(dim=1) if per_item.dim() == 2 else per_item).numpy()
+    return per_row
 
 
 def to_scores(problem_type: str, outputs: np.ndarray) -> np.ndarray:
-    """(N, K) probabilities in float64, or (N) numbers for a regression."""
+    """Logits (N, K) as probabilities (N, K) in float64, or as numbers (N) for a regression."""
     values = outputs.astype(np.float64)
-    if problem_type == "regression":
+    if problem_type == REGRESSION:
         return values[:, 0]
-    if problem_type == "multi_label_classification":
+    if problem_type == MULTI:
         return 1.0 / (1.0 + np.exp(-values))
     shifted = np.exp(values - values.max(axis=1, keepdims=True))
     normed: np.ndarray = shifted / shifted.sum(axis=1, keepdims=True)
     return normed
-
-
-def decide(problem_type: str, scores: np.ndarray, thresholds: np.ndarray | None = None) -> np.ndarray:
-    """Class ids (N), 0/1 decisions (N, K), or the scores themselves for a regression.
-
-    Args:
-        thresholds: (1) for a binary task: the smallest p(class 1) that decides for class 1; (K) for several labels.
-    """
-    if problem_type == "regression":
-        return scores
-    if problem_type == "multi_label_classification":
-        return (scores >= (0.5 if thresholds is None else thresholds)).astype(np.int64)
-    if thresholds is not None and scores.shape[1] == 2:
-        return (scores[:, 1] >= thresholds[0]).astype(np.int64)
-    return scores.argmax(axis=1)
-
-
-def blank_targets(labels: Labels, n: int) -> np.ndarray:
-    """Targets for unlabelled rows; metrics are never computed from them."""
-    return np.zeros((n, labels.n) if labels.problem_type == "multi_label_classification" else n, dtype=np.int64)

@@ -1,0 +1,79 @@
+"""What a run reads before it loads the model: the rows, the model's files, and the checks that need no torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.load import Splits, load_splits
+from tunesmith.events import Event, Listener
+from tunesmith.machine import stay_offline
+from tunesmith.models.source import ModelSource, find_model
+from tunesmith.preflight.report import CheckLine, CheckReport
+from tunesmith.preflight.static import static_checks
+from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.recipe.sections import Recipe
+
+SMOKE_ROWS = 100
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each phase, in the order they began."""
+
+    listener: Listener
+    seconds: dict[str, float]
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Tell the listener that a phase begins, and add its time to the record."""
+        self.listener(Event("phase", name))
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read before the model was loaded."""
+
+    recipe: Recipe
+    splits: Splits
+    source: ModelSource
+    checks: tuple[CheckLine, ...]
+
+
+def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | None = None, smoke: bool = False) -> Inputs:
+    """Rows, columns, labels, splits and the base model's files, with the checks that need no torch."""
+    recipe = loaded.recipe
+    if not recipe.data.train.startswith("hub:"):
+        with_hub = not recipe.model.name.startswith("builtin:") and "/" in recipe.model.name and not Path(recipe.model.name).exists()
+        if not with_hub:
+            stay_offline()
+    with clock.phase("data"):
+        splits = load_splits(recipe, loaded.base, frames)
+        if smoke:
+            splits = first_rows(splits, SMOKE_ROWS)
+        source = find_model(recipe.model, loaded.base)
+        checks = tuple(static_checks(recipe, splits, splits.findings, source, Path(recipe.output)))
+    problems = CheckReport(checks)
+    problems.refuse()
+    return Inputs(recipe, splits, source, checks)
+
+
+def first_rows(splits: Splits, count: int) -> Splits:
+    """At most so many rows of each split, spread over it so that every label has its chance."""
+    cut = {}
+    for name in ("train", "validation", "test"):
+        split = getattr(splits, name)
+        if split is not None and len(split) > count:
+            positions = [i * len(split) // count for i in range(count)]
+            split = split.take(positions, name)
+        cut[name] = split
+    return replace(splits, **cut)

@@ -1,0 +1,209 @@
+"""Is the result better, or is it noise: metrics with intervals, baselines on the same rows, verdicts, alarms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tunesmith.baselines.linear import linear_on_embeddings
+from tunesmith.baselines.majority import majority
+from tunesmith.baselines.tfidf import tfidf_linear
+from tunesmith.data.table import Examples
+from tunesmith.events import Event, Listener
+from tunesmith.inputs import Inputs
+from tunesmith.metrics.intervals import metric_intervals
+from tunesmith.metrics.predictions import MULTI, SINGLE, Predictions
+from tunesmith.metrics.table import compute
+from tunesmith.metrics.thresholds import tune_thresholds
+from tunesmith.metrics.verdict import verdict
+from tunesmith.models.encode import encode
+from tunesmith.models.inference import mean_embeddings
+from tunesmith.models.kernels import apply_kernels, restore
+from tunesmith.recipe.metric_names import METRICS, higher_is_better, metric_of
+from tunesmith.results import Alarm, Baseline, Metric, Verdict
+from tunesmith.tasks.text_classification import predict
+from tunesmith.training.watch import RunFacts, alarms
+from tunesmith.work import JUDGED, Ready, SeedRun
+
+DECIDING = ("accuracy", "macro_f1", "micro_f1", "mcc")
+
+
+@dataclass(frozen=True)
+class BaselineRun:
+    """One baseline's answers.
+
+    Attributes:
+        predictions: split -> predictions; empty where it could not answer, and ``note`` says why.
+    """
+
+    name: str
+    predictions: dict[str, Predictions]
+    seconds: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The evidence of a run.
+
+    Attributes:
+        runs: the seeds' runs with the final decisions.
+        thresholds: tuned on validation; None for the usual ones.
+    """
+
+    runs: tuple[SeedRun, ...]
+    metrics: tuple[Metric, ...]
+    baselines: tuple[Baseline, ...]
+    verdicts: tuple[Verdict, ...]
+    alarms: tuple[Alarm, ...]
+    thresholds: list[float] | None
+    notes: tuple[str, ...]
+
+
+def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> list[BaselineRun]:
+    """Every baseline the recipe asks for, on the judged splits."""
+    makers: dict[str, Callable[[Inputs, Ready], BaselineRun]] = {
+        "majority": majority_run, "tfidf": tfidf_run, "frozen": frozen_run, "untuned": untuned_run,
+    }  # fmt: skip
+    found = []
+    for done, name in enumerate(inputs.recipe.evaluate.baselines):
+        listener(Event("step", "baselines", done, len(inputs.recipe.evaluate.baselines)))
+        started = time.perf_counter()
+        made = makers[name](inputs, ready)
+        found.append(BaselineRun(made.name, made.predictions, round(time.perf_counter() - started, 3), made.note))
+    return found
+
+
+def judged_splits(inputs: Inputs) -> dict[str, Examples]:
+    """The splits that are judged, by name."""
+    return {split.split: split for split in (inputs.splits.validation, inputs.splits.test) if split is not None}
+
+
+def majority_run(inputs: Inputs, _ready: Ready) -> BaselineRun:
+    """Always the commonest answer."""
+    return BaselineRun("majority", majority(inputs.splits.train, judged_splits(inputs), inputs.splits.labels), 0.0)
+
+
+def tfidf_run(inputs: Inputs, _ready: Ready) -> BaselineRun:
+    """Word and character n-grams with a linear model."""
+    return BaselineRun("tfidf + linear", tfidf_linear(inputs.splits.train, judged_splits(inputs), inputs.splits.labels), 0.0)
+
+
+def frozen_run(inputs: Inputs, ready: Ready) -> BaselineRun:
+    """The base model's mean embeddings, untouched, with a linear model."""
+    body = ready.loaded.model.base_model
+    apply_kernels(body, ready.kernels)
+    try:
+        vectors = {split.split: embed(split, body, ready) for split in (inputs.splits.train, *judged_splits(inputs).values())}
+    finally:
+        restore(body)
+    made = linear_on_embeddings(vectors, inputs.splits.train, judged_splits(inputs), inputs.splits.labels)
+    return BaselineRun("frozen embeddings + linear", made, 0.0)
+
+
+def embed(split: Examples, body: Any, ready: Ready) -> tuple[np.ndarray, np.ndarray | None]:
+    """Embeddings (N, D) of the texts and, for pairs, of the second texts."""
+    prepared, tokenizer = ready.prepared, ready.loaded.tokenizer
+    if split.pairs is None:
+        return mean_embeddings(body, prepared.encoded[split.split], prepared.pad_id, ready.kernels), None
+    sides = [
+        encode(tokenizer, Examples(split.split, "", split.row_ids, side, split.labels), prepared.max_length) for side in (split.texts, split.pairs)
+    ]
+    first, second = (mean_embeddings(body, side, prepared.pad_id, ready.kernels) for side in sides)
+    return first, second
+
+
+def untuned_run(inputs: Inputs, ready: Ready) -> BaselineRun:
+    """The base model as it came, where it came with a head for these labels."""
+    if ready.loaded.new_weights:
+        return BaselineRun("untuned model", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
+    prepared = ready.prepared
+    said = {
+        name: predict(ready.loaded.model, prepared.encoded[name], prepared.pad_id, prepared.labels, ready.kernels)[0]
+        for name in judged_splits(inputs)
+    }
+    return BaselineRun("untuned model", said, 0.0)
+
+
+def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineRun], listener: Listener) -> Judged:
+    """Thresholds from validation, then metrics, verdicts and alarms on the judged splits."""
+    recipe, kind = inputs.recipe, inputs.splits.labels.problem_type
+    thresholds, notes = choose_thresholds(inputs, runs)
+    decided = tuple(with_thresholds(run, kind, thresholds) for run in runs)
+    metrics = [metric for split in splits_of(decided) for metric in measured(inputs, split, [run.predictions[split] for run in decided])]
+    compared = tuple(
+        Baseline(b.name, tuple(m for split in b.predictions for m in measured(inputs, split, [b.predictions[split]])), b.seconds, b.note)
+        for b in baselines
+    )
+    verdicts = verdicts_on(inputs, decided, baselines)
+    listener(Event("step", "judging", 1, 1))
+    gone_off = alarms(facts(inputs, decided, baselines, metric_of(recipe)))
+    return Judged(decided, tuple(metrics), compared, verdicts, gone_off, thresholds, notes)
+
+
+def splits_of(runs: Sequence[SeedRun]) -> list[str]:
+    return [split for split in JUDGED if split in runs[0].predictions]
+
+
+def main_split(runs: Sequence[SeedRun]) -> str:
+    """The split the verdict is given on: test, or validation where there is none."""
+    return splits_of(runs)[-1]
+
+
+def choose_thresholds(inputs: Inputs, runs: Sequence[SeedRun]) -> tuple[list[float] | None, tuple[str, ...]]:
+    """Thresholds tuned on validation for the leading metric, where decisions depend on one and the metric on decisions."""
+    labels, metric = inputs.splits.labels, metric_of(inputs.recipe)
+    binary = labels.problem_type == SINGLE and labels.n == 2
+    if not inputs.recipe.evaluate.tune_threshold or not (binary or labels.problem_type == MULTI) or metric not in DECIDING:
+        return None, ()
+    if "test" not in runs[0].predictions:
+        return None, ("the threshold was not tuned: without a test file, validation would judge what was fitted to it",)
+    return tune_thresholds(labels.problem_type, [run.predictions["validation"] for run in runs], metric)
+
+
+def with_thresholds(run: SeedRun, kind: str, thresholds: list[float] | None) -> SeedRun:
+    """The run with its decisions made anew."""
+    decided = {split: said.decided(kind, thresholds) for split, said in run.predictions.items()}
+    return SeedRun(run.seed, run.fit, run.model, decided, run.losses)
+
+
+def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metric, ...]:
+    """Every metric of the task with its interval, over rows and seeds."""
+    names = tuple(METRICS[inputs.recipe.task])
+    return metric_intervals(
+        inputs.splits.labels.problem_type, said, split, names, n_resamples=inputs.recipe.evaluate.n_resamples, seed=inputs.recipe.train.seed
+    )  # fmt: skip
+
+
+def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineRun]) -> tuple[Verdict, ...]:
+    """The leading metric, and accuracy where it is another one, against every baseline that could answer."""
+    metric, split, kind = metric_of(inputs.recipe), main_split(runs), inputs.splits.labels.problem_type
+    names = dict.fromkeys([metric, *(["accuracy"] if kind == SINGLE else [])])
+    ours = [run.predictions[split] for run in runs]
+    return tuple(
+        verdict(
+            kind, name, ours, [baseline.predictions[split]], against=baseline.name, split=split,
+            n_resamples=inputs.recipe.evaluate.n_resamples, seed=inputs.recipe.train.seed,
+        )  # fmt: skip
+        for name in names
+        for baseline in baselines
+        if baseline.predictions
+    )
+
+
+def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineRun], metric: str) -> RunFacts:
+    """What the alarms look at, from the first seed's run."""
+    run, labels, split = runs[0], inputs.splits.labels, main_split(runs)
+    commonest = next((b.predictions[split] for b in baselines if b.name == "majority"), None)
+    classes = labels.problem_type in (SINGLE, MULTI)
+    return RunFacts(
+        metric=metric, higher_is_better=higher_is_better(metric), class_names=labels.names,
+        decisions={name: said.decisions for name, said in run.predictions.items()} if classes else {},
+        history=run.fit.history, asked_learning_rate=run.fit.learning_rate,
+        ours=compute(labels.problem_type, run.predictions[split])[metric],
+        majority=None if commonest is None else compute(labels.problem_type, commonest)[metric],
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""The fast path: precision, attention, dropout and memory chosen for the machine, put on a model and taken off again.
+
+Nothing here changes what a model is: parameter names, saved weights and saved configuration stay those of the plain model,
+and in fp32 its outputs outside training are the plain ones bit by bit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from tunesmith.machine import cpu_flags
+
+ATTENTION_NAME = "tunesmith_eager"
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+# Encoders whose attention is softmax(q k^T * scale + mask) v and nothing else; others keep the attention they came with.
+PLAIN_ATTENTION = frozenset(
+    {"albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+)
+WORDS_PER_DRAW = 4
+LEVELS = 1 << 16
+# glibc's <malloc.h>: parameter -> (value while training, glibc's own default).
+MALLOC_PARAMETERS = {-1: (2**31 - 1, 128 * 1024), -4: (0, 65536)}  # M_TRIM_THRESHOLD, M_MMAP_MAX
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What the fast path does on this machine.
+
+    Attributes:
+        fast: False is the plain upstream path, in fp32 and with random batches.
+        precision: of the matrix products, by autocast; weights and optimizer state are fp32 in both.
+        attention: ``eager`` puts our matrix products in place of SDPA while training; ``upstream`` leaves the model's own.
+        dropout: ``words`` draws masks as 16-bit words (the rate is rounded to 1/65536, the mean is exact); ``torch`` is torch's.
+        keep_memory: freed memory stays with the process during training.
+        bucketed: batches of rows of similar length, in random order.
+        reasons: field -> why it has this value, for the report.
+    """
+
+    fast: bool = False
+    precision: Literal["bf16", "fp32"] = "fp32"
+    attention: Literal["eager", "upstream"] = "upstream"
+    dropout: Literal["words", "torch"] = "torch"
+    keep_memory: bool = False
+    bucketed: bool = False
+    reasons: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
+
+
+def choose_kernels(fast: bool, device: str, flags: frozenset[str] | None = None) -> Kernels:
+    """The kernels for a device.
+
+    Args:
+        fast: False asks for the plain upstream path.
+        device: ``cuda``, ``mps`` or ``cpu``.
+        flags: instruction-set flags of the processor; this machine's when not said.
+    """
+    if not fast:
+        return Kernels(reasons={"fast": "switched off: the plain upstream path, in fp32"})
+    if device == "cuda":
+        return gpu_kernels(torch.cuda.is_bf16_supported())
+    if device != "cpu":
+        return Kernels(fast=True, bucketed=True, reasons={"precision": f"fp32: bf16 was not measured on {device}"})
+    return cpu_kernels(cpu_flags() if flags is None else flags)
+
+
+def gpu_kernels(has_bf16: bool) -> Kernels:
+    """On a GPU upstream's SDPA and dropout are fused kernels, and freed memory stays with torch's own allocator."""
+    why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16"
+    reasons = {"precision": why, "attention": "SDPA is a fused kernel here", "bucketed": "less padding"}
+    return Kernels(fast=True, precision="bf16" if has_bf16 else "fp32", bucketed=True, reasons=reasons)
+
+
+def cpu_kernels(flags: frozenset[str]) -> Kernels:
+    """On a CPU what counts is bf16 where the processor has it, and no work besides the matrix products."""
+    has_bf16 = bool(BF16_FLAGS & flags)
+    reasons = {
+        "precision": "the processor multiplies bf16 in hardware" if has_bf16 else "the processor has no bf16 instructions",
+        "attention": "with dropout SDPA has no fused kernel on a CPU and does more work than its parts",
+        "dropout": "torch draws a mask one number at a time; one draw of 64 bits serves four elements",
+        "keep_memory": "memory given back to the system after each step has to be mapped page by page in the next",
+        "bucketed": "less padding",
+    }
+    precision: Literal["bf16", "fp32"] = "bf16" if has_bf16 else "fp32"
+    return Kernels(True, precision, "eager", "words", keep_memory=True, bucketed=True, reasons=reasons)
+
+
+def apply_kernels(model: Any, kernels: Kernels) -> None:
+    """Put the kernels on a model, in place. A second call replaces the first; ``restore`` undoes both."""
+    restore(model)
+    if kernels.attention == "eager":
+        use_attention(model)
+    if kernels.dropout == "words":
+        for module in model.modules():
+            if type(module) is nn.Dropout:
+                module.__class__ = WordDropout
+    if kernels.keep_memory:
+        keep_freed_memory(True)
+
+
+def restore(model: Any) -> None:
+    """Take the kernels off: the model is as upstream made it, and the process gives freed memory back again."""
+    before = model.__dict__.pop("_attention_before", None)
+    if before is not None:
+        model.set_attn_implementation(before)
+    for module in model.modules():
+        if type(module) is WordDropout:
+            module.__class__ = nn.Dropout
+    keep_freed_memory(False)
+
+
+def use_attention(model: Any) -> None:
+    """Training attention by plain matrix products, where the model is known to mean nothing else by attention."""
+    config = getattr(model, "config", None)
+    if getattr(config, "model_type", None) not in PLAIN_ATTENTION or getattr(config, "is_decoder", False):
+        return
+    if config._attn_implementation not in {"sdpa", "eager"}:
+        return
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(ATTENTION_NAME, attend)
+    AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
+    model.__dict__["_attention_before"] = config._attn_implementation
+    model.set_attn_implementation(ATTENTION_NAME)
+
+
+def attend(
+    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None,
+    dropout: float = 0.0, scaling: float | None = None, **others: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
+    """softmax(q k^T * scale + mask) v in training, SDPA otherwise.
+
+    Args:
+        query, key, value: (B, H, T, D).
+        attention_mask: (B, 1, T, T), True where a key may be seen, or None for all.
+
+    Returns:
+        The mixed values (B, T, H, D) and, in training, the probabilities (B, H, T, T).
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    if not module.training:
+        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+        )
+        return plain
+    scores = torch.matmul(query, key.transpose(2, 3)) * (query.size(-1) ** -0.5 if scaling is None else scaling)
+    if attention_mask is not None:
+        scores = scores + additive(attention_mask, scores.dtype)
+    probabilities = word_dropout(torch.softmax(scores, dim=-1), dropout)
+    return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), probabilities
+
+
+def additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A boolean mask as numbers to add: 0 where a key may be seen, the lowest number elsewhere."""
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
+class WordDropout(nn.Dropout):
+    """nn.Dropout with ``word_dropout`` for its masks."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return word_dropout(input, self.p) if self.training else input
+
+
+def word_dropout(values: torch.Tensor, p: float) -> torch.Tensor:
+    """``values`` with a share p of them set to zero, the others scaled so that the mean stays.
+
+    Each element has a 16-bit word of its own from torch's global generator. p is rounded to k / 65536, and the scale is
+    1 / (1 - k / 65536), so that the mean is exact for the rate that is used.
+    """
+    cut = round(p * LEVELS)
+    if cut == 0:
+        return values
+    if cut == LEVELS:
+        return values * 0.0
+    count = values.numel()
+    draws = torch.empty(-(-count // WORDS_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.int16)[:count].view(values.shape) >= cut - LEVELS // 2
+    return values * kept.to(values.dtype).mul_(LEVELS / (LEVELS - cut))
+
+
+def keep_freed_memory(keep: bool) -> bool:
+    """Whether the C library was told to keep freed memory (or to give it back again); it can only be told on glibc."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        library = ctypes.CDLL("libc.so.6")
+        told = [library.mallopt(name, training if keep else usual) for name, (training, usual) in MALLOC_PARAMETERS.items()]
+        if not keep:
+            library.malloc_trim(0)
+    except (OSError, AttributeError):
+        return False
+    return all(told)

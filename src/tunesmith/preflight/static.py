@@ -1,0 +1,95 @@
+"""Checks that need neither torch nor the model's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tunesmith.data.load import Splits
+from tunesmith.data.table import Examples
+from tunesmith.errors import Problem
+from tunesmith.machine import free_disk_bytes
+from tunesmith.models.source import ModelSource
+from tunesmith.preflight.report import CheckLine
+from tunesmith.recipe.sections import Recipe
+from tunesmith.results import Finding
+
+MOMENTS = 3  # a whole checkpoint holds the weights and two moments of each
+LITTLE = 30
+
+
+def static_checks(recipe: Recipe, splits: Splits, findings: Sequence[Finding], source: ModelSource, output: Path) -> Iterator[CheckLine]:
+    """Files and columns, labels, findings about the rows, the model's files, disk."""
+    yield CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}")
+    for split in present(splits):
+        yield files(split)
+    yield columns(splits)
+    yield labels(splits)
+    yield sizes(splits)
+    for finding in findings:
+        yield from_finding(finding)
+    yield CheckLine("model files", f"{source.kind} {source.name}, {source.n_bytes / 1e6:,.0f} MB of weights")
+    yield disk(source, output)
+    yield trackers(recipe)
+
+
+def present(splits: Splits) -> list[Examples]:
+    return [split for split in (splits.train, splits.validation, splits.test) if split is not None]
+
+
+def files(split: Examples) -> CheckLine:
+    """Rows used and dropped of one split."""
+    dropped = sum(1 for row in split.bad_rows if row.dropped)
+    note = f"{dropped:,} rows of {split.split} are not used" if dropped else ""
+    return CheckLine(f"rows of {split.split}", f"{len(split):,} used, {dropped:,} dropped ({split.source})", note=note)
+
+
+def columns(splits: Splits) -> CheckLine:
+    """Which column plays which part."""
+    parts = {"text": splits.columns.text, "pair": splits.columns.pair, "label": "+".join(splits.columns.label), "group": splits.columns.group}
+    return CheckLine("columns", ", ".join(f"{part} = {name}" for part, name in parts.items() if name))
+
+
+def labels(splits: Splits) -> CheckLine:
+    """What a label is."""
+    if splits.labels.problem_type == "regression":
+        values = [float(value) for value in splits.train.labels]
+        return CheckLine("labels", f"numbers from {min(values):g} to {max(values):g}")
+    kind = "one of" if splits.labels.problem_type == "single_label_classification" else "any of"
+    names = splits.labels.names
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return CheckLine("labels", f"{kind} {splits.labels.n}: {shown}")
+
+
+def sizes(splits: Splits) -> CheckLine:
+    """Whether the judged split is large enough to say anything."""
+    judged = splits.test or splits.validation
+    note = f"{judged.split} has only {len(judged)} rows: intervals will be wide" if len(judged) < LITTLE else ""
+    return CheckLine("judged on", f"{judged.split}, {len(judged):,} rows", note=note)
+
+
+def from_finding(finding: Finding) -> CheckLine:
+    """A finding about the rows as a line; those with flagged rows become notes."""
+    return CheckLine(finding.name, finding.summary, note=f"{finding.name}: {finding.summary}" if finding.flagged else "")
+
+
+def disk(source: ModelSource, output: Path) -> CheckLine:
+    """Room for the model, its best weights and one whole checkpoint."""
+    needed, free = source.n_bytes * (2 + MOMENTS), free_disk_bytes(output)
+    figure = f"about {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free"
+    problem = None
+    if free < needed:
+        problem = Problem("disk", str(output), f"the run needs about {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free.", "Free some space, or choose another `output`.")
+    return CheckLine("disk", figure, problem)
+
+
+def trackers(recipe: Recipe) -> CheckLine:
+    """Whether the experiment trackers that were asked for are installed."""
+    from importlib.util import find_spec
+
+    asked = [recipe.train.report_to] if isinstance(recipe.train.report_to, str) else recipe.train.report_to
+    missing = [name for name in asked if name != "none" and find_spec(name) is None]
+    problem = None
+    if missing:
+        problem = Problem("install", "train.report_to", f"{missing[0]} is not installed.", f"Run: pip install 'tunesmith[{missing[0]}]'")
+    return CheckLine("trackers", ", ".join(asked), problem)

@@ -1,0 +1,66 @@
+"""The order of the training rows: batches of similar length, in an order that depends on nothing but seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+# Batches sorted together. More means less padding and fewer possible neighbours of a row.
+BATCHES_PER_POOL = 50
+
+
+def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """The positions of all rows in training order (N): every ``batch_size`` of them are a batch of similar length.
+
+    Rows are shuffled, sorted by length within pools of fifty batches, cut into batches, and the batches are shuffled. A last
+    batch that is not full stays last. A pure function of its arguments, so that a resumed run meets the same batches.
+
+    Args:
+        lengths: (N) tokens.
+    """
+    draw = np.random.default_rng([seed, epoch])
+    order = draw.permutation(len(lengths))
+    pool = batch_size * BATCHES_PER_POOL
+    pieces = [order[start : start + pool] for start in range(0, len(order), pool)]
+    if len(pieces) > 1 and len(pieces[-1]) < pool // 2:
+        pieces[-2:] = [np.concatenate(pieces[-2:])]
+    # The rows that fill no batch are taken from the shuffled order, so that they are no longer or shorter than the rest.
+    rest = len(order) % batch_size
+    last = pieces[-1][len(pieces[-1]) - rest :] if pieces else order
+    if rest:
+        pieces[-1] = pieces[-1][:-rest]
+    full = np.concatenate([piece[np.argsort(lengths[piece], kind="stable")] for piece in pieces]) if pieces else order
+    batches = full.reshape(-1, batch_size)
+    return np.concatenate([batches[draw.permutation(len(batches))].reshape(-1), last if rest else order[:0]])
+
+
+def padded_tokens(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> int:
+    """Tokens of one pass in that order, padding included: what the model has to compute."""
+    sizes = np.full(-(-len(order) // batch_size), batch_size)
+    if len(order) % batch_size:
+        sizes[-1] = len(order) % batch_size
+    longest = np.maximum.reduceat(lengths[order], np.arange(0, len(order), batch_size)) if len(order) else sizes
+    return int((longest * sizes).sum())
+
+
+def padding_share(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> float:
+    """The share of padding among the tokens of one pass, in [0, 1)."""
+    return 1.0 - float(lengths.sum()) / max(1, padded_tokens(lengths, order, batch_size))
+
+
+class BucketedSampler(Sampler[int]):
+    """Yields ``bucketed_order`` of the epoch that ``set_epoch`` names; upstream's trainer calls it before every epoch."""
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = np.asarray(lengths), batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from bucketed_order(self.lengths, self.batch_size, self.seed, self.epoch).tolist()
