@@ -186,7 +186,7 @@ def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Bas
     ours = [run.predictions[split] for run in runs]
     return tuple(
         verdict(
-            kind, name, ours, [baseline.predictions[split]], against=baseline.name, split=split,
+            name, ours, [baseline.predictions[split]], against=baseline.name, split=split,
             n_resamples=inputs.recipe.evaluate.n_resamples, seed=inputs.recipe.train.seed,
         )  # fmt: skip
         for name in names

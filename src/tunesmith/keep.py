@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def training_record(inputs: Inputs, ready: Ready, judged: Judged) -> dict[str, A
         "steps": fit.steps, "planned_steps": fit.schedule.total_steps, "epochs": fit.history[-1].get("epoch"),
         "best_step": fit.best_step, "best_metric": {"name": metric_of(inputs.recipe), "value": fit.best_value},
         "learning_rate": fit.learning_rate, "rows_per_second": fit.rows_per_second, "train_seconds": fit.train_seconds,
-        "kernels": ready.kernels.record(), "seeds": [r.seed for r in judged.runs], "seed": run.seed, "thresholds": judged.thresholds,
+        "kernels": asdict(ready.kernels), "seeds": [r.seed for r in judged.runs], "seed": run.seed, "thresholds": judged.thresholds,
         "expected_first_loss": ready.prepared.expected_loss, "first_loss": losses[0] if losses else None, "last_loss": losses[-1] if losses else None,
         "notes": [*fit.notes, *judged.notes],
     }  # fmt: skip

@@ -113,3 +113,14 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def quiet_libraries() -> None:
+    """Turn off the progress bars and advice of the libraries; their errors still come through."""
+    import warnings
+
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", module=r"(torch|transformers|accelerate|peft|sklearn|huggingface_hub)(\.|$)")

@@ -24,6 +24,8 @@ class Metric:
     Attributes:
         low, high: ends of the 95 % interval; None where the metric has none (too few rows, undefined).
         n: rows the value was computed from.
+        interval: how the interval was made; empty where there is none.
+        note: why there is no value or no interval; empty where there are both.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Metric:
     high: float | None
     n: int
     higher_is_better: bool = True
+    interval: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Verdict:
         word: ``better`` or ``worse`` only where the interval excludes zero.
         p_value: McNemar's exact test, for accuracy only.
         smallest_detectable: the smallest absolute difference this test set would probably (80 %) have shown.
+        interval: how the interval was made; empty where there is none.
+        note: why there is no difference or no interval; empty where there are both.
     """
 
     metric: str
@@ -67,6 +73,8 @@ class Verdict:
     n: int = 0
     p_value: float | None = None
     smallest_detectable: float | None = None
+    interval: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

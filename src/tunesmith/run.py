@@ -45,7 +45,7 @@ def train(
     """Check, train, judge and save; the finished run.
 
     Args:
-        smoke: at most 100 rows a split and no checkpoints: does everything work?
+        smoke: at most 100 rows a split and no checkpoints, into a folder of its own: does everything work?
         frames: split name -> table in memory, in place of the recipe's files.
 
     Raises:
@@ -54,7 +54,8 @@ def train(
         Interrupted: it was stopped; the state was saved.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
-    folder = claim(loaded.recipe.output, resume=resume, overwrite=overwrite or smoke)
+    output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
+    folder = claim(output, resume=resume, overwrite=overwrite or smoke)
     inputs = read_inputs(loaded, clock, frames, smoke)
     from tunesmith import judge, keep, work
 

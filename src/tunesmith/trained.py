@@ -94,7 +94,7 @@ def load_for_use(run: Path) -> ModelInUse:
     """
     from transformers import AutoTokenizer
 
-    from tunesmith.machine import device_name, stay_offline
+    from tunesmith.machine import device_name, quiet_libraries, stay_offline
     from tunesmith.models.kernels import apply_kernels, choose_kernels
     from tunesmith.models.load import reload_classifier
     from tunesmith.models.source import check_folder
@@ -105,6 +105,7 @@ def load_for_use(run: Path) -> ModelInUse:
     record = UseRecord.load(folder)
     check_folder(folder, str(folder))
     stay_offline()
+    quiet_libraries()
     model = reload_classifier(folder).to(device_name())
     kernels = choose_kernels(fast=True, device=device_name())
     apply_kernels(model, kernels)

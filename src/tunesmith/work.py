@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.events import Listener
 from tunesmith.inputs import Inputs
-from tunesmith.machine import device_name, seed_everything
+from tunesmith.machine import device_name, quiet_libraries, seed_everything
 from tunesmith.metrics.predictions import Predictions
 from tunesmith.models.adapters import add_adapter
 from tunesmith.models.kernels import Kernels, choose_kernels
@@ -62,6 +62,7 @@ class SeedRun:
 
 def load_model(inputs: Inputs, seed: int, prepared: Prepared | None = None) -> Ready:
     """The base model with a fresh head drawn by this seed, and the tokenised rows (those given, or made now)."""
+    quiet_libraries()
     recipe, labels = inputs.recipe, inputs.splits.labels
     tokenizer = load_tokenizer(inputs.source)
     seed_everything(seed)

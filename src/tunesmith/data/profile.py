@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from tunesmith.data.cells import is_missing, is_number, is_whole
 
-# Columns are judged by at most so many cells, evenly spread over the table.
+# Columns are judged by at most so many cells.
 SAMPLE = 5_000
 # Scripts that write no spaces between words: Thai, kana, CJK, Hangul.
 UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -93,14 +94,17 @@ class Profile:
 
 
 def profile(cells: Sequence[Any]) -> Profile:
-    """The figures of one column. A sample is evenly spread and the same every time."""
-    step = max(1, len(cells) // SAMPLE)
-    sample = cells[::step]
+    """The figures of one column. The sample is random, so that no rhythm in the rows can hide a value, and always the same."""
+    is_sample = len(cells) > SAMPLE
+    sample = [cells[i] for i in sorted(random.Random(0).sample(range(len(cells)), SAMPLE))] if is_sample else cells
     present = [cell for cell in sample if not is_missing(cell)]
     texts = [str(cell) for cell in present]
     n = len(present)
     distinct = set(texts)
-    share = lambda count: count / n if n else 0.0  # noqa: E731
+
+    def share(count: float) -> float:
+        return count / n if n else 0.0
+
     return Profile(
         n=n,
         missing_share=1 - n / len(sample) if sample else 1.0,
@@ -112,7 +116,7 @@ def profile(cells: Sequence[Any]) -> Profile:
         mean_chars=share(sum(map(len, texts))),
         mean_words=share(sum(map(count_words, texts))),
         has_spaces=any(" " in text.strip() for text in texts),
-        is_sample=step > 1,
+        is_sample=is_sample,
     )
 
 

@@ -36,6 +36,14 @@ def is_file_name(path_text: str) -> bool:
     return not path_text.startswith(NOT_FILES)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; False for a path the system cannot even look up."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def same_place(one: Path, other: Path) -> bool:
     """Whether two paths lead to the same file, links followed."""
     return _resolved(one) == _resolved(other)

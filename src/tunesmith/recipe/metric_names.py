@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from .sections import Recipe, TaskName
+from tunesmith.recipe.sections import Recipe, TaskName
 
 # task -> metric -> whether higher is better.
 METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(

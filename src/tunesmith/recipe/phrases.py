@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .tree import Schema, branches
+from tunesmith.recipe.tree import Schema, branches
 
 _TYPES = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
 _PLURALS = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
@@ -27,7 +27,7 @@ def choices(branch: Schema) -> list[str] | None:
 
 def limits(branch: Schema) -> str:
     """The range of a number, e.g. ``above 0 and below 1``; empty where there is none."""
-    return " and ".join(f"{word} {branch[key]:g}" for key, word in _LIMITS if key in branch)
+    return " and ".join(f"{word} {branch[key]:.15g}" for key, word in _LIMITS if key in branch)
 
 
 def takes(schema: Schema) -> str:
@@ -39,7 +39,7 @@ def takes(schema: Schema) -> str:
 def _takes(branch: Schema) -> str:
     listed = choices(branch)
     if listed is not None:
-        return f"one of {', '.join(listed)}" if len(listed) > 1 else listed[0]
+        return f"one of {', '.join(listed)}" if len(listed) > 2 else " or ".join(listed)
     kind = branch.get("type")
     if kind == "array":
         return _list_of(branch.get("items", {}))
@@ -47,7 +47,11 @@ def _takes(branch: Schema) -> str:
         return "keys and values" if "properties" in branch or branch.get("additionalProperties") is True else _map_of(branch)
     if kind is None:
         return "anything"
-    return f"{_TYPES[kind]} {limits(branch)}".rstrip()
+    return f"{_TYPES[kind]} {_ranged(limits(branch))}".rstrip()
+
+
+def _ranged(text: str) -> str:
+    return f"of {text}" if text.startswith("at ") else text
 
 
 def _list_of(items: Schema) -> str:
@@ -82,7 +86,7 @@ def number(value: float, written: str | None = None) -> str:
     """A number as it was written, or as Python writes it."""
     if written:
         return shortened(written)
-    return shortened(str(value)) if abs(value) < 1e300 else f"{'-' if value < 0 else ''}a number of more than 300 digits"
+    return str(value)
 
 
 def shortened(text: str, length: int = 60) -> str:

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .files import inside, is_file_name, locate, same_place
-from .metric_names import METRICS, suggest_metric
-from .sections import Recipe
-from .source import Fault
-from .suggest import closest, suggest_upstream
-from .upstream_names import OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
+from tunesmith.recipe.files import inside, is_file, is_file_name, locate, same_place
+from tunesmith.recipe.metric_names import METRICS, suggest_metric
+from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.source import Fault, KeyPath
+from tunesmith.recipe.suggest import closest, suggest_upstream
+from tunesmith.recipe.upstream_names import OPTIMIZERS, OWNED, SCHEDULES, UPSTREAM_FIELDS
 
 Rule = Callable[[Recipe, Path], Iterator[Fault]]
 
@@ -34,7 +34,7 @@ def broken_rules(recipe: Recipe, base: Path) -> list[Fault]:
 def _texts(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Names that are there but empty, and shares written as text."""
     data = recipe.data
-    named = {
+    named: dict[KeyPath, str | float | list[str] | None] = {
         ("model", "name"): recipe.model.name,
         ("data", "train"): data.train,
         ("data", "validation"): data.validation,
@@ -65,7 +65,9 @@ def _splits(recipe: Recipe, base: Path) -> Iterator[Fault]:
         same = next((other for other, earlier in files[:index] if same_place(path, earlier)), None)
         if same == "train":
             remedy = f"Give other rows, or a share such as {split}: 0.1."
-            yield Fault(("data", split), "is the same file as data.train: the result would be judged on the rows it learnt", remedy)
+            yield Fault(
+                ("data", split), "is the same file as data.train: the result would be judged on the rows it learnt", remedy
+            )
         elif same:
             message = f"is the same file as data.{same}, on which the best checkpoint is chosen"
             yield Fault(("data", split), message, "Leave test out: the verdict is then given on validation.")
@@ -81,9 +83,13 @@ def _places(recipe: Recipe, base: Path) -> Iterator[Fault]:
             continue
         path = locate(name, base)
         if inside(path, output):
-            yield Fault(("output",), f"holds the data file of data.{split} ({name})", "Choose a folder of its own, such as runs/first.")
-        elif path.is_file() and inside(output, path):
-            yield Fault(("output",), f"lies inside the data file of data.{split} ({name})", "Choose a folder, such as runs/first.")
+            yield Fault(
+                ("output",), f"holds the data file of data.{split} ({name})", "Choose a folder of its own, such as runs/first."
+            )
+        elif is_file(path) and inside(output, path):
+            yield Fault(
+                ("output",), f"lies inside the data file of data.{split} ({name})", "Choose a folder, such as runs/first."
+            )
 
 
 def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -97,7 +103,9 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
         if name is None:
             continue
         if name in seen and {part, seen[name]} != {"id", "group"}:
-            message = f'the column "{name}" is already the {seen[name]} column' if part != seen[name] else f'"{name}" is listed twice'
+            message = (
+                f'the column "{name}" is already the {seen[name]} column' if part != seen[name] else f'"{name}" is listed twice'
+            )
             yield Fault(("data", "columns", part), message, "Each column plays one part.")
         seen.setdefault(name, part)
     if isinstance(columns.label, list) and recipe.data.label_separator is not None:
@@ -118,6 +126,14 @@ def _encoding(recipe: Recipe, base: Path) -> Iterator[Fault]:
 def _model(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.model.revision is not None and recipe.model.name.startswith("builtin:"):
         yield Fault(("model", "revision"), f"{recipe.model.name} has no revisions", "Leave the key out.")
+
+
+def _adapter(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    for key in (recipe.adapter.model_extra or {}) if recipe.adapter else {}:
+        if not key.isidentifier():
+            yield Fault(
+                ("adapter", key), "is no option name", "The options of a peft method are Python names, such as r or lora_alpha."
+            )
 
 
 def _layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -155,19 +171,24 @@ def _stopping(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("train", "early_stopping"), message, "Give data.validation a share such as 0.1 or a file.")
 
 
-def _loss(recipe: Recipe, base: Path) -> Iterator[Fault]:
+def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:
     weights = recipe.train.class_weights
-    if isinstance(weights, dict):
-        for name, weight in weights.items():
-            if weight < 0:
-                yield Fault(("train", "class_weights", name), f"must be at least 0, found {weight:g}", "0 leaves the class out.")
-        if not any(weights.values()):
-            message = "no class has a weight above 0"
-            yield Fault(("train", "class_weights"), message, "Write balanced, none, or a weight for each class.")
+    if not isinstance(weights, dict):
+        return
+    for name, weight in weights.items():
+        if weight < 0:
+            yield Fault(("train", "class_weights", name), f"must be at least 0, found {weight:g}", "0 leaves the class out.")
+    if not any(weights.values()):
+        message = "no class has a weight above 0"
+        yield Fault(("train", "class_weights"), message, "Write balanced, none, or a weight for each class.")
+
+
+def _regression(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Options that only make sense with classes."""
     if recipe.task != "regression":
         return
     kept = "Remove the key, or write task: classification."
-    if weights != "none":
+    if recipe.train.class_weights != "none":
         yield Fault(("train", "class_weights"), "a regression has no classes to weigh", kept)
     if recipe.train.label_smoothing_factor > 0:
         yield Fault(("train", "label_smoothing_factor"), "a regression has no classes to smooth over", kept)
@@ -183,13 +204,14 @@ def _judging(recipe: Recipe, base: Path) -> Iterator[Fault]:
     metric, task = recipe.evaluate.metric, recipe.task
     if metric is not None and metric not in METRICS[task]:
         yield Fault(("evaluate", "metric"), f'"{metric}" is no metric of {task}', suggest_metric(metric, task))
-    listed = {("evaluate", "baselines"): recipe.evaluate.baselines, ("train", "report_to"): recipe.train.report_to}
+    trackers = recipe.train.report_to
+    listed: dict[KeyPath, list[str]] = {
+        ("evaluate", "baselines"): [*recipe.evaluate.baselines],
+        ("train", "report_to"): [*trackers] if isinstance(trackers, list) else [],
+    }
     for path, names in listed.items():
-        if not isinstance(names, list):
-            continue
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice:
-            yield Fault(path, f"{twice} is listed twice", "Remove one of the two.")
+        if len(set(names)) < len(names):
+            yield Fault(path, f"a name is listed twice: {', '.join(names)}", "Name each one once.")
         if "none" in names and len(names) > 1:
             yield Fault(path, "none stands beside other names", "Remove none, or the others.")
 
@@ -221,10 +243,12 @@ RULES: tuple[Rule, ...] = (
     _columns,
     _encoding,
     _model,
+    _adapter,
     _layers,
     _steps,
     _stopping,
-    _loss,
+    _weights,
+    _regression,
     _judging,
     _upstream,
     _processes,

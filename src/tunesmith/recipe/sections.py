@@ -86,18 +86,18 @@ class EarlyStoppingSection(Section):
 
     patience: PositiveInt = 3
     """Evaluations without an improvement before training stops."""
-    delta: float = Field(0.0, ge=0.0)
+    delta: float = Field(default=0.0, ge=0.0)
     """Smallest change of the metric that counts as an improvement."""
 
 
 class TrainSection(Section):
     """How the model is trained."""
 
-    num_train_epochs: float = Field(3.0, gt=0.0)
+    num_train_epochs: float = Field(default=3.0, gt=0.0)
     """Passes over the training rows."""
     max_steps: PositiveInt | None = None
-    """Optimizer steps; overrides num_train_epochs."""
-    learning_rate: float | None = Field(None, gt=0.0)
+    """Optimizer steps, in place of num_train_epochs; giving both is refused."""
+    learning_rate: float | None = Field(default=None, gt=0.0)
     """Highest learning rate. When not said it follows from the size of the model and from what is trained."""
     per_device_train_batch_size: PositiveInt = 32
     """Rows per device in one forward pass."""
@@ -105,21 +105,21 @@ class TrainSection(Section):
     """Rows per device in one evaluation pass."""
     gradient_accumulation_steps: PositiveInt = 1
     """Forward passes per optimizer step."""
-    weight_decay: float = Field(0.01, ge=0.0)
+    weight_decay: float = Field(default=0.01, ge=0.0)
     """AdamW's decoupled weight decay (not on biases and LayerNorm)."""
-    warmup_steps: float = Field(0.06, ge=0.0)
+    warmup_steps: float = Field(default=0.06, ge=0.0)
     """Steps of linear warm-up; below 1 it is a share of all steps."""
     lr_scheduler_type: str = "linear"
     """Any schedule of the installed transformers."""
     optim: str = "adamw_torch_fused"
     """Any optimizer name of the installed transformers."""
-    max_grad_norm: float = Field(1.0, ge=0.0)
+    max_grad_norm: float = Field(default=1.0, ge=0.0)
     """Gradients are scaled down to this norm; 0 turns it off."""
     train_layers: str | list[str] = "all"
-    """all; head (a frozen body); "last N" (the head and the last N layers, embeddings frozen); or a list of parameter-name patterns."""
+    """all; head (frozen body); "last N" (head and last N layers, frozen embeddings); or a list of parameter-name patterns."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Weights of the classes in the loss: balanced is n / (K * n_c)."""
-    label_smoothing_factor: float = Field(0.0, ge=0.0, lt=1.0)
+    label_smoothing_factor: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the target's weight spread over all classes."""
     early_stopping: EarlyStoppingSection | None = None
     """Off unless given. It watches evaluate.metric, whose direction is known."""
@@ -127,7 +127,7 @@ class TrainSection(Section):
     """Evaluations on validation during training, resolved to whole steps."""
     n_logs: PositiveInt = 100
     """Log lines during training, resolved to whole steps."""
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Of everything random: split, order, dropout, new weights."""
     n_seeds: PositiveInt = 1
     """Train so many times (seed, seed + 1, ...) and give intervals over rows and seeds."""

@@ -47,12 +47,18 @@ Places = dict[KeyPath, Place]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong at one key, before it is given its place in the file."""
+    """Something wrong at one key.
+
+    Attributes:
+        line: of the parsed text, where it is known better than by the key.
+        place: where the key's own place is not the right one (an override that could not be merged).
+    """
 
     path: KeyPath
     message: str
     remedy: str = ""
     line: int | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,11 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
-            raise _Refused(problem="an alias", problem_mark=self.peek_event().start_mark)
+            raise _Refused(problem="an alias", problem_mark=mark)
         if self.depth >= MAX_DEPTH:
-            raise _Refused(problem="too deep", problem_mark=self.peek_event().start_mark)
+            raise _Refused(problem="too deep", problem_mark=mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -151,7 +158,9 @@ def parse(text: str) -> Parsed:
 def _yaml_fault(error: yaml.YAMLError) -> Fault:
     if isinstance(error, yaml.reader.ReaderError):
         code = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
-        return Fault((), f"the file holds the control character U+{code:04X}", "Is this a text file? Save the recipe as plain text.")
+        return Fault(
+            (), f"the file holds the control character U+{code:04X}", "Is this a text file? Save the recipe as plain text."
+        )
     if not isinstance(error, yaml.MarkedYAMLError):
         return Fault((), f"this is not valid YAML: {error}")
     mark = error.problem_mark or error.context_mark
@@ -192,7 +201,9 @@ def _mapping(
         # A key is the text as written, whatever YAML would make of it: a class may be called no, or 0.
         key = key_node.value
         if key in values:
-            faults.append(Fault((*path, key), f"is given twice, first on line {lines[(*path, key)]}", "Remove one of the two.", line))
+            faults.append(
+                Fault((*path, key), f"is given twice, first on line {lines[(*path, key)]}", "Remove one of the two.", line)
+            )
             continue
         lines[(*path, key)] = line
         values[key] = _value(value_node, (*path, key), lines, written, faults)
@@ -217,4 +228,6 @@ def _scalar(node: yaml.ScalarNode, path: KeyPath, faults: list[Fault]) -> Any:
 
 def _bad_tag(node: yaml.Node, path: KeyPath) -> Fault:
     tag = node.tag.replace(_CORE, "!!")
-    return Fault(path, f"the YAML tag {tag} cannot be used here", "Write the plain value without a tag.", node.start_mark.line + 1)
+    return Fault(
+        path, f"the YAML tag {tag} cannot be used here", "Write the plain value without a tag.", node.start_mark.line + 1
+    )

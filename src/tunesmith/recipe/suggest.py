@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from .other_names import OTHER_NAMES, SENTENCES
-from .tree import all_keys, section_at
-from .upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
+from tunesmith.recipe.other_names import OTHER_NAMES, SENTENCES
+from tunesmith.recipe.tree import all_keys, section_at
+from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
 _CLOSE = 0.72
 _MANY_KEYS = 13

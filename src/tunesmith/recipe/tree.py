@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, get_args
 
-from .sections import Recipe, Section
+from tunesmith.recipe.sections import Recipe, Section
 
 Schema = dict[str, Any]
 

@@ -3,6 +3,8 @@
 A test compares them with the installed version (transformers 5.23).
 """
 
+# ruff: noqa: SIM905 - word lists read better than a quoted name on each line
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -62,7 +64,7 @@ OWNED: Mapping[str, str] = MappingProxyType(
     {name: f"Write train.{name}." for name in _SHARED}
     | {
         "batch_eval_metrics": "Metrics and their intervals need all predictions at once.",
-        "bf16_full_eval": "It leaves the model in bf16 after the first evaluation; with train.fast evaluation runs in bf16 by autocast.",
+        "bf16_full_eval": "It leaves the model in bf16 after the first evaluation; train.fast evaluates in bf16 by autocast.",
         "do_eval": "The command (train, evaluate, predict) decides.",
         "do_predict": "The command (train, evaluate, predict) decides.",
         "do_train": "The command (train, evaluate, predict) decides.",

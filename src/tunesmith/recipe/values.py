@@ -6,19 +6,21 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from pydantic import ValidationError
 
-from .phrases import choices, found, limits, number, takes
-from .sections import Recipe, Section
-from .source import MAX_DEPTH, Fault, KeyPath, Places
-from .suggest import closest, suggest
-from .tree import Schema, branches, field_path, key_schema, nullable, section_at
+from tunesmith.recipe.phrases import choices, found, limits, number, takes
+from tunesmith.recipe.sections import Recipe, Section
+from tunesmith.recipe.source import MAX_DEPTH, Fault, KeyPath, Places
+from tunesmith.recipe.suggest import closest, suggest
+from tunesmith.recipe.tree import Schema, branches, field_path, key_schema, nullable, section_at
 
 _EXPONENT = re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$")
 _NUMBER = re.compile(r"^[-+]?(?:[0-9]+(?:[.,][0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*%?$")
-_NOTHING = (False, 0, "none", "None", "no", "off", "")
+_HUGE = 10**300
+_NOTHING = (None, False, 0, "none", "None", "no", "off", "")
 
 # The key that a single word in place of a section was meant for.
 _MEANT = {
@@ -39,7 +41,6 @@ _REMEDIES = {
     ("data", "columns", "text"): "The second text of a pair goes to data.columns.pair.",
     ("adapter", "method"): "For example adapter: {method: lora}.",
     ("train", "early_stopping"): "Write early_stopping: {} for the defaults, or null for none.",
-    ("task",): "",
 }
 
 
@@ -57,12 +58,26 @@ def plain(value: Any, path: KeyPath, faults: list[Fault]) -> Any:
         return plain(os.fspath(value), path, faults)
     elif isinstance(value, str):
         return _plain_text(value, path, faults)
-    elif isinstance(value, float) and not math.isfinite(value):
-        faults.append(Fault(path, f"must be a finite number, found {value}"))
-    elif value is None or isinstance(value, bool | int | float):
+    elif value is None or isinstance(value, bool):
         return value
+    elif isinstance(value, Real):
+        return _plain_number(value, path, faults)
     else:
-        faults.append(Fault(path, f"expected plain values, found {found(value)}", "Use text, numbers, true, false, null, lists, maps."))
+        faults.append(
+            Fault(path, f"expected plain values, found {found(value)}", "Use text, numbers, true, false, null, lists, maps.")
+        )
+    return None
+
+
+def _plain_number(value: Real, path: KeyPath, faults: list[Fault]) -> int | float | None:
+    """The int or float; numpy's scalars, as they come out of a DataFrame, included."""
+    plain_value = int(value) if isinstance(value, Integral) else float(value)
+    if isinstance(plain_value, float) and not math.isfinite(plain_value):
+        faults.append(Fault(path, f"must be a finite number, found {plain_value}"))
+    elif abs(plain_value) >= _HUGE:
+        faults.append(Fault(path, "is a number of more than 300 digits"))
+    else:
+        return plain_value
     return None
 
 
@@ -84,6 +99,7 @@ def _plain_text(value: str, path: KeyPath, faults: list[Fault]) -> str | float:
     if any("\ud800" <= character <= "\udfff" for character in value):
         faults.append(Fault(path, "the text holds half of a surrogate pair and cannot be saved as UTF-8"))
         return ""
+    value = str.__str__(value)  # members of a StrEnum become plain text
     if not _EXPONENT.match(value) or not math.isfinite(float(value)):
         return value
     keys = [str(part) for part in path]
@@ -198,19 +214,26 @@ def _is_number(value: Any, schema: Schema) -> bool:
 def _value_remedy(path: KeyPath, value: Any, schema: Schema, written: str | None) -> str:
     options = branches(schema)
     kinds = {branch.get("type") for branch in options}
+    listed = [name for branch in options for name in choices(branch) or []]
+    numeric = bool(kinds & {"number", "integer"})
+    exact = ""
     if isinstance(value, str):
-        listed = [name for branch in options for name in choices(branch) or []]
-        remedy = closest(value, listed) or (_number_remedy(value) if kinds & {"number", "integer"} else "")
-        if remedy:
-            return remedy
+        exact = closest(value, listed) or (_number_remedy(value) if numeric else "")
+    elif isinstance(value, bool | int | float):
+        exact = _scalar_remedy(value, kinds, listed, written)
+    if not exact and value in _NOTHING and ("none" in listed or (nullable(schema) and "string" not in kinds)):
+        exact = "Write none." if "none" in listed else "Write null for none."
+    general = "Leave the key out for its default." if value is None else ""
+    return exact or _REMEDIES.get(tuple(str(part) for part in path)) or general
+
+
+def _scalar_remedy(value: float, kinds: set[Any], listed: list[str], written: str | None) -> str:
+    """What to write for a number or boolean that should have been something else."""
     if isinstance(value, float) and "integer" in kinds and value.is_integer():
         return f"Write {int(value)}."
-    if nullable(schema) and value in _NOTHING and "string" not in kinds:
-        return "Write null for none."
-    if "string" in kinds and isinstance(value, bool | int | float) and tuple(path) not in _REMEDIES:
+    if "string" in kinds and not listed and not kinds & {"number", "integer"}:
         return f'Put it in quotes: "{written or value}".'
-    fallback = "Leave the key out for its default." if value is None and tuple(path) not in (("data", "train"),) else ""
-    return _REMEDIES.get(tuple(str(part) for part in path)) or fallback
+    return ""
 
 
 def _number_remedy(text: str) -> str:

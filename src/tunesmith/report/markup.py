@@ -32,7 +32,7 @@ def join(children: Iterable[object], separator: str = "") -> Markup:
     return Markup(separator.join(escape(child) for child in children if child is not None))
 
 
-def tag(name: str, *children: object, **attributes: object) -> Markup:
+def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """One element. ``class_`` stands for ``class`` and ``data_sort`` for ``data-sort``; None and False leave an attribute out."""
     shown = "".join(attribute(key, value) for key, value in attributes.items() if value is not None and value is not False)
     if name in VOID:

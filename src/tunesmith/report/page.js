@@ -31,7 +31,13 @@
   }
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((item) => { item.open = true; }));
+  function printing(on) {
+    document.documentElement.classList.toggle("printing", on);
+    if (on) document.querySelectorAll("details").forEach((item) => { item.open = true; });
+    draw();
+  }
+  addEventListener("beforeprint", () => printing(true));
+  addEventListener("afterprint", () => printing(false));
 
   function valueOf(row, column) {
     const cell = row.cells[column];

@@ -56,11 +56,15 @@ def load(run: Path) -> SavedRun:
 def read_result(path: Path) -> RunResult:
     """The result; parts that are null count as absent."""
     if not path.is_file():
-        raise InputError.one(str(path.parent), "there is no result.json here, so this is not a finished run.", "Name the folder of a finished run.")
+        raise InputError.one(
+            str(path.parent), "there is no result.json here, so this is not a finished run.", "Name the folder of a finished run."
+        )
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError.one(str(path), f"the file is not JSON ({error}).", "Train the run again, or restore the file.") from error
+        raise InputError.one(
+            str(path), f"the file is not JSON ({error}).", "Train the run again, or restore the file."
+        ) from error
     if not isinstance(plain, dict):
         raise InputError.one(str(path), "the file is JSON but no run result.", "Name the folder of a finished run.")
     return RunResult.from_json({"task": "", **{key: value for key, value in plain.items() if value is not None}})
@@ -77,7 +81,9 @@ def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
             events.append(event)
         elif line.strip():
             broken += 1
-    notes = (f"{broken} line{'s' * (broken != 1)} of metrics.jsonl could not be read and are not in the curves.",) if broken else ()
+    notes = (
+        (f"{broken} line{'s' * (broken != 1)} of metrics.jsonl could not be read and are not in the curves.",) if broken else ()
+    )
     return tuple(events), notes
 
 
@@ -100,5 +106,7 @@ def read_predictions(path: Path) -> dict[str, list[Any]] | None:
     try:
         table = pq.ParquetFile(path).read(use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError.one(str(path), f"the file is no readable parquet ({error}).", "Write it again with `tunesmith evaluate`.") from error
+        raise InputError.one(
+            str(path), f"the file is no readable parquet ({error}).", "Write it again with `tunesmith evaluate`."
+        ) from error
     return {name: table.column(name).to_pylist() for name in table.column_names}

@@ -11,7 +11,8 @@ from tunesmith.results import Metric, RunResult, Verdict
 
 METRIC_NAMES = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weighted F1", "f1": "F1", "mcc": "MCC", "auroc": "AUROC",
-    "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "r2": "R²", "spearman": "Spearman", "pearson": "Pearson", "ece": "calibration error",
+    "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "r2": "R²", "spearman": "Spearman", "pearson": "Pearson",
+    "ece": "calibration error",
 }  # fmt: skip
 BASELINE_NAMES = {
     "majority": "majority class", "tfidf": "TF-IDF + linear", "frozen": "frozen embeddings + linear", "untuned": "untuned model",
@@ -111,5 +112,5 @@ def amount(verdict: Verdict, metric: Metric) -> str:
     upward = metric.higher_is_better == (verdict.word == "better")
     if upward or not is_number(verdict.difference):
         return with_interval(verdict.difference, verdict.low, verdict.high)
-    flipped = [-value if value is not None else None for value in (verdict.difference, verdict.high, verdict.low)]
-    return with_interval(*flipped)
+    value, low, high = (None if end is None else -end for end in (verdict.difference, verdict.high, verdict.low))
+    return with_interval(value, low, high)

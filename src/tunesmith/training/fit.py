@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import PrinterCallback
+
 from tunesmith.errors import Interrupted, TrainingFailed
 from tunesmith.events import Event, Listener
 from tunesmith.losses.classification import LossFunction
@@ -112,6 +114,7 @@ def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener
         model=model, args=arguments, encoded=plan.train, pad_id=plan.pad_id, kernels=plan.kernels,
         compute_loss_func=plan.loss, measure=plan.measure, expected_loss=plan.expected_loss,
     )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)  # it prints every log to standard output, which belongs to the caller
     for callback in callbacks(model, plan, trainer, schedule, request, listener):
         trainer.add_callback(callback)
     return trainer, schedule

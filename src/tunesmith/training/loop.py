@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
+
 
 from tunesmith.errors import NonFinite, TrainingFailed
 from tunesmith.training.callbacks import PENDING
+from tunesmith.training.trainer import FastTrainer
 
 DIVERGED_FACTOR = 1000.0
 
 
-class CheckedTrainer(Trainer):
+class CheckedTrainer(FastTrainer):
     """A Trainer that stops at the first loss or gradient that is not finite, and names the rows.
 
     Args:

@@ -1,0 +1,68 @@
+# Every target makes the virtual environment first if there is none.
+.PHONY: help install demo test check format bench docs reference readme clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := adapters,hub,tensorboard,trackio,docs,test,dev
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3.11 python3 python; do $$p -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$p; break; }; done)
+
+help:
+	@echo "make install     .venv with everything the tests need"
+	@echo "make demo        the whole story on built-in data and model, no network"
+	@echo "make test        all tests, offline"
+	@echo "make check       format, lint, types, import directions, sizes, generated pages"
+	@echo "make format      rewrite the code in the project's format"
+	@echo "make bench NAME=... one measurement, benchmarks/NAME.py"
+	@echo "make docs        the documentation, into docs/_build/html"
+	@echo "make reference   write the generated reference pages again"
+	@echo "make readme      put the captured output of demo and test into README.md"
+	@echo "make clean       remove what was built (not .venv, not runs/)"
+
+install: $(STAMP)
+
+# Some distributions ship Python without ensurepip; then the pip outside fills the environment.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "tunesmith needs Python 3.11 or newer; set PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; }
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/tunesmith demo
+
+test: export HF_HUB_OFFLINE = 1
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/write_reference.py --check
+	$(BIN)/python scripts/write_cli_reference.py --check
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_project.py tests/test_samples.py
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=... with one of:" $(basename $(notdir $(wildcard benchmarks/*.py))) >&2; exit 2; }
+	$(BIN)/python benchmarks/$(NAME).py
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+reference: $(STAMP)
+	$(BIN)/python scripts/write_reference.py
+	$(BIN)/python scripts/write_cli_reference.py
+
+readme: $(STAMP)
+	$(BIN)/python scripts/update_readme.py
+
+clean:
+	rm -rf build dist docs/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis src/*.egg-info
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,61 @@
+"""The Python side: the same checks, runs and results as the command line, on tables in memory or on files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import RecipeError
+from tunesmith.events import Listener, silent
+from tunesmith.preflight.report import CheckReport
+from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_mapping, resolved_yaml
+from tunesmith.run import check as check_recipe
+from tunesmith.run import train as train_recipe
+from tunesmith.trained import Run
+
+IN_MEMORY = "DataFrame"
+
+
+def train(
+    data: Any, *, validation: Any = 0.1, test: Any = None, output: str | Path = "runs/run", task: str = "classification",
+    model: str = "builtin:minilm", resume: bool = False, overwrite: bool = False, smoke: bool = False, listener: Listener = silent,
+    **sections: Any,
+) -> Run:  # fmt: skip
+    """The finished run on a table or a recipe.
+
+    Args:
+        data: a DataFrame, a dictionary of columns, a list of dictionaries, the path of a data file, or the path of a
+            recipe (``.yaml``), in which case the recipe says everything else.
+        validation, test: a share of the rows, a path, or a table.
+        sections: further recipe sections as dictionaries, e.g. ``train={"num_train_epochs": 5}``.
+
+    Raises:
+        InputError: the run cannot start; nothing was written.
+        TrainingFailed: it started and left no usable model.
+    """
+    if isinstance(data, str | Path) and Path(data).suffix in {".yaml", ".yml"}:
+        if sections:
+            raise RecipeError.one("train()", f"a recipe file and {', '.join(sections)} were both given.", "Put them into the recipe.")
+        return train_recipe(load_recipe(Path(data)), resume=resume, overwrite=overwrite, smoke=smoke, listener=listener)
+    given = {"train": data, "validation": validation, "test": test}
+    frames = {split: value for split, value in given.items() if is_table(value)}
+    named = {split: IN_MEMORY if split in frames else plain(value) for split, value in given.items()}
+    mapping = {**sections, "task": task, "model": {"name": model, **sections.get("model", {})}, "output": str(output)}
+    mapping["data"] = {**{split: value for split, value in named.items() if value is not None}, **sections.get("data", {})}
+    recipe = recipe_from_mapping(mapping, "train()")
+    loaded = LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd())
+    return train_recipe(loaded, resume=resume, overwrite=overwrite, smoke=smoke, frames=frames or None, listener=listener)
+
+
+def check(recipe: str | Path, *, static: bool = False, listener: Listener = silent) -> CheckReport:
+    """The pre-flight of a recipe file; see ``tunesmith.run.check``."""
+    return check_recipe(load_recipe(Path(recipe)), static=static, listener=listener)
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is rows in memory rather than a share, a path or nothing."""
+    return value is not None and not isinstance(value, str | Path | int | float)
+
+
+def plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

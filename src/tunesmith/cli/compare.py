@@ -1,0 +1,75 @@
+"""``compare``: the verdict between runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.cli.parsing import EXIT_CODES, UsageError, Verb
+from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table
+
+if TYPE_CHECKING:
+    from tunesmith.results import Verdict
+
+WORSE, CANNOT_TELL = 3, 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; the first is compared with each other one")
+    parser.add_argument("--metric", metavar="M", help="the metric to compare by (default: the one the first run was judged by)")
+    parser.add_argument("--split", metavar="S", default="test", help="the rows to compare on (default: %(default)s)")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith import use
+    from tunesmith.results import finite
+
+    if len(args.runs) < 2:
+        raise UsageError.one("tunesmith compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
+    verdicts = use.compare([Path(name) for name in args.runs], metric=args.metric, split=args.split)
+    json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
+    return Outcome(json, lines=lines_of(args.runs[0], verdicts, terminal), exit_code=exit_code(verdicts))
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """3 where the first run is worse than any other, else 4 where it cannot be told for any, else 0."""
+    words = {verdict.word for verdict in verdicts}
+    return WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
+
+
+def lines_of(first: str, verdicts: Sequence[Verdict], terminal: Terminal) -> list[str]:
+    """One line a verdict, and below what the data could have shown where it could not be told."""
+    from tunesmith.report.numbers import number, plural, with_interval
+    from tunesmith.report.words import plain_name
+
+    rows = [
+        (
+            v.word, f"than {v.against}" if v.word != "cannot tell" else f"against {v.against}", f"{plain_name(v.metric)} on {v.split}",
+            with_interval(v.difference, v.low, v.high, signed=True), plural(v.n, "row"),
+        )
+        for v in verdicts
+    ]  # fmt: skip
+    words = [terminal.paint(v.word, WORD_COLOURS[v.word]) for v in verdicts]
+    lines = [line.replace(row[0], word, 1) for line, row, word in zip(table(rows), rows, words, strict=True)]
+    small = [
+        f"  Against {v.against}, these {plural(v.n, 'row')} would probably have shown a difference of {number(v.smallest_detectable)}."
+        for v in verdicts
+        if v.word == "cannot tell" and v.smallest_detectable is not None
+    ]
+    return [f"{first} is", *lines, *small]
+
+
+VERB = Verb(
+    name="compare",
+    takes="RUN RUN ...",
+    does="say whether one run is better than another, or whether it is noise",
+    about="Compares the first run with each other one on the same rows: better, worse or cannot tell, with the\n"
+    "difference and its 95 % interval.",
+    example="tunesmith compare runs/b runs/a --metric macro_f1",
+    add_arguments=add_arguments,
+    run=run,
+    exit_codes=f"{EXIT_CODES.replace('0 done', '0 better')}, 3 worse, 4 cannot tell",
+)

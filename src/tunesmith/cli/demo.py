@@ -1,0 +1,163 @@
+"""``demo``: the whole story on built-in data and a built-in model, in plain words, without a network."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.cli.parsing import Verb
+from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table
+from tunesmith.cli.train import naming_what_is_kept, paths
+
+if TYPE_CHECKING:
+    from tunesmith.recipe.load import LoadedRecipe
+    from tunesmith.results import RunResult
+    from tunesmith.trained import Run
+
+TASKS = ("classification",)
+SHOWN_ROWS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", metavar="TASK", nargs="?", choices=TASKS, default=TASKS[0], help=f"{' or '.join(TASKS)} (default: %(default)s)")
+    parser.add_argument("--output", metavar="DIR", default="runs/demo", help="the run folder (default: %(default)s); an earlier demo is replaced")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.machine import stay_offline
+    from tunesmith.recipe.load import load_recipe
+
+    stay_offline()
+    loaded = load_recipe(recipe_path(), [f"output={quoted(args.output)}"])
+    opening(loaded, terminal)
+    finished = train(loaded, terminal)
+    lines = [*story(finished.result, terminal), *closing(finished)]
+    return Outcome({**finished.result.to_json(), "run": str(finished.folder)}, lines=lines)
+
+
+def recipe_path() -> Path:
+    return Path(str(resources.files("tunesmith"))) / "samples" / "demo.yaml"
+
+
+def quoted(text: str) -> str:
+    """The text as a YAML string, whatever characters it has."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:
+    from tunesmith import run as runs
+
+    output = loaded.recipe.output
+    with naming_what_is_kept(output):
+        return runs.train(loaded, overwrite=holds_a_demo(output, loaded.text), listener=terminal.listener)
+
+
+def holds_a_demo(output: str, recipe: str) -> bool:
+    """Whether all that would be replaced is an earlier demo, finished or not: nobody else's run may be."""
+    from tunesmith.run_folder import claim
+
+    folder = claim(output, overwrite=True)
+    there = [place for place in (folder.final, folder.work) if place.is_dir() and any(place.iterdir())]
+    return bool(there) and all(first_line(place / "recipe.yaml") == recipe.partition("\n")[0] for place in there)
+
+
+def first_line(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if path.is_file() else None
+
+
+def opening(loaded: LoadedRecipe, terminal: Terminal) -> None:
+    recipe = loaded.recipe
+    for line in (
+        terminal.paint("What happens now", "bold"),
+        f"  A small language model ({recipe.model.name}) learns to sort support messages by what their writers want.",
+        "  It is then compared with simpler methods on messages that none of them has seen.",
+        "  The recipe is the one that `tunesmith init` would write for such a file, with two settings changed:",
+        *(f"    {line}" for line in loaded.text.rstrip("\n").split("\n") if not line.startswith("#")),
+        "",
+    ):
+        terminal.say(line)
+
+
+def story(result: RunResult, terminal: Terminal) -> list[str]:
+    """What came out, one step after the other."""
+    steps = (
+        ("How good is it?", scores(result)),
+        ("Is that better than something simpler, or is it noise?", verdicts(result, terminal)),
+        ("Which rows of the data should somebody look at?", suspects(result)),
+        ("Did anything go wrong?", alarms(result)),
+    )
+    lines: list[str] = []
+    for number, (question, answer) in enumerate(steps, start=1):
+        lines += ["", terminal.paint(f"{number}. {question}", "bold"), *answer]
+    return lines
+
+
+def scores(result: RunResult) -> list[str]:
+    """The tuned model above the baselines, by the metric the run is judged by."""
+    from tunesmith.report.numbers import plural, with_interval
+    from tunesmith.report.words import main_metric, plain_name
+
+    main = main_metric(result)
+    if main is None:
+        return ["  Nothing was measured."]
+    rows = [("the tuned model", with_interval(main.value, main.low, main.high))]
+    for baseline in result.baselines:
+        for metric in baseline.metrics:
+            if (metric.name, metric.split) == (main.name, main.split):
+                rows.append((plain_name(baseline.name), with_interval(metric.value, metric.low, metric.high)))
+    about = f"  {plain_name(main.name)} on {plural(main.n, 'row')} of {main.split}; in brackets the 95 % interval:"
+    return [about, *table(rows, indent=4)]
+
+
+def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
+    from tunesmith.report.numbers import with_interval
+    from tunesmith.report.words import main_metric, plain_name, verdicts_on
+
+    main = main_metric(result)
+    found = [] if main is None else verdicts_on(result, main)
+    lines = []
+    for verdict in found:
+        word = terminal.paint(verdict.word, WORD_COLOURS[verdict.word])
+        difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
+        joined = "whether it beats" if verdict.word == "cannot tell" else "than"
+        lines.append(f"  {word} {joined} {plain_name(verdict.against)}: {difference}")
+    return lines or ["  It was compared with nothing."]
+
+
+def suspects(result: RunResult) -> list[str]:
+    """The findings that point at rows, with the worst few of each."""
+    lines = []
+    for finding in result.findings:
+        if not finding.flagged:
+            continue
+        lines.append(f"  {finding.name.replace('_', ' ')}: {finding.summary}")
+        lines += [f"    row {row.get('row_id')} of {row.get('split')}: {row.get('reason')}" for row in finding.rows[:SHOWN_ROWS]]
+    return lines or ["  None was found."]
+
+
+def alarms(result: RunResult) -> list[str]:
+    return [f"  {alarm.message} {alarm.remedy}" for alarm in result.alarms] or ["  No alarm went off."]
+
+
+def closing(finished: Run) -> list[str]:
+    folder = finished.folder
+    return [
+        "", *paths(folder), "",
+        "Next:",
+        f'  echo "where is my parcel" | tunesmith predict {folder}',
+        "  tunesmith init YOUR_FILE.csv",
+    ]  # fmt: skip
+
+
+VERB = Verb(
+    name="demo",
+    takes="[TASK]",
+    does="see the whole story on built-in data, without a network",
+    about="Trains a built-in model on built-in support messages and tells in plain words what came out.\n"
+    "Needs no data and no network; takes about two minutes on two cores.",
+    example="tunesmith demo",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,67 @@
+"""``init``: look at the data, say what was recognised, write a commented recipe."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tunesmith.cli.parsing import Verb
+from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.errors import OutputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help="csv, tsv, json, jsonl or parquet (also .gz), a folder, builtin:NAME or hub:NAME")
+    parser.add_argument("--test", metavar="FILE", help="the rows the result is judged on")
+    parser.add_argument("--validation", metavar="FILE", help="the rows the best checkpoint is chosen on")
+    parser.add_argument("--output", metavar="FILE", default="recipe.yaml", help="the recipe (default: %(default)s); - is standard output")
+    parser.add_argument("--force", action="store_true", help="replace the recipe if there is one")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.machine import stay_offline
+    from tunesmith.survey_recipe import draft_recipe
+
+    path = None if args.output == "-" else Path(args.output)
+    if path is not None:
+        require_free(path, args.force)
+    if not any(str(source).startswith("hub:") for source in (args.data, args.test, args.validation)):
+        stay_offline()
+    text, recognised = draft_recipe(args.data, test=args.test, validation=args.validation)
+    json = {"recipe": None if path is None else str(path), "recognised": recognised, "yaml": text}
+    if path is None:
+        return Outcome(json, lines=text.rstrip("\n").split("\n"), notes=recognised)
+    write(path, text)
+    following = [f"Recipe written to {path}.", f"Next: tunesmith check {path}, then tunesmith train {path}"]
+    return Outcome(json, lines=[*recognised, "", *following])
+
+
+def require_free(path: Path, force: bool) -> None:
+    """Raise OutputError where the recipe cannot be written, before the data are read."""
+    if path.is_dir():
+        raise OutputError.one(str(path), "this is a folder; the recipe is a file.", "Give the file's name: --output FILE.")
+    if path.exists() and not force:
+        raise OutputError.one(str(path), "this file exists already.", "Choose another --output, or replace it with --force.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError.one(str(path), f"there is no folder {path.parent}.", "Make it first, or choose another --output.")
+
+
+def write(path: Path, text: str) -> None:
+    """Write the file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except PermissionError:
+        raise OutputError.one(str(path), "this place cannot be written to.", "Choose another --output.") from None
+
+
+VERB = Verb(
+    name="init",
+    takes="DATA",
+    does="look at the data and write a commented recipe for it",
+    about="Looks at the data, says what it recognised and why, and writes a commented recipe.",
+    example="tunesmith init tickets.csv --test test.csv",
+    add_arguments=add_arguments,
+    run=run,
+)

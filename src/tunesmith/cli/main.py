@@ -1,0 +1,167 @@
+"""``tunesmith VERB ...``: finds the verb, runs it, prints what it hands back, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from tunesmith import __version__
+from tunesmith.cli import check, compare, demo, init, report, trace, train, use
+from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, parse, split_verb
+from tunesmith.cli.terminal import Outcome, Terminal, show, show_error
+from tunesmith.errors import TunesmithError
+
+ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
+
+VERBS: tuple[Verb, ...] = (
+    demo.VERB, init.VERB, check.VERB, train.VERB, use.EVALUATE, use.PREDICT, compare.VERB, trace.VERB, report.VERB,
+)  # fmt: skip
+
+INTERRUPTED = 130
+
+# Read by the libraries when they are imported. A value the user has set stays.
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command line, ``sys.argv`` when none is given."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    terminal = Terminal(sys.stdout, sys.stderr, as_json="--json" in words)
+    try:
+        code = guarded(words, terminal)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Python flushes standard output once more on its way out; into nothing, so that this cannot fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def guarded(words: list[str], terminal: Terminal) -> int:
+    """Run the command line; every error becomes one readable message and its exit code."""
+    try:
+        return dispatch(words, terminal)
+    except TunesmithError as error:
+        return fail(error, error.exit_code, str(error), words, terminal)
+    except KeyboardInterrupt as error:
+        return fail(error, INTERRUPTED, "interrupted before anything was finished.", words, terminal)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return fail(error, 1, f"{place}{error.strerror or error}.", words, terminal)
+    except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one line, and --debug shows it
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return fail(error, 1, f"unexpected {what}; run again with --debug to see where.", words, terminal)
+
+
+def fail(error: BaseException, code: int, message: str, words: list[str], terminal: Terminal) -> int:
+    if "--debug" in words:
+        traceback.print_exception(error, file=terminal.err)
+    show_error(error, code, message, terminal)
+    return code
+
+
+def dispatch(words: list[str], terminal: Terminal) -> int:
+    """Run the verb that the words name, or answer --help and --version."""
+    name, rest = split_verb(words)
+    if name is None:
+        return without_verb(words, terminal)
+    verb = find_verb(name)
+    if {"-h", "--help"} & set(rest):
+        from tunesmith.cli.parsing import parser_of
+
+        terminal.out.write(parser_of(verb).format_help())
+        return 0
+    args = parse(verb, rest)
+    args.words = words
+    if not args.debug:
+        quiet_libraries()
+    outcome = run(verb, args, terminal)
+    show(outcome, terminal)
+    return outcome.exit_code
+
+
+def without_verb(words: list[str], terminal: Terminal) -> int:
+    if "--version" in words:
+        print(f"tunesmith {__version__}", file=terminal.out)
+        return 0
+    if {"-h", "--help"} & set(words):
+        print(main_help(VERBS, ABOUT), file=terminal.out)
+        return 0
+    unknown = [word for word in words if word not in ("--json", "--debug")]
+    if unknown:
+        raise UsageError.one("tunesmith", f"there is no option {unknown[0]}.", "See: tunesmith --help")
+    raise UsageError.one("tunesmith", f"a verb is missing: {listed()}.", "Start with: tunesmith demo, or see: tunesmith --help")
+
+
+def find_verb(name: str) -> Verb:
+    """The verb of that name. Raises UsageError with the closest one."""
+    for verb in VERBS:
+        if verb.name == name:
+            return verb
+    near = did_you_mean(name, (verb.name for verb in VERBS))
+    raise UsageError.one("tunesmith", f"there is no verb {name!r}.", near or f"There are: {listed()}.")
+
+
+def listed() -> str:
+    return ", ".join(verb.name for verb in VERBS)
+
+
+def run(verb: Verb, args: object, terminal: Terminal) -> Outcome:
+    """The verb's outcome. While it runs, what libraries print goes to standard error, and SIGTERM counts as Ctrl-C."""
+    from argparse import Namespace
+
+    from tunesmith.cli.progress import progress_on
+
+    assert isinstance(args, Namespace)
+    is_extra = "TUNESMITH_CHILD" in os.environ and os.environ.get("RANK", "0") != "0"
+    progress = progress_on(terminal.err)
+    listener = (lambda _event: None) if is_extra else progress
+    done = False
+    try:
+        with contextlib.redirect_stdout(terminal.err), terminate_as_interrupt():
+            outcome = verb.run(args, Terminal(terminal.out, terminal.err, terminal.as_json, listener))
+        done = True
+    finally:
+        progress.close(done)
+    # Several processes train one model; the first of them speaks for all.
+    return Outcome(None, exit_code=outcome.exit_code) if is_extra else outcome
+
+
+@contextlib.contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as SIGINT does. Training sets handlers of its own inside and puts these back."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' warnings and bars off the screen; their errors still come through as exceptions."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""How long work looks while it runs: a bar with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from tunesmith.cli.terminal import is_terminal, paint
+from tunesmith.events import Event
+from tunesmith.report.numbers import duration
+
+# Lines for steps: never two within so many seconds, and one after so many even if little was done.
+LINE_SECONDS = 10.0
+QUIET_SECONDS = 60.0
+LINE_SHARE = 0.1
+BAR = "  {desc} {percentage:3.0f} % {bar} {n_fmt} of {total_fmt}, {remaining} left"
+CLEAR_LINE = "\r\x1b[2K"
+
+
+@dataclass
+class Phase:
+    """The part of the work that is under way.
+
+    Attributes:
+        began: seconds of the clock.
+        first: when and at which step the first step was reported; the time left is reckoned from there.
+        shown: when and at which step a line was last printed.
+    """
+
+    name: str
+    began: float
+    first: tuple[float, int] | None = None
+    shown: tuple[float, int] = (0.0, 0)
+
+
+@dataclass
+class Progress:
+    """A listener that writes plain lines: when a phase begins and ends, and now and then how far it is.
+
+    Nobody watching is no reason to stop: where the stream is closed, it falls silent and the work goes on.
+    """
+
+    stream: TextIO
+    clock: Callable[[], float] = time.monotonic
+    phase: Phase | None = None
+    is_closed: bool = False
+
+    def __call__(self, event: Event) -> None:
+        try:
+            self.tell(event)
+        except BrokenPipeError:
+            self.is_closed = True
+
+    def tell(self, event: Event) -> None:
+        if self.is_closed:
+            return
+        if event.kind == "phase":
+            self.end_phase()
+            self.phase = Phase(event.text, self.clock(), shown=(self.clock(), event.done))
+            self.begin_phase()
+        elif event.kind == "step":
+            self.step(event)
+        else:
+            self.note(event.text)
+
+    def close(self, done: bool = True) -> None:
+        """End the last phase; ``done`` is False where an error ended it."""
+        try:
+            if not self.is_closed:
+                self.end_phase(done)
+        except BrokenPipeError:
+            pass
+        self.is_closed = True
+
+    def end_phase(self, done: bool = True) -> None:
+        if self.phase is not None and done:
+            self.line(f"{self.phase.name}: done in {duration(self.clock() - self.phase.began)}")
+        self.phase = None
+
+    def begin_phase(self) -> None:
+        if self.phase is not None:
+            self.line(f"{self.phase.name} ...")
+
+    def step(self, event: Event) -> None:
+        if self.phase is None:
+            self.phase = Phase(event.text, self.clock(), shown=(self.clock(), 0))
+        phase, now = self.phase, self.clock()
+        phase.first = phase.first or (now, event.done)
+        waited, gained = now - phase.shown[0], event.done - phase.shown[1]
+        if waited < LINE_SECONDS or (waited < QUIET_SECONDS and gained < LINE_SHARE * event.total) or event.done >= event.total:
+            return
+        phase.shown = (now, event.done)
+        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{time_left(phase, event, now)}")
+
+    def note(self, text: str) -> None:
+        self.line(text)
+
+    def line(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+
+def time_left(phase: Phase, event: Event, now: float) -> str:
+    """``, 2 min 05 s left``; empty while nothing can be said."""
+    began, start = phase.first or (now, event.done)
+    if event.done <= start:
+        return ""
+    return f", {duration(round((now - began) / (event.done - start) * (event.total - event.done)))} left"
+
+
+@dataclass
+class BarProgress(Progress):
+    """The same on a terminal: the running phase on one line that redraws itself, with a bar where its steps are known."""
+
+    bar: Any = field(default=None)
+
+    def begin_phase(self) -> None:
+        if self.phase is not None:
+            self.stream.write(f"  {self.phase.name} ...")
+            self.stream.flush()
+
+    def end_phase(self, done: bool = True) -> None:
+        if self.phase is None:
+            return
+        self.erase()
+        if done:
+            took = duration(self.clock() - self.phase.began)
+            self.line(f"  {self.phase.name} {paint(took, 'dim', self.stream)}")
+        self.phase = None
+
+    def step(self, event: Event) -> None:
+        if self.phase is None:
+            self.phase = Phase(event.text, self.clock())
+        if self.bar is None or self.bar.total != event.total:
+            self.erase()
+            self.bar = new_bar(self.phase.name, event, self.stream)
+        self.bar.update(event.done - self.bar.n)
+
+    def note(self, text: str) -> None:
+        bar, self.bar = self.bar, None
+        if bar is not None:
+            bar.clear()
+        else:
+            self.stream.write(CLEAR_LINE)
+        self.line(f"  {text}")
+        if bar is not None:
+            bar.refresh()
+            self.bar = bar
+        else:
+            self.begin_phase()
+
+    def erase(self) -> None:
+        """Leave an empty line with the cursor at its beginning."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        self.stream.write(CLEAR_LINE)
+
+
+def new_bar(name: str, event: Event, stream: TextIO) -> Any:
+    """A tqdm bar that starts where the phase stands, so that a resumed run's time left is right."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=event.total, initial=event.done, desc=name, file=stream, leave=False, dynamic_ncols=True, bar_format=BAR,
+        mininterval=0.2,
+    )  # fmt: skip
+
+
+def progress_on(stream: TextIO) -> Progress:
+    """The listener that fits the stream."""
+    return BarProgress(stream) if is_terminal(stream) else Progress(stream)

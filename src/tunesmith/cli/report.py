@@ -1,0 +1,60 @@
+"""``report``: what finished runs showed, as a page, Markdown or a LaTeX table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunesmith.cli.init import write
+from tunesmith.cli.parsing import UsageError, Verb
+from tunesmith.cli.terminal import Outcome, Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; several make one comparison")
+    parser.add_argument("--output", metavar="FILE", help="where to write it (html: report.html in the run; others: standard output)")
+    parser.add_argument("--format", choices=("html", "md", "latex"), default="html", help="default: %(default)s")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    runs = [Path(name) for name in args.runs]
+    output = None if args.output in (None, "-") else Path(args.output)
+    if args.format == "html":
+        written = page(runs, output)
+        return Outcome({"report": str(written)}, lines=[f"Report written to {written}"])
+    text = text_of(runs, args.format)
+    if output is None:
+        return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
+    write(output, text)
+    return Outcome({"report": str(output)}, lines=[f"Report written to {output}"])
+
+
+def page(runs: Sequence[Path], output: Path | None) -> Path:
+    """The HTML page that was written: of one run, or a comparison of several."""
+    from tunesmith import report
+
+    if len(runs) == 1:
+        return report.write_report(runs[0], output)
+    if output is None:
+        raise UsageError.one("tunesmith report", "a comparison of several runs belongs to none of them.", "Say where it goes: --output FILE.")
+    return report.write_comparison(runs, output)
+
+
+def text_of(runs: Sequence[Path], format_name: str) -> str:
+    from tunesmith import report
+
+    if format_name == "latex":
+        return report.latex_table(runs)
+    return "\n\n".join(report.markdown_report(run) for run in runs)
+
+
+VERB = Verb(
+    name="report",
+    takes="RUN ...",
+    does="write one self-contained page (or Markdown, or a LaTeX table)",
+    about="Writes what finished runs showed: one self-contained HTML page, Markdown, or a LaTeX table.",
+    example="tunesmith report runs/tickets\ntunesmith report runs/a runs/b --format latex --output table.tex",
+    add_arguments=add_arguments,
+    run=run,
+)

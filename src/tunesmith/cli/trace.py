@@ -1,0 +1,68 @@
+"""``trace``: one row at every stage."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith.cli import recipes
+from tunesmith.cli.parsing import Verb
+from tunesmith.cli.terminal import Outcome, Terminal, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    recipes.add_recipe(parser)
+    parser.add_argument("--row", metavar="N", type=int, required=True, help="position in the source file, counted from 0")
+    parser.add_argument("--split", metavar="S", default="train", help="train, validation or test (default: %(default)s)")
+    parser.add_argument("--run", metavar="RUN", help="a finished run, to see its prediction and the row's share of each metric")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.results import finite
+
+    loaded = recipes.load(args.recipe, args.overrides)
+    from tunesmith import use
+
+    stages = use.trace(loaded, args.row, split=args.split, run=None if args.run is None else Path(args.run))
+    return Outcome(finite(stages), lines=stage_lines(stages))
+
+
+def stage_lines(stages: Mapping[str, Any]) -> list[str]:
+    """The stages one below the other, each under its name."""
+    lines: list[str] = []
+    for name, stage in stages.items():
+        if stage is not None:
+            lines += stage_of(name, stage)
+    return lines
+
+
+def stage_of(name: str, stage: Any) -> list[str]:
+    if isinstance(stage, Mapping):
+        return [name, *table([(f"{key}:", plain(value)) for key, value in stage.items()])] if stage else [f"{name}: nothing"]
+    if isinstance(stage, list | tuple) and stage and isinstance(stage[0], Mapping):
+        head = list(stage[0])
+        return [f"{name} ({len(stage)})", *table([head, *([plain(item.get(key)) for key in head] for item in stage)])]
+    return [f"{name}: {plain(stage)}"]
+
+
+def plain(value: Any) -> str:
+    """A value on one line: numbers short, text in quotes so that spaces at its ends are seen."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(item) for item in value)
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+VERB = Verb(
+    name="trace",
+    takes="RECIPE --row N",
+    does="follow one row through every stage",
+    about="Shows one row as it was read, as it was mapped, its label, its tokens with what the model attends to, and,\n"
+    "given a finished run, its prediction and its share of each metric.",
+    example="tunesmith trace recipe.yaml --row 17\ntunesmith trace recipe.yaml --row 3 --split test --run runs/tickets",
+    add_arguments=add_arguments,
+    run=run,
+)

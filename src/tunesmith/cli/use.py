@@ -1,0 +1,118 @@
+"""``evaluate`` and ``predict``: a finished run on new rows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from tunesmith.cli.parsing import Verb
+from tunesmith.cli.terminal import Outcome, Terminal, table
+
+if TYPE_CHECKING:
+    from tunesmith.recipe.sections import ColumnsSection
+    from tunesmith.results import RunResult
+
+RUN_HELP = "the folder of a finished run"
+
+
+def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
+    """The options that say which column plays which part, where that cannot be seen."""
+    parser.add_argument("--text", metavar="COLUMN", help="the column with the text")
+    parser.add_argument("--pair", metavar="COLUMN", help="the column with the second text of a pair")
+    if label:
+        parser.add_argument("--label", metavar="COLUMN", action="append", help="the column with the label; again for several 0/1 columns")
+
+
+def columns_of(args: argparse.Namespace) -> ColumnsSection:
+    from tunesmith.recipe.sections import ColumnsSection
+
+    given = getattr(args, "label", None)
+    label = given[0] if given and len(given) == 1 else given
+    return ColumnsSection(text=args.text, pair=args.pair, label=label)
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("data", metavar="DATA", help="labelled rows: a file, a folder, builtin:NAME or hub:NAME")
+    add_columns(parser, label=True)
+
+
+def evaluate(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith import use
+
+    result = use.evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
+    return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
+
+
+def metric_lines(result: RunResult) -> list[str]:
+    """The metrics with their intervals, then whatever the reader should not miss."""
+    from tunesmith.report.numbers import plural, with_interval
+    from tunesmith.report.words import plain_name
+
+    rows = [(plain_name(m.name), with_interval(m.value, m.low, m.high), f"on {plural(m.n, 'row')}") for m in result.metrics]
+    lines = table(rows) if rows else ["Nothing could be measured."]
+    lines += [f"note: {finding.summary}" for finding in result.findings if finding.flagged]
+    return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
+
+
+def add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-",
+        help="rows to predict; - or nothing is standard input: one text a line, csv with a header, or json lines",
+    )  # fmt: skip
+    parser.add_argument("--output", metavar="OUT", help="csv, tsv, json, jsonl or parquet; csv on standard output when not given")
+    add_columns(parser, label=False)
+
+
+def predict(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith import use
+
+    source: str | TextIO = sys.stdin if args.file == "-" else args.file
+    if source is sys.stdin and sys.stdin.isatty():
+        print("Type one text a line; end with Ctrl-D.", file=terminal.err)
+    output = None if args.output is None else Path(args.output)
+    predicted = use.predict(args.run, source, output=output, columns=columns_of(args), listener=terminal.listener)
+    if output is None:
+        return Outcome({"predictions": predicted.rows}, lines=csv_lines(predicted.rows))
+    rows = len(predicted.rows)
+    return Outcome({"output": str(output), "rows": rows}, lines=[f"{rows:,} predictions written to {output}"])
+
+
+def csv_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """The rows as csv with a header; lists are written as JSON."""
+    import csv
+    import io
+    import json
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        cells = [row.get(name) for name in names]
+        writer.writerow([json.dumps(cell, ensure_ascii=False) if isinstance(cell, list | tuple) else cell for cell in cells])
+    return [text.getvalue().removesuffix("\n")]
+
+
+EVALUATE = Verb(
+    name="evaluate",
+    takes="RUN DATA",
+    does="measure a finished run on labelled rows, with intervals",
+    about="Measures a finished run on a file of labelled rows; every metric with its 95 % interval.",
+    example="tunesmith evaluate runs/tickets new.csv --label intent",
+    add_arguments=add_evaluate,
+    run=evaluate,
+)
+
+PREDICT = Verb(
+    name="predict",
+    takes="RUN [FILE]",
+    does="predict for the rows of a file or of standard input",
+    about="Predicts for the rows of a file, or of standard input, and writes csv or the format that OUT's ending names.",
+    example='tunesmith predict runs/tickets new.csv --output predicted.parquet\necho "where is my parcel" | tunesmith predict runs/tickets',
+    add_arguments=add_predict,
+    run=predict,
+)

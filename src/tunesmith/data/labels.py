@@ -1,0 +1,251 @@
+"""What the labels are: classes, sets of classes or numbers; what counts as unlabelled; from cells to ids."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from tunesmith.data.cells import clip, is_number, is_whole, listed
+from tunesmith.data.table import Columns, Labels, Table
+from tunesmith.errors import DataError
+
+SINGLE = "single_label_classification"
+MULTI = "multi_label_classification"
+REGRESSION = "regression"
+
+# Words for "nobody has labelled this row", compared in lower case; NA only as R writes it, since ``na`` can be a name.
+UNLABELLED = frozenset({"", "-", "nan", "null", "n/a", "#n/a", "<na>"})
+# Class numbers with -1 among them that are opinions (negative, neutral, positive), where -1 is a class like the others.
+POLARITY = (frozenset({-1, 1}), frozenset({-1, 0, 1}))
+# More cells than this share that are no numbers: the column is no score.
+NOT_NUMBERS_SHARE = 0.1
+
+EMPTY = "label is empty"
+UNKNOWN = "label is not among those of train"
+NO_NUMBER = "label is not a number"
+SEVERAL = "not exactly one label"
+
+
+def label_cells(table: Table, columns: Columns) -> list[Any]:
+    """One label cell a row (N): the cell itself, or, with several 0/1 columns, the list of the columns that hold 1.
+
+    Raises:
+        DataError: one of several label columns holds something other than 0, 1 or nothing.
+    """
+    if not columns.label:
+        return [None] * len(table)
+    if len(columns.label) == 1:
+        return table.columns[columns.label[0]]
+    flags = [flag_cells(table, name) for name in columns.label]
+    return [
+        None if all(flag is None for flag in row) else [name for name, flag in zip(columns.label, row, strict=True) if flag]
+        for row in zip(*flags, strict=True)
+    ]
+
+
+def flag_cells(table: Table, name: str) -> list[bool | None]:
+    meanings = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+    found: list[bool | None] = []
+    for i, cell in enumerate(table.columns[name]):
+        word = marker(cell)
+        flag = None if word is not None else meanings.get(str(cell).strip().lower())
+        if word is None and flag is None:
+            message = f"The label column {name!r} holds {clip(cell)}; with several label columns each has to hold 0 or 1."
+            raise DataError.one(f"{table.source}, {table.place(i)}", message, "Name one label column, or correct the cell.")
+        found.append(flag)
+    return found
+
+
+def infer_labels(
+    cells: Sequence[Any], task: str, separator: str | None = None, names: Sequence[str] = (), source: str = ""
+) -> Labels:
+    """The label set of a column.
+
+    Names are in sorted order, numbers in numeric order; whole numbers written as floats (``1.0``) are the class ``1``.
+    Unlabelled cells (empty, null, NaN, ``-``, ``n/a``, and -1 beside names or numbers from 0) are no class. -1 beside 1, or
+    beside 0 and 1, is a class. An empty list is labelled: none of the labels applies.
+
+    Args:
+        cells: (N) label cells as ``label_cells`` gives them.
+        task: ``classification`` or ``regression``.
+        separator: splits string cells into several labels.
+        names: the label names of a multi-label task where they are known (several columns), in id order.
+        source: for messages.
+
+    Raises:
+        DataError: nothing is labelled, one class only, numbers with decimals as classes, more classes than half the rows, or
+            labels that are no numbers in a regression.
+    """
+    if task == "regression":
+        return infer_score(cells, source)
+    if names:
+        return Labels(MULTI, tuple(names))
+    parsed = [split_cell(cell, separator) for cell in cells]
+    several = any(isinstance(cell, list) for cell in parsed)
+    keys = classes(parsed)
+    rows = sum(cell is not None for cell in parsed)
+    if not keys:
+        raise DataError.one(
+            source, f"None of the {len(cells)} rows has a label.", "Name the label column: columns: {label: NAME}."
+        )
+    if not several and rows and any_decimals(keys):
+        refuse_decimals(keys, source)
+    if len(keys) == 1 and not several:
+        message = f"All {rows} labelled rows have the same label, {keys[0]!r}; at least two are needed."
+        raise DataError.one(source, message, "Look whether the rows are cut off, or name another label column.")
+    if len(keys) > rows / 2:
+        message = f"There are {len(keys)} different labels on {rows} rows ({listed(keys, 5)}): too many to be learnt."
+        raise DataError.one(source, message, "Name the right label column: columns: {label: NAME}.")
+    return Labels(MULTI if several else SINGLE, tuple(keys))
+
+
+def infer_score(cells: Sequence[Any], source: str) -> Labels:
+    """A single score. Raises DataError where cells are mostly no numbers, or all the same."""
+    present = [cell for cell in cells if marker(cell) is None]
+    numbers = [float(cell) for cell in present if is_number(cell)]
+    wrong = [cell for cell in present if not is_number(cell)]
+    if not present:
+        raise DataError.one(
+            source, f"None of the {len(cells)} rows has a label.", "Name the label column: columns: {label: NAME}."
+        )
+    if len(wrong) > NOT_NUMBERS_SHARE * len(present):
+        shown = listed(map(clip, dict.fromkeys(map(str, wrong))), 3)
+        message = f"{len(wrong)} of {len(present)} labels are no numbers, for instance {shown}."
+        raise DataError.one(source, message, "Set task: classification, or name the column that holds the score.")
+    if len(set(numbers)) < 2:
+        raise DataError.one(
+            source, f"All {len(numbers)} labelled rows have the same score, {numbers[0]:g}; there is nothing to learn."
+        )
+    return Labels(REGRESSION, ("score",))
+
+
+def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[list[Any], dict[int, str]]:
+    """The labels as a task uses them, and position -> reason for each row that has none.
+
+    Returns:
+        (N) class ids, 0/1 tuples over the classes, or floats; None where there is a reason. A label that ``labels`` does not
+        know is never dropped silently: its reason is ``UNKNOWN``.
+    """
+    if labels.problem_type == REGRESSION:
+        return encode_scores(cells)
+    ids = {name: i for i, name in enumerate(labels.names)}
+    encoded: list[Any] = []
+    reasons: dict[int, str] = {}
+    for i, cell in enumerate(cells):
+        parsed = split_cell(cell, separator)
+        names = parsed if isinstance(parsed, list) else [] if parsed is None else [parsed]
+        reason = reason_of(cell) if parsed is None else refusal(names, ids, labels.problem_type)
+        if reason:
+            reasons[i] = reason
+            encoded.append(None)
+        elif labels.problem_type == MULTI:
+            encoded.append(tuple(int(name in names) for name in labels.names))
+        else:
+            encoded.append(ids[names[0]])
+    return encoded, reasons
+
+
+def refusal(names: list[str], ids: dict[str, int], problem_type: str) -> str:
+    """Why these class names have no place among the classes; empty where they have one."""
+    unknown = [name for name in names if name not in ids]
+    if unknown:
+        return "label is -1" if unknown == ["-1"] else UNKNOWN
+    return SEVERAL if problem_type == SINGLE and len(names) != 1 else ""
+
+
+def encode_scores(cells: Sequence[Any]) -> tuple[list[Any], dict[int, str]]:
+    """Floats. Where every score is -1 the split is unlabelled, as in published test sets."""
+    encoded: list[Any] = [float(cell) if marker(cell) is None and is_number(cell) else None for cell in cells]
+    reasons = {
+        i: NO_NUMBER if marker(cell) is None else reason_of(cell) for i, cell in enumerate(cells) if encoded[i] is None
+    }  # fmt: skip
+    if set(encoded) - {None} == {-1.0}:
+        return [None] * len(encoded), {i: reasons.get(i, "label is -1") for i in range(len(encoded))}
+    return encoded, reasons
+
+
+def split_cell(cell: Any, separator: str | None) -> str | list[str] | None:
+    """The class name of a cell, the list of them where it holds several, None where it holds none."""
+    if isinstance(cell, list | tuple):
+        return list(dict.fromkeys(class_name(item) for item in cell if marker(item) is None))
+    if marker(cell) is not None:
+        return None
+    if separator and isinstance(cell, str):
+        return list(dict.fromkeys(class_name(part) for part in cell.split(separator) if part.strip()))
+    return class_name(cell)
+
+
+def class_name(cell: Any) -> str:
+    """The cell as a class name: without outer white space, whole numbers without decimals."""
+    text = str(cell).strip()
+    return str(int(float(text))) if "." in text and is_whole(text) else text
+
+
+def marker(cell: Any) -> str | None:
+    """The cell as a word where it says "not labelled", else None."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if not isinstance(cell, str):
+        return None
+    text = cell.strip()
+    return text.lower() if text.lower() in UNLABELLED or text == "NA" else None
+
+
+def reason_of(cell: Any) -> str:
+    word = marker(cell)
+    return f"label is {word}" if word else EMPTY
+
+
+def classes(parsed: Sequence[str | list[str] | None]) -> list[str]:
+    """The class names in id order, without a -1 that stands for "not labelled"."""
+    found = {name for cell in parsed if cell is not None for name in (cell if isinstance(cell, list) else [cell])}
+    if all(is_number(name) for name in found) and not has_leading_zeros(found):
+        values = {float(name) for name in found}
+        if values not in POLARITY and -1 in values and min(values) == -1 and len(values) > 1:
+            found.discard("-1")
+        return sorted(found, key=float)
+    found.discard("-1")
+    return sorted(found)
+
+
+def has_leading_zeros(names: set[str]) -> bool:
+    """True for codes such as ``01``, which are names and no numbers."""
+    return any(len(name) > 1 and name[0] == "0" and name.isdecimal() for name in names)
+
+
+def any_decimals(keys: Sequence[str]) -> bool:
+    return all(is_number(key) for key in keys) and any(not is_whole(key) for key in keys)
+
+
+def refuse_decimals(keys: Sequence[str], source: str) -> None:
+    decimal = next(key for key in keys if not is_whole(key))
+    message = f"The labels are numbers with decimals ({len(keys)} different ones, for instance {decimal}); classes were expected."
+    raise DataError.one(source, message, "Set task: regression to learn the number itself.")
+
+
+def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[str, ...]:
+    """What the user should know about how the labels were read, as sentences."""
+    if labels.problem_type == REGRESSION:
+        return ()
+    notes = []
+    if any("." in str(cell) and is_whole(cell) for cell in cells if not isinstance(cell, list | tuple)):
+        notes.append("The labels are whole numbers written with decimals (1.0); they are read as classes (1).")
+    counts = Counter(name for cell in cells for name in names_in(cell, separator))
+    if "-1" in counts:
+        meant = "a class like the others" if "-1" in labels.names else "rows without a label"
+        notes.append(f"-1 occurs {counts['-1']} times as a label and is read as {meant}.")
+    alike = defaultdict(list)
+    for name in labels.names:
+        alike[" ".join(name.casefold().split())].append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            shown = " and ".join(f"{name!r} ({counts[name]} rows)" for name in group)
+            notes.append(f"The labels {shown} differ only in case or spaces; they are kept as different classes.")
+    return tuple(notes)
+
+
+def names_in(cell: Any, separator: str | None) -> list[str]:
+    parsed = split_cell(cell, separator)
+    return parsed if isinstance(parsed, list) else [] if parsed is None else [parsed]

@@ -1,0 +1,41 @@
+"""When two texts count as the same."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Sequence
+
+# Translating ASCII and searching only the rest is several times faster than one regular expression over all.
+ASCII_SEPARATORS = {code: " " for code in range(128) if not chr(code).isalnum()}
+OTHER_SEPARATORS = re.compile(r"[^\w\x00-\x7f]+")
+# Categories that carry meaning although Python counts them as separators: vowel signs and accents (M*), emoji (So).
+KEPT = ("M", "So")
+
+
+def normalise(text: str) -> str:
+    """The text in Unicode's NFKC form, case folded, with runs of punctuation and white space as one space.
+
+    Emoji stay, since they may be all that tells two texts apart. Texts of nothing but punctuation (``:-)``) stay, too.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    text = text.casefold()
+    words = text.translate(ASCII_SEPARATORS)
+    if not words.isascii():
+        words = OTHER_SEPARATORS.sub(lambda run: spaced(run.group()), words)
+    return " ".join(words.split()) or " ".join(text.split())
+
+
+@functools.lru_cache(maxsize=4096)
+def spaced(run: str) -> str:
+    """A run of separators with everything but the kept categories as spaces."""
+    return "".join(character if unicodedata.category(character).startswith(KEPT) else " " for character in run)
+
+
+def text_keys(texts: Sequence[str], pairs: Sequence[str] | None) -> list[str]:
+    """One key a row (N): equal keys are duplicates. The two texts of a pair keep their order."""
+    if pairs is None:
+        return [normalise(text) for text in texts]
+    return [f"{normalise(text)}\n{normalise(pair)}" for text, pair in zip(texts, pairs, strict=True)]

@@ -1,0 +1,198 @@
+"""Better, worse or cannot tell: two systems on the same rows.
+
+The word asks two things. The 95 % interval of the difference (paired bootstrap over rows, and over seeds) has to
+exclude zero; and with one seed each, swapping the two systems' answers on random rows must give a difference as large
+in at most 5 % of the cases. The second test is exact for systems that are equal, whatever the metric and however few
+the rows; for accuracy it is McNemar's. Where it does not reject, zero is part of the interval, so the interval is
+stretched to hold it: the interval and the word cannot contradict each other. ``docs/decisions/intervals.md`` has the
+figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.metrics.classification import Values
+from tunesmith.metrics.intervals import LEVEL, MOST_UNDEFINED, Spread, check_same_rows, n_columns, spread
+from tunesmith.metrics.predictions import Predictions, both, problem_type_of
+from tunesmith.metrics.resample import BLOCK_ELEMENTS, Cells, affordable, cells_of, replicate
+from tunesmith.metrics.table import MetricKind, kind_of, value_of
+from tunesmith.results import Verdict, Word
+
+POWER = 0.80
+MOST_SWAPS = 4_000
+"""Swaps behind the exact test; a p-value near 0.05 is then within 0.007 of the one from all swaps."""
+FEWEST_ONE_SIDED = 6
+"""McNemar's exact p-value first falls below 0.05 when six rows differ and all in one direction: 2 / 2^6."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two systems on the same rows, grouped into cells; the first ``n_ours`` systems are ours."""
+
+    metric: str
+    kind: MetricKind
+    cells: Cells
+    n_ours: int
+    values: tuple[float, ...]
+
+    @property
+    def difference(self) -> float:
+        return float(np.mean(self.values[: self.n_ours]) - np.mean(self.values[self.n_ours :]))
+
+    @property
+    def single(self) -> bool:
+        return len(self.values) == 2
+
+    @property
+    def n(self) -> int:
+        return len(self.cells.of_row)
+
+
+def verdict(
+    metric: str,
+    ours: Sequence[Predictions],
+    other: Sequence[Predictions],
+    against: str,
+    split: str,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> Verdict:
+    """Whether we are better than the other system on this metric, with the interval of the difference.
+
+    Args:
+        ours, other: one Predictions a seed, all of the same rows in the same order. With one seed each, the verdict
+            is about these two models; with several, about what training again with other seeds would give.
+        against: the other system's name.
+
+    Returns:
+        The verdict. ``low`` and ``high`` are None, and the word ``cannot tell``, where a system has no value or both
+        give the same answer on every row; ``note`` says so. ``p_value`` is McNemar's exact test (accuracy, one seed).
+        ``smallest_detectable`` = (t(0.975) + t(0.80)) * standard error of the difference, the usual normal-theory
+        formula (Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to
+        Evals", section 5), with the standard error observed here.
+
+    Raises:
+        ValueError: the rows do not match, or the metric is unknown.
+    """
+    systems = [*ours, *other]
+    if not ours or not other:
+        raise ValueError("a verdict needs predictions of both systems")
+    check_same_rows(systems)
+    problem_type = problem_type_of(ours[0])
+    kind = kind_of(problem_type, metric)
+    values = [value_of(kind, system) for system in systems]
+    known = tuple(value for value in values if value is not None)
+    n = len(ours[0])
+    if len(known) < len(values):
+        who = "this run" if None in values[: len(ours)] else against
+        return Verdict(metric, split, against, None, None, None, "cannot tell", n, note=f"no value for {who}: {kind.undefined}")
+    pair = _Pair(metric, kind, cells_of(systems, of_decisions=kind.of_decisions), len(ours), known)
+    n_used = affordable(len(pair.cells.counts), n_resamples, kind.reads, n_columns(problem_type, ours[0]))
+    return _judged(pair, against, split, n_used, seed)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided exact p-value of McNemar's test: among the rows that only one system has right, a fair coin.
+
+    Source: McNemar 1947; the exact binomial form.
+    """
+    from scipy.special import bdtr
+
+    discordant = only_first + only_second
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5))) if discordant else 1.0
+
+
+def _judged(pair: _Pair, against: str, split: str, n_resamples: int, seed: int) -> Verdict:
+    p_value = _mcnemar_of(pair) if pair.metric == "accuracy" and pair.single else None
+    of_difference, how = _spread_of(pair, n_resamples, seed)
+    common = {"n": pair.n, "p_value": p_value, "smallest_detectable": _smallest(pair, of_difference)}
+    if of_difference is None or (of_difference.error == 0 and pair.difference == 0):
+        note = "too few rows for an interval" if of_difference is None else "both give the same result whatever rows are drawn"
+        return Verdict(pair.metric, split, against, pair.difference, None, None, "cannot tell", note=note, **common)
+    half = of_difference.quantile(0.5 + LEVEL / 2) * of_difference.error
+    low, high = pair.difference - half, pair.difference + half
+    if low > 0 or high < 0:
+        guarded = pair.single and (pair.kind.of_decisions or of_difference.error == 0)
+        if guarded and _swap_p_value(pair, p_value, min(n_resamples, MOST_SWAPS), seed) > 1 - LEVEL:
+            low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; stretched to zero, which the exact test does not reject"
+    word = _word(low, high, pair.kind.higher_is_better)
+    return Verdict(pair.metric, split, against, pair.difference, low, high, word, interval=how, **common)
+
+
+def _word(low: float, high: float, higher_is_better: bool) -> Word:
+    if low <= 0 <= high:
+        return "cannot tell"
+    return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def _spread_of(pair: _Pair, n_resamples: int, seed: int) -> tuple[Spread | None, str]:
+    """The standard error of the difference and how it was made; None where too many resamples have no value."""
+    n_seeds = len(pair.values)
+    if pair.n < 2:
+        return None, ""
+    statistics = [pair.kind.statistic(system) for system in pair.cells.systems]
+    drawn = replicate(pair.cells, [statistics], n_resamples, seed)[0]
+    usable = drawn[~np.isnan(drawn).any(axis=1)]
+    if len(usable) < (1 - MOST_UNDEFINED) * len(drawn):
+        return None, ""
+    seeds = "" if pair.single else f" and {pair.n_ours} + {n_seeds - pair.n_ours} seeds"
+    of_difference = spread(
+        [pair.values[: pair.n_ours], pair.values[pair.n_ours :]],
+        [usable[:, : pair.n_ours], usable[:, pair.n_ours :]],
+        pair.n,
+    )
+    return of_difference, f"paired bootstrap standard error, {n_resamples} resamples of rows{seeds}"
+
+
+def _smallest(pair: _Pair, of_difference: Spread | None) -> float | None:
+    """The smallest absolute difference that would have been shown with 80 % power."""
+    exact = FEWEST_ONE_SIDED / pair.n if pair.metric == "accuracy" and pair.single and pair.n else 0.0
+    if of_difference is None:
+        return exact or None
+    wanted = of_difference.quantile(0.5 + LEVEL / 2) + of_difference.quantile(POWER)
+    return max(wanted * of_difference.error, exact) or None
+
+
+def _mcnemar_of(pair: _Pair) -> float:
+    right = [system.labels == system.decisions for system in pair.cells.systems]
+    first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
+    counts = pair.cells.counts
+    return mcnemar(int(counts[first & ~second].sum()), int(counts[second & ~first].sum()))
+
+
+def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -> float:
+    """The p-value of the difference when each row's two answers are exchanged by a fair coin.
+
+    Source: the paired permutation test (Fisher 1935; for classifier metrics Yeh 2000, "More accurate tests for the
+    statistical significance of result differences", section 2). One is added above and below (Davison and Hinkley 1997,
+    eq. 4.11), so that the level is kept for any number of swaps.
+    """
+    if p_value is not None:
+        return p_value
+    ours, other = pair.cells.systems
+    statistic = pair.kind.statistic(both(ours, other))
+    rng = np.random.default_rng([seed, 1])
+    counts = pair.cells.counts
+    differs = np.flatnonzero(_differs(ours, other))
+    as_large = used = 0
+    size = max(1, BLOCK_ELEMENTS // (2 * len(counts)))
+    for start in range(0, n_swaps, size):
+        block = min(size, n_swaps - start)
+        swapped = np.zeros((block, len(counts)))
+        swapped[:, differs] = rng.binomial(counts[differs].astype(np.int64), 0.5, size=(block, len(differs)))
+        kept = counts - swapped
+        drawn: Values = statistic(np.hstack([kept, swapped])) - statistic(np.hstack([swapped, kept]))
+        drawn = drawn[~np.isnan(drawn)]
+        as_large += int(np.count_nonzero(np.abs(drawn) >= abs(pair.difference) - 1e-12))
+        used += len(drawn)
+    return (1 + as_large) / (1 + used)
+
+
+def _differs(ours: Predictions, other: Predictions) -> Values:
+    """(C,) whether the two systems answered a cell differently."""
+    changed = (ours.decisions != other.decisions).reshape(len(ours), -1).any(axis=1)
+    return np.asarray(changed | (ours.scores != other.scores).reshape(len(ours), -1).any(axis=1))

@@ -1,0 +1,151 @@
+"""One self-contained HTML file from a saved run: no network, no state, the same bytes for the same folder."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+
+from tunesmith.report import evidence, record, saved, tables
+from tunesmith.report.markup import Markup, tag
+from tunesmith.report.numbers import count, duration, significant, size
+from tunesmith.report.saved import SavedRun
+from tunesmith.report.words import headline, part
+from tunesmith.results import RunResult
+
+SectionWriter = Callable[[SavedRun], Markup | None]
+Section = tuple[str, str, Markup]
+
+SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
+    ("verdict", "Verdict", evidence.verdict),
+    ("metrics", "Metrics", evidence.metrics),
+    ("curves", "Training curves", evidence.curves),
+    ("classes", "Classes", evidence.classes),
+    ("confusion", "Confusion", evidence.mistakes),
+    ("calibration", "Calibration", evidence.calibration),
+    ("regression", "Predictions", evidence.regression),
+    ("lengths", "Lengths", record.lengths),
+    ("findings", "Findings in the data", record.findings),
+    ("worst", "Hardest rows", record.worst),
+    ("data", "Data", record.data),
+    ("training", "Training", record.training),
+    ("certificates", "Certificates", record.certificates),
+    ("timings", "Time and memory", record.timings),
+    ("environment", "Environment", record.machine),
+    ("recipe", "Recipe", record.recipe),
+    ("use", "Use the model", record.use),
+)
+OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression"})
+
+
+def write_report(run: Path, out: Path | None = None) -> Path:
+    """Write the report of a run folder and return its path, ``report.html`` in the folder where none is named.
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    run = Path(run)
+    target = Path(out) if out is not None else run / "report.html"
+    target.write_text(report_html(saved.load(run)), encoding="utf-8", newline="\n")
+    return target
+
+
+def report_html(run: SavedRun) -> str:
+    """The whole page of one run."""
+    written = [(name, title, writer(run)) for name, title, writer in SECTIONS]
+    sections = [(name, title, content) for name, title, content in written if content]
+    absent = [title.lower() for name, title, content in written if not content and name not in OPTIONAL]
+    missing = tag("p", f"Not recorded in this run: {', '.join(absent)}.") if absent else None
+    return document(f"{run.name} · tunesmith report", opening(run), sections, missing)
+
+
+def opening(run: SavedRun) -> Markup:
+    """The run's name, the one sentence, the facts and the alarms."""
+    said = headline(run.result)
+    kind = tables.WORD_CLASSES.get(said.word or "", "")
+    return tag(
+        "header",
+        tag("h1", run.name),
+        tag("div", tag("p", said.sentence), class_=f"headline {kind}".strip()),
+        alarms(run.result),
+        facts(run),
+    )
+
+
+def alarms(result: RunResult) -> Markup:
+    """Every alarm with its remedy, loudly; one quiet line where there is none."""
+    if not result.alarms:
+        return tag("p", "✓ No alarms: training and data showed no sign of a run that went wrong.", class_="calm")
+    items = [
+        tag("li", tag("strong", "⚠ ", alarm.message), tag("p", "What to do: ", alarm.remedy) if alarm.remedy else None)
+        for alarm in result.alarms
+    ]
+    return tag("ul", *items, class_="alarms", aria_label="Alarms")
+
+
+def facts(run: SavedRun) -> Markup | None:
+    """The run in six numbers."""
+    result = run.result
+    rows = {name: split.get("rows") for name, split in record.splits(run).items()}
+    seconds = result.timings_seconds.get("total") or sum(value for value in result.timings_seconds.values() if value)
+    epochs, steps = result.training.get("epochs"), result.training.get("steps")
+    shown = (
+        ("base model", part(result.recipe, "model").get("name")),
+        ("rows: " + ", ".join(rows), " / ".join(count(n) for n in rows.values())),
+        ("training", f"{significant(epochs)} epochs, {count(steps)} steps" if epochs and steps else None),
+        ("time", duration(seconds) if seconds else None),
+        ("peak memory", size(result.peak_memory_bytes) if result.peak_memory_bytes else None),
+        ("device", result.environment.get("gpu") or result.environment.get("device")),
+    )
+    items = [tag("div", tag("dt", name), tag("dd", value)) for name, value in shown if value]
+    return tag("dl", *items, class_="facts") if items else None
+
+
+def document(title: str, opening: Markup, sections: Sequence[Section], closing: Markup | None) -> str:
+    """The page: style, navigation, sections, and the scripts last, so that the text shows before plotly is read."""
+    needs_plotly = any('class="plot"' in content for _, _, content in sections)
+    scripts = [*([plotly_script()] if needs_plotly else []), packaged("page.js")]
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy(scripts)),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", title),
+        tag("style", Markup(packaged("page.css"))),
+    )
+    links = tag("ul", *(tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections))
+    nav = tag("nav", tag("p", "tunesmith", class_="brand"), links, aria_label="Sections")
+    body = [
+        tag("section", tag("h2", name, id=f"{key}-title"), content, id=key, aria_labelledby=f"{key}-title")
+        for key, name, content in sections
+    ]
+    hint = tag("noscript", tag("p", "The figures need JavaScript; every number is in the tables.", class_="note"))
+    footer = tag("footer", closing, tag("p", "Written by tunesmith from the run folder alone. Intervals are 95 %."))
+    main = tag("main", opening, hint, *body, footer, id="main")
+    page = tag("div", nav, main, class_="layout")
+    ends = [tag("script", Markup(script)) for script in scripts]
+    skip = tag("a", "Skip to the report", href="#main", class_="skip")
+    return "<!doctype html>\n" + tag("html", head, tag("body", skip, page, *ends), lang="en") + "\n"
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """A content security policy that lets exactly these scripts run and nothing be fetched, whatever the data holds."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii") for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    rest = "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {allowed}; {rest}"
+
+
+def packaged(name: str) -> str:
+    """A text file that is installed beside this module."""
+    return resources.files("tunesmith.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def plotly_script() -> str:
+    """The plotly.js that the installed plotly brings. Its figure classes are not needed, and importing them is slow."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())

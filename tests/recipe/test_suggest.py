@@ -1,0 +1,82 @@
+"""What an unknown key may have meant."""
+
+import pytest
+
+from tunesmith.recipe.other_names import OTHER_NAMES, SENTENCES
+from tunesmith.recipe.suggest import closest, suggest, suggest_upstream
+from tunesmith.recipe.tree import all_keys
+
+
+@pytest.mark.parametrize(
+    ("key", "section", "sentence"),
+    [
+        ("seed", (), "Did you mean train.seed?"),
+        ("early_stopping", (), "Did you mean train.early_stopping?"),
+        ("label", ("data",), "Did you mean data.columns.label?"),
+        ("train.seed", (), "Sections are nested in the file: write train: {seed: ...}"),
+        ("adapter.r", (), "Sections are nested in the file: write adapter: {r: ...}"),
+        ("epochs", ("train",), "Did you mean train.num_train_epochs?"),
+        ("lr", ("train",), "Did you mean train.learning_rate?"),
+        ("learning_rat", ("train",), "Did you mean train.learning_rate?"),
+        ("learningRate", (), "Did you mean train.learning_rate?"),
+        ("num-train-epochs", ("train",), "Did you mean train.num_train_epochs?"),
+        ("Seed", ("train",), "Did you mean train.seed?"),
+        ("weight_decacy", ("train",), "Did you mean train.weight_decay?"),
+        ("batch_size", ("train",), "Did you mean train.per_device_train_batch_size?"),
+        ("train_batch_size", (), "Did you mean train.per_device_train_batch_size?"),
+        ("per_gpu_train_batch_size", (), "Did you mean train.per_device_train_batch_size?"),
+        ("max_seq_length", ("train",), "Did you mean data.max_length?"),
+        ("cutoff_len", (), "Did you mean data.max_length?"),
+        ("sequence_len", (), "Did you mean data.max_length?"),
+        ("model_name_or_path", (), "Did you mean model.name?"),
+        ("base_model", (), "Did you mean model.name?"),
+        ("dataset", (), "Did you mean data.train?"),
+        ("evaluation_strategy", ("train",), "Did you mean train.n_evaluations?"),
+        ("eval_steps", ("train",), "Did you mean train.n_evaluations?"),
+        ("load_best_model_at_end", ("train",), "The best checkpoint by evaluate.metric is always the result."),
+        ("lora_r", (), "Did you mean adapter.r?"),
+        ("warmup_ratio", ("train",), "Did you mean train.warmup_steps? Below 1 it is a share of all steps."),
+        ("fp16", ("train",), "train.fast chooses the precision for the machine; upstream.fp16: true forces it."),
+        ("adam_beta1", ("train",), "It is a field of transformers.TrainingArguments: write upstream.adam_beta1."),
+        ("colums", ("data",), "Did you mean data.columns?"),
+        ("modle", (), "Did you mean model?"),
+        ("zzz", ("evaluate",), "Keys of evaluate: metric, tune_threshold, baselines, n_resamples."),
+        ("zzz", ("train",), "All keys: docs/reference/recipe.md"),
+        ("", (), "Keys of a recipe: task, model, data, adapter, train, evaluate, upstream, parallel, output."),
+    ],
+)
+def test_suggestions(key: str, section: tuple[str, ...], sentence: str) -> None:
+    assert suggest(key, section) == sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("evaluation_strategy", "Write train.n_evaluations."),
+        ("adam_bta1", "Did you mean adam_beta1?"),
+        ("learning_rat", "Did you mean learning_rate? Write train.learning_rate."),
+        ("no_cuda", "It is now upstream.use_cpu: true."),
+        ("epochs", "Did you mean train.num_train_epochs?"),
+        ("n_evaluations", "Did you mean train.n_evaluations?"),
+        ("zzz", "It takes the fields of transformers.TrainingArguments."),
+    ],
+)
+def test_suggestions_under_upstream(key: str, sentence: str) -> None:
+    assert suggest_upstream(key) == sentence
+
+
+def test_closest() -> None:
+    assert closest("Tfdif", ["majority", "tfidf"]) == "Did you mean tfidf?"
+    assert closest("zzz", ["majority"]) == ""
+
+
+def test_every_name_of_another_tool_leads_to_a_key() -> None:
+    keys = {".".join(path) for path in all_keys()}
+    assert {key for key in OTHER_NAMES.values() if not key.startswith("adapter.")} <= keys
+    assert len(OTHER_NAMES) + len(SENTENCES) >= 60
+
+
+def test_names_of_other_tools_are_not_keys() -> None:
+    leaves = {path[-1] for path in all_keys()}
+    assert not leaves & (OTHER_NAMES.keys() | SENTENCES.keys())
+    assert not OTHER_NAMES.keys() & SENTENCES.keys()

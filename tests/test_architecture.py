@@ -1,0 +1,374 @@
+"""The rules that keep the house readable, read from the source itself.
+
+Each rule is a function from parsed files to sentences that name what breaks it. It is applied to ``src/tunesmith``, and
+to a small piece of wrong code that it has to catch.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "tunesmith"
+
+# Low to high. A room may import from its own layer and from lower ones.
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"errors", "results", "events", "machine"}),
+    frozenset({"recipe"}),
+    frozenset({"data"}),
+    frozenset({"metrics"}),
+    frozenset({"baselines"}),
+    frozenset({"models"}),
+    frozenset({"report", "losses"}),
+    frozenset({"training"}),
+    frozenset({"tasks", "preflight"}),
+    frozenset({"run_folder", "inputs", "work", "judge", "keep", "trained", "run", "use", "survey_recipe"}),
+    frozenset({"cli"}),
+    frozenset({"__init__", "__main__"}),
+)
+FAST = ("errors", "results", "events", "machine", "recipe", "data", "metrics", "baselines", "report", "cli", "__init__")
+HEAVY = frozenset({"torch", "transformers", "accelerate", "sklearn", "pandas", "pyarrow", "plotly", "datasets", "peft"})
+NO_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"})
+MOST_LINES = 400
+LONGEST_FUNCTION = 50
+SHORT_FUNCTION = 25
+SHORT_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class File:
+    """A parsed module; ``name`` is relative to the package: ``data.read``, ``run``, ``cli`` for ``cli/__init__.py``."""
+
+    name: str
+    text: str
+    is_package: bool = False
+
+    @property
+    def tree(self) -> ast.Module:
+        return parsed(self.text)
+
+    @property
+    def room(self) -> str:
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module. ``runs`` is False inside functions and under TYPE_CHECKING."""
+
+    target: str
+    line: int
+    runs: bool
+
+
+@cache
+def parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+@cache
+def files() -> tuple[File, ...]:
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        is_package = parts[-1] == "__init__" and len(parts) > 1
+        name = ".".join(parts[:-1] if is_package else parts)
+        found.append(File(name, path.read_text(encoding="utf-8"), is_package))
+    return tuple(found)
+
+
+def statements(nodes: Iterable[ast.stmt], runs: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
+    """Every statement with whether it runs when the module is imported."""
+    for node in nodes:
+        yield node, runs
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, name, [])
+            is_later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            is_typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and name == "body"
+            yield from statements(inner, runs and not is_later and not is_typing)
+
+
+def imports(file: File) -> Iterator[Import]:
+    """Everything a file imports; modules of tunesmith itself as ``.data.read``, with a leading dot."""
+    for node, runs in statements(file.tree.body):
+        if isinstance(node, ast.Import):
+            yield from (Import(own_name(alias.name), node.lineno, runs) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = own_name(node.module or "") if node.level == 0 else resolve(file, node.level, node.module or "")
+            yield from (Import(target, node.lineno, runs) for target in members(module, node.names))
+
+
+def own_name(module: str) -> str:
+    return re.sub(r"^tunesmith(\.|$)", ".", module) if re.match(r"tunesmith(\.|$)", module) else module
+
+
+def resolve(file: File, level: int, module: str) -> str:
+    """The target of ``from ..module import``."""
+    parts = file.name.split(".")
+    package = parts if file.is_package else parts[:-1]
+    kept = package[: len(package) - (level - 1)]
+    return "." + ".".join([*kept, *([module] if module else [])])
+
+
+def members(module: str, names: list[ast.alias]) -> Iterator[str]:
+    """The modules behind ``from module import names``: submodules where the names are some, else the module."""
+    known = {file.name for file in files()}
+    for alias in names:
+        if (module, alias.name) == (".", "__version__"):  # a constant; the names that the package offers lie on top
+            continue
+        inner = f"{module}.{alias.name}".replace("..", ".")
+        yield inner if module.startswith(".") and inner[1:] in known else module
+
+
+def room_of(target: str) -> str:
+    return target[1:].partition(".")[0] or "__init__"
+
+
+def layer_of(room: str) -> int | None:
+    return next((height for height, rooms in enumerate(LAYERS) if room in rooms), None)
+
+
+def unknown_rooms(all_files: Iterable[File]) -> list[str]:
+    return sorted({f"{file.room} has no layer" for file in all_files if layer_of(file.room) is None})
+
+
+def upward_imports(all_files: Iterable[File]) -> list[str]:
+    wrong = []
+    for file in all_files:
+        own = layer_of(file.room)
+        for found in imports(file):
+            target = layer_of(room_of(found.target)) if found.target.startswith(".") else None
+            if own is not None and target is not None and target > own:
+                wrong.append(f"{file.name}:{found.line} ({file.room}) imports {found.target} from above")
+    return wrong
+
+
+def import_cycles(all_files: Iterable[File]) -> list[str]:
+    """Modules that reach themselves, imports inside functions and for types included."""
+    graph = {file.name: {i.target[1:] for i in imports(file) if i.target.startswith(".")} - {file.name} for file in all_files}
+    found: list[str] = []
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            found.append(" -> ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            for target in sorted(graph.get(name, ())):
+                visit(target, (*path, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+    return found
+
+
+def long_files(all_files: Iterable[File]) -> list[str]:
+    sizes = [(file.name, len(file.text.splitlines())) for file in all_files]
+    return [f"{name} has {size} lines" for name, size in sizes if size > MOST_LINES]
+
+
+def functions(all_files: Iterable[File]) -> Iterator[tuple[str, int]]:
+    for file in all_files:
+        for node in ast.walk(file.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{file.name}.{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def long_functions(all_files: Iterable[File]) -> list[str]:
+    return [f"{name} has {size} lines" for name, size in functions(all_files) if size > LONGEST_FUNCTION]
+
+
+def too_few_short_functions(all_files: Iterable[File]) -> list[str]:
+    sizes = dict(functions(all_files))
+    longer = sorted((size, name) for name, size in sizes.items() if size >= SHORT_FUNCTION)
+    short = 1 - len(longer) / max(1, len(sizes))
+    return [] if short >= SHORT_SHARE else [f"only {short:.1%} of functions are under {SHORT_FUNCTION} lines; longer: {longer}"]
+
+
+def empty_names(all_files: Iterable[File]) -> list[str]:
+    wrong = []
+    for file in all_files:
+        classes = [node.name for node in ast.walk(file.tree) if isinstance(node, ast.ClassDef)]
+        for name in (*file.name.split("."), *classes):
+            words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+            wrong += [f"{file.name}: {name}" for word in words if word.lower() in NO_NAMES]
+    return wrong
+
+
+def prints(all_files: Iterable[File]) -> list[str]:
+    return [
+        f"{file.name}:{node.lineno} prints"
+        for file in all_files
+        if file.room != "cli"
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+
+
+def swallowed_errors(all_files: Iterable[File]) -> list[str]:
+    """``except:`` and ``except Exception:`` whose body does nothing."""
+    wrong = []
+    for file in all_files:
+        for node in ast.walk(file.tree):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            caught = "" if node.type is None else ast.unparse(node.type)
+            is_idle = all(isinstance(step, ast.Pass | ast.Continue) or is_ellipsis(step) for step in node.body)
+            if not caught or (caught in {"Exception", "BaseException"} and is_idle):
+                wrong.append(f"{file.name}:{node.lineno} except {caught}".rstrip())
+    return wrong
+
+
+def is_ellipsis(step: ast.stmt) -> bool:
+    return isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant)
+
+
+def heavy_imports(all_files: Iterable[File]) -> list[str]:
+    """Libraries that take long to import, reached from a fast room by imports that run at once."""
+    by_name = {file.name: file for file in all_files}
+    wrong = []
+    for start in by_name.values():
+        if start.room not in FAST:
+            continue
+        seen, todo = {start.name}, [(start.name, start.name)]
+        while todo:
+            name, path = todo.pop()
+            for found in imports(by_name[name]):
+                if found.runs and found.target.partition(".")[0] in HEAVY:
+                    wrong.append(f"{path} -> {found.target}")
+                for inner in executed(found) if found.runs else ():
+                    if inner in by_name and inner not in seen:
+                        seen.add(inner)
+                        todo.append((inner, f"{path} -> {inner}"))
+    return sorted(set(wrong))
+
+
+def executed(found: Import) -> list[str]:
+    """The own modules that an import runs: the packages on the way, then the module."""
+    parts = found.target[1:].split(".") if found.target.startswith(".") else []
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+Rule = Callable[[Iterable[File]], list[str]]
+
+# A rule and code that breaks it.
+BROKEN: tuple[tuple[Rule, tuple[File, ...]], ...] = (
+    (unknown_rooms, (File("attic.box", "x = 1"),)),
+    (upward_imports, (File("data.read", "from tunesmith.training.fit import fit"),)),
+    (upward_imports, (File("recipe.load", "def f():\n    import tunesmith.run"),)),
+    (
+        upward_imports,
+        (File("data.read", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..models.load import x"),),
+    ),
+    (upward_imports, (File("metrics.table", "from .. import training"), File("training", "", True))),
+    (import_cycles, (File("data.a", "from tunesmith.data import b"), File("data.b", "def f():\n    from .a import x"))),
+    (import_cycles, (File("data.a", "import tunesmith.data.b"), File("data.b", "import tunesmith.data.a"))),
+    (long_files, (File("data.read", "x = 1\n" * (MOST_LINES + 1)),)),
+    (long_functions, (File("data.read", "def f():\n" + "    x = 1\n" * LONGEST_FUNCTION),)),
+    (too_few_short_functions, (File("data.read", "def f():\n" + "    x = 1\n" * SHORT_FUNCTION + "def g():\n    pass\n"),)),
+    (empty_names, (File("data.read_utils", ""),)),
+    (empty_names, (File("data.read", "class CheckpointManager:\n    pass"),)),
+    (empty_names, (File("common.read", ""),)),
+    (prints, (File("data.read", "def f():\n    print(1)"),)),
+    (swallowed_errors, (File("data.read", "try:\n    x = 1\nexcept:\n    raise"),)),
+    (swallowed_errors, (File("data.read", "try:\n    x = 1\nexcept Exception:\n    pass"),)),
+    (heavy_imports, (File("data.read", "import torch"),)),
+    (heavy_imports, (File("report.page", "try:\n    from plotly import graph_objects\nexcept ImportError:\n    raise"),)),
+    (
+        heavy_imports,
+        (
+            File("cli.main", "from tunesmith.models.source import x"),
+            File("models", "import torch", True),
+            File("models.source", ""),
+        ),
+    ),
+    (
+        heavy_imports,
+        (File("cli.main", "import tunesmith.models.load"), File("models.load", "from transformers import AutoModel")),
+    ),
+)
+FINE = (
+    File("data.read", "from __future__ import annotations\nimport json\ndef f():\n    import pandas\n    return pandas\n"),
+    File("models.load", "import torch\nfrom tunesmith.data.read import f\n"),
+    File("cli.main", "print(1)\n"),
+)
+RULES = tuple(dict.fromkeys(rule for rule, _ in BROKEN))
+
+
+def rule_name(value: object) -> str:
+    return getattr(value, "__name__", "")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=rule_name)
+def test_the_source_keeps_the_rule(rule: Rule) -> None:
+    assert rule(files()) == []
+
+
+@pytest.mark.parametrize(("rule", "broken"), BROKEN, ids=rule_name)
+def test_the_rule_catches_what_breaks_it(rule: Rule, broken: tuple[File, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "files", lambda: broken)
+    assert rule(broken)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=rule_name)
+def test_the_rule_leaves_good_code_alone(rule: Rule) -> None:
+    assert rule(FINE) == []
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    code = "import sys, tunesmith.cli.main; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert HEAVY & set(loaded) == set()
+
+
+PUBLIC = """
+import tunesmith
+print([name for name in tunesmith.__all__ if not hasattr(tunesmith, name)])
+own = [name for name, value in vars(tunesmith).items() if getattr(value, "__module__", "").startswith("tunesmith")]
+print([name for name in own if not name.startswith("_") and name not in tunesmith.__all__])
+"""
+
+
+def test_public_names_are_what_can_be_imported() -> None:
+    said = subprocess.run([sys.executable, "-c", PUBLIC], check=True, capture_output=True, text=True).stdout
+    assert said.splitlines() == ["[]", "[]"]
+
+
+def test_public_names_are_on_the_python_page() -> None:
+    import tunesmith
+
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    words = re.findall(r"\w+", page)
+    assert [name for name in tunesmith.__all__ if not name.startswith("_") and name not in words] == []
+
+
+def readme_map() -> set[str]:
+    """The paths of the README's tree, relative to ``src/tunesmith``; folders end in ``/``. Each line needs a gloss."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = text.partition("src/tunesmith/\n")[2].partition("```")[0]
+    found: set[str] = set()
+    folder = ""
+    for line in tree.splitlines():
+        parts = re.fullmatch(r"( {2}| {4})(\S+) {2,}\S.*", line)
+        assert parts, f"not a line of the map: {line!r}"
+        indent, name = parts.groups()
+        folder = name if indent == "  " else folder
+        found.add(name if indent == "  " else folder + name)
+    return found
+
+
+def test_the_readme_maps_every_room_and_file_and_nothing_else() -> None:
+    expected = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if path.stat().st_size}
+    expected |= {f"{path.name}/" for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.*"))} - {"__pycache__/"}
+    expected |= {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.csv")}
+    assert readme_map() - expected == set()
+    assert expected - readme_map() == set()

@@ -1,0 +1,61 @@
+"""Every recipe that comes with the project: parsed, its data there, and the tiny ones run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tunesmith.data.samples import builtin_path
+from tunesmith.recipe.files import is_file_name, locate
+from tunesmith.recipe.load import load_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
+TINY = [path for path in RECIPES if path.parent.name == "tiny"]
+
+
+def recipe_name(path: Path) -> str:
+    return path.relative_to(ROOT / "recipes").as_posix()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=recipe_name)
+def test_the_recipe_is_valid_and_writes_below_runs(path: Path) -> None:
+    loaded = load_recipe(path)
+    assert Path(loaded.recipe.output).parts[0] == "runs"
+    assert loaded.text.startswith("# ")
+
+
+def test_every_recipe_has_an_output_of_its_own() -> None:
+    outputs = [load_recipe(path).recipe.output for path in RECIPES]
+    assert len(set(outputs)) == len(outputs)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=recipe_name)
+def test_the_data_of_the_recipe_is_there(path: Path) -> None:
+    loaded = load_recipe(path)
+    data = loaded.recipe.data
+    for source in (data.train, data.validation, data.test):
+        if not isinstance(source, str):
+            continue
+        if not is_file_name(source):
+            assert builtin_path(source).is_file()
+            continue
+        file = locate(source, loaded.base)
+        if not file.exists() and not os.environ.get("CI"):
+            pytest.skip(f"{source} is not there: it belongs to the shared test data, which are no part of the project")
+        assert file.is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", TINY, ids=recipe_name)
+def test_the_tiny_recipe_runs_to_a_whole_run_folder(path: Path, tmp_path: Path) -> None:
+    from tunesmith.run import train
+
+    run = train(load_recipe(path, [f"output={tmp_path / 'run'}"]))
+    assert run.result.metric("macro_f1").n == 240
+    assert {verdict.against for verdict in run.result.verdicts} == {"majority"}
+    assert all(certificate.passed for certificate in run.result.certificates)
+    for name in ("recipe.yaml", "resolved.yaml", "result.json", "metrics.jsonl", "predictions.parquet", "report.html", "model"):
+        assert (run.folder / name).exists(), name

@@ -1,0 +1,94 @@
+"""The built-in support data: counts, wrong labels, duplicates, templates, lengths."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter, defaultdict
+
+import plant_label_errors as planting
+import pytest
+
+Row = tuple[str, str]
+
+INTENTS = set(planting.NEIGHBOURS)
+
+
+@pytest.fixture(scope="module")
+def train() -> list[Row]:
+    return planting.read_rows(planting.SAMPLES / "support_train.csv")
+
+
+@pytest.fixture(scope="module")
+def test_rows() -> list[Row]:
+    return planting.read_rows(planting.SAMPLES / "support_test.csv")
+
+
+@pytest.fixture(scope="module")
+def truth() -> list[str]:
+    lines = planting.TRUTH.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "row_id,intent"
+    pairs = [line.split(",") for line in lines[1:]]
+    assert [int(row_id) for row_id, _ in pairs] == list(range(len(pairs)))
+    return [intent for _, intent in pairs]
+
+
+def words(message: str) -> list[str]:
+    return re.findall(r"[\w']+", message.lower())
+
+
+def test_every_intent_has_75_training_and_20_test_rows(train: list[Row], test_rows: list[Row], truth: list[str]) -> None:
+    assert len(train) == len(truth) == 900
+    assert Counter(truth) == dict.fromkeys(INTENTS, 75)
+    assert Counter(intent for _, intent in test_rows) == dict.fromkeys(INTENTS, 20)
+
+
+def test_about_four_in_a_hundred_labels_are_wrong(train: list[Row], truth: list[str]) -> None:
+    wrong = [(right, given) for (_, given), right in zip(train, truth, strict=True) if given != right]
+    assert 0.03 <= len(wrong) / len(train) <= 0.05
+    assert max(Counter(right for right, _ in wrong).values()) <= planting.MOST_PER_INTENT
+    assert {given for _, given in wrong} <= INTENTS
+    plausible = sum(given in planting.NEIGHBOURS[right] for right, given in wrong)
+    assert plausible > len(wrong) / 2
+
+
+def test_planting_again_gives_the_committed_files(train: list[Row], test_rows: list[Row], truth: list[str]) -> None:
+    clean = [(message, right) for (message, _), right in zip(train, truth, strict=True)]
+    assert planting.build(reversed(clean), reversed(test_rows)) == (train, test_rows, truth)
+
+
+def test_no_message_is_there_twice(train: list[Row], test_rows: list[Row]) -> None:
+    seen = Counter(" ".join(words(message)) for message, _ in [*train, *test_rows])
+    assert [text for text, n in seen.items() if n > 1] == []
+
+
+def test_no_two_messages_share_four_fifths_of_their_words(train: list[Row], test_rows: list[Row]) -> None:
+    bags = [frozenset(words(message)) for message, _ in [*train, *test_rows]]
+    close = [(a, b) for i, a in enumerate(bags) for b in bags[:i] if len(a & b) > 0.8 * len(a | b)]
+    assert close == []
+
+
+def test_messages_are_not_made_from_templates(train: list[Row], test_rows: list[Row]) -> None:
+    holders: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    for i, (message, _) in enumerate([*train, *test_rows]):
+        tokens = words(message)
+        for start in range(len(tokens) - 5):
+            holders[tuple(tokens[start : start + 6])].add(i)
+    assert [" ".join(shingle) for shingle, rows in holders.items() if len(rows) > 3] == []
+
+
+def test_lengths_are_spread_like_real_messages(train: list[Row], test_rows: list[Row]) -> None:
+    for rows in (train, test_rows):
+        lengths = [len(message) for message, _ in rows]
+        assert min(lengths) < 20
+        assert max(lengths) > 250
+        assert statistics.stdev(lengths) > 0.5 * statistics.mean(lengths)
+    for intent in INTENTS:
+        counts = [len(words(message)) for message, given in train if given == intent]
+        assert min(counts) <= 6
+        assert max(counts) >= 30
+
+
+def test_no_message_is_blank_or_padded(train: list[Row], test_rows: list[Row]) -> None:
+    messages = [message for message, _ in [*train, *test_rows]]
+    assert [m for m in messages if not words(m) or m != m.strip()] == []
