@@ -31,7 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"report", "losses"}),
     frozenset({"training"}),
     frozenset({"tasks", "preflight"}),
-    frozenset({"run_folder", "inputs", "work", "judge", "keep", "trained", "run", "use", "survey_recipe"}),
+    frozenset({"run_folder", "inputs", "work", "judge", "keep", "trained", "run", "api", "use", "survey_recipe"}),
     frozenset({"cli"}),
     frozenset({"__init__", "__main__"}),
 )

@@ -1,8 +1,8 @@
 """tunesmith: a tuned model and the evidence that it is better.
 
-    import tunesmith
-    run = tunesmith.train(frame, output="runs/tickets")   # a DataFrame, a path, or a list of dictionaries
-    print(run.verdicts, run.predict(["where is my parcel?"]))
+import tunesmith
+run = tunesmith.train(frame, output="runs/tickets")   # a DataFrame, a path, or a list of dictionaries
+print(run.verdicts, run.predict(["where is my parcel?"]))
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PUBLIC = {
     "evaluate": "use", "predict": "use", "train": "api",
 }  # fmt: skip
 
-__all__ = [*PUBLIC, "__version__"]  # noqa: PLE0604
+__all__ = [*PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,16 +35,28 @@ def train(
     """
     if isinstance(data, str | Path) and Path(data).suffix in {".yaml", ".yml"}:
         if sections:
-            raise RecipeError.one("train()", f"a recipe file and {', '.join(sections)} were both given.", "Put them into the recipe.")
-        return train_recipe(load_recipe(Path(data)), resume=resume, overwrite=overwrite, smoke=smoke, listener=listener)
+            raise RecipeError.one(
+                "train()", f"a recipe file and {', '.join(sections)} were both given.", "Put them into the recipe."
+            )
+        loaded, frames = load_recipe(Path(data)), None
+    else:
+        loaded, frames = from_tables(data, validation, test, output, task, model, sections)
+    run = train_recipe(loaded, resume=resume, overwrite=overwrite, smoke=smoke, frames=frames, listener=listener)
+    assert run is not None, "only a further process of several has no run"
+    return run
+
+
+def from_tables(
+    data: Any, validation: Any, test: Any, output: str | Path, task: str, model: str, sections: dict[str, Any]
+) -> tuple[LoadedRecipe, dict[str, Any] | None]:
+    """The recipe that the arguments of ``train`` describe, and the tables among them."""
     given = {"train": data, "validation": validation, "test": test}
     frames = {split: value for split, value in given.items() if is_table(value)}
     named = {split: IN_MEMORY if split in frames else plain(value) for split, value in given.items()}
     mapping = {**sections, "task": task, "model": {"name": model, **sections.get("model", {})}, "output": str(output)}
     mapping["data"] = {**{split: value for split, value in named.items() if value is not None}, **sections.get("data", {})}
     recipe = recipe_from_mapping(mapping, "train()")
-    loaded = LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd())
-    return train_recipe(loaded, resume=resume, overwrite=overwrite, smoke=smoke, frames=frames or None, listener=listener)
+    return LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd()), frames or None
 
 
 def check(recipe: str | Path, *, static: bool = False, listener: Listener = silent) -> CheckReport:

@@ -106,7 +106,9 @@ class MissingExtra(InputError):
     @classmethod
     def of(cls, library: str, extra: str, purpose: str) -> InputError:
         """The error that names the library, why it is needed and the exact install line."""
-        return cls.one("", f"{purpose} needs the library {library}, which is not installed.", f"Run: pip install 'tunesmith[{extra}]'")
+        return cls.one(
+            "", f"{purpose} needs the library {library}, which is not installed.", f"Run: pip install 'tunesmith[{extra}]'"
+        )
 
 
 class Interrupted(TunesmithError):

@@ -53,7 +53,9 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
     """Rows, columns, labels, splits and the base model's files, with the checks that need no torch."""
     recipe = loaded.recipe
     if not recipe.data.train.startswith("hub:"):
-        with_hub = not recipe.model.name.startswith("builtin:") and "/" in recipe.model.name and not Path(recipe.model.name).exists()
+        with_hub = (
+            not recipe.model.name.startswith("builtin:") and "/" in recipe.model.name and not Path(recipe.model.name).exists()
+        )
         if not with_hub:
             stay_offline()
     with clock.phase("data"):

@@ -111,7 +111,8 @@ def embed(split: Examples, body: Any, ready: Ready) -> tuple[np.ndarray, np.ndar
     if split.pairs is None:
         return mean_embeddings(body, prepared.encoded[split.split], prepared.pad_id, ready.kernels), None
     sides = [
-        encode(tokenizer, Examples(split.split, "", split.row_ids, side, split.labels), prepared.max_length) for side in (split.texts, split.pairs)
+        encode(tokenizer, Examples(split.split, "", split.row_ids, side, split.labels), prepared.max_length)
+        for side in (split.texts, split.pairs)
     ]
     first, second = (mean_embeddings(body, side, prepared.pad_id, ready.kernels) for side in sides)
     return first, second
@@ -134,9 +135,16 @@ def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineR
     recipe, kind = inputs.recipe, inputs.splits.labels.problem_type
     thresholds, notes = choose_thresholds(inputs, runs)
     decided = tuple(with_thresholds(run, kind, thresholds) for run in runs)
-    metrics = [metric for split in splits_of(decided) for metric in measured(inputs, split, [run.predictions[split] for run in decided])]
+    metrics = [
+        metric for split in splits_of(decided) for metric in measured(inputs, split, [run.predictions[split] for run in decided])
+    ]
     compared = tuple(
-        Baseline(b.name, tuple(m for split in b.predictions for m in measured(inputs, split, [b.predictions[split]])), b.seconds, b.note)
+        Baseline(
+            b.name,
+            tuple(m for split in b.predictions for m in measured(inputs, split, [b.predictions[split]])),
+            b.seconds,
+            b.note,
+        )
         for b in baselines
     )
     verdicts = verdicts_on(inputs, decided, baselines)
@@ -186,8 +194,13 @@ def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Bas
     ours = [run.predictions[split] for run in runs]
     return tuple(
         verdict(
-            name, ours, [baseline.predictions[split]], against=baseline.name, split=split,
-            n_resamples=inputs.recipe.evaluate.n_resamples, seed=inputs.recipe.train.seed,
+            name,
+            ours,
+            [baseline.predictions[split]],
+            against=baseline.name,
+            split=split,
+            n_resamples=inputs.recipe.evaluate.n_resamples,
+            seed=inputs.recipe.train.seed,
         )  # fmt: skip
         for name in names
         for baseline in baselines

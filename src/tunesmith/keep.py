@@ -42,7 +42,9 @@ def save_model(inputs: Inputs, ready: Ready, judged: Judged, folder: Path) -> tu
     model.save_pretrained(folder)
     ready.loaded.tokenizer.save_pretrained(folder)
     columns = inputs.splits.columns
-    UseRecord(ready.prepared.labels, ready.prepared.max_length, judged.thresholds, {"text": columns.text, "pair": columns.pair}).save(folder)
+    UseRecord(
+        ready.prepared.labels, ready.prepared.max_length, judged.thresholds, {"text": columns.text, "pair": columns.pair}
+    ).save(folder)
     proofs.append(reload_equality(model, reload_classifier(folder), sample, pad_id, "the saved model equals the trained one"))
     return tuple(proofs)
 
@@ -107,7 +109,9 @@ def training_record(inputs: Inputs, ready: Ready, judged: Judged) -> dict[str, A
     }  # fmt: skip
 
 
-def result(inputs: Inputs, ready: Ready, judged: Judged, certificates: tuple[Certificate, ...], seconds: dict[str, float]) -> RunResult:
+def result(
+    inputs: Inputs, ready: Ready, judged: Judged, certificates: tuple[Certificate, ...], seconds: dict[str, float]
+) -> RunResult:
     """Everything for result.json."""
     data = data_record(inputs.splits)
     for name, encoded in ready.prepared.encoded.items():
@@ -118,4 +122,3 @@ def result(inputs: Inputs, ready: Ready, judged: Judged, certificates: tuple[Cer
         peak_memory_bytes=peak_memory_bytes(), environment=environment(), data=data,
         training=training_record(inputs, ready, judged), recipe=inputs.recipe.model_dump(mode="json"),
     )  # fmt: skip
-

@@ -162,7 +162,9 @@ class RunResult:
         for name, kind in kinds.items():
             values[name] = tuple(known(kind, item) for item in plain.get(name, ()))
         values["baselines"] = tuple(
-            Baseline(item["name"], tuple(known(Metric, m) for m in item["metrics"]), item.get("seconds", 0.0), item.get("note", ""))
+            Baseline(
+                item["name"], tuple(known(Metric, m) for m in item["metrics"]), item.get("seconds", 0.0), item.get("note", "")
+            )
             for item in plain.get("baselines", ())
         )
         return cls(**values)

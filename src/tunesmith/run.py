@@ -17,6 +17,7 @@ from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RunFolder, begin, claim, finish
 from tunesmith.trained import Run
+from tunesmith.training.launch import rank
 
 
 def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = silent) -> CheckReport:
@@ -41,8 +42,8 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
 def train(
     loaded: LoadedRecipe, *, resume: bool = False, overwrite: bool = False, smoke: bool = False,
     frames: Mapping[str, Any] | None = None, listener: Listener = silent,
-) -> Run:  # fmt: skip
-    """Check, train, judge and save; the finished run.
+) -> Run | None:  # fmt: skip
+    """Check, train, judge and save; the finished run (None in any but the first of several processes).
 
     Args:
         smoke: at most 100 rows a split and no checkpoints, into a folder of its own: does everything work?
@@ -63,6 +64,9 @@ def train(
         ready = work.load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):
         work.preflight(inputs, ready).refuse()
+    if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
+        work.fit_seeds(inputs, ready, folder, listener, resume=resume, smoke=smoke)
+        return None
     begin(folder, loaded.text, resolved_yaml(inputs.recipe), resume=resume)
     with clock.phase("baselines"):
         baselines = judge.run_baselines(inputs, ready, listener)
@@ -90,4 +94,3 @@ def leave(folder: RunFolder, result: RunResult, clock: Clock) -> Run:
     except OSError as error:
         raise TunesmithError(f"The run is trained, but its results could not be written to {folder.work}: {error}") from error
     return Run(finish(folder), result)
-

@@ -54,7 +54,11 @@ def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) 
     if resume:
         if folder.work.is_dir():
             return folder
-        done = f"{final} is a finished run; there is nothing to resume." if (final / RESULT).exists() else f"there is no interrupted run at {folder.work}."
+        done = (
+            f"{final} is a finished run; there is nothing to resume."
+            if (final / RESULT).exists()
+            else f"there is no interrupted run at {folder.work}."
+        )
         raise OutputError.one(str(final), done, "Start it without --resume.")
     if folder.work.exists():
         raise OutputError.one(
@@ -62,7 +66,9 @@ def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) 
         )  # fmt: skip
     if final.is_dir() and any(final.iterdir()):
         what = "another run" if (final / RESULT).exists() else "other files"
-        raise OutputError.one(str(final), f"the output folder holds {what}.", "Choose another `output`, or replace it with --overwrite.")
+        raise OutputError.one(
+            str(final), f"the output folder holds {what}.", "Choose another `output`, or replace it with --overwrite."
+        )
     return folder
 
 
@@ -105,7 +111,12 @@ def require_same_recipe(path: Path, resolved_text: str) -> None:
     if changed:
         raise InputError(
             [
-                Problem("resume", key, f"was {before.get(key)} when the run was started, is {now.get(key)} now.", "Set it back, or start over with --overwrite.")
+                Problem(
+                    "resume",
+                    key,
+                    f"was {before.get(key)} when the run was started, is {now.get(key)} now.",
+                    "Set it back, or start over with --overwrite.",
+                )
                 for key in changed
             ]
         )

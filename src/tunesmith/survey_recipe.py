@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.profile import Profile, count_words, profile
 from tunesmith.data.read import read_sources
 from tunesmith.data.table import Columns, Examples, Table
-from tunesmith.draft_yaml import Draft, Question, yaml_text
 from tunesmith.errors import DataError
+from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.numbers import plural
@@ -76,8 +76,8 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
         given["test"] = TEST_SHARE
     splits = load(guess, given)
     lines = [*table_lines(table), *column_lines(guess, table), *(split_lines(splits) if splits else [])]
-    draft = draft_of(guess, given, splits, table)
-    return yaml_text(draft), [*lines, *closing_lines(guess, draft)]
+    draft = draft_of(guess, given, splits, table, tables)
+    return yaml_text(draft), [*lines, *closing_lines(guess, splits)]
 
 
 def guess_of(table: Table) -> Guess:
@@ -203,7 +203,9 @@ def split_lines(splits: Splits) -> list[str]:
     sizes = ", ".join(f"{name} {len(examples):,}" for name, examples in splits.named().items())
     lines = [f"rows: {sizes}", *label_lines(splits), *length_lines(splits)]
     lines += [f"note: {note}" for note in splits.notes]
-    return lines + [f"look at {finding.name.replace('_', ' ')}: {finding.summary}" for finding in splits.findings if finding.flagged]
+    return lines + [
+        f"look at {finding.name.replace('_', ' ')}: {finding.summary}" for finding in splits.findings if finding.flagged
+    ]
 
 
 def own_rows(splits: Splits) -> list[Examples]:
@@ -232,7 +234,9 @@ def label_lines(splits: Splits) -> list[str]:
     lines = [f"labels: {splits.labels.n}, {kind}: {shown}"]
     if is_uneven(counts):
         rarest = min(counts, key=lambda name: counts[name])
-        lines.append(f"  they are uneven: the rarest, {rarest}, has {plural(counts[rarest], 'row')}; accuracy alone would mislead")
+        lines.append(
+            f"  they are uneven: the rarest, {rarest}, has {plural(counts[rarest], 'row')}; accuracy alone would mislead"
+        )
     return lines
 
 
@@ -246,7 +250,9 @@ def length_lines(splits: Splits) -> list[str]:
     lines = [f"lengths: {middle:.0f} words in the middle, 95 in 100 up to {most:.0f}, the longest {words[-1]:,.0f}"]
     long = sum(count > LONG_WORDS for count in words)
     if long:
-        lines.append(f"  {plural(long, 'text')} of more than {LONG_WORDS} words (about 512 tokens) will be cut; check counts them exactly")
+        lines.append(
+            f"  {plural(long, 'text')} of more than {LONG_WORDS} words (about 512 tokens) will be cut; check counts them exactly"
+        )
     if is_foreign(splits):
         lines.append("  many letters are not Latin; builtin:minilm has learnt English only")
     return lines
@@ -267,13 +273,13 @@ def is_foreign(splits: Splits) -> bool:
     return sum(ord(letter) > 0x24F for letter in letters) * 3 > len(letters)
 
 
-def draft_of(guess: Guess, given: dict[str, Any], splits: Splits | None, table: Table) -> Draft:
+def draft_of(guess: Guess, given: dict[str, Any], splits: Splits | None, table: Table, sources: Container[str]) -> Draft:
     """Every line of the recipe with its reason."""
     asked = {question.part for question in guess.questions}
     return Draft(
         source=str(given["train"]), task=guess.task,
         task_reason=guess.task_reason if "label" not in asked else "decide on the label column first",
-        foreign=splits is not None and is_foreign(splits), data=given, data_reasons=data_reasons(given, splits, table),
+        foreign=splits is not None and is_foreign(splits), data=given, data_reasons=data_reasons(given, splits, table, sources),
         separator=guess.separator, separator_reason=guess.separator_reason,
         columns={part: names for part, names in parts_of(guess.columns).items() if part not in asked},
         column_reasons=guess.columns.reasons, questions=guess.questions,
@@ -282,13 +288,16 @@ def draft_of(guess: Guess, given: dict[str, Any], splits: Splits | None, table: 
     )  # fmt: skip
 
 
-def data_reasons(given: dict[str, Any], splits: Splits | None, table: Table) -> dict[str, str]:
+def data_reasons(given: dict[str, Any], splits: Splits | None, table: Table, sources: Container[str]) -> dict[str, str]:
     reasons = {"train": plural(len(table), "row")}
+    along = [name for name in (splits.named() if splits else ()) if name not in (*given, "train") and name in sources]
+    if along:
+        reasons["train"] += f"; {' and '.join(along)} come with it"
     for split in ("validation", "test"):
         rows = splits.named().get(split) if splits else None
         counted = f" ({plural(len(rows), 'row')})" if rows is not None else ""
         if given.get(split) == TEST_SHARE:
-            reasons[split] = f"a share of the rows{counted}, kept out of everything until the verdict; a file of its own is better"
+            reasons[split] = f"a share{counted} that is kept out of everything until the verdict"
         elif split in given:
             reasons[split] = ("the verdict is given on it" if split == "test" else "chooses the best checkpoint") + counted
     return reasons
@@ -307,12 +316,14 @@ def epochs_reason(splits: Splits | None) -> str:
     if splits is None:
         return ""
     steps = -(-len(splits.train) // BATCH)
-    return f"{plural(len(splits.train), 'row')} are only {plural(steps, 'step')} a pass, so more than the usual {USUAL_EPOCHS} passes"
+    return f"{plural(len(splits.train), 'row')} are only {plural(steps, 'step')} a pass, so more passes than {USUAL_EPOCHS}"
 
 
-def closing_lines(guess: Guess, draft: Draft) -> list[str]:
-    """What the user has to decide."""
-    lines = [f"Decide: {question.message} Remove the # before one of the lines for {question.part}." for question in guess.questions]
-    if not guess.questions and "test" not in draft.data and guess.columns.split is None:
+def closing_lines(guess: Guess, splits: Splits | None) -> list[str]:
+    """What the user has to decide, and what the verdict will stand on where there is no test."""
+    lines = [
+        f"Decide: {question.message} Remove the # before one of the lines for {question.part}." for question in guess.questions
+    ]
+    if splits is not None and splits.test is None:
         lines.append("note: the verdict will be given on validation, unless you add a test file (data.test).")
     return lines

@@ -47,9 +47,15 @@ class UseRecord:
         """The record beside a saved model. Raises ModelError where there is none."""
         path = folder / USE
         if not path.exists():
-            raise ModelError.one(str(folder), f"this is no model of a finished run: it has no {USE}.", "Give the folder of a run that `tunesmith train` finished.")
+            raise ModelError.one(
+                str(folder),
+                f"this is no model of a finished run: it has no {USE}.",
+                "Give the folder of a run that `tunesmith train` finished.",
+            )
         plain = json.loads(path.read_text(encoding="utf-8"))
-        return cls(Labels(plain["problem_type"], tuple(plain["labels"])), plain["max_length"], plain["thresholds"], plain["columns"])
+        return cls(
+            Labels(plain["problem_type"], tuple(plain["labels"])), plain["max_length"], plain["thresholds"], plain["columns"]
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,9 @@ class ModelInUse:
         from tunesmith.tasks.text_classification import to_scores
 
         examples = Examples("predict", "", list(range(len(texts))), texts, [None] * len(texts), pairs)
-        outputs = logits(self.model, encode(self.tokenizer, examples, self.record.max_length), self.tokenizer.pad_token_id, self.kernels)
+        outputs = logits(
+            self.model, encode(self.tokenizer, examples, self.record.max_length), self.tokenizer.pad_token_id, self.kernels
+        )
         return to_scores(self.record.labels.problem_type, outputs)
 
     def rows(self, scores: np.ndarray) -> list[dict[str, Any]]:

@@ -51,7 +51,11 @@ class PredictionTable:
             OutputError: a suffix that is none of the formats.
         """
         if path.suffix not in WRITERS:
-            raise OutputError.one(str(path), f"predictions cannot be written as {path.suffix or 'a file without a suffix'}.", f"Use one of {', '.join(WRITERS)}.")
+            raise OutputError.one(
+                str(path),
+                f"predictions cannot be written as {path.suffix or 'a file without a suffix'}.",
+                f"Use one of {', '.join(WRITERS)}.",
+            )
         if not path.parent.is_dir():
             raise OutputError.one(str(path), f"the folder {path.parent} does not exist.")
         part = path.with_name(f".{path.name}.part")
@@ -72,7 +76,9 @@ class PredictionTable:
             return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
         out = io.StringIO()
         names = [name for name in (self.rows[0] if self.rows else {"row_id": 0, "prediction": 0}) if name != "pred_probs"]
-        writer = csv.DictWriter(out, names, delimiter="\t" if suffix == ".tsv" else ",", extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(
+            out, names, delimiter="\t" if suffix == ".tsv" else ",", extrasaction="ignore", lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows({**row, "prediction": flat(row["prediction"])} for row in self.rows)
         return out.getvalue()
@@ -84,7 +90,12 @@ def flat(value: Any) -> Any:
 
 
 def predict(
-    target: str | Path, data: str | TextIO, *, output: Path | None = None, columns: ColumnsSection | None = None, listener: Listener = silent
+    target: str | Path,
+    data: str | TextIO,
+    *,
+    output: Path | None = None,
+    columns: ColumnsSection | None = None,
+    listener: Listener = silent,
 ) -> PredictionTable:
     """Predictions of a finished run for every row of a file, or of a text stream (one text a line, csv or jsonl).
 
@@ -115,10 +126,14 @@ def table_from_stream(stream: TextIO) -> Table:
     """A table from piped text: JSON lines where the first line is an object, csv where it is a header with a text column, else one text a line."""
     lines = stream.read().splitlines()
     if not any(line.strip() for line in lines):
-        raise DataError.one("standard input", "there is nothing on it.", "Pipe one text a line, csv with a header, or JSON lines.")
+        raise DataError.one(
+            "standard input", "there is nothing on it.", "Pipe one text a line, csv with a header, or JSON lines."
+        )
     first = lines[0].lstrip("\ufeff").strip()
     if first.startswith("{"):
-        return table_from_frame([json_object(line, number) for number, line in enumerate(lines, 1) if line.strip()], "standard input")
+        return table_from_frame(
+            [json_object(line, number) for number, line in enumerate(lines, 1) if line.strip()], "standard input"
+        )
     header = next(csv.reader([first]))
     if "," in first and any(name.strip().lower() in {"text", "message", "sentence"} for name in header):
         return table_from_frame(list(csv.DictReader(lines)), "standard input")
@@ -144,7 +159,11 @@ def text_columns(table: Table, in_use: ModelInUse, given: ColumnsSection) -> Col
     if text is None and len(table.columns) == 1:
         text = next(iter(table.columns))
     if trained["pair"] and pair is None and given.text is None and text is not None:
-        raise DataError.one(table.source, f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here.", f"Columns: {', '.join(table.columns)}. Say which with --pair.")
+        raise DataError.one(
+            table.source,
+            f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here.",
+            f"Columns: {', '.join(table.columns)}. Say which with --pair.",
+        )
     return detect_columns(table, "classification", given.model_copy(update={"text": text, "pair": pair}), need_label=False)
 
 
@@ -159,7 +178,13 @@ def unlabelled(table: Table, columns: Columns) -> tuple[Examples, dict[str, int]
 
 
 def evaluate(
-    target: str | Path, data: str, *, split_name: str = "test", columns: ColumnsSection | None = None, n_resamples: int = 10_000, listener: Listener = silent
+    target: str | Path,
+    data: str,
+    *,
+    split_name: str = "test",
+    columns: ColumnsSection | None = None,
+    n_resamples: int = 10_000,
+    listener: Listener = silent,
 ) -> RunResult:
     """The task's metrics, with intervals, of a finished run on a labelled file.
 
@@ -175,9 +200,13 @@ def evaluate(
     found = detect_columns(table, task, given.model_copy(update={"text": text.text, "pair": text.pair}))
     examples = make_examples(table, found, labels, split_name)
     if not len(examples):
-        raise DataError.one(data, "no row is left to measure on.", "See the labels the run knows: " + ", ".join(labels.names[:20]))
+        raise DataError.one(
+            data, "no row is left to measure on.", "See the labels the run knows: " + ", ".join(labels.names[:20])
+        )
     listener(Event("phase", "predicting"))
-    said = from_scores(labels.problem_type, examples.labels, in_use.scores(examples.texts, examples.pairs), in_use.record.thresholds)
+    said = from_scores(
+        labels.problem_type, examples.labels, in_use.scores(examples.texts, examples.pairs), in_use.record.thresholds
+    )
     metrics = metric_intervals(labels.problem_type, [said], split_name, tuple(METRICS[task]), n_resamples=n_resamples, seed=0)
     return RunResult(task=task, metrics=metrics, data={"source": data, "rows": len(examples), "rows_read": table.rows_read})
 
@@ -194,23 +223,35 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
     first = loaded[0]
     name = metric or metric_of(Recipe.model_validate(first.result.recipe))
     if name not in METRICS[first.result.task]:  # type: ignore[index]
-        raise InputError.one("--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(METRICS[first.result.task])}.")  # type: ignore[index]
+        raise InputError.one(
+            "--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(METRICS[first.result.task])}."
+        )  # type: ignore[index]
     return [against(first, other, name, split) for other in loaded[1:]]
 
 
 def against(ours: Run, other: Run, metric: str, split: str) -> Verdict:
     """The verdict between two runs on the rows both predicted."""
-    if ours.result.data.get("problem_type") != other.result.data.get("problem_type") or ours.result.data.get("labels") != other.result.data.get("labels"):
+    if ours.result.data.get("problem_type") != other.result.data.get("problem_type") or ours.result.data.get(
+        "labels"
+    ) != other.result.data.get("labels"):
         raise InputError.one(str(other.folder), f"its labels are not those of {ours.folder}; the two cannot be compared.")
     labels = Labels(ours.result.data["problem_type"], tuple(ours.result.data["labels"]))
     mine, theirs = (saved_predictions(run, split, labels) for run in (ours, other))
     assert mine.row_ids is not None and theirs.row_ids is not None
     common = np.intersect1d(mine.row_ids, theirs.row_ids)
     if not len(common) or not same_source(ours, other, split):
-        raise InputError.one(str(other.folder), f"it did not predict the same {split} rows as {ours.folder}.", "Train both on the same split, or give both the same test file.")
+        raise InputError.one(
+            str(other.folder),
+            f"it did not predict the same {split} rows as {ours.folder}.",
+            "Train both on the same split, or give both the same test file.",
+        )
     mine, theirs = (said.take(np.searchsorted(said.row_ids, common)) for said in (mine, theirs))
     if not np.array_equal(mine.labels, theirs.labels):
-        raise InputError.one(str(other.folder), f"its {split} rows have other labels than those of {ours.folder}.", "The file was changed between the runs.")
+        raise InputError.one(
+            str(other.folder),
+            f"its {split} rows have other labels than those of {ours.folder}.",
+            "The file was changed between the runs.",
+        )
     return verdict(metric, [mine], [theirs], against=str(other.folder), split=split)
 
 
@@ -229,7 +270,9 @@ def saved_predictions(run: Run, split: str, labels: Labels) -> Predictions:
         raise ModelError.one(str(run.folder), "it has no predictions.parquet.")
     rows = sorted((row for row in pq.read_table(path).to_pylist() if row["split"] == split), key=lambda row: row["row_id"])
     if not rows:
-        raise InputError.one(str(run.folder), f"it has no predictions for {split}.", "Choose another --split: validation or test.")
+        raise InputError.one(
+            str(run.folder), f"it has no predictions for {split}.", "Choose another --split: validation or test."
+        )
     ids = np.array([row["row_id"] for row in rows])
     if labels.problem_type == REGRESSION:
         return from_scores(REGRESSION, [row["label"] for row in rows], [row["score"] for row in rows], row_ids=ids)

@@ -83,7 +83,10 @@ def preflight(inputs: Inputs, ready: Ready) -> CheckReport:
     """The whole pre-flight: what was checked without the model, and the checks on it."""
     place = nearest_folder(Path(inputs.recipe.output))
     state = rng_state()
-    found = [*lengths(ready.prepared), *model_checks(inputs.recipe, ready.loaded, ready.model, ready.prepared, ready.kernels, place)]
+    found = [
+        *lengths(ready.prepared),
+        *model_checks(inputs.recipe, ready.loaded, ready.model, ready.prepared, ready.kernels, place),
+    ]
     estimate, line = time_estimate(inputs.recipe, ready.model, ready.prepared, ready.kernels)
     restore_rng(state)
     return CheckReport((*inputs.checks, *found, line), estimate)

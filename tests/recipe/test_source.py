@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.recipe.source import MAX_DEPTH, parse
+from tunesmith.recipe.source import MAX_DEPTH, RecipeDumper, parse
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | st.text(),
@@ -109,8 +109,8 @@ def test_length_ends_before_a_comment() -> None:
 
 
 @given(plain)
-def test_reads_what_pyyaml_writes(value: object) -> None:
-    parsed = parse(yaml.safe_dump({"key": value}))
+def test_reads_what_it_writes(value: object) -> None:
+    parsed = parse(yaml.dump({"key": value}, Dumper=RecipeDumper))
     assert not parsed.faults
     assert parsed.value == {"key": value}
 

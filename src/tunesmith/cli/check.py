@@ -11,7 +11,7 @@ from tunesmith.cli.terminal import Outcome, Terminal, error_lines
 from tunesmith.errors import InputError
 
 if TYPE_CHECKING:
-    from tunesmith.run import CheckReport
+    from tunesmith.preflight.report import CheckReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,18 +42,19 @@ def outcome(found: CheckReport, terminal: Terminal) -> Outcome:
         "problems": [problem.to_json() for problem in found.problems], "notes": list(found.notes), "checks": list(found.lines),
         "estimate_seconds": found.estimate_seconds,
     }  # fmt: skip
-    lines = [*found.lines, *(f"note: {note}" for note in found.notes)]
     if found.problems:
         wrong = error_lines("", found.problems, terminal.err)
-        return Outcome(json, lines=lines, notes=wrong, exit_code=InputError.exit_code)
-    return Outcome(json, lines=[*lines, *closing(found, terminal)])
+        return Outcome(json, lines=found.lines, notes=wrong, exit_code=InputError.exit_code)
+    return Outcome(json, lines=[*found.lines, *closing(found, terminal)])
 
 
 def closing(found: CheckReport, terminal: Terminal) -> list[str]:
-    from tunesmith.report.numbers import duration
+    from tunesmith.report.numbers import duration, plural
 
-    took = "" if found.estimate_seconds is None else f" Training will take about {duration(round(found.estimate_seconds))}."
-    return [terminal.paint("Nothing stands in the way.", "green") + took]
+    seconds = found.estimate_seconds
+    took = "" if seconds is None else f" Training will take about {duration(round(seconds))}."
+    seen = f" {plural(len(found.notes), 'note')} above should be looked at." if found.notes else ""
+    return [terminal.paint("Nothing stands in the way.", "green") + seen + took]
 
 
 VERB = Verb(

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.results import finite
 
     if len(args.runs) < 2:
-        raise UsageError.one("tunesmith compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
+        raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
     verdicts = use.compare([Path(name) for name in args.runs], metric=args.metric, split=args.split)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
     return Outcome(json, lines=lines_of(args.runs[0], verdicts, terminal), exit_code=exit_code(verdicts))
@@ -47,7 +47,7 @@ def lines_of(first: str, verdicts: Sequence[Verdict], terminal: Terminal) -> lis
 
     rows = [
         (
-            v.word, f"than {v.against}" if v.word != "cannot tell" else f"against {v.against}", f"{plain_name(v.metric)} on {v.split}",
+            v.word, f"{'against' if v.word == 'cannot tell' else 'than'} {v.against}", f"{plain_name(v.metric)} on {v.split}",
             with_interval(v.difference, v.low, v.high, signed=True), plural(v.n, "row"),
         )
         for v in verdicts
@@ -55,7 +55,7 @@ def lines_of(first: str, verdicts: Sequence[Verdict], terminal: Terminal) -> lis
     words = [terminal.paint(v.word, WORD_COLOURS[v.word]) for v in verdicts]
     lines = [line.replace(row[0], word, 1) for line, row, word in zip(table(rows), rows, words, strict=True)]
     small = [
-        f"  Against {v.against}, these {plural(v.n, 'row')} would probably have shown a difference of {number(v.smallest_detectable)}."
+        f"  Against {v.against}, {plural(v.n, 'row')} would probably have shown a difference of {number(v.smallest_detectable)}."
         for v in verdicts
         if v.word == "cannot tell" and v.smallest_detectable is not None
     ]

@@ -21,8 +21,12 @@ SHOWN_ROWS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", metavar="TASK", nargs="?", choices=TASKS, default=TASKS[0], help=f"{' or '.join(TASKS)} (default: %(default)s)")
-    parser.add_argument("--output", metavar="DIR", default="runs/demo", help="the run folder (default: %(default)s); an earlier demo is replaced")
+    parser.add_argument(
+        "task", metavar="TASK", nargs="?", choices=TASKS, default=TASKS[0], help=f"{' or '.join(TASKS)} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", default="runs/demo", help="the run folder (default: %(default)s); an earlier demo is replaced"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -47,11 +51,14 @@ def quoted(text: str) -> str:
 
 
 def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:
+    """The finished run, in the place of an earlier demo if there is one."""
     from tunesmith import run as runs
 
     output = loaded.recipe.output
     with naming_what_is_kept(output):
-        return runs.train(loaded, overwrite=holds_a_demo(output, loaded.text), listener=terminal.listener)
+        finished = runs.train(loaded, overwrite=holds_a_demo(output, loaded.text), listener=terminal.listener)
+    assert finished is not None, "the demo is a single process"
+    return finished
 
 
 def holds_a_demo(output: str, recipe: str) -> bool:
@@ -73,7 +80,7 @@ def opening(loaded: LoadedRecipe, terminal: Terminal) -> None:
         terminal.paint("What happens now", "bold"),
         f"  A small language model ({recipe.model.name}) learns to sort support messages by what their writers want.",
         "  It is then compared with simpler methods on messages that none of them has seen.",
-        "  The recipe is the one that `tunesmith init` would write for such a file, with two settings changed:",
+        "  The whole recipe:",
         *(f"    {line}" for line in loaded.text.rstrip("\n").split("\n") if not line.startswith("#")),
         "",
     ):

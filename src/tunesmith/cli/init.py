@@ -11,10 +11,14 @@ from tunesmith.errors import OutputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="csv, tsv, json, jsonl or parquet (also .gz), a folder, builtin:NAME or hub:NAME")
+    parser.add_argument(
+        "data", metavar="DATA", help="csv, tsv, json, jsonl or parquet (also .gz), a folder, builtin:NAME or hub:NAME"
+    )
     parser.add_argument("--test", metavar="FILE", help="the rows the result is judged on")
     parser.add_argument("--validation", metavar="FILE", help="the rows the best checkpoint is chosen on")
-    parser.add_argument("--output", metavar="FILE", default="recipe.yaml", help="the recipe (default: %(default)s); - is standard output")
+    parser.add_argument(
+        "--output", metavar="FILE", default="recipe.yaml", help="the recipe (default: %(default)s); - is standard output"
+    )
     parser.add_argument("--force", action="store_true", help="replace the recipe if there is one")
 
 

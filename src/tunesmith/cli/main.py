@@ -13,9 +13,10 @@ from types import FrameType
 
 from tunesmith import __version__
 from tunesmith.cli import check, compare, demo, init, report, trace, train, use
-from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, parse, split_verb
+from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, parse, parser_of, split_verb
 from tunesmith.cli.terminal import Outcome, Terminal, show, show_error
 from tunesmith.errors import TunesmithError
+from tunesmith.events import silent
 
 ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
 
@@ -64,7 +65,8 @@ def guarded(words: list[str], terminal: Terminal) -> int:
         return fail(error, 1, f"{place}{error.strerror or error}.", words, terminal)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one line, and --debug shows it
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        return fail(error, 1, f"unexpected {what}; run again with --debug to see where.", words, terminal)
+        seen = "." if "--debug" in words else "; run again with --debug to see where."
+        return fail(error, 1, f"unexpected {what}{seen}", words, terminal)
 
 
 def fail(error: BaseException, code: int, message: str, words: list[str], terminal: Terminal) -> int:
@@ -81,8 +83,6 @@ def dispatch(words: list[str], terminal: Terminal) -> int:
         return without_verb(words, terminal)
     verb = find_verb(name)
     if {"-h", "--help"} & set(rest):
-        from tunesmith.cli.parsing import parser_of
-
         terminal.out.write(parser_of(verb).format_help())
         return 0
     args = parse(verb, rest)
@@ -103,8 +103,8 @@ def without_verb(words: list[str], terminal: Terminal) -> int:
         return 0
     unknown = [word for word in words if word not in ("--json", "--debug")]
     if unknown:
-        raise UsageError.one("tunesmith", f"there is no option {unknown[0]}.", "See: tunesmith --help")
-    raise UsageError.one("tunesmith", f"a verb is missing: {listed()}.", "Start with: tunesmith demo, or see: tunesmith --help")
+        raise UsageError.one("", f"there is no option {unknown[0]}.", "See: tunesmith --help")
+    raise UsageError.one("", f"a verb is missing: {listed()}.", "Start with: tunesmith demo, or see: tunesmith --help")
 
 
 def find_verb(name: str) -> Verb:
@@ -113,7 +113,7 @@ def find_verb(name: str) -> Verb:
         if verb.name == name:
             return verb
     near = did_you_mean(name, (verb.name for verb in VERBS))
-    raise UsageError.one("tunesmith", f"there is no verb {name!r}.", near or f"There are: {listed()}.")
+    raise UsageError.one("", f"there is no verb {name!r}.", near or f"There are: {listed()}.")
 
 
 def listed() -> str:
@@ -129,7 +129,7 @@ def run(verb: Verb, args: object, terminal: Terminal) -> Outcome:
     assert isinstance(args, Namespace)
     is_extra = "TUNESMITH_CHILD" in os.environ and os.environ.get("RANK", "0") != "0"
     progress = progress_on(terminal.err)
-    listener = (lambda _event: None) if is_extra else progress
+    listener = silent if is_extra else progress
     done = False
     try:
         with contextlib.redirect_stdout(terminal.err), terminate_as_interrupt():
@@ -137,8 +137,7 @@ def run(verb: Verb, args: object, terminal: Terminal) -> Outcome:
         done = True
     finally:
         progress.close(done)
-    # Several processes train one model; the first of them speaks for all.
-    return Outcome(None, exit_code=outcome.exit_code) if is_extra else outcome
+    return outcome
 
 
 @contextlib.contextmanager

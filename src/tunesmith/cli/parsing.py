@@ -46,7 +46,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         remedy = self.suggestion(message) or f"See: {self.prog} --help"
-        raise UsageError.one(self.prog, f"{message}.", remedy)
+        raise UsageError.one(self.prog.removeprefix("tunesmith "), f"{self.without_optional(message)}.", remedy)
+
+    def without_optional(self, message: str) -> str:
+        """The message without arguments that may be left out, which parse_intermixed_args names as missing, too."""
+        start, found, names = message.partition("are required: ")
+        optional = {str(action.metavar) for action in self._actions if action.nargs in ("?", "*")}
+        needed = [name for name in names.split(", ") if name not in optional]
+        return f"{start}{found}{', '.join(needed)}"
 
     def suggestion(self, message: str) -> str:
         """``Did you mean --OPTION?`` for an unknown option."""
@@ -71,7 +78,9 @@ def parser_of(verb: Verb) -> Parser:
         allow_abbrev=False,
     )
     verb.add_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output, all else on standard error")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on standard output, all else on standard error"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error and the libraries' own messages")
     return parser
 

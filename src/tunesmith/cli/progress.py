@@ -56,7 +56,9 @@ class Progress:
     def tell(self, event: Event) -> None:
         if self.is_closed:
             return
-        if event.kind == "phase":
+        if event.kind == "phase" and self.phase is not None and self.phase.name == event.text:
+            self.restart(event)
+        elif event.kind == "phase":
             self.end_phase()
             self.phase = Phase(event.text, self.clock(), shown=(self.clock(), event.done))
             self.begin_phase()
@@ -82,6 +84,11 @@ class Progress:
     def begin_phase(self) -> None:
         if self.phase is not None:
             self.line(f"{self.phase.name} ...")
+
+    def restart(self, event: Event) -> None:
+        """The same phase once more, as for every seed: its steps are counted from the beginning."""
+        if self.phase is not None:
+            self.phase.first, self.phase.shown = None, (self.clock(), event.done)
 
     def step(self, event: Event) -> None:
         if self.phase is None:
@@ -129,6 +136,12 @@ class BarProgress(Progress):
             self.line(f"  {self.phase.name} {paint(took, 'dim', self.stream)}")
         self.phase = None
 
+    def restart(self, event: Event) -> None:
+        super().restart(event)
+        if self.bar is not None:
+            self.erase()
+            self.begin_phase()
+
     def step(self, event: Event) -> None:
         if self.phase is None:
             self.phase = Phase(event.text, self.clock())
@@ -160,7 +173,7 @@ class BarProgress(Progress):
 
 def new_bar(name: str, event: Event, stream: TextIO) -> Any:
     """A tqdm bar that starts where the phase stands, so that a resumed run's time left is right."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     return tqdm(
         total=event.total, initial=event.done, desc=name, file=stream, leave=False, dynamic_ncols=True, bar_format=BAR,

@@ -16,7 +16,9 @@ OVERRIDES = "settings that win over the recipe, e.g. train.seed=1 or train.learn
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     """The arguments RECIPE and KEY=VALUE."""
-    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file; a data file or folder stands for a recipe with every default")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", help="a recipe file; a data file or folder stands for a recipe with every default"
+    )
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help=OVERRIDES)
 
 
@@ -44,6 +46,7 @@ def of_data(source: str, overrides: Sequence[str]) -> LoadedRecipe:
     import yaml
 
     from tunesmith.errors import Problem, RecipeError
+    from tunesmith.recipe.draft import stem
     from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
     from tunesmith.recipe.overrides import merge_overrides
 
@@ -54,9 +57,3 @@ def of_data(source: str, overrides: Sequence[str]) -> LoadedRecipe:
         raise RecipeError([Problem("recipe", place, f.message, f.remedy) for place, f in zip(where, faults, strict=True)])
     recipe = recipe_from_mapping(given, source)
     return LoadedRecipe(recipe, None, given, yaml.safe_dump(given, sort_keys=False, allow_unicode=True), Path())
-
-
-def stem(source: str) -> str:
-    """The name without folders and endings: ``tickets`` of ``data/tickets.csv.gz``."""
-    name = Path(source.rpartition(":")[2]).name
-    return name.split(".")[0] or "run"

@@ -13,7 +13,9 @@ from tunesmith.cli.terminal import Outcome, Terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; several make one comparison")
-    parser.add_argument("--output", metavar="FILE", help="where to write it (html: report.html in the run; others: standard output)")
+    parser.add_argument(
+        "--output", metavar="FILE", help="where to write it (html: report.html in the run; others: standard output)"
+    )
     parser.add_argument("--format", choices=("html", "md", "latex"), default="html", help="default: %(default)s")
 
 
@@ -21,7 +23,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
     if args.format == "html":
-        written = page(runs, output)
+        written = write_page(runs, output)
         return Outcome({"report": str(written)}, lines=[f"Report written to {written}"])
     text = text_of(runs, args.format)
     if output is None:
@@ -30,23 +32,27 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     return Outcome({"report": str(output)}, lines=[f"Report written to {output}"])
 
 
-def page(runs: Sequence[Path], output: Path | None) -> Path:
+def write_page(runs: Sequence[Path], output: Path | None) -> Path:
     """The HTML page that was written: of one run, or a comparison of several."""
-    from tunesmith import report
+    from tunesmith.report.comparison import write_comparison
+    from tunesmith.report.page import write_report
 
     if len(runs) == 1:
-        return report.write_report(runs[0], output)
+        return write_report(runs[0], output)
     if output is None:
-        raise UsageError.one("tunesmith report", "a comparison of several runs belongs to none of them.", "Say where it goes: --output FILE.")
-    return report.write_comparison(runs, output)
+        raise UsageError.one(
+            "report", "several runs make a page that belongs to none of them.", "Say where it goes: --output FILE."
+        )
+    return write_comparison(runs, output)
 
 
 def text_of(runs: Sequence[Path], format_name: str) -> str:
-    from tunesmith import report
+    from tunesmith.report.latex import latex_table
+    from tunesmith.report.markdown import markdown_report
 
     if format_name == "latex":
-        return report.latex_table(runs)
-    return "\n\n".join(report.markdown_report(run) for run in runs)
+        return latex_table(runs)
+    return "\n\n".join(markdown_report(run) for run in runs)
 
 
 VERB = Verb(

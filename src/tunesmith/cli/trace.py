@@ -23,9 +23,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.results import finite
 
     loaded = recipes.load(args.recipe, args.overrides)
-    from tunesmith import use
+    from tunesmith.trace import trace
 
-    stages = use.trace(loaded, args.row, split=args.split, run=None if args.run is None else Path(args.run))
+    stages = trace(loaded, args.row, split=args.split, run=None if args.run is None else Path(args.run))
     return Outcome(finite(stages), lines=stage_lines(stages))
 
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if args.resume and args.overwrite:
-        raise UsageError.one("tunesmith train", "--resume and --overwrite exclude each other.", "Give one of the two.")
+        raise UsageError.one("train", "--resume and --overwrite exclude each other.", "Give one of the two.")
     overrides = list(args.overrides)
     if args.processes is not None:
         overrides.append(f"parallel.processes={args.processes}")
@@ -42,10 +42,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         from tunesmith.training.launch import launch
 
         return Outcome(None, exit_code=launch(args.words, processes))
-    return summary(train(loaded, args, terminal), terminal)
+    finished = train(loaded, args, terminal)
+    # Of several processes only the first one has the run, and speaks for all.
+    return Outcome(None) if finished is None else summary(finished)
 
 
-def train(loaded: LoadedRecipe, args: argparse.Namespace, terminal: Terminal) -> Run:
+def train(loaded: LoadedRecipe, args: argparse.Namespace, terminal: Terminal) -> Run | None:
     from tunesmith import run as runs
 
     with naming_what_is_kept(loaded.recipe.output):
@@ -67,7 +69,7 @@ def naming_what_is_kept(output: str) -> Iterator[None]:
         raise Interrupted(f"interrupted: {kept}") from None
 
 
-def summary(run: Run, terminal: Terminal) -> Outcome:
+def summary(run: Run) -> Outcome:
     """The result in a few lines, and where everything is."""
     from tunesmith.report.summary import summary_lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
@@ -22,7 +22,9 @@ def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
     parser.add_argument("--text", metavar="COLUMN", help="the column with the text")
     parser.add_argument("--pair", metavar="COLUMN", help="the column with the second text of a pair")
     if label:
-        parser.add_argument("--label", metavar="COLUMN", action="append", help="the column with the label; again for several 0/1 columns")
+        parser.add_argument(
+            "--label", metavar="COLUMN", action="append", help="the column with the label; again for several 0/1 columns"
+        )
 
 
 def columns_of(args: argparse.Namespace) -> ColumnsSection:
@@ -69,32 +71,19 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
 
 def predict(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith import use
+    from tunesmith.report.numbers import plural
 
-    source: str | TextIO = sys.stdin if args.file == "-" else args.file
-    if source is sys.stdin and sys.stdin.isatty():
+    if args.file == "-" and sys.stdin.isatty():
         print("Type one text a line; end with Ctrl-D.", file=terminal.err)
+    source: str | TextIO = sys.stdin if args.file == "-" else args.file
     output = None if args.output is None else Path(args.output)
     predicted = use.predict(args.run, source, output=output, columns=columns_of(args), listener=terminal.listener)
+    json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
+    notes = [f"{plural(count, 'row')} not predicted: {reason}" for reason, count in predicted.dropped.items()]
     if output is None:
-        return Outcome({"predictions": predicted.rows}, lines=csv_lines(predicted.rows))
-    rows = len(predicted.rows)
-    return Outcome({"output": str(output), "rows": rows}, lines=[f"{rows:,} predictions written to {output}"])
-
-
-def csv_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """The rows as csv with a header; lists are written as JSON."""
-    import csv
-    import io
-    import json
-
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        cells = [row.get(name) for name in names]
-        writer.writerow([json.dumps(cell, ensure_ascii=False) if isinstance(cell, list | tuple) else cell for cell in cells])
-    return [text.getvalue().removesuffix("\n")]
+        return Outcome({**json, "predictions": predicted.rows}, lines=[predicted.text(".csv").removesuffix("\n")], notes=notes)
+    done = f"{plural(len(predicted.rows), 'prediction')} written to {output}"
+    return Outcome({**json, "output": str(output)}, lines=[done], notes=notes)
 
 
 EVALUATE = Verb(
@@ -112,7 +101,8 @@ PREDICT = Verb(
     takes="RUN [FILE]",
     does="predict for the rows of a file or of standard input",
     about="Predicts for the rows of a file, or of standard input, and writes csv or the format that OUT's ending names.",
-    example='tunesmith predict runs/tickets new.csv --output predicted.parquet\necho "where is my parcel" | tunesmith predict runs/tickets',
+    example="tunesmith predict runs/tickets new.csv --output predicted.parquet\n"
+    'echo "where is my parcel" | tunesmith predict runs/tickets',
     add_arguments=add_predict,
     run=predict,
 )

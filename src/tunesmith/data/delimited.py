@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tunesmith.data.dialect import DELIMITERS, find_delimiter, find_header, is_blank
 from tunesmith.data.encoding import decode
@@ -30,6 +30,7 @@ class Records:
         broken: 1-based lines that could not be read.
         repaired: 1-based line -> what was repaired.
         blanks: number of blank lines left out.
+        end: the last line's number.
     """
 
     rows: list[list[str]]
@@ -37,6 +38,7 @@ class Records:
     broken: list[int] = field(default_factory=list)
     repaired: dict[int, str] = field(default_factory=dict)
     blanks: int = 0
+    end: int = 0
     note: str = ""
 
 
@@ -51,12 +53,12 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
         DataError: binary, undecodable, header only, duplicate column names, or more than half of the rows ragged.
     """
     decoded = decode(payload, encoding)
-    found = find_delimiter(decoded.text, delimiter)
+    with any_field_size():
+        found = find_delimiter(decoded.text, delimiter)
+        records = read_records(decoded.text, found)
     notes = [*payload.notes, *decoded.notes]
     if found != delimiter:
         notes.append(f"The fields are separated by {DELIMITERS[found]}, not by {DELIMITERS[delimiter]} as the file's name says.")
-    with any_field_size():
-        records = read_records(decoded.text, found)
     names, records, has_header, reason = split_header(payload.name, records, header)
     notes.append(reason)
     if records.note:
@@ -81,29 +83,26 @@ def any_field_size() -> Iterator[None]:
 def read_records(text: str, delimiter: str) -> Records:
     """The records under the way of reading quotes that fits the file.
 
-    Strictly quoted text is taken as such, unless quotes as plain characters give every line the same number of fields
-    while quoting would merge lines: then a lone quote in one line would have swallowed the lines up to the next one.
-    Files that fit neither are read line by line, and the lines with broken quotes are dropped and counted.
+    Strictly quoted text is taken as such. TAB-separated files are often written without any quoting: where quotes as plain
+    characters give every line the same number of fields while quoting would merge lines, a lone quote would have swallowed
+    the lines up to the next one. Files that fit neither are read line by line; lines with broken quotes are dropped and counted.
     """
     if '"' not in text:
         return parse(text, delimiter, csv.QUOTE_NONE)
-    plain = parse(text, delimiter, csv.QUOTE_NONE)
     try:
         quoted = parse(text, delimiter, csv.QUOTE_MINIMAL)
     except csv.Error:
         quoted = None
-    if quoted is not None and not (len(plain.rows) > len(quoted.rows) and is_even(plain)):
+    if quoted is not None and (delimiter != "\t" or not spans_lines(quoted)):
         return quoted
-    if share_of_mode(plain) >= 0.99 and mode(plain) > 1:
-        note = "Quotes are plain characters in this file: read as quoting they would merge or cut fields."
-        return Records(plain.rows, plain.lines, blanks=plain.blanks, note=note)
-    if '\\"' in text:
-        try:
-            escaped = parse(text, delimiter, csv.QUOTE_MINIMAL, escape="\\")
-        except csv.Error:
-            pass
-        else:
-            return Records(escaped.rows, escaped.lines, blanks=escaped.blanks, note='Quotes inside fields are written \\" here.')
+    plain = parse(text, delimiter, csv.QUOTE_NONE)
+    if quoted is not None and not is_even(plain):
+        return quoted
+    escaped = parse_escaped(text, delimiter)
+    if escaped is not None:
+        return replace(escaped, note='Quotes inside fields are written \\" here.')
+    if is_even(plain) or (delimiter == "\t" and mode(plain) > 1 and share_of_mode(plain) >= 0.99):
+        return replace(plain, note="Quotes are plain characters in this file: read as quoting they would merge or cut fields.")
     return recover(text, delimiter)
 
 
@@ -123,7 +122,22 @@ def parse(text: str, delimiter: str, quoting: int, escape: str | None = None) ->
             rows.append(row)
             lines.append(start)
         start = reader.line_num + 1
-    return Records(rows, lines, blanks=blanks)
+    return Records(rows, lines, blanks=blanks, end=reader.line_num)
+
+
+def parse_escaped(text: str, delimiter: str) -> Records | None:
+    """The records where quotes inside fields are written with a backslash; None where that does not fit."""
+    if '\\"' not in text:
+        return None
+    try:
+        return parse(text, delimiter, csv.QUOTE_MINIMAL, escape="\\")
+    except csv.Error:
+        return None
+
+
+def spans_lines(records: Records) -> bool:
+    """True where a record takes more than one line."""
+    return bool(records.lines) and records.end - records.lines[0] >= len(records.lines) + records.blanks
 
 
 def mode(records: Records) -> int:
@@ -213,7 +227,7 @@ def split_header(name: str, records: Records, header: bool | None) -> tuple[list
         raise DataError.one(f"{name}, line {records.lines[0]}", message, "Give each column its own name.")
     if len(records.rows) == 1 and not records.broken:
         raise DataError.one(name, f"The file has a header ({', '.join(names)}) and no rows.")
-    rest = Records(records.rows[1:], records.lines[1:], records.broken, records.repaired, records.blanks, records.note)
+    rest = replace(records, rows=records.rows[1:], lines=records.lines[1:])
     return names, rest, True, reason
 
 

@@ -23,13 +23,18 @@ def find_delimiter(text: str, expected: str) -> str:
     Two delimiters can both fit. A TAB in every single row is no accident, so it wins; then more fields win;
     then the delimiter that the file's name promises.
     """
+    scores = fitting_delimiters(text)
+    if not scores:
+        return expected
+    perfect = [d for d, (_, share) in scores.items() if share == 1.0] or list(scores)
+    return max(perfect, key=lambda d: (d == "\t", scores[d][0], d == expected))
+
+
+def fitting_delimiters(text: str) -> dict[str, tuple[int, float]]:
+    """Each delimiter that gives nearly all rows the same number of fields, two or more -> that number and the share of rows."""
     sample = text[:SAMPLE_CHARACTERS]
     scores = {delimiter: consistency(sample, delimiter, len(sample) < len(text)) for delimiter in DELIMITERS}
-    fitting = [d for d, (fields, share) in scores.items() if fields > 1 and share >= CONSISTENT]
-    if not fitting:
-        return expected
-    perfect = [d for d in fitting if scores[d][1] == 1.0] or fitting
-    return max(perfect, key=lambda d: (d == "\t", scores[d][0], d == expected))
+    return {d: (fields, share) for d, (fields, share) in scores.items() if fields > 1 and share >= CONSISTENT}
 
 
 def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:

@@ -21,7 +21,7 @@ def read_parquet(payload: Payload) -> Table:
     try:
         found = pyarrow.parquet.read_table(pyarrow.BufferReader(payload.data))
     except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = str(error).splitlines()[0].removeprefix("Could not open Parquet input source '<Buffer>': ").rstrip(".")
         raise DataError.one(
             payload.name, f"The file is not readable as parquet: {reason}.", "Write or download it again."
         ) from None

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tunesmith.data.cells import listed
 from tunesmith.data.column_names import SPLIT_WORDS
-from tunesmith.data.delimited import read_delimited
-from tunesmith.data.dialect import DELIMITERS, consistency
+from tunesmith.data.delimited import any_field_size, read_delimited
+from tunesmith.data.dialect import fitting_delimiters
 from tunesmith.data.encoding import decode
 from tunesmith.data.hub import read_hub
 from tunesmith.data.json_rows import read_json, read_jsonl
@@ -107,8 +107,8 @@ def sniff(payload: Payload, encoding: str | None) -> str:
         return ".json"
     if text.startswith("{"):
         return ".jsonl" if '"' in text.split("\n", 1)[0] and text.split("\n", 1)[0].rstrip().endswith("}") else ".json"
-    sample = text[:100_000]
-    fitting = {d for d in DELIMITERS if consistency(sample, d, len(text) > len(sample)) >= (2, 0.9)}
+    with any_field_size():
+        fitting = fitting_delimiters(text)
     if not fitting:
         ending = f"The ending {payload.suffix!r} is not known" if payload.suffix else "The file's name has no ending"
         raise DataError.one(payload.name, f"{ending}, and its content is no table either.", f"Known formats: {FORMATS}.")

@@ -97,11 +97,10 @@ def choose(units: list[list[int]], strata: list[tuple[Any, ...]], share: float, 
     up each stratum exactly; units of several rows as nearly as they can.
     """
     total = Counter(stratum for row in strata for stratum in row)
-    need = allot(total, share, rng)
+    left = allot(total, share, rng)
     taken: set[int] = set()
-    left = dict(need)
     for u in rng.permutation(len(units)).tolist():
-        counts = Counter(stratum for i in units[u] for stratum in strata[i])
+        counts = count_strata(units[u], strata)
         # What taking the unit changes in the sum of |left|: negative is nearer.
         if sum(abs(left[s] - count) - abs(left[s]) for s, count in counts.items()) < 0:
             taken.add(u)
@@ -109,6 +108,13 @@ def choose(units: list[list[int]], strata: list[tuple[Any, ...]], share: float, 
                 left[s] -= count
     spread(units, strata, total, taken)
     return {i for u in taken for i in units[u]}
+
+
+def count_strata(rows: list[int], strata: list[tuple[Any, ...]]) -> dict[Any, int]:
+    """Stratum -> rows of the unit in it. Nearly all units are one row, for which a Counter is ten times too slow."""
+    if len(rows) == 1:
+        return dict.fromkeys(strata[rows[0]], 1)
+    return Counter(stratum for i in rows for stratum in strata[i])
 
 
 def allot(total: Counter[Any], share: float, rng: np.random.Generator) -> dict[Any, int]:
@@ -124,18 +130,13 @@ def allot(total: Counter[Any], share: float, rng: np.random.Generator) -> dict[A
 
 
 def spread(units: list[list[int]], strata: list[tuple[Any, ...]], total: Counter[Any], taken: set[int]) -> None:
-    """Moves units so that each stratum is on both sides, where a unit can be moved without emptying a stratum."""
-    holders: dict[Any, list[int]] = defaultdict(list)
-    for u, rows in enumerate(units):
-        for stratum in dict.fromkeys(s for i in rows for s in strata[i]):
-            holders[stratum].append(u)
+    """Moves units so that each stratum is on both sides, where a unit can be moved without emptying another stratum there."""
     inside = Counter(s for u in taken for i in units[u] for s in strata[i])
-    for stratum, owners in holders.items():
-        if 0 < inside[stratum] < total[stratum] or len(owners) < 2:
-            continue
+    for stratum in [s for s, n in total.items() if not 0 < inside[s] < n]:
         add = inside[stratum] == 0
-        for u in sorted(owners, key=lambda u: (len(units[u]), u)):
-            counts = Counter(s for i in units[u] for s in strata[i])
+        owners = [u for u, rows in enumerate(units) if any(stratum in strata[i] for i in rows)]
+        for u in sorted(owners, key=lambda u: (len(units[u]), u)) if len(owners) > 1 else ():
+            counts = count_strata(units[u], strata)
             after = {s: inside[s] + (n if add else -n) for s, n in counts.items()}
             if all(0 < n < total[s] for s, n in after.items()):
                 taken.symmetric_difference_update({u})

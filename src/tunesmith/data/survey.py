@@ -213,7 +213,7 @@ def check_leakage(rows: Rows) -> Iterator[Finding]:
         if not found:
             continue
         same = sum(examples.labels[i] == train.labels[j] for i, j in found)
-        summary = f"{len(found)} of {len(examples)} rows of {split} have a text that is in train, too ({same} with the same label; {SAME})."
+        summary = f"{len(found)} of {len(examples)} rows of {split} have a text of train, {same} with the same label ({SAME})."
         listed_rows = tuple(
             {
                 "row_id": examples.row_ids[i],

@@ -176,7 +176,7 @@ def _average_precision_of(positive: Array, scores: Array) -> Statistic:
         found = own.sum(axis=1)
         precision = _ratio(_running(own, own_order)[:, own_ends], seen[:, ends], empty=0.0)
         value = _ratio(np.einsum("ij,ij->i", own, precision), found)
-        return np.where(found == seen[:, -1], np.nan, value)
+        return np.asarray(np.where(found == seen[:, -1], np.nan, value))
 
     return statistic
 

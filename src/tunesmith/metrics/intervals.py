@@ -40,7 +40,7 @@ class Spread:
 
     def quantile(self, probability: float) -> float:
         """The t quantile."""
-        from scipy.special import stdtrit
+        from scipy.special import stdtrit  # type: ignore[import-untyped]
 
         return float(stdtrit(self.freedom, probability))
 

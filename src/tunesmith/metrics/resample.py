@@ -16,8 +16,8 @@ from tunesmith.metrics.predictions import Array, Predictions
 
 BLOCK_ELEMENTS = 2_000_000
 """Weights in memory at once: 16 MB, and a few times that while a metric works on them."""
-MOST_ELEMENTS = {"decisions": np.inf, "scores": 1e8, "ranks": 2e7}
-"""Weights in all that a metric is recomputed over, by what it reads: each about half a second."""
+MOST_ELEMENTS = {"decisions": 1_000_000_000, "scores": 100_000_000, "ranks": 20_000_000}
+"""Weights in all that a metric is recomputed over, by what it reads. Decisions come in cells and hardly ever reach it."""
 FEWEST_RESAMPLES = 400
 """A standard error from 400 resamples is within 3.5 % (1 / sqrt(2 * 400)); it moves an interval's end by as much."""
 
@@ -67,7 +67,7 @@ def weight_blocks(cells: Cells, n_resamples: int, rng: np.random.Generator) -> I
 
 
 def affordable(n_cells: int, n_resamples: int, reads: str, n_rankings: int) -> int:
-    """The number of resamples to use: all for decisions; for scores as many as ``MOST_ELEMENTS`` allows.
+    """The number of resamples to use: all, or for scores of a large table as many as ``MOST_ELEMENTS`` allows.
 
     The intervals of score metrics need only the standard error of the replicates, not their extreme quantiles, so a
     large table, whose replicates are near normal, does with fewer.
@@ -77,7 +77,7 @@ def affordable(n_cells: int, n_resamples: int, reads: str, n_rankings: int) -> i
         n_rankings: how many classes a ranking metric goes through.
     """
     work = max(1, n_cells * (n_rankings if reads == "ranks" else 1))
-    return int(min(n_resamples, max(FEWEST_RESAMPLES, MOST_ELEMENTS[reads] // work)))
+    return min(n_resamples, max(FEWEST_RESAMPLES, MOST_ELEMENTS[reads] // work))
 
 
 def replicate(cells: Cells, statistics: Sequence[Sequence[Statistic]], n_resamples: int, seed: int) -> list[Values]:

@@ -10,15 +10,15 @@ figures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tunesmith.metrics.classification import Values
 from tunesmith.metrics.intervals import LEVEL, MOST_UNDEFINED, Spread, check_same_rows, n_columns, spread
 from tunesmith.metrics.predictions import Predictions, both, problem_type_of
-from tunesmith.metrics.resample import BLOCK_ELEMENTS, Cells, affordable, cells_of, replicate
+from tunesmith.metrics.resample import BLOCK_ELEMENTS, MOST_ELEMENTS, Cells, affordable, cells_of, replicate
 from tunesmith.metrics.table import MetricKind, kind_of, value_of
 from tunesmith.results import Verdict, Word
 
@@ -31,13 +31,21 @@ FEWEST_ONE_SIDED = 6
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two systems on the same rows, grouped into cells; the first ``n_ours`` systems are ours."""
+    """Two systems and one metric on the same rows, grouped into cells; the first ``n_ours`` systems are ours.
+
+    Attributes:
+        values: (S) the metric of each system.
+        replicates: (B, S) the metric of each system on each resample; resamples without a value are gone.
+        n_drawn: resamples drawn, with those.
+    """
 
     metric: str
     kind: MetricKind
     cells: Cells
     n_ours: int
     values: tuple[float, ...]
+    replicates: Values
+    n_drawn: int
 
     @property
     def difference(self) -> float:
@@ -73,26 +81,45 @@ def verdict(
         give the same answer on every row; ``note`` says so. ``p_value`` is McNemar's exact test (accuracy, one seed).
         ``smallest_detectable`` = (t(0.975) + t(0.80)) * standard error of the difference, the usual normal-theory
         formula (Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to
-        Evals", section 5), with the standard error observed here.
+        Evals", section 5), with the standard error observed here. The same seed gives the same verdict.
 
     Raises:
         ValueError: the rows do not match, or the metric is unknown.
     """
-    systems = [*ours, *other]
+    return verdicts([metric], ours, other, against, split, n_resamples, seed)[0]
+
+
+def verdicts(
+    metrics: Sequence[str],
+    ours: Sequence[Predictions],
+    other: Sequence[Predictions],
+    against: str,
+    split: str,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[Verdict, ...]:
+    """The ``verdict`` on each of several metrics; those that read the same thing share their resamples."""
     if not ours or not other:
         raise ValueError("a verdict needs predictions of both systems")
+    systems = [*ours, *other]
     check_same_rows(systems)
     problem_type = problem_type_of(ours[0])
-    kind = kind_of(problem_type, metric)
-    values = [value_of(kind, system) for system in systems]
-    known = tuple(value for value in values if value is not None)
-    n = len(ours[0])
-    if len(known) < len(values):
-        who = "this run" if None in values[: len(ours)] else against
-        return Verdict(metric, split, against, None, None, None, "cannot tell", n, note=f"no value for {who}: {kind.undefined}")
-    pair = _Pair(metric, kind, cells_of(systems, of_decisions=kind.of_decisions), len(ours), known)
-    n_used = affordable(len(pair.cells.counts), n_resamples, kind.reads, n_columns(problem_type, ours[0]))
-    return _judged(pair, against, split, n_used, seed)
+    kinds = {metric: kind_of(problem_type, metric) for metric in metrics}
+    found: dict[str, Verdict] = {}
+    for reads in MOST_ELEMENTS:
+        chosen = {metric: kind for metric, kind in kinds.items() if kind.reads == reads}
+        cells = cells_of(systems, of_decisions=reads == "decisions") if chosen else None
+        values = {metric: [value_of(kind, system) for system in systems] for metric, kind in chosen.items()}
+        for metric, kind in chosen.items():
+            if None in values[metric]:
+                who = "this run" if None in values[metric][: len(ours)] else against
+                found[metric] = _without(metric, against, split, len(ours[0]), f"no value for {who}: {kind.undefined}")
+        left = {metric: kind for metric, kind in chosen.items() if metric not in found}
+        if cells is not None and left:
+            n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem_type, ours[0]))
+            for pair in _pairs(cells, left, values, len(ours), n_used, seed):
+                found[pair.metric] = _judged(pair, against, split, seed)
+    return tuple(found[metric] for metric in metrics)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -100,27 +127,56 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Source: McNemar 1947; the exact binomial form.
     """
-    from scipy.special import bdtr
+    from scipy.special import bdtr  # type: ignore[import-untyped]
 
     discordant = only_first + only_second
     return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5))) if discordant else 1.0
 
 
-def _judged(pair: _Pair, against: str, split: str, n_resamples: int, seed: int) -> Verdict:
+def _without(metric: str, against: str, split: str, n: int, note: str) -> Verdict:
+    return Verdict(metric, split, against, None, None, None, "cannot tell", n, note=note)
+
+
+def _pairs(
+    cells: Cells,
+    kinds: Mapping[str, MetricKind],
+    values: Mapping[str, Sequence[float | None]],
+    n_ours: int,
+    n_resamples: int,
+    seed: int,
+) -> list[_Pair]:
+    """One pair a metric, with its replicates."""
+    statistics = [[kind.statistic(system) for system in cells.systems] for kind in kinds.values()]
+    drawn = replicate(cells, statistics, n_resamples, seed)
+    pairs = []
+    for (metric, kind), replicates in zip(kinds.items(), drawn, strict=True):
+        known = tuple(value for value in values[metric] if value is not None)
+        usable = replicates[~np.isnan(replicates).any(axis=1)]
+        pairs.append(_Pair(metric, kind, cells, n_ours, known, usable, len(replicates)))
+    return pairs
+
+
+def _judged(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
     p_value = _mcnemar_of(pair) if pair.metric == "accuracy" and pair.single else None
-    of_difference, how = _spread_of(pair, n_resamples, seed)
-    common = {"n": pair.n, "p_value": p_value, "smallest_detectable": _smallest(pair, of_difference)}
-    if of_difference is None or (of_difference.error == 0 and pair.difference == 0):
-        note = "too few rows for an interval" if of_difference is None else "both give the same result whatever rows are drawn"
-        return Verdict(pair.metric, split, against, pair.difference, None, None, "cannot tell", note=note, **common)
-    half = of_difference.quantile(0.5 + LEVEL / 2) * of_difference.error
-    low, high = pair.difference - half, pair.difference + half
-    if low > 0 or high < 0:
-        guarded = pair.single and (pair.kind.of_decisions or of_difference.error == 0)
-        if guarded and _swap_p_value(pair, p_value, min(n_resamples, MOST_SWAPS), seed) > 1 - LEVEL:
-            low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; stretched to zero, which the exact test does not reject"
-    word = _word(low, high, pair.kind.higher_is_better)
-    return Verdict(pair.metric, split, against, pair.difference, low, high, word, interval=how, **common)
+    error = _spread_of(pair)
+    undecided = Verdict(
+        pair.metric, split, against, pair.difference, None, None, "cannot tell", pair.n, p_value, _smallest(pair, error)
+    )
+    if error is None:
+        return replace(undecided, note="too few rows for an interval")
+    if error.error == 0 and pair.difference == 0:
+        return replace(undecided, note="both give the same result whatever rows are drawn")
+    half = error.quantile(0.5 + LEVEL / 2) * error.error
+    low, high, how = pair.difference - half, pair.difference + half, _how(pair)
+    guarded = pair.single and (pair.kind.of_decisions or error.error == 0)
+    if guarded and (low > 0 or high < 0) and _swap_p_value(pair, p_value, min(pair.n_drawn, MOST_SWAPS), seed) > 1 - LEVEL:
+        low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; stretched to zero, which the exact test does not reject"
+    return replace(undecided, low=low, high=high, word=_word(low, high, pair.kind.higher_is_better), interval=how)
+
+
+def _how(pair: _Pair) -> str:
+    seeds = "" if pair.single else f" and of {pair.n_ours} + {len(pair.values) - pair.n_ours} seeds"
+    return f"paired bootstrap standard error, {pair.n_drawn} resamples of rows{seeds}"
 
 
 def _word(low: float, high: float, higher_is_better: bool) -> Word:
@@ -129,23 +185,12 @@ def _word(low: float, high: float, higher_is_better: bool) -> Word:
     return "better" if (low > 0) == higher_is_better else "worse"
 
 
-def _spread_of(pair: _Pair, n_resamples: int, seed: int) -> tuple[Spread | None, str]:
-    """The standard error of the difference and how it was made; None where too many resamples have no value."""
-    n_seeds = len(pair.values)
-    if pair.n < 2:
-        return None, ""
-    statistics = [pair.kind.statistic(system) for system in pair.cells.systems]
-    drawn = replicate(pair.cells, [statistics], n_resamples, seed)[0]
-    usable = drawn[~np.isnan(drawn).any(axis=1)]
-    if len(usable) < (1 - MOST_UNDEFINED) * len(drawn):
-        return None, ""
-    seeds = "" if pair.single else f" and {pair.n_ours} + {n_seeds - pair.n_ours} seeds"
-    of_difference = spread(
-        [pair.values[: pair.n_ours], pair.values[pair.n_ours :]],
-        [usable[:, : pair.n_ours], usable[:, pair.n_ours :]],
-        pair.n,
-    )
-    return of_difference, f"paired bootstrap standard error, {n_resamples} resamples of rows{seeds}"
+def _spread_of(pair: _Pair) -> Spread | None:
+    """The standard error of the difference; None where too many resamples have no value."""
+    if pair.n < 2 or len(pair.replicates) < (1 - MOST_UNDEFINED) * pair.n_drawn:
+        return None
+    k = pair.n_ours
+    return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], pair.n)
 
 
 def _smallest(pair: _Pair, of_difference: Spread | None) -> float | None:

@@ -35,7 +35,9 @@ def adapter_config(section: AdapterSection, total_steps: int) -> Any:
     if section.method not in kinds:
         close = difflib.get_close_matches(section.method, kinds, 1)
         hint = f"Did you mean {close[0]}? " if close else ""
-        raise RecipeError.one("adapter.method", f"peft has no method {section.method!r}.", f"{hint}Known: {', '.join(sorted(kinds))}.")
+        raise RecipeError.one(
+            "adapter.method", f"peft has no method {section.method!r}.", f"{hint}Known: {', '.join(sorted(kinds))}."
+        )
     config = kinds[section.method]
     check_options(section.method, config, options)
     options.setdefault("task_type", TaskType.SEQ_CLS)  # without it peft does not save the new head
@@ -67,7 +69,9 @@ def add_adapter(model: PreTrainedModel, section: AdapterSection, total_steps: in
     try:
         return get_peft_model(model, config)
     except (ValueError, TypeError, NotImplementedError, ImportError, AttributeError) as error:
-        raise ModelError.one(f"adapter.method {section.method}", f"peft cannot put it on this model: {str(error).splitlines()[0]}") from error
+        raise ModelError.one(
+            f"adapter.method {section.method}", f"peft cannot put it on this model: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def load_adapted(folder: Path) -> Any:

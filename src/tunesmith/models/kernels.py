@@ -20,7 +20,19 @@ ATTENTION_NAME = "tunesmith_eager"
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 # Encoders whose attention is softmax(q k^T * scale + mask) v and nothing else; others keep the attention they came with.
 PLAIN_ATTENTION = frozenset(
-    {"albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+    {
+        "albert",
+        "bert",
+        "camembert",
+        "data2vec-text",
+        "distilbert",
+        "electra",
+        "ernie",
+        "esm",
+        "roberta",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+    }
 )
 WORDS_PER_DRAW = 4
 LEVELS = 1 << 16

@@ -52,7 +52,11 @@ def last_layers(names: list[str], count: int) -> set[str]:
     numbered = {name: int(found.group(1)) for name in names if (found := LAYER.search(name))}
     n_layers = max(numbered.values(), default=-1) + 1
     if count > n_layers:
-        raise RecipeError.one("train.train_layers", f"the last {count} layers were asked for, the model has {n_layers}.", "Use 'all' to train everything.")
+        raise RecipeError.one(
+            "train.train_layers",
+            f"the last {count} layers were asked for, the model has {n_layers}.",
+            "Use 'all' to train everything.",
+        )
     return {name for name, number in numbered.items() if number >= n_layers - count}
 
 
@@ -65,6 +69,8 @@ def by_patterns(names: list[str], patterns: list[str]) -> set[str]:
         except re.error as error:
             raise RecipeError.one("train.train_layers", f"{pattern!r} is no regular expression: {error}.") from None
         if not found:
-            raise RecipeError.one("train.train_layers", f"no parameter name contains {pattern!r}.", f"Names look like {names[0]}.")
+            raise RecipeError.one(
+                "train.train_layers", f"no parameter name contains {pattern!r}.", f"Names look like {names[0]}."
+            )
         chosen |= found
     return chosen

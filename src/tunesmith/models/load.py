@@ -33,7 +33,9 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
+        return AutoTokenizer.from_pretrained(
+            source.location, revision=source.revision, trust_remote_code=source.trust_remote_code
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError.one(f"model.name {source.name}", f"its tokenizer cannot be loaded: {first_line(error)}") from error
 
@@ -54,7 +56,9 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
             ignore_mismatched_sizes=True, output_loading_info=True,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError.one(f"model.name {source.name}", f"it cannot be loaded as a text classifier: {first_line(error)}") from error
+        raise ModelError.one(
+            f"model.name {source.name}", f"it cannot be loaded as a text classifier: {first_line(error)}"
+        ) from error
     set_padding(model, tokenizer)
     mismatched = [item[0] if isinstance(item, tuple) else item for item in info.get("mismatched_keys", ())]
     return Loaded(model, tokenizer, source, tuple(sorted({*info["missing_keys"], *mismatched})))

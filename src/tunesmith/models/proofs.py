@@ -39,14 +39,18 @@ def batch_invariance(model: Any, encoded: Encoded, pad_id: int) -> Certificate:
 def reload_equality(model: Any, reloaded: Any, encoded: Encoded, pad_id: int, name: str) -> Certificate:
     """The largest difference of a logit between a model in memory and the same model read from disk."""
     sample = spread_rows(encoded)
-    return certificate(name, plain_logits(model, sample, pad_id, len(sample)), plain_logits(reloaded, sample, pad_id, len(sample)))
+    return certificate(
+        name, plain_logits(model, sample, pad_id, len(sample)), plain_logits(reloaded, sample, pad_id, len(sample))
+    )
 
 
 def certificate(name: str, ours: np.ndarray, theirs: np.ndarray, limit: float = FP32_LIMIT) -> Certificate:
     """The certificate that two arrays of logits agree; one that is not finite fails."""
     figure = float(np.abs(ours - theirs).max()) if ours.size else 0.0
     scale = max(1.0, float(np.abs(ours).max())) if ours.size else 1.0
-    return Certificate(name, bool(np.isfinite(figure) and figure <= limit * scale), figure, limit * scale, "largest difference of a logit")
+    return Certificate(
+        name, bool(np.isfinite(figure) and figure <= limit * scale), figure, limit * scale, "largest difference of a logit"
+    )
 
 
 def longest_rows(encoded: Encoded, count: int) -> Encoded:

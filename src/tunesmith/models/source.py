@@ -98,7 +98,11 @@ def check_folder(folder: Path, where: str) -> int:
                 where, f"the weights are only there as {pickles[0]}, a pickle, which can run code when it is loaded.",
                 "Convert them to safetensors (save_pretrained of a current transformers does).",
             )  # fmt: skip
-        raise ModelError.one(where, "the folder has no model.safetensors.", "A model folder holds config.json, model.safetensors and the tokenizer.")
+        raise ModelError.one(
+            where,
+            "the folder has no model.safetensors.",
+            "A model folder holds config.json, model.safetensors and the tokenizer.",
+        )
     if weights[0].suffix == ".json":
         parts = sorted({folder / part for part in json.loads(weights[0].read_text(encoding="utf-8"))["weight_map"].values()})
         return sum(check_safetensors(part, where) for part in parts)
@@ -110,7 +114,9 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.exists():
         if (folder / "adapter_config.json").exists():
-            raise ModelError.one(where, "the folder holds an adapter, not a whole model.", "Name its base model, or merge the adapter first.")
+            raise ModelError.one(
+                where, "the folder holds an adapter, not a whole model.", "Name its base model, or merge the adapter first."
+            )
         raise ModelError.one(where, "the folder is no model: it has no config.json.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

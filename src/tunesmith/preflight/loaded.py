@@ -28,15 +28,24 @@ def lengths(prepared: Prepared) -> Iterator[CheckLine]:
         longest = int(encoded.full_lengths.max())
         share = encoded.n_truncated / len(encoded)
         figure = f"longest {longest:,} tokens, limit {prepared.max_length:,}, {encoded.n_truncated:,} rows cut"
-        note = f"{share:.0%} of {name} is longer than data.max_length = {prepared.max_length} and loses its end" if share > 0.05 else ""
+        note = (
+            f"{share:.0%} of {name} is longer than data.max_length = {prepared.max_length} and loses its end"
+            if share > 0.05
+            else ""
+        )
         yield CheckLine(f"lengths of {name}", figure, note=note)
 
 
-def model_checks(recipe: Recipe, loaded: Loaded, model: Any, prepared: Prepared, kernels: Kernels, place: Path) -> Iterator[CheckLine]:
+def model_checks(
+    recipe: Recipe, loaded: Loaded, model: Any, prepared: Prepared, kernels: Kernels, place: Path
+) -> Iterator[CheckLine]:
     """Trainable share, batch invariance, one step on the longest batch, an evaluation, save and reload."""
     total, trained = count_parameters(model)
     yield CheckLine("trainable", f"{trained:,} of {total:,} parameters; new: {', '.join(loaded.new_weights) or 'none'}")
-    yield proven(batch_invariance(model, prepared.encoded["train"], prepared.pad_id), "The model mixes rows of a batch; its results would depend on the batch size.")
+    yield proven(
+        batch_invariance(model, prepared.encoded["train"], prepared.pad_id),
+        "The model mixes rows of a batch; its results would depend on the batch size.",
+    )
     yield from one_step(recipe, model, prepared, kernels)
     yield one_evaluation(model, prepared, kernels)
     if not recipe.adapter:
@@ -66,15 +75,26 @@ def one_step(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kernels) -
     yield first_loss(loss, prepared)
     wrong = [(without, "get no gradient"), (bad, "get gradients that are not finite")]
     said = [f"{len(names)} trainable parameters {what}: {', '.join(names[:3])}" for names, what in wrong if names]
-    problem = Problem("gradients", "", f"{'; '.join(said)}.", "Choose another train.train_layers, or freeze them.") if bad else None
-    yield CheckLine("gradients", "; ".join(said) or "finite in every trainable parameter", problem, note="; ".join(said) if without and not bad else "")
+    problem = (
+        Problem("gradients", "", f"{'; '.join(said)}.", "Choose another train.train_layers, or freeze them.") if bad else None
+    )
+    yield CheckLine(
+        "gradients",
+        "; ".join(said) or "finite in every trainable parameter",
+        problem,
+        note="; ".join(said) if without and not bad else "",
+    )
 
 
 def first_loss(loss: float, prepared: Prepared) -> CheckLine:
     """The first loss against that of a model that knows nothing."""
     figure = f"{loss:.4f}, a model that knows nothing has {prepared.expected_loss:.4f}"
     if not math.isfinite(loss):
-        return CheckLine("first loss", figure, Problem("first loss", "", f"it is {loss}.", "The base model's weights are damaged, or the precision is too low."))
+        return CheckLine(
+            "first loss",
+            figure,
+            Problem("first loss", "", f"it is {loss}.", "The base model's weights are damaged, or the precision is too low."),
+        )
     far = loss > FIRST_LOSS_FACTOR * prepared.expected_loss + 0.5 and prepared.labels.problem_type != "regression"
     return CheckLine("first loss", figure, note=f"the first loss is far above chance: {figure}" if far else "")
 
@@ -86,7 +106,9 @@ def one_evaluation(model: Any, prepared: Prepared, kernels: Kernels) -> CheckLin
     few = {"validation": spread_rows(prepared.encoded["validation"], 32)}
     started = time.perf_counter()
     values = measure(replace(prepared, encoded=few), kernels)(model)
-    return CheckLine("evaluation", f"{len(few['validation'])} rows in {time.perf_counter() - started:.2f} s, loss {values['loss']:.4f}")
+    return CheckLine(
+        "evaluation", f"{len(few['validation'])} rows in {time.perf_counter() - started:.2f} s, loss {values['loss']:.4f}"
+    )
 
 
 def time_estimate(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kernels) -> tuple[float, CheckLine]:

@@ -44,7 +44,9 @@ class CheckReport:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return tuple(f"{'FAIL' if line.problem else 'note' if line.note else 'ok':4} {line.check}: {line.figure}" for line in self.checks)
+        return tuple(
+            f"{'FAIL' if line.problem else 'note' if line.note else 'ok':4} {line.check}: {line.figure}" for line in self.checks
+        )
 
     def refuse(self) -> None:
         """Raise InputError with every problem, where there is one."""

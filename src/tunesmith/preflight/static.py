@@ -18,7 +18,9 @@ MOMENTS = 3  # a whole checkpoint holds the weights and two moments of each
 LITTLE = 30
 
 
-def static_checks(recipe: Recipe, splits: Splits, findings: Sequence[Finding], source: ModelSource, output: Path) -> Iterator[CheckLine]:
+def static_checks(
+    recipe: Recipe, splits: Splits, findings: Sequence[Finding], source: ModelSource, output: Path
+) -> Iterator[CheckLine]:
     """Files and columns, labels, findings about the rows, the model's files, disk."""
     yield CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}")
     for split in present(splits):
@@ -46,7 +48,12 @@ def files(split: Examples) -> CheckLine:
 
 def columns(splits: Splits) -> CheckLine:
     """Which column plays which part."""
-    parts = {"text": splits.columns.text, "pair": splits.columns.pair, "label": "+".join(splits.columns.label), "group": splits.columns.group}
+    parts = {
+        "text": splits.columns.text,
+        "pair": splits.columns.pair,
+        "label": "+".join(splits.columns.label),
+        "group": splits.columns.group,
+    }
     return CheckLine("columns", ", ".join(f"{part} = {name}" for part, name in parts.items() if name))
 
 
@@ -79,7 +86,12 @@ def disk(source: ModelSource, output: Path) -> CheckLine:
     figure = f"about {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free"
     problem = None
     if free < needed:
-        problem = Problem("disk", str(output), f"the run needs about {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free.", "Free some space, or choose another `output`.")
+        problem = Problem(
+            "disk",
+            str(output),
+            f"the run needs about {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free.",
+            "Free some space, or choose another `output`.",
+        )
     return CheckLine("disk", figure, problem)
 
 
@@ -91,5 +103,7 @@ def trackers(recipe: Recipe) -> CheckLine:
     missing = [name for name in asked if name != "none" and find_spec(name) is None]
     problem = None
     if missing:
-        problem = Problem("install", "train.report_to", f"{missing[0]} is not installed.", f"Run: pip install 'tunesmith[{missing[0]}]'")
+        problem = Problem(
+            "install", "train.report_to", f"{missing[0]} is not installed.", f"Run: pip install 'tunesmith[{missing[0]}]'"
+        )
     return CheckLine("trackers", ", ".join(asked), problem)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tunesmith.recipe.sections import Recipe, Section
+from tunesmith.recipe.source import RecipeDumper
 
 _WIDTH = 118
 # PyYAML writes these as they are and reads them back as something else; then everything beyond ASCII is escaped.
@@ -62,4 +63,7 @@ def _value_line(key: str, value: Any) -> str:
 
 
 def _dumped(value: dict[str, Any], readable: bool) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=readable, width=float("inf"), default_flow_style=True)
+    text: str = yaml.dump(
+        value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=float("inf"), default_flow_style=True
+    )
+    return text

@@ -101,7 +101,12 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+class RecipeDumper(yaml.SafeDumper):
+    """SafeDumper that also quotes text which only this module reads as a number (``1e-4``)."""
+
+
 for _name, _pattern in (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL)):
+    RecipeDumper.add_implicit_resolver(f"{_CORE}{_name}", _pattern, None)  # type: ignore[no-untyped-call]
     _Loader.add_implicit_resolver(f"{_CORE}{_name}", _pattern, None)  # type: ignore[no-untyped-call]
 
 # The start of PyYAML's own wording -> (ours, remedy).

@@ -74,7 +74,7 @@ def _plain_number(value: Real, path: KeyPath, faults: list[Fault]) -> int | floa
     plain_value = int(value) if isinstance(value, Integral) else float(value)
     if isinstance(plain_value, float) and not math.isfinite(plain_value):
         faults.append(Fault(path, f"must be a finite number, found {plain_value}"))
-    elif abs(plain_value) >= _HUGE:
+    elif isinstance(plain_value, int) and abs(plain_value) >= _HUGE:
         faults.append(Fault(path, "is a number of more than 300 digits"))
     else:
         return plain_value

@@ -77,7 +77,7 @@ def loss_curves(events: Sequence[Mapping[str, Any]], best_step: Any = None) -> F
         )
     traces = drawn(traces)
     layout = {"xaxis": axis("optimizer step"), "yaxis": axis("loss", rangemode="tozero"), "shapes": marked(best_step)}
-    return figure(traces, layout, 320) if traces else None
+    return figure(traces, layout, 300) if traces else None
 
 
 def metric_curves(events: Sequence[Mapping[str, Any]], main: str | None, best_step: Any = None) -> Figure | None:
@@ -105,24 +105,21 @@ def metric_curves(events: Sequence[Mapping[str, Any]], main: str | None, best_st
         "shapes": marked(best_step),
         "showlegend": True,
     }
-    return figure(traces, layout, 320) if traces else None
+    return figure(traces, layout, 300) if traces else None
 
 
-def pace_curves(events: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Learning rate, and gradient norm on the right-hand axis."""
-    train = of(events, "train")
-    rate = line(train, "learning_rate", "learning rate", "@accent")
-    norm = line(train, "grad_norm", "gradient norm", "@third", yaxis="y2", line={"color": "@third", "width": 1.5}, opacity=0.8)
-    traces = drawn([rate, norm])
+def pace_curve(events: Sequence[Mapping[str, Any]], key: str, title: str) -> Figure | None:
+    """A field of the training log over steps (learning rate, gradient norm); None where it was not logged."""
+    traces = []
+    for i, (words, mine) in enumerate(by_seed(events).items()):
+        traces.append(line(of(mine, "train"), key, title + words, SERIES[i % 6]))
+    traces = drawn(traces)
     layout = {
         "xaxis": axis("optimizer step"),
-        "yaxis": axis("learning rate", rangemode="tozero", exponentformat="e"),
-        "yaxis2": axis(
-            "gradient norm", overlaying="y", side="right", rangemode="tozero", showgrid=False, tickmode="auto", nticks=5
-        ),
-        "showlegend": True,
+        "yaxis": axis(title, rangemode="tozero", exponentformat="e"),
+        "showlegend": len(traces) > 1,
     }
-    return figure(traces, layout, 320) if traces else None
+    return figure(traces, layout, 250) if traces else None
 
 
 def run_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], kind: str, key: str, title: str) -> Figure | None:

@@ -162,18 +162,24 @@ def metric_cell(metric: Metric | None, kind: str = "") -> Cell:
     return num(join([value, *interval]), metric.value, kind)
 
 
-def metrics_table(result: RunResult, split: str) -> Markup | None:
-    """The run and its baselines side by side on one split; None where nothing was measured there."""
+def metrics_table(result: RunResult, split: str, beside: Sequence[str] = ()) -> Markup | None:
+    """The run and its baselines side by side on one split, then the run alone on the splits ``beside``; None without figures."""
     names = metric_names(result, split)
     if not names:
         return None
     rivals = [baseline for baseline in result.baselines if any(metric.split == split for metric in baseline.metrics)]
-    heads = ("metric", "this run", *(plain_name(baseline.name) for baseline in rivals))
+    heads = (
+        "metric",
+        "this run",
+        *(plain_name(baseline.name) for baseline in rivals),
+        *(f"this run, {other}" for other in beside),
+    )
     rows = [
         (
             named(result, name, split),
             metric_cell(find(result.metrics, name, split), "own"),
             *(metric_cell(find(b.metrics, name, split)) for b in rivals),
+            *(metric_cell(find(result.metrics, name, other)) for other in beside),
         )
         for name in names
     ]
@@ -185,7 +191,7 @@ def named(result: RunResult, name: str, split: str) -> Markup:
     """A metric's name, with a word where less is better."""
     known = [find(metrics, name, split) for metrics in (result.metrics, *(baseline.metrics for baseline in result.baselines))]
     lower = any(metric is not None and not metric.higher_is_better for metric in known)
-    return join([plain_name(name), tag("span", " (less is better)", class_="quiet") if lower else None])
+    return join([plain_name(name), tag("span", " ↓", class_="quiet", title="less is better") if lower else None])
 
 
 def class_table(scores: Sequence[ClassScore]) -> Markup:

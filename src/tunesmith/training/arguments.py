@@ -65,7 +65,11 @@ def training_arguments(
 def refuse_fp16_on_cpu(recipe: Recipe) -> None:
     """Upstream accepts fp16 on a CPU and then trains in fp32 without a word."""
     if recipe.upstream.get("fp16") and device_name() == "cpu":
-        raise RecipeError.one("upstream.fp16", "there is no GPU here, and on a CPU fp16 is silently ignored.", "Leave it out: the fast path chooses the precision.")
+        raise RecipeError.one(
+            "upstream.fp16",
+            "there is no GPU here, and on a CPU fp16 is silently ignored.",
+            "Leave it out: the fast path chooses the precision.",
+        )
 
 
 def known_upstream_fields() -> frozenset[str]:

@@ -15,6 +15,7 @@ from tunesmith.events import Event, Listener
 from tunesmith.recipe.sections import EarlyStoppingSection
 from tunesmith.training.checkpoints import keep_only, replace_best, require_disk, seal
 from tunesmith.training.history import as_event, as_events, best_so_far
+from tunesmith.training.launch import anywhere, synchronise
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.signals import StopRequest
 
@@ -33,7 +34,7 @@ class FollowSchedule(TrainerCallback):
         control.should_log = state.global_step in self.log_at
         control.should_evaluate = state.global_step in self.evaluate_at
         self.listener(Event("step", "training", state.global_step, self.total))
-        if self.request and state.global_step < self.total:
+        if state.global_step < self.total and anywhere(bool(self.request)):
             control.should_save = control.should_training_stop = True
 
 
@@ -74,20 +75,30 @@ class KeepCheckpoints(TrainerCallback):
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         best = best_so_far(state.log_history, self.metric, self.higher_is_better)
-        if best is not None and best.step == state.global_step:
+        if state.is_world_process_zero and best is not None and best.step == state.global_step:
             require_disk(self.folder, self.save_bytes // 3, "the best model so far")
             replace_best(self.folder, best.step, self.save_weights)
         is_last = state.global_step >= self.total_steps or control.should_training_stop
         due = time.monotonic() - self.saved_at_seconds > self.cost_seconds / SAVE_COST_SHARE
-        control.should_save = is_last or due
+        control.should_save = anywhere(is_last or due)
+        self.started_seconds = time.monotonic()
+        if control.should_save:
+            require_disk(self.folder, self.save_bytes, f"the checkpoint of step {state.global_step}")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        saved = self.folder / f"checkpoint-{state.global_step}"
-        (saved / PENDING).write_text(json.dumps(self.pending_losses()), encoding="utf-8")
-        seal(saved, state.global_step)
-        keep_only(self.folder, {state.global_step})
+        synchronise()  # every process has written its part
+        if state.is_world_process_zero:
+            self.seal_and_tidy(state.global_step)
         self.saved_at_seconds = time.monotonic()
-        self.cost_seconds = self.saved_at_seconds - self.started_seconds
+        self.cost_seconds = self.saved_at_seconds - (self.started_seconds or self.saved_at_seconds)
+        synchronise()
+
+    def seal_and_tidy(self, step: int) -> None:
+        """Make the checkpoint of this step count, then delete the older one."""
+        saved = self.folder / f"checkpoint-{step}"
+        (saved / PENDING).write_text(json.dumps(self.pending_losses()), encoding="utf-8")
+        seal(saved, step)
+        keep_only(self.folder, {step})
 
 
 class WriteLog(TrainerCallback):
@@ -97,12 +108,13 @@ class WriteLog(TrainerCallback):
         self.path = path
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in as_events(state.log_history)]
         self.path.write_text("".join(lines), encoding="utf-8")
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         entry = state.log_history[-1]
-        if "loss" in entry or "eval_loss" in entry:
+        if state.is_world_process_zero and ("loss" in entry or "eval_loss" in entry):
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(as_event(entry), ensure_ascii=False) + "\n")
-

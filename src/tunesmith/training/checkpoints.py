@@ -117,5 +117,7 @@ def require_disk(folder: Path, n_bytes: int, purpose: str) -> None:
     free = free_disk_bytes(folder)
     if free < n_bytes:
         raise OutputError.one(
-            str(folder), f"{purpose} needs {n_bytes / 1e6:,.0f} MB of disk, {free / 1e6:,.0f} MB are free.", "Free some space, or choose another output."
+            str(folder),
+            f"{purpose} needs {n_bytes / 1e6:,.0f} MB of disk, {free / 1e6:,.0f} MB are free.",
+            "Free some space, or choose another output.",
         )

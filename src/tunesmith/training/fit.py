@@ -89,7 +89,9 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
     checkpoint = None
     if resume:
         checkpoint, notes = newest_whole(plan.checkpoints)
-        notes.append(f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew")
+        notes.append(
+            f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew"
+        )
     listener(Event("phase", "training", 0, schedule.total_steps))
     apply_kernels(model, plan.kernels)
     started = time.perf_counter()

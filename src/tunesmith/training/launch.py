@@ -24,6 +24,26 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0")) if is_child() else 0
 
 
+def synchronise() -> None:
+    """Wait until every process is here; nothing where there is only one."""
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+
+
+def anywhere(flag: bool) -> bool:
+    """Whether the flag is set in any process: all of them have to stop at the same step."""
+    import torch
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_initialized()):
+        return flag
+    shared = torch.tensor(int(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+    return bool(shared.item())
+
+
 def launch(argv: Sequence[str], processes: int) -> int:
     """Run the command line with these arguments in so many processes; returns their exit code.
 
@@ -36,7 +56,10 @@ def launch(argv: Sequence[str], processes: int) -> int:
     ]  # fmt: skip
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     child = subprocess.Popen(
-        command, env={**os.environ, "TUNESMITH_CHILD": "1", "OMP_NUM_THREADS": threads}, start_new_session=True, preexec_fn=die_with_parent
+        command,
+        env={**os.environ, "TUNESMITH_CHILD": "1", "OMP_NUM_THREADS": threads},
+        start_new_session=True,
+        preexec_fn=die_with_parent,
     )
 
     def hand_on(number: int, _frame: FrameType | None) -> None:

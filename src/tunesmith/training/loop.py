@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-
 from tunesmith.errors import NonFinite, TrainingFailed
 from tunesmith.training.callbacks import PENDING
 from tunesmith.training.trainer import FastTrainer
@@ -50,7 +49,9 @@ class CheckedTrainer(FastTrainer):
     def finish_step(self, value: float) -> None:
         """Note the loss of a whole optimizer step."""
         if value > DIVERGED_FACTOR * max(1.0, self.expected_loss):
-            raise TrainingFailed(self.stopped(f"the loss is {value:.3g}, a model that knows nothing has {self.expected_loss:.3g}: it diverged"))
+            raise TrainingFailed(
+                self.stopped(f"the loss is {value:.3g}, a model that knows nothing has {self.expected_loss:.3g}: it diverged")
+            )
         self.pending_losses.append(value)
         self.step_losses = []
 
@@ -78,7 +79,8 @@ class CheckedTrainer(FastTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs the mean loss of the steps since the last log, which upstream forgets at a resume."""
         if "loss" in logs and self.pending_losses:
-            logs["loss"] = sum(self.pending_losses) / len(self.pending_losses)
+            if self.args.world_size == 1:  # with several processes upstream's mean over all of them is the right one
+                logs["loss"] = sum(self.pending_losses) / len(self.pending_losses)
             self.pending_losses = []
         logs["seconds"] = round(time.monotonic() - self.started_seconds, 3)
         super().log(logs, start_time)
@@ -94,4 +96,6 @@ def require_finite_weights(model: Any) -> None:
     bad = [name for name, parameter in model.named_parameters() if not bool(torch.isfinite(parameter).all())]
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise NonFinite(f"The trained model holds weights that are not finite: {', '.join(bad[:3])}{more}. Lower train.learning_rate.")
+        raise NonFinite(
+            f"The trained model holds weights that are not finite: {', '.join(bad[:3])}{more}. Lower train.learning_rate."
+        )

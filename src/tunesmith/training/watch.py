@@ -50,7 +50,9 @@ def one_class(facts: RunFacts) -> Alarm | None:
             continue
         if decided.ndim == 1 and (decided == decided[0]).all():
             name = facts.class_names[int(decided[0])]
-            said = f"All {len(decided):,} predictions on {split} are the class {name!r}: the model learnt nothing about the texts."
+            said = (
+                f"All {len(decided):,} predictions on {split} are the class {name!r}: the model learnt nothing about the texts."
+            )
         elif decided.ndim == 2 and not decided.any():
             said = f"Not one label was predicted for any of the {len(decided):,} rows of {split}."
         else:
@@ -121,7 +123,11 @@ def not_finite(facts: RunFacts) -> Alarm | None:
     bad = [e["step"] for e in facts.history for name in ("loss", "eval_loss", "grad_norm") if not np.isfinite(e.get(name, 0.0))]
     if not bad:
         return None
-    return Alarm("not finite", f"A loss or gradient norm was not finite, first at step {bad[0]}.", "Lower train.learning_rate; on a GPU prefer bf16 to fp16.")
+    return Alarm(
+        "not finite",
+        f"A loss or gradient norm was not finite, first at step {bad[0]}.",
+        "Lower train.learning_rate; on a GPU prefer bf16 to fp16.",
+    )
 
 
 def mostly_truncated(facts: RunFacts) -> Alarm | None:

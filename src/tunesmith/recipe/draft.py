@@ -58,7 +58,12 @@ class Draft:
 
 def yaml_text(draft: Draft) -> str:
     """The recipe; it can be loaded as it stands, unless a question is open."""
-    return "\n".join([*head(draft), *model(draft), *data(draft), *train(draft), entry("", "output", f"runs/{stem(draft.source)}", "")]) + "\n"
+    return (
+        "\n".join(
+            [*head(draft), *model(draft), *data(draft), *train(draft), entry("", "output", f"runs/{stem(draft.source)}", "")]
+        )
+        + "\n"
+    )
 
 
 def head(draft: Draft) -> Iterator[str]:
@@ -72,7 +77,7 @@ def model(draft: Draft) -> Iterator[str]:
     if draft.foreign:
         yield "  # It has learnt English only, and many letters here are not Latin: a multilingual model will do better."
         yield "  # name: intfloat/multilingual-e5-small"
-    yield entry("  ", "name", "builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a local folder")
+    yield entry("  ", "name", "builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a folder")
 
 
 def data(draft: Draft) -> Iterator[str]:
@@ -99,7 +104,7 @@ def train(draft: Draft) -> Iterator[str]:
         yield entry("  ", "num_train_epochs", draft.epochs, draft.epochs_reason)
     if draft.uneven and draft.task == "classification":
         yield entry("  # ", "class_weights", "balanced", "the classes are uneven: this makes the rare ones count as much")
-    yield entry("  # ", "n_seeds", 3, "trains three times, so that the interval covers the chance in training, too")
+    yield entry("  # ", "n_seeds", 3, "trains three times: the interval then covers luck in training, too")
 
 
 def entry(indent: str, key: str, value: Any, reason: str) -> str:

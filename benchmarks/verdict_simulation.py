@@ -1,0 +1,244 @@
+"""How often the verdict is wrong, and how often the intervals hold the truth, on simulated systems.
+
+(a) Two equal systems with correlated errors: how often the word is "better" or "worse" (at most 5 in 100 wanted).
+(b) How often the interval of one metric, and of the difference of two systems, holds the true value (93 to 97 wanted).
+(c) The same with three seeds a system, where each seed's accuracy differs.
+
+The truth is known because rows are drawn from a known joint distribution of label and both answers. Run:
+
+    python benchmarks/verdict_simulation.py [--simulations 1000] [--resamples 1000] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import numpy as np
+
+from tunesmith.metrics.intervals import metric_intervals
+from tunesmith.metrics.predictions import SINGLE, Predictions
+from tunesmith.metrics.table import kind_of
+from tunesmith.metrics.verdict import verdict, verdicts
+
+METRICS = ("accuracy", "macro_f1", "mcc")
+ROWS = (100, 500, 2000)
+CLASSES = (2, 3, 10)
+ACCURACIES = (0.65, 0.8, 0.95)
+GAP = 0.05
+SHARED = 0.7
+"""Share of rows on which both systems give the same answer by the same draw: fine-tuned models err together."""
+
+
+def joint(n_classes: int, ours: float, other: float) -> np.ndarray:
+    """P(label, our answer, other answer), (K, K, K). The largest class is three times the smallest; errors follow class size."""
+    prior = np.linspace(3, 1, n_classes)
+    prior /= prior.sum()
+    table = np.zeros((n_classes,) * 3)
+    for label in range(n_classes):
+        first, second = (answers(prior, label, accuracy) for accuracy in (ours, other))
+        least = np.minimum(first, second)
+        rest = 1 - least.sum()
+        together = np.diag(least) + (np.outer(first - least, second - least) / rest if rest > 1e-12 else 0)
+        table[label] = prior[label] * (SHARED * together + (1 - SHARED) * np.outer(first, second))
+    return table
+
+
+def answers(prior: np.ndarray, label: int, accuracy: float) -> np.ndarray:
+    """P(answer | label) (K)."""
+    wrong = np.where(np.arange(len(prior)) == label, 0, prior)
+    chances = (1 - accuracy) * wrong / wrong.sum()
+    chances[label] = accuracy
+    return chances
+
+
+def true_value(metric: str, table: np.ndarray) -> float:
+    """The metric of a system whose P(label, answer) is ``table`` (K, K)."""
+    labels, decisions = (axis.ravel() for axis in np.indices(table.shape))
+    said = Predictions(labels, np.zeros((labels.size, len(table))), decisions)
+    return float(kind_of(SINGLE, metric).statistic(said)(table.ravel()[None])[0])
+
+
+def draw(table: np.ndarray, n: int, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
+    """n rows from the joint distribution, as the two systems' predictions."""
+    counts = rng.multinomial(n, table.ravel())
+    label, ours, other = (np.repeat(axis.ravel(), counts) for axis in np.indices(table.shape))
+    scores = np.zeros((n, len(table)))
+    return Predictions(label, scores, ours), Predictions(label, scores, other)
+
+
+def rate(hits: int, n: int) -> dict[str, float]:
+    """A share in per cent with its Monte-Carlo standard error."""
+    share = hits / n
+    return {"percent": round(100 * share, 2), "monte_carlo_error": round(100 * (share * (1 - share) / n) ** 0.5, 2)}
+
+
+def holds(low: float | None, high: float | None, truth: float) -> bool:
+    """Whether the interval holds the truth; no interval is given where the systems agree on every row, and claims nothing."""
+    return low is None or high is None or low - 1e-9 <= truth <= high + 1e-9
+
+
+def equal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resamples: int) -> Iterator[dict[str, Any]]:
+    """Two equal systems: false words, and coverage of the interval of one system and of the difference."""
+    rng = np.random.default_rng([n, n_classes, round(100 * accuracy)])
+    table = joint(n_classes, accuracy, accuracy)
+    truth = {metric: true_value(metric, table.sum(axis=2)) for metric in METRICS}
+    words, single, difference = ({metric: 0 for metric in METRICS} for _ in range(3))
+    for simulation in range(simulations):
+        ours, other = draw(table, n, rng)
+        for found in metric_intervals(SINGLE, ours, "test", METRICS, resamples, simulation):
+            single[found.name] += holds(found.low, found.high, truth[found.name])
+        for judged in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
+            words[judged.metric] += judged.word != "cannot tell"
+            difference[judged.metric] += holds(judged.low, judged.high, 0.0)
+    for metric in METRICS:
+        yield {
+            "metric": metric, "n": n, "classes": n_classes, "accuracy": accuracy, "true_value": round(truth[metric], 4),
+            "false_words": rate(words[metric], simulations),
+            "coverage_of_metric": rate(single[metric], simulations),
+            "coverage_of_difference": rate(difference[metric], simulations),
+        }  # fmt: skip
+
+
+def unequal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resamples: int) -> Iterator[dict[str, Any]]:
+    """A system and one that is 5 points less accurate: coverage of the difference, and how often the word is right or wrong."""
+    rng = np.random.default_rng([n, n_classes, round(100 * accuracy), 1])
+    table = joint(n_classes, accuracy, accuracy - GAP)
+    truth = {metric: true_value(metric, table.sum(axis=2)) - true_value(metric, table.sum(axis=1)) for metric in METRICS}
+    covered, better, worse = ({metric: 0 for metric in METRICS} for _ in range(3))
+    for simulation in range(simulations):
+        ours, other = draw(table, n, rng)
+        for judged in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
+            covered[judged.metric] += holds(judged.low, judged.high, truth[judged.metric])
+            better[judged.metric] += judged.word == "better"
+            worse[judged.metric] += judged.word == "worse"
+    for metric in METRICS:
+        yield {
+            "metric": metric, "n": n, "classes": n_classes, "accuracy": accuracy, "true_difference": round(truth[metric], 4),
+            "coverage_of_difference": rate(covered[metric], simulations),
+            "said_better": rate(better[metric], simulations), "said_worse": rate(worse[metric], simulations),
+        }  # fmt: skip
+
+
+def draw_seeds(n: int, n_seeds: tuple[int, int], spread: float, rng: np.random.Generator) -> tuple[list[Predictions], ...]:
+    """Two systems of several seeds on the same rows, two classes, accuracy 0.8 on average and with that spread over seeds.
+
+    A row's difficulty is shared by all; a single seed stands for a baseline that has none, with accuracy 0.8.
+    """
+    label = rng.integers(0, 2, n)
+    difficulty = rng.normal(size=n)
+    systems = []
+    for count in n_seeds:
+        system = []
+        for _ in range(count):
+            accuracy = 0.8 + (spread * rng.normal() if count > 1 else 0.0)
+            right = np.sqrt(SHARED) * difficulty + np.sqrt(1 - SHARED) * rng.normal(size=n) < normal_quantile(accuracy)
+            system.append(Predictions(label, np.zeros((n, 2)), np.where(right, label, 1 - label)))
+        systems.append(system)
+    return tuple(systems)
+
+
+def normal_quantile(share: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(share)
+
+
+def seeds_cell(n: int, n_seeds: tuple[int, int], spread: float, simulations: int, resamples: int) -> dict[str, Any]:
+    """Equal systems of several seeds, judged by accuracy."""
+    rng = np.random.default_rng([n, *n_seeds, round(1000 * spread)])
+    words = single = 0
+    for simulation in range(simulations):
+        ours, other = draw_seeds(n, n_seeds, spread, rng)
+        judged = verdict("accuracy", ours, other, "other", "test", resamples, simulation)
+        found = metric_intervals(SINGLE, ours, "test", ["accuracy"], resamples, simulation)[0]
+        words += judged.word != "cannot tell"
+        single += holds(found.low, found.high, 0.8)
+    return {
+        "metric": "accuracy", "n": n, "seeds": list(n_seeds), "spread_over_seeds": spread,
+        "false_words": rate(words, simulations), "coverage_of_metric": rate(single, simulations),
+    }  # fmt: skip
+
+
+def targets(result: dict[str, Any]) -> dict[str, Any]:
+    """Which cells miss the targets, by name, and which by more than two Monte-Carlo errors."""
+
+    def outside(part: str, measure: str, low: float, high: float) -> dict[str, Any]:
+        cells = result[part]
+        missed = [cell for cell in cells if not low <= cell[measure]["percent"] <= high]
+        clearly = [
+            cell for cell in missed
+            if not low - 2 * cell[measure]["monte_carlo_error"] <= cell[measure]["percent"] <= high + 2 * cell[measure]["monte_carlo_error"]
+        ]  # fmt: skip
+        values = [cell[measure]["percent"] for cell in cells]
+        names = [
+            f"{cell['metric']} n={cell['n']} classes={cell.get('classes', 2)} accuracy={cell.get('accuracy', 0.8)}: {cell[measure]['percent']}"
+            for cell in missed
+        ]
+        return {
+            "cells": len(cells),
+            "lowest": min(values),
+            "highest": max(values),
+            "missed": names,
+            "missed_by_2_errors": len(clearly),
+        }
+
+    return {
+        "false words at most 5 in 100": outside("equal", "false_words", 0, 5),
+        "metric intervals cover 93 to 97": outside("equal", "coverage_of_metric", 93, 97),
+        "difference intervals cover 93 to 97, equal systems": outside("equal", "coverage_of_difference", 93, 97),
+        "difference intervals cover 93 to 97, unequal systems": outside("unequal", "coverage_of_difference", 93, 97),
+        "false words at most 5 in 100, several seeds": outside("seeds", "false_words", 0, 5),
+    }
+
+
+def processor() -> str:
+    names = (
+        [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        if sys.platform == "linux"
+        else []
+    )
+    return names[0].split(":")[1].strip() if names else platform.processor()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "verdict_simulation.json")
+    options = parser.parse_args()
+    start = time.perf_counter()
+    grid = list(itertools.product(ROWS, CLASSES, ACCURACIES))
+    result: dict[str, Any] = {
+        "command": f"python benchmarks/verdict_simulation.py --simulations {options.simulations} --resamples {options.resamples}",
+        "machine": {"processor": processor(), "threads": 1, "system": platform.system()},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy", "tunesmith")}},
+        "equal": [], "unequal": [], "seeds": [],
+    }  # fmt: skip
+    for n, n_classes, accuracy in grid:
+        for part, cell in (("equal", equal_cell), ("unequal", unequal_cell)):
+            result[part].extend(cell(n, n_classes, accuracy, options.simulations, options.resamples))
+        print(f"n={n} classes={n_classes} accuracy={accuracy}: {time.perf_counter() - start:.0f} s", flush=True)
+    for n, n_seeds, spread in itertools.product((100, 500, 2000), ((3, 3), (3, 1), (5, 1)), (0.0, 0.02)):
+        result["seeds"].append(seeds_cell(n, n_seeds, spread, options.simulations, options.resamples))
+    result["targets"] = targets(result)
+    result["seconds"] = round(time.perf_counter() - start, 1)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result["targets"], indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Tiny models and rows that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest  # noqa: E402
+
+WORDS = "good bad fine awful great poor nice sad film book food day the a is was very not it this and so of me you he she we they go".split()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The real public data beside the checkout."""
+    folder = Path(__file__).resolve().parents[1] / ".." / "shared"
+    if not folder.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"the real data at {folder} are missing")
+        pytest.skip("needs the real data in ../shared, which are not part of the project")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT of 2 layers and width 32 with a vocabulary of whole words; a folder like any base model's."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    vocabulary = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *"0123456789"])}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    special = [("[CLS]", 2), ("[SEP]", 3)]
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
+    )
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, model_max_length=64, model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **{f"{part}_token": token for part, token in names.items()},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def rows(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Sentences of known words; the label is whether a good word is in them."""
+    import random
+
+    draw, found = random.Random(seed), []
+    while len(found) < count:
+        words = [draw.choice(WORDS[8:]) for _ in range(draw.randint(2, 14))]
+        good = draw.random() < 0.5
+        words.insert(draw.randrange(len(words) + 1), draw.choice(WORDS[:8:2] if good else WORDS[1:8:2]))
+        found.append({"text": " ".join(words), "label": "pos" if good else "neg"})
+    return found
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[dict[str, str]]:
+    """240 labelled sentences that a tiny model can learn."""
+    return rows(240)
+
+
+@pytest.fixture
+def write_csv(tmp_path: Path):
+    """A function that writes rows as a csv file and returns its path."""
+    import csv
+
+    def write(found: list[dict[str, str]], name: str = "data.csv") -> Path:
+        path = tmp_path / name
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(found[0]))
+            writer.writeheader()
+            writer.writerows(found)
+        return path
+
+    return write

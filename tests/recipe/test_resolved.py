@@ -1,0 +1,62 @@
+"""The resolved recipe loads back to the same recipe."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+
+from tunesmith.recipe.load import load_recipe, recipe_from_mapping
+from tunesmith.recipe.resolved import resolved_yaml
+from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.tree import all_keys, section_at
+
+from .recipes import GOOD, RECIPES
+
+
+def reload(text: str, folder: Path) -> Recipe:
+    path = folder / "resolved.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path).recipe
+
+
+@pytest.mark.parametrize("mapping", GOOD)
+def test_good_recipes_come_back(mapping: dict[str, Any], tmp_path: Path) -> None:
+    recipe = recipe_from_mapping(mapping)
+    assert reload(resolved_yaml(recipe), tmp_path) == recipe
+
+
+@given(RECIPES)
+def test_any_recipe_comes_back(tmp_path_factory: pytest.TempPathFactory, mapping: dict[str, Any]) -> None:
+    recipe = recipe_from_mapping(mapping)
+    assert reload(resolved_yaml(recipe), tmp_path_factory.getbasetemp()) == recipe
+
+
+def test_every_key_is_there_with_its_meaning() -> None:
+    text = resolved_yaml(
+        recipe_from_mapping({"data": {"train": "a.csv"}, "adapter": {"method": "lora"}, "train": {"early_stopping": {}}})
+    )
+    given_keys = yaml.safe_load(text)
+    for path in all_keys():
+        inner = given_keys
+        for part in path:
+            assert part in inner, path
+            inner = inner[part]
+    assert text.count("#") >= len(all_keys())
+    assert section_at(("train",)) is not None
+
+
+def test_keys_out_of_use_are_comments() -> None:
+    text = resolved_yaml(recipe_from_mapping({"task": "regression", "data": {"train": "a.csv"}, "train": {"max_steps": 5}}))
+    assert "  # num_train_epochs: not used, max_steps says how long to train\n" in text
+    assert "  # tune_threshold: not used, a regression has no threshold\n" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["no", "1e-4", "a: b", "#x", "  y ", "null", "\x85", "é\n", "'\"", "=", "<<", "- a", "2024-01-01", "0x1"]
+)
+def test_awkward_names_come_back(name: str, tmp_path: Path) -> None:
+    mapping = {"data": {"train": "a.csv", "columns": {"label": name}}, "train": {"class_weights": {name: 1}, "run_name": name}}
+    recipe = recipe_from_mapping(mapping)
+    assert reload(resolved_yaml(recipe), tmp_path) == recipe

@@ -1,0 +1,156 @@
+"""Rules between keys: the exact message of each, and what passes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith.errors import RecipeError
+from tunesmith.recipe.load import load_recipe, recipe_from_mapping
+
+BROKEN: list[tuple[dict[str, Any], str]] = [
+    (
+        {"train": {"early_stopping": {}}, "data": {"validation": None}},
+        "train.early_stopping: early stopping watches validation, and there is none (data.validation: null)."
+        " Give data.validation a share such as 0.1 or a file.",
+    ),
+    (
+        {"train": {"train_layers": "last 0"}},
+        'train.train_layers: "last 0" is none of: all, head, last N (N from 1), or a list of patterns.'
+        " head trains the new head alone.",
+    ),
+    ({"train": {"train_layers": "last2"}}, "Did you mean last 2?"),
+    ({"train": {"train_layers": "haed"}}, "Did you mean head?"),
+    ({"train": {"train_layers": []}}, "train.train_layers: a list of parameter-name patterns with nothing in it."),
+    ({"train": {"train_layers": "head"}, "adapter": {"method": "lora"}}, "train.train_layers: train_layers and adapter exclude"),
+    (
+        {"train": {"max_steps": 5, "num_train_epochs": 3}},
+        "train.max_steps: max_steps (5) and num_train_epochs (3) both say how long to train."
+        " Keep one: max_steps for a number of steps, num_train_epochs for passes.",
+    ),
+    ({"train": {"warmup_steps": 1.5}}, "train.warmup_steps: 1.5 is neither a share (below 1) nor a whole number of steps."),
+    (
+        {"train": {"seed": 2**32 - 1, "n_seeds": 2}},
+        "train.n_seeds: the last of 2 seeds from 4294967295 on would be above 4294967295.",
+    ),
+    (
+        {"train": {"class_weights": {"a": -1, "b": 1}}},
+        "train.class_weights.a: must be at least 0, found -1. 0 leaves the class out.",
+    ),
+    ({"train": {"class_weights": {}}}, "train.class_weights: no class has a weight above 0."),
+    (
+        {"task": "regression", "train": {"class_weights": "balanced"}},
+        "train.class_weights: a regression has no classes to weigh. Remove the key, or write task: classification.",
+    ),
+    (
+        {"task": "regression", "train": {"label_smoothing_factor": 0.1}},
+        "train.label_smoothing_factor: a regression has no classes",
+    ),
+    (
+        {"task": "regression", "evaluate": {"tune_threshold": True}},
+        "evaluate.tune_threshold: a regression has no threshold to tune.",
+    ),
+    ({"task": "regression", "data": {"label_separator": "|"}}, "data.label_separator: a regression has one number in a row"),
+    ({"task": "regression", "data": {"columns": {"label": ["a"]}}}, "data.columns.label: a regression has one label column."),
+    ({"evaluate": {"metric": "f1"}}, 'evaluate.metric: "f1" is no metric of classification. Did you mean macro_f1 or micro_f1?'),
+    ({"task": "regression", "evaluate": {"metric": "mcc"}}, 'evaluate.metric: "mcc" is no metric of regression.'),
+    ({"evaluate": {"baselines": ["tfidf", "tfidf"]}}, "evaluate.baselines: a name is listed twice: tfidf, tfidf."),
+    ({"train": {"report_to": ["none", "wandb"]}}, "train.report_to: none stands beside other names."),
+    ({"upstream": {"output_dir": "x"}}, "upstream.output_dir: tunesmith sets this field itself. Write output."),
+    ({"upstream": {"max_grad_norm": 1}}, "upstream.max_grad_norm: tunesmith sets this field itself. Write train.max_grad_norm."),
+    ({"upstream": {"hub_token": "x"}}, "upstream.hub_token: tunesmith sets this field itself. Secrets do not belong in a recipe"),
+    (
+        {"upstream": {"evaluation_strategy": "no"}},
+        "upstream.evaluation_strategy: transformers.TrainingArguments has no field evaluation_strategy."
+        " Write train.n_evaluations.",
+    ),
+    ({"upstream": {"adam_bta1": 1}}, "Did you mean adam_beta1?"),
+    ({"train": {"optim": "adamw"}}, 'train.optim: transformers has no optimizer "adamw". Did you mean '),
+    ({"train": {"lr_scheduler_type": "linaer"}}, 'transformers has no schedule "linaer". Did you mean linear?'),
+    (
+        {"parallel": {"strategy": "none", "processes": 2}},
+        "parallel.processes: strategy none is one process, and processes says 2.",
+    ),
+    ({"model": {"revision": "main"}}, "model.revision: builtin:minilm has no revisions. Leave the key out."),
+    ({"adapter": {"method": "lora", "a b": 1}}, "adapter.a b: is no option name."),
+    ({"data": {"validation": 0.5, "test": 0.5}}, "data.test: validation (0.5) and test (0.5) leave no row for training."),
+    (
+        {"data": {"validation": "a.csv"}},
+        "data.validation: is the same file as data.train: the result would be judged on the rows it learnt."
+        " Give other rows, or a share such as validation: 0.1.",
+    ),
+    ({"data": {"test": "./x/../a.csv"}}, "data.test: is the same file as data.train"),
+    (
+        {"data": {"validation": "b.csv", "test": "b.csv"}},
+        "data.test: is the same file as data.validation, on which the best checkpoint is chosen."
+        " Leave test out: the verdict is then given on validation.",
+    ),
+    ({"data": {"validation": "0.1"}}, 'data.validation: "0.1" is text and would be the name of a file.'),
+    ({"data": {"test": "10%"}}, 'data.test: "10%" is text and would be the name of a file.'),
+    ({"data": {"train": ""}}, "data.train: is an empty text."),
+    ({"data": {"train": "a\0b"}}, "data.train: holds a NUL character."),
+    ({"data": {"label_separator": ""}}, "data.label_separator: is an empty text."),
+    ({"data": {"columns": {"text": "x", "pair": "x"}}}, 'data.columns.pair: the column "x" is already the text column.'),
+    ({"data": {"columns": {"text": "x", "label": ["y", "x"]}}}, 'data.columns.label: the column "x" is already the text column.'),
+    ({"data": {"columns": {"label": ["y", "y"]}}}, 'data.columns.label: "y" is listed twice.'),
+    ({"data": {"columns": {"label": []}}}, "data.columns.label: is an empty list."),
+    (
+        {"data": {"columns": {"label": ["y"]}, "label_separator": "|"}},
+        "data.label_separator: several label columns and a separator",
+    ),
+    ({"data": {"encoding": "utf-9"}}, 'data.encoding: Python knows no encoding "utf-9".'),
+    ({"output": "."}, "output: holds the data file of data.train (a.csv)."),
+    ({"output": "a.csv"}, "output: holds the data file of data.train (a.csv)."),
+    ({"output": "a.csv/run"}, "output: lies inside the data file of data.train (a.csv)."),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), BROKEN, ids=[message for _, message in BROKEN])
+def test_broken_rules(given: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_mapping(given | {"data": {"train": "a.csv", **given.get("data", {})}})
+    (problem,) = caught.value.problems
+    line = problem.line().removeprefix("recipe ")
+    assert line.startswith(message) or line.endswith(message) or message in line.split(": ", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"train": {"max_steps": 5}},
+        {"train": {"early_stopping": {}}, "data": {"validation": None, "columns": {"split": "part"}}},
+        {"train": {"train_layers": "last 12"}},
+        {"train": {"train_layers": ["classifier.*"]}},
+        {"train": {"warmup_steps": 100}},
+        {"train": {"learning_rate": 1e9}},
+        {"task": "regression", "evaluate": {"metric": "rmse"}},
+        {"upstream": {"bf16": True, "fp16": True, "adam_beta2": 0.98}},
+        {"data": {"columns": {"id": "x", "group": "x"}}},
+        {"data": {"validation": "hub:org/a", "test": "hub:org/b"}},
+        {"data": {"train": "data/a.csv"}, "output": "runs/data"},
+        {"model": {"name": "org/model", "revision": "main"}},
+    ],
+)
+def test_kept_rules(given: dict[str, Any]) -> None:
+    recipe_from_mapping(given | {"data": {"train": "a.csv", **given.get("data", {})}})
+
+
+def test_rules_are_checked_beside_wrong_values() -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_mapping({"data": {}, "train": {"seed": "x", "train_layers": "last 0"}, "evaluate": {"metric": "f1"}})
+    assert {problem.where for problem in caught.value.problems} == {
+        "recipe data.train",
+        "recipe train.seed",
+        "recipe train.train_layers",
+        "recipe evaluate.metric",
+    }
+
+
+def test_same_file_is_seen_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+    (tmp_path / "recipe.yaml").write_text("data: {train: a.csv, test: link.csv}")
+    with pytest.raises(RecipeError, match=r"data\.test: is the same file as data\.train"):
+        load_recipe(tmp_path / "recipe.yaml")

@@ -1,0 +1,81 @@
+"""Checkpoints are complete or ignored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunesmith.errors import OutputError, TrainingFailed
+from tunesmith.training.checkpoints import (
+    best_weights,
+    damage,
+    keep_only,
+    list_checkpoints,
+    newest_whole,
+    replace_best,
+    require_disk,
+    seal,
+)
+
+
+def make(folder: Path, step: int, text: str = "weights") -> Path:
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "model.safetensors").write_text(text * step)
+    (path / "trainer_state.json").write_text("{}")
+    seal(path, step)
+    return path
+
+
+def test_newest_whole_wins(tmp_path: Path) -> None:
+    make(tmp_path, 9)
+    make(tmp_path, 10)
+    found, refused = newest_whole(tmp_path)
+    assert found is not None
+    assert (found.step, refused) == (10, [])
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda p: (p / "manifest.json").unlink(), "it was not finished (no manifest)"),
+        (lambda p: (p / "manifest.json").write_text("{"), "its manifest cannot be read"),
+        (lambda p: (p / "trainer_state.json").unlink(), "trainer_state.json is missing"),
+        (lambda p: (p / "model.safetensors").write_text("short"), "model.safetensors has 5 bytes, its manifest says 70"),
+        (lambda p: (p / "model.safetensors").write_text("weightz" * 10), "model.safetensors was changed (sha256 differs)"),
+    ],
+)
+def test_damaged_is_ignored_with_reason(tmp_path: Path, harm, said: str) -> None:
+    make(tmp_path, 9)
+    newer = make(tmp_path, 10)
+    assert damage(newer) == ""
+    harm(newer)
+    found, refused = newest_whole(tmp_path)
+    assert found is not None
+    assert found.step == 9
+    assert refused == [f"checkpoint-10 is ignored: {said}"]
+
+
+def test_keep_only_deletes_the_rest(tmp_path: Path) -> None:
+    for step in (3, 20, 100):
+        make(tmp_path, step)
+    keep_only(tmp_path, {20})
+    assert [checkpoint.step for checkpoint in list_checkpoints(tmp_path)] == [20]
+
+
+def test_best_is_replaced_whole(tmp_path: Path) -> None:
+    def save(text: str):
+        return lambda folder: (folder.mkdir(), (folder / "w").write_text(text))
+
+    replace_best(tmp_path, 3, save("old"))
+    replace_best(tmp_path, 7, save("new"))
+    assert (best_weights(tmp_path, 7) / "w").read_text() == "new"
+    with pytest.raises(TrainingFailed, match="of step 7, the best evaluation was at step 3"):
+        best_weights(tmp_path, 3)
+
+
+def test_disk_is_checked_before_saving(tmp_path: Path) -> None:
+    require_disk(tmp_path, 1, "this")
+    with pytest.raises(OutputError, match="this needs 1,000,000,000,000 MB of disk"):
+        require_disk(tmp_path, 10**18, "this")

@@ -1,0 +1,196 @@
+"""Training: what it learns, that resuming is bit-exact, that a broken run stops and says where."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tunesmith.errors import Interrupted, NonFinite, TrainingFailed
+from tunesmith.events import Event
+from tunesmith.inputs import Clock, read_inputs
+from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
+from tunesmith.tasks.text_classification import fit
+from tunesmith.training.checkpoints import newest_whole
+from tunesmith.training.fit import Fit
+from tunesmith.training.signals import StopRequest
+from tunesmith.work import load_model
+
+
+@dataclass
+class Trained:
+    fit: Fit
+    weights: dict[str, torch.Tensor]
+    losses: list[float]
+
+
+@pytest.fixture
+def without_dropout(tmp_path: Path, tiny_model: Path) -> Path:
+    """The tiny model with dropout 0."""
+    folder = shutil.copytree(tiny_model, tmp_path / "without-dropout")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}))
+    return folder
+
+
+@pytest.fixture
+def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
+    """A function that trains the tiny model in a named place; ``stop_at`` asks for a stop after that step."""
+
+    def run(place: str, *, stop_at: int | None = None, resume: bool = False, smoke: bool = False, **sections: Any) -> Trained:
+        settings = {"per_device_train_batch_size": 16, "learning_rate": 5e-3, "num_train_epochs": 3, "n_evaluations": 6, "n_logs": 9, "seed": 3}
+        mapping = {
+            "data": {"train": "DataFrame", "validation": 0.25}, "model": {"name": str(tiny_model)},
+            "evaluate": {"metric": "accuracy"}, **sections, "train": {**settings, **sections.get("train", {})},
+        }  # fmt: skip
+        if "max_steps" in mapping["train"]:
+            del mapping["train"]["num_train_epochs"]
+        loaded = LoadedRecipe(recipe_from_mapping(mapping), None, mapping, "", tmp_path)
+        inputs = read_inputs(loaded, Clock(lambda _: None, {}), {"train": sentences})
+        ready = load_model(inputs, 3)
+        request = StopRequest()
+
+        def listen(event: Event) -> None:
+            if event.kind == "step" and stop_at is not None and event.done == stop_at:
+                request.signal_name = "SIGTERM"
+
+        folder = tmp_path / place
+        folder.mkdir(exist_ok=True)
+        metric = "accuracy"
+        log = folder / "metrics.jsonl"
+        done = fit(ready.model, ready.prepared, inputs.recipe, ready.kernels, folder, log, metric, 3, request, listen, resume=resume, smoke=smoke)
+        losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
+        return Trained(done, {k: v.clone() for k, v in ready.model.state_dict().items()}, losses)
+
+    return run
+
+
+VARIANTS = {
+    "plain": {},
+    "upstream path": {"train": {"fast": False}},
+    "accumulation": {"train": {"gradient_accumulation_steps": 3}},
+    "class weights and smoothing": {"train": {"class_weights": "balanced", "label_smoothing_factor": 0.1}},
+    "cosine, adafactor": {"train": {"lr_scheduler_type": "cosine", "optim": "adafactor"}},
+    "last layer": {"train": {"train_layers": "last 1"}},
+    "early stopping": {"train": {"early_stopping": {"patience": 2}, "learning_rate": 1e-6}},
+    "lora": {"adapter": {"method": "lora", "r": 4, "lora_dropout": 0.1}},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_resume_is_bit_exact(train, tmp_path: Path, name: str) -> None:
+    whole = train("whole", **VARIANTS[name])
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after step 5 of"):
+        train("parts", stop_at=5, **VARIANTS[name])
+    torch.manual_seed(12345)
+    resumed = train("parts", resume=True, **VARIANTS[name])
+    assert "resumed from step 5" in resumed.fit.notes
+    assert resumed.losses == whole.losses
+    assert (resumed.fit.best_step, resumed.fit.best_value, resumed.fit.steps) == (whole.fit.best_step, whole.fit.best_value, whole.fit.steps)
+    assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
+
+
+def test_it_learns(train) -> None:
+    done = train("learn", train={"num_train_epochs": 6})
+    assert done.losses[-1] < 0.3 * done.losses[0]
+    assert done.fit.best_value is not None
+    assert done.fit.best_value > 0.9
+
+
+def test_same_seed_same_weights(train) -> None:
+    first, second = train("one"), train("two")
+    assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
+
+
+def test_accumulating_equals_one_batch(train, without_dropout: Path) -> None:
+    settings = {"num_train_epochs": 1, "fast": False, "n_logs": 100}
+    model = {"name": str(without_dropout)}
+    whole = train("a", model=model, train={**settings, "per_device_train_batch_size": 12})
+    parts = train("b", model=model, train={**settings, "per_device_train_batch_size": 3, "gradient_accumulation_steps": 4})
+    assert len(whole.losses) == 15
+    assert parts.losses == pytest.approx(whole.losses, abs=1e-5)
+
+
+def test_the_fast_path_trains_like_the_plain_one_in_fp32(train, without_dropout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same rows in the same batches: attention and dropout kernels change nothing but the time."""
+    from tunesmith import work
+    from tunesmith.models.kernels import Kernels
+
+    settings, model = {"num_train_epochs": 1, "n_logs": 100}, {"name": str(without_dropout)}
+    plain = train("a", model=model, train={**settings, "fast": False})
+    fast = Kernels(fast=True, precision="fp32", attention="eager", dropout="words", keep_memory=True, bucketed=False)
+    monkeypatch.setattr(work, "choose_kernels", lambda **_: fast)
+    assert train("b", model=model, train=settings).losses == pytest.approx(plain.losses, abs=1e-5)
+
+
+def test_two_checkpoints_stay_and_both_are_whole(train, tmp_path: Path) -> None:
+    train("kept")
+    names = sorted(path.name for path in (tmp_path / "kept").iterdir() if path.is_dir())
+    assert names == ["best", "checkpoint-36"]
+    found, refused = newest_whole(tmp_path / "kept")
+    assert found is not None
+    assert refused == []
+
+
+def test_smoke_saves_nothing(train, tmp_path: Path) -> None:
+    train("smoke", smoke=True, train={"max_steps": 3})
+    assert [path.name for path in (tmp_path / "smoke").iterdir()] == ["metrics.jsonl"]
+
+
+def test_huge_learning_rate_fails_and_says_why(train) -> None:
+    with pytest.raises(TrainingFailed, match=r"(?s)Training stopped at step \d+ of 36: .*Rows of that step .*Lower train.learning_rate \(asked: 1e\+09\)"):
+        train("diverged", train={"learning_rate": 1e9})
+
+
+def test_a_loss_that_is_not_finite_names_step_and_rows(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.losses import classification
+
+    honest, calls = classification.item_losses, []
+
+    def broken(kind: str, logits: torch.Tensor, *rest: Any) -> torch.Tensor:
+        if logits.requires_grad:
+            calls.append(1)
+        return honest(kind, logits, *rest) * (math.nan if len(calls) == 4 else 1.0)
+
+    monkeypatch.setattr(classification, "item_losses", broken)
+    with pytest.raises(NonFinite, match=r"Training stopped at step 4 of 36: the loss became nan .*row_id in the training file\): \d+, \d+"):
+        train("nan")
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_update(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the test that the one upstream method this relies on is still called."""
+    from accelerate import Accelerator
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", lambda *_a, **_k: torch.tensor(math.inf))
+    with pytest.raises(NonFinite, match=r"step 1 of 36: the gradient's norm became inf"):
+        train("inf")
+
+
+def test_early_stopping_says_so(train) -> None:
+    done = train("early", train={"early_stopping": {"patience": 2}, "learning_rate": 1e-7})
+    assert done.fit.steps < 36
+    assert "stopped early at step" in done.fit.notes[-1]
+
+
+def test_best_weights_are_put_back(train, tmp_path: Path) -> None:
+    done = train("best", train={"num_train_epochs": 6, "learning_rate": 2e-2})
+    saved = load_file(tmp_path / "best" / "best" / "trained.safetensors")
+    assert done.fit.best_step < done.fit.steps
+    assert all(torch.equal(tensor, done.weights[key]) for key, tensor in saved.items() if key in done.weights)
+
+
+def test_damaged_checkpoint_is_passed_over(train, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train("hurt", stop_at=20)
+    folder = next(path for path in (tmp_path / "hurt").iterdir() if path.name.startswith("checkpoint"))
+    (folder / "optimizer.pt").write_bytes(b"half")
+    whole, resumed = train("sound"), train("hurt", resume=True)
+    assert any("is ignored: optimizer.pt has 4 bytes" in note for note in resumed.fit.notes)
+    assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
