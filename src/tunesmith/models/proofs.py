@@ -14,7 +14,8 @@ from tunesmith.models.inference import autocast, padded, run_model
 from tunesmith.models.kernels import Kernels
 from tunesmith.results import Certificate
 
-FP32_LIMIT = 1e-4
+RELATIVE_LIMIT = 1e-4
+SMALLEST_LIMIT = 1e-6
 SAMPLE_ROWS = 8
 
 
@@ -44,13 +45,11 @@ def reload_equality(model: Any, reloaded: Any, encoded: Encoded, pad_id: int, na
     )
 
 
-def certificate(name: str, ours: np.ndarray, theirs: np.ndarray, limit: float = FP32_LIMIT) -> Certificate:
-    """The certificate that two arrays of logits agree; one that is not finite fails."""
-    figure = float(np.abs(ours - theirs).max()) if ours.size else 0.0
-    scale = max(1.0, float(np.abs(ours).max())) if ours.size else 1.0
-    return Certificate(
-        name, bool(np.isfinite(figure) and figure <= limit * scale), figure, limit * scale, "largest difference of a logit"
-    )
+def certificate(name: str, ours: np.ndarray, theirs: np.ndarray) -> Certificate:
+    """The certificate that two arrays of logits agree to fp32 rounding at their own scale; one that is not finite fails."""
+    figure = float(np.abs(ours - theirs).max())
+    limit = max(SMALLEST_LIMIT, RELATIVE_LIMIT * float(np.abs(ours).max()))
+    return Certificate(name, bool(np.isfinite(figure) and figure <= limit), figure, limit, "largest difference of a logit")
 
 
 def longest_rows(encoded: Encoded, count: int) -> Encoded:

@@ -1,0 +1,84 @@
+"""Every way a base model's files can be wrong is said before torch is loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tunesmith.errors import ModelError
+from tunesmith.models import builtin
+from tunesmith.models.source import find_model
+from tunesmith.recipe.sections import ModelSection
+
+
+def refused(name: str, base: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        find_model(ModelSection(name=name), base)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_a_folder_beside_the_recipe_is_found(tiny_model: Path) -> None:
+    found = find_model(ModelSection(name=tiny_model.name), tiny_model.parent)
+    assert (found.kind, found.location) == ("folder", str(tiny_model))
+    assert found.n_bytes == (tiny_model / "model.safetensors").stat().st_size
+
+
+def test_builtin_is_found_and_its_weights_are_known() -> None:
+    found = find_model(ModelSection(), Path())
+    assert found.kind == "builtin"
+    assert found.n_bytes > 90_000_000
+
+
+def test_other_builtin_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, module, folder, _ = builtin.BUILTIN["minilm"]
+    monkeypatch.setitem(builtin.BUILTIN, "minilm", (package, module, folder, "0" * 64))
+    assert "are not the ones this version was tested with (sha256 53aa51172d14, expected 000000000000)" in refused("builtin:minilm", Path())
+
+
+def test_unknown_builtin(tmp_path: Path) -> None:
+    said = "model.name builtin:bert: there is no builtin model of that name. Known: builtin:minilm."
+    assert refused("builtin:bert", tmp_path) == said
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    said = "model.name ./nope: there is no such folder. Give a folder, a hub id such as org/name, or builtin:minilm."
+    assert refused("./nope", tmp_path) == said
+
+
+def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
+    assert "the Hugging Face cache does not hold a model of that name, and the hub cannot be reached." in refused("org/nope", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda p: (p / "config.json").unlink(), "the folder is no model: it has no config.json."),
+        (lambda p: (p / "config.json").write_text("{"), "config.json cannot be read: "),
+        (lambda p: (p / "config.json").write_text("{}"), "config.json names no model_type"),
+        (lambda p: (p / "model.safetensors").unlink(), "the folder has no model.safetensors."),
+        (lambda p: (p / "model.safetensors").rename(p / "pytorch_model.bin"), "only there as pytorch_model.bin, a pickle"),
+        (lambda p: (p / "model.safetensors").write_bytes(b"12345"), "it ends inside its header (5 bytes)"),
+        (lambda p: (p / "model.safetensors").write_bytes(b"\x02" + b"\0" * 7 + b"no"), "its header is not JSON"),
+        (lambda p: truncate(p / "model.safetensors"), "its header promises"),
+        (lambda p: (p / "config.json").rename(p / "adapter_config.json"), "holds an adapter, not a whole model"),
+    ],
+)
+def test_damaged_folder(tiny_model: Path, tmp_path: Path, harm, said: str) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    harm(copy)
+    assert said in refused("copy", tmp_path)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def test_a_missing_shard_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    (copy / "model.safetensors").unlink()
+    (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}))
+    assert "model-00001-of-00002.safetensors is missing although the index names it" in refused("copy", tmp_path)
