@@ -12,7 +12,6 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "_captured"]
-suppress_warnings = ["toc.empty_glob"]  # pages of results and experiments are added as they are measured
 
 html_theme = "furo"
 html_title = f"tunesmith {release}"

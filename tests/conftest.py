@@ -7,9 +7,12 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import pytest  # noqa: E402
+import pytest
 
-WORDS = "good bad fine awful great poor nice sad film book food day the a is was very not it this and so of me you he she we they go".split()
+WORDS = [
+    "good", "bad", "fine", "awful", "great", "poor", "nice", "sad", "film", "book", "food", "day", "the", "a", "is",
+    "was", "very", "not", "it", "this", "and", "so", "of", "me", "you", "he", "she", "we", "they", "go",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +47,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"
     BertModel(config).save_pretrained(folder)

@@ -25,8 +25,8 @@ __version__ = "0.1.0"
 
 # name -> module that has it; loaded at first use, so that importing tunesmith stays light.
 PUBLIC = {
-    "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors", "check": "api", "compare": "use",
-    "evaluate": "use", "predict": "use", "train": "api",
+    "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
+    "check": "api", "compare": "use", "evaluate": "use", "predict": "use", "train": "api",
 }  # fmt: skip
 
 __all__ = [*PUBLIC, "__version__"]

@@ -18,8 +18,8 @@ IN_MEMORY = "DataFrame"
 
 def train(
     data: Any, *, validation: Any = 0.1, test: Any = None, output: str | Path = "runs/run", task: str = "classification",
-    model: str = "builtin:minilm", resume: bool = False, overwrite: bool = False, smoke: bool = False, listener: Listener = silent,
-    **sections: Any,
+    model: str = "builtin:minilm", resume: bool = False, overwrite: bool = False, smoke: bool = False,
+    listener: Listener = silent, **sections: Any,
 ) -> Run:  # fmt: skip
     """The finished run on a table or a recipe.
 

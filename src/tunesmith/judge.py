@@ -182,8 +182,9 @@ def with_thresholds(run: SeedRun, kind: str, thresholds: list[float] | None) -> 
 def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metric, ...]:
     """Every metric of the task with its interval, over rows and seeds."""
     names = tuple(METRICS[inputs.recipe.task])
+    n_resamples, seed = inputs.recipe.evaluate.n_resamples, inputs.recipe.train.seed
     return metric_intervals(
-        inputs.splits.labels.problem_type, said, split, names, n_resamples=inputs.recipe.evaluate.n_resamples, seed=inputs.recipe.train.seed
+        inputs.splits.labels.problem_type, said, split, names, n_resamples=n_resamples, seed=seed
     )  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Bas
             split=split,
             n_resamples=inputs.recipe.evaluate.n_resamples,
             seed=inputs.recipe.train.seed,
-        )  # fmt: skip
+        )
         for name in names
         for baseline in baselines
         if baseline.predictions

@@ -74,7 +74,8 @@ def split_columns(inputs: Inputs, run: SeedRun, split: str) -> dict[str, list[An
     examples, said, labels = getattr(inputs.splits, split), run.predictions[split], inputs.splits.labels
     columns: dict[str, list[Any]] = {
         "row_id": list(examples.row_ids), "split": [split] * len(examples),
-        "label": names_of(said.labels, labels), "prediction": names_of(said.decisions, labels), "loss": run.losses[split].tolist(),
+        "label": names_of(said.labels, labels), "prediction": names_of(said.decisions, labels),
+        "loss": run.losses[split].tolist(),
         "score" if labels.problem_type == REGRESSION else "pred_probs": said.scores.tolist(),
         "text": [text[:TEXT_CHARACTERS] for text in examples.texts],
     }  # fmt: skip
@@ -99,12 +100,14 @@ def training_record(inputs: Inputs, ready: Ready, judged: Judged) -> dict[str, A
     run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
     fit, losses = run.fit, [entry["loss"] for entry in run.fit.history if "loss" in entry]
     return {
-        "n_parameters": fit.n_parameters, "n_trainable_parameters": fit.n_trainable_parameters, "new_weights": list(ready.loaded.new_weights),
+        "n_parameters": fit.n_parameters, "n_trainable_parameters": fit.n_trainable_parameters,
+        "new_weights": list(ready.loaded.new_weights),
         "steps": fit.steps, "planned_steps": fit.schedule.total_steps, "epochs": fit.history[-1].get("epoch"),
         "best_step": fit.best_step, "best_metric": {"name": metric_of(inputs.recipe), "value": fit.best_value},
         "learning_rate": fit.learning_rate, "rows_per_second": fit.rows_per_second, "train_seconds": fit.train_seconds,
-        "kernels": asdict(ready.kernels), "seeds": [r.seed for r in judged.runs], "seed": run.seed, "thresholds": judged.thresholds,
-        "expected_first_loss": ready.prepared.expected_loss, "first_loss": losses[0] if losses else None, "last_loss": losses[-1] if losses else None,
+        "kernels": asdict(ready.kernels), "seeds": [r.seed for r in judged.runs], "seed": run.seed,
+        "thresholds": judged.thresholds, "expected_first_loss": ready.prepared.expected_loss,
+        "first_loss": losses[0] if losses else None, "last_loss": losses[-1] if losses else None,
         "notes": [*fit.notes, *judged.notes],
     }  # fmt: skip
 

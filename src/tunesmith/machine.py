@@ -89,7 +89,8 @@ def environment() -> dict[str, Any]:
     import psutil
 
     found: dict[str, Any] = {
-        "tunesmith": version("tunesmith"), "python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}",
+        "tunesmith": version("tunesmith"), "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(), "cores": cores(), "memory_bytes": int(psutil.virtual_memory().total), "device": device_name(),
     }  # fmt: skip
     if found["device"] == "cuda":

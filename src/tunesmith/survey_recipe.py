@@ -119,22 +119,25 @@ def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]
         try:
             return detect_columns(table, task, ColumnsSection(**given)), tuple(questions)
         except DataError as error:
-            question = question_of(error, table, given)
+            question = question_of(error, table, task, given)
             if question is None:
                 raise
             questions.append(question)
             given[question.part] = question.names[0]
 
 
-def question_of(error: DataError, table: Table, given: dict[str, str]) -> Question | None:
+def question_of(error: DataError, table: Table, task: str, given: dict[str, str]) -> Question | None:
     """The question that column detection asks in its remedy; None where the error is another one."""
     problem = error.problems[0]
     asked = re.search(r"columns: \{(\w+): ", problem.remedy)
     if asked is None or asked[1] in given:
         return None
     part = asked[1]
-    offered = [name for name in table.columns if f"{{{part}: {name}}}" in problem.remedy]
-    names = offered or [name for name in table.columns if name not in given.values()]
+    names = [name for name in table.columns if f"{{{part}: {name}}}" in problem.remedy]
+    if part == "label" and not names:
+        found = detect_columns(table, task, ColumnsSection(**given), need_label=False)
+        played = {name for names in parts_of(found).values() for name in names}
+        names = [name for name in table.columns if name not in played]
     return Question(part, tuple(names), problem.message) if names else None
 
 
@@ -221,7 +224,7 @@ def label_counts(splits: Splits) -> Counter[str]:
             counts.update(name for name, flag in zip(names, label, strict=True) if flag)
         elif isinstance(label, int) and splits.labels.problem_type != "regression":
             counts[names[label]] += 1
-    return Counter(dict(counts.most_common()))
+    return Counter(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
 
 
 def label_lines(splits: Splits) -> list[str]:
@@ -292,7 +295,7 @@ def data_reasons(given: dict[str, Any], splits: Splits | None, table: Table, sou
     reasons = {"train": plural(len(table), "row")}
     along = [name for name in (splits.named() if splits else ()) if name not in (*given, "train") and name in sources]
     if along:
-        reasons["train"] += f"; {' and '.join(along)} come with it"
+        reasons["train"] += f"; {' and '.join(along)} {'comes' if len(along) == 1 else 'come'} with it"
     for split in ("validation", "test"):
         rows = splits.named().get(split) if splits else None
         counted = f" ({plural(len(rows), 'row')})" if rows is not None else ""

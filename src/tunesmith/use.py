@@ -23,7 +23,7 @@ from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.metrics.verdict import verdict
 from tunesmith.recipe.metric_names import METRICS, metric_of
-from tunesmith.recipe.sections import ColumnsSection, Recipe
+from tunesmith.recipe.sections import ColumnsSection, Recipe, TaskName
 from tunesmith.results import RunResult, Verdict
 from tunesmith.trained import ModelInUse, Run, load_for_use
 
@@ -111,7 +111,7 @@ def predict(
     examples, dropped = unlabelled(table, found)
     listener(Event("phase", "predicting"))
     rows = in_use.rows(in_use.scores(examples.texts, examples.pairs))
-    names = examples.ids or [None] * len(rows)
+    names: list[str] | list[None] = examples.ids or [None] * len(rows)
     whole = [
         {"row_id": row_id, **({"id": name} if name is not None else {}), **row}
         for row_id, name, row in zip(examples.row_ids, names, rows, strict=True)
@@ -123,7 +123,7 @@ def predict(
 
 
 def table_from_stream(stream: TextIO) -> Table:
-    """A table from piped text: JSON lines where the first line is an object, csv where it is a header with a text column, else one text a line."""
+    """A table from piped text: JSON lines, csv with a header that names a text column, or else one text a line."""
     lines = stream.read().splitlines()
     if not any(line.strip() for line in lines):
         raise DataError.one(
@@ -195,7 +195,7 @@ def evaluate(
     listener(Event("phase", "model"))
     in_use = load_for_use(Path(target))
     labels, given = in_use.record.labels, columns or ColumnsSection()
-    task = "regression" if labels.problem_type == REGRESSION else "classification"
+    task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
     text = text_columns(table, in_use, given)
     found = detect_columns(table, task, given.model_copy(update={"text": text.text, "pair": text.pair}))
     examples = make_examples(table, found, labels, split_name)
@@ -221,11 +221,12 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
     loaded = [Run.load(run) for run in runs]
     first = loaded[0]
-    name = metric or metric_of(Recipe.model_validate(first.result.recipe))
-    if name not in METRICS[first.result.task]:  # type: ignore[index]
+    recipe = Recipe.model_validate(first.result.recipe)
+    name = metric or metric_of(recipe)
+    if name not in METRICS[recipe.task]:
         raise InputError.one(
-            "--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(METRICS[first.result.task])}."
-        )  # type: ignore[index]
+            "--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(METRICS[recipe.task])}."
+        )
     return [against(first, other, name, split) for other in loaded[1:]]
 
 
@@ -237,7 +238,8 @@ def against(ours: Run, other: Run, metric: str, split: str) -> Verdict:
         raise InputError.one(str(other.folder), f"its labels are not those of {ours.folder}; the two cannot be compared.")
     labels = Labels(ours.result.data["problem_type"], tuple(ours.result.data["labels"]))
     mine, theirs = (saved_predictions(run, split, labels) for run in (ours, other))
-    assert mine.row_ids is not None and theirs.row_ids is not None
+    assert mine.row_ids is not None
+    assert theirs.row_ids is not None
     common = np.intersect1d(mine.row_ids, theirs.row_ids)
     if not len(common) or not same_source(ours, other, split):
         raise InputError.one(
@@ -245,7 +247,7 @@ def against(ours: Run, other: Run, metric: str, split: str) -> Verdict:
             f"it did not predict the same {split} rows as {ours.folder}.",
             "Train both on the same split, or give both the same test file.",
         )
-    mine, theirs = (said.take(np.searchsorted(said.row_ids, common)) for said in (mine, theirs))
+    mine, theirs = mine.take(np.searchsorted(mine.row_ids, common)), theirs.take(np.searchsorted(theirs.row_ids, common))
     if not np.array_equal(mine.labels, theirs.labels):
         raise InputError.one(
             str(other.folder),
@@ -257,8 +259,8 @@ def against(ours: Run, other: Run, metric: str, split: str) -> Verdict:
 
 def same_source(ours: Run, other: Run, split: str) -> bool:
     """Whether both runs read that split from a file with the same bytes."""
-    hashes = [run.result.data.get("splits", {}).get(split, {}).get("sha256") for run in (ours, other)]
-    return hashes[0] == hashes[1]
+    one, two = (run.result.data.get("splits", {}).get(split, {}).get("sha256") for run in (ours, other))
+    return bool(one == two)
 
 
 def saved_predictions(run: Run, split: str, labels: Labels) -> Predictions:

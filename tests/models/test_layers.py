@@ -22,7 +22,12 @@ def test_all(model) -> None:
 
 
 def test_head_leaves_the_body_frozen(model) -> None:
-    assert set(freeze(model, "head")) == {"classifier.weight", "classifier.bias", "bert.pooler.dense.weight", "bert.pooler.dense.bias"}
+    assert set(freeze(model, "head")) == {
+        "classifier.weight",
+        "classifier.bias",
+        "bert.pooler.dense.weight",
+        "bert.pooler.dense.bias",
+    }
     assert not model.bert.embeddings.word_embeddings.weight.requires_grad
 
 
@@ -34,7 +39,9 @@ def test_last_layers_with_the_head_and_frozen_embeddings(model) -> None:
 
 
 def test_patterns(model) -> None:
-    assert set(freeze(model, ["LayerNorm", r"^classifier"])) == {n for n, _ in model.named_parameters() if "LayerNorm" in n or n.startswith("classifier")}
+    assert set(freeze(model, ["LayerNorm", r"^classifier"])) == {
+        n for n, _ in model.named_parameters() if "LayerNorm" in n or n.startswith("classifier")
+    }
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ def test_builtin_is_found_and_its_weights_are_known() -> None:
 def test_other_builtin_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     package, module, folder, _ = builtin.BUILTIN["minilm"]
     monkeypatch.setitem(builtin.BUILTIN, "minilm", (package, module, folder, "0" * 64))
-    assert "are not the ones this version was tested with (sha256 53aa51172d14, expected 000000000000)" in refused("builtin:minilm", Path())
+    assert "are not the ones this version was tested with (sha256 53aa51172d14, expected 000000000000)" in refused(
+        "builtin:minilm", Path()
+    )
 
 
 def test_unknown_builtin(tmp_path: Path) -> None:
@@ -50,7 +52,9 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 
 def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
-    assert "the Hugging Face cache does not hold a model of that name, and the hub cannot be reached." in refused("org/nope", tmp_path)
+    assert "the Hugging Face cache does not hold a model of that name, and the hub cannot be reached." in refused(
+        "org/nope", tmp_path
+    )
 
 
 @pytest.mark.parametrize(

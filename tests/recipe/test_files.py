@@ -24,7 +24,8 @@ def test_absolute_home_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert locate("/x/a.csv", tmp_path) == Path("/x/a.csv")
     assert locate("~/a.csv", Path("base")) == tmp_path / "a.csv"
     assert locate("~nobody-of-this-name/a.csv", tmp_path) == Path("~nobody-of-this-name/a.csv")
-    assert str(locate("hub:org/name", tmp_path)) == "hub:org/name"
+    (tmp_path / "hub:name").touch()
+    assert str(locate("hub:name", tmp_path)) == "hub:name"
     assert str(locate("builtin:minilm", tmp_path)) == "builtin:minilm"
 
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +43,7 @@ def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(b"\xef\xbb\xbfdata: {train: a.csv}\n")
     assert load_recipe(path).recipe.data.train == "a.csv"
+    assert load_recipe(path).text == "data: {train: a.csv}\n"
 
 
 def test_every_problem_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -229,18 +229,12 @@ def test_loading_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("data: {train: a.csv}\ntrain: {seed: 1}\n")
     code = (
-        "import sys, time; start = time.perf_counter()\n"
+        "import sys, time; start = time.process_time()\n"  # of this process alone: other work on the machine does not count
         "from pathlib import Path; from tunesmith.recipe.load import load_recipe\n"
         f"load_recipe(Path({str(path)!r}))\n"
         "heavy = {'torch', 'transformers', 'numpy', 'sklearn', 'pandas', 'pyarrow'} & set(sys.modules)\n"
-        "print(time.perf_counter() - start, *heavy)"
+        "print(time.process_time() - start, *heavy)"
     )
-    seconds = []
-    for _ in range(3):  # the quickest of three: other work on the machine must not fail the test
-        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-        assert out[1:] == []
-        seconds.append(float(out[0]))
-        if seconds[-1] < 0.3:
-            break
-        time.sleep(0.5)
-    assert min(seconds) < 0.3
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert out[1:] == []
+    assert float(out[0]) < 0.3

@@ -100,6 +100,11 @@ def test_given_twice(tmp_path: Path) -> None:
         loaded(tmp_path, "train.seed=1", "train.seed=2")
 
 
+def test_a_replaced_section_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("data: {train: a.csv}\ntrain:\n  early_stopping:\n")
+    assert load_recipe(tmp_path / "recipe.yaml", ["train={seed: 1}"]).recipe.train.early_stopping is None
+
+
 def test_an_override_repairs_the_file(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("data: {train: a.csv}\ntrain: {seed: x}\n")
     assert load_recipe(tmp_path / "recipe.yaml", ["train.seed=1"]).recipe.train.seed == 1

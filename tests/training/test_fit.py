@@ -45,7 +45,14 @@ def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
     """A function that trains the tiny model in a named place; ``stop_at`` asks for a stop after that step."""
 
     def run(place: str, *, stop_at: int | None = None, resume: bool = False, smoke: bool = False, **sections: Any) -> Trained:
-        settings = {"per_device_train_batch_size": 16, "learning_rate": 5e-3, "num_train_epochs": 3, "n_evaluations": 6, "n_logs": 9, "seed": 3}
+        settings = {
+            "per_device_train_batch_size": 16,
+            "learning_rate": 5e-3,
+            "num_train_epochs": 3,
+            "n_evaluations": 6,
+            "n_logs": 9,
+            "seed": 3,
+        }
         mapping = {
             "data": {"train": "DataFrame", "validation": 0.25}, "model": {"name": str(tiny_model)},
             "evaluate": {"metric": "accuracy"}, **sections, "train": {**settings, **sections.get("train", {})},
@@ -65,7 +72,20 @@ def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
         folder.mkdir(exist_ok=True)
         metric = "accuracy"
         log = folder / "metrics.jsonl"
-        done = fit(ready.model, ready.prepared, inputs.recipe, ready.kernels, folder, log, metric, 3, request, listen, resume=resume, smoke=smoke)
+        done = fit(
+            ready.model,
+            ready.prepared,
+            inputs.recipe,
+            ready.kernels,
+            folder,
+            log,
+            metric,
+            3,
+            request,
+            listen,
+            resume=resume,
+            smoke=smoke,
+        )
         losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
         return Trained(done, {k: v.clone() for k, v in ready.model.state_dict().items()}, losses)
 
@@ -93,7 +113,11 @@ def test_resume_is_bit_exact(train, tmp_path: Path, name: str) -> None:
     resumed = train("parts", resume=True, **VARIANTS[name])
     assert "resumed from step 5" in resumed.fit.notes
     assert resumed.losses == whole.losses
-    assert (resumed.fit.best_step, resumed.fit.best_value, resumed.fit.steps) == (whole.fit.best_step, whole.fit.best_value, whole.fit.steps)
+    assert (resumed.fit.best_step, resumed.fit.best_value, resumed.fit.steps) == (
+        whole.fit.best_step,
+        whole.fit.best_value,
+        whole.fit.steps,
+    )
     assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
 
 
@@ -145,7 +169,10 @@ def test_smoke_saves_nothing(train, tmp_path: Path) -> None:
 
 
 def test_huge_learning_rate_fails_and_says_why(train) -> None:
-    with pytest.raises(TrainingFailed, match=r"(?s)Training stopped at step \d+ of 36: .*Rows of that step .*Lower train.learning_rate \(asked: 1e\+09\)"):
+    with pytest.raises(
+        TrainingFailed,
+        match=r"(?s)Training stopped at step \d+ of 36: .*Rows of that step .*Lower train.learning_rate \(asked: 1e\+09\)",
+    ):
         train("diverged", train={"learning_rate": 1e9})
 
 
@@ -160,7 +187,9 @@ def test_a_loss_that_is_not_finite_names_step_and_rows(train, monkeypatch: pytes
         return honest(kind, logits, *rest) * (math.nan if len(calls) == 4 else 1.0)
 
     monkeypatch.setattr(classification, "item_losses", broken)
-    with pytest.raises(NonFinite, match=r"Training stopped at step 4 of 36: the loss became nan .*row_id in the training file\): \d+, \d+"):
+    with pytest.raises(
+        NonFinite, match=r"Training stopped at step 4 of 36: the loss became nan .*row_id in the training file\): \d+, \d+"
+    ):
         train("nan")
 
 

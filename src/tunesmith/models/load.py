@@ -51,7 +51,8 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location, revision=source.revision, trust_remote_code=source.trust_remote_code,
-            num_labels=labels.n, id2label=dict(enumerate(labels.names)), label2id={name: i for i, name in enumerate(labels.names)},
+            num_labels=labels.n, id2label=dict(enumerate(labels.names)),
+            label2id={name: i for i, name in enumerate(labels.names)},
             problem_type=labels.problem_type, dtype="float32", use_safetensors=True,
             ignore_mismatched_sizes=True, output_loading_info=True,
         )  # fmt: skip

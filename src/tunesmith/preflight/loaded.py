@@ -127,5 +127,6 @@ def time_estimate(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kerne
     schedule = plan_schedule(-(-len(train) // recipe.train.per_device_train_batch_size), recipe.train)
     tokens = int(train.lengths.mean() * len(rows)) * schedule.total_steps * recipe.train.gradient_accumulation_steps
     estimate = seconds / padded_tokens * tokens
-    figure = f"training about {estimate:,.0f} s ({schedule.total_steps:,} steps, {recipe.train.n_seeds} seed{'s' * (recipe.train.n_seeds > 1)})"
+    times = f" for each of {recipe.train.n_seeds} seeds" if recipe.train.n_seeds > 1 else ""
+    figure = f"training about {estimate:,.0f} s ({schedule.total_steps:,} steps){times}"
     return estimate * recipe.train.n_seeds, CheckLine("time", figure)

@@ -70,7 +70,13 @@ def labels(splits: Splits) -> CheckLine:
 
 def sizes(splits: Splits) -> CheckLine:
     """Whether the judged split is large enough to say anything."""
-    judged = splits.test or splits.validation
+    judged = splits.test if splits.test is not None else splits.validation
+    if judged is None or splits.validation is None:
+        remedy = "Give data.validation a share such as 0.1, or a file."
+        problem = Problem(
+            "validation", "data.validation", "there are no validation rows, and they choose the best checkpoint.", remedy
+        )
+        return CheckLine("judged on", "nothing", problem)
     note = f"{judged.split} has only {len(judged)} rows: intervals will be wide" if len(judged) < LITTLE else ""
     return CheckLine("judged on", f"{judged.split}, {len(judged):,} rows", note=note)
 

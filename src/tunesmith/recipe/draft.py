@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,11 +121,22 @@ def entry(indent: str, key: str, value: Any, reason: str) -> str:
 def scalar(value: Any) -> str:
     """The value as YAML on one line: plain where that means the same, else in quotes."""
     if isinstance(value, list):
-        return "[" + ", ".join(json.dumps(item, ensure_ascii=False) for item in value) + "]"
+        return "[" + ", ".join(quoted(item) for item in value) + "]"
     if not isinstance(value, str):
         return str(value)
     is_plain = bool(value) and value == one_line(value) and parse(f"key: {value}").value == {"key": value}
-    return value if is_plain else json.dumps(value, ensure_ascii=False)
+    return value if is_plain else quoted(value)
+
+
+def quoted(text: str) -> str:
+    """The text in double quotes, with escapes for what YAML does not take as it is."""
+    return '"' + "".join(escaped(letter) for letter in text) + '"'
+
+
+def escaped(letter: str) -> str:
+    if letter in '"\\':
+        return "\\" + letter
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
 
 
 def one_line(text: str) -> str:

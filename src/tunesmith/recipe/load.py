@@ -91,10 +91,9 @@ def _checked(given: Mapping[str, Any], places: Places, faults: list[Fault], name
     recipe, wrong = check_values(cleaned, places)
     known = {fault.path for fault in unclean}
     faults = [*faults, *unclean, *(fault for fault in wrong if fault.path not in known)]
-    spoilt = {_whole(fault.path) for fault in faults if fault.path}
-    sound = recipe or _sound_part(cleaned, spoilt)
+    sound = recipe or _sound_part(cleaned, {_whole(fault.path) for fault in faults if fault.path})
     if sound is not None:
-        faults += [fault for fault in broken_rules(sound, base) if not any(fault.path[: len(path)] == path for path in spoilt)]
+        faults += broken_rules(sound, base)
     if faults or recipe is None:
         raise _located(faults, places, name)
     return recipe

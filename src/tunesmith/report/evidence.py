@@ -82,7 +82,8 @@ def curves(run: SavedRun) -> Markup | None:
             "Validation metrics",
             "a click on a legend entry shows or hides it",
         ),
-        plot(over_steps.pace_curves(run.events), "Learning rate and gradient norm"),
+        plot(over_steps.pace_curve(run.events, "learning_rate", "learning rate"), "Learning rate"),
+        plot(over_steps.pace_curve(run.events, "grad_norm", "gradient norm"), "Gradient norm", "before clipping"),
     )
     notes = [tag("p", note, class_="note") for note in run.notes]
     return join([shown, *notes]) if shown or notes else None

@@ -196,7 +196,7 @@ def named(result: RunResult, name: str, split: str) -> Markup:
 
 def class_table(scores: Sequence[ClassScore]) -> Markup:
     """Precision, recall and F1 of each class with intervals; sortable."""
-    heads = ("class", "support", "predicted", "precision", "recall", "F1", "F1 from 0 to 1")
+    heads = ("class", "support", "predicted", "precision", "recall", "F1", "F1, 0 to 1")
     rows = [
         (
             Cell(score.name, "name"),

@@ -98,7 +98,8 @@ def predict(model: Any, encoded: Encoded, pad_id: int, labels: Labels, kernels: 
     if len(bad):
         rows = ", ".join(str(encoded.row_ids[i]) for i in bad[:10].tolist())
         raise NonFinite(
-            f"The model gives outputs that are not finite for {len(bad)} rows of {encoded.split} (row_id {rows}). Lower train.learning_rate."
+            f"The model gives outputs that are not finite for {len(bad)} rows of {encoded.split} (row_id {rows}). "
+            "Lower train.learning_rate."
         )
     predictions = from_scores(
         labels.problem_type, encoded.labels, to_scores(labels.problem_type, outputs), row_ids=encoded.row_ids

@@ -45,11 +45,13 @@ def training_arguments(
     train = recipe.train
     own: dict[str, Any] = {
         "output_dir": str(checkpoints), "max_steps": schedule.total_steps, "learning_rate": rate,
-        "per_device_train_batch_size": train.per_device_train_batch_size, "per_device_eval_batch_size": train.per_device_eval_batch_size,
+        "per_device_train_batch_size": train.per_device_train_batch_size,
+        "per_device_eval_batch_size": train.per_device_eval_batch_size,
         "gradient_accumulation_steps": train.gradient_accumulation_steps, "weight_decay": train.weight_decay,
         "warmup_steps": schedule.warmup_steps, "lr_scheduler_type": train.lr_scheduler_type, "optim": train.optim,
         "max_grad_norm": train.max_grad_norm, "seed": seed, "report_to": train.report_to,
-        "run_name": train.run_name or Path(recipe.output).name, "bf16": kernels.precision == "bf16", "use_cpu": device_name() == "cpu",
+        "run_name": train.run_name or Path(recipe.output).name, "bf16": kernels.precision == "bf16",
+        "use_cpu": device_name() == "cpu",
         "logging_strategy": "no", "eval_strategy": "no", "save_strategy": "no", "logging_nan_inf_filter": False,
         "disable_tqdm": True, "remove_unused_columns": False, "dataloader_pin_memory": device_name() == "cuda",
         "restore_callback_states_from_checkpoint": True, "label_names": ["labels"], "save_total_limit": None,

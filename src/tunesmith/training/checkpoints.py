@@ -69,7 +69,7 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
 
 def newest_whole(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that verifies, and a sentence for every newer one that does not."""
-    refused = []
+    refused: list[str] = []
     for checkpoint in reversed(list_checkpoints(folder)):
         reason = damage(checkpoint.path)
         if not reason:

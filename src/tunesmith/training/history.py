@@ -55,7 +55,7 @@ def as_event(entry: dict[str, Any]) -> dict[str, Any]:
     if "eval_loss" in entry:
         named = {name.removeprefix("eval_"): finite(value) for name, value in entry.items() if name.startswith("eval_")}
         return {"event": "evaluate", "split": "validation", **base, "loss": named.pop("loss"), "metrics": named}
-    kept = {name: finite(entry[name]) for name in ("loss", "learning_rate", "grad_norm") if name in entry}
+    kept: dict[str, Any] = {name: finite(entry[name]) for name in ("loss", "learning_rate", "grad_norm") if name in entry}
     return {"event": "train", **base, **kept}
 
 

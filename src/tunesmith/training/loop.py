@@ -65,7 +65,8 @@ class CheckedTrainer(FastTrainer):
         """The sentence that says where training stopped, on which rows and what to do."""
         shown = ", ".join(str(row) for row in self.batch_rows[:32]) + (", ..." if len(self.batch_rows) > 32 else "")
         return (
-            f"Training stopped at step {self.state.global_step + 1} of {self.state.max_steps}: {what} (learning rate {self._get_learning_rate():.3g}). "
+            f"Training stopped at step {self.state.global_step + 1} of {self.state.max_steps}: {what} "
+            f"(learning rate {self._get_learning_rate():.3g}). "
             f"Rows of that step (row_id in the training file): {shown}. "
             f"Lower train.learning_rate (asked: {self.args.learning_rate:g}) or look at these rows."
         )
@@ -73,7 +74,7 @@ class CheckedTrainer(FastTrainer):
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.measure(self.model).items()}
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

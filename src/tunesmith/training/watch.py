@@ -57,7 +57,10 @@ def one_class(facts: RunFacts) -> Alarm | None:
             said = f"Not one label was predicted for any of the {len(decided):,} rows of {split}."
         else:
             continue
-        remedy = "Train longer or with a higher learning rate (more epochs, more rows), and set train.class_weights: balanced if one class dominates."
+        remedy = (
+            "Train longer or with a higher learning rate (more epochs, more rows), "
+            "and set train.class_weights: balanced if one class dominates."
+        )
         return Alarm("one class", said, remedy)
     return None
 
@@ -73,7 +76,7 @@ def loss_not_lower(facts: RunFacts) -> Alarm | None:
         return None
     return Alarm(
         "loss not lower", f"The training loss ended at {last:.4f}; it began at {first:.4f}.",
-        "Check the learning rate (too high and too low both do this), train_layers, and whether labels and texts belong together.",
+        "Check the learning rate (too high and too low both do this), train_layers, and whether labels belong to the texts.",
     )  # fmt: skip
 
 
@@ -102,7 +105,8 @@ def overfitted(facts: RunFacts) -> Alarm | None:
         return None
     return Alarm(
         "validation far from training",
-        f"Validation loss was lowest at step {lowest_step} ({lowest:.4f}) and ended at {last:.4f}, the training loss at {training:.4f}: it learnt the rows by heart.",
+        f"Validation loss was lowest at step {lowest_step} ({lowest:.4f}) and ended at {last:.4f}, "
+        f"the training loss at {training:.4f}: it learnt the rows by heart.",
         "Train for fewer epochs, or set train.early_stopping; the best checkpoint, not the last, was kept.",
     )  # fmt: skip
 
@@ -113,7 +117,8 @@ def learning_rate_not_reached(facts: RunFacts) -> Alarm | None:
     if not rates or facts.asked_learning_rate <= 0 or max(rates) >= 0.9 * facts.asked_learning_rate:
         return None
     return Alarm(
-        "learning rate not reached", f"The highest learning rate was {max(rates):.3g}; {facts.asked_learning_rate:.3g} was asked for.",
+        "learning rate not reached",
+        f"The highest learning rate was {max(rates):.3g}; {facts.asked_learning_rate:.3g} was asked for.",
         "The warm-up is longer than the run, or a schedule kept it low: lower train.warmup_steps or train longer.",
     )  # fmt: skip
 
@@ -135,7 +140,8 @@ def mostly_truncated(facts: RunFacts) -> Alarm | None:
     for split, share in facts.truncated_share.items():
         if share > MOST:
             return Alarm(
-                "most rows truncated", f"{share:.0%} of the {split} rows are longer than {facts.max_length} tokens and lost their end.",
+                "most rows truncated",
+                f"{share:.0%} of the {split} rows are longer than {facts.max_length} tokens and lost their end.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
             )  # fmt: skip
     return None

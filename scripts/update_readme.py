@@ -1,0 +1,66 @@
+"""Puts the captured output of ``make demo`` and ``make test`` into README.md.
+
+The output is kept in ``docs/_captured/demo.txt`` and ``test.txt``; a block without such a file stays as it is.
+``--check`` writes nothing and exits 1 where the README shows something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+CAPTURED = ROOT / "docs" / "_captured"
+BLOCKS = ("demo", "test")
+
+
+def updated(text: str) -> str:
+    """The README's text with every block that has a captured file replaced by it."""
+    for name in BLOCKS:
+        path = CAPTURED / f"{name}.txt"
+        if path.is_file():
+            text = replaced(text, name, path.read_text(encoding="utf-8"))
+    return text
+
+
+def replaced(text: str, name: str, output: str) -> str:
+    """The text with one block's content replaced.
+
+    Raises:
+        SystemExit: the README has no such block.
+    """
+    opening, closing = f"<!-- captured:{name} -->", f"<!-- /captured:{name} -->"
+    if opening not in text or closing not in text:
+        raise SystemExit(f"README.md has no block {opening} ... {closing}")
+    before, _, rest = text.partition(opening)
+    after = rest.partition(closing)[2]
+    return f"{before}{opening}\n```text\n{plain(output)}\n```\n{closing}{after}"
+
+
+def plain(output: str) -> str:
+    """The output without colours, bars that were overwritten, and code fences of its own."""
+    without_codes = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+    lines = [line.rpartition("\r")[2].rstrip().replace("```", "'''") for line in without_codes.replace("\r\n", "\n").split("\n")]
+    return "\n".join(lines).strip("\n")
+
+
+def main() -> int:
+    """0 when the README is up to date or was written; 1 when ``--check`` found that it is not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say whether the README is up to date")
+    check = parser.parse_args().check
+    before = README.read_text(encoding="utf-8")
+    after = updated(before)
+    if before == after:
+        return 0
+    if check:
+        print("README.md does not show docs/_captured; run: make readme")
+        return 1
+    README.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

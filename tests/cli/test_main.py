@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tunesmith import __version__
+from tunesmith.cli.main import VERBS
+from tunesmith.errors import Interrupted, TrainingFailed
+
+from .conftest import Cli
+
+COMMAND = [sys.executable, "-m", "tunesmith.cli.main"]
+
+USAGE = [
+    ([], "tunesmith: a verb is missing: demo, init, check, train, evaluate, predict, compare, trace, report."),
+    (["trian", "recipe.yaml"], "tunesmith: there is no verb 'trian'. Did you mean train?"),
+    (["xyzzy"], "tunesmith: there is no verb 'xyzzy'. There are: demo,"),
+    (["--frobnicate"], "tunesmith: there is no option --frobnicate."),
+    (["train"], "tunesmith: train: the following arguments are required: RECIPE."),
+    (["predict"], "tunesmith: predict: the following arguments are required: RUN."),
+    (["evaluate", "runs/a"], "tunesmith: evaluate: the following arguments are required: DATA."),
+    (["train", "r.yaml", "--overwite"], "tunesmith: train: unrecognized arguments: --overwite. Did you mean --overwrite?"),
+    (["train", "r.yaml", "--over"], "tunesmith: train: unrecognized arguments: --over. Did you mean --overwrite?"),
+    (["train", "r.yaml", "--processes", "two"], "tunesmith: train: argument --processes: invalid int value: 'two'."),
+    (["train", "r.yaml", "--resume", "--overwrite"], "tunesmith: train: --resume and --overwrite exclude each other."),
+    (["train", "nope.yaml"], "tunesmith: nope.yaml: there is no such file."),
+    (["train", "recipe.yaml", "train.sede=1"], "Did you mean train.seed?"),
+    (["compare", "runs/a"], "tunesmith: compare: at least two runs are needed."),
+    (["trace", "recipe.yaml"], "tunesmith: trace: the following arguments are required: --row."),
+    (["trace", "recipe.yaml", "--row", "first"], "tunesmith: trace: argument --row: invalid int value: 'first'."),
+    (["report", "runs/a", "--format", "pdf"], "invalid choice: 'pdf'"),
+    (["report", "runs/a", "runs/b"], "tunesmith: report: several runs make a page that belongs to none of them."),
+    (["demo", "poetry"], "invalid choice: 'poetry'"),
+    (["init", "nope.csv", "--output", "-"], "tunesmith: nope.csv: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])
+def test_wrong_usage_is_one_message_and_exit_2(
+    cli: Cli, recipe: str, stand_in: Callable[..., None], words: list[str], message: str
+) -> None:
+    stand_in("tunesmith.report.comparison", write_comparison=None)
+    said = cli(*words)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])
+def test_wrong_usage_with_json_is_one_object(
+    cli: Cli, recipe: str, stand_in: Callable[..., None], words: list[str], message: str
+) -> None:
+    stand_in("tunesmith.report.comparison", write_comparison=None)
+    error = json.loads(cli(*words, "--json").out)["error"]
+    assert error["exit_code"] == 2
+    assert all(set(problem) == {"check", "where", "message", "remedy"} for problem in error["problems"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (TrainingFailed("the loss is not finite in step 3."), 1, "tunesmith: the loss is not finite in step 3."),
+        (Interrupted("stopped in step 7; continue with --resume."), 130, "tunesmith: stopped in step 7; continue"),
+        (KeyboardInterrupt(), 130, "tunesmith: interrupted: nothing was written."),
+        (OSError(28, "No space left on device", "runs/x"), 1, "tunesmith: runs/x: No space left on device."),
+        (ZeroDivisionError("oh\nno"), 1, "tunesmith: unexpected ZeroDivisionError: oh no; run again with --debug"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_behind_a_verb(
+    cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tunesmith.run.train", fail)
+    said = cli("train", recipe)
+    assert (said.code, said.out) == (code, "")
+    assert said.err.startswith(message)
+    assert said.err.count("\n") == 1
+    told = json.loads(cli("train", recipe, "--json").out)["error"]
+    assert told["exit_code"] == code
+    assert f"tunesmith: {told['message']}".startswith(message.rstrip("."))
+    assert "Traceback" in cli("train", recipe, "--debug").err
+
+
+def test_several_problems_are_all_shown(cli: Cli) -> None:
+    Path("bad.yaml").write_text("task: poetry\ndata: {trian: x.csv}\n", encoding="utf-8")
+    said = cli("check", "bad.yaml")
+    assert said.err.startswith("tunesmith: ")
+    assert " problems\n  - bad.yaml:1 task: " in said.err
+
+
+def test_help_names_every_verb_and_is_short(cli: Cli) -> None:
+    said = cli("--help")
+    assert said.code == 0
+    for verb in VERBS:
+        assert f"\n  {verb.name} " in said.out
+    assert len(said.out.splitlines()) <= 25
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_has_help_with_an_example_that_parses(cli: Cli, verb: object) -> None:
+    from tunesmith.cli.parsing import Verb, parse
+
+    assert isinstance(verb, Verb)
+    said = cli(verb.name, "--help")
+    assert said.code == 0
+    assert f"example:\n  {verb.example.splitlines()[0]}" in said.out
+    for line in verb.example.splitlines():
+        words = line.rpartition("tunesmith ")[2].split()
+        assert words[0] == verb.name
+        parse(verb, words[1:])
+
+
+def test_version(cli: Cli) -> None:
+    assert cli("--version").out == f"tunesmith {__version__}\n"
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from tunesmith.cli.main import main; main(['--help']); main(['train', '--help'])\n"
+        "heavy = {'numpy', 'pydantic', 'yaml', 'torch', 'transformers', 'tqdm', 'pyarrow'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    took = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        took.append(time.perf_counter() - started)
+        assert done.stderr == "[]\n"
+    assert min(took) < 0.5
+
+
+def test_options_may_stand_anywhere(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def check(loaded: object, **_: object) -> object:
+        seen.append(loaded.recipe.train.seed)  # type: ignore[attr-defined]
+        raise Interrupted("enough")
+
+    monkeypatch.setattr("tunesmith.run.check", check)
+    cli("check", "--static", recipe, "train.seed=5", "--json")
+    cli("--json", "check", recipe, "--static", "train.seed=6")
+    assert seen == [5, 6]
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run([*COMMAND, "--help"], stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_ends_with_130_and_says_what_is_kept(recipe: str, number: signal.Signals) -> None:
+    code = (
+        "import sys, time, tunesmith.run as run\n"
+        "def train(*_, **__):\n    print('started', file=sys.stderr, flush=True)\n    time.sleep(60)\n"
+        "run.train = train\n"
+        "from tunesmith.cli.main import main\n"
+        f"sys.exit(main(['train', {recipe!r}, '--json']))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "started\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert json.loads(out) == {"error": {"exit_code": 130, "message": "interrupted: nothing was written."}}
+    assert err == "tunesmith: interrupted: nothing was written.\n"
+
+
+def test_the_handlers_are_put_back(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("tunesmith.run.train", lambda *_, **__: None)
+    cli("train", recipe)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_libraries_are_quiet_unless_debugged(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import warnings
+
+    def noisy(*_: object, **__: object) -> None:
+        warnings.warn("look at me", UserWarning, stacklevel=2)
+        print("and at me")  # noqa: T201 - as libraries do
+
+    monkeypatch.setattr("tunesmith.run.train", noisy)
+    monkeypatch.delenv("TRANSFORMERS_VERBOSITY", raising=False)
+    said = cli("train", recipe)
+    assert (said.code, said.out, said.err) == (0, "", "and at me\n")
+    assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"

@@ -1,0 +1,293 @@
+"""Each verb on a stand-in for the work behind it: what it is given, what it prints, what it answers as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tunesmith.errors import Problem
+from tunesmith.preflight.report import CheckLine, CheckReport
+from tunesmith.results import Verdict
+from tunesmith.trained import Run
+from tunesmith.use import PredictionTable
+
+from .conftest import RESULT, Cli
+
+Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+def recorder(calls: Calls, answer: object) -> Callable[..., object]:
+    """A function that notes how it is called, prints noise as libraries do, and answers."""
+
+    def record(*args: Any, **kwargs: Any) -> object:
+        print("noise of a library")  # noqa: T201 - as libraries do
+        calls.append((args, kwargs))
+        return answer
+
+    return record
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs" / "tickets"
+    folder.mkdir(parents=True)
+    (folder / "report.html").touch()
+    return folder
+
+
+def test_train(cli: Cli, recipe: str, run_folder: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Callable[..., None]) -> None:
+    calls: Calls = []
+    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, RESULT)))
+    stand_in("tunesmith.report.summary", summary_lines=lambda result: ["It is better."])
+    said = cli("train", recipe, "train.seed=4", "--smoke")
+    assert said.code == 0
+    assert said.out == f"It is better.\n\nreport      {run_folder}/report.html\n"
+    (loaded,), options = calls[0]
+    assert loaded.recipe.train.seed == 4
+    assert (options["smoke"], options["resume"], options["overwrite"]) == (True, False, False)
+    plain = json.loads(cli("train", recipe, "--overwrite", "--json").out)
+    assert plain == {**RESULT.to_json(), "run": str(run_folder)}
+    assert calls[1][1]["overwrite"] is True
+
+
+def test_train_with_several_processes_is_handed_to_the_launcher(
+    cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch, stand_in: Callable[..., None]
+) -> None:
+    calls: Calls = []
+    trained: Calls = []
+    monkeypatch.setattr("tunesmith.run.train", recorder(trained, None))
+    monkeypatch.setattr("tunesmith.training.launch.launch", recorder(calls, 7))
+    words = ["train", recipe, "--processes", "2", "--json"]
+    said = cli(*words)
+    assert (said.code, said.out, calls, trained) == (7, "", [((words, 2), {})], [])
+    monkeypatch.setenv("TUNESMITH_CHILD", "1")
+    monkeypatch.setenv("RANK", "1")
+    said = cli(*words)
+    assert (said.code, said.out, len(calls)) == (0, "", 1)
+    assert trained[0][0][0].recipe.parallel.processes == 2
+
+
+def test_interrupted_training_names_what_is_kept(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        Path("runs/tickets.partial").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunesmith.run.train", stopped)
+    said = cli("train", recipe)
+    assert said.code == 130
+    assert said.err == "tunesmith: interrupted: what was done is kept in runs/tickets.partial; continue with --resume.\n"
+
+
+def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    good = CheckReport((CheckLine("disk", "1 MB needed"), CheckLine("rows", "9 used", note="1 row is not used")), 12.0)
+    monkeypatch.setattr("tunesmith.run.check", recorder(calls, good))
+    said = cli("check", recipe, "--static")
+    assert said.code == 0
+    assert said.out.splitlines()[0] == "ok   disk: 1 MB needed"
+    assert said.out.endswith("Nothing stands in the way. 1 note above should be looked at. Training will take about 12 s.\n")
+    assert calls[0][1]["static"] is True
+    plain = json.loads(cli("check", recipe, "--json").out)
+    assert (plain["problems"], plain["notes"], plain["estimate_seconds"]) == ([], ["1 row is not used"], 12.0)
+
+
+def test_check_with_problems(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem("disk", "runs", "is full.", "Free some space.")
+    monkeypatch.setattr("tunesmith.run.check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
+    said = cli("check", recipe)
+    assert (said.code, said.out) == (2, "FAIL disk: 0 MB\n")
+    assert "tunesmith: runs: is full. Free some space." in said.err
+    assert json.loads(cli("check", recipe, "--json").out)["problems"] == [problem.to_json()]
+
+
+def test_check_counts_a_broken_recipe_among_its_problems(cli: Cli) -> None:
+    said = cli("check", "nope.yaml", "--json")
+    plain = json.loads(said.out)
+    assert (said.code, set(plain), plain["problems"][0]["where"]) == (2, {"problems", "notes"}, "nope.yaml")
+
+
+def test_evaluate(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    monkeypatch.setattr("tunesmith.use.evaluate", recorder(calls, RESULT))
+    said = cli("evaluate", "runs/a", "new.csv", "--text", "body", "--label", "a", "--label", "b")
+    assert said.code == 0
+    assert "  macro F1  0.900 [0.850, 0.950]  on 200 rows\n" in said.out
+    assert calls[0][0] == ("runs/a", "new.csv")
+    assert (calls[0][1]["columns"].text, calls[0][1]["columns"].label) == ("body", ["a", "b"])
+    assert json.loads(cli("evaluate", "runs/a", "new.csv", "--label", "a", "--json").out)["metrics"][0]["value"] == 0.9
+    assert calls[1][1]["columns"].label == "a"
+
+
+ROWS = [
+    {"row_id": 0, "prediction": 'refund, "now"', "probability": 0.75, "pred_probs": [0.75, 0.25]},
+    {"row_id": 2, "prediction": "other", "probability": 0.5, "pred_probs": [0.5, 0.5]},
+]
+
+
+def test_predict(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    predicted = PredictionTable(ROWS, ("refund", "other"), {"text is empty": 1})
+    monkeypatch.setattr("tunesmith.use.predict", recorder(calls, predicted))
+    said = cli("predict", "runs/a", "new.csv")
+    assert said.out == predicted.text(".csv")
+    assert said.err.endswith("1 row not predicted: text is empty\n")
+    cli("predict", "runs/a", stdin="hello\n")
+    assert calls[1][0][1].read() == "hello\n"
+    plain = json.loads(cli("predict", "runs/a", "-", "--json", stdin="hello\n").out)
+    assert (plain["predictions"], plain["rows"], plain["dropped"]) == (ROWS, 2, {"text is empty": 1})
+    said = cli("predict", "runs/a", "new.csv", "--output", "out.jsonl")
+    assert (said.out, calls[3][1]["output"]) == ("2 predictions written to out.jsonl\n", Path("out.jsonl"))
+
+
+def verdict(word: Any, difference: float) -> Verdict:
+    return Verdict(
+        "macro_f1", "test", "runs/b", difference, difference - 0.1, difference + 0.1, word, n=200, smallest_detectable=0.2
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["better"], 0),
+        (["worse"], 3),
+        (["cannot tell"], 4),
+        (["better", "cannot tell"], 4),
+        (["cannot tell", "worse", "better"], 3),
+    ],
+)
+def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int) -> None:
+    calls: Calls = []
+    verdicts = [verdict(word, 0.05) for word in words]
+    monkeypatch.setattr("tunesmith.use.compare", recorder(calls, verdicts))
+    said = cli("compare", "runs/a", *["runs/b"] * len(words), "--metric", "mcc")
+    assert said.code == code
+    assert said.out.startswith("runs/a is\n")
+    assert all(word in said.out for word in words)
+    assert ("would probably have shown a difference of 0.200" in said.out) == ("cannot tell" in words)
+    assert (calls[0][1]["metric"], calls[0][1]["split"]) == ("mcc", "test")
+    found = cli("compare", "runs/a", "runs/b", "--json")
+    assert found.code == code
+    assert [item["word"] for item in json.loads(found.out)["verdicts"]] == words
+
+
+def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {
+        "row_id": 3, "raw": {"message": " hi "}, "dropped": None, "label": {"name": "greeting", "encoded": 0},
+        "tokens": [{"text": "[CLS]", "id": 101, "mask": 0}, {"text": "hi", "id": 7632, "mask": 1}],
+        "shares": {"mcc": float("nan")},
+    }  # fmt: skip
+    calls: Calls = []
+    monkeypatch.setattr("tunesmith.trace.trace", recorder(calls, stages))
+    said = cli("trace", recipe, "--row", "3", "--run", "runs/a", "train.seed=2")
+    assert said.code == 0
+    assert "raw\n  message:  ' hi '\n" in said.out
+    assert "tokens (2)\n  text     id    mask\n  '[CLS]'  101   0\n  'hi'     7632  1\n" in said.out
+    assert "dropped" not in said.out
+    assert calls[0][1] == {"split": "train", "run": Path("runs/a")}
+    assert json.loads(cli("trace", recipe, "--row", "3", "--json").out)["shares"] == {"mcc": None}
+
+
+def test_report(cli: Cli, stand_in: Callable[..., None]) -> None:
+    calls: Calls = []
+    stand_in("tunesmith.report.page", write_report=recorder(calls, Path("runs/a/report.html")))
+    stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
+    stand_in("tunesmith.report.markdown", markdown_report=lambda run: f"# {run}\n")
+    stand_in("tunesmith.report.latex", latex_table=lambda runs: "\\begin{table}\n")
+    assert cli("report", "runs/a").out == "Report written to runs/a/report.html\n"
+    assert json.loads(cli("report", "runs/a", "runs/b", "--output", "both.html", "--json").out) == {"report": "both.html"}
+    assert calls == [((Path("runs/a"), None), {}), (([Path("runs/a"), Path("runs/b")], Path("both.html")), {})]
+    assert cli("report", "runs/a", "--format", "md").out == "# runs/a\n"
+    cli("report", "runs/a", "runs/b", "--format", "latex", "--output", "table.tex")
+    assert Path("table.tex").read_text(encoding="utf-8") == "\\begin{table}\n"
+
+
+def test_init_writes_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    monkeypatch.setattr("tunesmith.survey_recipe.draft_recipe", recorder(calls, ("task: classification\n", ["9 rows"])))
+    said = cli("init", "tickets.csv", "--test", "test.csv")
+    assert said.out.startswith("9 rows\n")
+    assert Path("recipe.yaml").read_text(encoding="utf-8") == "task: classification\n"
+    assert calls[0] == (("tickets.csv",), {"test": "test.csv", "validation": None})
+    said = cli("init", "tickets.csv")
+    assert (said.code, len(calls)) == (2, 1)
+    assert said.err == (
+        "tunesmith: recipe.yaml: this file exists already. Choose another --output, or replace it with --force.\n"
+    )
+    assert cli("init", "tickets.csv", "--force").code == 0
+    said = cli("init", "tickets.csv", "--output", "-")
+    assert said.out == "task: classification\n"
+    assert "9 rows" in said.err
+    plain = json.loads(cli("init", "tickets.csv", "--output", "-", "--json").out)
+    assert plain == {"recipe": None, "recognised": ["9 rows"], "yaml": "task: classification\n"}
+    assert cli("init", "tickets.csv", "--output", "no/such/folder.yaml").code == 2
+    assert [path.name for path in Path().iterdir()] == ["recipe.yaml"]
+
+
+def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, RESULT)))
+    said = cli("demo", "--output", "own runs/it's")
+    assert said.code == 0
+    for part in (
+        "the tuned model", "TF-IDF + linear", "better than TF-IDF + linear: +0.100 [+0.050, +0.150]",
+        "cannot tell whether it beats", "row 7 of train: given refund", "Every prediction is the same.",
+        f"{run_folder}/report.html",
+    ):  # fmt: skip
+        assert part in said.out
+    (loaded,), options = calls[0]
+    assert loaded.recipe.output == "own runs/it's"
+    assert options["overwrite"] is False
+    assert json.loads(cli("demo", "--json").out)["run"] == str(run_folder)
+
+
+def test_only_an_earlier_demo_is_replaced() -> None:
+    from tunesmith.cli.demo import holds_a_demo, recipe_path
+
+    text = recipe_path().read_text(encoding="utf-8")
+    assert not holds_a_demo("runs/demo", text)
+    Path("runs/demo").mkdir(parents=True)
+    Path("runs/demo/precious.txt").touch()
+    assert not holds_a_demo("runs/demo", text)
+    Path("runs/demo/recipe.yaml").write_text(text, encoding="utf-8")
+    assert holds_a_demo("runs/demo", text)
+    Path("runs/demo.partial").mkdir()
+    Path("runs/demo.partial/recipe.yaml").write_text("task: regression\n", encoding="utf-8")
+    assert not holds_a_demo("runs/demo", text)
+
+
+def test_the_real_check_on_built_in_data(cli: Cli) -> None:
+    said = cli("check", "builtin:support_train", "--static", "--json")
+    plain = json.loads(said.out)
+    assert (said.code, plain["problems"]) == (0, [])
+    assert any("intent" in line for line in plain["checks"])
+
+
+def test_the_verbs_answer_json_only(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens behind a verb, standard output is one object and nothing else."""
+
+    def broken(*_: object, **__: object) -> SimpleNamespace:
+        print("noise of a library")  # noqa: T201 - as libraries do
+        raise ValueError("oops")
+
+    for name in (
+        "run.train",
+        "run.check",
+        "use.evaluate",
+        "use.predict",
+        "use.compare",
+        "trace.trace",
+        "survey_recipe.draft_recipe",
+    ):
+        monkeypatch.setattr(f"tunesmith.{name}", broken)
+    for words in (
+        ["train", recipe], ["check", recipe], ["evaluate", "a", "b"], ["predict", "a", "b"], ["compare", "a", "b"],
+        ["trace", recipe, "--row", "0"], ["init", "x.csv", "--output", "-"], ["demo"],
+    ):  # fmt: skip
+        said = cli(*words, "--json")
+        assert said.code == 1, words
+        assert json.loads(said.out)["error"]["message"] == "unexpected ValueError: oops; run again with --debug to see where."
