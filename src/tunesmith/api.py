@@ -13,7 +13,7 @@ from tunesmith.run import check as check_recipe
 from tunesmith.run import train as train_recipe
 from tunesmith.trained import Run
 
-IN_MEMORY = "DataFrame"
+IN_MEMORY = "table in memory"
 
 
 def train(
@@ -52,7 +52,7 @@ def from_tables(
     """The recipe that the arguments of ``train`` describe, and the tables among them."""
     given = {"train": data, "validation": validation, "test": test}
     frames = {split: value for split, value in given.items() if is_table(value)}
-    named = {split: IN_MEMORY if split in frames else plain(value) for split, value in given.items()}
+    named = {split: f"{IN_MEMORY} ({split})" if split in frames else plain(value) for split, value in given.items()}
     mapping = {**sections, "task": task, "model": {"name": model, **sections.get("model", {})}, "output": str(output)}
     mapping["data"] = {**{split: value for split, value in named.items() if value is not None}, **sections.get("data", {})}
     recipe = recipe_from_mapping(mapping, "train()")

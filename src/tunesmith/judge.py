@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.baselines.linear import linear_on_embeddings
+from tunesmith.baselines.frozen import linear_on_embeddings
 from tunesmith.baselines.majority import majority
 from tunesmith.baselines.tfidf import tfidf_linear
 from tunesmith.data.table import Examples
@@ -18,7 +18,7 @@ from tunesmith.inputs import Inputs
 from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import MULTI, SINGLE, Predictions
 from tunesmith.metrics.table import compute
-from tunesmith.metrics.thresholds import tune_thresholds
+from tunesmith.metrics.thresholds import tune
 from tunesmith.metrics.verdict import verdict
 from tunesmith.models.encode import encode
 from tunesmith.models.inference import mean_embeddings
@@ -27,9 +27,7 @@ from tunesmith.recipe.metric_names import METRICS, higher_is_better, metric_of
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.text_classification import predict
 from tunesmith.training.watch import RunFacts, alarms
-from tunesmith.work import JUDGED, Ready, SeedRun
-
-DECIDING = ("accuracy", "macro_f1", "micro_f1", "mcc")
+from tunesmith.work import JUDGED, Ready, SeedRun, chosen
 
 
 @dataclass(frozen=True)
@@ -163,14 +161,19 @@ def main_split(runs: Sequence[SeedRun]) -> str:
 
 
 def choose_thresholds(inputs: Inputs, runs: Sequence[SeedRun]) -> tuple[list[float] | None, tuple[str, ...]]:
-    """Thresholds tuned on validation for the leading metric, where decisions depend on one and the metric on decisions."""
-    labels, metric = inputs.splits.labels, metric_of(inputs.recipe)
-    binary = labels.problem_type == SINGLE and labels.n == 2
-    if not inputs.recipe.evaluate.tune_threshold or not (binary or labels.problem_type == MULTI) or metric not in DECIDING:
+    """Thresholds tuned on validation for the leading metric, where decisions depend on one and the metric on decisions.
+
+    With several seeds they are those of the chosen one: it is the model that is kept.
+    """
+    if not inputs.recipe.evaluate.tune_threshold:
         return None, ()
-    if "test" not in runs[0].predictions:
-        return None, ("the threshold was not tuned: without a test file, validation would judge what was fitted to it",)
-    return tune_thresholds(labels.problem_type, [run.predictions["validation"] for run in runs], metric)
+    kept = chosen(runs, higher_is_better(metric_of(inputs.recipe)))
+    found = tune(kept.predictions["validation"], metric_of(inputs.recipe), inputs.recipe.train.seed)
+    if found is None:
+        return None, ()
+    if "test" not in kept.predictions:
+        return None, ("thresholds were not tuned: without test rows, validation would judge what was fitted to it",)
+    return list(found.values), (found.note,)
 
 
 def with_thresholds(run: SeedRun, kind: str, thresholds: list[float] | None) -> SeedRun:

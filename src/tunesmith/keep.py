@@ -20,7 +20,7 @@ from tunesmith.models.encode import length_record
 from tunesmith.models.load import reload_classifier
 from tunesmith.models.proofs import batch_invariance, reload_equality
 from tunesmith.recipe.metric_names import higher_is_better, metric_of
-from tunesmith.results import Certificate, RunResult
+from tunesmith.results import Alarm, Certificate, RunResult
 from tunesmith.trained import UseRecord
 from tunesmith.work import Ready, SeedRun, chosen
 
@@ -95,6 +95,19 @@ def names_of(values: np.ndarray, labels: Labels) -> list[Any]:
     return [labels.names[int(value)] for value in values]
 
 
+def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:
+    """An alarm for every claim about the run that did not hold."""
+    return tuple(
+        Alarm(
+            "not proven",
+            f"{c.name}: {c.note} {c.figure:.3g}, at most {c.limit:.3g} was expected.",
+            "Do not use the saved model; report this.",
+        )
+        for c in certificates
+        if not c.passed
+    )
+
+
 def training_record(inputs: Inputs, ready: Ready, judged: Judged) -> dict[str, Any]:
     """How the training went, for result.json; the chosen seed's where there are several."""
     run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
@@ -121,7 +134,7 @@ def result(
         data["splits"][name] |= length_record(encoded)
     return RunResult(
         task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
-        findings=tuple(inputs.splits.findings), alarms=judged.alarms, certificates=certificates, timings_seconds=seconds,
+        findings=tuple(inputs.splits.findings), alarms=(*judged.alarms, *unproven(certificates)), certificates=certificates, timings_seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(), environment=environment(), data=data,
         training=training_record(inputs, ready, judged), recipe=inputs.recipe.model_dump(mode="json"),
     )  # fmt: skip

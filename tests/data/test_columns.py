@@ -18,6 +18,7 @@ OTHERS = [f"and here is another one called {i}" for i in range(40)]
 LONG = [f"a much longer text that goes on and on for quite a while and then a bit, {i} " * 4 for i in range(40)]
 BINARY = [i % 2 for i in range(40)]
 WORDS = ["red", "green", "blue", "red"] * 10
+RATINGS = [1, 2, 3, 4] * 10
 SCORES = [i / 7 for i in range(40)]
 KEYS = [f"k{i}" for i in range(40)]
 
@@ -38,16 +39,19 @@ BY_NAME: dict[str, tuple[dict[str, list[Any]], str, str, str | None, str]] = {
     "message and intent": ({"message": SENTENCES, "intent": WORDS}, "classification", "message", None, "intent"),
     "pair": ({"premise": SENTENCES, "hypothesis": OTHERS, "label": WORDS}, "classification", "premise", "hypothesis", "label"),
     "pair before text": (
-        {"sentence1": SENTENCES, "sentence2": OTHERS, "text": LONG, "label": BINARY}, "classification", "sentence1", "sentence2", "label",
+        {"sentence1": SENTENCES, "sentence2": OTHERS, "text": LONG, "label": BINARY},
+        "classification", "sentence1", "sentence2", "label",
     ),
     "half a pair": ({"sentence1": SENTENCES, "label": BINARY}, "classification", "sentence1", None, "label"),
     "text before title": ({"title": OTHERS, "text": LONG, "label": BINARY}, "classification", "text", None, "label"),
-    "label before rating": ({"text": SENTENCES, "rating": [1, 2, 3, 4] * 10, "label": BINARY}, "classification", "text", None, "label"),
+    "label before rating": ({"text": SENTENCES, "rating": RATINGS, "label": BINARY}, "classification", "text", None, "label"),
     "rating in a regression": (
-        {"text": SENTENCES, "rating": [1, 2, 3, 4] * 10, "label": WORDS}, "regression", "text", None, "rating",
+        {"text": SENTENCES, "rating": RATINGS, "label": WORDS}, "regression", "text", None, "rating",
     ),
     "score": ({"s1": SENTENCES, "s2": OTHERS, "score": SCORES}, "regression", "s1", "s2", "score"),
-    "an empty text column": ({"text": [None] * 39 + ["x"], "sentence": SENTENCES, "label": BINARY}, "classification", "sentence", None, "label"),
+    "an empty text column": (
+        {"text": [None] * 39 + ["x"], "sentence": SENTENCES, "label": BINARY}, "classification", "sentence", None, "label",
+    ),
 }  # fmt: skip
 
 
@@ -64,7 +68,9 @@ BY_CONTENT: dict[str, tuple[Table, str, str, str | None, str]] = {
     "source, 0/1, mark, sentence": (
         nameless(WORDS, list(map(str, BINARY)), ["", "*"] * 20, SENTENCES), "classification", "column_4", None, "column_2",
     ),
-    "two texts and a score": (nameless(SENTENCES, OTHERS, list(map(str, SCORES))), "regression", "column_1", "column_2", "column_3"),
+    "two texts and a score": (
+        nameless(SENTENCES, OTHERS, list(map(str, SCORES))), "regression", "column_1", "column_2", "column_3",
+    ),
     "unknown names": (table(Kommentar=SENTENCES, Klasse=WORDS), "classification", "Kommentar", None, "Klasse"),
     "chinese": (table(a=[f"这部电影很好看第{i}次" for i in range(40)], b=WORDS), "classification", "a", None, "b"),
     "single words": (table(a=[f"word{i}x" for i in range(40)], b=WORDS), "classification", "a", None, "b"),
@@ -104,18 +110,18 @@ def test_keys_in_a_file_without_names() -> None:
 REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
     "two labels": (
         table(text=SENTENCES, topic=WORDS, sentiment=BINARY), {},
-        "table: 2 columns are usual names of a label: topic (only blue, green and red), sentiment (only 0 and 1). "
-        'Say which one under data in the recipe: "columns: {label: topic}" or "columns: {label: sentiment}".',
+        "table: 2 columns are usual names of a label: sentiment (only 0 and 1), topic (only blue, green and red). "
+        'Say which one under data in the recipe: "columns: {label: sentiment}" or "columns: {label: topic}".',
     ),
     "two texts": (
         table(message=SENTENCES, comment=OTHERS, label=BINARY), {},
         "table: 2 columns are usual names of a text: message (text of 34 characters on average), "
-        "comment (text of 32 characters on average). "
+        "comment (text of 33 characters on average). "
         'Say which one under data in the recipe: "columns: {text: message}" or "columns: {text: comment}".',
     ),
     "two texts by content": (
         table(a=SENTENCES, b=OTHERS, label=BINARY), {},
-        "table: 2 columns read like text: a (text of 34 characters on average), b (text of 32 characters on average). "
+        "table: 2 columns read like text: a (text of 34 characters on average), b (text of 33 characters on average). "
         'Say which one under data in the recipe: "columns: {text: a}" or "columns: {text: b}".',
     ),
     "no text": (

@@ -26,7 +26,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "binary": (
         "a.csv", bytes(range(256)) * 4,
         "a.csv: The file is not text: 108 of its first 1024 bytes are control bytes. "
-        "Save the table as csv, tsv, json, jsonl or parquet (each also .gz), and say data.encoding if it is text in a rare encoding.",
+        "Save the table as csv, tsv, json, jsonl or parquet (each also .gz), "
+        "and say data.encoding if it is text in a rare encoding.",
     ),
     "truncated gzip": (
         "a.csv.gz", gzip.compress(b"text,label\n" + os.urandom(500).hex().encode() + b",1\n")[:-20],
@@ -52,7 +53,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     ),
     "broken jsonl": (
         "a.jsonl", b'{"text": "a"}\n{"text": "b"\nnot json\n',
-        "a.jsonl: 2 of 3 lines are broken JSON (line 2: Expecting ',' delimiter at column 13; line 3: Expecting value at column 1). "
+        "a.jsonl: 2 of 3 lines are broken JSON "
+        "(line 2: Expecting ',' delimiter at column 13; line 3: Expecting value at column 1). "
         "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped.",
     ),
     "key twice": (
@@ -61,7 +63,10 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped.",
     ),
     "strings in jsonl": ("a.jsonl", b'"a"\n"b"\n', "a.jsonl, line 1: The row is a string where an object was expected: 'a'."),
-    "mixed jsonl": ("a.jsonl", b'{"text": "a"}\n[1, 2]\n', "a.jsonl, line 2: The row is a list of 2 where an object was expected: '[1, 2]'."),
+    "mixed jsonl": (
+        "a.jsonl", b'{"text": "a"}\n[1, 2]\n',
+        "a.jsonl, line 2: The row is a list of 2 where an object was expected: '[1, 2]'.",
+    ),
     "truncated json": (
         "a.json", b'[{"text": "a"},\n {"text": "b"',
         "a.json, line 2: The JSON is broken: Expecting ',' delimiter at column 14. The file ends too early; it may be truncated.",
@@ -120,7 +125,9 @@ REPAIRED: dict[str, tuple[str, bytes, dict[str, Any], int, dict[str, int], str, 
         "a.csv", "text,label\nü b,1\nc d,0\n".encode() + "é f,1\n".encode("cp1252"), {}, 3,
         {"not UTF-8, read as cp1252": 1}, "é f", "The other lines are UTF-8.",
     ),
-    "encoding given": ("a.csv", "text,label\nпривет,1\nc d,0\nж ф,1\n".encode("cp1251"), {"encoding": "cp1251"}, 3, {}, "ж ф", ""),
+    "encoding given": (
+        "a.csv", "text,label\nпривет,1\nc d,0\nж ф,1\n".encode("cp1251"), {"encoding": "cp1251"}, 3, {}, "ж ф", "",
+    ),
     "nul": ("a.csv", lines_with(2, "a\0 b,a"), {}, 201, {"NUL bytes removed": 1}, "a b", ""),
     "crlf": ("a.csv", b"text,label\r\na b,1\r\nc d,0\r\ne f,1\r\n", {}, 3, {}, "e f", ""),
     "old mac": ("a.csv", b"text,label\ra b,1\rc d,0\re f,1\r", {}, 3, {}, "e f", ""),
@@ -132,13 +139,16 @@ REPAIRED: dict[str, tuple[str, bytes, dict[str, Any], int, dict[str, int], str, 
         {"broken quotes, taken as plain characters": 1}, LINES[2][:-2], "",
     ),
     "quote after quote": ("a.csv", lines_with(3, '"x" y, z,a'), {}, 201, {"broken quotes": 1}, LINES[2][:-2], ""),
-    "escaped quotes": ("a.csv", lines_with(2, r'"he said \"hi\", then",a'), {}, 201, {}, 'he said "hi", then', 'written \\" here'),
+    "escaped quotes": (
+        "a.csv", lines_with(2, r'"he said \"hi\", then",a'), {}, 201, {}, 'he said "hi", then', 'written \\" here',
+    ),
     "tsv lone quotes": ("a.tsv", b'a b\t0\n"c d\t1\n"e" f\t0\ng" h\t1\n', {}, 4, {}, '"e" f', "plain characters"),
     "tsv quotes that pair up": ("a.tsv", b'a b c\t0\n"c d e\t1\ne f" g\t0\nend"\t1\n', {}, 4, {}, 'e f" g', "plain characters"),
     "tab in csv": ("a.csv", b"text\tlabel\na, b\t1\nc, d\t0\ne, f\t1\n", {}, 3, {}, "e, f", "separated by TAB, not by comma"),
     "semicolon": ("a.csv", b"text;label\na b;1,5\nc d;0,5\ne f;1,0\n", {}, 3, {}, "e f", "separated by semicolon"),
     "bad json line": (
-        "a.jsonl", b'{"text": "a"}\n{"text": "b"}\n{"text": "c"}\nbroken\n' + b'{"text": "d"}\n' * 200, {}, 204, {"broken JSON": 1}, "c", "",
+        "a.jsonl", b'{"text": "a"}\n{"text": "b"}\n{"text": "c"}\nbroken\n' + b'{"text": "d"}\n' * 200,
+        {}, 204, {"broken JSON": 1}, "c", "",
     ),
 }  # fmt: skip
 

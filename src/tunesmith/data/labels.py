@@ -75,8 +75,8 @@ def infer_labels(
         source: for messages.
 
     Raises:
-        DataError: nothing is labelled, one class only, numbers with decimals as classes, more classes than half the rows, or
-            labels that are no numbers in a regression.
+        DataError: nothing is labelled, one class only, numbers with decimals as classes, more classes than half the rows (with
+            several labels a row: than rows), or labels that are no numbers in a regression.
     """
     if task == "regression":
         return infer_score(cells, source)
@@ -95,7 +95,7 @@ def infer_labels(
     if len(keys) == 1 and not several:
         message = f"All {rows} labelled rows have the same label, {keys[0]!r}; at least two are needed."
         raise DataError.one(source, message, "Look whether the rows are cut off, or name another label column.")
-    if len(keys) > rows / 2:
+    if len(keys) > (rows if several else rows / 2):
         message = f"There are {len(keys)} different labels on {rows} rows ({listed(keys, 5)}): too many to be learnt."
         raise DataError.one(source, message, "Name the right label column: columns: {label: NAME}.")
     return Labels(MULTI if several else SINGLE, tuple(keys))

@@ -73,7 +73,7 @@ def trial_step(model: Any, rows: Encoded, pad_id: int, loss_of: Any, kernels: Ke
     without = [name for name, parameter in named if parameter.grad is None]
     bad = [name for name, parameter in named if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())]
     model.zero_grad(set_to_none=True)
-    return float(loss), without, bad
+    return float(loss.detach()), without, bad
 
 
 def save_and_reload(model: Any, reload: Any, encoded: Encoded, pad_id: int, folder: Path) -> Certificate:

@@ -99,6 +99,7 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
         trainer.resume(checkpoint.path) if checkpoint else trainer.train()
     finally:
         restore(model)
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
     seconds = time.perf_counter() - started
     if request and trainer.state.global_step < schedule.total_steps:
         raise Interrupted(f"stopped by {request.signal_name} after step {trainer.state.global_step} of {schedule.total_steps}")

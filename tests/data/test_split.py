@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunesmith.data.normalise import normalise
+from tunesmith.data.split import split_by_column, split_examples
+from tunesmith.data.table import BadRow, Examples, Table
+from tunesmith.errors import DataError
+
+from .tables import examples, table
+
+
+def many(labels: list[object], **more: object) -> Examples:
+    return examples([f"text number {i}" for i in range(len(labels))], labels, **more)  # type: ignore[arg-type]
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Examples:
+    n = draw(st.integers(12, 60))
+    labels = draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
+    texts = draw(
+        st.lists(st.sampled_from([f"Text {i}!" for i in range(40)] + [f"text {i}" for i in range(40)]), min_size=n, max_size=n)
+    )
+    groups = draw(st.one_of(st.none(), st.lists(st.sampled_from([f"g{i}" for i in range(30)]), min_size=n, max_size=n)))
+    return examples(texts, labels, groups=groups)
+
+
+@settings(max_examples=150, deadline=None)
+@given(made=rows(), share=st.floats(0.1, 0.6), seed=st.integers(0, 99))
+def test_what_always_holds(made: Examples, share: float, seed: int) -> None:
+    try:
+        train, other = split_examples(made, share, seed)
+    except DataError as error:
+        assert "at least 2 are needed on both sides" in str(error)  # noqa: PT017
+        return
+    assert (train.split, other.split) == ("train", "validation")
+    assert sorted(train.row_ids + other.row_ids) == made.row_ids
+    assert train.row_ids == sorted(train.row_ids)
+    assert other.row_ids == sorted(other.row_ids)
+    assert not {normalise(text) for text in train.texts} & {normalise(text) for text in other.texts}
+    if made.groups is not None:
+        assert not set(train.groups or ()) & set(other.groups or ())
+    again = split_examples(made, share, seed)
+    assert (again[0].row_ids, again[1].row_ids) == (train.row_ids, other.row_ids)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+def test_classes_keep_their_shares_to_the_row(share: float) -> None:
+    train, other = split_examples(many([0] * 600 + [1] * 300 + [2] * 100), share, 0)
+    assert Counter(other.labels) == {0: 600 * share, 1: 300 * share, 2: 100 * share}
+    assert len(train) + len(other) == 1000
+
+
+def test_rounding_loses_no_row() -> None:
+    _, other = split_examples(many([i % 7 for i in range(100)]), 0.1, 0)
+    assert len(other) == 10
+    assert set(other.labels) == set(range(7))
+
+
+def test_rare_classes_are_on_both_sides_and_a_single_row_is_trained_on() -> None:
+    train, other = split_examples(many([0] * 100 + [1] * 2 + [2]), 0.1, 0)
+    assert Counter(other.labels)[1] == Counter(train.labels)[1] == 1
+    assert 2 not in other.labels
+
+
+def test_another_seed_or_name_is_another_split() -> None:
+    made = many([0, 1] * 100)
+    drawn = [
+        split_examples(made, 0.2, seed, name)[1].row_ids for seed, name in ((0, "validation"), (1, "validation"), (0, "test"))
+    ]
+    assert len({tuple(ids) for ids in drawn}) == 3
+
+
+def test_every_row_is_drawn_equally_often() -> None:
+    """Duplicates are units of two rows; they must be drawn neither more nor less often than single rows."""
+    made = examples([f"text {i}" for i in range(40)] + [f"TEXT {i}" for i in range(10)], [0, 1] * 25)
+    drawn = Counter(i for seed in range(400) for i in split_examples(made, 0.2, seed)[1].row_ids)
+    in_twos = np.mean([drawn[i] for i in [*range(10), *range(40, 50)]]) / 400
+    single = np.mean([drawn[i] for i in range(10, 40)]) / 400
+    assert in_twos == pytest.approx(0.2, abs=0.04)
+    assert single == pytest.approx(0.2, abs=0.04)
+
+
+def test_groups_of_many_rows_come_near_the_share() -> None:
+    made = many([i % 2 for i in range(1000)], groups=[f"g{i // 20}" for i in range(1000)])
+    train, other = split_examples(made, 0.2, 3)
+    assert 160 <= len(other) <= 240
+    assert not set(train.groups or ()) & set(other.groups or ())
+
+
+def test_scores_are_divided_by_their_deciles() -> None:
+    scores = np.random.default_rng(0).gamma(2.0, size=1000).tolist()
+    train, other = split_examples(many(scores), 0.1, 0)
+    assert len(other) == 100
+    np.testing.assert_allclose(
+        np.quantile(other.labels, [0.25, 0.5, 0.75]), np.quantile(train.labels, [0.25, 0.5, 0.75]), rtol=0.15
+    )
+
+
+def test_several_labels_keep_their_shares() -> None:
+    rng = np.random.default_rng(0)
+    labels = [tuple(int(x) for x in rng.random(4) < [0.5, 0.2, 0.1, 0.02]) for _ in range(1000)]
+    train, other = split_examples(many(labels), 0.2, 0)
+    assert 180 <= len(other) <= 220
+    for k in range(4):
+        assert sum(label[k] for label in other.labels) == pytest.approx(0.2 * sum(label[k] for label in labels), rel=0.15, abs=1)
+    assert len(train) + len(other) == 1000
+
+
+def test_dropped_rows_stay_with_train() -> None:
+    made = many([0, 1] * 20, bad_rows=(BadRow(40, None, "text is empty"),))
+    train, other = split_examples(made, 0.1, 0)
+    assert (train.rows_read, other.rows_read) == (37, 4)
+    assert (len(train.bad_rows), len(other.bad_rows)) == (1, 0)
+
+
+def test_too_few_rows() -> None:
+    with pytest.raises(DataError) as caught:
+        split_examples(many([0, 0, 0, 1, 1]), 0.1, 0)
+    assert "gives 2 rows" not in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        split_examples(many([0, 1] * 20, groups=["one"] * 40), 0.1, 0)
+    assert str(caught.value) == (
+        "table: A validation share of 0.1 of 40 rows gives 0 rows; at least 2 are needed on both sides. "
+        "The largest group of rows that must stay together has 40. "
+        "Give more rows, another share, or a file of its own (data.validation)."
+    )
+
+
+def split_table(words: list[object]) -> Table:
+    return table(text=[f"t {i}" for i in range(len(words))], split=words)
+
+
+def test_split_column() -> None:
+    parts = split_by_column(split_table(["train", "dev", "TEST", "", "training"]), "split")
+    assert {split: part.row_ids for split, part in parts.items()} == {"train": [0, 4], "validation": [1], "test": [2]}
+    assert [(row.row_id, row.reason) for row in parts["train"].bad_rows] == [(3, "no split named")]
+    assert sum(part.rows_read for part in parts.values()) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "north", "test"], "table: The split column 'split' holds words that name no split: 'north' in row 1. "
+                                     "Use train, validation and test, or leave the column out of the recipe."),
+        (["dev", "test"], "table: The split column 'split' names no row for train. Use train, validation and test."),
+    ],
+)  # fmt: skip
+def test_split_column_with_other_words(words: list[object], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        split_by_column(split_table(words), "split")
+    assert str(caught.value) == message
