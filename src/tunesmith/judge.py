@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.baselines import measure
+from tunesmith.baselines.answers import Answers
 from tunesmith.baselines.frozen import linear_on_embeddings
 from tunesmith.baselines.majority import majority
 from tunesmith.baselines.tfidf import tfidf_linear
@@ -31,20 +33,6 @@ from tunesmith.work import JUDGED, Ready, SeedRun, chosen
 
 
 @dataclass(frozen=True)
-class BaselineRun:
-    """One baseline's answers.
-
-    Attributes:
-        predictions: split -> predictions; empty where it could not answer, and ``note`` says why.
-    """
-
-    name: str
-    predictions: dict[str, Predictions]
-    seconds: float
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Judged:
     """The evidence of a run.
 
@@ -62,73 +50,74 @@ class Judged:
     notes: tuple[str, ...]
 
 
-def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> list[BaselineRun]:
+def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> list[Answers]:
     """Every baseline the recipe asks for, on the judged splits."""
-    makers: dict[str, Callable[[Inputs, Ready], BaselineRun]] = {
-        "majority": majority_run, "tfidf": tfidf_run, "frozen": frozen_run, "untuned": untuned_run,
+    makers: dict[str, Callable[[Inputs, Ready], Answers]] = {
+        "majority": majority_answers, "tfidf": tfidf_answers, "frozen": frozen_answers, "untuned": untuned_answers,
     }  # fmt: skip
+    asked = inputs.recipe.evaluate.baselines
     found = []
-    for done, name in enumerate(inputs.recipe.evaluate.baselines):
-        listener(Event("step", "baselines", done, len(inputs.recipe.evaluate.baselines)))
-        started = time.perf_counter()
-        made = makers[name](inputs, ready)
-        found.append(BaselineRun(made.name, made.predictions, round(time.perf_counter() - started, 3), made.note))
+    for done, name in enumerate(asked, 1):
+        found.append(makers[name](inputs, ready))
+        listener(Event("step", "baselines", done, len(asked)))
     return found
 
 
-def judged_splits(inputs: Inputs) -> dict[str, Examples]:
-    """The splits that are judged, by name."""
-    return {split.split: split for split in (inputs.splits.validation, inputs.splits.test) if split is not None}
+def judged_splits(inputs: Inputs) -> list[Examples]:
+    """The splits that are judged."""
+    return [split for split in (inputs.splits.validation, inputs.splits.test) if split is not None]
 
 
-def majority_run(inputs: Inputs, _ready: Ready) -> BaselineRun:
-    """Always the commonest answer."""
-    return BaselineRun("majority", majority(inputs.splits.train, judged_splits(inputs), inputs.splits.labels), 0.0)
+def majority_answers(inputs: Inputs, _ready: Ready) -> Answers:
+    return majority(inputs.splits.labels, inputs.splits.train, judged_splits(inputs))
 
 
-def tfidf_run(inputs: Inputs, _ready: Ready) -> BaselineRun:
-    """Word and character n-grams with a linear model."""
-    return BaselineRun("tfidf + linear", tfidf_linear(inputs.splits.train, judged_splits(inputs), inputs.splits.labels), 0.0)
+def tfidf_answers(inputs: Inputs, _ready: Ready) -> Answers:
+    return tfidf_linear(inputs.splits.labels, inputs.splits.train, judged_splits(inputs))
 
 
-def frozen_run(inputs: Inputs, ready: Ready) -> BaselineRun:
+def frozen_answers(inputs: Inputs, ready: Ready) -> Answers:
     """The base model's mean embeddings, untouched, with a linear model."""
-    body = ready.loaded.model.base_model
+    started, body = time.perf_counter(), ready.loaded.model.base_model
     apply_kernels(body, ready.kernels)
     try:
-        vectors = {split.split: embed(split, body, ready) for split in (inputs.splits.train, *judged_splits(inputs).values())}
+        vectors = {split.split: embed(split, body, ready) for split in (inputs.splits.train, *judged_splits(inputs))}
     finally:
         restore(body)
-    made = linear_on_embeddings(vectors, inputs.splits.train, judged_splits(inputs), inputs.splits.labels)
-    return BaselineRun("frozen embeddings + linear", made, 0.0)
+    seconds = time.perf_counter() - started
+    return linear_on_embeddings(inputs.splits.labels, inputs.splits.train, judged_splits(inputs), vectors, seconds)
 
 
-def embed(split: Examples, body: Any, ready: Ready) -> tuple[np.ndarray, np.ndarray | None]:
-    """Embeddings (N, D) of the texts and, for pairs, of the second texts."""
-    prepared, tokenizer = ready.prepared, ready.loaded.tokenizer
+def embed(split: Examples, body: Any, ready: Ready) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """Embeddings (N, D) of the texts, or of both texts of pairs."""
+    prepared = ready.prepared
     if split.pairs is None:
-        return mean_embeddings(body, prepared.encoded[split.split], prepared.pad_id, ready.kernels), None
-    sides = [
-        encode(tokenizer, Examples(split.split, "", split.row_ids, side, split.labels), prepared.max_length)
+        return mean_embeddings(body, prepared.encoded[split.split], prepared.pad_id, ready.kernels)
+    first, second = (
+        encode(ready.loaded.tokenizer, Examples(split.split, "", split.row_ids, side, split.labels), prepared.max_length)
         for side in (split.texts, split.pairs)
-    ]
-    first, second = (mean_embeddings(body, side, prepared.pad_id, ready.kernels) for side in sides)
-    return first, second
+    )
+    return (
+        mean_embeddings(body, first, prepared.pad_id, ready.kernels),
+        mean_embeddings(body, second, prepared.pad_id, ready.kernels),
+    )
 
 
-def untuned_run(inputs: Inputs, ready: Ready) -> BaselineRun:
+def untuned_answers(inputs: Inputs, ready: Ready) -> Answers:
     """The base model as it came, where it came with a head for these labels."""
     if ready.loaded.new_weights:
-        return BaselineRun("untuned model", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
-    prepared = ready.prepared
+        return Answers("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
+    started, prepared = time.perf_counter(), ready.prepared
     said = {
-        name: predict(ready.loaded.model, prepared.encoded[name], prepared.pad_id, prepared.labels, ready.kernels)[0]
-        for name in judged_splits(inputs)
+        split.split: predict(ready.loaded.model, prepared.encoded[split.split], prepared.pad_id, prepared.labels, ready.kernels)[
+            0
+        ]
+        for split in judged_splits(inputs)
     }
-    return BaselineRun("untuned model", said, 0.0)
+    return Answers("untuned", said, time.perf_counter() - started, "the base model as it came")
 
 
-def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineRun], listener: Listener) -> Judged:
+def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], listener: Listener) -> Judged:
     """Thresholds from validation, then metrics, verdicts and alarms on the judged splits."""
     recipe, kind = inputs.recipe, inputs.splits.labels.problem_type
     thresholds, notes = choose_thresholds(inputs, runs)
@@ -136,14 +125,11 @@ def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineR
     metrics = [
         metric for split in splits_of(decided) for metric in measured(inputs, split, [run.predictions[split] for run in decided])
     ]
+    if thresholds is not None:  # the baselines get the same advantage
+        baselines = [measure.with_thresholds(kind, answers, metric_of(recipe), recipe.train.seed) for answers in baselines]
     compared = tuple(
-        Baseline(
-            b.name,
-            tuple(m for split in b.predictions for m in measured(inputs, split, [b.predictions[split]])),
-            b.seconds,
-            b.note,
-        )
-        for b in baselines
+        measure.measured(kind, answers, splits_of(decided), recipe.evaluate.n_resamples, recipe.train.seed)
+        for answers in baselines
     )
     verdicts = verdicts_on(inputs, decided, baselines)
     listener(Event("step", "judging", 1, 1))
@@ -191,7 +177,7 @@ def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metri
     )  # fmt: skip
 
 
-def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineRun]) -> tuple[Verdict, ...]:
+def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers]) -> tuple[Verdict, ...]:
     """The leading metric, and accuracy where it is another one, against every baseline that could answer."""
     metric, split, kind = metric_of(inputs.recipe), main_split(runs), inputs.splits.labels.problem_type
     names = dict.fromkeys([metric, *(["accuracy"] if kind == SINGLE else [])])
@@ -212,7 +198,7 @@ def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Bas
     )
 
 
-def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselineRun], metric: str) -> RunFacts:
+def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], metric: str) -> RunFacts:
     """What the alarms look at, from the first seed's run."""
     run, labels, split = runs[0], inputs.splits.labels, main_split(runs)
     commonest = next((b.predictions[split] for b in baselines if b.name == "majority"), None)

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
-from tunesmith.baselines.linear import linear_predictions
+from tunesmith.baselines.answers import Answers, answered, label_array
+from tunesmith.baselines.linear import Strengths, fit_linear
 from tunesmith.data.table import Examples, Labels
-from tunesmith.metrics.predictions import Predictions
+from tunesmith.metrics.predictions import Array
 
-Embeddings = tuple[np.ndarray, np.ndarray | None]
+Embedded = Array | tuple[Array, Array]
+"""(N, D) of single texts, or both sides of pairs, (N, D) each."""
+
+STRENGTHS = Strengths(inverse=(0.01, 0.03, 0.1, 0.3, 1.0), ridge=(3000.0, 1000.0, 300.0, 100.0, 30.0), usual=2)
 
 
 def linear_on_embeddings(
-    embeddings: dict[str, Embeddings], train: Examples, judged: dict[str, Examples], labels: Labels
-) -> dict[str, Predictions]:
-    """Split name -> predictions of a linear model on embeddings.
+    labels: Labels,
+    train: Examples,
+    targets: Sequence[Examples],
+    embeddings: Mapping[str, Embedded],
+    seconds: float = 0.0,
+) -> Answers:
+    """Logistic or ridge regression on embeddings computed elsewhere.
+
+    Pairs become [u, v, |u - v|, u * v] (Conneau et al. 2017, InferSent, section 3.1). Features are standardised by
+    train; the regularisation is chosen on the target named ``validation``.
 
     Args:
-        embeddings: split name -> those of the texts (N, D) and, for pairs, those of the second texts (N, D). A pair is
-            described by [u, v, |u - v|, u * v].
+        embeddings: split -> embeddings, for ``train`` and every target.
+        seconds: what computing the embeddings took, added to the baseline's own time.
     """
-    features = {name: described(*vectors) for name, vectors in embeddings.items()}
-    return linear_predictions(features, train, judged, labels)
+    start = time.perf_counter()
+    features = _features(embeddings[train.split])
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale < 1e-6] = 1.0
+    given = {examples.split: (_features(embeddings[examples.split]) - mean) / scale for examples in targets}
+    steering = next((examples for examples in targets if examples.split == "validation"), None)
+    checked = None if steering is None else (given["validation"], label_array(labels, steering))
+    known = label_array(labels, train)
+    scores, strength = fit_linear(labels.problem_type, labels.n, (features - mean) / scale, known, checked, STRENGTHS)
+    predictions = answered(labels, targets, [scores(given[examples.split]) for examples in targets])
+    note = f"the base model's embeddings, {features.shape[1]:,} features, linear model of strength {strength:g}"
+    return Answers("frozen", predictions, seconds + time.perf_counter() - start, note)
 
 
-def described(first: np.ndarray, second: np.ndarray | None) -> np.ndarray:
-    """Rows of length 1 (N, D), or (N, 4 D) for pairs."""
-    u = unit(first)
-    if second is None:
-        return u
-    v = unit(second)
-    return np.concatenate([u, v, np.abs(u - v), u * v * np.sqrt(u.shape[1])], axis=1)
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1."""
-    scaled: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return scaled
+def _features(embedded: Embedded) -> Array:
+    if isinstance(embedded, tuple):
+        u, v = (side.astype(np.float32) for side in embedded)
+        return np.concatenate([u, v, np.abs(u - v), u * v], axis=1)
+    return embedded.astype(np.float32)

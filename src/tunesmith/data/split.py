@@ -98,11 +98,13 @@ def choose(units: list[list[int]], strata: list[tuple[Any, ...]], share: float, 
     """
     total = Counter(stratum for row in strata for stratum in row)
     left = allot(total, share, rng)
+    # In a unit of several strata a row too many weighs more where few are needed.
+    weight = {stratum: 1 / max(1, owed) for stratum, owed in left.items()}
     taken: set[int] = set()
     for u in rng.permutation(len(units)).tolist():
         counts = count_strata(units[u], strata)
-        # What taking the unit changes in the sum of |left|: negative is nearer.
-        if sum(abs(left[s] - count) - abs(left[s]) for s, count in counts.items()) < 0:
+        # What taking the unit changes in the weighted sum of |left|: negative is nearer.
+        if sum((abs(left[s] - count) - abs(left[s])) * weight[s] for s, count in counts.items()) < 0:
             taken.add(u)
             for s, count in counts.items():
                 left[s] -= count

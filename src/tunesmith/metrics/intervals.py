@@ -28,21 +28,23 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Spread:
-    """How uncertain a mean over seeds is.
+    """How uncertain a mean over seeds, or a difference of two, is.
 
     Attributes:
         error: its standard error, over rows and seeds.
-        freedom: degrees of freedom of the t distribution that goes with it.
+        parts: the variances it is made of, rows first, each with the degrees of freedom it was estimated with.
     """
 
     error: float
-    freedom: float
+    parts: tuple[tuple[float, int], ...]
 
     def quantile(self, probability: float) -> float:
-        """The t quantile."""
+        """The t quantiles of the parts, averaged by their variances (Cochran 1964: never below the level, unlike Welch's)."""
         from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-        return float(stdtrit(self.freedom, probability))
+        quantiles = [float(stdtrit(freedom, probability)) for _, freedom in self.parts]
+        variances = [variance for variance, _ in self.parts]
+        return float(np.average(quantiles, weights=variances)) if sum(variances) > 0 else quantiles[0]
 
 
 def metric_intervals(
@@ -94,7 +96,7 @@ def spread(values: Sequence[Sequence[float]], replicates: Sequence[Values], n: i
 
     Rows: the variance of the replicates, with n / (n - 1) for the rows it was estimated from. Seeds: the variance of
     the values over their number. What rows and seeds do together is in both and is taken out once (the two-way
-    random-effects estimate; Owen 2007, "The pigeonhole bootstrap", section 3). Freedom by Welch and Satterthwaite.
+    random-effects estimate; Owen 2007, "The pigeonhole bootstrap", section 3).
 
     Args:
         values: for the one or two systems, the metric of each of its seeds (S).
@@ -103,18 +105,15 @@ def spread(values: Sequence[Sequence[float]], replicates: Sequence[Values], n: i
     small = n / max(n - 1, 1)
     means = [drawn.mean(axis=1) for drawn in replicates]
     rows = float((means[0] - means[1] if len(means) == 2 else means[0]).var()) * small
-    total, freedom = rows, rows**2 / max(n - 1, 1)
-    floor = rows
+    total, parts = rows, [(rows, max(n - 1, 1))]
     for of_seeds, drawn in zip(values, replicates, strict=True):
         n_seeds = len(of_seeds)
         if n_seeds > 1:
             own = drawn - drawn.mean(axis=1, keepdims=True)
             between = float(np.var(of_seeds, ddof=1)) / n_seeds
             total += between - float(own.var(axis=0).mean()) * small / (n_seeds - 1)
-            freedom += between**2 / (n_seeds - 1)
-            floor = max(floor, between)
-    total = max(total, floor)
-    return Spread(total**0.5, total**2 / freedom if freedom > 0 else float(n - 1))
+            parts.append((between, n_seeds - 1))
+    return Spread(max(total, *(variance for variance, _ in parts)) ** 0.5 if len(parts) > 1 else rows**0.5, tuple(parts))
 
 
 def n_columns(problem_type: str, predictions: Predictions) -> int:

@@ -129,7 +129,7 @@ def _best(values: Values, cuts: Values) -> int:
 def _cuts(points: Values) -> Values:
     """Midpoints of rising distinct points, one below and one above them; 0.5 in place of the one that divides alike."""
     edges = np.concatenate([[0.0], points, [1.0]])
-    cuts = (edges[1:] + edges[:-1]) / 2
+    cuts: Values = (edges[1:] + edges[:-1]) / 2
     cuts[np.searchsorted(points, USUAL, "left")] = USUAL
     return cuts
 

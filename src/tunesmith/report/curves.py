@@ -9,6 +9,8 @@ from tunesmith.report.figures import SERIES, Figure, axis, figure, label
 from tunesmith.report.numbers import is_number
 from tunesmith.report.words import plain_name
 
+NO_METRICS = frozenset({"step", "seed", "epoch", "runtime", "samples_per_second", "steps_per_second", "model_preparation_time"})
+
 
 def line(events: Sequence[Mapping[str, Any]], key: str, name: str, color: str, **options: Any) -> Figure:
     """A curve of one field over steps; events without it are left out."""
@@ -76,7 +78,7 @@ def loss_curves(events: Sequence[Mapping[str, Any]], best_step: Any = None) -> F
             )
         )
     traces = drawn(traces)
-    layout = {"xaxis": axis("optimizer step"), "yaxis": axis("loss", rangemode="tozero"), "shapes": marked(best_step)}
+    layout = {"xaxis": axis("optimizer step"), "yaxis": axis("loss"), "shapes": marked(best_step)}
     return figure(traces, layout, 300) if traces else None
 
 
@@ -85,7 +87,7 @@ def metric_curves(events: Sequence[Mapping[str, Any]], main: str | None, best_st
     flat = [
         {**(event.get("metrics") or {}), "step": event.get("step"), "seed": event.get("seed")} for event in of(events, "evaluate")
     ]
-    names = list(dict.fromkeys(name for event in flat for name in event if name not in ("step", "seed")))
+    names = list(dict.fromkeys(name for event in flat for name in event if name not in NO_METRICS))
     shown = main if main in names else names[0] if names else None
     names.sort(key=lambda name: name != shown)
     traces: list[Figure] = []
@@ -105,7 +107,8 @@ def metric_curves(events: Sequence[Mapping[str, Any]], main: str | None, best_st
         "shapes": marked(best_step),
         "showlegend": True,
     }
-    return figure(traces, layout, 300) if traces else None
+    legend_lines = (len(traces) + 1) // 2
+    return figure(traces, layout, 282 + 18 * legend_lines) if traces else None
 
 
 def pace_curve(events: Sequence[Mapping[str, Any]], key: str, title: str) -> Figure | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
-from tunesmith.report.numbers import count, number, percent, with_interval
+from tunesmith.report.numbers import count, percent, with_interval
 from tunesmith.report.saved import SavedRun
 from tunesmith.report.words import main_metric, main_split, plain_name, verdicts_on
 from tunesmith.results import Metric, RunResult
@@ -24,7 +24,8 @@ def plot(spec: figures.Figure | None, title: str, note: str = "", wide: bool = F
     caption = tag("figcaption", tag("strong", title), f" {note}" if note else None)
     data = tag("script", embedded_json(spec), type="application/json")
     height = spec["layout"]["height"]
-    box = tag("div", data, class_="plot", role="img", aria_label=f"{title}. {note}".strip(), style=f"height:{height}px")
+    shape = f"height:{height}px" + (f";min-width:{height - 60}px" if wide else "")
+    box = tag("div", data, class_="plot", role="img", aria_label=f"{title}. {note}".strip(), style=shape)
     return tag("figure", caption, tag("div", box, class_="wide") if wide else box)
 
 
@@ -157,7 +158,7 @@ def mistakes(run: SavedRun) -> Markup | None:
 
 def calibration(run: SavedRun) -> Markup | None:
     """Whether a confidence of 0.8 is right in 8 of 10 cases."""
-    rows, _ = judged(run)
+    rows, split = judged(run)
     if not rows or problem(run) == "regression" or "pred_probs" not in rows:
         return None
     names = names_of(run, rows)
@@ -173,12 +174,10 @@ def calibration(run: SavedRun) -> Markup | None:
     bins = counts.reliability(confidence, right)
     if not bins:
         return None
-    error = sum(step.n * abs((step.right.value or 0.0) - step.confidence) for step in bins) / sum(step.n for step in bins)
     subject = "each label's probability" if several else "the probability of the most likely class"
-    note = (
-        f"Confidence is {subject}; on average it is {number(error)} away from the share that was right "
-        "(expected calibration error, 10 steps)."
-    )
+    measured = tables.find(run.result.metrics, "calibration_error", split)
+    value = "" if measured is None else with_interval(measured.value, measured.low, measured.high)
+    note = f"Confidence is {subject}.{f' Calibration error: {value}.' if value else ''}"
     picture = plot(figures.reliability_diagram(bins), "Reliability", "on the dotted line, confidence is what it says")
     return join([tag("p", note), tag("div", picture, class_="single")])
 

@@ -257,9 +257,9 @@ def lengths(splits: Mapping[str, Mapping[str, Any]]) -> Figure | None:
                 "mode": "lines",
                 "name": label(split),
                 "x": list(edges),
-                "y": [n / total for n in rows] + [0],
+                "y": [n / total / wide if wide else 0 for n, wide in zip(rows, np.diff(edges).tolist(), strict=True)] + [0],
                 "line": {"shape": "hv", "color": color, "width": 2},
-                "hovertemplate": "from %{x} tokens: %{y:.1%} of the rows",
+                "hovertemplate": "from %{x} tokens: %{y:.2%} of the rows per token",
             }
         )
         limits.add(record.get("max_length"))
@@ -278,7 +278,7 @@ def lengths(splits: Mapping[str, Mapping[str, Any]]) -> Figure | None:
     ]
     layout = {
         "xaxis": axis("tokens", rangemode="tozero"),
-        "yaxis": axis("share of the rows", tickformat=".0%", rangemode="tozero"),
+        "yaxis": axis("share of the rows per token", tickformat=".1~%", rangemode="tozero"),
         "shapes": cuts,
         "showlegend": True,
     }

@@ -12,7 +12,7 @@ from tunesmith.report import evidence, record, saved, tables
 from tunesmith.report.markup import Markup, tag
 from tunesmith.report.numbers import count, duration, significant, size
 from tunesmith.report.saved import SavedRun
-from tunesmith.report.words import headline, part
+from tunesmith.report.words import headline, part, total_seconds
 from tunesmith.results import RunResult
 
 SectionWriter = Callable[[SavedRun], Markup | None]
@@ -89,7 +89,7 @@ def facts(run: SavedRun) -> Markup | None:
     """The run in six numbers."""
     result = run.result
     rows = {name: split.get("rows") for name, split in record.splits(run).items()}
-    seconds = result.timings_seconds.get("total") or sum(value for value in result.timings_seconds.values() if value)
+    seconds = total_seconds(result)
     epochs, steps = result.training.get("epochs"), result.training.get("steps")
     shown = (
         ("base model", part(result.recipe, "model").get("name")),

@@ -11,7 +11,7 @@ from tunesmith.report.evidence import grid, judged, plot, problem
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, is_number, number, percent, plural, significant, size
 from tunesmith.report.saved import SavedRun
-from tunesmith.report.words import TASK_NAMES, part
+from tunesmith.report.words import TASK_NAMES, part, plain_name, total_seconds
 from tunesmith.results import Certificate, Finding
 
 WORST_ROWS = 100
@@ -222,7 +222,7 @@ def training(run: SavedRun) -> Markup | None:
             ("optimizer steps", count(found.get("steps"))),
             ("epochs", significant(found.get("epochs"))),
             ("step that was kept", count(found.get("best_step"))),
-            ("its validation score", number(found.get("best_metric"))),
+            ("its validation score", best_text(found.get("best_metric"))),
             ("highest learning rate", significant(found.get("learning_rate"))),
             ("first loss", loss_text(found)),
             ("last loss", number(found.get("last_loss"))),
@@ -232,8 +232,22 @@ def training(run: SavedRun) -> Markup | None:
             *fast,
         )
     )
-    reasons = [tag("li", reason) for reason in kernels.get("reasons") or ()]
+    reasons = [tag("li", line) for line in (*reason_lines(kernels.get("reasons")), *(found.get("notes") or ()))]
     return join([table, tag("ul", *reasons, class_="note") if reasons else None]) if table or reasons else None
+
+
+def reason_lines(reasons: Any) -> list[str]:
+    """Why each choice of the fast path was made: a list of sentences, or a record of choice and sentence."""
+    if isinstance(reasons, Mapping):
+        return [f"{str(name).replace('_', ' ')}: {reason}" for name, reason in reasons.items()]
+    return [str(reason) for reason in reasons or ()]
+
+
+def best_text(best: Any) -> str:
+    """The score that chose the kept step: a number, or a record of its name and value."""
+    if isinstance(best, Mapping):
+        return f"{number(best.get('value'))} ({plain_name(str(best.get('name')))})" if is_number(best.get("value")) else ABSENT
+    return number(best)
 
 
 def loss_text(found: Mapping[str, Any]) -> str:
@@ -275,15 +289,20 @@ def environment_text(value: Any) -> str:
 def timings(run: SavedRun) -> Markup | None:
     """Seconds per phase and the peak memory."""
     phases = {name: seconds for name, seconds in run.result.timings_seconds.items() if is_number(seconds)}
-    total = phases.pop("total", None) or math.fsum(phases.values())
-    rows = [
-        (name.replace("_", " "), tables.num(duration(seconds)), tables.Cell(tables.share_bar(seconds / total if total else 0.0)))
-        for name, seconds in phases.items()
-    ]
+    total = total_seconds(run.result)
+    phases.pop("total", None)
+    rest = total - math.fsum(phases.values())
+    if rest > 0.01 * total:
+        phases["everything else"] = rest
+    rows = [timing_row(name.replace("_", " "), seconds, total) for name, seconds in phases.items()]
     if total:
         rows.append((tag("strong", "total"), tables.num(tag("strong", duration(total))), tables.Cell("")))
     peak = tag("p", f"Peak memory: {size(run.result.peak_memory_bytes)}.") if run.result.peak_memory_bytes else None
     return join([tables.table(("phase", "time", "share"), rows, box="fit") if rows else None, peak]) if rows or peak else None
+
+
+def timing_row(name: str, seconds: float, total: float) -> tuple[object, ...]:
+    return (name, tables.num(duration(seconds)), tables.Cell(tables.share_bar(seconds / total if total else 0.0)))
 
 
 def recipe(run: SavedRun) -> Markup | None:

@@ -16,7 +16,7 @@ class SavedRun:
     """What a finished run left.
 
     Attributes:
-        name: the folder's name.
+        name: the folder's name, without the mark of a folder that is still being written.
         events: the log, oldest first; empty where there is none.
         predictions: column name -> values, all of the same length; empty where there are none.
         resolved: the resolved recipe as YAML text; empty where it was not saved.
@@ -47,7 +47,7 @@ def load(run: Path) -> SavedRun:
     events, notes = read_log(run / "metrics.jsonl")
     resolved = run / "resolved.yaml"
     return SavedRun(
-        name=run.absolute().name, result=read_result(run / "result.json"), events=events, notes=notes,
+        name=run.absolute().name.removesuffix(".partial"), result=read_result(run / "result.json"), events=events, notes=notes,
         predictions=read_predictions(run / "predictions.parquet"),
         resolved=resolved.read_text(encoding="utf-8", errors="replace") if resolved.exists() else "",
     )  # fmt: skip
@@ -67,7 +67,7 @@ def read_result(path: Path) -> RunResult:
         ) from error
     if not isinstance(plain, dict):
         raise InputError.one(str(path), "the file is JSON but no run result.", "Name the folder of a finished run.")
-    return RunResult.from_json({"task": "", **{key: value for key, value in plain.items() if value is not None}})
+    return RunResult.from_json({"task": "", **{key: value for key, value in plain.items() }})
 
 
 def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:

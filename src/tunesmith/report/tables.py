@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.report.counts import ClassScore, Rate
-from tunesmith.report.markup import Markup, join, tag
+from tunesmith.report.markup import Markup, escape, join, tag
 from tunesmith.report.numbers import ABSENT, count, is_number, number, percent, with_interval
 from tunesmith.report.words import plain_name
 from tunesmith.results import Metric, RunResult, Verdict
@@ -38,7 +38,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], **options: Any
     """
     body = [table_row(heads, row) for row in rows]
     right = numeric_columns(heads, body)
-    head = tag("tr", *(tag("th", name, scope="col", class_="num" if i in right else None) for i, name in enumerate(heads)))
+    head = (
+        None
+        if not any(heads)
+        else tag("tr", *(tag("th", name, scope="col", class_="num" if i in right else None) for i, name in enumerate(heads)))
+    )
     caption = options.get("caption")
     content = tag(
         "table",
@@ -123,21 +127,22 @@ def rate_cell(rate: Rate) -> Cell:
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Markup:
     """What this run was compared with, and what can be said of it."""
-    heads = ("metric", "split", "against", "difference [95 %]", "verdict", "n", "McNemar p", "smallest visible")
-    rows = [
-        (
-            plain_name(v.metric),
-            v.split,
-            Cell(plain_name(v.against), "name"),
-            num(with_interval(v.difference, v.low, v.high, signed=True), v.difference),
-            word(v.word),
-            num(count(v.n) if v.n else ABSENT),
-            num(number(v.p_value, signed=False)),
-            num(number(v.smallest_detectable)),
-        )
-        for v in verdicts
-    ]
-    return table(heads, rows)
+    heads = ("against", "verdict", "difference [95 %]", "metric", "split", "rows", "McNemar p", "smallest visible")
+    return table(heads, [verdict_row(verdict) for verdict in verdicts])
+
+
+def verdict_row(verdict: Verdict) -> tuple[object, ...]:
+    difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
+    return (
+        plain_name(verdict.against),
+        word(verdict.word),
+        num(difference, verdict.difference),
+        plain_name(verdict.metric),
+        verdict.split,
+        num(count(verdict.n) if verdict.n else ABSENT),
+        num(number(verdict.p_value)),
+        num(number(verdict.smallest_detectable)),
+    )
 
 
 def metric_names(result: RunResult, split: str) -> list[str]:
@@ -199,7 +204,7 @@ def class_table(scores: Sequence[ClassScore]) -> Markup:
     heads = ("class", "support", "predicted", "precision", "recall", "F1", "F1, 0 to 1")
     rows = [
         (
-            Cell(score.name, "name"),
+            Cell(breakable(score.name), "name"),
             num(count(score.support), score.support),
             num(count(score.predicted), score.predicted),
             rate_cell(score.precision),
@@ -212,9 +217,17 @@ def class_table(scores: Sequence[ClassScore]) -> Markup:
     return table(heads, rows, sortable=True, box="tall")
 
 
+def breakable(name: str) -> Markup:
+    """A class name that may be broken after an underscore where the column is narrow."""
+    return Markup(escape(name).replace("_", "_<wbr>"))
+
+
 def confusion_list(mistakes: Sequence[tuple[str, str, int, float]]) -> Markup:
     """The most frequent mistakes."""
-    rows = [(Cell(a, "name"), Cell(b, "name"), num(count(n), n), num(percent(share), share)) for a, b, n, share in mistakes]
+    rows = [
+        (Cell(breakable(a), "name"), Cell(breakable(b), "name"), num(count(n), n), num(percent(share), share))
+        for a, b, n, share in mistakes
+    ]
     return table(("given", "predicted", "rows", "share of the given class"), rows, box="tall", sortable=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,12 @@ from tunesmith.report.numbers import is_number, with_interval
 from tunesmith.results import Metric, RunResult, Verdict
 
 METRIC_NAMES = {
-    "macro_f1": "macro F1", "micro_f1": "micro F1", "weighted_f1": "weighted F1", "f1": "F1", "mcc": "MCC", "auroc": "AUROC",
-    "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "r2": "R²", "spearman": "Spearman", "pearson": "Pearson",
-    "ece": "calibration error",
+    "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
+    "spearman": "Spearman", "pearson": "Pearson",
 }  # fmt: skip
 BASELINE_NAMES = {
-    "majority": "majority class", "tfidf": "TF-IDF + linear", "frozen": "frozen embeddings + linear", "untuned": "untuned model",
-    "mean": "mean of the labels",
+    "majority": "majority class", "tfidf": "TF-IDF + linear", "tfidf + linear": "TF-IDF + linear",
+    "frozen": "frozen embeddings + linear", "untuned": "untuned model",
 }  # fmt: skip
 TASK_NAMES = {
     "single_label_classification": "one label per text", "multi_label_classification": "several labels per text",
@@ -49,6 +49,12 @@ def part(record: Mapping[str, Any] | None, *keys: str) -> dict[str, Any]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
+def total_seconds(result: RunResult) -> float:
+    """How long the run took: the recorded total, else the sum of its phases; 0 where no time was recorded."""
+    seconds = {name: value for name, value in result.timings_seconds.items() if is_number(value)}
+    return seconds.get("total") or math.fsum(seconds.values())
+
+
 def main_split(result: RunResult) -> str:
     """The split a run is judged on: test where it has one, else validation, else whatever was measured."""
     splits = [metric.split for metric in result.metrics] or [verdict.split for verdict in result.verdicts]
@@ -62,7 +68,7 @@ def main_metric(result: RunResult) -> Metric | None:
     """The metric a run is judged by: the recipe's, else the verdict's, else the first that was measured."""
     split = main_split(result)
     here = {metric.name: metric for metric in result.metrics if metric.split == split}
-    asked = part(result.recipe, "evaluate").get("metric")
+    asked = part(result.recipe, "evaluate").get("metric") or part(result.training, "best_metric").get("name")
     judged = [verdict.metric for verdict in result.verdicts if verdict.split == split]
     for name in (asked, *judged, *here):
         if name in here:

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunesmith.report.summary import WIDTH, summary_lines
+from tunesmith.results import Alarm, Finding, RunResult
+
+from .fake_runs import ALARMS, CLASSES, fake_result
+
+
+def made(kind: str) -> RunResult:
+    return fake_result(kind, 300, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_fits_and_begins_with_the_headline(kind: str) -> None:
+    lines = summary_lines(made(kind))
+    assert lines[0].startswith("Test ")
+    assert max(map(len, lines)) <= WIDTH
+    assert not any(line != line.rstrip() for line in lines)
+
+
+def test_tells_metrics_baselines_words_alarms_and_findings() -> None:
+    text = "\n".join(summary_lines(replace(made("twelve"), alarms=ALARMS)))
+    told = [
+        "macro F1 on test, 300 rows", "0.913 [0.882, 0.942]", "TF-IDF + linear", "better", "cannot tell",
+        "frozen embeddings + linear",
+        "! Every test row is predicted", "  Raise data.max_length to 256.", "31 rows look wrongly labelled.",
+    ]  # fmt: skip
+    for said in told:
+        assert said in text
+    assert text.index("31 rows") < text.index("12 rows")
+
+
+def test_the_best_baseline_of_a_metric_follows_its_direction() -> None:
+    lines = summary_lines(made("twelve"))
+    row = next(line for line in lines if line.strip().startswith("log loss"))
+    assert row.endswith("frozen embeddings + linear")
+
+
+def test_an_empty_result_is_one_line() -> None:
+    assert summary_lines(RunResult("classification")) == ["Nothing was measured in this run."]
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
+def test_no_text_breaks_the_width(message: str, remedy: str, summary: str) -> None:
+    found = replace(made("binary"), alarms=(Alarm("x", message, remedy),), findings=(Finding("y", summary, 3),))
+    lines = summary_lines(found)
+    assert max(map(len, lines)) <= WIDTH
+    assert all("\n" not in line for line in lines)

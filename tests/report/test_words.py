@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tunesmith.report.words import headline, main_metric, main_split, plain_name
+from tunesmith.results import Metric, RunResult, Verdict
+
+F1 = Metric("macro_f1", "test", 0.913, 0.88, 0.94, 300)
+RMSE = Metric("rmse", "test", 0.41, 0.38, 0.44, 300, higher_is_better=False)
+
+
+def result(metric: Metric, *verdicts: Verdict) -> RunResult:
+    return RunResult("classification", (metric,), verdicts=verdicts)
+
+
+def test_better() -> None:
+    said = headline(result(F1, Verdict("macro_f1", "test", "tfidf", 0.06, 0.03, 0.09, "better")))
+    assert said.sentence == "Test macro F1 0.913 [0.880, 0.940]: better than TF-IDF + linear by 0.060 [0.030, 0.090]."
+    assert said.word == "better"
+
+
+def test_the_hardest_opponent_is_named() -> None:
+    verdicts = [Verdict("macro_f1", "test", name, by, by - 0.1, by + 0.1, word) for name, by, word in
+                (("majority", 0.6, "better"), ("frozen", -0.02, "cannot tell"), ("tfidf", 0.05, "cannot tell"))]  # fmt: skip
+    said = headline(result(F1, *verdicts))
+    assert (
+        "cannot tell whether it is better than frozen embeddings + linear (difference -0.020 [-0.120, +0.080])" in said.sentence
+    )
+
+
+def test_where_less_is_better_the_amount_is_still_positive() -> None:
+    said = headline(result(RMSE, Verdict("rmse", "test", "tfidf", -0.06, -0.09, -0.03, "better")))
+    assert said.sentence == "Test RMSE 0.410 [0.380, 0.440]: better than TF-IDF + linear by 0.060 [0.030, 0.090]."
+    said = headline(result(RMSE, Verdict("rmse", "test", "tfidf", 0.06, 0.03, 0.09, "worse")))
+    assert "worse than TF-IDF + linear by 0.060 [0.030, 0.090]" in said.sentence
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (RunResult("classification"), "Nothing was measured in this run."),
+        (result(replace(F1, value=None)), "Test macro F1 could not be computed."),
+        (result(F1), "Test macro F1 0.913 [0.880, 0.940]: not compared with anything simpler."),
+    ],
+)
+def test_with_less_to_say(found: RunResult, sentence: str) -> None:
+    assert headline(found).sentence == sentence
+
+
+def test_the_main_metric_is_the_one_asked_for_on_the_main_split() -> None:
+    accuracy = Metric("accuracy", "validation", 0.9, 0.8, 0.95, 50)
+    found = RunResult(
+        "classification", (accuracy, F1), recipe={"evaluate": {"metric": None}}, training={"best_metric": {"name": "macro_f1"}}
+    )
+    assert main_split(found) == "test"
+    assert main_metric(found) == F1
+    assert main_metric(replace(found, metrics=(accuracy,))) == accuracy
+
+
+def test_unknown_names_are_shown_as_they_are() -> None:
+    assert plain_name("my_own_metric") == "my own metric"

@@ -1,0 +1,167 @@
+"""What surrounds the code: pins, make targets, the README, the documentation's examples, the licence."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from fnmatch import fnmatch
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import update_readme
+import write_cli_reference
+
+from tunesmith import __version__
+from tunesmith.cli.main import VERBS
+from tunesmith.recipe.load import load_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if "_build" not in page.parts]
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines), "a pin is NAME==VERSION, nothing else"
+    return {plain(name): number for name, number in (line.split("==") for line in lines)}
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def required(extras: set[str]) -> set[str]:
+    groups = [PYPROJECT["project"]["dependencies"]]
+    groups += [names for extra, names in PYPROJECT["project"]["optional-dependencies"].items() if extra in extras]
+    return {plain(re.match(r"[\w.-]+", item)[0]) for group in groups for item in group}  # type: ignore[index]
+
+
+def makefile() -> str:
+    return (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def installed_extras() -> set[str]:
+    return set(re.search(r"^EXTRAS := (.*)$", makefile(), re.M)[1].split(","))  # type: ignore[index]
+
+
+def test_make_installs_every_extra_but_the_one_that_needs_an_account() -> None:
+    assert installed_extras() == set(PYPROJECT["project"]["optional-dependencies"]) - {"wandb"}
+
+
+def test_everything_that_is_installed_on_purpose_is_pinned() -> None:
+    assert required(installed_extras()) - set(pins()) == set()
+
+
+def test_the_pins_are_what_the_tests_run_with() -> None:
+    wanted = {name: number for name, number in pins().items() if name in required(installed_extras())}
+    assert {name: version(name).partition("+")[0] for name in wanted} == wanted
+
+
+def test_no_pin_ties_the_installation_to_an_accelerator() -> None:
+    assert [name for name in pins() if re.match(r"nvidia|cuda|triton", name)] == []
+    assert pins()["torch"] == "2.13.0"
+
+
+@pytest.mark.parametrize("target", ["install", "demo", "test", "check", "bench", "docs", "clean"])
+def test_make_has_the_target(target: str) -> None:
+    rule = re.search(rf"^{target}: *(.*)$", makefile(), re.M)
+    assert rule
+    assert re.search(rf"^\.PHONY:.*\b{target}\b", makefile(), re.M)
+    if target != "clean":
+        assert re.search(rf"^{target}: .*\$\(STAMP\)", makefile(), re.M), "it makes the virtual environment first"
+
+
+def test_continuous_integration_runs_the_commands_of_people() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("make ")] == ["make check", "make test", "make docs"]
+    assert "set -euo pipefail" in lines
+    for command in ("make demo", "make test"):
+        assert re.search(rf"^{command}\b", README, re.M)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    latest = re.search(r"^## \[(\d[^\]]*)\]", changelog, re.M)
+    assert latest
+    assert __version__ == PYPROJECT["project"]["version"] == latest[1]
+
+
+def test_the_licence_is_apache_and_names_its_holder() -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "Copyright 2026 The tunesmith authors" in text
+    assert PYPROJECT["project"]["license"] == "Apache-2.0"
+
+
+def test_files_beside_the_code_are_part_of_the_package() -> None:
+    source = ROOT / "src" / "tunesmith"
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["tunesmith"]
+    others = [p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}]
+    assert [name for name in others if not any(fnmatch(name, pattern) for pattern in patterns)] == []
+
+
+def test_the_readme_shows_what_was_captured() -> None:
+    assert update_readme.updated(README) == README
+
+
+def test_a_captured_block_is_replaced_and_nothing_else() -> None:
+    text = "a\n<!-- captured:demo -->\nold\n<!-- /captured:demo -->\nz"
+    new = update_readme.replaced(text, "demo", "\x1b[1mbold\x1b[0m\n 10 %\r100 %\n```\n")
+    assert new == "a\n<!-- captured:demo -->\n```text\nbold\n100 %\n'''\n```\n<!-- /captured:demo -->\nz"
+    with pytest.raises(SystemExit, match="no block"):
+        update_readme.replaced("no blocks here", "demo", "x")
+
+
+def test_the_readme_lists_every_verb_and_no_other() -> None:
+    table = README.partition("## The verbs")[2].partition("## ")[0]
+    assert set(re.findall(r"^\| `(\w+)", table, re.M)) == {verb.name for verb in VERBS}
+
+
+def test_the_command_line_page_is_up_to_date() -> None:
+    assert write_cli_reference.PAGE.read_text(encoding="utf-8") == write_cli_reference.page(), "run: make reference"
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for i, block in enumerate(re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)):
+            found.append((f"{page.relative_to(ROOT)} {i}", block))
+    return found
+
+
+@pytest.mark.parametrize("block", [pytest.param(text, id=name) for name, text in blocks("yaml")])
+def test_every_recipe_in_the_documentation_is_valid(block: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(block, encoding="utf-8")
+    given = [] if re.search(r"\btrain: \S*\w+\.\w|train: hub:|train: builtin:", block) else ["data.train=rows.csv"]
+    load_recipe(path, given)
+
+
+@pytest.mark.parametrize("block", [pytest.param(text, id=name) for name, text in blocks("python")])
+def test_every_piece_of_python_in_the_documentation_is_python(block: str) -> None:
+    compile(block, "page", "exec")
+
+
+@pytest.mark.parametrize("block", [pytest.param(text, id=name) for name, text in blocks("sh")])
+def test_every_command_in_the_documentation_exists(block: str) -> None:
+    verbs = {verb.name for verb in VERBS}
+    targets = set(re.findall(r"^([a-z]+):", makefile(), re.M))
+    for verb in re.findall(r"\btunesmith ([a-z]+)", block):
+        assert verb in verbs
+    for target in re.findall(r"(?:^|&& )make ([a-z]+)", block, re.M):
+        assert target in targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_the_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:recipes|docs|scripts|tests|src|benchmarks|\.ci)/[\w./-]*\w)`", text)
+    generated = ("docs/_build", "docs/_captured")
+    assert [name for name in named if not name.startswith(generated) and not (ROOT / name).exists()] == []
