@@ -84,6 +84,11 @@ def free_disk_bytes(folder: Path) -> int:
     return shutil.disk_usage(place).free
 
 
+def megabytes(n_bytes: int) -> str:
+    """A size for people, in MB of 1,000,000 bytes: whole ones, and tenths below ten."""
+    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes >= 10_000_000 else f"{n_bytes / 1e6:.1f} MB"
+
+
 def environment() -> dict[str, Any]:
     """What a reader needs to repeat the run: versions, processor, memory. Holds no paths, names or variables."""
     import psutil

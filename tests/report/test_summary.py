@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.report.summary import WIDTH, summary_lines
@@ -48,6 +48,7 @@ def test_an_empty_result_is_one_line() -> None:
 
 
 @settings(max_examples=60)
+@example("x" * 300, "y" * 300, "z" * 300)
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
 def test_no_text_breaks_the_width(message: str, remedy: str, summary: str) -> None:
     found = replace(made("binary"), alarms=(Alarm("x", message, remedy),), findings=(Finding("y", summary, 3),))

@@ -55,7 +55,7 @@ def guarded(words: list[str], terminal: Terminal) -> int:
     try:
         return dispatch(words, terminal)
     except TunesmithError as error:
-        return fail(error, 1, str(error), words, terminal)
+        return fail(error, error.exit_code, str(error), words, terminal)
     except KeyboardInterrupt as error:
         return fail(error, INTERRUPTED, "interrupted before anything was finished.", words, terminal)
     except BrokenPipeError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tunesmith.data.load import Splits
 from tunesmith.data.table import Examples
 from tunesmith.errors import Problem
-from tunesmith.machine import free_disk_bytes
+from tunesmith.machine import free_disk_bytes, megabytes
 from tunesmith.models.source import ModelSource
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
@@ -30,7 +30,7 @@ def static_checks(
     yield sizes(splits)
     for finding in findings:
         yield from_finding(finding)
-    yield CheckLine("model files", f"{source.kind} {source.name}, {source.n_bytes / 1e6:,.0f} MB of weights")
+    yield CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights")
     yield disk(source, output)
     yield trackers(recipe)
 
@@ -89,13 +89,13 @@ def from_finding(finding: Finding) -> CheckLine:
 def disk(source: ModelSource, output: Path) -> CheckLine:
     """Room for the model, its best weights and one whole checkpoint."""
     needed, free = source.n_bytes * (2 + MOMENTS), free_disk_bytes(output)
-    figure = f"about {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free"
+    figure = f"about {megabytes(needed)} needed, {megabytes(free)} free"
     problem = None
     if free < needed:
         problem = Problem(
             "disk",
             str(output),
-            f"the run needs about {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free.",
+            f"the run needs about {megabytes(needed)}, {megabytes(free)} are free.",
             "Free some space, or choose another `output`.",
         )
     return CheckLine("disk", figure, problem)

@@ -67,7 +67,7 @@ def read_result(path: Path) -> RunResult:
         ) from error
     if not isinstance(plain, dict):
         raise InputError.one(str(path), "the file is JSON but no run result.", "Name the folder of a finished run.")
-    return RunResult.from_json({"task": "", **{key: value for key, value in plain.items() }})
+    return RunResult.from_json({"task": "", **{key: value for key, value in plain.items() if value is not None}})
 
 
 def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.errors import OutputError, TrainingFailed
-from tunesmith.machine import free_disk_bytes
+from tunesmith.machine import free_disk_bytes, megabytes
 from tunesmith.models.builtin import sha256_of
 
 MANIFEST = "manifest.json"
@@ -118,6 +118,6 @@ def require_disk(folder: Path, n_bytes: int, purpose: str) -> None:
     if free < n_bytes:
         raise OutputError.one(
             str(folder),
-            f"{purpose} needs {n_bytes / 1e6:,.0f} MB of disk, {free / 1e6:,.0f} MB are free.",
+            f"{purpose} needs {megabytes(n_bytes)} of disk, {megabytes(free)} are free.",
             "Free some space, or choose another output.",
         )

@@ -1,0 +1,248 @@
+"""Every way a user can get it wrong: one clear message, exit code 2, no traceback, nothing written.
+
+The whole messages stand in ``bad_input_messages.json`` (``UPDATE_GOLDEN=1`` rewrites them), ``{d}`` for the test's own folder.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tunesmith.cli.main import main
+
+MESSAGES = Path(__file__).with_name("bad_input_messages.json")
+GOOD = "text,label\n" + "".join(
+    f"the {'good' if i % 2 else 'bad'} film number {i},{'pos' if i % 2 else 'neg'}\n" for i in range(60)
+)
+RECIPE = {"data": {"train": "train.csv"}, "model": {"name": "tiny"}, "output": "runs/out"}
+
+
+def put(name: str, content: str | bytes) -> Callable[[Path], None]:
+    """A preparation that writes one file."""
+
+    def write(folder: Path) -> None:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return write
+
+
+def recipe(**sections: object) -> Callable[[Path], None]:
+    """A preparation that writes recipe.yaml with these sections over the good one."""
+    return put("recipe.yaml", json.dumps(RECIPE | sections))
+
+
+def text(content: str) -> Callable[[Path], None]:
+    return put("recipe.yaml", content)
+
+
+def nothing(_folder: Path) -> None: ...
+
+
+def damaged_model(folder: Path) -> None:
+    path = folder / "tiny" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def no_config(folder: Path) -> None:
+    (folder / "tiny" / "config.json").unlink()
+
+
+def pickle_only(folder: Path) -> None:
+    (folder / "tiny" / "model.safetensors").rename(folder / "tiny" / "pytorch_model.bin")
+
+
+def finished_run(folder: Path) -> None:
+    put("runs/out/result.json", "{}")(folder)
+
+
+def unfinished_run(folder: Path) -> None:
+    put("runs/out.partial/resolved.yaml", "")(folder)
+
+
+def read_only(folder: Path) -> None:
+    put("wall", "a file")(folder)
+    recipe(output="wall/out")(folder)
+
+
+def rows(*lines: str) -> str:
+    return "text,label\n" + "\n".join(lines) + "\n"
+
+
+TRAIN = ["train", "recipe.yaml"]
+PAIRS = [f"the good film number {i},{i / 7:.3f}" for i in range(60)]
+
+# name -> (preparation, words, what the message has to say)
+CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
+    # the recipe file
+    "missing recipe": (nothing, ["train", "nope.yaml"], "nope.yaml"),
+    "recipe is a folder": (nothing, ["train", "tiny"], "tiny"),
+    "empty recipe": (text(""), TRAIN, "recipe.yaml"),
+    "recipe is a list": (text("- a\n- b\n"), TRAIN, "recipe.yaml"),
+    "broken yaml": (text("data: {train: a.csv\nmodel: }"), TRAIN, "recipe.yaml:"),
+    "tab in yaml": (text("data:\n\ttrain: train.csv\n"), TRAIN, "recipe.yaml:2"),
+    "typo in a key": (text("data: {train: train.csv}\ntrain: {learning_rat: 1e-4}\n"), TRAIN, "recipe.yaml:2 train.learning_rat"),
+    "key of another tool": (text("data: {train: train.csv}\ntrain: {epochs: 3}\n"), TRAIN, "train.num_train_epochs"),
+    "key of another section": (text("data: {train: train.csv}\nseed: 3\n"), TRAIN, "train.seed"),
+    "wrong type": (text("data: {train: train.csv}\ntrain: {num_train_epochs: three}\n"), TRAIN, "train.num_train_epochs"),
+    "impossible range": (text("data: {train: train.csv}\ntrain: {label_smoothing_factor: 1.5}\n"), TRAIN, "label_smoothing_factor"),
+    "negative rate": (text("data: {train: train.csv}\ntrain: {learning_rate: -1}\n"), TRAIN, "learning_rate"),
+    "no training data": (text("task: classification\n"), TRAIN, "data"),
+    "unknown task": (text("task: classify\ndata: {train: train.csv}\n"), TRAIN, "classification"),
+    "unknown metric": (recipe(evaluate={"metric": "f1"}), TRAIN, "macro_f1"),
+    "metric of another task": (recipe(evaluate={"metric": "rmse"}), TRAIN, "regression"),
+    "unknown upstream field": (recipe(upstream={"max_gradnorm": 1}), TRAIN, "max_gradnorm"),
+    "owned upstream field": (recipe(upstream={"save_steps": 5}), TRAIN, "save_steps"),
+    "bad override": (recipe(), [*TRAIN, "train.sed=1"], "train.seed"),
+    "override without value": (recipe(), [*TRAIN, "--overwrite", "train.seed"], "train.seed"),
+    "weights for a regression": (recipe(task="regression", train={"class_weights": "balanced"}), TRAIN, "class_weights"),
+    "layers and adapter": (recipe(adapter={"method": "lora"}, train={"train_layers": "last 1"}), TRAIN, "train_layers"),
+    "unknown adapter": (recipe(adapter={"method": "lorra"}), TRAIN, "Did you mean lora?"),
+    "unknown adapter option": (recipe(adapter={"method": "lora", "rank": 8}), TRAIN, "adapter.rank: the method lora has no option of that name."),
+    "too many layers": (recipe(train={"train_layers": "last 40"}), TRAIN, "the last 40 layers were asked for, the model has 2."),
+    "no parameter of that name": (recipe(train={"train_layers": ["decoder"]}), TRAIN, "no parameter name contains 'decoder'."),
+    "weight of no class": (recipe(train={"class_weights": {"pos": 1, "neu": 2}}), TRAIN, "no class is called 'neu'."),
+    "too long inputs": (recipe(data={"train": "train.csv", "max_length": 4000}), TRAIN, "4000 tokens were asked for, the model has only 64 positions."),
+    # the data
+    "missing file": (recipe(data={"train": "gone.csv"}), TRAIN, "gone.csv"),
+    "empty file": (put("train.csv", ""), TRAIN, "train.csv"),
+    "header only": (put("train.csv", "text,label\n"), TRAIN, "train.csv"),
+    "one class": (put("train.csv", rows(*(f"some film {i},pos" for i in range(40)))), TRAIN, "pos"),
+    "all rows dropped": (put("train.csv", rows(*(",pos" for _ in range(40)))), TRAIN, "train.csv"),
+    "wrong column": (recipe(data={"train": "train.csv", "columns": {"text": "txt"}}), TRAIN, "Did you mean text?"),
+    "wrong label column": (recipe(data={"train": "train.csv", "columns": {"label": "labl"}}), TRAIN, "Did you mean label?"),
+    "text column of numbers": (put("train.csv", "text,label\n" + "".join(f"{i * 7},{i % 2}\n" for i in range(40))), TRAIN, "train.csv"),
+    "decimals as classes": (put("train.csv", rows(*PAIRS)), TRAIN, "task: regression"),
+    "names in a regression": (recipe(task="regression"), TRAIN, "label"),
+    "a class a row": (put("train.csv", rows(*(f"the good film {i},class{i}" for i in range(40)))), TRAIN, "train.csv"),
+    "binary file named csv": (put("train.csv", bytes(range(256)) * 40), TRAIN, "train.csv"),
+    "parquet that is none": (lambda d: (put("train.parquet", "no")(d), recipe(data={"train": "train.parquet"})(d)), TRAIN, "train.parquet"),
+    "truncated gzip": (
+        lambda d: (put("t.csv.gz", gzip.compress(GOOD.encode())[:-60])(d), recipe(data={"train": "t.csv.gz"})(d)), TRAIN, "t.csv.gz",
+    ),
+    "broken json lines": (
+        lambda d: (put("t.jsonl", '{"text": "a", "label": 1}\n{"text": \n' * 20)(d), recipe(data={"train": "t.jsonl"})(d)), TRAIN, "t.jsonl",
+    ),
+    "validation with unseen labels": (
+        lambda d: (put("v.csv", rows("a good film,neutral", "a bad film,pos"))(d), recipe(data={"train": "train.csv", "validation": "v.csv"})(d)),
+        TRAIN, "neutral",
+    ),
+    "validation is train": (recipe(data={"train": "train.csv", "validation": "train.csv"}), TRAIN, "validation"),
+    "unknown builtin data": (recipe(data={"train": "builtin:nope"}), TRAIN, "support_train"),
+    "hub data without a network": (recipe(data={"train": "hub:org/nope"}), TRAIN, "org/nope"),
+    "too few rows": (put("train.csv", rows("a good film,pos", "a bad film,neg")), TRAIN, "rows"),
+    # the model
+    "unknown model": (recipe(model={"name": "./gone"}), TRAIN, "there is no such folder."),
+    "unknown hub model": (recipe(model={"name": "org/gone"}), TRAIN, "the hub cannot be reached."),
+    "unknown builtin model": (recipe(model={"name": "builtin:bert"}), TRAIN, "Known: builtin:minilm."),
+    "folder that is no model": (no_config, TRAIN, "the folder is no model: it has no config.json."),
+    "corrupt safetensors": (damaged_model, TRAIN, "model.safetensors is damaged"),
+    "pickle only": (pickle_only, TRAIN, "a pickle, which can run code when it is loaded."),
+    # the output
+    "existing run": (finished_run, TRAIN, "the output folder holds another run. Choose another `output`, or replace it with --overwrite."),
+    "unfinished run": (unfinished_run, TRAIN, "Continue it with --resume, or start over with --overwrite."),
+    "nothing to resume": (nothing, [*TRAIN, "--resume"], "Start it without --resume."),
+    "output below a file": (read_only, TRAIN, "wall is a file, not a folder."),
+    "output is a file": (put("runs/out", "a file"), TRAIN, "a file of this name is in the way of the run folder."),
+    # the other verbs
+    "unknown verb": (nothing, ["trian", "recipe.yaml"], "train"),
+    "no verb": (nothing, [], "a verb is missing"),
+    "resume and overwrite": (nothing, [*TRAIN, "--resume", "--overwrite"], "exclude each other"),
+    "predict without a run": (nothing, ["predict", "runs/gone", "train.csv"], "there is no such run."),
+    "predict with a base model": (nothing, ["predict", "tiny", "train.csv"], "it has no tunesmith.json."),
+    "evaluate without a run": (nothing, ["evaluate", "runs/gone", "train.csv"], "there is no such run."),
+    "compare one run": (nothing, ["compare", "runs/out"], "two runs"),
+    "compare what is no run": (nothing, ["compare", "tiny", "tiny"], "result.json"),
+    "report of nothing": (nothing, ["report", "runs/gone"], "runs/gone"),
+    "trace a row that is not there": (nothing, ["trace", "recipe.yaml", "--row", "999"], "rows 0 to 59; 999 is not one of them."),
+    "trace an unknown split": (nothing, ["trace", "recipe.yaml", "--row", "1", "--split", "test"], "the recipe has no split 'test'."),
+    "init over a file": (put("recipe.yaml", "mine"), ["init", "train.csv"], "recipe.yaml"),
+    "init of nothing": (nothing, ["init", "gone.csv", "--output", "new.yaml"], "gone.csv"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a good recipe, good data and a model, in which the command line runs."""
+    shutil.copytree(tiny_model, tmp_path / "tiny")
+    put("train.csv", GOOD)(tmp_path)
+    recipe()(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_clear_message_and_nothing_written(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare, words, expected = CASES[name]
+    prepare(place)
+    before = contents(place)
+    code = main(words)
+    out, err = capsys.readouterr()
+    assert code == 2, err
+    assert expected in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert contents(place) == before
+    message = next(err[i:] for i in [err.index("tunesmith:")]).replace(str(place), "{d}")
+    if os.environ.get("UPDATE_GOLDEN"):
+        whole = json.loads(MESSAGES.read_text()) if MESSAGES.exists() else {}
+        MESSAGES.write_text(json.dumps(whole | {name: message}, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    assert message == json.loads(MESSAGES.read_text())[name]
+
+
+def test_the_recipe_without_a_fault_passes_its_check(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else every case above could fail for another reason than its own."""
+    assert main(["check", "recipe.yaml", "--static"]) == 0, capsys.readouterr().err
+
+
+def test_all_problems_come_at_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text("data: {train: train.csv}\ntrain: {learning_rat: 1, seed: x}\nmodl: {}\n")(place)
+    assert main(TRAIN) == 2
+    err = capsys.readouterr().err
+    assert all(part in err for part in ("learning_rat", "train.seed", "modl"))
+
+
+def test_with_json_the_problems_are_one_object(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text("data: {train: train.csv}\ntrain: {learning_rat: 1}\n")(place)
+    assert main([*TRAIN, "--json"]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert said["error"]["exit_code"] == 2
+    assert said["error"]["problems"][0]["where"].startswith("recipe.yaml:2")
+
+
+def test_a_text_of_a_megabyte_is_cut_and_counted_not_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("train.csv", GOOD + f'"{"very good film " * 70_000}",pos\n')(place)
+    assert main(["check", "recipe.yaml"]) == 0
+    out, err = capsys.readouterr()
+    assert "1 rows cut" in out + err
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    disk = place / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        recipe(output="disk/out")(place)
+        assert main(TRAIN) == 2
+        assert "the run needs about 0.5 MB, 0.1 MB are free. Free some space, or choose another `output`." in capsys.readouterr().err
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_golden_messages_have_no_case_too_many() -> None:
+    assert set(json.loads(MESSAGES.read_text())) == set(CASES)
