@@ -93,6 +93,15 @@ def test_an_error_behind_a_verb(
     assert "Traceback" in cli("train", recipe, "--debug").err
 
 
+def test_ctrl_c_in_any_verb(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunesmith.run.check", stopped)
+    said = cli("check", recipe)
+    assert (said.code, said.out, said.err) == (130, "", "tunesmith: interrupted before anything was finished.\n")
+
+
 def test_several_problems_are_all_shown(cli: Cli) -> None:
     Path("bad.yaml").write_text("task: poetry\ndata: {trian: x.csv}\n", encoding="utf-8")
     said = cli("check", "bad.yaml")

@@ -211,6 +211,9 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
     separator = recipe.data.label_separator
     unusable = set(read_texts(table, columns.text, "text")[1])
     cells = [cell for i, cell in enumerate(label_cells(table, columns)) if i not in unusable]
+    if not cells:
+        message = f"None of the {table.rows_read} rows has a text in the column {columns.text!r}."
+        raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
     names = columns.label if len(columns.label) > 1 else ()
     labels = infer_labels(cells, recipe.task, separator, names, table.source)
     notes.extend(label_notes(cells, labels, separator))
