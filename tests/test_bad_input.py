@@ -238,7 +238,9 @@ def test_a_full_disk_is_refused_before_anything_is_written(place: Path, capsys: 
     try:
         recipe(output="disk/out")(place)
         assert main(TRAIN) == 2
-        assert "the run needs about 0.5 MB, 0.1 MB are free. Free some space, or choose another `output`." in capsys.readouterr().err
+        assert (
+            "the run needs about 0.5 MB, 0.1 MB are free. Free some space, or choose another `output`." in capsys.readouterr().err
+        )
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)

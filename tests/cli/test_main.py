@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,13 +140,12 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "heavy = {'numpy', 'pydantic', 'yaml', 'torch', 'transformers', 'tqdm', 'pyarrow'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
-    took = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        took.append(time.perf_counter() - started)
-        assert done.stderr == "[]\n"
-    assert min(took) < 0.5
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    assert done.stderr == "[]\n"
+    # Seconds of processor time: what the wall clock would show on an idle machine.
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.3
 
 
 def test_options_may_stand_anywhere(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +41,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def recipe_path() -> Path:
+    from importlib import resources
+
     return Path(str(resources.files("tunesmith"))) / "samples" / "demo.yaml"
 
 

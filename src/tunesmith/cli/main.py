@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
@@ -71,6 +70,8 @@ def guarded(words: list[str], terminal: Terminal) -> int:
 
 def fail(error: BaseException, code: int, message: str, words: list[str], terminal: Terminal) -> int:
     if "--debug" in words:
+        import traceback
+
         traceback.print_exception(error, file=terminal.err)
     show_error(error, code, message, terminal)
     return code

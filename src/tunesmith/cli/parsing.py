@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -63,6 +62,8 @@ class Parser(argparse.ArgumentParser):
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """``Did you mean NAME?`` for the closest spelling; empty where nothing is close."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
     return f"Did you mean {near[0]}?" if near else ""
 

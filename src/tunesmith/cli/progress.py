@@ -155,7 +155,7 @@ class BarProgress(Progress):
     def note(self, text: str) -> None:
         bar, self.bar = self.bar, None
         if bar is not None:
-            pass
+            bar.clear()
         else:
             self.stream.write(CLEAR_LINE)
         self.line(f"  {text}")
