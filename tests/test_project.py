@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
 import update_readme
 import write_cli_reference
-
 from tunesmith import __version__
 from tunesmith.cli.main import VERBS
 from tunesmith.recipe.load import load_recipe

@@ -146,7 +146,7 @@ def test_a_majority_model_raises_the_alarm(train, sentences: list[dict[str, str]
     rows = [{**row, "label": "pos" if i % 5 else "neg"} for i, row in enumerate(sentences)]
     run = train(rows, test=rows[:60], evaluate={"tune_threshold": False}, train={"learning_rate": 1e-6, "num_train_epochs": 1})
     assert "one class" in [alarm.name for alarm in run.result.alarms]
-    assert "All 60 predictions on test are the class 'pos'" in (run.folder / "report.html").read_text() or True
+    assert "predictions on test are the class" in (run.folder / "report.html").read_text()
 
 
 def test_smoke_leaves_the_output_alone(train, sentences: list[dict[str, str]], tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def wait_for(path: Path, text: str, seconds: float = 60) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_killed_run_resumes_bit_exactly(recipe: Path, tmp_path: Path, number: signal.Signals) -> None:
-    long = ["train.num_train_epochs=40", "train.n_evaluations=40"]
+    long = ["train.num_train_epochs=15", "train.n_evaluations=15"]
     whole = start("train", "recipe.yaml", *long, "output=runs/whole")
     assert whole.wait(120) == 0
     child = start("train", "recipe.yaml", *long)

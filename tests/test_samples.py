@@ -6,8 +6,9 @@ import re
 import statistics
 from collections import Counter, defaultdict
 
-import plant_label_errors as planting
 import pytest
+
+import plant_label_errors as planting
 
 Row = tuple[str, str]
 

@@ -21,7 +21,9 @@ from tunesmith.models.load import reload_classifier
 from tunesmith.models.proofs import batch_invariance, reload_equality
 from tunesmith.recipe.metric_names import higher_is_better, metric_of
 from tunesmith.results import Alarm, Certificate, RunResult
+from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.trained import UseRecord
+from tunesmith.training.history import as_events
 from tunesmith.work import Ready, SeedRun, chosen
 
 TEXT_CHARACTERS = 300
@@ -40,6 +42,8 @@ def save_model(inputs: Inputs, ready: Ready, judged: Judged, folder: Path) -> tu
         model, merged = merged_adapter(model, folder.parent / "adapter", sample, pad_id)
         proofs += merged
     model.save_pretrained(folder)
+    if (folder / "adapter_config.json").exists():
+        save_head_description(folder, model.config)
     ready.loaded.tokenizer.save_pretrained(folder)
     columns = inputs.splits.columns
     UseRecord(
@@ -57,6 +61,13 @@ def merged_adapter(model: Any, folder: Path, sample: Any, pad_id: int) -> tuple[
         return model, []
     merged = copy.deepcopy(model).merge_and_unload()
     return merged, [reload_equality(model, merged, sample, pad_id, "the merged model equals the adapter")]
+
+
+def join_logs(judged: Judged, folder: RunFolder) -> None:
+    """With several seeds: one metrics.jsonl out of theirs, each event with its ``seed``."""
+    if len(judged.runs) > 1:
+        events = [{**event, "seed": run.seed} for run in judged.runs for event in as_events(run.fit.history)]
+        write_lines(folder.metrics_log, events)
 
 
 def save_predictions(inputs: Inputs, judged: Judged, path: Path) -> None:
@@ -134,7 +145,8 @@ def result(
         data["splits"][name] |= length_record(encoded)
     return RunResult(
         task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
-        findings=tuple(inputs.splits.findings), alarms=(*judged.alarms, *unproven(certificates)), certificates=certificates, timings_seconds=seconds,
-        peak_memory_bytes=peak_memory_bytes(), environment=environment(), data=data,
-        training=training_record(inputs, ready, judged), recipe=inputs.recipe.model_dump(mode="json"),
+        findings=tuple(inputs.splits.findings), alarms=(*judged.alarms, *unproven(certificates)),
+        certificates=certificates, timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(),
+        environment=environment(), data=data, training=training_record(inputs, ready, judged),
+        recipe=inputs.recipe.model_dump(mode="json"),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.errors import TunesmithError
@@ -76,6 +77,7 @@ def train(
         judged = judge.judge(inputs, runs, baselines, listener)
     with clock.phase("save"):
         certificates = keep.save_model(inputs, ready, judged, folder.model)
+        keep.join_logs(judged, folder)
         keep.save_predictions(inputs, judged, folder.work / "predictions.parquet")
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     return leave(folder, keep.result(inputs, ready, judged, certificates, clock.seconds), clock)
@@ -91,6 +93,8 @@ def leave(folder: RunFolder, result: RunResult, clock: Clock) -> Run:
         (folder.model / "README.md").write_text(model_card(result), encoding="utf-8")
         with clock.phase("report"):
             write_report(folder.work)
+        result = replace(result, timings_seconds=dict(clock.seconds))
+        result.save(folder.work / "result.json")
     except OSError as error:
         raise TunesmithError(f"The run is trained, but its results could not be written to {folder.work}: {error}") from error
     return Run(finish(folder), result)

@@ -111,7 +111,8 @@ def load_for_use(run: Path) -> ModelInUse:
     if not folder.is_dir():
         raise ModelError.one(str(run), "there is no such run.")
     record = UseRecord.load(folder)
-    check_folder(folder, str(folder))
+    if not (folder / "adapter_config.json").exists():
+        check_folder(folder, str(folder))
     stay_offline()
     quiet_libraries()
     model = reload_classifier(folder).to(device_name())

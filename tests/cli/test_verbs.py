@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.errors import Problem
+from tunesmith.errors import InputError, Problem
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.results import Verdict
 from tunesmith.trained import Run
@@ -192,18 +192,37 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(cli("trace", recipe, "--row", "3", "--json").out)["shares"] == {"mcc": None}
 
 
-def test_report(cli: Cli, stand_in: Callable[..., None]) -> None:
+def test_report(cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
+    monkeypatch.setattr("tunesmith.trained.Run.load", lambda folder: Run(folder, RESULT))
+    monkeypatch.setattr("tunesmith.use.compare", lambda *_, **__: [verdict("better", 0.1)])
     stand_in("tunesmith.report.page", write_report=recorder(calls, Path("runs/a/report.html")))
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
     stand_in("tunesmith.report.markdown", markdown_report=lambda run: f"# {run}\n")
     stand_in("tunesmith.report.latex", latex_table=lambda runs: "\\begin{table}\n")
     assert cli("report", "runs/a").out == "Report written to runs/a/report.html\n"
-    assert json.loads(cli("report", "runs/a", "runs/b", "--output", "both.html", "--json").out) == {"report": "both.html"}
-    assert calls == [((Path("runs/a"), None), {}), (([Path("runs/a"), Path("runs/b")], Path("both.html")), {})]
+    assert json.loads(cli("report", "runs/a", "runs/b", "--output", "both.html", "--json").out)["report"] == "both.html"
+    both = [Path("runs/a"), Path("runs/b")]
+    assert calls == [((Path("runs/a"), None), {}), ((both, Path("both.html"), [verdict("better", 0.1)]), {})]
     assert cli("report", "runs/a", "--format", "md").out == "# runs/a\n"
     cli("report", "runs/a", "runs/b", "--format", "latex", "--output", "table.tex")
     assert Path("table.tex").read_text(encoding="utf-8") == "\\begin{table}\n"
+
+
+def test_runs_that_cannot_be_compared_still_make_a_page(
+    cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError.one("runs/b", "it has other labels.")
+
+    calls: Calls = []
+    stand_in("tunesmith.report.page", write_report=None)
+    stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
+    monkeypatch.setattr("tunesmith.trained.Run.load", lambda folder: Run(folder, RESULT))
+    monkeypatch.setattr("tunesmith.use.compare", refuse)
+    said = cli("report", "runs/a", "runs/b", "--output", "both.html")
+    assert (said.code, calls[0][0][2]) == (0, [])
+    assert "The page has no verdict between the runs: runs/b: it has other labels." in said.err
 
 
 def test_init_writes_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,12 @@ def test_groups_of_many_rows_come_near_the_share() -> None:
     assert not set(train.groups or ()) & set(other.groups or ())
 
 
+def test_a_class_of_few_groups_is_on_both_sides() -> None:
+    made = many([0] * 100 + [1] * 6, groups=[f"g{i}" for i in range(100)] + ["x"] * 3 + ["y"] * 3)
+    train, other = split_examples(made, 0.1, 0)
+    assert Counter(other.labels)[1] == Counter(train.labels)[1] == 3
+
+
 def test_scores_are_divided_by_their_deciles() -> None:
     scores = np.random.default_rng(0).gamma(2.0, size=1000).tolist()
     train, other = split_examples(many(scores), 0.1, 0)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from .made import multi, single
 from tunesmith.metrics import classification as c
 from tunesmith.metrics.predictions import MULTI, SINGLE, Predictions, from_scores
+
+from .made import multi, single
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 

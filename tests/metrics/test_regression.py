@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from .made import regression
 from tunesmith.metrics import regression as r
 from tunesmith.metrics.predictions import REGRESSION, from_scores
+
+from .made import regression
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .made import KINDS, of_kind
 from tunesmith.metrics.predictions import MULTI, REGRESSION, SINGLE, from_scores
 from tunesmith.metrics.table import TABLE, compute, kind_of, why_undefined
+
+from .made import KINDS, of_kind
 
 
 @pytest.mark.parametrize("kind", KINDS)

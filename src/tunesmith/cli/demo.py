@@ -56,7 +56,7 @@ def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:
     from tunesmith import run as runs
 
     output = loaded.recipe.output
-    with naming_what_is_kept(output):
+    with naming_what_is_kept(output, "the next demo starts over."):
         finished = runs.train(loaded, overwrite=holds_a_demo(output, loaded.text), listener=terminal.listener)
     assert finished is not None, "the demo is a single process"
     return finished

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.cli.init import write
 from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.errors import InputError
+
+if TYPE_CHECKING:
+    from tunesmith.results import Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +28,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
     if args.format == "html":
-        written = write_page(runs, output)
-        return Outcome({"report": str(written)}, lines=[f"Report written to {written}"])
+        written, notes = write_page(runs, output)
+        return Outcome({"report": str(written), "notes": notes}, lines=[f"Report written to {written}"], notes=notes)
     text = text_of(runs, args.format)
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
@@ -32,18 +37,31 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     return Outcome({"report": str(output)}, lines=[f"Report written to {output}"])
 
 
-def write_page(runs: Sequence[Path], output: Path | None) -> Path:
-    """The HTML page that was written: of one run, or a comparison of several."""
+def write_page(runs: Sequence[Path], output: Path | None) -> tuple[Path, list[str]]:
+    """The HTML page that was written, of one run or a comparison of several, and what it had to leave out."""
     from tunesmith.report.comparison import write_comparison
     from tunesmith.report.page import write_report
 
     if len(runs) == 1:
-        return write_report(runs[0], output)
+        return write_report(runs[0], output), []
     if output is None:
         raise UsageError.one(
             "report", "several runs make a page that belongs to none of them.", "Say where it goes: --output FILE."
         )
-    return write_comparison(runs, output)
+    verdicts, notes = verdicts_between(runs)
+    return write_comparison(runs, output, verdicts), notes
+
+
+def verdicts_between(runs: Sequence[Path]) -> tuple[list[Verdict], list[str]]:
+    """The verdict of the first run against each other one; a note where they cannot be compared row by row."""
+    from tunesmith import use
+    from tunesmith.report.words import main_split
+    from tunesmith.trained import Run
+
+    try:
+        return use.compare(runs, split=main_split(Run.load(runs[0]).result)), []
+    except InputError as error:
+        return [], [f"The page has no verdict between the runs: {error}"]
 
 
 def text_of(runs: Sequence[Path], format_name: str) -> str:

@@ -57,7 +57,7 @@ def train(loaded: LoadedRecipe, args: argparse.Namespace, terminal: Terminal) ->
 
 
 @contextmanager
-def naming_what_is_kept(output: str) -> Iterator[None]:
+def naming_what_is_kept(output: str, remedy: str = "continue with --resume.") -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM outside the training loop into Interrupted with a word on what is on disk."""
     try:
         yield
@@ -65,7 +65,7 @@ def naming_what_is_kept(output: str) -> Iterator[None]:
         from tunesmith.run_folder import claim
 
         work = claim(output, overwrite=True).work
-        kept = f"what was done is kept in {work}; continue with --resume." if work.exists() else "nothing was written."
+        kept = f"what was done is kept in {work}; {remedy}" if work.exists() else "nothing was written."
         raise Interrupted(f"interrupted: {kept}") from None
 
 

@@ -1,0 +1,60 @@
+"""The order of the training rows: a permutation, the same for the same seed and epoch, and with little padding."""
+
+import numpy as np
+import pytest
+
+from tunesmith.training.sampling import BucketedSampler, bucketed_order, padded_tokens, padding_share
+
+LENGTHS = np.random.default_rng(0).integers(4, 60, 3001)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 31, 32, 33, 1600, 1601, 1633, 2400, 3001])
+@pytest.mark.parametrize("batch_size", [1, 8, 32])
+def test_every_row_comes_once(rows, batch_size):
+    order = bucketed_order(LENGTHS[:rows], batch_size, seed=1, epoch=0)
+    assert sorted(order.tolist()) == list(range(rows))
+
+
+def test_order_is_a_function_of_seed_and_epoch():
+    first = bucketed_order(LENGTHS, 32, seed=1, epoch=2)
+    np.random.seed(99)
+    assert np.array_equal(bucketed_order(LENGTHS, 32, seed=1, epoch=2), first)
+    assert not np.array_equal(bucketed_order(LENGTHS, 32, seed=1, epoch=3), first)
+    assert not np.array_equal(bucketed_order(LENGTHS, 32, seed=2, epoch=2), first)
+
+
+def test_little_padding():
+    order = bucketed_order(LENGTHS, 32, seed=0, epoch=0)
+    shuffled = np.random.default_rng(0).permutation(len(LENGTHS))
+    assert padding_share(LENGTHS, order, 32) < 0.04
+    assert padding_share(LENGTHS, shuffled, 32) > 0.4
+
+
+def test_batches_are_in_random_order_and_change_their_rows():
+    order = bucketed_order(LENGTHS, 32, seed=0, epoch=0)
+    means = LENGTHS[order][: 93 * 32].reshape(-1, 32).mean(axis=1)
+    assert abs(np.corrcoef(means[1:], means[:-1])[0, 1]) < 0.3
+    first = {frozenset(batch) for batch in order[: 93 * 32].reshape(-1, 32).tolist()}
+    second = {frozenset(batch) for batch in bucketed_order(LENGTHS, 32, 0, 1)[: 93 * 32].reshape(-1, 32).tolist()}
+    assert not first & second
+
+
+def test_incomplete_batch_is_last_and_of_ordinary_length():
+    means = [LENGTHS[bucketed_order(LENGTHS, 32, 0, epoch)[-25:]].mean() for epoch in range(40)]
+    assert np.mean(means) == pytest.approx(LENGTHS.mean(), rel=0.05)
+
+
+def test_padded_tokens_are_counted_as_batches_are_padded():
+    lengths = np.array([3, 5, 2, 7, 1])
+    assert padded_tokens(lengths, np.array([0, 1, 2, 3, 4]), 2) == 2 * 5 + 2 * 7 + 1
+    assert padding_share(lengths, np.array([0, 1, 2, 3, 4]), 2) == pytest.approx(1 - 18 / 25)
+    assert padded_tokens(lengths, np.array([], dtype=int), 2) == 0
+
+
+def test_sampler_follows_the_epoch():
+    sampler = BucketedSampler(LENGTHS, 32, seed=5)
+    assert len(sampler) == len(LENGTHS)
+    first = list(sampler)
+    assert list(sampler) == first == bucketed_order(LENGTHS, 32, 5, 0).tolist()
+    sampler.set_epoch(1)
+    assert list(sampler) == bucketed_order(LENGTHS, 32, 5, 1).tolist()
