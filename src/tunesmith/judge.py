@@ -205,7 +205,7 @@ def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers],
     classes = labels.problem_type in (SINGLE, MULTI)
     return RunFacts(
         metric=metric, higher_is_better=higher_is_better(metric), class_names=labels.names,
-        decisions={name: said.decisions for name, said in run.predictions.items()} if classes else {},
+        decisions={name: run.predictions[name].decisions for name in reversed(splits_of(runs))} if classes else {},
         history=run.fit.history, asked_learning_rate=run.fit.learning_rate,
         ours=compute(labels.problem_type, run.predictions[split])[metric],
         majority=None if commonest is None else compute(labels.problem_type, commonest)[metric],
