@@ -32,8 +32,8 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
     inputs = read_inputs(loaded, clock)
     if static:
         return CheckReport(inputs.checks)
-    from tunesmith.work import load_model, preflight
-
+    with clock.phase("libraries"):
+        from tunesmith.work import load_model, preflight
     with clock.phase("model"):
         ready = load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):
@@ -59,8 +59,8 @@ def train(
     output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
     folder = claim(output, resume=resume, overwrite=overwrite or smoke)
     inputs = read_inputs(loaded, clock, frames, smoke)
-    from tunesmith import judge, keep, work
-
+    with clock.phase("libraries"):
+        from tunesmith import judge, keep, work
     with clock.phase("model"):
         ready = work.load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):

@@ -8,7 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from tunesmith.errors import InputError, Problem
 from tunesmith.preflight.report import CheckLine, CheckReport
@@ -249,17 +251,24 @@ def test_init_writes_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
+    RESULT.save(run_folder / "result.json")
+    predictions = {
+        "row_id": [1, 2, 3], "split": ["validation", "validation", "test"], "label": ["refund"] * 3, "prediction": ["other"] * 3,
+        "loss": [0.1, 4.0, 9.0], "pred_probs": [[0.5, 0.5]] * 3, "text": ["likely", "my parcel", "of the test"],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
     monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, RESULT)))
     said = cli("demo", "--output", "own runs/it's")
     assert said.code == 0
     for part in (
         "the tuned model", "TF-IDF + linear", "better than TF-IDF + linear: +0.100 [+0.050, +0.150]",
         "cannot tell whether it beats", "row 7 of train: given refund", "Every prediction is the same.",
-        f"{run_folder}/report.html",
+        f"{run_folder}/report.html", "    row 2, labelled refund, read as other:\n      'my parcel'\n    row 1,",
     ):  # fmt: skip
         assert part in said.out
     (loaded,), options = calls[0]
     assert loaded.recipe.output == "own runs/it's"
+    assert "row 3" not in said.out
     assert options["overwrite"] is False
     assert json.loads(cli("demo", "--json").out)["run"] == str(run_folder)
 

@@ -15,7 +15,7 @@ from tunesmith.metrics.predictions import Array
 Embedded = Array | tuple[Array, Array]
 """(N, D) of single texts, or both sides of pairs, (N, D) each."""
 
-STRENGTHS = Strengths(inverse=(0.01, 0.03, 0.1, 0.3, 1.0), ridge=(3000.0, 1000.0, 300.0, 100.0, 30.0), usual=2)
+STRENGTHS = Strengths(inverse=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3), ridge=(30_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0), usual=4)
 
 
 def linear_on_embeddings(

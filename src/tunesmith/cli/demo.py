@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tunesmith.trained import Run
 
 TASKS = ("classification",)
-SHOWN_ROWS = 3
+SHOWN_ROWS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     loaded = load_recipe(recipe_path(), [f"output={quoted(args.output)}"])
     opening(loaded, terminal)
     finished = train(loaded, terminal)
-    lines = [*story(finished.result, terminal), *closing(finished)]
+    lines = [*story(finished, terminal), *closing(finished)]
     return Outcome({**finished.result.to_json(), "run": str(finished.folder)}, lines=lines)
 
 
@@ -88,12 +88,13 @@ def opening(loaded: LoadedRecipe, terminal: Terminal) -> None:
         terminal.say(line)
 
 
-def story(result: RunResult, terminal: Terminal) -> list[str]:
+def story(finished: Run, terminal: Terminal) -> list[str]:
     """What came out, one step after the other."""
+    result = finished.result
     steps = (
         ("How good is it?", scores(result)),
         ("Is that better than something simpler, or is it noise?", verdicts(result, terminal)),
-        ("Which rows of the data should somebody look at?", suspects(result)),
+        ("Which rows of the training file should somebody look at?", [*suspects(result), *surprises(finished.folder)]),
         ("Did anything go wrong?", alarms(result)),
     )
     lines: list[str] = []
@@ -135,14 +136,34 @@ def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
 
 
 def suspects(result: RunResult) -> list[str]:
-    """The findings that point at rows, with the worst few of each."""
+    """The findings that point at rows, with the first few of each."""
     lines = []
     for finding in result.findings:
         if not finding.flagged:
             continue
         lines.append(f"  {finding.name.replace('_', ' ')}: {finding.summary}")
         lines += [f"    row {row.get('row_id')} of {row.get('split')}: {row.get('reason')}" for row in finding.rows[:SHOWN_ROWS]]
-    return lines or ["  None was found."]
+    return lines
+
+
+def surprises(folder: Path) -> list[str]:
+    """The validation rows whose label the model found least likely: hard ones, and wrong labels.
+
+    They are rows of the training file that it did not learn from; what it has learnt it no longer finds unlikely.
+    """
+    from tunesmith.data.cells import clip
+    from tunesmith.report.saved import load
+
+    columns = load(folder).rows("validation")
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    worst = sorted(rows, key=lambda row: -row["loss"])[:SHOWN_ROWS]
+    if not worst:
+        return ["  No prediction was kept."]
+    lines = [f"  The labels that the model found least likely, of the {len(rows)} rows held out for validation:"]
+    for row in worst:
+        lines.append(f"    row {row['row_id']}, labelled {row['label']}, read as {row['prediction']}:")
+        lines.append(f"      {clip(row['text'], 90)}")
+    return lines
 
 
 def alarms(result: RunResult) -> list[str]:

@@ -163,7 +163,10 @@ def _interval(
     if kind.interval == "wilson" and len(values) == 1:
         low, high = score_interval(value, (value * (1 - value) / n) ** 0.5, n, _NORMAL.inv_cdf(0.5 + LEVEL / 2))
         return low, high, "Wilson"
-    low, high = scaled(kind.interval, value, of_all, n)
+    if kind.interval == "folded":
+        low, high = folded(value, float(usable.mean()) - value, of_all)
+    else:
+        low, high = scaled(kind.interval, value, of_all, n)
     return low, high, f"bootstrap standard error, {resampled}"
 
 
@@ -189,6 +192,16 @@ def scaled(form: str, value: float, of_value: Spread, n: int) -> tuple[float, fl
     return (float(1 - high), float(1 - low)) if form == "at_most_one" else (float(low), float(high))
 
 
+def folded(value: float, bias: float, of_value: Spread) -> tuple[float, float]:
+    """The interval of a mean of absolute gaps, which noise alone makes larger.
+
+    Resampling adds the noise a second time, and of a gap that is truly zero only half as much as the rows did: so the
+    lower end is lowered by twice the bias that the resamples show.
+    """
+    half = of_value.quantile(0.5 + LEVEL / 2) * of_value.error
+    return max(0.0, value - 2 * max(bias, 0.0) - half), value + half
+
+
 def score_interval(value: float, error: float, n: int, z: float) -> tuple[float, float]:
     """Wilson's interval (1927) for a share with that standard error.
 
@@ -201,7 +214,7 @@ def score_interval(value: float, error: float, n: int, z: float) -> tuple[float,
     z2 = z**2 / effective
     centre = (value + z2 / 2) / (1 + z2)
     half = (z2 * value * (1 - value) + z2**2 / 4) ** 0.5 / (1 + z2)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (0.0 if value <= 0 else max(0.0, centre - half)), (1.0 if value >= 1 else min(1.0, centre + half))
 
 
 def bca(value: float, replicates: Values, accelerated: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from tunesmith.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions
 from tunesmith.metrics.resample import cells_of
 
 Reads = Literal["decisions", "scores", "ranks"]
-Interval = Literal["wilson", "bca", "share", "correlation", "positive", "at_most_one"]
+Interval = Literal["wilson", "bca", "share", "correlation", "positive", "folded", "at_most_one"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ _SCORED = {
     "auroc": MetricKind(c.auroc, True, "ranks", "share", _ONE_CLASS),
     "average_precision": MetricKind(c.average_precision, True, "ranks", "share", _ONE_CLASS),
     "log_loss": MetricKind(c.log_loss, False, "scores", "positive"),
-    "calibration_error": MetricKind(c.calibration_error, False, "scores", "positive"),
+    "calibration_error": MetricKind(c.calibration_error, False, "scores", "folded"),
 }
 
 TABLE: Mapping[str, Mapping[str, MetricKind]] = MappingProxyType(

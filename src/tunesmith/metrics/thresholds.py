@@ -130,6 +130,7 @@ def _cuts(points: Values) -> Values:
     """Midpoints of rising distinct points, one below and one above them; 0.5 in place of the one that divides alike."""
     edges = np.concatenate([[0.0], points, [1.0]])
     cuts: Values = (edges[1:] + edges[:-1]) / 2
+    cuts[-1] = max(cuts[-1], np.nextafter(points[-1], 2.0))  # a score of 1 is not above the last cut either
     cuts[np.searchsorted(points, USUAL, "left")] = USUAL
     return cuts
 
@@ -159,7 +160,7 @@ def _exact_match(predictions: Predictions) -> _Sweep:
     can_be = most < least
     points = np.unique(predictions.scores)
     start = np.searchsorted(points, most, "right")
-    stop = np.searchsorted(points, least, "right")
+    stop = np.where(present.any(axis=1), np.searchsorted(points, least, "right"), len(points) + 1)
 
     def objective(weights: Values) -> Values:
         right = weights * can_be
