@@ -16,8 +16,8 @@ from pathlib import Path
 from record import seconds_of, spread, write
 
 WORDS = [
-    "parcel", "order", "refund", "tent", "boots", "login", "code", "invoice", "card", "address", "late", "broken", "wrong", "size",
-    "colour", "please", "help", "thanks",
+    "parcel", "order", "refund", "tent", "boots", "login", "code", "invoice", "card", "address", "late", "broken", "wrong",
+    "size", "colour", "please", "help", "thanks",
 ]  # fmt: skip
 
 
