@@ -149,6 +149,13 @@ def test_a_majority_model_raises_the_alarm(train, sentences: list[dict[str, str]
     assert "predictions on test are the class" in (run.folder / "report.html").read_text()
 
 
+@pytest.mark.parametrize("tracker", ["tensorboard", "trackio"])
+def test_trackers_get_the_logs(train, sentences: list[dict[str, str]], tracker: str) -> None:
+    run = train(sentences, train={"report_to": tracker, "run_name": "mine", "num_train_epochs": 1})
+    place = run.folder / "tensorboard" if tracker == "tensorboard" else Path(os.environ["TRACKIO_DIR"])
+    assert [path for path in place.rglob("*") if path.is_file() and path.stat().st_size > 100]
+
+
 def test_smoke_leaves_the_output_alone(train, sentences: list[dict[str, str]], tmp_path: Path) -> None:
     run = train(sentences, smoke=True)
     assert run.folder == tmp_path / "out-smoke"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener
     schedule = plan_schedule(n_batches, recipe.train)
     rate = learning_rate(recipe, count_parameters(model)[0])
     arguments = training_arguments(recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, smoke=plan.smoke)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.metrics_log.parent / "tensorboard")  # the only way upstream offers
     trainer = CheckedTrainer(
         model=model, args=arguments, encoded=plan.train, pad_id=plan.pad_id, kernels=plan.kernels,
         compute_loss_func=plan.loss, measure=plan.measure, expected_loss=plan.expected_loss,
