@@ -97,7 +97,7 @@ def commands(args: argparse.Namespace, recipe: Path, train: Path, test: Path, pl
 
 def figures(said: str) -> dict[str, float]:
     """Training seconds, rows a second and MCC, from either kind of output."""
-    found = json.loads(said[said.index("{") :])
+    found = json.loads(said.strip().splitlines()[-1])  # a rival prints its own logs before
     if "metrics" not in found:
         return {key: found[key] for key in ("train_seconds", "rows_per_second", "mcc")}
     mcc = next(m["value"] for m in found["metrics"] if (m["name"], m["split"]) == ("mcc", "test"))

@@ -29,8 +29,11 @@ def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -
     """
     start = time.perf_counter()
     vectorisers = _vectorisers(train)
-    features = _features(vectorisers, train)
-    given = {examples.split: _features(vectorisers, examples) for examples in targets}
+    features = _features([vectoriser.fit_transform(_texts(train)) for vectoriser in vectorisers], train)
+    given = {
+        examples.split: _features([vectoriser.transform(_texts(examples)) for vectoriser in vectorisers], examples)
+        for examples in targets
+    }
     steering = next((examples for examples in targets if examples.split == "validation"), None)
     checked = None if steering is None else (given["validation"], label_array(labels, steering))
     scores, strength = fit_linear(labels.problem_type, labels.n, features, label_array(labels, train), checked, STRENGTHS)
@@ -40,29 +43,35 @@ def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -
     return Answers("tfidf", predictions, time.perf_counter() - start, note)
 
 
+def _texts(examples: Examples) -> list[str]:
+    """The texts, and after them the second texts of pairs: both sides share one vocabulary."""
+    return examples.texts + (examples.pairs or [])
+
+
 def _vectorisers(train: Examples) -> list[Any]:
-    """Fitted on all texts of train, both sides of pairs alike."""
+    """Not fitted yet."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    texts = train.texts + (train.pairs or [])
+    texts = _texts(train)
     least = 2 if len(texts) >= 1000 else 1
     kept: dict[str, Any] = {"sublinear_tf": True, "min_df": least, "dtype": np.float32}
-    # One letter or digit is a word too: "I", "a", "7", and every character of scripts without spaces stays findable.
+    # One letter or digit is a word too ("I", "a", "7"), and so is a mark, a character of an unspaced script, an emoji.
     made = [TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", **kept)]
     if sum(map(len, texts)) <= CHARACTERS:
         made.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), **kept))
-    return [vectoriser.fit(texts) for vectoriser in made]
+    return made
 
 
-def _features(vectorisers: Sequence[Any], examples: Examples) -> csr_matrix:
+def _features(vectors: Sequence[csr_matrix], examples: Examples) -> csr_matrix:
+    """(N, D) from the vectors of ``_texts``, (N, d) or (2 N, d) from each vectoriser."""
     from scipy import sparse  # type: ignore[import-untyped]
 
-    first = [vectoriser.transform(examples.texts) for vectoriser in vectorisers]
     if examples.pairs is None:
-        return sparse.hstack(first, format="csr")
-    second = [vectoriser.transform(examples.pairs) for vectoriser in vectorisers]
-    u, v = sparse.hstack(first, format="csr"), sparse.hstack(second, format="csr")
-    overlap = np.stack([_overlap(a, b) for a, b in zip(first, second, strict=True)], axis=1)
+        return sparse.hstack(vectors, format="csr")
+    n = len(examples)
+    overlap = np.stack([_overlap(part[:n], part[n:]) for part in vectors], axis=1)
+    joined = sparse.hstack(vectors, format="csr")
+    u, v = joined[:n], joined[n:]
     return sparse.hstack([u, v, abs(u - v), u.multiply(v), sparse.csr_matrix(overlap)], format="csr")
 
 

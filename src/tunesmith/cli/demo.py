@@ -185,7 +185,7 @@ VERB = Verb(
     takes="[TASK]",
     does="see the whole story on built-in data, without a network",
     about="Trains a built-in model on built-in support messages and tells in plain words what came out.\n"
-    "Needs no data and no network; takes about two minutes on two cores.",
+    "Needs no data and no network; takes a minute or two on two cores.",
     example="tunesmith demo",
     add_arguments=add_arguments,
     run=run,

@@ -92,7 +92,7 @@ def cpu_kernels(flags: frozenset[str]) -> Kernels:
     has_bf16 = bool(BF16_FLAGS & flags)
     reasons = {
         "precision": "the processor multiplies bf16 in hardware" if has_bf16 else "the processor has no bf16 instructions",
-        "attention": "with dropout SDPA has no fused kernel on a CPU and does more work than its parts",
+        "attention": "on a CPU SDPA has no fused kernel with dropout, and its backward pass in bf16 is slower than its parts",
         "dropout": "torch draws a mask one number at a time; one draw of 64 bits serves four elements",
         "keep_memory": "memory given back to the system after each step has to be mapped page by page in the next",
         "bucketed": "less padding",
@@ -107,9 +107,7 @@ def apply_kernels(model: Any, kernels: Kernels) -> None:
     if kernels.attention == "eager":
         use_attention(model)
     if kernels.dropout == "words":
-        for module in model.modules():
-            if type(module) is nn.Dropout:
-                module.__class__ = WordDropout
+        change_class(model, nn.Dropout, WordDropout)
     if kernels.keep_memory:
         keep_freed_memory(True)
 
@@ -119,15 +117,20 @@ def restore(model: Any) -> None:
     before = model.__dict__.pop("_attention_before", None)
     if before is not None:
         model.set_attn_implementation(before)
-    for module in model.modules():
-        if type(module) is WordDropout:
-            module.__class__ = nn.Dropout
+    change_class(model, WordDropout, nn.Dropout)
     keep_freed_memory(False)
+
+
+def change_class(model: Any, old: type[nn.Module], new: type[nn.Module]) -> None:
+    """Make every module of exactly the old class one of the new, where it stands: names, hooks and sharing stay."""
+    for module in model.modules():
+        if type(module) is old:
+            module.__class__ = new
 
 
 def use_attention(model: Any) -> None:
     """Training attention by plain matrix products, where the model is known to mean nothing else by attention."""
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if getattr(config, "model_type", None) not in PLAIN_ATTENTION or getattr(config, "is_decoder", False):
         return
     if config._attn_implementation not in {"sdpa", "eager"}:
@@ -145,18 +148,18 @@ def attend(
     module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None,
     dropout: float = 0.0, scaling: float | None = None, **others: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
-    """softmax(q k^T * scale + mask) v in training, SDPA otherwise.
+    """softmax(q k^T * scale + mask) v in training; SDPA outside of it and in fp32 without dropout, where it is a fused kernel.
 
     Args:
         query, key, value: (B, H, T, D).
         attention_mask: (B, 1, T, T), True where a key may be seen, or None for all.
 
     Returns:
-        The mixed values (B, T, H, D) and, in training, the probabilities (B, H, T, T).
+        The mixed values (B, T, H, D) and, where SDPA was not used, the probabilities (B, H, T, T).
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    if not module.training:
+    if not module.training or (dropout == 0.0 and query.dtype == torch.float32):
         plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
@@ -196,7 +199,8 @@ def word_dropout(values: torch.Tensor, p: float) -> torch.Tensor:
     count = values.numel()
     draws = torch.empty(-(-count // WORDS_PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
     kept = draws.view(torch.int16)[:count].view(values.shape) >= cut - LEVELS // 2
-    return values * kept.to(values.dtype).mul_(LEVELS / (LEVELS - cut))
+    # Read as bytes, because torch converts booleans several times slower.
+    return values * kept.view(torch.uint8).to(values.dtype).mul_(LEVELS / (LEVELS - cut))
 
 
 def keep_freed_memory(keep: bool) -> bool:
