@@ -27,6 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"data"}),
     frozenset({"metrics"}),
     frozenset({"baselines"}),
+    frozenset({"diagnose"}),
     frozenset({"models"}),
     frozenset({"report", "losses"}),
     frozenset({"training"}),
@@ -35,7 +36,22 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"__init__", "__main__"}),
 )
-FAST = ("errors", "results", "events", "machine", "recipe", "data", "metrics", "baselines", "report", "cli", "__init__")
+FAST = (
+    "errors", "results", "events", "machine", "recipe", "data", "metrics", "baselines", "diagnose", "report", "cli", "__init__",
+)  # fmt: skip
+    "errors",
+    "results",
+    "events",
+    "machine",
+    "recipe",
+    "data",
+    "metrics",
+    "baselines",
+    "diagnose",
+    "report",
+    "cli",
+    "__init__",
+)
 HEAVY = frozenset({"torch", "transformers", "accelerate", "sklearn", "pandas", "pyarrow", "plotly", "datasets", "peft"})
 NO_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"})
 MOST_LINES = 400

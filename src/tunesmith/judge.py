@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tunesmith.baselines import measure
 from tunesmith.baselines.answers import Answers
-from tunesmith.baselines.frozen import linear_on_embeddings
+from tunesmith.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.baselines.majority import majority
 from tunesmith.baselines.tfidf import tfidf_linear
 from tunesmith.data.table import Examples
+from tunesmith.diagnose.suspects import suspect_labels
 from tunesmith.events import Event, Listener
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.intervals import metric_intervals
@@ -26,7 +25,7 @@ from tunesmith.models.encode import encode
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.models.kernels import apply_kernels, restore
 from tunesmith.recipe.metric_names import METRICS, higher_is_better, metric_of
-from tunesmith.results import Alarm, Baseline, Metric, Verdict
+from tunesmith.results import Alarm, Baseline, Finding, Metric, Verdict
 from tunesmith.tasks.text_classification import predict
 from tunesmith.training.watch import RunFacts, alarms
 from tunesmith.work import JUDGED, Ready, SeedRun, chosen
@@ -50,17 +49,20 @@ class Judged:
     notes: tuple[str, ...]
 
 
-def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> list[Answers]:
-    """Every baseline the recipe asks for, on the judged splits."""
-    makers: dict[str, Callable[[Inputs, Ready], Answers]] = {
-        "majority": majority_answers, "tfidf": tfidf_answers, "frozen": frozen_answers, "untuned": untuned_answers,
-    }  # fmt: skip
-    asked = inputs.recipe.evaluate.baselines
-    found = []
+def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[Answers], list[Finding]]:
+    """Every baseline the recipe asks for, on the judged splits, and what their embeddings say of the training labels."""
+    asked, labels = inputs.recipe.evaluate.baselines, inputs.splits.labels
+    found, findings = [], []
     for done, name in enumerate(asked, 1):
-        found.append(makers[name](inputs, ready))
+        if name == "frozen":
+            started, vectors = time.perf_counter(), embeddings(inputs, ready)
+            seconds = time.perf_counter() - started
+            found.append(linear_on_embeddings(labels, inputs.splits.train, judged_splits(inputs), vectors, seconds))
+            findings.append(suspect_labels(labels, inputs.splits.train, vectors["train"], inputs.recipe.train.seed))
+        else:
+            found.append(MAKERS[name](inputs, ready))
         listener(Event("step", "baselines", done, len(asked)))
-    return found
+    return found, findings
 
 
 def judged_splits(inputs: Inputs) -> list[Examples]:
@@ -76,19 +78,17 @@ def tfidf_answers(inputs: Inputs, _ready: Ready) -> Answers:
     return tfidf_linear(inputs.splits.labels, inputs.splits.train, judged_splits(inputs))
 
 
-def frozen_answers(inputs: Inputs, ready: Ready) -> Answers:
-    """The base model's mean embeddings, untouched, with a linear model."""
-    started, body = time.perf_counter(), ready.loaded.model.base_model
+def embeddings(inputs: Inputs, ready: Ready) -> dict[str, Embedded]:
+    """Split -> the untouched base model's mean embeddings."""
+    body = ready.loaded.model.base_model
     apply_kernels(body, ready.kernels)
     try:
-        vectors = {split.split: embed(split, body, ready) for split in (inputs.splits.train, *judged_splits(inputs))}
+        return {split.split: embed(split, body, ready) for split in (inputs.splits.train, *judged_splits(inputs))}
     finally:
         restore(body)
-    seconds = time.perf_counter() - started
-    return linear_on_embeddings(inputs.splits.labels, inputs.splits.train, judged_splits(inputs), vectors, seconds)
 
 
-def embed(split: Examples, body: Any, ready: Ready) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+def embed(split: Examples, body: Any, ready: Ready) -> Embedded:
     """Embeddings (N, D) of the texts, or of both texts of pairs."""
     prepared = ready.prepared
     if split.pairs is None:
@@ -115,6 +115,13 @@ def untuned_answers(inputs: Inputs, ready: Ready) -> Answers:
         for split in judged_splits(inputs)
     }
     return Answers("untuned", said, time.perf_counter() - started, "the base model as it came")
+
+
+MAKERS: dict[str, Callable[[Inputs, Ready], Answers]] = {
+    "majority": majority_answers,
+    "tfidf": tfidf_answers,
+    "untuned": untuned_answers,
+}
 
 
 def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], listener: Listener) -> Judged:

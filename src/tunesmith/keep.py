@@ -20,7 +20,7 @@ from tunesmith.models.encode import length_record
 from tunesmith.models.load import reload_classifier
 from tunesmith.models.proofs import batch_invariance, reload_equality
 from tunesmith.recipe.metric_names import higher_is_better, metric_of
-from tunesmith.results import Alarm, Certificate, RunResult
+from tunesmith.results import Alarm, Certificate, Finding, RunResult
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.trained import UseRecord
 from tunesmith.training.history import as_events
@@ -137,15 +137,16 @@ def training_record(inputs: Inputs, ready: Ready, judged: Judged) -> dict[str, A
 
 
 def result(
-    inputs: Inputs, ready: Ready, judged: Judged, certificates: tuple[Certificate, ...], seconds: dict[str, float]
-) -> RunResult:
+    inputs: Inputs, ready: Ready, judged: Judged, findings: list[Finding], certificates: tuple[Certificate, ...],
+    seconds: dict[str, float],
+) -> RunResult:  # fmt: skip
     """Everything for result.json."""
     data = data_record(inputs.splits)
     for name, encoded in ready.prepared.encoded.items():
         data["splits"][name] |= length_record(encoded)
     return RunResult(
         task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
-        findings=tuple(inputs.splits.findings), alarms=(*judged.alarms, *unproven(certificates)),
+        findings=(*findings, *inputs.splits.findings), alarms=(*judged.alarms, *unproven(certificates)),
         certificates=certificates, timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(),
         environment=environment(), data=data, training=training_record(inputs, ready, judged),
         recipe=inputs.recipe.model_dump(mode="json"),

@@ -70,7 +70,7 @@ def train(
         return None
     begin(folder, loaded.text, resolved_yaml(inputs.recipe), resume=resume)
     with clock.phase("baselines"):
-        baselines = judge.run_baselines(inputs, ready, listener)
+        baselines, findings = judge.run_baselines(inputs, ready, listener)
     with clock.phase("training"):
         runs = work.fit_seeds(inputs, ready, folder, listener, resume=resume, smoke=smoke)
     with clock.phase("evaluation"):
@@ -80,7 +80,8 @@ def train(
         keep.join_logs(judged, folder)
         keep.save_predictions(inputs, judged, folder.work / "predictions.parquet")
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    return leave(folder, keep.result(inputs, ready, judged, certificates, clock.seconds), clock)
+    result = keep.result(inputs, ready, judged, findings, certificates, clock.seconds)
+    return leave(folder, result, clock)
 
 
 def leave(folder: RunFolder, result: RunResult, clock: Clock) -> Run:
