@@ -39,19 +39,6 @@ LAYERS: tuple[frozenset[str], ...] = (
 FAST = (
     "errors", "results", "events", "machine", "recipe", "data", "metrics", "baselines", "diagnose", "report", "cli", "__init__",
 )  # fmt: skip
-    "errors",
-    "results",
-    "events",
-    "machine",
-    "recipe",
-    "data",
-    "metrics",
-    "baselines",
-    "diagnose",
-    "report",
-    "cli",
-    "__init__",
-)
 HEAVY = frozenset({"torch", "transformers", "accelerate", "sklearn", "pandas", "pyarrow", "plotly", "datasets", "peft"})
 NO_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"})
 MOST_LINES = 400
