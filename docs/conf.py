@@ -11,7 +11,7 @@ extensions = ["myst_parser"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "_captured", "experiments-*"]  # the last are notes on their way into experiments.md
+exclude_patterns = ["_build", "_captured"]
 
 html_theme = "furo"
 html_title = f"tunesmith {release}"
