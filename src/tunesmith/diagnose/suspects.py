@@ -41,7 +41,7 @@ def suspect_labels(labels: Labels, train: Examples, embeddings: Embedded, seed: 
     flagged, proposed, margin = confident_disagreements(probabilities, given)
     order = flagged[np.argsort(margin[flagged], kind="stable")]
     rows = tuple(described(train, labels, int(i), int(proposed[i]), probabilities[i]) for i in order[:SHOWN])
-    summary = f"{len(flagged):,} of {len(train):,} training labels look wrong to a model that did not see them"
+    summary = f"{len(flagged):,} of {len(train):,} training rows look more like another class to a model that did not see them"
     return Finding(
         NAME, summary, len(flagged), rows=rows, remedy="Look through them, worst first; correct the file and train again."
     )

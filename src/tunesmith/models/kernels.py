@@ -36,8 +36,13 @@ PLAIN_ATTENTION = frozenset(
 )
 WORDS_PER_DRAW = 4
 LEVELS = 1 << 16
-# glibc's <malloc.h>: parameter -> (value while training, glibc's own default).
-MALLOC_PARAMETERS = {-1: (2**31 - 1, 128 * 1024), -4: (0, 65536)}  # M_TRIM_THRESHOLD, M_MMAP_MAX
+# glibc's <malloc.h>: parameter -> (value while memory is kept, value afterwards). Naming any of them ends glibc's own tuning, so
+# that the values afterwards are those it settles at in a program with large tensors, not those it starts with.
+MALLOC_PARAMETERS = {
+    -1: (2**31 - 1, 64 * 2**20),  # M_TRIM_THRESHOLD
+    -3: (32 * 2**20, 32 * 2**20),  # M_MMAP_THRESHOLD
+    -4: (0, 65536),  # M_MMAP_MAX
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def apply_kernels(model: Any, kernels: Kernels) -> None:
     if kernels.dropout == "words":
         change_class(model, nn.Dropout, WordDropout)
     if kernels.keep_memory:
-        keep_freed_memory(True)
+        model.__dict__["_keeps_memory"] = keep_freed_memory(True)
 
 
 def restore(model: Any) -> None:
@@ -118,7 +123,8 @@ def restore(model: Any) -> None:
     if before is not None:
         model.set_attn_implementation(before)
     change_class(model, WordDropout, nn.Dropout)
-    keep_freed_memory(False)
+    if model.__dict__.pop("_keeps_memory", False):
+        keep_freed_memory(False)
 
 
 def change_class(model: Any, old: type[nn.Module], new: type[nn.Module]) -> None:
@@ -133,14 +139,14 @@ def use_attention(model: Any) -> None:
     config: Any = getattr(model, "config", None)
     if getattr(config, "model_type", None) not in PLAIN_ATTENTION or getattr(config, "is_decoder", False):
         return
-    if config._attn_implementation not in {"sdpa", "eager"}:
+    if config._attn_implementation != "sdpa":
         return
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(ATTENTION_NAME, attend)
     AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
-    model.__dict__["_attention_before"] = config._attn_implementation
+    model.__dict__["_attention_before"] = "sdpa"
     model.set_attn_implementation(ATTENTION_NAME)
 
 
@@ -209,7 +215,7 @@ def keep_freed_memory(keep: bool) -> bool:
         return False
     try:
         library = ctypes.CDLL("libc.so.6")
-        told = [library.mallopt(name, training if keep else usual) for name, (training, usual) in MALLOC_PARAMETERS.items()]
+        told = [library.mallopt(name, kept if keep else after) for name, (kept, after) in MALLOC_PARAMETERS.items()]
         if not keep:
             library.malloc_trim(0)
     except (OSError, AttributeError):
