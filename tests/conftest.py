@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would its children
 os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="trackio-")  # it is read when trackio is imported
 
 import pytest
