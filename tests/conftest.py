@@ -11,7 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would its children
 os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="trackio-")  # it is read when trackio is imported
 
-import pytest
+import pytest  # noqa: E402
 
 WORDS = [
     "good", "bad", "fine", "awful", "great", "poor", "nice", "sad", "film", "book", "food", "day", "the", "a", "is",
