@@ -15,6 +15,7 @@ from tunesmith.machine import stay_offline
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import static_checks
+from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 
@@ -63,6 +64,7 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
         if smoke:
             splits = first_rows(splits, SMOKE_ROWS)
         source = find_model(recipe.model, loaded.base)
+        recipe = with_defaults(recipe, source.n_bytes, len(splits.train))
         checks = tuple(static_checks(recipe, splits, splits.findings, source, Path(recipe.output)))
     problems = CheckReport(checks)
     problems.refuse()

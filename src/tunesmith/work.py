@@ -15,7 +15,7 @@ from tunesmith.machine import device_name, quiet_libraries, seed_everything
 from tunesmith.metrics.predictions import Predictions
 from tunesmith.models.adapters import add_adapter
 from tunesmith.models.kernels import Kernels, choose_kernels
-from tunesmith.models.layers import freeze
+from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import Loaded, load_classifier, load_tokenizer, max_input_tokens
 from tunesmith.preflight.loaded import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
@@ -70,8 +70,10 @@ def load_model(inputs: Inputs, seed: int, prepared: Prepared | None = None) -> R
     max_length = max_input_tokens(loaded.model.config, tokenizer, recipe.data.max_length)
     prepared = prepared or prepare(recipe, inputs.splits, tokenizer, max_length)
     kernels = choose_kernels(fast=recipe.train.fast, device=device_name())
+    if recipe.train.dropout is not None:
+        set_dropout(loaded.model, recipe.train.dropout)
     if recipe.adapter is not None:
-        n_batches = -(-len(prepared.encoded["train"]) // recipe.train.per_device_train_batch_size)
+        n_batches = -(-len(prepared.encoded["train"]) // recipe.train.batch_rows)
         model = add_adapter(loaded.model, recipe.adapter, plan_schedule(n_batches, recipe.train).total_steps)
     else:
         freeze(loaded.model, recipe.train.train_layers)

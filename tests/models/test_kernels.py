@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -36,6 +37,8 @@ CONFIGS = {
     "gpt2": lambda: GPT2Config(vocab_size=60, n_embd=32, n_layer=2, n_head=4, pad_token_id=0),
 }
 FP32 = Kernels(True, "fp32", "eager", "words", keep_memory=True, bucketed=True)
+SHORTCUTS = replace(FP32, first_token=True, reached_rows=True)
+REACHED = np.arange(40)
 
 
 def tiny(family: str, **changes: float) -> nn.Module:
@@ -49,7 +52,7 @@ def tiny(family: str, **changes: float) -> nn.Module:
 
 def batch() -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
-    ids = torch.randint(5, 60, (6, 9))
+    ids = torch.randint(5, 40, (6, 9))
     mask = torch.ones_like(ids)
     mask[1, 5:] = 0
     mask[4, 2:] = 0
@@ -57,11 +60,13 @@ def batch() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("family", CONFIGS)
-def test_outputs_outside_training_are_the_plain_ones_bit_by_bit(family):
+def test_outputs_outside_training_are_the_plain_ones(family):
     model = tiny(family).eval()
     plain = model(**batch()).logits
     apply_kernels(model, FP32)
     assert torch.equal(model(**batch()).logits, plain)
+    apply_kernels(model, SHORTCUTS, REACHED)
+    assert torch.allclose(model(**batch()).logits, plain, atol=1e-6)
     restore(model)
     assert torch.equal(model(**batch()).logits, plain)
 
@@ -82,7 +87,7 @@ def trained(family: str, kernels: Kernels | None, steps: int = 5) -> tuple[dict[
     rates += ("attn_pdrop", "resid_pdrop", "embd_pdrop", "pooler_dropout")
     model = tiny(family, **dict.fromkeys(rates, 0.0)).train()
     if kernels is not None:
-        apply_kernels(model, kernels)
+        apply_kernels(model, kernels, REACHED)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(steps):
@@ -98,8 +103,9 @@ def trained(family: str, kernels: Kernels | None, steps: int = 5) -> tuple[dict[
 @pytest.mark.parametrize("family", CONFIGS)
 def test_training_without_dropout_is_the_plain_training(family):
     _, plain = trained(family, None)
-    _, fast = trained(family, FP32)
-    assert fast == pytest.approx(plain, abs=1e-5)
+    for kernels in (FP32, SHORTCUTS):
+        _, fast = trained(family, kernels)
+        assert fast == pytest.approx(plain, abs=1e-5)
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "deberta"])
@@ -121,7 +127,7 @@ def test_names_weights_and_saved_configuration_stay(family, tmp_path):
     model = tiny(family)
     names = list(model.state_dict())
     model.save_pretrained(tmp_path / "plain")
-    apply_kernels(model, FP32)
+    apply_kernels(model, SHORTCUTS, REACHED)
     assert list(model.state_dict()) == names
     model.save_pretrained(tmp_path / "fast")
     plain, fast = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("plain", "fast"))
@@ -135,7 +141,7 @@ def test_names_weights_and_saved_configuration_stay(family, tmp_path):
 def test_restore_puts_everything_back():
     model = tiny("bert")
     before = [type(module) for module in model.modules()]
-    apply_kernels(model, FP32)
+    apply_kernels(model, SHORTCUTS, REACHED)
     assert sum(type(module) is WordDropout for module in model.modules()) == sum(kind is nn.Dropout for kind in before)
     assert model.config._attn_implementation == ATTENTION_NAME
     apply_kernels(model, FP32)
@@ -237,7 +243,9 @@ def test_choice_follows_the_machine():
 
 def test_every_choice_has_its_reason():
     chosen = choose_kernels(True, "cpu", frozenset({"avx512_bf16"}))
-    assert set(chosen.reasons) == {"precision", "attention", "dropout", "keep_memory", "bucketed"}
+    assert set(chosen.reasons) == {
+        "precision", "attention", "dropout", "keep_memory", "bucketed", "first_token", "reached_rows",
+    }  # fmt: skip
     assert replace(chosen, reasons={}) == chosen
 
 

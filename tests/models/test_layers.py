@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tunesmith.errors import RecipeError
-from tunesmith.models.layers import freeze
+from tunesmith.models.layers import freeze, set_dropout
 
 
 @pytest.fixture
@@ -56,3 +57,9 @@ def test_what_cannot_be_chosen_is_said(model, asked, said: str) -> None:
     with pytest.raises(RecipeError) as caught:
         freeze(model, asked)
     assert said in str(caught.value)
+
+
+def test_dropout_is_set_everywhere_and_not_saved(model) -> None:
+    set_dropout(model, 0.3)
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.3}
+    assert model.config.hidden_dropout_prob == 0.1

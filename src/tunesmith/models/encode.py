@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +37,11 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    @cached_property
+    def vocabulary(self) -> np.ndarray:
+        """The distinct token ids, ascending."""
+        return np.unique(np.fromiter(chain.from_iterable(self.input_ids), np.int64, int(self.lengths.sum())))
 
     @property
     def n_truncated(self) -> int:
@@ -75,6 +82,11 @@ def encode(tokenizer: PreTrainedTokenizerBase, examples: Examples, max_length: i
         whole, _ = tokenise(tokenizer, [examples.texts[i] for i in cut], pairs, None)
         full[cut] = [len(ids) for ids in whole]
     return Encoded(examples.split, examples.row_ids, input_ids, types, examples.labels, lengths, full, max_length)
+
+
+def met_in_training(encoded: Encoded, pad_id: int) -> np.ndarray:
+    """Every token id in batches of these rows, ascending."""
+    return np.union1d(encoded.vocabulary, [pad_id])
 
 
 def tokenise(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tunesmith.models.encode import Encoded
+from tunesmith.models.first_token import first_token_only
 from tunesmith.models.kernels import Kernels
 
 TOKENS_PER_BATCH = 4096
@@ -75,7 +76,8 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
 
 def logits(model: Any, encoded: Encoded, pad_id: int, kernels: Kernels, max_rows: int = 64) -> np.ndarray:
     """The logits of every row: (N, K) float32."""
-    return run_model(model, encoded, pad_id, max_rows, kernels.precision, lambda outputs, _mask: outputs["logits"])
+    with first_token_only(model, kernels.first_token):
+        return run_model(model, encoded, pad_id, max_rows, kernels.precision, lambda outputs, _mask: outputs["logits"])
 
 
 def mean_embeddings(body: Any, encoded: Encoded, pad_id: int, kernels: Kernels, max_rows: int = 64) -> np.ndarray:

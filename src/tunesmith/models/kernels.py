@@ -1,7 +1,7 @@
 """The fast path: precision, attention, dropout and memory chosen for the machine, put on a model and taken off again.
 
 Nothing here changes what a model is: parameter names, saved weights and saved configuration stay those of the plain model,
-and in fp32 its outputs outside training are the plain ones bit by bit.
+and in fp32 its outputs outside training are the plain ones up to rounding.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from tunesmith.machine import cpu_flags
+from tunesmith.models.first_token import use_all_tokens, use_first_token
+from tunesmith.models.reached_rows import use_all_rows, use_reached_rows
 
 ATTENTION_NAME = "tunesmith_eager"
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -36,6 +39,11 @@ PLAIN_ATTENTION = frozenset(
 )
 WORDS_PER_DRAW = 4
 LEVELS = 1 << 16
+SHORTCUT_REASONS = {
+    "first_token": "a classifier that reads the first token needs the last layer of no other",
+    "reached_rows": "the gradient of words that training never meets is zero",
+    "bucketed": "less padding",
+}
 # glibc's <malloc.h>: parameter -> (value while memory is kept, value afterwards). Naming any of them ends glibc's own tuning, so
 # that the values afterwards are those it settles at in a program with large tensors, not those it starts with.
 MALLOC_PARAMETERS = {
@@ -56,6 +64,8 @@ class Kernels:
         dropout: ``words`` draws masks as 16-bit words (the rate is rounded to 1/65536, the mean is exact); ``torch`` is torch's.
         keep_memory: freed memory stays with the process during training.
         bucketed: batches of rows of similar length, in random order.
+        first_token: the last layer is computed for the first token alone, where the head reads no other.
+        reached_rows: only the rows of the word embedding that the training texts can reach are trained.
         reasons: field -> why it has this value, for the report.
     """
 
@@ -65,6 +75,8 @@ class Kernels:
     dropout: Literal["words", "torch"] = "torch"
     keep_memory: bool = False
     bucketed: bool = False
+    first_token: bool = False
+    reached_rows: bool = False
     reasons: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
 
 
@@ -81,15 +93,17 @@ def choose_kernels(fast: bool, device: str, flags: frozenset[str] | None = None)
     if device == "cuda":
         return gpu_kernels(torch.cuda.is_bf16_supported())
     if device != "cpu":
-        return Kernels(fast=True, bucketed=True, reasons={"precision": f"fp32: bf16 was not measured on {device}"})
+        reasons = {"precision": f"fp32: bf16 was not measured on {device}"} | SHORTCUT_REASONS
+        return Kernels(fast=True, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
     return cpu_kernels(cpu_flags() if flags is None else flags)
 
 
 def gpu_kernels(has_bf16: bool) -> Kernels:
     """On a GPU upstream's SDPA and dropout are fused kernels, and freed memory stays with torch's own allocator."""
     why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16"
-    reasons = {"precision": why, "attention": "SDPA is a fused kernel here", "bucketed": "less padding"}
-    return Kernels(fast=True, precision="bf16" if has_bf16 else "fp32", bucketed=True, reasons=reasons)
+    reasons = {"precision": why, "attention": "SDPA is a fused kernel here"} | SHORTCUT_REASONS
+    precision: Literal["bf16", "fp32"] = "bf16" if has_bf16 else "fp32"
+    return Kernels(True, precision, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
 
 
 def cpu_kernels(flags: frozenset[str]) -> Kernels:
@@ -100,17 +114,26 @@ def cpu_kernels(flags: frozenset[str]) -> Kernels:
         "attention": "on a CPU SDPA has no fused kernel with dropout, and its backward pass in bf16 is slower than its parts",
         "dropout": "torch draws a mask one number at a time; one draw of 64 bits serves four elements",
         "keep_memory": "memory given back to the system after each step has to be mapped page by page in the next",
-        "bucketed": "less padding",
-    }
+    } | SHORTCUT_REASONS
     precision: Literal["bf16", "fp32"] = "bf16" if has_bf16 else "fp32"
-    return Kernels(True, precision, "eager", "words", keep_memory=True, bucketed=True, reasons=reasons)
+    return Kernels(
+        True, precision, "eager", "words", keep_memory=True, bucketed=True, first_token=True, reached_rows=True, reasons=reasons
+    )
 
 
-def apply_kernels(model: Any, kernels: Kernels) -> None:
-    """Put the kernels on a model, in place. A second call replaces the first; ``restore`` undoes both."""
+def apply_kernels(model: Any, kernels: Kernels, reached: np.ndarray | None = None) -> None:
+    """Put the kernels on a model, in place. A second call replaces the first; ``restore`` undoes both.
+
+    Args:
+        reached: every token id the model will meet in training mode; without them all rows of the embedding are trained.
+    """
     restore(model)
     if kernels.attention == "eager":
         use_attention(model)
+    if kernels.first_token:
+        use_first_token(model)
+    if kernels.reached_rows and reached is not None:
+        use_reached_rows(model, reached)
     if kernels.dropout == "words":
         change_class(model, nn.Dropout, WordDropout)
     if kernels.keep_memory:
@@ -123,6 +146,8 @@ def restore(model: Any) -> None:
     if before is not None:
         model.set_attn_implementation(before)
     change_class(model, WordDropout, nn.Dropout)
+    use_all_tokens(model)
+    use_all_rows(model)
     if model.__dict__.pop("_keeps_memory", False):
         keep_freed_memory(False)
 

@@ -1,9 +1,11 @@
-"""Which parameters are trained: all, the head, the last layers, or those a pattern names."""
+"""Which parameters are trained (all, the head, the last layers, or those a pattern names) and with how much dropout."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+
+from torch import nn
 
 from tunesmith.errors import RecipeError
 
@@ -27,6 +29,13 @@ def freeze(model: PreTrainedModel, train_layers: str | list[str]) -> tuple[str, 
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
     return tuple(name for name, _ in model.named_parameters() if name in chosen)
+
+
+def set_dropout(model: nn.Module, rate: float) -> None:
+    """Give every dropout of a model this rate. The configuration, and so what is saved, keeps the model's own."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rate
 
 
 def chosen_parameters(model: PreTrainedModel, train_layers: str | list[str]) -> set[str]:

@@ -25,7 +25,7 @@ class ModelSource:
         name: as the recipe gives it.
         location: what ``from_pretrained`` is given: a folder, or a hub id.
         kind: where it comes from.
-        n_bytes: size of the weights; 0 for a hub id.
+        n_bytes: size of the weights; 0 where they are not on this machine yet.
     """
 
     name: str
@@ -75,7 +75,9 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
             "there is no such folder, the Hugging Face cache does not hold a model of that name, and the hub cannot be reached.",
             "Give a local folder or builtin:minilm, or connect to the network.",
         )
-    return ModelSource(section.name, section.name, "hub", section.revision, section.trust_remote_code)
+    weights = try_to_load_from_cache(section.name, WEIGHTS[0], revision=section.revision)
+    n_bytes = Path(weights).stat().st_size if isinstance(weights, str) else 0
+    return ModelSource(section.name, section.name, "hub", section.revision, section.trust_remote_code, n_bytes)
 
 
 def looks_like_path(name: str) -> bool:

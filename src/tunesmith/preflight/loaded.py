@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem
+from tunesmith.models.encode import met_in_training
 from tunesmith.models.kernels import Kernels, apply_kernels, restore
 from tunesmith.models.load import Loaded
 from tunesmith.models.proofs import batch_invariance, longest_rows, save_and_reload, spread_rows, trial_step
@@ -64,10 +65,10 @@ def proven(certificate: Certificate, remedy: str) -> CheckLine:
 
 def one_step(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kernels) -> Iterator[CheckLine]:
     """Forward and backward on the longest batch: memory, the first loss, gradients."""
-    apply_kernels(model, kernels)
+    apply_kernels(model, kernels, met_in_training(prepared.encoded["train"], prepared.pad_id))
     started = time.perf_counter()
     try:
-        rows = longest_rows(prepared.encoded["train"], recipe.train.per_device_train_batch_size)
+        rows = longest_rows(prepared.encoded["train"], recipe.train.batch_rows)
         loss, without, bad = trial_step(model, rows, prepared.pad_id, prepared.loss, kernels)
     finally:
         restore(model)
@@ -114,8 +115,8 @@ def one_evaluation(model: Any, prepared: Prepared, kernels: Kernels) -> CheckLin
 def time_estimate(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kernels) -> tuple[float, CheckLine]:
     """Seconds the training will take, from the time per token of two steps on rows of every length."""
     train = prepared.encoded["train"]
-    rows = spread_rows(train, recipe.train.per_device_train_batch_size)
-    apply_kernels(model, kernels)
+    rows = spread_rows(train, recipe.train.batch_rows)
+    apply_kernels(model, kernels, met_in_training(train, prepared.pad_id))
     try:
         trial_step(model, rows, prepared.pad_id, prepared.loss, kernels)
         started = time.perf_counter()
@@ -124,7 +125,7 @@ def time_estimate(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kerne
     finally:
         restore(model)
     padded_tokens = int(rows.lengths.max()) * len(rows)
-    schedule = plan_schedule(-(-len(train) // recipe.train.per_device_train_batch_size), recipe.train)
+    schedule = plan_schedule(-(-len(train) // recipe.train.batch_rows), recipe.train)
     tokens = int(train.lengths.mean() * len(rows)) * schedule.total_steps * recipe.train.gradient_accumulation_steps
     estimate = seconds / padded_tokens * tokens
     times = f" for each of {recipe.train.n_seeds} seeds" if recipe.train.n_seeds > 1 else ""

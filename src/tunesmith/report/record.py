@@ -224,6 +224,8 @@ def training(run: SavedRun) -> Markup | None:
             ("step that was kept", count(found.get("best_step"))),
             ("its validation score", best_text(found.get("best_metric"))),
             ("highest learning rate", significant(found.get("learning_rate"))),
+            ("rows in a batch", count(found.get("batch_rows"))),
+            ("dropout", significant(found["dropout"]) if found.get("dropout") is not None else "the model's own"),
             ("first loss", loss_text(found)),
             ("last loss", number(found.get("last_loss"))),
             ("speed", f"{significant(found.get('rows_per_second'))} rows/s" if is_number(found.get("rows_per_second")) else ""),

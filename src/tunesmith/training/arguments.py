@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 # (parameters of the model below, learning rate): small models need the higher rates to leave their starting point.
-LEARNING_RATES = ((50e6, 2e-4), (150e6, 5e-5), (float("inf"), 2e-5))
+LEARNING_RATES = ((50e6, 1e-4), (150e6, 5e-5), (float("inf"), 2e-5))
 HEAD_LEARNING_RATE = 1e-3
 ADAPTER_LEARNING_RATE = 1e-3
 
@@ -45,7 +45,7 @@ def training_arguments(
     train = recipe.train
     own: dict[str, Any] = {
         "output_dir": str(checkpoints), "max_steps": schedule.total_steps, "learning_rate": rate,
-        "per_device_train_batch_size": train.per_device_train_batch_size,
+        "per_device_train_batch_size": train.batch_rows,
         "per_device_eval_batch_size": train.per_device_eval_batch_size,
         "gradient_accumulation_steps": train.gradient_accumulation_steps, "weight_decay": train.weight_decay,
         "warmup_steps": schedule.warmup_steps, "lr_scheduler_type": train.lr_scheduler_type, "optim": train.optim,

@@ -14,7 +14,7 @@ from transformers import PrinterCallback
 from tunesmith.errors import Interrupted, TrainingFailed
 from tunesmith.events import Event, Listener
 from tunesmith.losses.classification import LossFunction
-from tunesmith.models.encode import Encoded
+from tunesmith.models.encode import Encoded, met_in_training
 from tunesmith.models.kernels import Kernels, apply_kernels, restore
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
@@ -94,7 +94,7 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
             f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew"
         )
     listener(Event("phase", "training", 0, schedule.total_steps))
-    apply_kernels(model, plan.kernels)
+    apply_kernels(model, plan.kernels, met_in_training(plan.train, plan.pad_id))
     started = time.perf_counter()
     try:
         trainer.resume(checkpoint.path) if checkpoint else trainer.train()
@@ -110,7 +110,7 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
 def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[CheckedTrainer, Schedule]:
     """The trainer with its callbacks, and the schedule."""
     recipe = plan.recipe
-    n_batches = -(-len(plan.train) // (recipe.train.per_device_train_batch_size * recipe.parallel.processes))
+    n_batches = -(-len(plan.train) // (recipe.train.batch_rows * recipe.parallel.processes))
     schedule = plan_schedule(n_batches, recipe.train)
     rate = learning_rate(recipe, count_parameters(model)[0])
     arguments = training_arguments(recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, smoke=plan.smoke)

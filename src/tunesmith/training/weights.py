@@ -15,7 +15,8 @@ FILE = "trained.safetensors"
 
 def trained_tensors(model: Any) -> dict[str, torch.Tensor]:
     """The trainable parameters and the buffers by name; what is frozen is the base model's and need not be kept."""
-    kept = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    state = model.state_dict()  # which has whole embeddings, also while only some of their rows are trained
+    kept = {name: state[name] for name, p in model.named_parameters() if p.requires_grad}
     return kept | {name: b.detach() for name, b in model.named_buffers()}
 
 

@@ -1,0 +1,32 @@
+"""Defaults that follow from the size of the base model and from the number of training rows.
+
+A small model underfits in the few epochs of a fine-tuning: dropout slows it down, and it can take larger batches. The figures
+behind both are in docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+from tunesmith.recipe.sections import Recipe
+
+SMALL_MODEL_BYTES = 200_000_000
+"""Fifty million weights in fp32."""
+MANY_ROWS = 4_000
+BATCH_OF_MANY_ROWS = 64
+
+
+def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
+    """The recipe with a value for everything that was left open and can be known before the model is loaded.
+
+    Args:
+        model_bytes: size of the base model's weights; 0 where it is not known, which counts as large.
+        n_rows: training rows.
+    """
+    settled: dict[str, float] = {}
+    if 0 < model_bytes < SMALL_MODEL_BYTES:
+        if recipe.train.dropout is None:
+            settled["dropout"] = 0.0
+        if recipe.train.per_device_train_batch_size is None and n_rows >= MANY_ROWS:
+            settled["per_device_train_batch_size"] = BATCH_OF_MANY_ROWS
+    if not settled:
+        return recipe
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=settled)})
