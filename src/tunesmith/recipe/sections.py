@@ -100,8 +100,7 @@ class TrainSection(Section):
     learning_rate: float | None = Field(default=None, gt=0.0)
     """Highest learning rate. When not said it follows from the size of the model and from what is trained."""
     per_device_train_batch_size: PositiveInt | None = None
-    """Rows per device in one forward pass. When not said 64 with 4,000 rows or more and a model below 50 million
-    weights, else 32."""
+    """Rows per device and forward pass. Not said: 64 for models below 50 million weights and 4,000 rows or more, else 32."""
     per_device_eval_batch_size: PositiveInt = 64
     """Rows per device in one evaluation pass."""
     gradient_accumulation_steps: PositiveInt = 1
@@ -109,8 +108,7 @@ class TrainSection(Section):
     weight_decay: float = Field(default=0.01, ge=0.0)
     """AdamW's decoupled weight decay (not on biases and LayerNorm)."""
     dropout: float | None = Field(default=None, ge=0.0, lt=1.0)
-    """Dropout everywhere in the base model while it is trained. When not said none for models below 50 million weights, which
-    underfit in a few epochs, and the model's own for larger ones."""
+    """Dropout of the base model while it is trained. Not said: none below 50 million weights, the model's own above."""
     warmup_steps: float = Field(default=0.06, ge=0.0)
     """Steps of linear warm-up; below 1 it is a share of all steps."""
     lr_scheduler_type: str = "linear"
