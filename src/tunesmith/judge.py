@@ -20,7 +20,7 @@ from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import MULTI, SINGLE, Predictions
 from tunesmith.metrics.table import compute
 from tunesmith.metrics.thresholds import tune
-from tunesmith.metrics.verdict import verdict
+from tunesmith.metrics.verdict import verdicts
 from tunesmith.models.encode import encode
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.models.kernels import apply_kernels, restore
@@ -187,22 +187,15 @@ def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metri
 def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers]) -> tuple[Verdict, ...]:
     """The leading metric, and accuracy where it is another one, against every baseline that could answer."""
     metric, split, kind = metric_of(inputs.recipe), main_split(runs), inputs.splits.labels.problem_type
-    names = dict.fromkeys([metric, *(["accuracy"] if kind == SINGLE else [])])
+    names = list(dict.fromkeys([metric, *(["accuracy"] if kind == SINGLE else [])]))
     ours = [run.predictions[split] for run in runs]
-    return tuple(
-        verdict(
-            name,
-            ours,
-            [baseline.predictions[split]],
-            against=baseline.name,
-            split=split,
-            n_resamples=inputs.recipe.evaluate.n_resamples,
-            seed=inputs.recipe.train.seed,
-        )
-        for name in names
+    n_resamples, seed = inputs.recipe.evaluate.n_resamples, inputs.recipe.train.seed
+    found = [
+        verdicts(names, ours, [baseline.predictions[split]], baseline.name, split, n_resamples, seed)
         for baseline in baselines
         if baseline.predictions
-    )
+    ]
+    return tuple(said[position] for position in range(len(names)) for said in found)
 
 
 def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], metric: str) -> RunFacts:
