@@ -81,14 +81,18 @@ def test_pairs(train, sentences: list[dict[str, str]]) -> None:
     assert run.predict(["good film"], ["bad film"])[0]["prediction"] in {"True", "False"}
 
 
-def test_regression(train, sentences: list[dict[str, str]]) -> None:
-    rows = [
-        {"text": row["text"], "score": (1.5 if row["label"] == "pos" else -0.5) + len(row["text"]) / 100} for row in sentences
-    ]
+@pytest.mark.parametrize(("unit", "offset"), [(1.0, 0.0), (40_000.0, 250_000.0), (0.001, 7.0)])
+def test_regression(train, sentences: list[dict[str, str]], unit: float, offset: float) -> None:
+    def score(row: dict[str, str]) -> float:
+        return offset + unit * ((1.5 if row["label"] == "pos" else -0.5) + len(row["text"]) / 100)
+
+    rows = [{"text": row["text"], "score": score(row)} for row in sentences]
     run = train(rows, task="regression", test=rows[:60])
     found = check_contract(run)
     assert {m["name"] for m in found["metrics"]} == {"pearson", "spearman", "rmse", "mae", "r2"}
     assert run.result.metric("spearman").value > 0.5
+    assert run.result.metric("r2").value > 0.3
+    assert all(certificate["passed"] for certificate in found["certificates"])
     assert isinstance(run.predict(["good"])[0]["score"], float)
 
 

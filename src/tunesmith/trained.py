@@ -38,7 +38,7 @@ class UseRecord:
     def save(self, folder: Path) -> None:
         plain = {
             "problem_type": self.labels.problem_type, "labels": list(self.labels.names), "max_length": self.max_length,
-            "thresholds": self.thresholds, "columns": self.columns,
+            "thresholds": self.thresholds, "columns": self.columns, "mean": self.labels.mean, "scale": self.labels.scale,
         }  # fmt: skip
         (folder / USE).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -54,8 +54,9 @@ class UseRecord:
             )
         plain = json.loads(path.read_text(encoding="utf-8"))
         return cls(
-            Labels(plain["problem_type"], tuple(plain["labels"])), plain["max_length"], plain["thresholds"], plain["columns"]
-        )
+            Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
+            plain["max_length"], plain["thresholds"], plain["columns"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

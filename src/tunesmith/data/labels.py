@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.cells import clip, is_number, is_whole, listed
 from tunesmith.data.table import Columns, Labels, Table
 from tunesmith.errors import DataError
@@ -118,7 +120,12 @@ def infer_score(cells: Sequence[Any], source: str) -> Labels:
         raise DataError.one(
             source, f"All {len(numbers)} labelled rows have the same score, {numbers[0]:g}; there is nothing to learn."
         )
-    return Labels(REGRESSION, ("score",))
+    mean, deviation = float(np.mean(numbers)), float(np.std(numbers))
+    if not 1e-30 < deviation < 1e30:
+        raise DataError.one(
+            source, f"The scores have a standard deviation of {deviation:.3g}; fp32 cannot train on that.", "Rescale them."
+        )
+    return Labels(REGRESSION, ("score",), mean, 2.0 ** round(math.log2(deviation)))
 
 
 def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[list[Any], dict[int, str]]:

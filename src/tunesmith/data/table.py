@@ -93,10 +93,14 @@ class Labels:
     Attributes:
         problem_type: the name transformers gives it.
         names: class names in id order; a single name for a regression.
+        mean, scale: of a regression's training targets: their mean, and the power of two next to their standard deviation, in
+            whose square the loss is counted.
     """
 
     problem_type: str  # single_label_classification | multi_label_classification | regression
     names: tuple[str, ...]
+    mean: float = 0.0
+    scale: float = 1.0
 
     @property
     def n(self) -> int:

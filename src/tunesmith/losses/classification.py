@@ -26,7 +26,7 @@ def loss_function(labels: Labels, weights: torch.Tensor | None, smoothing: float
     """
 
     def compute(outputs: Any, targets: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
-        per_item = item_losses(labels.problem_type, outputs["logits"].float(), targets, weights, smoothing)
+        per_item = item_losses(labels, outputs["logits"].float(), targets, weights, smoothing)
         count = per_item.numel() if num_items_in_batch is None else num_items_in_batch
         return per_item.sum() / count
 
@@ -34,18 +34,19 @@ def loss_function(labels: Labels, weights: torch.Tensor | None, smoothing: float
 
 
 def item_losses(
-    problem_type: str, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
+    labels: Labels, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """The loss of every item: (N) for one label and for regression, (N, K) for several labels.
+    """The loss of every item: (N) for one label and for regression (in units of its scale squared), (N, K) for several labels.
 
     Args:
         logits: (N, K).
         targets: (N) class ids, (N, K) zeros and ones, or (N) numbers.
         weights: (K) or None.
     """
-    if problem_type == "regression":
-        return F.mse_loss(logits.squeeze(-1), targets.float(), reduction="none")
-    if problem_type == "multi_label_classification":
+    if labels.problem_type == "regression":
+        numbers = logits.squeeze(-1)
+        return F.mse_loss(numbers / labels.scale, targets.to(numbers.dtype) / labels.scale, reduction="none")
+    if labels.problem_type == "multi_label_classification":
         smooth = targets.float() * (1 - smoothing) + smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="none")
     return F.cross_entropy(logits, targets.long(), weight=weights, label_smoothing=smoothing, reduction="none")
@@ -84,7 +85,7 @@ def given_weights(asked: dict[str, float], labels: Labels, table: np.ndarray) ->
 
 
 def expected_first_loss(labels: Labels, targets: list[Any]) -> float:
-    """The loss of a model that knows nothing: ln K, ln 2, or the mean square of the targets (a new head says about 0)."""
+    """The loss of a model that knows nothing: ln K, ln 2, or the variance of the targets (a new head says their mean)."""
     if labels.problem_type == "regression":
-        return float(np.mean(np.square(np.asarray(targets, dtype=np.float64))))
+        return float(np.mean(np.square((np.asarray(targets, dtype=np.float64) - labels.mean) / labels.scale)))
     return float(np.log(2 if labels.problem_type == "multi_label_classification" else labels.n))

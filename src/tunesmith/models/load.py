@@ -48,6 +48,8 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
     """
     from transformers import AutoModelForSequenceClassification
 
+    from tunesmith.models.number_head import use_number_head
+
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location, revision=source.revision, trust_remote_code=source.trust_remote_code,
@@ -62,7 +64,10 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
         ) from error
     set_padding(model, tokenizer)
     mismatched = [item[0] if isinstance(item, tuple) else item for item in info.get("mismatched_keys", ())]
-    return Loaded(model, tokenizer, source, tuple(sorted({*info["missing_keys"], *mismatched})))
+    new_weights = tuple(sorted({*info["missing_keys"], *mismatched}))
+    if labels.problem_type == "regression":
+        use_number_head(model, labels.scale, labels.mean if new_weights else None)
+    return Loaded(model, tokenizer, source, new_weights)
 
 
 def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -77,11 +82,18 @@ def reload_classifier(folder: Path) -> Any:
     """A model as a run saved it, in evaluation mode. Adapters are loaded onto their base model."""
     from transformers import AutoModelForSequenceClassification
 
+    from tunesmith.models.number_head import use_number_head
+
+    model: Any
     if (folder / "adapter_config.json").exists():
         from tunesmith.models.adapters import load_adapted
 
-        return load_adapted(folder)
-    return AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+        model = load_adapted(folder)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+    if model.config.problem_type == "regression":
+        use_number_head(model)
+    return model
 
 
 def max_input_tokens(model_config: Any, tokenizer: PreTrainedTokenizerBase, asked: int | None) -> int:

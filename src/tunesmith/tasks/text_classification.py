@@ -109,7 +109,7 @@ def predict(model: Any, encoded: Encoded, pad_id: int, labels: Labels, kernels: 
 
 def row_losses(labels: Labels, outputs: np.ndarray, targets: list[Any]) -> np.ndarray:
     """The unweighted, unsmoothed loss of every row: (N) float64."""
-    per_item = item_losses(labels.problem_type, torch.from_numpy(outputs).double(), torch.as_tensor(np.asarray(targets)))
+    per_item = item_losses(labels, torch.from_numpy(outputs).double(), torch.as_tensor(np.asarray(targets)))
     per_row: np.ndarray = (per_item.mean(dim=1) if per_item.dim() == 2 else per_item).numpy()
     return per_row
 

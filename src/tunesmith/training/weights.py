@@ -14,10 +14,9 @@ FILE = "trained.safetensors"
 
 
 def trained_tensors(model: Any) -> dict[str, torch.Tensor]:
-    """The trainable parameters and the buffers by name; what is frozen is the base model's and need not be kept."""
-    state = model.state_dict()  # which has whole embeddings, also while only some of their rows are trained
-    kept = {name: state[name] for name, p in model.named_parameters() if p.requires_grad}
-    return kept | {name: b.detach() for name, b in model.named_buffers()}
+    """The trainable parameters and the saved buffers by name, as the plain model has them; what is frozen is the base model's."""
+    kept = {name for name, p in model.named_parameters() if p.requires_grad} | {name for name, _ in model.named_buffers()}
+    return {name: tensor for name, tensor in model.state_dict().items() if name in kept}
 
 
 def save_trained(model: Any, folder: Path) -> None:
@@ -33,9 +32,7 @@ def load_trained(model: Any, folder: Path) -> None:
     if tensors.keys() != targets.keys():
         differing = sorted(tensors.keys() ^ targets.keys())
         raise TrainingFailed(f"The best weights at {folder} are of another model: {', '.join(differing[:3])}.")
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            targets[name].copy_(tensor)
+    model.load_state_dict(tensors, strict=False)
 
 
 def count_parameters(model: Any) -> tuple[int, int]:

@@ -1,0 +1,62 @@
+"""The last layer of a regression: in fp32, and trained as if the targets had a standard deviation of about 1.
+
+Under bf16 an output has three significant digits: the years 2001 and 2004 would be one number. And with targets of a million a
+head that starts near zero needs as many steps as it takes Adam to walk there. So a new head starts at the mean of the training
+targets, and its weights are kept divided by a power of two near their standard deviation, which is exact: what is saved are the
+plain weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class NumberHead(nn.Linear):
+    """A linear layer (..., D) -> (..., 1) whose state is the plain layer's.
+
+    Attributes:
+        scale: a power of two; ``weight`` and ``bias`` are the plain ones divided by it.
+    """
+
+    scale: float
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            return functional.linear(input.float(), self.weight, self.bias) * self.scale
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        for name, parameter in self._parameters.items():
+            if parameter is not None:
+                destination[prefix + name] = parameter.detach() * self.scale
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                if parameter is not None and prefix + name in state_dict:
+                    parameter.copy_(state_dict[prefix + name]).div_(self.scale)
+
+
+def use_number_head(model: nn.Module, scale: float = 1.0, start: float | None = None) -> None:
+    """Make the last linear layer to one number a ``NumberHead``, in place and for good; the function it computes stays.
+
+    Args:
+        scale: a power of two near the standard deviation of the targets.
+        start: for a new head: the number it shall say at first, the mean of the targets. Its weights are drawn for targets of
+            standard deviation 1 and are taken as that.
+    """
+    heads: list[Any] = [module for module in model.modules() if type(module) is nn.Linear and module.out_features == 1]
+    if not heads:
+        return
+    head = heads[-1]
+    head.__class__ = NumberHead
+    head.__dict__["scale"] = scale
+    with torch.no_grad():
+        if start is None:
+            for parameter in head.parameters():
+                parameter.div_(scale)
+        elif head.bias is not None:
+            head.bias.fill_(start / scale)
