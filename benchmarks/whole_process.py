@@ -3,8 +3,8 @@
     python benchmarks/whole_process.py [--task cola|imdb] [--rounds 3] [--systems NAME ...] [--simple-transformers PYTHON]
 
 The runs of a round follow one another and have the round's seed. We hold back a tenth of the training rows for validation; the
-others train on all of them. ``--simple-transformers`` is the Python of a virtual environment that has simpletransformers 0.70.8; it
-trains one epoch, its default, because three take half an hour, and the time of the other two is added at the measured rate.
+others train on all of them. ``--simple-transformers`` is the Python of a virtual environment with simpletransformers 0.70.8,
+which trains one epoch, its default, because three take half an hour; the time of the other two is added at the measured rate.
 """
 
 from __future__ import annotations
