@@ -75,15 +75,17 @@ def main() -> None:
         files = {split: to_csv(args.task, split, place) for split in ("train", "test")}
         truth = np.array([int(label) for _, label in rows_of(args.task, "test")])
         found: dict[str, list[dict[str, Any]]] = {}
+        name_of_result = "whole_process" + ("" if args.task == "cola" else f"_{args.task}")
+        name_of_result += "_simpletransformers" if args.simple_transformers else ""
         for seed in range(args.rounds):
             for name, command in commands(args, files, place, seed).items():
                 wall, done = seconds_of(command)
                 run = figures(done.stdout, place)
                 found.setdefault(name, []).append({"wall_seconds": wall, **run} | more_epochs(name, args.task, wall, run))
                 print(name, seed, {k: v for k, v in found[name][-1].items() if k != "decisions"}, file=sys.stderr, flush=True)
-    name = "whole_process" + ("" if args.task == "cola" else f"_{args.task}") + ("_st" if args.simple_transformers else "")
-    systems = summary(found, truth, "mcc" if args.task == "cola" else "accuracy")
-    write(name, {"task": args.task, "epochs": EPOCHS[args.task], "targets": TARGETS[args.task], "systems": systems})
+            systems = summary(found, truth, "mcc" if args.task == "cola" else "accuracy")
+            record = {"task": args.task, "epochs": EPOCHS[args.task], "targets": TARGETS[args.task], "systems": systems}
+            write(name_of_result, record)  # after every round, so that a long benchmark that is stopped has something to show
 
 
 def more_epochs(name: str, task: str, wall: float, run: dict[str, Any]) -> dict[str, float]:
@@ -124,12 +126,12 @@ def figures(said: str, place: Path) -> dict[str, Any]:
     found = json.loads(said.strip().splitlines()[-1])  # a rival prints its own logs before
     if "metrics" not in found:
         kept = {key: found[key] for key in ("train_seconds", "rows_per_second")}
-        return {**kept, "decisions": np.load(place / "rival" / "decisions.npy").tolist()}
+        return {**kept, "decisions": digits(np.load(place / "rival" / "decisions.npy"))}
     training = found["training"]
     table = pq.read_table(place / "run" / "predictions.parquet", filters=[("split", "=", "test")])
     return {
         "train_seconds": training["train_seconds"], "rows_per_second": training["rows_per_second"],
-        "timings_seconds": found["timings_seconds"], "decisions": [int(label) for label in table["prediction"].to_pylist()],
+        "timings_seconds": found["timings_seconds"], "decisions": digits(table["prediction"].to_pylist()),
     }  # fmt: skip
 
 
@@ -143,7 +145,7 @@ def summary(found: dict[str, list[dict[str, Any]]], truth: np.ndarray, metric: s
             "gain_whole_process": statistics.median(run["wall_seconds"] / own["wall_seconds"] for own, run in both),
             "gain_training_seconds": statistics.median(run["train_seconds"] / own["train_seconds"] for own, run in both),
             "gain_rows_per_second": statistics.median(own["rows_per_second"] / run["rows_per_second"] for own, run in both),
-            "rounds": [{key: value for key, value in run.items() if key != "decisions"} for run in runs],
+            "rounds": runs,
         }
         said = verdict(metric, predictions(ours, truth), predictions(runs, truth), name, "test")
         table[name]["quality"] = {
@@ -153,8 +155,14 @@ def summary(found: dict[str, list[dict[str, Any]]], truth: np.ndarray, metric: s
     return table
 
 
+def digits(decisions: Any) -> str:
+    """Class ids as one string, a digit a row."""
+    return "".join(str(int(label)) for label in decisions)
+
+
 def predictions(runs: list[dict[str, Any]], truth: np.ndarray) -> list[Predictions]:
-    return [Predictions(truth, np.array(run["decisions"]), np.eye(2)[run["decisions"]]) for run in runs]
+    decided = [np.array([int(digit) for digit in run["decisions"]]) for run in runs]
+    return [Predictions(truth, np.eye(2)[labels], labels) for labels in decided]
 
 
 def said_values(runs: list[dict[str, Any]], truth: np.ndarray, metric: str) -> list[float | None]:

@@ -225,7 +225,7 @@ def training(run: SavedRun) -> Markup | None:
             ("its validation score", best_text(found.get("best_metric"))),
             ("highest learning rate", significant(found.get("learning_rate"))),
             ("rows in a batch", count(found.get("batch_rows"))),
-            ("dropout", significant(found["dropout"]) if found.get("dropout") is not None else "the model's own"),
+            ("dropout", dropout_text(found)),
             ("first loss", loss_text(found)),
             ("last loss", number(found.get("last_loss"))),
             ("speed", f"{significant(found.get('rows_per_second'))} rows/s" if is_number(found.get("rows_per_second")) else ""),
@@ -250,6 +250,13 @@ def best_text(best: Any) -> str:
     if isinstance(best, Mapping):
         return f"{number(best.get('value'))} ({plain_name(str(best.get('name')))})" if is_number(best.get("value")) else ABSENT
     return number(best)
+
+
+def dropout_text(found: Mapping[str, Any]) -> str:
+    """The rate in training; nothing where it was not recorded."""
+    if "dropout" not in found:
+        return ""
+    return "the model's own" if found["dropout"] is None else significant(found["dropout"])
 
 
 def loss_text(found: Mapping[str, Any]) -> str:
