@@ -30,7 +30,7 @@ def main() -> None:
                 rows[:count],
                 output=f"{place}/{count}",
                 evaluate={"baselines": ["majority"]},
-                train={"num_train_epochs": 1, "n_evaluations": 1},
+                train={"num_train_epochs": 1, "n_evaluations": 1, "per_device_train_batch_size": 32},
             )
             training = run.result.training
             used = run.result.data["splits"]["train"]["rows"]

@@ -13,11 +13,11 @@ import argparse
 import csv
 import gzip
 import json
+import random
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def rows_of(task: str, split: str) -> Iterator[tuple[str, str]]:
             yield from ((cells[3], cells[1]) for cells in (line.rstrip("\n").split("\t") for line in lines))
         return
     with gzip.open(DATA / "imdb" / f"{split}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        for line in islice(lines, IMDB_ROWS[split]):
+        for line in random.Random(0).sample(list(lines), IMDB_ROWS[split]):  # the file is sorted by label
             row = json.loads(line)
             yield row["text"], str(row["label"])
 
