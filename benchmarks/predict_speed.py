@@ -63,7 +63,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     rows = [{"text": text, "label": label} for text, label in rows_of("cola", "train")]
-    texts = ([row["text"] for row in rows] + [text for text, _ in rows_of("cola", "test")] * 2)[:TEXTS]
+    texts = ([row["text"] for row in rows] + [text for text, _ in rows_of("cola", "test")]) * 2
+    texts = texts[:TEXTS]
     with tempfile.TemporaryDirectory() as place:
         run = tunesmith.train(
             rows, output=f"{place}/run", train={"n_evaluations": 2}, evaluate={"baselines": ["majority"], "tune_threshold": False}
