@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from record import seconds_of, spread, write
 
 from tunesmith.metrics.predictions import Predictions
+from tunesmith.metrics.table import compute
 from tunesmith.metrics.verdict import verdict
 from tunesmith.models.builtin import builtin_model
 
@@ -166,8 +167,6 @@ def predictions(runs: list[dict[str, Any]], truth: np.ndarray) -> list[Predictio
 
 
 def said_values(runs: list[dict[str, Any]], truth: np.ndarray, metric: str) -> list[float | None]:
-    from tunesmith.metrics.table import compute
-
     return [compute("single_label_classification", run)[metric] for run in predictions(runs, truth)]
 
 

@@ -91,7 +91,7 @@ def test_it_is_undone_with_the_same_parameter():
     use_all_rows(model)
     assert words(model).weight is parameter
     assert type(words(model)) is nn.Embedding
-    assert not {"table", "rows", "places"} & words(model).__dict__.keys()
+    assert not {"table", "rows", "places", "padding_place"} & words(model).__dict__.keys()
 
 
 def test_frozen_shared_or_nearly_full_embeddings_are_left_alone():

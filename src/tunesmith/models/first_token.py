@@ -16,7 +16,8 @@ from torch import nn
 # model_type of classifiers whose head reads the first token, and which of the two layouts below their layers have.
 BERT_LIKE = frozenset({"bert", "camembert", "data2vec-text", "electra", "ernie", "roberta", "xlm-roberta"})
 FAMILIES = BERT_LIKE | {"distilbert"}
-ATTENTIONS = ("sdpa", "tunesmith_eager")
+ATTENTION_NAME = "tunesmith_eager"
+"""Our own attention for training, see ``kernels``."""
 
 
 def mix_first(
@@ -41,6 +42,7 @@ def mix_first(
 class FirstTokenBert:
     """Before a layer class of the BERT family: its forward pass for the first token, (B, T, H) -> (B, 1, H)."""
 
+    plain: type[nn.Module]
     attention: Any
     feed_forward_chunk: Any
 
@@ -48,9 +50,8 @@ class FirstTokenBert:
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: Any, **__: Any
     ) -> torch.Tensor:
         mixer = self.attention.self
-        mixed = mix_first(
-            mixer, mixer.query, mixer.key, mixer.value, mixer.num_attention_heads, hidden_states, attention_mask
-        )  # fmt: skip
+        heads = mixer.num_attention_heads
+        mixed = mix_first(mixer, mixer.query, mixer.key, mixer.value, heads, hidden_states, attention_mask)
         out: torch.Tensor = self.feed_forward_chunk(self.attention.output(mixed, hidden_states[:, :1]))
         return out
 
@@ -58,6 +59,7 @@ class FirstTokenBert:
 class FirstTokenDistilBert:
     """Before DistilBERT's layer class: its forward pass for the first token, (B, T, H) -> (B, 1, H)."""
 
+    plain: type[nn.Module]
     attention: Any
     sa_layer_norm: Any
     ffn: Any
@@ -69,6 +71,9 @@ class FirstTokenDistilBert:
         attended = self.sa_layer_norm(mixer.out_lin(mixed) + hidden_states[:, :1])
         out: torch.Tensor = self.output_layer_norm(self.ffn(attended) + attended)
         return out
+
+
+FIRST_TOKEN = (FirstTokenBert, FirstTokenDistilBert)
 
 
 def first_token_class(plain: type[nn.Module], distil: bool) -> type[nn.Module]:
@@ -89,7 +94,7 @@ def last_layer(model: Any) -> tuple[Any, str] | None:
     family = getattr(config, "model_type", "")
     if family not in FAMILIES or not type(model).__name__.endswith("ForSequenceClassification"):
         return None
-    if getattr(config, "is_decoder", False) or config._attn_implementation not in ATTENTIONS:
+    if getattr(config, "is_decoder", False) or config._attn_implementation not in ("sdpa", ATTENTION_NAME):
         return None
     body = model.base_model
     return (body.transformer if family == "distilbert" else body.encoder).layer[-1], family
@@ -98,7 +103,7 @@ def last_layer(model: Any) -> tuple[Any, str] | None:
 def use_first_token(model: Any) -> bool:
     """Compute the last layer for the first token alone. Whether anything changed."""
     found = last_layer(model)
-    if found is None or hasattr(type(found[0]), "plain"):
+    if found is None or isinstance(found[0], FIRST_TOKEN):
         return False
     layer, family = found
     plain: type[nn.Module] = type(layer)
@@ -108,10 +113,9 @@ def use_first_token(model: Any) -> bool:
 
 def use_all_tokens(model: Any) -> None:
     """Undo ``use_first_token``."""
-    for module in model.modules():
-        plain = getattr(type(module), "plain", None)
-        if plain is not None and type(module).__name__.startswith("FirstToken"):
-            module.__class__ = plain
+    shortened: list[Any] = [module for module in model.modules() if isinstance(module, FIRST_TOKEN)]
+    for module in shortened:
+        module.__class__ = module.plain
 
 
 @contextmanager

@@ -16,10 +16,9 @@ import torch
 from torch import nn
 
 from tunesmith.machine import cpu_flags
-from tunesmith.models.first_token import use_all_tokens, use_first_token
+from tunesmith.models.first_token import ATTENTION_NAME, use_all_tokens, use_first_token
 from tunesmith.models.reached_rows import use_all_rows, use_reached_rows
 
-ATTENTION_NAME = "tunesmith_eager"
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 # Encoders whose attention is softmax(q k^T * scale + mask) v and nothing else; others keep the attention they came with.
 PLAIN_ATTENTION = frozenset(

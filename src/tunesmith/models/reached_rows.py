@@ -27,17 +27,18 @@ class ReachedRows(nn.Embedding):
         table: the plain parameter (V, D); its reached rows are stale until ``use_all_rows``.
         rows: (R) ids of the reached rows, ascending.
         places: (V) where a row stands in ``weight``, -1 for those that are not reached.
+        padding_place: where the padding row stands in ``weight``; None where the plain embedding has none.
     """
 
     table: nn.Parameter
     rows: torch.Tensor
     places: torch.Tensor
+    padding_place: int | None
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         places = self.places[input]
         if self.training:  # an id that training was not told of is -1 and raises
-            padding = None if self.padding_idx is None else int(self.places[self.padding_idx])
-            return functional.embedding(places, self.weight, padding)
+            return functional.embedding(places, self.weight, self.padding_place)
         reached = functional.embedding(places.clamp_min(0), self.weight)
         return torch.where((places >= 0).unsqueeze(-1), reached, functional.embedding(input, self.table))
 
@@ -72,7 +73,8 @@ def use_reached_rows(model: Any, ids: np.ndarray) -> None:
     places[rows] = torch.arange(len(rows), device=table.device)
     embedding.__class__ = ReachedRows
     # Past nn.Module, which would make the table a second parameter.
-    embedding.__dict__.update(table=table, rows=rows, places=places)
+    padding_place = int(places[special[0]]) if special else None
+    embedding.__dict__.update(table=table, rows=rows, places=places, padding_place=padding_place)
     embedding.weight = nn.Parameter(table.detach()[rows])
 
 
@@ -92,6 +94,6 @@ def use_all_rows(model: nn.Module) -> None:
     for module in reduced:
         module.table.data.copy_(module.whole())
         module.weight = module.table
-        for name in ("table", "rows", "places"):
+        for name in ("table", "rows", "places", "padding_place"):
             del module.__dict__[name]
         module.__class__ = nn.Embedding
