@@ -86,6 +86,7 @@ def test_nobody_listening_does_not_stop_the_work() -> None:
     progress(Event("phase", "training"))
     progress(Event("step", "training", 1, 2))
     progress.close()
+    assert progress.is_closed
 
 
 def on_a_terminal(events: list[Event]) -> str:

@@ -8,6 +8,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from tunesmith.models.number_head import NumberHead, use_number_head
 
 SIZE = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+NEW = ("classifier.weight", "classifier.bias")
 
 
 def tiny() -> BertForSequenceClassification:
@@ -28,16 +29,23 @@ def test_a_trained_head_says_the_same():
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
 
 
+def test_a_trained_head_stays_where_only_other_weights_are_new():
+    model = tiny()
+    plain = model(ids()).logits
+    use_number_head(model, scale=8.0, mean=100.0, new_weights=("bert.pooler.dense.weight", "bert.pooler.dense.bias"))
+    assert torch.allclose(model(ids()).logits, plain, atol=1e-6)
+
+
 def test_a_new_head_starts_at_the_mean_with_outputs_of_the_targets_scale():
     model = tiny()
     plain = model(ids()).logits
-    use_number_head(model, scale=1024.0, start=2005.0)
+    use_number_head(model, scale=1024.0, mean=2005.0, new_weights=NEW)
     assert torch.allclose(model(ids()).logits, 2005.0 + 1024.0 * plain, rtol=1e-6)
 
 
 def test_the_state_there_and_back_is_exact(tmp_path):
     model = tiny()
-    use_number_head(model, scale=2.0**11, start=1999.7)
+    use_number_head(model, scale=2.0**11, mean=1999.7, new_weights=NEW)
     again = tiny()
     use_number_head(again, scale=2.0**11)
     again.load_state_dict(model.state_dict())
@@ -51,7 +59,7 @@ def test_the_state_there_and_back_is_exact(tmp_path):
 
 def test_numbers_keep_their_digits_under_bf16():
     model = tiny()
-    use_number_head(model, scale=8.0, start=2005.0)
+    use_number_head(model, scale=8.0, mean=2005.0, new_weights=NEW)
     with torch.autocast("cpu", torch.bfloat16):
         said = model(ids()).logits
     assert said.dtype == torch.float32
@@ -70,7 +78,7 @@ def test_training_does_not_depend_on_the_unit(scale):
     def trained(unit: float) -> torch.Tensor:
         torch.manual_seed(0)
         head: nn.Module = nn.Sequential(nn.Linear(4, 1))
-        use_number_head(head, unit, start=3.0 * unit)
+        use_number_head(head, unit, 3.0 * unit, {"0.weight", "0.bias"})
         optimizer = torch.optim.AdamW(head.parameters(), lr=0.1)
         features = torch.randn(32, 4)
         targets = features.sum(1) * unit + 3.0 * unit

@@ -222,7 +222,7 @@ def test_any_file_gives_a_recipe_or_a_recipe_error(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recipe.yaml"
         path.write_bytes(text.encode())
-        outcome(lambda: load_recipe(path, [text]).recipe)
+        assert isinstance(outcome(lambda: load_recipe(path, [text]).recipe), Recipe | RecipeError)
 
 
 def test_loading_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:

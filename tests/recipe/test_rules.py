@@ -134,7 +134,8 @@ def test_broken_rules(given: dict[str, Any], message: str, tmp_path: Path, monke
     ],
 )
 def test_kept_rules(given: dict[str, Any]) -> None:
-    recipe_from_mapping(given | {"data": {"train": "a.csv", **given.get("data", {})}})
+    recipe = recipe_from_mapping(given | {"data": {"train": "a.csv", **given.get("data", {})}})
+    assert recipe.data.train.endswith("a.csv")
 
 
 def test_rules_are_checked_beside_wrong_values() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -71,11 +72,9 @@ class Progress:
 
     def close(self, done: bool = True) -> None:
         """End the last phase; ``done`` is False where an error ended it."""
-        try:
+        with suppress(BrokenPipeError):
             if not self.is_closed:
                 self.end_phase(done)
-        except BrokenPipeError:
-            pass
         self.is_closed = True
 
     def end_phase(self, done: bool = True) -> None:

@@ -66,7 +66,7 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
     mismatched = [item[0] if isinstance(item, tuple) else item for item in info.get("mismatched_keys", ())]
     new_weights = tuple(sorted({*info["missing_keys"], *mismatched}))
     if labels.problem_type == "regression":
-        use_number_head(model, labels.scale, labels.mean if new_weights else None)
+        use_number_head(model, labels.scale, labels.mean, new_weights)
     return Loaded(model, tokenizer, source, new_weights)
 
 

@@ -8,6 +8,7 @@ plain weights.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -40,23 +41,27 @@ class NumberHead(nn.Linear):
                     parameter.copy_(state_dict[prefix + name]).div_(self.scale)
 
 
-def use_number_head(model: nn.Module, scale: float = 1.0, start: float | None = None) -> None:
-    """Make the last linear layer to one number a ``NumberHead``, in place and for good; the function it computes stays.
+def use_number_head(model: nn.Module, scale: float = 1.0, mean: float = 0.0, new_weights: Container[str] = ()) -> None:
+    """Make the last linear layer to one number a ``NumberHead``, in place and for good.
+
+    A trained head computes the function it computed. A new one says the mean at first, and its weights, which were drawn for
+    targets of standard deviation 1, are taken as that.
 
     Args:
         scale: a power of two near the standard deviation of the targets.
-        start: for a new head: the number it shall say at first, the mean of the targets. Its weights are drawn for targets of
-            standard deviation 1 and are taken as that.
+        mean: the mean of the targets.
+        new_weights: names of the parameters that were not read from a file.
     """
-    heads: list[Any] = [module for module in model.modules() if type(module) is nn.Linear and module.out_features == 1]
+    heads = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear and module.out_features == 1]
     if not heads:
         return
-    head = heads[-1]
+    name, head = heads[-1]
+    is_new = f"{name}.weight" in new_weights
     head.__class__ = NumberHead
     head.__dict__["scale"] = scale
     with torch.no_grad():
-        if start is None:
+        if not is_new:
             for parameter in head.parameters():
                 parameter.div_(scale)
         elif head.bias is not None:
-            head.bias.fill_(start / scale)
+            head.bias.fill_(mean / scale)
