@@ -50,8 +50,11 @@ def main() -> None:
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
+    trainer.args.train_sampling_strategy = "random"  # group_by_length would also reorder the rows it predicts
     said = trainer.predict(test)
     decisions, truth = said.predictions.argmax(-1), said.label_ids
+    if truth.tolist() != [row["labels"] for row in test]:
+        raise SystemExit("the Trainer predicted the rows in another order than the file's")
     trainer.save_model(out)
     np.save(f"{out}/decisions.npy", decisions)
     figures = {
