@@ -21,7 +21,7 @@ def main() -> None:
     options = {
         "num_train_epochs": float(epochs), "manual_seed": int(seed), "output_dir": out, "overwrite_output_dir": True,
         # its evaluation and its feature conversion hang in their process pools on this kind of machine
-        "use_multiprocessing": False, "use_multiprocessing_for_evaluation": False, "silent": True,
+        "cache_dir": f"{out}/cache", "use_multiprocessing": False, "use_multiprocessing_for_evaluation": False, "silent": True,
     }  # fmt: skip
     options["num_train_epochs"] = int(float(epochs))
     model = ClassificationModel("bert", model_path, use_cuda=False, args=options)
