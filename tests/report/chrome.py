@@ -152,9 +152,9 @@ class Page:
 
     def press(self, key: str, modifiers: int = 0) -> None:
         """One key down and up. An upper-case letter is typed with Shift."""
-        if len(key) == 1 and key.isalpha():
+        if len(key) == 1 and key.isalnum():
             modifiers |= SHIFT if key.isupper() else 0
-            code, number, typed = f"Key{key.upper()}", ord(key.upper()), key
+            code, number, typed = f"{'Digit' if key.isdigit() else 'Key'}{key.upper()}", ord(key.upper()), key
         else:
             code, number, typed = KEYS[key]
         text = "" if modifiers & (CONTROL | ALT | META) else typed

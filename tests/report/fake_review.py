@@ -8,7 +8,7 @@ from tunesmith.report.review import Review, ReviewRows
 from tunesmith.results import Finding
 
 ATTACK = "</script><script>document.title='broken'</script><!-- <img src=x onerror=document.title='broken'> \u2028 ,\"quoted\""
-LABELS = ("refund", "delivery", "login", "other, or \"none\"")
+LABELS = ("refund", "delivery", "login", 'other, or "none"')
 DIAGNOSES = ("suspect_labels", "near_duplicates")
 DIGEST = "0123456789abcdef" * 4
 
@@ -47,7 +47,7 @@ def hostile() -> Review:
 def many(n: int, length: int, seed: int = 0) -> Review:
     """``n`` rows of ``length`` characters each, one in twenty flagged; 12 labels, with a data map."""
     rng = random.Random(seed)
-    words = [line for line in "parcel refund login invoice cancel where late open broken please thanks order account".split()]
+    words = ["parcel", "refund", "login", "invoice", "cancel", "where", "late", "open", "broken", "please", "thanks", "order"]
     labels = tuple(f"label_{k:02d}" for k in range(12))
     prose = [" ".join(rng.choices(words, k=length // 4))[:length] for _ in range(50)]
     given = [rng.randrange(12) for _ in range(n)]
@@ -56,7 +56,7 @@ def many(n: int, length: int, seed: int = 0) -> Review:
     rows = ReviewRows(
         row_ids=list(range(n)), splits=["train" if i % 10 else "validation" for i in range(n)],
         texts=[f"{i} {prose[i % 50]}"[:length] for i in range(n)], pairs=None,
-        given=given, proposed=[(label + 1 + rng.randrange(11)) % 12 if bad else label for label, bad in zip(given, wrong, strict=True)],
+        given=given, proposed=[(given[i] + 1 + rng.randrange(11)) % 12 if bad else given[i] for i, bad in enumerate(wrong)],
         scores=[rng.random() * (0.3 if bad else 1) for bad in wrong], flagged=wrong,
         diagnoses=[[rng.randrange(2)] if bad else [] for bad in wrong],
         reasons=[f"given (3%), looks like {labels[i % 12]} (91%)" if bad else "" for i, bad in enumerate(wrong)],

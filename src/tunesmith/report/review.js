@@ -4,7 +4,7 @@
   const UNDECIDED = 0, ACCEPTED = 1, REJECTED = 2, RELABELLED = 3, REMOVED = 4;
   const STATUS_NAMES = ["undecided", "accepted", "rejected", "relabelled", "removed"];
   const COLUMNS = ["row_id", "split", "given", "proposed", "score", "diagnoses", "reason", "action", "source_sha256"];
-  const ITEM_HEIGHT = 60, OVERSCAN = 6, PREVIEW = 200, MOST_OPTIONS = 100, SEARCH_WAIT_MS = 80, PAGE = 8;
+  const ITEM_HEIGHT = 60, OVERSCAN = 6, PREVIEW = 200, SEARCH_WAIT_MS = 80, PAGE = 8;
   const $ = (id) => document.getElementById(id);
 
   function make(name, className, text) {
@@ -89,11 +89,11 @@
     $("clear").hidden = shownCount === n;
     $("empty").hidden = shownCount > 0;
     runway.style.height = shownCount * ITEM_HEIGHT + "px";
-    map?.draw();
   }
 
   function refilter() {
     filter();
+    map?.draw();
     select(selected !== NONE && place[selected] !== NONE ? selected : shownCount ? shown[0] : NONE);
   }
 
@@ -109,10 +109,11 @@
     return parts;
   }
 
+  // What becomes of the label, or would if the proposal were accepted.
   function changeText(row) {
-    if (status[row] === RELABELLED) return labelName(given[row]) + " → " + labelName(chosen[row]);
-    if (proposed[row] === NONE || proposed[row] === given[row]) return labelName(given[row]);
-    return labelName(given[row]) + " → " + labelName(proposed[row]);
+    const open = status[row] === UNDECIDED || status[row] === ACCEPTED;
+    const label = status[row] === RELABELLED ? chosen[row] : open && proposed[row] !== NONE ? proposed[row] : given[row];
+    return labelName(given[row]) + (label === given[row] ? "" : " → " + labelName(label));
   }
 
   function fillItem(parts, position) {
@@ -196,7 +197,9 @@
   function put(row, [newStatus, label]) {
     status[row] = newStatus;
     chosen[row] = label;
-    remember(row);
+    keep(row);
+    filter();
+    if (wanted.status !== ANY) map?.draw();  // else the list holds the same rows as before, and so does the map
   }
 
   function nextUndecided(row) {
@@ -216,7 +219,6 @@
       undone.length = 0;
       put(row, to);
     }
-    filter();
     const fallback = place[row] !== NONE ? row : shownCount ? shown[Math.min(position, shownCount - 1)] : NONE;
     select(next !== NONE && place[next] !== NONE ? next : fallback);
     say(STATUS_NAMES[newStatus] + ": " + rowName(row) + (next === NONE ? ". Every row in the list is decided." : ". Now " + rowName(next) + "."));
@@ -233,7 +235,6 @@
     if (!change) return say("Nothing to " + word + ".");
     other.push(change);
     put(change.row, change[state]);
-    filter();
     if (place[change.row] !== NONE) select(change.row);
     else refilter();
     say(word + ": " + rowName(change.row) + " is " + STATUS_NAMES[status[change.row]] + " again");
@@ -246,55 +247,26 @@
     return command !== "accept" || proposed[selected] !== NONE;
   }
 
-  // ---- what is kept in the browser: row -> ["relabel", label] or ["keep"] or ["remove"]
+  // ---- what is kept in the browser: row -> ["relabel", label], ["keep"] or ["remove"]
+  // Labels are kept by name, so that they are right after another diagnosis, with its labels in another order.
 
-  const storageKey = "tunesmith-review:" + data.source_sha256;
   const identity = (row) => rows.splits[row] + ":" + rows.row_ids[row];
-  let kept = {}, refused = false;
-
-  function refuse() {
-    if (refused) return;
-    refused = true;
+  const kept = keptDecisions("tunesmith-review:" + data.source_sha256, () => {
     $("note").textContent = "This browser does not let the page keep decisions: download the corrections before you close it.";
     $("note").hidden = false;
     addEventListener("beforeunload", (event) => { if (done.length) event.preventDefault(); });
-  }
+  });
 
-  // Labels are kept by name, and decisions on rows that are not on this page are left as they are: the page may be made anew.
-  function remember(row) {
-    const name = identity(row);
-    if (status[row] === UNDECIDED) delete kept[name];
-    else if (status[row] === REMOVED) kept[name] = ["remove"];
-    else if (status[row] === REJECTED) kept[name] = ["keep"];
-    else kept[name] = ["relabel", labels[status[row] === ACCEPTED ? proposed[row] : chosen[row]]];
-    try {
-      localStorage.setItem(storageKey, JSON.stringify(kept));
-    } catch {
-      refuse();
-    }
-  }
-
-  function stored() {
-    let text = null;
-    try {
-      text = localStorage.getItem(storageKey);
-      localStorage.setItem(storageKey, text ?? "{}");  // some browsers read but refuse to write
-    } catch {
-      refuse();
-    }
-    try {
-      const value = JSON.parse(text);
-      return value !== null && typeof value === "object" ? value : {};
-    } catch {
-      return {};
-    }
+  function keep(row) {
+    const label = status[row] === ACCEPTED ? proposed[row] : chosen[row];
+    kept.put(identity(row), [undefined, ["relabel", labels[label]], ["keep"], ["relabel", labels[label]], ["remove"]][status[row]]);
   }
 
   function restore() {
-    kept = stored();
     const numbers = new Map(labels.map((name, label) => [name, label]));
-    for (let row = 0; row < n && Object.keys(kept).length; row += 1) {
-      const [action, name] = Array.isArray(kept[identity(row)]) ? kept[identity(row)] : [];
+    for (let row = 0; row < n; row += 1) {
+      const value = kept.get(identity(row));
+      const [action, name] = Array.isArray(value) ? value : [];
       if (action === "remove") status[row] = REMOVED;
       else if (action === "keep") status[row] = REJECTED;
       else if (action === "relabel" && numbers.has(name)) [status[row], chosen[row]] = meaning(row, numbers.get(name));
@@ -326,68 +298,17 @@
     say("Downloaded corrections.csv with " + changed.length + (changed.length === 1 ? " row." : " rows."));
   }
 
-  // ---- relabelling
-
-  const picker = $("picker"), pickerInput = $("picker-input");
-  let matches = [], active = 0;
-
-  function listLabels() {
-    const typed = pickerInput.value.trim().toLowerCase();
-    const hits = byName.filter((label) => labels[label].toLowerCase().includes(typed));
-    const starts = (label) => labels[label].toLowerCase().startsWith(typed);
-    matches = [...hits.filter(starts), ...hits.filter((label) => !starts(label))];
-    $("picker-note").textContent = matches.length > MOST_OPTIONS ? "and " + (matches.length - MOST_OPTIONS) + " more: type to narrow" : matches.length ? "" : "No label has this in its name.";
-    $("picker-list").replaceChildren(...matches.slice(0, MOST_OPTIONS).map((label, i) => {
-      const option = make("div", "", labels[label]);
-      option.id = "picker-" + i;
-      option.setAttribute("role", "option");
-      if (label === given[selected]) option.append(make("small", "", "given"));
-      if (label === proposed[selected]) option.append(make("small", "", "proposed"));
-      option.addEventListener("click", () => pickLabel(i));
-      return option;
-    }));
-    activate(0);
-  }
-
-  function activate(position) {
-    const options = $("picker-list").children;
-    active = Math.max(0, Math.min(options.length - 1, position));
-    [...options].forEach((option, i) => option.setAttribute("aria-selected", i === active));
-    options[active]?.scrollIntoView({ block: "nearest" });
-    if (options.length) pickerInput.setAttribute("aria-activedescendant", "picker-" + active);
-    else pickerInput.removeAttribute("aria-activedescendant");
-  }
-
-  function openPicker() {
-    $("picker-title").textContent = "Relabel " + rowName(selected);
-    pickerInput.value = "";
-    picker.showModal();
-    listLabels();
-    pickerInput.focus();
-  }
-
-  function pickLabel(position) {
-    if (position >= matches.length) return;
-    picker.close();
-    decide(...meaning(selected, matches[position]));
-  }
-
-  pickerInput.addEventListener("input", listLabels);
-  picker.addEventListener("keydown", (event) => {
-    const act = { ArrowDown: () => activate(active + 1), ArrowUp: () => activate(active - 1), Escape: () => picker.close() }[event.key];
-    if (act) act();
-    else if (event.key === "Enter" && event.target === pickerInput) pickLabel(active);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  });
-
   // ---- keys and buttons
+
+  const picker = labelPicker($("picker"), labels, byName, (label) => decide(...meaning(selected, label)));
+  function relabel() {
+    picker.open("Relabel " + rowName(selected), new Map([[given[selected], "given"], [proposed[selected], "proposed"]]));
+  }
 
   const COMMANDS = {
     next: () => move(1), previous: () => move(-1),
     accept: () => (canDo("accept") ? decide(ACCEPTED) : say("This row has no proposal: relabel, reject or remove it.")),
-    reject: () => decide(REJECTED), remove: () => decide(REMOVED), relabel: openPicker,
+    reject: () => decide(REJECTED), remove: () => decide(REMOVED), relabel,
     undo: () => step(done, undone, "from", "undo"), redo: () => step(undone, done, "to", "redo"),
     search: () => { search.focus(); search.select(); }, keys: () => $("keys").showModal(), download,
   };

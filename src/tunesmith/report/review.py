@@ -26,10 +26,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("undo", "u", "Undo", "take back the last decision (also Ctrl-Z)"),
     ("redo", "U", "Redo", "decide it again after all (Shift-U)"),
     ("search", "/", "Search", "go to the search; Esc or Enter comes back"),
-    ("download", "d", "Download corrections", "write corrections.csv"),
+    ("download", "d", "Download", "write the corrections to corrections.csv"),
     ("keys", "?", "Keys", "this list"),
 )
 """What can be done on the page: command, key, name of its button, explanation."""
+ARROWS = {"next": "↓", "previous": "↑"}
+"""What stands on buttons instead of their name, which those who cannot see them still hear."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def review_html(review: Review) -> str:
         keys(),
         tag("script", embedded_json(embedded(review)), type="application/json", id="review-data"),
     ]
-    scripts = [packaged("review_map.js"), packaged("review.js")]
+    scripts = [packaged(name) for name in ("review_kept.js", "review_picker.js", "review_map.js", "review.js")]
     return html_page(f"{review.title} · tunesmith review", ("theme.css", "review.css"), body, scripts)
 
 
@@ -155,8 +157,9 @@ def button(command: str, class_: str | None = None) -> Markup:
     """The button of a command, with its key."""
     _, key, name, explanation = next(entry for entry in COMMANDS if entry[0] == command)
     return tag(
-        "button", tag("span", name), " ", tag("kbd", key, aria_hidden="true"), type="button", data_do=command, class_=class_,
-        title=f"{name} ({key}): {explanation}", aria_keyshortcuts="Shift+U" if key == "U" else key,
+        "button", tag("span", ARROWS.get(command, name)), " ", tag("kbd", key, aria_hidden="true"), type="button",
+        data_do=command, class_=class_, title=f"{name} ({key}): {explanation}", aria_label=name,
+        aria_keyshortcuts="Shift+U" if key == "U" else key,
     )  # fmt: skip
 
 
@@ -224,7 +227,7 @@ def choosing() -> Markup:
 
 def deciding(review: Review) -> Markup:
     """The selected row, the buttons that decide on it, and the data map where there is one."""
-    names = ("previous", "next", "accept", "reject", "relabel", "remove", "undo", "redo")
+    names = ("accept", "reject", "relabel", "remove", "previous", "next", "undo", "redo")
     actions = tag("div", *(button(name) for name in names), class_="actions", role="toolbar", aria_label="Decide on the row")
     labels = [
         tag("div", tag("dt", name), tag("dd", id=f"row-{name}"), class_=name) for name in ("given", "proposed", "chosen", "score")

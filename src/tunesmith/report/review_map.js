@@ -24,11 +24,12 @@ function dataMap(figure, points, pick) {
   const across = (value) => MARGIN.left + (value / widest) * (width - MARGIN.left - MARGIN.right);
   const up = (value) => MARGIN.top + (1 - value) * (height - MARGIN.top - MARGIN.bottom);
 
-  // From the colour of "wrong" over a pale middle to the colour of "right": apart by lightness too, for those who see no red.
+  // From orange (never right) over purple to blue (always right): a scale that needs no difference between red and green.
   function mixed(share) {
-    const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-    const [from, to] = [channels(colorOf("--second")), channels(colorOf("--accent"))];
-    return "rgb(" + from.map((channel, i) => Math.round(channel + (to[i] - channel) * share)).join(" ") + ")";
+    const channels = (name) => [1, 3, 5].map((at) => parseInt(colorOf(name).slice(at, at + 2), 16));
+    const [from, to] = (share < 0.5 ? ["--second", "--fourth"] : ["--fourth", "--accent"]).map(channels);
+    const part = share < 0.5 ? 2 * share : 2 * share - 1;
+    return "rgb(" + from.map((channel, i) => Math.round(channel + (to[i] - channel) * part)).join(" ") + ")";
   }
 
   function fit(canvas) {
