@@ -430,11 +430,10 @@ for (const kind of ["keydown", "change"]) addEventListener(kind, watch, true);
 """
 
 
-def latencies(tab: chrome.Page) -> list[float]:
-    """Milliseconds from each event to the frame after it, since the last call."""
-    found = tab.js("new Promise((done) => setTimeout(() => done(times.splice(0)), 100))")
-    assert isinstance(found, list)
-    return [float(one) for one in found]
+def latency(tab: chrome.Page) -> float:
+    """Milliseconds from the last event to the frame after it."""
+    tab.until("times.length")
+    return float(tab.js("times.splice(0)[0]"))
 
 
 def test_25000_long_rows_are_shown_and_filtered_without_waiting(tab: chrome.Page, tmp_path: Path) -> None:
@@ -442,10 +441,12 @@ def test_25000_long_rows_are_shown_and_filtered_without_waiting(tab: chrome.Page
     loaded = tab.js("performance.getEntriesByName('review-ready')[0].startTime")
     tab.js(WATCH)
     tab.click_on("#flagged")
-    assert text(tab, "shown") == "25000 rows"
-    latencies(tab)
-    tab.keys("jjkaxrjjarxuuUarxjjj")
-    keys = latencies(tab)
+    assert text(tab, "shown") == "25,000 rows"
+    latency(tab)
+    keys = []
+    for key in "jjkaxrjjarxuuUarxjjj":
+        tab.press(key)
+        keys.append(latency(tab))
     filters = []
     for name, value in (
         ("filter-given", 3),
@@ -455,15 +456,13 @@ def test_25000_long_rows_are_shown_and_filtered_without_waiting(tab: chrome.Page
         ("filter-split", -2),
     ):
         tab.choose(name, value)
-        filters += latencies(tab)
+        filters.append(latency(tab))
     tab.js("document.getElementById('list').scrollTop = 700000")
     tab.press("/")
     tab.keys("24999")
-    tab.until("document.getElementById('shown').textContent === '1 of 25000 rows'")
+    tab.until("document.getElementById('shown').textContent === '1 of 25,000 rows'")
     tab.press("Escape")
     figures = {"load_ms": loaded, "key_ms": statistics.median(keys), "filter_ms": statistics.median(filters)}
-    assert len(keys) == 20
-    assert len(filters) == 5
     assert loaded < 3000, figures
     assert figures["key_ms"] < 100, figures
     assert figures["filter_ms"] < 100, figures

@@ -28,6 +28,8 @@
   const status = new Uint8Array(n), chosen = new Int32Array(n).fill(NONE);
   const labelName = (label) => (label === NONE ? "no label" : labels[label]);
   const rowName = (row) => "row " + rows.row_ids[row] + " of " + rows.splits[row];
+  const thousands = new Intl.NumberFormat("en");
+  const count = (number, noun) => thousands.format(number) + (noun ? " " + noun + (number === 1 ? "" : "s") : "");
   const short = (text, length) => text.slice(0, length).replace(/\s+/g, " ");
   const say = (text) => { $("said").textContent = text; };
 
@@ -82,10 +84,10 @@
       shown[shownCount] = row;
       shownCount += 1;
     }
-    $("counter").textContent = decided + " of " + total + " decided";
+    $("counter").textContent = count(decided) + " of " + count(total) + " decided";
     $("progress").style.width = (total ? (100 * decided) / total : 0) + "%";
-    $("corrections").textContent = corrections + (corrections === 1 ? " correction" : " corrections");
-    $("shown").textContent = shownCount === n ? n + " rows" : shownCount + " of " + n + " rows";
+    $("corrections").textContent = count(corrections, "correction");
+    $("shown").textContent = (shownCount === n ? "" : count(shownCount) + " of ") + count(n, "row");
     $("clear").hidden = shownCount === n;
     $("empty").hidden = shownCount > 0;
     runway.style.height = shownCount * ITEM_HEIGHT + "px";
@@ -128,7 +130,7 @@
     item.classList.toggle("flagged", Boolean(rows.flagged[row]));
     parts.number.textContent = (splitNames.length > 1 ? rows.splits[row] + " " : "") + rows.row_ids[row];
     parts.change.textContent = changeText(row);
-    parts.state.textContent = status[row] === UNDECIDED ? (score[row] > 1 ? "" : score[row].toFixed(2)) : STATUS_NAMES[status[row]];
+    parts.state.textContent = status[row] === UNDECIDED ? (score[row] > 1 ? "" : score[row].toFixed(3)) : STATUS_NAMES[status[row]];
     parts.preview.textContent = short(rows.texts[row], PREVIEW);
   }
 
@@ -295,7 +297,7 @@
     link.download = "corrections.csv";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    say("Downloaded corrections.csv with " + changed.length + (changed.length === 1 ? " row." : " rows."));
+    say("Downloaded corrections.csv with " + count(changed.length, "row") + ".");
   }
 
   // ---- keys and buttons
@@ -412,7 +414,7 @@
   const confidence = rows.confidence && numbersOf(rows.confidence), variability = rows.variability && numbersOf(rows.variability);
   const isMapped = (row) => Boolean(confidence) && !Number.isNaN(confidence[row]) && !Number.isNaN(variability[row]);
   const trainingText = (row) => "In training: confidence " + confidence[row].toFixed(2) + ", variability " + variability[row].toFixed(2)
-    + ", given label predicted in " + rows.correctness[row] + (rows.correctness[row] === 1 ? " epoch" : " epochs");
+    + ", given label predicted in " + count(rows.correctness[row], "epoch");
   const map = confidence && dataMap($("map"), {
     x: variability, y: confidence, correct: Int32Array.from(rows.correctness), isShown: (row) => place[row] !== NONE,
     describe: (row) => [rowName(row) + ": " + changeText(row), short(rows.texts[row], 90), trainingText(row)],

@@ -34,8 +34,8 @@ function dataMap(figure, points, pick) {
 
   function fit(canvas) {
     const scale = devicePixelRatio || 1;
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
+    const [columns, lines] = [Math.round(width * scale), Math.round(height * scale)];
+    if (canvas.width !== columns || canvas.height !== lines) [canvas.width, canvas.height] = [columns, lines];
     const pen = canvas.getContext("2d");
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
