@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +12,12 @@ import pytest
 from tunesmith.report.comparison import write_comparison
 from tunesmith.report.page import write_report
 
+from .chrome import FLAGS, chromium
 from .fake_runs import ALARMS, KINDS
 from .test_markup import read
 
 WriteRun = Callable[..., Path]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-extensions",
-    "--disable-component-update", "--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=10000",
-)  # fmt: skip
+SPEAKING = ("--enable-logging=stderr", "--v=0", "--virtual-time-budget=10000")
 
 pytestmark = pytest.mark.browser
 
@@ -30,13 +25,11 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def visit(tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
     """A function that opens a page and returns its DOM and what it said on the console."""
-    if CHROMIUM is None:
-        if os.environ.get("TUNESMITH_REQUIRE_BROWSER") == "1":
-            pytest.fail("no Chromium was found, and TUNESMITH_REQUIRE_BROWSER=1 asks for one")
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    browser = chromium()
 
     def open_page(page: Path, *flags: str) -> tuple[str, list[str]]:
-        command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, "--dump-dom", page.as_uri()]
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        command = [browser, *FLAGS, *SPEAKING, profile, *flags, "--dump-dom", page.as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 

@@ -9,8 +9,9 @@ import pytest
 
 from tunesmith.errors import InputError
 from tunesmith.report.comparison import write_comparison
-from tunesmith.report.page import SECTIONS, document, packaged, policy, write_report
+from tunesmith.report.page import SECTIONS, document, write_report
 from tunesmith.report.saved import load
+from tunesmith.report.shell import packaged, policy
 from tunesmith.results import RunResult, Verdict
 
 from .fake_runs import ALARMS, IMAGE_ROW, KINDS, SCRIPT_ROW
@@ -115,7 +116,7 @@ def test_nothing_is_fetched(write_run: WriteRun) -> None:
     links = [value for _, attrs in read(page).elements for name, value in attrs if name in ("src", "href", "action", "data")]
     assert links
     assert all(value is not None and value.startswith("#") for value in links)
-    assert not re.search(r"@import|url\(", packaged("page.css"))
+    assert not re.search(r"@import|url\(", packaged("theme.css") + packaged("page.css"))
     assert "default-src &#x27;none&#x27;" in page
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 
 from tunesmith.report import evidence, record, saved, tables
 from tunesmith.report.markup import Markup, tag
 from tunesmith.report.numbers import count, duration, significant, size
 from tunesmith.report.saved import SavedRun
+from tunesmith.report.shell import html_page, packaged
 from tunesmith.report.words import headline, part, total_seconds
 from tunesmith.results import RunResult
 
@@ -104,18 +102,9 @@ def facts(run: SavedRun) -> Markup | None:
 
 
 def document(title: str, opening: Markup, sections: Sequence[Section], closing: Markup | None) -> str:
-    """The page: style, navigation, sections, and the scripts last, so that the text shows before plotly is read."""
+    """The page: navigation, sections, and the scripts last, so that the text shows before plotly is read."""
     needs_plotly = any('class="plot"' in content for _, _, content in sections)
     scripts = [*([plotly_script()] if needs_plotly else []), packaged("page.js")]
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy(scripts)),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", title),
-        tag("style", Markup(packaged("page.css"))),
-    )
     links = tag("ul", *(tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections))
     nav = tag("nav", tag("p", "tunesmith", class_="brand"), links, aria_label="Sections")
     body = [
@@ -125,23 +114,8 @@ def document(title: str, opening: Markup, sections: Sequence[Section], closing: 
     hint = tag("noscript", tag("p", "The figures need JavaScript; every number is in the tables.", class_="note"))
     footer = tag("footer", closing, tag("p", "Written by tunesmith from the run folder alone. Intervals are 95 %."))
     main = tag("main", opening, hint, *body, footer, id="main")
-    page = tag("div", nav, main, class_="layout")
-    ends = [tag("script", Markup(script)) for script in scripts]
     skip = tag("a", "Skip to the report", href="#main", class_="skip")
-    return "<!doctype html>\n" + tag("html", head, tag("body", skip, page, *ends), lang="en") + "\n"
-
-
-def policy(scripts: Sequence[str]) -> str:
-    """A content security policy that lets exactly these scripts run and nothing be fetched, whatever the data holds."""
-    digests = [base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii") for script in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    rest = "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
-    return f"default-src 'none'; script-src {allowed}; {rest}"
-
-
-def packaged(name: str) -> str:
-    """A text file that is installed beside this module."""
-    return resources.files("tunesmith.report").joinpath(name).read_text(encoding="utf-8")
+    return html_page(title, ("theme.css", "page.css"), [skip, tag("div", nav, main, class_="layout")], scripts)
 
 
 def plotly_script() -> str:
