@@ -32,7 +32,23 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"report", "losses"}),
     frozenset({"training"}),
     frozenset({"tasks", "preflight"}),
-    frozenset({"run_folder", "inputs", "work", "judge", "keep", "trained", "run", "api", "use", "trace", "survey_recipe"}),
+    frozenset(
+        {
+            "run_folder",
+            "inputs",
+            "work",
+            "judge",
+            "keep",
+            "trained",
+            "run",
+            "api",
+            "use",
+            "trace",
+            "survey_recipe",
+            "diagnosis",
+            "embeddings",
+        }
+    ),
     frozenset({"cli"}),
     frozenset({"__init__", "__main__"}),
 )
