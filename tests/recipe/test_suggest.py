@@ -42,7 +42,7 @@ from tunesmith.recipe.tree import all_keys
         ("modle", (), "Did you mean model?"),
         ("zzz", ("evaluate",), "Keys of evaluate: metric, tune_threshold, baselines, n_resamples."),
         ("zzz", ("train",), "All keys: docs/reference/recipe.md"),
-        ("", (), "Keys of a recipe: task, model, data, adapter, train, evaluate, upstream, parallel, output."),
+        ("", (), "Keys of a recipe: task, model, data, adapter, train, evaluate, diagnose, upstream, parallel, output."),
     ],
 )
 def test_suggestions(key: str, section: tuple[str, ...], sentence: str) -> None:

@@ -35,10 +35,10 @@ def linear_on_embeddings(
         seconds: what computing the embeddings took, added to the baseline's own time.
     """
     start = time.perf_counter()
-    features = _features(embeddings[train.split])
+    features = features_of(embeddings[train.split])
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale[scale < 1e-6] = 1.0
-    given = {examples.split: (_features(embeddings[examples.split]) - mean) / scale for examples in targets}
+    given = {examples.split: (features_of(embeddings[examples.split]) - mean) / scale for examples in targets}
     steering = next((examples for examples in targets if examples.split == "validation"), None)
     checked = None if steering is None else (given["validation"], label_array(labels, steering))
     known = label_array(labels, train)
@@ -48,7 +48,8 @@ def linear_on_embeddings(
     return Answers("frozen", predictions, seconds + time.perf_counter() - start, note)
 
 
-def _features(embedded: Embedded) -> Array:
+def features_of(embedded: Embedded) -> Array:
+    """(N, D) float32 of single texts, (N, 4 D) of pairs."""
     if isinstance(embedded, tuple):
         u, v = (side.astype(np.float32) for side in embedded)
         return np.concatenate([u, v, np.abs(u - v), u * v], axis=1)

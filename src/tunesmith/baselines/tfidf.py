@@ -43,6 +43,11 @@ def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -
     return Answers("tfidf", predictions, time.perf_counter() - start, note)
 
 
+def tfidf_features(examples: Examples) -> csr_matrix:
+    """The same features of one set of rows, (N, D) float32; vocabulary and weights come from these rows."""
+    return _features([vectoriser.fit_transform(_texts(examples)) for vectoriser in _vectorisers(examples)], examples)
+
+
 def _texts(examples: Examples) -> list[str]:
     """The texts, and after them the second texts of pairs: both sides share one vocabulary."""
     return examples.texts + (examples.pairs or [])

@@ -70,6 +70,25 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
     return Loaded(model, tokenizer, source, new_weights)
 
 
+def load_body(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """The base model without a head, in fp32 and evaluation mode, on the CPU.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    from transformers import AutoModel
+
+    try:
+        model = AutoModel.from_pretrained(
+            source.location, revision=source.revision, trust_remote_code=source.trust_remote_code, dtype="float32",
+            use_safetensors=True,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError.one(f"model.name {source.name}", f"it cannot be loaded: {first_line(error)}") from error
+    set_padding(model, tokenizer)
+    return model.eval()
+
+
 def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Give decoders without a padding token one, since a batch cannot be padded and pooled without it."""
     if tokenizer.pad_token_id is None:

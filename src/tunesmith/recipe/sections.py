@@ -159,6 +159,13 @@ class EvaluateSection(Section):
     """Bootstrap resamples behind every interval."""
 
 
+class DiagnoseSection(Section):
+    """How `tunesmith diagnose` looks at the rows."""
+
+    n_folds: int = Field(default=5, ge=2)
+    """Each row is judged by a model of the other folds; rows with nearly the same text, or of one group, share a fold."""
+
+
 class ParallelSection(Section):
     """Several processes."""
 
@@ -183,6 +190,8 @@ class Recipe(Section):
     """How the model is trained."""
     evaluate: EvaluateSection = EvaluateSection()
     """How the result is judged."""
+    diagnose: DiagnoseSection = DiagnoseSection()
+    """How the rows are looked at."""
     upstream: dict[str, Any] = {}
     """Any other field of transformers.TrainingArguments, checked by name."""
     parallel: ParallelSection = ParallelSection()

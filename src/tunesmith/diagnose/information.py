@@ -1,0 +1,123 @@
+"""How much of the label a model can read from the text: pointwise V-information (PVI) and its mean, in bits.
+
+Ethayarajh et al. 2022, "Understanding Dataset Difficulty with V-Usable Information". PVI(x, y) = log2 g'[x](y) - log2 g[null](y),
+where g' is a model of the texts that did not see the row, and g one of the labels alone. The best g by log loss is the class
+prior, so it is the default: PVI then ranks rows of one class as their loss does, and makes classes comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.data.cells import listed
+from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, ranks
+from tunesmith.metrics.predictions import Array
+
+NAME = "pvi"
+SMALLEST = 1e-12
+"""Probabilities below are taken as this, so that one row cannot have infinite information."""
+
+
+@dataclass(frozen=True)
+class Information:
+    """V-information of some rows.
+
+    Attributes:
+        pvi: of each row (N), bits.
+        null_entropy: surprisal of each row's label without its text (N), bits.
+        v_information: mean PVI = H_V(Y) - H_V(Y|X), bits.
+        accuracy: of the model's most probable class.
+    """
+
+    pvi: Array
+    null_entropy: Array
+    v_information: float
+    accuracy: float
+
+
+def prior_log2(given: Array, n_classes: int) -> Array:
+    """log2 of the share of each class (K) among labelled rows; of half a row where a class has none."""
+    counts = np.bincount(given[given != UNLABELLED], minlength=n_classes).astype(float)
+    return np.asarray(np.log2(np.maximum(counts, 0.5) / max(1.0, counts.sum())))
+
+
+def information(pred_probs: Array, given: Array, null_log2: Array | None = None) -> Information:
+    """PVI of every row and its mean.
+
+    Args:
+        pred_probs: held-out probabilities (N, K).
+        given: class ids (N), all of them labelled.
+        null_log2: log2 of the null model's probability of each row's label (N); None: the class prior.
+    """
+    rows = np.arange(len(given))
+    null_entropy = -(prior_log2(given, pred_probs.shape[1])[given] if null_log2 is None else null_log2)
+    pvi = null_entropy + np.log2(np.clip(pred_probs[rows, given], SMALLEST, 1))
+    accuracy = float((pred_probs.argmax(axis=1) == given).mean())
+    return Information(pvi, null_entropy, float(pvi.mean()), accuracy)
+
+
+def bounds(null_entropy: Array, n_classes: int) -> tuple[Array, Array]:
+    """PVI below the first (N): the model is surely wrong; above the second (N): surely right.
+
+    p(y) < 1 / K cannot be the largest of K probabilities, p(y) > 1 / 2 must be, and p(y) = 2^(PVI - H_null).
+    """
+    return null_entropy - np.log2(n_classes), null_entropy - 1
+
+
+def breaks_bounds(found: Information, is_right: Array, n_classes: int) -> Array:
+    """Positions of rows whose PVI and outcome contradict each other; there are none unless the arithmetic is wrong."""
+    low, high = bounds(found.null_entropy, n_classes)
+    slack = 1e-9
+    return np.flatnonzero(((found.pvi < low - slack) & is_right) | ((found.pvi > high + slack) & ~is_right))
+
+
+def pvi(evidence: Evidence) -> Diagnosis:
+    """PVI of every labelled row. Flagged: rows the model is surely wrong on that tell less than nothing (PVI < 0)."""
+    if skipped := lacking(NAME, evidence, "pred_probs"):
+        return skipped
+    assert evidence.pred_probs is not None
+    labelled = np.flatnonzero(evidence.given != UNLABELLED)
+    n_classes = evidence.labels.n
+    null = None if evidence.null_log2 is None else evidence.null_log2[labelled]
+    found = information(evidence.pred_probs[labelled], evidence.given[labelled], null)
+    low, _ = bounds(found.null_entropy, n_classes)
+    badness, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
+    badness[labelled], flagged[labelled] = -found.pvi, (found.pvi < low) & (found.pvi < 0)
+    reasons = {int(i): f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.name(int(evidence.given[i]))}"
+               for i in np.flatnonzero(flagged)}  # fmt: skip
+    counts = np.bincount(evidence.given[labelled], minlength=n_classes)
+    per_class = {
+        evidence.name(k): float(found.pvi[evidence.given[labelled] == k].mean()) for k in np.flatnonzero(counts).tolist()
+    }
+    summary = (
+        f"The text tells {found.v_information:.3f} of {found.null_entropy.mean():.3f} bits of the label "
+        f"({evidence.method or 'a'} model, accuracy {found.accuracy:.3f}); {int(flagged.sum()):,} rows tell less than nothing."
+    )
+    figures = {"v_information_bits": found.v_information, "entropy_bits": float(found.null_entropy.mean()),
+               "accuracy": found.accuracy, "mean_pvi_bits_of_class": per_class}  # fmt: skip
+    return Diagnosis(
+        NAME, summary, ("pred_probs",), ranks(badness), flagged, reasons=reasons, figures=figures, remedy=hardest(per_class)
+    )
+
+
+def hardest(per_class: dict[str, float]) -> str:
+    """The classes of which the texts tell least."""
+    worst = sorted(per_class, key=lambda name: per_class[name])[:3]
+    return f"Hardest: {listed(f'{name} ({per_class[name]:.2f} bits)' for name in worst)}." if worst else ""
+
+
+def slices(found: Information, member: Sequence[Array], names: Sequence[str]) -> dict[str, float]:
+    """Mean PVI of each slice (boolean arrays (N)). It is no V-information of the slice: no model was trained for it."""
+    return {name: float(found.pvi[rows].mean()) for name, rows in zip(names, member, strict=True) if rows.any()}
+
+
+def conditional_information(with_text: Array, with_part: Array) -> Array:
+    """Pointwise information (N), bits, that the whole text has beyond a part t(x) of it: log2 p(y | x) - log2 p(y | t(x)).
+
+    Args:
+        with_text, with_part: probabilities (N) of each row's label by a model of the whole and one of the part.
+    """
+    return np.asarray(np.log2(np.clip(with_text, SMALLEST, 1)) - np.log2(np.clip(with_part, SMALLEST, 1)))

@@ -1,0 +1,92 @@
+"""V-information: the published figures from the published files, the bounds on every row, and what it says of rows."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tunesmith.diagnose.information import bounds, breaks_bounds, information, prior_log2, pvi
+
+from .rows import evidence
+
+# (model, file, V-information in bits, accuracy): computed from the released per-instance files of Ethayarajh et al. 2022.
+PUBLISHED = [
+    ("bert-base-cased_cola_id_dev_std2.csv", 0.339, 0.839),
+    ("distilbert-base-uncased_cola_id_dev_std2.csv", 0.279, 0.825),
+    ("facebook-bart-base_cola_id_dev_std2.csv", 0.150, 0.782),
+    ("gpt2_cola_id_dev_std5.csv", 0.160, 0.778),
+    ("bert-base-cased_cola_id_dev_std10.csv", -0.214, 0.852),
+    ("bert-base-cased_snli_std2_test.csv", 1.187, 0.901),
+]
+
+
+def released(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Null entropy, entropy given the text, and whether the model was right, per row, bits."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    null, conditional = (np.array([float(row[column]) for row in rows]) for column in ("H_yb", "H_yx"))
+    return null, conditional, np.array([row["correct_yx"] in ("True", "1", "1.0") for row in rows])
+
+
+@pytest.mark.parametrize(("name", "bits", "accuracy"), PUBLISHED)
+def test_the_published_figures_come_out_to_the_third_decimal(name: str, bits: float, accuracy: float, shared: Path) -> None:
+    null, conditional, right = released(shared / "data/pvi-reference" / name)
+    n_classes = 3 if "snli" in name else 2
+    chance = 2.0**-conditional
+    rest = (1 - chance) / (n_classes - 1)
+    probs = np.repeat(rest[:, None], n_classes, axis=1)
+    probs[:, 0] = chance
+    found = information(probs, np.zeros(len(null), dtype=int), -null)
+    assert found.v_information == pytest.approx(bits, abs=5e-4)
+    assert right.mean() == pytest.approx(accuracy, abs=5e-4)
+    assert len(breaks_bounds(found, right, n_classes)) == 0
+    if n_classes == 2:
+        assert found.accuracy == pytest.approx(accuracy, abs=5e-4)
+
+
+@given(arrays(float, (12, 4), elements=st.floats(0.001, 1)), st.lists(st.integers(0, 3), min_size=12, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_no_probabilities_break_the_bounds(raw: np.ndarray, labels: list[int]) -> None:
+    probs = raw / raw.sum(axis=1, keepdims=True)
+    answers = np.array(labels)
+    found = information(probs, answers)
+    own = probs[np.arange(12), answers]
+    best = probs.max(axis=1)
+    low, high = bounds(found.null_entropy, 4)
+    assert not (found.pvi < low - 1e-9)[own >= best].any()
+    assert not (found.pvi > high + 1e-9)[own < best].any()
+
+
+def test_a_wrong_figure_breaks_the_bounds() -> None:
+    found = information(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))
+    assert breaks_bounds(found, np.array([True, True]), 2).size == 0
+    assert breaks_bounds(found, np.array([False, True]), 2).tolist() == [0]
+
+
+def test_the_prior_is_the_best_null_model() -> None:
+    labels = np.array([0] * 9 + [1] * 3)
+    prior = prior_log2(labels, 2)
+    assert prior == pytest.approx(np.log2([0.75, 0.25]))
+    assert information(np.tile([0.75, 0.25], (12, 1)), labels).v_information == pytest.approx(0)
+    assert information(np.tile([0.6, 0.4], (12, 1)), labels).v_information < 0
+
+
+def test_rows_that_tell_less_than_nothing_are_flagged_and_unlabelled_ones_left_alone() -> None:
+    probs = np.array([[0.95, 0.05], [0.9, 0.1], [0.02, 0.98], [0.1, 0.9], [0.5, 0.5]])
+    found = pvi(evidence([0, 0, 0, 1, None], pred_probs=probs, method="frozen"))
+    assert found.flagged is not None
+    assert found.flagged.tolist() == [False, False, True, False, False]
+    assert found.scores is not None
+    assert found.scores[2] == 0
+    assert np.isnan(found.scores[4])
+    assert "PVI" in found.reasons[2]
+
+
+def test_without_probabilities_it_is_skipped_with_the_reason() -> None:
+    assert "out-of-fold probabilities" in pvi(evidence([0, 1])).skipped

@@ -1,0 +1,125 @@
+"""The diagnosis of whole files: the planted labels of the sample, the folder it leaves, bad input, corrections applied."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tunesmith.cli.main import main
+
+TRUTH = Path(__file__).parent / "data" / "support_truth.csv"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The diagnosis of the built-in support messages."""
+    place = tmp_path_factory.mktemp("doctor")
+    settings = {"data": {"train": "builtin:support_train", "test": "builtin:support_test"}, "output": str(place / "support")}
+    (place / "recipe.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    assert main(["diagnose", str(place / "recipe.yaml")]) == 0
+    return place / "support-diagnosis"
+
+
+def planted() -> set[int]:
+    """Rows of the sample whose label is wrong on purpose."""
+    import tunesmith.samples
+
+    sample = Path(next(iter(tunesmith.samples.__path__))) / "support_train.csv"
+    with sample.open(encoding="utf-8", newline="") as given, TRUTH.open(encoding="utf-8", newline="") as right:
+        pairs = zip(csv.DictReader(given), csv.DictReader(right), strict=True)
+        return {int(truth["row_id"]) for row, truth in pairs if row["intent"] != truth["intent"]}
+
+
+def test_the_planted_labels_are_found(folder: Path) -> None:
+    rows = [row for row in pq.read_table(folder / "rows.parquet").to_pylist() if row["split"] == "train"]
+    flagged, wrong = {row["row_id"] for row in rows if row["flagged"]}, planted()
+    assert len(wrong) == 36
+    assert len(flagged & wrong) / len(wrong) >= 0.7
+    assert len(flagged & wrong) / len(flagged) >= 0.55
+    record = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
+    assert "About 4." in next(f["summary"] for f in record["findings"] if f["name"] == "suspect_labels")
+
+
+def test_every_row_has_a_score_in_0_to_1_and_names(folder: Path) -> None:
+    rows = pq.read_table(folder / "rows.parquet").to_pylist()
+    assert [row["split"] for row in rows].count("train") == 900
+    assert [row["split"] for row in rows].count("test") == 240
+    for name in (key for key in rows[0] if key.endswith("score")):
+        assert all(row[name] is None or 0 <= row[name] <= 1 for row in rows), name
+    assert all((row["proposed"] is not None) == row["flagged"] for row in rows)
+
+
+def test_the_record_has_every_diagnosis_with_a_summary_or_a_reason(folder: Path) -> None:
+    record = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
+    names = [finding["name"] for finding in record["findings"]]
+    assert {"suspect_labels", "pvi", "duplicates", "leakage_test", "shortcut_words", "cartography"} <= set(names)
+    assert all(finding["summary"] or finding["skipped"] for finding in record["findings"])
+    assert {finding["name"] for finding in record["findings"] if finding["skipped"]} >= {"aum", "forgetting", "cartography"}
+
+
+def test_the_corrections_can_be_applied_and_the_old_file_stays(folder: Path, tmp_path: Path, capsys) -> None:
+    import tunesmith.samples
+
+    sample = Path(next(iter(tunesmith.samples.__path__))) / "support_train.csv"
+    data = tmp_path / "support_train.csv"
+    data.write_bytes(sample.read_bytes())
+    assert main(["apply", str(folder / "corrections.csv"), str(data), "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["rows"] == 900
+    assert data.read_bytes() == sample.read_bytes()
+    changed = Path(done["output"]).read_text(encoding="utf-8").splitlines()
+    before = sample.read_text(encoding="utf-8").splitlines()
+    assert sum(a != b for a, b in zip(before, changed, strict=True)) == done["relabelled"]
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        ("text,label\na,x\nb,y\nc,x\nd,y\n", [], "4 rows in 4 sets that must stay together cannot be divided into 5 folds"),
+        ("text,label\n" + "the same text,x\n" * 9 + "another one,y\n", [], "10 rows in 2 sets that must stay together"),
+        ("text,label\n" + "".join(f"row {i},\n" for i in range(9)), [], "No column looks like a label"),
+        ("text,label\n" + "".join(f"row {i},{'xy'[i % 2]}\n" for i in range(9)), ["diagnose.n_folds=1"], "n_folds"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_writes_nothing(text, more, message: str, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(text, encoding="utf-8")
+    assert main(["diagnose", "rows.csv", *more]) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_a_class_with_one_row_is_said_and_not_judged(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "apple",
+        "river",
+        "stone",
+        "cloud",
+        "table",
+        "green",
+        "seven",
+        "music",
+        "paper",
+        "light",
+        "house",
+        "water",
+        "train",
+        "sugar",
+        "coast",
+    ]
+    rows = "".join(
+        f"{a} {b} {words[i - j]} {a},{'xy'[(i + j) % 2]}\n" for i, a in enumerate(words) for j, b in enumerate(words[:3])
+    )
+    Path("rows.csv").write_text(f"text,label\n{rows}something else,lonely\n", encoding="utf-8")
+    assert main(["diagnose", "rows.csv", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    (lonely,) = [row for row in pq.read_table(said["rows"]).to_pylist() if row["row_id"] == 45]
+    assert lonely["given"] == "lonely"
+    assert lonely["score"] is None
+    (finding,) = [finding for finding in said["findings"] if finding["name"] == "not_judged"]
+    assert finding["flagged"] == 1
