@@ -19,13 +19,13 @@ from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
-from tunesmith.diagnose.leakage import Leaks, leakage
+from tunesmith.diagnose.leakage import Leaks, leakage, leaks
 from tunesmith.diagnose.out_of_fold import out_of_fold
 from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns
 from tunesmith.diagnose.table import MAIN, diagnoses_of
 from tunesmith.events import Event, Listener, silent
-from tunesmith.inputs import Clock
-from tunesmith.machine import environment, peak_memory_bytes, stay_offline
+from tunesmith.inputs import Clock, stay_offline_unless_asked
+from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.predictions import SINGLE
 from tunesmith.models.source import find_model
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
@@ -84,6 +84,7 @@ def diagnose(
     started, clock = time.perf_counter(), Clock(listener, {})
     recipe = whole_files(loaded.recipe)
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
+    stay_offline_unless_asked(recipe)
     with clock.phase("data"):
         splits = load_splits(recipe, loaded.base, frames)
         rows, starts = pooled(splits)
@@ -132,8 +133,6 @@ def judged_by_model(
     splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, clock: Clock, listener: Listener
 ) -> dict[str, Any]:
     """Out-of-fold probabilities, folds and embeddings of all rows, as fields of ``Evidence``."""
-    if "/" not in recipe.model.name or (loaded.base / recipe.model.name).exists():
-        stay_offline()
     with clock.phase("libraries"):
         from tunesmith.embeddings import embed
     source = find_model(recipe.model, loaded.base)
@@ -179,11 +178,13 @@ def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Ma
             findings.append(
                 finding if evidence.rows.split == "train" else replace(finding, name=f"{finding.name}_{evidence.rows.split}")
             )
+    n_train = len(splits.train)
+    leaked = leaks(near, n_train)
     for evidence, _ in found[1:]:
-        part, start = evidence.rows, starts[evidence.rows.split]
-        overlap, partner = near.nearest_earlier(n_first=len(splits.train))
+        part, start = evidence.rows, starts[evidence.rows.split] - n_train
         rows = slice(start, start + len(part))
-        findings.append(finding_of(leakage(splits.train, part, Leaks(overlap[rows], partner[rows])), evidence))
+        own = Leaks(leaked.overlap[rows], leaked.partner[rows])
+        findings.append(finding_of(leakage(splits.train, part, own), evidence))
     return findings
 
 

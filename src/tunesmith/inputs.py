@@ -53,12 +53,7 @@ class Inputs:
 def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | None = None, smoke: bool = False) -> Inputs:
     """Rows, columns, labels, splits and the base model's files, with the checks that need no torch."""
     recipe = loaded.recipe
-    if not recipe.data.train.startswith("hub:"):
-        with_hub = (
-            not recipe.model.name.startswith("builtin:") and "/" in recipe.model.name and not Path(recipe.model.name).exists()
-        )
-        if not with_hub:
-            stay_offline()
+    stay_offline_unless_asked(recipe)
     with clock.phase("data"):
         splits = load_splits(recipe, loaded.base, frames)
         if smoke:
@@ -69,6 +64,14 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
     problems = CheckReport(checks)
     problems.refuse()
     return Inputs(recipe, splits, source, checks)
+
+
+def stay_offline_unless_asked(recipe: Recipe) -> None:
+    """Forbid the hub's libraries the network where the recipe names neither data nor a model of the hub."""
+    name = recipe.model.name
+    with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
+    if not recipe.data.train.startswith("hub:") and not with_hub:
+        stay_offline()
 
 
 def first_rows(splits: Splits, count: int) -> Splits:

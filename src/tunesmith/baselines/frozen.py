@@ -36,8 +36,7 @@ def linear_on_embeddings(
     """
     start = time.perf_counter()
     features = features_of(embeddings[train.split])
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale[scale < 1e-6] = 1.0
+    mean, scale = mean_and_scale(features)
     given = {examples.split: (features_of(embeddings[examples.split]) - mean) / scale for examples in targets}
     steering = next((examples for examples in targets if examples.split == "validation"), None)
     checked = None if steering is None else (given["validation"], label_array(labels, steering))
@@ -46,6 +45,13 @@ def linear_on_embeddings(
     predictions = answered(labels, targets, [scores(given[examples.split]) for examples in targets])
     note = f"the base model's embeddings, {features.shape[1]:,} features, linear model of strength {strength:g}"
     return Answers("frozen", predictions, seconds + time.perf_counter() - start, note)
+
+
+def mean_and_scale(features: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (D) of features (N, D), 1 in place of a deviation near 0."""
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale < 1e-6] = 1.0
+    return mean, scale
 
 
 def features_of(embedded: Embedded) -> Array:

@@ -12,14 +12,14 @@ import numpy as np
 
 from tunesmith.data.cells import listed
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, skip
-from tunesmith.diagnose.shortcuts import count_words
+from tunesmith.diagnose.shortcuts import count_words, words_of
 from tunesmith.metrics.predictions import Array
 
 MIN_FREQUENCY = 5
 ALPHA = 1.0
 PERMUTATIONS = 20
 MOST_CLASSES = 30
-"""All pairs of so many classes are 435; more classes are compared with the rest of the data only."""
+"""All pairs of so many classes are 435; with more the diagnosis is skipped."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,6 @@ def distributions(counts: Array, alpha: float = ALPHA) -> Array:
 
 def row_word_counts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[Array, Array]:
     """Every occurrence of a word of the vocabulary: its row and its number, each (T)."""
-    from tunesmith.diagnose.shortcuts import words_of
-
     rows, words = [], []
     for row, text in enumerate(texts):
         found = [vocabulary[word] for word in words_of(text) if word in vocabulary]

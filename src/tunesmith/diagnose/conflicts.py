@@ -9,6 +9,7 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.near_duplicates import Near
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking
+from tunesmith.diagnose.leakage import how_much
 
 SHOWN = 3
 
@@ -34,8 +35,7 @@ def duplicates(evidence: Evidence) -> Diagnosis:
 
 def same_as(evidence: Evidence, other: int, overlap: float) -> str:
     """How a row repeats another."""
-    how = "same text as" if overlap == 1 else f"{overlap:.0%} the text of"
-    return f"{how} row {evidence.row_ids[other]}"
+    return f"{how_much(overlap)} row {evidence.row_ids[other]}"
 
 
 def conflicts(evidence: Evidence) -> Diagnosis:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, ranks
+from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks
 from tunesmith.metrics.predictions import Array
 
 NEVER_LEARNT = 1000
@@ -68,10 +68,10 @@ def aum(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(name, evidence, "epoch_logits"):
         return skipped
     assert evidence.epoch_logits is not None
-    labelled, given = labelled_part(evidence)
+    labelled = evidence.labelled
+    given = evidence.given[labelled]
     values = area_under_margin(evidence.epoch_logits[:, labelled], given)
-    badness, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    badness[labelled], flagged[labelled] = -values, values < 0
+    badness, flagged = on_all_rows(evidence, -values, values < 0)
     proposed = np.full(len(evidence), UNLABELLED)
     proposed[labelled] = evidence.epoch_logits[:, labelled].mean(axis=0).argmax(axis=1)
     proposed[~flagged] = UNLABELLED
@@ -90,10 +90,10 @@ def forgetting(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(name, evidence, "epoch_logits"):
         return skipped
     assert evidence.epoch_logits is not None
-    labelled, given = labelled_part(evidence)
+    labelled = evidence.labelled
+    given = evidence.given[labelled]
     found = data_map(evidence.epoch_logits[:, labelled], given)
-    badness, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    badness[labelled], flagged[labelled] = found.forgetting, found.forgetting == NEVER_LEARNT
+    badness, flagged = on_all_rows(evidence, found.forgetting, found.forgetting == NEVER_LEARNT)
     forgotten = int(((found.forgetting > 0) & (found.forgetting < NEVER_LEARNT)).sum())
     n_epochs = len(evidence.epoch_logits)
     summary = f"{int(flagged.sum()):,} rows were never learnt, {forgotten:,} were learnt and lost again, in {n_epochs} epochs."
@@ -107,7 +107,8 @@ def cartography(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(name, evidence, "epoch_logits"):
         return skipped
     assert evidence.epoch_logits is not None
-    labelled, given = labelled_part(evidence)
+    labelled = evidence.labelled
+    given = evidence.given[labelled]
     found = data_map(evidence.epoch_logits[:, labelled], given)
     scores, spread, right = (np.full(len(evidence), np.nan) for _ in range(3))
     scores[labelled], spread[labelled], right[labelled] = found.confidence, found.variability, found.correctness
@@ -122,9 +123,3 @@ def cartography(evidence: Evidence) -> Diagnosis:
         f"{int((found.correctness == n_epochs).sum()):,} always."
     )
     return Diagnosis(name, summary, ("epoch_logits",), scores, figures=figures)
-
-
-def labelled_part(evidence: Evidence) -> tuple[Array, Array]:
-    """Positions of the rows that have a label, and their labels."""
-    labelled = np.flatnonzero(evidence.given != UNLABELLED)
-    return labelled, evidence.given[labelled]

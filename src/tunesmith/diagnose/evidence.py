@@ -57,6 +57,11 @@ class Evidence:
     def row_ids(self) -> list[int]:
         return self.rows.row_ids
 
+    @property
+    def labelled(self) -> Array:
+        """Positions of the rows that have a label."""
+        return np.flatnonzero(self.given != UNLABELLED)
+
     def name(self, label: int) -> str:
         """A class as the user knows it."""
         return self.labels.names[label] if label >= 0 else "(none)"
@@ -95,8 +100,7 @@ def evidence_of(rows: Examples, labels: Labels, **known: Any) -> Evidence:
     Raises:
         DataError: an array does not fit the rows, or probabilities are none.
     """
-    one_label = labels.problem_type == SINGLE
-    given = np.array([int(label) if one_label and label is not None else UNLABELLED for label in rows.labels], dtype=np.int64)
+    given = class_ids(rows) if labels.problem_type == SINGLE else np.full(len(rows), UNLABELLED)
     evidence = Evidence(rows, labels, given, **known)
     if evidence.pred_probs is not None:
         check_probabilities(evidence.pred_probs, len(given), labels.n, rows.source)
@@ -105,6 +109,18 @@ def evidence_of(rows: Examples, labels: Labels, **known: Any) -> Evidence:
         if array is not None and len(array) != len(given):
             raise DataError.one(rows.source, f"{name} were given for {len(array):,} rows, {rows.split} has {len(given):,}.")
     return evidence
+
+
+def class_ids(rows: Examples) -> Array:
+    """The class of each row (N), ``UNLABELLED`` where it has none."""
+    return np.array([UNLABELLED if label is None else int(label) for label in rows.labels], dtype=np.int64)
+
+
+def on_all_rows(evidence: Evidence, values: Array, flags: Array) -> tuple[Array, Array]:
+    """What was found of the labelled rows as arrays over all rows (N): NaN, and no flag, where there is no label."""
+    over_all, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
+    over_all[evidence.labelled], flagged[evidence.labelled] = values, flags
+    return over_all, flagged
 
 
 def check_probabilities(pred_probs: Array, n_rows: int, n_classes: int, source: str) -> None:

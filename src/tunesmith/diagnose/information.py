@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, ranks
+from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks
 from tunesmith.metrics.predictions import Array
 
 NAME = "pvi"
@@ -79,13 +79,12 @@ def pvi(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(NAME, evidence, "pred_probs"):
         return skipped
     assert evidence.pred_probs is not None
-    labelled = np.flatnonzero(evidence.given != UNLABELLED)
+    labelled = evidence.labelled
     n_classes = evidence.labels.n
     null = None if evidence.null_log2 is None else evidence.null_log2[labelled]
     found = information(evidence.pred_probs[labelled], evidence.given[labelled], null)
     low, _ = bounds(found.null_entropy, n_classes)
-    badness, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    badness[labelled], flagged[labelled] = -found.pvi, (found.pvi < low) & (found.pvi < 0)
+    badness, flagged = on_all_rows(evidence, -found.pvi, (found.pvi < low) & (found.pvi < 0))
     reasons = {int(i): f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.name(int(evidence.given[i]))}"
                for i in np.flatnonzero(flagged)}  # fmt: skip
     counts = np.bincount(evidence.given[labelled], minlength=n_classes)

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, ranks, skip
+from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
 from tunesmith.metrics.predictions import Array
 
 LOSS_RANK, CONFIDENT = "loss_rank", "confident_learning"
@@ -26,11 +26,10 @@ def loss_rank(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(LOSS_RANK, evidence, "pred_probs"):
         return skipped
     assert evidence.pred_probs is not None
-    labelled = np.flatnonzero(evidence.given != UNLABELLED)
+    labelled = evidence.labelled
     probs, given = evidence.pred_probs[labelled], evidence.given[labelled]
     own = own_probability(probs, given)
-    scores, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    scores[labelled], flagged[labelled] = own, own < 1 / evidence.labels.n
+    scores, flagged = on_all_rows(evidence, own, own < 1 / evidence.labels.n)
     proposed = np.where(flagged, evidence.pred_probs.argmax(axis=1), UNLABELLED)
     reasons = {int(i): chance_words(evidence, int(i), int(proposed[i])) for i in np.flatnonzero(flagged)}
     summary = (
@@ -50,10 +49,9 @@ def confident_learning(evidence: Evidence) -> Diagnosis:
     if find_spec("cleanlab") is None:
         return skip(CONFIDENT, "it needs the library cleanlab: pip install 'tunesmith[diagnosis]'", "pred_probs")
     assert evidence.pred_probs is not None
-    labelled = np.flatnonzero(evidence.given != UNLABELLED)
+    labelled = evidence.labelled
     probs, given = evidence.pred_probs[labelled], evidence.given[labelled]
-    scores, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    scores[labelled], flagged[labelled] = own_probability(probs, given), pruned_by_noise_rate(probs, given)
+    scores, flagged = on_all_rows(evidence, own_probability(probs, given), pruned_by_noise_rate(probs, given))
     proposed = np.where(flagged, evidence.pred_probs.argmax(axis=1), UNLABELLED)
     reasons = {int(i): chance_words(evidence, int(i), int(proposed[i])) for i in np.flatnonzero(flagged)}
     summary = (

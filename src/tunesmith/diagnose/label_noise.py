@@ -8,6 +8,7 @@ over all rows, and Bayes' rule gives each row the probability that its label is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,11 +109,10 @@ def rate_interval(rate: float, logs: Array, given: Array, temperature: float) ->
     return low, high
 
 
-def falling_zero(function: object, low: float, high: float) -> float:
+def falling_zero(function: Callable[[float], float], low: float, high: float) -> float:
     """Where a falling function crosses zero between two ends; the end itself where it does not."""
     from scipy.optimize import brentq
 
-    assert callable(function)
     if function(low) <= 0:
         return low
     if function(high) >= 0:

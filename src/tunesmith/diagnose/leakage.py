@@ -63,6 +63,9 @@ def leak_words(train: Examples, other: Examples, found: Leaks, position: int) ->
     """Which row of train a row repeats, and how."""
     if found.partner[position] < 0:
         return f"same group as rows of train: {(other.groups or [])[position]}"
-    overlap = found.overlap[position]
-    how = "same text as" if overlap == 1 else f"{overlap:.0%} the text of"
-    return f"{how} train row {train.row_ids[found.partner[position]]}"
+    return f"{how_much(float(found.overlap[position]))} train row {train.row_ids[found.partner[position]]}"
+
+
+def how_much(overlap: float) -> str:
+    """An overlap in words, before the row it is with."""
+    return "same text as" if overlap == 1 else f"{overlap:.0%} the text of"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.baselines.frozen import Embedded, features_of
+from tunesmith.baselines.frozen import Embedded, features_of, mean_and_scale
 from tunesmith.baselines.linear import Strengths, fit_linear
 from tunesmith.baselines.tfidf import tfidf_features
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnose.evidence import UNLABELLED, Evidence, evidence_of
+from tunesmith.diagnose.evidence import UNLABELLED, Evidence, class_ids, evidence_of
 from tunesmith.diagnose.folds import FOLDS, fold_of, units_of
 from tunesmith.metrics.predictions import SINGLE, Array
 
@@ -50,7 +50,7 @@ def out_of_fold(rows: Examples, labels: Labels, embeddings: Embedded, near: Near
     Raises:
         DataError: there are fewer sets of rows that must stay together than folds.
     """
-    given = np.array([UNLABELLED if label is None else int(label) for label in rows.labels], dtype=np.int64)
+    given = class_ids(rows)
     folds = fold_of(given, units_of(rows, near), n_folds, seed, rows.source)
     vectors, words = standardised(features_of(embeddings)), tfidf_features(rows)
     whole = np.zeros((len(given), labels.n))
@@ -70,8 +70,7 @@ def judged(features: Any, given: Array, n_classes: int, held: Array, rest: Array
 
 def standardised(features: Array) -> Array:
     """The features with mean 0 and deviation 1, float32; columns that do not vary are left at 0."""
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale[scale < 1e-6] = 1.0
+    mean, scale = mean_and_scale(features)
     return np.asarray((features - mean) / scale, dtype=np.float32)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, ranks
+from tunesmith.diagnose.evidence import Diagnosis, Evidence, lacking, on_all_rows, ranks
 from tunesmith.metrics.predictions import Array
 
 NAME = "knn_shapley"
@@ -57,13 +57,12 @@ def shapley(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(NAME, evidence, "embeddings"):
         return skipped
     assert evidence.embeddings is not None
-    labelled = np.flatnonzero(evidence.given != UNLABELLED)
+    labelled = evidence.labelled
     vectors = evidence.embeddings[labelled].astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     given = evidence.given[labelled]
     found = knn_shapley(vectors, given, vectors, given, same=True)
-    badness, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    badness[labelled], flagged[labelled] = -found, found < 0
+    badness, flagged = on_all_rows(evidence, -found, found < 0)
     reasons = {int(i): "rows like it have other labels" for i in np.flatnonzero(flagged)}
     summary = f"{int(flagged.sum()):,} of {len(evidence):,} rows make their neighbours' labels harder to tell (k = {NEIGHBOURS})."
     return Diagnosis(NAME, summary, ("embeddings",), ranks(badness), flagged, reasons=reasons)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, skip
+from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, skip
 from tunesmith.diagnose.label_errors import chance_words
 from tunesmith.diagnose.label_noise import LabelNoise, label_noise
 
@@ -19,13 +19,12 @@ def suspect_labels(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(NAME, evidence, "pred_probs"):
         return skipped
     assert evidence.pred_probs is not None
-    labelled = np.flatnonzero(evidence.given != UNLABELLED)
+    labelled = evidence.labelled
     if len(np.unique(evidence.given[labelled])) < 2:
         return skip(NAME, "it needs rows of two classes")
     given = evidence.given[labelled]
     noise = label_noise(evidence.pred_probs[labelled], given)
-    scores, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    scores[labelled], flagged[labelled] = 1 - noise.wrong, noise.wrong >= WORTH_A_LOOK
+    scores, flagged = on_all_rows(evidence, 1 - noise.wrong, noise.wrong >= WORTH_A_LOOK)
     others = evidence.pred_probs.copy()
     others[labelled, given] = -1
     proposed = np.where(flagged, others.argmax(axis=1), UNLABELLED)
