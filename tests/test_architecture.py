@@ -47,6 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "survey_recipe",
             "diagnosis",
             "embeddings",
+            "changed_inputs",
         }
     ),
     frozenset({"cli"}),

@@ -14,6 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.changed_inputs import (
+    Asked,
+    asked_of,
+    changed_diagnoses,
+    changed_inputs,
+    columns_asked,
+    lazy_embedder,
+    write_tables,
+)
 from tunesmith.data.corrections import write_corrections
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
@@ -86,11 +95,14 @@ def diagnose(
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        splits = load_splits(recipe, loaded.base, frames)
+        splits = load_splits(recipe, loaded.base, frames, columns_asked(recipe.diagnose))
+        asked = asked_of(recipe.diagnose, splits, loaded.base)
         rows, starts = pooled(splits)
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
-    known = judged_by_model(splits, rows, near, recipe, loaded, clock, listener) if splits.labels.problem_type == SINGLE else {}
+    known = {}
+    if splits.labels.problem_type == SINGLE:
+        known = judged_by_model(splits, rows, near, recipe, loaded, asked, clock, listener)
     with clock.phase("diagnoses"):
         found = [
             split_diagnoses(part, splits, near, starts[part.split], known, listener) for part in splits.named().values()
@@ -122,7 +134,8 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
         groups = [group for part in parts for group in part.groups or [f"{part.split} {i}" for i in part.row_ids]]
     pairs = None if parts[0].pairs is None else [pair for part in parts for pair in part.pairs or []]
     rows = replace(
-        parts[0], split="all", row_ids=[i for part in parts for i in part.row_ids],
+        parts[0], split="all", others={name: [cell for part in parts for cell in part.others[name]] for name in parts[0].others},
+        row_ids=[i for part in parts for i in part.row_ids],
         texts=[text for part in parts for text in part.texts], labels=[label for part in parts for label in part.labels],
         pairs=pairs, groups=groups, ids=None,
     )  # fmt: skip
@@ -130,9 +143,10 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
 
 
 def judged_by_model(
-    splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, clock: Clock, listener: Listener
-) -> dict[str, Any]:
-    """Out-of-fold probabilities, folds and embeddings of all rows, as fields of ``Evidence``."""
+    splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, asked: Asked, clock: Clock,
+    listener: Listener,
+) -> dict[str, Any]:  # fmt: skip
+    """Out-of-fold probabilities, folds and embeddings of all rows, as fields of ``Evidence``; and what changed inputs tell."""
     with clock.phase("libraries"):
         from tunesmith.embeddings import embed
     source = find_model(recipe.model, loaded.base)
@@ -142,22 +156,27 @@ def judged_by_model(
         n_folds = recipe.diagnose.n_folds
         said = out_of_fold(
             rows, splits.labels, vectors, near, n_folds, recipe.train.seed,
-            lambda done: listener(Event("step", "cross-validation", done, n_folds)),
+            lambda done: listener(Event("step", "cross-validation", done, n_folds)), asked.needs_models,
         )  # fmt: skip
+    embedder = lazy_embedder(source, recipe.data.max_length)
+    changed = changed_inputs(asked, rows, splits.labels, vectors, said, embedder, recipe.train.seed, clock)
     flat = vectors if not isinstance(vectors, tuple) else np.concatenate(vectors, axis=1)
-    return {"pred_probs": said.pred_probs, "folds": said.folds, "embeddings": flat, "alone": said.alone}
+    return {"pred_probs": said.pred_probs, "folds": said.folds, "embeddings": flat, "null_log2": changed.null_log2,
+            "alone": said.alone, "changed": changed}  # fmt: skip
 
 
 def split_diagnoses(part: Examples, splits: Splits, near: Near, start: int, known: dict[str, Any], listener: Listener) -> Judged:
     """The evidence of one split and every diagnosis of it."""
     rows = slice(start, start + len(part))
-    arrays = {name: array[rows] for name, array in known.items() if name != "alone" and array is not None}
+    arrays = {name: array[rows] for name, array in known.items() if name not in ("alone", "changed") and array is not None}
     evidence = evidence_of(part, splits.labels, near=near.part(rows.start, rows.stop), method=METHOD, **arrays)
     if known:  # no model can know a class that is in one fold only
         evidence = replace(evidence, given=np.where(known["alone"][rows], UNLABELLED, evidence.given))
     found = diagnoses_of(evidence)
     if known and known["alone"][rows].any():
         found.append(not_judged(known["alone"][rows]))
+    if known:
+        found += changed_diagnoses(known["changed"], evidence, start, found)
     listener(Event("step", "diagnoses", 1, 1))
     return evidence, found
 
@@ -201,6 +220,7 @@ def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
         write_review(review_of(evidence, diagnoses, main), folder / review_name(evidence.rows.split))
     pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder / ROWS)
     write_corrections(corrections, folder / CORRECTIONS)
+    write_tables(folder, found)
     return len(corrections)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number
@@ -16,8 +16,9 @@ NUMBERS_SHARE = 0.5
 
 
 def make_examples(
-    table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None
-) -> Examples:
+    table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None,
+    others: Mapping[str, str] | None = None,
+) -> Examples:  # fmt: skip
     """The usable rows of a table, in its order; every other row is in ``bad_rows`` with its reason.
 
     Not usable: a text (or second text) that is missing or empty, and, where ``labels`` is given, a row without a label or
@@ -25,6 +26,7 @@ def make_examples(
 
     Args:
         labels: None for rows that are only to be predicted; their labels are then None.
+        others: further columns to keep: the name they get -> the column.
 
     Raises:
         DataError: the text column holds numbers, lists or objects, or no row is usable.
@@ -51,6 +53,7 @@ def make_examples(
         labels=[encoded[i] for i in keep], pairs=None if pairs is None else [pairs[i] for i in keep],
         groups=group_cells(table, columns.group, keep), ids=id_cells(table, columns.id, keep),
         bad_rows=tuple(sorted(table.bad_rows + bad, key=lambda row: row.row_id)), rows_read=table.rows_read, sha256=table.sha256,
+        others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
     )  # fmt: skip
 
 

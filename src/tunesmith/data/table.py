@@ -120,6 +120,7 @@ class Examples:
         groups: (N) or None: rows of one group stay in one split.
         ids: the user's own row names (N), or None.
         bad_rows: rows of the source that are not here, or are here with a repair.
+        others: cells (N) of further columns that were asked for, by the name they were asked for with.
     """
 
     split: str
@@ -133,6 +134,7 @@ class Examples:
     bad_rows: tuple[BadRow, ...] = ()
     rows_read: int = 0
     sha256: str = ""
+    others: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -148,4 +150,5 @@ class Examples:
             texts=[self.texts[i] for i in positions], labels=[self.labels[i] for i in positions],
             pairs=pick(self.pairs), groups=pick(self.groups), ids=pick(self.ids),
             bad_rows=self.bad_rows if split == self.split else (), rows_read=len(positions), sha256=self.sha256,
+            others={name: [cells[i] for i in positions] for name, cells in self.others.items()},
         )  # fmt: skip
