@@ -274,7 +274,8 @@ def listed_words(
         return of_words(tuple(texts))
 
     bias, target = word_list(name, words, evidence.labels, scores)
-    yield bias
+    if evidence.rows.split == "train":  # words that stand alone are of no split
+        yield bias
     texts = [evidence.rows.texts[i] for i in known.tolist()]
     yield hypernym_list(name, words, texts, evidence.given[known], evidence.name(target), target, of_rows, scores)
 

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tunesmith.diagnose.information import bounds, breaks_bounds, information, prior_log2, pvi
+from tunesmith.diagnose.information import (
+    bounds,
+    breaks_bounds,
+    conditional_information,
+    information,
+    mean_interval,
+    prior_log2,
+    pvi,
+)
 
 from .rows import evidence
 
@@ -90,3 +98,28 @@ def test_rows_that_tell_less_than_nothing_are_flagged_and_unlabelled_ones_left_a
 
 def test_without_probabilities_it_is_skipped_with_the_reason() -> None:
     assert "out-of-fold probabilities" in pvi(evidence([0, 1])).skipped
+
+
+def test_a_given_null_model_takes_the_place_of_the_prior() -> None:
+    probs = np.array([[0.5, 0.5], [0.25, 0.75]])
+    by_prior = pvi(evidence([0, 1], pred_probs=probs)).figures
+    by_model = pvi(evidence([0, 1], pred_probs=probs, null_log2=np.array([-2.0, -1.0]))).figures
+    assert by_prior["entropy_bits"] == pytest.approx(1)
+    assert by_model["entropy_bits"] == pytest.approx(1.5)
+    assert by_model["v_information_bits"] - by_prior["v_information_bits"] == pytest.approx(0.5)
+
+
+def test_what_the_whole_has_beyond_a_part_is_a_difference_of_surprisals() -> None:
+    assert conditional_information(np.array([0.5, 0.2]), np.array([0.25, 0.4])) == pytest.approx([1, -1])
+
+
+@pytest.mark.parametrize("n", [5, 20, 400])
+def test_the_interval_of_a_mean_is_that_of_students_t_where_values_are_normal(n: int) -> None:
+    from scipy.stats import t
+
+    values = np.random.default_rng(n).normal(3, 2, size=n)
+    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    low, high = mean_interval(values, 20_000)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.12 if n == 5 else 0.05)
+    assert low < values.mean() < high
+    assert np.isnan(mean_interval(values[:1])).all()

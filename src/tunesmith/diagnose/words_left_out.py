@@ -75,7 +75,7 @@ def said(word: dict[str, Any]) -> str:
 
 
 def typical(table: Sequence[dict[str, Any]]) -> str:
-    """The words that tell most of a class, as means over the rows of the class that hold them; empty where no word is frequent."""
+    """The words that tell most of a class, as means over the rows of it that hold them; empty where no word is frequent."""
     changes: dict[tuple[str, str], list[float]] = {}
     for word in table:
         changes.setdefault((word["word"].lower(), word["given"]), []).append(word["pvi_change_bits"])
