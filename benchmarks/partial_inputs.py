@@ -1,11 +1,11 @@
-"""Does it find that hypotheses alone give SNLI's labels away? Partial inputs of SNLI and MNLI, and a control without the artefact.
+"""Does it find that hypotheses alone give a label away? Partial inputs of SNLI and MNLI, and a control in which nothing does.
 
     python benchmarks/partial_inputs.py [--rows 9824]
 
-SNLI's test file and MNLI's validation file (as far as they are here), embeddings of MiniLM and words, five folds; pairs with one
-premise share a fold. The control has the same rows with their labels shuffled, so that no part can tell anything. Published: fastText on hypotheses alone 0.67 on
-SNLI and 0.54 on MNLI (Gururangan et al. 2018, trained on all of train); BERT on hypotheses alone 0.570 bits, accuracy 0.703, on
-premises 0.000 bits (Ethayarajh et al. 2022).
+SNLI's test file and MNLI's validation file, embeddings of MiniLM and words, five folds; pairs with one premise share a fold. The
+control has SNLI's rows with their labels shuffled. Published: fastText on hypotheses alone has accuracy 0.67 on SNLI and 0.54 on
+MNLI, from all of train (Gururangan et al. 2018); BERT on SNLI's hypotheses 0.570 bits and 0.703, on premises 0.000 bits, with
+words shuffled 1.113 bits, of 1.187 for the whole (Ethayarajh et al. 2022).
 """
 
 from __future__ import annotations

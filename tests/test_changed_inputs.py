@@ -19,6 +19,7 @@ from tunesmith.changed_inputs import (
     changed_inputs,
     columns_asked,
     vectors_of,
+    vectors_of_part,
     words_of_list,
     write_tables,
 )
@@ -151,6 +152,43 @@ def test_word_lists_are_read_alone_and_replaced_in_the_rows(monkeypatch: pytest.
     assert [d.name for d in changed_diagnoses(found, test, 0, [])] == ["hypernyms_people"]
 
 
+class Asking:
+    """Models that remember the folds they were asked for."""
+
+    def __init__(self) -> None:
+        self.folds: list[int] = []
+
+    def pred_probs(self, rows: Examples, _vectors: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        self.folds = folds.tolist()
+        return np.full((len(rows), 2), 0.5)
+
+    def mean_pred_probs(self, rows: Examples, _vectors: np.ndarray) -> np.ndarray:
+        return np.full((len(rows), 2), 0.5)
+
+
+def test_replaced_words_are_judged_by_the_models_of_the_rows_own_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.diagnose import word_bias
+
+    monkeypatch.setattr(word_bias, "hypernyms", lambda words, lexicon: {"red": "colour"})
+    texts = ["red one", "red two", "blue", "red three", "red four"]
+    rows = Examples("test", "", list(range(5)), texts, [0, None, 1, 1, 0])
+    models = Asking()
+    said = OutOfFold(np.full((8, 2), 0.5), np.array([9, 9, 9, 4, 5, 6, 7, 8]), np.zeros(8, dtype=bool), models)  # type: ignore[arg-type]
+    found = ChangedInputs(Asked(word_lists={"colours": ("red",)}), said, said.pred_probs, {}, None, embed)
+    (moved,) = changed_diagnoses(found, evidence_of(rows, LABELS), 3, [])
+    assert moved.figures["table"][0]["n_rows"] == 3
+    assert models.folds == [4, 7, 8]
+
+
+def test_the_vectors_of_one_side_are_used_again() -> None:
+    def never(texts: list[str]) -> np.ndarray:
+        raise AssertionError(texts)
+
+    sides = (np.zeros((2, 1)), np.ones((2, 1)))
+    assert vectors_of_part("text_only", pairs(2), sides, never) is sides[0]
+    assert vectors_of_part("pair_only", pairs(2), sides, never) is sides[1]
+
+
 def test_the_tables_hold_all_splits_and_are_there_only_where_something_is(tmp_path: Path) -> None:
     found, evidence = judged(pairs(), Asked(inputs=("pair_only",), slices=("picture",)))
     diagnoses = changed_diagnoses(found, evidence, 0, [])
@@ -224,7 +262,7 @@ def test_a_word_list_is_a_file_with_a_word_a_line(tmp_path: Path) -> None:
 
 def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = pairs(60)
+    rows = pairs(63)
     with Path("rows.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["premise", "hypothesis", "label", "source"])
@@ -237,11 +275,15 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
     found = {finding["name"]: finding for finding in said["findings"]}
     assert found["input_pair_only"]["summary"].startswith("The second text alone tells 0.")
     assert "accuracy 1.000" in found["input_source"]["summary"]
-    assert found["input_source"]["flagged"] == 60
+    assert found["input_source"]["flagged"] == 63
     assert found["words_left_out"]["flagged"] == 2
     assert "PVI without" in found["words_left_out"]["rows"][0]["reason"]
     folder = Path(said["rows"]).parent
     assert {"inputs.csv", "slices.csv", "words.csv"} <= {path.name for path in folder.iterdir()}
+    with (folder / "inputs.csv").open(encoding="utf-8", newline="") as file:
+        entropy = float(next(csv.DictReader(file))["entropy_bits"])
+    prior = np.array([31, 32]) / 63
+    assert 1e-5 < entropy + float(prior @ np.log2(prior)) < 0.01  # the trained null model's, a little above the prior's
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tunesmith.data.cells import listed
 from tunesmith.data.load import Splits
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, class_ids
-from tunesmith.diagnose.information import SMALLEST
+from tunesmith.diagnose.information import SMALLEST, tempered
 from tunesmith.diagnose.inputs import IN_WORDS, OF_PAIRS, changed, columns_of, known_name, n_words, null_input, without_each_word
 from tunesmith.diagnose.out_of_fold import FoldModels, OutOfFold, judged_in_folds
 from tunesmith.diagnose.outcome import private
@@ -79,13 +79,15 @@ class ChangedInputs:
 
     Attributes:
         said: the linear models' answers to the untouched rows, and the models.
-        parts: input -> probabilities (N, K) by models of that input in the same folds.
+        whole: their probabilities (N, K), tempered as those of the parts are.
+        parts: input -> probabilities (N, K) by models of that input in the same folds, tempered by the other folds.
         null_log2: log2 of the trained null model's probability of each row's label (N); None for the class prior.
         embed: texts to vectors (N, D), by the untouched base model.
     """
 
     asked: Asked
     said: OutOfFold
+    whole: Array
     parts: dict[str, Array]
     null_log2: Array | None
     embed: Embed
@@ -153,7 +155,7 @@ def changed_inputs(
         vectors: embeddings of the whole rows; those of one side are used again for models of that side.
     """
     if not asked.inputs and not asked.trained_null:
-        return ChangedInputs(asked, said, {}, None, embed)
+        return ChangedInputs(asked, said, said.pred_probs, {}, None, embed)
     n_folds = int(said.folds.max()) + 1
     total, done = n_folds * (len(asked.inputs) + asked.trained_null), 0
 
@@ -166,15 +168,16 @@ def changed_inputs(
         done += n_folds
         return probs
 
+    given = class_ids(rows)
     parts, null_log2 = {}, None
     with clock.phase("changed inputs"):
         for name in asked.inputs:
             part = changed(rows, name, seed)
-            parts[name] = judged(part, vectors_of_part(name, part, vectors, embed))
+            parts[name] = tempered(judged(part, vectors_of_part(name, part, vectors, embed)), given, said.folds)
         if asked.trained_null:
             nothing = null_input(rows)
-            null_log2 = own_log2(judged(nothing, vectors_of(nothing, embed)), class_ids(rows))
-    return ChangedInputs(asked, said, parts, null_log2, embed)
+            null_log2 = own_log2(judged(nothing, vectors_of(nothing, embed)), given)
+    return ChangedInputs(asked, said, tempered(said.pred_probs, given, said.folds), parts, null_log2, embed)
 
 
 def own_log2(pred_probs: Array, given: Array) -> Array:
@@ -218,8 +221,7 @@ def changed_diagnoses(found: ChangedInputs, evidence: Evidence, start: int, othe
         others: diagnoses of the split; rows in which they find personal data are not gone through word by word.
     """
     rows, asked = slice(start, start + len(evidence)), found.asked
-    whole = found.said.pred_probs[rows]
-    diagnoses = [partial_input(evidence, name, part[rows], whole) for name, part in found.parts.items()]
+    diagnoses = [partial_input(evidence, name, part[rows], found.whole[rows]) for name, part in found.parts.items()]
     diagnoses += [slices(evidence, column, evidence.rows.others[column]) for column in asked.slices]
     is_asked_here = evidence.rows.split == "train" or isinstance(asked.words_of_rows, int)
     if asked.words_of_rows and is_asked_here:

@@ -19,6 +19,7 @@ from tunesmith.diagnose.information import (
     mean_interval,
     prior_log2,
     pvi,
+    tempered,
 )
 
 from .rows import evidence
@@ -123,3 +124,31 @@ def test_the_interval_of_a_mean_is_that_of_students_t_where_values_are_normal(n:
     assert (high - low) / 2 == pytest.approx(half, rel=0.12 if n == 5 else 0.05)
     assert low < values.mean() < high
     assert np.isnan(mean_interval(values[:1])).all()
+
+
+def test_probabilities_that_know_nothing_become_the_prior_and_good_ones_stay() -> None:
+    draw = np.random.default_rng(0)
+    labels, folds = (draw.random(3000) < 0.3).astype(int), np.arange(3000) % 5
+    sure = draw.dirichlet([0.3, 0.3], size=3000)
+    noise = tempered(sure, labels, folds)
+    assert information(sure, labels).v_information < -1
+    assert noise[:, 1] == pytest.approx(0.3, abs=0.02)
+    truth = draw.dirichlet([1, 1], size=3000)
+    drawn = (draw.random(3000) < truth[:, 1]).astype(int)
+    assert tempered(truth, drawn, folds) == pytest.approx(truth, abs=0.05)
+    unsure = truth**0.5 / (truth**0.5).sum(axis=1, keepdims=True)
+    assert information(tempered(unsure, drawn, folds), drawn).v_information > information(unsure, drawn).v_information + 0.05
+
+
+def test_a_fold_is_tempered_by_the_labels_of_the_others_alone() -> None:
+    draw = np.random.default_rng(1)
+    probs, labels, folds = draw.dirichlet([1, 1], size=60), draw.integers(0, 2, 60), np.arange(60) % 3
+    other = labels.copy()
+    other[folds == 1] = 1 - other[folds == 1]
+    other[3] = -1  # unlabelled, in fold 0
+    before, after = tempered(probs, labels, folds), tempered(probs, other, folds)
+    unlabelled = tempered(probs, np.where(np.arange(60) == 3, -1, labels), folds)
+    assert unlabelled[folds == 0] == pytest.approx(before[folds == 0])
+    assert tempered(probs, np.where(folds == 1, other, labels), folds)[folds == 1] == pytest.approx(before[folds == 1])
+    assert not np.allclose(after[folds == 0], before[folds == 0])
+    assert after.sum(axis=1) == pytest.approx(1)

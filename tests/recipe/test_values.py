@@ -54,7 +54,7 @@ BAD = [
         "diagnose: {word_lists: {a: [b, 3]}}",
         '2 diagnose.word_lists.a[1]: expected text, found the number 3. Put it in quotes: "3".',
     ),
-    ("diagnose: {word_lists: {a: 3}}", '2 diagnose.word_lists.a: expected text, or a list of texts, found the number 3. Put it in quotes: "3".'),
+    ("diagnose: {word_lists: {a: 3}}", 'expected text, or a list of texts, found the number 3. Put it in quotes: "3".'),
     ("train: {class_weights: {no: much}}", '2 train.class_weights.no: expected a number, found the text "much".'),
     ("train: {train_layers: [1]}", '2 train.train_layers[0]: expected text, found the number 1. Put it in quotes: "1".'),
     (

@@ -21,6 +21,8 @@ NAME = "pvi"
 SMALLEST = 1e-12
 """Probabilities below are taken as this, so that one row cannot have infinite information."""
 RESAMPLES = 2_000
+TRUST = tuple(i / 10 for i in range(31))
+"""Weights of the model against the prior that are tried: 0 to 3; above 1 the model was not sure enough."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,34 @@ def information_of(evidence: Evidence, pred_probs: Array) -> Information:
     rows = evidence.labelled
     null = None if evidence.null_log2 is None else evidence.null_log2[rows]
     return information(pred_probs[rows], evidence.given[rows], null)
+
+
+def tempered(pred_probs: Array, given: Array, folds: Array) -> Array:
+    """The probabilities (N, K) as far as they can be trusted: p^a prior^(1 - a), normalised, with a from the other folds' rows.
+
+    V-information is that of the best model of a family, and every family has models that take no notice of the text (optional
+    ignorance, Xu et al. 2020): it cannot be below 0. Models that are too sure of a part that tells little are far below. Here
+    a = 0 is the class prior, a = 1 the model as it is, and a is what loses least on the out-of-fold rows of all other folds.
+
+    Args:
+        given: class ids (N); unlabelled rows choose nothing, and get probabilities, too.
+    """
+    n_classes = pred_probs.shape[1]
+    log_p = np.log(np.clip(pred_probs, SMALLEST, 1))
+    best = np.empty_like(log_p)
+    for fold in np.unique(folds).tolist():
+        rest, held = np.flatnonzero((folds != fold) & (given != UNLABELLED)), folds == fold
+        log_prior = prior_log2(given[rest], n_classes) * np.log(2)
+        losses = [-mixed(log_p[rest], log_prior, trust)[np.arange(len(rest)), given[rest]].sum() for trust in TRUST]
+        best[held] = mixed(log_p[held], log_prior, TRUST[int(np.argmin(losses))])
+    return np.asarray(np.exp(best))
+
+
+def mixed(log_p: Array, log_prior: Array, trust: float) -> Array:
+    """Logarithms (N, K) of p^trust prior^(1 - trust), normalised."""
+    raw = trust * log_p + (1 - trust) * log_prior
+    raw -= raw.max(axis=1, keepdims=True)
+    return np.asarray(raw - np.log(np.exp(raw).sum(axis=1, keepdims=True)))
 
 
 def conditional_information(with_text: Array, with_part: Array) -> Array:

@@ -160,7 +160,7 @@ def word_list(name: str, words: Sequence[str], labels: Labels, scores: Scores) -
          "bias_around_half": bias.around_half, "bias_around_mean": bias.around_mean, "mean_probability": means[k]}
         for k, bias in enumerate(biases)
     ]  # fmt: skip
-    summary = f"{name}, {len(words):,} words, each read alone: {leaning}; highest: {shown}."
+    summary = f"{len(words):,} words, each read alone: {leaning}; highest: {shown}."
     return Diagnosis(f"word_list_{name}", summary, ("pred_probs",), figures={"table": table}), target
 
 
