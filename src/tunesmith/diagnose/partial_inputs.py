@@ -60,10 +60,10 @@ def summary(words: str, figures: dict[str, Any]) -> str:
     """Bits and accuracy of t(x), what the whole adds, and the whole on the rows that t(x) gets wrong."""
     f = figures
     told = (
-        f"{words[0].upper()}{words[1:]} tells {f['v_information_bits']:.3f} of {f['entropy_bits']:.3f} bits of the label "
+        f"{words[0].upper()}{words[1:]} tells {f['v_information_bits']:z.3f} of {f['entropy_bits']:.3f} bits of the label "
         f"(accuracy {f['accuracy']:.3f}; the largest class {f['majority_accuracy']:.3f})."
     )
-    adds = f"The whole adds {f['whole_adds_bits']:.3f} bits [{f['whole_adds_low']:.3f}, {f['whole_adds_high']:.3f}]"
+    adds = f"The whole adds {f['whole_adds_bits']:z.3f} bits [{f['whole_adds_low']:z.3f}, {f['whole_adds_high']:z.3f}]"
     where = f"accuracy {f['whole_accuracy']:.3f}"
     if f["whole_accuracy_on_missed"] is not None:
         where += f", and {f['whole_accuracy_on_missed']:.3f} on the {f['n_missed']:,} rows that the part gets wrong"

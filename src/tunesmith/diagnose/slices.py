@@ -55,7 +55,7 @@ def slices(evidence: Evidence, column: str, cells: Sequence[Any]) -> Diagnosis:
 def summary(column: str, table: Sequence[dict[str, Any]], overall: float, n_small: int, n_rows: int) -> str:
     """The values of which the texts tell least, the mean of all rows, and what was left out."""
     worst = listed(
-        (f"{row['value']} {row['mean_pvi_bits']:.2f} [{row['low']:.2f}, {row['high']:.2f}] (accuracy {row['accuracy']:.2f}, "
+        (f"{row['value']} {row['mean_pvi_bits']:z.2f} [{row['low']:z.2f}, {row['high']:z.2f}] (accuracy {row['accuracy']:.2f}, "
          f"{row['n']:,} rows)" for row in table[:SHOWN]), SHOWN,
     )  # fmt: skip
     more = f"; {len(table) - SHOWN:,} more" if len(table) > SHOWN else ""
