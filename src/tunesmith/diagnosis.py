@@ -20,14 +20,13 @@ from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
 from tunesmith.diagnose.leakage import Leaks, leakage, leaks
-from tunesmith.diagnose.out_of_fold import out_of_fold
 from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns
 from tunesmith.diagnose.table import MAIN, diagnoses_of
 from tunesmith.events import Event, Listener, silent
+from tunesmith.held_out import HeldOut, held_out
 from tunesmith.inputs import Clock, stay_offline_unless_asked
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.predictions import SINGLE
-from tunesmith.models.source import find_model
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.report.review import Review, ReviewRows, write_review
@@ -39,7 +38,6 @@ Judged = tuple[Evidence, list[Diagnosis]]
 
 ROWS, CORRECTIONS, REVIEW = "rows.parquet", "corrections.csv", "review.html"
 REVIEW_CHARACTERS = 4_000
-METHOD = "frozen"
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,15 @@ class DataDiagnosis:
 
 
 def diagnose(
-    loaded: LoadedRecipe, *, overwrite: bool = False, frames: Mapping[str, Any] | None = None, listener: Listener = silent
-) -> DataDiagnosis:
+    loaded: LoadedRecipe, *, run: Path | None = None, overwrite: bool = False, frames: Mapping[str, Any] | None = None,
+    listener: Listener = silent,
+) -> DataDiagnosis:  # fmt: skip
     """Look at every row of a recipe's data and write what was found beside its output, into ``OUTPUT-diagnosis``.
 
     Shares of train that the recipe takes for validation or test are judged with train: they are rows of the same file.
+
+    Args:
+        run: a finished run on these files, whose training followed its rows (see ``followed.recipe_of_run``).
 
     Raises:
         InputError: the rows cannot be read or judged; nothing was written.
@@ -90,17 +92,20 @@ def diagnose(
         rows, starts = pooled(splits)
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
-    known = judged_by_model(splits, rows, near, recipe, loaded, clock, listener) if splits.labels.problem_type == SINGLE else {}
+    known = None
+    if splits.labels.problem_type == SINGLE:
+        known = held_out(splits, rows, near, recipe, loaded, run, clock, listener)
     with clock.phase("diagnoses"):
         found = [
-            split_diagnoses(part, splits, near, starts[part.split], known, listener) for part in splits.named().values()
-        ]  # fmt: skip
+            split_diagnoses(part, splits, near, starts[part.split], known, recipe.diagnose.method, listener)
+            for part in splits.named().values()
+        ]
         findings = tuple(all_findings(splits, found, near, starts))
     begin(folder, loaded.text, resolved_yaml(recipe))
     with clock.phase("save"):
         n_corrections = write_outcome(folder.work, found)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, METHOD, dict(clock.seconds))
+    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, recipe.diagnose.method, dict(clock.seconds))
     record = {**outcome.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
     (folder.work / RESULT).write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     finish(folder)
@@ -129,35 +134,19 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
     return rows, starts
 
 
-def judged_by_model(
-    splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, clock: Clock, listener: Listener
-) -> dict[str, Any]:
-    """Out-of-fold probabilities, folds and embeddings of all rows, as fields of ``Evidence``."""
-    with clock.phase("libraries"):
-        from tunesmith.embeddings import embed
-    source = find_model(recipe.model, loaded.base)
-    with clock.phase("embeddings"):
-        vectors = embed(rows, source, recipe.data.max_length)
-    with clock.phase("cross-validation"):
-        n_folds = recipe.diagnose.n_folds
-        said = out_of_fold(
-            rows, splits.labels, vectors, near, n_folds, recipe.train.seed,
-            lambda done: listener(Event("step", "cross-validation", done, n_folds)),
-        )  # fmt: skip
-    flat = vectors if not isinstance(vectors, tuple) else np.concatenate(vectors, axis=1)
-    return {"pred_probs": said.pred_probs, "folds": said.folds, "embeddings": flat, "alone": said.alone}
-
-
-def split_diagnoses(part: Examples, splits: Splits, near: Near, start: int, known: dict[str, Any], listener: Listener) -> Judged:
+def split_diagnoses(
+    part: Examples, splits: Splits, near: Near, start: int, known: HeldOut | None, method: str, listener: Listener
+) -> Judged:
     """The evidence of one split and every diagnosis of it."""
     rows = slice(start, start + len(part))
-    arrays = {name: array[rows] for name, array in known.items() if name != "alone" and array is not None}
-    evidence = evidence_of(part, splits.labels, near=near.part(rows.start, rows.stop), method=METHOD, **arrays)
-    if known:  # no model can know a class that is in one fold only
-        evidence = replace(evidence, given=np.where(known["alone"][rows], UNLABELLED, evidence.given))
+    arrays = {} if known is None else known.part(rows)
+    evidence = evidence_of(part, splits.labels, near=near.part(rows.start, rows.stop), method=method, **arrays)
+    alone = np.zeros(len(part), dtype=bool) if known is None else known.said.alone[rows]
+    if alone.any():  # no model can know a class that is in one fold only
+        evidence = replace(evidence, given=np.where(alone, UNLABELLED, evidence.given))
     found = diagnoses_of(evidence)
-    if known and known["alone"][rows].any():
-        found.append(not_judged(known["alone"][rows]))
+    if alone.any():
+        found.append(not_judged(alone))
     listener(Event("step", "diagnoses", 1, 1))
     return evidence, found
 
