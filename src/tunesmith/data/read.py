@@ -83,7 +83,11 @@ def read_sources(
 
 def read_file(path: Path, name: str, header: bool | None = None, encoding: str | None = None) -> Table:
     """The table of one file. ``name`` is how messages and results call it."""
-    payload = read_payload(path, name)
+    return table_of(read_payload(path, name), header, encoding)
+
+
+def table_of(payload: Payload, header: bool | None = None, encoding: str | None = None) -> Table:
+    """The table that the bytes of a file hold, by the format that its name or its content says."""
     suffix = payload.suffix
     if payload.data.startswith(b"PAR1") and suffix != ".parquet":
         payload = replace(payload, notes=(*payload.notes, "The file is a parquet file, whatever its name says."))
