@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import rows as sentences_of
 
+from conftest import rows as sentences_of
 from tunesmith import worth
 from tunesmith.cli.main import main
 from tunesmith.data.corrections import Correction, write_corrections
@@ -178,6 +178,16 @@ def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[worth.P
     assert worth_record()["recipe"]["train"]["n_seeds"] == 3
     assert all(len(variant.trains) == 3 for variant in untrained[0].variants)
     assert "note: one seed" not in capsys.readouterr().err
+
+
+def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[worth.Plan]) -> None:
+    """It lies beside the corrections, and its files where the diagnosis was started."""
+    folder = Path("runs/out-diagnosis")
+    folder.mkdir(parents=True)
+    for name in ("corrections.csv", "recipe.yaml"):
+        Path(name).rename(folder / name)
+    assert main(["apply", str(folder / "corrections.csv"), "train.csv", "--measure"]) == 0
+    assert worth_record()["judged"]["rows"] == 200
 
 
 def test_a_setting_may_follow_the_option(place: Path, untrained: list[worth.Plan]) -> None:

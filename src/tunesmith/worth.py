@@ -18,8 +18,18 @@ import numpy as np
 
 from tunesmith.data.apply import Applied, Corrected, corrected, require_free, target_of, write_corrected
 from tunesmith.data.corrections import Correction
-from tunesmith.data.variants import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Held, Places, Variant
-from tunesmith.data.variants import held_out, places_of, variants_of
+from tunesmith.data.variants import (
+    AS_GIVEN,
+    CORRECTED,
+    RANDOM_REMOVED,
+    REMOVED,
+    Held,
+    Places,
+    Variant,
+    held_out,
+    places_of,
+    variants_of,
+)
 from tunesmith.errors import InputError, OutputError
 from tunesmith.events import Event, Listener, silent
 from tunesmith.inputs import Clock, Inputs, read_inputs
@@ -39,8 +49,9 @@ RESULT, PREDICTIONS = "worth.json", "predictions.parquet"
 PAIRS = (
     (CORRECTED, AS_GIVEN), (REMOVED, AS_GIVEN), (RANDOM_REMOVED, AS_GIVEN), (CORRECTED, RANDOM_REMOVED), (CORRECTED, REMOVED),
 )  # fmt: skip
-UNDISPUTED, ALL = "undisputed", "all"
 Rows = Literal["undisputed", "all"]
+UNDISPUTED: Rows = "undisputed"
+ALL: Rows = "all"
 Said = Mapping[str, Sequence[Predictions]]
 
 

@@ -160,7 +160,7 @@ def test_what_cannot_be_measured_is_said(rows) -> None:
     with pytest.raises(DataError, match="not on this file"):
         variants_of(splits, replace(table, sha256="0" * 64), changes, recipe)
     with pytest.raises(DataError, match="reads this file in another way"):
-        variants_of(replace(splits, train=replace(train, labels=train.labels[1:] + [0])), table, changes, recipe)
+        variants_of(replace(splits, train=replace(train, labels=[*train.labels[1:], 0])), table, changes, recipe)
     with pytest.raises(DataError, match="column 'topic', the recipe learns label"):
         variants_of(splits, table, replace(changes, column="topic"), recipe)
     with pytest.raises(DataError, match="All but 1 of the validation rows have corrections"):
@@ -171,5 +171,5 @@ def test_removing_may_empty_a_class_that_correcting_leaves(rows) -> None:
     read = rows()
     ids = read[0].train.row_ids
     swapped = [fix(i, "b" if i % 3 == 0 else "a") for i in ids if i % 3 < 2]
-    with pytest.raises(DataError, match="Removing the rows with corrections leaves no training row of 'a' and 'b'|'a', 'b'"):
+    with pytest.raises(DataError, match="Removing the rows with corrections leaves no training row of 'a'"):
         made(read, swapped)

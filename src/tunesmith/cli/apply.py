@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tunesmith.worth import Comparison, Worth
 
 BESIDE = "recipe.yaml"
+DOING = {"corrected": "correcting {}", "removed": "removing them", "random_removed": "removing {} random rows"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +93,7 @@ def recipe_of(asked: str, overrides: list[str], corrections: Path) -> LoadedReci
     """The recipe that was named, or the one that lies beside the corrections.
 
     Raises:
-        RecipeError: there is none, or its training file is not found from here.
+        RecipeError: there is none, or a file it names is not found from here.
     """
     from tunesmith.errors import RecipeError
     from tunesmith.recipe.files import is_file_name, locate
@@ -106,16 +107,17 @@ def recipe_of(asked: str, overrides: list[str], corrections: Path) -> LoadedReci
         message = f"there is no {BESIDE} beside it, so nothing says how to train."
         raise RecipeError.one(str(corrections), message, "Name one: --measure RECIPE.")
     loaded = recipes.load(str(beside), overrides)
-    train = loaded.recipe.data.train
-    if is_file_name(train) and not locate(train, loaded.base).exists():
-        message = f"its training file {train} is not found from here."
+    sources = [getattr(loaded.recipe.data, split) for split in ("train", "validation", "test")]
+    lost = [name for name in sources if isinstance(name, str) and is_file_name(name) and not locate(name, loaded.base).exists()]
+    if lost:
+        message = f"{', '.join(lost)} is not found from here."
         raise RecipeError.one(str(beside), message, "Name the recipe that was diagnosed: --measure RECIPE.")
     return loaded
 
 
 def worth_lines(done: Worth, terminal: Terminal) -> list[str]:
     """The verdicts on the leading metric, and where they are others on all judged rows."""
-    from tunesmith.data.variants import CORRECTED, RANDOM_REMOVED
+    from tunesmith.data.variants import CORRECTED, RANDOM_REMOVED, REMOVED
     from tunesmith.report.numbers import plural
     from tunesmith.report.words import plain_name
     from tunesmith.worth import ALL, UNDISPUTED
@@ -123,7 +125,7 @@ def worth_lines(done: Worth, terminal: Terminal) -> list[str]:
     judged = f"{plain_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
     lines = [f"{judged}; in brackets the 95 % interval of the difference:"]
     lines += [f"  {line}" for line in against_given(done, UNDISPUTED, terminal)]
-    for against in (RANDOM_REMOVED, "removed"):
+    for against in (RANDOM_REMOVED, REMOVED):
         found = done.comparison(CORRECTED, against)
         if found is not None:
             lines.append(f"  correcting against {DOING[against].format('as many')}: {word_of(found, terminal)}")
@@ -133,19 +135,13 @@ def worth_lines(done: Worth, terminal: Terminal) -> list[str]:
     return lines
 
 
-DOING = {
-    "corrected": "correcting {}", "removed": "removing them", "random_removed": "removing {} random rows",
-}  # fmt: skip
-
-
 def against_given(done: Worth, rows: str, terminal: Terminal) -> Iterator[str]:
     """One line for each variant against the rows as given."""
     from tunesmith.data.variants import AS_GIVEN, CORRECTED
     from tunesmith.report.numbers import number, plural
+    from tunesmith.worth import UNDISPUTED
 
-    values = {
-        v.name: (v.metrics if rows == "undisputed" else v.metrics_all_rows)[0].value for v in done.variants
-    }  # fmt: skip
+    values = {v.name: (v.metrics if rows == UNDISPUTED else v.metrics_all_rows)[0].value for v in done.variants}
     for name, doing in DOING.items():
         found = done.comparison(name, AS_GIVEN, rows=rows)
         if found is not None:
@@ -164,13 +160,14 @@ def word_of(found: Comparison, terminal: Terminal) -> str:
 
 VERB = Verb(
     name="apply",
-    takes="CORRECTIONS DATA [--measure [RECIPE]]",
-    does="write a corrected copy of a data file, and measure what it is worth",
+    takes="CORRECTIONS DATA",
+    does="write a corrected copy of a data file; --measure: what it is worth",
     about="Applies a file of corrections to the data it was made for. The old file stays as it is;\n"
     "in the new one only the corrected rows differ, which is proven by reading it again.\n"
     "With --measure it also trains with the rows as given, corrected, removed, and with as many random rows\n"
     "removed, and gives the verdicts between them, into OUTPUT-worth of the recipe.",
     example="tunesmith apply runs/tickets-diagnosis/corrections.csv tickets.csv\n"
+    "tunesmith apply runs/tickets-diagnosis/corrections.csv tickets.csv --measure\n"
     "tunesmith apply corrections.csv tickets.csv train.n_seeds=3 --measure recipe.yaml",
     add_arguments=add_arguments,
     run=run,
