@@ -1,7 +1,7 @@
 """What corrections are worth: the same recipe trained on the rows as given, corrected, without them, and without as many others.
 
 The variants differ in nothing but the training rows: one division of the data, made before, holds the rows that steer and
-judge them all (``docs/decisions/0006-worth.md``).
+judge them all (``docs/decisions/worth-of-corrections.md``).
 """
 
 from __future__ import annotations
