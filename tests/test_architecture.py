@@ -46,6 +46,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "trace",
             "survey_recipe",
             "diagnosis",
+            "worth",
             "embeddings",
         }
     ),

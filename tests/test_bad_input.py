@@ -77,7 +77,28 @@ def rows(*lines: str) -> str:
     return "text,label\n" + "\n".join(lines) + "\n"
 
 
+def fixes(*row_ids: int, new: str = "neg") -> list[tuple[int, str]]:
+    """Row ids of train.csv with their proposed labels."""
+    return [(row_id, new) for row_id in row_ids]
+
+
+def corrections(rows: list[tuple[int, str]], name: str = "corrections.csv", sha256: str = "") -> Callable[[Path], None]:
+    """A preparation that writes a corrections file of train.csv."""
+    lines = [f"{i},{'pos' if i % 2 else 'neg'},{new},{sha256}" for i, new in rows]
+    return put(name, "row_id,given,proposed,source_sha256\n" + "\n".join(lines) + "\n")
+
+
+def judged_rows(folder: Path) -> None:
+    """Corrections of nothing but rows that the split column makes test rows."""
+    lines = [
+        f"{line},{'test' if i >= 50 else 'validation' if i >= 40 else 'train'}" for i, line in enumerate(GOOD.splitlines()[1:])
+    ]
+    put("train.csv", "text,label,split\n" + "\n".join(lines) + "\n")(folder)
+    corrections(fixes(51, 53))(folder)
+
+
 TRAIN = ["train", "recipe.yaml"]
+MEASURE = ["apply", "corrections.csv", "train.csv", "--measure"]
 PAIRS = [f"the good film number {i},{i / 7:.3f}" for i in range(60)]
 
 # name -> (preparation, words, what the message has to say)
@@ -166,6 +187,29 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "trace an unknown split": (nothing, ["trace", "recipe.yaml", "--row", "1", "--split", "test"], "the recipe has no split 'test'."),
     "init over a file": (put("recipe.yaml", "mine"), ["init", "train.csv"], "recipe.yaml"),
     "init of nothing": (nothing, ["init", "gone.csv", "--output", "new.yaml"], "gone.csv"),
+    # corrections
+    "measure without a recipe": (lambda d: corrections(fixes(3), "c/corrections.csv")(d), ["apply", "c/corrections.csv", "train.csv", "--measure"], "Name one: --measure RECIPE."),
+    "measure with a recipe that has moved": (
+        lambda d: (corrections(fixes(3))(d), put("other/recipe.yaml", json.dumps(RECIPE | {"data": {"train": "gone.csv"}}))(d),
+                   shutil.move(d / "corrections.csv", d / "other/corrections.csv")),
+        ["apply", "other/corrections.csv", "train.csv", "--measure"], "Name the recipe that was diagnosed: --measure RECIPE.",
+    ),
+    "measure corrections of other data": (corrections(fixes(3), sha256="0" * 64), MEASURE, "The corrections were made for another file"),
+    "measure with the recipe of another file": (
+        lambda d: (corrections(fixes(3))(d), put("b.csv", GOOD + "another good film,pos\n")(d), recipe(data={"train": "b.csv"})(d)), MEASURE,
+        "The recipe trains on b.csv",
+    ),
+    "measure corrections of test rows": (
+        lambda d: (corrections(fixes(3))(d), put("b.csv", GOOD.replace("number", "day"))(d),
+                   recipe(data={"train": "b.csv", "test": "train.csv"})(d)),
+        MEASURE, "The recipe has this file for test, not for training",
+    ),
+    "measure what empties a class": (corrections(fixes(*range(1, 60, 2))), MEASURE, "Correcting leaves no training row of 'pos'"),
+    "measure a label that no row has": (corrections(fixes(3, new="nag")), [*MEASURE, "data.validation=0.04"], "propose labels that no training row has: 'nag' for row 3"),
+    "measure corrections of judged rows": (judged_rows, MEASURE, "there is nothing to measure"),
+    "measure with several processes": (corrections(fixes(3)), [*MEASURE, "parallel.processes=2"], "Add parallel.processes=1."),
+    "measure twice": (lambda d: (corrections(fixes(3))(d), put("runs/out-worth/worth.json", "{}")(d)), MEASURE, "Replace it with --overwrite"),
+    "settings without measure": (corrections(fixes(3)), [*MEASURE[:3], "train.seed=1"], "train.seed=1 has no meaning without --measure."),
 }  # fmt: skip
 
 

@@ -1,9 +1,8 @@
-"""``diagnose``: which rows are wrong, repeated, leaked or a shortcut; ``apply``: the corrections, in a new file."""
+"""``diagnose``: which rows are wrong, repeated, leaked or a shortcut."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli import recipes
@@ -55,29 +54,6 @@ def places(found: DataDiagnosis) -> list[str]:
     ]
 
 
-def add_apply(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("corrections", metavar="CORRECTIONS", help="the corrections.csv of a diagnosis or of its review page")
-    parser.add_argument("data", metavar="DATA", help="the file they were made for")
-    parser.add_argument("--output", metavar="OUT", help="the new file (default: NAME.corrected.SUFFIX beside the old one)")
-    parser.add_argument("--label", metavar="COLUMN", help="the label column, where several hold the same labels")
-
-
-def apply(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.data.apply import apply_corrections
-    from tunesmith.data.corrections import read_corrections
-    from tunesmith.report.numbers import plural
-
-    output = None if args.output is None else Path(args.output)
-    done = apply_corrections(read_corrections(Path(args.corrections)), Path(args.data), output, args.label)
-    json = {"output": str(done.path), "relabelled": done.n_relabelled, "removed": done.n_removed, "rows": done.n_rows,
-            "of_other_files": done.n_of_other_files}  # fmt: skip
-    line = (
-        f"{plural(done.n_relabelled, 'row')} relabelled, {done.n_removed:,} removed: {plural(done.n_rows, 'row')} in {done.path}"
-    )
-    left = [f"{plural(done.n_of_other_files, 'correction')} left out: made for other files"] if done.n_of_other_files else []
-    return Outcome(json, lines=[line], notes=left)
-
-
 DIAGNOSE = Verb(
     name="diagnose",
     takes="RECIPE [KEY=VALUE ...]",
@@ -87,15 +63,4 @@ DIAGNOSE = Verb(
     example="tunesmith diagnose tickets.csv\ntunesmith diagnose recipe.yaml diagnose.n_folds=10",
     add_arguments=add_diagnose,
     run=diagnose,
-)
-
-APPLY = Verb(
-    name="apply",
-    takes="CORRECTIONS DATA",
-    does="write a corrected copy of a data file",
-    about="Applies a file of corrections to the data it was made for. The old file stays as it is;\n"
-    "in the new one only the corrected rows differ, which is proven by reading it again.",
-    example="tunesmith apply runs/tickets-diagnosis/corrections.csv tickets.csv",
-    add_arguments=add_apply,
-    run=apply,
 )
