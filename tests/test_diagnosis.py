@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -93,29 +94,42 @@ def test_bad_input_is_one_clear_message_and_writes_nothing(text, more, message: 
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
+WORDS = [
+    "apple", "river", "stone", "cloud", "table", "green", "seven", "music", "paper", "light", "house", "water", "train", "sugar",
+    "coast",
+]  # fmt: skip
+
+
+def different_rows(n: int) -> list[str]:
+    """Lines of a csv file with a text and one of two labels; no text is near another."""
+    return [
+        f"{WORDS[i // 3]} {WORDS[i % 3]} {WORDS[i // 3 - i % 3]} {WORDS[i // 3]},{'xy'[(i // 3 + i % 3) % 2]}" for i in range(n)
+    ]
+
+
+def diagnosed(words: list[str], capsys) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What ``diagnose --json`` says, and its findings by name."""
+    assert main(["diagnose", *words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    return said, {finding["name"]: finding for finding in said["findings"]}
+
+
+def test_annotators_columns_are_heard(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [line.split(",") for line in different_rows(20)]
+    lines = [",".join([text, label, label, "" if i == 3 else "x" if i == 7 else label]) for i, (text, label) in enumerate(rows)]
+    Path("rows.csv").write_text("\n".join(["text,label,anna,ben", *lines]), encoding="utf-8")
+    words = ["rows.csv", "data.columns.label=label", "data.columns.annotators=[anna, ben]", "diagnose.n_folds=2"]
+    said, findings = diagnosed(words, capsys)
+    scores = [row["annotator_disagreement_score"] for row in pq.read_table(said["rows"]).to_pylist()]
+    assert rows[7][1] == "y"
+    assert [i for i, score in enumerate(scores) if score != 1] == [7]
+    assert findings["annotator_disagreement"]["rows"][0]["reason"] == "annotators: x 1, y 1"
+
+
 def test_a_class_with_one_row_is_said_and_not_judged(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = [
-        "apple",
-        "river",
-        "stone",
-        "cloud",
-        "table",
-        "green",
-        "seven",
-        "music",
-        "paper",
-        "light",
-        "house",
-        "water",
-        "train",
-        "sugar",
-        "coast",
-    ]
-    rows = "".join(
-        f"{a} {b} {words[i - j]} {a},{'xy'[(i + j) % 2]}\n" for i, a in enumerate(words) for j, b in enumerate(words[:3])
-    )
-    Path("rows.csv").write_text(f"text,label\n{rows}something else,lonely\n", encoding="utf-8")
+    Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45), "something else,lonely", ""]), encoding="utf-8")
     assert main(["diagnose", "rows.csv", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     (lonely,) = [row for row in pq.read_table(said["rows"]).to_pylist() if row["row_id"] == 45]

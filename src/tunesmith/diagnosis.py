@@ -124,7 +124,7 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
     rows = replace(
         parts[0], split="all", row_ids=[i for part in parts for i in part.row_ids],
         texts=[text for part in parts for text in part.texts], labels=[label for part in parts for label in part.labels],
-        pairs=pairs, groups=groups, ids=None,
+        pairs=pairs, groups=groups, ids=None, annotations=None,
     )  # fmt: skip
     return rows, starts
 

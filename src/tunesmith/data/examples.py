@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from tunesmith.data.annotators import annotation_counts
 from tunesmith.data.cells import clip, is_missing, is_number
 from tunesmith.data.labels import encode, label_cells
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
@@ -27,7 +28,7 @@ def make_examples(
         labels: None for rows that are only to be predicted; their labels are then None.
 
     Raises:
-        DataError: the text column holds numbers, lists or objects, or no row is usable.
+        DataError: the text column holds numbers, lists or objects, an annotator's cell no class, or no row is usable.
     """
     texts, reasons = read_texts(table, columns.text, "text")
     pairs = None
@@ -50,6 +51,7 @@ def make_examples(
         split=split, source=table.source, row_ids=[table.row_ids[i] for i in keep], texts=[texts[i] for i in keep],
         labels=[encoded[i] for i in keep], pairs=None if pairs is None else [pairs[i] for i in keep],
         groups=group_cells(table, columns.group, keep), ids=id_cells(table, columns.id, keep),
+        annotations=None if labels is None else annotation_counts(table, columns, labels, keep),
         bad_rows=tuple(sorted(table.bad_rows + bad, key=lambda row: row.row_id)), rows_read=table.rows_read, sha256=table.sha256,
     )  # fmt: skip
 

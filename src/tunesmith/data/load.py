@@ -169,8 +169,11 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, asked: set[str], notes
             check_same_shape(table, found, own, problems)
             columns[split] = own
         else:
-            extra = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
-            columns[split] = replace(found, **extra)  # type: ignore[arg-type]
+            extra: dict[str, Any] = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
+            if lacking := [name for name in found.annotators if name not in table.columns]:
+                extra |= {"annotators": (), "counted": ()}
+                notes.append(f"{table.source} has no column {listed(lacking)}: nothing is known of its annotators.")
+            columns[split] = replace(found, **extra)
     if problems:
         raise DataError(problems)
     return columns
@@ -289,7 +292,7 @@ def data_record(splits: Splits) -> dict[str, Any]:
     columns = splits.columns
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label), "id": columns.id, "group": columns.group}
     return {
-        "columns": {**parts, "split": columns.split},
+        "columns": {**parts, "split": columns.split, "annotators": list(columns.annotators)},
         "columns_reasons": dict(columns.reasons),
         "labels": list(splits.labels.names),
         "problem_type": splits.labels.problem_type,

@@ -101,6 +101,8 @@ def evidence_of(rows: Examples, labels: Labels, **known: Any) -> Evidence:
         DataError: an array does not fit the rows, or probabilities are none.
     """
     given = class_ids(rows) if labels.problem_type == SINGLE else np.full(len(rows), UNLABELLED)
+    if rows.annotations is not None:
+        known = {"annotations": np.array(rows.annotations), **known}
     evidence = Evidence(rows, labels, given, **known)
     if evidence.pred_probs is not None:
         check_probabilities(evidence.pred_probs, len(given), labels.n, rows.source)
@@ -161,7 +163,7 @@ WORDS = {
     "embeddings": "embeddings",
     "epoch_logits": "logits of every epoch of a training run",
     "near": "the near-duplicates among the rows",
-    "annotations": "columns that count the annotators of each class",
+    "annotations": "the annotators' columns (data.columns.annotators)",
 }
 
 
