@@ -57,7 +57,9 @@ def test_every_row_has_a_score_in_0_to_1_and_names(folder: Path) -> None:
 def test_the_record_has_every_diagnosis_with_a_summary_or_a_reason(folder: Path) -> None:
     record = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
     names = [finding["name"] for finding in record["findings"]]
-    assert {"suspect_labels", "pvi", "duplicates", "leakage_test", "shortcut_words", "cartography"} <= set(names)
+    assert {"suspect_labels", "pvi", "duplicates", "leakage_test", "language_drift_test", "shortcut_words", "cartography"} <= set(
+        names
+    )
     assert all(finding["summary"] or finding["skipped"] for finding in record["findings"])
     assert {finding["name"] for finding in record["findings"] if finding["skipped"]} >= {"aum", "forgetting", "cartography"}
 

@@ -19,6 +19,8 @@ from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
+from tunesmith.diagnose.languages import NAME as LANGUAGE
+from tunesmith.diagnose.languages import language_drift
 from tunesmith.diagnose.leakage import Leaks, leakage, leaks
 from tunesmith.diagnose.out_of_fold import out_of_fold
 from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns
@@ -170,7 +172,7 @@ def not_judged(alone: np.ndarray) -> Diagnosis:
 
 
 def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Mapping[str, int]) -> list[Finding]:
-    """The findings of every split, those of train first, and the rows of other splits that train has."""
+    """The findings of every split, those of train first, and what other splits share with train or do not."""
     findings = []
     for evidence, diagnoses in found:
         for diagnosis in diagnoses:
@@ -180,11 +182,13 @@ def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Ma
             )
     n_train = len(splits.train)
     leaked = leaks(near, n_train)
-    for evidence, _ in found[1:]:
+    spoken = [next(diagnosis for diagnosis in diagnoses if diagnosis.name == LANGUAGE) for _, diagnoses in found]
+    for (evidence, _), language in zip(found[1:], spoken[1:], strict=True):
         part, start = evidence.rows, starts[evidence.rows.split] - n_train
         rows = slice(start, start + len(part))
         own = Leaks(leaked.overlap[rows], leaked.partner[rows])
         findings.append(finding_of(leakage(splits.train, part, own), evidence))
+        findings.append(finding_of(language_drift(spoken[0], language, part.split), evidence))
     return findings
 
 
