@@ -129,6 +129,36 @@ def test_annotators_columns_are_heard(tmp_path: Path, capsys, monkeypatch) -> No
     assert findings["annotator_disagreement"]["rows"][0]["reason"] == "annotators: x 1, y 1"
 
 
+def test_an_address_is_in_no_file_of_the_diagnosis(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mail, phone, damaged = "jane.roe@mail.example.org", "+49 30 901820", "caf\u00c3\u00a9"
+    texts = [f"write to {mail} at once,x", f"write to {mail} at once,y", f"call {phone} {damaged} {mail},x"]
+    texts += [f"{WORDS[i % 15]} call {phone} {WORDS[i // 2]},x" for i in range(22)]
+    rows = "\n".join(
+        [
+            "text,label,customer",
+            *(f"{line},{mail}" for line in texts),
+            *(f"{line},c{i}" for i, line in enumerate(different_rows(45))),
+        ]
+    )
+    Path("rows.csv").write_text(rows, encoding="utf-8")
+    Path("test.csv").write_text(
+        f"text,label,customer\nwrite to {mail} at once,x,c1\nnothing to say here,y,{mail}\n", encoding="utf-8"
+    )
+    columns = "data.columns={text: text, label: label, group: customer}"
+    said, findings = diagnosed(["rows.csv", "data.test=test.csv", columns], capsys)
+    assert {"duplicates", "conflicting_labels", "encoding_damage", "leakage_test", "personal_data"} <= {
+        name for name, finding in findings.items() if finding["flagged"]
+    }
+    folder = Path(said["review"]).parent
+    contents = {path.name: path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file()}
+    contents["rows.parquet"] = str(pq.read_table(said["rows"]).to_pylist())
+    assert set(contents) >= {"diagnosis.json", "rows.parquet", "corrections.csv", "review.html", "review-test.html"}
+    for piece in (mail, phone, "jane.roe", "901820"):
+        assert [name for name, content in contents.items() if piece in content] == [], piece
+    assert "write to [email] at once" in contents["review.html"]
+
+
 def test_a_class_with_one_row_is_said_and_not_judged(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45), "something else,lonely", ""]), encoding="utf-8")

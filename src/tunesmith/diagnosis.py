@@ -23,7 +23,7 @@ from tunesmith.diagnose.languages import NAME as LANGUAGE
 from tunesmith.diagnose.languages import language_drift
 from tunesmith.diagnose.leakage import Leaks, leakage, leaks
 from tunesmith.diagnose.out_of_fold import out_of_fold
-from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns
+from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns, texts_to_read
 from tunesmith.diagnose.table import MAIN, diagnoses_of
 from tunesmith.events import Event, Listener, silent
 from tunesmith.inputs import Clock, stay_offline_unless_asked
@@ -221,8 +221,8 @@ def review_of(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosi
     flagged = np.zeros(n, dtype=bool) if main.flagged is None else main.flagged
     rows = ReviewRows(
         row_ids=list(evidence.row_ids), splits=[evidence.rows.split] * n,
-        texts=[text[:REVIEW_CHARACTERS] for text in evidence.rows.texts],
-        pairs=None if evidence.rows.pairs is None else [text[:REVIEW_CHARACTERS] for text in evidence.rows.pairs],
+        texts=texts_to_read(evidence.rows.texts, diagnoses, REVIEW_CHARACTERS),
+        pairs=None if evidence.rows.pairs is None else texts_to_read(evidence.rows.pairs, diagnoses, REVIEW_CHARACTERS),
         given=evidence.given.tolist(), proposed=(nothing if main.proposed is None else main.proposed).tolist(),
         scores=[None] * n if main.scores is None else numbers(main.scores), flagged=flagged.tolist(),
         diagnoses=[[place[name] for name in names] for names in agreeing(diagnoses, n)],

@@ -8,6 +8,7 @@ import numpy as np
 
 from tunesmith.data.cells import listed
 from tunesmith.data.near_duplicates import Near
+from tunesmith.data.personal import masked
 from tunesmith.data.table import Examples
 from tunesmith.diagnose.evidence import Diagnosis
 from tunesmith.metrics.predictions import Array
@@ -62,7 +63,7 @@ def leakage(train: Examples, other: Examples, found: Leaks) -> Diagnosis:
 def leak_words(train: Examples, other: Examples, found: Leaks, position: int) -> str:
     """Which row of train a row repeats, and how."""
     if found.partner[position] < 0:
-        return f"same group as rows of train: {(other.groups or [])[position]}"
+        return f"same group as rows of train: {masked((other.groups or [])[position])}"
     return f"{how_much(float(found.overlap[position]))} train row {train.row_ids[found.partner[position]]}"
 
 

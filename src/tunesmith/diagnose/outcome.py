@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.corrections import Correction
-from tunesmith.data.survey import label_words
+from tunesmith.data.personal import masked
+from tunesmith.data.survey import label_words, public_text
 from tunesmith.diagnose.evidence import LISTED, UNLABELLED, Diagnosis, Evidence, worst_first
+from tunesmith.diagnose.privacy import NAME as PERSONAL
 from tunesmith.metrics.predictions import Array
 from tunesmith.results import Finding
 
@@ -17,19 +19,28 @@ TEXT_CHARACTERS = 300
 
 
 def finding_of(diagnosis: Diagnosis, evidence: Evidence) -> Finding:
-    """A diagnosis as result files and reports hold it; the first fifty flagged rows are named."""
+    """A diagnosis as result files and reports hold it; the first fifty flagged rows are named.
+
+    Rows with personal data are named without their text.
+    """
     rows = tuple(
         {"row_id": evidence.row_ids[i], "split": evidence.rows.split, "reason": diagnosis.reasons.get(i, ""),
-         **({} if private(diagnosis) else {"text": evidence.rows.texts[i][:TEXT_CHARACTERS]})}
+         **public_text(evidence.rows, i, TEXT_CHARACTERS)}
         for i in worst_first(diagnosis)[:LISTED]
     )  # fmt: skip
     n_flagged = 0 if diagnosis.flagged is None else int(diagnosis.flagged.sum())
     return Finding(diagnosis.name, diagnosis.summary, n_flagged, diagnosis.skipped, rows, diagnosis.remedy)
 
 
-def private(diagnosis: Diagnosis) -> bool:
-    """Whether the texts of flagged rows must not be repeated."""
-    return diagnosis.name == "personal_data"
+def private_rows(diagnoses: Sequence[Diagnosis]) -> frozenset[int]:
+    """Positions of the rows that hold personal data: their texts must not be repeated."""
+    return frozenset(i for diagnosis in diagnoses if diagnosis.name == PERSONAL for i in diagnosis.reasons)
+
+
+def texts_to_read(texts: Sequence[str], diagnoses: Sequence[Diagnosis], characters: int) -> list[str]:
+    """The beginnings of the texts (N) for somebody who decides on them, personal data masked."""
+    private = private_rows(diagnoses)
+    return [(masked(text) if i in private else text)[:characters] for i, text in enumerate(texts)]
 
 
 def agreeing(diagnoses: Sequence[Diagnosis], n: int) -> list[list[str]]:
@@ -51,7 +62,7 @@ def row_columns(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagno
     scores = main.scores if main.scores is not None else np.full(n, np.nan)
     flagged = main.flagged if main.flagged is not None else np.zeros(n, dtype=bool)
     proposed = main.proposed if main.proposed is not None else np.full(n, UNLABELLED)
-    hidden = {i for diagnosis in diagnoses if private(diagnosis) for i in diagnosis.reasons}
+    private = private_rows(diagnoses)
     columns: dict[str, list[Any]] = {
         "row_id": list(evidence.row_ids), "split": [evidence.rows.split] * n,
         "given": [label_words(label, evidence.labels) or None for label in evidence.rows.labels],
@@ -59,7 +70,7 @@ def row_columns(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagno
         "score": numbers(scores), "flagged": flagged.tolist(),
         "diagnoses": agreeing(diagnoses, n),
         "reason": [reason_of(i, main, diagnoses) for i in range(n)],
-        "text": ["" if i in hidden else text[:TEXT_CHARACTERS] for i, text in enumerate(evidence.rows.texts)],
+        "text": ["" if i in private else text[:TEXT_CHARACTERS] for i, text in enumerate(evidence.rows.texts)],
     }  # fmt: skip
     for diagnosis in diagnoses:
         if diagnosis.scores is not None:

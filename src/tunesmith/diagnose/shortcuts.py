@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import listed
+from tunesmith.data.personal import masked
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, skip
 from tunesmith.metrics.predictions import Array
 
@@ -88,7 +89,7 @@ def shortcut_words(evidence: Evidence, fewest: int = FEWEST) -> Diagnosis:
     present = evidence.given[evidence.given != UNLABELLED]
     if len(np.unique(present)) < 2:
         return skip(name, "it needs rows of two classes")
-    found = count_words(texts, evidence.given, evidence.labels.n)
+    found = count_words([masked(text, " ") for text in texts], evidence.given, evidence.labels.n)  # words are named below
     kept = np.flatnonzero(found.counts.sum(axis=1) >= fewest)
     if not len(kept):
         return skip(name, f"no word is there {fewest} times")
