@@ -89,10 +89,13 @@ def numbers(values: Array) -> list[float | None]:
 
 
 def reason_of(position: int, main: Diagnosis, diagnoses: Sequence[Diagnosis]) -> str:
-    """Why a row is to be looked at: the leading diagnosis' words, then those of the others."""
-    first = main.reasons.get(position)
-    others = [d.reasons[position] for d in diagnoses if d.name != main.name and position in d.reasons]
-    return "; ".join(dict.fromkeys(filter(None, [first, *others])))
+    """Why a row is to be looked at: the leading diagnosis' words, then what those of the others add to them."""
+    said: list[str] = []
+    for diagnosis in [main, *(diagnosis for diagnosis in diagnoses if diagnosis.name != main.name)]:
+        words = diagnosis.reasons.get(position, "")
+        if not any(earlier.endswith(words) for earlier in said):
+            said.append(words)
+    return "; ".join(filter(None, said))
 
 
 def corrections_of(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> list[Correction]:
