@@ -14,6 +14,7 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.personal import masked
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, skip
+from tunesmith.metrics.classification import column_auroc
 from tunesmith.metrics.predictions import Array
 
 ALPHA = 0.01
@@ -41,14 +42,13 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-def count_words(texts: Sequence[str], given: Array, n_classes: int, once_a_row: bool = False) -> Words:
-    """Occurrences of each word in each class; with ``once_a_row`` the rows that hold it."""
+def count_words(texts: Sequence[str], given: Array, n_classes: int) -> Words:
+    """Occurrences of each word in each class."""
     counts: dict[str, list[int]] = {}
     for text, label in zip(texts, given.tolist(), strict=True):
         if label == UNLABELLED:
             continue
-        found = words_of(text)
-        for word in set(found) if once_a_row else found:
+        for word in words_of(text):
             counts.setdefault(word, [0] * n_classes)[label] += 1
     order = sorted(counts)
     return Words(tuple(order), np.array([counts[word] for word in order], dtype=np.int64).reshape(len(order), n_classes))
@@ -135,18 +135,6 @@ def surface_features(texts: Sequence[str]) -> dict[str, Array]:
     }  # fmt: skip
 
 
-def auroc(values: Array, is_positive: Array) -> float:
-    """The chance that a positive row has a higher value than a negative one, ties counted half; 0.5 where one side is empty."""
-    from scipy.stats import rankdata  # type: ignore[import-untyped]
-
-    n_positive = int(is_positive.sum())
-    n_negative = len(is_positive) - n_positive
-    if not n_positive or not n_negative:
-        return 0.5
-    ranks = rankdata(values)
-    return float((ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-
-
 def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
     """Whether length, punctuation or capitals alone tell a class from the others, as AUROC (0.5 is not at all)."""
     name = "surface_form"
@@ -159,7 +147,7 @@ def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
     for side, texts in sides.items():
         for feature, values in surface_features([texts[i] for i in rows.tolist()]).items():
             for k in np.unique(given).tolist():
-                area = auroc(values, given == k)
+                area = column_auroc(given == k, values)
                 table.append({"feature": feature + side, "label": evidence.name(k), "auroc": area, "n": int((given == k).sum())})
     table.sort(key=lambda row: -abs(float(row["auroc"]) - 0.5))
     strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5 and int(row["n"]) >= FEWEST]
