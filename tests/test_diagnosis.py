@@ -159,6 +159,24 @@ def test_an_address_is_in_no_file_of_the_diagnosis(tmp_path: Path, capsys, monke
     assert "write to [email] at once" in contents["review.html"]
 
 
+def test_rows_without_a_label_get_a_proposed_one_that_can_be_applied(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line if i % 9 else line.split(",")[0] + "," for i, line in enumerate(different_rows(45))]
+    Path("rows.csv").write_text("\n".join(["text,label", *lines, ",x", ""]), encoding="utf-8")
+    said, findings = diagnosed(["rows.csv"], capsys)
+    assert findings["unlabelled"]["flagged"] == 5
+    assert findings["dropped_rows"]["summary"] == "1 rows were not used: text is empty (train): 1."
+    rows = {row["row_id"]: row for row in pq.read_table(said["rows"]).to_pylist()}
+    assert len(rows) == 45
+    assert all(rows[i]["given"] is None and rows[i]["proposed"] in ("x", "y") and rows[i]["flagged"] for i in range(0, 45, 9))
+    with Path(said["corrections"]).open(encoding="utf-8", newline="") as file:
+        corrections = [row for row in csv.DictReader(file) if not row["given"]]
+    assert sorted(int(row["row_id"]) for row in corrections) == list(range(0, 45, 9))
+    assert main(["apply", said["corrections"], "rows.csv", "--output", "full.csv"]) == 0
+    full = Path("full.csv").read_text(encoding="utf-8").splitlines()
+    assert all(full[1 + int(row["row_id"])].endswith(f",{row['proposed']}") for row in corrections)
+
+
 def test_a_class_with_one_row_is_said_and_not_judged(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45), "something else,lonely", ""]), encoding="utf-8")

@@ -23,8 +23,17 @@ from tunesmith.diagnose.languages import NAME as LANGUAGE
 from tunesmith.diagnose.languages import language_drift
 from tunesmith.diagnose.leakage import Leaks, leakage, leaks
 from tunesmith.diagnose.out_of_fold import out_of_fold
-from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns, texts_to_read
-from tunesmith.diagnose.table import MAIN, diagnoses_of
+from tunesmith.diagnose.outcome import (
+    agreeing,
+    corrections_of,
+    finding_of,
+    leading,
+    numbers,
+    reason_of,
+    row_columns,
+    texts_to_read,
+)
+from tunesmith.diagnose.table import diagnoses_of
 from tunesmith.events import Event, Listener, silent
 from tunesmith.inputs import Clock, stay_offline_unless_asked
 from tunesmith.machine import environment, peak_memory_bytes
@@ -42,6 +51,8 @@ Judged = tuple[Evidence, list[Diagnosis]]
 ROWS, CORRECTIONS, REVIEW = "rows.parquet", "corrections.csv", "review.html"
 REVIEW_CHARACTERS = 4_000
 METHOD = "frozen"
+READING = ("dropped_rows", "repaired_rows", "unseen_labels")
+"""Findings made while the rows were read: rows that no diagnosis can look at."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ def diagnose(
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        splits = load_splits(recipe, loaded.base, frames)
+        splits = load_splits(recipe, loaded.base, frames, keep_unlabelled=True)
         rows, starts = pooled(splits)
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
@@ -189,7 +200,7 @@ def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Ma
         own = Leaks(leaked.overlap[rows], leaked.partner[rows])
         findings.append(finding_of(leakage(splits.train, part, own), evidence))
         findings.append(finding_of(language_drift(spoken[0], language, part.split), evidence))
-    return findings
+    return [*findings, *(finding for finding in splits.findings if finding.name.startswith(READING))]
 
 
 def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
@@ -199,7 +210,7 @@ def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
 
     tables, corrections = [], []
     for evidence, diagnoses in found:
-        main = next(diagnosis for diagnosis in diagnoses if diagnosis.name == MAIN)
+        main = leading(diagnoses)
         tables.append(pa.table(row_columns(evidence, diagnoses, main)))
         corrections += corrections_of(evidence, diagnoses, main)
         write_review(review_of(evidence, diagnoses, main), folder / review_name(evidence.rows.split))

@@ -41,6 +41,7 @@ def test_the_odd_one_out_is_flagged() -> None:
 def test_short_texts_are_not_guessed() -> None:
     found = language(evidence([0, 1], ["ok danke", "yes"]))
     assert found.figures["rows_of_language"] == {}
+    assert found.summary == "Languages of 0 rows that are long enough to tell: none."
 
 
 def spoken(*texts: tuple[str, int]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tunesmith.data.annotators import annotation_counts
 from tunesmith.data.cells import clip, is_missing, is_number
-from tunesmith.data.labels import encode, label_cells
+from tunesmith.data.labels import WRONG, encode, label_cells
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
 from tunesmith.errors import DataError
 
@@ -17,8 +17,9 @@ NUMBERS_SHARE = 0.5
 
 
 def make_examples(
-    table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None
-) -> Examples:
+    table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None,
+    *, keep_unlabelled: bool = False,
+) -> Examples:  # fmt: skip
     """The usable rows of a table, in its order; every other row is in ``bad_rows`` with its reason.
 
     Not usable: a text (or second text) that is missing or empty, and, where ``labels`` is given, a row without a label or
@@ -26,6 +27,7 @@ def make_examples(
 
     Args:
         labels: None for rows that are only to be predicted; their labels are then None.
+        keep_unlabelled: rows without a label are used, too, with None for it.
 
     Raises:
         DataError: the text column holds numbers, lists or objects, an annotator's cell no class, or no row is usable.
@@ -38,6 +40,8 @@ def make_examples(
     encoded: list[Any] = [None] * len(table)
     if labels is not None:
         encoded, label_reasons = encode(label_cells(table, columns), labels, separator)
+        if keep_unlabelled:
+            label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
         reasons = label_reasons | reasons
     repaired = {i: reason for i, reason in reasons.items() if reason in REPAIRS}
     dropped = {i: reason for i, reason in reasons.items() if reason not in REPAIRS}

@@ -72,7 +72,7 @@ def language(evidence: Evidence) -> Diagnosis:
         for script, code in zip(scripts, spoken, strict=True)
     ]
     counts = Counter(filter(None, named))
-    total = max(1, sum(counts.values()))
+    total = sum(counts.values())
     rare = {code for code, count in counts.items() if count < RARE_SHARE * total}
     flagged = np.array([code in rare for code in named])
     usual = counts.most_common(1)[0][0] if counts else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from tunesmith.data.personal import masked
 from tunesmith.data.survey import label_words, public_text
 from tunesmith.diagnose.evidence import LISTED, UNLABELLED, Diagnosis, Evidence, worst_first
 from tunesmith.diagnose.privacy import NAME as PERSONAL
+from tunesmith.diagnose.suspects import NAME as SUSPECTS
+from tunesmith.diagnose.unlabelled import NAME as BLANK
 from tunesmith.metrics.predictions import Array
 from tunesmith.results import Finding
 
@@ -50,6 +53,19 @@ def agreeing(diagnoses: Sequence[Diagnosis], n: int) -> list[list[str]]:
         for i in [] if diagnosis.flagged is None else np.flatnonzero(diagnosis.flagged).tolist():
             names[i].append(diagnosis.name)
     return names
+
+
+def leading(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
+    """What the tables lead with: the suspect labels, and with them a proposed label for each row that has none."""
+    by_name = {diagnosis.name: diagnosis for diagnosis in diagnoses}
+    main, blank = by_name[SUSPECTS], by_name[BLANK]
+    if blank.scores is None or blank.flagged is None or blank.proposed is None:
+        return main
+    scores, proposed, flagged = blank.scores, blank.proposed, blank.flagged
+    if main.scores is not None and main.flagged is not None and main.proposed is not None:
+        scores, proposed = (np.where(flagged, *both) for both in ((scores, main.scores), (proposed, main.proposed)))
+        flagged = flagged | main.flagged
+    return replace(main, scores=scores, flagged=flagged, proposed=proposed, reasons={**main.reasons, **blank.reasons})
 
 
 def row_columns(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> dict[str, list[Any]]:
@@ -99,15 +115,15 @@ def reason_of(position: int, main: Diagnosis, diagnoses: Sequence[Diagnosis]) ->
 
 
 def corrections_of(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> list[Correction]:
-    """A proposed label for every row that the leading diagnosis flags, the worst first."""
+    """A proposed label for every row that the leading diagnosis flags, the worst first; rows without a label come last."""
     if main.proposed is None or main.scores is None:
         return []
     agree = agreeing(diagnoses, len(evidence))
     return [
         Correction(
-            evidence.row_ids[i], evidence.rows.split, evidence.name(int(evidence.given[i])),
+            evidence.row_ids[i], evidence.rows.split, named(evidence, int(evidence.given[i])) or "",
             evidence.name(int(main.proposed[i])), float(main.scores[i]), tuple(agree[i]), main.reasons.get(i, ""),
             source_sha256=evidence.rows.sha256,
         )
-        for i in worst_first(main) if main.proposed[i] != UNLABELLED
+        for i in sorted(worst_first(main), key=lambda i: evidence.rows.labels[i] is None) if main.proposed[i] != UNLABELLED
     ]  # fmt: skip
