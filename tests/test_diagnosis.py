@@ -79,6 +79,32 @@ def test_the_corrections_can_be_applied_and_the_old_file_stays(folder: Path, tmp
     assert sum(a != b for a, b in zip(before, changed, strict=True)) == done["relabelled"]
 
 
+def test_splits_without_enough_labels_are_said_to_have_none(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("\n".join(["text,label", *different_rows(30)]), encoding="utf-8")
+    Path("none.csv").write_text("text,label\nnobody has judged this,\n", encoding="utf-8")
+    Path("one.csv").write_text("text,label\nsomebody has judged that,x\n", encoding="utf-8")
+    _, findings = diagnosed(["rows.csv", "data.validation=none.csv", "data.test=one.csv", "diagnose.n_folds=2"], capsys)
+    assert findings["pvi_validation"]["skipped"] == "no row has a label that a model could judge"
+    assert findings["unlabelled_validation"]["flagged"] == 1
+    assert findings["knn_shapley_test"]["skipped"] == "it needs two rows with a label"
+    assert "nan" not in str([finding["summary"] for finding in findings.values()])
+
+
+def test_a_class_that_one_fold_holds_alone_leaves_the_others_judged(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = ["a"] * 30 + ["b"] * 10
+    lines = [
+        f"{line.split(',')[0]},{label},{i if label == 'a' else 'one'}"
+        for i, (line, label) in enumerate(zip(different_rows(40), labels, strict=True))
+    ]
+    Path("rows.csv").write_text("\n".join(["text,label,customer", *lines]), encoding="utf-8")
+    said, findings = diagnosed(["rows.csv", "data.columns.group=customer"], capsys)
+    assert findings["not_judged"]["flagged"] == 10
+    assert findings["suspect_labels"]["skipped"] == "it needs rows of two classes"
+    assert len(pq.read_table(said["rows"])) == 40
+
+
 @pytest.mark.parametrize(
     ("text", "more", "message"),
     [

@@ -63,6 +63,13 @@ def test_length_that_tells_the_class_is_said() -> None:
     assert "tells little" in surface(evidence(given, ["the same form"] * 100)).summary
 
 
+def test_the_form_of_a_few_rows_is_chance() -> None:
+    few = evidence([0, 1] * 19, ["long text", "x"] * 19)
+    assert surface(few).skipped == "no class has 20 rows"
+    uneven = surface(evidence([0] * 20 + [1] * 2, ["long text"] * 20 + ["x"] * 2))
+    assert {row["label"] for row in uneven.figures["features"]} == {"a"}
+
+
 @pytest.mark.parametrize("diagnosis", [shortcut_words, surface])
 def test_one_class_is_skipped(diagnosis) -> None:
     assert "two classes" in diagnosis(evidence([0, 0], n_classes=2)).skipped

@@ -118,7 +118,8 @@ def changes_of(corrections: Sequence[Correction], table: Table, column: str | No
     absent = [c.row_id for c in corrections if c.row_id not in position]
     if absent:
         shown = listed(map(str, absent), SHOWN)
-        raise DataError.one(table.source, f"{len(absent)} corrections name rows that the file does not have: {shown}.")
+        message = f"{len(absent)} corrections name rows that the file does not have: {shown}."
+        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed.")
     if column is not None and column not in table.columns:
         raise DataError.one(table.source, f"There is no column {column!r}, only {listed(table.columns)}.")
     names = [column] if column is not None else list(table.columns)

@@ -151,10 +151,12 @@ def skip(name: str, why: str, *needed: str) -> Diagnosis:
 
 
 def lacking(name: str, evidence: Evidence, *needed: str) -> Diagnosis | None:
-    """The skipped diagnosis where the evidence lacks one of these fields, else None."""
+    """The skipped diagnosis where the evidence lacks one of these fields, or the labels to judge with them; else None."""
     missing = [field for field in needed if getattr(evidence, field) is None]
     if missing:
         return skip(name, f"it needs {' and '.join(WORDS[field] for field in missing)}", *needed)
+    if {"pred_probs", "epoch_logits"} & {*needed} and not len(evidence.labelled):
+        return skip(name, "no row has a label that a model could judge", *needed)
     return None
 
 

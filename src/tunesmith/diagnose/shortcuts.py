@@ -19,7 +19,8 @@ from tunesmith.metrics.predictions import Array
 
 ALPHA = 0.01
 FEWEST = 20
-"""Occurrences from which a word's PMI or z-score is taken as more than chance, as in Gardner et al."""
+"""Occurrences from which a word's PMI or z-score is taken as more than chance, as in Gardner et al.; and rows of a class from
+which the form of its texts is looked at."""
 SHOWN = 20
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -142,15 +143,18 @@ def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
     given = evidence.given[rows]
     if len(np.unique(given)) < 2:
         return skip(name, "it needs rows of two classes")
+    classes = np.flatnonzero(np.bincount(given) >= FEWEST).tolist()
+    if not classes:
+        return skip(name, f"no class has {FEWEST} rows")
     sides = {"": evidence.rows.texts, **({" of the second text": evidence.rows.pairs} if evidence.rows.pairs is not None else {})}
     table: list[dict[str, Any]] = []
     for side, texts in sides.items():
         for feature, values in surface_features([texts[i] for i in rows.tolist()]).items():
-            for k in np.unique(given).tolist():
+            for k in classes:
                 area = column_auroc(given == k, values)
                 table.append({"feature": feature + side, "label": evidence.name(k), "auroc": area, "n": int((given == k).sum())})
     table.sort(key=lambda row: -abs(float(row["auroc"]) - 0.5))
-    strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5 and int(row["n"]) >= FEWEST]
+    strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5]
     shown = listed(
         (
             f"{'more' if row['auroc'] > 0.5 else 'fewer'} {row['feature']} in {row['label']} (AUROC {row['auroc']:.2f})"
