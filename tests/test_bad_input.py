@@ -97,8 +97,8 @@ def judged_rows(folder: Path) -> None:
     corrections(fixes(51, 53))(folder)
 
 
-TRAIN = ["train", "recipe.yaml"]
 MEASURE = ["apply", "corrections.csv", "train.csv", "--measure"]
+TRAIN, DIAGNOSE, APPLY = ["train", "recipe.yaml"], ["diagnose", "recipe.yaml"], ["apply", "c.csv", "train.csv"]
 PAIRS = [f"the good film number {i},{i / 7:.3f}" for i in range(60)]
 
 # name -> (preparation, words, what the message has to say)
@@ -185,6 +185,30 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "report of nothing": (nothing, ["report", "runs/gone"], "runs/gone"),
     "trace a row that is not there": (nothing, ["trace", "recipe.yaml", "--row", "999"], "rows 0 to 59; 999 is not one of them."),
     "trace an unknown split": (nothing, ["trace", "recipe.yaml", "--row", "1", "--split", "test"], "the recipe has no split 'test'."),
+    # the data doctor
+    "diagnose one class": (put("train.csv", rows(*(f"some film {i},pos" for i in range(40)))), DIAGNOSE, "have the same label"),
+    "diagnose without a label": (put("train.csv", rows(*(f"some film {i}," for i in range(40)))), ["diagnose", "recipe.yaml", "data.columns.label=label"], "None of the 40 rows has a label."),
+    "diagnose fewer rows than folds": (nothing, [*DIAGNOSE, "diagnose.n_folds=61"], "cannot be divided into 61 folds"),
+    "diagnose into a diagnosis": (put("runs/out-diagnosis/diagnosis.json", "{}"), DIAGNOSE, "--overwrite"),
+    "annotators of no class": (recipe(data={"train": "train.csv", "columns": {"annotators": {"good": "n"}}}), DIAGNOSE, "There is no column 'n' for the annotators"),
+    "annotators without a class": (
+        lambda d: (put("train.csv", GOOD.replace("label\n", "label,n\n").replace("pos\n", "pos,1\n").replace("neg\n", "neg,0\n"))(d),
+                   recipe(data={"train": "train.csv", "columns": {"label": "label", "annotators": {"pos": "n"}}})(d)),
+        DIAGNOSE, "has no column for 'neg'",
+    ),
+    "annotator of an unknown class": (
+        lambda d: (put("train.csv", GOOD.replace("label\n", "label,anna\n").replace("pos\n", "pos,pso\n").replace("neg\n", "neg,neg\n"))(d),
+                   recipe(data={"train": "train.csv", "columns": {"label": "label", "annotators": ["anna"]}})(d)),
+        DIAGNOSE, "30 cells of annotators hold no class: 'pso' in anna, row 1 (line 3)",
+    ),
+    "apply what is no corrections file": (nothing, ["apply", "train.csv", "train.csv"], "The file has no column row_id, given, proposed"),
+    "apply no corrections": (put("c.csv", "row_id,given,proposed\n"), APPLY, "c.csv"),
+    "apply corrections of other data": (put("c.csv", f"row_id,given,proposed,source_sha256\n1,pos,neg,{'ab' * 32}\n"), APPLY, "made for another file (sha256 abababababab..."),
+    "apply to rows that are not there": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n60,pos,neg\n"), APPLY, "name rows that the file does not have: 60"),
+    "apply to labels that changed": (put("c.csv", "row_id,given,proposed\n0,pos,neg\n1,pos,neg\n"), APPLY, "1 of 2 corrections do not fit"),
+    "apply one row twice": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n1,pos,neg\n"), APPLY, "corrects row 1 a second time"),
+    "apply to a row without a number": (put("c.csv", "row_id,given,proposed\nfirst,pos,neg\n"), APPLY, "row_id is 'first', a whole number was expected"),
+    "apply over a file": (lambda d: (put("c.csv", "row_id,given,proposed\n1,pos,neg\n")(d), put("train.corrected.csv", "mine")(d)), APPLY, "Give --output."),
     "init over a file": (put("recipe.yaml", "mine"), ["init", "train.csv"], "recipe.yaml"),
     "init of nothing": (nothing, ["init", "gone.csv", "--output", "new.yaml"], "gone.csv"),
     # corrections

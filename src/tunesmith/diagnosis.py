@@ -19,9 +19,20 @@ from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
+from tunesmith.diagnose.languages import NAME as LANGUAGE
+from tunesmith.diagnose.languages import language_drift
 from tunesmith.diagnose.leakage import Leaks, leakage, leaks
-from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns
-from tunesmith.diagnose.table import MAIN, diagnoses_of
+from tunesmith.diagnose.outcome import (
+    agreeing,
+    corrections_of,
+    finding_of,
+    leading,
+    numbers,
+    reason_of,
+    row_columns,
+    texts_to_read,
+)
+from tunesmith.diagnose.table import diagnoses_of
 from tunesmith.events import Event, Listener, silent
 from tunesmith.held_out import HeldOut, held_out
 from tunesmith.inputs import Clock, stay_offline_unless_asked
@@ -38,6 +49,8 @@ Judged = tuple[Evidence, list[Diagnosis]]
 
 ROWS, CORRECTIONS, REVIEW = "rows.parquet", "corrections.csv", "review.html"
 REVIEW_CHARACTERS = 4_000
+READING = ("dropped_rows", "repaired_rows", "unseen_labels")
+"""Findings made while the rows were read: rows that no diagnosis can look at."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ def diagnose(
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        splits = load_splits(recipe, loaded.base, frames)
+        splits = load_splits(recipe, loaded.base, frames, keep_unlabelled=True)
         rows, starts = pooled(splits)
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
@@ -129,7 +142,7 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
     rows = replace(
         parts[0], split="all", row_ids=[i for part in parts for i in part.row_ids],
         texts=[text for part in parts for text in part.texts], labels=[label for part in parts for label in part.labels],
-        pairs=pairs, groups=groups, ids=None,
+        pairs=pairs, groups=groups, ids=None, annotations=None,
     )  # fmt: skip
     return rows, starts
 
@@ -159,7 +172,7 @@ def not_judged(alone: np.ndarray) -> Diagnosis:
 
 
 def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Mapping[str, int]) -> list[Finding]:
-    """The findings of every split, those of train first, and the rows of other splits that train has."""
+    """The findings of every split, those of train first, and what other splits share with train or do not."""
     findings = []
     for evidence, diagnoses in found:
         for diagnosis in diagnoses:
@@ -169,12 +182,14 @@ def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Ma
             )
     n_train = len(splits.train)
     leaked = leaks(near, n_train)
-    for evidence, _ in found[1:]:
+    spoken = [next(diagnosis for diagnosis in diagnoses if diagnosis.name == LANGUAGE) for _, diagnoses in found]
+    for (evidence, _), language in zip(found[1:], spoken[1:], strict=True):
         part, start = evidence.rows, starts[evidence.rows.split] - n_train
         rows = slice(start, start + len(part))
         own = Leaks(leaked.overlap[rows], leaked.partner[rows])
         findings.append(finding_of(leakage(splits.train, part, own), evidence))
-    return findings
+        findings.append(finding_of(language_drift(spoken[0], language, part.split), evidence))
+    return [*findings, *(finding for finding in splits.findings if finding.name.startswith(READING))]
 
 
 def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
@@ -184,7 +199,7 @@ def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
 
     tables, corrections = [], []
     for evidence, diagnoses in found:
-        main = next(diagnosis for diagnosis in diagnoses if diagnosis.name == MAIN)
+        main = leading(diagnoses)
         tables.append(pa.table(row_columns(evidence, diagnoses, main)))
         corrections += corrections_of(evidence, diagnoses, main)
         write_review(review_of(evidence, diagnoses, main), folder / review_name(evidence.rows.split))
@@ -206,8 +221,8 @@ def review_of(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosi
     flagged = np.zeros(n, dtype=bool) if main.flagged is None else main.flagged
     rows = ReviewRows(
         row_ids=list(evidence.row_ids), splits=[evidence.rows.split] * n,
-        texts=[text[:REVIEW_CHARACTERS] for text in evidence.rows.texts],
-        pairs=None if evidence.rows.pairs is None else [text[:REVIEW_CHARACTERS] for text in evidence.rows.pairs],
+        texts=texts_to_read(evidence.rows.texts, diagnoses, REVIEW_CHARACTERS),
+        pairs=None if evidence.rows.pairs is None else texts_to_read(evidence.rows.pairs, diagnoses, REVIEW_CHARACTERS),
         given=evidence.given.tolist(), proposed=(nothing if main.proposed is None else main.proposed).tolist(),
         scores=[None] * n if main.scores is None else numbers(main.scores), flagged=flagged.tolist(),
         diagnoses=[[place[name] for name in names] for names in agreeing(diagnoses, n)],

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from tunesmith.data.near_duplicates import Near
-from tunesmith.diagnose.evidence import class_ids
+from tunesmith.diagnose.evidence import UNLABELLED, class_ids
 from tunesmith.diagnose.folds import fold_of, units_of
 from tunesmith.diagnose.out_of_fold import OutOfFold, alone_in_fold
 from tunesmith.events import silent
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.predictions import Array
+from tunesmith.models.encode import encode
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.text_classification import Prepared, predict
 from tunesmith.training.fit import FitPlan, fit
@@ -39,18 +40,26 @@ def fine_tuned(
     rows, labels, seed = inputs.splits.train, inputs.splits.labels, inputs.recipe.train.seed
     given = class_ids(rows)
     folds = fold_of(given, units_of(rows, near), n_folds, seed, rows.source)
-    recipe = without_evaluations(inputs.recipe)
-    quiet = replace(inputs, recipe=recipe)
-    whole = load_model(quiet, seed).prepared
+    quiet = replace(inputs, recipe=without_evaluations(inputs.recipe))
+    whole = prepared_rows(quiet, given)
     pred_probs, total = np.zeros((len(given), labels.n)), None
     for fold in range(n_folds):
-        held, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        held, rest = np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & (given != UNLABELLED))
         pred_probs[held], followed = judged(quiet, part_of(whole, rest, held))
         if followed is not None:
             total = np.zeros((len(followed), len(given), labels.n), dtype=np.float32) if total is None else total
             total[:, rest] += followed.astype(np.float32) / (n_folds - 1)
         progress(fold + 1)
     return OutOfFold(pred_probs, folds, alone_in_fold(given, folds)), total
+
+
+def prepared_rows(inputs: Inputs, given: Array) -> Prepared:
+    """All rows tokenised, with the loss of the labelled ones; unlabelled rows, which are only judged, have class 0."""
+    rows, seed = inputs.splits.train, inputs.recipe.train.seed
+    labelled = rows.take(np.flatnonzero(given != UNLABELLED).tolist(), "train")
+    ready = load_model(replace(inputs, splits=replace(inputs.splits, train=labelled)), seed)
+    filled = replace(rows, labels=np.maximum(given, 0).tolist())
+    return replace(ready.prepared, encoded={"train": encode(ready.loaded.tokenizer, filled, ready.prepared.max_length)})
 
 
 def without_evaluations(recipe: Recipe) -> Recipe:

@@ -77,6 +77,36 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert found.to_pylist() == [{"text": "a", "label": 1}, {"text": "b", "label": 1}]
 
 
+def test_empty_labels_are_filled_with_the_type_of_the_others(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"text": "a", "label": null}\n{"text": "b", "label": 0}\n{"text": "c", "label": -1}\n', encoding="utf-8")
+    done = apply_corrections([fix(0, "", "1"), fix(2, "", "0")], data)
+    lines = done.path.read_text(encoding="utf-8").splitlines()
+    assert lines == ['{"text": "a", "label": 1}', '{"text": "b", "label": 0}', '{"text": "c", "label": 0}']
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_empty_labels_of_parquet_keep_its_type(missing, tmp_path: Path) -> None:
+    kind = pa.int8() if missing is None else pa.float64()
+    pq.write_table(pa.table({"text": ["a", "b"], "label": pa.array([missing, 1], kind)}), tmp_path / "rows.parquet")
+    done = apply_corrections([fix(0, "", "0")], tmp_path / "rows.parquet")
+    assert pq.read_table(done.path)["label"].to_pylist() == [0, 1]
+
+
+def test_an_empty_cell_of_a_csv_is_filled(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,\ntwo,b\nthree,n/a\n", encoding="utf-8")
+    done = apply_corrections([fix(0, "", "a"), fix(2, "", "b")], data)
+    assert done.path.read_text(encoding="utf-8") == "text,label\none,a\ntwo,b\nthree,b\n"
+
+
+def test_a_label_given_by_now_is_not_overwritten(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match="label is 'a', the correction expects ''"):
+        apply_corrections([fix(0, "", "b")], data, column="label")
+
+
 def test_gzip_in_gzip_out(tmp_path: Path) -> None:
     data = tmp_path / "rows.csv.gz"
     data.write_bytes(gzip.compress(b"text,label\none,a\ntwo,b\n"))

@@ -184,16 +184,20 @@ def changes_of(corrections: Sequence[Correction], table: Table, column: str | No
     absent = [c.row_id for c in corrections if c.row_id not in position]
     if absent:
         shown = listed(map(str, absent), SHOWN)
-        raise DataError.one(table.source, f"{len(absent)} corrections name rows that the file does not have: {shown}.")
+        message = f"{len(absent)} corrections name rows that the file does not have: {shown}."
+        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed.")
     if column is not None and column not in table.columns:
         raise DataError.one(table.source, f"There is no column {column!r}, only {listed(table.columns)}.")
     names = [column] if column is not None else list(table.columns)
-    misfits = {name: [c for c in corrections if name_of(table.columns[name][position[c.row_id]]) != c.given] for name in names}
+    misfits = {name: [c for c in corrections if not fits(table.columns[name][position[c.row_id]], c.given)] for name in names}
     fitting = [name for name in names if not misfits[name]]
     if len(fitting) != 1:
         refuse_column(table, corrections, misfits, fitting, position)
     cells = table.columns[fitting[0]]
-    relabelled = {c.row_id: like(cells[position[c.row_id]], c.proposed) for c in corrections if c.action == RELABEL}
+    usual = next((cell for cell in cells if marker(cell) is None), None)
+    old = {c.row_id: cells[position[c.row_id]] for c in corrections}
+    like_what = {row_id: cell if marker(cell) is None else usual for row_id, cell in old.items()}
+    relabelled = {c.row_id: like(like_what[c.row_id], c.proposed) for c in corrections if c.action == RELABEL}
     return Changes(fitting[0], relabelled, frozenset(c.row_id for c in corrections if c.action == REMOVE))
 
 
@@ -202,6 +206,12 @@ def name_of(cell: Any) -> str:
     if isinstance(cell, list | tuple):
         return ", ".join(map(class_name, cell))
     return "" if marker(cell) is not None else class_name(cell)
+
+
+def fits(cell: Any, given: str) -> bool:
+    """Whether a cell holds the given label; where none is given, whether it says so: empty, or the -1 of unlabelled rows."""
+    found = name_of(cell)
+    return found == given or (not given and found == "-1")
 
 
 def like(cell: Any, proposed: str) -> Any:

@@ -52,7 +52,9 @@ class Splits:
         return {x.split: x for x in (self.train, self.validation, self.test) if x is not None}
 
 
-def load_splits(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None) -> Splits:
+def load_splits(
+    recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None, *, keep_unlabelled: bool = False
+) -> Splits:  # fmt: skip
     """Everything a run needs of its data.
 
     Columns are detected in train; the other files use the same ones, or, where detected columns are missing there, are
@@ -62,6 +64,7 @@ def load_splits(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = N
     Args:
         base: the folder that the recipe's paths start from.
         frames: tables in memory (see ``table_from_frame``) that stand for ``train``, ``validation`` or ``test``.
+        keep_unlabelled: rows without a label are among the rows, with None for it, instead of counted and dropped.
 
     Raises:
         DataError: with the problems of all files where they do not depend on each other.
@@ -73,7 +76,7 @@ def load_splits(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = N
     asked = {split for split in SPLITS if split in (frames or {}) or isinstance(getattr(recipe.data, split), str)}
     columns = map_columns(tables, recipe, asked, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
-    splits = build_examples(tables, columns, labels, recipe, notes)
+    splits = build_examples(tables, columns, labels, recipe, keep_unlabelled)
     divide(splits, recipe)
     not_sampled = sample_train(splits, recipe, notes)
     findings = survey(splits["train"], splits.get("validation"), splits.get("test"), labels)
@@ -169,8 +172,11 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, asked: set[str], notes
             check_same_shape(table, found, own, problems)
             columns[split] = own
         else:
-            extra = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
-            columns[split] = replace(found, **extra)  # type: ignore[arg-type]
+            extra: dict[str, Any] = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
+            if lacking := [name for name in found.annotators if name not in table.columns]:
+                extra |= {"annotators": (), "counted": ()}
+                notes.append(f"{table.source} has no column {listed(lacking)}: nothing is known of its annotators.")
+            columns[split] = replace(found, **extra)
     if problems:
         raise DataError(problems)
     return columns
@@ -221,7 +227,7 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
 
 
 def build_examples(
-    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe, notes: list[str]
+    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe, keep_unlabelled: bool
 ) -> dict[str, Examples]:
     problems: list[Problem] = []
     splits: dict[str, Examples] = {}
@@ -229,9 +235,10 @@ def build_examples(
     for split, table in tables.items():
         if split == "validation":
             problems.extend(unseen_problems(table, columns[split], labels, separator))
-        made = collect(
-            problems, lambda table=table, split=split: make_examples(table, columns[split], labels, split, separator)  # type: ignore[misc]
-        )  # fmt: skip
+        make = lambda table=table, split=split: make_examples(  # noqa: E731
+            table, columns[split], labels, split, separator, keep_unlabelled=keep_unlabelled
+        )
+        made = collect(problems, make)
         if made is not None:
             splits[split] = made
     if problems:
@@ -289,7 +296,7 @@ def data_record(splits: Splits) -> dict[str, Any]:
     columns = splits.columns
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label), "id": columns.id, "group": columns.group}
     return {
-        "columns": {**parts, "split": columns.split},
+        "columns": {**parts, "split": columns.split, "annotators": list(columns.annotators)},
         "columns_reasons": dict(columns.reasons),
         "labels": list(splits.labels.names),
         "problem_type": splits.labels.problem_type,

@@ -107,6 +107,8 @@ def evidence_of(rows: Examples, labels: Labels, **known: Any) -> Evidence:
         DataError: an array does not fit the rows, or probabilities are none.
     """
     given = class_ids(rows) if labels.problem_type == SINGLE else np.full(len(rows), UNLABELLED)
+    if rows.annotations is not None:
+        known = {"annotations": np.array(rows.annotations), **known}
     evidence = Evidence(rows, labels, given, **known)
     if evidence.pred_probs is not None:
         check_probabilities(evidence.pred_probs, len(given), labels.n, rows.source)
@@ -160,10 +162,12 @@ def skip(name: str, why: str, *needed: str) -> Diagnosis:
 
 
 def lacking(name: str, evidence: Evidence, *needed: str) -> Diagnosis | None:
-    """The skipped diagnosis where the evidence lacks one of these fields, else None."""
+    """The skipped diagnosis where the evidence lacks one of these fields, or the labels to judge with them; else None."""
     missing = [field for field in needed if getattr(evidence, field) is None]
     if missing:
         return skip(name, f"it needs {' and '.join(WORDS[field] for field in missing)}", *needed)
+    if {"pred_probs", "epoch_logits"} & {*needed} and not len(evidence.labelled):
+        return skip(name, "no row has a label that a model could judge", *needed)
     return None
 
 
@@ -172,7 +176,7 @@ WORDS = {
     "embeddings": "embeddings",
     "epoch_logits": "logits of every epoch of a training run",
     "near": "the near-duplicates among the rows",
-    "annotations": "columns that count the annotators of each class",
+    "annotations": "the annotators' columns (data.columns.annotators)",
 }
 
 

@@ -47,6 +47,8 @@ class ColumnsSection(Section):
     """Rows with the same value stay in the same split."""
     split: str | None = None
     """A column that says train, validation or test."""
+    annotators: dict[str, str] | list[str] | None = None
+    """{class: column} where a column counts the annotators who chose a class; a list where each holds one annotator's label."""
 
 
 class DataSection(Section):
