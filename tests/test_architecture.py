@@ -47,6 +47,8 @@ LAYERS: tuple[frozenset[str], ...] = (
             "survey_recipe",
             "diagnosis",
             "embeddings",
+            "across",
+            "oracle",
         }
     ),
     frozenset({"cli"}),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tunesmith.data.corrections import write_corrections
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
+from tunesmith.diagnose.agreement import Agreement, Asked
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
 from tunesmith.diagnose.leakage import Leaks, leakage, leaks
 from tunesmith.diagnose.out_of_fold import out_of_fold
@@ -50,6 +51,7 @@ class DataDiagnosis:
         folder: holds ``diagnosis.json``, ``rows.parquet``, ``corrections.csv`` and ``review.html``.
         n_rows: over all splits.
         n_corrections: rows with a proposed label.
+        agreement: with an oracle, for each split; empty where none was asked.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class DataDiagnosis:
     n_corrections: int
     method: str
     timings_seconds: dict[str, float]
+    agreement: tuple[Agreement, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         plain: dict[str, Any] = finite(
@@ -66,17 +69,22 @@ class DataDiagnosis:
                 "rows": str(self.folder / ROWS), "corrections": str(self.folder / CORRECTIONS),
                 "review": str(self.folder / REVIEW), "n_rows": self.n_rows, "n_corrections": self.n_corrections,
                 "method": self.method, "timings_seconds": self.timings_seconds,
+                "agreement": [one.to_json() for one in self.agreement],
             }
         )  # fmt: skip
         return plain
 
 
 def diagnose(
-    loaded: LoadedRecipe, *, overwrite: bool = False, frames: Mapping[str, Any] | None = None, listener: Listener = silent
-) -> DataDiagnosis:
+    loaded: LoadedRecipe, *, overwrite: bool = False, frames: Mapping[str, Any] | None = None, listener: Listener = silent,
+    ask: Callable[[Splits], Asked] | None = None,
+) -> DataDiagnosis:  # fmt: skip
     """Look at every row of a recipe's data and write what was found beside its output, into ``OUTPUT-diagnosis``.
 
     Shares of train that the recipe takes for validation or test are judged with train: they are rows of the same file.
+
+    Args:
+        ask: what an oracle says of the rows, see ``oracle.asking``.
 
     Raises:
         InputError: the rows cannot be read or judged; nothing was written.
@@ -88,19 +96,24 @@ def diagnose(
     with clock.phase("data"):
         splits = load_splits(recipe, loaded.base, frames)
         rows, starts = pooled(splits)
+    asked = None
+    if ask is not None:
+        with clock.phase("oracle"):
+            asked = ask(splits)
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
     known = judged_by_model(splits, rows, near, recipe, loaded, clock, listener) if splits.labels.problem_type == SINGLE else {}
     with clock.phase("diagnoses"):
         found = [
-            split_diagnoses(part, splits, near, starts[part.split], known, listener) for part in splits.named().values()
+            split_diagnoses(part, splits, near, starts[part.split], known, listener, asked) for part in splits.named().values()
         ]  # fmt: skip
         findings = tuple(all_findings(splits, found, near, starts))
     begin(folder, loaded.text, resolved_yaml(recipe))
     with clock.phase("save"):
         n_corrections = write_outcome(folder.work, found)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, METHOD, dict(clock.seconds))
+    agreed = () if asked is None else asked.agreements(splits.named(), splits.labels)
+    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, METHOD, dict(clock.seconds), agreed)
     record = {**outcome.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
     (folder.work / RESULT).write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     finish(folder)
@@ -148,7 +161,9 @@ def judged_by_model(
     return {"pred_probs": said.pred_probs, "folds": said.folds, "embeddings": flat, "alone": said.alone}
 
 
-def split_diagnoses(part: Examples, splits: Splits, near: Near, start: int, known: dict[str, Any], listener: Listener) -> Judged:
+def split_diagnoses(
+    part: Examples, splits: Splits, near: Near, start: int, known: dict[str, Any], listener: Listener, asked: Asked | None = None
+) -> Judged:
     """The evidence of one split and every diagnosis of it."""
     rows = slice(start, start + len(part))
     arrays = {name: array[rows] for name, array in known.items() if name != "alone" and array is not None}
@@ -156,6 +171,8 @@ def split_diagnoses(part: Examples, splits: Splits, near: Near, start: int, know
     if known:  # no model can know a class that is in one fold only
         evidence = replace(evidence, given=np.where(known["alone"][rows], UNLABELLED, evidence.given))
     found = diagnoses_of(evidence)
+    if asked is not None:
+        found.append(asked.diagnosis(evidence))
     if known and known["alone"][rows].any():
         found.append(not_judged(known["alone"][rows]))
     listener(Event("step", "diagnoses", 1, 1))
