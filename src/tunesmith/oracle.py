@@ -23,11 +23,13 @@ from tunesmith.data.table import Examples, Table
 from tunesmith.diagnose.agreement import Answers, Asked
 from tunesmith.errors import DataError, InputError, ModelError
 from tunesmith.metrics.predictions import MULTI, REGRESSION, SINGLE
+from tunesmith.report.numbers import plural
 from tunesmith.trained import Run
 
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 READ = ("builtin:", "hub:")
 IN_MEMORY = "the oracle's table"
+MOST_SHOWN = 40
 KINDS = "Give the folder of a finished run, a file of labels (csv, jsonl, parquet), or a Python function as module:function."
 
 WORDS = {MULTI: "several labels each", REGRESSION: "numbers as labels"}
@@ -80,7 +82,8 @@ def consult(given: Any, data: Sequence[Splits]) -> list[Asked]:
 def knows_none(oracle: str, said: frozenset[str] | set[str], data: Sequence[Splits]) -> InputError:
     """The error that none of the oracle's labels is one of the data's."""
     names = dict.fromkeys(name for splits in data for name in splits.labels.names)
-    message = f"it says {listed(sorted(said), 6)}; the labels of {sources(data)} are {listed(names, 6)}."
+    shown = listed((name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}…" for name in sorted(said)), 6)
+    message = f"it says {shown}; the labels of {sources(data)} are {listed(names, 6)}."
     return DataError.one(oracle, message, "Give both the same names.")
 
 
@@ -166,7 +169,7 @@ def of_labels(table: Table, several: bool) -> Oracle:
 def remarks_on(found: Found, splits: Splits) -> tuple[str, ...]:
     """How labels and rows were matched, and which labels were not used."""
     remarks = [f"Its labels were matched by {found.by}."]
-    if found.n_unused:
+    if 0 < found.n_unused < found.n_labels:
         remarks.append(f"{found.n_unused:,} of its {found.n_labels:,} labels belong to no row of {sources([splits])}.")
     if found.n_contradicted:
         remarks.append(f"{found.n_contradicted:,} were left out: it gives them two different labels.")
@@ -195,7 +198,8 @@ def called(function: Callable[..., Any], name: str, rows: Examples) -> list[str 
         raise InputError.one(where, f"it returned {type(said).__name__}; a list with one label name a text was expected.")
     answers = plain_cells(said)
     if len(answers) != len(rows):
-        message = f"it returned {len(answers):,} answers to {len(rows):,} texts of {rows.split}; one a text was expected."
+        returned = f"{plural(len(answers), 'answer')} to {plural(len(rows), 'text')} of {rows.split}"
+        message = f"it returned {returned}; one a text was expected."
         raise InputError.one(where, message, "Return None where there is no answer.")
     return [one_name(where, i, answer) for i, answer in enumerate(answers)]
 

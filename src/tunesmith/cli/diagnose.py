@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli import recipes
-from tunesmith.cli.parsing import Verb
+from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_diagnose(parser: argparse.ArgumentParser) -> None:
 
 def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """One data set looked at row by row, or several compared."""
-    sources = [args.recipe, *(word for word in args.more if "=" not in word)]
+    sources = [args.recipe, *(data_set(word) for word in args.more if "=" not in word)]
     overrides = [word for word in args.more if "=" in word]
     if len(sources) > 1:
         return diagnose_several(sources, overrides, args, terminal)
@@ -50,6 +50,13 @@ def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     found = diagnosis.diagnose(loaded, overwrite=args.overwrite, listener=terminal.listener, ask=ask)
     agreed = [line for one in found.agreement for line in agreement_lines(one)]
     return Outcome(found.to_json(), lines=[*finding_lines(found), *agreed, "", *places(found)])
+
+
+def data_set(word: str) -> str:
+    """A further data set. Raises UsageError where the word names none."""
+    if not recipes.is_data(word) and not Path(word).exists():
+        raise UsageError.one("diagnose", f"{word} is neither a file nor a setting.", "Settings are KEY=VALUE, e.g. train.seed=1.")
+    return word
 
 
 def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Namespace, terminal: Terminal) -> Outcome:

@@ -97,7 +97,9 @@ def too_few(common: Sequence[str], names: Sequence[str], data: Sequence[Splits])
     own = "; ".join(f"{name}: {listed(x.labels.names, 8)}" for name, x in zip(names, data, strict=True))
     what = f"only the label {common[0]}" if common else "no label"
     spelling = Counter(plain for x in data for plain in {name.strip().casefold() for name in x.labels.names})
-    alike = [plain for plain, n in spelling.items() if n == len(data) and plain not in {name.casefold() for name in common}]
+    alike = [
+        plain for plain, n in sorted(spelling.items()) if n == len(data) and plain not in {name.casefold() for name in common}
+    ]
     hint = f" They differ in case only: {listed(alike, 4)}." if alike else ""
     message = f"The data sets have {what} in common ({own}); at least {FEWEST} are needed.{hint}"
     return DataError([Problem("labels", listed(names), message, "Give the same meaning the same name in every file.")])
