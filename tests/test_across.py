@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +144,17 @@ def test_in_python_tables_have_names_and_a_function_is_an_oracle(place: Path, ti
     assert (again.folder, again.labels) == (Path("compared"), ("neg", "pos"))
     with pytest.raises(InputError, match="a is no two data sets"):
         diagnose_data_sets(["a.csv"], model=str(tiny_model))
+
+
+def test_each_data_set_gets_the_embeddings_of_its_own_rows(place: Path, tiny_model: Path, monkeypatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("tunesmith.embeddings.embed", lambda rows, *_: np.array([[float(len(text))] for text in rows.texts]))
+    monkeypatch.setattr("tunesmith.across.transfer_matrix", lambda sets, *_: seen.update({one.name: one for one in sets}) or [])
+    diagnose_data_sets(["a.csv", "b.csv"], model=str(tiny_model))
+    assert list(seen) == ["a", "b"]
+    for one in seen.values():
+        assert one.embedded[:, 0].tolist() == [len(text) for text in one.rows.texts]
+        assert len(one.folds) == len(one.twins) == len(one.rows)
 
 
 def test_texts_with_personal_data_are_not_repeated(place: Path, tiny_model: Path) -> None:

@@ -65,6 +65,16 @@ def test_the_matrix_shows_a_label_that_means_the_opposite() -> None:
     assert 0.8 < low < high <= 1
 
 
+def test_the_diagonal_is_of_rows_that_were_not_trained_on() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 2, 60).tolist()
+    noise = Examples("all", "noise.csv", list(range(60)), [f"word{i} of{i} its{i} own{i}" for i in range(60)], labels)
+    one = Compared("noise", noise, draw.normal(size=(60, 60)).astype(np.float32), np.arange(60) % 5, np.ones((60, 1), dtype=bool))
+    (cell,) = transfer_matrix([one], LABELS)
+    assert cell.value is not None
+    assert abs(cell.value) < 0.4  # a model that saw the rows would know them by heart
+
+
 def test_rows_that_the_test_has_are_not_trained_on() -> None:
     kinds = [i % 2 for i in range(40)]
     shared = np.zeros((40, 3), dtype=bool)
