@@ -48,6 +48,8 @@ LAYERS: tuple[frozenset[str], ...] = (
             "diagnosis",
             "worth",
             "embeddings",
+            "across",
+            "oracle",
         }
     ),
     frozenset({"cli"}),

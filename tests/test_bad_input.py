@@ -73,6 +73,11 @@ def read_only(folder: Path) -> None:
     recipe(output="wall/out")(folder)
 
 
+def regression(folder: Path) -> None:
+    put("score.csv", rows(*PAIRS))(folder)
+    put("score.yaml", json.dumps(RECIPE | {"task": "regression", "data": {"train": "score.csv"}, "output": "runs/score"}))(folder)
+
+
 def rows(*lines: str) -> str:
     return "text,label\n" + "\n".join(lines) + "\n"
 
@@ -100,6 +105,12 @@ def judged_rows(folder: Path) -> None:
 MEASURE = ["apply", "corrections.csv", "train.csv", "--measure"]
 TRAIN, DIAGNOSE, APPLY = ["train", "recipe.yaml"], ["diagnose", "recipe.yaml"], ["apply", "c.csv", "train.csv"]
 PAIRS = [f"the good film number {i},{i / 7:.3f}" for i in range(60)]
+SETS, ASK = ["diagnose", "train.csv"], ["diagnose", "train.csv", "--oracle"]
+OTHER = GOOD.replace("film", "book")
+TWO = "premise,hypothesis,label\n" + "".join(f"the good film {i},some day,{'pos' if i % 2 else 'neg'}\n" for i in range(60))
+RUN = json.dumps({"task": "classification", "data": {
+    "problem_type": "single_label_classification", "labels": ["spam"], "columns": {"pair": None}, "splits": {},
+}})  # fmt: skip
 
 # name -> (preparation, words, what the message has to say)
 CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
@@ -209,6 +220,36 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "apply one row twice": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n1,pos,neg\n"), APPLY, "corrects row 1 a second time"),
     "apply to a row without a number": (put("c.csv", "row_id,given,proposed\nfirst,pos,neg\n"), APPLY, "row_id is 'first', a whole number was expected"),
     "apply over a file": (lambda d: (put("c.csv", "row_id,given,proposed\n1,pos,neg\n")(d), put("train.corrected.csv", "mine")(d)), APPLY, "Give --output."),
+    # diagnose: several data sets, and an oracle
+    "data set given twice": (nothing, [*SETS, "train.csv"], "train.csv was given twice"),
+    "data set copied": (put("copy.csv", GOOD), [*SETS, "copy.csv"], "it has the same bytes as train.csv"),
+    "data sets without a label in common": (put("b.csv", OTHER.replace("pos", "yes").replace("neg", "no")), [*SETS, "b.csv"], "no label in common"),
+    "data sets with one label in common": (put("b.csv", OTHER.replace("neg", "no")), [*SETS, "b.csv"], "only the label pos in common"),
+    "labels in another case": (put("b.csv", OTHER.replace("pos", "Pos").replace("neg", "Neg")), [*SETS, "b.csv"], "They differ in case only: neg, pos."),
+    "pairs beside single texts": (put("b.csv", TWO), [*SETS, "b.csv"], "It has pairs of texts, train.csv has single texts"),
+    "a regression beside classes": (regression, [*SETS, "score.yaml"], "It has numbers as labels"),
+    "a data set that is not there": (nothing, [*SETS, "gone.csv"], "gone.csv"),
+    "an override without a value": (nothing, [*SETS, "diagnose.n_folds"], "diagnose.n_folds is neither a file nor a setting."),
+    "too few rows for the folds": (put("b.csv", rows("a good film,pos", "a bad day,neg", "some food,neg", "it rains,pos")), [*SETS, "b.csv"], "cannot be divided into 5 folds"),
+    "no such oracle": (nothing, [*ASK, "people.csv"], "there is no such run, file or function. Give the folder"),
+    "an oracle that is no run": (nothing, [*ASK, "tiny"], "it has no result.json"),
+    "an oracle of other labels": (put("o.csv", "row_id,label\n0,yes\n1,no\n"), [*ASK, "o.csv"], "it says no, yes; the labels of train.csv are neg, pos."),
+    "a run of other labels": (put("runs/o/result.json", RUN), [*ASK, "runs/o"], "it says spam; the labels of train.csv are neg, pos."),
+    "an oracle of other rows": (put("o.csv", "row_id,label\n900,pos\n901,neg\n"), [*ASK, "o.csv"], "it has no label for any row of train.csv. Its labels were matched by row_id."),
+    "an oracle of other texts": (put("o.csv", "text,label\nsomething else,pos\nand more,neg\n"), [*ASK, "o.csv"], "Its labels were matched by text."),
+    "an oracle with ids that the data lack": (put("o.csv", "id,label\nx1,pos\nx2,neg\n"), [*ASK, "o.csv"], "cannot be matched to rows"),
+    "row ids for two data sets": (
+        lambda d: (put("b.csv", OTHER)(d), put("o.csv", "row_id,label\n1,pos\n2,neg\n")(d)), [*SETS, "b.csv", "--oracle", "o.csv"],
+        "with several data sets a row id does not say which row is meant",
+    ),
+    "an oracle without labels": (put("o.csv", "row_id,first,second\n1,a,b\n"), [*ASK, "o.csv"], "No column looks like a label"),
+    "a module that is not there": (nothing, [*ASK, "house_rules:label"], "No module named 'house_rules'"),
+    "a function that is not there": (nothing, [*ASK, "random:label"], "the module random has no function label."),
+    "a function that fails": (nothing, [*ASK, "textwrap:dedent"], "the function failed: TypeError"),
+    "a function with too few answers": (nothing, [*ASK, "random:choices"], "it returned 1 answer to 60 texts of train; one a text was expected."),
+    "a function that answers with a string": (nothing, [*ASK, "json:dumps"], "it returned str"),
+    "a function that says no labels": (nothing, [*ASK, "builtins:list"], "the labels of train.csv are neg, pos."),
+    "an oracle for numbers": (regression, ["diagnose", "score.yaml", "--oracle", "train.csv"], "the rows have numbers as labels"),
     "init over a file": (put("recipe.yaml", "mine"), ["init", "train.csv"], "recipe.yaml"),
     "init of nothing": (nothing, ["init", "gone.csv", "--output", "new.yaml"], "gone.csv"),
     # corrections

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tunesmith.data.corrections import write_corrections
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
+from tunesmith.diagnose.agreement import Agreement, Asked
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
 from tunesmith.diagnose.languages import NAME as LANGUAGE
 from tunesmith.diagnose.languages import language_drift
@@ -61,6 +62,7 @@ class DataDiagnosis:
         folder: holds ``diagnosis.json``, ``rows.parquet``, ``corrections.csv`` and ``review.html``.
         n_rows: over all splits.
         n_corrections: rows with a proposed label.
+        agreement: with an oracle, for each split; empty where none was asked.
     """
 
     folder: Path
@@ -69,6 +71,7 @@ class DataDiagnosis:
     n_corrections: int
     method: str
     timings_seconds: dict[str, float]
+    agreement: tuple[Agreement, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         plain: dict[str, Any] = finite(
@@ -77,6 +80,7 @@ class DataDiagnosis:
                 "rows": str(self.folder / ROWS), "corrections": str(self.folder / CORRECTIONS),
                 "review": str(self.folder / REVIEW), "n_rows": self.n_rows, "n_corrections": self.n_corrections,
                 "method": self.method, "timings_seconds": self.timings_seconds,
+                "agreement": [one.to_json() for one in self.agreement],
             }
         )  # fmt: skip
         return plain
@@ -84,7 +88,7 @@ class DataDiagnosis:
 
 def diagnose(
     loaded: LoadedRecipe, *, run: Path | None = None, overwrite: bool = False, frames: Mapping[str, Any] | None = None,
-    listener: Listener = silent,
+    listener: Listener = silent, ask: Callable[[Splits], Asked] | None = None,
 ) -> DataDiagnosis:  # fmt: skip
     """Look at every row of a recipe's data and write what was found beside its output, into ``OUTPUT-diagnosis``.
 
@@ -92,6 +96,7 @@ def diagnose(
 
     Args:
         run: a finished run on these files, whose training followed its rows (see ``followed.recipe_of_run``).
+        ask: what an oracle says of the rows, see ``oracle.asking``.
 
     Raises:
         InputError: the rows cannot be read or judged; nothing was written.
@@ -103,6 +108,10 @@ def diagnose(
     with clock.phase("data"):
         splits = load_splits(recipe, loaded.base, frames, keep_unlabelled=True)
         rows, starts = pooled(splits)
+    asked = None
+    if ask is not None:
+        with clock.phase("oracle"):
+            asked = ask(splits)
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
     known = None
@@ -110,7 +119,7 @@ def diagnose(
         known = held_out(splits, rows, near, recipe, loaded, run, clock, listener)
     with clock.phase("diagnoses"):
         found = [
-            split_diagnoses(part, splits, near, starts[part.split], known, recipe.diagnose.method, listener)
+            split_diagnoses(part, splits, near, starts[part.split], known, recipe.diagnose.method, listener, asked)
             for part in splits.named().values()
         ]
         findings = tuple(all_findings(splits, found, near, starts))
@@ -118,7 +127,8 @@ def diagnose(
     with clock.phase("save"):
         n_corrections = write_outcome(folder.work, found)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, recipe.diagnose.method, dict(clock.seconds))
+    agreed = () if asked is None else asked.agreements(splits.named(), splits.labels)
+    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, recipe.diagnose.method, dict(clock.seconds), agreed)
     record = {**outcome.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
     (folder.work / RESULT).write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     finish(folder)
@@ -148,8 +158,9 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
 
 
 def split_diagnoses(
-    part: Examples, splits: Splits, near: Near, start: int, known: HeldOut | None, method: str, listener: Listener
-) -> Judged:
+    part: Examples, splits: Splits, near: Near, start: int, known: HeldOut | None, method: str, listener: Listener,
+    asked: Asked | None,
+) -> Judged:  # fmt: skip
     """The evidence of one split and every diagnosis of it."""
     rows = slice(start, start + len(part))
     arrays = {} if known is None else known.part(rows)
@@ -158,6 +169,8 @@ def split_diagnoses(
     if alone.any():  # no model can know a class that is in one fold only
         evidence = replace(evidence, given=np.where(alone, UNLABELLED, evidence.given))
     found = diagnoses_of(evidence)
+    if asked is not None:
+        found.append(asked.diagnosis(evidence))
     if alone.any():
         found.append(not_judged(alone))
     listener(Event("step", "diagnoses", 1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tunesmith.errors import DataError, ModelError
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.predictions import Array
 from tunesmith.recipe.files import is_file_name
-from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
+from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping
 from tunesmith.run_folder import RESULT
 
 FILE = "epoch_logits.npz"
@@ -31,8 +32,11 @@ def save_epoch_logits(inputs: Inputs, epoch_logits: Array | None, mode: str, fol
     )  # fmt: skip
 
 
-def recipe_of_run(run: Path) -> LoadedRecipe:
+def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     """The recipe of a finished run, on the files it was trained on.
+
+    Args:
+        overrides: settings that win over it, as on the command line.
 
     Raises:
         ModelError: the folder holds no finished run.
@@ -50,6 +54,7 @@ def recipe_of_run(run: Path) -> LoadedRecipe:
     for split in ("validation", "test"):
         if data.get(split) is None:
             data.pop(split, None)  # what came along with train comes along again
+    override(given, overrides)
     text = (run / "recipe.yaml").read_text(encoding="utf-8")
     return LoadedRecipe(recipe_from_mapping(given, str(run)), run / "recipe.yaml", given, text, Path(record["base"]))
 

@@ -22,7 +22,7 @@ from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 
-FINETUNE = "finetune"
+FROZEN, FINETUNE = "frozen", "finetune"
 FEW_ROWS = 2_000
 """Below, ten folds instead of five cost seconds, and models of nine tenths of the rows find more than those of four fifths."""
 
