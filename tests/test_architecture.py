@@ -50,6 +50,10 @@ LAYERS: tuple[frozenset[str], ...] = (
             "embeddings",
             "across",
             "oracle",
+            "held_out",
+            "fold_fits",
+            "followed",
+            "training_rows",
         }
     ),
     frozenset({"cli"}),

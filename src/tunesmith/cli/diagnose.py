@@ -174,7 +174,8 @@ DIAGNOSE = Verb(
     "row is used too. Two or more data sets are compared: the same texts with other labels, and what a model of one makes\n"
     "of the others. An oracle is asked for its labels, too.",
     example="tunesmith diagnose tickets.csv\ntunesmith diagnose recipe.yaml diagnose.n_folds=10\n"
-    "tunesmith diagnose runs/tickets\ntunesmith diagnose tickets.csv --oracle runs/tickets\ntunesmith diagnose tickets.csv others.csv",
+    "tunesmith diagnose runs/tickets\ntunesmith diagnose tickets.csv --oracle runs/tickets\n"
+    "tunesmith diagnose tickets.csv others.csv",
     add_arguments=add_diagnose,
     run=diagnose,
 )
