@@ -213,3 +213,41 @@ def test_a_class_with_one_row_is_said_and_not_judged(tmp_path: Path, capsys, mon
     assert lonely["score"] is None
     (finding,) = [finding for finding in said["findings"] if finding["name"] == "not_judged"]
     assert finding["flagged"] == 1
+
+
+def table(n: int) -> dict[str, list[str]]:
+    texts, labels = zip(*(line.split(",") for line in different_rows(n)), strict=True)
+    return {"text": list(texts), "label": list(labels)}
+
+
+def test_the_python_function_takes_tables_and_settings(tmp_path: Path) -> None:
+    import tunesmith
+
+    settings = {"data": {"columns": {"text": "text", "label": "label"}}, "diagnose": {"n_folds": 3}}
+    found = tunesmith.diagnose(table(45), test=table(12), output=tmp_path / "rows", **settings)
+    assert found.folder == tmp_path / "rows-diagnosis"
+    assert found.n_rows == 57
+    rows = pq.read_table(found.folder / "rows.parquet").to_pylist()
+    assert [row["split"] for row in rows] == ["train"] * 45 + ["test"] * 12
+    (leaked,) = [finding for finding in found.findings if finding.name == "leakage_test"]
+    assert leaked.flagged == 12
+    with pytest.raises(tunesmith.InputError, match="--overwrite"):
+        tunesmith.diagnose(table(45), output=tmp_path / "rows")
+
+
+def test_the_python_function_takes_a_recipe_and_nothing_beside_it(tmp_path: Path, monkeypatch) -> None:
+    import tunesmith
+
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45)]), encoding="utf-8")
+    Path("recipe.yaml").write_text("data: {train: rows.csv}\noutput: runs/rows\n", encoding="utf-8")
+    assert tunesmith.diagnose("recipe.yaml").n_rows == 45
+    with pytest.raises(tunesmith.InputError, match="a recipe file and diagnose were both given"):
+        tunesmith.diagnose("recipe.yaml", diagnose={"n_folds": 3})
+
+
+def test_the_function_stays_callable_when_its_rooms_are_imported() -> None:
+    import tunesmith
+    import tunesmith.diagnosis
+
+    assert callable(tunesmith.diagnose)
