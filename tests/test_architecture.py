@@ -54,6 +54,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "fold_fits",
             "followed",
             "training_rows",
+            "changed_inputs",
         }
     ),
     frozenset({"cli"}),

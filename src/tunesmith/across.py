@@ -116,7 +116,7 @@ def source_of(one: Any, i: int, model: str, sections: dict[str, Any]) -> Source:
     if isinstance(one, str | Path) and Path(one).suffix in {".yaml", ".yml"}:
         return load_recipe(Path(one)), None
     name = stem(str(one)) if isinstance(one, str | Path) else f"data{i + 1}"
-    return from_tables(one, None, None, f"runs/{name}", "classification", model, sections)
+    return from_tables("diagnose_across()", one, None, None, f"runs/{name}", "classification", model, sections)
 
 
 def diagnose_across(

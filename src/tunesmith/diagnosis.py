@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.changed_inputs import changed_diagnoses, columns_asked, wanted_of, write_tables
 from tunesmith.data.corrections import write_corrections
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
@@ -106,7 +107,8 @@ def diagnose(
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        splits = load_splits(recipe, loaded.base, frames, keep_unlabelled=True)
+        splits = load_splits(recipe, loaded.base, frames, columns_asked(recipe.diagnose), keep_unlabelled=True)
+        wanted = wanted_of(recipe.diagnose, splits, loaded.base)
         rows, starts = pooled(splits)
     asked = None
     if ask is not None:
@@ -116,7 +118,7 @@ def diagnose(
         near = near_duplicates(rows.texts, rows.pairs)
     known = None
     if splits.labels.problem_type == SINGLE:
-        known = held_out(splits, rows, near, recipe, loaded, run, clock, listener)
+        known = held_out(splits, rows, near, recipe, loaded, wanted, run, clock, listener)
     with clock.phase("diagnoses"):
         found = [
             split_diagnoses(part, splits, near, starts[part.split], known, recipe.diagnose.method, listener, asked)
@@ -150,7 +152,8 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
         groups = [group for part in parts for group in part.groups or [f"{part.split} {i}" for i in part.row_ids]]
     pairs = None if parts[0].pairs is None else [pair for part in parts for pair in part.pairs or []]
     rows = replace(
-        parts[0], split="all", row_ids=[i for part in parts for i in part.row_ids],
+        parts[0], split="all", others={name: [cell for part in parts for cell in part.others[name]] for name in parts[0].others},
+        row_ids=[i for part in parts for i in part.row_ids],
         texts=[text for part in parts for text in part.texts], labels=[label for part in parts for label in part.labels],
         pairs=pairs, groups=groups, ids=None, annotations=None,
     )  # fmt: skip
@@ -173,6 +176,8 @@ def split_diagnoses(
         found.append(asked.diagnosis(evidence))
     if alone.any():
         found.append(not_judged(alone))
+    if known is not None:
+        found += changed_diagnoses(known.changed, evidence, start, found)
     listener(Event("step", "diagnoses", 1, 1))
     return evidence, found
 
@@ -218,6 +223,7 @@ def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
         write_review(review_of(evidence, diagnoses, main), folder / review_name(evidence.rows.split))
     pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder / ROWS)
     write_corrections(corrections, folder / CORRECTIONS)
+    write_tables(folder, found)
     return len(corrections)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.changed_inputs import ChangedInputs, Wanted, changed_inputs, lazy_embedder
 from tunesmith.data.load import Splits
 from tunesmith.data.near_duplicates import Near
 from tunesmith.data.table import Examples
@@ -36,12 +37,14 @@ class HeldOut:
         embeddings: (N, D) of the untouched base model; both texts of a pair side by side.
         epoch_logits: (E, N, K); None where no training followed the rows.
         epoch_mode: ``train`` or ``evaluation``.
+        changed: what linear models say of changed inputs, where that was asked for.
     """
 
     said: OutOfFold
     embeddings: Array
     epoch_logits: Array | None
     epoch_mode: str
+    changed: ChangedInputs
 
     def part(self, rows: slice) -> dict[str, Any]:
         """The fields of ``Evidence`` for some of the rows."""
@@ -52,6 +55,8 @@ class HeldOut:
         }
         if self.epoch_logits is not None:
             known |= {"epoch_logits": self.epoch_logits[:, rows], "epoch_mode": self.epoch_mode}
+        if self.changed.null_log2 is not None:
+            known["null_log2"] = self.changed.null_log2[rows]
         return known
 
 
@@ -61,13 +66,14 @@ def folds_for(asked: int | None, n_rows: int) -> int:
 
 
 def held_out(
-    splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, run: Path | None, clock: Clock,
-    listener: Listener,
+    splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, wanted: Wanted, run: Path | None,
+    clock: Clock, listener: Listener,
 ) -> HeldOut:  # fmt: skip
     """The arrays for all rows of all splits together, train first.
 
     Args:
         rows: the rows of all splits.
+        wanted: of changed inputs. They are judged by linear models, and compared with such models of the whole rows.
         run: a finished run whose training followed the rows of train.
     """
     with clock.phase("libraries"):
@@ -82,13 +88,19 @@ def held_out(
         listener(Event("step", "cross-validation", done, n_folds))
 
     with clock.phase("cross-validation"):
+        linear = None
+        if recipe.diagnose.method == FROZEN or wanted.needs_linear:
+            keep, seed = wanted.needs_models, recipe.train.seed
+            linear = out_of_fold(rows, splits.labels, vectors, near, n_folds, seed, progress, keep_models=keep)
+        said = linear
         if recipe.diagnose.method == FINETUNE:
             said, followed = by_fine_tuning(splits, rows, near, recipe, source, n_folds, progress)
             epoch_logits, mode = (followed, "train") if epoch_logits is None else (epoch_logits, mode)
-        else:
-            said = out_of_fold(rows, splits.labels, vectors, near, n_folds, recipe.train.seed, progress)
+    assert said is not None
+    embedder = lazy_embedder(source, recipe.data.max_length)
+    changed = changed_inputs(wanted, rows, splits.labels, vectors, linear or said, embedder, recipe.train.seed, clock)
     flat = vectors if not isinstance(vectors, tuple) else np.concatenate(vectors, axis=1)
-    return HeldOut(said, flat, on_rows(epoch_logits, len(rows)), mode)
+    return HeldOut(said, flat, on_rows(epoch_logits, len(rows)), mode, changed)
 
 
 def by_fine_tuning(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tunesmith.data.annotators import annotation_counts
@@ -18,7 +18,7 @@ NUMBERS_SHARE = 0.5
 
 def make_examples(
     table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None,
-    *, keep_unlabelled: bool = False,
+    others: Mapping[str, str] | None = None, *, keep_unlabelled: bool = False,
 ) -> Examples:  # fmt: skip
     """The usable rows of a table, in its order; every other row is in ``bad_rows`` with its reason.
 
@@ -27,6 +27,7 @@ def make_examples(
 
     Args:
         labels: None for rows that are only to be predicted; their labels are then None.
+        others: further columns to keep: the name they get -> the column.
         keep_unlabelled: rows without a label are used, too, with None for it.
 
     Raises:
@@ -57,6 +58,7 @@ def make_examples(
         groups=group_cells(table, columns.group, keep), ids=id_cells(table, columns.id, keep),
         annotations=None if labels is None else annotation_counts(table, columns, labels, keep),
         bad_rows=tuple(sorted(table.bad_rows + bad, key=lambda row: row.row_id)), rows_read=table.rows_read, sha256=table.sha256,
+        others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
     )  # fmt: skip
 
 

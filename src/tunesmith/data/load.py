@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.columns import detect_columns
+from tunesmith.data.columns import detect_columns, find_column
 from tunesmith.data.examples import make_examples, read_texts
 from tunesmith.data.frame import table_from_frame
 from tunesmith.data.labels import MULTI, UNKNOWN, encode, infer_labels, label_cells, label_notes, marker
@@ -21,6 +21,7 @@ from tunesmith.data.survey import label_counts, survey
 from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError, InputError, Problem
 from tunesmith.recipe.sections import DataSection, Recipe
+from tunesmith.recipe.suggest import closest
 from tunesmith.results import Finding
 
 T = TypeVar("T")
@@ -53,7 +54,8 @@ class Splits:
 
 
 def load_splits(
-    recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None, *, keep_unlabelled: bool = False
+    recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None, others: Mapping[str, Sequence[str]] | None = None,
+    *, keep_unlabelled: bool = False,
 ) -> Splits:  # fmt: skip
     """Everything a run needs of its data.
 
@@ -64,6 +66,7 @@ def load_splits(
     Args:
         base: the folder that the recipe's paths start from.
         frames: tables in memory (see ``table_from_frame``) that stand for ``train``, ``validation`` or ``test``.
+        others: further columns to keep with the rows -> what else such a name may mean, for the message where it is no column.
         keep_unlabelled: rows without a label are among the rows, with None for it, instead of counted and dropped.
 
     Raises:
@@ -76,7 +79,8 @@ def load_splits(
     asked = {split for split in SPLITS if split in (frames or {}) or isinstance(getattr(recipe.data, split), str)}
     columns = map_columns(tables, recipe, asked, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
-    splits = build_examples(tables, columns, labels, recipe, keep_unlabelled)
+    kept = {split: other_columns(table, others or {}) for split, table in tables.items()}
+    splits = build_examples(tables, columns, labels, recipe, kept, keep_unlabelled)
     divide(splits, recipe)
     not_sampled = sample_train(splits, recipe, notes)
     findings = survey(splits["train"], splits.get("validation"), splits.get("test"), labels)
@@ -227,8 +231,9 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
 
 
 def build_examples(
-    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe, keep_unlabelled: bool
-) -> dict[str, Examples]:
+    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe,
+    others: Mapping[str, Mapping[str, str]], keep_unlabelled: bool,
+) -> dict[str, Examples]:  # fmt: skip
     problems: list[Problem] = []
     splits: dict[str, Examples] = {}
     separator = recipe.data.label_separator
@@ -236,7 +241,7 @@ def build_examples(
         if split == "validation":
             problems.extend(unseen_problems(table, columns[split], labels, separator))
         make = lambda table=table, split=split: make_examples(  # noqa: E731
-            table, columns[split], labels, split, separator, keep_unlabelled=keep_unlabelled
+            table, columns[split], labels, split, separator, others[split], keep_unlabelled=keep_unlabelled
         )
         made = collect(problems, make)
         if made is not None:
@@ -244,6 +249,19 @@ def build_examples(
     if problems:
         raise DataError(problems)
     return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def other_columns(table: Table, others: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The column behind each further name that was asked for. Raises DataError with every name that is none."""
+    found = {name: find_column(table, name) for name in others}
+    problems = []
+    for name in [name for name, column in found.items() if column is None]:
+        remedy = closest(name, [*table.columns, *others[name]]) or "Correct the name in the recipe."
+        message = f"There is no column {name!r}, which the recipe asks for; the columns are {listed(table.columns)}."
+        problems.append(Problem("data", table.source, message, remedy))
+    if problems:
+        raise DataError(problems)
+    return {name: column for name, column in found.items() if column is not None}
 
 
 def unseen_problems(table: Table, columns: Columns, labels: Labels, separator: str | None) -> list[Problem]:

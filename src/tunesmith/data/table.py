@@ -127,6 +127,7 @@ class Examples:
         ids: the user's own row names (N), or None.
         annotations: how many annotators chose each class (N, K), or None.
         bad_rows: rows of the source that are not here, or are here with a repair.
+        others: cells (N) of further columns that were asked for, by the name they were asked for with.
     """
 
     split: str
@@ -141,6 +142,7 @@ class Examples:
     bad_rows: tuple[BadRow, ...] = ()
     rows_read: int = 0
     sha256: str = ""
+    others: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -156,4 +158,5 @@ class Examples:
             texts=[self.texts[i] for i in positions], labels=[self.labels[i] for i in positions],
             pairs=pick(self.pairs), groups=pick(self.groups), ids=pick(self.ids), annotations=pick(self.annotations),
             bad_rows=self.bad_rows if split == self.split else (), rows_read=len(positions), sha256=self.sha256,
+            others={name: [cells[i] for i in positions] for name, cells in self.others.items()},
         )  # fmt: skip
