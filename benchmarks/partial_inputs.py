@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from record import write
 
-from tunesmith.changed_inputs import Asked, changed_diagnoses, changed_inputs, vectors_of
+from tunesmith.changed_inputs import Wanted, changed_diagnoses, changed_inputs, vectors_of
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnose.evidence import evidence_of
@@ -65,7 +65,7 @@ def measure(rows: Examples, embed: Any) -> dict[str, Any]:
     embedded = time.perf_counter()
     said = out_of_fold(rows, LABELS, vectors, near_duplicates(rows.texts, rows.pairs))
     judged = time.perf_counter()
-    found = changed_inputs(Asked(trained_null=True, inputs=INPUTS), rows, LABELS, vectors, said, embed, 0, clock)
+    found = changed_inputs(Wanted(trained_null=True, inputs=INPUTS), rows, LABELS, vectors, said, embed, 0, clock)
     evidence = evidence_of(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
     tables = {d.name.removeprefix("input_"): d.figures["table"][0] for d in changed_diagnoses(found, evidence, 0, [])}
     seconds = {"embeddings": embedded - started, "whole": judged - embedded, "inputs_and_null": clock.seconds["changed inputs"]}

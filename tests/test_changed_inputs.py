@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from tunesmith.changed_inputs import (
-    Asked,
     ChangedInputs,
-    asked_of,
+    Wanted,
     changed_diagnoses,
     changed_inputs,
     columns_asked,
     vectors_of,
     vectors_of_part,
+    wanted_of,
     words_of_list,
     write_tables,
 )
@@ -51,7 +51,7 @@ def embed(texts: list[str]) -> np.ndarray:
     return np.array([[float(word in text.split()) for word in [*WORDS, "nobody"]] for text in texts], dtype=np.float32)
 
 
-def judged(rows: Examples, asked: Asked, vectors: Any = None) -> tuple[ChangedInputs, Evidence]:
+def judged(rows: Examples, asked: Wanted, vectors: Any = None) -> tuple[ChangedInputs, Evidence]:
     """What is found of these rows, as the story finds it."""
     near = near_duplicates(rows.texts, rows.pairs)
     whole = vectors_of(rows, embed) if vectors is None else vectors
@@ -61,7 +61,7 @@ def judged(rows: Examples, asked: Asked, vectors: Any = None) -> tuple[ChangedIn
 
 
 def test_a_planted_artefact_is_found_in_the_side_that_has_it() -> None:
-    found, evidence = judged(pairs(), Asked(inputs=("pair_only", "text_only", "length")))
+    found, evidence = judged(pairs(), Wanted(inputs=("pair_only", "text_only", "length")))
     second, first, length = (d.figures["table"][0] for d in changed_diagnoses(found, evidence, 0, []))
     assert second["accuracy"] > 0.8
     assert second["v_information_bits"] > 0.2
@@ -81,16 +81,16 @@ def test_each_text_is_embedded_once_and_the_sides_of_a_pair_not_again() -> None:
     whole = (embed(rows.texts), embed(rows.pairs or []))
     said = out_of_fold(rows, LABELS, whole, near_duplicates(pairs().texts), 4)
     clock = Clock(lambda event: None, {})
-    changed_inputs(Asked(inputs=("pair_only", "text_only")), rows, LABELS, whole, said, counting, 0, clock)
+    changed_inputs(Wanted(inputs=("pair_only", "text_only")), rows, LABELS, whole, said, counting, 0, clock)
     assert seen == []
-    changed_inputs(Asked(inputs=("overlap_only",), trained_null=True), rows, LABELS, whole, said, counting, 0, clock)
+    changed_inputs(Wanted(inputs=("overlap_only",), trained_null=True), rows, LABELS, whole, said, counting, 0, clock)
     assert sorted(seen) == [" ", " ", "apple"]
     assert "changed inputs" in clock.seconds
 
 
 def test_the_trained_null_model_is_the_share_of_each_class_in_the_other_folds() -> None:
     rows = replace(pairs(), labels=[int(i < 20) for i in range(79)] + [None])
-    found, evidence = judged(rows, Asked(trained_null=True))
+    found, evidence = judged(rows, Wanted(trained_null=True))
     given, folds = np.array(rows.labels[:79], dtype=int), found.said.folds
     assert found.null_log2 is not None
     assert found.null_log2[79] == 0
@@ -102,7 +102,7 @@ def test_the_trained_null_model_is_the_share_of_each_class_in_the_other_folds() 
 
 def test_words_are_left_out_for_the_models_of_the_rows_own_fold() -> None:
     rows = pairs()
-    found, evidence = judged(rows, Asked(words_of_rows=(103, 101)))
+    found, evidence = judged(rows, Wanted(words_of_rows=(103, 101)))
     (diagnosis,) = changed_diagnoses(found, evidence, 0, [])
     table = diagnosis.figures["table"]
     assert {row["row_id"] for row in table} == {101, 103}
@@ -117,7 +117,7 @@ def test_words_are_left_out_for_the_models_of_the_rows_own_fold() -> None:
 def test_the_fold_of_a_row_is_that_of_its_split() -> None:
     """A split that begins later among all rows is asked with its own folds."""
     rows = pairs()
-    found, _ = judged(rows, Asked(words_of_rows=2))
+    found, _ = judged(rows, Wanted(words_of_rows=2))
     part = rows.take(list(range(50, 80)), "test")
     evidence = evidence_of(part, LABELS, pred_probs=found.said.pred_probs[50:])
     (later,) = changed_diagnoses(found, evidence, 50, [])
@@ -125,11 +125,11 @@ def test_the_fold_of_a_row_is_that_of_its_split() -> None:
     (alone,) = changed_diagnoses(mixed, evidence, 0, [])
     assert later.figures["table"] == alone.figures["table"]
     assert len({row["row_id"] for row in later.figures["table"]}) == 2
-    assert changed_diagnoses(replace(found, asked=Asked(words_of_rows=(100,))), evidence, 50, []) == []
+    assert changed_diagnoses(replace(found, asked=Wanted(words_of_rows=(100,))), evidence, 50, []) == []
 
 
 def test_rows_with_personal_data_are_not_gone_through() -> None:
-    found, evidence = judged(pairs(), Asked(words_of_rows=(103, 105)))
+    found, evidence = judged(pairs(), Wanted(words_of_rows=(103, 105)))
     private = Diagnosis("personal_data", "", reasons={3: "an address"})
     (diagnosis,) = changed_diagnoses(found, evidence, 0, [private])
     assert {row["row_id"] for row in diagnosis.figures["table"]} == {105}
@@ -141,7 +141,7 @@ def test_word_lists_are_read_alone_and_replaced_in_the_rows(monkeypatch: pytest.
 
     monkeypatch.setattr(word_bias, "hypernyms", lambda words, lexicon: {"nobody": "person"})
     single = replace(pairs(), texts=pairs().pairs or [], pairs=None)
-    found, evidence = judged(single, Asked(word_lists={"people": ("nobody", "apple")}))
+    found, evidence = judged(single, Wanted(word_lists={"people": ("nobody", "apple")}))
     bias, moved = changed_diagnoses(found, evidence, 0, [])
     assert "towards contradiction" in bias.summary
     (row,) = moved.figures["table"]
@@ -174,7 +174,7 @@ def test_replaced_words_are_judged_by_the_models_of_the_rows_own_fold(monkeypatc
     rows = Examples("test", "", list(range(5)), texts, [0, None, 1, 1, 0])
     models = Asking()
     said = OutOfFold(np.full((8, 2), 0.5), np.array([9, 9, 9, 4, 5, 6, 7, 8]), np.zeros(8, dtype=bool), models)  # type: ignore[arg-type]
-    found = ChangedInputs(Asked(word_lists={"colours": ("red",)}), said, said.pred_probs, {}, None, embed)
+    found = ChangedInputs(Wanted(word_lists={"colours": ("red",)}), said, said.pred_probs, {}, None, embed)
     (moved,) = changed_diagnoses(found, evidence_of(rows, LABELS), 3, [])
     assert moved.figures["table"][0]["n_rows"] == 3
     assert models.folds == [4, 7, 8]
@@ -190,7 +190,7 @@ def test_the_vectors_of_one_side_are_used_again() -> None:
 
 
 def test_the_tables_hold_all_splits_and_are_there_only_where_something_is(tmp_path: Path) -> None:
-    found, evidence = judged(pairs(), Asked(inputs=("pair_only",), slices=("picture",)))
+    found, evidence = judged(pairs(), Wanted(inputs=("pair_only",), slices=("picture",)))
     diagnoses = changed_diagnoses(found, evidence, 0, [])
     test = replace(evidence, rows=replace(evidence.rows, split="test"))
     write_tables(tmp_path, [(evidence, diagnoses), (test, diagnoses)])
@@ -209,7 +209,7 @@ def test_what_is_not_asked_costs_nothing() -> None:
     probs = np.full((3, 2), 0.5)
     said = OutOfFold(probs, np.arange(3), np.zeros(3, dtype=bool))
     rows, clock = pairs(3), Clock(lambda event: None, {})
-    found = changed_inputs(asked_of(DiagnoseSection(), splits(rows), Path()), rows, LABELS, probs, said, never, 0, clock)
+    found = changed_inputs(wanted_of(DiagnoseSection(), splits(rows), Path()), rows, LABELS, probs, said, never, 0, clock)
     assert changed_diagnoses(found, evidence_of(rows, LABELS, pred_probs=probs), 0, []) == []
     assert clock.seconds == {}
     assert not found.asked.needs_models
@@ -222,7 +222,7 @@ def splits(rows: Examples, problem_type: str = "single_label_classification") ->
 
 def test_the_other_names_and_repeated_ones_become_one() -> None:
     section = DiagnoseSection(inputs=["hypothesis_only", "pair_only", "a+b"], slices=["c", "c"], words_of_rows=[101, 100, 101])
-    asked = asked_of(section, splits(pairs()), Path())
+    asked = wanted_of(section, splits(pairs()), Path())
     assert (asked.inputs, asked.slices, asked.words_of_rows) == (("pair_only", "a+b"), ("c",), (101, 100))
     assert set(columns_asked(section)) == {"a", "b", "c"}
     assert "pair_only" in columns_asked(section)["a"]
@@ -241,13 +241,13 @@ def test_the_other_names_and_repeated_ones_become_one() -> None:
 def test_what_cannot_be_asked_is_refused(section: dict[str, Any], single: bool, message: str, tmp_path: Path) -> None:
     rows = replace(pairs(), pairs=None) if single else pairs()
     with pytest.raises(InputError) as caught:
-        asked_of(DiagnoseSection(**section), splits(rows), tmp_path)
+        wanted_of(DiagnoseSection(**section), splits(rows), tmp_path)
     assert message in str(caught.value)
 
 
 def test_rows_with_several_classes_are_refused() -> None:
     with pytest.raises(InputError, match=r"diagnose.slices: it needs rows with one class each"):
-        asked_of(DiagnoseSection(slices=["c"]), splits(pairs(), "multi_label_classification"), Path())
+        wanted_of(DiagnoseSection(slices=["c"]), splits(pairs(), "multi_label_classification"), Path())
 
 
 def test_a_word_list_is_a_file_with_a_word_a_line(tmp_path: Path) -> None:

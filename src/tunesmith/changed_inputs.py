@@ -24,7 +24,7 @@ from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, class_i
 from tunesmith.diagnose.information import SMALLEST, tempered
 from tunesmith.diagnose.inputs import IN_WORDS, OF_PAIRS, changed, columns_of, known_name, n_words, null_input, without_each_word
 from tunesmith.diagnose.out_of_fold import FoldModels, OutOfFold, judged_in_folds
-from tunesmith.diagnose.outcome import private
+from tunesmith.diagnose.outcome import private_rows
 from tunesmith.diagnose.partial_inputs import partial_input
 from tunesmith.diagnose.slices import slices
 from tunesmith.diagnose.word_bias import hypernym_list, word_list
@@ -52,7 +52,7 @@ TABLES = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class Wanted:
     """What the recipe asks of changed inputs, checked against the rows.
 
     Attributes:
@@ -66,6 +66,11 @@ class Asked:
     slices: tuple[str, ...] = ()
     words_of_rows: int | tuple[int, ...] = 0
     word_lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def needs_linear(self) -> bool:
+        """Whether the answers of linear models are needed, to compare with theirs or to ask them more."""
+        return bool(self.trained_null or self.inputs or self.needs_models)
 
     @property
     def needs_models(self) -> bool:
@@ -85,7 +90,7 @@ class ChangedInputs:
         embed: texts to vectors (N, D), by the untouched base model.
     """
 
-    asked: Asked
+    asked: Wanted
     said: OutOfFold
     whole: Array
     parts: dict[str, Array]
@@ -99,7 +104,7 @@ def columns_asked(section: DiagnoseSection) -> dict[str, tuple[str, ...]]:
     return {**{column: () for column in section.slices}, **inputs}
 
 
-def asked_of(section: DiagnoseSection, splits: Splits, base: Path) -> Asked:
+def wanted_of(section: DiagnoseSection, splits: Splits, base: Path) -> Wanted:
     """What the recipe asks of changed inputs.
 
     Raises:
@@ -122,7 +127,7 @@ def asked_of(section: DiagnoseSection, splits: Splits, base: Path) -> Asked:
         message = f"train has no usable row {listed(absent, 5)}."
         raise RecipeError.one("diagnose.words_of_rows", message, "Row ids count the data rows of the file from 0.")
     lists = {name: words_of_list(name, words, base) for name, words in section.word_lists.items()}
-    return Asked(section.null_model == "trained", inputs, tuple(dict.fromkeys(section.slices)), rows, lists)
+    return Wanted(section.null_model == "trained", inputs, tuple(dict.fromkeys(section.slices)), rows, lists)
 
 
 def words_of_list(name: str, given: str | list[str], base: Path) -> tuple[str, ...]:
@@ -147,7 +152,7 @@ def words_of_list(name: str, given: str | list[str], base: Path) -> tuple[str, .
 
 
 def changed_inputs(
-    asked: Asked, rows: Examples, labels: Labels, vectors: Embedded, said: OutOfFold, embed: Embed, seed: int, clock: Clock
+    asked: Wanted, rows: Examples, labels: Labels, vectors: Embedded, said: OutOfFold, embed: Embed, seed: int, clock: Clock
 ) -> ChangedInputs:
     """What models of nothing and of parts of each row say, in the folds of the models of the whole.
 
@@ -232,14 +237,14 @@ def changed_diagnoses(found: ChangedInputs, evidence: Evidence, start: int, othe
 
 
 def models_of(found: ChangedInputs) -> FoldModels:
-    """The models of the folds, which ``out_of_fold`` keeps where ``Asked.needs_models``."""
+    """The models of the folds, which ``out_of_fold`` keeps where ``Wanted.needs_models``."""
     assert found.said.models is not None, "the models of the folds were not kept"
     return found.said.models
 
 
 def each_word(found: ChangedInputs, evidence: Evidence, rows: slice, others: Sequence[Diagnosis]) -> Diagnosis:
     """The rows that were asked for without each of their words, judged by the models of their own fold in one pass."""
-    hidden = {i: reason for diagnosis in others if private(diagnosis) for i, reason in diagnosis.reasons.items()}
+    hidden = private_rows(others)
     wanted = found.asked.words_of_rows
     if isinstance(wanted, int):
         chosen, n_hidden = lowest_pvi(evidence, wanted, hidden), 0

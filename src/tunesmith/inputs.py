@@ -42,12 +42,17 @@ class Clock:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was read before the model was loaded."""
+    """What was read before the model was loaded.
+
+    Attributes:
+        base: the folder that the recipe's paths start from.
+    """
 
     recipe: Recipe
     splits: Splits
     source: ModelSource
-    checks: tuple[CheckLine, ...]
+    checks: tuple[CheckLine, ...] = ()
+    base: Path = Path()
 
 
 def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | None = None, smoke: bool = False) -> Inputs:
@@ -63,15 +68,20 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
         checks = tuple(static_checks(recipe, splits, splits.findings, source, Path(recipe.output)))
     problems = CheckReport(checks)
     problems.refuse()
-    return Inputs(recipe, splits, source, checks)
+    return Inputs(recipe, splits, source, checks, loaded.base)
 
 
-def stay_offline_unless_asked(recipe: Recipe) -> None:
-    """Forbid the hub's libraries the network where the recipe names neither data nor a model of the hub."""
+def stay_offline_unless_asked(*recipes: Recipe) -> None:
+    """Forbid the hub's libraries the network where no recipe names data or a model of the hub."""
+    if not any(asks_the_hub(recipe) for recipe in recipes):
+        stay_offline()
+
+
+def asks_the_hub(recipe: Recipe) -> bool:
+    """Whether the recipe names data or a model of the hub."""
     name = recipe.model.name
     with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
-    if not recipe.data.train.startswith("hub:") and not with_hub:
-        stay_offline()
+    return recipe.data.train.startswith("hub:") or with_hub
 
 
 def first_rows(splits: Splits, count: int) -> Splits:

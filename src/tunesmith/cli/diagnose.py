@@ -1,4 +1,4 @@
-"""``diagnose``: which rows are wrong, repeated, leaked or a shortcut; ``apply``: the corrections, in a new file."""
+"""``diagnose``: which rows are wrong, repeated, leaked or a shortcut."""
 
 from __future__ import annotations
 
@@ -7,26 +7,136 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli import recipes
-from tunesmith.cli.parsing import Verb
-from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.cli.parsing import UsageError, Verb
+from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
+    from tunesmith.across import AcrossDiagnosis
+    from tunesmith.diagnose.agreement import Agreement
     from tunesmith.diagnosis import DataDiagnosis
+    from tunesmith.recipe.load import LoadedRecipe
 
 MAIN_ROWS = 5
+MOST_CLASSES = 20
 
 
 def add_diagnose(parser: argparse.ArgumentParser) -> None:
-    recipes.add_recipe(parser)
+    parser.add_argument(
+        "recipe", metavar="RECIPE|RUN", help="a recipe file, a data file or folder, or the folder of a finished run"
+    )
+    parser.add_argument(
+        "more", metavar="RECIPE|KEY=VALUE", nargs="*",
+        help="further data sets, with which the first is compared; words with = are settings that win over the recipes",
+    )  # fmt: skip
+    parser.add_argument(
+        "--oracle", metavar="ORACLE", help="what else says the labels: a run's folder, a file of labels, or module:function"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the diagnosis in the output folder")
 
 
 def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """One data set looked at row by row, or several compared."""
+    sources = [args.recipe, *(data_set(word) for word in args.more if "=" not in word)]
+    overrides = [word for word in args.more if "=" in word]
+    if len(sources) > 1:
+        return diagnose_several(sources, overrides, args, terminal)
     from tunesmith import diagnosis
 
-    loaded = recipes.load(args.recipe, args.overrides)
-    found = diagnosis.diagnose(loaded, overwrite=args.overwrite, listener=terminal.listener)
-    return Outcome(found.to_json(), lines=[*finding_lines(found), "", *places(found)])
+    ask = None
+    if args.oracle is not None:
+        from tunesmith.oracle import asking
+
+        ask = asking(args.oracle)
+    run, loaded = run_and_recipe(args.recipe, overrides)
+    found = diagnosis.diagnose(loaded, run=run, overwrite=args.overwrite, listener=terminal.listener, ask=ask)
+    agreed = [line for one in found.agreement for line in agreement_lines(one)]
+    return Outcome(found.to_json(), lines=[*finding_lines(found), *agreed, "", *places(found)])
+
+
+def run_and_recipe(source: str, overrides: list[str]) -> tuple[Path | None, LoadedRecipe]:
+    """A finished run with the recipe of its rows, or no run and the recipe of a file."""
+    from tunesmith.followed import recipe_of_run
+    from tunesmith.run_folder import RESULT
+
+    if (Path(source) / RESULT).exists():
+        return Path(source), recipe_of_run(Path(source), overrides)
+    return None, recipes.load(source, overrides)
+
+
+def data_set(word: str) -> str:
+    """A further data set. Raises UsageError where the word names none."""
+    if not recipes.is_data(word) and not Path(word).exists():
+        raise UsageError.one("diagnose", f"{word} is neither a file nor a setting.", "Settings are KEY=VALUE, e.g. train.seed=1.")
+    return word
+
+
+def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.across import diagnose_across
+
+    loaded = [recipes.load(source, overrides) for source in sources]
+    said = [word.partition("=")[2] for word in overrides if word.startswith("output=")]
+    folder = Path(f"{said[-1]}-diagnosis") if said else None
+    found = diagnose_across(
+        [(one, None) for one in loaded], oracle=args.oracle, folder=folder, overwrite=args.overwrite, listener=terminal.listener
+    )
+    return Outcome(found.to_json(), lines=across_lines(found), notes=[f"note: {note}" for note in found.notes])
+
+
+def across_lines(found: AcrossDiagnosis) -> list[str]:
+    """The data sets, what was found, the matrix, the agreement with the oracle, where the files are."""
+    from tunesmith.across import OPPOSITE, ORACLE
+
+    sizes = ", ".join(f"{one['name']} {one['rows']:,} rows" for one in found.data)
+    lines = [f"{sizes}; labels: {', '.join(found.labels)}"]
+    for finding in found.findings:
+        if finding.name != "transfer":  # the matrix below says it
+            lines.append(f"{finding.name.replace('_', ' ')}: {finding.summary or finding.skipped}")
+        if finding.name == found.findings[0].name:
+            lines += [f"  row {row['row_id']} of {row['data']}: {row['reason']}" for row in finding.rows[:MAIN_ROWS]]
+    agreed = [line for one in found.agreement for line in agreement_lines(one)]
+    files = [f"opposite  {found.folder / OPPOSITE}", *([f"oracle    {found.folder / ORACLE}"] if found.agreement else [])]
+    return [*lines, "", *matrix_lines(found), *(["", *agreed] if agreed else []), "", *files]
+
+
+def matrix_lines(found: AcrossDiagnosis) -> list[str]:
+    """The transfer matrix, a row a data set that was trained on."""
+    from tunesmith.report.numbers import ABSENT, with_interval
+
+    names = [one["name"] for one in found.data]
+    cells = {
+        (cell.trained_on, cell.tested_on): with_interval(cell.value, cell.low, cell.high) + ("*" if cell.held_out else "")
+        for cell in found.matrix
+    }
+    rows = [["trained on \\ tested on", *names], *([one, *(cells[one, other] for other in names)] for one in names)]
+    left = [
+        f"  {cell.n_left_out:,} rows of {cell.trained_on} were not trained on: {cell.tested_on} has their texts"
+        + (f" ({ABSENT}: no row was left)" if not cell.n_trained else "")
+        for cell in found.matrix
+        if cell.n_left_out
+    ]
+    return ["MCC with its 95 % interval", *table(rows), "  * on held-out folds of the same data set", *left]
+
+
+def agreement_lines(found: Agreement) -> list[str]:
+    """Agreement by class with Wilson's interval, and over all with kappa; nothing where nothing was compared.
+
+    Of many classes those with the least agreement.
+    """
+    from tunesmith.report.numbers import number, percent, plural
+
+    if found.share is None:
+        return []
+    classes, left = found.classes, len(found.classes) - MOST_CLASSES
+    if left > 0:
+        classes = tuple(sorted(classes, key=lambda one: one.share)[:MOST_CLASSES])
+    shares = [(one.name, one.share, one.low, one.high, one.n) for one in classes]
+    shares.append(("all", found.share, found.low, found.high, found.n))
+    rows = [
+        (name, percent(share), f"({percent(low)} to {percent(high)})", plural(n, "row")) for name, share, low, high, n in shares
+    ]
+    kappa = "not defined" if found.kappa is None else number(found.kappa)
+    more = [f"  and {left:,} classes with more agreement, see diagnosis.json"] if left > 0 else []
+    return [f"agreement of {found.data} with {found.oracle}, kappa {kappa}", *table(rows), *more]
 
 
 def finding_lines(found: DataDiagnosis) -> list[str]:
@@ -55,47 +165,17 @@ def places(found: DataDiagnosis) -> list[str]:
     ]
 
 
-def add_apply(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("corrections", metavar="CORRECTIONS", help="the corrections.csv of a diagnosis or of its review page")
-    parser.add_argument("data", metavar="DATA", help="the file they were made for")
-    parser.add_argument("--output", metavar="OUT", help="the new file (default: NAME.corrected.SUFFIX beside the old one)")
-    parser.add_argument("--label", metavar="COLUMN", help="the label column, where several hold the same labels")
-
-
-def apply(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.data.apply import apply_corrections
-    from tunesmith.data.corrections import read_corrections
-    from tunesmith.report.numbers import plural
-
-    output = None if args.output is None else Path(args.output)
-    done = apply_corrections(read_corrections(Path(args.corrections)), Path(args.data), output, args.label)
-    json = {"output": str(done.path), "relabelled": done.n_relabelled, "removed": done.n_removed, "rows": done.n_rows,
-            "of_other_files": done.n_of_other_files}  # fmt: skip
-    line = (
-        f"{plural(done.n_relabelled, 'row')} relabelled, {done.n_removed:,} removed: {plural(done.n_rows, 'row')} in {done.path}"
-    )
-    left = [f"{plural(done.n_of_other_files, 'correction')} left out: made for other files"] if done.n_of_other_files else []
-    return Outcome(json, lines=[line], notes=left)
-
-
 DIAGNOSE = Verb(
     name="diagnose",
-    takes="RECIPE [KEY=VALUE ...]",
+    takes="RECIPE|RUN ... [KEY=VALUE ...]",
     does="which rows are wrong, repeated, leaked or a shortcut",
     about="Looks at every row with a model that did not see it and writes what it found, with proposed corrections.\n"
-    "A data file instead of a recipe is looked at with every default.",
-    example="tunesmith diagnose tickets.csv\ntunesmith diagnose recipe.yaml diagnose.n_folds=10",
+    "A data file instead of a recipe is looked at with every default; of a finished run, what its training said of each\n"
+    "row is used too. Two or more data sets are compared: the same texts with other labels, and what a model of one makes\n"
+    "of the others. An oracle is asked for its labels, too.",
+    example="tunesmith diagnose tickets.csv\ntunesmith diagnose recipe.yaml diagnose.n_folds=10\n"
+    "tunesmith diagnose runs/tickets\ntunesmith diagnose tickets.csv --oracle runs/tickets\n"
+    "tunesmith diagnose tickets.csv others.csv",
     add_arguments=add_diagnose,
     run=diagnose,
-)
-
-APPLY = Verb(
-    name="apply",
-    takes="CORRECTIONS DATA",
-    does="write a corrected copy of a data file",
-    about="Applies a file of corrections to the data it was made for. The old file stays as it is;\n"
-    "in the new one only the corrected rows differ, which is proven by reading it again.",
-    example="tunesmith apply runs/tickets-diagnosis/corrections.csv tickets.csv",
-    add_arguments=add_apply,
-    run=apply,
 )

@@ -54,8 +54,9 @@ class Splits:
 
 
 def load_splits(
-    recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None, others: Mapping[str, Sequence[str]] | None = None
-) -> Splits:
+    recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None, others: Mapping[str, Sequence[str]] | None = None,
+    *, keep_unlabelled: bool = False,
+) -> Splits:  # fmt: skip
     """Everything a run needs of its data.
 
     Columns are detected in train; the other files use the same ones, or, where detected columns are missing there, are
@@ -66,6 +67,7 @@ def load_splits(
         base: the folder that the recipe's paths start from.
         frames: tables in memory (see ``table_from_frame``) that stand for ``train``, ``validation`` or ``test``.
         others: further columns to keep with the rows -> what else such a name may mean, for the message where it is no column.
+        keep_unlabelled: rows without a label are among the rows, with None for it, instead of counted and dropped.
 
     Raises:
         DataError: with the problems of all files where they do not depend on each other.
@@ -78,7 +80,7 @@ def load_splits(
     columns = map_columns(tables, recipe, asked, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
     kept = {split: other_columns(table, others or {}) for split, table in tables.items()}
-    splits = build_examples(tables, columns, labels, recipe, notes, kept)
+    splits = build_examples(tables, columns, labels, recipe, kept, keep_unlabelled)
     divide(splits, recipe)
     not_sampled = sample_train(splits, recipe, notes)
     findings = survey(splits["train"], splits.get("validation"), splits.get("test"), labels)
@@ -174,8 +176,11 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, asked: set[str], notes
             check_same_shape(table, found, own, problems)
             columns[split] = own
         else:
-            extra = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
-            columns[split] = replace(found, **extra)  # type: ignore[arg-type]
+            extra: dict[str, Any] = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
+            if lacking := [name for name in found.annotators if name not in table.columns]:
+                extra |= {"annotators": (), "counted": ()}
+                notes.append(f"{table.source} has no column {listed(lacking)}: nothing is known of its annotators.")
+            columns[split] = replace(found, **extra)
     if problems:
         raise DataError(problems)
     return columns
@@ -226,8 +231,8 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
 
 
 def build_examples(
-    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe, notes: list[str],
-    others: Mapping[str, Mapping[str, str]],
+    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe,
+    others: Mapping[str, Mapping[str, str]], keep_unlabelled: bool,
 ) -> dict[str, Examples]:  # fmt: skip
     problems: list[Problem] = []
     splits: dict[str, Examples] = {}
@@ -235,10 +240,10 @@ def build_examples(
     for split, table in tables.items():
         if split == "validation":
             problems.extend(unseen_problems(table, columns[split], labels, separator))
-        made = collect(
-            problems,
-            lambda table=table, split=split: make_examples(table, columns[split], labels, split, separator, others[split]),  # type: ignore[misc]
+        make = lambda table=table, split=split: make_examples(  # noqa: E731
+            table, columns[split], labels, split, separator, others[split], keep_unlabelled=keep_unlabelled
         )
+        made = collect(problems, make)
         if made is not None:
             splits[split] = made
     if problems:
@@ -309,7 +314,7 @@ def data_record(splits: Splits) -> dict[str, Any]:
     columns = splits.columns
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label), "id": columns.id, "group": columns.group}
     return {
-        "columns": {**parts, "split": columns.split},
+        "columns": {**parts, "split": columns.split, "annotators": list(columns.annotators)},
         "columns_reasons": dict(columns.reasons),
         "labels": list(splits.labels.names),
         "problem_type": splits.labels.problem_type,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.personal import masked
 from tunesmith.diagnose.evidence import Diagnosis, Evidence, lacking
 from tunesmith.diagnose.information import information_of, mean_interval
 
@@ -23,18 +24,18 @@ def slices(evidence: Evidence, column: str, cells: Sequence[Any]) -> Diagnosis:
     It is no V-information of the slice: no model was trained for it, and the null model is that of all rows.
 
     Args:
-        cells: of that column, one a row (N).
+        cells: of that column, one a row (N). Personal data in them are masked.
     """
     name = f"slices_{column}"
     if skipped := lacking(name, evidence, "pred_probs"):
         return skipped
     assert evidence.pred_probs is not None
     rows = evidence.labelled
-    found = information_of(evidence, evidence.pred_probs) if len(rows) else None
+    found = information_of(evidence, evidence.pred_probs)
     values = np.array([MISSING if is_missing(cells[i]) else str(cells[i]) for i in rows.tolist()], dtype=object)
     names, place, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
     large = np.flatnonzero(counts >= FEWEST)
-    if found is None or not len(large):
+    if not len(large):
         return Diagnosis(name, "", skipped=f"no value of {column} has {FEWEST} rows with a label")
     right = evidence.pred_probs[rows].argmax(axis=1) == evidence.given[rows]
     table: list[dict[str, Any]] = []
@@ -42,7 +43,7 @@ def slices(evidence: Evidence, column: str, cells: Sequence[Any]) -> Diagnosis:
         own = place == value
         low, high = mean_interval(found.pvi[own])
         table.append(
-            {"column": column, "value": str(names[value]), "n": int(counts[value]),
+            {"column": column, "value": masked(str(names[value])), "n": int(counts[value]),
              "mean_pvi_bits": float(found.pvi[own].mean()), "low": low, "high": high, "accuracy": float(right[own].mean())}
         )  # fmt: skip
     table.sort(key=lambda row: row["mean_pvi_bits"])

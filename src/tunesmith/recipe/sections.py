@@ -48,6 +48,8 @@ class ColumnsSection(Section):
     """Rows with the same value stay in the same split."""
     split: str | None = None
     """A column that says train, validation or test."""
+    annotators: dict[str, str] | list[str] | None = None
+    """{class: column} where a column counts the annotators who chose a class; a list where each holds one annotator's label."""
 
 
 class DataSection(Section):
@@ -163,8 +165,10 @@ class EvaluateSection(Section):
 class DiagnoseSection(Section):
     """How `tunesmith diagnose` looks at the rows."""
 
-    n_folds: int = Field(default=5, ge=2)
-    """Each row is judged by a model of the other folds; rows with nearly the same text, or of one group, share a fold."""
+    method: Literal["frozen", "finetune"] = "frozen"
+    """Judge rows by linear models on words and the untouched base model (seconds), or fine-tune it once for each fold."""
+    n_folds: int | None = Field(default=None, ge=2)
+    """A row is judged by a model of the other folds; near-duplicates and groups share one. Not said: 5, below 2,000 rows 10."""
     null_model: Literal["prior", "trained"] = "prior"
     """What PVI compares with: the share of each class, or a model trained without the text, in the same folds."""
     inputs: list[str] = []
