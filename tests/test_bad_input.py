@@ -82,9 +82,30 @@ def rows(*lines: str) -> str:
     return "text,label\n" + "\n".join(lines) + "\n"
 
 
-TRAIN = ["train", "recipe.yaml"]
+def fixes(*row_ids: int, new: str = "neg") -> list[tuple[int, str]]:
+    """Row ids of train.csv with their proposed labels."""
+    return [(row_id, new) for row_id in row_ids]
+
+
+def corrections(rows: list[tuple[int, str]], name: str = "corrections.csv", sha256: str = "") -> Callable[[Path], None]:
+    """A preparation that writes a corrections file of train.csv."""
+    lines = [f"{i},{'pos' if i % 2 else 'neg'},{new},{sha256}" for i, new in rows]
+    return put(name, "row_id,given,proposed,source_sha256\n" + "\n".join(lines) + "\n")
+
+
+def judged_rows(folder: Path) -> None:
+    """Corrections of nothing but rows that the split column makes test rows."""
+    lines = [
+        f"{line},{'test' if i >= 50 else 'validation' if i >= 40 else 'train'}" for i, line in enumerate(GOOD.splitlines()[1:])
+    ]
+    put("train.csv", "text,label,split\n" + "\n".join(lines) + "\n")(folder)
+    corrections(fixes(51, 53))(folder)
+
+
+MEASURE = ["apply", "corrections.csv", "train.csv", "--measure"]
+TRAIN, DIAGNOSE, APPLY = ["train", "recipe.yaml"], ["diagnose", "recipe.yaml"], ["apply", "c.csv", "train.csv"]
 PAIRS = [f"the good film number {i},{i / 7:.3f}" for i in range(60)]
-DIAGNOSE, ASK = ["diagnose", "train.csv"], ["diagnose", "train.csv", "--oracle"]
+SETS, ASK = ["diagnose", "train.csv"], ["diagnose", "train.csv", "--oracle"]
 OTHER = GOOD.replace("film", "book")
 TWO = "premise,hypothesis,label\n" + "".join(f"the good film {i},some day,{'pos' if i % 2 else 'neg'}\n" for i in range(60))
 RUN = json.dumps({"task": "classification", "data": {
@@ -175,17 +196,41 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "report of nothing": (nothing, ["report", "runs/gone"], "runs/gone"),
     "trace a row that is not there": (nothing, ["trace", "recipe.yaml", "--row", "999"], "rows 0 to 59; 999 is not one of them."),
     "trace an unknown split": (nothing, ["trace", "recipe.yaml", "--row", "1", "--split", "test"], "the recipe has no split 'test'."),
+    # the data doctor
+    "diagnose one class": (put("train.csv", rows(*(f"some film {i},pos" for i in range(40)))), DIAGNOSE, "have the same label"),
+    "diagnose without a label": (put("train.csv", rows(*(f"some film {i}," for i in range(40)))), ["diagnose", "recipe.yaml", "data.columns.label=label"], "None of the 40 rows has a label."),
+    "diagnose fewer rows than folds": (nothing, [*DIAGNOSE, "diagnose.n_folds=61"], "cannot be divided into 61 folds"),
+    "diagnose into a diagnosis": (put("runs/out-diagnosis/diagnosis.json", "{}"), DIAGNOSE, "--overwrite"),
+    "annotators of no class": (recipe(data={"train": "train.csv", "columns": {"annotators": {"good": "n"}}}), DIAGNOSE, "There is no column 'n' for the annotators"),
+    "annotators without a class": (
+        lambda d: (put("train.csv", GOOD.replace("label\n", "label,n\n").replace("pos\n", "pos,1\n").replace("neg\n", "neg,0\n"))(d),
+                   recipe(data={"train": "train.csv", "columns": {"label": "label", "annotators": {"pos": "n"}}})(d)),
+        DIAGNOSE, "has no column for 'neg'",
+    ),
+    "annotator of an unknown class": (
+        lambda d: (put("train.csv", GOOD.replace("label\n", "label,anna\n").replace("pos\n", "pos,pso\n").replace("neg\n", "neg,neg\n"))(d),
+                   recipe(data={"train": "train.csv", "columns": {"label": "label", "annotators": ["anna"]}})(d)),
+        DIAGNOSE, "30 cells of annotators hold no class: 'pso' in anna, row 1 (line 3)",
+    ),
+    "apply what is no corrections file": (nothing, ["apply", "train.csv", "train.csv"], "The file has no column row_id, given, proposed"),
+    "apply no corrections": (put("c.csv", "row_id,given,proposed\n"), APPLY, "c.csv"),
+    "apply corrections of other data": (put("c.csv", f"row_id,given,proposed,source_sha256\n1,pos,neg,{'ab' * 32}\n"), APPLY, "made for another file (sha256 abababababab..."),
+    "apply to rows that are not there": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n60,pos,neg\n"), APPLY, "name rows that the file does not have: 60"),
+    "apply to labels that changed": (put("c.csv", "row_id,given,proposed\n0,pos,neg\n1,pos,neg\n"), APPLY, "1 of 2 corrections do not fit"),
+    "apply one row twice": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n1,pos,neg\n"), APPLY, "corrects row 1 a second time"),
+    "apply to a row without a number": (put("c.csv", "row_id,given,proposed\nfirst,pos,neg\n"), APPLY, "row_id is 'first', a whole number was expected"),
+    "apply over a file": (lambda d: (put("c.csv", "row_id,given,proposed\n1,pos,neg\n")(d), put("train.corrected.csv", "mine")(d)), APPLY, "Give --output."),
     # diagnose: several data sets, and an oracle
-    "data set given twice": (nothing, [*DIAGNOSE, "train.csv"], "train.csv was given twice"),
-    "data set copied": (put("copy.csv", GOOD), [*DIAGNOSE, "copy.csv"], "it has the same bytes as train.csv"),
-    "data sets without a label in common": (put("b.csv", OTHER.replace("pos", "yes").replace("neg", "no")), [*DIAGNOSE, "b.csv"], "no label in common"),
-    "data sets with one label in common": (put("b.csv", OTHER.replace("neg", "no")), [*DIAGNOSE, "b.csv"], "only the label pos in common"),
-    "labels in another case": (put("b.csv", OTHER.replace("pos", "Pos").replace("neg", "Neg")), [*DIAGNOSE, "b.csv"], "They differ in case only: neg, pos."),
-    "pairs beside single texts": (put("b.csv", TWO), [*DIAGNOSE, "b.csv"], "It has pairs of texts, train.csv has single texts"),
-    "a regression beside classes": (regression, [*DIAGNOSE, "score.yaml"], "It has numbers as labels"),
-    "a data set that is not there": (nothing, [*DIAGNOSE, "gone.csv"], "gone.csv"),
-    "an override without a value": (nothing, [*DIAGNOSE, "diagnose.n_folds"], "diagnose.n_folds is neither a file nor a setting."),
-    "too few rows for the folds": (put("b.csv", rows("a good film,pos", "a bad day,neg", "some food,neg", "it rains,pos")), [*DIAGNOSE, "b.csv"], "cannot be divided into 5 folds"),
+    "data set given twice": (nothing, [*SETS, "train.csv"], "train.csv was given twice"),
+    "data set copied": (put("copy.csv", GOOD), [*SETS, "copy.csv"], "it has the same bytes as train.csv"),
+    "data sets without a label in common": (put("b.csv", OTHER.replace("pos", "yes").replace("neg", "no")), [*SETS, "b.csv"], "no label in common"),
+    "data sets with one label in common": (put("b.csv", OTHER.replace("neg", "no")), [*SETS, "b.csv"], "only the label pos in common"),
+    "labels in another case": (put("b.csv", OTHER.replace("pos", "Pos").replace("neg", "Neg")), [*SETS, "b.csv"], "They differ in case only: neg, pos."),
+    "pairs beside single texts": (put("b.csv", TWO), [*SETS, "b.csv"], "It has pairs of texts, train.csv has single texts"),
+    "a regression beside classes": (regression, [*SETS, "score.yaml"], "It has numbers as labels"),
+    "a data set that is not there": (nothing, [*SETS, "gone.csv"], "gone.csv"),
+    "an override without a value": (nothing, [*SETS, "diagnose.n_folds"], "diagnose.n_folds is neither a file nor a setting."),
+    "too few rows for the folds": (put("b.csv", rows("a good film,pos", "a bad day,neg", "some food,neg", "it rains,pos")), [*SETS, "b.csv"], "cannot be divided into 5 folds"),
     "no such oracle": (nothing, [*ASK, "people.csv"], "there is no such run, file or function. Give the folder"),
     "an oracle that is no run": (nothing, [*ASK, "tiny"], "it has no result.json"),
     "an oracle of other labels": (put("o.csv", "row_id,label\n0,yes\n1,no\n"), [*ASK, "o.csv"], "it says no, yes; the labels of train.csv are neg, pos."),
@@ -194,7 +239,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "an oracle of other texts": (put("o.csv", "text,label\nsomething else,pos\nand more,neg\n"), [*ASK, "o.csv"], "Its labels were matched by text."),
     "an oracle with ids that the data lack": (put("o.csv", "id,label\nx1,pos\nx2,neg\n"), [*ASK, "o.csv"], "cannot be matched to rows"),
     "row ids for two data sets": (
-        lambda d: (put("b.csv", OTHER)(d), put("o.csv", "row_id,label\n1,pos\n2,neg\n")(d)), [*DIAGNOSE, "b.csv", "--oracle", "o.csv"],
+        lambda d: (put("b.csv", OTHER)(d), put("o.csv", "row_id,label\n1,pos\n2,neg\n")(d)), [*SETS, "b.csv", "--oracle", "o.csv"],
         "with several data sets a row id does not say which row is meant",
     ),
     "an oracle without labels": (put("o.csv", "row_id,first,second\n1,a,b\n"), [*ASK, "o.csv"], "No column looks like a label"),
@@ -207,6 +252,29 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "an oracle for numbers": (regression, ["diagnose", "score.yaml", "--oracle", "train.csv"], "the rows have numbers as labels"),
     "init over a file": (put("recipe.yaml", "mine"), ["init", "train.csv"], "recipe.yaml"),
     "init of nothing": (nothing, ["init", "gone.csv", "--output", "new.yaml"], "gone.csv"),
+    # corrections
+    "measure without a recipe": (lambda d: corrections(fixes(3), "c/corrections.csv")(d), ["apply", "c/corrections.csv", "train.csv", "--measure"], "Name one: --measure RECIPE."),
+    "measure with a recipe that has moved": (
+        lambda d: (corrections(fixes(3))(d), put("other/recipe.yaml", json.dumps(RECIPE | {"data": {"train": "gone.csv"}}))(d),
+                   shutil.move(d / "corrections.csv", d / "other/corrections.csv")),
+        ["apply", "other/corrections.csv", "train.csv", "--measure"], "Name the recipe that was diagnosed: --measure RECIPE.",
+    ),
+    "measure corrections of other data": (corrections(fixes(3), sha256="0" * 64), MEASURE, "The corrections were made for another file"),
+    "measure with the recipe of another file": (
+        lambda d: (corrections(fixes(3))(d), put("b.csv", GOOD + "another good film,pos\n")(d), recipe(data={"train": "b.csv"})(d)), MEASURE,
+        "The recipe trains on b.csv",
+    ),
+    "measure corrections of test rows": (
+        lambda d: (corrections(fixes(3))(d), put("b.csv", GOOD.replace("number", "day"))(d),
+                   recipe(data={"train": "b.csv", "test": "train.csv"})(d)),
+        MEASURE, "The recipe has this file for test, not for training",
+    ),
+    "measure what empties a class": (corrections(fixes(*range(1, 60, 2))), MEASURE, "Correcting leaves no training row of 'pos'"),
+    "measure a label that no row has": (corrections(fixes(3, new="nag")), [*MEASURE, "data.validation=0.04"], "propose labels that no training row has: 'nag' for row 3"),
+    "measure corrections of judged rows": (judged_rows, MEASURE, "there is nothing to measure"),
+    "measure with several processes": (corrections(fixes(3)), [*MEASURE, "parallel.processes=2"], "Add parallel.processes=1."),
+    "measure twice": (lambda d: (corrections(fixes(3))(d), put("runs/out-worth/worth.json", "{}")(d)), MEASURE, "Replace it with --overwrite"),
+    "settings without measure": (corrections(fixes(3)), [*MEASURE[:3], "train.seed=1"], "train.seed=1 has no meaning without --measure."),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunesmith.api import check as check
+    from tunesmith.api import diagnose as diagnose
     from tunesmith.api import train as train
     from tunesmith.errors import InputError as InputError
     from tunesmith.errors import TunesmithError as TunesmithError
@@ -26,7 +27,7 @@ __version__ = "0.1.0"
 # name -> module that has it; loaded at first use, so that importing tunesmith stays light.
 PUBLIC = {
     "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
-    "check": "api", "compare": "use", "evaluate": "use", "predict": "use", "train": "api",
+    "check": "api", "compare": "use", "diagnose": "api", "evaluate": "use", "predict": "use", "train": "api",
 }  # fmt: skip
 
 __all__ = [*PUBLIC, "__version__"]

@@ -22,7 +22,7 @@ from tunesmith.data.table import Examples
 from tunesmith.diagnose.agreement import Agreement
 from tunesmith.diagnose.between import Compared, Opposite, Transfer, opposite_labels, taken, transfer_matrix, twins
 from tunesmith.diagnose.evidence import class_ids
-from tunesmith.diagnose.folds import fold_of, units_of
+from tunesmith.diagnose.folds import FOLDS, fold_of, units_of
 from tunesmith.diagnose.pool import (
     Pool,
     heard,
@@ -33,9 +33,10 @@ from tunesmith.diagnose.pool import (
     write_opposite,
     write_oracle,
 )
-from tunesmith.diagnosis import METHOD, RESULT, pooled, whole_files
+from tunesmith.diagnosis import RESULT, pooled, whole_files
 from tunesmith.errors import InputError
 from tunesmith.events import Event, Listener, silent
+from tunesmith.held_out import FROZEN
 from tunesmith.inputs import Clock, stay_offline_unless_asked
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.source import find_model
@@ -81,7 +82,7 @@ class AcrossDiagnosis:
                 "labels": list(self.labels), "matrix": [asdict(cell) for cell in self.matrix],
                 "agreement": [one.to_json() for one in self.agreement], "opposite": str(self.folder / OPPOSITE),
                 "oracle": str(self.folder / ORACLE) if self.agreement else None, "notes": list(self.notes),
-                "n_rows": sum(one["rows"] for one in self.data), "method": METHOD, "timings_seconds": self.timings_seconds,
+                "n_rows": sum(one["rows"] for one in self.data), "method": FROZEN, "timings_seconds": self.timings_seconds,
             }
         )  # fmt: skip
         return plain
@@ -115,7 +116,7 @@ def source_of(one: Any, i: int, model: str, sections: dict[str, Any]) -> Source:
     if isinstance(one, str | Path) and Path(one).suffix in {".yaml", ".yml"}:
         return load_recipe(Path(one)), None
     name = stem(str(one)) if isinstance(one, str | Path) else f"data{i + 1}"
-    return from_tables(one, None, None, f"runs/{name}", "classification", model, sections)
+    return from_tables("diagnose_across()", one, None, None, f"runs/{name}", "classification", model, sections)
 
 
 def diagnose_across(
@@ -206,7 +207,7 @@ def look(pool: Pool, recipe: Recipe, base: Path, clock: Clock, listener: Listene
         reached = twins(near, pool.owner, len(pool.sets))
         opposite, flagged = opposite_labels(near, pool.owner, class_ids(rows))
         units = [units_of(own, near.part(at.start, at.stop)) for own, at in zip(pool.sets, pool.slices(), strict=True)]
-        n_folds, seed = recipe.diagnose.n_folds, recipe.train.seed
+        n_folds, seed = recipe.diagnose.n_folds or FOLDS, recipe.train.seed
         folds = [
             fold_of(class_ids(own), held, n_folds, seed, own.source) for own, held in zip(pool.sets, units, strict=True)
         ]  # fmt: skip

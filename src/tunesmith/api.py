@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tunesmith.diagnosis import DataDiagnosis
+from tunesmith.diagnosis import diagnose as diagnose_recipe
 from tunesmith.errors import RecipeError
 from tunesmith.events import Listener, silent
 from tunesmith.preflight.report import CheckReport
@@ -17,7 +19,7 @@ IN_MEMORY = "table in memory"
 
 
 def train(
-    data: Any, *, validation: Any = 0.1, test: Any = None, output: str | Path = "runs/run", task: str = "classification",
+    data: Any, /, *, validation: Any = 0.1, test: Any = None, output: str | Path = "runs/run", task: str = "classification",
     model: str = "builtin:minilm", resume: bool = False, overwrite: bool = False, smoke: bool = False,
     listener: Listener = silent, **sections: Any,
 ) -> Run:  # fmt: skip
@@ -27,35 +29,57 @@ def train(
         data: a DataFrame, a dictionary of columns, a list of dictionaries, the path of a data file, or the path of a
             recipe (``.yaml``), in which case the recipe says everything else.
         validation, test: a share of the rows, a path, or a table.
-        sections: further recipe sections as dictionaries, e.g. ``train={"num_train_epochs": 5}``.
+        sections: further recipe sections as dictionaries, e.g. ``train={"num_train_epochs": 5}``; the section ``data``, too.
 
     Raises:
         InputError: the run cannot start; nothing was written.
         TrainingFailed: it started and left no usable model.
     """
-    if isinstance(data, str | Path) and Path(data).suffix in {".yaml", ".yml"}:
-        if sections:
-            raise RecipeError.one(
-                "train()", f"a recipe file and {', '.join(sections)} were both given.", "Put them into the recipe."
-            )
-        loaded, frames = load_recipe(Path(data)), None
-    else:
-        loaded, frames = from_tables(data, validation, test, output, task, model, sections)
+    loaded, frames = described("train()", data, validation, test, output, task, model, sections)
     run = train_recipe(loaded, resume=resume, overwrite=overwrite, smoke=smoke, frames=frames, listener=listener)
     assert run is not None, "only a further process of several has no run"
     return run
 
 
-def from_tables(
-    data: Any, validation: Any, test: Any, output: str | Path, task: str, model: str, sections: dict[str, Any]
+def diagnose(
+    data: Any, /, *, validation: Any = None, test: Any = None, output: str | Path = "runs/run", task: str = "classification",
+    model: str = "builtin:minilm", overwrite: bool = False, listener: Listener = silent, **sections: Any,
+) -> DataDiagnosis:  # fmt: skip
+    """Which rows of a table or a recipe's data are wrong, written to the folder ``OUTPUT-diagnosis``.
+
+    Args:
+        data: as for ``train``.
+        validation, test: a path or a table, looked at as well, for rows of ``data`` in it, too.
+        sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``.
+
+    Raises:
+        InputError: the rows cannot be read or judged; nothing was written.
+    """
+    loaded, frames = described("diagnose()", data, validation, test, output, task, model, sections)
+    return diagnose_recipe(loaded, overwrite=overwrite, frames=frames, listener=listener)
+
+
+def described(
+    caller: str, data: Any, validation: Any, test: Any, output: str | Path, task: str, model: str, sections: dict[str, Any]
 ) -> tuple[LoadedRecipe, dict[str, Any] | None]:
-    """The recipe that the arguments of ``train`` describe, and the tables among them."""
+    """The recipe that the arguments of ``caller`` name or describe, and the tables among them."""
+    if not isinstance(data, str | Path) or Path(data).suffix not in {".yaml", ".yml"}:
+        return from_tables(caller, data, validation, test, output, task, model, sections)
+    if sections:
+        raise RecipeError.one(caller, f"a recipe file and {', '.join(sections)} were both given.", "Put them into the recipe.")
+    return load_recipe(Path(data)), None
+
+
+def from_tables(
+    caller: str, data: Any, validation: Any, test: Any, output: str | Path, task: str, model: str, sections: dict[str, Any]
+) -> tuple[LoadedRecipe, dict[str, Any] | None]:
+    """The recipe that describes tables or files, and the tables among them."""
     given = {"train": data, "validation": validation, "test": test}
     frames = {split: value for split, value in given.items() if is_table(value)}
     named = {split: f"{IN_MEMORY} ({split})" if split in frames else plain(value) for split, value in given.items()}
     mapping = {**sections, "task": task, "model": {"name": model, **sections.get("model", {})}, "output": str(output)}
     mapping["data"] = {**{split: value for split, value in named.items() if value is not None}, **sections.get("data", {})}
-    recipe = recipe_from_mapping(mapping, "train()")
+    recipe = recipe_from_mapping(mapping, caller)
     return LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd()), frames or None
 
 

@@ -14,21 +14,32 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.changed_inputs import changed_diagnoses, columns_asked, wanted_of, write_tables
 from tunesmith.data.corrections import write_corrections
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnose.agreement import Agreement, Asked
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
+from tunesmith.diagnose.languages import NAME as LANGUAGE
+from tunesmith.diagnose.languages import language_drift
 from tunesmith.diagnose.leakage import Leaks, leakage, leaks
-from tunesmith.diagnose.out_of_fold import out_of_fold
-from tunesmith.diagnose.outcome import agreeing, corrections_of, finding_of, numbers, reason_of, row_columns
-from tunesmith.diagnose.table import MAIN, diagnoses_of
+from tunesmith.diagnose.outcome import (
+    agreeing,
+    corrections_of,
+    finding_of,
+    leading,
+    numbers,
+    reason_of,
+    row_columns,
+    texts_to_read,
+)
+from tunesmith.diagnose.table import diagnoses_of
 from tunesmith.events import Event, Listener, silent
+from tunesmith.held_out import HeldOut, held_out
 from tunesmith.inputs import Clock, stay_offline_unless_asked
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.predictions import SINGLE
-from tunesmith.models.source import find_model
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.report.review import Review, ReviewRows, write_review
@@ -40,7 +51,8 @@ Judged = tuple[Evidence, list[Diagnosis]]
 
 ROWS, CORRECTIONS, REVIEW = "rows.parquet", "corrections.csv", "review.html"
 REVIEW_CHARACTERS = 4_000
-METHOD = "frozen"
+READING = ("dropped_rows", "repaired_rows", "unseen_labels")
+"""Findings made while the rows were read: rows that no diagnosis can look at."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +88,15 @@ class DataDiagnosis:
 
 
 def diagnose(
-    loaded: LoadedRecipe, *, overwrite: bool = False, frames: Mapping[str, Any] | None = None, listener: Listener = silent,
-    ask: Callable[[Splits], Asked] | None = None,
+    loaded: LoadedRecipe, *, run: Path | None = None, overwrite: bool = False, frames: Mapping[str, Any] | None = None,
+    listener: Listener = silent, ask: Callable[[Splits], Asked] | None = None,
 ) -> DataDiagnosis:  # fmt: skip
     """Look at every row of a recipe's data and write what was found beside its output, into ``OUTPUT-diagnosis``.
 
     Shares of train that the recipe takes for validation or test are judged with train: they are rows of the same file.
 
     Args:
+        run: a finished run on these files, whose training followed its rows (see ``followed.recipe_of_run``).
         ask: what an oracle says of the rows, see ``oracle.asking``.
 
     Raises:
@@ -94,7 +107,8 @@ def diagnose(
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        splits = load_splits(recipe, loaded.base, frames)
+        splits = load_splits(recipe, loaded.base, frames, columns_asked(recipe.diagnose), keep_unlabelled=True)
+        wanted = wanted_of(recipe.diagnose, splits, loaded.base)
         rows, starts = pooled(splits)
     asked = None
     if ask is not None:
@@ -102,18 +116,21 @@ def diagnose(
             asked = ask(splits)
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
-    known = judged_by_model(splits, rows, near, recipe, loaded, clock, listener) if splits.labels.problem_type == SINGLE else {}
+    known = None
+    if splits.labels.problem_type == SINGLE:
+        known = held_out(splits, rows, near, recipe, loaded, wanted, run, clock, listener)
     with clock.phase("diagnoses"):
         found = [
-            split_diagnoses(part, splits, near, starts[part.split], known, listener, asked) for part in splits.named().values()
-        ]  # fmt: skip
+            split_diagnoses(part, splits, near, starts[part.split], known, recipe.diagnose.method, listener, asked)
+            for part in splits.named().values()
+        ]
         findings = tuple(all_findings(splits, found, near, starts))
     begin(folder, loaded.text, resolved_yaml(recipe))
     with clock.phase("save"):
         n_corrections = write_outcome(folder.work, found)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     agreed = () if asked is None else asked.agreements(splits.named(), splits.labels)
-    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, METHOD, dict(clock.seconds), agreed)
+    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, recipe.diagnose.method, dict(clock.seconds), agreed)
     record = {**outcome.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
     (folder.work / RESULT).write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     finish(folder)
@@ -135,46 +152,32 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
         groups = [group for part in parts for group in part.groups or [f"{part.split} {i}" for i in part.row_ids]]
     pairs = None if parts[0].pairs is None else [pair for part in parts for pair in part.pairs or []]
     rows = replace(
-        parts[0], split="all", row_ids=[i for part in parts for i in part.row_ids],
+        parts[0], split="all", others={name: [cell for part in parts for cell in part.others[name]] for name in parts[0].others},
+        row_ids=[i for part in parts for i in part.row_ids],
         texts=[text for part in parts for text in part.texts], labels=[label for part in parts for label in part.labels],
-        pairs=pairs, groups=groups, ids=None,
+        pairs=pairs, groups=groups, ids=None, annotations=None,
     )  # fmt: skip
     return rows, starts
 
 
-def judged_by_model(
-    splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, clock: Clock, listener: Listener
-) -> dict[str, Any]:
-    """Out-of-fold probabilities, folds and embeddings of all rows, as fields of ``Evidence``."""
-    with clock.phase("libraries"):
-        from tunesmith.embeddings import embed
-    source = find_model(recipe.model, loaded.base)
-    with clock.phase("embeddings"):
-        vectors = embed(rows, source, recipe.data.max_length)
-    with clock.phase("cross-validation"):
-        n_folds = recipe.diagnose.n_folds
-        said = out_of_fold(
-            rows, splits.labels, vectors, near, n_folds, recipe.train.seed,
-            lambda done: listener(Event("step", "cross-validation", done, n_folds)),
-        )  # fmt: skip
-    flat = vectors if not isinstance(vectors, tuple) else np.concatenate(vectors, axis=1)
-    return {"pred_probs": said.pred_probs, "folds": said.folds, "embeddings": flat, "alone": said.alone}
-
-
 def split_diagnoses(
-    part: Examples, splits: Splits, near: Near, start: int, known: dict[str, Any], listener: Listener, asked: Asked | None = None
-) -> Judged:
+    part: Examples, splits: Splits, near: Near, start: int, known: HeldOut | None, method: str, listener: Listener,
+    asked: Asked | None,
+) -> Judged:  # fmt: skip
     """The evidence of one split and every diagnosis of it."""
     rows = slice(start, start + len(part))
-    arrays = {name: array[rows] for name, array in known.items() if name != "alone" and array is not None}
-    evidence = evidence_of(part, splits.labels, near=near.part(rows.start, rows.stop), method=METHOD, **arrays)
-    if known:  # no model can know a class that is in one fold only
-        evidence = replace(evidence, given=np.where(known["alone"][rows], UNLABELLED, evidence.given))
+    arrays = {} if known is None else known.part(rows)
+    evidence = evidence_of(part, splits.labels, near=near.part(rows.start, rows.stop), method=method, **arrays)
+    alone = np.zeros(len(part), dtype=bool) if known is None else known.said.alone[rows]
+    if alone.any():  # no model can know a class that is in one fold only
+        evidence = replace(evidence, given=np.where(alone, UNLABELLED, evidence.given))
     found = diagnoses_of(evidence)
     if asked is not None:
         found.append(asked.diagnosis(evidence))
-    if known and known["alone"][rows].any():
-        found.append(not_judged(known["alone"][rows]))
+    if alone.any():
+        found.append(not_judged(alone))
+    if known is not None:
+        found += changed_diagnoses(known.changed, evidence, start, found)
     listener(Event("step", "diagnoses", 1, 1))
     return evidence, found
 
@@ -187,7 +190,7 @@ def not_judged(alone: np.ndarray) -> Diagnosis:
 
 
 def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Mapping[str, int]) -> list[Finding]:
-    """The findings of every split, those of train first, and the rows of other splits that train has."""
+    """The findings of every split, those of train first, and what other splits share with train or do not."""
     findings = []
     for evidence, diagnoses in found:
         for diagnosis in diagnoses:
@@ -197,12 +200,14 @@ def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Ma
             )
     n_train = len(splits.train)
     leaked = leaks(near, n_train)
-    for evidence, _ in found[1:]:
+    spoken = [next(diagnosis for diagnosis in diagnoses if diagnosis.name == LANGUAGE) for _, diagnoses in found]
+    for (evidence, _), language in zip(found[1:], spoken[1:], strict=True):
         part, start = evidence.rows, starts[evidence.rows.split] - n_train
         rows = slice(start, start + len(part))
         own = Leaks(leaked.overlap[rows], leaked.partner[rows])
         findings.append(finding_of(leakage(splits.train, part, own), evidence))
-    return findings
+        findings.append(finding_of(language_drift(spoken[0], language, part.split), evidence))
+    return [*findings, *(finding for finding in splits.findings if finding.name.startswith(READING))]
 
 
 def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
@@ -212,12 +217,13 @@ def write_outcome(folder: Path, found: Sequence[Judged]) -> int:
 
     tables, corrections = [], []
     for evidence, diagnoses in found:
-        main = next(diagnosis for diagnosis in diagnoses if diagnosis.name == MAIN)
+        main = leading(diagnoses)
         tables.append(pa.table(row_columns(evidence, diagnoses, main)))
         corrections += corrections_of(evidence, diagnoses, main)
         write_review(review_of(evidence, diagnoses, main), folder / review_name(evidence.rows.split))
     pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder / ROWS)
     write_corrections(corrections, folder / CORRECTIONS)
+    write_tables(folder, found)
     return len(corrections)
 
 
@@ -234,8 +240,8 @@ def review_of(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosi
     flagged = np.zeros(n, dtype=bool) if main.flagged is None else main.flagged
     rows = ReviewRows(
         row_ids=list(evidence.row_ids), splits=[evidence.rows.split] * n,
-        texts=[text[:REVIEW_CHARACTERS] for text in evidence.rows.texts],
-        pairs=None if evidence.rows.pairs is None else [text[:REVIEW_CHARACTERS] for text in evidence.rows.pairs],
+        texts=texts_to_read(evidence.rows.texts, diagnoses, REVIEW_CHARACTERS),
+        pairs=None if evidence.rows.pairs is None else texts_to_read(evidence.rows.pairs, diagnoses, REVIEW_CHARACTERS),
         given=evidence.given.tolist(), proposed=(nothing if main.proposed is None else main.proposed).tolist(),
         scores=[None] * n if main.scores is None else numbers(main.scores), flagged=flagged.tolist(),
         diagnoses=[[place[name] for name in names] for names in agreeing(diagnoses, n)],

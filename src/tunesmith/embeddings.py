@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tunesmith.data.table import Examples
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.metrics.predictions import Array
@@ -21,6 +23,17 @@ def embed(rows: Examples, source: ModelSource, max_length: int | None = None) ->
     Raises:
         ModelError: the base model cannot be loaded, or has fewer positions than tokens were asked for.
     """
+    of_texts = embedder(source, max_length)
+    first = of_texts(rows.texts)
+    return first if rows.pairs is None else (first, of_texts(rows.pairs))
+
+
+def embedder(source: ModelSource, max_length: int | None = None) -> Callable[[list[str]], Array]:
+    """The function from texts to their mean embeddings (N, D) float32; the model is loaded once, and stays with it.
+
+    Raises:
+        ModelError: the base model cannot be loaded, or has fewer positions than tokens were asked for.
+    """
     quiet_libraries()
     tokenizer = load_tokenizer(source)
     body = load_body(source, tokenizer).to(device_name())
@@ -28,8 +41,9 @@ def embed(rows: Examples, source: ModelSource, max_length: int | None = None) ->
     apply_kernels(body, kernels)
     tokens = max_input_tokens(body.config, tokenizer, max_length)
     tokens = tokens if max_length else min(MOST_TOKENS, tokens)
-    sides = []
-    for texts in filter(None, (rows.texts, rows.pairs)):
-        side = Examples(rows.split, rows.source, rows.row_ids, texts, [0] * len(texts))
-        sides.append(mean_embeddings(body, encode(tokenizer, side, tokens), tokenizer.pad_token_id, kernels))
-    return sides[0] if rows.pairs is None else (sides[0], sides[1])
+
+    def of_texts(texts: list[str]) -> Array:
+        rows = Examples("", "", list(range(len(texts))), texts, [0] * len(texts))
+        return mean_embeddings(body, encode(tokenizer, rows, tokens), tokenizer.pad_token_id, kernels)
+
+    return of_texts

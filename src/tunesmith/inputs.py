@@ -42,12 +42,17 @@ class Clock:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was read before the model was loaded."""
+    """What was read before the model was loaded.
+
+    Attributes:
+        base: the folder that the recipe's paths start from.
+    """
 
     recipe: Recipe
     splits: Splits
     source: ModelSource
-    checks: tuple[CheckLine, ...]
+    checks: tuple[CheckLine, ...] = ()
+    base: Path = Path()
 
 
 def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | None = None, smoke: bool = False) -> Inputs:
@@ -63,7 +68,7 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
         checks = tuple(static_checks(recipe, splits, splits.findings, source, Path(recipe.output)))
     problems = CheckReport(checks)
     problems.refuse()
-    return Inputs(recipe, splits, source, checks)
+    return Inputs(recipe, splits, source, checks, loaded.base)
 
 
 def stay_offline_unless_asked(*recipes: Recipe) -> None:

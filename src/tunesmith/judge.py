@@ -13,10 +13,6 @@ from tunesmith.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.baselines.majority import majority
 from tunesmith.baselines.tfidf import tfidf_linear
 from tunesmith.data.table import Examples
-from tunesmith.diagnose.out_of_fold import cross_validated
-from tunesmith.diagnose.outcome import finding_of
-from tunesmith.diagnose.suspects import NAME as SUSPECTS
-from tunesmith.diagnose.suspects import suspect_labels
 from tunesmith.events import Event, Listener
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.intervals import metric_intervals
@@ -28,13 +24,10 @@ from tunesmith.models.encode import encode
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.models.kernels import apply_kernels, restore
 from tunesmith.recipe.metric_names import METRICS, higher_is_better, metric_of
-from tunesmith.results import Alarm, Baseline, Finding, Metric, Verdict
+from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.text_classification import predict
 from tunesmith.training.watch import RunFacts, alarms
 from tunesmith.work import JUDGED, Ready, SeedRun, chosen
-
-MOST_WORK = 100_000_000
-"""Rows x features x classes; above it five fits take longer than a finding is worth before training."""
 
 
 @dataclass(frozen=True)
@@ -55,32 +48,20 @@ class Judged:
     notes: tuple[str, ...]
 
 
-def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[Answers], list[Finding]]:
-    """Every baseline the recipe asks for, on the judged splits, and what their embeddings say of the training labels."""
+def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[Answers], Embedded | None]:
+    """Every baseline the recipe asks for, on the judged splits; and the embeddings of train, where one of them needed any."""
     asked, labels = inputs.recipe.evaluate.baselines, inputs.splits.labels
-    found, findings = [], []
+    found, of_train = [], None
     for done, name in enumerate(asked, 1):
         if name == "frozen":
             started, vectors = time.perf_counter(), embeddings(inputs, ready)
             seconds = time.perf_counter() - started
             found.append(linear_on_embeddings(labels, inputs.splits.train, judged_splits(inputs), vectors, seconds))
-            findings.append(suspects(inputs, vectors["train"]))
+            of_train = vectors["train"]
         else:
             found.append(MAKERS[name](inputs, ready))
         listener(Event("step", "baselines", done, len(asked)))
-    return found, findings
-
-
-def suspects(inputs: Inputs, vectors: Embedded) -> Finding:
-    """The training labels that are probably wrong, by linear models that did not see them."""
-    labels, train = inputs.splits.labels, inputs.splits.train
-    width = vectors[0].shape[1] * 4 if isinstance(vectors, tuple) else vectors.shape[1]
-    if labels.problem_type != SINGLE:
-        return Finding(SUSPECTS, "", skipped="it needs one label a row")
-    if len(train) * width * labels.n > MOST_WORK:
-        return Finding(SUSPECTS, "", skipped=f"{len(train):,} rows of {labels.n} classes take too long; see tunesmith diagnose")
-    evidence = cross_validated(train, labels, vectors, inputs.recipe.train.seed)
-    return finding_of(suspect_labels(evidence), evidence)
+    return found, of_train
 
 
 def judged_splits(inputs: Inputs) -> list[Examples]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tunesmith.data.load import data_record
 from tunesmith.data.table import Labels
+from tunesmith.followed import save_epoch_logits
 from tunesmith.inputs import Inputs
 from tunesmith.judge import Judged
 from tunesmith.machine import environment, peak_memory_bytes
@@ -23,7 +24,9 @@ from tunesmith.recipe.metric_names import higher_is_better, metric_of
 from tunesmith.results import Alarm, Certificate, Finding, RunResult
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.trained import UseRecord
+from tunesmith.training.epoch_logits import MODE
 from tunesmith.training.history import as_events
+from tunesmith.training_rows import without_repeats
 from tunesmith.work import Ready, SeedRun, chosen
 
 TEXT_CHARACTERS = 300
@@ -78,6 +81,12 @@ def save_predictions(inputs: Inputs, judged: Judged, path: Path) -> None:
     run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
     tables = [pa.table(split_columns(inputs, run, split)) for split in run.predictions]
     pq.write_table(pa.concat_tables(tables, promote_options="default"), path)
+
+
+def save_training_logits(inputs: Inputs, judged: Judged, folder: Path) -> None:
+    """Write what the chosen seed's training said of its rows, for a later diagnosis."""
+    run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
+    save_epoch_logits(inputs, run.fit.epoch_logits, MODE, folder)
 
 
 def split_columns(inputs: Inputs, run: SeedRun, split: str) -> dict[str, list[Any]]:
@@ -142,12 +151,12 @@ def result(
     seconds: dict[str, float],
 ) -> RunResult:  # fmt: skip
     """Everything for result.json."""
-    data = data_record(inputs.splits)
+    data = data_record(inputs.splits) | {"base": str(inputs.base.absolute())}
     for name, encoded in ready.prepared.encoded.items():
         data["splits"][name] |= length_record(encoded)
     return RunResult(
         task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
-        findings=(*findings, *inputs.splits.findings), alarms=(*judged.alarms, *unproven(certificates)),
+        findings=tuple(without_repeats(inputs.splits.findings, findings)), alarms=(*judged.alarms, *unproven(certificates)),
         certificates=certificates, timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(),
         environment=environment(), data=data, training=training_record(inputs, ready, judged),
         recipe=inputs.recipe.model_dump(mode="json"),

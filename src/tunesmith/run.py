@@ -1,4 +1,4 @@
-"""The story of a run: load, check, baselines, fit, judge, prove, save.
+"""The story of a run: load, check, baselines, fit, judge, diagnose, prove, save.
 
 Every function here is a step of that story; what a step does stands in the room it calls.
 """
@@ -61,6 +61,7 @@ def train(
     inputs = read_inputs(loaded, clock, frames, smoke)
     with clock.phase("libraries"):
         from tunesmith import judge, keep, work
+        from tunesmith.training_rows import training_findings
     with clock.phase("model"):
         ready = work.load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):
@@ -70,15 +71,19 @@ def train(
         return None
     begin(folder, loaded.text, resolved_yaml(inputs.recipe), resume=resume)
     with clock.phase("baselines"):
-        baselines, findings = judge.run_baselines(inputs, ready, listener)
+        baselines, vectors = judge.run_baselines(inputs, ready, listener)
     with clock.phase("training"):
         runs = work.fit_seeds(inputs, ready, folder, listener, resume=resume, smoke=smoke)
     with clock.phase("evaluation"):
         judged = judge.judge(inputs, runs, baselines, listener)
+    with clock.phase("diagnosis"):
+        fitted = runs[0].fit
+        findings = training_findings(inputs, vectors, fitted.epoch_logits, fitted.train_seconds * len(runs), listener)
     with clock.phase("save"):
         certificates = keep.save_model(inputs, ready, judged, folder.model)
         keep.join_logs(judged, folder)
         keep.save_predictions(inputs, judged, folder.work / "predictions.parquet")
+        keep.save_training_logits(inputs, judged, folder.work)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     result = keep.result(inputs, ready, judged, findings, certificates, clock.seconds)
     return leave(folder, result, clock)

@@ -117,7 +117,7 @@ def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]
     questions: list[Question] = []
     while True:
         try:
-            return detect_columns(table, task, ColumnsSection(**given)), tuple(questions)
+            return detect_columns(table, task, ColumnsSection.model_validate(given)), tuple(questions)
         except DataError as error:
             question = question_of(error, table, task, given)
             if question is None:
@@ -135,7 +135,7 @@ def question_of(error: DataError, table: Table, task: str, given: dict[str, str]
     part = asked[1]
     names = [name for name in table.columns if f"{{{part}: {name}}}" in problem.remedy]
     if part == "label" and not names:
-        found = detect_columns(table, task, ColumnsSection(**given), need_label=False)
+        found = detect_columns(table, task, ColumnsSection.model_validate(given), need_label=False)
         played = {name for names in parts_of(found).values() for name in names}
         names = [name for name in table.columns if name not in played]
     return Question(part, tuple(names), problem.message) if names else None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.apply import apply_corrections
+from tunesmith.data.apply import apply_corrections, corrected, write_corrected
 from tunesmith.data.corrections import Correction
 from tunesmith.data.read import read_file
 from tunesmith.errors import DataError, OutputError
@@ -77,6 +77,36 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert found.to_pylist() == [{"text": "a", "label": 1}, {"text": "b", "label": 1}]
 
 
+def test_empty_labels_are_filled_with_the_type_of_the_others(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"text": "a", "label": null}\n{"text": "b", "label": 0}\n{"text": "c", "label": -1}\n', encoding="utf-8")
+    done = apply_corrections([fix(0, "", "1"), fix(2, "", "0")], data)
+    lines = done.path.read_text(encoding="utf-8").splitlines()
+    assert lines == ['{"text": "a", "label": 1}', '{"text": "b", "label": 0}', '{"text": "c", "label": 0}']
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_empty_labels_of_parquet_keep_its_type(missing, tmp_path: Path) -> None:
+    kind = pa.int8() if missing is None else pa.float64()
+    pq.write_table(pa.table({"text": ["a", "b"], "label": pa.array([missing, 1], kind)}), tmp_path / "rows.parquet")
+    done = apply_corrections([fix(0, "", "0")], tmp_path / "rows.parquet")
+    assert pq.read_table(done.path)["label"].to_pylist() == [0, 1]
+
+
+def test_an_empty_cell_of_a_csv_is_filled(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,\ntwo,b\nthree,n/a\n", encoding="utf-8")
+    done = apply_corrections([fix(0, "", "a"), fix(2, "", "b")], data)
+    assert done.path.read_text(encoding="utf-8") == "text,label\none,a\ntwo,b\nthree,b\n"
+
+
+def test_a_label_given_by_now_is_not_overwritten(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match="label is 'a', the correction expects ''"):
+        apply_corrections([fix(0, "", "b")], data, column="label")
+
+
 def test_gzip_in_gzip_out(tmp_path: Path) -> None:
     data = tmp_path / "rows.csv.gz"
     data.write_bytes(gzip.compress(b"text,label\none,a\ntwo,b\n"))
@@ -115,6 +145,7 @@ def test_any_texts_survive(texts: list[str], data) -> None:
     [
         ([], None, "no rows; there is nothing to apply"),
         ([fix(0, "a", "b", source_sha256="0" * 64)], None, "were made for another file (sha256 000000000000..."),
+        ([fix(0, "a", "b", source_sha256=""), fix(0, "a", "c")], None, "1 rows are corrected twice: 0"),
         ([fix(7, "a", "b")], None, "1 corrections name rows that the file does not have: 7"),
         ([fix(0, "z", "b")], None, "1 of 1 corrections do not fit the labels in the file"),
         ([fix(0, "a", "b")], "nope", "There is no column 'nope'"),
@@ -136,6 +167,30 @@ def test_two_columns_that_fit_have_to_be_told_apart(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="both hold the given labels"):
         apply_corrections([fix(0, "a", "b")], data)
     assert apply_corrections([fix(0, "a", "b")], data, column="second").path.read_text().splitlines()[1] == "one,a,b"
+
+
+def test_the_old_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is hashed and checked could be other rows than those that are written."""
+    from tunesmith.data import apply
+
+    data, read = tmp_path / "rows.csv", []
+    data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    whole = apply.read_payload
+    monkeypatch.setattr(apply, "read_payload", lambda path, name: read.append(path) or whole(path, name))
+    monkeypatch.setattr("tunesmith.data.read.read_payload", lambda path, name: read.append(path) or whole(path, name))
+    apply_corrections([fix(0, "a", "b")], data)
+    assert read.count(data) == 1
+
+
+def test_a_corrected_file_knows_whether_it_is_written(tmp_path: Path) -> None:
+    data, target = tmp_path / "rows.csv.gz", tmp_path / "new.csv.gz"
+    data.write_bytes(gzip.compress(b"text,label\none,a\ntwo,b\n"))
+    new = corrected([fix(0, "a", "b")], data, target)
+    assert not new.is_written
+    assert not target.exists()
+    write_corrected(new)
+    assert corrected([fix(0, "a", "b")], data, target).is_written
+    assert not corrected([fix(0, "a", "c")], data, target).is_written
 
 
 def test_no_file_is_ever_replaced(tmp_path: Path) -> None:

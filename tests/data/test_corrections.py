@@ -46,6 +46,12 @@ def test_what_cannot_be_used_is_named(text: str, message: str, tmp_path: Path) -
     assert message in str(caught.value)
 
 
+def test_rows_of_different_files_may_have_the_same_number(tmp_path: Path) -> None:
+    rows = [Correction(3, "train", "a", "b", 0.0, source_sha256="ff"), Correction(3, "test", "b", "a", 0.0, source_sha256="ee")]
+    write_corrections(rows, tmp_path / "c.csv")
+    assert read_corrections(tmp_path / "c.csv") == rows
+
+
 def test_all_problems_come_at_once(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("row_id,given,proposed,action\nx,a,b,\n2,a,b,burn\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:

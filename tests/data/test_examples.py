@@ -29,6 +29,17 @@ def test_each_row_is_used_or_has_a_reason() -> None:
     assert made.rows_read == len(made) + sum(row.dropped for row in made.bad_rows)
 
 
+def test_rows_without_a_label_are_kept_where_they_are_wanted_and_no_others() -> None:
+    cells = ["a", "", "-", None, "-1", "NA", "z", ["a", "b"], ""]
+    found = table(text=[*"ABCDEFGH", " "], label=cells)
+    made = make_examples(found, TEXT_LABEL, LABELS, keep_unlabelled=True)
+    assert (made.row_ids, made.labels) == ([0, 1, 2, 3, 4, 5], [0, None, None, None, None, None])
+    assert [row.reason for row in made.bad_rows] == [
+        "label is not among those of train", "not exactly one label", "text is empty",
+    ]  # fmt: skip
+    assert make_examples(found, TEXT_LABEL, LABELS).row_ids == [0]
+
+
 def test_pairs_ids_and_groups() -> None:
     found = table(
         s1=["one a", "two b", "three"], s2=["x y", "", "z w"], label=["a", "b", "b"], key=[7, 8, None], user=["u", "u", None]

@@ -227,3 +227,22 @@ load_splits(Recipe(data={{"train": "train.csv"}}), Path({str(tmp_path)!r}))
 print([name for name in ("torch", "transformers", "sklearn", "pandas", "pyarrow", "datasets") if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_further_columns_stay_with_their_rows_through_shares_and_sampling(tmp_path: Path) -> None:
+    rows = [(f"message number {i} about things", WORDS[i % 3], f"s{i}") for i in range(200)]
+    write(tmp_path / "train.csv", [("", "refund", "dropped"), *rows], ("message", "intent", "source"))
+    recipe = Recipe(data={"train": "train.csv", "test": 0.2, "max_rows": 90})  # type: ignore[arg-type]
+    splits = load_splits(recipe, tmp_path, others={"source": (), "3": ()})
+    for part in splits.named().values():
+        assert part.others["source"] == part.others["3"] == [f"s{row_id - 1}" for row_id in part.row_ids]
+    assert load_splits(recipe, tmp_path).train.others == {}
+
+
+def test_a_further_column_that_is_not_there_is_named_in_every_way_it_may_be_meant(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", lines(90))
+    recipe = Recipe(data={"train": "train.csv"})  # type: ignore[arg-type]
+    with pytest.raises(DataError) as caught:
+        load_splits(recipe, tmp_path, others={"intnet": (), "shufled": ("shuffled",), "zzz": ()})
+    remedies = [problem.remedy for problem in caught.value.problems]
+    assert remedies == ["Did you mean intent?", "Did you mean shuffled?", "Correct the name in the recipe."]

@@ -178,3 +178,17 @@ def test_ten_thousand_rows_are_read_at_once(tmp_path: Path) -> None:
     start = time.perf_counter()
     assert len(read_table(path)) == 10_000
     assert time.perf_counter() - start < 0.5
+
+
+def test_a_relative_path_is_looked_for_beside_the_recipe_and_then_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside, here = tmp_path / "recipes", tmp_path / "here"
+    for folder, names in ((beside, ["both"]), (here, ["both", "only_here"])):
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.csv").write_text(f"text,label\nfrom {folder.name},a\n", encoding="utf-8")
+    monkeypatch.chdir(here)
+    assert read_table("both.csv", base=beside).columns["text"] == ["from recipes"]
+    assert read_table("only_here.csv", base=beside).columns["text"] == ["from here"]
+    with pytest.raises(DataError) as caught:
+        read_table("nowhere.csv", base=beside)
+    assert str(beside / "nowhere.csv") in str(caught.value)

@@ -32,6 +32,15 @@ def test_clean_rows_leave_only_the_counts() -> None:
     assert findings["labels"].summary == "2 classes in 20 training rows: neg: 10, pos: 10."
 
 
+def test_rows_with_personal_data_are_named_without_their_text() -> None:
+    mail = "write to bob@example.org Ã©"
+    findings = found(rows((mail, 0), (mail, 0), (mail, 1), ("x" * 100_001 + mail, 1)), examples([mail, TRAIN[1]], [0, 1], "test"))
+    names = ["duplicates", "conflicting_labels", "leakage_test", "encoding_damage", "long_texts"]
+    assert set(names) <= set(findings)
+    assert "bob" not in str(findings)
+    assert [row.get("text") for row in findings["leakage_test"].rows] == [None, "training text 1"]
+
+
 def test_duplicates_and_conflicts() -> None:
     findings = found(rows(("Training TEXT 0!", 0), ("training text 1", 0)))
     assert findings["duplicates"].flagged == 1

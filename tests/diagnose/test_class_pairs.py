@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from tunesmith.diagnose.class_pairs import class_difficulty, class_pairs, distributions, jensen_shannon, published_divergence
+from tunesmith.diagnose.class_pairs import (
+    class_difficulty,
+    class_pairs,
+    distributions,
+    jensen_shannon,
+    occurrences,
+    published_divergence,
+)
 
 from .rows import evidence
 
@@ -36,6 +43,15 @@ def test_equal_classes_have_a_raw_figure_and_no_corrected_one() -> None:
     assert same.raw > 0.01
     assert abs(same.corrected) < 3 * same.null_deviation
     assert other.corrected > 0.2
+
+
+def test_rare_words_and_unlabelled_rows_are_left_out() -> None:
+    rows = ["often often once", "often seldom seldom", "other often seldom"]
+    row_of, words, n_words = occurrences(rows, np.array([0, 1]), min_frequency=2)
+    assert (row_of.tolist(), words.tolist(), n_words) == ([0, 0, 1, 1, 1], [0, 0, 0, 1, 1], 2)
+    given = np.array([0, 1, -1])
+    (pair,) = class_pairs(rows, given, 2, min_frequency=2, alpha=1.0)
+    assert pair.raw == pytest.approx(jensen_shannon(np.array([3, 1]) / 4, np.array([2, 3]) / 5))
 
 
 def test_the_most_alike_pair_comes_first() -> None:

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tunesmith.diagnose.information import bounds, breaks_bounds, information, prior_log2, pvi
+from tunesmith.diagnose.information import (
+    bounds,
+    breaks_bounds,
+    conditional_information,
+    information,
+    mean_interval,
+    prior_log2,
+    pvi,
+    tempered,
+)
 
 from .rows import evidence
 
@@ -90,3 +99,56 @@ def test_rows_that_tell_less_than_nothing_are_flagged_and_unlabelled_ones_left_a
 
 def test_without_probabilities_it_is_skipped_with_the_reason() -> None:
     assert "out-of-fold probabilities" in pvi(evidence([0, 1])).skipped
+
+
+def test_a_given_null_model_takes_the_place_of_the_prior() -> None:
+    probs = np.array([[0.5, 0.5], [0.25, 0.75]])
+    by_prior = pvi(evidence([0, 1], pred_probs=probs)).figures
+    by_model = pvi(evidence([0, 1], pred_probs=probs, null_log2=np.array([-2.0, -1.0]))).figures
+    assert by_prior["entropy_bits"] == pytest.approx(1)
+    assert by_model["entropy_bits"] == pytest.approx(1.5)
+    assert by_model["v_information_bits"] - by_prior["v_information_bits"] == pytest.approx(0.5)
+
+
+def test_what_the_whole_has_beyond_a_part_is_a_difference_of_surprisals() -> None:
+    assert conditional_information(np.array([0.5, 0.2]), np.array([0.25, 0.4])) == pytest.approx([1, -1])
+
+
+@pytest.mark.parametrize("n", [5, 20, 400])
+def test_the_interval_of_a_mean_is_that_of_students_t_where_values_are_normal(n: int) -> None:
+    from scipy.stats import t
+
+    values = np.random.default_rng(n).normal(3, 2, size=n)
+    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    low, high = mean_interval(values, 20_000)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.12 if n == 5 else 0.05)
+    assert low < values.mean() < high
+    assert np.isnan(mean_interval(values[:1])).all()
+
+
+def test_probabilities_that_know_nothing_become_the_prior_and_good_ones_stay() -> None:
+    draw = np.random.default_rng(0)
+    labels, folds = (draw.random(3000) < 0.3).astype(int), np.arange(3000) % 5
+    sure = draw.dirichlet([0.3, 0.3], size=3000)
+    noise = tempered(sure, labels, folds)
+    assert information(sure, labels).v_information < -1
+    assert noise[:, 1] == pytest.approx(0.3, abs=0.02)
+    truth = draw.dirichlet([1, 1], size=3000)
+    drawn = (draw.random(3000) < truth[:, 1]).astype(int)
+    assert tempered(truth, drawn, folds) == pytest.approx(truth, abs=0.05)
+    unsure = truth**0.5 / (truth**0.5).sum(axis=1, keepdims=True)
+    assert information(tempered(unsure, drawn, folds), drawn).v_information > information(unsure, drawn).v_information + 0.05
+
+
+def test_a_fold_is_tempered_by_the_labels_of_the_others_alone() -> None:
+    draw = np.random.default_rng(1)
+    probs, labels, folds = draw.dirichlet([1, 1], size=60), draw.integers(0, 2, 60), np.arange(60) % 3
+    other = labels.copy()
+    other[folds == 1] = 1 - other[folds == 1]
+    other[3] = -1  # unlabelled, in fold 0
+    before, after = tempered(probs, labels, folds), tempered(probs, other, folds)
+    unlabelled = tempered(probs, np.where(np.arange(60) == 3, -1, labels), folds)
+    assert unlabelled[folds == 0] == pytest.approx(before[folds == 0])
+    assert tempered(probs, np.where(folds == 1, other, labels), folds)[folds == 1] == pytest.approx(before[folds == 1])
+    assert not np.allclose(after[folds == 0], before[folds == 0])
+    assert after.sum(axis=1) == pytest.approx(1)

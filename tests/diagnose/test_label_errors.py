@@ -67,6 +67,12 @@ def test_combined_is_the_mean_rank_and_skips_what_says_nothing() -> None:
     assert np.isnan(combined([], 2)).all()
 
 
+@pytest.mark.parametrize("name", ["folds", "embeddings", "annotations"])
+def test_arrays_of_other_rows_are_refused(name: str) -> None:
+    with pytest.raises(DataError, match=f"{name} were given for 5 rows, train has 7"):
+        evidence(GIVEN, **{name: np.zeros((5, 2))})
+
+
 @pytest.mark.parametrize(
     ("probs", "message"),
     [

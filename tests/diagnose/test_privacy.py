@@ -1,41 +1,20 @@
-"""Personal data: found by kind, never repeated."""
+"""Personal data: counted by row, never repeated by any diagnosis or finding."""
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from tunesmith.diagnose.privacy import kinds_in, personal_data
+import numpy as np
+
+from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.diagnose.conflicts import duplicates
+from tunesmith.diagnose.evidence import Diagnosis
+from tunesmith.diagnose.leakage import Leaks, leakage
+from tunesmith.diagnose.outcome import finding_of, row_columns, texts_to_read
+from tunesmith.diagnose.privacy import personal_data
+from tunesmith.diagnose.shortcuts import shortcut_words
 
 from .rows import evidence
-
-HOLDS = {
-    "e-mail address": ["write to jane.doe+spam@mail.example.co.uk please"],
-    "telephone number": ["call +49 30 901820", "call (212) 555-0173 now",
-                         "tel 030 / 90 18 20 44", "0049 171 1234567", "ring 020 7946 0958"],
-    "bank account number": ["send it to DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432"],
-    "card number": ["my card 4111 1111 1111 1111 was charged", "5500-0000-0000-0004"],
-    "social security number": ["ssn 078-05-1120"],
-    "network address": ["blocked 8.8.8.8 yesterday"],
-    "street address": ["I live at 221 Baker Street", "Lindenstraße 14 in Berlin", "12 rue de la Paix", "1600 Pennsylvania Ave"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in HOLDS.items() for text in texts])
-def test_each_kind_is_found_and_only_it(kind: str, text: str) -> None:
-    assert kinds_in(text) == [kind]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "order 12345678 came late", "it cost 1,299.00 $", "on 12.05.2023 at 14:30", "2023-11-04 10:00:00", "version 10.2.33.1.7",
-        "ratio 16:9, size 1920x1080", "localhost is 127.0.0.1", "router at 192.168.1.1", "@someone said so", "3 street lamps",
-        "item no. 4111 1111 1111 1112", "I waited 20 minutes and 35 seconds", "flight LH1234567", "the 1980s and 1990s", "a@b",
-        "ISBN 978-3-16-148410-0", "100 200 300", "score 3-2, 4-1, 5-0",
-    ],
-)  # fmt: skip
-def test_other_numbers_are_no_personal_data(text: str) -> None:
-    assert kinds_in(text) == []
 
 
 def test_what_was_found_is_nowhere_in_the_diagnosis() -> None:
@@ -52,3 +31,41 @@ def test_both_texts_of_a_pair_are_looked_at() -> None:
     assert personal_data(evidence([0], ["nothing"], n_classes=2, pairs=["bob@example.org"])).reasons == {
         0: "holds what looks like e-mail address"
     }
+
+
+def test_no_finding_repeats_the_text_of_such_a_row() -> None:
+    texts = [
+        "mail bob@example.org about the parcel",
+        "mail bob@example.org about the parcel",
+        "no address here",
+        "no address here",
+    ]
+    rows = evidence([0, 1, 0, 1], texts, near=near_duplicates(texts))
+    found = finding_of(duplicates(rows), rows)
+    assert [row.get("text") for row in found.rows] == [None, "no address here"]
+
+
+def test_nor_the_text_of_a_row_whose_second_text_holds_them() -> None:
+    rows = evidence([0], ["nothing"], n_classes=2, pairs=["bob@example.org"])
+    assert "text" not in finding_of(Diagnosis("any", "", (), None, np.array([True])), rows).rows[0]
+
+
+def test_the_table_of_rows_has_no_text_of_them_and_the_review_page_a_masked_one() -> None:
+    rows = evidence([0, 1], ["mail bob@example.org " + "x" * 400, "no address here"])
+    found = [personal_data(rows)]
+    assert row_columns(rows, found, found[0])["text"] == ["", "no address here"]
+    assert texts_to_read(rows.rows.texts, found, 14) == ["mail [email] x", "no address her"]
+
+
+def test_words_of_an_address_are_not_named_as_shortcuts() -> None:
+    texts = [f"{'write to bob@example.org or 0049171123456 alas' if i % 2 else 'nothing'} w{i}" for i in range(100)]
+    found = shortcut_words(evidence([i % 2 for i in range(100)], texts))
+    assert {"alas", "nothing"} <= {row["word"] for row in found.figures["words"]}
+    assert not {"bob", "example", "org", "0049171123456"} & {row["word"] for row in found.figures["words"]}
+
+
+def test_a_group_that_is_an_address_is_masked() -> None:
+    train, other = (evidence([0], n_classes=2).rows for _ in range(2))
+    groups = [replace(rows, groups=["bob@example.org"]) for rows in (train, other)]
+    found = leakage(*groups, Leaks(np.zeros(1), np.array([-1])))
+    assert found.reasons[0] == "same group as rows of train: [email]"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunesmith.diagnose.shortcuts import auroc, count_words, critical_z, pmi, shortcut_words, surface, z_statistics
+from tunesmith.diagnose.shortcuts import count_words, critical_z, pmi, shortcut_words, surface, z_statistics
 
 from .rows import evidence
 
@@ -63,10 +63,11 @@ def test_length_that_tells_the_class_is_said() -> None:
     assert "tells little" in surface(evidence(given, ["the same form"] * 100)).summary
 
 
-def test_auroc() -> None:
-    assert auroc(np.array([1.0, 2.0, 3.0, 4.0]), np.array([False, False, True, True])) == 1.0
-    assert auroc(np.array([1.0, 1.0]), np.array([True, False])) == 0.5
-    assert auroc(np.array([1.0, 1.0]), np.array([True, True])) == 0.5
+def test_the_form_of_a_few_rows_is_chance() -> None:
+    few = evidence([0, 1] * 19, ["long text", "x"] * 19)
+    assert surface(few).skipped == "no class has 20 rows"
+    uneven = surface(evidence([0] * 20 + [1] * 2, ["long text"] * 20 + ["x"] * 2))
+    assert {row["label"] for row in uneven.figures["features"]} == {"a"}
 
 
 @pytest.mark.parametrize("diagnosis", [shortcut_words, surface])

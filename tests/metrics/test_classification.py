@@ -97,6 +97,14 @@ def test_calibrated_and_certain_rows_have_no_calibration_error() -> None:
     assert c.calibration_error(many)(np.ones((1, 4)))[0] == 0
 
 
+def test_one_column_of_any_numbers_has_an_auroc() -> None:
+    rng = np.random.default_rng(0)
+    positive, scores = rng.random(50) < 0.3, rng.integers(-3, 4, 50).astype(float)
+    assert c.column_auroc(positive, scores) == pytest.approx(sk.roc_auc_score(positive, scores))
+    assert c.column_auroc(np.array([True, False]), np.array([1.0, 1.0])) == 0.5
+    assert np.isnan(c.column_auroc(np.array([True, True]), np.array([1.0, 2.0])))
+
+
 def test_constant_predictions_have_mcc_zero_and_auroc_half() -> None:
     predictions = from_scores(SINGLE, [0, 1, 0, 1, 0], np.tile([0.7, 0.3], (5, 1)))
     ones = np.ones((1, 5))

@@ -94,6 +94,20 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"data": {"columns": {"text": "x", "label": ["y", "x"]}}}, 'data.columns.label: the column "x" is already the text column.'),
     ({"data": {"columns": {"label": ["y", "y"]}}}, 'data.columns.label: "y" is listed twice.'),
     ({"data": {"columns": {"label": []}}}, "data.columns.label: is an empty list."),
+    ({"data": {"columns": {"annotators": []}}}, "data.columns.annotators: names no column."),
+    (
+        {"data": {"columns": {"text": "x", "annotators": {"a": "x"}}}},
+        'data.columns.annotators: the column "x" is already the text column.',
+    ),
+    ({"data": {"columns": {"annotators": ["x", "x"]}}}, 'data.columns.annotators: "x" is listed twice.'),
+    (
+        {"task": "regression", "data": {"columns": {"annotators": ["x"]}}},
+        "data.columns.annotators: annotators are compared where",
+    ),
+    (
+        {"data": {"columns": {"annotators": ["x"]}, "label_separator": "|"}},
+        "data.columns.annotators: annotators are compared where each row has one class.",
+    ),
     (
         {"data": {"columns": {"label": ["y"]}, "label_separator": "|"}},
         "data.label_separator: several label columns and a separator",

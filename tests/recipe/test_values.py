@@ -47,6 +47,14 @@ BAD = [
         "2 train.class_weights: expected none or balanced, or a map from text to numbers, found the text "
         '"balance". Did you mean balanced?',
     ),
+    ("diagnose: {words_of_rows: -1}", "expected a whole number of at least 0, or a list of whole numbers, found the number -1."),
+    ("diagnose: {words_of_rows: [1, -2]}", "2 diagnose.words_of_rows[1]: must be at least 0, found -2."),
+    ("diagnose: {word_lists: [a]}", "2 diagnose.word_lists: expected a map from text to texts or lists of texts, found a list."),
+    (
+        "diagnose: {word_lists: {a: [b, 3]}}",
+        '2 diagnose.word_lists.a[1]: expected text, found the number 3. Put it in quotes: "3".',
+    ),
+    ("diagnose: {word_lists: {a: 3}}", 'expected text, or a list of texts, found the number 3. Put it in quotes: "3".'),
     ("train: {class_weights: {no: much}}", '2 train.class_weights.no: expected a number, found the text "much".'),
     ("train: {train_layers: [1]}", '2 train.train_layers[0]: expected text, found the number 1. Put it in quotes: "1".'),
     (

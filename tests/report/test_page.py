@@ -12,6 +12,7 @@ from tunesmith.report.comparison import write_comparison
 from tunesmith.report.page import SECTIONS, document, write_report
 from tunesmith.report.saved import load
 from tunesmith.report.shell import packaged, policy
+from tunesmith.report.tables import text_cell
 from tunesmith.results import RunResult, Verdict
 
 from .fake_runs import ALARMS, IMAGE_ROW, KINDS, SCRIPT_ROW
@@ -50,6 +51,12 @@ def test_a_run_with_nothing_in_it_says_what_was_not_recorded(write_run: WriteRun
     assert sections_of(page) == ["use"]
     assert "Not recorded in this run: verdict, metrics" in page
     assert "Nothing was measured in this run." in page
+
+
+def test_personal_data_in_a_text_are_masked() -> None:
+    content = str(text_cell("write to bob@example.org", "or call +49 30 901820").content)
+    assert "write to [email]" in content
+    assert "or call [phone]" in content
 
 
 @pytest.mark.parametrize("lost", ["metrics.jsonl", "predictions.parquet", "resolved.yaml"])

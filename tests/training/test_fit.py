@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,9 @@ from safetensors.torch import load_file
 from tunesmith.errors import Interrupted, NonFinite, TrainingFailed
 from tunesmith.events import Event
 from tunesmith.inputs import Clock, read_inputs
+from tunesmith.models.encode import Encoded
+from tunesmith.models.inference import logits
+from tunesmith.models.kernels import Kernels
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 from tunesmith.tasks.text_classification import fit
 from tunesmith.training.checkpoints import newest_whole
@@ -29,6 +33,9 @@ class Trained:
     fit: Fit
     weights: dict[str, torch.Tensor]
     losses: list[float]
+    model: Any
+    train: Encoded
+    pad_id: int
 
 
 @pytest.fixture
@@ -87,7 +94,8 @@ def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
             smoke=smoke,
         )
         losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
-        return Trained(done, {k: v.clone() for k, v in ready.model.state_dict().items()}, losses)
+        weights = {k: v.clone() for k, v in ready.model.state_dict().items()}
+        return Trained(done, weights, losses, ready.model, ready.prepared.encoded["train"], ready.prepared.pad_id)
 
     return run
 
@@ -119,6 +127,28 @@ def test_resume_is_bit_exact(train, tmp_path: Path, name: str) -> None:
         whole.fit.steps,
     )
     assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
+    assert whole.fit.epoch_logits is not None
+    assert resumed.fit.epoch_logits is not None
+    assert np.array_equal(resumed.fit.epoch_logits, whole.fit.epoch_logits)
+
+
+def test_the_logits_of_every_row_and_whole_epoch_are_kept(train, without_dropout: Path) -> None:
+    settings = {"num_train_epochs": 2.5, "fast": False, "learning_rate": 1e-12, "weight_decay": 0.0}
+    done = train("still", model={"name": str(without_dropout)}, train=settings)
+    kept = done.fit.epoch_logits
+    assert kept is not None
+    assert kept.shape == (2, len(done.train), 2)
+    plain = logits(done.model, done.train, done.pad_id, Kernels())  # a model that did not move says the same in every step
+    assert np.abs(kept - plain).max() < 2e-5
+
+
+def test_the_kept_logits_are_those_of_their_rows(train) -> None:
+    done = train("learn", train={"num_train_epochs": 6})
+    kept, given = done.fit.epoch_logits, np.array(done.train.labels)
+    assert kept is not None
+    assert kept.shape == (6, len(done.train), 2)
+    assert (kept[-1].argmax(axis=1) == given).mean() > 0.95
+    assert (kept[0].argmax(axis=1) == given).mean() < 0.9
 
 
 def test_it_learns(train) -> None:
@@ -145,7 +175,6 @@ def test_accumulating_equals_one_batch(train, without_dropout: Path) -> None:
 def test_the_fast_path_trains_like_the_plain_one_in_fp32(train, without_dropout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same rows in the same batches: attention and dropout kernels change nothing but the time."""
     from tunesmith import work
-    from tunesmith.models.kernels import Kernels
 
     settings, model = {"num_train_epochs": 1, "n_logs": 100}, {"name": str(without_dropout)}
     plain = train("a", model=model, train={**settings, "fast": False})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,9 +43,12 @@ def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -
     return Answers("tfidf", predictions, time.perf_counter() - start, note)
 
 
-def tfidf_features(examples: Examples) -> csr_matrix:
-    """The same features of one set of rows, (N, D) float32; vocabulary and weights come from these rows."""
-    return _features([vectoriser.fit_transform(_texts(examples)) for vectoriser in _vectorisers(examples)], examples)
+def fitted_tfidf(examples: Examples) -> tuple[csr_matrix, Callable[[Examples], csr_matrix]]:
+    """The same features of one set of rows, (N, D) float32, whose vocabulary and weights come from these rows; and the function
+    that makes them of other rows with this vocabulary and these weights."""
+    vectorisers = _vectorisers(examples)
+    features = _features([vectoriser.fit_transform(_texts(examples)) for vectoriser in vectorisers], examples)
+    return features, lambda rows: _features([vectoriser.transform(_texts(rows)) for vectoriser in vectorisers], rows)
 
 
 def _texts(examples: Examples) -> list[str]:

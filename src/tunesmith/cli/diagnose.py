@@ -1,4 +1,4 @@
-"""``diagnose``: which rows are wrong, repeated, leaked or a shortcut; ``apply``: the corrections, in a new file."""
+"""``diagnose``: which rows are wrong, repeated, leaked or a shortcut."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tunesmith.across import AcrossDiagnosis
     from tunesmith.diagnose.agreement import Agreement
     from tunesmith.diagnosis import DataDiagnosis
+    from tunesmith.recipe.load import LoadedRecipe
 
 MAIN_ROWS = 5
 MOST_CLASSES = 20
@@ -21,7 +22,7 @@ MOST_CLASSES = 20
 
 def add_diagnose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "recipe", metavar="RECIPE", help="a recipe file; a data file or folder stands for a recipe with every default"
+        "recipe", metavar="RECIPE|RUN", help="a recipe file, a data file or folder, or the folder of a finished run"
     )
     parser.add_argument(
         "more", metavar="RECIPE|KEY=VALUE", nargs="*",
@@ -46,10 +47,20 @@ def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         from tunesmith.oracle import asking
 
         ask = asking(args.oracle)
-    loaded = recipes.load(args.recipe, overrides)
-    found = diagnosis.diagnose(loaded, overwrite=args.overwrite, listener=terminal.listener, ask=ask)
+    run, loaded = run_and_recipe(args.recipe, overrides)
+    found = diagnosis.diagnose(loaded, run=run, overwrite=args.overwrite, listener=terminal.listener, ask=ask)
     agreed = [line for one in found.agreement for line in agreement_lines(one)]
     return Outcome(found.to_json(), lines=[*finding_lines(found), *agreed, "", *places(found)])
+
+
+def run_and_recipe(source: str, overrides: list[str]) -> tuple[Path | None, LoadedRecipe]:
+    """A finished run with the recipe of its rows, or no run and the recipe of a file."""
+    from tunesmith.followed import recipe_of_run
+    from tunesmith.run_folder import RESULT
+
+    if (Path(source) / RESULT).exists():
+        return Path(source), recipe_of_run(Path(source), overrides)
+    return None, recipes.load(source, overrides)
 
 
 def data_set(word: str) -> str:
@@ -154,49 +165,17 @@ def places(found: DataDiagnosis) -> list[str]:
     ]
 
 
-def add_apply(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("corrections", metavar="CORRECTIONS", help="the corrections.csv of a diagnosis or of its review page")
-    parser.add_argument("data", metavar="DATA", help="the file they were made for")
-    parser.add_argument("--output", metavar="OUT", help="the new file (default: NAME.corrected.SUFFIX beside the old one)")
-    parser.add_argument("--label", metavar="COLUMN", help="the label column, where several hold the same labels")
-
-
-def apply(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.data.apply import apply_corrections
-    from tunesmith.data.corrections import read_corrections
-    from tunesmith.report.numbers import plural
-
-    output = None if args.output is None else Path(args.output)
-    done = apply_corrections(read_corrections(Path(args.corrections)), Path(args.data), output, args.label)
-    json = {"output": str(done.path), "relabelled": done.n_relabelled, "removed": done.n_removed, "rows": done.n_rows,
-            "of_other_files": done.n_of_other_files}  # fmt: skip
-    line = (
-        f"{plural(done.n_relabelled, 'row')} relabelled, {done.n_removed:,} removed: {plural(done.n_rows, 'row')} in {done.path}"
-    )
-    left = [f"{plural(done.n_of_other_files, 'correction')} left out: made for other files"] if done.n_of_other_files else []
-    return Outcome(json, lines=[line], notes=left)
-
-
 DIAGNOSE = Verb(
     name="diagnose",
-    takes="RECIPE ... [KEY=VALUE ...]",
+    takes="RECIPE|RUN ... [KEY=VALUE ...]",
     does="which rows are wrong, repeated, leaked or a shortcut",
     about="Looks at every row with a model that did not see it and writes what it found, with proposed corrections.\n"
-    "A data file instead of a recipe is looked at with every default. Two or more are compared: the same texts\n"
-    "with other labels, and what a model of one makes of the others. An oracle is asked for its labels, too.",
+    "A data file instead of a recipe is looked at with every default; of a finished run, what its training said of each\n"
+    "row is used too. Two or more data sets are compared: the same texts with other labels, and what a model of one makes\n"
+    "of the others. An oracle is asked for its labels, too.",
     example="tunesmith diagnose tickets.csv\ntunesmith diagnose recipe.yaml diagnose.n_folds=10\n"
-    "tunesmith diagnose tickets.csv --oracle runs/tickets\ntunesmith diagnose tickets.csv others.csv",
+    "tunesmith diagnose runs/tickets\ntunesmith diagnose tickets.csv --oracle runs/tickets\n"
+    "tunesmith diagnose tickets.csv others.csv",
     add_arguments=add_diagnose,
     run=diagnose,
-)
-
-APPLY = Verb(
-    name="apply",
-    takes="CORRECTIONS DATA",
-    does="write a corrected copy of a data file",
-    about="Applies a file of corrections to the data it was made for. The old file stays as it is;\n"
-    "in the new one only the corrected rows differ, which is proven by reading it again.",
-    example="tunesmith apply runs/tickets-diagnosis/corrections.csv tickets.csv",
-    add_arguments=add_apply,
-    run=apply,
 )

@@ -45,15 +45,10 @@ def of_data(source: str, overrides: Sequence[str]) -> LoadedRecipe:
     """The recipe that says no more than where the rows are."""
     import yaml
 
-    from tunesmith.errors import Problem, RecipeError
     from tunesmith.recipe.draft import stem
-    from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-    from tunesmith.recipe.overrides import merge_overrides
+    from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping
 
     given: dict[str, Any] = {"data": {"train": source}, "output": f"runs/{stem(source)}"}
-    faults = merge_overrides(given, {}, overrides)
-    if faults:
-        where = [fault.place.where if fault.place else "override" for fault in faults]
-        raise RecipeError([Problem("recipe", place, f.message, f.remedy) for place, f in zip(where, faults, strict=True)])
+    override(given, overrides)
     recipe = recipe_from_mapping(given, source)
     return LoadedRecipe(recipe, None, given, yaml.safe_dump(given, sort_keys=False, allow_unicode=True), Path())

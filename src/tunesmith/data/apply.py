@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,13 @@ from tunesmith.data.encoding import decode
 from tunesmith.data.json_rows import is_rows
 from tunesmith.data.labels import class_name, marker
 from tunesmith.data.payload import Payload, read_payload
-from tunesmith.data.read import read_file
+from tunesmith.data.read import table_of
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, OutputError, Problem, TunesmithError
 
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 SHOWN = 5
+ONLY_NEW = "the file exists; corrected rows are only written to a new one."
 QUOTINGS = (csv.QUOTE_NONE, csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC)
 
 
@@ -48,6 +50,36 @@ class Changes:
     removed: frozenset[int]
 
 
+@dataclass(frozen=True)
+class Corrected:
+    """A corrected file before it is written.
+
+    Attributes:
+        target: where it goes.
+        table: the old rows.
+        content: the bytes of the new file, packed where its name says so.
+    """
+
+    target: Path
+    table: Table
+    changes: Changes
+    content: bytes
+    n_of_other_files: int
+
+    @property
+    def is_written(self) -> bool:
+        """Whether exactly this file is there already."""
+        return self.target.is_file() and self.target.read_bytes() == self.content
+
+    @property
+    def applied(self) -> Applied:
+        """What is written once it is there."""
+        n_removed = len(self.changes.removed)
+        return Applied(
+            self.target, len(self.changes.labels), n_removed, len(self.table) - n_removed, self.n_of_other_files
+        )  # fmt: skip
+
+
 def apply_corrections(
     corrections: Sequence[Correction], data: Path, output: Path | None = None, column: str | None = None
 ) -> Applied:
@@ -60,26 +92,57 @@ def apply_corrections(
         DataError: a correction does not fit the file: another file's hash, a row that is not there, another given label.
         OutputError: the output exists, or is the old file.
     """
+    target = target_of(data, output)
+    require_free(target)
+    return write_corrected(corrected(corrections, data, target, column))
+
+
+def target_of(data: Path, output: Path | None) -> Path:
+    """The path of the new file. Raises OutputError where that is the old file or has no folder."""
     target = output or corrected_name(data)
-    if target.resolve() == data.resolve() or target.exists():
-        raise OutputError.one(str(target), "the file exists; corrected rows are only written to a new one.", "Give --output.")
+    if target.resolve() == data.resolve():
+        raise OutputError.one(str(target), ONLY_NEW, "Give --output.")
     if not target.parent.is_dir():
         raise OutputError.one(str(target), f"the folder {target.parent} does not exist.")
-    table = read_file(data, str(data))
+    return target
+
+
+def require_free(target: Path) -> None:
+    """Raise OutputError where the path is taken."""
+    if target.exists():
+        raise OutputError.one(str(target), ONLY_NEW, "Give --output.")
+
+
+def corrected(corrections: Sequence[Correction], data: Path, target: Path, column: str | None = None) -> Corrected:
+    """The file with its corrections, in memory; nothing is written.
+
+    Raises:
+        DataError: see ``apply_corrections``.
+    """
+    payload = read_payload(data, str(data))
+    table = table_of(payload)
     own = of_this_file(corrections, table)
     changes = changes_of(own, table, column)
-    payload = read_payload(data, str(data))
     content = WRITERS[suffix_of(payload)](payload, table, changes)
+    packed = gzip.compress(content, mtime=0) if target.suffix == ".gz" else content
+    return Corrected(target, table, changes, packed, len(corrections) - len(own))
+
+
+def write_corrected(new: Corrected) -> Applied:
+    """Write the file, whole or not at all, and prove by reading it that only the corrected rows differ.
+
+    Raises:
+        TunesmithError: it does not read back as it should; nothing is left.
+    """
+    target, changes, table = new.target, new.changes, new.table
     part = target.with_name(f".{target.name}.part{''.join(target.suffixes)}")
     try:
-        part.write_bytes(gzip.compress(content, mtime=0) if target.suffix == ".gz" else content)
-        prove(read_file(part, str(target)), table, changes)
+        part.write_bytes(new.content)
+        prove(table_of(read_payload(part, str(target))), table, changes)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    return Applied(
-        target, len(changes.labels), len(changes.removed), len(table) - len(changes.removed), len(corrections) - len(own)
-    )
+    return new.applied
 
 
 def corrected_name(data: Path) -> Path:
@@ -114,20 +177,27 @@ def of_this_file(corrections: Sequence[Correction], table: Table) -> list[Correc
 
 def changes_of(corrections: Sequence[Correction], table: Table, column: str | None) -> Changes:
     """What changes in the table. Raises DataError with the first rows that do not fit."""
+    twice = [row_id for row_id, n in Counter(c.row_id for c in corrections).items() if n > 1]
+    if twice:
+        raise DataError.one(table.source, f"{len(twice)} rows are corrected twice: {listed(map(str, twice), SHOWN)}.")
     position = {row_id: i for i, row_id in enumerate(table.row_ids)}
     absent = [c.row_id for c in corrections if c.row_id not in position]
     if absent:
         shown = listed(map(str, absent), SHOWN)
-        raise DataError.one(table.source, f"{len(absent)} corrections name rows that the file does not have: {shown}.")
+        message = f"{len(absent)} corrections name rows that the file does not have: {shown}."
+        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed.")
     if column is not None and column not in table.columns:
         raise DataError.one(table.source, f"There is no column {column!r}, only {listed(table.columns)}.")
     names = [column] if column is not None else list(table.columns)
-    misfits = {name: [c for c in corrections if name_of(table.columns[name][position[c.row_id]]) != c.given] for name in names}
+    misfits = {name: [c for c in corrections if not fits(table.columns[name][position[c.row_id]], c.given)] for name in names}
     fitting = [name for name in names if not misfits[name]]
     if len(fitting) != 1:
         refuse_column(table, corrections, misfits, fitting, position)
     cells = table.columns[fitting[0]]
-    relabelled = {c.row_id: like(cells[position[c.row_id]], c.proposed) for c in corrections if c.action == RELABEL}
+    usual = next((cell for cell in cells if marker(cell) is None), None)
+    old = {c.row_id: cells[position[c.row_id]] for c in corrections}
+    like_what = {row_id: cell if marker(cell) is None else usual for row_id, cell in old.items()}
+    relabelled = {c.row_id: like(like_what[c.row_id], c.proposed) for c in corrections if c.action == RELABEL}
     return Changes(fitting[0], relabelled, frozenset(c.row_id for c in corrections if c.action == REMOVE))
 
 
@@ -136,6 +206,12 @@ def name_of(cell: Any) -> str:
     if isinstance(cell, list | tuple):
         return ", ".join(map(class_name, cell))
     return "" if marker(cell) is not None else class_name(cell)
+
+
+def fits(cell: Any, given: str) -> bool:
+    """Whether a cell holds the given label; where none is given, whether it says so: empty, or the -1 of unlabelled rows."""
+    found = name_of(cell)
+    return found == given or (not given and found == "-1")
 
 
 def like(cell: Any, proposed: str) -> Any:

@@ -67,7 +67,8 @@ def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: b
         roles.reasons["unused"] = listed(unused)
     return Columns(
         text=roles.taken["text"][0], pair=roles.one("pair"), label=roles.taken.get("label", ()), id=roles.one("id"),
-        group=roles.one("group"), split=roles.one("split"), reasons=roles.reasons,
+        group=roles.one("group"), split=roles.one("split"), annotators=roles.taken.get("annotators", ()),
+        counted=tuple(given.annotators) if isinstance(given.annotators, dict) else (), reasons=roles.reasons,
     )  # fmt: skip
 
 
@@ -75,12 +76,12 @@ def take_given(roles: Roles, given: ColumnsSection) -> None:
     """The columns the recipe names. Raises DataError with every wrong one."""
     problems: list[Problem] = []
     users: dict[str, str] = {}
-    for part in ("text", "pair", "label", "id", "group", "split"):
+    for part in ("text", "pair", "label", "id", "group", "split", "annotators"):
         value = getattr(given, part)
         if value is None:
             continue
         names = []
-        for wanted in [value] if isinstance(value, str) else value:
+        for wanted in [value] if isinstance(value, str) else value.values() if isinstance(value, dict) else value:
             name = find_column(roles.table, wanted)
             if name is None:
                 problems.append(missing_column(roles, part, wanted))

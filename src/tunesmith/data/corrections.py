@@ -68,9 +68,9 @@ def read_corrections(path: Path) -> list[Correction]:
         raise DataError.one(str(path), message, "Give the corrections.csv that `tunesmith diagnose` or its review page wrote.")
     problems: list[Problem] = []
     found = [correction_at(table, i, problems) for i in range(len(table))]
-    seen: dict[int, int] = {}
+    seen: dict[tuple[int, str], int] = {}  # rows of different files may have the same number
     for i, correction in enumerate(found):
-        if correction is not None and seen.setdefault(correction.row_id, i) != i:
+        if correction is not None and seen.setdefault((correction.row_id, correction.source_sha256), i) != i:
             problems.append(Problem("data", f"{path}, {table.place(i)}", f"corrects row {correction.row_id} a second time."))
     if problems:
         raise DataError(problems)

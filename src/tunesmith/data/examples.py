@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tunesmith.data.annotators import annotation_counts
 from tunesmith.data.cells import clip, is_missing, is_number
-from tunesmith.data.labels import encode, label_cells
+from tunesmith.data.labels import WRONG, encode, label_cells
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
 from tunesmith.errors import DataError
 
@@ -16,8 +17,9 @@ NUMBERS_SHARE = 0.5
 
 
 def make_examples(
-    table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None
-) -> Examples:
+    table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None,
+    others: Mapping[str, str] | None = None, *, keep_unlabelled: bool = False,
+) -> Examples:  # fmt: skip
     """The usable rows of a table, in its order; every other row is in ``bad_rows`` with its reason.
 
     Not usable: a text (or second text) that is missing or empty, and, where ``labels`` is given, a row without a label or
@@ -25,9 +27,11 @@ def make_examples(
 
     Args:
         labels: None for rows that are only to be predicted; their labels are then None.
+        others: further columns to keep: the name they get -> the column.
+        keep_unlabelled: rows without a label are used, too, with None for it.
 
     Raises:
-        DataError: the text column holds numbers, lists or objects, or no row is usable.
+        DataError: the text column holds numbers, lists or objects, an annotator's cell no class, or no row is usable.
     """
     texts, reasons = read_texts(table, columns.text, "text")
     pairs = None
@@ -37,6 +41,8 @@ def make_examples(
     encoded: list[Any] = [None] * len(table)
     if labels is not None:
         encoded, label_reasons = encode(label_cells(table, columns), labels, separator)
+        if keep_unlabelled:
+            label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
         reasons = label_reasons | reasons
     repaired = {i: reason for i, reason in reasons.items() if reason in REPAIRS}
     dropped = {i: reason for i, reason in reasons.items() if reason not in REPAIRS}
@@ -50,7 +56,9 @@ def make_examples(
         split=split, source=table.source, row_ids=[table.row_ids[i] for i in keep], texts=[texts[i] for i in keep],
         labels=[encoded[i] for i in keep], pairs=None if pairs is None else [pairs[i] for i in keep],
         groups=group_cells(table, columns.group, keep), ids=id_cells(table, columns.id, keep),
+        annotations=None if labels is None else annotation_counts(table, columns, labels, keep),
         bad_rows=tuple(sorted(table.bad_rows + bad, key=lambda row: row.row_id)), rows_read=table.rows_read, sha256=table.sha256,
+        others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
     )  # fmt: skip
 
 

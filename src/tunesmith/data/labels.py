@@ -28,6 +28,8 @@ EMPTY = "label is empty"
 UNKNOWN = "label is not among those of train"
 NO_NUMBER = "label is not a number"
 SEVERAL = "not exactly one label"
+WRONG = frozenset({UNKNOWN, NO_NUMBER, SEVERAL})
+"""Reasons for which a label is there and cannot be used; for every other one there is none."""
 
 
 def label_cells(table: Table, columns: Columns) -> list[Any]:

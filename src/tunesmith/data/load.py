@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.columns import detect_columns
+from tunesmith.data.columns import detect_columns, find_column
 from tunesmith.data.examples import make_examples, read_texts
 from tunesmith.data.frame import table_from_frame
 from tunesmith.data.labels import MULTI, UNKNOWN, encode, infer_labels, label_cells, label_notes, marker
@@ -21,6 +21,7 @@ from tunesmith.data.survey import label_counts, survey
 from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError, InputError, Problem
 from tunesmith.recipe.sections import DataSection, Recipe
+from tunesmith.recipe.suggest import closest
 from tunesmith.results import Finding
 
 T = TypeVar("T")
@@ -52,7 +53,10 @@ class Splits:
         return {x.split: x for x in (self.train, self.validation, self.test) if x is not None}
 
 
-def load_splits(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None) -> Splits:
+def load_splits(
+    recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None, others: Mapping[str, Sequence[str]] | None = None,
+    *, keep_unlabelled: bool = False,
+) -> Splits:  # fmt: skip
     """Everything a run needs of its data.
 
     Columns are detected in train; the other files use the same ones, or, where detected columns are missing there, are
@@ -62,6 +66,8 @@ def load_splits(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = N
     Args:
         base: the folder that the recipe's paths start from.
         frames: tables in memory (see ``table_from_frame``) that stand for ``train``, ``validation`` or ``test``.
+        others: further columns to keep with the rows -> what else such a name may mean, for the message where it is no column.
+        keep_unlabelled: rows without a label are among the rows, with None for it, instead of counted and dropped.
 
     Raises:
         DataError: with the problems of all files where they do not depend on each other.
@@ -73,7 +79,8 @@ def load_splits(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = N
     asked = {split for split in SPLITS if split in (frames or {}) or isinstance(getattr(recipe.data, split), str)}
     columns = map_columns(tables, recipe, asked, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
-    splits = build_examples(tables, columns, labels, recipe, notes)
+    kept = {split: other_columns(table, others or {}) for split, table in tables.items()}
+    splits = build_examples(tables, columns, labels, recipe, kept, keep_unlabelled)
     divide(splits, recipe)
     not_sampled = sample_train(splits, recipe, notes)
     findings = survey(splits["train"], splits.get("validation"), splits.get("test"), labels)
@@ -169,8 +176,11 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, asked: set[str], notes
             check_same_shape(table, found, own, problems)
             columns[split] = own
         else:
-            extra = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
-            columns[split] = replace(found, **extra)  # type: ignore[arg-type]
+            extra: dict[str, Any] = {part: None for part in ("id", "group") if getattr(found, part) not in table.columns}
+            if lacking := [name for name in found.annotators if name not in table.columns]:
+                extra |= {"annotators": (), "counted": ()}
+                notes.append(f"{table.source} has no column {listed(lacking)}: nothing is known of its annotators.")
+            columns[split] = replace(found, **extra)
     if problems:
         raise DataError(problems)
     return columns
@@ -221,22 +231,37 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
 
 
 def build_examples(
-    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe, notes: list[str]
-) -> dict[str, Examples]:
+    tables: dict[str, Table], columns: dict[str, Columns], labels: Labels, recipe: Recipe,
+    others: Mapping[str, Mapping[str, str]], keep_unlabelled: bool,
+) -> dict[str, Examples]:  # fmt: skip
     problems: list[Problem] = []
     splits: dict[str, Examples] = {}
     separator = recipe.data.label_separator
     for split, table in tables.items():
         if split == "validation":
             problems.extend(unseen_problems(table, columns[split], labels, separator))
-        made = collect(
-            problems, lambda table=table, split=split: make_examples(table, columns[split], labels, split, separator)  # type: ignore[misc]
-        )  # fmt: skip
+        make = lambda table=table, split=split: make_examples(  # noqa: E731
+            table, columns[split], labels, split, separator, others[split], keep_unlabelled=keep_unlabelled
+        )
+        made = collect(problems, make)
         if made is not None:
             splits[split] = made
     if problems:
         raise DataError(problems)
     return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def other_columns(table: Table, others: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The column behind each further name that was asked for. Raises DataError with every name that is none."""
+    found = {name: find_column(table, name) for name in others}
+    problems = []
+    for name in [name for name, column in found.items() if column is None]:
+        remedy = closest(name, [*table.columns, *others[name]]) or "Correct the name in the recipe."
+        message = f"There is no column {name!r}, which the recipe asks for; the columns are {listed(table.columns)}."
+        problems.append(Problem("data", table.source, message, remedy))
+    if problems:
+        raise DataError(problems)
+    return {name: column for name, column in found.items() if column is not None}
 
 
 def unseen_problems(table: Table, columns: Columns, labels: Labels, separator: str | None) -> list[Problem]:
@@ -289,7 +314,7 @@ def data_record(splits: Splits) -> dict[str, Any]:
     columns = splits.columns
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label), "id": columns.id, "group": columns.group}
     return {
-        "columns": {**parts, "split": columns.split},
+        "columns": {**parts, "split": columns.split, "annotators": list(columns.annotators)},
         "columns_reasons": dict(columns.reasons),
         "labels": list(splits.labels.names),
         "problem_type": splits.labels.problem_type,

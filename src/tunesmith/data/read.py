@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from tunesmith.data.payload import FORMATS, Payload, read_payload
 from tunesmith.data.samples import builtin_path
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
+from tunesmith.recipe.files import locate
 
 Reader = Callable[[Payload, bool | None, str | None], Table]
 
@@ -46,7 +48,7 @@ def read_table(
         source: a file (csv, tsv, json, jsonl, parquet, each also .gz), a folder, ``builtin:NAME`` or ``hub:NAME[:CONFIG]``.
         header: whether csv and tsv files have a header line; found out by content when None.
         encoding: of text files; UTF-8, a byte-order mark or a reported guess when None.
-        base: the folder that relative paths start from; the current folder when None.
+        base: the folder that relative paths are looked for in before the current folder.
         split: which one to take where the source is a folder or a hub data set.
 
     Raises:
@@ -73,7 +75,7 @@ def read_sources(
         return by_split_name(name, read_hub(name))
     if name.startswith("builtin:"):
         return {only or "train": read_file(builtin_path(name), name, header, encoding)}
-    path = (base or Path()) / Path(name).expanduser()
+    path = place_of(name, base or Path())
     if not path.is_dir():
         return {only or "train": read_file(path, name, header, encoding)}
     files = find_splits(path)
@@ -81,9 +83,19 @@ def read_sources(
     return {split: read_file(file, str(Path(name) / file.name), header, encoding) for split, file in wanted.items()}
 
 
+def place_of(name: str, base: Path) -> Path:
+    """Where a name leads: beside the recipe, else from the current folder; beside the recipe where there is nothing at all."""
+    found = locate(name, base)
+    return found if os.path.exists(found) else base / Path(name).expanduser()
+
+
 def read_file(path: Path, name: str, header: bool | None = None, encoding: str | None = None) -> Table:
     """The table of one file. ``name`` is how messages and results call it."""
-    payload = read_payload(path, name)
+    return table_of(read_payload(path, name), header, encoding)
+
+
+def table_of(payload: Payload, header: bool | None = None, encoding: str | None = None) -> Table:
+    """The table that the bytes of a file hold, by the format that its name or its content says."""
     suffix = payload.suffix
     if payload.data.startswith(b"PAR1") and suffix != ".parquet":
         payload = replace(payload, notes=(*payload.notes, "The file is a parquet file, whatever its name says."))

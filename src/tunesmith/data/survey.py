@@ -16,6 +16,7 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.labels import MULTI, REGRESSION, UNKNOWN
 from tunesmith.data.normalise import text_keys
+from tunesmith.data.personal import personal_in
 from tunesmith.data.table import Examples, Labels
 from tunesmith.results import Finding
 
@@ -26,6 +27,8 @@ IMBALANCE = 10
 # Classes with fewer training rows than this are hardly learnt and not measured.
 FEW_ROWS = 5
 LONG_TEXT = 100_000
+# Characters of a text in a finding.
+BRIEF = 120
 SAME = "case, spaces and punctuation aside"
 
 # UTF-8 read as cp1252 or latin-1 (Ã©, â€™, Â£), the replacement character, Excel's escapes, control characters.
@@ -168,7 +171,7 @@ def check_duplicates(rows: Rows) -> Iterator[Finding]:
     if found:
         summary = f"{len(found)} of {len(train)} training rows repeat an earlier row: same label, same text ({SAME})."
         listed_rows = tuple(
-            {"row_id": train.row_ids[i], "split": "train", "reason": f"same as row {train.row_ids[j]}", "text": brief(train, i)}
+            {"row_id": train.row_ids[i], "split": "train", "reason": f"same as row {train.row_ids[j]}", **public_text(train, i)}
             for i, j in found[:LISTED]
         )
         yield Finding("duplicates", summary, len(found), rows=listed_rows, remedy="Remove them; they count double in the loss.")
@@ -187,7 +190,7 @@ def check_conflicts(rows: Rows) -> Iterator[Finding]:
         return
     listed_rows = tuple(
         {"row_id": train.row_ids[i], "split": "train", "reason": f"labelled {rows.label('train', i)}; {others(rows, group, i)}",
-         "text": brief(train, i)}
+         **public_text(train, i)}
         for group in conflicts for i in group
     )  # fmt: skip
     summary = f"{len(listed_rows)} training rows in {len(conflicts)} sets have different labels on the same text ({SAME})."
@@ -219,7 +222,7 @@ def check_leakage(rows: Rows) -> Iterator[Finding]:
                 "row_id": examples.row_ids[i],
                 "split": split,
                 "reason": f"same text as train row {train.row_ids[j]}",
-                "text": brief(examples, i),
+                **public_text(examples, i),
             }
             for i, j in found[:LISTED]
         )
@@ -256,7 +259,7 @@ def search(rows: Rows, name: str, look: Callable[[str], re.Match[str] | None], w
                 "row_id": rows.splits[split].row_ids[i],
                 "split": split,
                 "reason": f"holds {piece!r}",
-                "text": brief(rows.splits[split], i),
+                **public_text(rows.splits[split], i),
             }
             for split, i, piece in found[:LISTED]
         )
@@ -275,7 +278,7 @@ def check_length(rows: Rows) -> Iterator[Finding]:
                 "row_id": rows.splits[split].row_ids[i],
                 "split": split,
                 "reason": f"{size} characters",
-                "text": brief(rows.splits[split], i),
+                **public_text(rows.splits[split], i),
             }
             for size, split, i in found[:LISTED]
         )
@@ -286,10 +289,13 @@ def check_length(rows: Rows) -> Iterator[Finding]:
         yield Finding("long_texts", summary, len(found), rows=listed_rows, remedy=remedy)
 
 
-def brief(examples: Examples, i: int) -> str:
-    """The beginning of a row's text."""
-    text = examples.texts[i] if examples.pairs is None else f"{examples.texts[i]} / {examples.pairs[i]}"
-    return text if len(text) <= 120 else text[:119] + "…"
+def public_text(examples: Examples, i: int, characters: int = BRIEF) -> dict[str, str]:
+    """The beginning of a row's text as a field of a finding; none where the row holds personal data."""
+    first, second = examples.texts[i], None if examples.pairs is None else examples.pairs[i]
+    text = first if second is None else f"{first} / {second}"
+    if personal_in(first) or personal_in(second or ""):
+        return {}
+    return {"text": text if len(text) <= characters else text[: characters - 1] + "…"}
 
 
 CHECKS: tuple[Callable[[Rows], Iterator[Finding]], ...] = (

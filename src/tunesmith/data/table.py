@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Columns:
 
     Attributes:
         label: one column, or several 0/1 columns (multi-label).
+        annotators: what single annotators said: the label of one annotator each, or how many of them chose a class.
+        counted: the class that each of ``annotators`` counts; empty where they hold labels.
         reasons: part -> why this column was taken, for the user.
     """
 
@@ -83,6 +87,8 @@ class Columns:
     id: str | None = None
     group: str | None = None
     split: str | None = None
+    annotators: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -119,7 +125,9 @@ class Examples:
         labels: (N): class id (int), or a 0/1 tuple over the classes, or a float; None where unlabelled.
         groups: (N) or None: rows of one group stay in one split.
         ids: the user's own row names (N), or None.
+        annotations: how many annotators chose each class (N, K), or None.
         bad_rows: rows of the source that are not here, or are here with a repair.
+        others: cells (N) of further columns that were asked for, by the name they were asked for with.
     """
 
     split: str
@@ -130,9 +138,11 @@ class Examples:
     pairs: list[str] | None = None
     groups: list[str] | None = None
     ids: list[str] | None = None
+    annotations: list[tuple[int, ...]] | None = None
     bad_rows: tuple[BadRow, ...] = ()
     rows_read: int = 0
     sha256: str = ""
+    others: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -140,12 +150,13 @@ class Examples:
     def take(self, positions: list[int], split: str) -> Examples:
         """The examples at those positions, in that order, as a split of that name."""
 
-        def pick(cells: list[str] | None) -> list[str] | None:
+        def pick(cells: list[T] | None) -> list[T] | None:
             return None if cells is None else [cells[i] for i in positions]
 
         return Examples(
             split=split, source=self.source, row_ids=[self.row_ids[i] for i in positions],
             texts=[self.texts[i] for i in positions], labels=[self.labels[i] for i in positions],
-            pairs=pick(self.pairs), groups=pick(self.groups), ids=pick(self.ids),
+            pairs=pick(self.pairs), groups=pick(self.groups), ids=pick(self.ids), annotations=pick(self.annotations),
             bad_rows=self.bad_rows if split == self.split else (), rows_read=len(positions), sha256=self.sha256,
+            others={name: [cells[i] for i in positions] for name, cells in self.others.items()},
         )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 
 from tunesmith.data.cells import listed
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, skip
-from tunesmith.diagnose.shortcuts import count_words, words_of
+from tunesmith.diagnose.shortcuts import words_of
 from tunesmith.metrics.predictions import Array
 
 MIN_FREQUENCY = 5
@@ -57,14 +57,22 @@ def distributions(counts: Array, alpha: float = ALPHA) -> Array:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def row_word_counts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[Array, Array]:
-    """Every occurrence of a word of the vocabulary: its row and its number, each (T)."""
-    rows, words = [], []
-    for row, text in enumerate(texts):
-        found = [vocabulary[word] for word in words_of(text) if word in vocabulary]
-        rows.extend([row] * len(found))
-        words.extend(found)
-    return np.array(rows, dtype=np.int64), np.array(words, dtype=np.int64)
+def occurrences(texts: Sequence[str], rows: Array, min_frequency: int) -> tuple[Array, Array, int]:
+    """Every occurrence of a word that these rows hold ``min_frequency`` times or more: its row and its number, each (T); and how
+    many words there are."""
+    numbers: dict[str, int] = {}
+    found: list[int] = []
+    per_row: list[int] = []
+    for row in rows.tolist():
+        own = words_of(texts[row])
+        found += [numbers.setdefault(word, len(numbers)) for word in own]
+        per_row.append(len(own))
+    words: Array = np.array(found, dtype=np.int64)
+    row_of: Array = np.repeat(rows, per_row)
+    kept = np.bincount(words, minlength=len(numbers)) >= min_frequency
+    place = np.cumsum(kept) - 1
+    frequent = kept[words]
+    return row_of[frequent], place[words[frequent]], int(kept.sum())
 
 
 def class_pairs(texts: Sequence[str], given: Array, n_classes: int, *, min_frequency: int = MIN_FREQUENCY, alpha: float = ALPHA,
@@ -74,20 +82,20 @@ def class_pairs(texts: Sequence[str], given: Array, n_classes: int, *, min_frequ
     Base 2, one vocabulary for all classes, words from ``min_frequency`` occurrences on, ``alpha`` added to each count. Most of
     the raw figure can be smoothing and class size: it is to be read minus its null.
     """
-    found = count_words(texts, given, n_classes)
-    kept = np.flatnonzero(found.counts.sum(axis=1) >= min_frequency)
-    vocabulary = {found.words[v]: i for i, v in enumerate(kept.tolist())}
-    pairs = list(itertools.combinations(np.unique(given[given != UNLABELLED]).tolist(), 2))
-    raw = divergences(distributions(found.counts[kept], alpha), pairs)
-    rows, words = row_word_counts(texts, vocabulary)
     labelled = np.flatnonzero(given != UNLABELLED)
+    rows, words, n_words = occurrences(texts, labelled, min_frequency)
+    pairs = list(itertools.combinations(np.unique(given[labelled]).tolist(), 2))
+
+    def divergence(labels: Array) -> list[float]:
+        counts = np.bincount(words * n_classes + labels[rows], minlength=n_words * n_classes).reshape(-1, n_classes)
+        return divergences(distributions(counts, alpha), pairs)
+
+    raw = divergence(given)
     draw, null = np.random.default_rng(seed), []
     for _ in range(n_permutations):
         shuffled = given.copy()
         shuffled[labelled] = given[draw.permutation(labelled)]
-        known = shuffled[rows] != UNLABELLED
-        flat = np.bincount(words[known] * n_classes + shuffled[rows[known]], minlength=len(vocabulary) * n_classes)
-        null.append(divergences(distributions(flat.reshape(-1, n_classes), alpha), pairs))
+        null.append(divergence(shuffled))
     by_pair = np.array(null)
     return [
         ClassPair(a, b, raw[i], float(by_pair[:, i].mean()), float(by_pair[:, i].std()))

@@ -68,19 +68,19 @@ def aum(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(name, evidence, "epoch_logits"):
         return skipped
     assert evidence.epoch_logits is not None
-    labelled = evidence.labelled
-    given = evidence.given[labelled]
-    values = area_under_margin(evidence.epoch_logits[:, labelled], given)
-    badness, flagged = on_all_rows(evidence, -values, values < 0)
+    rows = evidence.followed
+    given = evidence.given[rows]
+    values = area_under_margin(evidence.epoch_logits[:, rows].astype(np.float64), given)
+    badness, flagged = on_all_rows(evidence, -values, values < 0, rows)
     proposed = np.full(len(evidence), UNLABELLED)
-    proposed[labelled] = evidence.epoch_logits[:, labelled].mean(axis=0).argmax(axis=1)
+    proposed[rows] = evidence.epoch_logits[:, rows].astype(np.float64).mean(axis=0).argmax(axis=1)
     proposed[~flagged] = UNLABELLED
     reasons = {
         int(i): f"over training {evidence.name(int(proposed[i]))} was ahead by {badness[i]:.2f} logits"
         for i in np.flatnonzero(flagged)
     }
     n_epochs = len(evidence.epoch_logits)
-    summary = f"{int(flagged.sum()):,} of {len(evidence):,} rows were led by another class for most of {n_epochs} epochs."
+    summary = f"{int(flagged.sum()):,} of {len(rows):,} rows were led by another class for most of {n_epochs} epochs."
     return Diagnosis(name, summary, ("epoch_logits",), ranks(badness), flagged, proposed, reasons)
 
 
@@ -90,10 +90,10 @@ def forgetting(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(name, evidence, "epoch_logits"):
         return skipped
     assert evidence.epoch_logits is not None
-    labelled = evidence.labelled
-    given = evidence.given[labelled]
-    found = data_map(evidence.epoch_logits[:, labelled], given)
-    badness, flagged = on_all_rows(evidence, found.forgetting, found.forgetting == NEVER_LEARNT)
+    rows = evidence.followed
+    given = evidence.given[rows]
+    found = data_map(evidence.epoch_logits[:, rows].astype(np.float64), given)
+    badness, flagged = on_all_rows(evidence, found.forgetting, found.forgetting == NEVER_LEARNT, rows)
     forgotten = int(((found.forgetting > 0) & (found.forgetting < NEVER_LEARNT)).sum())
     n_epochs = len(evidence.epoch_logits)
     summary = f"{int(flagged.sum()):,} rows were never learnt, {forgotten:,} were learnt and lost again, in {n_epochs} epochs."
@@ -107,11 +107,11 @@ def cartography(evidence: Evidence) -> Diagnosis:
     if skipped := lacking(name, evidence, "epoch_logits"):
         return skipped
     assert evidence.epoch_logits is not None
-    labelled = evidence.labelled
-    given = evidence.given[labelled]
-    found = data_map(evidence.epoch_logits[:, labelled], given)
+    rows = evidence.followed
+    given = evidence.given[rows]
+    found = data_map(evidence.epoch_logits[:, rows].astype(np.float64), given)
     scores, spread, right = (np.full(len(evidence), np.nan) for _ in range(3))
-    scores[labelled], spread[labelled], right[labelled] = found.confidence, found.variability, found.correctness
+    scores[rows], spread[rows], right[rows] = found.confidence, found.variability, found.correctness
     n_epochs = len(evidence.epoch_logits)
     figures = {
         "confidence": scores, "variability": spread, "correctness": right, "mode": evidence.epoch_mode, "n_epochs": n_epochs,

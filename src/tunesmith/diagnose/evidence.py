@@ -30,7 +30,7 @@ class Evidence:
         folds: the fold of each row (N), for ``pred_probs`` from cross-validation.
         method: where ``pred_probs`` come from: ``frozen``, ``finetune``, or the name of a run or file.
         embeddings: (N, D).
-        epoch_logits: (E, N, K), of a training run that had the rows in its training set.
+        epoch_logits: (E, N, K), of a training run; NaN for rows that were not in its training set.
         epoch_mode: ``train`` (during the epoch, dropout on) or ``evaluation`` (after it).
         null_log2: log2 of the null model's probability of each row's label (N); None: the class prior is taken.
         annotations: how many annotators chose each class (N, K).
@@ -61,6 +61,12 @@ class Evidence:
     def labelled(self) -> Array:
         """Positions of the rows that have a label."""
         return np.flatnonzero(self.given != UNLABELLED)
+
+    @property
+    def followed(self) -> Array:
+        """Positions of the labelled rows that were followed through a training run."""
+        assert self.epoch_logits is not None
+        return np.asarray(self.labelled[np.isfinite(self.epoch_logits[0, self.labelled, 0])])
 
     def name(self, label: int) -> str:
         """A class as the user knows it."""
@@ -101,6 +107,8 @@ def evidence_of(rows: Examples, labels: Labels, **known: Any) -> Evidence:
         DataError: an array does not fit the rows, or probabilities are none.
     """
     given = class_ids(rows) if labels.problem_type == SINGLE else np.full(len(rows), UNLABELLED)
+    if rows.annotations is not None:
+        known = {"annotations": np.array(rows.annotations), **known}
     evidence = Evidence(rows, labels, given, **known)
     if evidence.pred_probs is not None:
         check_probabilities(evidence.pred_probs, len(given), labels.n, rows.source)
@@ -116,10 +124,15 @@ def class_ids(rows: Examples) -> Array:
     return np.array([UNLABELLED if label is None else int(label) for label in rows.labels], dtype=np.int64)
 
 
-def on_all_rows(evidence: Evidence, values: Array, flags: Array) -> tuple[Array, Array]:
-    """What was found of the labelled rows as arrays over all rows (N): NaN, and no flag, where there is no label."""
+def on_all_rows(evidence: Evidence, values: Array, flags: Array, rows: Array | None = None) -> tuple[Array, Array]:
+    """What was found of some rows as arrays over all rows (N): NaN, and no flag, elsewhere.
+
+    Args:
+        rows: positions of the values and flags; all labelled rows where not said.
+    """
     over_all, flagged = np.full(len(evidence), np.nan), np.zeros(len(evidence), dtype=bool)
-    over_all[evidence.labelled], flagged[evidence.labelled] = values, flags
+    rows = evidence.labelled if rows is None else rows
+    over_all[rows], flagged[rows] = values, flags
     return over_all, flagged
 
 
@@ -149,10 +162,12 @@ def skip(name: str, why: str, *needed: str) -> Diagnosis:
 
 
 def lacking(name: str, evidence: Evidence, *needed: str) -> Diagnosis | None:
-    """The skipped diagnosis where the evidence lacks one of these fields, else None."""
+    """The skipped diagnosis where the evidence lacks one of these fields, or the labels to judge with them; else None."""
     missing = [field for field in needed if getattr(evidence, field) is None]
     if missing:
         return skip(name, f"it needs {' and '.join(WORDS[field] for field in missing)}", *needed)
+    if {"pred_probs", "epoch_logits"} & {*needed} and not len(evidence.labelled):
+        return skip(name, "no row has a label that a model could judge", *needed)
     return None
 
 
@@ -161,7 +176,7 @@ WORDS = {
     "embeddings": "embeddings",
     "epoch_logits": "logits of every epoch of a training run",
     "near": "the near-duplicates among the rows",
-    "annotations": "columns that count the annotators of each class",
+    "annotations": "the annotators' columns (data.columns.annotators)",
 }
 
 

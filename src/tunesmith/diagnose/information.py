@@ -7,18 +7,22 @@ prior, so it is the default: PVI then ranks rows of one class as their loss does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from tunesmith.data.cells import listed
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks
 from tunesmith.metrics.predictions import Array
+from tunesmith.metrics.resample import Cells, affordable, weight_blocks
 
 NAME = "pvi"
 SMALLEST = 1e-12
 """Probabilities below are taken as this, so that one row cannot have infinite information."""
+RESAMPLES = 2_000
+TRUST = tuple(i / 10 for i in range(31))
+"""Weights of the model against the prior that are tried: 0 to 3; above 1 the model was not sure enough."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,7 @@ def pvi(evidence: Evidence) -> Diagnosis:
     assert evidence.pred_probs is not None
     labelled = evidence.labelled
     n_classes = evidence.labels.n
-    null = None if evidence.null_log2 is None else evidence.null_log2[labelled]
-    found = information(evidence.pred_probs[labelled], evidence.given[labelled], null)
+    found = information_of(evidence, evidence.pred_probs)
     low, _ = bounds(found.null_entropy, n_classes)
     badness, flagged = on_all_rows(evidence, -found.pvi, (found.pvi < low) & (found.pvi < 0))
     reasons = {int(i): f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.name(int(evidence.given[i]))}"
@@ -108,9 +111,39 @@ def hardest(per_class: dict[str, float]) -> str:
     return f"Hardest: {listed(f'{name} ({per_class[name]:.2f} bits)' for name in worst)}." if worst else ""
 
 
-def slices(found: Information, member: Sequence[Array], names: Sequence[str]) -> dict[str, float]:
-    """Mean PVI of each slice (boolean arrays (N)). It is no V-information of the slice: no model was trained for it."""
-    return {name: float(found.pvi[rows].mean()) for name, rows in zip(names, member, strict=True) if rows.any()}
+def information_of(evidence: Evidence, pred_probs: Array) -> Information:
+    """``information`` of the labelled rows under some probabilities (N, K), with the null model of the evidence."""
+    rows = evidence.labelled
+    null = None if evidence.null_log2 is None else evidence.null_log2[rows]
+    return information(pred_probs[rows], evidence.given[rows], null)
+
+
+def tempered(pred_probs: Array, given: Array, folds: Array) -> Array:
+    """The probabilities (N, K) as far as they can be trusted: p^a prior^(1 - a), normalised, with a from the other folds' rows.
+
+    V-information is that of the best model of a family, and every family has models that take no notice of the text (optional
+    ignorance, Xu et al. 2020): it cannot be below 0. Models that are too sure of a part that tells little are far below. Here
+    a = 0 is the class prior, a = 1 the model as it is, and a is what loses least on the out-of-fold rows of all other folds.
+
+    Args:
+        given: class ids (N); unlabelled rows choose nothing, and get probabilities, too.
+    """
+    n_classes = pred_probs.shape[1]
+    log_p = np.log(np.clip(pred_probs, SMALLEST, 1))
+    best = np.empty_like(log_p)
+    for fold in np.unique(folds).tolist():
+        rest, held = np.flatnonzero((folds != fold) & (given != UNLABELLED)), folds == fold
+        log_prior = prior_log2(given[rest], n_classes) * np.log(2)
+        losses = [-mixed(log_p[rest], log_prior, trust)[np.arange(len(rest)), given[rest]].sum() for trust in TRUST]
+        best[held] = mixed(log_p[held], log_prior, TRUST[int(np.argmin(losses))])
+    return np.asarray(np.exp(best))
+
+
+def mixed(log_p: Array, log_prior: Array, trust: float) -> Array:
+    """Logarithms (N, K) of p^trust prior^(1 - trust), normalised."""
+    raw = trust * log_p + (1 - trust) * log_prior
+    raw -= raw.max(axis=1, keepdims=True)
+    return np.asarray(raw - np.log(np.exp(raw).sum(axis=1, keepdims=True)))
 
 
 def conditional_information(with_text: Array, with_part: Array) -> Array:
@@ -120,3 +153,22 @@ def conditional_information(with_text: Array, with_part: Array) -> Array:
         with_text, with_part: probabilities (N) of each row's label by a model of the whole and one of the part.
     """
     return np.asarray(np.log2(np.clip(with_text, SMALLEST, 1)) - np.log2(np.clip(with_part, SMALLEST, 1)))
+
+
+def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean of some rows' values (N) by bootstrap over rows; NaN for fewer than two.
+
+    Expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain ones are too narrow for few.
+    Of very many rows fewer resamples are drawn, whose means are then near normal.
+    """
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    n = len(values)
+    if n < 2:
+        return float("nan"), float("nan")
+    draws = affordable(n, n_resamples, "scores", 1)
+    rows = Cells((), np.arange(n), np.ones(n))
+    means = np.concatenate([weights @ values / n for weights in weight_blocks(rows, draws, np.random.default_rng(seed))])
+    tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,16 +1,16 @@
-"""Rows in another language or script than the rest of their split."""
+"""Rows in another language or script than the rest of their split, and splits that differ from train in their languages."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.table import Examples
 from tunesmith.diagnose.evidence import Diagnosis, Evidence, skip
 from tunesmith.errors import MissingExtra
 
@@ -20,8 +20,10 @@ SURE = 0.95
 LONG_ENOUGH = 40
 """Characters below which no detector can tell a language."""
 RARE_SHARE = 0.05
-DRIFT = 0.05
-"""Change of a language's share between two splits that is worth a word."""
+DRIFT, ALPHA = 0.05, 0.01
+"""Change of a language's share between two splits that is worth a word, and how sure it has to be."""
+FEWEST = 20
+"""Rows of a known language below which the shares of a split say nothing."""
 
 
 @lru_cache(maxsize=65_536)
@@ -58,12 +60,11 @@ def languages_of(texts: Sequence[str]) -> list[str]:
     return found
 
 
-def language(evidence: Evidence, others: Sequence[Examples] = ()) -> Diagnosis:
-    """Rows whose script, or surely known language, less than one row in twenty has; and shares that differ between splits."""
+def language(evidence: Evidence) -> Diagnosis:
+    """Rows whose script, or surely known language, less than one row in twenty has."""
     scripts = [main_script(text) for text in evidence.rows.texts]
     try:
         spoken = languages_of(evidence.rows.texts)
-        elsewhere = {split.split: languages_of(split.texts) for split in others}
     except MissingExtra as error:
         return skip(NAME, error.problems[0].line())
     named = [
@@ -71,27 +72,64 @@ def language(evidence: Evidence, others: Sequence[Examples] = ()) -> Diagnosis:
         for script, code in zip(scripts, spoken, strict=True)
     ]
     counts = Counter(filter(None, named))
-    total = max(1, sum(counts.values()))
+    total = sum(counts.values())
     rare = {code for code, count in counts.items() if count < RARE_SHARE * total}
     flagged = np.array([code in rare for code in named])
     usual = counts.most_common(1)[0][0] if counts else ""
     reasons = {int(i): f"reads as {named[i]}, most rows as {usual}" for i in np.flatnonzero(flagged)}
     shown = listed((f"{code}: {count:,}" for code, count in counts.most_common()), 5)
-    drifted = [word for split, codes in elsewhere.items() for word in drift(counts, Counter(filter(None, codes)), split)]
     summary = f"Languages of {total:,} rows that are long enough to tell: {shown or 'none'}."
-    if drifted:
-        summary += f" {listed(drifted)}."
-    return Diagnosis(
-        NAME, summary, (), None, flagged, reasons=reasons, figures={"rows_of_language": dict(counts), "drift": drifted}
-    )
+    figures = {"rows_of_language": dict(counts), "language_of_row": named}
+    return Diagnosis(NAME, summary, (), None, flagged, reasons=reasons, figures=figures)
 
 
-def drift(here: Counter[str], there: Counter[str], split: str) -> list[str]:
-    """Languages whose share differs between train and another split, in words."""
-    n_here, n_there = max(1, sum(here.values())), max(1, sum(there.values()))
+def language_drift(train: Diagnosis, other: Diagnosis, split: str) -> Diagnosis:
+    """Languages whose share in another split is not that of train, by more than ``DRIFT`` and than chance (Fisher's exact test
+    at ``ALPHA``, with Bonferroni's correction for the languages). Flagged: rows of ``split`` in languages that train has less of.
+
+    Args:
+        train, other: what ``language`` says of the two splits.
+    """
+    name = f"language_drift_{split}"
+    if train.skipped or other.skipped:
+        return skip(name, train.skipped or other.skipped)
+    here, there = (found.figures["rows_of_language"] for found in (train, other))
+    n_here, n_there = sum(here.values()), sum(there.values())
+    if min(n_here, n_there) < FEWEST:
+        return skip(name, f"it needs {FEWEST} rows that are long enough to tell, train has {n_here:,} and {split} {n_there:,}")
+    changes = drift(here, there)
+    more = {change.language for change in changes if change.elsewhere > change.in_train}
+    named = other.figures["language_of_row"]
+    words = {change.language: f"{change.language} is {change.in_train:.1%} of train and {change.elsewhere:.1%} of {split}"
+             for change in changes}  # fmt: skip
+    reasons = {i: f"reads as {code}; {words[code]}" for i, code in enumerate(named) if code in more}
+    flagged = np.array([code in more for code in named])
+    if not changes:
+        summary = f"The languages of {split} have the shares they have in train."
+        return Diagnosis(name, summary, (), None, flagged)
+    summary = f"{listed(words.values(), 5)}."
+    remedy = f"A figure on {split} is one for its languages: add such rows to train, or take them out of {split}."
+    figures = {"changes": [asdict(change) for change in changes]}
+    return Diagnosis(name, summary, (), None, flagged, reasons=reasons, remedy=remedy, figures=figures)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A language's share of train and of another split."""
+
+    language: str
+    in_train: float
+    elsewhere: float
+
+
+def drift(here: Mapping[str, int], there: Mapping[str, int]) -> list[Change]:
+    """The languages whose share differs by more than ``DRIFT`` and than chance, the largest difference first."""
+    from scipy.stats import fisher_exact  # type: ignore[import-untyped]
+
+    n_here, n_there, every = sum(here.values()), sum(there.values()), sorted({*here, *there})
     found = []
-    for code in sorted({*here, *there}):
-        a, b = here[code] / n_here, there[code] / n_there
-        if abs(a - b) >= DRIFT and n_there >= 20:
-            found.append(f"{code} is {a:.0%} of train and {b:.0%} of {split}")
-    return found
+    for code in every:
+        a, b = here.get(code, 0), there.get(code, 0)
+        if abs(a / n_here - b / n_there) > DRIFT and fisher_exact([[a, n_here - a], [b, n_there - b]])[1] < ALPHA / len(every):
+            found.append(Change(code, a / n_here, b / n_there))
+    return sorted(found, key=lambda change: -abs(change.in_train - change.elsewhere))

@@ -8,6 +8,7 @@ import numpy as np
 
 from tunesmith.data.cells import listed
 from tunesmith.data.near_duplicates import Near
+from tunesmith.data.personal import masked
 from tunesmith.data.table import Examples
 from tunesmith.diagnose.evidence import Diagnosis
 from tunesmith.metrics.predictions import Array
@@ -47,7 +48,8 @@ def leakage(train: Examples, other: Examples, found: Leaks) -> Diagnosis:
     scores = np.where(found.partner >= 0, 1 - found.overlap, np.where(shared, 0.5, 1.0))
     reasons = {int(i): leak_words(train, other, found, int(i)) for i in np.flatnonzero(flagged)}
     exact, near_only = int((found.overlap == 1).sum()), int(((found.overlap > 0) & (found.overlap < 1)).sum())
-    same = sum(other.labels[i] == train.labels[found.partner[i]] for i in np.flatnonzero(found.partner >= 0).tolist())
+    there = [i for i in np.flatnonzero(found.partner >= 0).tolist() if other.labels[i] is not None]
+    same = sum(other.labels[i] == train.labels[found.partner[i]] for i in there)
     parts = [f"{exact:,} exactly", f"{near_only:,} nearly", *([f"{int(shared.sum()):,} by their group"] if shared.any() else [])]
     shown = f"{listed(parts)}; {same:,} with the same label"
     summary = f"{int(flagged.sum()):,} of {len(other):,} rows of {other.split} are in train: {shown}."
@@ -62,7 +64,7 @@ def leakage(train: Examples, other: Examples, found: Leaks) -> Diagnosis:
 def leak_words(train: Examples, other: Examples, found: Leaks, position: int) -> str:
     """Which row of train a row repeats, and how."""
     if found.partner[position] < 0:
-        return f"same group as rows of train: {(other.groups or [])[position]}"
+        return f"same group as rows of train: {masked((other.groups or [])[position])}"
     return f"{how_much(float(found.overlap[position]))} train row {train.row_ids[found.partner[position]]}"
 
 

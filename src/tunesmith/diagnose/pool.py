@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.personal import kinds_in
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnose.agreement import Agreement, Answers, Asked, agreement, differing, given_names
 from tunesmith.diagnose.between import Opposite, Transfer
 from tunesmith.diagnose.evidence import LISTED, Diagnosis, evidence_of, worst_first
 from tunesmith.diagnose.leakage import how_much
 from tunesmith.diagnose.outcome import TEXT_CHARACTERS
-from tunesmith.diagnose.privacy import kinds_in
 from tunesmith.metrics.predictions import Array
 from tunesmith.results import Finding
 

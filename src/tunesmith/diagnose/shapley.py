@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.diagnose.evidence import Diagnosis, Evidence, lacking, on_all_rows, ranks
+from tunesmith.diagnose.evidence import Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
 from tunesmith.metrics.predictions import Array
 
 NAME = "knn_shapley"
@@ -58,6 +58,8 @@ def shapley(evidence: Evidence) -> Diagnosis:
         return skipped
     assert evidence.embeddings is not None
     labelled = evidence.labelled
+    if len(labelled) < 2:
+        return skip(NAME, "it needs two rows with a label", "embeddings")
     vectors = evidence.embeddings[labelled].astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     given = evidence.given[labelled]

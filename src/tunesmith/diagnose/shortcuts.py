@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import listed
+from tunesmith.data.personal import masked
 from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, skip
+from tunesmith.metrics.classification import column_auroc
 from tunesmith.metrics.predictions import Array
 
 ALPHA = 0.01
 FEWEST = 20
-"""Occurrences from which a word's PMI or z-score is taken as more than chance, as in Gardner et al."""
+"""Occurrences from which a word's PMI or z-score is taken as more than chance, as in Gardner et al.; and rows of a class from
+which the form of its texts is looked at."""
 SHOWN = 20
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -40,14 +43,13 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-def count_words(texts: Sequence[str], given: Array, n_classes: int, once_a_row: bool = False) -> Words:
-    """Occurrences of each word in each class; with ``once_a_row`` the rows that hold it."""
+def count_words(texts: Sequence[str], given: Array, n_classes: int) -> Words:
+    """Occurrences of each word in each class."""
     counts: dict[str, list[int]] = {}
     for text, label in zip(texts, given.tolist(), strict=True):
         if label == UNLABELLED:
             continue
-        found = words_of(text)
-        for word in set(found) if once_a_row else found:
+        for word in words_of(text):
             counts.setdefault(word, [0] * n_classes)[label] += 1
     order = sorted(counts)
     return Words(tuple(order), np.array([counts[word] for word in order], dtype=np.int64).reshape(len(order), n_classes))
@@ -88,7 +90,7 @@ def shortcut_words(evidence: Evidence, fewest: int = FEWEST) -> Diagnosis:
     present = evidence.given[evidence.given != UNLABELLED]
     if len(np.unique(present)) < 2:
         return skip(name, "it needs rows of two classes")
-    found = count_words(texts, evidence.given, evidence.labels.n)
+    found = count_words([masked(text, " ") for text in texts], evidence.given, evidence.labels.n)  # words are named below
     kept = np.flatnonzero(found.counts.sum(axis=1) >= fewest)
     if not len(kept):
         return skip(name, f"no word is there {fewest} times")
@@ -134,18 +136,6 @@ def surface_features(texts: Sequence[str]) -> dict[str, Array]:
     }  # fmt: skip
 
 
-def auroc(values: Array, is_positive: Array) -> float:
-    """The chance that a positive row has a higher value than a negative one, ties counted half; 0.5 where one side is empty."""
-    from scipy.stats import rankdata  # type: ignore[import-untyped]
-
-    n_positive = int(is_positive.sum())
-    n_negative = len(is_positive) - n_positive
-    if not n_positive or not n_negative:
-        return 0.5
-    ranks = rankdata(values)
-    return float((ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-
-
 def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
     """Whether length, punctuation or capitals alone tell a class from the others, as AUROC (0.5 is not at all)."""
     name = "surface_form"
@@ -153,15 +143,18 @@ def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
     given = evidence.given[rows]
     if len(np.unique(given)) < 2:
         return skip(name, "it needs rows of two classes")
+    classes = np.flatnonzero(np.bincount(given) >= FEWEST).tolist()
+    if not classes:
+        return skip(name, f"no class has {FEWEST} rows")
     sides = {"": evidence.rows.texts, **({" of the second text": evidence.rows.pairs} if evidence.rows.pairs is not None else {})}
     table: list[dict[str, Any]] = []
     for side, texts in sides.items():
         for feature, values in surface_features([texts[i] for i in rows.tolist()]).items():
-            for k in np.unique(given).tolist():
-                area = auroc(values, given == k)
+            for k in classes:
+                area = column_auroc(given == k, values)
                 table.append({"feature": feature + side, "label": evidence.name(k), "auroc": area, "n": int((given == k).sum())})
     table.sort(key=lambda row: -abs(float(row["auroc"]) - 0.5))
-    strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5 and int(row["n"]) >= FEWEST]
+    strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5]
     shown = listed(
         (
             f"{'more' if row['auroc'] > 0.5 else 'fewer'} {row['feature']} in {row['label']} (AUROC {row['auroc']:.2f})"

@@ -16,11 +16,13 @@ from tunesmith.diagnose.privacy import personal_data
 from tunesmith.diagnose.shapley import shapley
 from tunesmith.diagnose.shortcuts import shortcut_words, surface
 from tunesmith.diagnose.suspects import suspect_labels
+from tunesmith.diagnose.unlabelled import unlabelled
 
 MAIN = "suspect_labels"
 
 DIAGNOSES: tuple[tuple[str, Callable[[Evidence], Diagnosis]], ...] = (
     (MAIN, suspect_labels),
+    ("unlabelled", unlabelled),
     ("conflicting_labels", conflicts),
     ("annotator_disagreement", annotator_disagreement),
     ("loss_rank", loss_rank),

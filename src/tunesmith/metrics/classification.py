@@ -80,6 +80,19 @@ def auroc(predictions: Predictions) -> Statistic:
     return _over_classes(predictions, _auroc_of)
 
 
+def column_auroc(positive: Array, scores: Array) -> float:
+    """Area under the ROC curve of one column: the chance that a positive row scores higher than another, ties counted half.
+
+    Args:
+        positive: (N,) bool.
+        scores: (N,) any numbers.
+
+    Returns:
+        In [0, 1]; NaN where there is no positive or no negative row.
+    """
+    return float(_auroc_of(positive, scores)(np.ones((1, len(scores))))[0])
+
+
 def average_precision(predictions: Predictions) -> Statistic:
     """Average precision (sum of precision times recall step), averaged over classes as ``auroc`` is."""
     return _over_classes(predictions, _average_precision_of)

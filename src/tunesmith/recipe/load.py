@@ -71,6 +71,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     return LoadedRecipe(recipe, path, given, text, path.parent)
 
 
+def override(given: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Write overrides into nested mappings that came from no file. Raises RecipeError with all that are wrong."""
+    faults = merge_overrides(given, {}, overrides)
+    if faults:
+        where = [fault.place.where if fault.place else "override" for fault in faults]
+        raise RecipeError([Problem("recipe", place, f.message, f.remedy) for place, f in zip(where, faults, strict=True)])
+
+
 def recipe_from_mapping(mapping: Mapping[str, Any], source: str = "recipe") -> Recipe:
     """The checked recipe of nested mappings, as a YAML file would hold them.
 

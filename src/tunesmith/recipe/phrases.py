@@ -58,12 +58,20 @@ def _list_of(items: Schema) -> str:
     listed = choices(items)
     if listed is not None:
         return f"a list of {', '.join(listed)}"
-    return f"a list of {_PLURALS.get(items.get('type', ''), 'values')}"
+    return f"a list of {_plural(items)}"
 
 
 def _map_of(branch: Schema) -> str:
     inner = branch.get("additionalProperties") or {}
-    return f"a map from text to {_PLURALS.get(inner.get('type', ''), 'values')}"
+    return f"a map from text to {_plural(inner)}"
+
+
+def _plural(schema: Schema) -> str:
+    kinds = [
+        f"lists of {_plural(branch.get('items', {}))}" if branch.get("type") == "array" else _PLURALS.get(branch.get("type", ""))
+        for branch in branches(schema)
+    ]
+    return " or ".join(kind or "values" for kind in kinds)
 
 
 def found(value: Any, written: str | None = None) -> str:

@@ -99,7 +99,9 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("data", "columns", "label"), "is an empty list", "Name the label columns, or leave the key out.")
     seen: dict[str, str] = {}
     parts = [("text", columns.text), ("pair", columns.pair), *(("label", name) for name in label), ("id", columns.id)]
-    for part, name in [*parts, ("group", columns.group), ("split", columns.split)]:
+    said = columns.annotators or ()
+    annotators = [("annotators", name) for name in (said.values() if isinstance(said, dict) else said)]
+    for part, name in [*parts, ("group", columns.group), ("split", columns.split), *annotators]:
         if name is None:
             continue
         if name in seen and {part, seen[name]} != {"id", "group"}:
@@ -111,6 +113,16 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if isinstance(columns.label, list) and recipe.data.label_separator is not None:
         message = "several label columns and a separator inside one column exclude each other"
         yield Fault(("data", "label_separator"), message, "Keep the one that your data has.")
+
+
+def _annotators(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    columns, path = recipe.data.columns, ("data", "columns", "annotators")
+    if columns.annotators is None:
+        return
+    if not columns.annotators:
+        yield Fault(path, "names no column", "Name the annotators' columns, or leave the key out.")
+    if recipe.task == "regression" or isinstance(columns.label, list) or recipe.data.label_separator is not None:
+        yield Fault(path, "annotators are compared where each row has one class", "Leave the key out.")
 
 
 def _encoding(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -241,6 +253,7 @@ RULES: tuple[Rule, ...] = (
     _splits,
     _places,
     _columns,
+    _annotators,
     _encoding,
     _model,
     _adapter,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+NotNegative = Annotated[int, Field(ge=0)]
 TaskName = Literal["classification", "regression"]
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
@@ -47,6 +48,8 @@ class ColumnsSection(Section):
     """Rows with the same value stay in the same split."""
     split: str | None = None
     """A column that says train, validation or test."""
+    annotators: dict[str, str] | list[str] | None = None
+    """{class: column} where a column counts the annotators who chose a class; a list where each holds one annotator's label."""
 
 
 class DataSection(Section):
@@ -162,8 +165,20 @@ class EvaluateSection(Section):
 class DiagnoseSection(Section):
     """How `tunesmith diagnose` looks at the rows."""
 
-    n_folds: int = Field(default=5, ge=2)
-    """Each row is judged by a model of the other folds; rows with nearly the same text, or of one group, share a fold."""
+    method: Literal["frozen", "finetune"] = "frozen"
+    """Judge rows by linear models on words and the untouched base model (seconds), or fine-tune it once for each fold."""
+    n_folds: int | None = Field(default=None, ge=2)
+    """A row is judged by a model of the other folds; near-duplicates and groups share one. Not said: 5, below 2,000 rows 10."""
+    null_model: Literal["prior", "trained"] = "prior"
+    """What PVI compares with: the share of each class, or a model trained without the text, in the same folds."""
+    inputs: list[str] = []
+    """What parts tell: text_only (premise_only), pair_only (hypothesis_only), shuffled_words, overlap_only, or columns."""
+    slices: list[str] = []
+    """Columns; the mean PVI of the rows with each of their values."""
+    words_of_rows: NotNegative | list[NotNegative] = 0
+    """So many rows of each split with the lowest PVI, or these row ids of train, are judged without each of their words."""
+    word_lists: dict[str, str | list[str]] = {}
+    """Lists of words, each a list or a file with a word a line: their pinned bias, and what replacing them by hypernyms does."""
 
 
 class ParallelSection(Section):

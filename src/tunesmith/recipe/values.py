@@ -200,10 +200,19 @@ def _wrong_items(path: KeyPath, items: list[tuple[Any, Any]], schema: Schema, pl
 
 
 def _fits(value: Any, schema: Schema) -> bool:
+    options = branches(schema)
+    if len(options) > 1:
+        return any(_fits(value, option) for option in options)
     listed = choices(schema)
     if listed is not None:
         return value in listed
-    return _is_number(value, schema) if schema["type"] in ("number", "integer") else isinstance(value, str)
+    if schema["type"] == "array":
+        return isinstance(value, list) and all(_fits(item, schema["items"]) for item in value)
+    return _in_range(value, schema) if schema["type"] in ("number", "integer") else isinstance(value, str)
+
+
+def _in_range(value: Any, schema: Schema) -> bool:
+    return _is_number(value, schema) and value >= schema.get("minimum", value) and value <= schema.get("maximum", value)
 
 
 def _is_number(value: Any, schema: Schema) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.data.personal import masked
 from tunesmith.report.counts import ClassScore, Rate
 from tunesmith.report.markup import Markup, escape, join, tag
 from tunesmith.report.numbers import ABSENT, count, is_number, number, percent, with_interval
@@ -232,11 +233,16 @@ def confusion_list(mistakes: Sequence[tuple[str, str, int, float]]) -> Markup:
 
 
 def text_cell(text: object, pair: object = None) -> Cell:
-    """A text from the data, the second text of a pair below it."""
-    shown = [tag("bdi", shortened(text))]
+    """A text from the data, the second text of a pair below it; personal data are masked."""
+    shown = [tag("bdi", public(text))]
     if pair is not None:
-        shown.append(tag("span", tag("bdi", shortened(pair)), class_="pair"))
+        shown.append(tag("span", tag("bdi", public(pair)), class_="pair"))
     return Cell(join(shown), "text")
+
+
+def public(text: object) -> str:
+    """The beginning of a text with its personal data masked."""
+    return shortened(masked(text) if isinstance(text, str) else text)
 
 
 def shortened(text: object) -> str:

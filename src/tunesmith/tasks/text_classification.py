@@ -20,7 +20,7 @@ from tunesmith.data.table import Labels
 from tunesmith.errors import NonFinite
 from tunesmith.events import Listener
 from tunesmith.losses.classification import LossFunction, class_weights, expected_first_loss, item_losses, loss_function
-from tunesmith.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
+from tunesmith.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions, from_scores
 from tunesmith.metrics.table import compute
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.inference import logits
@@ -71,6 +71,7 @@ def fit(
     plan = FitPlan(
         recipe, prepared.encoded["train"], prepared.pad_id, prepared.loss, prepared.expected_loss,
         measure(prepared, kernels), metric, higher_is_better(metric), folder, log, kernels, seed, smoke,
+        n_classes=prepared.labels.n if prepared.labels.problem_type == SINGLE else 0,
     )  # fmt: skip
     return run_fit(model, plan, request, listener, resume=resume)
 

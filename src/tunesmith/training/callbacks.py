@@ -20,7 +20,6 @@ from tunesmith.training.schedule import Schedule
 from tunesmith.training.signals import StopRequest
 
 SAVE_COST_SHARE = 0.05
-PENDING = "pending_losses.json"
 
 
 class FollowSchedule(TrainerCallback):
@@ -59,6 +58,7 @@ class KeepCheckpoints(TrainerCallback):
 
     Attributes:
         save_weights: writes the model's weights into a folder.
+        save_own_state: writes into a checkpoint what upstream does not know of, in every process.
         save_bytes: estimate of one whole checkpoint's size, for the free-disk check before each save.
     """
 
@@ -68,7 +68,7 @@ class KeepCheckpoints(TrainerCallback):
     total_steps: int
     save_bytes: int
     save_weights: Callable[[Path], None]
-    pending_losses: Callable[[], list[float]]
+    save_own_state: Callable[[Path], None]
     saved_at_seconds: float = field(default_factory=time.monotonic)
     started_seconds: float = 0.0
     cost_seconds: float = 0.0
@@ -86,6 +86,7 @@ class KeepCheckpoints(TrainerCallback):
             require_disk(self.folder, self.save_bytes, f"the checkpoint of step {state.global_step}")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.save_own_state(self.folder / f"checkpoint-{state.global_step}")
         synchronise()  # every process has written its part
         if state.is_world_process_zero:
             self.seal_and_tidy(state.global_step)
@@ -96,7 +97,6 @@ class KeepCheckpoints(TrainerCallback):
     def seal_and_tidy(self, step: int) -> None:
         """Make the checkpoint of this step count, then delete the older one."""
         saved = self.folder / f"checkpoint-{step}"
-        (saved / PENDING).write_text(json.dumps(self.pending_losses()), encoding="utf-8")
         seal(saved, step)
         keep_only(self.folder, {step})
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import PrinterCallback
 
 from tunesmith.errors import Interrupted, TrainingFailed
@@ -20,6 +21,7 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
 from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
 from tunesmith.training.checkpoints import best_weights, newest_whole
+from tunesmith.training.epoch_logits import room_for
 from tunesmith.training.history import LogHistory, best_so_far
 from tunesmith.training.loop import CheckedTrainer, require_finite_weights
 from tunesmith.training.schedule import Schedule, plan_schedule
@@ -37,6 +39,7 @@ class FitPlan:
         measure: metric name -> value of a model on validation, ``loss`` included.
         metric, higher_is_better: what chooses the best checkpoint.
         smoke: no saves; the last weights are kept.
+        n_classes: whose logits are kept for every row and epoch; 0 keeps none.
     """
 
     recipe: Recipe
@@ -52,6 +55,7 @@ class FitPlan:
     kernels: Kernels
     seed: int
     smoke: bool = False
+    n_classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Fit:
         train_seconds: of the training loop, its evaluations and saves included.
         rows_per_second: training rows over the time of the loop without evaluations and saves.
         notes: what a user should know (a checkpoint that was ignored, an early stop).
+        epoch_logits: (E, N, K) float16 of the training rows in each whole epoch, in the mode ``training.epoch_logits.MODE``; None
+            where they were not kept.
     """
 
     schedule: Schedule
@@ -76,6 +82,7 @@ class Fit:
     n_trainable_parameters: int
     steps: int
     notes: tuple[str, ...]
+    epoch_logits: np.ndarray | None = None
 
 
 def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, resume: bool = False) -> Fit:
@@ -104,7 +111,8 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
     seconds = time.perf_counter() - started
     if request and trainer.state.global_step < schedule.total_steps:
         raise Interrupted(f"stopped by {request.signal_name} after step {trainer.state.global_step} of {schedule.total_steps}")
-    return conclude(model, plan, trainer, schedule, seconds, notes)
+    epoch_logits = None if trainer.epoch_logits is None else trainer.epoch_logits.whole()
+    return conclude(model, plan, trainer, schedule, seconds, notes, epoch_logits)
 
 
 def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[CheckedTrainer, Schedule]:
@@ -117,7 +125,8 @@ def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.metrics_log.parent / "tensorboard")  # the only way upstream offers
     trainer = CheckedTrainer(
         model=model, args=arguments, encoded=plan.train, pad_id=plan.pad_id, kernels=plan.kernels,
-        compute_loss_func=plan.loss, measure=plan.measure, expected_loss=plan.expected_loss,
+        loss=plan.loss, measure=plan.measure, expected_loss=plan.expected_loss, steps_per_epoch=schedule.steps_per_epoch,
+        epoch_logits=room_for(schedule.total_steps // schedule.steps_per_epoch, len(plan.train), plan.n_classes),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)  # it prints every log to standard output, which belongs to the caller
     for callback in callbacks(model, plan, trainer, schedule, request, listener):
@@ -135,14 +144,22 @@ def callbacks(
     if not plan.smoke:
         chosen.append(
             KeepCheckpoints(
-                plan.checkpoints, plan.metric, plan.higher_is_better, schedule.total_steps, checkpoint_bytes(model),
-                lambda folder: save_trained(model, folder), lambda: trainer.pending_losses,
+                plan.checkpoints, plan.metric, plan.higher_is_better, schedule.total_steps,
+                checkpoint_bytes(model) + kept_bytes(trainer), lambda folder: save_trained(model, folder), trainer.save_own_state,
             )
         )  # fmt: skip
     return chosen
 
 
-def conclude(model: Any, plan: FitPlan, trainer: CheckedTrainer, schedule: Schedule, seconds: float, notes: list[str]) -> Fit:
+def kept_bytes(trainer: CheckedTrainer) -> int:
+    """Of the logits in a checkpoint."""
+    return 0 if trainer.epoch_logits is None else trainer.epoch_logits.logits.nbytes + trainer.epoch_logits.seen.nbytes
+
+
+def conclude(
+    model: Any, plan: FitPlan, trainer: CheckedTrainer, schedule: Schedule, seconds: float, notes: list[str],
+    epoch_logits: np.ndarray | None,
+) -> Fit:  # fmt: skip
     """The record of a finished fit, after the best weights were put back and found finite."""
     require_finite_weights(model)
     best = best_so_far(trainer.state.log_history, plan.metric, plan.higher_is_better)
@@ -157,5 +174,5 @@ def conclude(model: Any, plan: FitPlan, trainer: CheckedTrainer, schedule: Sched
     total, trained = count_parameters(model)
     return Fit(
         schedule, trainer.state.log_history, steps if plan.smoke else best.step, best.value, trainer.args.learning_rate, seconds,
-        trainer.rows_trained / max(trainer.loop_seconds, 1e-9), total, trained, steps, tuple(notes),
+        trainer.rows_trained / max(trainer.loop_seconds, 1e-9), total, trained, steps, tuple(notes), epoch_logits,
     )  # fmt: skip

@@ -9,6 +9,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 60.0
@@ -42,6 +46,19 @@ def anywhere(flag: bool) -> bool:
     shared = torch.tensor(int(flag), device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.all_reduce(shared, op=dist.ReduceOp.MAX)
     return bool(shared.item())
+
+
+def sum_over_processes(array: np.ndarray) -> np.ndarray:
+    """The sum of every process's array, in each of them; the array itself where there is only one."""
+    import torch
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_initialized()):
+        return array
+    shared = torch.from_numpy(array).to("cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(shared)
+    total: np.ndarray = shared.cpu().numpy()
+    return total
 
 
 def launch(argv: Sequence[str], processes: int) -> int:

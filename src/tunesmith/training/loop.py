@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from tunesmith.errors import NonFinite, TrainingFailed
-from tunesmith.training.callbacks import PENDING
+from tunesmith.losses.classification import LossFunction
+from tunesmith.training.epoch_logits import EpochLogits
 from tunesmith.training.trainer import FastTrainer
 
 DIVERGED_FACTOR = 1000.0
+PENDING = "pending_losses.json"
 
 
 class CheckedTrainer(FastTrainer):
@@ -24,23 +26,37 @@ class CheckedTrainer(FastTrainer):
     Args:
         measure: called on the model in place of upstream's evaluation; returns metric name -> value, ``loss`` included.
         expected_loss: the loss of a model that knows nothing; a thousand times it counts as divergence.
+        epoch_logits: where the logits of every training step are kept; None keeps none.
+        steps_per_epoch: optimizer steps of one pass.
     """
 
-    def __init__(self, *, measure: Callable[[Any], dict[str, float]], expected_loss: float, **upstream: Any) -> None:
-        super().__init__(**upstream)
-        self.measure, self.expected_loss = measure, expected_loss
+    def __init__(
+        self, *, measure: Callable[[Any], dict[str, float]], expected_loss: float, loss: LossFunction,
+        epoch_logits: EpochLogits | None, steps_per_epoch: int, **upstream: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(compute_loss_func=self.loss_of, **upstream)
+        self.measure, self.expected_loss, self.loss = measure, expected_loss, loss
+        self.epoch_logits, self.steps_per_epoch = epoch_logits, steps_per_epoch
         self.pending_losses: list[float] = []
         self.step_losses: list[float] = []
         self.batch_rows: list[int] = []
         self.started_seconds = time.monotonic()
 
+    def loss_of(self, outputs: Any, targets: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The loss, and a note of the logits it came from."""
+        self.batch_logits = outputs["logits"].detach()
+        return self.loss(outputs, targets, num_items_in_batch)
+
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        rows = inputs.pop("row_ids").tolist()
+        positions = inputs.pop("positions").tolist()
+        rows = [self.encoded.row_ids[i] for i in positions]
         self.batch_rows = rows if not self.step_losses else self.batch_rows + rows
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         value = loss.item()
         if not math.isfinite(value):
             raise NonFinite(self.stopped(f"the loss became {value}"))
+        if self.epoch_logits is not None:
+            self.epoch_logits.add(self.state.global_step // self.steps_per_epoch, positions, self.batch_logits)
         self.step_losses.append(value)
         if len(self.step_losses) == self.current_gradient_accumulation_steps:
             self.finish_step(sum(self.step_losses))
@@ -86,9 +102,18 @@ class CheckedTrainer(FastTrainer):
         logs["seconds"] = round(time.monotonic() - self.started_seconds, 3)
         super().log(logs, start_time)
 
+    def save_own_state(self, checkpoint: Path) -> None:
+        """Write what upstream does not know of into a checkpoint; every process has its own logits."""
+        if self.epoch_logits is not None:
+            self.epoch_logits.save(checkpoint)
+        if self.state.is_world_process_zero:
+            (checkpoint / PENDING).write_text(json.dumps(self.pending_losses), encoding="utf-8")
+
     def resume(self, checkpoint: Path) -> Any:
         """Train on from a whole checkpoint."""
         self.pending_losses = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
+        if self.epoch_logits is not None:
+            self.epoch_logits.restore(checkpoint)
         return self.train(resume_from_checkpoint=str(checkpoint))
 
 

@@ -32,7 +32,7 @@ class Positions(Dataset[int]):
 class FastTrainer(Trainer):
     """A Trainer that takes an ``Encoded`` split and the kernels; all else is upstream's.
 
-    Batches hold ``input_ids``, ``attention_mask``, ``labels``, ``row_ids`` and, for pairs, ``token_type_ids``.
+    Batches hold ``input_ids``, ``attention_mask``, ``labels``, ``positions`` and, for pairs, ``token_type_ids``.
 
     Attributes:
         rows_trained: rows this process has trained on, repeats counted.
@@ -51,7 +51,7 @@ class FastTrainer(Trainer):
         index = np.asarray(positions, dtype=np.int64)
         batch = padded(self.encoded, index, self.pad_id)
         batch["labels"] = torch.as_tensor(np.asarray([self.encoded.labels[i] for i in positions]))
-        batch["row_ids"] = torch.tensor([self.encoded.row_ids[i] for i in positions])
+        batch["positions"] = torch.as_tensor(index)
         return batch
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
@@ -66,7 +66,7 @@ class FastTrainer(Trainer):
         return super().get_batch_samples(*arguments, **named)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        inputs.pop("row_ids", None)
+        inputs.pop("positions", None)
         self.rows_trained += len(inputs["input_ids"])
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         return loss

@@ -1,0 +1,67 @@
+"""The logits of every training row in every epoch, kept as training computes them: no further pass over the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tunesmith.training.launch import rank, sum_over_processes
+
+MODE = "train"
+"""The logits are those of the training step: before its update, with dropout where the model has any."""
+MOST_BYTES = 512 * 2**20
+LARGEST = float(np.finfo(np.float16).max)
+
+
+@dataclass
+class EpochLogits:
+    """What this process has seen so far.
+
+    Attributes:
+        logits: (E, N, K) float16, zeros where not seen.
+        seen: (E, N) bool.
+    """
+
+    logits: np.ndarray
+    seen: np.ndarray
+
+    def add(self, epoch: int, positions: list[int], logits: torch.Tensor) -> None:
+        """Keep the logits (B, K) of the rows at these positions; an unfinished last epoch beyond E is not kept."""
+        if epoch < len(self.logits):
+            self.logits[epoch, positions] = logits.float().clamp(-LARGEST, LARGEST).cpu().numpy()
+            self.seen[epoch, positions] = True
+
+    def save(self, folder: Path) -> None:
+        """Write this process's part into a checkpoint."""
+        np.savez(folder / part_name(), logits=self.logits, seen=self.seen)
+
+    def restore(self, folder: Path) -> None:
+        """Take this process's part of a checkpoint."""
+        with np.load(folder / part_name()) as kept:
+            self.logits, self.seen = kept["logits"], kept["seen"]
+
+    def whole(self) -> np.ndarray | None:
+        """The epochs that every row was seen in, over all processes: (E, N, K) float16; None where there is none.
+
+        A row that two processes saw in one epoch, as padding of the last batch, gets the mean of both.
+        """
+        n_seen = sum_over_processes(self.seen.astype(np.float32))  # (E, N)
+        n_epochs = int(np.cumprod(n_seen.all(axis=1)).sum())
+        if n_epochs == 0:
+            return None
+        total = sum_over_processes(self.logits[:n_epochs].astype(np.float32))
+        return np.asarray(total / n_seen[:n_epochs, :, None], dtype=np.float16)
+
+
+def part_name() -> str:
+    return f"epoch_logits-{rank()}.npz"
+
+
+def room_for(n_epochs: int, n_rows: int, n_classes: int) -> EpochLogits | None:
+    """Room for the logits of a run; None where they take more than ``MOST_BYTES``, or there is no class or no whole epoch."""
+    if not n_epochs * n_classes or 2 * n_epochs * n_rows * n_classes > MOST_BYTES:
+        return None
+    return EpochLogits(np.zeros((n_epochs, n_rows, n_classes), dtype=np.float16), np.zeros((n_epochs, n_rows), dtype=bool))
