@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,12 @@ def test_the_planted_labels_are_found(folder: Path) -> None:
     rows = [row for row in pq.read_table(folder / "rows.parquet").to_pylist() if row["split"] == "train"]
     flagged, wrong = {row["row_id"] for row in rows if row["flagged"]}, planted()
     assert len(wrong) == 36
-    assert len(flagged & wrong) / len(wrong) >= 0.7
-    assert len(flagged & wrong) / len(flagged) >= 0.55
+    assert len(flagged & wrong) / len(wrong) >= 0.75
+    assert len(flagged & wrong) / len(flagged) >= 0.6
     record = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
-    assert "About 4." in next(f["summary"] for f in record["findings"] if f["name"] == "suspect_labels")
+    summary = next(f["summary"] for f in record["findings"] if f["name"] == "suspect_labels")
+    share = float(re.match(r"About ([\d.]+)%", summary).group(1))  # type: ignore[union-attr]
+    assert 3 <= share <= 5
 
 
 def test_every_row_has_a_score_in_0_to_1_and_names(folder: Path) -> None:
@@ -108,7 +111,7 @@ def test_a_class_that_one_fold_holds_alone_leaves_the_others_judged(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "more", "message"),
     [
-        ("text,label\na,x\nb,y\nc,x\nd,y\n", [], "4 rows in 4 sets that must stay together cannot be divided into 5 folds"),
+        ("text,label\na,x\nb,y\nc,x\nd,y\n", [], "4 rows in 4 sets that must stay together cannot be divided into 10 folds"),
         ("text,label\n" + "the same text,x\n" * 9 + "another one,y\n", [], "10 rows in 2 sets that must stay together"),
         ("text,label\n" + "".join(f"row {i},\n" for i in range(9)), [], "No column looks like a label"),
         ("text,label\n" + "".join(f"row {i},{'xy'[i % 2]}\n" for i in range(9)), ["diagnose.n_folds=1"], "n_folds"),

@@ -29,5 +29,5 @@ def test_values_come_lowest_first_with_interval_and_rare_ones_are_counted() -> N
 def test_it_is_skipped_where_no_value_is_frequent_or_nothing_is_known() -> None:
     probs = np.full((3, 2), 0.5)
     assert "20 rows" in slices(evidence([0, 1, 1], pred_probs=probs), "genre", ["x", "x", "y"]).skipped
-    assert "20 rows" in slices(evidence([None] * 3, n_classes=2, pred_probs=probs), "genre", ["x", "x", "y"]).skipped
+    assert "no row has a label" in slices(evidence([None] * 3, n_classes=2, pred_probs=probs), "genre", ["x", "x", "y"]).skipped
     assert "out-of-fold" in slices(evidence([0, 1]), "genre", ["x", "x"]).skipped

@@ -6,7 +6,7 @@ null model cancels out, so that only the log probabilities of the given label co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ OFTEN = 6
 """Rows of a class that must hold a word before its mean is given; the paper asks for more than five."""
 
 
-def lowest_pvi(evidence: Evidence, count: int, hidden: Mapping[int, str]) -> list[int]:
+def lowest_pvi(evidence: Evidence, count: int, hidden: Collection[int]) -> list[int]:
     """Positions of the labelled rows with the lowest PVI, the lowest first, those in ``hidden`` left out."""
     if evidence.pred_probs is None or not len(evidence.labelled):
         return []
