@@ -174,6 +174,19 @@ def test_each_data_set_gets_the_embeddings_of_its_own_rows(place: Path, tiny_mod
         assert len(one.folds) == len(one.twins) == len(one.rows)
 
 
+def test_a_finished_run_stands_for_its_rows_and_is_an_oracle(place: Path, tiny_model: Path, capsys) -> None:
+    settings = ["train.max_steps=2", "train.n_evaluations=1", "data.validation=0.2"]
+    assert main(["train", "a.csv", f"model.name={tiny_model}", *settings]) == 0
+    capsys.readouterr()
+    assert main(["diagnose", "runs/a", "b.csv", "--oracle", "runs/a", "diagnose.n_folds=3", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["rows"]) for one in said["data"]] == [("a", 61), ("b", 52)]
+    assert [one["n"] for one in said["agreement"]] == [61, 52]
+    findings = {finding["name"]: finding["summary"] for finding in said["findings"]}
+    assert "It was trained on a.csv and has seen labels of it" in findings["oracle_a"]
+    assert "has seen" not in findings["oracle_b"]
+
+
 def test_texts_with_personal_data_are_not_repeated(place: Path, tiny_model: Path) -> None:
     secret = "write to jo.bloggs@example.com about the film of the day"
     write(place / "d.csv", [*rows(40, 5), [secret, "pos"]])
