@@ -69,6 +69,7 @@ def test_data_sets_are_compared(place: Path, tiny_model: Path, capsys: pytest.Ca
     assert 0.5 < cells["a", "b"]["low"] < cells["a", "b"]["value"] <= cells["a", "b"]["high"] <= 1
     findings = {finding["name"]: finding for finding in said["findings"]}
     assert findings["opposite_labels"]["flagged"] == 3
+    assert findings["opposite_labels"]["summary"].endswith("are labelled differently there. Texts: 1 of a and b.")
     assert findings["opposite_labels"]["rows"][0]["reason"] == "pos here, neg in b: same text as row 50"
     assert findings["transfer"]["remedy"]
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
@@ -96,6 +97,22 @@ def test_the_matrix_on_the_terminal_says_what_is_held_out(place: Path, tiny_mode
     assert [line.count("*") for line in out[start + 2 : start + 5]] == [1, 1, 1]
     assert out[start + 4] == "  * on held-out folds of the same data set"
     assert "  2 rows of b were not trained on: a has their texts" in out
+
+
+def test_pairs_and_test_files_are_rows_like_the_others(place: Path, tiny_model: Path, capsys) -> None:
+    for seed, name in enumerate(("one", "one_test", "two")):
+        pairs = [[text, "some day", label] for text, label in rows(30, 10 + seed)]
+        write(place / f"{name}.csv", pairs, "premise", "hypothesis", "label")
+    (place / "one.yaml").write_text("data: {train: one.csv, test: one_test.csv}\noutput: runs/first\n", encoding="utf-8")
+    write(place / "said.csv", [[text, "some day", "pos"] for text in texts(30, 11)], "premise", "hypothesis", "label")
+    assert diagnosed(tiny_model, "one.yaml", "two.csv", "--oracle", "said.csv", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["rows"]) for one in said["data"]] == [("first", 60), ("two", 30)]
+    assert [split["split"] for split in said["data"][0]["splits"]] == ["train", "test"]
+    assert [(cell["n"], cell["n_trained"]) for cell in said["matrix"]] == [(60, 40), (30, 60), (60, 30), (30, 20)]
+    assert [(one["n"], one["n_unanswered"]) for one in said["agreement"]] == [(30, 30), (0, 30)]
+    with Path(said["oracle"]).open(encoding="utf-8", newline="") as given:
+        assert {(line["split"], line["given"]) for line in csv.DictReader(given)} == {("test", "neg")}
 
 
 def test_an_oracle_is_asked_about_every_data_set(place: Path, tiny_model: Path, capsys) -> None:
@@ -155,6 +172,19 @@ def test_each_data_set_gets_the_embeddings_of_its_own_rows(place: Path, tiny_mod
     for one in seen.values():
         assert one.embedded[:, 0].tolist() == [len(text) for text in one.rows.texts]
         assert len(one.folds) == len(one.twins) == len(one.rows)
+
+
+def test_a_finished_run_stands_for_its_rows_and_is_an_oracle(place: Path, tiny_model: Path, capsys) -> None:
+    settings = ["train.max_steps=2", "train.n_evaluations=1", "data.validation=0.2"]
+    assert main(["train", "a.csv", f"model.name={tiny_model}", *settings]) == 0
+    capsys.readouterr()
+    assert main(["diagnose", "runs/a", "b.csv", "--oracle", "runs/a", "diagnose.n_folds=3", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["rows"]) for one in said["data"]] == [("a", 61), ("b", 52)]
+    assert [one["n"] for one in said["agreement"]] == [61, 52]
+    findings = {finding["name"]: finding["summary"] for finding in said["findings"]}
+    assert "It was trained on a.csv and has seen labels of it" in findings["oracle_a"]
+    assert "has seen" not in findings["oracle_b"]
 
 
 def test_texts_with_personal_data_are_not_repeated(place: Path, tiny_model: Path) -> None:

@@ -243,7 +243,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
         "with several data sets a row id does not say which row is meant",
     ),
     "an oracle without labels": (put("o.csv", "row_id,first,second\n1,a,b\n"), [*ASK, "o.csv"], "No column looks like a label"),
-    "a module that is not there": (nothing, [*ASK, "house_rules:label"], "No module named 'house_rules'"),
+    "a module that is not there": (nothing, [*ASK, "no_such_module:label"], "No module named 'no_such_module'"),
     "a function that is not there": (nothing, [*ASK, "random:label"], "the module random has no function label."),
     "a function that fails": (nothing, [*ASK, "textwrap:dedent"], "the function failed: TypeError"),
     "a function with too few answers": (nothing, [*ASK, "random:choices"], "it returned 1 answer to 60 texts of train; one a text was expected."),

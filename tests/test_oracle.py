@@ -70,10 +70,12 @@ def test_numbers_are_the_labels_that_files_have() -> None:
 def test_a_module_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "house_rules.py").write_text("def label(texts):\n    return ['bill' for _ in texts]\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "house_rules", raising=False)
     before = list(sys.path)
     oracle = open_oracle("house_rules:label")
     assert (oracle.name, oracle.answer(data([0, 1]))["train"].names) == ("house_rules:label", ["bill", "bill"])
     assert sys.path == before
+    del sys.modules["house_rules"]
 
 
 def test_labels_in_a_table_say_how_they_were_matched() -> None:

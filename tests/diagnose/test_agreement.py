@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tunesmith.diagnose.agreement import Answers, Asked, agreement, class_agreement, differing, kappa, wilson
-from tunesmith.diagnose.evidence import UNLABELLED
+from tunesmith.diagnose.evidence import UNLABELLED, worst_first
 
 from .rows import evidence
 
@@ -61,6 +61,12 @@ def test_the_row_the_oracle_is_surest_of_comes_first() -> None:
     assert found.scores == pytest.approx([0.2, 0.05, 0.9, 0.0])
     assert found.proposed.tolist() == [1, 1, UNLABELLED, UNLABELLED]  # c is no label of these rows
     assert found.reasons[1] == "labelled a, runs/other says b (90%)"
+
+
+def test_a_row_without_a_probability_comes_last() -> None:
+    found = asked(["b", "b"], [float("nan"), 0.9]).diagnosis(evidence([0, 0], n_classes=2))
+    assert worst_first(found) == [1, 0]
+    assert found.reasons == {0: "labelled a, runs/other says b", 1: "labelled a, runs/other says b (90%)"}
 
 
 def test_without_probabilities_rows_are_flagged_and_not_ranked() -> None:

@@ -73,7 +73,7 @@ def data_set(word: str) -> str:
 def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.across import diagnose_across
 
-    loaded = [recipes.load(source, overrides) for source in sources]
+    loaded = [run_and_recipe(source, overrides)[1] for source in sources]
     said = [word.partition("=")[2] for word in overrides if word.startswith("output=")]
     folder = Path(f"{said[-1]}-diagnosis") if said else None
     found = diagnose_across(

@@ -159,7 +159,7 @@ def differing(evidence: Evidence, found: Agreement, answers: Answers) -> Diagnos
     reasons = {}
     for i in np.flatnonzero(flagged).tolist():
         proposed[i] = ids.get(str(answers.names[i]), UNLABELLED)
-        sure = "" if answers.confidence is None else f" ({answers.confidence[i]:.0%})"
+        sure = "" if answers.confidence is None or np.isnan(answers.confidence[i]) else f" ({answers.confidence[i]:.0%})"
         reasons[i] = f"labelled {given[i]}, {found.oracle} says {answers.names[i]}{sure}"
     scores = None
     if answers.confidence is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ OPPOSITE_COLUMNS = (
     "overlap", "first", "first_row_id", "first_split", "first_label", "first_rows",
     "second", "second_row_id", "second_split", "second_label", "second_rows",
 )  # fmt: skip
+FEWEST = 2
 ORACLE_COLUMNS = ("data", "row_id", "split", "given", "oracle", "confidence")
 
 
@@ -101,13 +103,19 @@ def opposite_finding(pool: Pool, found: Sequence[Opposite], flagged: Array, reac
     n, n_both = int(flagged.sum()), int(elsewhere.sum())
     summary = "No text is in two data sets, so none is labelled twice."
     if n_both:
-        summary = (
-            f"{n:,} of the {n_both:,} rows whose text another data set has ({n / n_both:.0%}) are labelled differently there."
-        )
+        share = f"{n:,} of the {n_both:,} rows whose text another data set has ({n / n_both:.0%})"
+        summary = f"{share} are labelled differently there.{by_sets(pool, found)}"
     texts = pool.rows().texts
     rows = tuple({**opposite_row(pool, pair), "text": shown(texts[pair.first])} for pair in found[:LISTED])
     remedy = "Read them: they show where the data sets draw the line between two labels differently." if n else ""
     return Finding("opposite_labels", summary, n, rows=rows, remedy=remedy)
+
+
+def by_sets(pool: Pool, found: Sequence[Opposite]) -> str:
+    """How many texts each two of several data sets label differently; empty for two."""
+    counts = Counter((pool.place(pair.first)[0], pool.place(pair.second)[0]) for pair in found)
+    shown = "; ".join(f"{n:,} of {one} and {other}" for (one, other), n in counts.most_common())
+    return f" Texts: {shown}." if len(pool.sets) > FEWEST and shown else ""
 
 
 def opposite_row(pool: Pool, pair: Opposite) -> dict[str, Any]:
@@ -207,7 +215,7 @@ def write_oracle(pool: Pool, said: Sequence[Heard], path: Path) -> None:
         for i, one in enumerate(said):
             given, answers = given_names(pool.sets[i], pool.labels), one.answers
             for k in worst_first(one.diagnosis):
-                sure = "" if answers.confidence is None else f"{answers.confidence[k]:.4g}"
+                sure = "" if answers.confidence is None or np.isnan(answers.confidence[k]) else f"{answers.confidence[k]:.4g}"
                 row = [pool.names[i], pool.sets[i].row_ids[k], pool.splits[i][k], given[k], answers.names[k], sure]
                 yield [*row, shown(pool.sets[i].texts[k])]
 
