@@ -23,8 +23,8 @@ from record import write
 from tunesmith.changed_inputs import Wanted, changed_diagnoses, changed_inputs, vectors_of
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnose.evidence import evidence_of
-from tunesmith.diagnose.out_of_fold import out_of_fold
+from tunesmith.diagnoses.evidence import evidence_of
+from tunesmith.diagnoses.out_of_fold import out_of_fold
 from tunesmith.embeddings import embedder
 from tunesmith.inputs import Clock
 from tunesmith.models.source import find_model

@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"data"}),
     frozenset({"metrics"}),
     frozenset({"baselines"}),
-    frozenset({"diagnose"}),
+    frozenset({"diagnoses"}),
     frozenset({"models"}),
     frozenset({"report", "losses"}),
     frozenset({"training"}),
@@ -61,7 +61,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "__main__"}),
 )
 FAST = (
-    "errors", "results", "events", "machine", "recipe", "data", "metrics", "baselines", "diagnose", "report", "cli", "__init__",
+    "errors", "results", "events", "machine", "recipe", "data", "metrics", "baselines", "diagnoses", "report", "cli", "__init__",
 )  # fmt: skip
 HEAVY = frozenset({"torch", "transformers", "accelerate", "sklearn", "pandas", "pyarrow", "plotly", "datasets", "peft"})
 NO_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"})

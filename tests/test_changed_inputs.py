@@ -27,8 +27,8 @@ from tunesmith.cli.main import main
 from tunesmith.data.load import Splits
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
-from tunesmith.diagnose.evidence import Diagnosis, Evidence, evidence_of
-from tunesmith.diagnose.out_of_fold import OutOfFold, out_of_fold
+from tunesmith.diagnoses.evidence import Diagnosis, Evidence, evidence_of
+from tunesmith.diagnoses.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.errors import InputError
 from tunesmith.inputs import Clock
 from tunesmith.recipe.sections import DiagnoseSection
@@ -137,7 +137,7 @@ def test_rows_with_personal_data_are_not_gone_through() -> None:
 
 
 def test_word_lists_are_read_alone_and_replaced_in_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.diagnose import word_bias
+    from tunesmith.diagnoses import word_bias
 
     monkeypatch.setattr(word_bias, "hypernyms", lambda words, lexicon: {"nobody": "person"})
     single = replace(pairs(), texts=pairs().pairs or [], pairs=None)
@@ -167,7 +167,7 @@ class Asking:
 
 
 def test_replaced_words_are_judged_by_the_models_of_the_rows_own_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.diagnose import word_bias
+    from tunesmith.diagnoses import word_bias
 
     monkeypatch.setattr(word_bias, "hypernyms", lambda words, lexicon: {"red": "colour"})
     texts = ["red one", "red two", "blue", "red three", "red four"]

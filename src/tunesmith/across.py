@@ -19,11 +19,11 @@ from tunesmith.data.comparable import Shared, shared_rows
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples
-from tunesmith.diagnose.agreement import Agreement
-from tunesmith.diagnose.between import Compared, Opposite, Transfer, opposite_labels, taken, transfer_matrix, twins
-from tunesmith.diagnose.evidence import class_ids
-from tunesmith.diagnose.folds import FOLDS, fold_of, units_of
-from tunesmith.diagnose.pool import (
+from tunesmith.diagnoses.agreement import Agreement
+from tunesmith.diagnoses.between import Compared, Opposite, Transfer, opposite_labels, taken, transfer_matrix, twins
+from tunesmith.diagnoses.evidence import class_ids
+from tunesmith.diagnoses.folds import FOLDS, fold_of, units_of
+from tunesmith.diagnoses.pool import (
     Pool,
     heard,
     opposite_finding,

@@ -1,6 +1,6 @@
 """What the models of a diagnosis say of changed inputs: nothing, parts of a row, a row without a word, single words.
 
-Each step asks linear models in the folds of the diagnosis; what is changed stands in ``diagnose/inputs.py``, what it means in the
+Each step asks linear models in the folds of the diagnosis; what is changed stands in ``diagnoses/inputs.py``, what it means in the
 modules of its diagnosis.
 """
 
@@ -20,15 +20,15 @@ from tunesmith.baselines.frozen import Embedded
 from tunesmith.data.cells import listed
 from tunesmith.data.load import Splits
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, class_ids
-from tunesmith.diagnose.information import SMALLEST, tempered
-from tunesmith.diagnose.inputs import IN_WORDS, OF_PAIRS, changed, columns_of, known_name, n_words, null_input, without_each_word
-from tunesmith.diagnose.out_of_fold import FoldModels, OutOfFold, judged_in_folds
-from tunesmith.diagnose.outcome import private_rows
-from tunesmith.diagnose.partial_inputs import partial_input
-from tunesmith.diagnose.slices import slices
-from tunesmith.diagnose.word_bias import hypernym_list, word_list
-from tunesmith.diagnose.words_left_out import asked_rows, lowest_pvi, words_left_out
+from tunesmith.diagnoses.evidence import UNLABELLED, Diagnosis, Evidence, class_ids
+from tunesmith.diagnoses.information import SMALLEST, tempered
+from tunesmith.diagnoses.inputs import IN_WORDS, OF_PAIRS, changed, columns_of, known_name, n_words, null_input, without_each_word
+from tunesmith.diagnoses.out_of_fold import FoldModels, OutOfFold, judged_in_folds
+from tunesmith.diagnoses.outcome import private_rows
+from tunesmith.diagnoses.partial_inputs import partial_input
+from tunesmith.diagnoses.slices import slices
+from tunesmith.diagnoses.word_bias import hypernym_list, word_list
+from tunesmith.diagnoses.words_left_out import asked_rows, lowest_pvi, words_left_out
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.events import Event
 from tunesmith.inputs import Clock
@@ -56,7 +56,7 @@ class Wanted:
     """What the recipe asks of changed inputs, checked against the rows.
 
     Attributes:
-        inputs: names of ``diagnose/inputs.py``, or columns joined by ``+``.
+        inputs: names of ``diagnoses/inputs.py``, or columns joined by ``+``.
         words_of_rows: how many rows of each split, or the row ids of train.
         word_lists: name -> words.
     """

@@ -1,6 +1,6 @@
 """The story of a diagnosis: rows, twins, out-of-fold probabilities, every diagnosis, a folder of findings.
 
-Every function here is a step; what a diagnosis does stands in ``diagnose/``.
+Every function here is a step; what a diagnosis does stands in ``diagnoses/``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tunesmith.data.corrections import write_corrections
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Examples
-from tunesmith.diagnose.agreement import Agreement, Asked
-from tunesmith.diagnose.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
-from tunesmith.diagnose.languages import NAME as LANGUAGE
-from tunesmith.diagnose.languages import language_drift
-from tunesmith.diagnose.leakage import Leaks, leakage, leaks
-from tunesmith.diagnose.outcome import (
+from tunesmith.diagnoses.agreement import Agreement, Asked
+from tunesmith.diagnoses.evidence import UNLABELLED, Diagnosis, Evidence, evidence_of
+from tunesmith.diagnoses.languages import NAME as LANGUAGE
+from tunesmith.diagnoses.languages import language_drift
+from tunesmith.diagnoses.leakage import Leaks, leakage, leaks
+from tunesmith.diagnoses.outcome import (
     agreeing,
     corrections_of,
     finding_of,
@@ -34,7 +34,7 @@ from tunesmith.diagnose.outcome import (
     row_columns,
     texts_to_read,
 )
-from tunesmith.diagnose.table import diagnoses_of
+from tunesmith.diagnoses.table import diagnoses_of
 from tunesmith.events import Event, Listener, silent
 from tunesmith.held_out import HeldOut, held_out
 from tunesmith.inputs import Clock, stay_offline_unless_asked

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tunesmith.data.near_duplicates import Near
-from tunesmith.diagnose.evidence import UNLABELLED, class_ids
-from tunesmith.diagnose.folds import fold_of, units_of
-from tunesmith.diagnose.out_of_fold import OutOfFold, alone_in_fold
+from tunesmith.diagnoses.evidence import UNLABELLED, class_ids
+from tunesmith.diagnoses.folds import fold_of, units_of
+from tunesmith.diagnoses.out_of_fold import OutOfFold, alone_in_fold
 from tunesmith.events import silent
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.predictions import Array

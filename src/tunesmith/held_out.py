@@ -13,7 +13,7 @@ from tunesmith.changed_inputs import ChangedInputs, Wanted, changed_inputs, lazy
 from tunesmith.data.load import Splits
 from tunesmith.data.near_duplicates import Near
 from tunesmith.data.table import Examples
-from tunesmith.diagnose.out_of_fold import OutOfFold, out_of_fold
+from tunesmith.diagnoses.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.events import Event, Listener
 from tunesmith.followed import read_epoch_logits
 from tunesmith.inputs import Clock, Inputs

@@ -20,7 +20,7 @@ from tunesmith.data.labels import split_cell
 from tunesmith.data.load import Splits
 from tunesmith.data.read import read_table
 from tunesmith.data.table import Examples, Table
-from tunesmith.diagnose.agreement import Answers, Asked
+from tunesmith.diagnoses.agreement import Answers, Asked
 from tunesmith.errors import DataError, InputError, ModelError
 from tunesmith.metrics.predictions import MULTI, REGRESSION, SINGLE
 from tunesmith.report.numbers import plural

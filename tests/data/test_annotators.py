@@ -13,7 +13,7 @@ from tunesmith.data.columns import detect_columns
 from tunesmith.data.labels import MULTI, SINGLE
 from tunesmith.data.load import load_splits
 from tunesmith.data.table import Columns, Labels
-from tunesmith.diagnose.evidence import evidence_of
+from tunesmith.diagnoses.evidence import evidence_of
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection, Recipe
 

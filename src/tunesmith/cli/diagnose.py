@@ -12,7 +12,7 @@ from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
     from tunesmith.across import AcrossDiagnosis
-    from tunesmith.diagnose.agreement import Agreement
+    from tunesmith.diagnoses.agreement import Agreement
     from tunesmith.diagnosis import DataDiagnosis
     from tunesmith.recipe.load import LoadedRecipe
 

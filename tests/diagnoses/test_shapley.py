@@ -1,0 +1,58 @@
+"""KNN-Shapley against the definition: the average gain over all orders of the rows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from tunesmith.diagnoses.shapley import knn_shapley, shapley
+
+from .rows import clouds, evidence
+
+
+def by_definition(embeddings: np.ndarray, given: np.ndarray, judged: np.ndarray, label: int, k: int) -> np.ndarray:
+    """Shapley values of all rows for one judged row, by every order."""
+    near = embeddings @ judged
+
+    def worth(rows: tuple[int, ...]) -> float:
+        nearest = sorted(rows, key=lambda i: -near[i])[:k]
+        return sum(given[i] == label for i in nearest) / k
+
+    values = np.zeros(len(given))
+    for order in itertools.permutations(range(len(given))):
+        for place, row in enumerate(order):
+            values[row] += worth(order[: place + 1]) - worth(order[:place])
+    return values / math.factorial(len(given))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 8])
+def test_it_is_the_shapley_value(k: int) -> None:
+    draw = np.random.default_rng(k)
+    embeddings, judged = draw.normal(size=(6, 3)), draw.normal(size=(4, 3))
+    given, labels = draw.integers(0, 2, 6), draw.integers(0, 2, 4)
+    expected = np.mean([by_definition(embeddings, given, x, y, k) for x, y in zip(judged, labels, strict=True)], axis=0)
+    assert knn_shapley(embeddings, given, judged, labels, k) == pytest.approx(expected)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = clouds(10, n=60)
+    assert rows.embeddings is not None
+    whole = knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True)
+    monkeypatch.setattr("tunesmith.diagnoses.shapley.BLOCK_ELEMENTS", 150)
+    assert knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True) == pytest.approx(whole)
+
+
+def test_wrong_labels_are_worth_least() -> None:
+    rows, _ = clouds(15)
+    found = shapley(rows)
+    assert found.scores is not None
+    assert found.flagged is not None
+    assert set(np.argsort(found.scores)[:13].tolist()) <= set(range(15))
+    assert found.flagged[:15].mean() > 0.9
+
+
+def test_without_embeddings_it_is_skipped() -> None:
+    assert "embeddings" in shapley(evidence([0, 1])).skipped
