@@ -1,7 +1,7 @@
 """What the models of a diagnosis say of changed inputs: nothing, parts of a row, a row without a word, single words.
 
-Each step asks linear models in the folds of the diagnosis; what is changed stands in ``diagnoses/inputs.py``, what it means in the
-modules of its diagnosis.
+Each step asks linear models in the folds of the diagnosis; what is changed stands in ``diagnoses/inputs.py``, what it means in
+the modules of its diagnosis.
 """
 
 from __future__ import annotations

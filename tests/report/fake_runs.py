@@ -147,7 +147,7 @@ def fake_findings() -> tuple[Finding, ...]:
         Finding("leakage", "3 test rows are also training rows.", 3, rows=rows[:3], remedy="Take them out of the training rows."),
         Finding("conflicting_labels", "No text has two labels.", 0),
         Finding("near_duplicates", "", 0, skipped="more than 100,000 rows"),
-        Finding("suspicious_labels", "31 rows look wrongly labelled.", 31, rows=rows * 4),
+        Finding("suspect_labels", "31 rows look wrongly labelled.", 31, rows=rows * 4),
     )
 
 

@@ -34,7 +34,7 @@ def test_tells_metrics_baselines_words_alarms_and_findings() -> None:
     ]  # fmt: skip
     for said in told:
         assert said in text
-    assert text.index("31 rows") < text.index("12 rows")
+    assert text.index("3 test rows") < text.index("31 rows") < text.index("12 rows")
 
 
 def test_the_best_baseline_of_a_metric_follows_its_direction() -> None:
@@ -55,3 +55,15 @@ def test_no_text_breaks_the_width(message: str, remedy: str, summary: str) -> No
     lines = summary_lines(found)
     assert max(map(len, lines)) <= WIDTH
     assert all("\n" not in line for line in lines)
+
+
+def test_findings_come_by_what_they_do_to_the_result() -> None:
+    names = ("duplicates", "knn_shapley", "leakage_test", "suspect_labels", "conflicting_labels", "loss_rank")
+    found = [Finding(name, f"about {name}", flagged=i + 1) for i, name in enumerate(names)]
+    quiet = [Finding("leakage_validation", "none"), Finding("aum", "", skipped="no logits")]
+    said = [line.strip() for line in summary_lines(replace(made("binary"), alarms=(), findings=(*found, *quiet)))]
+    place = said.index("rows worth a look")
+    assert said[place + 1 : place + 7] == [
+        "about leakage_test", "about conflicting_labels", "about suspect_labels", "about duplicates", "about loss_rank",
+        "and 1 more finding in the report",
+    ]  # fmt: skip

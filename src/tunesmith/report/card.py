@@ -13,7 +13,7 @@ from typing import Any
 from tunesmith.report.markdown import markdown_table, metrics_markdown, plain, verdicts_markdown
 from tunesmith.report.numbers import count, duration, is_number, percent, significant, size
 from tunesmith.report.record import loading_lines
-from tunesmith.report.words import TASK_NAMES, headline, main_metric, main_split, part, plain_name, total_seconds
+from tunesmith.report.words import TASK_NAMES, headline, main_metric, main_split, part, plain_name, total_seconds, worst_first
 from tunesmith.results import RunResult
 
 HUB_METRICS = {
@@ -151,11 +151,7 @@ def limits(result: RunResult) -> str:
     """Alarms, findings, failed certificates, and what no figure here says."""
     metric = main_metric(result)
     lines = [f"**{plain(alarm.message)}** {plain(alarm.remedy)}".rstrip() for alarm in result.alarms]
-    lines += [
-        f"{plain(f.name.replace('_', ' '))}: {f.flagged:,} rows flagged in the data."
-        for f in result.findings
-        if f.flagged and not f.skipped
-    ]
+    lines += [f"{plain(f.name.replace('_', ' '))}: {f.flagged:,} rows flagged in the data." for f in worst_first(result.findings)]
     lines += [f"Not proven on this run: {plain(one.name.replace('_', ' '))}." for one in result.certificates if not one.passed]
     if metric is not None:
         lines.append(f"The figures hold for texts like the {metric.n:,} {metric.split} rows; other texts were not measured.")

@@ -10,7 +10,7 @@ from tunesmith.report import saved
 from tunesmith.report.markup import UNPRINTABLE
 from tunesmith.report.numbers import ABSENT, count, with_interval
 from tunesmith.report.tables import find, metric_names
-from tunesmith.report.words import headline, main_split, plain_name
+from tunesmith.report.words import headline, main_split, plain_name, worst_first
 from tunesmith.results import Metric, RunResult
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
@@ -73,7 +73,6 @@ def verdicts_markdown(result: RunResult) -> str:
 
 
 def findings_markdown(result: RunResult) -> str:
-    """One line a finding that points at rows."""
-    found = [finding for finding in result.findings if finding.flagged and not finding.skipped]
-    lines = [f"- {count(f.flagged)} rows: {plain(f.summary or f.name)}" for f in sorted(found, key=lambda f: -f.flagged)]
+    """One line a finding that points at rows, the worst first."""
+    lines = [f"- {count(f.flagged)} rows: {plain(f.summary or f.name)}" for f in worst_first(result.findings)]
     return "## Findings in the data\n\n" + "\n".join(lines) if lines else ""

@@ -11,7 +11,7 @@ from tunesmith.report.evidence import grid, judged, plot, problem
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, is_number, number, percent, plural, significant, size
 from tunesmith.report.saved import SavedRun
-from tunesmith.report.words import TASK_NAMES, part, plain_name, total_seconds
+from tunesmith.report.words import TASK_NAMES, part, plain_name, total_seconds, worst_first
 from tunesmith.results import Certificate, Finding
 
 WORST_ROWS = 100
@@ -46,8 +46,9 @@ def lengths(run: SavedRun) -> Markup | None:
 
 
 def findings(run: SavedRun) -> Markup | None:
-    """What the checks and diagnoses found, those with the most rows first."""
-    found = sorted(run.result.findings, key=lambda finding: (bool(finding.skipped), -finding.flagged))
+    """What the checks and diagnoses found, the worst first; after them those that point at no row, and what was skipped."""
+    worst = worst_first(run.result.findings)
+    found = [*worst, *sorted((f for f in run.result.findings if f not in worst), key=lambda finding: bool(finding.skipped))]
     return join([finding_box(finding) for finding in found]) if found else None
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from tunesmith.report.numbers import ABSENT, is_number, plural, with_interval
-from tunesmith.report.words import headline, main_metric, main_split, plain_name, verdicts_on
+from tunesmith.report.words import headline, main_metric, main_split, plain_name, verdicts_on, worst_first
 from tunesmith.results import Metric, RunResult, Verdict
 
 WIDTH = 100
@@ -118,8 +118,8 @@ def alarm_lines(result: RunResult) -> list[str]:
 
 
 def finding_lines(result: RunResult) -> list[str]:
-    """The findings that point at the most rows, one line each."""
-    found = sorted((f for f in result.findings if f.flagged and not f.skipped), key=lambda finding: -finding.flagged)
+    """The five worst findings, one line each."""
+    found = worst_first(result.findings)
     if not found:
         return []
     said = [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.report.numbers import is_number, with_interval
-from tunesmith.results import Metric, RunResult, Verdict
+from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 METRIC_NAMES = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
@@ -120,3 +120,20 @@ def amount(verdict: Verdict, metric: Metric) -> str:
         return with_interval(verdict.difference, verdict.low, verdict.high)
     value, low, high = (None if end is None else -end for end in (verdict.difference, verdict.high, verdict.low))
     return with_interval(value, low, high)
+
+
+CONSEQUENCE = (
+    "leakage", "unseen_labels", "conflicting_labels", "suspect_labels", "dropped_rows", "encoding_damage", "html_entities",
+    "shortcut_words", "surface_form", "duplicates", "personal_data", "annotator_disagreement", "language", "rare_labels",
+)  # fmt: skip
+"""What a finding does to a result, the worst first: figures that are not true, wrong labels, lost rows, wrong reasons, waste."""
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that point at rows, by what they do to the result and then by how many rows they point at."""
+
+    def place(finding: Finding) -> tuple[int, int]:
+        ranks = (rank for rank, name in enumerate(CONSEQUENCE) if finding.name.startswith(name))
+        return next(ranks, len(CONSEQUENCE)), -finding.flagged
+
+    return sorted((finding for finding in findings if finding.flagged and not finding.skipped), key=place)
