@@ -56,7 +56,7 @@ def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
             data.pop(split, None)  # what came along with train comes along again
     override(given, overrides)
     text = (run / "recipe.yaml").read_text(encoding="utf-8")
-    return LoadedRecipe(recipe_from_mapping(given, str(run)), run / "recipe.yaml", given, text, Path(record["base"]))
+    return LoadedRecipe(recipe_from_mapping(given, str(run)), run / "recipe.yaml", given, text, Path(record.get("base", ".")))
 
 
 def read_epoch_logits(run: Path, rows: Examples, labels: Labels) -> tuple[Array | None, str]:
