@@ -247,6 +247,8 @@ def test_the_python_function_takes_a_recipe_and_nothing_beside_it(tmp_path: Path
     assert tunesmith.diagnose("recipe.yaml").n_rows == 45
     with pytest.raises(tunesmith.InputError, match="a recipe file and diagnose were both given"):
         tunesmith.diagnose("recipe.yaml", diagnose={"n_folds": 3})
+    with pytest.raises(tunesmith.InputError, match="a recipe file and output, test were both given"):
+        tunesmith.diagnose("recipe.yaml", output="runs/other", test=[{"text": "a", "label": "b"}])
 
 
 def test_the_function_stays_callable_when_its_rooms_are_imported() -> None:

@@ -16,6 +16,8 @@ from tunesmith.run import train as train_recipe
 from tunesmith.trained import Run
 
 IN_MEMORY = "table in memory"
+UNSAID = {"output": "runs/run", "task": "classification", "model": "builtin:minilm"}
+"""The arguments' own defaults, beside a recipe, which says them itself."""
 
 
 def train(
@@ -65,8 +67,10 @@ def described(
     """The recipe that the arguments of ``caller`` name or describe, and the tables among them."""
     if not isinstance(data, str | Path) or Path(data).suffix not in {".yaml", ".yml"}:
         return from_tables(caller, data, validation, test, output, task, model, sections)
-    if sections:
-        raise RecipeError.one(caller, f"a recipe file and {', '.join(sections)} were both given.", "Put them into the recipe.")
+    also = {"output": str(output), "task": task, "model": model}
+    said = [*sections, *(name for name, value in also.items() if value != UNSAID[name]), *(["test"] if test is not None else [])]
+    if said:
+        raise RecipeError.one(caller, f"a recipe file and {', '.join(said)} were both given.", "Put them into the recipe.")
     return load_recipe(Path(data)), None
 
 

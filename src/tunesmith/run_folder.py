@@ -97,7 +97,7 @@ def begin(folder: RunFolder, recipe_text: str, resolved_text: str, *, resume: bo
         return
     if folder.work.exists():
         shutil.rmtree(folder.work)
-    folder.checkpoints.mkdir(parents=True)
+    folder.work.mkdir(parents=True)
     (folder.work / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
     (folder.work / "resolved.yaml").write_text(resolved_text, encoding="utf-8")
 

@@ -137,12 +137,10 @@ def fit_seeds(inputs: Inputs, ready: Ready, folder: RunFolder, listener: Listene
 
 
 def seed_places(folder: RunFolder, seed: int, n_seeds: int) -> tuple[Path, Path]:
-    """Where one seed's checkpoints and log go."""
-    if n_seeds == 1:
-        return folder.checkpoints, folder.metrics_log
-    place = folder.checkpoints / f"seed-{seed}"
+    """Where one seed's checkpoints, in a folder that is made, and its log go."""
+    place = folder.checkpoints if n_seeds == 1 else folder.checkpoints / f"seed-{seed}"
     place.mkdir(parents=True, exist_ok=True)
-    return place, folder.work / f"metrics-seed-{seed}.jsonl"
+    return place, folder.metrics_log if n_seeds == 1 else folder.work / f"metrics-seed-{seed}.jsonl"
 
 
 def say(run: SeedRun, ready: Ready) -> SeedRun:

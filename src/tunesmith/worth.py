@@ -348,4 +348,3 @@ def save(worth: Worth, plan: Plan, said: Said, folder: RunFolder) -> None:
     record = {**worth.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes(),
               "recipe": finite(plan.inputs.recipe.model_dump(mode="json"))}  # fmt: skip
     (folder.work / RESULT).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.rmtree(folder.checkpoints)
