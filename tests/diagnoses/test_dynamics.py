@@ -86,3 +86,13 @@ def test_unlabelled_rows_get_no_score(diagnosis) -> None:
     found = diagnosis(evidence([0, None, 0, 0], n_classes=2, epoch_logits=LOGITS))
     assert np.isnan(found.scores[1])
     assert np.isfinite(found.scores[[0, 2, 3]]).all()
+
+
+@pytest.mark.parametrize("diagnosis", [aum, forgetting, cartography])
+def test_rows_that_no_run_had_are_left_out_and_a_split_without_any_is_skipped(diagnosis) -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 4, 2))
+    logits[:, 1] = np.nan
+    found = diagnosis(evidence([0, 1, 0, 1], n_classes=2, epoch_logits=logits, epoch_mode="train"))
+    assert np.isnan(found.scores).tolist() == [False, True, False, False]
+    nothing = np.full((3, 4, 2), np.nan)
+    assert diagnosis(evidence([0, 1, 0, 1], n_classes=2, epoch_logits=nothing)).skipped == "no training run had these rows"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.diagnoses.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks
+from tunesmith.diagnoses.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
 from tunesmith.metrics.predictions import Array
 
 NEVER_LEARNT = 1000
@@ -62,10 +62,17 @@ def data_map(epoch_logits: Array, given: Array) -> DataMap:
     return DataMap(chance.mean(axis=0), chance.std(axis=0), right.sum(axis=0), forgetting)
 
 
+def unfollowed(name: str, evidence: Evidence) -> Diagnosis | None:
+    """The skipped diagnosis where no training run had any of these rows, else None."""
+    if skipped := lacking(name, evidence, "epoch_logits"):
+        return skipped
+    return None if len(evidence.followed) else skip(name, "no training run had these rows", "epoch_logits")
+
+
 def aum(evidence: Evidence) -> Diagnosis:
     """AUM as a ranking. Flagged: rows whose mean margin is negative, i.e. that another class led for most of training."""
     name = "aum"
-    if skipped := lacking(name, evidence, "epoch_logits"):
+    if skipped := unfollowed(name, evidence):
         return skipped
     assert evidence.epoch_logits is not None
     rows = evidence.followed
@@ -87,7 +94,7 @@ def aum(evidence: Evidence) -> Diagnosis:
 def forgetting(evidence: Evidence) -> Diagnosis:
     """How often a row was learnt and lost. Flagged: rows that were never learnt."""
     name = "forgetting"
-    if skipped := lacking(name, evidence, "epoch_logits"):
+    if skipped := unfollowed(name, evidence):
         return skipped
     assert evidence.epoch_logits is not None
     rows = evidence.followed
@@ -104,7 +111,7 @@ def forgetting(evidence: Evidence) -> Diagnosis:
 def cartography(evidence: Evidence) -> Diagnosis:
     """The data map. Its score is the confidence itself; nothing is flagged: a hard row may be right, an easy one wrong."""
     name = "cartography"
-    if skipped := lacking(name, evidence, "epoch_logits"):
+    if skipped := unfollowed(name, evidence):
         return skipped
     assert evidence.epoch_logits is not None
     rows = evidence.followed
