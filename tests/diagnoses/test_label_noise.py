@@ -72,3 +72,14 @@ def test_impossible_labels_are_certainly_wrong_and_finite() -> None:
     found = label_noise(said, given)
     assert np.isfinite(found.wrong).all()
     assert found.wrong[98] > 0.99
+
+
+def test_where_no_label_seems_wrong_the_least_probable_still_come_first() -> None:
+    draw = np.random.default_rng(0)
+    own = draw.uniform(0.5, 1, 2_000)
+    given = (draw.random(2_000) > own).astype(int)  # labels drawn from the probabilities themselves: none is wrong
+    found = label_noise(np.stack([own, 1 - own], axis=1), given)
+    chance = np.where(given == 0, own, 1 - own)
+    assert found.rate < 0.02
+    assert np.array_equal(np.argsort(found.wrong, kind="stable"), np.argsort(-chance, kind="stable"))
+    assert (found.wrong < 0.2).all()

@@ -33,7 +33,7 @@ class LabelNoise:
         rate: estimated share of wrong labels, in [0, 0.5].
         low, high: its 95 % interval by profile likelihood.
         temperature: that makes the model's probabilities fit; below 1 it was too unsure.
-        wrong: for each row (N) the probability that its label is wrong.
+        wrong: for each row (N) the probability that its label is wrong; with half a wrong row where the rate is less.
     """
 
     rate: float
@@ -68,8 +68,9 @@ def label_noise(pred_probs: Array, given: Array, seed: int = 0) -> LabelNoise:
     rate = best_rate(fitted, n_classes)
     low, high = rate_interval(rate, logs[rows], given[rows], temperature)
     own = own_chance(logs, given, temperature)
-    by_chance = rate * (1 - own) / (n_classes - 1)
-    return LabelNoise(rate, low, high, temperature, by_chance / np.maximum((1 - rate) * own + by_chance, 1e-300))
+    assumed = max(rate, 0.5 / len(given))  # half a row: where no label seems wrong, the least probable still come first
+    by_chance = assumed * (1 - own) / (n_classes - 1)
+    return LabelNoise(rate, low, high, temperature, by_chance / np.maximum((1 - assumed) * own + by_chance, 1e-300))
 
 
 def own_chance(logs: Array, given: Array, temperature: float) -> Array:
