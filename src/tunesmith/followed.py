@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import numpy as np
 import yaml
 
 from tunesmith.data.table import Examples, Labels
-from tunesmith.errors import DataError, ModelError
+from tunesmith.errors import DataError
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.predictions import Array
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping
-from tunesmith.run_folder import RESULT
+from tunesmith.trained import Run
 
 FILE = "epoch_logits.npz"
 
@@ -42,9 +41,7 @@ def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         ModelError: the folder holds no finished run.
         DataError: it was trained on a table in memory.
     """
-    if not (run / RESULT).exists():
-        raise ModelError.one(str(run), f"this is no finished run: it has no {RESULT}.")
-    record = json.loads((run / RESULT).read_text(encoding="utf-8"))["data"]
+    record = Run.load(run).result.data
     given: dict[str, Any] = yaml.safe_load((run / "resolved.yaml").read_text(encoding="utf-8"))
     data = given["data"]
     if is_file_name(data["train"]) and not record["splits"]["train"]["sha256"]:

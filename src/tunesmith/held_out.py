@@ -13,6 +13,7 @@ from tunesmith.changed_inputs import ChangedInputs, Wanted, changed_inputs, lazy
 from tunesmith.data.load import Splits
 from tunesmith.data.near_duplicates import Near
 from tunesmith.data.table import Examples
+from tunesmith.diagnoses.folds import folds_for
 from tunesmith.diagnoses.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.events import Event, Listener
 from tunesmith.followed import read_epoch_logits
@@ -24,8 +25,6 @@ from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 
 FROZEN, FINETUNE = "frozen", "finetune"
-FEW_ROWS = 2_000
-"""Below, ten folds instead of five cost seconds, and models of nine tenths of the rows find more than those of four fifths."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,6 @@ class HeldOut:
         if self.changed.null_log2 is not None:
             known["null_log2"] = self.changed.null_log2[rows]
         return known
-
-
-def folds_for(asked: int | None, n_rows: int) -> int:
-    """The number of folds: what was asked for, or ten for few rows and five for many."""
-    return asked or (10 if n_rows < FEW_ROWS else 5)
 
 
 def held_out(

@@ -10,11 +10,11 @@ from typing import Any
 from tunesmith.baselines.frozen import Embedded
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnoses.evidence import Evidence, evidence_of, skip
+from tunesmith.diagnoses.folds import folds_for
 from tunesmith.diagnoses.out_of_fold import out_of_fold
 from tunesmith.diagnoses.outcome import finding_of
 from tunesmith.diagnoses.table import DIAGNOSES, MAIN
 from tunesmith.events import Event, Listener
-from tunesmith.held_out import folds_for
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.predictions import SINGLE, Array
 from tunesmith.results import Finding

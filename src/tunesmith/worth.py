@@ -254,7 +254,6 @@ def fitted(plan: Plan, variant: Variant, i: int, folder: RunFolder, listener: Li
     once = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed, "n_seeds": 1})})
     inputs = replace(plan.inputs, recipe=once, splits=replace(plan.inputs.splits, train=train))
     place = RunFolder(folder.final / variant.name / f"seed-{seed}", folder.work / variant.name / f"seed-{seed}")
-    place.checkpoints.mkdir(parents=True)
     (run,) = work.fit_seeds(inputs, work.load_model(inputs, seed), place, listener, resume=False, smoke=False)
     shutil.rmtree(place.checkpoints)
     return replace(run, model=None)

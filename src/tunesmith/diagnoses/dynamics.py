@@ -69,24 +69,29 @@ def unfollowed(name: str, evidence: Evidence) -> Diagnosis | None:
     return None if len(evidence.followed) else skip(name, "no training run had these rows", "epoch_logits")
 
 
+def followed(evidence: Evidence) -> tuple[Array, Array, Array]:
+    """Of the rows that a training run had: their positions (M), logits (E, M, K) float64 and labels (M)."""
+    assert evidence.epoch_logits is not None
+    rows = evidence.followed
+    return rows, evidence.epoch_logits[:, rows].astype(np.float64), evidence.given[rows]
+
+
 def aum(evidence: Evidence) -> Diagnosis:
     """AUM as a ranking. Flagged: rows whose mean margin is negative, i.e. that another class led for most of training."""
     name = "aum"
     if skipped := unfollowed(name, evidence):
         return skipped
-    assert evidence.epoch_logits is not None
-    rows = evidence.followed
-    given = evidence.given[rows]
-    values = area_under_margin(evidence.epoch_logits[:, rows].astype(np.float64), given)
+    rows, logits, given = followed(evidence)
+    values = area_under_margin(logits, given)
     badness, flagged = on_all_rows(evidence, -values, values < 0, rows)
     proposed = np.full(len(evidence), UNLABELLED)
-    proposed[rows] = evidence.epoch_logits[:, rows].astype(np.float64).mean(axis=0).argmax(axis=1)
+    proposed[rows] = logits.mean(axis=0).argmax(axis=1)
     proposed[~flagged] = UNLABELLED
     reasons = {
         int(i): f"over training {evidence.name(int(proposed[i]))} was ahead by {badness[i]:.2f} logits"
         for i in np.flatnonzero(flagged)
     }
-    n_epochs = len(evidence.epoch_logits)
+    n_epochs = len(logits)
     summary = f"{int(flagged.sum()):,} of {len(rows):,} rows were led by another class for most of {n_epochs} epochs."
     return Diagnosis(name, summary, ("epoch_logits",), ranks(badness), flagged, proposed, reasons)
 
@@ -96,15 +101,13 @@ def forgetting(evidence: Evidence) -> Diagnosis:
     name = "forgetting"
     if skipped := unfollowed(name, evidence):
         return skipped
-    assert evidence.epoch_logits is not None
-    rows = evidence.followed
-    given = evidence.given[rows]
-    found = data_map(evidence.epoch_logits[:, rows].astype(np.float64), given)
+    rows, logits, given = followed(evidence)
+    found = data_map(logits, given)
     badness, flagged = on_all_rows(evidence, found.forgetting, found.forgetting == NEVER_LEARNT, rows)
     forgotten = int(((found.forgetting > 0) & (found.forgetting < NEVER_LEARNT)).sum())
-    n_epochs = len(evidence.epoch_logits)
+    n_epochs = len(logits)
     summary = f"{int(flagged.sum()):,} rows were never learnt, {forgotten:,} were learnt and lost again, in {n_epochs} epochs."
-    reasons = {int(i): f"never learnt in {len(evidence.epoch_logits)} epochs" for i in np.flatnonzero(flagged)}
+    reasons = {int(i): f"never learnt in {n_epochs} epochs" for i in np.flatnonzero(flagged)}
     return Diagnosis(name, summary, ("epoch_logits",), ranks(badness), flagged, reasons=reasons)
 
 
@@ -113,13 +116,11 @@ def cartography(evidence: Evidence) -> Diagnosis:
     name = "cartography"
     if skipped := unfollowed(name, evidence):
         return skipped
-    assert evidence.epoch_logits is not None
-    rows = evidence.followed
-    given = evidence.given[rows]
-    found = data_map(evidence.epoch_logits[:, rows].astype(np.float64), given)
+    rows, logits, given = followed(evidence)
+    found = data_map(logits, given)
     scores, spread, right = (np.full(len(evidence), np.nan) for _ in range(3))
     scores[rows], spread[rows], right[rows] = found.confidence, found.variability, found.correctness
-    n_epochs = len(evidence.epoch_logits)
+    n_epochs = len(logits)
     figures = {
         "confidence": scores, "variability": spread, "correctness": right, "mode": evidence.epoch_mode, "n_epochs": n_epochs,
         "correctness_histogram": np.bincount(found.correctness, minlength=n_epochs + 1).tolist(),

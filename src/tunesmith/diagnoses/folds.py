@@ -9,7 +9,14 @@ from tunesmith.data.table import Examples
 from tunesmith.errors import DataError
 from tunesmith.metrics.predictions import Array
 
-FOLDS = 5
+FOLDS, MORE_FOLDS = 5, 10
+FEW_ROWS = 2_000
+"""Below, ten folds instead of five cost seconds, and models of nine tenths of the rows find more than those of four fifths."""
+
+
+def folds_for(asked: int | None, n_rows: int) -> int:
+    """The number of folds: what was asked for, or ten for few rows and five for many."""
+    return asked or (MORE_FOLDS if n_rows < FEW_ROWS else FOLDS)
 
 
 def units_of(rows: Examples, near: Near | None = None) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.diagnoses.dynamics import area_under_margin
+from tunesmith.diagnoses.dynamics import area_under_margin, followed
 from tunesmith.diagnoses.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, skip
 from tunesmith.diagnoses.label_errors import chance_words
 from tunesmith.diagnoses.label_noise import LabelNoise, label_noise
@@ -50,8 +50,8 @@ def followed_margins(evidence: Evidence) -> Array:
     """AUM of every row (N); NaN where no training run had it."""
     margins = np.full(len(evidence), np.nan)
     if evidence.epoch_logits is not None:
-        rows = evidence.followed
-        margins[rows] = area_under_margin(evidence.epoch_logits[:, rows].astype(np.float64), evidence.given[rows])
+        rows, logits, given = followed(evidence)
+        margins[rows] = area_under_margin(logits, given)
     return margins
 
 
