@@ -76,7 +76,7 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     begin(folder, "", "")
     said = worth.trained(plan, plan.variants, folder, clock, progress)
     done = worth.judged(plan, said, folder.final, new.applied, 0.0, clock.seconds)
-    lost = verdict("accuracy", said[AS_GIVEN], said[CLEAN], CLEAN, "test")
+    lost = verdict("accuracy", said[AS_GIVEN], said[CLEAN], CLEAN, "test", paired_seeds=True)
     return {
         "rows": len(truth), "flipped": SHARE, "seeds": list(done.seeds), "settings": list(settings),
         "corrections": flags(corrections, truth, given) | {"places": asdict(done.places)}, "test_rows": done.n_judged,
@@ -130,20 +130,18 @@ def right(systems: Sequence[Predictions]) -> np.ndarray:
 def regained(said: Mapping[str, Sequence[Predictions]], name: str) -> dict[str, float | None]:
     """The share of the accuracy lost by the flips that a variant has back, with a percentile interval over rows and seeds.
 
-    The share is None where the flips may have cost nothing. Rows are drawn once for all systems. Seeds are drawn for each
-    system by itself; their deviations are stretched by sqrt(S / (S - 1)), since S drawn of S show too little variance by
-    that factor.
+    The share is None where the flips may have cost nothing. Rows and seeds are drawn once for all systems, since those of one
+    seed share initial weights and order. The seeds' deviations are stretched by sqrt(S / (S - 1)), since S drawn of S show too
+    little variance by that factor.
     """
     systems = [right(said[each]) for each in (CLEAN, AS_GIVEN, name)]
     draw, drawn, (n_seeds, n) = np.random.default_rng(0), [], systems[0].shape
     stretch = (n_seeds / (n_seeds - 1)) ** 0.5 if n_seeds > 1 else 1.0
     for _ in range(N_RESAMPLES):
         weights = np.bincount(draw.integers(0, n, n), minlength=n) / n
-        means = []
-        for hits in systems:
-            of_seeds = hits @ weights
-            mean = of_seeds.mean()
-            means.append(mean + stretch * (of_seeds[draw.integers(0, n_seeds, n_seeds)].mean() - mean))
+        seeds = draw.integers(0, n_seeds, n_seeds)
+        of_seeds = [hits @ weights for hits in systems]
+        means = [each.mean() + stretch * (each[seeds].mean() - each.mean()) for each in of_seeds]
         drawn.append((means[2] - means[1], means[0] - means[1]))
     gained, lost = np.array(drawn).T
     best, flip, own = (float(hits.mean()) for hits in systems)

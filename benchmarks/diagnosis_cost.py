@@ -1,6 +1,8 @@
 """What a diagnosis costs against the number of rows: IMDB reviews at 256 tokens, ``method: frozen``, phase by phase.
 
-python benchmarks/diagnosis_cost.py [--rows 500 1000 2000 4000]
+    python benchmarks/diagnosis_cost.py [--rows 500 1000 2000 4000]
+
+And what each single diagnosis costs on these rows, once the arrays it reads are there; logits of eight epochs are made up.
 """
 
 from __future__ import annotations
@@ -9,13 +11,25 @@ import argparse
 import gzip
 import json
 import resource
+import statistics
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from record import write
 
 from tunesmith import diagnose
+from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.data.table import Examples, Labels
+from tunesmith.diagnoses.evidence import evidence_of
+from tunesmith.diagnoses.out_of_fold import out_of_fold
+from tunesmith.diagnoses.table import DIAGNOSES
+from tunesmith.embeddings import embed
+from tunesmith.models.source import find_model
+from tunesmith.recipe.sections import ModelSection
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 
@@ -28,9 +42,42 @@ def main() -> None:
         reviews = [json.loads(line) for line in lines]
     figures = []
     for n_rows in asked:
-        step = len(reviews) // n_rows  # the file has one class after the other
-        figures.append(measured(reviews[: step * n_rows : step]))
-    write("diagnosis_cost", {"data": "imdb test", "max_tokens": 256, "sizes": figures})
+        figures.append(measured(spread_out(reviews, n_rows)))
+    each = of_each(spread_out(reviews, max(asked)), asked)
+    write("diagnosis_cost", {"data": "imdb test", "max_tokens": 256, "sizes": figures, "seconds_of_each": each})
+
+
+def spread_out(reviews: Sequence[dict[str, Any]], n_rows: int) -> list[dict[str, Any]]:
+    """So many reviews from all over the file, which has one class after the other."""
+    step = len(reviews) // n_rows
+    return list(reviews[: step * n_rows : step])
+
+
+def of_each(reviews: list[dict[str, Any]], sizes: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Diagnosis -> number of rows -> seconds, the median of three."""
+    texts, given = [review["text"] for review in reviews], [int(review["label"]) for review in reviews]
+    whole = Examples("train", "", list(range(len(texts))), texts, given)
+    vectors, labels = embed(whole, find_model(ModelSection(), Path())).vectors, Labels("single_label_classification", ("0", "1"))
+    assert isinstance(vectors, np.ndarray)
+    table: dict[str, dict[str, float]] = {name: {} for name, _ in DIAGNOSES}
+    for size in sizes:
+        chosen = np.linspace(0, len(texts) - 1, size).astype(int)
+        rows = whole.take(chosen.tolist(), "train")
+        near, logits = near_duplicates(rows.texts), np.random.default_rng(0).normal(size=(8, size, 2)).astype(np.float32)
+        said = out_of_fold(rows, labels, vectors[chosen], near)
+        evidence = evidence_of(
+            rows, labels, pred_probs=said.pred_probs, folds=said.folds, near=near, embeddings=vectors[chosen], method="frozen",
+            epoch_logits=logits, epoch_mode="train",
+        )  # fmt: skip
+        for name, diagnosis in DIAGNOSES:
+            table[name][str(size)] = statistics.median(timed(lambda d=diagnosis, e=evidence: d(e)) for _ in range(3))
+    return table
+
+
+def timed(work: Any) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def measured(reviews: list[dict[str, Any]]) -> dict[str, Any]:

@@ -35,11 +35,12 @@ from tunesmith.diagnoses.dynamics import aum
 from tunesmith.diagnoses.evidence import Diagnosis, Evidence, evidence_of
 from tunesmith.diagnoses.information import pvi
 from tunesmith.diagnoses.label_errors import combined, confident_learning, loss_rank
-from tunesmith.diagnoses.out_of_fold import out_of_fold
+from tunesmith.diagnoses.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.diagnoses.shapley import shapley
 from tunesmith.diagnoses.suspects import suspect_labels
 from tunesmith.embeddings import embed
 from tunesmith.fold_fits import fine_tuned
+from tunesmith.held_out import mean_of_both
 from tunesmith.inputs import Inputs
 from tunesmith.models.source import find_model
 from tunesmith.recipe.defaults import with_defaults
@@ -102,8 +103,10 @@ def load(name: str) -> tuple[Rows, dict[str, float]]:
     started = time.perf_counter()
     near = near_duplicates(texts)
     twins = time.perf_counter() - started
-    vectors = embed(examples, find_model(ModelSection(), Path()))
+    made = embed(examples, find_model(ModelSection(), Path()))
+    vectors = made.vectors
     assert isinstance(vectors, np.ndarray)
+    print(name, made.note or f"all {made.of_layers} layers", file=sys.stderr)
     seconds = {"near_duplicates": twins, "embeddings": time.perf_counter() - started - twins}
     return Rows(examples, Labels("single_label_classification", names), near, vectors, ids, disputed), seconds
 
@@ -175,7 +178,9 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         )
         splits = Splits(examples, None, None, rows.labels, Columns("text", label=("label",)))
         started = time.perf_counter()
-        said, logits = fine_tuned(Inputs(recipe, splits, source), rows.near, FOLDS)
+        tuned, logits = fine_tuned(Inputs(recipe, splits, source), rows.near, FOLDS)
+        said = mean_of_both(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)
+        runs.setdefault("fine-tuned models alone", []).append(float(roc_auc_score(wrong, -own_chance(tuned, given))))
         known = {"pred_probs": said.pred_probs, "folds": said.folds, "near": rows.near, "method": "finetune"}
         found = {"suspect_labels without AUM": suspect_labels(evidence_of(examples, rows.labels, **known))}
         evidence = evidence_of(examples, rows.labels, **known, epoch_logits=logits, epoch_mode="train")
@@ -191,6 +196,11 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         runs.setdefault("seconds", []).append(time.perf_counter() - started)
         print(seed, {name: values[-1] for name, values in runs.items()}, file=sys.stderr, flush=True)
     return {"uniform": {name: {"mean": statistics.mean(v), "min": min(v), "max": max(v)} for name, v in runs.items()}}
+
+
+def own_chance(said: OutOfFold, given: np.ndarray) -> np.ndarray:
+    """The given label's probability (N)."""
+    return np.asarray(said.pred_probs[np.arange(len(given)), given])
 
 
 def head_epochs(vectors: np.ndarray, given: np.ndarray, n_classes: int, n_epochs: int = 10) -> np.ndarray:

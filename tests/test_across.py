@@ -12,6 +12,7 @@ import pytest
 
 from tunesmith.across import diagnose_data_sets, names_of, output_of
 from tunesmith.cli.main import main
+from tunesmith.embeddings import BaseEmbeddings
 from tunesmith.errors import InputError
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 
@@ -165,9 +166,14 @@ def test_in_python_tables_have_names_and_a_function_is_an_oracle(place: Path, ti
 
 def test_each_data_set_gets_the_embeddings_of_its_own_rows(place: Path, tiny_model: Path, monkeypatch) -> None:
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("tunesmith.embeddings.embed", lambda rows, *_: np.array([[float(len(text))] for text in rows.texts]))
+
+    def lengths(rows: Any, *_: Any) -> BaseEmbeddings:
+        return BaseEmbeddings(np.array([[float(len(text))] for text in rows.texts]), 3, 6, 5_200_000)
+
+    monkeypatch.setattr("tunesmith.embeddings.embed", lengths)
     monkeypatch.setattr("tunesmith.across.transfer_matrix", lambda sets, *_: seen.update({one.name: one for one in sets}) or [])
-    diagnose_data_sets(["a.csv", "b.csv"], model=str(tiny_model))
+    found = diagnose_data_sets(["a.csv", "b.csv"], model=str(tiny_model))
+    assert "the rows have 5.2 million tokens, so they are embedded by the first 3 of 6 layers" in found.notes
     assert list(seen) == ["a", "b"]
     for one in seen.values():
         assert one.embedded[:, 0].tolist() == [len(text) for text in one.rows.texts]

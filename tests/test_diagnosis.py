@@ -145,6 +145,19 @@ def diagnosed(words: list[str], capsys) -> tuple[dict[str, Any], dict[str, dict[
     return said, {finding["name"]: finding for finding in said["findings"]}
 
 
+def test_rows_embedded_by_half_of_the_layers_are_said_to_be(tmp_path: Path, tiny_model: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tunesmith.embeddings.MANY_TOKENS", 10)
+    monkeypatch.setattr("tunesmith.embeddings.FEWEST_LAYERS", 2)
+    Path("rows.csv").write_text("\n".join(["text,label", *different_rows(20)]), encoding="utf-8")
+    words = ["diagnose", "rows.csv", f"model.name={tiny_model}", "diagnose.n_folds=2"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    note = "so they are embedded by the first 1 of 2 layers"
+    assert note in said.out + said.err
+    assert note in json.loads(Path("runs/rows-diagnosis/diagnosis.json").read_text(encoding="utf-8"))["notes"][0]
+
+
 def test_annotators_columns_are_heard(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [line.split(",") for line in different_rows(20)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.api import from_tables
-from tunesmith.baselines.frozen import Embedded
 from tunesmith.data.cells import listed
 from tunesmith.data.comparable import Shared, shared_rows
 from tunesmith.data.load import Splits, load_splits
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.data.table import Examples
 from tunesmith.diagnoses.agreement import Agreement
 from tunesmith.diagnoses.between import Compared, Opposite, Transfer, opposite_labels, taken, transfer_matrix, twins
 from tunesmith.diagnoses.evidence import class_ids
@@ -36,16 +33,15 @@ from tunesmith.diagnoses.pool import (
 from tunesmith.diagnosis import RESULT, pooled, whole_files
 from tunesmith.errors import InputError
 from tunesmith.events import Event, Listener, silent
-from tunesmith.held_out import FROZEN
+from tunesmith.held_out import FROZEN, embedded
 from tunesmith.inputs import Clock, stay_offline_unless_asked
-from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.source import find_model
 from tunesmith.oracle import consult
 from tunesmith.recipe.draft import stem
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import SCHEMA, Finding, finite
-from tunesmith.run_folder import begin, claim, finish
+from tunesmith.run_folder import begin, claim, finish, write_record
 
 OPPOSITE, ORACLE = "opposite.csv", "oracle.csv"
 FEWEST = 2
@@ -154,13 +150,12 @@ def diagnose_across(
             write_oracle(pool, said, place.work / ORACLE)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     findings = (*found.findings, *(oracle_finding(pool, i, one) for i, one in enumerate(said)))
-    notes = [*shared_notes(named, shared), *model_notes(named, recipes), *read_notes(named, read)]
+    notes = [*shared_notes(named, shared), *model_notes(named, recipes), *read_notes(named, read), *filter(None, [found.note])]
     outcome = AcrossDiagnosis(
         place.final, tuple(records(named, read, shared)), shared.labels.names, findings, tuple(found.matrix),
         tuple(one.agreement for one in said), tuple(notes), dict(clock.seconds),
     )  # fmt: skip
-    record = {**outcome.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
-    (place.work / RESULT).write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_record(place.work / RESULT, outcome.to_json())
     finish(place)
     return outcome
 
@@ -197,6 +192,7 @@ class Between:
     opposite: list[Opposite]
     matrix: list[Transfer]
     findings: tuple[Finding, ...]
+    note: str
 
 
 def look(pool: Pool, recipe: Recipe, base: Path, clock: Clock, listener: Listener) -> Between:
@@ -211,25 +207,16 @@ def look(pool: Pool, recipe: Recipe, base: Path, clock: Clock, listener: Listene
         folds = [
             fold_of(class_ids(own), held, n_folds, seed, own.source) for own, held in zip(pool.sets, units, strict=True)
         ]  # fmt: skip
-    vectors = embedded(rows, recipe, base, clock)
+    base_model = embedded(rows, find_model(recipe.model, base), recipe.data.max_length, clock)
     sets = [
-        Compared(name, own, taken(vectors, np.arange(at.start, at.stop)), fold, reached[at])
+        Compared(name, own, taken(base_model.vectors, np.arange(at.start, at.stop)), fold, reached[at])
         for name, own, at, fold in zip(pool.names, pool.sets, pool.slices(), folds, strict=True)
     ]
     with clock.phase("transfer"):
         n_models = len(sets) * (n_folds + len(sets) - 1)
         matrix = transfer_matrix(sets, pool.labels, lambda done: listener(Event("step", "transfer", done, n_models)))
     findings = (opposite_finding(pool, opposite, flagged, reached), same_texts(pool, reached), transfer_finding(matrix))
-    return Between(opposite, matrix, findings)
-
-
-def embedded(rows: Examples, recipe: Recipe, base: Path, clock: Clock) -> Embedded:
-    """The embeddings of all rows by the untouched base model."""
-    with clock.phase("libraries"):
-        from tunesmith.embeddings import embed
-    source = find_model(recipe.model, base)
-    with clock.phase("embeddings"):
-        return embed(rows, source, recipe.data.max_length)
+    return Between(opposite, matrix, findings, base_model.note)
 
 
 def documents(texts: Iterable[str]) -> str:

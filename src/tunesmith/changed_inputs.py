@@ -68,11 +68,6 @@ class Wanted:
     word_lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def needs_linear(self) -> bool:
-        """Whether the answers of linear models are needed, to compare with theirs or to ask them more."""
-        return bool(self.trained_null or self.inputs or self.needs_models)
-
-    @property
     def needs_models(self) -> bool:
         """Whether the models of the folds are asked about rows that are not theirs."""
         return bool(self.words_of_rows or self.word_lists)
@@ -206,14 +201,14 @@ def vectors_of(rows: Examples, embed: Embed) -> Embedded:
     return each[sides[0]] if rows.pairs is None else (each[sides[0]], each[sides[1]])
 
 
-def lazy_embedder(source: ModelSource, max_length: int | None) -> Embed:
+def lazy_embedder(source: ModelSource, max_length: int | None, n_layers: int) -> Embed:
     """``embeddings.embedder`` that loads the model when it is first asked, and once."""
 
     @cache
     def loaded() -> Embed:
         from tunesmith.embeddings import embedder
 
-        return embedder(source, max_length)
+        return embedder(source, max_length, n_layers)
 
     return lambda texts: loaded()(texts)
 

@@ -5,7 +5,6 @@ Every function here is a step; what a diagnosis does stands in ``diagnoses/``.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -38,13 +37,12 @@ from tunesmith.diagnoses.table import diagnoses_of
 from tunesmith.events import Event, Listener, silent
 from tunesmith.held_out import HeldOut, held_out
 from tunesmith.inputs import Clock, stay_offline_unless_asked
-from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.predictions import SINGLE
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.report.review import Review, ReviewRows, write_review
 from tunesmith.results import SCHEMA, Finding, finite
-from tunesmith.run_folder import begin, claim, finish
+from tunesmith.run_folder import begin, claim, finish, write_record
 
 RESULT = "diagnosis.json"
 Judged = tuple[Evidence, list[Diagnosis]]
@@ -64,6 +62,7 @@ class DataDiagnosis:
         n_rows: over all splits.
         n_corrections: rows with a proposed label.
         agreement: with an oracle, for each split; empty where none was asked.
+        notes: what the user should know of how the rows were judged.
     """
 
     folder: Path
@@ -73,6 +72,7 @@ class DataDiagnosis:
     method: str
     timings_seconds: dict[str, float]
     agreement: tuple[Agreement, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         plain: dict[str, Any] = finite(
@@ -81,7 +81,7 @@ class DataDiagnosis:
                 "rows": str(self.folder / ROWS), "corrections": str(self.folder / CORRECTIONS),
                 "review": str(self.folder / REVIEW), "n_rows": self.n_rows, "n_corrections": self.n_corrections,
                 "method": self.method, "timings_seconds": self.timings_seconds,
-                "agreement": [one.to_json() for one in self.agreement],
+                "agreement": [one.to_json() for one in self.agreement], "notes": list(self.notes),
             }
         )  # fmt: skip
         return plain
@@ -130,9 +130,11 @@ def diagnose(
         n_corrections = write_outcome(folder.work, found)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     agreed = () if asked is None else asked.agreements(splits.named(), splits.labels)
-    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, recipe.diagnose.method, dict(clock.seconds), agreed)
-    record = {**outcome.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
-    (folder.work / RESULT).write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    notes = () if known is None or not known.note else (known.note,)
+    outcome = DataDiagnosis(
+        folder.final, findings, len(rows), n_corrections, recipe.diagnose.method, dict(clock.seconds), agreed, notes
+    )
+    write_record(folder.work / RESULT, outcome.to_json())
     finish(folder)
     return outcome
 

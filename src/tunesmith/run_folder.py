@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import InputError, OutputError, Problem
+from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.results import finite
 
 RESULT = "result.json"
 
@@ -144,6 +147,12 @@ def finish(folder: RunFolder) -> Path:
     folder.final.parent.mkdir(parents=True, exist_ok=True)
     folder.work.replace(folder.final)
     return folder.final
+
+
+def write_record(path: Path, plain: Mapping[str, Any]) -> None:
+    """Write an outcome as JSON, with the versions and the machine it comes from and the memory it took."""
+    record = {**plain, "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
+    path.write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_lines(path: Path, events: list[dict[str, Any]]) -> None:

@@ -6,7 +6,6 @@ judge them all (``docs/decisions/worth-of-corrections.md``).
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -33,14 +32,13 @@ from tunesmith.data.variants import (
 from tunesmith.errors import InputError, OutputError
 from tunesmith.events import Event, Listener, silent
 from tunesmith.inputs import Clock, Inputs, read_inputs
-from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import SINGLE, Predictions
 from tunesmith.metrics.verdict import verdicts
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.metric_names import metric_of
 from tunesmith.results import SCHEMA, Metric, Verdict, finite
-from tunesmith.run_folder import RunFolder, begin, claim, finish
+from tunesmith.run_folder import RunFolder, begin, claim, finish, write_record
 
 if TYPE_CHECKING:
     from tunesmith.work import SeedRun
@@ -296,9 +294,10 @@ def metrics_of(plan: Plan, systems: Sequence[Predictions]) -> tuple[Metric, ...]
 
 def compared(plan: Plan, said: Said, rows: Rows) -> list[Comparison]:
     """Every pair that can be compared, metric by metric."""
-    recipe, names = plan.inputs.recipe, names_of(plan)
+    recipe, names, split = plan.inputs.recipe, names_of(plan), plan.held.split
+    n_resamples, seed = recipe.evaluate.n_resamples, recipe.train.seed
     found = [
-        (one, verdicts(names, said[one], said[other], other, plan.held.split, recipe.evaluate.n_resamples, recipe.train.seed))
+        (one, verdicts(names, said[one], said[other], other, split, n_resamples, seed, paired_seeds=True))
         for one, other in PAIRS
         if one in said and other in said
     ]
@@ -344,6 +343,4 @@ def save(worth: Worth, plan: Plan, said: Said, folder: RunFolder) -> None:
         for name, systems in said.items() for seed, system in zip(plan.seeds, systems, strict=True)
     ]  # fmt: skip
     pq.write_table(pa.concat_tables(tables), folder.work / PREDICTIONS)
-    record = {**worth.to_json(), "environment": environment(), "peak_memory_bytes": peak_memory_bytes(),
-              "recipe": finite(plan.inputs.recipe.model_dump(mode="json"))}  # fmt: skip
-    (folder.work / RESULT).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_record(folder.work / RESULT, {**worth.to_json(), "recipe": plan.inputs.recipe.model_dump(mode="json")})

@@ -7,7 +7,8 @@ import pytest
 
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnoses.out_of_fold import alone_in_fold, cross_validated, out_of_fold
+from tunesmith.diagnoses.evidence import evidence_of
+from tunesmith.diagnoses.out_of_fold import alone_in_fold, out_of_fold
 from tunesmith.diagnoses.suspects import suspect_labels
 
 from .rows import clouds, evidence
@@ -15,7 +16,9 @@ from .rows import clouds, evidence
 
 def judged(rows):
     """The evidence with out-of-fold probabilities from its embeddings."""
-    return cross_validated(rows.rows, rows.labels, rows.embeddings, seed=0)
+    near = near_duplicates(rows.rows.texts)
+    said = out_of_fold(rows.rows, rows.labels, rows.embeddings, near)
+    return evidence_of(rows.rows, rows.labels, pred_probs=said.pred_probs, folds=said.folds, near=near, method="frozen")
 
 
 def test_flipped_labels_come_first_with_the_right_proposal() -> None:

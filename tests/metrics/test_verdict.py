@@ -171,6 +171,26 @@ def test_several_seeds_have_no_p_value_and_a_wider_interval() -> None:
     assert "3 + 1 seeds" in several.interval
 
 
+def test_pairs_of_seeds_leave_out_what_a_seed_does_to_both() -> None:
+    labels = np.arange(2000) % 2
+    shared = np.random.default_rng(0).random(2000)
+    other = [answers(labels, shared < quality) for quality in (0.70, 0.76, 0.82)]
+    ours = [answers(labels, shared < quality) for quality in (0.723, 0.78, 0.838)]
+    paired = verdict("accuracy", ours, other, "b", "test", 500, paired_seeds=True)
+    alone = verdict("accuracy", ours, other, "b", "test", 500)
+    assert paired.difference == alone.difference
+    assert (paired.word, alone.word) == ("better", "cannot tell")
+    assert "3 pairs of seeds" in paired.interval
+    mixed = verdict("accuracy", ours, [other[2], other[0], other[1]], "b", "test", 500, paired_seeds=True)
+    assert mixed.word == "cannot tell"
+
+
+def test_systems_that_cannot_be_paired_are_refused() -> None:
+    one = single(10, 2, 0)
+    with pytest.raises(ValueError, match="2 and 1 systems cannot be paired"):
+        verdict("accuracy", [one, one], [one], "b", "test", 10, paired_seeds=True)
+
+
 def test_the_exact_test_holds_the_bootstrap_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it five rows of 1,000 would be called better."""
     ours, other = pair(1000, 5, 0, 800)

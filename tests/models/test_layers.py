@@ -1,4 +1,4 @@
-"""What train_layers leaves trainable."""
+"""What train_layers leaves trainable, and models cut to their first layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tunesmith.errors import RecipeError
-from tunesmith.models.layers import freeze, set_dropout
+from tunesmith.models.layers import freeze, keep_first_layers, n_layers_of, set_dropout
 
 
 @pytest.fixture
@@ -63,3 +63,34 @@ def test_dropout_is_set_everywhere_and_not_saved(model) -> None:
     set_dropout(model, 0.3)
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.3}
     assert model.config.hidden_dropout_prob == 0.1
+
+
+def test_the_first_layers_say_what_they_said_inside_the_whole_model(model) -> None:
+    body, ids = model.base_model.eval(), torch.arange(12).view(2, 6)
+    with torch.inference_mode():
+        states = body(input_ids=ids, output_hidden_states=True)["hidden_states"]
+        assert n_layers_of(body) == 2
+        keep_first_layers(body, 1)
+        assert torch.equal(body(input_ids=ids)["last_hidden_state"], states[1])
+    assert (n_layers_of(body), body.config.num_hidden_layers) == (1, 1)
+
+
+def test_a_decoder_can_be_cut_too() -> None:
+    from transformers import AutoModel, LlamaConfig
+
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=4, num_attention_heads=2)
+    body, ids = AutoModel.from_config(config).eval(), torch.arange(6).view(1, 6)
+    with torch.inference_mode():
+        middle = body(input_ids=ids, output_hidden_states=True)["hidden_states"][2]
+        keep_first_layers(body, 2)
+        assert torch.allclose(body(input_ids=ids)["last_hidden_state"], body.norm(middle), atol=1e-6)
+
+
+def test_a_model_with_layers_in_two_places_is_left_whole() -> None:
+    from transformers import AutoModel, T5Config
+
+    both = AutoModel.from_config(T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2))
+    assert n_layers_of(both) == 0
+    with pytest.raises(ValueError, match="1 layers were asked for"):
+        keep_first_layers(both, 1)

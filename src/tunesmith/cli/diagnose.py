@@ -50,7 +50,8 @@ def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     run, loaded = run_and_recipe(args.recipe, overrides)
     found = diagnosis.diagnose(loaded, run=run, overwrite=args.overwrite, listener=terminal.listener, ask=ask)
     agreed = [line for one in found.agreement for line in agreement_lines(one)]
-    return Outcome(found.to_json(), lines=[*finding_lines(found), *agreed, "", *places(found)])
+    notes = [f"note: {note}" for note in found.notes]
+    return Outcome(found.to_json(), lines=[*finding_lines(found), *agreed, "", *places(found)], notes=notes)
 
 
 def run_and_recipe(source: str, overrides: list[str]) -> tuple[Path | None, LoadedRecipe]:

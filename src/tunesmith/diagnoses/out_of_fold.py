@@ -11,9 +11,9 @@ import numpy as np
 from tunesmith.baselines.frozen import Embedded, features_of, mean_and_scale
 from tunesmith.baselines.linear import Scores, Strengths, fit_linear
 from tunesmith.baselines.tfidf import fitted_tfidf
-from tunesmith.data.near_duplicates import Near, near_duplicates
+from tunesmith.data.near_duplicates import Near
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnoses.evidence import UNLABELLED, Evidence, class_ids, evidence_of
+from tunesmith.diagnoses.evidence import UNLABELLED, class_ids
 from tunesmith.diagnoses.folds import FOLDS, fold_of, units_of
 from tunesmith.metrics.predictions import SINGLE, Array
 
@@ -144,10 +144,3 @@ def alone_in_fold(given: Array, folds: Array) -> Array:
         if len(np.unique(folds[of_class])) == 1:
             alone |= of_class
     return alone
-
-
-def cross_validated(rows: Examples, labels: Labels, embeddings: Embedded, seed: int) -> Evidence:
-    """The evidence of one split, judged by out-of-fold models."""
-    near = near_duplicates(rows.texts, rows.pairs)
-    said = out_of_fold(rows, labels, embeddings, near, seed=seed)
-    return evidence_of(rows, labels, pred_probs=said.pred_probs, folds=said.folds, near=near, method="frozen")

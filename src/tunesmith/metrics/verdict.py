@@ -37,6 +37,7 @@ class _Pair:
         values: (S) the metric of each system.
         replicates: (B, S) the metric of each system on each resample; resamples without a value are gone.
         n_drawn: resamples drawn, with those.
+        paired: the i-th systems of both sides share their seed, and are compared with each other.
     """
 
     metric: str
@@ -46,6 +47,7 @@ class _Pair:
     values: tuple[float, ...]
     replicates: Values
     n_drawn: int
+    paired: bool = False
 
     @property
     def difference(self) -> float:
@@ -68,6 +70,7 @@ def verdict(
     split: str,
     n_resamples: int = 10_000,
     seed: int = 0,
+    paired_seeds: bool = False,
 ) -> Verdict:
     """Whether we are better than the other system on this metric, with the interval of the difference.
 
@@ -75,6 +78,8 @@ def verdict(
         ours, other: one Predictions a seed, all of the same rows in the same order. With one seed each, the verdict
             is about these two models; with several, about what training again with other seeds would give.
         against: the other system's name.
+        paired_seeds: the i-th of both shared everything that its seed decides (initial weights, order of rows), as variants of
+            one recipe do. What the seed does to both alike then drops out of the interval.
 
     Returns:
         The verdict. ``low`` and ``high`` are None, and the word ``cannot tell``, where a system has no value or both
@@ -84,9 +89,9 @@ def verdict(
         Evals", section 5), with the standard error observed here. The same seed gives the same verdict.
 
     Raises:
-        ValueError: the rows do not match, or the metric is unknown.
+        ValueError: the rows do not match, the metric is unknown, or paired systems are not equally many.
     """
-    return verdicts([metric], ours, other, against, split, n_resamples, seed)[0]
+    return verdicts([metric], ours, other, against, split, n_resamples, seed, paired_seeds)[0]
 
 
 def verdicts(
@@ -97,10 +102,13 @@ def verdicts(
     split: str,
     n_resamples: int = 10_000,
     seed: int = 0,
+    paired_seeds: bool = False,
 ) -> tuple[Verdict, ...]:
     """The ``verdict`` on each of several metrics; those that read the same thing share their resamples."""
     if not ours or not other:
         raise ValueError("a verdict needs predictions of both systems")
+    if paired_seeds and len(ours) != len(other):
+        raise ValueError(f"{len(ours)} and {len(other)} systems cannot be paired by their seeds")
     systems = [*ours, *other]
     check_same_rows(systems)
     problem_type = problem_type_of(ours[0])
@@ -118,7 +126,7 @@ def verdicts(
         if cells is not None and left:
             n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem_type, ours[0]))
             for pair in _pairs(cells, left, values, len(ours), n_used, seed):
-                found[pair.metric] = _judged(pair, against, split, seed)
+                found[pair.metric] = _judged(replace(pair, paired=paired_seeds), against, split, seed)
     return tuple(found[metric] for metric in metrics)
 
 
@@ -171,15 +179,17 @@ def _judged(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
     guarded = pair.single and (pair.kind.of_decisions or error.error == 0)
     if guarded and (low > 0 or high < 0) and _swap_p_value(pair, p_value, min(pair.n_drawn, MOST_SWAPS), seed) > 1 - LEVEL:
         low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; stretched to zero, which the exact test does not reject"
-    return replace(undecided, low=low, high=high, word=_word(low, high, pair.kind.higher_is_better), interval=how)
+    return replace(undecided, low=low, high=high, word=word_of(low, high, pair.kind.higher_is_better), interval=how)
 
 
 def _how(pair: _Pair) -> str:
-    seeds = "" if pair.single else f" and of {pair.n_ours} + {len(pair.values) - pair.n_ours} seeds"
+    k, other = pair.n_ours, len(pair.values) - pair.n_ours
+    seeds = "" if pair.single else f" and of {k} pairs of seeds" if pair.paired else f" and of {k} + {other} seeds"
     return f"paired bootstrap standard error, {pair.n_drawn} resamples of rows{seeds}"
 
 
-def _word(low: float, high: float, higher_is_better: bool) -> Word:
+def word_of(low: float, high: float, higher_is_better: bool) -> Word:
+    """What the 95 % interval of a difference says."""
     if low <= 0 <= high:
         return "cannot tell"
     return "better" if (low > 0) == higher_is_better else "worse"
@@ -190,6 +200,9 @@ def _spread_of(pair: _Pair) -> Spread | None:
     if pair.n < 2 or len(pair.replicates) < (1 - MOST_UNDEFINED) * pair.n_drawn:
         return None
     k = pair.n_ours
+    if pair.paired:  # one system whose values are the differences
+        differences = [ours - other for ours, other in zip(pair.values[:k], pair.values[k:], strict=True)]
+        return spread([differences], [pair.replicates[:, :k] - pair.replicates[:, k:]], pair.n)
     return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], pair.n)
 
 

@@ -69,6 +69,37 @@ def last_layers(names: list[str], count: int) -> set[str]:
     return {name for name, number in numbered.items() if number >= n_layers - count}
 
 
+def layer_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
+    """The outermost lists of transformer layers, by their place in the model: one in an encoder or a decoder."""
+    lists: dict[str, nn.ModuleList] = {}
+    for name, module in model.named_modules():
+        is_inside = any(name.startswith(f"{other}.") for other in lists)
+        if isinstance(module, nn.ModuleList) and LAYER.search(f"{name}.0.") and not is_inside:
+            lists[name] = module
+    return lists
+
+
+def n_layers_of(model: nn.Module) -> int:
+    """How many layers the model has; 0 where they do not stand in one list."""
+    lists = list(layer_lists(model).values())
+    return len(lists[0]) if len(lists) == 1 else 0
+
+
+def keep_first_layers(model: PreTrainedModel, count: int) -> None:
+    """Take the layers after the first ``count`` out of the model, in place.
+
+    Raises:
+        ValueError: the model has not so many, or they do not stand in one list.
+    """
+    if not 0 < count <= n_layers_of(model):
+        raise ValueError(f"{count} layers were asked for; the model has {n_layers_of(model)} that can be told apart")
+    ((name, layers),) = layer_lists(model).items()
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, layers[:count])
+    if hasattr(model.config, "num_hidden_layers"):
+        model.config.num_hidden_layers = count
+
+
 def by_patterns(names: list[str], patterns: list[str]) -> set[str]:
     """Parameters whose name one of the patterns finds."""
     chosen: set[str] = set()

@@ -166,7 +166,7 @@ class DiagnoseSection(Section):
     """How `tunesmith diagnose` looks at the rows."""
 
     method: Literal["frozen", "finetune"] = "frozen"
-    """Judge rows by linear models on words and the untouched base model (seconds), or fine-tune it once for each fold."""
+    """Judge rows by linear models on words and the untouched base model (seconds), or also fine-tune it once for each fold."""
     n_folds: int | None = Field(default=None, ge=2)
     """A row is judged by a model of the other folds; near-duplicates and groups share one. Not said: 5, below 2,000 rows 10."""
     null_model: Literal["prior", "trained"] = "prior"
