@@ -50,6 +50,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "embeddings",
             "across",
             "oracle",
+            "retrieval",
             "held_out",
             "fold_fits",
             "followed",

@@ -40,22 +40,26 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
     return WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
 
 
-def lines_of(first: str, verdicts: Sequence[Verdict], terminal: Terminal) -> list[str]:
-    """One line a verdict, and below what the data could have shown where it could not be told."""
+def lines_of(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:
+    """One line a verdict, and below what the data could have shown where it could not be told.
+
+    Args:
+        noun: what was measured on.
+    """
     from tunesmith.report.numbers import number, plural, with_interval
     from tunesmith.report.words import plain_name
 
     rows = [
         (
             v.word, f"{'against' if v.word == 'cannot tell' else 'than'} {v.against}", f"{plain_name(v.metric)} on {v.split}",
-            with_interval(v.difference, v.low, v.high, signed=True), plural(v.n, "row"),
+            with_interval(v.difference, v.low, v.high, signed=True), plural(v.n, noun),
         )
         for v in verdicts
     ]  # fmt: skip
     words = [terminal.paint(v.word, WORD_COLOURS[v.word]) for v in verdicts]
     lines = [line.replace(row[0], word, 1) for line, row, word in zip(table(rows), rows, words, strict=True)]
     small = [
-        f"  Against {v.against}, {plural(v.n, 'row')} would probably have shown a difference of {number(v.smallest_detectable)}."
+        f"  Against {v.against}, {plural(v.n, noun)} would probably have shown a difference of {number(v.smallest_detectable)}."
         for v in verdicts
         if v.word == "cannot tell" and v.smallest_detectable is not None
     ]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tunesmith.cli.parsing import Verb
+from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tunesmith.results import RunResult
 
 RUN_HELP = "the folder of a finished run"
+RETRIEVAL_ONLY = ("split", "against", "dimensions", "metric", "max_length")
 
 
 def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
@@ -36,14 +37,18 @@ def columns_of(args: argparse.Namespace) -> ColumnsSection:
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
-    parser.add_argument("data", metavar="DATA", help="labelled rows: a file, a folder, builtin:NAME or hub:NAME")
+    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; with --retrieval any embedding model")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="labelled rows: a file, a folder, builtin:NAME or hub:NAME")
     add_columns(parser, label=True)
+    add_retrieval(parser)
 
 
 def evaluate(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith import use
 
+    if args.retrieval is not None:
+        return evaluate_retrieval(args, terminal)
+    require_labelled(args)
     result = use.evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
 
@@ -86,12 +91,66 @@ def predict(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     return Outcome({**json, "output": str(output)}, lines=[done], notes=notes)
 
 
+def add_retrieval(parser: argparse.ArgumentParser) -> None:
+    """The options of a retrieval evaluation."""
+    found = parser.add_argument_group("retrieval")
+    found.add_argument("--retrieval", metavar="FOLDER", help="in the BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv")
+    found.add_argument("--split", help="which judgements: test, dev, ...")
+    found.add_argument("--against", metavar="MODEL", action="append", default=[], help="another model; again for several")
+    found.add_argument("--dimensions", metavar="N", type=int, nargs="*", default=[], help="also of vectors cut to so many")
+    found.add_argument("--metric", action="append", help="ndcg@K, mrr@K, recall@K or map@K; the first leads the verdicts")
+    found.add_argument("--max-length", metavar="TOKENS", type=int, help="tokens of a text that are read")
+
+
+def require_labelled(args: argparse.Namespace) -> None:
+    """Raise UsageError where there is nothing to measure on, or an option of retrieval without its folder."""
+    alone = [f"--{name.replace('_', '-')}" for name in RETRIEVAL_ONLY if getattr(args, name)]
+    if alone:
+        raise UsageError.one("evaluate", f"{alone[0]} is of retrieval.", "Add --retrieval FOLDER.")
+    if args.data is None:
+        raise UsageError.one("evaluate", "there is nothing to measure on.", "Give labelled rows, or --retrieval FOLDER.")
+
+
+def evaluate_retrieval(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith import retrieval
+    from tunesmith.metrics.retrieval import DEFAULT
+
+    if args.data is not None:
+        raise UsageError.one(
+            "evaluate", f"{args.data} and --retrieval {args.retrieval} are two things to measure on.", "Give one."
+        )
+    result = retrieval.evaluate_retrieval(
+        args.run, args.retrieval, split=args.split, against=args.against, dimensions=args.dimensions,
+        metrics=tuple(args.metric or DEFAULT), max_length=args.max_length, listener=terminal.listener,
+    )  # fmt: skip
+    return Outcome({**result.to_json(), "run": args.run}, lines=retrieval_lines(args.run, result, terminal))
+
+
+def retrieval_lines(name: str, result: RunResult, terminal: Terminal) -> list[str]:
+    """Every system's metrics side by side, then the verdicts."""
+    from tunesmith.cli.compare import lines_of
+    from tunesmith.report.numbers import number, with_interval
+
+    whole = [metric for metric in result.metrics if " dim=" not in metric.name]
+    rows: list[tuple[str, ...]] = [("", *(metric.name for metric in whole))]
+    rows.append((name, *(with_interval(m.value, m.low, m.high) for m in whole)))
+    sizes = list(dict.fromkeys(m.name.partition(" ")[2] for m in result.metrics if " dim=" in m.name))
+    rows += [(f"  {size}", *(number(result.metric(f"{m.name} {size}", m.split).value) for m in whole)) for size in sizes]
+    rows += [(other.name, *(number(m.value) for m in other.metrics)) for other in result.baselines]
+    data = result.data
+    about = f"{data['queries']:,} queries, {data['documents']:,} documents ({data['split']} of {data['source']})"
+    notes = [f"note: {finding.summary}" for finding in result.findings]
+    return [about, *table(rows), "", *lines_of(name, result.verdicts, terminal, "query"), *notes]
+
+
 EVALUATE = Verb(
     name="evaluate",
     takes="RUN DATA",
-    does="measure a finished run on labelled rows, with intervals",
-    about="Measures a finished run on a file of labelled rows; every metric with its 95 % interval.",
-    example="tunesmith evaluate runs/tickets new.csv --label intent",
+    does="measure a run on labelled rows, or an embedding model on retrieval",
+    about="Measures a finished run on a file of labelled rows, or any embedding model, tuned or not, on retrieval data\n"
+    "beside BM25 and TF-IDF; every metric with its 95 % interval.",
+    example="tunesmith evaluate runs/tickets new.csv --label intent\n"
+    "tunesmith evaluate builtin:minilm --retrieval scifact --dimensions 64 128",
     add_arguments=add_evaluate,
     run=evaluate,
 )

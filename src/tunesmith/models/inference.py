@@ -47,25 +47,37 @@ def padded(encoded: Encoded, positions: np.ndarray, pad_id: int, left: bool = Fa
     return batch
 
 
+def unheard(_done: int) -> None:
+    """Progress that nobody watches."""
+
+
+def by_name(model: Any, batch: dict[str, torch.Tensor]) -> Any:
+    """The outputs of a model that takes its tensors by their names."""
+    return model(**batch)
+
+
 def run_model(
-    model: Any, encoded: Encoded, pad_id: int, max_rows: int, precision: str, collect: Callable[[Any, torch.Tensor], torch.Tensor]
-) -> np.ndarray:
+    model: Any, encoded: Encoded, pad_id: int, max_rows: int, precision: str,
+    collect: Callable[[Any, torch.Tensor], torch.Tensor], call: Callable[[Any, dict[str, torch.Tensor]], Any] = by_name,
+    progress: Callable[[int], None] = unheard,
+) -> np.ndarray:  # fmt: skip
     """``collect(outputs, attention_mask)`` of every row, float32, in the order of the rows: (N, D).
 
-    The model is left in the mode it was found in, and no random number is drawn.
+    The model is left in the mode it was found in, and no random number is drawn. ``progress`` hears the number of rows done.
     """
-    was_training, device = model.training, next(model.parameters()).device
+    was_training, device, done = model.training, next(model.parameters()).device, 0
     model.eval()
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    whole = np.zeros((len(encoded), 0), dtype=np.float32)
     with torch.inference_mode(), autocast(precision, device.type):
         for positions in batches_by_length(encoded.lengths, max_rows):
             batch = {name: tensor.to(device) for name, tensor in padded(encoded, positions, pad_id).items()}
-            outputs = model(**batch)
-            parts.append((positions, collect(outputs, batch["attention_mask"]).float().cpu().numpy()))
+            values = collect(call(model, batch), batch["attention_mask"]).float().cpu().numpy()
+            if not whole.shape[1]:
+                whole = np.zeros((len(encoded), values.shape[1]), dtype=np.float32)
+            whole[positions] = values
+            done += len(positions)
+            progress(done)
     model.train(was_training)
-    whole = np.zeros((len(encoded), parts[0][1].shape[1] if parts else 0), dtype=np.float32)
-    for positions, values in parts:
-        whole[positions] = values
     return whole
 
 

@@ -81,5 +81,6 @@ def size(n_bytes: Any) -> str:
 
 
 def plural(n: int, noun: str) -> str:
-    """``1 row``, ``2,000 rows``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    """``1 row``, ``2,000 rows``, ``300 queries``."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else many}"
