@@ -51,6 +51,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "across",
             "oracle",
             "retrieval",
+            "vectors",
             "held_out",
             "fold_fits",
             "followed",
