@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.baselines.frozen import Embedded
@@ -57,7 +57,8 @@ class _Ready:
     max_tokens: int
 
     def encoded(self, texts: list[str]) -> Encoded:
-        return encode(self.tokenizer, Examples("", "", list(range(len(texts))), texts, [0] * len(texts)), self.max_tokens)
+        rows = Examples("", "", list(range(len(texts))), texts, [0] * len(texts))
+        return encode(self.tokenizer, rows, self.max_tokens, count_cut=False)
 
     def vectors(self, encoded: Encoded) -> Array:
         return mean_embeddings(self.body, encoded, self.tokenizer.pad_token_id, self.kernels)
@@ -105,5 +106,7 @@ def _ready(source: ModelSource, max_length: int | None) -> _Ready:
     body = load_body(source, tokenizer).to(device_name())
     kernels = choose_kernels(fast=True, device=device_name())
     apply_kernels(body, kernels)
+    if kernels.precision == "bf16":  # weights too: 9 % faster than autocast, which converts and converts back
+        body, kernels = body.bfloat16(), replace(kernels, precision="fp32")
     tokens = max_input_tokens(body.config, tokenizer, max_length)
     return _Ready(tokenizer, body, kernels, tokens if max_length else min(MOST_TOKENS, tokens))

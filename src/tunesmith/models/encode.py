@@ -68,16 +68,18 @@ class Encoded:
         )  # fmt: skip
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, examples: Examples, max_length: int) -> Encoded:
+def encode(tokenizer: PreTrainedTokenizerBase, examples: Examples, max_length: int, count_cut: bool = True) -> Encoded:
     """The token ids of every row; pairs are cut from their longer text first.
 
-    Rows that reach the limit are tokenised a second time without it, so that what they lost is known.
+    Args:
+        count_cut: tokenise rows that reach the limit a second time without it, so that what they lost is known; else
+            ``full_lengths`` are the lengths.
     """
     input_ids, types = tokenise(tokenizer, examples.texts, examples.pairs, max_length)
     lengths = np.fromiter((len(ids) for ids in input_ids), np.int64, len(input_ids))
     full = lengths.copy()
     cut = np.flatnonzero(lengths >= max_length).tolist()
-    if cut:
+    if cut and count_cut:
         pairs = None if examples.pairs is None else [examples.pairs[i] for i in cut]
         whole, _ = tokenise(tokenizer, [examples.texts[i] for i in cut], pairs, None)
         full[cut] = [len(ids) for ids in whole]

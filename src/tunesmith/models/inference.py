@@ -96,8 +96,8 @@ def mean_embeddings(body: Any, encoded: Encoded, pad_id: int, kernels: Kernels, 
     """The mean of the last hidden states over the tokens of each row: (N, D) float32."""
 
     def pool(outputs: Any, mask: torch.Tensor) -> torch.Tensor:
-        weights = mask.unsqueeze(-1).to(outputs["last_hidden_state"].dtype)
-        pooled: torch.Tensor = (outputs["last_hidden_state"] * weights).sum(1).float() / weights.sum(1).float()
+        states, weights = outputs["last_hidden_state"].float(), mask.unsqueeze(-1).float()
+        pooled: torch.Tensor = (states * weights).sum(1) / weights.sum(1)
         return pooled
 
     return run_model(body, encoded, pad_id, max_rows, kernels.precision, pool)

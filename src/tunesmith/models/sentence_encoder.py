@@ -132,7 +132,7 @@ def tokens_of(model: Any, texts: list[str]) -> Encoded:
         texts = [text.lower() for text in texts]
     limit = model.max_seq_length or model.tokenizer.model_max_length
     rows = Examples("", "", list(range(len(texts))), texts, [0] * len(texts))
-    return encode(model.tokenizer, rows, limit if limit < UNLIMITED else UNLIMITED)
+    return encode(model.tokenizer, rows, limit if limit < UNLIMITED else UNLIMITED, count_cut=False)
 
 
 def dimension_of(model: Any) -> int:
