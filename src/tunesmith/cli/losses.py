@@ -1,0 +1,97 @@
+"""``losses``: which loss of embeddings takes which data."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.cli.parsing import Verb
+from tunesmith.cli.terminal import Outcome, Terminal, table
+
+if TYPE_CHECKING:
+    from tunesmith.data.shapes import Kind
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", nargs="?", help="only what fits these rows: a file, a folder or hub:NAME")
+
+
+def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
+    from tunesmith.data.shapes import MEANING
+
+    if args.data is not None:
+        return of_data(args.data)
+    kinds: list[tuple[Kind, int]] = [(kind, 0) for kind in MEANING]
+    json = {"shapes": [record(kind, n) for kind, n in kinds], "wrappers": wrappers()}
+    lines = [line for kind, n in kinds for line in (*shape_lines(kind, n), "")]
+    return Outcome(json, lines=[*lines, *wrapper_lines()])
+
+
+def of_data(source: str) -> Outcome:
+    """The shape of a file's rows, and the losses for it."""
+    from tunesmith.data.cells import is_missing
+    from tunesmith.data.read import read_table
+    from tunesmith.data.shapes import detect_shape
+
+    rows = read_table(source)
+    shape = detect_shape(rows)
+    n_classes = 0
+    if shape.kind in ("labelled_pair", "labelled_text"):
+        n_classes = len({str(cell).strip() for cell in rows.columns[shape.target[0]] if not is_missing(cell)})
+    parts = " + ".join(shape.columns)
+    head = f"{source}: {len(rows):,} rows, {parts} ({shape.reason})"
+    found = {"data": source, "rows": len(rows), "columns": list(shape.columns), "n_classes": n_classes}
+    json = {**found, "shapes": [record(shape.kind, n_classes)], "wrappers": wrappers()}
+    return Outcome(json, lines=[head, "", *shape_lines(shape.kind, n_classes)])
+
+
+def record(kind: Kind, n_classes: int) -> dict[str, Any]:
+    """One shape with its losses, as ``--json`` has it."""
+    from tunesmith.data.shapes import MEANING
+    from tunesmith.losses.embedding import LOSSES, default_for, fitting
+
+    default = default_for(kind, n_classes)
+    losses = [
+        {"name": name, "does": LOSSES[name].does, "in_batch": LOSSES[name].in_batch, "has_weights": LOSSES[name].has_weights,
+         "teacher": LOSSES[name].teacher}
+        for name in fitting(kind, n_classes)
+    ]  # fmt: skip
+    return {"shape": kind, "meaning": MEANING[kind], "default": default.loss, "because": default.because, "losses": losses}
+
+
+def wrappers() -> list[dict[str, str]]:
+    from tunesmith.losses.embedding import WRAPPERS
+
+    return [{"name": name, "does": wrapper.does} for name, wrapper in WRAPPERS.items()]
+
+
+def shape_lines(kind: Kind, n_classes: int) -> list[str]:
+    """A shape and its losses, the default marked and explained."""
+    found = record(kind, n_classes)
+    rows = [("*" if one["name"] == found["default"] else "", one["name"], described(one)) for one in found["losses"]]
+    return [f"{kind.replace('_', ' ')}: {found['meaning']}", *table(rows), f"  * the default: {found['because']}"]
+
+
+def described(loss: dict[str, Any]) -> str:
+    """What a loss does and what to know of it."""
+    more = [word for key, word in NOTES.items() if loss[key]]
+    return str(loss["does"]) + (f" ({', '.join(more)})" if more else "")
+
+
+NOTES = {"in_batch": "negatives of the batch", "has_weights": "own weights", "teacher": "needs a teacher or guide"}
+
+
+def wrapper_lines() -> list[str]:
+    return ["around or beside another loss", *table([("", one["name"], one["does"]) for one in wrappers()])]
+
+
+VERB = Verb(
+    name="losses",
+    takes="[DATA]",
+    does="say which loss of embeddings fits which data",
+    about="Lists the shapes that data for embeddings have and the losses that take each, the default marked with its reason.\n"
+    "With a file: what its rows are, and the losses for them.",
+    example="tunesmith losses\ntunesmith losses pairs.csv",
+    add_arguments=add_arguments,
+    run=run,
+)
