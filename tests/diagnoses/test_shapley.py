@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from tunesmith.diagnoses.shapley import knn_shapley, shapley
 
@@ -35,6 +36,28 @@ def test_it_is_the_shapley_value(k: int) -> None:
     given, labels = draw.integers(0, 2, 6), draw.integers(0, 2, 4)
     expected = np.mean([by_definition(embeddings, given, x, y, k) for x, y in zip(judged, labels, strict=True)], axis=0)
     assert knn_shapley(embeddings, given, judged, labels, k) == pytest.approx(expected)
+
+
+def test_rows_beyond_the_nearest_agree_as_often_as_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values still add up to the accuracy of the vote, and rank the rows as the exact ones do."""
+    rows, _ = clouds(15, n=300)
+    assert rows.embeddings is not None
+    exact = knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True)
+    monkeypatch.setattr("tunesmith.diagnoses.shapley.NEAREST", 100)
+    near = knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True)
+    assert near.sum() == pytest.approx(exact.sum())
+    assert not np.array_equal(near, exact)
+    assert spearmanr(near, exact).statistic > 0.97
+    assert set(np.argsort(near)[:13].tolist()) <= set(range(15))
+
+
+def test_one_ordered_row_fewer_than_there_are_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The average of one row is that row."""
+    draw = np.random.default_rng(0)
+    embeddings, given = draw.normal(size=(30, 3)), draw.integers(0, 3, 30)
+    exact = knn_shapley(embeddings, given, embeddings, given, same=True)
+    monkeypatch.setattr("tunesmith.diagnoses.shapley.NEAREST", 28)
+    assert knn_shapley(embeddings, given, embeddings, given, same=True) == pytest.approx(exact)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ SURE = 0.95
 """Normalised probability from which a text's language counts as known."""
 LONG_ENOUGH = 40
 """Characters below which no detector can tell a language."""
+ENOUGH = 500
+"""Characters of a text that are read: two sentences tell a language, and reading costs by the character."""
 RARE_SHARE = 0.05
 DRIFT, ALPHA = 0.05, 0.01
 """Change of a language's share between two splits that is worth a word, and how sure it has to be."""
@@ -55,7 +57,7 @@ def languages_of(texts: Sequence[str]) -> list[str]:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     found = []
     for text in texts:
-        language, chance = identifier.classify(text[:1000]) if len(text) >= LONG_ENOUGH else ("", 0.0)
+        language, chance = identifier.classify(text[:ENOUGH]) if len(text) >= LONG_ENOUGH else ("", 0.0)
         found.append(language if chance >= SURE else "")
     return found
 
