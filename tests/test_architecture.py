@@ -52,6 +52,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "oracle",
             "retrieval",
             "vectors",
+            "similarity",
             "held_out",
             "fold_fits",
             "followed",

@@ -94,7 +94,7 @@ def test_what_cannot_be_asked_is_said(folder: Path, options: dict[str, Any], mes
     [
         (["runs/x"], "there is nothing to measure on"),
         (["runs/x", "rows.csv", "--retrieval", "folder"], "two things to measure on"),
-        (["runs/x", "rows.csv", "--dimensions", "4"], "--dimensions is of retrieval"),
+        (["runs/x", "rows.csv", "--dimensions", "4"], "--dimensions is of embedding models; runs/x is none"),
     ],
 )
 def test_what_does_not_fit_together_is_said(words: list[str], message: str, capsys) -> None:

@@ -110,13 +110,10 @@ def measured(
     """A model's values for each query, also with cut vectors."""
     started = time.perf_counter()
     with clock.phase("model"):
-        from tunesmith.models.sentence_encoder import load_encoder
+        from tunesmith.models.sentence_encoder import load_encoder, sizes_of
 
         encoder = load_encoder(find_model(ModelSection(name=name), Path()), max_length)
-    too_many = [d for d in dimensions if not 0 < d <= encoder.dimension]
-    if too_many:
-        message = f"{too_many[0]} dimensions were asked for; the vectors of {name} have {encoder.dimension}."
-        raise InputError.one("--dimensions", message)
+        sizes = sizes_of(encoder, dimensions)
     with clock.phase("embeddings"):
         queries = encoder.encode(data.queries, encoder.prompt_for(*QUERY))
         n_documents = len(data.documents)
@@ -126,7 +123,6 @@ def measured(
 
         documents = encoder.encode(data.documents, encoder.prompt_for(*DOCUMENT), progress)
     with clock.phase("search"):
-        sizes = [encoder.dimension, *(d for d in dict.fromkeys(dimensions) if d < encoder.dimension)]
         found = {d: searched(queries[:, :d], documents[:, :d], encoder.similarity, data, metrics) for d in sizes}
     whole = found.pop(encoder.dimension)
     return System(name, whole, time.perf_counter() - started, found, encoder.dimension, encoder.similarity)

@@ -17,7 +17,7 @@ from tunesmith.data.columns import detect_columns
 from tunesmith.data.read import read_table
 from tunesmith.data.retrieval import Array
 from tunesmith.data.table import Table
-from tunesmith.errors import DataError, InputError, Interrupted, OutputError
+from tunesmith.errors import DataError, Interrupted, OutputError
 from tunesmith.events import Event, Listener, silent
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.recipe.sections import ColumnsSection, ModelSection
@@ -152,12 +152,10 @@ def joined(table: Table, columns: Sequence[str]) -> list[str | None]:
 
 def loaded(source: ModelSource, max_length: int | None, dimensions: int | None) -> SentenceEncoder:
     """The model, after its vectors were found to have as many dimensions as are to be kept."""
-    from tunesmith.models.sentence_encoder import load_encoder
+    from tunesmith.models.sentence_encoder import load_encoder, sizes_of
 
     encoder = load_encoder(source, max_length)
-    if dimensions is not None and not 0 < dimensions <= encoder.dimension:
-        message = f"{dimensions} dimensions were asked for; the vectors of {source.name} have {encoder.dimension}."
-        raise InputError.one("--dimensions", message)
+    sizes_of(encoder, [] if dimensions is None else [dimensions])
     return encoder
 
 

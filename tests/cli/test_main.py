@@ -25,7 +25,7 @@ USAGE = [
     (["--frobnicate"], "tunesmith: there is no option --frobnicate."),
     (["train"], "tunesmith: train: the following arguments are required: RECIPE."),
     (["predict"], "tunesmith: predict: the following arguments are required: RUN."),
-    (["evaluate", "runs/a"], "tunesmith: evaluate: there is nothing to measure on. Give labelled rows, or --retrieval FOLDER."),
+    (["evaluate", "runs/a"], "tunesmith: evaluate: there is nothing to measure on. Give rows, or --retrieval FOLDER."),
     (["train", "r.yaml", "--overwite"], "tunesmith: train: unrecognized arguments: --overwite. Did you mean --overwrite?"),
     (["train", "r.yaml", "--over"], "tunesmith: train: unrecognized arguments: --over. Did you mean --overwrite?"),
     (["train", "r.yaml", "--processes", "two"], "tunesmith: train: argument --processes: invalid int value: 'two'."),

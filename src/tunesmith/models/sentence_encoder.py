@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tunesmith.data.table import Examples
-from tunesmith.errors import MissingExtra, ModelError
+from tunesmith.errors import InputError, MissingExtra, ModelError
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.metrics.predictions import Array
 from tunesmith.models.encode import Encoded, encode
@@ -101,6 +101,19 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
         apply_kernels(model[0].model, kernels)
     prompts = {name: text for name, text in (model.prompts or {}).items() if text}
     return SentenceEncoder(source.name, model, kernels, dimension_of(model), similarity_of(model, where), prompts, plain)
+
+
+def sizes_of(encoder: SentenceEncoder, dimensions: Sequence[int]) -> list[int]:
+    """How many dimensions of the vectors are kept: all of them, then the others that were asked for.
+
+    Raises:
+        InputError: the vectors do not have so many.
+    """
+    for size in dimensions:
+        if not 0 < size <= encoder.dimension:
+            message = f"{size} dimensions were asked for; the vectors of {encoder.name} have {encoder.dimension}."
+            raise InputError.one("--dimensions", message)
+    return [encoder.dimension, *(size for size in dict.fromkeys(dimensions) if size < encoder.dimension)]
 
 
 def limit_length(model: Any, max_length: int | None, where: str) -> None:

@@ -1,0 +1,148 @@
+"""``evaluate``: a finished run on labelled rows, or any embedding model on search and similarity."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.cli.parsing import UsageError, Verb
+from tunesmith.cli.predict import RUN_HELP, add_columns, columns_of
+from tunesmith.cli.terminal import Outcome, Terminal, table
+
+if TYPE_CHECKING:
+    from tunesmith.results import RunResult
+
+HUB = "hub:"
+OF_VECTORS = ("against", "dimensions", "max_length")
+OF_RETRIEVAL = ("split", "metric")
+OF_ROWS = ("same", "column")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}, or any embedding model: a folder, hub:NAME, builtin:NAME")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="rows: a file, a folder, builtin:NAME or hub:NAME")
+    add_columns(parser, label=True)
+    found = parser.add_argument_group("embedding models")
+    found.add_argument("--retrieval", metavar="FOLDER", help="in the BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv")
+    found.add_argument("--against", metavar="MODEL", action="append", default=[], help="another model; again for several")
+    found.add_argument("--dimensions", metavar="N", type=int, nargs="*", default=[], help="also of vectors cut to so many")
+    found.add_argument("--max-length", metavar="TOKENS", type=int, help="tokens of a text that are read")
+    found.add_argument("--split", help="which judgements of the folder: test, dev, ...")
+    found.add_argument("--metric", action="append", help="ndcg@K, mrr@K, recall@K or map@K; the first leads the verdicts")
+    found.add_argument("--same", metavar="LABEL", help="the label that says that two texts mean the same")
+    found.add_argument("--column", metavar="PART=COLUMN", action="append", help="anchor, positive, negative, text, pair, score")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    if args.retrieval is not None:
+        return of_retrieval(args, terminal)
+    refuse(args, OF_RETRIEVAL, "is of retrieval.", "Add --retrieval FOLDER.")
+    if args.data is None:
+        raise UsageError.one("evaluate", "there is nothing to measure on.", "Give rows, or --retrieval FOLDER.")
+    if is_embedding_model(args.run):
+        return of_rows(args, terminal)
+    refuse(args, (*OF_VECTORS, *OF_ROWS), f"is of embedding models; {args.run} is none.", "Leave it out.")
+    from tunesmith import use
+
+    result = use.evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
+    return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
+
+
+def refuse(args: argparse.Namespace, names: Sequence[str], why: str, remedy: str) -> None:
+    """Raise UsageError where one of these options was given."""
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
+    if given:
+        raise UsageError.one("evaluate", f"{given[0]} {why}", remedy)
+
+
+def is_embedding_model(name: str) -> bool:
+    """Whether a name is a model rather than the folder of a run: builtin:NAME, hub:NAME, or a folder with a model."""
+    path = Path(name)
+    return name.startswith(("builtin:", HUB)) or (path / "config.json").exists() or (path / "modules.json").exists()
+
+
+def metric_lines(result: RunResult) -> list[str]:
+    """The metrics with their intervals, then whatever the reader should not miss."""
+    from tunesmith.report.numbers import plural, with_interval
+    from tunesmith.report.words import plain_name
+
+    rows = [(plain_name(m.name), with_interval(m.value, m.low, m.high), f"on {plural(m.n, 'row')}") for m in result.metrics]
+    lines = table(rows) if rows else ["Nothing could be measured."]
+    lines += [f"note: {finding.summary}" for finding in result.findings if finding.flagged]
+    return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
+
+
+def of_rows(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """An embedding model on pairs or triplets."""
+    from tunesmith.similarity import evaluate_rows
+
+    result = evaluate_rows(
+        args.run.removeprefix(HUB), args.data, columns=parts_of(args), same=args.same, against=args.against,
+        dimensions=args.dimensions, max_length=args.max_length, listener=terminal.listener,
+    )  # fmt: skip
+    data = result.data
+    about = f"{data['rows']:,} rows of {data['source']}: {' + '.join(data['columns'])} ({data['shape'].replace('_', ' ')})"
+    noun = "query" if data["shape"] == "positive_pair" else "row"
+    return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(args.run, result, terminal, about, noun))
+
+
+def parts_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
+    """Part -> column, from --column, --text, --pair and --label."""
+    given: dict[str, str | list[str]] = {}
+    for word in args.column or []:
+        part, equals, column = word.partition("=")
+        if not equals or not column:
+            raise UsageError.one("evaluate", f"--column {word} says no column.", "Write --column anchor=question.")
+        before = given.get(part)
+        given[part] = column if before is None else [*([before] if isinstance(before, str) else before), column]
+    said = {"text": args.text, "pair": args.pair, "label": args.label[0] if args.label else None}
+    return given | {part: column for part, column in said.items() if column}
+
+
+def of_retrieval(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """An embedding model on a folder of documents and queries."""
+    from tunesmith.metrics.retrieval import DEFAULT
+    from tunesmith.retrieval import evaluate_retrieval
+
+    if args.data is not None:
+        message = f"{args.data} and --retrieval {args.retrieval} are two things to measure on."
+        raise UsageError.one("evaluate", message, "Give one.")
+    refuse(args, OF_ROWS, "is of rows.", "Leave it out.")
+    result = evaluate_retrieval(
+        args.run.removeprefix(HUB), args.retrieval, split=args.split, against=args.against, dimensions=args.dimensions,
+        metrics=tuple(args.metric or DEFAULT), max_length=args.max_length, listener=terminal.listener,
+    )  # fmt: skip
+    data = result.data
+    about = f"{data['queries']:,} queries, {data['documents']:,} documents ({data['split']} of {data['source']})"
+    return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(args.run, result, terminal, about, "query"))
+
+
+def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, noun: str) -> list[str]:
+    """Every system's metrics side by side, then the verdicts."""
+    from tunesmith.cli.compare import lines_of
+    from tunesmith.report.numbers import number, with_interval
+
+    whole = [metric for metric in result.metrics if " dim=" not in metric.name]
+    rows: list[tuple[str, ...]] = [("", *(metric.name for metric in whole))]
+    rows.append((name, *(with_interval(m.value, m.low, m.high) for m in whole)))
+    sizes = list(dict.fromkeys(m.name.partition(" ")[2] for m in result.metrics if " dim=" in m.name))
+    rows += [(f"  {size}", *(number(result.metric(f"{m.name} {size}", m.split).value) for m in whole)) for size in sizes]
+    rows += [(other.name, *(number(m.value) for m in other.metrics)) for other in result.baselines]
+    notes = [f"note: {finding.summary}" for finding in result.findings]
+    return [about, *table(rows), "", *lines_of(name, result.verdicts, terminal, noun), *notes]
+
+
+VERB = Verb(
+    name="evaluate",
+    takes="RUN DATA",
+    does="measure a run on labelled rows, or an embedding model",
+    about="Measures a finished run on a file of labelled rows, or any embedding model, tuned or not: on\n"
+    "pairs and triplets, or on retrieval data, beside TF-IDF and BM25. Every metric has its 95 % interval.",
+    example="tunesmith evaluate runs/tickets new.csv --label intent\n"
+    "tunesmith evaluate builtin:minilm pairs.csv\n"
+    "tunesmith evaluate builtin:minilm --retrieval scifact --dimensions 64 128",
+    add_arguments=add_arguments,
+    run=run,
+)

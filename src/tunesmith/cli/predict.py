@@ -1,0 +1,73 @@
+"""``predict``: a finished run on new rows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from tunesmith.cli.parsing import Verb
+from tunesmith.cli.terminal import Outcome, Terminal
+
+if TYPE_CHECKING:
+    from tunesmith.recipe.sections import ColumnsSection
+
+RUN_HELP = "the folder of a finished run"
+
+
+def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
+    """The options that say which column plays which part, where that cannot be seen."""
+    parser.add_argument("--text", metavar="COLUMN", help="the column with the text")
+    parser.add_argument("--pair", metavar="COLUMN", help="the column with the second text of a pair")
+    if label:
+        parser.add_argument(
+            "--label", metavar="COLUMN", action="append", help="the column with the label; again for several 0/1 columns"
+        )
+
+
+def columns_of(args: argparse.Namespace) -> ColumnsSection:
+    from tunesmith.recipe.sections import ColumnsSection
+
+    given = getattr(args, "label", None)
+    label = given[0] if given and len(given) == 1 else given
+    return ColumnsSection(text=args.text, pair=args.pair, label=label)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-",
+        help="rows to predict; - or nothing is standard input: one text a line, csv with a header, or json lines",
+    )  # fmt: skip
+    parser.add_argument("--output", metavar="OUT", help="csv, tsv, json, jsonl or parquet; csv on standard output when not given")
+    add_columns(parser, label=False)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith import use
+    from tunesmith.report.numbers import plural
+
+    if args.file == "-" and sys.stdin.isatty():
+        print("Type one text a line; end with Ctrl-D.", file=terminal.err)
+    source: str | TextIO = sys.stdin if args.file == "-" else args.file
+    output = None if args.output is None else Path(args.output)
+    predicted = use.predict(args.run, source, output=output, columns=columns_of(args), listener=terminal.listener)
+    json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
+    notes = [f"{plural(count, 'row')} not predicted: {reason}" for reason, count in predicted.dropped.items()]
+    if output is None:
+        return Outcome({**json, "predictions": predicted.rows}, lines=[predicted.text(".csv").removesuffix("\n")], notes=notes)
+    done = f"{plural(len(predicted.rows), 'prediction')} written to {output}"
+    return Outcome({**json, "output": str(output)}, lines=[done], notes=notes)
+
+
+VERB = Verb(
+    name="predict",
+    takes="RUN [FILE]",
+    does="predict for the rows of a file or of standard input",
+    about="Predicts for the rows of a file, or of standard input, and writes csv or the format that OUT's ending names.",
+    example="tunesmith predict runs/tickets new.csv --output predicted.parquet\n"
+    'echo "where is my parcel" | tunesmith predict runs/tickets',
+    add_arguments=add_arguments,
+    run=run,
+)
