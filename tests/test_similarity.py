@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from tunesmith.cli.main import main
 from tunesmith.errors import InputError
-from tunesmith.similarity import at_best_f1, evaluate_rows
+from tunesmith.similarity import at_best_f1, evaluate_similarity
 
 THINGS = ("owl", "bee", "river", "engine", "castle", "violin", "glacier", "market", "lantern", "orchard", "harbour", "comet")
 NEAR = [f"everything about the {thing} and its ways" for thing in THINGS]
@@ -121,4 +121,4 @@ SCORED: dict[str, list[Any]] = {"text": ASKED, "pair": NEAR, "score": []}
 )  # fmt: skip
 def test_what_cannot_be_measured_is_said(columns: dict[str, list[Any]], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        evaluate_rows("builtin:minilm", write("rows.csv", columns), **options)
+        evaluate_similarity("builtin:minilm", write("rows.csv", columns), **options)

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from tunesmith.errors import InputError as InputError
     from tunesmith.errors import TunesmithError as TunesmithError
     from tunesmith.results import RunResult as RunResult
+    from tunesmith.retrieval import evaluate_retrieval as evaluate_retrieval
+    from tunesmith.similarity import evaluate_similarity as evaluate_similarity
     from tunesmith.trained import Run as Run
     from tunesmith.use import compare as compare
     from tunesmith.use import evaluate as evaluate
     from tunesmith.use import predict as predict
+    from tunesmith.vectors import embed as embed
 
 __version__ = "0.1.0"
 
 # name -> module that has it; loaded at first use, so that importing tunesmith stays light.
 PUBLIC = {
     "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
-    "check": "api", "compare": "use", "diagnose": "api", "evaluate": "use", "predict": "use", "train": "api",
+    "check": "api", "compare": "use", "diagnose": "api", "embed": "vectors", "evaluate": "use",
+    "evaluate_retrieval": "retrieval", "evaluate_similarity": "similarity", "predict": "use", "train": "api",
 }  # fmt: skip
 
 __all__ = [*PUBLIC, "__version__"]

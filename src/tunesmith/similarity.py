@@ -72,7 +72,7 @@ METRICS = {"scored_pair": ("spearman", "pearson"), "labelled_pair": ("average_pr
 BEST_F1 = "best_f1"
 
 
-def evaluate_rows(
+def evaluate_similarity(
     target: str | Path, data: str | Path, *, columns: Mapping[str, str | Sequence[str]] | None = None, same: str | None = None,
     against: Sequence[str | Path] = (), dimensions: Sequence[int] = (), max_length: int | None = None, n_resamples: int = 10_000,
     seed: int = 0, listener: Listener = silent,

@@ -76,9 +76,9 @@ def metric_lines(result: RunResult) -> list[str]:
 
 def of_rows(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """An embedding model on pairs or triplets."""
-    from tunesmith.similarity import evaluate_rows
+    from tunesmith.similarity import evaluate_similarity
 
-    result = evaluate_rows(
+    result = evaluate_similarity(
         args.run.removeprefix(HUB), args.data, columns=parts_of(args), same=args.same, against=args.against,
         dimensions=args.dimensions, max_length=args.max_length, listener=terminal.listener,
     )  # fmt: skip
