@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import clip, is_missing, is_number, listed
+from tunesmith.data.conversions import SAME
 from tunesmith.data.read import read_table
 from tunesmith.data.retrieval import Array, Judgements, Retrieval
 from tunesmith.data.shapes import MEANING, Shape, detect_shape
@@ -27,8 +28,6 @@ from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.results import Baseline, Finding, Metric, RunResult, Verdict
 
-SAME = ("1", "true", "yes", "duplicate", "same", "similar", "positive", "paraphrase", "equivalent", "entailment")
-"""Labels that say two texts mean the same, lower case."""
 SPLIT = "test"
 Vectors = Callable[[Sequence[str]], Array]
 """Texts to vectors (N, D) of which inner products are compared: a model's, or those of TF-IDF."""
