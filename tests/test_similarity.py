@@ -71,6 +71,10 @@ def test_pairs_of_two_classes_are_measured_by_precision(capsys) -> None:
 def test_triplets_are_measured_by_which_text_is_nearer(capsys) -> None:
     said = found(write("rows.csv", {"negative": FAR, "anchor": ASKED, "positive": NEAR}), capsys=capsys)
     assert values(said) == {"accuracy": 1.0}
+    seen = said["data"]["geometry"]
+    assert 0 < seen["alignment"] < 2 * (1 - seen["mean_cosine"])  # texts that belong together are nearer than any two
+    assert seen["uniform"] < seen["uniformity"] < 0
+    assert said["alarms"] == []
     swapped = found(write("rows.csv", {"negative": NEAR, "anchor": ASKED, "positive": FAR}), capsys=capsys)
     assert values(swapped) == {"accuracy": 0.0}
     both = {"anchor": ASKED, "positive": NEAR, "negative_1": FAR, "negative_2": ASKED}

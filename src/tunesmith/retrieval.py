@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tunesmith.errors import InputError
 from tunesmith.events import Event, Listener, silent
 from tunesmith.inputs import Clock
 from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.metrics.geometry import Geometry, alarms_of, geometry
 from tunesmith.metrics.retrieval import DEFAULT, METRICS, deepest, of_queries, parsed
 from tunesmith.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.models.source import find_model
@@ -38,6 +39,7 @@ class System:
         values: metric -> (Q,).
         at: dimensions -> metric -> (Q,), for vectors cut to their first dimensions.
         similarity: by which vectors are compared; empty where there are none.
+        geometry: of the documents' vectors, and of queries and their documents.
     """
 
     name: str
@@ -46,6 +48,7 @@ class System:
     at: Mapping[int, Values]
     dimension: int = 0
     similarity: str = ""
+    geometry: Geometry | None = None
 
 
 def evaluate_retrieval(
@@ -85,6 +88,7 @@ def evaluate_retrieval(
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     return RunResult(
         task="retrieval", metrics=found, baselines=beside, verdicts=verdicts, findings=tuple(notes_of(data)),
+        alarms=alarms_of(ours.geometry),
         timings_seconds=clock.seconds, peak_memory_bytes=peak_memory_bytes(), environment=environment(),
         data=record(data, ours),
     )  # fmt: skip
@@ -124,8 +128,9 @@ def measured(
         documents = encoder.encode(data.documents, encoder.prompt_for(*DOCUMENT), progress)
     with clock.phase("search"):
         found = {d: searched(queries[:, :d], documents[:, :d], encoder.similarity, data, metrics) for d in sizes}
+        seen = geometry(documents, (queries[data.judgements.query], documents[data.judgements.document]))
     whole = found.pop(encoder.dimension)
-    return System(name, whole, time.perf_counter() - started, found, encoder.dimension, encoder.similarity)
+    return System(name, whole, time.perf_counter() - started, found, encoder.dimension, encoder.similarity, seen)
 
 
 def searched(queries: Array, documents: Array, similarity: Any, data: Retrieval, metrics: Sequence[str]) -> Values:
@@ -189,4 +194,5 @@ def record(data: Retrieval, ours: System) -> dict[str, Any]:
         "source": data.source, "split": data.split, "documents": len(data.documents), "queries": len(data.queries),
         "relevant_per_query": {"mean": float(np.mean(relevant)), "max": int(relevant.max())},
         "dimension": ours.dimension, "similarity": ours.similarity,
+        "geometry": None if ours.geometry is None else asdict(ours.geometry),
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tunesmith.errors import DataError
 from tunesmith.events import Listener, silent
 from tunesmith.inputs import Clock
 from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.metrics.geometry import Geometry, alarms_of, geometry
 from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.metrics.row_means import mean_metric, mean_verdict
@@ -64,6 +65,7 @@ class System:
     seconds: float
     at: Mapping[int, Answer]
     dimension: int = 0
+    geometry: Geometry | None = None
 
 
 METRICS = {"scored_pair": ("spearman", "pearson"), "labelled_pair": ("average_precision", "auroc", "macro_f1")}
@@ -109,7 +111,8 @@ def evaluate_similarity(
     return RunResult(
         task="similarity", metrics=tuple(found), baselines=beside, verdicts=tuple(verdicts),
         findings=tuple(Finding("not_measured", note, flagged=1) for note in rows.notes), timings_seconds=clock.seconds,
-        peak_memory_bytes=peak_memory_bytes(), environment=environment(), data={**about, "dimension": ours.dimension},
+        peak_memory_bytes=peak_memory_bytes(), environment=environment(), alarms=alarms_of(ours.geometry),
+        data={**about, "dimension": ours.dimension, "geometry": None if ours.geometry is None else asdict(ours.geometry)},
     )  # fmt: skip
 
 
@@ -165,9 +168,11 @@ def by_model(name: str, rows: Rows, dimensions: Sequence[int], max_length: int |
         texts = list(dict.fromkeys(text for side in rows.sides for text in side))
         vectors, place = encoder.encode(texts), {text: i for i, text in enumerate(texts)}
     sides = [vectors[[place[text] for text in side]] for side in rows.sides]
+    belong = rows.shape.kind in ("positive_pair", "triplet", "tuple")
+    seen = geometry(vectors, (sides[0], sides[1]) if belong else None)
     said = {d: answer(rows, [normalised(side[:, :d]) for side in sides]) for d in sizes}
     whole = said.pop(encoder.dimension)
-    return System(name, whole, time.perf_counter() - started, said, encoder.dimension)
+    return System(name, whole, time.perf_counter() - started, said, encoder.dimension, seen)
 
 
 def by_words(rows: Rows) -> System:

@@ -28,8 +28,11 @@ def test_a_file_is_recognised_and_its_losses_are_named(tmp_path: Path, capsys: p
     found = json.loads(capsys.readouterr().out)
     (shape,) = found["shapes"]
     assert (shape["shape"], shape["default"], found["n_classes"]) == ("labelled_pair", "OnlineContrastiveLoss", 2)
+    assert [(one["shape"], one["rows"]) for one in found["conversions"]] == [("positive_pair", 20), ("triplet", 0)]
     assert main(["losses", str(tmp_path / "pairs.csv")]) == 0
-    assert "question1 + question2 + is_duplicate" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "question1 + question2 + is_duplicate" in said
+    assert "as positive pair: 20 rows of anchor + positive from 40 (20 labelled 0); MultipleNegativesRankingLoss" in said
 
 
 def test_rows_that_cannot_be_recognised_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

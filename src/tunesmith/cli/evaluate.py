@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +131,22 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     rows += [(f"  {size}", *(number(result.metric(f"{m.name} {size}", m.split).value) for m in whole)) for size in sizes]
     rows += [(other.name, *(number(m.value) for m in other.metrics)) for other in result.baselines]
     notes = [f"note: {finding.summary}" for finding in result.findings]
-    return [about, *table(rows), "", *lines_of(name, result.verdicts, terminal, noun), *notes]
+    notes += [f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms]
+    lies = geometry_line(result.data["geometry"])
+    return [about, *table(rows), "", *lines_of(name, result.verdicts, terminal, noun), "", lies, *notes]
+
+
+def geometry_line(found: Mapping[str, float | None]) -> str:
+    """How the vectors lie, which says nothing of how well they search."""
+    from tunesmith.report.numbers import number
+
+    parts = [
+        f"mean cosine {number(found['mean_cosine'])}",
+        f"uniformity {number(found['uniformity'])} (sphere {number(found['uniform'])})",
+        f"IsoScore {number(found['iso_score'])}",
+        *([] if found["alignment"] is None else [f"alignment {number(found['alignment'])}"]),
+    ]
+    return f"The vectors (a description, no quality): {', '.join(parts)}."
 
 
 VERB = Verb(

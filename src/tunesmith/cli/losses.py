@@ -9,7 +9,8 @@ from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
-    from tunesmith.data.shapes import Kind
+    from tunesmith.data.shapes import Kind, Shape
+    from tunesmith.data.table import Table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +42,31 @@ def of_data(source: str) -> Outcome:
     parts = " + ".join(shape.columns)
     head = f"{source}: {len(rows):,} rows, {parts} ({shape.reason})"
     found = {"data": source, "rows": len(rows), "columns": list(shape.columns), "n_classes": n_classes}
-    json = {**found, "shapes": [record(shape.kind, n_classes)], "wrappers": wrappers()}
-    return Outcome(json, lines=[head, "", *shape_lines(shape.kind, n_classes)])
+    others = conversions(rows, shape)
+    json = {**found, "shapes": [record(shape.kind, n_classes)], "conversions": others, "wrappers": wrappers()}
+    lines = [line for one in others for line in conversion_lines(one)]
+    return Outcome(json, lines=[head, "", *shape_lines(shape.kind, n_classes), *lines])
+
+
+def conversions(rows: Table, shape: Shape) -> list[dict[str, Any]]:
+    """What the rows can be made into, with counts and the default loss for it."""
+    from tunesmith.data.conversions import CONVERSIONS, convert
+    from tunesmith.errors import DataError
+    from tunesmith.losses.embedding import default_for
+
+    found = []
+    for kind in [after for before, after in CONVERSIONS if before == shape.kind]:
+        one: dict[str, Any] = {"shape": kind, "default": default_for(kind).loss}
+        try:
+            made = convert(rows, shape, kind)
+            found.append({**one, "rows": len(made.rows), "left_out": dict(made.left_out), "summary": made.summary()})
+        except DataError as error:
+            found.append({**one, "rows": 0, "left_out": {}, "summary": error.problems[0].message})
+    return found
+
+
+def conversion_lines(one: dict[str, Any]) -> list[str]:
+    return [f"as {one['shape'].replace('_', ' ')}: {one['summary']}; {one['default']}"]
 
 
 def record(kind: Kind, n_classes: int) -> dict[str, Any]:
