@@ -89,6 +89,17 @@ def test_pairs_that_belong_together_are_found_again(capsys) -> None:
     assert said["metrics"][0]["n"] == 12
 
 
+def test_texts_with_classes_are_found_again_in_clusters(capsys) -> None:
+    about = {"music": ("violin", "piano", "drum", "flute"), "water": ("river", "ocean", "lake", "rain")}
+    rows = [
+        (f"I like the {thing} {time}", name) for name, things in about.items() for thing in things for time in ("now", "always")
+    ]
+    said = found(write("rows.csv", {"text": [text for text, _ in rows], "category": [name for _, name in rows]}), capsys=capsys)
+    assert list(values(said)) == ["v_measure", "adjusted_rand"]
+    assert values(said)["v_measure"] > 0.9
+    assert said["data"]["shape"] == "labelled_text"
+
+
 def test_rows_without_a_text_are_left_out_and_counted(capsys) -> None:
     write("rows.csv", {"anchor": [*ASKED, ""], "positive": [*NEAR, "x"], "negative": [*FAR, "y"]})
     assert main(["evaluate", "builtin:minilm", "rows.csv"]) == 0
@@ -116,7 +127,8 @@ SCORED: dict[str, list[Any]] = {"text": ASKED, "pair": NEAR, "score": []}
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"text": NEAR, "label": ["a", "b"] * 6}, {}, "a text and its class"),
+        ({"sentence": NEAR}, {}, "the rows are texts by themselves"),
+        ({"text": NEAR, "label": ["a"] * 12}, {"columns": {"text": "text", "label": "label"}}, "all texts are of the class 'a'"),
         ({"premise": ASKED, "hypothesis": NEAR, "label": ["a", "b", "c"] * 4}, {}, "classes are a, b, c; which of them"),
         (SCORED | {"score": [0.5] * 11 + ["x"]}, {"columns": {part: part for part in SCORED}}, "the score 'x' is no number"),
         ({"anchor": ASKED, "positive": NEAR}, {"dimensions": [999]}, "999 dimensions were asked for"),

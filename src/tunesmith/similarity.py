@@ -1,4 +1,4 @@
-"""The story of an embedding evaluation on rows: scored pairs, same-or-different pairs, triplets, and pairs to be found again."""
+"""The story of an embedding evaluation on rows: pairs with scores or classes, triplets, pairs to be found again, clusters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tunesmith.inputs import Clock
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.geometry import Geometry, alarms_of, geometry
 from tunesmith.metrics.intervals import metric_intervals
-from tunesmith.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
+from tunesmith.metrics.predictions import CLUSTERING, MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.metrics.verdict import verdict
 from tunesmith.models.source import find_model
@@ -68,8 +68,15 @@ class System:
     geometry: Geometry | None = None
 
 
-METRICS = {"scored_pair": ("spearman", "pearson"), "labelled_pair": ("average_precision", "auroc", "macro_f1")}
+METRICS = {
+    "scored_pair": ("spearman", "pearson"),
+    "labelled_pair": ("average_precision", "auroc", "macro_f1"),
+    "labelled_text": ("v_measure", "adjusted_rand"),
+}
 """Shape -> metrics of its predictions, the leading one first."""
+PROBLEM = {"scored_pair": REGRESSION, "labelled_pair": MULTI, "labelled_text": CLUSTERING}
+STARTS = 10
+"""Of k-means, of which the best is taken."""
 BEST_F1 = "best_f1"
 
 
@@ -82,7 +89,7 @@ def evaluate_similarity(
 
     Scored pairs are measured by the correlation of cosine and score; pairs with two classes by average precision, the area under
     the curve and the best F1 of any threshold; triplets by how often the right text is nearer; pairs that belong together by
-    finding each second text among all of them.
+    finding each second text among all of them; texts with classes by clusters that find the classes again.
 
     Args:
         target: a run, a folder, a hub id or ``builtin:NAME``.
@@ -122,11 +129,9 @@ def usable(table: Table, shape: Shape, same: str | None) -> Rows:
     Raises:
         DataError: the shape cannot be measured, a score is no number, or the classes do not say same and different.
     """
-    if shape.kind not in ("scored_pair", "labelled_pair", "triplet", "tuple", "positive_pair"):
+    if shape.kind not in (*METRICS, "triplet", "tuple", "positive_pair"):
         message = f"the rows are {MEANING[shape.kind]} ({' + '.join(shape.columns)}); that is no test of similarity."
-        raise DataError.one(
-            table.source, message, "Give pairs with a score or with two classes, triplets, or texts that belong together."
-        )
+        raise DataError.one(table.source, message, "Give pairs, triplets, or texts with a class.")
     columns = [table.columns[name] for name in shape.columns]
     there = [i for i in range(len(table)) if not any(is_missing(column[i]) for column in columns)]
     if len(there) < 2:
@@ -149,6 +154,10 @@ def target_of(table: Table, shape: Shape, there: Sequence[int], same: str | None
         return np.array([float(cell) for cell in cells])
     said = [str(cell).strip().casefold() for cell in cells]
     classes = sorted(set(said))
+    if shape.kind == "labelled_text":
+        if len(classes) < 2:
+            raise DataError.one(table.source, f"all texts are of the class {clip(classes[0])}.", "Two classes are the least.")
+        return np.array([classes.index(name) for name in said])
     meant = [same.strip().casefold()] if same is not None else [name for name in SAME if name in classes][:1]
     if len(classes) < 2 or not meant or meant[0] not in classes:
         message = f"the classes are {listed(classes)}; which of them says that two texts mean the same cannot be seen."
@@ -197,6 +206,8 @@ def answer(rows: Rows, sides: Sequence[Any]) -> Answer:
     kind = rows.shape.kind
     if kind == "positive_pair":
         return Answer(values=found_again(rows, sides))
+    if kind == "labelled_text":
+        return Answer(in_clusters(rows, sides[0]))
     near = cosine(sides[0], sides[1])
     if kind in ("triplet", "tuple"):
         far = np.max([cosine(sides[0], side) for side in sides[2:]], axis=0)
@@ -205,6 +216,15 @@ def answer(rows: Rows, sides: Sequence[Any]) -> Answer:
     if kind == "scored_pair":
         return Answer(from_scores(REGRESSION, rows.target, near))
     return Answer(at_best_f1(rows.target, np.clip((1 + near) / 2, 0, 1)))
+
+
+def in_clusters(rows: Rows, vectors: Any) -> Predictions:
+    """The texts in as many clusters as there are classes, by k-means."""
+    from sklearn.cluster import KMeans
+
+    assert rows.target is not None
+    found = KMeans(int(rows.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(vectors)
+    return Predictions(rows.target, np.zeros((len(found), 1)), found.astype(np.int64))
 
 
 def at_best_f1(same: Array, scores: Array) -> Predictions:
@@ -260,7 +280,7 @@ def metrics_of(said: Answer, rows: Rows, suffix: str, n_resamples: int, seed: in
         found = [mean_metric(name, SPLIT, [values], n_resamples, seed) for name, values in said.values.items()]
     else:
         assert said.predictions is not None
-        problem = REGRESSION if rows.shape.kind == "scored_pair" else MULTI
+        problem = PROBLEM[rows.shape.kind]
         found = list(metric_intervals(problem, said.predictions, SPLIT, METRICS[rows.shape.kind], n_resamples, seed))
     return [replace(metric, name=f"{BEST_F1 if metric.name == 'macro_f1' else metric.name}{suffix}") for metric in found]
 
@@ -278,8 +298,9 @@ def verdicts_of(ours: System, others: Sequence[System], rows: Rows, n_resamples:
             return mean_verdict(name, [first.values[name]], [second.values[name]], against, SPLIT, n_resamples, seed)
         assert first.predictions is not None
         assert second.predictions is not None
-        name = METRICS[rows.shape.kind][0]
-        return verdict(name, [first.predictions], [second.predictions], against, SPLIT, n_resamples, seed)
+        name, problem = METRICS[rows.shape.kind][0], PROBLEM[rows.shape.kind]
+        answers = [first.predictions], [second.predictions]
+        return verdict(name, *answers, against, SPLIT, n_resamples, seed, problem_type=problem)
 
     found = [between(ours.whole, other.whole, other.name) for other in others]
     cut = [(d, between(said, ours.whole, f"dim={ours.dimension}")) for d, said in ours.at.items()]

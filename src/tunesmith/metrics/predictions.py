@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
 REGRESSION = "regression"
+CLUSTERING = "clustering"
+"""Classes in ``labels`` and clusters, whatever they are called, in ``decisions``."""
 
 Array = NDArray[Any]
 

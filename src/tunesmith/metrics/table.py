@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 
 from tunesmith.metrics import classification as c
+from tunesmith.metrics import clustering as cl
 from tunesmith.metrics import regression as r
-from tunesmith.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions
+from tunesmith.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Predictions
 from tunesmith.metrics.resample import cells_of
 
 Reads = Literal["decisions", "scores", "ranks"]
@@ -27,6 +28,7 @@ class MetricKind:
         reads: the decisions (so that a threshold changes it), the scores, or only their order.
         interval: how its 95 % interval is made, see ``intervals``.
         undefined: the reason to give where it has no value.
+        exchangeable: one system's decision on a row can stand for another's; numbers of clusters cannot.
     """
 
     statistic: Callable[[Predictions], c.Statistic]
@@ -34,6 +36,7 @@ class MetricKind:
     reads: Reads
     interval: Interval
     undefined: str = "there are no rows"
+    exchangeable: bool = True
 
     @property
     def of_decisions(self) -> bool:
@@ -66,6 +69,10 @@ TABLE: Mapping[str, Mapping[str, MetricKind]] = MappingProxyType(
             "micro_f1": MetricKind(c.micro_f1, True, "decisions", "bca", _NO_POSITIVE),
             "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE),
             **_SCORED,
+        },
+        CLUSTERING: {
+            "v_measure": MetricKind(cl.v_measure, True, "decisions", "bca", exchangeable=False),
+            "adjusted_rand": MetricKind(cl.adjusted_rand, True, "decisions", "bca", exchangeable=False),
         },
         REGRESSION: {
             "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT),

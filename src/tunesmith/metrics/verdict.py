@@ -71,6 +71,7 @@ def verdict(
     n_resamples: int = 10_000,
     seed: int = 0,
     paired_seeds: bool = False,
+    problem_type: str | None = None,
 ) -> Verdict:
     """Whether we are better than the other system on this metric, with the interval of the difference.
 
@@ -80,6 +81,7 @@ def verdict(
         against: the other system's name.
         paired_seeds: the i-th of both shared everything that its seed decides (initial weights, order of rows), as variants of
             one recipe do. What the seed does to both alike then drops out of the interval.
+        problem_type: where the predictions do not tell it: ``clustering``.
 
     Returns:
         The verdict. ``low`` and ``high`` are None, and the word ``cannot tell``, where a system has no value or both
@@ -91,7 +93,7 @@ def verdict(
     Raises:
         ValueError: the rows do not match, the metric is unknown, or paired systems are not equally many.
     """
-    return verdicts([metric], ours, other, against, split, n_resamples, seed, paired_seeds)[0]
+    return verdicts([metric], ours, other, against, split, n_resamples, seed, paired_seeds, problem_type)[0]
 
 
 def verdicts(
@@ -103,6 +105,7 @@ def verdicts(
     n_resamples: int = 10_000,
     seed: int = 0,
     paired_seeds: bool = False,
+    problem_type: str | None = None,
 ) -> tuple[Verdict, ...]:
     """The ``verdict`` on each of several metrics; those that read the same thing share their resamples."""
     if not ours or not other:
@@ -111,8 +114,8 @@ def verdicts(
         raise ValueError(f"{len(ours)} and {len(other)} systems cannot be paired by their seeds")
     systems = [*ours, *other]
     check_same_rows(systems)
-    problem_type = problem_type_of(ours[0])
-    kinds = {metric: kind_of(problem_type, metric) for metric in metrics}
+    problem = problem_type or problem_type_of(ours[0])
+    kinds = {metric: kind_of(problem, metric) for metric in metrics}
     found: dict[str, Verdict] = {}
     for reads in MOST_ELEMENTS:
         chosen = {metric: kind for metric, kind in kinds.items() if kind.reads == reads}
@@ -124,7 +127,7 @@ def verdicts(
                 found[metric] = _without(metric, against, split, len(ours[0]), f"no value for {who}: {kind.undefined}")
         left = {metric: kind for metric, kind in chosen.items() if metric not in found}
         if cells is not None and left:
-            n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem_type, ours[0]))
+            n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem, ours[0]))
             for pair in _pairs(cells, left, values, len(ours), n_used, seed):
                 found[pair.metric] = _judged(replace(pair, paired=paired_seeds), against, split, seed)
     return tuple(found[metric] for metric in metrics)
@@ -176,7 +179,7 @@ def _judged(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
         return replace(undecided, note="both give the same result whatever rows are drawn")
     half = error.quantile(0.5 + LEVEL / 2) * error.error
     low, high, how = pair.difference - half, pair.difference + half, _how(pair)
-    guarded = pair.single and (pair.kind.of_decisions or error.error == 0)
+    guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
     if guarded and (low > 0 or high < 0) and _swap_p_value(pair, p_value, min(pair.n_drawn, MOST_SWAPS), seed) > 1 - LEVEL:
         low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; stretched to zero, which the exact test does not reject"
     return replace(undecided, low=low, high=high, word=word_of(low, high, pair.kind.higher_is_better), interval=how)
