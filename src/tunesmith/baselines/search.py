@@ -27,7 +27,7 @@ def bm25(documents: Sequence[str], queries: Sequence[str], k: int) -> Array:
     """
     if find_spec("bm25s") is None:
         raise MissingExtra.of("bm25s", "embedding", "the baseline bm25")
-    import bm25s  # type: ignore[import-not-found, unused-ignore]
+    import bm25s  # type: ignore[import-untyped]
 
     quiet: dict[str, Any] = {"show_progress": False}
     index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
