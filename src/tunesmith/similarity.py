@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.baselines.search import nearest_by_words, word_vectoriser
 from tunesmith.data.cells import clip, is_missing, is_number, listed
 from tunesmith.data.conversions import SAME
 from tunesmith.data.read import read_table
@@ -186,10 +187,8 @@ def by_model(name: str, rows: Rows, dimensions: Sequence[int], max_length: int |
 
 def by_words(rows: Rows) -> System:
     """The cosine of TF-IDF vectors of words."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     started = time.perf_counter()
-    vectoriser = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\w+|[^\w\s]")
+    vectoriser = word_vectoriser()
     vectoriser.fit([text for side in rows.sides for text in side])
     said = answer(rows, [vectoriser.transform(side) for side in rows.sides])
     return System("tfidf", said, time.perf_counter() - started, {})
@@ -246,9 +245,7 @@ def found_again(rows: Rows, sides: Sequence[Any]) -> Mapping[str, Array]:
     k = min(deepest(DEFAULT), len(data.documents))
     queries, documents = sides[0][first_of_query], sides[1][first_of_document]
     if hasattr(queries, "multiply"):
-        from tunesmith.baselines.search import best_of
-
-        ranked = best_of((queries @ documents.T).toarray(), k)
+        ranked = nearest_by_words(queries, documents, k)
     else:
         from tunesmith.machine import device_name
         from tunesmith.models.search import nearest

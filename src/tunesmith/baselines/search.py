@@ -39,14 +39,23 @@ def bm25(documents: Sequence[str], queries: Sequence[str], k: int) -> Array:
 
 def tfidf(documents: Sequence[str], queries: Sequence[str], k: int) -> Array:
     """The k best documents of each query (Q, k) by the cosine of their TF-IDF vectors of words; else as ``bm25``."""
+    vectoriser = word_vectoriser()
+    held = vectoriser.fit_transform(documents)
+    return filled(nearest_by_words(vectoriser.transform(queries), held, min(k, len(documents))), k)
+
+
+def word_vectoriser() -> Any:
+    """TF-IDF of words and marks, not fitted yet."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectoriser = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\w+|[^\w\s]")
-    held = vectoriser.fit_transform(documents).T.tocsr()
-    asked = vectoriser.transform(queries)
-    size, top = max(1, BLOCK_SCORES // len(documents)), min(k, len(documents))
-    parts = [best_of((asked[start : start + size] @ held).toarray(), top) for start in range(0, len(queries), size)]
-    return filled(np.concatenate(parts), k)
+    return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\w+|[^\w\s]")
+
+
+def nearest_by_words(queries: Any, documents: Any, k: int) -> Array:
+    """The k best of sparse vectors (N, D) for each of (Q, D), in blocks of queries; see ``best_of``."""
+    held, size = documents.T.tocsr(), max(1, BLOCK_SCORES // documents.shape[0])
+    parts = [best_of((queries[start : start + size] @ held).toarray(), k) for start in range(0, queries.shape[0], size)]
+    return np.concatenate(parts)
 
 
 def best_of(scores: Array, k: int) -> Array:
