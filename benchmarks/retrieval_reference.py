@@ -19,7 +19,7 @@ from typing import Any
 from record import write
 
 from tunesmith.data.beir import read_beir
-from tunesmith.retrieval import evaluate_retrieval
+from tunesmith.examine import evaluate_retrieval
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data" / "scifact"
 MODEL = "builtin:minilm"

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from tunesmith.api import train as train
     from tunesmith.errors import InputError as InputError
     from tunesmith.errors import TunesmithError as TunesmithError
+    from tunesmith.examine import evaluate_retrieval as evaluate_retrieval
+    from tunesmith.examine import evaluate_similarity as evaluate_similarity
     from tunesmith.results import RunResult as RunResult
-    from tunesmith.retrieval import evaluate_retrieval as evaluate_retrieval
-    from tunesmith.similarity import evaluate_similarity as evaluate_similarity
     from tunesmith.trained import Run as Run
     from tunesmith.use import compare as compare
     from tunesmith.use import evaluate as evaluate
@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
     "check": "api", "compare": "use", "diagnose": "api", "embed": "vectors", "evaluate": "use",
-    "evaluate_retrieval": "retrieval", "evaluate_similarity": "similarity", "predict": "use", "train": "api",
+    "evaluate_retrieval": "examine", "evaluate_similarity": "examine", "predict": "use", "train": "api",
 }  # fmt: skip
 
 __all__ = [*PUBLIC, "__version__"]

@@ -16,9 +16,9 @@ from tunesmith.diagnoses.out_of_fold import OutOfFold, alone_in_fold
 from tunesmith.events import silent
 from tunesmith.inputs import Inputs
 from tunesmith.metrics.predictions import Array
-from tunesmith.models.encode import encode
+from tunesmith.models.encode import encode, met_in_training
 from tunesmith.recipe.sections import Recipe
-from tunesmith.tasks.text_classification import Prepared, predict
+from tunesmith.tasks.text_classification import Prepared, predict, trainer_of
 from tunesmith.training.fit import FitPlan, fit
 from tunesmith.training.signals import StopRequest
 from tunesmith.work import load_model
@@ -87,9 +87,10 @@ def judged(inputs: Inputs, prepared: Prepared) -> tuple[Array, Array | None]:
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        train = prepared.encoded["train"]
         plan = FitPlan(
-            recipe, prepared.encoded["train"], prepared.pad_id, prepared.loss, prepared.expected_loss, measure, "loss", False,
-            folder, folder / "metrics.jsonl", ready.kernels, seed, smoke=True, n_classes=prepared.labels.n,
+            recipe, len(train), trainer_of(ready.model, prepared, ready.kernels, measure), "loss", False, folder,
+            folder / "metrics.jsonl", ready.kernels, seed, reached=met_in_training(train, prepared.pad_id), smoke=True,
         )  # fmt: skip
         done = fit(ready.model, plan, StopRequest(), silent)
     return said[-1], done.epoch_logits

@@ -23,7 +23,7 @@ from tunesmith.metrics.verdict import verdicts
 from tunesmith.models.encode import encode
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.models.kernels import apply_kernels, restore
-from tunesmith.recipe.metric_names import METRICS, higher_is_better, metric_of
+from tunesmith.recipe.metric_names import METRICS, baselines_of, higher_is_better, metric_of
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.text_classification import predict
 from tunesmith.training.watch import RunFacts, alarms
@@ -50,7 +50,7 @@ class Judged:
 
 def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[Answers], Embedded | None]:
     """Every baseline the recipe asks for, on the judged splits; and the embeddings of train, where one of them needed any."""
-    asked, labels = inputs.recipe.evaluate.baselines, inputs.splits.labels
+    asked, labels = baselines_of(inputs.recipe), inputs.splits.labels
     found, of_train = [], None
     for done, name in enumerate(asked, 1):
         if name == "frozen":

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tunesmith.embedding_run import story as embedding_story
 from tunesmith.errors import TunesmithError
 from tunesmith.events import Listener, silent
 from tunesmith.inputs import Clock, read_inputs
@@ -29,6 +30,8 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
     """
     clock = Clock(listener, {})
     claim(loaded.recipe.output, overwrite=True)
+    if loaded.recipe.task == "embedding":
+        return embedding_story.check(loaded, static, listener)
     inputs = read_inputs(loaded, clock)
     if static:
         return CheckReport(inputs.checks)
@@ -58,6 +61,8 @@ def train(
     started, clock = time.perf_counter(), Clock(listener, {})
     output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
     folder = claim(output, resume=resume, overwrite=overwrite or smoke)
+    if loaded.recipe.task == "embedding":
+        return leave(folder, embedding_story.train(loaded, folder, resume, smoke, frames, clock), clock)
     inputs = read_inputs(loaded, clock, frames, smoke)
     with clock.phase("libraries"):
         from tunesmith import judge, keep, work

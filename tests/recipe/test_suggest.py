@@ -40,9 +40,13 @@ from tunesmith.recipe.tree import all_keys
         ("adam_beta1", ("train",), "It is a field of transformers.TrainingArguments: write upstream.adam_beta1."),
         ("colums", ("data",), "Did you mean data.columns?"),
         ("modle", (), "Did you mean model?"),
-        ("zzz", ("evaluate",), "Keys of evaluate: metric, tune_threshold, baselines, n_resamples."),
+        ("zzz", ("evaluate",), "Keys of evaluate: metric, tune_threshold, retrieval, baselines, n_resamples."),
         ("zzz", ("train",), "All keys: docs/reference/recipe.md"),
-        ("", (), "Keys of a recipe: task, model, data, adapter, train, evaluate, diagnose, upstream, parallel, output."),
+        (
+            "",
+            (),
+            "Keys of a recipe: task, model, data, adapter, embedding, train, evaluate, diagnose, upstream, parallel, output.",
+        ),
     ],
 )
 def test_suggestions(key: str, section: tuple[str, ...], sentence: str) -> None:

@@ -76,7 +76,7 @@ def metric_lines(result: RunResult) -> list[str]:
 
 def of_rows(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """An embedding model on pairs or triplets."""
-    from tunesmith.similarity import evaluate_similarity
+    from tunesmith.examine import evaluate_similarity
 
     result = evaluate_similarity(
         args.run.removeprefix(HUB), args.data, columns=parts_of(args), same=args.same, against=args.against,
@@ -103,8 +103,8 @@ def parts_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
 
 def of_retrieval(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """An embedding model on a folder of documents and queries."""
+    from tunesmith.examine import evaluate_retrieval
     from tunesmith.metrics.retrieval import DEFAULT
-    from tunesmith.retrieval import evaluate_retrieval
 
     if args.data is not None:
         message = f"{args.data} and --retrieval {args.retrieval} are two things to measure on."

@@ -53,6 +53,19 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
     )  # fmt: skip
 
 
+def is_beir(folder: Path) -> bool:
+    """Whether a folder holds documents and queries in this layout."""
+    return folder.is_dir() and all(any((folder / f"{name}{s}").is_file() for s in SUFFIXES) for name in ("corpus", "queries"))
+
+
+def judged_pairs_table(folder: Path, split: str) -> Table:
+    """The queries of a split's judgements with the documents that answer them, a row each: columns ``query`` and ``document``."""
+    data = read_beir(folder, split)
+    pairs = list(zip(data.judgements.query.tolist(), data.judgements.document.tolist(), strict=True))
+    columns = {"query": [data.queries[q] for q, _ in pairs], "document": [data.documents[d] for _, d in pairs]}
+    return Table(str(folder), columns, list(range(len(pairs))), rows_read=len(pairs))
+
+
 def one_file(folder: Path, name: str) -> Path:
     """The file of that name in whichever format. Raises DataError where there is none."""
     for suffix in SUFFIXES:

@@ -86,6 +86,9 @@ def detect_shape(table: Table, given: Mapping[str, str | Sequence[str]] = Mappin
     found = {name: profile(table.columns[name]) for name in table.columns}
     if said:
         return from_parts(said, table, found, "named in the recipe")
+    empty = [name for name in rest if not found[name].n and plain_name(name) in {*ANCHOR, *POSITIVE}]
+    if empty:
+        raise DataError.one(table.source, f"the column {empty[0]!r} has no text in any row.", "Fill it, or leave it out.")
     named = named_parts(rest, found)
     if named:
         return from_parts(named, table, found, f"by the names {listed(name for names in named.values() for name in names)}")

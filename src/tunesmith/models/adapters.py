@@ -1,4 +1,4 @@
-"""Parameter-efficient fine-tuning through the peft library: any method it has for sequence classification."""
+"""Parameter-efficient fine-tuning through the peft library: any method it has for the task."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def adapter_config(section: AdapterSection, total_steps: int) -> Any:
+def adapter_config(section: AdapterSection, total_steps: int, task_type: str = "SEQ_CLS") -> Any:
     """The peft config of a recipe's adapter section.
 
     Args:
         total_steps: optimizer steps of the run; AdaLoRA plans its ranks by them.
+        task_type: peft's name for what the model does; by it peft knows of a new head, and saves it.
 
     Raises:
         MissingExtra: peft is not installed.
@@ -40,7 +41,7 @@ def adapter_config(section: AdapterSection, total_steps: int) -> Any:
         )
     config = kinds[section.method]
     check_options(section.method, config, options)
-    options.setdefault("task_type", TaskType.SEQ_CLS)  # without it peft does not save the new head
+    options.setdefault("task_type", TaskType(task_type))
     if section.method == "adalora":
         options.setdefault("total_step", total_steps)
     try:

@@ -45,11 +45,11 @@ def reload_equality(model: Any, reloaded: Any, encoded: Encoded, pad_id: int, na
     )
 
 
-def certificate(name: str, ours: np.ndarray, theirs: np.ndarray) -> Certificate:
-    """The certificate that two arrays of logits agree to fp32 rounding at their own scale; one that is not finite fails."""
+def certificate(name: str, ours: np.ndarray, theirs: np.ndarray, measured: str = "largest difference of a logit") -> Certificate:
+    """The certificate that two arrays agree to fp32 rounding at their own scale; one that is not finite fails."""
     figure = float(np.abs(ours - theirs).max())
     limit = max(SMALLEST_LIMIT, RELATIVE_LIMIT * float(np.abs(ours).max()))
-    return Certificate(name, bool(np.isfinite(figure) and figure <= limit), figure, limit, "largest difference of a logit")
+    return Certificate(name, bool(np.isfinite(figure) and figure <= limit), figure, limit, measured)
 
 
 def longest_rows(encoded: Encoded, count: int) -> Encoded:

@@ -49,9 +49,15 @@ class ReachedRows(nn.Embedding):
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         destination[f"{prefix}weight"] = self.whole()
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str], *others: Any
+    ) -> None:
+        key = f"{prefix}weight"
+        if key not in state_dict:  # a model that stands in a loss twice is saved under one of its names
+            missing_keys.append(key)
+            return
         with torch.no_grad():
-            self.table.copy_(state_dict[f"{prefix}weight"])
+            self.table.copy_(state_dict[key])
             self.weight.copy_(self.table[self.rows])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -139,13 +140,18 @@ def is_plain(model: Any) -> bool:
     return not unusual and pools_all and "input_ids" in model.tokenizer.model_input_names
 
 
-def tokens_of(model: Any, texts: list[str]) -> Encoded:
-    """The token ids of the texts, cut at the model's limit."""
+def reload_encoder(folder: Path) -> SentenceEncoder:
+    """A model as a run saved it."""
+    return load_encoder(ModelSource(str(folder), str(folder), "folder"))
+
+
+def tokens_of(model: Any, texts: list[str], count_cut: bool = False) -> Encoded:
+    """The token ids of the texts, cut at the model's limit; with ``count_cut`` also how many there were before."""
     if getattr(model[0], "do_lower_case", False):
         texts = [text.lower() for text in texts]
     limit = model.max_seq_length or model.tokenizer.model_max_length
     rows = Examples("", "", list(range(len(texts))), texts, [0] * len(texts))
-    return encode(model.tokenizer, rows, limit if limit < UNLIMITED else UNLIMITED, count_cut=False)
+    return encode(model.tokenizer, rows, limit if limit < UNLIMITED else UNLIMITED, count_cut=count_cut)
 
 
 def dimension_of(model: Any) -> int:

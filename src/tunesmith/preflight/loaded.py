@@ -74,17 +74,18 @@ def one_step(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kernels) -
         restore(model)
     yield CheckLine("longest batch", f"one step took {time.perf_counter() - started:.2f} s")
     yield first_loss(loss, prepared)
+    yield gradient_line(without, bad)
+
+
+def gradient_line(without: list[str], bad: list[str]) -> CheckLine:
+    """Whether every trainable parameter gets a gradient, and a finite one."""
     wrong = [(without, "get no gradient"), (bad, "get gradients that are not finite")]
     said = [f"{len(names)} trainable parameters {what}: {', '.join(names[:3])}" for names, what in wrong if names]
     problem = (
         Problem("gradients", "", f"{'; '.join(said)}.", "Choose another train.train_layers, or freeze them.") if bad else None
     )
-    yield CheckLine(
-        "gradients",
-        "; ".join(said) or "finite in every trainable parameter",
-        problem,
-        note="; ".join(said) if without and not bad else "",
-    )
+    figure = "; ".join(said) or "finite in every trainable parameter"
+    return CheckLine("gradients", figure, problem, note="; ".join(said) if without and not bad else "")
 
 
 def first_loss(loss: float, prepared: Prepared) -> CheckLine:

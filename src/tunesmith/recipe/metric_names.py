@@ -22,10 +22,37 @@ METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
             "calibration_error": False,
         },
         "regression": {"pearson": True, "spearman": True, "rmse": False, "mae": False, "r2": True},
+        "embedding": dict.fromkeys(
+            (
+                "ndcg@10",
+                "mrr@10",
+                "recall@10",
+                "recall@100",
+                "map@100",
+                "spearman",
+                "pearson",
+                "average_precision",
+                "auroc",
+                "best_f1",
+                "accuracy",
+                "v_measure",
+                "adjusted_rand",
+            ),
+            True,
+        ),
     }
 )
 
-DEFAULT_METRIC: Mapping[TaskName, str] = MappingProxyType({"classification": "macro_f1", "regression": "spearman"})
+DEFAULT_METRIC: Mapping[TaskName, str] = MappingProxyType(
+    {"classification": "macro_f1", "regression": "spearman", "embedding": "ndcg@10"}
+)
+BASELINES: Mapping[TaskName, tuple[str, ...]] = MappingProxyType(
+    {
+        "classification": ("majority", "tfidf", "frozen", "untuned"),
+        "regression": ("majority", "tfidf", "frozen", "untuned"),
+        "embedding": ("untuned", "tfidf", "bm25"),
+    }
+)
 
 # What other tools call it -> our names, the best match first. Suggested, never accepted.
 ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -73,6 +100,12 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def metric_of(recipe: Recipe) -> str:
     """The metric that chooses the best checkpoint and leads the verdict: the recipe's, or the task's default."""
     return recipe.evaluate.metric or DEFAULT_METRIC[recipe.task]
+
+
+def baselines_of(recipe: Recipe) -> tuple[str, ...]:
+    """What the result is compared with: what the recipe names, or all that the task has."""
+    asked = recipe.evaluate.baselines
+    return BASELINES[recipe.task] if asked is None else tuple(asked)
 
 
 def higher_is_better(name: str) -> bool:

@@ -31,6 +31,8 @@ def _unused(recipe: Recipe) -> dict[tuple[str, ...], str]:
         unused["train", "num_train_epochs"] = "max_steps says how long to train"
     if recipe.task == "regression":
         unused["evaluate", "tune_threshold"] = "a regression has no threshold"
+    if recipe.task == "embedding":
+        unused["evaluate", "tune_threshold"] = "vectors have no threshold"
     return unused
 
 

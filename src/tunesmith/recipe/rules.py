@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tunesmith.recipe import embedding_rules
 from tunesmith.recipe.files import inside, is_file, is_file_name, locate, same_place
 from tunesmith.recipe.metric_names import METRICS, suggest_metric
 from tunesmith.recipe.sections import Recipe
@@ -101,7 +102,9 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
     parts = [("text", columns.text), ("pair", columns.pair), *(("label", name) for name in label), ("id", columns.id)]
     said = columns.annotators or ()
     annotators = [("annotators", name) for name in (said.values() if isinstance(said, dict) else said)]
-    for part, name in [*parts, ("group", columns.group), ("split", columns.split), *annotators]:
+    own = {part: getattr(columns, part) for part in embedding_rules.OWN_COLUMNS}
+    of_vectors = [(part, name) for part, names in own.items() for name in (names if isinstance(names, list) else [names])]
+    for part, name in [*parts, ("group", columns.group), ("split", columns.split), *annotators, *of_vectors]:
         if name is None:
             continue
         if name in seen and {part, seen[name]} != {"id", "group"}:
@@ -214,11 +217,12 @@ def _regression(recipe: Recipe, base: Path) -> Iterator[Fault]:
 
 def _judging(recipe: Recipe, base: Path) -> Iterator[Fault]:
     metric, task = recipe.evaluate.metric, recipe.task
-    if metric is not None and metric not in METRICS[task]:
+    searched = task == "embedding" and embedding_rules.is_search_metric(metric or "")
+    if metric is not None and metric not in METRICS[task] and not searched:
         yield Fault(("evaluate", "metric"), f'"{metric}" is no metric of {task}', suggest_metric(metric, task))
     trackers = recipe.train.report_to
     listed: dict[KeyPath, list[str]] = {
-        ("evaluate", "baselines"): [*recipe.evaluate.baselines],
+        ("evaluate", "baselines"): [*(recipe.evaluate.baselines or ())],
         ("train", "report_to"): [*trackers] if isinstance(trackers, list) else [],
     }
     for path, names in listed.items():
@@ -265,4 +269,5 @@ RULES: tuple[Rule, ...] = (
     _judging,
     _upstream,
     _processes,
+    *embedding_rules.RULES,
 )

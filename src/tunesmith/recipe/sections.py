@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 NotNegative = Annotated[int, Field(ge=0)]
-TaskName = Literal["classification", "regression"]
+TaskName = Literal["classification", "regression", "embedding"]
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
 
@@ -48,6 +48,16 @@ class ColumnsSection(Section):
     """Rows with the same value stay in the same split."""
     split: str | None = None
     """A column that says train, validation or test."""
+    anchor: str | None = None
+    """Embeddings: the text that asks (query, question, claim)."""
+    positive: str | None = None
+    """Embeddings: the text that belongs to it."""
+    negative: str | list[str] | None = None
+    """Embeddings: a text that does not, or several."""
+    score: str | list[str] | None = None
+    """Embeddings: how alike a pair is, or what a teacher says of the texts."""
+    vector: str | None = None
+    """Embeddings: the vector a teacher gives a text."""
     annotators: dict[str, str] | list[str] | None = None
     """{class: column} where a column counts the annotators who chose a class; a list where each holds one annotator's label."""
 
@@ -82,6 +92,37 @@ class AdapterSection(Section):
 
     method: str = Field(...)
     """lora, adalora, ia3, vera, prefix_tuning, ...: any method the installed peft has for this task."""
+
+
+class EmbeddingSection(Section):
+    """How sentence embeddings are learnt (task: embedding)."""
+
+    loss: str | None = None
+    """A loss of sentence-transformers for rows of this shape (see `tunesmith losses`). Not said: the shape's default."""
+    loss_options: dict[str, Any] = {}
+    """Options of the loss, by upstream's names."""
+    matryoshka_dimensions: list[PositiveInt] = []
+    """The vectors are also trained to be good when cut to these sizes, and judged at each beside the base model's."""
+    adaptive_layers: bool = False
+    """The first layers alone are trained to give good vectors, too."""
+    pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None
+    """How the vectors of the tokens become one. Not said: as the base model has it, else the mean."""
+    dense: PositiveInt | None = None
+    """A dense layer to so many dimensions after the pooling."""
+    normalize: bool | None = None
+    """Whether vectors get length 1. Not said: as the base model has it; no, where pooling or dense make it another."""
+    prompts: dict[Literal["query", "document"], str] = {}
+    """Put before the texts that ask and before those that answer, in training and afterwards."""
+    batch_sampler: Literal["batch_sampler", "no_duplicates", "no_duplicates_hashed", "group_by_label"] | None = None
+    """How batches are drawn, by upstream's names. Not said: what the loss needs."""
+    guide: str | None = None
+    """The model that tells GISTEmbedLoss which negatives are none; named like model.name. Not said: the base model itself."""
+    same: str | None = None
+    """The label that says two texts mean the same, where it is none of the usual words."""
+    score_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """The lowest and the highest score, which become 0 and 1."""
+    convert: Literal["positive_pair", "triplet"] | None = None
+    """The rows become pairs or triplets first: labelled texts, NLI pairs, rows with several negatives."""
 
 
 class EarlyStoppingSection(Section):
@@ -156,8 +197,10 @@ class EvaluateSection(Section):
     """Chooses the best checkpoint and leads the verdict; the task's own default when not said."""
     tune_threshold: bool = True
     """Binary and multi-label: choose the decision threshold on validation, where the metric depends on one."""
-    baselines: list[Literal["majority", "tfidf", "frozen", "untuned"]] = ["majority", "tfidf", "frozen", "untuned"]
-    """What the result is compared with. `untuned` is used where the base model can answer at all."""
+    retrieval: str | None = None
+    """Embeddings: a folder in the BEIR layout, searched before and after."""
+    baselines: list[Literal["majority", "tfidf", "frozen", "untuned", "bm25"]] | None = None
+    """What the result is compared with. Not said: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25."""
     n_resamples: PositiveInt = 10_000
     """Bootstrap resamples behind every interval."""
 
@@ -194,13 +237,15 @@ class Recipe(Section):
     """The whole recipe."""
 
     task: TaskName = "classification"
-    """What is learnt: classification (one label or several), or regression."""
+    """What is learnt: classification (one label or several), regression, or embedding (sentence embeddings)."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
     """The rows."""
     adapter: AdapterSection | None = None
     """Parameter-efficient fine-tuning; the whole model is trained without it."""
+    embedding: EmbeddingSection = EmbeddingSection()
+    """How sentence embeddings are learnt."""
     train: TrainSection = TrainSection()
     """How the model is trained."""
     evaluate: EvaluateSection = EvaluateSection()

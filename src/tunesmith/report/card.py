@@ -13,7 +13,17 @@ from typing import Any
 from tunesmith.report.markdown import markdown_table, metrics_markdown, plain, verdicts_markdown
 from tunesmith.report.numbers import count, duration, is_number, percent, significant, size
 from tunesmith.report.record import loading_lines
-from tunesmith.report.words import TASK_NAMES, headline, main_metric, main_split, part, plain_name, total_seconds, worst_first
+from tunesmith.report.words import (
+    EMBEDDING,
+    TASK_NAMES,
+    headline,
+    main_metric,
+    main_split,
+    part,
+    plain_name,
+    total_seconds,
+    worst_first,
+)
 from tunesmith.results import RunResult
 
 HUB_METRICS = {
@@ -21,6 +31,11 @@ HUB_METRICS = {
     "spearman": "spearmanr", "pearson": "pearsonr",
 }  # fmt: skip
 BUILTIN_MODELS = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+PIPELINES = {"embedding": "sentence-similarity"}
+TAGS = {
+    "regression": ("text-classification", "text-regression"),
+    "embedding": ("sentence-transformers", "sentence-similarity", "feature-extraction"),
+}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -62,11 +77,11 @@ def front_matter(result: RunResult, title: str, base: str | None, license: str |
     split = main_split(result)
     named = [metric.name for metric in result.metrics if metric.split == split]
     found: dict[str, Any] = {
-        "library_name": "transformers",
-        "pipeline_tag": "text-classification",
+        "library_name": "sentence-transformers" if result.task == EMBEDDING else "transformers",
+        "pipeline_tag": PIPELINES.get(result.task, "text-classification"),
         "license": license,
         "base_model": base,
-        "tags": ["tunesmith", "text-classification", *(["text-regression"] if result.task == "regression" else [])],
+        "tags": ["tunesmith", *TAGS.get(result.task, ("text-classification",))],
         "metrics": list(dict.fromkeys(HUB_METRICS.get(name, name) for name in named)),
         "model-index": model_index(result, title, split),
     }
@@ -83,7 +98,8 @@ def model_index(result: RunResult, title: str, split: str) -> list[dict[str, Any
     if not metrics:
         return []
     dataset = {"name": data_name(result, split), "type": "custom", "split": split}
-    task = {"type": "text-classification", "name": "Text Regression" if result.task == "regression" else "Text Classification"}
+    name = {"regression": "Text Regression", EMBEDDING: "Sentence Similarity"}.get(result.task, "Text Classification")
+    task = {"type": PIPELINES.get(result.task, "text-classification"), "name": name}
     return [{"name": title, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}]
 
 
@@ -97,8 +113,9 @@ def body(result: RunResult, title: str, base: str | None, location: str | None) 
     """The part that people read."""
     built_on = f"[{base}](https://huggingface.co/{base})" if base else "a local base model"
     kind = TASK_NAMES.get(str(result.data.get("problem_type")), "")
+    what = "sentence embedding model" if result.task == EMBEDDING else "text classification model"
     parts = [
-        f"# {plain(title)}\n\nA text classification model ({kind or result.task}), fine-tuned from {built_on} with tunesmith.",
+        f"# {plain(title)}\n\nA {what} ({kind or result.task}), fine-tuned from {built_on} with tunesmith.",
         f"**{plain(headline(result).sentence)}**",
         section("Results", results(result)),
         section("Training data", data_lines(result)),

@@ -119,7 +119,13 @@ def heat_map(matrix: NDArray[np.int64], names: Sequence[str]) -> Figure:
         "ygap": 1,
         "hovertemplate": "given %{y}<br>predicted %{x}<br>%{customdata} rows, %{z:.1%} of the given class<extra></extra>",
     }
-    shown = {"type": "category", "showgrid": False, "zeroline": False, "showticklabels": n <= 40, "constrain": "domain"}
+    shown = {
+        "type": "category",
+        "showgrid": False,
+        "zeroline": False,
+        "showticklabels": n <= 40,
+        "constrain": "domain",
+    }
     layout: Figure = {
         "xaxis": axis("predicted", tickangle=-45 if n > 3 else 0, dtick=1, **shown),
         "yaxis": axis("given", autorange="reversed", scaleanchor="x", dtick=1, **shown),
@@ -127,6 +133,28 @@ def heat_map(matrix: NDArray[np.int64], names: Sequence[str]) -> Figure:
         "annotations": cell_counts(matrix, share) if n <= 20 else [],
     }
     return figure([trace], layout, min(760, 330 + 26 * n))
+
+
+def cosine_map(cosines: Sequence[Sequence[float]], texts: Sequence[str]) -> Figure:
+    """The cosine of each text with each other: colour and figure."""
+    ticks = distinct([label(text, 30) for text in texts])
+    values = np.asarray(cosines, dtype=float)
+    trace = {
+        "type": "heatmap", "x": ticks, "y": ticks, "z": values.round(3).tolist(), "zmin": 0, "zmax": 1,
+        "colorscale": [[0, "@heat0"], [0.04, "@heat1"], [0.5, "@heat2"], [1, "@heat3"]], "showscale": False, "xgap": 1, "ygap": 1,
+        "hovertemplate": "%{y}<br>%{x}<br>cosine %{z:.3f}<extra></extra>",
+    }  # fmt: skip
+    written = [
+        {"x": j, "y": i, "text": f"{values[i, j]:.2f}", "showarrow": False,
+         "font": {"size": 11, "color": "@heatdark" if values[i, j] > 0.45 else "@ink"}}
+        for i in range(len(ticks)) for j in range(len(ticks))
+    ]  # fmt: skip
+    shown: dict[str, Any] = {"type": "category", "showgrid": False, "zeroline": False, "constrain": "domain", "dtick": 1}
+    layout: Figure = {
+        "xaxis": axis(tickangle=-45, **shown), "yaxis": axis(autorange="reversed", scaleanchor="x", **shown),
+        "annotations": written, "hovermode": "closest",
+    }  # fmt: skip
+    return figure([trace], layout, 330 + 34 * len(ticks))
 
 
 def distinct(labels: Sequence[str]) -> list[str]:

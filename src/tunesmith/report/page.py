@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunesmith.report import evidence, record, saved, tables
+from tunesmith.report import evidence, record, saved, tables, vectors
 from tunesmith.report.markup import Markup, tag
 from tunesmith.report.numbers import count, duration, significant, size
 from tunesmith.report.saved import SavedRun
@@ -24,6 +24,8 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("confusion", "Confusion", evidence.mistakes),
     ("calibration", "Calibration", evidence.calibration),
     ("regression", "Predictions", evidence.regression),
+    ("vectors", "Vectors", vectors.geometry),
+    ("similarity", "Similarity before and after", vectors.heat_maps),
     ("lengths", "Lengths", record.lengths),
     ("findings", "Findings in the data", record.findings),
     ("worst", "Hardest rows", record.worst),
@@ -35,7 +37,7 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("recipe", "Recipe", record.recipe),
     ("use", "Use the model", record.use),
 )
-OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression"})
+OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vectors", "similarity"})
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:

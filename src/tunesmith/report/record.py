@@ -11,7 +11,7 @@ from tunesmith.report.evidence import grid, judged, plot, problem
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, is_number, number, percent, plural, significant, size
 from tunesmith.report.saved import SavedRun
-from tunesmith.report.words import TASK_NAMES, part, plain_name, total_seconds, worst_first
+from tunesmith.report.words import EMBEDDING, TASK_NAMES, part, plain_name, total_seconds, worst_first
 from tunesmith.results import Certificate, Finding
 
 WORST_ROWS = 100
@@ -227,6 +227,9 @@ def training(run: SavedRun) -> Markup | None:
             ("highest learning rate", significant(found.get("learning_rate"))),
             ("rows in a batch", count(found.get("batch_rows"))),
             ("dropout", dropout_text(found)),
+            ("loss", str(found.get("loss") or "")),
+            ("batches drawn by", str(found.get("batch_sampler") or "")),
+            ("dimensions", count(found.get("dimension")) if found.get("dimension") else ""),
             ("first loss", loss_text(found)),
             ("last loss", number(found.get("last_loss"))),
             ("speed", f"{significant(found.get('rows_per_second'))} rows/s" if is_number(found.get("rows_per_second")) else ""),
@@ -340,6 +343,9 @@ def has_pair(run: SavedRun) -> bool:
 
 def loading_lines(model: str, problem_type: str, pair: bool) -> str:
     """Three lines of Python that load the model and use it."""
+    if problem_type == EMBEDDING:
+        load = f'model = SentenceTransformer("{model}")'
+        return f'from sentence_transformers import SentenceTransformer\n{load}\nprint(model.encode(["a text"]))\n'
     text = '{"text": "the first text", "text_pair": "the second text"}' if pair else '"a text to classify"'
     every = ", top_k=None" if problem_type == "multi_label_classification" else ""
     load = f'model = pipeline("text-classification", model="{model}")'

@@ -21,6 +21,7 @@ class SavedRun:
         predictions: column name -> values, all of the same length; empty where there are none.
         resolved: the resolved recipe as YAML text; empty where it was not saved.
         notes: what could not be read, as sentences for the reader.
+        heat_map: of an embedding run: a few texts and their cosines before and after; None where there is none.
     """
 
     name: str
@@ -29,6 +30,7 @@ class SavedRun:
     predictions: dict[str, list[Any]] | None = None
     resolved: str = ""
     notes: tuple[str, ...] = ()
+    heat_map: dict[str, Any] | None = None
 
     def rows(self, split: str) -> dict[str, list[Any]]:
         """The columns of the predictions, with the rows of that split only."""
@@ -50,6 +52,7 @@ def load(run: Path) -> SavedRun:
         name=run.absolute().name.removesuffix(".partial"), result=read_result(run / "result.json"), events=events, notes=notes,
         predictions=read_predictions(run / "predictions.parquet"),
         resolved=resolved.read_text(encoding="utf-8", errors="replace") if resolved.exists() else "",
+        heat_map=read_heat_map(run / "heat_map.json"),
     )  # fmt: skip
 
 
@@ -94,6 +97,17 @@ def parse_line(line: str) -> dict[str, Any] | None:
     except json.JSONDecodeError:
         return None
     return event if isinstance(event, dict) else None
+
+
+def read_heat_map(path: Path) -> dict[str, Any] | None:
+    """The similarity of a few texts; None where none was saved."""
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError.one(str(path), f"the file is not JSON ({error}).", "Remove it, or train the run again.") from error
+    return found if isinstance(found, dict) and {"texts", "before", "after", "split"} <= found.keys() else None
 
 
 def read_predictions(path: Path) -> dict[str, list[Any]] | None:

@@ -12,16 +12,19 @@ from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 METRIC_NAMES = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
-    "spearman": "Spearman", "pearson": "Pearson",
+    "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1",
 }  # fmt: skip
 BASELINE_NAMES = {
     "majority": "majority class", "tfidf": "TF-IDF + linear", "tfidf + linear": "TF-IDF + linear",
-    "frozen": "frozen embeddings + linear", "untuned": "untuned model",
+    "frozen": "frozen embeddings + linear", "untuned": "untuned model", "bm25": "BM25",
 }  # fmt: skip
 TASK_NAMES = {
     "single_label_classification": "one label per text", "multi_label_classification": "several labels per text",
-    "regression": "a number per text",
+    "regression": "a number per text", "embedding": "a vector per text",
 }  # fmt: skip
+
+EMBEDDING, RETRIEVAL = "embedding", "retrieval"
+"""The problem type of vectors, and the split of what they are searched for."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ def total_seconds(result: RunResult) -> float:
 
 
 def main_split(result: RunResult) -> str:
-    """The split a run is judged on: test where it has one, else validation, else whatever was measured."""
+    """The split a run is judged on: test where it has one, else a search, else validation, else whatever was measured."""
     splits = [metric.split for metric in result.metrics] or [verdict.split for verdict in result.verdicts]
-    for wanted in ("test", "validation"):
+    for wanted in ("test", RETRIEVAL, "validation"):
         if wanted in splits:
             return wanted
     return splits[0] if splits else "test"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import TrainingArguments
 
 from tunesmith.data.load import Splits
 from tunesmith.data.table import Labels
@@ -22,14 +23,20 @@ from tunesmith.events import Listener
 from tunesmith.losses.classification import LossFunction, class_weights, expected_first_loss, item_losses, loss_function
 from tunesmith.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions, from_scores
 from tunesmith.metrics.table import compute
-from tunesmith.models.encode import Encoded, encode
+from tunesmith.models.encode import Encoded, encode, met_in_training
 from tunesmith.models.inference import logits
 from tunesmith.models.kernels import Kernels
 from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.recipe.sections import Recipe
-from tunesmith.training.fit import Fit, FitPlan
+from tunesmith.training.epoch_logits import room_for
+from tunesmith.training.fit import Fit, FitPlan, MakeTrainer
 from tunesmith.training.fit import fit as run_fit
+from tunesmith.training.schedule import Schedule
 from tunesmith.training.signals import StopRequest
+from tunesmith.training.trainer import EncodedTrainer
+
+Measure = Callable[[Any], dict[str, float]]
+"""A model to metric name -> value, ``loss`` included."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +76,29 @@ def fit(
 ) -> Fit:  # fmt: skip
     """Train the model in place on the training split; it ends with the weights of its best evaluation."""
     plan = FitPlan(
-        recipe, prepared.encoded["train"], prepared.pad_id, prepared.loss, prepared.expected_loss,
-        measure(prepared, kernels), metric, higher_is_better(metric), folder, log, kernels, seed, smoke,
-        n_classes=prepared.labels.n if prepared.labels.problem_type == SINGLE else 0,
+        recipe, len(prepared.encoded["train"]), trainer_of(model, prepared, kernels, measure(prepared, kernels)), metric,
+        higher_is_better(metric), folder, log, kernels, seed, reached=met_in_training(prepared.encoded["train"], prepared.pad_id),
+        smoke=smoke,
     )  # fmt: skip
     return run_fit(model, plan, request, listener, resume=resume)
 
 
-def measure(prepared: Prepared, kernels: Kernels) -> Callable[[Any], dict[str, float]]:
+def trainer_of(model: Any, prepared: Prepared, kernels: Kernels, measure: Measure) -> MakeTrainer:
+    """What makes the trainer of a model on the training rows; ``measure`` steers it."""
+    train, labels = prepared.encoded["train"], prepared.labels
+    n_classes = labels.n if labels.problem_type == SINGLE else 0
+
+    def make(arguments: TrainingArguments, schedule: Schedule) -> EncodedTrainer:
+        return EncodedTrainer(
+            model=model, args=arguments, encoded=train, pad_id=prepared.pad_id, kernels=kernels, loss=prepared.loss,
+            measure=measure, expected_loss=prepared.expected_loss, steps_per_epoch=schedule.steps_per_epoch,
+            epoch_logits=room_for(schedule.total_steps // schedule.steps_per_epoch, len(train), n_classes),
+        )  # fmt: skip
+
+    return make
+
+
+def measure(prepared: Prepared, kernels: Kernels) -> Measure:
     """A function that gives a model's loss and metrics on the split that steers training; undefined ones are NaN."""
     steering = prepared.encoded["validation"]
 

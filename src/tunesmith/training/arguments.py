@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +34,17 @@ def learning_rate(recipe: Recipe, n_parameters: int) -> float:
 
 
 def training_arguments(
-    recipe: Recipe, schedule: Schedule, kernels: Kernels, checkpoints: Path, seed: int, rate: float, *, smoke: bool
-) -> TrainingArguments:
+    recipe: Recipe, schedule: Schedule, kernels: Kernels, checkpoints: Path, seed: int, rate: float,
+    kind: tuple[type[TrainingArguments], Mapping[str, Any]],
+) -> TrainingArguments:  # fmt: skip
     """Upstream's arguments for a run. Logs, evaluations and saves are asked for step by step, so their own intervals are off.
+
+    Args:
+        kind: the trainer's class of arguments, and those it has beside the usual ones.
 
     Raises:
         RecipeError: an unknown optimizer, schedule or other value that upstream refuses.
     """
-    from transformers import TrainingArguments
-
     train = recipe.train
     own: dict[str, Any] = {
         "output_dir": str(checkpoints), "max_steps": schedule.total_steps, "learning_rate": rate,
@@ -58,7 +61,7 @@ def training_arguments(
     }  # fmt: skip
     refuse_fp16_on_cpu(recipe)
     try:
-        arguments = TrainingArguments(**(own | recipe.upstream))
+        arguments = kind[0](**(own | dict(kind[1]) | recipe.upstream))
     except (TypeError, ValueError, ImportError) as error:
         raise RecipeError.one("train / upstream", f"transformers refuses these settings: {str(error).splitlines()[0]}") from error
     return arguments

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainingArguments
 
 from tunesmith.errors import Interrupted, TrainingFailed
 from tunesmith.events import Event, Listener
-from tunesmith.losses.classification import LossFunction
-from tunesmith.models.encode import Encoded, met_in_training
 from tunesmith.models.kernels import Kernels, apply_kernels, restore
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
 from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
+from tunesmith.training.checked import CheckedSteps, require_finite_weights
 from tunesmith.training.checkpoints import best_weights, newest_whole
-from tunesmith.training.epoch_logits import room_for
 from tunesmith.training.history import LogHistory, best_so_far
-from tunesmith.training.loop import CheckedTrainer, require_finite_weights
 from tunesmith.training.schedule import Schedule, plan_schedule
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import checkpoint_bytes, count_parameters, load_trained, save_trained
 
-Measure = Callable[[Any], dict[str, float]]
+MakeTrainer = Callable[[TrainingArguments, Schedule], CheckedSteps]
 
 
 @dataclass(frozen=True)
@@ -36,26 +34,28 @@ class FitPlan:
     """What a fit is given besides the model.
 
     Attributes:
-        measure: metric name -> value of a model on validation, ``loss`` included.
+        n_rows: of one pass over the training data.
+        make_trainer: the trainer of the task, on the model and the rows, with these arguments and this schedule.
         metric, higher_is_better: what chooses the best checkpoint.
+        reached: every token id the model will meet in training mode; see ``apply_kernels``.
+        body: the part of the model that the kernels are for; None for all of it.
         smoke: no saves; the last weights are kept.
-        n_classes: whose logits are kept for every row and epoch; 0 keeps none.
+        arguments: the class of upstream's arguments for this trainer, and those it has beside the usual ones.
     """
 
     recipe: Recipe
-    train: Encoded
-    pad_id: int
-    loss: LossFunction
-    expected_loss: float
-    measure: Measure
+    n_rows: int
+    make_trainer: MakeTrainer
     metric: str
     higher_is_better: bool
     checkpoints: Path
     metrics_log: Path
     kernels: Kernels
     seed: int
+    reached: np.ndarray | None = None
+    body: Any = None
     smoke: bool = False
-    n_classes: int = 0
+    arguments: tuple[type[TrainingArguments], Mapping[str, Any]] = (TrainingArguments, MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -101,33 +101,29 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
             f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew"
         )
     listener(Event("phase", "training", 0, schedule.total_steps))
-    apply_kernels(model, plan.kernels, met_in_training(plan.train, plan.pad_id))
+    body = model if plan.body is None else plan.body
+    apply_kernels(body, plan.kernels, plan.reached)
     started = time.perf_counter()
     try:
         trainer.resume(checkpoint.path) if checkpoint else trainer.train()
     finally:
-        restore(model)
+        restore(body)
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
     seconds = time.perf_counter() - started
     if request and trainer.state.global_step < schedule.total_steps:
         raise Interrupted(f"stopped by {request.signal_name} after step {trainer.state.global_step} of {schedule.total_steps}")
-    epoch_logits = None if trainer.epoch_logits is None else trainer.epoch_logits.whole()
-    return conclude(model, plan, trainer, schedule, seconds, notes, epoch_logits)
+    return conclude(model, plan, trainer, schedule, seconds, notes)
 
 
-def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[CheckedTrainer, Schedule]:
+def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[CheckedSteps, Schedule]:
     """The trainer with its callbacks, and the schedule."""
     recipe = plan.recipe
-    n_batches = -(-len(plan.train) // (recipe.train.batch_rows * recipe.parallel.processes))
+    n_batches = -(-plan.n_rows // (recipe.train.batch_rows * recipe.parallel.processes))
     schedule = plan_schedule(n_batches, recipe.train)
     rate = learning_rate(recipe, count_parameters(model)[0])
-    arguments = training_arguments(recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, smoke=plan.smoke)
+    arguments = training_arguments(recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, plan.arguments)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.metrics_log.parent / "tensorboard")  # the only way upstream offers
-    trainer = CheckedTrainer(
-        model=model, args=arguments, encoded=plan.train, pad_id=plan.pad_id, kernels=plan.kernels,
-        loss=plan.loss, measure=plan.measure, expected_loss=plan.expected_loss, steps_per_epoch=schedule.steps_per_epoch,
-        epoch_logits=room_for(schedule.total_steps // schedule.steps_per_epoch, len(plan.train), plan.n_classes),
-    )  # fmt: skip
+    trainer = plan.make_trainer(arguments, schedule)
     trainer.remove_callback(PrinterCallback)  # it prints every log to standard output, which belongs to the caller
     for callback in callbacks(model, plan, trainer, schedule, request, listener):
         trainer.add_callback(callback)
@@ -135,7 +131,7 @@ def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener
 
 
 def callbacks(
-    model: Any, plan: FitPlan, trainer: CheckedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
+    model: Any, plan: FitPlan, trainer: CheckedSteps, schedule: Schedule, request: StopRequest, listener: Listener
 ) -> Sequence[Any]:
     """The callbacks of a run, in the order they act."""
     chosen: list[Any] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
@@ -145,21 +141,14 @@ def callbacks(
         chosen.append(
             KeepCheckpoints(
                 plan.checkpoints, plan.metric, plan.higher_is_better, schedule.total_steps,
-                checkpoint_bytes(model) + kept_bytes(trainer), lambda folder: save_trained(model, folder), trainer.save_own_state,
+                checkpoint_bytes(model) + trainer.own_state_bytes(), lambda folder: save_trained(model, folder),
+                trainer.save_own_state,
             )
         )  # fmt: skip
     return chosen
 
 
-def kept_bytes(trainer: CheckedTrainer) -> int:
-    """Of the logits in a checkpoint."""
-    return 0 if trainer.epoch_logits is None else trainer.epoch_logits.logits.nbytes + trainer.epoch_logits.seen.nbytes
-
-
-def conclude(
-    model: Any, plan: FitPlan, trainer: CheckedTrainer, schedule: Schedule, seconds: float, notes: list[str],
-    epoch_logits: np.ndarray | None,
-) -> Fit:  # fmt: skip
+def conclude(model: Any, plan: FitPlan, trainer: CheckedSteps, schedule: Schedule, seconds: float, notes: list[str]) -> Fit:
     """The record of a finished fit, after the best weights were put back and found finite."""
     require_finite_weights(model)
     best = best_so_far(trainer.state.log_history, plan.metric, plan.higher_is_better)
@@ -174,5 +163,5 @@ def conclude(
     total, trained = count_parameters(model)
     return Fit(
         schedule, trainer.state.log_history, steps if plan.smoke else best.step, best.value, trainer.args.learning_rate, seconds,
-        trainer.rows_trained / max(trainer.loop_seconds, 1e-9), total, trained, steps, tuple(notes), epoch_logits,
+        trainer.rows_trained / max(trainer.loop_seconds, 1e-9), total, trained, steps, tuple(notes), trainer.logits_of_epochs(),
     )  # fmt: skip

@@ -1,18 +1,22 @@
-"""transformers' Trainer on tokenised rows: batches of similar length, padded without a detour, and the loop's own time."""
+"""transformers' Trainer on tokenised rows with one label: batches of similar length, padded without a detour, checked steps."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
 
+from tunesmith.losses.classification import LossFunction
 from tunesmith.models.encode import Encoded
 from tunesmith.models.inference import padded
 from tunesmith.models.kernels import Kernels
+from tunesmith.training.checked import CheckedSteps
+from tunesmith.training.epoch_logits import EpochLogits
 from tunesmith.training.sampling import BucketedSampler
 
 
@@ -29,25 +33,28 @@ class Positions(Dataset[int]):
         return position
 
 
-class FastTrainer(Trainer):
+class EncodedTrainer(CheckedSteps, Trainer):
     """A Trainer that takes an ``Encoded`` split and the kernels; all else is upstream's.
 
     Batches hold ``input_ids``, ``attention_mask``, ``labels``, ``positions`` and, for pairs, ``token_type_ids``.
 
-    Attributes:
-        rows_trained: rows this process has trained on, repeats counted.
-        loop_seconds: time of the loop so far without logging, evaluations and saves.
+    Args:
+        epoch_logits: where the logits of every training step are kept; None keeps none.
+        steps_per_epoch: optimizer steps of one pass.
     """
 
-    def __init__(self, *, encoded: Encoded, pad_id: int, kernels: Kernels, **upstream: Any) -> None:
-        self.encoded, self.pad_id, self.kernels = encoded, pad_id, kernels
-        self.rows_trained, self.loop_seconds, self.mark = 0, 0.0, 0.0
-        super().__init__(train_dataset=Positions(len(encoded)), data_collator=self.collate, **upstream)
+    def __init__(
+        self, *, encoded: Encoded, pad_id: int, kernels: Kernels, loss: LossFunction, epoch_logits: EpochLogits | None,
+        steps_per_epoch: int, **upstream: Any,
+    ) -> None:  # fmt: skip
+        self.encoded, self.pad_id, self.kernels, self.loss = encoded, pad_id, kernels, loss
+        self.epoch_logits, self.steps_per_epoch = epoch_logits, steps_per_epoch
+        super().__init__(
+            train_dataset=Positions(len(encoded)), data_collator=self.collate, compute_loss_func=self.loss_of, **upstream
+        )
 
     def collate(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """One batch, padded to its longest row."""
-        import numpy as np
-
         index = np.asarray(positions, dtype=np.int64)
         batch = padded(self.encoded, index, self.pad_id)
         batch["labels"] = torch.as_tensor(np.asarray([self.encoded.labels[i] for i in positions]))
@@ -61,17 +68,32 @@ class FastTrainer(Trainer):
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         return BucketedSampler(self.encoded.lengths, self.args.train_batch_size, seed)
 
-    def get_batch_samples(self, *arguments: Any, **named: Any) -> Any:
-        self.mark = self.mark or time.perf_counter()
-        return super().get_batch_samples(*arguments, **named)
+    def loss_of(self, outputs: Any, targets: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The loss, and a note of the logits it came from."""
+        self.batch_logits = outputs["logits"].detach()
+        return self.loss(outputs, targets, num_items_in_batch)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        inputs.pop("positions", None)
-        self.rows_trained += len(inputs["input_ids"])
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-        return loss
+        positions = inputs.pop("positions").tolist()
+        self.begin_rows([self.encoded.row_ids[i] for i in positions])
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.epoch_logits is not None:
+            self.epoch_logits.add(self.state.global_step // self.steps_per_epoch, positions, self.batch_logits)
+        return self.checked(loss)
 
-    def _maybe_log_save_evaluate(self, *arguments: Any, **named: Any) -> None:
-        self.loop_seconds += time.perf_counter() - self.mark
-        super()._maybe_log_save_evaluate(*arguments, **named)
-        self.mark = time.perf_counter()
+    def save_own_state(self, checkpoint: Path) -> None:
+        """Every process has its own logits."""
+        super().save_own_state(checkpoint)
+        if self.epoch_logits is not None:
+            self.epoch_logits.save(checkpoint)
+
+    def own_state_bytes(self) -> int:
+        return 0 if self.epoch_logits is None else self.epoch_logits.logits.nbytes + self.epoch_logits.seen.nbytes
+
+    def logits_of_epochs(self) -> np.ndarray | None:
+        return None if self.epoch_logits is None else self.epoch_logits.whole()
+
+    def resume(self, checkpoint: Path) -> Any:
+        if self.epoch_logits is not None:
+            self.epoch_logits.restore(checkpoint)
+        return super().resume(checkpoint)

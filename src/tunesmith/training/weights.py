@@ -19,9 +19,9 @@ def trained_tensors(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if name in kept}
 
 
-def save_trained(model: Any, folder: Path) -> None:
+def save_trained(model: Any, folder: Path, exist_ok: bool = False) -> None:
     """Write the trained tensors into a folder, which is made."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=exist_ok)
     tensors = {name: tensor.clone().contiguous() for name, tensor in trained_tensors(model).items()}
     save_file(tensors, folder / FILE)
 

@@ -1,62 +1,61 @@
-"""transformers' Trainer with the checks of a run in it: finite losses, own evaluation, losses that survive a resume."""
+"""The checks of a run inside any of upstream's trainers: finite losses, own evaluation, losses that survive a resume."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from tunesmith.errors import NonFinite, TrainingFailed
-from tunesmith.losses.classification import LossFunction
-from tunesmith.training.epoch_logits import EpochLogits
-from tunesmith.training.trainer import FastTrainer
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+else:
+    Trainer = object
 
 DIVERGED_FACTOR = 1000.0
 PENDING = "pending_losses.json"
 
 
-class CheckedTrainer(FastTrainer):
-    """A Trainer that stops at the first loss or gradient that is not finite, and names the rows.
+class CheckedSteps(Trainer):
+    """Stands before a class of upstream's trainers. It stops at the first loss or gradient that is not finite and names the rows.
+
+    A trainer that uses it calls ``begin_rows`` before and ``checked`` after each forward and backward pass.
 
     Args:
         measure: called on the model in place of upstream's evaluation; returns metric name -> value, ``loss`` included.
         expected_loss: the loss of a model that knows nothing; a thousand times it counts as divergence.
-        epoch_logits: where the logits of every training step are kept; None keeps none.
-        steps_per_epoch: optimizer steps of one pass.
+
+    Attributes:
+        rows_trained: rows this process has trained on, repeats counted.
+        loop_seconds: time of the loop so far without logging, evaluations and saves.
     """
 
-    def __init__(
-        self, *, measure: Callable[[Any], dict[str, float]], expected_loss: float, loss: LossFunction,
-        epoch_logits: EpochLogits | None, steps_per_epoch: int, **upstream: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(compute_loss_func=self.loss_of, **upstream)
-        self.measure, self.expected_loss, self.loss = measure, expected_loss, loss
-        self.epoch_logits, self.steps_per_epoch = epoch_logits, steps_per_epoch
+    def __init__(self, *, measure: Callable[[Any], dict[str, float]], expected_loss: float, **upstream: Any) -> None:
+        self.measure, self.expected_loss = measure, expected_loss
+        self.rows_trained, self.loop_seconds, self.mark = 0, 0.0, 0.0
         self.pending_losses: list[float] = []
         self.step_losses: list[float] = []
         self.batch_rows: list[int] = []
         self.started_seconds = time.monotonic()
+        super().__init__(**upstream)
 
-    def loss_of(self, outputs: Any, targets: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        """The loss, and a note of the logits it came from."""
-        self.batch_logits = outputs["logits"].detach()
-        return self.loss(outputs, targets, num_items_in_batch)
+    def begin_rows(self, row_ids: Sequence[int]) -> None:
+        """Note the rows of the pass that begins."""
+        self.batch_rows = list(row_ids) if not self.step_losses else [*self.batch_rows, *row_ids]
+        self.rows_trained += len(row_ids)
 
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        positions = inputs.pop("positions").tolist()
-        rows = [self.encoded.row_ids[i] for i in positions]
-        self.batch_rows = rows if not self.step_losses else self.batch_rows + rows
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+    def checked(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss of a pass, noted and found finite. Raises NonFinite, or TrainingFailed where training diverged."""
         value = loss.item()
         if not math.isfinite(value):
             raise NonFinite(self.stopped(f"the loss became {value}"))
-        if self.epoch_logits is not None:
-            self.epoch_logits.add(self.state.global_step // self.steps_per_epoch, positions, self.batch_logits)
         self.step_losses.append(value)
         if len(self.step_losses) == self.current_gradient_accumulation_steps:
             self.finish_step(sum(self.step_losses))
@@ -102,18 +101,31 @@ class CheckedTrainer(FastTrainer):
         logs["seconds"] = round(time.monotonic() - self.started_seconds, 3)
         super().log(logs, start_time)
 
+    def get_batch_samples(self, *arguments: Any, **named: Any) -> Any:
+        self.mark = self.mark or time.perf_counter()
+        return super().get_batch_samples(*arguments, **named)
+
+    def _maybe_log_save_evaluate(self, *arguments: Any, **named: Any) -> None:
+        self.loop_seconds += time.perf_counter() - self.mark
+        super()._maybe_log_save_evaluate(*arguments, **named)
+        self.mark = time.perf_counter()
+
     def save_own_state(self, checkpoint: Path) -> None:
-        """Write what upstream does not know of into a checkpoint; every process has its own logits."""
-        if self.epoch_logits is not None:
-            self.epoch_logits.save(checkpoint)
+        """Write what upstream does not know of into a checkpoint, in every process."""
         if self.state.is_world_process_zero:
             (checkpoint / PENDING).write_text(json.dumps(self.pending_losses), encoding="utf-8")
+
+    def own_state_bytes(self) -> int:
+        """What ``save_own_state`` adds to a checkpoint, at most."""
+        return 0
+
+    def logits_of_epochs(self) -> np.ndarray | None:
+        """(E, N, K) float16 of every training row in each whole epoch; None where they were not kept."""
+        return None
 
     def resume(self, checkpoint: Path) -> Any:
         """Train on from a whole checkpoint."""
         self.pending_losses = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
-        if self.epoch_logits is not None:
-            self.epoch_logits.restore(checkpoint)
         return self.train(resume_from_checkpoint=str(checkpoint))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tunesmith.cli.main import main
 from tunesmith.errors import InputError
-from tunesmith.retrieval import evaluate_retrieval
+from tunesmith.examine import evaluate_retrieval
 
 THINGS = ("owl", "bee", "river", "engine", "castle", "violin", "glacier", "market", "lantern", "orchard", "harbour", "comet")
 

@@ -1,0 +1,181 @@
+"""From the recipe's data section to the rows of an embedding run: read, shape, divide; and the folder that is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.beir import is_beir, judged_pairs_table, read_beir
+from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.column_names import SPLIT, SPLIT_WORDS, plain_name
+from tunesmith.data.conversions import convert
+from tunesmith.data.embedding_rows import EmbeddingRows, divided, usable_rows
+from tunesmith.data.load import divide_by_column, read_tables
+from tunesmith.data.read import place_of
+from tunesmith.data.retrieval import Retrieval
+from tunesmith.data.shapes import PARTS, Shape, detect_shape
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
+from tunesmith.recipe.sections import ColumnsSection, Recipe
+
+BEIR_TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class EmbeddingData:
+    """The rows of an embedding run.
+
+    Attributes:
+        validation: what steers training; it may have another shape than train.
+        retrieval: what ``evaluate.retrieval`` names.
+        notes: what was assumed or decided, as sentences for the user.
+        not_sampled: training rows left out by ``data.max_rows``.
+    """
+
+    train: EmbeddingRows
+    validation: EmbeddingRows | None
+    test: EmbeddingRows | None
+    retrieval: Retrieval | None = None
+    notes: tuple[str, ...] = ()
+    not_sampled: int = 0
+
+    def named(self) -> dict[str, EmbeddingRows]:
+        """Split name -> rows, for the splits there are."""
+        return {x.split: x for x in (self.train, self.validation, self.test) if x is not None}
+
+
+def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | None = None) -> EmbeddingData:
+    """Everything an embedding run needs of its data.
+
+    The shape is found in train; validation and test have the same columns, or are looked at on their own. A folder in the BEIR
+    layout as ``data.train`` gives each query of ``qrels/train.tsv`` with each document that answers it.
+
+    Raises:
+        DataError: a source cannot be read, its shape cannot be seen, or too few rows are left.
+    """
+    notes: list[str] = []
+    tables = tables_of(recipe, base, frames or {}, notes)
+    shape = detect_shape(tables["train"], parts_given(recipe.data.columns))
+    notes.append(f"{tables['train'].source}: {shape.kind.replace('_', ' ')} rows of {' + '.join(shape.columns)}, {shape.reason}.")
+    rows = {"train": rows_of(tables["train"], shape, "train", recipe, notes)}
+    for split in ("validation", "test"):
+        if split in tables:
+            rows[split] = rows_of(tables[split], shape_like(tables[split], shape, recipe, notes), split, recipe, notes)
+    n_rows = len(rows["train"])
+    for split in ("test", "validation"):
+        share = getattr(recipe.data, split)
+        if isinstance(share, float) and split not in rows:
+            share_of_left = share * n_rows / len(rows["train"])
+            rows["train"], rows[split] = divided(rows["train"], share_of_left, recipe.train.seed, split)
+    train, not_sampled = sampled(rows["train"], recipe, notes)
+    named = recipe.evaluate.retrieval
+    searched = None if named is None else read_beir(place_of(named, base))
+    return EmbeddingData(train, rows.get("validation"), rows.get("test"), searched, tuple(notes), not_sampled)
+
+
+def tables_of(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:
+    """The tables there are for train, validation and test; one with a column of splits is divided."""
+    data = recipe.data
+    folder = place_of(data.train, base)
+    if "train" not in frames and is_beir(folder):
+        table = judged_pairs_table(folder, BEIR_TRAIN)
+        notes.append(f"{data.train}: the queries of qrels/{BEIR_TRAIN} with the documents that answer them.")
+        return read_tables(data, base, {**frames, "train": table.columns}, notes) | {"train": table}
+    tables = read_tables(data, base, frames, notes)
+    column = split_column(tables["train"], data.columns)
+    if column is not None:
+        divide_by_column(tables, column, data, notes)
+    return tables
+
+
+def split_column(table: Table, given: ColumnsSection) -> str | None:
+    """The column that says train, validation or test: the recipe's, or one of such a name with nothing else in it."""
+    if given.split is not None:
+        return given.split
+    for name, cells in table.columns.items():
+        words = {str(cell).strip().casefold() for cell in cells if not is_missing(cell)}
+        if plain_name(name) in SPLIT and words and words <= set(SPLIT_WORDS):
+            return name
+    return None
+
+
+def parts_given(columns: ColumnsSection) -> dict[str, str | list[str]]:
+    """Part -> column, as the recipe says."""
+    return {part: getattr(columns, part) for part in PARTS if getattr(columns, part, None) is not None}
+
+
+def shape_like(table: Table, shape: Shape, recipe: Recipe, notes: list[str]) -> Shape:
+    """The shape of train where the table has its columns, else its own."""
+    if all(name in table.columns for name in shape.columns):
+        return shape
+    found = detect_shape(table)
+    notes.append(f"{table.source}: {found.kind.replace('_', ' ')} rows of {' + '.join(found.columns)}, {found.reason}.")
+    return found
+
+
+def rows_of(table: Table, shape: Shape, split: str, recipe: Recipe, notes: list[str]) -> EmbeddingRows:
+    """The usable rows, converted where the recipe says so and they have the shape to convert."""
+    group = recipe.data.columns.group
+    if group is not None and group not in table.columns:
+        if split == "train":
+            message = f"There is no column {group!r} for the groups."
+            raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
+        group = None
+    to = recipe.embedding.convert
+    if to is None or shape.kind == to:
+        return usable_rows(table, shape, split, score_range=recipe.embedding.score_range, group=group)
+    if split != "train":
+        return usable_rows(table, shape, split, group=group)
+    return converted(table, shape, recipe, notes)
+
+
+def converted(table: Table, shape: Shape, recipe: Recipe, notes: list[str]) -> EmbeddingRows:
+    """Training rows in the shape that ``embedding.convert`` names."""
+    to = recipe.embedding.convert
+    assert to is not None
+    made = convert(table, shape, to, recipe.train.seed)
+    notes.append(f"{table.source}: {made.summary()}.")
+    sides: tuple[tuple[str, ...], ...] = tuple(zip(*made.rows, strict=True))
+    columns = Shape(to, made.columns, (), f"converted from {shape.kind.replace('_', ' ')}")
+    return EmbeddingRows("train", table.source, columns, tuple(range(len(made.rows))), sides, rows_read=made.n_source,
+                         sha256=table.sha256)  # fmt: skip
+
+
+def sampled(train: EmbeddingRows, recipe: Recipe, notes: list[str]) -> tuple[EmbeddingRows, int]:
+    """Train cut down to ``data.max_rows`` random rows, and how many were left out."""
+    limit = recipe.data.max_rows
+    if limit is None or len(train) <= limit:
+        return train, 0
+    picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
+    notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
+    return replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read), len(train) - limit
+
+
+def data_record(data: EmbeddingData) -> dict[str, Any]:
+    """The data part of ``result.json``: plain JSON types. In each split rows + dropped + not_sampled = rows_read."""
+    shape = data.train.shape
+    record: dict[str, Any] = {
+        "problem_type": "embedding", "shape": shape.kind,
+        "columns": {"texts": list(shape.texts), "target": list(shape.target)}, "columns_reasons": {"texts": shape.reason},
+        "notes": list(data.notes),
+        "splits": {name: split_record(rows, data) for name, rows in data.named().items()},
+    }  # fmt: skip
+    if data.retrieval is not None:
+        found = data.retrieval
+        record["retrieval"] = {
+            "source": found.source, "split": found.split, "documents": len(found.documents), "queries": len(found.queries),
+            "notes": list(found.notes),
+        }  # fmt: skip
+    return record
+
+
+def split_record(rows: EmbeddingRows, data: EmbeddingData) -> dict[str, Any]:
+    return {
+        "source": rows.source, "sha256": rows.sha256, "shape": rows.shape.kind, "columns": list(rows.shape.columns),
+        "rows_read": rows.rows_read, "rows": len(rows), "dropped": {reason: len(ids) for reason, ids in rows.left_out.items()},
+        "not_sampled": data.not_sampled if rows.split == "train" else 0,
+    }  # fmt: skip

@@ -1,0 +1,151 @@
+"""The heavy steps of an embedding run: the model in memory, the pre-flight on it, the fits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.embedding_run.inputs import SAY_SAME, EmbeddingInputs
+from tunesmith.events import Listener
+from tunesmith.losses.embedding_build import GUIDED, build_loss
+from tunesmith.machine import device_name, quiet_libraries, seed_everything
+from tunesmith.metrics.table import compute
+from tunesmith.models.embedding_model import load_trainable, prepare_training
+from tunesmith.models.kernels import apply_kernels, restore
+from tunesmith.models.sentence_encoder import SentenceEncoder, load_encoder
+from tunesmith.models.source import find_model
+from tunesmith.preflight.embedding import lengths, model_checks, time_estimate
+from tunesmith.preflight.report import CheckReport
+from tunesmith.recipe.sections import ModelSection
+from tunesmith.run_folder import RunFolder
+from tunesmith.tasks.embedding import SAME_OR_NOT, Measure, Prepared, body_of, fit, labels_of, loss_on
+from tunesmith.training.fit import Fit
+from tunesmith.training.schedule import plan_schedule
+from tunesmith.training.signals import stop_on_signals
+from tunesmith.vector_tests import Answer, VectorTest, same_or_not
+from tunesmith.work import nearest_folder, restore_rng, rng_state, seed_places
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One fit and what its model's vectors are.
+
+    Attributes:
+        vectors: split -> vectors of its test, by side.
+    """
+
+    seed: int
+    fit: Fit
+    encoder: SentenceEncoder
+    vectors: Mapping[str, tuple[np.ndarray, ...]]
+
+
+def load_model(inputs: EmbeddingInputs, seed: int) -> Prepared:
+    """The base model with its loss; new weights of either are drawn by this seed."""
+    quiet_libraries()
+    recipe, rows, choice = inputs.recipe, inputs.data.train, inputs.choice
+    seed_everything(seed)
+    encoder = load_trainable(inputs.source, recipe)
+    n_batches = -(-len(rows) // recipe.train.batch_rows)
+    prepare_training(encoder, recipe, plan_schedule(n_batches, recipe.train).total_steps)
+    guide = guide_of(inputs) if choice.name in GUIDED else None
+    loss = build_loss(encoder.model, choice.name, rows, recipe.embedding, encoder.dimension, guide)
+    return Prepared(encoder, rows, labels_for(inputs, rows), choice, loss.to(device_name()), 1.0)
+
+
+def guide_of(inputs: EmbeddingInputs) -> Any:
+    """The model that tells which negatives are none."""
+    named = inputs.recipe.embedding.guide
+    source = inputs.source if named is None else find_model(ModelSection(name=named), inputs.base)
+    return load_encoder(source, inputs.recipe.data.max_length, fast=False).model
+
+
+def labels_for(inputs: EmbeddingInputs, rows: Any) -> list[Any] | None:
+    """What the loss compares rows with."""
+    name = inputs.choice.name
+    is_same = same_or_not(rows, inputs.recipe.embedding.same, SAY_SAME) if name in SAME_OR_NOT else None
+    return labels_of(rows, name, inputs.data.train.classes, is_same)
+
+
+def preflight(inputs: EmbeddingInputs, prepared: Prepared) -> tuple[CheckReport, Prepared]:
+    """The whole pre-flight, and what was prepared with the loss of the first step in it."""
+    recipe, place = inputs.recipe, nearest_folder(Path(inputs.recipe.output))
+    state = rng_state()
+    kernels = prepared.encoder.kernels
+    apply_kernels(body_of(prepared.encoder), kernels)
+    try:
+        lines, first = model_checks(recipe, prepared, place)
+        estimate, line = time_estimate(recipe, prepared)
+    finally:
+        restore(body_of(prepared.encoder))
+    restore_rng(state)
+    report = CheckReport((*inputs.checks, *lengths(inputs.data.named(), prepared.encoder), *lines, line), estimate)
+    return report, replace(prepared, expected_loss=first)
+
+
+def measure_of(inputs: EmbeddingInputs, prepared: Prepared) -> Measure:
+    """A function that gives a model's loss and metrics on validation."""
+    test, rows = inputs.tests["validation"], inputs.data.validation
+    assert rows is not None
+    known = set(inputs.data.train.classes) >= set(rows.classes) and rows.shape.kind == inputs.data.train.shape.kind
+    labels = labels_for(inputs, rows) if known else None
+
+    def run(_model: Any) -> dict[str, float]:
+        found = values_of(test, test.answer(test.vectors(prepared.encoder), prepared.encoder.dimension))
+        loss = loss_on(prepared, rows, labels, inputs.recipe.train.batch_rows) if known else float("nan")
+        return {"loss": loss, **found}
+
+    return run
+
+
+def values_of(test: VectorTest, said: Answer) -> dict[str, float]:
+    """Metric -> value of one answer; undefined ones are NaN."""
+    if said.values is not None:
+        return {name: float(values.mean()) for name, values in said.values.items()}
+    assert said.predictions is not None
+    found = compute(test.problem, said.predictions)
+    return {name: number(found["macro_f1" if name == "best_f1" else name]) for name in test.metrics}
+
+
+def number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def fit_seeds(
+    inputs: EmbeddingInputs, prepared: Prepared, folder: RunFolder, listener: Listener, *, resume: bool, smoke: bool
+) -> Iterator[SeedRun]:
+    """One fit per seed; the first uses the model that was checked.
+
+    Raises:
+        TrainingFailed, Interrupted: see ``training.fit``.
+    """
+    train = inputs.recipe.train
+    with stop_on_signals() as request:
+        for seed in range(train.seed, train.seed + train.n_seeds):
+            now = prepared
+            if seed != train.seed:
+                now = replace(load_model(inputs, seed), expected_loss=prepared.expected_loss)
+            seed_everything(seed)
+            checkpoints, log = seed_places(folder, seed, train.n_seeds)
+            fitted = fit(
+                now, inputs.recipe, measure_of(inputs, now), inputs.metric, checkpoints, log, seed, request, listener,
+                resume=resume, smoke=smoke,
+            )  # fmt: skip
+            yield SeedRun(seed, fitted, now.encoder, {name: test.vectors(now.encoder) for name, test in inputs.tests.items()})
+
+
+def before_training(inputs: EmbeddingInputs, prepared: Prepared, clock_time: list[float]) -> Mapping[str, tuple[np.ndarray, ...]]:
+    """The vectors of the base model as it came, for every test; its seconds are added to the list."""
+    section, started = inputs.recipe.embedding, time.perf_counter()
+    is_as_it_came = section.pooling is None and section.dense is None and section.normalize is None
+    encoder = prepared.encoder
+    if not is_as_it_came:
+        encoder = load_encoder(inputs.source, inputs.recipe.data.max_length, inputs.recipe.train.fast)
+    found = {name: test.vectors(encoder) for name, test in inputs.tests.items()}
+    clock_time.append(time.perf_counter() - started)
+    return found

@@ -1,0 +1,82 @@
+"""Rules between keys of embeddings: what belongs to them alone, and what they do not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tunesmith.recipe.metric_names import BASELINES
+from tunesmith.recipe.sections import DiagnoseSection, EmbeddingSection, Recipe
+from tunesmith.recipe.source import Fault, KeyPath
+
+OWN_COLUMNS = ("anchor", "positive", "negative", "score", "vector")
+_SEARCH_METRIC = re.compile(r"(ndcg|mrr|recall|map)@[1-9][0-9]*$")
+
+
+def only_embeddings(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Keys that only embeddings have."""
+    if recipe.task == "embedding":
+        return
+    remedy = "Remove the key, or write task: embedding."
+    own: dict[KeyPath, bool] = {
+        ("embedding",): recipe.embedding != EmbeddingSection(),
+        ("evaluate", "retrieval"): recipe.evaluate.retrieval is not None,
+        **{("data", "columns", part): getattr(recipe.data.columns, part) is not None for part in OWN_COLUMNS},
+    }
+    for path, was_given in own.items():
+        if was_given:
+            yield Fault(path, f"{path[-1]} is of embeddings; the task is {recipe.task}", remedy)
+
+
+def not_embeddings(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Keys that embeddings do not have."""
+    if recipe.task != "embedding":
+        return
+    train, columns, data = recipe.train, recipe.data.columns, recipe.data
+    foreign: dict[KeyPath, bool] = {
+        ("train", "class_weights"): train.class_weights != "none",
+        ("train", "label_smoothing_factor"): train.label_smoothing_factor > 0,
+        ("data", "label_separator"): data.label_separator is not None,
+        ("data", "columns", "annotators"): columns.annotators is not None,
+        ("diagnose",): recipe.diagnose != DiagnoseSection(),
+    }
+    for path, was_given in foreign.items():
+        if was_given:
+            yield Fault(path, "embeddings have no such setting", "Remove the key.")
+    if isinstance(columns.label, list):
+        yield Fault(("data", "columns", "label"), "embeddings have one label column", "Name one column.")
+    if recipe.evaluate.tune_threshold and "tune_threshold" in recipe.evaluate.model_fields_set:
+        yield Fault(("evaluate", "tune_threshold"), "vectors have no threshold to tune", "Remove the key.")
+    if recipe.parallel.processes > 1:
+        message = "embeddings are trained by one process: negatives are those of one batch"
+        yield Fault(("parallel", "processes"), message, "Remove the key; raise train.per_device_train_batch_size instead.")
+
+
+def embedding_values(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Values that no data could make right."""
+    if recipe.task != "embedding":
+        return
+    own = recipe.embedding
+    if own.score_range is not None and own.score_range[0] >= own.score_range[1]:
+        low, high = own.score_range
+        message = f"the lowest score ({low:g}) is not below the highest ({high:g})"
+        yield Fault(("embedding", "score_range"), message, "For example [0, 5].")
+    sizes = own.matryoshka_dimensions
+    if len(set(sizes)) < len(sizes):
+        yield Fault(("embedding", "matryoshka_dimensions"), "a size is listed twice", "Name each one once.")
+    if recipe.train.train_layers == "head" and own.dense is None:
+        message = "an embedding model has no head besides embedding.dense: nothing would be trained"
+        yield Fault(("train", "train_layers"), message, "Write last N, all, or give embedding.dense.")
+    for name in recipe.evaluate.baselines or ():
+        if name not in BASELINES["embedding"]:
+            remedy = f"Known: {', '.join(BASELINES['embedding'])}."
+            yield Fault(("evaluate", "baselines"), f"{name} is no baseline of embeddings", remedy)
+
+
+def is_search_metric(name: str) -> bool:
+    """Whether a name is a retrieval metric at any depth: ``ndcg@20``."""
+    return bool(_SEARCH_METRIC.match(name))
+
+
+RULES = (only_embeddings, not_embeddings, embedding_values)

@@ -1,0 +1,155 @@
+"""`train` with task: embedding: the whole run on a tiny model, what it leaves, and what cannot be trained."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import WORDS
+from tunesmith.cli.main import main
+from tunesmith.results import RunResult
+
+THINGS = WORDS[:16]
+ASKED = [f"{a} {b} it" for a in THINGS for b in WORDS[16:22]]
+ANSWERS = [f"this {b} was {a}" for a in THINGS for b in WORDS[16:22]]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name: str, columns: dict[str, list[Any]]) -> str:
+    with Path(name).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return name
+
+
+def recipe(model: Path | str, text: str) -> str:
+    Path("recipe.yaml").write_text(f"task: embedding\nmodel: {{name: '{model}'}}\noutput: runs/e\n{text}\n", encoding="utf-8")
+    return "recipe.yaml"
+
+
+SHORT = "train: {max_steps: 6, n_evaluations: 2, per_device_train_batch_size: 16, learning_rate: 0.001, dropout: 0.1}"
+
+
+def beir(folder: str) -> str:
+    """Every answer is a document; half of the questions are for training, a quarter for the test."""
+    place = Path(folder)
+    (place / "qrels").mkdir(parents=True)
+    for name, texts in (("corpus", ANSWERS), ("queries", ASKED)):
+        lines = [json.dumps({"_id": f"{i}", "text": text}) for i, text in enumerate(texts)]
+        (place / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for split, chosen in (("train", range(0, len(ASKED), 2)), ("test", range(1, len(ASKED), 4))):
+        (place / "qrels" / f"{split}.tsv").write_text("\n".join(f"{i}\t{i}\t1" for i in chosen) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_a_run_on_a_retrieval_folder_leaves_its_evidence(tiny_model: Path, capsys) -> None:
+    folder = beir("questions")
+    sizes = "embedding: {matryoshka_dimensions: [8]}"
+    words = [recipe(tiny_model, f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\n{sizes}\n{SHORT}"), "--json"]
+    assert main(["train", *words]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert {metric["split"] for metric in said["metrics"]} == {"validation", "retrieval"}
+    assert {v["against"] for v in said["verdicts"] if v["metric"] == "ndcg@10"} == {"untuned", "tfidf", "bm25"}
+    assert {v["against"] for v in said["verdicts"] if v["metric"] == "ndcg@10 dim=8"} == {"untuned"}
+    assert said["training"]["loss"] == "MultipleNegativesRankingLoss"
+    assert said["training"]["batch_sampler"] == "no_duplicates"
+    assert all(certificate["passed"] for certificate in said["certificates"])
+    assert {"before", "after"} <= said["training"]["geometry"]["retrieval"].keys()
+    assert RunResult.load(Path("runs/e/result.json")).metric("ndcg@10", "retrieval").n == 24
+    table = pq.read_table("runs/e/predictions.parquet").to_pydict()
+    assert sum(split == "retrieval" for split in table["split"]) == 24
+    heat = json.loads(Path("runs/e/heat_map.json").read_text(encoding="utf-8"))
+    assert len(heat["texts"]) == len(heat["before"]) == len(heat["after"]) == 10
+    assert np.allclose(np.diag(heat["after"]), 1, atol=1e-3)
+
+
+def test_what_was_saved_is_what_was_judged(tiny_model: Path, capsys) -> None:
+    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
+    test = write("test.csv", {"anchor": ASKED[::3], "positive": ANSWERS[::3]})
+    assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv, test: {test}}}\n{SHORT}"), "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert any(finding["name"] == "leakage_test" for finding in trained["findings"])
+    assert main(["evaluate", "runs/e/model", test, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    ours = {m["name"]: m["value"] for m in trained["metrics"] if m["split"] == "test"}
+    assert {m["name"]: m["value"] for m in again["metrics"]} == pytest.approx(ours, abs=0.02)
+    assert main(["embed", "runs/e", test, "--text", "anchor", "--output", "vectors.npy"]) == 0
+
+
+def test_seeds_and_adapters(tiny_model: Path, capsys) -> None:
+    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
+    more = "adapter: {method: lora, r: 4}"
+    settings = SHORT.replace("max_steps: 6", "max_steps: 3, n_seeds: 2")
+    assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv}}\n{more}\n{settings}"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["training"]["seeds"] == [0, 1]
+    assert "2 seeds" in said["metrics"][0]["interval"]
+    assert not Path("runs/e/model/adapter_config.json").exists()
+    assert main(["evaluate", "runs/e/model", "pairs.csv"]) == 0
+
+
+def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -> None:
+    write("rows.csv", {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 5 for i in range(len(ASKED))]})
+    assert main(["train", recipe(tiny_model, f"data: {{train: rows.csv}}\n{SHORT}")]) == 0
+    said = capsys.readouterr().out
+    assert "Spearman" in said
+    assert "untuned model" in said
+    page = Path("runs/e/report.html").read_text(encoding="utf-8")
+    assert "Similarity before and after" in page
+    assert "CoSENTLoss" in page
+    card = Path("runs/e/model/README.md").read_text(encoding="utf-8")
+    assert "library_name: sentence-transformers" in card
+    assert "SentenceTransformer(" in card
+
+
+PAIRS: dict[str, list[Any]] = {"anchor": ASKED, "positive": ANSWERS}
+SCORED: dict[str, list[Any]] = {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 6 for i in range(96)]}
+BAD: list[tuple[dict[str, list[Any]], str, str]] = [
+    (PAIRS, "embedding: {loss: CoSENTLoss}", "CoSENTLoss does not take these rows: they are two texts that belong together"),
+    (PAIRS, "embedding: {loss: TripletLos}", "there is no loss 'TripletLos'. Did you mean TripletLoss?"),
+    (PAIRS, "embedding: {loss_options: {scal: 3}}", "MultipleNegativesRankingLoss has no such option. Did you mean scale?"),
+    (PAIRS, "embedding: {matryoshka_dimensions: [999]}", "999 dimensions were asked for; the vectors have 32"),
+    (PAIRS, "evaluate: {metric: spearman}", "these rows are not measured by spearman"),
+    (PAIRS, "adapter: {method: prompt_tuning, num_virtual_tokens: 4}", "it adds tokens to every text"),
+    (PAIRS, "evaluate: {retrieval: nowhere}", "there is no such folder"),
+    ({"anchor": [""] * 96, "positive": ANSWERS}, "", "the column 'anchor' has no text in any row"),
+    ({**PAIRS, "negative": ANSWERS}, "", "none of 96 rows can be used (96 with a negative equal to the positive)"),
+    (
+        SCORED, "embedding: {loss: CosineSimilarityLoss}",
+        "has the score 5; a cosine lies in -1 to 1. Say what the scores mean, e.g. embedding.score_range: [0, 5]",
+    ),
+    (
+        SCORED, "embedding: {score_range: [0, 4]}",
+        "row 5 (line 7): the score 5 is outside 0 to 4.",
+    ),
+    ({"text": ASKED, "label": ["a"] * 95 + ["b"]}, "", "triplets need two classes with two rows each; there are a (85), b (1)"),
+    ({"text": ASKED}, "data: {train: rows.csv, columns: {text: text}}", "that is no test of similarity"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "more", "message"), BAD, ids=[message[:40] for _, _, message in BAD])
+def test_what_cannot_be_trained_is_said(tiny_model: Path, columns, more: str, message: str, capsys) -> None:
+    write("rows.csv", columns)
+    data = "" if "data:" in more else "data: {train: rows.csv}\n"
+    assert main(["train", recipe(tiny_model, f"{data}{more}\n{SHORT}")]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not Path("runs").exists()
+
+
+def test_a_classification_recipe_has_no_embedding_keys(tiny_model: Path, capsys) -> None:
+    write("rows.csv", {"text": ASKED, "label": ["a", "b"] * 48})
+    Path("recipe.yaml").write_text("data: {train: rows.csv}\nembedding: {pooling: cls}\n", encoding="utf-8")
+    assert main(["check", "recipe.yaml", "--static"]) == 2
+    assert "embedding is of embeddings; the task is classification" in capsys.readouterr().err
