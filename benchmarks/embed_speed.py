@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from record import spread, write
-from retrieval_reference import MODEL, written
+from retrieval_reference import MODEL
+from scifact import written
 
 from tunesmith.data.beir import read_beir
 from tunesmith.models.sentence_encoder import load_encoder
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        texts = list(read_beir(written(Path(place), "validation")).documents)
+        texts = list(read_beir(written(Path(place) / "scifact")).documents)
     if args.documents:
         texts = texts[:: len(texts) // args.documents][: args.documents]
     source = find_model(ModelSection(name=MODEL), Path())

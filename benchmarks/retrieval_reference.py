@@ -8,28 +8,24 @@ vectors go to sentence-transformers' InformationRetrievalEvaluator, whose nDCG, 
 
 from __future__ import annotations
 
-import csv
-import json
-import re
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from record import write
+from scifact import written
 
 from tunesmith.data.beir import read_beir
 from tunesmith.examine import evaluate_retrieval
 
-DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data" / "scifact"
 MODEL = "builtin:minilm"
 WANTED, ROOM = 0.645, 0.01
-SENTENCE = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as place:
-        folder = written(Path(place), "validation")
+        folder = written(Path(place) / "scifact")
         started = time.perf_counter()
         result = evaluate_retrieval(MODEL, folder, dimensions=(64, 128, 256))
         seconds = time.perf_counter() - started
@@ -44,25 +40,6 @@ def main() -> None:
             for v in result.verdicts
         ],
     })  # fmt: skip
-
-
-def written(folder: Path, split: str) -> Path:
-    """SciFact's claims of a split and its documents in the BEIR layout."""
-    csv.field_size_limit(10**9)
-    with (DATA / "corpus_train.csv").open(encoding="utf-8", newline="") as file:
-        documents = [
-            {"_id": row["doc_id"], "title": row["title"], "text": " ".join(a or b for a, b in SENTENCE.findall(row["abstract"]))}
-            for row in csv.DictReader(file)
-        ]
-    with (DATA / f"claims_{split}.csv").open(encoding="utf-8", newline="") as file:
-        claims = {row["id"]: (row["claim"], re.findall(r"\d+", row["cited_doc_ids"])) for row in csv.DictReader(file)}
-    queries = [{"_id": name, "text": claim} for name, (claim, _) in claims.items()]
-    for name, rows in (("corpus", documents), ("queries", queries)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    judged = [f"{name}\t{document}\t1" for name, (_, cited) in claims.items() for document in dict.fromkeys(cited)]
-    (folder / "qrels").mkdir()
-    (folder / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n", encoding="utf-8")
-    return folder
 
 
 def upstream(folder: Path) -> dict[str, Any]:

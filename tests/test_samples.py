@@ -93,3 +93,34 @@ def test_lengths_are_spread_like_real_messages(train: list[Row], test_rows: list
 def test_no_message_is_blank_or_padded(train: list[Row], test_rows: list[Row]) -> None:
     messages = [message for message, _ in [*train, *test_rows]]
     assert [m for m in messages if not words(m) or m != m.strip()] == []
+
+
+def test_the_handbook_is_what_its_script_writes() -> None:
+    import write_handbook
+
+    for name, text in write_handbook.files().items():
+        assert (write_handbook.SAMPLES / name).read_text(encoding="utf-8") == text, name
+
+
+def test_the_handbook_never_says_what_its_parts_are() -> None:
+    import write_handbook
+
+    names = [called for part in write_handbook.PARTS.values() for called in part]
+    things = {
+        word for called in names for word in re.findall(r"[a-z]{5,}", called) if word not in ("thing", "that", "the", "place")
+    }
+    passages = [text for _, text, _, _ in write_handbook.entries()]
+    assert len(passages) == len(set(passages)) == 240
+    assert all(sum(part in text for part in write_handbook.PARTS) >= 1 for text in passages)
+    told = {word for word in things if any(re.search(rf"\b{word}\b", text.lower()) for text in passages)}
+    assert told <= {"alarm", "cloth", "plants", "metal", "water", "house", "power", "blows"}
+
+
+def test_every_part_is_learnt_from_other_passages_than_the_test_asks_for() -> None:
+    import write_handbook
+
+    splits: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for one, _, asked, split in write_handbook.entries():
+        assert len(asked) == len(set(asked)) == 2
+        splits[one.split("-")[0]][split].add(one)
+    assert all(len(of["train"]) >= 6 and len(of["test"]) >= 4 and not of["train"] & of["test"] for of in splits.values())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.baselines.search import SEARCHES
-from tunesmith.data.beir import read_beir
+from tunesmith.data.beir import beir_folder, read_beir
 from tunesmith.data.embedding_rows import EmbeddingRows, usable_rows
 from tunesmith.data.read import read_table
 from tunesmith.data.shapes import detect_shape
@@ -76,7 +76,7 @@ def evaluate_retrieval(
             raise InputError.one("--baseline", f"{name!r} is no baseline of retrieval.", f"Known: {', '.join(SEARCHES)}.")
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
-        data = read_beir(Path(folder), split)
+        data = read_beir(beir_folder(str(folder), Path()), split)
     test, n_relevant = SearchTest(data.split, data, tuple(metrics)), data.judgements.n_relevant()
     about = {
         "source": data.source, "split": data.split, "documents": len(data.documents), "queries": len(data.queries),

@@ -276,7 +276,7 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_only_an_earlier_demo_is_replaced() -> None:
     from tunesmith.cli.demo import holds_a_demo, recipe_path
 
-    text = recipe_path().read_text(encoding="utf-8")
+    text = recipe_path("classification").read_text(encoding="utf-8")
     assert not holds_a_demo("runs/demo", text)
     Path("runs/demo").mkdir(parents=True)
     Path("runs/demo/precious.txt").touch()

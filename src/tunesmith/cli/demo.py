@@ -15,7 +15,22 @@ if TYPE_CHECKING:
     from tunesmith.results import RunResult
     from tunesmith.trained import Run
 
-TASKS = ("classification",)
+TASKS = ("classification", "embedding")
+RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml"}
+OPENINGS = {
+    "classification": (
+        "A small language model ({model}) learns to sort support messages by what their writers want.",
+        "It is then compared with simpler methods on messages that none of them has seen.",
+    ),
+    "embedding": (
+        "A small embedding model ({model}) learns to find the passage of a handbook that answers a customer's question.",
+        "The handbook calls the water pump a wren; no base model can know that. Then others search as well, for new questions.",
+    ),
+}
+NEXT = {
+    "classification": ('echo "where is my parcel" | tunesmith predict {folder}', "tunesmith init YOUR_FILE.csv"),
+    "embedding": ("tunesmith evaluate {folder}/model --retrieval builtin:handbook", "tunesmith losses YOUR_FILE.csv"),
+}
 SHOWN_ROWS = 4
 
 
@@ -24,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "task", metavar="TASK", nargs="?", choices=TASKS, default=TASKS[0], help=f"{' or '.join(TASKS)} (default: %(default)s)"
     )
     parser.add_argument(
-        "--output", metavar="DIR", default="runs/demo", help="the run folder (default: %(default)s); an earlier demo is replaced"
+        "--output", metavar="DIR", help="the run folder (default: runs/demo, or runs/demo-TASK); an earlier demo is replaced"
     )
 
 
@@ -33,17 +48,17 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.recipe.load import load_recipe
 
     stay_offline()
-    loaded = load_recipe(recipe_path(), [f"output={quoted(args.output)}"])
+    loaded = load_recipe(recipe_path(args.task), [f"output={quoted(args.output)}"] if args.output else [])
     opening(loaded, terminal)
     finished = train(loaded, terminal)
     lines = [*story(finished, terminal), *closing(finished)]
     return Outcome({**finished.result.to_json(), "run": str(finished.folder)}, lines=lines)
 
 
-def recipe_path() -> Path:
+def recipe_path(task: str) -> Path:
     from importlib import resources
 
-    return Path(str(resources.files("tunesmith"))) / "samples" / "demo.yaml"
+    return Path(str(resources.files("tunesmith"))) / "samples" / RECIPES[task]
 
 
 def quoted(text: str) -> str:
@@ -79,8 +94,7 @@ def opening(loaded: LoadedRecipe, terminal: Terminal) -> None:
     recipe = loaded.recipe
     for line in (
         terminal.paint("What happens now", "bold"),
-        f"  A small language model ({recipe.model.name}) learns to sort support messages by what their writers want.",
-        "  It is then compared with simpler methods on messages that none of them has seen.",
+        *(f"  {line.format(model=recipe.model.name)}" for line in OPENINGS[recipe.task]),
         "  The whole recipe:",
         *(f"    {line}" for line in loaded.text.rstrip("\n").split("\n") if not line.startswith("#")),
         "",
@@ -94,7 +108,7 @@ def story(finished: Run, terminal: Terminal) -> list[str]:
     steps = (
         ("How good is it?", scores(result)),
         ("Is that better than something simpler, or is it noise?", verdicts(result, terminal)),
-        ("Which rows of the training file should somebody look at?", [*suspects(result), *surprises(finished.folder)]),
+        ("Which rows of the training file should somebody look at?", [*suspects(result), *hardest(finished)]),
         ("Did anything go wrong?", alarms(result)),
     )
     lines: list[str] = []
@@ -146,6 +160,23 @@ def suspects(result: RunResult) -> list[str]:
     return lines
 
 
+def hardest(finished: Run) -> list[str]:
+    """The rows that the model finds hardest: labels it did not expect, questions whose answer it does not find."""
+    return missed(finished) if finished.result.task == "embedding" else surprises(finished.folder)
+
+
+def missed(finished: Run) -> list[str]:
+    """The questions of the test with the worst ranking of their answer."""
+    from tunesmith.data.cells import clip
+    from tunesmith.report.saved import load
+    from tunesmith.report.words import main_split
+
+    rows = load(finished.folder).rows(main_split(finished.result))
+    order = sorted(range(len(rows["score"])), key=lambda i: rows["score"][i])[:SHOWN_ROWS]
+    lines = [f"  The questions whose passage is found worst, of {len(rows['score'])} (nDCG@10, 1 is the first place):"]
+    return [*lines, *(f"    {rows['score'][i]:.2f}  {clip(rows['text'][i], 90)}" for i in order)]
+
+
 def surprises(folder: Path) -> list[str]:
     """The validation rows whose label the model found least likely: hard ones, and wrong labels.
 
@@ -175,8 +206,7 @@ def closing(finished: Run) -> list[str]:
     return [
         "", *paths(folder), "",
         "Next:",
-        f'  echo "where is my parcel" | tunesmith predict {folder}',
-        "  tunesmith init YOUR_FILE.csv",
+        *(f"  {line.format(folder=folder)}" for line in NEXT[finished.result.task]),
     ]  # fmt: skip
 
 
@@ -184,9 +214,9 @@ VERB = Verb(
     name="demo",
     takes="[TASK]",
     does="see the whole story on built-in data, without a network",
-    about="Trains a built-in model on built-in support messages and tells in plain words what came out.\n"
-    "Needs no data and no network; takes a minute or two on two cores.",
-    example="tunesmith demo",
+    about="Trains a built-in model on built-in support messages, or on questions and the passages that answer them, and tells\n"
+    "in plain words what came out. Needs no data and no network; takes a minute or two on two cores.",
+    example="tunesmith demo\ntunesmith demo embedding",
     add_arguments=add_arguments,
     run=run,
 )

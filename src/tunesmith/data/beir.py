@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import clip, is_missing, is_number, listed
-from tunesmith.data.read import read_file
+from tunesmith.data.read import place_of, read_file
 from tunesmith.data.retrieval import Judgements, Retrieval
+from tunesmith.data.samples import builtin_folder
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -51,6 +52,11 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
         str(folder), split, tuple(document_ids), documents, tuple(query_ids[i] for i in chosen),
         tuple(queries[i] for i in chosen), judgements, left_out(query_ids, found[0], used, split),
     )  # fmt: skip
+
+
+def beir_folder(name: str, base: Path) -> Path:
+    """Where a folder is: built in, beside the recipe, or in the current folder."""
+    return builtin_folder(name) if name.startswith("builtin:") else place_of(name, base)
 
 
 def is_beir(folder: Path) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.beir import is_beir, judged_pairs_table, read_beir
+from tunesmith.data.beir import beir_folder, is_beir, judged_pairs_table, read_beir
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.column_names import SPLIT, SPLIT_WORDS, plain_name
 from tunesmith.data.conversions import convert
 from tunesmith.data.embedding_rows import EmbeddingRows, divided, usable_rows
 from tunesmith.data.load import divide_by_column, read_tables
-from tunesmith.data.read import place_of
 from tunesmith.data.retrieval import Retrieval
+from tunesmith.data.samples import retrieval_names
 from tunesmith.data.shapes import PARTS, Shape, detect_shape
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -73,15 +73,15 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
             rows["train"], rows[split] = divided(rows["train"], share_of_left, recipe.train.seed, split)
     train, not_sampled = sampled(rows["train"], recipe, notes)
     named = recipe.evaluate.retrieval
-    searched = None if named is None else read_beir(place_of(named, base))
+    searched = None if named is None else read_beir(beir_folder(named, base))
     return EmbeddingData(train, rows.get("validation"), rows.get("test"), searched, tuple(notes), not_sampled)
 
 
 def tables_of(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:
     """The tables there are for train, validation and test; one with a column of splits is divided."""
     data = recipe.data
-    folder = place_of(data.train, base)
-    if "train" not in frames and is_beir(folder):
+    folder = None if "train" in frames else retrieval_folder(data.train, base)
+    if folder is not None:
         table = judged_pairs_table(folder, BEIR_TRAIN)
         notes.append(f"{data.train}: the queries of qrels/{BEIR_TRAIN} with the documents that answer them.")
         return read_tables(data, base, {**frames, "train": table.columns}, notes) | {"train": table}
@@ -90,6 +90,14 @@ def tables_of(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list
     if column is not None:
         divide_by_column(tables, column, data, notes)
     return tables
+
+
+def retrieval_folder(name: str, base: Path) -> Path | None:
+    """The folder in the BEIR layout that ``data.train`` names; None where it names something else."""
+    if name.startswith("hub:") or (name.startswith("builtin:") and name.removeprefix("builtin:") not in retrieval_names()):
+        return None
+    folder = beir_folder(name, base)
+    return folder if is_beir(folder) else None
 
 
 def split_column(table: Table, given: ColumnsSection) -> str | None:

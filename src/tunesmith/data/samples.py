@@ -17,6 +17,20 @@ def sample_names() -> list[str]:
     return sorted(file.stem for file in sample_folder().glob("*.csv"))
 
 
+def retrieval_names() -> list[str]:
+    """The names of built-in folders with documents and queries."""
+    return sorted(folder.name for folder in sample_folder().iterdir() if (folder / "corpus.jsonl").is_file())
+
+
+def builtin_folder(source: str) -> Path:
+    """The retrieval folder behind ``builtin:NAME``. Raises DataError where there is none of that name."""
+    name, names = source.removeprefix("builtin:"), retrieval_names()
+    if name not in names:
+        known = ", ".join(f"builtin:{item}" for item in names)
+        raise DataError.one(source, f"There is no built-in retrieval folder of that name. There are: {known}.")
+    return sample_folder() / name
+
+
 def builtin_path(source: str) -> Path:
     """The file behind ``builtin:NAME``.
 
