@@ -100,6 +100,18 @@ def test_seeds_and_adapters(tiny_model: Path, capsys) -> None:
     assert main(["evaluate", "runs/e/model", "pairs.csv"]) == 0
 
 
+def test_hard_negatives_are_wrong_answers_near_the_question(tiny_model: Path, capsys) -> None:
+    folder = beir("questions")
+    more = "embedding: {hard_negatives: {num_negatives: 2, range_max: 20}}"
+    words = [recipe(tiny_model, f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\n{more}\n{SHORT}"), "--json"]
+    assert main(["train", *words]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["data"]["shape"] == "tuple"
+    assert said["data"]["columns"]["texts"] == ["query", "document", "negative_1", "negative_2"]
+    assert any("hard negatives each; 0 have too few" in note for note in said["data"]["notes"])
+    assert said["training"]["loss"] == "MultipleNegativesRankingLoss"
+
+
 def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -> None:
     write("rows.csv", {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 5 for i in range(len(ASKED))]})
     assert main(["train", recipe(tiny_model, f"data: {{train: rows.csv}}\n{SHORT}")]) == 0
@@ -114,8 +126,8 @@ def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -
     assert "SentenceTransformer(" in card
 
 
-PAIRS: dict[str, list[Any]] = {"anchor": ASKED, "positive": ANSWERS}
 SCORED: dict[str, list[Any]] = {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 6 for i in range(96)]}
+PAIRS: dict[str, list[Any]] = {"anchor": ASKED, "positive": ANSWERS}
 BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     (PAIRS, "embedding: {loss: CoSENTLoss}", "CoSENTLoss does not take these rows: they are two texts that belong together"),
     (PAIRS, "embedding: {loss: TripletLos}", "there is no loss 'TripletLos'. Did you mean TripletLoss?"),
@@ -123,6 +135,9 @@ BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     (PAIRS, "embedding: {matryoshka_dimensions: [999]}", "999 dimensions were asked for; the vectors have 32"),
     (PAIRS, "evaluate: {metric: spearman}", "these rows are not measured by spearman"),
     (PAIRS, "adapter: {method: prompt_tuning, num_virtual_tokens: 4}", "it adds tokens to every text"),
+    (PAIRS, "embedding: {hard_negatives: {num_negatives: 9, range_max: 3}}", "Cannot mine 9 negatives per query"),
+    (PAIRS, "embedding: {hard_negatives: {max_score: -0.99}}", "no pair has 1 negatives within the range"),
+    (SCORED, "embedding: {hard_negatives: {}}", "negatives are mined for pairs that belong together; the rows are scored pair"),
     (PAIRS, "evaluate: {retrieval: nowhere}", "there is no such folder"),
     ({"anchor": [""] * 96, "positive": ANSWERS}, "", "the column 'anchor' has no text in any row"),
     ({**PAIRS, "negative": ANSWERS}, "", "none of 96 rows can be used (96 with a negative equal to the positive)"),

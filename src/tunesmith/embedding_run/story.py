@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.embedding_run.inputs import read_inputs
+from tunesmith.embedding_run.inputs import EmbeddingInputs, read_inputs
 from tunesmith.events import Listener
 from tunesmith.inputs import Clock
 from tunesmith.preflight.report import CheckReport
@@ -23,6 +23,7 @@ def check(loaded: LoadedRecipe, static: bool, listener: Listener) -> CheckReport
         return CheckReport(inputs.checks)
     with clock.phase("libraries"):
         from tunesmith.embedding_run import work
+    inputs = mined(inputs, clock)
     with clock.phase("model"):
         prepared = work.load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):
@@ -42,6 +43,7 @@ def train(
     inputs = read_inputs(loaded, clock, frames, smoke)
     with clock.phase("libraries"):
         from tunesmith.embedding_run import judge, keep, work
+    inputs = mined(inputs, clock)
     with clock.phase("model"):
         prepared = work.load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):
@@ -61,3 +63,16 @@ def train(
         keep.save_evidence(inputs, judged, folder)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     return keep.result(inputs, judged, certificates, prepared.expected_loss, clock.seconds)
+
+
+def mined(inputs: EmbeddingInputs, clock: Clock) -> EmbeddingInputs:
+    """The inputs with hard negatives where the recipe asks for them."""
+    if inputs.recipe.embedding.hard_negatives is None:
+        return inputs
+    from tunesmith.embedding_run.mining import with_hard_negatives
+    from tunesmith.machine import quiet_libraries, seed_everything
+
+    with clock.phase("hard negatives"):
+        quiet_libraries()
+        seed_everything(inputs.recipe.train.seed)
+        return with_hard_negatives(inputs)

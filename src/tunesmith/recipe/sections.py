@@ -94,6 +94,29 @@ class AdapterSection(Section):
     """lora, adalora, ia3, vera, prefix_tuning, ...: any method the installed peft has for this task."""
 
 
+class HardNegativesSection(Section):
+    """Wrong answers that the base model takes for right ones, mined before training; options as upstream names them."""
+
+    num_negatives: PositiveInt = 1
+    """Negatives beside each pair; a pair with fewer is not used."""
+    range_min: NotNegative = 0
+    """The nearest so many texts are passed over, since some of them are right as well."""
+    range_max: PositiveInt | None = None
+    """Only the nearest so many are candidates. Not said: as many as the negatives and margins need."""
+    absolute_margin: float | None = None
+    """A candidate's similarity must stay so far below the right text's."""
+    relative_margin: float | None = None
+    """The same as a share of the right text's similarity: 0.05 leaves out candidates above 95 % of it."""
+    max_score: float | None = None
+    """Candidates above this similarity are left out."""
+    min_score: float | None = None
+    """Candidates below this similarity are left out."""
+    sampling_strategy: Literal["top", "random"] = "top"
+    """The nearest candidates, or some of them at random."""
+    cross_encoder: str | None = None
+    """A reranker that scores the candidates again; named like model.name."""
+
+
 class EmbeddingSection(Section):
     """How sentence embeddings are learnt (task: embedding)."""
 
@@ -121,6 +144,8 @@ class EmbeddingSection(Section):
     """The label that says two texts mean the same, where it is none of the usual words."""
     score_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """The lowest and the highest score, which become 0 and 1."""
+    hard_negatives: HardNegativesSection | None = None
+    """Off unless given: negatives for pairs that belong together, by the base model."""
     convert: Literal["positive_pair", "triplet"] | None = None
     """The rows become pairs or triplets first: labelled texts, NLI pairs, rows with several negatives."""
 
