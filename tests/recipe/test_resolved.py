@@ -34,12 +34,11 @@ def test_any_recipe_comes_back(tmp_path_factory: pytest.TempPathFactory, mapping
 
 
 def test_every_key_is_there_with_its_meaning() -> None:
-    text = resolved_yaml(
-        recipe_from_mapping({"data": {"train": "a.csv"}, "adapter": {"method": "lora"}, "train": {"early_stopping": {}}})
-    )
-    given_keys = yaml.safe_load(text)
+    mapping = {"data": {"train": "a.csv"}, "adapter": {"method": "lora"}, "train": {"early_stopping": {}}}
+    text = resolved_yaml(recipe_from_mapping(mapping))
+    vectors = resolved_yaml(recipe_from_mapping({**mapping, "task": "embedding", "embedding": {"hard_negatives": {}}}))
     for path in all_keys():
-        inner = given_keys
+        inner = yaml.safe_load(vectors if path[0] == "embedding" else text)
         for part in path:
             assert part in inner, path
             inner = inner[part]
