@@ -100,6 +100,31 @@ def test_seeds_and_adapters(tiny_model: Path, capsys) -> None:
     assert main(["evaluate", "runs/e/model", "pairs.csv"]) == 0
 
 
+def test_files_of_one_shape_become_one_table(tiny_model: Path, capsys) -> None:
+    write("first.csv", {"premise": ASKED, "hypothesis": ANSWERS, "label": ["entailment", "neutral", "-1"] * 32})
+    write("second.csv", {"sentence1": ANSWERS, "sentence2": ASKED, "gold_label": ["Entailment", "contradiction"] * 48})
+    data = "data: {train: first.csv, also: [second.csv]}"
+    assert main(["train", recipe(tiny_model, f"{data}\nembedding: {{loss: SoftmaxLoss}}\n{SHORT}"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    splits = said["data"]["splits"]
+    assert splits["train"]["rows"] + splits["validation"]["rows"] == 64 + 96
+    assert splits["train"]["dropped"] == {"labelled -1": 32}
+    assert any("second.csv: its rows follow from row 96 on" in note for note in said["data"]["notes"])
+
+
+def test_files_of_other_shapes_have_a_loss_each(tiny_model: Path, capsys) -> None:
+    write("first.csv", {"anchor": ASKED, "positive": ANSWERS})
+    write("second.csv", {"text": ASKED, "intent": ["a", "b", "c"] * 32})
+    data = "data: {train: first.csv, also: [second.csv], columns: {anchor: anchor, positive: positive}}"
+    mixed = "embedding: {mix: proportional, losses: {second.csv: BatchHardTripletLoss}}"
+    assert main(["train", recipe(tiny_model, f"{data}\n{mixed}\n{SHORT}"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["training"]["also"] == ["BatchHardTripletLoss"]
+    assert main(["train", recipe(tiny_model, f"{data}\n{SHORT}"), "--overwrite"]) == 2
+    assert "positive pair rows and these labelled text rows; one table has one shape" in capsys.readouterr().err
+    assert main(["check", recipe(tiny_model, f"{data}\nembedding: {{losses: {{x.csv: TripletLoss}}}}\n{SHORT}")]) == 2
+    assert "is no file of data.also" in capsys.readouterr().err
+
+
 def test_hard_negatives_are_wrong_answers_near_the_question(tiny_model: Path, capsys) -> None:
     folder = beir("questions")
     more = "embedding: {hard_negatives: {num_negatives: 2, range_max: 20}}"

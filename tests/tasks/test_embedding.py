@@ -61,18 +61,28 @@ def tables(shared: Path) -> dict[str, Columns]:
     }  # fmt: skip
 
 
+def file_of(columns: Columns, path: Path) -> str:
+    """The rows as a file."""
+    lines = [json.dumps(dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
 @pytest.fixture
 def train(tmp_path: Path, tiny_model: Path, tables: dict[str, Columns]) -> Callable[..., Trained]:
     """A function that trains the tiny model on rows of a shape; ``stop_at`` asks for a stop after that step."""
 
-    def run(place: str, rows: str, *, stop_at: int | None = None, resume: bool = False, **sections: Any) -> Trained:
+    def run(
+        place: str, rows: str, *, stop_at: int | None = None, resume: bool = False, also: tuple[str, ...] = (), **sections: Any
+    ) -> Trained:
+        files = [file_of(tables[name], tmp_path / f"{name}.jsonl") for name in also]
         settings = {
             "per_device_train_batch_size": 8, "learning_rate": 1e-3, "num_train_epochs": 2, "n_evaluations": 3, "n_logs": 10,
             "seed": 3, "dropout": 0.1,
         }  # fmt: skip
         mapping = {
-            "task": "embedding", "data": {"train": "t", "validation": "v", "max_length": 24}, "model": {"name": str(tiny_model)},
-            **sections, "train": {**settings, **sections.get("train", {})},
+            "task": "embedding", "data": {"train": "t", "validation": "v", "max_length": 24, "also": files},
+            "model": {"name": str(tiny_model)}, **sections, "train": {**settings, **sections.get("train", {})},
         }  # fmt: skip
         if "max_steps" in mapping["train"]:
             del mapping["train"]["num_train_epochs"]
@@ -92,7 +102,9 @@ def train(tmp_path: Path, tiny_model: Path, tables: dict[str, Columns]) -> Calla
         measure = measure_of(inputs, prepared)
         done = fit(prepared, inputs.recipe, measure, inputs.metric, folder, log, 3, request, listen, resume=resume, smoke=False)
         losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
-        return Trained(done, {k: v.clone() for k, v in prepared.loss.state_dict().items()}, losses)
+        return Trained(
+            done, {k: v.clone() for k, v in torch.nn.ModuleList(p.loss for p in prepared.parts).state_dict().items()}, losses
+        )
 
     return run
 
@@ -128,6 +140,9 @@ RESUMED: dict[str, tuple[str, dict[str, Any]]] = {
     "lora": ("positive_pair", {"adapter": {"method": "lora", "r": 4, "lora_dropout": 0.1}}),
     "last layer": ("positive_pair", {"train": {"train_layers": "last 1"}}),
     "upstream path": ("triplet", {"train": {"fast": False}}),
+    "in turns": ("positive_pair", {"also": ("labelled_pair", "single_text"), "embedding": {"mix": "round_robin"}}),
+    "by size": ("scored_pair", {"also": ("triplet",), "embedding": {"mix": "proportional"}}),
+    "one table": ("positive_pair", {"also": ("positive_pair",)}),
     "accumulation": ("positive_pair", {"train": {"gradient_accumulation_steps": 2}}),
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ import numpy as np
 from tunesmith.data.beir import beir_folder, is_beir, judged_pairs_table, read_beir
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.column_names import SPLIT, SPLIT_WORDS, plain_name
+from tunesmith.data.columns import find_column
 from tunesmith.data.conversions import convert
 from tunesmith.data.embedding_rows import EmbeddingRows, divided, usable_rows
 from tunesmith.data.load import divide_by_column, read_tables
+from tunesmith.data.read import read_table
 from tunesmith.data.retrieval import Retrieval
 from tunesmith.data.samples import retrieval_names
 from tunesmith.data.shapes import PARTS, Shape, detect_shape
@@ -31,6 +33,7 @@ class EmbeddingData:
 
     Attributes:
         validation: what steers training; it may have another shape than train.
+        also: further training rows that have a loss each; those that are concatenated stand in ``train``.
         retrieval: what ``evaluate.retrieval`` names.
         notes: what was assumed or decided, as sentences for the user.
         not_sampled: training rows left out by ``data.max_rows``.
@@ -39,6 +42,7 @@ class EmbeddingData:
     train: EmbeddingRows
     validation: EmbeddingRows | None
     test: EmbeddingRows | None
+    also: tuple[EmbeddingRows, ...] = ()
     retrieval: Retrieval | None = None
     notes: tuple[str, ...] = ()
     not_sampled: int = 0
@@ -62,6 +66,9 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
     shape = detect_shape(tables["train"], parts_given(recipe.data.columns))
     notes.append(f"{tables['train'].source}: {shape.kind.replace('_', ' ')} rows of {' + '.join(shape.columns)}, {shape.reason}.")
     rows = {"train": rows_of(tables["train"], shape, "train", recipe, notes)}
+    also = further(recipe, base, notes)
+    if also and recipe.embedding.mix == "concatenate":
+        rows["train"], also = concatenated([rows["train"], *also], notes), []
     for split in ("validation", "test"):
         if split in tables:
             rows[split] = rows_of(tables[split], shape_like(tables[split], shape, recipe, notes), split, recipe, notes)
@@ -74,7 +81,7 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
     train, not_sampled = sampled(rows["train"], recipe, notes)
     named = recipe.evaluate.retrieval
     searched = None if named is None else read_beir(beir_folder(named, base))
-    return EmbeddingData(train, rows.get("validation"), rows.get("test"), searched, tuple(notes), not_sampled)
+    return EmbeddingData(train, rows.get("validation"), rows.get("test"), tuple(also), searched, tuple(notes), not_sampled)
 
 
 def tables_of(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:
@@ -90,6 +97,65 @@ def tables_of(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list
     if column is not None:
         divide_by_column(tables, column, data, notes)
     return tables
+
+
+def further(recipe: Recipe, base: Path, notes: list[str]) -> list[EmbeddingRows]:
+    """The rows of each file of ``data.also``, in the shape that its own columns make."""
+    found = []
+    for name in recipe.data.also:
+        table = read_table(name, header=recipe.data.header, encoding=recipe.data.encoding, base=base, split="train")
+        shape = detect_shape(table, parts_there(table, recipe.data.columns))
+        notes.append(f"{table.source}: {shape.kind.replace('_', ' ')} rows of {' + '.join(shape.columns)}, {shape.reason}.")
+        found.append(rows_of(table, shape, "train", recipe, notes))
+    return found
+
+
+def parts_there(table: Table, columns: ColumnsSection) -> dict[str, str | list[str]]:
+    """What the recipe says of columns, where the table has all of those."""
+    given = parts_given(columns)
+    named = [name for names in given.values() for name in (names if isinstance(names, list) else [names])]
+    return given if all(find_column(table, name) is not None for name in named) else {}
+
+
+def concatenated(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRows:
+    """All rows as one split: texts side by side in the order of their parts, classes of one name (in any case) as one class.
+
+    Raises:
+        DataError: the parts have other shapes.
+    """
+    first = parts[0]
+    start, names = 0, {name.casefold(): name for name in first.classes}
+    for part in parts:
+        if (part.shape.kind, len(part.sides)) != (first.shape.kind, len(first.sides)):
+            shapes = f"{first.shape.kind.replace('_', ' ')} rows and these {part.shape.kind.replace('_', ' ')} rows"
+            message = f"{first.source} has {shapes}; one table has one shape."
+            raise DataError.one(part.source, message, "Use embedding.mix: proportional, or embedding.convert.")
+        if part is not first:
+            notes.append(f"{part.source}: its rows follow from row {start:,} on.")
+        start += length_of(part)
+    offsets = np.cumsum([0, *(length_of(part) for part in parts[:-1])]).tolist()
+    targets = [renamed(part, names) for part in parts]
+    placed = list(zip(offsets, parts, strict=True))
+    reasons = dict.fromkeys(reason for part in parts for reason in part.left_out)
+    return replace(
+        first, source=" + ".join(part.source for part in parts),
+        row_ids=tuple(offset + i for offset, part in placed for i in part.row_ids),
+        sides=tuple(tuple(text for part in parts for text in part.sides[j]) for j in range(len(first.sides))),
+        target=None if first.target is None else tuple(value for values in targets for value in values), groups=None,
+        left_out={why: tuple(start + i for start, part in placed for i in part.left_out.get(why, ())) for why in reasons},
+        rows_read=sum(part.rows_read for part in parts), sha256="",
+    )  # fmt: skip
+
+
+def length_of(part: EmbeddingRows) -> int:
+    """How many numbers its rows take up, those that are left out included."""
+    return max(part.rows_read, max(part.row_ids) + 1)
+
+
+def renamed(part: EmbeddingRows, names: dict[str, str]) -> tuple[Any, ...]:
+    """The targets with each class named as it was met first; ``names`` grows by those that are new."""
+    values = part.target or ()
+    return tuple(names.setdefault(value.casefold(), value) for value in values) if part.classes else values
 
 
 def retrieval_folder(name: str, base: Path) -> Path | None:
@@ -171,6 +237,7 @@ def data_record(data: EmbeddingData) -> dict[str, Any]:
         "columns": {"texts": list(shape.texts), "target": list(shape.target)}, "columns_reasons": {"texts": shape.reason},
         "notes": list(data.notes),
         "splits": {name: split_record(rows, data) for name, rows in data.named().items()},
+        "also": [split_record(rows, data) | {"not_sampled": 0} for rows in data.also],
     }  # fmt: skip
     if data.retrieval is not None:
         found = data.retrieval

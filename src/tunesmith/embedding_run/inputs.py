@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.embedding_data import EmbeddingData, load_embedding_data
+from tunesmith.data.embedding_rows import EmbeddingRows
 from tunesmith.diagnoses.in_batch import findings_of
 from tunesmith.errors import DataError, Problem, RecipeError
 from tunesmith.inputs import SMOKE_ROWS, Clock, stay_offline_unless_asked
@@ -20,7 +21,7 @@ from tunesmith.preflight.static import LITTLE, disk, from_finding, trackers
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.embedding_rules import is_search_metric
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.sections import EmbeddingSection, Recipe
 from tunesmith.results import Finding
 from tunesmith.vector_tests import SearchTest, VectorTest, rows_test
 
@@ -36,6 +37,7 @@ class EmbeddingInputs:
     Attributes:
         tests: split -> what its vectors are examined by; ``validation`` steers training.
         metric: chooses the best checkpoint.
+        also: the losses of ``data.also``, where its rows have one each.
         base: the folder that the recipe's paths start from.
     """
 
@@ -46,6 +48,7 @@ class EmbeddingInputs:
     tests: Mapping[str, VectorTest]
     metric: str
     findings: tuple[Finding, ...]
+    also: tuple[LossChoice, ...] = ()
     checks: tuple[CheckLine, ...] = ()
     base: Path = Path()
 
@@ -76,7 +79,11 @@ def read_inputs(
         tests = tests_of(data, recipe)
         metric = steering_metric(recipe, tests)
         findings = findings_of(data.named(), recipe.train.batch_rows, choice.in_batch)
-        inputs = EmbeddingInputs(recipe, data, source, choice, tests, metric, findings, base=loaded.base)
+        also = tuple(choose_loss(rows, own_section(recipe, rows)) for rows in data.also)
+        for rows, own in zip(data.also, also, strict=True):
+            check_scores(rows, own.name)
+            findings += findings_of({"train": rows}, recipe.train.batch_rows, own.in_batch)
+        inputs = EmbeddingInputs(recipe, data, source, choice, tests, metric, findings, also, base=loaded.base)
         inputs = replace(inputs, checks=tuple(static_checks(inputs)))
     CheckReport(inputs.checks).refuse()
     return inputs
@@ -89,6 +96,13 @@ def first_rows(data: EmbeddingData, count: int) -> EmbeddingData:
         for name, rows in data.named().items()
     }
     return replace(data, train=cut["train"], validation=cut.get("validation"), test=cut.get("test"), retrieval=None)
+
+
+def own_section(recipe: Recipe, rows: EmbeddingRows) -> EmbeddingSection:
+    """The embedding section for one file of ``data.also``: its own loss, with no options of another."""
+    return recipe.embedding.model_copy(
+        update={"loss": recipe.embedding.losses.get(rows.source), "loss_options": {}, "batch_sampler": None}
+    )
 
 
 def tests_of(data: EmbeddingData, recipe: Recipe) -> dict[str, VectorTest]:
@@ -128,6 +142,8 @@ def static_checks(inputs: EmbeddingInputs) -> Iterator[CheckLine]:
     why = f", since {choice.because}" if choice.because else ""
     lack = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))
     yield CheckLine("loss", f"{choice.name}{why}; batches by {choice.sampler} of {recipe.train.batch_rows}", note=lack)
+    for rows, own in zip(data.also, inputs.also, strict=True):
+        yield CheckLine(f"loss of {rows.source}", f"{own.name} on {len(rows):,} rows; batches by {own.sampler}")
     yield judged_on(inputs)
     for finding in inputs.findings:
         yield from_finding(finding)

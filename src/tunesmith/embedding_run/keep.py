@@ -100,6 +100,7 @@ def training_record(inputs: EmbeddingInputs, judged: Judged, expected_loss: floa
         "rows_per_second": fit.rows_per_second, "train_seconds": fit.train_seconds, "kernels": asdict(run.encoder.kernels),
         "seeds": [r.seed for r in judged.runs], "seed": run.seed, "expected_first_loss": expected_loss,
         "first_loss": losses[0] if losses else None, "last_loss": losses[-1] if losses else None,
+        "also": [choice.name for choice in inputs.also],
         "loss": inputs.choice.name, "loss_because": inputs.choice.because, "batch_sampler": inputs.choice.sampler,
         "dimension": run.encoder.dimension, "similarity": run.encoder.similarity, "geometry": judged.geometry,
         "notes": list(fit.notes),

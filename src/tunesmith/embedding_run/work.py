@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.embedding_run.inputs import SAY_SAME, EmbeddingInputs
+from tunesmith.data.embedding_rows import EmbeddingRows
+from tunesmith.embedding_run.inputs import SAY_SAME, EmbeddingInputs, own_section
 from tunesmith.events import Listener
 from tunesmith.losses.embedding_build import GUIDED, build_loss
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
@@ -23,7 +24,7 @@ from tunesmith.preflight.embedding import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.run_folder import RunFolder
-from tunesmith.tasks.embedding import SAME_OR_NOT, Measure, Prepared, body_of, fit, labels_of, loss_on
+from tunesmith.tasks.embedding import SAME_OR_NOT, Measure, Part, Prepared, body_of, fit, labels_of, loss_on
 from tunesmith.training.fit import Fit
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.signals import stop_on_signals
@@ -48,14 +49,18 @@ class SeedRun:
 def load_model(inputs: EmbeddingInputs, seed: int) -> Prepared:
     """The base model with its loss; new weights of either are drawn by this seed."""
     quiet_libraries()
-    recipe, rows, choice = inputs.recipe, inputs.data.train, inputs.choice
+    recipe, data = inputs.recipe, inputs.data
     seed_everything(seed)
     encoder = load_trainable(inputs.source, recipe)
-    n_batches = -(-len(rows) // recipe.train.batch_rows)
+    n_batches = sum(-(-len(rows) // recipe.train.batch_rows) for rows in (data.train, *data.also))
     prepare_training(encoder, recipe, plan_schedule(n_batches, recipe.train).total_steps)
-    guide = guide_of(inputs) if choice.name in GUIDED else None
-    loss = build_loss(encoder.model, choice.name, rows, recipe.embedding, encoder.dimension, guide)
-    return Prepared(encoder, rows, labels_for(inputs, rows), choice, loss.to(device_name()), 1.0)
+    sections = [recipe.embedding, *(own_section(recipe, rows) for rows in data.also)]
+    parts = []
+    for rows, choice, section in zip((data.train, *data.also), (inputs.choice, *inputs.also), sections, strict=True):
+        guide = guide_of(inputs) if choice.name in GUIDED else None
+        loss = build_loss(encoder.model, choice.name, rows, section, encoder.dimension, guide)
+        parts.append(Part(rows, labels_for(inputs, rows, choice.name, rows.classes), choice, loss.to(device_name())))
+    return Prepared(encoder, tuple(parts), 1.0)
 
 
 def guide_of(inputs: EmbeddingInputs) -> Any:
@@ -65,11 +70,10 @@ def guide_of(inputs: EmbeddingInputs) -> Any:
     return load_encoder(source, inputs.recipe.data.max_length, fast=False).model
 
 
-def labels_for(inputs: EmbeddingInputs, rows: Any) -> list[Any] | None:
-    """What the loss compares rows with."""
-    name = inputs.choice.name
+def labels_for(inputs: EmbeddingInputs, rows: EmbeddingRows, name: str, classes: tuple[str, ...]) -> list[Any] | None:
+    """What the loss of that name compares rows with; ``classes`` are those it was made for."""
     is_same = same_or_not(rows, inputs.recipe.embedding.same, SAY_SAME) if name in SAME_OR_NOT else None
-    return labels_of(rows, name, inputs.data.train.classes, is_same)
+    return labels_of(rows, name, classes, is_same)
 
 
 def preflight(inputs: EmbeddingInputs, prepared: Prepared) -> tuple[CheckReport, Prepared]:
@@ -93,7 +97,7 @@ def measure_of(inputs: EmbeddingInputs, prepared: Prepared) -> Measure:
     test, rows = inputs.tests["validation"], inputs.data.validation
     assert rows is not None
     known = set(inputs.data.train.classes) >= set(rows.classes) and rows.shape.kind == inputs.data.train.shape.kind
-    labels = labels_for(inputs, rows) if known else None
+    labels = labels_for(inputs, rows, inputs.choice.name, inputs.data.train.classes) if known else None
 
     def run(_model: Any) -> dict[str, float]:
         found = values_of(test, test.answer(test.vectors(prepared.encoder), prepared.encoder.dimension))

@@ -19,7 +19,7 @@ from tunesmith.preflight.loaded import gradient_line, proven
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Certificate
-from tunesmith.tasks.embedding import Prepared, batch_loss
+from tunesmith.tasks.embedding import Part, Prepared, batch_loss, rows_of_a_pass
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.weights import count_parameters
 
@@ -75,33 +75,39 @@ def sample_of(rows: EmbeddingRows) -> list[str]:
 def model_checks(recipe: Recipe, prepared: Prepared, place: Path) -> tuple[list[CheckLine], float]:
     """Trainable share, batch invariance, one step on the longest batch, save and reload; and the loss of that step."""
     encoder, rows = prepared.encoder, prepared.rows
-    total, trained = count_parameters(prepared.loss)
+    total, trained = count_parameters(encoder.model)
     lines = [CheckLine("trainable", f"{trained:,} of {total:,} parameters, {encoder.dimension} dimensions")]
     texts = sample_of(rows)
     lines.append(
         proven(batch_invariance(encoder, texts), "The model mixes texts of a batch; its vectors depend on the batch size.")
     )
     started = time.perf_counter()
-    loss, without, bad = trial_step(prepared, longest(rows, recipe.train.batch_rows))
+    found = [trial_step(encoder, part, longest(part.rows, recipe.train.batch_rows)) for part in prepared.parts]
     lines.append(CheckLine("longest batch", f"one step took {time.perf_counter() - started:.2f} s"))
+    for part, (loss, without, bad) in zip(prepared.parts, found, strict=True):
+        lines += [first_loss(loss, part.choice.name), gradient_line(without, bad)]
+    if recipe.adapter is None:
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            encoder.model.save_pretrained(folder)
+            same = reload_equality(encoder, Path(folder), texts, "saved equals loaded")
+        lines.append(proven(same, "What is saved would not be what was trained."))
+    return lines, max(loss for loss, _, _ in found)
+
+
+def first_loss(loss: float, name: str) -> CheckLine:
+    """The first loss, which has to be a number."""
     problem = None
     if not math.isfinite(loss):
         remedy = "The base model's weights are damaged, or the loss cannot take these rows."
         problem = Problem("first loss", "", f"it is {loss}.", remedy)
-    lines += [CheckLine("first loss", f"{loss:.4f} ({prepared.choice.name})", problem), gradient_line(without, bad)]
-    if recipe.adapter is None:
-        with tempfile.TemporaryDirectory(dir=place) as folder:
-            encoder.model.save_pretrained(folder)
-            found = reload_equality(encoder, Path(folder), texts, "saved equals loaded")
-        lines.append(proven(found, "What is saved would not be what was trained."))
-    return lines, loss
+    return CheckLine("first loss", f"{loss:.4f} ({name})", problem)
 
 
-def trial_step(prepared: Prepared, positions: list[int]) -> tuple[float, list[str], list[str]]:
+def trial_step(encoder: SentenceEncoder, part: Part, positions: list[int]) -> tuple[float, list[str], list[str]]:
     """One forward and backward pass: the loss, and the trainable parameters whose gradient is missing, or not finite."""
-    module = prepared.loss
+    module = part.loss
     module.train()
-    loss: Any = batch_loss(prepared, prepared.rows, prepared.labels, positions)
+    loss: Any = batch_loss(encoder, part, positions)
     loss.backward()
     named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     without = [name for name, parameter in named if parameter.grad is None]
@@ -112,14 +118,15 @@ def trial_step(prepared: Prepared, positions: list[int]) -> tuple[float, list[st
 
 def time_estimate(recipe: Recipe, prepared: Prepared) -> tuple[float, CheckLine]:
     """Seconds the training will take, from the time of one step on rows drawn at random."""
-    rows, size = prepared.rows, recipe.train.batch_rows
-    drawn = np.random.default_rng(0).permutation(len(rows))[:size].tolist()
-    trial_step(prepared, drawn)
-    started = time.perf_counter()
-    trial_step(prepared, drawn)
-    seconds = time.perf_counter() - started
-    schedule = plan_schedule(-(-len(rows) // size), recipe.train)
-    estimate = seconds * schedule.total_steps * recipe.train.gradient_accumulation_steps
+    size, seconds = recipe.train.batch_rows, []
+    for part in prepared.parts:
+        drawn = np.random.default_rng(0).permutation(len(part.rows))[:size].tolist()
+        trial_step(prepared.encoder, part, drawn)
+        started = time.perf_counter()
+        trial_step(prepared.encoder, part, drawn)
+        seconds.append(time.perf_counter() - started)
+    schedule = plan_schedule(-(-rows_of_a_pass(prepared.parts, recipe) // size), recipe.train)
+    estimate = float(np.mean(seconds)) * schedule.total_steps * recipe.train.gradient_accumulation_steps
     times = f" for each of {recipe.train.n_seeds} seeds" if recipe.train.n_seeds > 1 else ""
     figure = f"training about {estimate:,.0f} s ({schedule.total_steps:,} steps){times}"
     return estimate * recipe.train.n_seeds, CheckLine("time", figure)

@@ -22,6 +22,7 @@ def only_embeddings(recipe: Recipe, base: Path) -> Iterator[Fault]:
     own: dict[KeyPath, bool] = {
         ("embedding",): recipe.embedding != EmbeddingSection(),
         ("evaluate", "retrieval"): recipe.evaluate.retrieval is not None,
+        ("data", "also"): bool(recipe.data.also),
         **{("data", "columns", part): getattr(recipe.data.columns, part) is not None for part in OWN_COLUMNS},
     }
     for path, was_given in own.items():
@@ -65,6 +66,12 @@ def embedding_values(recipe: Recipe, base: Path) -> Iterator[Fault]:
     sizes = own.matryoshka_dimensions
     if len(set(sizes)) < len(sizes):
         yield Fault(("embedding", "matryoshka_dimensions"), "a size is listed twice", "Name each one once.")
+    for name in own.losses:
+        if name not in recipe.data.also:
+            remedy = f"Files: {', '.join(recipe.data.also) or 'none'}."
+            yield Fault(("embedding", "losses", name), "is no file of data.also", remedy)
+    if own.losses and own.mix == "concatenate":
+        yield Fault(("embedding", "losses"), "one table has one loss", "Write embedding.mix: proportional or round_robin.")
     if recipe.train.train_layers == "head" and own.dense is None:
         message = "an embedding model has no head besides embedding.dense: nothing would be trained"
         yield Fault(("train", "train_layers"), message, "Write last N, all, or give embedding.dense.")

@@ -71,6 +71,8 @@ class DataSection(Section):
     """A share of the training rows (stratified, or grouped by `group`), or a file."""
     test: Share | str | None = None
     """A file, or a share of the training rows. Without one the verdict is given on validation."""
+    also: list[str] = []
+    """Embeddings: further training files, each with columns of its own; see embedding.mix."""
     columns: ColumnsSection = ColumnsSection()
     """Only where detection cannot know."""
     header: bool | None = None
@@ -124,6 +126,10 @@ class EmbeddingSection(Section):
     """A loss of sentence-transformers for rows of this shape (see `tunesmith losses`). Not said: the shape's default."""
     loss_options: dict[str, Any] = {}
     """Options of the loss, by upstream's names."""
+    mix: Literal["concatenate", "proportional", "round_robin"] = "concatenate"
+    """How data.also joins data.train: as one table of one shape, or with a loss each, in batches by size or in turns."""
+    losses: dict[str, str] = {}
+    """File of data.also -> its loss, where it is not its shape's default."""
     matryoshka_dimensions: list[PositiveInt] = []
     """The vectors are also trained to be good when cut to these sizes, and judged at each beside the base model's."""
     adaptive_layers: bool = False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.training.fit import Fit, FitPlan
 from tunesmith.training.fit import fit as run_fit
 from tunesmith.training.signals import StopRequest
-from tunesmith.training.vector_trainer import EmbeddingTrainer, dataset_of, names_of
+from tunesmith.training.vector_trainer import EmbeddingTrainer, TrainingSet, dataset_of, names_of, set_name
 
 TSDAE = "DenoisingAutoEncoderLoss"
 SAME_OR_NOT = ("ContrastiveLoss", "OnlineContrastiveLoss")
@@ -32,21 +32,40 @@ Measure = Callable[[Any], dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a fit is given besides the recipe.
+class Part:
+    """Training rows with their loss.
 
     Attributes:
-        labels: (N) what the loss compares the training rows with; None where it needs nothing.
+        labels: (N) what the loss compares the rows with; None where it needs nothing.
         loss: the module, with the model in it.
-        expected_loss: of the first step, which later ones are held against.
     """
 
-    encoder: SentenceEncoder
     rows: EmbeddingRows
     labels: list[Any] | None
     choice: LossChoice
     loss: Any
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a fit is given besides the recipe.
+
+    Attributes:
+        parts: the rows of ``data.train``, then those of ``data.also`` that have a loss of their own.
+        expected_loss: of the first step, which later ones are held against.
+    """
+
+    encoder: SentenceEncoder
+    parts: tuple[Part, ...]
     expected_loss: float
+
+    @property
+    def rows(self) -> EmbeddingRows:
+        return self.parts[0].rows
+
+    @property
+    def choice(self) -> LossChoice:
+        return self.parts[0].choice
 
 
 def labels_of(rows: EmbeddingRows, loss: str, classes: tuple[str, ...], is_same: list[int] | None) -> list[Any] | None:
@@ -78,17 +97,25 @@ def prompts_of(encoder: SentenceEncoder, rows: EmbeddingRows) -> dict[str, str]:
     return {name: prompt for name, prompt in said.items() if prompt}
 
 
-def reached_ids(encoder: SentenceEncoder, rows: EmbeddingRows, loss: str) -> np.ndarray | None:
-    """Every token id that training meets; None where the loss has passes of its own, or the model is none of plain text."""
-    if loss in OWN_PASSES or not encoder.is_plain:
+def reached_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> np.ndarray | None:
+    """Every token id that training meets; None where the model is none of plain text."""
+    if not encoder.is_plain:
         return None
-    prompts = prompts_of(encoder, rows)
-    texts = [
-        prompts.get(name, "") + text
-        for name, side in zip(names_of(rows), rows.sides, strict=True)
-        for text in dict.fromkeys(side)
-    ]
+    texts = []
+    for part in parts:
+        prompts = prompts_of(encoder, part.rows)
+        for name, side in zip(names_of(part.rows), part.rows.sides, strict=True):
+            texts += [prompts.get(name, "") + text for text in dict.fromkeys(side)]
     return met_in_training(tokens_of(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
+
+
+def rows_of_a_pass(parts: Sequence[Part], recipe: Recipe) -> int:
+    """How many rows a pass has: all, in whole batches of each part; in turns, as many of each as the smallest has."""
+    size = recipe.train.batch_rows
+    n_batches = [-(-len(part.rows) // size) for part in parts]
+    if len(parts) == 1:
+        return len(parts[0].rows)
+    return size * (len(parts) * min(n_batches) if recipe.embedding.mix == "round_robin" else sum(n_batches))
 
 
 def fit(
@@ -100,14 +127,13 @@ def fit(
     Raises:
         TrainingFailed, Interrupted: see ``training.fit``.
     """
-    encoder, rows, choice = prepared.encoder, prepared.rows, prepared.choice
-    in_groups = (
-        encoder.is_plain and encoder.kernels.fast and choice.name not in OWN_PASSES and not recipe.embedding.adaptive_layers
-    )
+    encoder, parts = prepared.encoder, prepared.parts
+    own_passes = any(part.choice.name in OWN_PASSES for part in parts)
+    in_groups = encoder.is_plain and encoder.kernels.fast and not own_passes and not recipe.embedding.adaptive_layers
     plan = FitPlan(
-        recipe, len(rows), trainer_of(prepared, measure, seed), metric, True, folder, log, encoder.kernels,
-        seed, reached=reached_ids(encoder, rows, choice.name), body=body_of(encoder), smoke=smoke,
-        arguments=arguments_of(encoder, rows, choice),
+        recipe, rows_of_a_pass(parts, recipe), trainer_of(prepared, measure, seed), metric, True, folder, log, encoder.kernels,
+        seed, reached=None if own_passes else reached_ids(encoder, parts), body=body_of(encoder), smoke=smoke,
+        arguments=arguments_of(encoder, parts, recipe),
     )  # fmt: skip
     if in_groups:
         use_length_groups(encoder.model)
@@ -122,57 +148,61 @@ def body_of(encoder: SentenceEncoder) -> Any:
     return encoder.model[0].model if encoder.is_plain else encoder.model
 
 
-def arguments_of(encoder: SentenceEncoder, rows: EmbeddingRows, choice: LossChoice) -> tuple[type[Any], Mapping[str, Any]]:
+def arguments_of(encoder: SentenceEncoder, parts: Sequence[Part], recipe: Recipe) -> tuple[type[Any], Mapping[str, Any]]:
     """Upstream's class of arguments, and those it has beside the usual ones."""
     from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
-    return SentenceTransformerTrainingArguments, {"batch_sampler": choice.sampler, "prompts": prompts_of(encoder, rows) or None}
+    prompts: dict[str, Any] = {set_name(i): prompts_of(encoder, part.rows) for i, part in enumerate(parts)}
+    if len(parts) == 1:
+        prompts = prompts[set_name(0)]
+    own = {"batch_sampler": parts[0].choice.sampler, "prompts": prompts if any(prompts.values()) else None}
+    mixed = {"multi_dataset_batch_sampler": recipe.embedding.mix} if len(parts) > 1 else {}
+    return SentenceTransformerTrainingArguments, own | mixed
 
 
 def trainer_of(prepared: Prepared, measure: Measure, seed: int) -> Callable[[Any, Any], EmbeddingTrainer]:
     """What makes the trainer of a model on the training rows; ``measure`` steers it."""
-    rows, choice = prepared.rows, prepared.choice
 
     def make(arguments: Any, _schedule: Any) -> EmbeddingTrainer:
+        sets = [
+            TrainingSet(dataset_of(part.rows, part.choice.name, part.labels, seed), part.loss, part.choice.sampler,
+                        part.choice.name == TSDAE)
+            for part in prepared.parts
+        ]  # fmt: skip
         return EmbeddingTrainer(
-            model=prepared.encoder.model, args=arguments, train_dataset=dataset_of(rows, choice.name, prepared.labels, seed),
-            loss=prepared.loss, measure=measure, expected_loss=prepared.expected_loss, denoise=choice.name == TSDAE,
-        )  # fmt: skip
+            model=prepared.encoder.model, args=arguments, sets=sets, measure=measure, expected_loss=prepared.expected_loss
+        )
 
     return make
 
 
 def loss_on(prepared: Prepared, rows: EmbeddingRows, labels: list[Any] | None, batch_rows: int) -> float:
     """The mean loss of batches of rows in their order, in evaluation mode; NaN where they have another shape than train's."""
-    if (
-        rows.shape.kind != prepared.rows.shape.kind
-        or prepared.choice.name in OWN_PASSES
-        or len(rows.sides) != len(prepared.rows.sides)
-    ):
+    first = prepared.parts[0]
+    is_alike = (rows.shape.kind, len(rows.sides)) == (first.rows.shape.kind, len(first.rows.sides))
+    if not is_alike or first.choice.name in OWN_PASSES:
         return math.nan
-    model, total = prepared.encoder.model, 0.0
+    model, total, judged = prepared.encoder.model, 0.0, replace(first, rows=rows, labels=labels)
     was_training = model.training
     model.eval()
     with torch.no_grad():
         for start in range(0, len(rows), batch_rows):
-            part = list(range(start, min(start + batch_rows, len(rows))))
-            total += len(part) * float(batch_loss(prepared, rows, labels, part))
+            positions = list(range(start, min(start + batch_rows, len(rows))))
+            total += len(positions) * float(batch_loss(prepared.encoder, judged, positions))
     model.train(was_training)
     return total / len(rows)
 
 
-def batch_loss(prepared: Prepared, rows: EmbeddingRows, labels: list[Any] | None, positions: list[int]) -> torch.Tensor:
+def batch_loss(encoder: SentenceEncoder, part: Part, positions: list[int]) -> torch.Tensor:
     """The loss of one batch, by the model's mode and the kernels' precision."""
-    encoder, loss = prepared.encoder, prepared.loss
     device = next(encoder.model.parameters()).device
-    prompts = prompts_of(encoder, rows)
-    features = []
-    for name, side in zip(names_of(rows), rows.sides, strict=True):
+    prompts, features = prompts_of(encoder, part.rows), []
+    for name, side in zip(names_of(part.rows), part.rows.sides, strict=True):
         made = encoder.model.preprocess([side[i] for i in positions], prompt=prompts.get(name))
         features.append({key: value.to(device) if hasattr(value, "to") else value for key, value in made.items()})
-    if prepared.choice.name in (TSDAE, "ContrastiveTensionLoss"):
+    if part.choice.name in (TSDAE, "ContrastiveTensionLoss"):
         features = [features[0], dict(features[0])]
-    targets = None if labels is None else torch.tensor([labels[i] for i in positions], device=device)
+    targets = None if part.labels is None else torch.tensor([part.labels[i] for i in positions], device=device)
     with autocast(encoder.kernels.precision, device.type):
-        found = loss(features, targets)
+        found = part.loss(features, targets)
     return torch.stack(list(found.values())).sum() if isinstance(found, dict) else found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
+from sentence_transformers.base.sampler import BatchSamplers
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 
@@ -21,6 +24,27 @@ KEPT_WORDS = 0.4
 """Of a text to be written again (Wang et al. 2021, "TSDAE": 60 % of the words are deleted)."""
 SAME_TEXTS = 1 / 8
 """Of the pairs of contrastive tension that are two times one text (Carlsson et al. 2021: one positive to seven negatives)."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows with their loss, as the trainer has them.
+
+    Attributes:
+        dataset: see ``dataset_of``.
+        sampler: upstream's name for how batches are drawn.
+        denoise: the texts are given with words deleted, too (TSDAE).
+    """
+
+    dataset: Any
+    loss: Any
+    sampler: str
+    denoise: bool = False
+
+
+def set_name(number: int) -> str:
+    """What the trainer calls one of several sets."""
+    return f"set_{number}"
 
 
 def dataset_of(rows: EmbeddingRows, loss: str, labels: list[Any] | None, seed: int) -> Any:
@@ -58,15 +82,20 @@ def with_words_deleted(text: str, seed: int, epoch: int, row_id: int) -> str:
 
 
 class RowCollator(SentenceTransformerDataCollator):
-    """Upstream's collator; batches also hold ``row_id`` (B), and with ``noise`` each text with words deleted before it."""
+    """Upstream's collator; batches also hold ``row_id`` (B), and with ``noise`` each text with words deleted before it.
 
-    noise: Any = None
+    Attributes:
+        noise: set name -> function of a text and its row; one set alone has the name "".
+    """
+
+    noise: Mapping[str, Any] = MappingProxyType({})
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
         rows = [{name: value for name, value in row.items() if name != ROW_ID} for row in features]
         ids = [row[ROW_ID] for row in features]
-        if self.noise is not None:
-            rows = [{"noisy": self.noise(row["text_0"], i), **row} for row, i in zip(rows, ids, strict=True)]
+        noise = self.noise.get(features[0].get("dataset_name", ""))
+        if noise is not None:
+            rows = [{"noisy": noise(row["text_0"], i), **row} for row, i in zip(rows, ids, strict=True)]
         return {**super().__call__(rows), ROW_ID: torch.tensor(ids)}
 
 
@@ -74,24 +103,30 @@ class EmbeddingTrainer(CheckedSteps, SentenceTransformerTrainer):
     """Upstream's trainer for sentence embeddings.
 
     Args:
-        denoise: the texts are given with words deleted, too (TSDAE).
+        sets: one, or several that are mixed batch by batch.
     """
 
-    def __init__(self, *, denoise: bool = False, **upstream: Any) -> None:
-        super().__init__(**upstream)
-        if denoise:
-            collator: Any = self.data_collator
-            collator.noise = lambda text, row_id: with_words_deleted(text, self.args.seed, self.epoch_now(), row_id)
+    def __init__(self, *, sets: Sequence[TrainingSet], **upstream: Any) -> None:
+        self.sets = {set_name(i): one for i, one in enumerate(sets)} if len(sets) > 1 else {"": sets[0]}
+        datasets: Any = {name: one.dataset for name, one in self.sets.items()}
+        losses: Any = {name: one.loss for name, one in self.sets.items()}
+        if len(sets) == 1:
+            datasets, losses = sets[0].dataset, sets[0].loss
+        super().__init__(train_dataset=datasets, loss=losses, **upstream)
+        collator: Any = self.data_collator
+        collator.noise = {name: self.delete_words for name, one in self.sets.items() if one.denoise}
 
-    def epoch_now(self) -> int:
-        """The epoch that batches are drawn for."""
-        return int(self.state.epoch or 0)
+    def delete_words(self, text: str, row_id: int) -> str:
+        """The text with other words deleted in each epoch, the same after a resume."""
+        return with_words_deleted(text, self.args.seed, int(self.state.epoch or 0), row_id)
 
     def get_data_collator(self, model: Any, args: Any, processing_class: Any = None) -> RowCollator:
         return RowCollator(preprocess_fn=model.preprocess, prompts=args.prompts)
 
     def get_batch_sampler(self, dataset: Any, *arguments: Any, **named: Any) -> Any:
-        """Rows are told apart by their texts, not by their numbers."""
+        """As the set's own loss needs it. Rows are told apart by their texts, not by their numbers."""
+        drawn = next(one.sampler for one in self.sets.values() if one.dataset is dataset)
+        self.args.batch_sampler = BatchSamplers(drawn)
         return super().get_batch_sampler(dataset.remove_columns(ROW_ID), *arguments, **named)
 
     def add_model_card_callback(self, default_args_dict: Mapping[str, Any]) -> None:
@@ -101,9 +136,13 @@ class EmbeddingTrainer(CheckedSteps, SentenceTransformerTrainer):
         self.begin_rows(inputs.pop(ROW_ID).tolist())
         return self.checked(super().training_step(model, inputs, num_items_in_batch))
 
+    def losses(self) -> torch.nn.Module:
+        """All that is trained: the model and what the losses have of their own."""
+        return torch.nn.ModuleDict({name or "only": one.loss for name, one in self.sets.items()})
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """What is trained, the loss's own weights included, which upstream leaves out."""
-        save_trained(self.loss, Path(output_dir or self.args.output_dir), exist_ok=True)
+        """What is trained, the losses' own weights included, which upstream leaves out."""
+        save_trained(self.losses(), Path(output_dir or self.args.output_dir), exist_ok=True)
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
-        load_trained(self.loss, Path(checkpoint_path))
+        load_trained(self.losses(), Path(checkpoint_path))
