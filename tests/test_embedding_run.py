@@ -152,6 +152,35 @@ def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -
 
 
 SCORED: dict[str, list[Any]] = {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 6 for i in range(96)]}
+
+
+def test_two_runs_are_compared_on_the_queries_both_were_judged_on(tiny_model: Path, capsys) -> None:
+    folder = beir("questions")
+    for name, rate in (("a", 0.001), ("b", 0.01)):
+        settings = f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\n{SHORT.replace('0.001', str(rate))}"
+        assert main(["train", recipe(tiny_model, settings), f"output=runs/{name}"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "runs/a", "runs/b", "--json"]) in (0, 3, 4)
+    (found,) = json.loads(capsys.readouterr().out)["verdicts"]
+    values = [RunResult.load(Path(f"runs/{name}/result.json")).metric("ndcg@10", "retrieval").value for name in "ab"]
+    assert found["difference"] == pytest.approx(values[0] - values[1])
+    assert (found["split"], found["n"]) == ("retrieval", 24)
+    assert main(["compare", "runs/a", "runs/b", "--metric", "mrr@10"]) == 2
+    assert "the runs keep ndcg@10 only" in capsys.readouterr().err
+
+
+def test_other_verbs_say_that_there_are_no_labels(tiny_model: Path, capsys) -> None:
+    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
+    path = recipe(tiny_model, f"data: {{train: pairs.csv}}\n{SHORT}")
+    assert main(["train", path]) == 0
+    for words in (["diagnose", path], ["trace", path, "--row", "0"]):
+        assert main(words) == 2
+        assert "the task is embedding" in capsys.readouterr().err
+    assert main(["predict", "runs/e", "pairs.csv"]) == 2
+    assert "this is an embedding model: it predicts no labels" in capsys.readouterr().err
+    assert main(["evaluate", "runs/e", "pairs.csv"]) == 0
+
+
 PAIRS: dict[str, list[Any]] = {"anchor": ASKED, "positive": ANSWERS}
 BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     (PAIRS, "embedding: {loss: CoSENTLoss}", "CoSENTLoss does not take these rows: they are two texts that belong together"),

@@ -46,6 +46,9 @@ class UseRecord:
     def load(cls, folder: Path) -> UseRecord:
         """The record beside a saved model. Raises ModelError where there is none."""
         path = folder / USE
+        if (folder / "modules.json").exists():
+            remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
+            raise ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
         if not path.exists():
             raise ModelError.one(
                 str(folder),

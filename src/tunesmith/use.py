@@ -17,6 +17,7 @@ from tunesmith.data.examples import make_examples
 from tunesmith.data.frame import table_from_frame
 from tunesmith.data.read import read_table
 from tunesmith.data.table import Columns, Examples, Labels, Table
+from tunesmith.embedding_run.compare import against as embedding_verdict
 from tunesmith.errors import DataError, InputError, ModelError, OutputError
 from tunesmith.events import Event, Listener, silent
 from tunesmith.metrics.intervals import metric_intervals
@@ -221,6 +222,8 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
     loaded = [Run.load(run) for run in runs]
     first = loaded[0]
+    if first.result.task == "embedding":
+        return [embedding_verdict(first, other, metric, split) for other in loaded[1:]]
     recipe = Recipe.model_validate(first.result.recipe)
     name = metric or metric_of(recipe)
     if name not in METRICS[recipe.task]:

@@ -58,9 +58,11 @@ def refuse(args: argparse.Namespace, names: Sequence[str], why: str, remedy: str
 
 
 def is_embedding_model(name: str) -> bool:
-    """Whether a name is a model rather than the folder of a run: builtin:NAME, hub:NAME, or a folder with a model."""
+    """Whether a name is an embedding model: builtin:NAME, hub:NAME, a folder with a model, or an embedding run."""
     path = Path(name)
-    return name.startswith(("builtin:", HUB)) or (path / "config.json").exists() or (path / "modules.json").exists()
+    return name.startswith(("builtin:", HUB)) or any(
+        (path / file).exists() for file in ("config.json", "modules.json", "model/modules.json")
+    )
 
 
 def metric_lines(result: RunResult) -> list[str]:

@@ -19,7 +19,7 @@ from tunesmith.data.read import read_sources, read_table
 from tunesmith.data.split import split_by_column, split_examples
 from tunesmith.data.survey import label_counts, survey
 from tunesmith.data.table import Columns, Examples, Labels, Table
-from tunesmith.errors import DataError, InputError, Problem
+from tunesmith.errors import DataError, InputError, Problem, RecipeError
 from tunesmith.recipe.sections import DataSection, Recipe
 from tunesmith.recipe.suggest import closest
 from tunesmith.results import Finding
@@ -72,6 +72,9 @@ def load_splits(
     Raises:
         DataError: with the problems of all files where they do not depend on each other.
     """
+    if recipe.task == "embedding":
+        message = "it has no labels to be looked at: the task is embedding."
+        raise RecipeError.one("the recipe", message, "Use check and train for it, evaluate and embed for its model.")
     notes: list[str] = []
     tables = read_tables(recipe.data, base, frames or {}, notes)
     for table in tables.values():
