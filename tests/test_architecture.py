@@ -53,6 +53,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "examine",
             "vectors",
             "vector_tests",
+            "paraphrase_test",
             "embedding_run",
             "held_out",
             "fold_fits",

@@ -22,6 +22,7 @@ from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.geometry import Geometry, alarms_of
 from tunesmith.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model
+from tunesmith.paraphrase_test import paraphrase_test
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.results import Baseline, Finding, Metric, RunResult, Verdict
 from tunesmith.vector_tests import Answer, SearchTest, VectorTest, check_metrics, metrics_of, rows_test, verdict_of
@@ -89,8 +90,8 @@ def evaluate_retrieval(
 
 def evaluate_similarity(
     target: str | Path, data: str | Path, *, columns: Mapping[str, str | Sequence[str]] | None = None, same: str | None = None,
-    against: Sequence[str | Path] = (), dimensions: Sequence[int] = (), max_length: int | None = None, n_resamples: int = 10_000,
-    seed: int = 0, listener: Listener = silent,
+    mine: bool = False, against: Sequence[str | Path] = (), dimensions: Sequence[int] = (), max_length: int | None = None,
+    n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
     """How well an embedding model tells similar texts from others, beside TF-IDF and other models.
 
@@ -102,6 +103,7 @@ def evaluate_similarity(
         target: a run, a folder, a hub id or ``builtin:NAME``.
         columns: part -> column, where names and content do not tell; see ``data.shapes``.
         same: the label that says two texts mean the same, where it is none of the usual words.
+        mine: paraphrases are mined among all texts of the pairs, each against each.
         against, dimensions, max_length: as ``evaluate_retrieval``.
 
     Raises:
@@ -111,7 +113,7 @@ def evaluate_similarity(
     with clock.phase("data"):
         table = read_table(str(data), split=SPLIT)
         rows = usable_rows(table, detect_shape(table, columns or {}), SPLIT)
-        test = rows_test(rows, same)
+        test: VectorTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {"source": str(data), "shape": rows.shape.kind, "columns": list(rows.shape.columns), "rows": len(rows)}
     found = examined(test, str(target), against, dimensions, ("tfidf",), max_length, n_resamples, seed, clock)
     return result("similarity", found, about, left_out_notes(rows), clock, started)

@@ -6,7 +6,7 @@ A model's vectors are made once (``vectors``) and read at any number of dimensio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,10 +56,15 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What one system says: predictions that metrics read, or a value for each row or query by metric."""
+    """What one system says: predictions that metrics read, or a value for each row or query by metric.
+
+    Attributes:
+        figures: metric -> one figure of all rows together, which has no interval.
+    """
 
     predictions: Predictions | None = None
     values: Mapping[str, Array] | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 class VectorTest(Protocol):
@@ -339,6 +344,10 @@ def metrics_of(said: Sequence[Answer], test: VectorTest, n_resamples: int, seed:
         answers = [one.predictions for one in said if one.predictions is not None]
         made = metric_intervals(test.problem, answers, test.split, names, n_resamples=n_resamples, seed=seed)
         found = [replace(metric, name=BEST_F1) if metric.name == "macro_f1" else metric for metric in made]
+    n_rows, why = found[0].n, "one figure of all pairs together: no interval"
+    for name in said[0].figures:
+        mean = float(np.mean([one.figures[name] for one in said]))
+        found.append(Metric(name, test.split, mean, None, None, n_rows, note=why))
     return [replace(metric, name=sized(metric.name, size)) for metric in found]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HUB = "hub:"
 OF_VECTORS = ("against", "dimensions", "max_length")
 OF_RETRIEVAL = ("split", "metric")
-OF_ROWS = ("same", "column")
+OF_ROWS = ("same", "column", "mine")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     found.add_argument("--split", help="which judgements of the folder: test, dev, ...")
     found.add_argument("--metric", action="append", help="ndcg@K, mrr@K, recall@K or map@K; the first leads the verdicts")
     found.add_argument("--same", metavar="LABEL", help="the label that says that two texts mean the same")
+    found.add_argument("--mine", action="store_true", help="mine paraphrases among all texts of pairs, each against each")
     found.add_argument("--column", metavar="PART=COLUMN", action="append", help="anchor, positive, negative, text, pair, score")
 
 
@@ -81,12 +82,12 @@ def of_rows(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.examine import evaluate_similarity
 
     result = evaluate_similarity(
-        args.run.removeprefix(HUB), args.data, columns=parts_of(args), same=args.same, against=args.against,
+        args.run.removeprefix(HUB), args.data, columns=parts_of(args), same=args.same, mine=args.mine, against=args.against,
         dimensions=args.dimensions, max_length=args.max_length, listener=terminal.listener,
     )  # fmt: skip
     data = result.data
     about = f"{data['rows']:,} rows of {data['source']}: {' + '.join(data['columns'])} ({data['shape'].replace('_', ' ')})"
-    noun = "query" if data["shape"] == "positive_pair" else "row"
+    noun = "text" if args.mine else "query" if data["shape"] == "positive_pair" else "row"
     return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(args.run, result, terminal, about, noun))
 
 
