@@ -54,6 +54,8 @@ LAYERS: tuple[frozenset[str], ...] = (
             "vectors",
             "vector_tests",
             "paraphrase_test",
+            "reranking",
+            "labelled_run",
             "embedding_run",
             "held_out",
             "fold_fits",

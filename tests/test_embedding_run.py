@@ -154,6 +154,29 @@ def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -
 SCORED: dict[str, list[Any]] = {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 6 for i in range(96)]}
 
 
+def test_a_reranker_is_a_classifier_that_orders_a_search(tiny_model: Path, capsys) -> None:
+    folder = beir("questions")
+    text = f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\nembedding: {{head: cross-encoder, top_k: 5}}\n{SHORT}"
+    assert main(["check", recipe(tiny_model, text)]) == 0
+    assert main(["train", recipe(tiny_model, text)]) == 0
+    result = RunResult.load(Path("runs/e/result.json"))
+    assert {v.against for v in result.verdicts if v.split == "retrieval"} == {"first stage", "tfidf", "bm25"}
+    first = next(b for b in result.baselines if b.name == "first stage")
+    recall = {m.name: m.value for m in first.metrics}["recall@10"]
+    assert result.metric("recall@10", "retrieval").value == recall  # five texts in another order are the same ten
+    assert result.metric("average_precision", "validation").value is not None
+    assert result.data["retrieval"]["top_k"] == 5
+    assert result.recipe["embedding"]["head"] == "cross-encoder"
+    capsys.readouterr()
+    words = [str(tiny_model), "--retrieval", folder, "--rerank", "runs/e", "--top-k", "5", "--json"]
+    assert main(["evaluate", *words]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["verdicts"][0]["against"] == str(tiny_model)
+    assert again["metrics"][0]["value"] == pytest.approx(result.metric("ndcg@10", "retrieval").value, abs=0.02)
+    assert main(["evaluate", str(tiny_model), "--retrieval", folder, "--rerank", "nowhere"]) == 2
+    assert "there is no such run" in capsys.readouterr().err
+
+
 def test_two_runs_are_compared_on_the_queries_both_were_judged_on(tiny_model: Path, capsys) -> None:
     folder = beir("questions")
     for name, rate in (("a", 0.001), ("b", 0.01)):

@@ -29,6 +29,8 @@ from tunesmith.vector_tests import Answer, SearchTest, VectorTest, check_metrics
 
 SPLIT = "test"
 BASELINES = ("bm25", "tfidf")
+TOP_K = 100
+"""Documents that a reranker puts in order."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class System:
 def evaluate_retrieval(
     target: str | Path, folder: str | Path, *, split: str | None = None, against: Sequence[str | Path] = (),
     dimensions: Sequence[int] = (), metrics: Sequence[str] = DEFAULT, baselines: Sequence[str] = BASELINES,
-    max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
+    rerank: str | Path | None = None, top_k: int = TOP_K, max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0,
+    listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
     """How well an embedding model finds the relevant documents, tuned or not, beside BM25, TF-IDF and other models.
 
@@ -63,6 +66,7 @@ def evaluate_retrieval(
         against: other models, each given a verdict on the same queries.
         dimensions: the vectors are also cut to their first so many (Matryoshka), each with a verdict against the whole.
         metrics: names of ``metrics.retrieval``; the first leads the verdicts.
+        rerank: a run of a reranker, which puts the best ``top_k`` documents in order; the model by itself stands beside it.
         max_length: tokens of a text that are read; each model's own limit when not said.
 
     Returns:
@@ -84,7 +88,16 @@ def evaluate_retrieval(
         "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
     }  # fmt: skip
     notes = [f"{note}." for note in data.notes]
-    found = examined(test, str(target), against, dimensions, baselines, max_length, n_resamples, seed, clock)
+    ours: VectorTest = test
+    if rerank is not None:
+        with clock.phase("model"):
+            from tunesmith.reranking import RerankedSearch, relevance_of
+            from tunesmith.trained import load_for_use
+
+            score = relevance_of(load_for_use(Path(rerank)), str(rerank))
+        ours = RerankedSearch(test.split, data, test.metrics, score=score, top_k=top_k)
+        about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
+    found = examined(ours, test, str(target), against, dimensions, baselines, max_length, n_resamples, seed, clock)
     return result("retrieval", found, about, notes, clock, started)
 
 
@@ -115,7 +128,7 @@ def evaluate_similarity(
         rows = usable_rows(table, detect_shape(table, columns or {}), SPLIT)
         test: VectorTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {"source": str(data), "shape": rows.shape.kind, "columns": list(rows.shape.columns), "rows": len(rows)}
-    found = examined(test, str(target), against, dimensions, ("tfidf",), max_length, n_resamples, seed, clock)
+    found = examined(test, test, str(target), against, dimensions, ("tfidf",), max_length, n_resamples, seed, clock)
     return result("similarity", found, about, left_out_notes(rows), clock, started)
 
 
@@ -135,11 +148,11 @@ class Examined:
 
 
 def examined(
-    test: VectorTest, target: str, against: Sequence[str | Path], dimensions: Sequence[int], baselines: Sequence[str],
-    max_length: int | None, n_resamples: int, seed: int, clock: Clock,
+    ours_by: VectorTest, test: VectorTest, target: str, against: Sequence[str | Path], dimensions: Sequence[int],
+    baselines: Sequence[str], max_length: int | None, n_resamples: int, seed: int, clock: Clock,
 ) -> Examined:  # fmt: skip
-    """A model, the others and the baselines on one test."""
-    ours = by_model(target, test, dimensions, max_length, clock)
+    """A model, the others and the baselines on one test; ``ours_by`` is the same test where the model has help."""
+    ours = by_model(target, ours_by, dimensions, max_length, clock)
     others = [by_model(str(other), test, (), max_length, clock) for other in against]
     with clock.phase("baselines"):
         others += [by_words(name, test) for name in baselines]

@@ -1,25 +1,22 @@
-"""The story of a run: load, check, baselines, fit, judge, diagnose, prove, save.
-
-Every function here is a step of that story; what a step does stands in the room it calls.
-"""
+"""A run by its task: the check, and the training with the folder, the report and the model card that it leaves."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.embedding_run import story as embedding_story
+from tunesmith import labelled_run
+from tunesmith.embedding_run import reranker
+from tunesmith.embedding_run import story as embedding_run
 from tunesmith.errors import TunesmithError
 from tunesmith.events import Listener, silent
-from tunesmith.inputs import Clock, read_inputs
+from tunesmith.inputs import Clock
 from tunesmith.preflight.report import CheckReport
-from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
+from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.results import RunResult
-from tunesmith.run_folder import RunFolder, begin, claim, finish
+from tunesmith.run_folder import RunFolder, claim, finish
 from tunesmith.trained import Run
-from tunesmith.training.launch import rank
 
 
 def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = silent) -> CheckReport:
@@ -28,19 +25,16 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
     Raises:
         InputError: what cannot even be read; everything else is a problem in the report.
     """
-    clock = Clock(listener, {})
     claim(loaded.recipe.output, overwrite=True)
-    if loaded.recipe.task == "embedding":
-        return embedding_story.check(loaded, static, listener)
-    inputs = read_inputs(loaded, clock)
-    if static:
-        return CheckReport(inputs.checks)
-    with clock.phase("libraries"):
-        from tunesmith.work import load_model, preflight
-    with clock.phase("model"):
-        ready = load_model(inputs, inputs.recipe.train.seed)
-    with clock.phase("check"):
-        return preflight(inputs, ready)
+    report: CheckReport = story_of(loaded).check(loaded, static, Clock(listener, {}))
+    return report
+
+
+def story_of(loaded: LoadedRecipe) -> Any:
+    """The module that tells the run of a recipe: it has ``check`` and ``train``."""
+    if loaded.recipe.task != "embedding":
+        return labelled_run
+    return reranker if loaded.recipe.embedding.head == "cross-encoder" else embedding_run
 
 
 def train(
@@ -58,40 +52,11 @@ def train(
         TrainingFailed: it started and left no usable model.
         Interrupted: it was stopped; the state was saved.
     """
-    started, clock = time.perf_counter(), Clock(listener, {})
+    clock = Clock(listener, {})
     output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
     folder = claim(output, resume=resume, overwrite=overwrite or smoke)
-    if loaded.recipe.task == "embedding":
-        return leave(folder, embedding_story.train(loaded, folder, resume, smoke, frames, clock), clock)
-    inputs = read_inputs(loaded, clock, frames, smoke)
-    with clock.phase("libraries"):
-        from tunesmith import judge, keep, work
-        from tunesmith.training_rows import training_findings
-    with clock.phase("model"):
-        ready = work.load_model(inputs, inputs.recipe.train.seed)
-    with clock.phase("check"):
-        work.preflight(inputs, ready).refuse()
-    if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
-        work.fit_seeds(inputs, ready, folder, listener, resume=resume, smoke=smoke)
-        return None
-    begin(folder, loaded.text, resolved_yaml(inputs.recipe), resume=resume)
-    with clock.phase("baselines"):
-        baselines, vectors = judge.run_baselines(inputs, ready, listener)
-    with clock.phase("training"):
-        runs = work.fit_seeds(inputs, ready, folder, listener, resume=resume, smoke=smoke)
-    with clock.phase("evaluation"):
-        judged = judge.judge(inputs, runs, baselines, listener)
-    with clock.phase("diagnosis"):
-        fitted = runs[0].fit
-        findings = training_findings(inputs, vectors, fitted.epoch_logits, fitted.train_seconds * len(runs), listener)
-    with clock.phase("save"):
-        certificates = keep.save_model(inputs, ready, judged, folder.model)
-        keep.join_logs(judged, folder)
-        keep.save_predictions(inputs, judged, folder.work / "predictions.parquet")
-        keep.save_training_logits(inputs, judged, folder.work)
-    clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    result = keep.result(inputs, ready, judged, findings, certificates, clock.seconds)
-    return leave(folder, result, clock)
+    result = story_of(loaded).train(loaded, folder, resume, smoke, frames, clock)
+    return None if result is None else leave(folder, result, clock)
 
 
 def leave(folder: RunFolder, result: RunResult, clock: Clock) -> Run:

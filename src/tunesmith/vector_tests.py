@@ -187,14 +187,17 @@ class SearchTest:
 
     def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer:
         """Each metric's value for each query, by exact search."""
+        return Answer(values=of_queries(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
+
+    def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
+        """The best documents of each query (Q, k), by exact search."""
         from tunesmith.machine import device_name
         from tunesmith.models.search import nearest
         from tunesmith.models.sentence_encoder import comparable
 
         of_asked, of_documents = comparable(similarity)
         queries, documents = of_asked(vectors[0][:, :size]), of_documents(vectors[1][:, :size])
-        ranked, _ = nearest(queries, documents, self.depth, device_name())
-        return Answer(values=of_queries(ranked, self.data.judgements, self.metrics))
+        return nearest(queries, documents, self.depth, device_name())[0]
 
     @property
     def depth(self) -> int:

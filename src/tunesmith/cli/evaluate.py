@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HUB = "hub:"
 OF_VECTORS = ("against", "dimensions", "max_length")
-OF_RETRIEVAL = ("split", "metric")
+OF_RETRIEVAL = ("split", "metric", "rerank", "top_k")
 OF_ROWS = ("same", "column", "mine")
 
 
@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     found.add_argument("--max-length", metavar="TOKENS", type=int, help="tokens of a text that are read")
     found.add_argument("--split", help="which judgements of the folder: test, dev, ...")
     found.add_argument("--metric", action="append", help="ndcg@K, mrr@K, recall@K or map@K; the first leads the verdicts")
+    found.add_argument("--rerank", metavar="RUN", help="a reranker that puts the best documents in order")
+    found.add_argument("--top-k", metavar="K", type=int, help="how many documents are reranked (100)")
     found.add_argument("--same", metavar="LABEL", help="the label that says that two texts mean the same")
     found.add_argument("--mine", action="store_true", help="mine paraphrases among all texts of pairs, each against each")
     found.add_argument("--column", metavar="PART=COLUMN", action="append", help="anchor, positive, negative, text, pair, score")
@@ -106,7 +108,7 @@ def parts_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
 
 def of_retrieval(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """An embedding model on a folder of documents and queries."""
-    from tunesmith.examine import evaluate_retrieval
+    from tunesmith.examine import TOP_K, evaluate_retrieval
     from tunesmith.metrics.retrieval import DEFAULT
 
     if args.data is not None:
@@ -115,11 +117,13 @@ def of_retrieval(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     refuse(args, OF_ROWS, "is of rows.", "Leave it out.")
     result = evaluate_retrieval(
         args.run.removeprefix(HUB), args.retrieval, split=args.split, against=args.against, dimensions=args.dimensions,
-        metrics=tuple(args.metric or DEFAULT), max_length=args.max_length, listener=terminal.listener,
+        metrics=tuple(args.metric or DEFAULT), rerank=args.rerank, top_k=args.top_k or TOP_K,
+        max_length=args.max_length, listener=terminal.listener,
     )  # fmt: skip
     data = result.data
     about = f"{data['queries']:,} queries, {data['documents']:,} documents ({data['split']} of {data['source']})"
-    return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(args.run, result, terminal, about, "query"))
+    name = args.run if args.rerank is None else f"{args.run} + {args.rerank}"
+    return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(name, result, terminal, about, "query"))
 
 
 def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, noun: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,23 +39,23 @@ def with_hard_negatives(inputs: EmbeddingInputs) -> EmbeddingInputs:
         message = f"negatives are mined for pairs that belong together; the rows are {rows.shape.kind.replace('_', ' ')} rows."
         raise RecipeError.one("embedding.hard_negatives", message, "Remove the key, or give embedding.convert: positive_pair.")
     encoder = load_encoder(inputs.source, inputs.recipe.data.max_length, inputs.recipe.train.fast)
-    found = mined(rows, corpus_of(inputs), encoder, section, inputs)
+    corpus = corpus_of(inputs.recipe.data.train, inputs.base)
+    found = mined(rows, corpus, encoder, section, inputs.base)
     made = rows_with(rows, found, section.num_negatives)
     data = replace(inputs.data, train=made, notes=(*inputs.data.notes, said(rows, made, section.num_negatives)))
     findings = (*inputs.findings, *without_negatives(rows, found))
     return replace(inputs, data=data, findings=findings, choice=choose_loss(made, inputs.recipe.embedding))
 
 
-def corpus_of(inputs: EmbeddingInputs) -> tuple[str, ...] | None:
+def corpus_of(train: str, base: Path) -> tuple[str, ...] | None:
     """The texts that negatives are taken from: all documents of a retrieval folder; None for the answers of the pairs."""
-    folder = retrieval_folder(inputs.recipe.data.train, inputs.base)
+    folder = retrieval_folder(train, base)
     return None if folder is None else read_beir(folder, BEIR_TRAIN).documents
 
 
 def mined(
-    rows: EmbeddingRows, corpus: Sequence[str] | None, encoder: SentenceEncoder, section: HardNegativesSection,
-    inputs: EmbeddingInputs,
-) -> Mapping[Pair, tuple[str, ...]]:  # fmt: skip
+    rows: EmbeddingRows, corpus: Sequence[str] | None, encoder: SentenceEncoder, section: HardNegativesSection, base: Path
+) -> Mapping[Pair, tuple[str, ...]]:
     """Pair -> its negatives, the hardest first; pairs with too few are not there."""
     from datasets import Dataset
     from sentence_transformers.util import mine_hard_negatives
@@ -65,7 +66,7 @@ def mined(
         made = mine_hard_negatives(
             Dataset.from_dict({"anchor": list(rows.sides[0]), "positive": list(rows.sides[1])}),
             model, anchor_column_name="anchor", positive_column_name="positive",
-            corpus=None if corpus is None else list(corpus), cross_encoder=cross_encoder_of(section, inputs),
+            corpus=None if corpus is None else list(corpus), cross_encoder=cross_encoder_of(section, base),
             output_format="n-tuple", verbose=False, **options,
         )  # fmt: skip
     except ValueError as error:
@@ -77,13 +78,13 @@ def mined(
     }
 
 
-def cross_encoder_of(section: HardNegativesSection, inputs: EmbeddingInputs) -> Any:
+def cross_encoder_of(section: HardNegativesSection, base: Path) -> Any:
     """The model that scores candidates again; None where none is named."""
     if section.cross_encoder is None:
         return None
     from sentence_transformers import CrossEncoder
 
-    source = find_model(ModelSection(name=section.cross_encoder), inputs.base)
+    source = find_model(ModelSection(name=section.cross_encoder), base)
     return CrossEncoder(source.location, device=device_name())
 
 

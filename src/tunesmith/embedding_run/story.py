@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.embedding_run.inputs import EmbeddingInputs, read_inputs
-from tunesmith.events import Listener
 from tunesmith.inputs import Clock
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
@@ -15,9 +14,8 @@ from tunesmith.results import RunResult
 from tunesmith.run_folder import RunFolder, begin
 
 
-def check(loaded: LoadedRecipe, static: bool, listener: Listener) -> CheckReport:
+def check(loaded: LoadedRecipe, static: bool, clock: Clock) -> CheckReport:
     """The pre-flight of a recipe. Raises InputError for what cannot even be read."""
-    clock = Clock(listener, {})
     inputs = read_inputs(loaded, clock)
     if static:
         return CheckReport(inputs.checks)

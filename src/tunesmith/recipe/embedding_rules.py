@@ -81,9 +81,31 @@ def embedding_values(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(("evaluate", "baselines"), f"{name} is no baseline of embeddings", remedy)
 
 
+def rerankers(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """What a reranker has no use for, and what it needs."""
+    own, usual = recipe.embedding, EmbeddingSection()
+    if recipe.task != "embedding" or own.head == "vector":
+        for key in ("first_stage", "top_k"):
+            if recipe.task == "embedding" and getattr(own, key) != getattr(usual, key):
+                yield Fault(("embedding", key), f"{key} is of rerankers", "Write embedding.head: cross-encoder.")
+        return
+    for key in type(own).model_fields:
+        if key not in ("head", "first_stage", "top_k", "hard_negatives") and getattr(own, key) != getattr(usual, key):
+            message = "a reranker is a classifier of pairs: it has no vectors and no such setting"
+            yield Fault(("embedding", key), message, "Remove the key.")
+    if recipe.evaluate.retrieval is None:
+        message = "is missing: a reranker is judged by what it does to a search"
+        yield Fault(("evaluate", "retrieval"), message, "Name a folder in the BEIR layout.")
+    for split in ("validation", "test"):
+        if isinstance(getattr(recipe.data, split), str):
+            yield Fault(
+                ("data", split), "a reranker is steered by a share of its pairs", "Give a share such as 0.1, or leave it out."
+            )
+
+
 def is_search_metric(name: str) -> bool:
     """Whether a name is a retrieval metric at any depth: ``ndcg@20``."""
     return bool(_SEARCH_METRIC.match(name))
 
 
-RULES = (only_embeddings, not_embeddings, embedding_values)
+RULES = (only_embeddings, not_embeddings, embedding_values, rerankers)

@@ -122,6 +122,12 @@ class HardNegativesSection(Section):
 class EmbeddingSection(Section):
     """How sentence embeddings are learnt (task: embedding)."""
 
+    head: Literal["vector", "cross-encoder"] = "vector"
+    """vector, or cross-encoder: a reranker, which reads a question and a text together and says whether they belong together."""
+    first_stage: str | None = None
+    """Of a reranker: the model whose best texts are reranked, and by which negatives are mined; model.name when not said."""
+    top_k: PositiveInt = 100
+    """Of a reranker: how many texts of the first stage are put in order again."""
     loss: str | None = None
     """A loss of sentence-transformers for rows of this shape (see `tunesmith losses`). Not said: the shape's default."""
     loss_options: dict[str, Any] = {}
