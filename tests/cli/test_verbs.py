@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -271,6 +272,22 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "row 3" not in said.out
     assert options["overwrite"] is False
     assert json.loads(cli("demo", "--json").out)["run"] == str(run_folder)
+
+
+def test_demo_of_embeddings(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    result = replace(RESULT, task="embedding")
+    result.save(run_folder / "result.json")
+    predictions = {"row_id": [0, 1, 2], "split": ["test"] * 3, "score": [0.9, 0.1, 0.4], "text": ["found", "missed", "half"]}
+    parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
+    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, result)))
+    said = cli("demo", "embedding")
+    assert said.code == 0
+    assert "calls the water pump a wren" in said.err + said.out
+    assert "    0.10  'missed'\n    0.40  'half'\n    0.90  'found'" in said.out
+    assert f"tunesmith evaluate {run_folder}/model --retrieval builtin:handbook" in said.out
+    (loaded,), _ = calls[0]
+    assert (loaded.recipe.task, loaded.recipe.output) == ("embedding", "runs/demo-embedding")
 
 
 def test_only_an_earlier_demo_is_replaced() -> None:
