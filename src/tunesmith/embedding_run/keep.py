@@ -13,6 +13,7 @@ import numpy as np
 from tunesmith.data.embedding_data import data_record
 from tunesmith.embedding_run.inputs import EmbeddingInputs
 from tunesmith.embedding_run.judge import Judged
+from tunesmith.embedding_run.work import length_records
 from tunesmith.keep import TEXT_CHARACTERS, unproven
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.embedding_model import merge_adapter
@@ -115,10 +116,13 @@ def result(
     seconds: dict[str, float],
 ) -> RunResult:
     """Everything for result.json."""
+    data = data_record(inputs.data) | {"base": str(inputs.base.absolute())}
+    for name, record in length_records(inputs, judged.kept.encoder).items():
+        data["splits"][name] |= record
     return RunResult(
         task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
         findings=inputs.findings, alarms=(*judged.alarms, *unproven(certificates)), certificates=certificates,
         timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(), environment=environment(),
-        data=data_record(inputs.data) | {"base": str(inputs.base.absolute())},
+        data=data,
         training=training_record(inputs, judged, expected_loss), recipe=inputs.recipe.model_dump(mode="json"),
     )  # fmt: skip

@@ -17,8 +17,9 @@ from tunesmith.losses.embedding_build import GUIDED, build_loss
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
 from tunesmith.metrics.table import compute
 from tunesmith.models.embedding_model import load_trainable, prepare_training
+from tunesmith.models.encode import length_record
 from tunesmith.models.kernels import apply_kernels, restore
-from tunesmith.models.sentence_encoder import SentenceEncoder, load_encoder
+from tunesmith.models.sentence_encoder import SentenceEncoder, load_encoder, tokens_of
 from tunesmith.models.source import find_model
 from tunesmith.preflight.embedding import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
@@ -90,6 +91,18 @@ def preflight(inputs: EmbeddingInputs, prepared: Prepared) -> tuple[CheckReport,
     restore_rng(state)
     report = CheckReport((*inputs.checks, *lengths(inputs.data.named(), prepared.encoder), *lines, line), estimate)
     return report, replace(prepared, expected_loss=first)
+
+
+def length_records(inputs: EmbeddingInputs, encoder: SentenceEncoder) -> dict[str, dict[str, Any]]:
+    """Split -> lengths of its texts in tokens and the rows that lost any; nothing where the model reads no plain text."""
+    if not encoder.is_plain:
+        return {}
+    found = {}
+    for name, rows in inputs.data.named().items():
+        encoded = tokens_of(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
+        cut = (encoded.full_lengths > encoded.lengths).reshape(len(rows.sides), -1).any(axis=0)
+        found[name] = length_record(encoded) | {"rows_truncated": int(cut.sum())}
+    return found
 
 
 def measure_of(inputs: EmbeddingInputs, prepared: Prepared) -> Measure:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.errors import ModelError
 from tunesmith.models.adapters import adapter_config
+from tunesmith.models.kernels import Kernels
 from tunesmith.models.layers import by_patterns, last_layers, set_dropout
 from tunesmith.models.sentence_encoder import SentenceEncoder, dimension_of, is_plain, load_encoder, similarity_of
 from tunesmith.models.source import ModelSource
@@ -34,8 +35,17 @@ def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
     prompts = {name: text for name, text in (model.prompts or {}).items() if text}
     where = f"model.name {source.name}"
     return replace(
-        encoder, dimension=dimension_of(model), similarity=similarity_of(model, where), prompts=prompts, is_plain=is_plain(model)
-    )
+        encoder, dimension=dimension_of(model), similarity=similarity_of(model, where), prompts=prompts, is_plain=is_plain(model),
+        kernels=for_vectors(encoder.kernels),
+    )  # fmt: skip
+
+
+def for_vectors(kernels: Kernels) -> Kernels:
+    """The kernels without those of classifiers: all tokens are pooled, and batches are random but run in groups by length."""
+    reasons = {name: why for name, why in kernels.reasons.items() if name not in ("bucketed", "first_token")}
+    if kernels.fast:
+        reasons["length_groups"] = "each batch is drawn at random and run in groups of similar length: less padding"
+    return replace(kernels, bucketed=False, first_token=False, reasons=reasons)
 
 
 def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> Any:

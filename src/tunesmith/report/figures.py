@@ -151,10 +151,10 @@ def cosine_map(cosines: Sequence[Sequence[float]], texts: Sequence[str]) -> Figu
     ]  # fmt: skip
     shown: dict[str, Any] = {"type": "category", "showgrid": False, "zeroline": False, "constrain": "domain", "dtick": 1}
     layout: Figure = {
-        "xaxis": axis(tickangle=-45, **shown), "yaxis": axis(autorange="reversed", scaleanchor="x", **shown),
+        "xaxis": axis(**shown, showticklabels=False), "yaxis": axis(autorange="reversed", scaleanchor="x", **shown),
         "annotations": written, "hovermode": "closest",
     }  # fmt: skip
-    return figure([trace], layout, 330 + 34 * len(ticks))
+    return figure([trace], layout, 120 + 34 * len(ticks))
 
 
 def distinct(labels: Sequence[str]) -> list[str]:

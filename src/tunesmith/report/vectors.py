@@ -53,7 +53,7 @@ def heat_maps(run: SavedRun) -> Markup | None:
     return join([
         tag("p", said),
         grid(
-            plot(figures.cosine_map(found["before"], texts), "Before", "the base model", wide=True),
-            plot(figures.cosine_map(found["after"], texts), "After", "this run", wide=True),
+            plot(figures.cosine_map(found["before"], texts), "Before", "the base model"),
+            plot(figures.cosine_map(found["after"], texts), "After", "this run"),
         ),
     ])  # fmt: skip

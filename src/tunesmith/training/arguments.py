@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LEARNING_RATES = ((50e6, 1e-4), (150e6, 5e-5), (float("inf"), 2e-5))
 HEAD_LEARNING_RATE = 1e-3
 ADAPTER_LEARNING_RATE = 1e-3
+EMBEDDING_LEARNING_RATE = 2e-5
+"""Most embedding models that are tuned are good already; a higher rate spoils them before it teaches them."""
 
 
 def learning_rate(recipe: Recipe, n_parameters: int) -> float:
@@ -28,6 +30,8 @@ def learning_rate(recipe: Recipe, n_parameters: int) -> float:
         return recipe.train.learning_rate
     if recipe.adapter is not None:
         return ADAPTER_LEARNING_RATE
+    if recipe.task == "embedding":
+        return EMBEDDING_LEARNING_RATE
     if recipe.train.train_layers == "head":
         return HEAD_LEARNING_RATE
     return next(rate for limit, rate in LEARNING_RATES if n_parameters < limit)
