@@ -3,8 +3,8 @@
     python benchmarks/nli_losses.py [--rows N] [--seeds 1]
 
 MNLI's validation pairs and SNLI's development pairs as one table; the body is MiniLM with a fresh mean over its token vectors.
-Softmax learns from all three classes; ranking from what follows from each premise, and in a third run also from what contradicts it.
-Each run is judged on STS-B's test pairs beside the untouched base model, and against the Softmax run.
+Softmax learns from all three classes; ranking from what follows from each premise, and in a third run also from what contradicts
+it. Each run is judged on STS-B's test pairs beside the untouched base model, and against the Softmax run.
 """
 
 from __future__ import annotations

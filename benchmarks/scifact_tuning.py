@@ -3,7 +3,8 @@
     python benchmarks/scifact_tuning.py [--seeds 1] [--set KEY=VALUE ...]
 
 The recipe is recipes/embedding/scifact.yaml; judged are the 300 validation claims over all 5,183 documents. The Matryoshka run is
-the same recipe with the sizes 256, 128 and 64; the mined run has a hard negative beside each pair, and a verdict against the plain.
+the same recipe with the sizes 256, 128 and 64; the mined run has a hard negative beside each pair and a verdict against the plain
+run.
 """
 
 from __future__ import annotations
