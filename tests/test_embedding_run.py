@@ -137,6 +137,23 @@ def test_hard_negatives_are_wrong_answers_near_the_question(tiny_model: Path, ca
     assert said["training"]["loss"] == "MultipleNegativesRankingLoss"
 
 
+METHODS = (
+    "ia3", "adalora", "vera, r: 4", "loha, r: 4, target_modules: [query, value]", "lora, r: 4, use_dora: true",
+    "oft, target_modules: [query, value], oft_block_size: 4",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_of_peft_are_trained_and_merged(tiny_model: Path, method: str) -> None:
+    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
+    settings = SHORT.replace("max_steps: 6", "max_steps: 3")
+    assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv}}\nadapter: {{method: {method}}}\n{settings}")]) == 0
+    result = RunResult.load(Path("runs/e/result.json"))
+    assert all(certificate.passed for certificate in result.certificates)
+    assert 0 < result.training["n_trainable_parameters"] < result.training["n_parameters"]
+    assert not Path("runs/e/model/adapter_config.json").exists()
+
+
 def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -> None:
     write("rows.csv", {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 5 for i in range(len(ASKED))]})
     assert main(["train", recipe(tiny_model, f"data: {{train: rows.csv}}\n{SHORT}")]) == 0

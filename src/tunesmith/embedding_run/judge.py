@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.embedding_run.inputs import RETRIEVAL, EmbeddingInputs
-from tunesmith.embedding_run.work import SeedRun, values_of
+from tunesmith.embedding_run.work import SeedRun, Untuned, values_of
 from tunesmith.metrics.geometry import Geometry, alarms_of
 from tunesmith.models.sentence_encoder import normalised
 from tunesmith.recipe.metric_names import baselines_of
@@ -69,17 +69,15 @@ class Judged:
     heat_map: Mapping[str, Any] | None
 
 
-def compared_with(
-    inputs: EmbeddingInputs, vectors: Mapping[str, tuple[np.ndarray, ...]], similarity: Any, seconds: float
-) -> Before:
+def compared_with(inputs: EmbeddingInputs, untuned: Untuned) -> Before:
     """Every baseline the recipe asks for, on every test."""
-    asked, rivals = baselines_of(inputs.recipe), []
+    asked, rivals, vectors = baselines_of(inputs.recipe), [], untuned.vectors
     if UNTUNED in asked:
         at = {
-            name: answers(test, vectors[name], sizes_below(inputs, vectors[name]), similarity)
+            name: answers(test, vectors[name], sizes_below(inputs, vectors[name]), untuned.similarity)
             for name, test in inputs.tests.items()
         }
-        rivals.append(Rival(UNTUNED, at, seconds))
+        rivals.append(Rival(UNTUNED, at, untuned.seconds))
     for name in asked:
         found: dict[str, Mapping[int | None, Answer]] = {}
         started = time.perf_counter()

@@ -49,9 +49,7 @@ def train(
         report.refuse()
     begin(folder, loaded.text, resolved_yaml(inputs.recipe), resume=resume)
     with clock.phase("baselines"):
-        seconds: list[float] = []
-        vectors = work.before_training(inputs, prepared, seconds)
-        before = judge.compared_with(inputs, vectors, prepared.encoder.similarity, seconds[0])
+        before = judge.compared_with(inputs, work.before_training(inputs, prepared))
     with clock.phase("training"):
         runs = list(work.fit_seeds(inputs, prepared, folder, clock.listener, resume=resume, smoke=smoke))
     with clock.phase("evaluation"):

@@ -47,6 +47,15 @@ class SeedRun:
     vectors: Mapping[str, tuple[np.ndarray, ...]]
 
 
+@dataclass(frozen=True)
+class Untuned:
+    """What the base model's vectors are, split by split and by side, and by which similarity they are compared."""
+
+    vectors: Mapping[str, tuple[np.ndarray, ...]]
+    similarity: str
+    seconds: float
+
+
 def load_model(inputs: EmbeddingInputs, seed: int) -> Prepared:
     """The base model with its loss; new weights of either are drawn by this seed."""
     quiet_libraries()
@@ -156,13 +165,11 @@ def fit_seeds(
             yield SeedRun(seed, fitted, now.encoder, {name: test.vectors(now.encoder) for name, test in inputs.tests.items()})
 
 
-def before_training(inputs: EmbeddingInputs, prepared: Prepared, clock_time: list[float]) -> Mapping[str, tuple[np.ndarray, ...]]:
-    """The vectors of the base model as it came, for every test; its seconds are added to the list."""
+def before_training(inputs: EmbeddingInputs, prepared: Prepared) -> Untuned:
+    """The base model as it came, on every test: without the fresh modules that the run may have put on it."""
     section, started = inputs.recipe.embedding, time.perf_counter()
-    is_as_it_came = section.pooling is None and section.dense is None and section.normalize is None
     encoder = prepared.encoder
-    if not is_as_it_came:
+    if section.pooling is not None or section.dense is not None or section.normalize is not None:
         encoder = load_encoder(inputs.source, inputs.recipe.data.max_length, inputs.recipe.train.fast)
     found = {name: test.vectors(encoder) for name, test in inputs.tests.items()}
-    clock_time.append(time.perf_counter() - started)
-    return found
+    return Untuned(found, encoder.similarity, time.perf_counter() - started)
