@@ -46,7 +46,7 @@ def main() -> None:
         found = {name: tuned(place / name.replace(" ", "-"), files, RUNS[name], args) for name in args.runs}
         for name in args.runs[1:]:
             verdict = compare([place / name.replace(" ", "-"), place / args.runs[0]])[0]
-            found[name]["against_softmax"] = asdict(verdict)
+            found[name]["against_softmax"] = asdict(verdict) | {"against": args.runs[0]}
             print(name, verdict, flush=True)
     if not args.rows and not args.set:
         write("nli_losses", {"judge": "stsb test", "runs": found})
@@ -82,7 +82,7 @@ def tuned(output: Path, files: list[str], embedding: dict[str, Any], args: argpa
         )
     return {
         "embedding": embedding, "rows": result.data["splits"]["train"]["rows"], "seconds": time.perf_counter() - started,
-        "notes": result.data["notes"], "metrics": [asdict(m) for m in result.metrics],
+        "notes": [note.rpartition("/")[2] for note in result.data["notes"]], "metrics": [asdict(m) for m in result.metrics],
         "verdicts": [asdict(v) for v in result.verdicts], "geometry": result.training["geometry"],
         "rows_per_second": result.training["rows_per_second"],
         "heat_map": json.loads((output / "heat_map.json").read_text(encoding="utf-8")),

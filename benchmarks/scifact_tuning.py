@@ -47,7 +47,7 @@ def main() -> None:
             name: tuned(place / name, folder, [*SETTINGS[name], f"train.n_seeds={args.seeds}", *args.set]) for name in args.runs
         }
         if {"plain", "mined"} <= found.keys():
-            found["mined"]["against_plain"] = asdict(compare([place / "mined", place / "plain"])[0])
+            found["mined"]["against_plain"] = asdict(compare([place / "mined", place / "plain"])[0]) | {"against": "plain"}
             print("mined against plain", found["mined"]["against_plain"], flush=True)
     for name in [name for name in found if name in WANTED]:
         run = found[name]
