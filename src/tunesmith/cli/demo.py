@@ -120,7 +120,7 @@ def story(finished: Run, terminal: Terminal) -> list[str]:
 def scores(result: RunResult) -> list[str]:
     """The tuned model above the baselines, by the metric the run is judged by."""
     from tunesmith.report.numbers import plural, with_interval
-    from tunesmith.report.words import main_metric, plain_name
+    from tunesmith.report.words import counted, main_metric, plain_name
 
     main = main_metric(result)
     if main is None:
@@ -130,7 +130,7 @@ def scores(result: RunResult) -> list[str]:
         for metric in baseline.metrics:
             if (metric.name, metric.split) == (main.name, main.split):
                 rows.append((plain_name(baseline.name), with_interval(metric.value, metric.low, metric.high)))
-    about = f"  {plain_name(main.name)} on {plural(main.n, 'row')} of {main.split}; in brackets the 95 % interval:"
+    about = f"  {plain_name(main.name)} on {plural(main.n, counted(main))} of {main.split}; in brackets the 95 % interval:"
     return [about, *table(rows, indent=4)]
 
 

@@ -77,7 +77,7 @@ def repeated(rows: EmbeddingRows, batch_rows: int) -> Finding | None:
         f"in a batch of {batch_rows} drawn at random {share:.0%} of the rows would meet a text of their own as a wrong answer",
         int((counts > 0).sum()),
         rows=tuple(
-            {"row_id": rows.row_ids[i], "split": rows.split, "reason": f"{counts[i]:,} other rows have a text of this one"}
+            {"row_id": rows.row_ids[i], "split": rows.split, "reason": f"other rows with a text of this one: {counts[i]:,}"}
             for i in worst if counts[i]
         ),
         remedy="Batches are drawn without repeats (embedding.batch_sampler: no_duplicates) unless the recipe says otherwise.",

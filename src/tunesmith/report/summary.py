@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from tunesmith.report.numbers import ABSENT, is_number, plural, with_interval
-from tunesmith.report.words import headline, main_metric, main_split, plain_name, verdicts_on, worst_first
+from tunesmith.report.words import counted, headline, main_metric, main_split, plain_name, verdicts_on, worst_first
 from tunesmith.results import Metric, RunResult, Verdict
 
 WIDTH = 100
@@ -73,7 +73,7 @@ def systems_lines(result: RunResult) -> list[str]:
     rows = [["this run", interval(metric), "", ""]]
     rows += [[short(plain_name(name), 30), interval(measured.get(name)), *verdict_cells(judged.get(name))] for name in names]
     rows = [["", plain_name(metric.name), "difference", "this run is"], *rows] if judged else [row[:2] for row in rows]
-    return [f"{plain_name(metric.name)} on {metric.split}, {plural(metric.n, 'row')}", *aligned(rows)]
+    return [f"{plain_name(metric.name)} on {metric.split}, {plural(metric.n, counted(metric))}", *aligned(rows)]
 
 
 def verdict_cells(verdict: Verdict | None) -> list[str]:

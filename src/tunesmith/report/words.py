@@ -44,6 +44,11 @@ def plain_name(name: str) -> str:
     return METRIC_NAMES.get(name) or BASELINE_NAMES.get(name) or name.replace("_", " ")
 
 
+def counted(metric: Metric) -> str:
+    """What a metric's ``n`` counts."""
+    return "query" if "@" in metric.name else "row"
+
+
 def part(record: Mapping[str, Any] | None, *keys: str) -> dict[str, Any]:
     """The record found under the keys; empty where any of them is absent, null or no record."""
     found: Any = record
