@@ -14,7 +14,7 @@ import numpy as np
 from tunesmith.baselines.search import SEARCHES, nearest_by_words, word_vectoriser
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.conversions import SAME
-from tunesmith.data.embedding_rows import RANKED, EmbeddingRows
+from tunesmith.data.embedding_rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
 from tunesmith.data.retrieval import Array, Judgements, Retrieval
 from tunesmith.data.shapes import MEANING, Shape
 from tunesmith.errors import DataError, InputError
@@ -38,8 +38,6 @@ FOUND_AGAIN = frozenset({"positive_pair", "triplet", "tuple"})
 STARTS = 10
 """Of k-means, of which the best is taken."""
 BEST_F1 = "best_f1"
-QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")
-"""Names under which models keep the prompts that they were trained with, as sentence-transformers looks for them."""
 Progress = Callable[[int], None]
 
 

@@ -22,6 +22,10 @@ from tunesmith.recipe.resolved import resolved_yaml
         ({"task": "embedding", "train": {"train_layers": "head"}}, "nothing would be trained"),
         ({"task": "embedding", "embedding": {"top_k": 5}}, "top_k is of rerankers"),
         ({"task": "embedding", "embedding": {"head": "cross-encoder", "pooling": "cls"}}, "a reranker is a classifier of pairs"),
+        (
+            {"task": "embedding", "embedding": {"head": "cross-encoder"}, "evaluate": {"retrieval": "x", "metric": "mrr@10"}},
+            "a reranker is steered by the average precision",
+        ),
         ({"task": "embedding", "embedding": {"head": "cross-encoder"}}, "a reranker is judged by what it does to a search"),
         ({"task": "embedding", "embedding": {"score_range": [5, 0]}}, r"the lowest score \(5\) is not below the highest \(0\)"),
         ({"task": "embedding", "embedding": {"matryoshka_dimensions": [8, 8]}}, "a size is listed twice"),

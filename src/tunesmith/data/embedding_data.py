@@ -124,18 +124,17 @@ def concatenated(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingR
         DataError: the parts have other shapes.
     """
     first = parts[0]
-    start, names = 0, {name.casefold(): name for name in first.classes}
-    for part in parts:
+    names = {name.casefold(): name for name in first.classes}
+    offsets = np.cumsum([0, *(length_of(part) for part in parts[:-1])]).tolist()
+    placed = list(zip(offsets, parts, strict=True))
+    for offset, part in placed:
         if (part.shape.kind, len(part.sides)) != (first.shape.kind, len(first.sides)):
             shapes = f"{first.shape.kind.replace('_', ' ')} rows and these {part.shape.kind.replace('_', ' ')} rows"
             message = f"{first.source} has {shapes}; one table has one shape."
             raise DataError.one(part.source, message, "Use embedding.mix: proportional, or embedding.convert.")
         if part is not first:
-            notes.append(f"{part.source}: its rows follow from row {start:,} on.")
-        start += length_of(part)
-    offsets = np.cumsum([0, *(length_of(part) for part in parts[:-1])]).tolist()
+            notes.append(f"{part.source}: its rows follow from row {offset:,} on.")
     targets = [renamed(part, names) for part in parts]
-    placed = list(zip(offsets, parts, strict=True))
     reasons = dict.fromkeys(reason for part in parts for reason in part.left_out)
     return replace(
         first, source=" + ".join(part.source for part in parts),

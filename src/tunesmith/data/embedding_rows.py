@@ -16,6 +16,8 @@ NO_TEXT, NO_TARGET, NO_CLASS = "without a text", "without a {}", "labelled -1"
 SAME_NEGATIVE = "with a negative equal to the positive"
 RANKED: frozenset[Kind] = frozenset({"positive_pair", "triplet", "tuple", "teacher_scores"})
 """Shapes whose first text asks and whose others answer."""
+QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")
+"""Names under which models keep the prompts that they were trained with, as sentence-transformers looks for them."""
 LABELLED: frozenset[Kind] = frozenset({"labelled_pair", "labelled_text"})
 
 

@@ -12,7 +12,7 @@ import torch
 
 from tunesmith.data.beir import read_beir
 from tunesmith.data.embedding_data import BEIR_TRAIN, retrieval_folder
-from tunesmith.data.embedding_rows import EmbeddingRows
+from tunesmith.data.embedding_rows import DOCUMENT, QUERY, EmbeddingRows
 from tunesmith.data.shapes import Shape
 from tunesmith.embedding_run.inputs import EmbeddingInputs
 from tunesmith.errors import DataError, RecipeError
@@ -96,10 +96,10 @@ class FastEncoder:
         self.similarity, self.similarity_pairwise = encoder.model.similarity, encoder.model.similarity_pairwise
 
     def encode_query(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-        return np.asarray(normalised(self.encoder.encode(texts, self.encoder.prompt_for("query"))))
+        return np.asarray(normalised(self.encoder.encode(texts, self.encoder.prompt_for(*QUERY))))
 
     def encode_document(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-        return np.asarray(normalised(self.encoder.encode(texts, self.encoder.prompt_for("document", "passage", "corpus"))))
+        return np.asarray(normalised(self.encoder.encode(texts, self.encoder.prompt_for(*DOCUMENT))))
 
 
 def rows_with(rows: EmbeddingRows, found: Mapping[Pair, tuple[str, ...]], n_negatives: int) -> EmbeddingRows:

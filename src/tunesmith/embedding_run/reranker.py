@@ -17,7 +17,7 @@ from tunesmith.data.embedding_data import load_embedding_data
 from tunesmith.data.embedding_rows import EmbeddingRows
 from tunesmith.data.retrieval import Retrieval
 from tunesmith.embedding_run.inputs import RETRIEVAL
-from tunesmith.errors import DataError, RecipeError
+from tunesmith.errors import DataError
 from tunesmith.inputs import Clock, stay_offline_unless_asked
 from tunesmith.metrics.retrieval import DEFAULT, of_queries
 from tunesmith.models.source import find_model
@@ -127,8 +127,6 @@ def as_classifier(loaded: LoadedRecipe) -> LoadedRecipe:
     """The recipe of the classifier of pairs that a reranker is."""
     recipe = loaded.recipe
     given = {key: value for key, value in recipe.model_dump(mode="json", exclude_unset=True).items() if key in KEPT}
-    if "metric" in given.get("evaluate", {}):
-        raise RecipeError.one("evaluate.metric", "a reranker is steered by the average precision of its pairs.", "Leave it out.")
     data = recipe.data
     kept = {"validation": data.validation, "test": data.test, "max_length": data.max_length}
     mapping = {

@@ -96,6 +96,9 @@ def rerankers(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.evaluate.retrieval is None:
         message = "is missing: a reranker is judged by what it does to a search"
         yield Fault(("evaluate", "retrieval"), message, "Name a folder in the BEIR layout.")
+    if recipe.evaluate.metric is not None:
+        message = "a reranker is steered by the average precision of its pairs"
+        yield Fault(("evaluate", "metric"), message, "Leave it out.")
     for split in ("validation", "test"):
         if isinstance(getattr(recipe.data, split), str):
             yield Fault(

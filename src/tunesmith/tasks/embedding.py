@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunesmith.data.embedding_rows import RANKED, EmbeddingRows
+from tunesmith.data.embedding_rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
 from tunesmith.events import Listener
 from tunesmith.losses.embedding_choice import LossChoice
 from tunesmith.models.encode import met_in_training
@@ -93,7 +93,7 @@ def prompts_of(encoder: SentenceEncoder, rows: EmbeddingRows) -> dict[str, str]:
     if rows.shape.kind not in RANKED:
         return {}
     first, *others = names_of(rows)
-    said = {first: encoder.prompt_for("query"), **dict.fromkeys(others, encoder.prompt_for("document", "passage", "corpus"))}
+    said = {first: encoder.prompt_for(*QUERY), **dict.fromkeys(others, encoder.prompt_for(*DOCUMENT))}
     return {name: prompt for name, prompt in said.items() if prompt}
 
 
