@@ -6,7 +6,6 @@ which the file says nothing count as different.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +15,7 @@ import numpy as np
 
 from tunesmith.baselines.search import nearest_by_words, word_vectoriser
 from tunesmith.data.embedding_rows import EmbeddingRows
+from tunesmith.data.groups import linked_groups
 from tunesmith.data.retrieval import NO_DOCUMENT, Array, Judgements
 from tunesmith.errors import DataError
 from tunesmith.metrics.geometry import Geometry, geometry
@@ -139,17 +139,4 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
 
 def closed(links: Sequence[tuple[int, int]], count: int) -> Array:
     """All pairs (P, 2) of texts that are linked, directly or through others."""
-    parent = list(range(count))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in links:
-        parent[root(a)] = root(b)
-    groups: dict[int, list[int]] = defaultdict(list)
-    for i in range(count):
-        groups[root(i)].append(i)
-    return np.array([pair for group in groups.values() for pair in combinations(group, 2)])
+    return np.array([pair for group in linked_groups(count, links) for pair in combinations(group, 2)])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
+from tunesmith.data.groups import linked_groups
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
@@ -53,24 +54,16 @@ def refuse_small(examples: Examples, share: float, name: str, units: list[list[i
 
 def bind(examples: Examples) -> list[list[int]]:
     """The rows as units that must not be divided: same group or same normalised text, directly or through other rows."""
-    parent = list(range(len(examples)))
+    return linked_groups(len(examples), shared_keys(examples))
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
 
+def shared_keys(examples: Examples) -> Iterator[tuple[int, int]]:
+    """Pairs of rows with the same key: each row with the first that had it."""
     for keys in (text_keys(examples.texts, examples.pairs), examples.groups):
         first: dict[str, int] = {}
         for i, key in enumerate(keys or ()):
-            j = first.setdefault(key, i)
-            if j != i:
-                parent[root(i)] = root(j)
-    units: dict[int, list[int]] = defaultdict(list)
-    for i in range(len(examples)):
-        units[root(i)].append(i)
-    return list(units.values())
+            if (j := first.setdefault(key, i)) != i:
+                yield i, j
 
 
 def stratify(labels: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 NotNegative = Annotated[int, Field(ge=0)]
-TaskName = Literal["classification", "regression", "embedding"]
+TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining"]
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
 
@@ -58,6 +58,12 @@ class ColumnsSection(Section):
     """Embeddings: how alike a pair is, or what a teacher says of the texts."""
     vector: str | None = None
     """Embeddings: the vector a teacher gives a text."""
+    prompt: str | None = None
+    """Language models: what is asked, as a text or as a list of messages."""
+    completion: str | None = None
+    """Language models: what is answered."""
+    messages: str | None = None
+    """Language models: whole conversations, as lists of {role, content} or {from, value}."""
     annotators: dict[str, str] | list[str] | None = None
     """{class: column} where a column counts the annotators who chose a class; a list where each holds one annotator's label."""
 
@@ -162,6 +168,53 @@ class EmbeddingSection(Section):
     """The rows become pairs or triplets first: labelled texts, NLI pairs, rows with several negatives."""
 
 
+class SftSection(Section):
+    """How a language model learns to answer (task: sft)."""
+
+    loss_on: Literal["completion", "assistant", "all"] | None = None
+    """Which tokens are learnt: of the last answer, of every answer, or all. Not said: assistant; all for plain texts."""
+    chat_template: str | None = None
+    """How turns become text, by name (chatml, alpaca, dialogue) or as a file; only where the tokenizer has no template."""
+    long_rows: Literal["drop", "truncate", "split", "error"] | None = None
+    """What becomes of rows longer than data.max_length. Not said: drop, so that no answer is cut; split for plain texts."""
+    packing: bool | None = None
+    """Several rows in one sequence, none of which sees another. Not said: where it saves time."""
+    labels: list[str] = []
+    """The answers are these labels: the model is used and judged as a classifier that writes one of them."""
+
+
+class PretrainingSection(Section):
+    """How a model goes on learning from plain texts (task: pretraining)."""
+
+    objective: Literal["causal", "masked"] | None = None
+    """Next tokens, or masked ones. Not said: as the architecture has it."""
+    mlm_probability: float = Field(default=0.15, gt=0.0, lt=1.0)
+    """Share of the tokens that are masked."""
+
+
+class AnswersSection(Section):
+    """How answers are written when a language model is judged; options of generation as upstream names them."""
+
+    rows: NotNegative = 64
+    """Rows of a split whose answers are written and compared; 0 writes none."""
+    max_new_tokens: PositiveInt | None = None
+    """Longest answer in tokens. Not said: a little more than the longest answer of the training rows."""
+    num_beams: PositiveInt = 1
+    """Beams of the search; 1 is greedy."""
+    do_sample: bool = False
+    """Draw tokens instead of taking the likeliest."""
+    temperature: float | None = Field(default=None, gt=0.0)
+    """Of the drawing."""
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Of the drawing: the likeliest tokens up to this probability."""
+    shots: NotNegative = 3
+    """Examples in the prompt of the base model, which is compared with; 0 leaves this baseline out."""
+    pattern: str | None = None
+    """A regular expression whose first group is what counts of an answer: "#### (.*)"."""
+    function: str | None = None
+    """file.py:name, a function of (answer, reference, row) that returns a number from 0 to 1."""
+
+
 class EarlyStoppingSection(Section):
     """Stop when validation no longer improves."""
 
@@ -236,8 +289,17 @@ class EvaluateSection(Section):
     """Binary and multi-label: choose the decision threshold on validation, where the metric depends on one."""
     retrieval: str | None = None
     """Embeddings: a folder in the BEIR layout, searched before and after."""
-    baselines: list[Literal["majority", "tfidf", "frozen", "untuned", "bm25"]] | None = None
-    """What the result is compared with. Not said: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25."""
+    answers: AnswersSection = AnswersSection()
+    """Language models: the answers that are written."""
+    stride: PositiveInt | None = None
+    """Language models: tokens that the sliding window of perplexity moves on; the whole window when not said."""
+    context_lengths: list[PositiveInt] = []
+    """Language models: perplexity with windows of these sizes, too."""
+    general: str | None = None
+    """Language models: a file of plain texts that should not be forgotten. Not said: texts that come with tunesmith."""
+    baselines: list[Literal["majority", "tfidf", "frozen", "untuned", "bm25", "few_shot"]] | None = None
+    """What the result is compared with. Not said: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25; for
+    language models untuned, few_shot."""
     n_resamples: PositiveInt = 10_000
     """Bootstrap resamples behind every interval."""
 
@@ -274,15 +336,22 @@ class Recipe(Section):
     """The whole recipe."""
 
     task: TaskName = "classification"
-    """What is learnt: classification (one label or several), regression, or embedding (sentence embeddings)."""
+    """What is learnt: classification (one label or several), regression, embedding (sentence embeddings), sft (answers of a
+    language model), or pretraining (plain texts)."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
     """The rows."""
     adapter: AdapterSection | None = None
     """Parameter-efficient fine-tuning; the whole model is trained without it."""
+    quantisation: Literal["nf4", "int8"] | None = None
+    """The frozen base model in 4 or 8 bits, by bitsandbytes; needs an adapter."""
     embedding: EmbeddingSection = EmbeddingSection()
     """How sentence embeddings are learnt."""
+    sft: SftSection = SftSection()
+    """How a language model learns to answer."""
+    pretraining: PretrainingSection = PretrainingSection()
+    """How a model goes on learning from plain texts."""
     train: TrainSection = TrainSection()
     """How the model is trained."""
     evaluate: EvaluateSection = EvaluateSection()
