@@ -12,7 +12,9 @@ from tunesmith.embedding_run import story as embedding_run
 from tunesmith.errors import TunesmithError
 from tunesmith.events import Listener, silent
 from tunesmith.inputs import Clock
+from tunesmith.language_run import story as language_run
 from tunesmith.preflight.report import CheckReport
+from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RunFolder, claim, finish
@@ -32,6 +34,8 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
 
 def story_of(loaded: LoadedRecipe) -> Any:
     """The module that tells the run of a recipe: it has ``check`` and ``train``."""
+    if loaded.recipe.task in LANGUAGE:
+        return language_run
     if loaded.recipe.task != "embedding":
         return labelled_run
     return reranker if loaded.recipe.embedding.head == "cross-encoder" else embedding_run

@@ -20,9 +20,11 @@ from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.embedding_run.compare import against as embedding_verdict
 from tunesmith.errors import DataError, InputError, ModelError, OutputError
 from tunesmith.events import Event, Listener, silent
+from tunesmith.language_run.compare import against as language_verdict
 from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.metrics.verdict import verdict
+from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.metric_names import METRICS, metric_of
 from tunesmith.recipe.sections import ColumnsSection, Recipe, TaskName
 from tunesmith.results import RunResult, Verdict
@@ -224,6 +226,8 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
     first = loaded[0]
     if first.result.task == "embedding":
         return [embedding_verdict(first, other, metric, split) for other in loaded[1:]]
+    if first.result.task in LANGUAGE:
+        return [language_verdict(first, other, metric, split) for other in loaded[1:]]
     recipe = Recipe.model_validate(first.result.recipe)
     name = metric or metric_of(recipe)
     if name not in METRICS[recipe.task]:

@@ -8,6 +8,9 @@ from types import MappingProxyType
 
 from tunesmith.recipe.sections import Recipe, TaskName
 
+# Of the tokens of a text: mean negative log-likelihood in nats, its exponential, and in bits for each byte of the text.
+LOSSES: Mapping[str, bool] = MappingProxyType({"loss": False, "perplexity": False, "bits_per_byte": False})
+
 # task -> metric -> whether higher is better.
 METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
     {
@@ -40,17 +43,27 @@ METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
             ),
             True,
         ),
+        "sft": {
+            **LOSSES,
+            **dict.fromkeys(("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function"), True),
+            **dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "mcc"), True),
+            "log_loss": False,
+            "calibration_error": False,
+        },
+        "pretraining": LOSSES,
     }
 )
 
 DEFAULT_METRIC: Mapping[TaskName, str] = MappingProxyType(
-    {"classification": "macro_f1", "regression": "spearman", "embedding": "ndcg@10"}
+    {"classification": "macro_f1", "regression": "spearman", "embedding": "ndcg@10", "sft": "loss", "pretraining": "loss"}
 )
 BASELINES: Mapping[TaskName, tuple[str, ...]] = MappingProxyType(
     {
         "classification": ("majority", "tfidf", "frozen", "untuned"),
         "regression": ("majority", "tfidf", "frozen", "untuned"),
         "embedding": ("untuned", "tfidf", "bm25"),
+        "sft": ("untuned", "few_shot"),
+        "pretraining": ("untuned",),
     }
 )
 
@@ -93,6 +106,13 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "root_mean_squared_error": ("rmse",),
         "mean_absolute_error": ("mae",),
         "r2_score": ("r2",),
+        "ppl": ("perplexity",),
+        "eval_loss": ("loss",),
+        "em": ("exact_match",),
+        "rouge": ("rouge_l",),
+        "rougel": ("rouge_l",),
+        "squad_f1": ("token_f1",),
+        "bpb": ("bits_per_byte",),
     }
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.sections import Recipe, Section
 from tunesmith.recipe.source import RecipeDumper
 
@@ -33,6 +34,8 @@ def _unused(recipe: Recipe) -> dict[tuple[str, ...], str]:
         unused["evaluate", "tune_threshold"] = "a regression has no threshold"
     if recipe.task == "embedding":
         unused["evaluate", "tune_threshold"] = "vectors have no threshold"
+    if recipe.task in LANGUAGE:
+        unused["evaluate", "tune_threshold"] = "answers have no threshold"
     return unused
 
 

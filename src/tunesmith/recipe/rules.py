@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tunesmith.recipe import embedding_rules
+from tunesmith.recipe import embedding_rules, language_rules
 from tunesmith.recipe.files import inside, is_file, is_file_name, locate, same_place
 from tunesmith.recipe.metric_names import METRICS, suggest_metric
 from tunesmith.recipe.sections import Recipe
@@ -102,7 +102,7 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
     parts = [("text", columns.text), ("pair", columns.pair), *(("label", name) for name in label), ("id", columns.id)]
     said = columns.annotators or ()
     annotators = [("annotators", name) for name in (said.values() if isinstance(said, dict) else said)]
-    own = {part: getattr(columns, part) for part in embedding_rules.OWN_COLUMNS}
+    own = {part: getattr(columns, part) for part in (*embedding_rules.OWN_COLUMNS, *language_rules.OWN_COLUMNS)}
     of_vectors = [(part, name) for part, names in own.items() for name in (names if isinstance(names, list) else [names])]
     for part, name in [*parts, ("group", columns.group), ("split", columns.split), *annotators, *of_vectors]:
         if name is None:
@@ -270,4 +270,5 @@ RULES: tuple[Rule, ...] = (
     _upstream,
     _processes,
     *embedding_rules.RULES,
+    *language_rules.RULES,
 )

@@ -14,7 +14,9 @@ from tunesmith.report.markdown import markdown_table, metrics_markdown, plain, v
 from tunesmith.report.numbers import count, duration, is_number, percent, significant, size
 from tunesmith.report.record import loading_lines
 from tunesmith.report.words import (
+    CAUSAL,
     EMBEDDING,
+    MASKED,
     TASK_NAMES,
     headline,
     main_metric,
@@ -31,11 +33,17 @@ HUB_METRICS = {
     "spearman": "spearmanr", "pearson": "pearsonr",
 }  # fmt: skip
 BUILTIN_MODELS = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
-PIPELINES = {"embedding": "sentence-similarity"}
+PIPELINES = {"embedding": "sentence-similarity", CAUSAL: "text-generation", MASKED: "fill-mask"}
+KINDS = {"embedding": "sentence embedding model", CAUSAL: "language model", MASKED: "masked language model"}
 TAGS = {
     "regression": ("text-classification", "text-regression"),
     "embedding": ("sentence-transformers", "sentence-similarity", "feature-extraction"),
+    CAUSAL: ("text-generation",),
+    MASKED: ("fill-mask",),
 }
+TASKS_ON_HUB = {
+    "regression": "Text Regression", EMBEDDING: "Sentence Similarity", CAUSAL: "Text Generation", MASKED: "Fill Mask",
+}  # fmt: skip
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -64,6 +72,12 @@ def model_card(
     return f"---\n{text}---\n\n{body(result, title, base, location)}"
 
 
+def kind_of(result: RunResult) -> str:
+    """What the model is: its task, or for a language model how it was trained."""
+    kind = str(result.data.get("problem_type") or "")
+    return kind if kind in (CAUSAL, MASKED) else result.task
+
+
 def hub_id(name: Any) -> str | None:
     """The hub id of a base model, or None where the recipe names a folder of this machine."""
     text = str(name or "")
@@ -78,10 +92,10 @@ def front_matter(result: RunResult, title: str, base: str | None, license: str |
     named = [metric.name for metric in result.metrics if metric.split == split]
     found: dict[str, Any] = {
         "library_name": "sentence-transformers" if result.task == EMBEDDING else "transformers",
-        "pipeline_tag": PIPELINES.get(result.task, "text-classification"),
+        "pipeline_tag": PIPELINES.get(kind_of(result), "text-classification"),
         "license": license,
         "base_model": base,
-        "tags": ["tunesmith", *TAGS.get(result.task, ("text-classification",))],
+        "tags": ["tunesmith", *TAGS.get(kind_of(result), ("text-classification",))],
         "metrics": list(dict.fromkeys(HUB_METRICS.get(name, name) for name in named)),
         "model-index": model_index(result, title, split),
     }
@@ -98,8 +112,8 @@ def model_index(result: RunResult, title: str, split: str) -> list[dict[str, Any
     if not metrics:
         return []
     dataset = {"name": data_name(result, split), "type": "custom", "split": split}
-    name = {"regression": "Text Regression", EMBEDDING: "Sentence Similarity"}.get(result.task, "Text Classification")
-    task = {"type": PIPELINES.get(result.task, "text-classification"), "name": name}
+    name = TASKS_ON_HUB.get(kind_of(result), "Text Classification")
+    task = {"type": PIPELINES.get(kind_of(result), "text-classification"), "name": name}
     return [{"name": title, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}]
 
 
@@ -113,7 +127,7 @@ def body(result: RunResult, title: str, base: str | None, location: str | None) 
     """The part that people read."""
     built_on = f"[{base}](https://huggingface.co/{base})" if base else "a local base model"
     kind = TASK_NAMES.get(str(result.data.get("problem_type")), "")
-    what = "sentence embedding model" if result.task == EMBEDDING else "text classification model"
+    what = KINDS.get(kind_of(result), "text classification model")
     parts = [
         f"# {plain(title)}\n\nA {what} ({kind or result.task}), fine-tuned from {built_on} with tunesmith.",
         f"**{plain(headline(result).sentence)}**",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunesmith.report import evidence, record, saved, tables, vectors
+from tunesmith.report import evidence, language, record, saved, tables, vectors
 from tunesmith.report.markup import Markup, tag
 from tunesmith.report.numbers import count, duration, significant, size
 from tunesmith.report.saved import SavedRun
@@ -26,6 +26,8 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("regression", "Predictions", evidence.regression),
     ("vectors", "Vectors", vectors.geometry),
     ("similarity", "Similarity before and after", vectors.heat_maps),
+    ("answers", "Answers before and after", language.answers),
+    ("seen", "What the loss sees", language.seen),
     ("lengths", "Lengths", record.lengths),
     ("findings", "Findings in the data", record.findings),
     ("worst", "Hardest rows", record.worst),
@@ -37,7 +39,7 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("recipe", "Recipe", record.recipe),
     ("use", "Use the model", record.use),
 )
-OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vectors", "similarity"})
+OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vectors", "similarity", "answers", "seen"})
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:

@@ -11,7 +11,7 @@ from tunesmith.report.evidence import grid, judged, plot, problem
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, is_number, number, percent, plural, significant, size
 from tunesmith.report.saved import SavedRun
-from tunesmith.report.words import EMBEDDING, TASK_NAMES, part, plain_name, total_seconds, worst_first
+from tunesmith.report.words import CAUSAL, EMBEDDING, MASKED, TASK_NAMES, part, plain_name, total_seconds, worst_first
 from tunesmith.results import Certificate, Finding
 
 WORST_ROWS = 100
@@ -346,6 +346,10 @@ def loading_lines(model: str, problem_type: str, pair: bool) -> str:
     if problem_type == EMBEDDING:
         load = f'model = SentenceTransformer("{model}")'
         return f'from sentence_transformers import SentenceTransformer\n{load}\nprint(model.encode(["a text"]))\n'
+    if problem_type in (CAUSAL, MASKED):
+        name, text = ("text-generation", '"a text"') if problem_type == CAUSAL else ("fill-mask", '"a text with one [MASK]"')
+        load = f'model = pipeline("{name}", model="{model}")'
+        return f"from transformers import pipeline\n{load}\nprint(model({text}))\n"
     text = '{"text": "the first text", "text_pair": "the second text"}' if pair else '"a text to classify"'
     every = ", top_k=None" if problem_type == "multi_label_classification" else ""
     load = f'model = pipeline("text-classification", model="{model}")'

@@ -22,6 +22,7 @@ class SavedRun:
         resolved: the resolved recipe as YAML text; empty where it was not saved.
         notes: what could not be read, as sentences for the reader.
         heat_map: of an embedding run: a few texts and their cosines before and after; None where there is none.
+        answers: of a language model: what its loss sees of a few rows, and a few answers; None where there are none.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SavedRun:
     resolved: str = ""
     notes: tuple[str, ...] = ()
     heat_map: dict[str, Any] | None = None
+    answers: dict[str, Any] | None = None
 
     def rows(self, split: str) -> dict[str, list[Any]]:
         """The columns of the predictions, with the rows of that split only."""
@@ -52,7 +54,8 @@ def load(run: Path) -> SavedRun:
         name=run.absolute().name.removesuffix(".partial"), result=read_result(run / "result.json"), events=events, notes=notes,
         predictions=read_predictions(run / "predictions.parquet"),
         resolved=resolved.read_text(encoding="utf-8", errors="replace") if resolved.exists() else "",
-        heat_map=read_heat_map(run / "heat_map.json"),
+        heat_map=read_part(run / "heat_map.json", {"texts", "before", "after", "split"}),
+        answers=read_part(run / "answers.json", {"seen", "answers", "split"}),
     )  # fmt: skip
 
 
@@ -99,15 +102,15 @@ def parse_line(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def read_heat_map(path: Path) -> dict[str, Any] | None:
-    """The similarity of a few texts; None where none was saved."""
+def read_part(path: Path, keys: set[str]) -> dict[str, Any] | None:
+    """A JSON object of the run folder; None where none with these keys was saved."""
     if not path.is_file():
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError.one(str(path), f"the file is not JSON ({error}).", "Remove it, or train the run again.") from error
-    return found if isinstance(found, dict) and {"texts", "before", "after", "split"} <= found.keys() else None
+    return found if isinstance(found, dict) and keys <= found.keys() else None
 
 
 def read_predictions(path: Path) -> dict[str, list[Any]] | None:

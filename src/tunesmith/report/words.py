@@ -12,19 +12,24 @@ from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 METRIC_NAMES = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
-    "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1",
+    "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
+    "json_valid": "valid JSON", "json_equal": "equal JSON",
 }  # fmt: skip
 BASELINE_NAMES = {
     "majority": "majority class", "tfidf": "TF-IDF + linear", "tfidf + linear": "TF-IDF + linear",
     "frozen": "frozen embeddings + linear", "untuned": "untuned model", "bm25": "BM25",
+    "few_shot": "untuned model with examples",
 }  # fmt: skip
 TASK_NAMES = {
     "single_label_classification": "one label per text", "multi_label_classification": "several labels per text",
     "regression": "a number per text", "embedding": "a vector per text",
+    "causal_language_model": "the next token of a text", "masked_language_model": "the masked tokens of a text",
 }  # fmt: skip
 
 EMBEDDING, RETRIEVAL = "embedding", "retrieval"
 """The problem type of vectors, and the split of what they are searched for."""
+CAUSAL, MASKED = "causal_language_model", "masked_language_model"
+"""The problem types of language models."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.errors import RecipeError
 from tunesmith.machine import device_name
 from tunesmith.models.kernels import Kernels
+from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.schedule import Schedule
 
@@ -23,11 +24,17 @@ ADAPTER_LEARNING_RATE = 1e-3
 EMBEDDING_LEARNING_RATE = 2e-5
 """Most embedding models that are tuned are good already; a higher rate spoils them before it teaches them."""
 
+LANGUAGE_LEARNING_RATES = ((20e6, 1e-3), (200e6, 1e-4), (1e9, 5e-5), (float("inf"), 2e-5))
+LANGUAGE_ADAPTER_LEARNING_RATES = ((200e6, 1e-3), (float("inf"), 2e-4))
+
 
 def learning_rate(recipe: Recipe, n_parameters: int) -> float:
     """The recipe's learning rate, or the one that goes with the model's size and with what is trained."""
     if recipe.train.learning_rate is not None:
         return recipe.train.learning_rate
+    if recipe.task in LANGUAGE:
+        rates = LANGUAGE_LEARNING_RATES if recipe.adapter is None else LANGUAGE_ADAPTER_LEARNING_RATES
+        return next(rate for limit, rate in rates if n_parameters < limit)
     if recipe.adapter is not None:
         return ADAPTER_LEARNING_RATE
     if recipe.task == "embedding":

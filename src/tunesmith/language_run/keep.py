@@ -1,0 +1,131 @@
+"""What a language model's run leaves on disk: the model, proven equal to the trained one; answers; the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.conversation_data import data_record
+from tunesmith.keep import TEXT_CHARACTERS, unproven
+from tunesmith.language_run.hearing import Hearing, Said
+from tunesmith.language_run.inputs import LanguageInputs
+from tunesmith.language_run.judge import UNTUNED, Judged
+from tunesmith.language_run.work import Ready
+from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.models.language_model import kept_language_model
+from tunesmith.models.render import coloured
+from tunesmith.preflight.language import batch_invariance
+from tunesmith.results import Certificate, RunResult
+from tunesmith.run_folder import RunFolder, write_lines
+from tunesmith.training.history import as_events
+
+ANSWERS = "answers.json"
+SHOWN_ANSWERS = 12
+SHOWN_ROWS = 3
+
+
+def save_model(inputs: LanguageInputs, ready: Ready, judged: Judged, folder: Path) -> tuple[Certificate, ...]:
+    """Save the kept model, merged where its adapter can be, and prove that what lies on disk is what was trained."""
+    first = batch_invariance(ready.prepared)
+    proofs = kept_language_model(judged.kept.model, ready.prepared, inputs.source, inputs.recipe.quantisation, folder)
+    return (first, *proofs)
+
+
+def save_evidence(inputs: LanguageInputs, ready: Ready, judged: Judged, folder: RunFolder) -> None:
+    """Write predictions.parquet, answers before and after, and with several seeds one metrics.jsonl out of theirs."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = [pa.table(columns_of(ready.hearings[name], judged.kept.said[name], inputs)) for name in inputs.judged]
+    pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / "predictions.parquet")
+    text = json.dumps(shown(inputs, ready, judged), ensure_ascii=False, indent=1)
+    (folder.work / ANSWERS).write_text(text + "\n", encoding="utf-8")
+    if len(judged.runs) > 1:
+        events = [{**event, "seed": run.seed} for run in judged.runs for event in as_events(run.fit.history)]
+        write_lines(folder.metrics_log, events)
+
+
+def columns_of(hearing: Hearing, said: Said, inputs: LanguageInputs) -> dict[str, list[Any]]:
+    """The columns of predictions.parquet for one split. Rows whose answer was not written have no prediction."""
+    place = {row: i for i, row in enumerate(hearing.row_ids)}
+    turns = {row: of_row for row, of_row in zip(hearing.conversations.row_ids, hearing.conversations.turns, strict=True)}
+    assert said.losses is not None
+    columns: dict[str, list[Any]] = {
+        "row_id": list(hearing.row_ids), "split": [hearing.split] * len(place),
+        "label": [turns[row][-1].content for row in hearing.row_ids], "prediction": [None] * len(place),
+        "loss": (said.losses.sums / np.maximum(1, said.losses.counts)).tolist(), "n_tokens": said.losses.counts.tolist(),
+        "text": ["\n".join(turn.content for turn in turns[row][:-1])[:TEXT_CHARACTERS] for row in hearing.row_ids],
+    }  # fmt: skip
+    for name in said.worth:
+        columns[name] = [None] * len(place)
+    for i, row in enumerate(hearing.sample_ids):
+        if said.written:
+            columns["prediction"][place[row]] = said.written[i].text
+        for name, values in said.worth.items():
+            columns[name][place[row]] = float(values[i])
+    if said.labels is not None:
+        columns["pred_probs"] = [None] * len(place)
+        for i, row in enumerate(hearing.sample_ids):
+            columns["prediction"][place[row]] = inputs.recipe.sft.labels[int(said.labels.decisions[i])]
+            columns["pred_probs"][place[row]] = said.labels.scores[i].tolist()
+    return columns
+
+
+def shown(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any]:
+    """What the loss sees of a few rows, and a few answers by every system."""
+    rows, split = ready.train, list(inputs.judged)[-1]
+    hearing, ours = ready.hearings[split], judged.kept.said[split]
+    seen = [
+        {"row_id": rows.row_ids[i], "runs": [[text, learnt] for text, learnt in coloured(ready.prepared.tokenizer, rows.input_ids[i], rows.labels[i])]}
+        for i in range(min(SHOWN_ROWS, len(rows.input_ids)))
+    ]  # fmt: skip
+    answers = []
+    systems: Sequence[tuple[str, Said]] = [(one.name, one.said[split]) for one in judged.before if split in one.said]
+    for i in range(min(SHOWN_ANSWERS, len(ours.written))):
+        asked = "\n".join(turn.content for turn in hearing.conversations.turns[hearing.sample[i]][:-1])
+        answers.append({
+            "row_id": hearing.sample_ids[i], "prompt": asked[:TEXT_CHARACTERS], "reference": hearing.references[i],
+            "this run": ours.written[i].text, **{name: said.written[i].text for name, said in systems if said.written},
+        })  # fmt: skip
+    return {"seen": seen, "split": split, "answers": answers, "before": UNTUNED}
+
+
+def training_record(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any]:
+    """How the training went, for result.json; the kept seed's where there are several."""
+    run, train, tokens = judged.kept, inputs.recipe.train, ready.prepared.tokens
+    fit, losses = run.fit, [entry["loss"] for entry in run.fit.history if "loss" in entry]
+    return {
+        "n_parameters": fit.n_parameters, "n_trainable_parameters": fit.n_trainable_parameters,
+        "new_weights": list(ready.loaded.new_weights), "steps": fit.steps, "planned_steps": fit.schedule.total_steps,
+        "epochs": fit.history[-1].get("epoch"), "best_step": fit.best_step,
+        "best_metric": {"name": ready.metric, "value": fit.best_value}, "learning_rate": fit.learning_rate,
+        "dropout": train.dropout, "batch_rows": train.batch_rows, "rows_per_second": fit.rows_per_second,
+        "train_seconds": fit.train_seconds, "kernels": asdict(ready.prepared.kernels), "seeds": [r.seed for r in judged.runs],
+        "seed": run.seed, "expected_first_loss": ready.prepared.expected_loss, "first_loss": losses[0] if losses else None,
+        "last_loss": losses[-1] if losses else None, "objective": ready.prepared.objective, "template": ready.template.name,
+        "template_source": ready.template.source, "packed": tokens.is_packed, "quantisation": inputs.recipe.quantisation,
+        "tokens": int(tokens.lengths.sum()), "learnt_tokens": ready.train.n_learnt,
+        "answer_tokens": ready.asking.decoding.max_new_tokens, "notes": list(fit.notes),
+    }  # fmt: skip
+
+
+def result(
+    inputs: LanguageInputs, ready: Ready, judged: Judged, certificates: tuple[Certificate, ...], seconds: dict[str, float]
+) -> RunResult:
+    """Everything for result.json."""
+    kind = f"{ready.prepared.objective}_language_model"
+    data = data_record(inputs.data) | {"base": str(inputs.base.absolute()), "problem_type": kind}
+    rendered = {"train": ready.train, **{name: ready.hearings[name].rows for name in inputs.judged}}
+    for name, rows in rendered.items():
+        data["splits"][name] |= rows.record()
+    return RunResult(
+        task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
+        findings=inputs.findings, alarms=(*judged.alarms, *unproven(certificates)), certificates=certificates,
+        timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(), environment=environment(), data=data,
+        training=training_record(inputs, ready, judged), recipe=inputs.recipe.model_dump(mode="json"),
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""The sections of a language model's run: what its loss sees, and answers before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.report import tables
+from tunesmith.report.markup import Markup, join, tag
+from tunesmith.report.numbers import count, percent
+from tunesmith.report.saved import SavedRun
+from tunesmith.report.words import plain_name
+
+OWN_COLUMNS = ("row_id", "prompt", "reference")
+
+
+def seen(run: SavedRun) -> Markup | None:
+    """A few training rows with the tokens that are learnt marked."""
+    rows = (run.answers or {}).get("seen") or ()
+    if not rows:
+        return None
+    training = run.result.training
+    total, learnt = training.get("tokens"), training.get("learnt_tokens")
+    said = "Marked is what the model learns to write; the rest it only reads."
+    if total and learnt:
+        said += f" Of {count(total)} tokens {count(learnt)} are learnt ({percent(learnt / total)})."
+    return join([tag("p", said), *(seen_row(row) for row in rows)])
+
+
+def seen_row(row: Mapping[str, Any]) -> Markup:
+    """One row as it is rendered."""
+    parts = [tag("mark", tables.public(text)) if learnt else tag("span", tables.public(text)) for text, learnt in row["runs"]]
+    return tag("figure", tag("figcaption", f"row {row['row_id']}"), tag("pre", *parts, class_="seen", tabindex=0))
+
+
+def answers(run: SavedRun) -> Markup | None:
+    """Prompts with the answers they should have, those of this run, and those of what it is compared with."""
+    found = run.answers or {}
+    rows = found.get("answers") or ()
+    if not rows:
+        return None
+    systems = [name for name in rows[0] if name not in OWN_COLUMNS]
+    heads = ("row", "prompt", "right answer", *(plain_name(name) for name in systems))
+    cells = [
+        (
+            tables.num(row["row_id"]), tables.text_cell(row["prompt"]), tables.text_cell(row["reference"]),
+            *(tables.text_cell(row.get(name)) for name in systems),
+        )
+        for row in rows
+    ]  # fmt: skip
+    said = f"Rows of {found['split']}, none of which was learnt."
+    return join([tag("p", said), tables.table(heads, cells, box="cards tall")])

@@ -1,0 +1,193 @@
+"""TRL's SFTTrainer on prepared tokens, and transformers' Trainer on masked ones: batches that know their rows, checked steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer
+from trl import SFTTrainer
+
+from tunesmith.models.kernels import Kernels
+from tunesmith.models.masking import masked
+from tunesmith.models.packing import packed_batch
+from tunesmith.training.checked import CheckedSteps
+from tunesmith.training.sampling import BucketedSampler
+
+NOT_LEARNT = -100
+POSITION = "position"
+
+
+@dataclass(frozen=True)
+class TrainingTokens:
+    """What a language model is trained on.
+
+    Attributes:
+        row_ids: of each sequence (N); rows that were split have several.
+        input_ids, labels: (N) token ids, and what is learnt at each of them (-100: nothing); labels of masked models are made later.
+        packs: positions of sequences that make one item of a batch together; each alone where nothing is packed.
+        pad_id: fills up shorter items.
+    """
+
+    row_ids: Sequence[int]
+    input_ids: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray]
+    packs: Sequence[tuple[int, ...]]
+    pad_id: int
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each item."""
+        return np.array([sum(len(self.input_ids[i]) for i in pack) for pack in self.packs])
+
+    @property
+    def is_packed(self) -> bool:
+        return any(len(pack) > 1 for pack in self.packs)
+
+    def rows_of(self, items: Sequence[int]) -> list[int]:
+        """The rows in those items."""
+        return [self.row_ids[i] for item in items for i in self.packs[item]]
+
+
+def padded_tokens(tokens: TrainingTokens, items: Sequence[int]) -> dict[str, torch.Tensor]:
+    """``input_ids``, ``attention_mask`` and ``labels`` of items of one sequence each, padded on the right: (B, T)."""
+    chosen = [tokens.packs[item][0] for item in items]
+    width = max(len(tokens.input_ids[i]) for i in chosen)
+    ids = np.full((len(chosen), width), tokens.pad_id, dtype=np.int64)
+    labels, mask = np.full_like(ids, NOT_LEARNT), np.zeros_like(ids)
+    for row, i in enumerate(chosen):
+        length = len(tokens.input_ids[i])
+        ids[row, :length], labels[row, :length], mask[row, :length] = tokens.input_ids[i], tokens.labels[i], 1
+    batch = {"input_ids": ids, "labels": labels, "attention_mask": mask}
+    return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+class AnswerTrainer(CheckedSteps, SFTTrainer):
+    """TRL's trainer on rows that are tokens already; its own preparation, which ignores options silently, is skipped.
+
+    Args:
+        tokens: the training rows.
+        kernels: on the fast path of one process the logits are computed only where something is learnt.
+    """
+
+    def __init__(self, *, tokens: TrainingTokens, kernels: Kernels, **upstream: Any) -> None:
+        from datasets import Dataset as Table
+
+        self.tokens, self.kernels = tokens, kernels
+        super().__init__(
+            train_dataset=Table.from_dict({POSITION: range(len(tokens.packs))}), data_collator=self.collate, **upstream
+        )
+        self.few_logits = kernels.fast and self.accelerator.num_processes == 1 and not self.aux_loss_enabled
+
+    def collate(self, rows: Sequence[dict[str, int]]) -> dict[str, Any]:
+        """One batch. Packed items know where each of their rows begins by ``position_ids`` and have no attention mask."""
+        items = [row[POSITION] for row in rows]
+        if not self.tokens.is_packed:
+            return {**padded_tokens(self.tokens, items), POSITION: torch.tensor(items)}
+        chosen = [self.tokens.packs[item] for item in items]
+        return {**packed_batch(self.tokens.input_ids, self.tokens.labels, chosen, self.tokens.pad_id), POSITION: torch.tensor(items)}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        if not self.kernels.bucketed:
+            plain: Sampler[int] | None = super()._get_train_sampler(train_dataset)
+            return plain
+        return BucketedSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)
+
+    def create_model_card(self, *arguments: Any, **named: Any) -> None:
+        """The model card is the run's own."""
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        self.begin_rows(self.tokens.rows_of(inputs.pop(POSITION).tolist()))
+        return self.checked(super().training_step(model, inputs, num_items_in_batch))
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if not self.few_logits or return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return loss_where_learnt(model, inputs, num_items_in_batch)
+
+
+def loss_where_learnt(model: Any, inputs: dict[str, Any], num_items: Any = None) -> torch.Tensor:
+    """The sum of the losses of the learnt tokens over their number, with logits of no position at which no row learns.
+
+    Args:
+        inputs: ``input_ids`` and ``labels`` (B, T) and what else the model takes.
+        num_items: learnt tokens of the whole optimizer step; those of this batch when not said.
+    """
+    others = {name: value for name, value in inputs.items() if name != "labels"}
+    targets = inputs["labels"][:, 1:]
+    is_learnt = targets != NOT_LEARNT
+    at = is_learnt.any(dim=0).nonzero().squeeze(1)
+    logits = model(**others, logits_to_keep=at, use_cache=False).logits  # (B, len(at), V)
+    chosen = is_learnt[:, at]
+    total = cross_entropy(logits[chosen].float(), targets[:, at][chosen], reduction="sum")
+    return total / (chosen.sum() if num_items is None else num_items)
+
+
+class EpochPositions(Dataset[int]):
+    """The numbers that ``EpochSampler`` draws, as they are."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> int:
+        return number
+
+
+class EpochSampler(BucketedSampler):
+    """Positions plus the epoch times their number, so that a batch that is made early knows the epoch it belongs to."""
+
+    def __iter__(self) -> Iterator[int]:
+        for position in super().__iter__():
+            yield self.epoch * len(self) + position
+
+
+class MaskedTrainer(CheckedSteps, Trainer):
+    """Masked language modelling. What is masked is a function of seed, epoch and row, so that a resumed run masks the same.
+
+    Args:
+        tokens: the training rows, one sequence an item.
+        specials: ids that are never masked.
+        probability: of a token to be masked.
+        mask_id, vocab_size: of the tokenizer.
+    """
+
+    def __init__(
+        self, *, tokens: TrainingTokens, specials: np.ndarray, probability: float, mask_id: int, vocab_size: int, **upstream: Any
+    ) -> None:
+        self.tokens, self.specials, self.probability = tokens, specials, probability
+        self.mask_id, self.vocab_size = mask_id, vocab_size
+        super().__init__(train_dataset=EpochPositions(len(tokens.packs)), data_collator=self.collate, **upstream)
+
+    def collate(self, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
+        """One batch, with other tokens masked in each epoch."""
+        count = len(self.tokens.packs)
+        items = [number % count for number in numbers]
+        ids, labels = {}, {}
+        for item, number in zip(items, numbers, strict=True):
+            i = self.tokens.packs[item][0]
+            ids[i], labels[i] = masked(
+                self.tokens.input_ids[i], np.isin(self.tokens.input_ids[i], self.specials), self.args.seed, number // count, i,
+                self.probability, self.mask_id, self.vocab_size,
+            )  # fmt: skip
+        batch = padded_tokens(
+            TrainingTokens(self.tokens.row_ids, ids, labels, self.tokens.packs, self.tokens.pad_id), items  # type: ignore[arg-type]
+        )
+        return {**batch, POSITION: torch.tensor(items)}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return EpochSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        self.begin_rows(self.tokens.rows_of(inputs.pop(POSITION).tolist()))
+        return self.checked(super().training_step(model, inputs, num_items_in_batch))
