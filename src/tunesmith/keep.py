@@ -16,10 +16,12 @@ from tunesmith.inputs import Inputs
 from tunesmith.judge import Judged
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.predictions import MULTI, REGRESSION
-from tunesmith.models.adapters import save_head_description
+from tunesmith.models.adapter_base import AdapterBase
+from tunesmith.models.adapters import can_merge, is_adapter, save_head_description, save_model_files
 from tunesmith.models.encode import length_record
 from tunesmith.models.load import reload_classifier
 from tunesmith.models.proofs import batch_invariance, reload_equality
+from tunesmith.models.source import ModelSource
 from tunesmith.recipe.metric_names import higher_is_better, metric_of
 from tunesmith.results import Alarm, Certificate, Finding, RunResult
 from tunesmith.run_folder import RunFolder, write_lines
@@ -42,11 +44,12 @@ def save_model(inputs: Inputs, ready: Ready, judged: Judged, folder: Path) -> tu
     model.to("cpu")
     proofs = [batch_invariance(model, sample, pad_id)]
     if inputs.recipe.adapter is not None:
-        model, merged = merged_adapter(model, folder.parent / "adapter", sample, pad_id)
+        model, merged = merged_adapter(model, folder.parent / "adapter", inputs.source, sample, pad_id)
         proofs += merged
-    model.save_pretrained(folder)
-    if (folder / "adapter_config.json").exists():
+    save_model_files(model, folder)
+    if is_adapter(folder):
         save_head_description(folder, model.config)
+        AdapterBase.of(inputs.source).save(folder)
     ready.loaded.tokenizer.save_pretrained(folder)
     columns = inputs.splits.columns
     UseRecord(
@@ -56,11 +59,14 @@ def save_model(inputs: Inputs, ready: Ready, judged: Judged, folder: Path) -> tu
     return tuple(proofs)
 
 
-def merged_adapter(model: Any, folder: Path, sample: Any, pad_id: int) -> tuple[Any, list[Certificate]]:
+def merged_adapter(
+    model: Any, folder: Path, source: ModelSource, sample: Any, pad_id: int
+) -> tuple[Any, list[Certificate]]:  # fmt: skip
     """The model with its adapter merged into the base, and the proof; the model as it is where the method cannot merge."""
-    model.save_pretrained(folder)
+    save_model_files(model, folder)
     save_head_description(folder, model.config)
-    if not hasattr(model, "merge_and_unload"):
+    AdapterBase.of(source).save(folder)
+    if not can_merge(model):
         return model, []
     merged = copy.deepcopy(model).merge_and_unload()
     return merged, [reload_equality(model, merged, sample, pad_id, "the merged model equals the adapter")]

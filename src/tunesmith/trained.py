@@ -107,6 +107,7 @@ def load_for_use(run: Path) -> ModelInUse:
     from transformers import AutoTokenizer
 
     from tunesmith.machine import device_name, quiet_libraries, stay_offline
+    from tunesmith.models.adapters import is_adapter
     from tunesmith.models.kernels import apply_kernels, choose_kernels
     from tunesmith.models.load import reload_classifier
     from tunesmith.models.source import check_folder
@@ -115,7 +116,7 @@ def load_for_use(run: Path) -> ModelInUse:
     if not folder.is_dir():
         raise ModelError.one(str(run), "there is no such run.")
     record = UseRecord.load(folder)
-    if not (folder / "adapter_config.json").exists():
+    if not is_adapter(folder):
         check_folder(folder, str(folder))
     stay_offline()
     quiet_libraries()

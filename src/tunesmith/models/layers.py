@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block|blocks)\.(\d+)\.")
+# The norm after the last layer, as decoders and the encoders without one inside the last layer name it.
+FINAL_NORM = re.compile(r"(?:^|\.)(?:norm|ln_f|final_norm|final_layer_norm|final_layernorm)\.(?:weight|bias)$")
 
 
 def freeze(model: PreTrainedModel, train_layers: str | list[str]) -> tuple[str, ...]:
@@ -21,11 +23,17 @@ def freeze(model: PreTrainedModel, train_layers: str | list[str]) -> tuple[str, 
     Args:
         train_layers: ``all``; ``head``: what lies outside the body, and its pooler; ``last N``: the head and the
             last N transformer layers, embeddings frozen; or regular expressions searched for in parameter names.
+            The head of a language model that shares its weights with the embedding is the embedding, and so is frozen.
 
     Raises:
-        RecipeError: more layers were asked for than the model has, or a pattern matches nothing.
+        RecipeError: more layers were asked for than the model has, a pattern matches nothing, or the model has no head.
     """
     chosen = chosen_parameters(model, train_layers)
+    if not chosen:
+        raise RecipeError.one(
+            "train.train_layers", "the output layer of this model is its word embedding: there is no head of its own to train.",
+            "Write last 1, all, or a list of patterns such as embed_tokens.",
+        )  # fmt: skip
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
     return tuple(name for name, _ in model.named_parameters() if name in chosen)
@@ -57,7 +65,7 @@ def head_parameters(model: PreTrainedModel, names: list[str]) -> set[str]:
 
 
 def last_layers(names: list[str], count: int) -> set[str]:
-    """Parameters of the last ``count`` numbered layers, and of the final norm that follows them."""
+    """Parameters of the last ``count`` numbered layers, and of the final norm that follows them where there is one."""
     numbered = {name: int(found.group(1)) for name in names if (found := LAYER.search(name))}
     n_layers = max(numbered.values(), default=-1) + 1
     if count > n_layers:
@@ -66,7 +74,8 @@ def last_layers(names: list[str], count: int) -> set[str]:
             f"the last {count} layers were asked for, the model has {n_layers}.",
             "Use 'all' to train everything.",
         )
-    return {name for name, number in numbered.items() if number >= n_layers - count}
+    norm = {name for name in names if name not in numbered and FINAL_NORM.search(name) and "embeddings." not in name}
+    return norm | {name for name, number in numbered.items() if number >= n_layers - count}
 
 
 def layer_lists(model: nn.Module) -> dict[str, nn.ModuleList]:

@@ -20,12 +20,14 @@ class Loaded:
 
     Attributes:
         new_weights: names of parameters the base model did not have and that start random.
+        new_tokens: ids of tokens whose rows were added to the embedding of a language model; they start as the mean of all others.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     source: ModelSource
     new_weights: tuple[str, ...]
+    new_tokens: tuple[int, ...] = ()
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -101,12 +103,11 @@ def reload_classifier(folder: Path) -> Any:
     """A model as a run saved it, in evaluation mode. Adapters are loaded onto their base model."""
     from transformers import AutoModelForSequenceClassification
 
+    from tunesmith.models.adapters import is_adapter, load_adapted
     from tunesmith.models.number_head import use_number_head
 
     model: Any
-    if (folder / "adapter_config.json").exists():
-        from tunesmith.models.adapters import load_adapted
-
+    if is_adapter(folder):
         model = load_adapted(folder)
     else:
         model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()

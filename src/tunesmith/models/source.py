@@ -115,7 +115,7 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
     """The model's config.json. Raises ModelError where it is missing, unreadable or names no model type."""
     path = folder / "config.json"
     if not path.exists():
-        if (folder / "adapter_config.json").exists():
+        if (folder / "adapter_config.json").exists() or (folder / "bottleneck.json").exists():
             raise ModelError.one(
                 where, "the folder holds an adapter, not a whole model.", "Name its base model, or merge the adapter first."
             )

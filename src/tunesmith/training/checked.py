@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tunesmith.errors import NonFinite, TrainingFailed
+from tunesmith.training.ranks import AllocateRanks, adalora_of
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -45,6 +46,10 @@ class CheckedSteps(Trainer):
         self.batch_rows: list[int] = []
         self.started_seconds = time.monotonic()
         super().__init__(**upstream)
+        adapter = adalora_of(self.model)
+        self.ranks = None if adapter is None else AllocateRanks(adapter)
+        if self.ranks is not None:
+            self.add_callback(self.ranks)
 
     def begin_rows(self, row_ids: Sequence[int]) -> None:
         """Note the rows of the pass that begins."""
@@ -74,6 +79,12 @@ class CheckedSteps(Trainer):
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
         if norm is not None and not math.isfinite(float(norm)):
             raise NonFinite(self.stopped(f"the gradient's norm became {float(norm)}"))
+        if norm is not None and float(norm) == 0.0 and self.pending_losses and self.pending_losses[-1] != 0.0:
+            raise TrainingFailed(
+                f"Training stopped at step {self.state.global_step + 1} of {self.state.max_steps}: the loss is "
+                f"{self.pending_losses[-1]:.4g} and its gradient is exactly zero, so nothing is learnt any more. What is trained "
+                "does not change the output: choose another train.train_layers or adapter, or leave quantisation out."
+            )
         return norm
 
     def stopped(self, what: str) -> str:
@@ -114,6 +125,8 @@ class CheckedSteps(Trainer):
         """Write what upstream does not know of into a checkpoint, in every process."""
         if self.state.is_world_process_zero:
             (checkpoint / PENDING).write_text(json.dumps(self.pending_losses), encoding="utf-8")
+            if self.ranks is not None:
+                self.ranks.save(checkpoint)
 
     def own_state_bytes(self) -> int:
         """What ``save_own_state`` adds to a checkpoint, at most."""
@@ -126,6 +139,8 @@ class CheckedSteps(Trainer):
     def resume(self, checkpoint: Path) -> Any:
         """Train on from a whole checkpoint."""
         self.pending_losses = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
+        if self.ranks is not None:
+            self.ranks.restore(checkpoint)
         return self.train(resume_from_checkpoint=str(checkpoint))
 
 
