@@ -75,6 +75,13 @@ def load_conversations(recipe: Recipe, base: Path, frames: Mapping[str, Any] | N
     return ConversationData(train, rows.get("validation"), rows.get("test"), tuple(notes), not_sampled)
 
 
+def read_texts(source: str, split: str, base: Path) -> Conversations:
+    """The plain texts of one file, in any form that is read. Raises DataError where it holds none."""
+    path = place_of(source, base)
+    table = read_plain_texts(path, source) if is_plain_text(source) else read_table(source, base=base, split=split)
+    return usable_conversations(table, recognise(table, ColumnsSection(), texts_only=True), split)
+
+
 def tables_of(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:
     """The tables there are for train, validation and test; one with a column of splits is divided."""
     texts = plain_text_tables(recipe.data, base, frames)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ import numpy as np
 from tunesmith.data.conversations import Conversations
 from tunesmith.generation.decode import Decoding, Written, generate
 from tunesmith.generation.labels import label_probabilities
-from tunesmith.metrics.language import answer_values
-from tunesmith.metrics.predictions import Predictions, from_scores
+from tunesmith.metrics.answers import UserFunction, answer_scores
+from tunesmith.metrics.predictions import SINGLE, Predictions, from_scores
 from tunesmith.models.chat_template import Template
-from tunesmith.models.render import Rendered, few_shot_ids, prompt_ids
+from tunesmith.models.long_rows import NOT_LEARNT
+from tunesmith.models.prompts import few_shot_ids, prompt_ids
+from tunesmith.models.render import Rendered
 from tunesmith.models.token_losses import TokenLosses
 from tunesmith.tasks.language import Prepared, losses_of
 
-SINGLE = "single_label_classification"
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Hearing:
     """One split as every system hears it.
 
     Attributes:
-        rows: its tokens; a row that was split has several sequences.
-        row_ids: the distinct rows (N), in order.
-        n_bytes: (N) bytes of the learnt text of each row.
-        sample: positions, in the conversations, of the rows whose answers are written.
+        rows: its tokens; a text that was divided has several entries. Those of a masked model are masked.
+        positions: of the conversations that are there (N), in order.
+        n_bytes: (N) bytes of the learnt text of each.
+        sample: positions of those whose answers are written.
         prompts: token ids before the answer, of each of them.
         references: the answers they should have.
         truth: (n) ids of the right labels of the sample, where answers are labels.
@@ -38,13 +38,18 @@ class Hearing:
 
     split: str
     rows: Rendered
-    row_ids: tuple[int, ...]
+    positions: tuple[int, ...]
     n_bytes: np.ndarray
     conversations: Conversations
     sample: tuple[int, ...] = ()
     prompts: tuple[list[int], ...] = ()
     references: tuple[str, ...] = ()
     truth: np.ndarray | None = None
+
+    @property
+    def row_ids(self) -> tuple[int, ...]:
+        """The rows (N) in their source."""
+        return tuple(self.conversations.row_ids[i] for i in self.positions)
 
     @property
     def sample_ids(self) -> tuple[int, ...]:
@@ -73,38 +78,37 @@ def hearing_of(
     split: Conversations, rows: Rendered, tokenizer: Any, template: Template, labels: Sequence[str], n_answers: int
 ) -> Hearing:
     """A split with its prompts and references. With labels every row is heard, else a sample that is spread over the split."""
-    row_ids = tuple(dict.fromkeys(rows.row_ids))
-    here = set(row_ids)
-    answered = [i for i, turns in enumerate(split.turns) if turns[-1].role == "assistant" and split.row_ids[i] in here]
+    positions = tuple(dict.fromkeys(rows.positions))
+    answered = [i for i in positions if split.turns[i][-1].role == "assistant"]
     count = len(answered) if labels else min(n_answers, len(answered))
     sample = tuple(answered[i * len(answered) // count] for i in range(count)) if count else ()
-    references = tuple(split.turns[i][-1].content for i in sample)
+    references = tuple(split.turns[i][-1].content.strip() for i in sample)
     return Hearing(
-        split.split, rows, row_ids, learnt_bytes(rows, row_ids, tokenizer), split, sample,
+        split.split, rows, positions, learnt_bytes(rows, positions, tokenizer), split, sample,
         tuple(prompt_ids(tokenizer, template, split.turns[i]) for i in sample), references,
         np.array([labels.index(reference) for reference in references]) if labels else None,
     )  # fmt: skip
 
 
-def learnt_bytes(rows: Rendered, row_ids: Sequence[int], tokenizer: Any) -> np.ndarray:
-    """(N) bytes of the text of the learnt tokens of each row."""
-    texts = tokenizer.batch_decode([ids[labels != -100].tolist() for ids, labels in zip(rows.input_ids, rows.labels, strict=True)])
-    place = {row: i for i, row in enumerate(row_ids)}
-    found = np.zeros(len(row_ids), dtype=np.int64)
-    for row, text in zip(rows.row_ids, texts, strict=True):
-        found[place[row]] += len(text.encode())
-    return found
+def learnt_bytes(rows: Rendered, positions: Sequence[int], tokenizer: Any) -> np.ndarray:
+    """(N) bytes of the text of the learnt tokens of each row, without special tokens."""
+    learnt = [labels[labels != NOT_LEARNT].tolist() for labels in rows.labels]
+    sizes = [len(text.encode()) for text in tokenizer.batch_decode(learnt, skip_special_tokens=True)]
+    return of_rows(rows, positions, sizes).astype(np.int64)
+
+
+def of_rows(rows: Rendered, positions: Sequence[int], values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """(N) the values of the entries, summed over the entries of each row."""
+    place = {position: i for i, position in enumerate(positions)}
+    at = np.array([place[position] for position in rows.positions], dtype=np.int64)
+    return np.bincount(at, np.asarray(values, dtype=np.float64), len(positions))
 
 
 def row_losses(prepared: Prepared, model: Any, hearing: Hearing) -> TokenLosses:
-    """The losses of each row (N): those of its sequences together."""
+    """The losses of each row (N): those of its entries together."""
     found = losses_of(prepared, model, hearing.rows)
-    place = {row: i for i, row in enumerate(hearing.row_ids)}
-    at = np.array([place[row] for row in hearing.rows.row_ids], dtype=np.int64)
-    count = len(hearing.row_ids)
-    return TokenLosses(
-        np.bincount(at, found.sums, count), np.bincount(at, found.counts, count).astype(np.int64)
-    )
+    sums, counts = (of_rows(hearing.rows, hearing.positions, values) for values in (found.sums, found.counts))
+    return TokenLosses(sums, counts.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -112,17 +116,15 @@ class Asking:
     """How answers are written and compared.
 
     Attributes:
-        labels: the answers there are, where they are labels.
+        labels: the tokens of the answers there are, where they are labels; the last of each ends it.
         metrics: that judge answers, the leading one first.
-        base: the folder that a user's function is looked for in.
     """
 
     decoding: Decoding
-    labels: tuple[str, ...] = ()
+    labels: tuple[tuple[int, ...], ...] = ()
     metrics: tuple[str, ...] = ()
     pattern: str | None = None
-    function: str | None = None
-    base: Path = Path()
+    function: UserFunction | None = None
 
 
 def hear(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking) -> Said:
@@ -140,20 +142,20 @@ def answer(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking, pro
     if not prompts:
         return Said()
     if asking.labels:
-        scores = label_probabilities(model, prepared.tokenizer, prompts, asking.labels, precision=prepared.kernels.precision)
+        scores = label_probabilities(
+            model, prepared.tokenizer, prompts, [label[:-1] for label in asking.labels], end=asking.labels[0][-1],
+            precision=prepared.kernels.precision,
+        )  # fmt: skip
         return Said(labels=from_scores(SINGLE, hearing.truth, scores))
     written = [
         of_prompt[0]
         for of_prompt in generate(model, prepared.tokenizer, prompts, asking.decoding, precision=prepared.kernels.precision)
     ]
     rows = [hearing.conversations.rows[i] for i in hearing.sample]
-    worth = {
-        name: answer_values(
-            name, [one.text for one in written], hearing.references, pattern=asking.pattern, function=asking.function, rows=rows,
-            row_ids=hearing.sample_ids, base=asking.base,
-        )
-        for name in asking.metrics
-    }  # fmt: skip
+    worth = answer_scores(
+        asking.metrics, [one.text.strip() for one in written], hearing.references, rows, hearing.sample_ids, asking.pattern,
+        asking.function,
+    )  # fmt: skip
     return Said(None, tuple(written), worth)
 
 

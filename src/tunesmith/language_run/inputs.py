@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.conversation_data import ConversationData, load_conversations, read_texts
 from tunesmith.data.conversations import Conversations
-from tunesmith.data.samples import sample_path
-from tunesmith.diagnoses.conversations import conversation_findings
+from tunesmith.diagnoses.conversations import findings_of
 from tunesmith.errors import DataError, MissingExtra, Problem
 from tunesmith.inputs import SMOKE_ROWS, Clock, stay_offline_unless_asked
 from tunesmith.machine import megabytes
@@ -73,7 +73,7 @@ def read_inputs(
         source = find_model(recipe.model, loaded.base)
         recipe = with_defaults(recipe, source.n_bytes, len(data.train))
         general = general_texts(recipe, loaded.base)
-        inputs = LanguageInputs(recipe, data, source, general, conversation_findings(data.named()), base=loaded.base)
+        inputs = LanguageInputs(recipe, data, source, general, findings_of(data.named()), base=loaded.base)
         inputs = replace(inputs, checks=tuple(static_checks(inputs)))
     CheckReport(inputs.checks).refuse()
     return inputs
@@ -112,7 +112,7 @@ def general_texts(recipe: Recipe, base: Path) -> Conversations:
     """The texts that should not be forgotten: the recipe's, or those that come with tunesmith, of the model's own world."""
     if recipe.evaluate.general is not None:
         return read_texts(recipe.evaluate.general, GENERAL, base)
-    found = read_texts(str(sample_path(GENERAL_TEXTS)), GENERAL, base)
+    found = read_texts(str(resources.files("tunesmith") / "samples" / GENERAL_TEXTS), GENERAL, base)
     kind = "pocket" if recipe.model.name == "builtin:pocket" else "general"
     return found.take([i for i, row in enumerate(found.rows) if row["kind"] == kind], GENERAL)
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from tunesmith.events import Event, Listener
-from tunesmith.language_run.hearing import SINGLE, Hearing, Said, few_shot, hear
+from tunesmith.language_run.hearing import Hearing, Said, few_shot, hear
 from tunesmith.language_run.inputs import GENERAL, LanguageInputs
 from tunesmith.language_run.work import Ready, SeedRun, base_model
 from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.language import token_mean_metrics, token_mean_verdict
+from tunesmith.metrics.predictions import SINGLE
 from tunesmith.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.metrics.verdict import verdict
 from tunesmith.recipe.language_rules import OF_LABELS
@@ -104,7 +105,7 @@ def judge(inputs: LanguageInputs, ready: Ready, runs: Sequence[SeedRun], before:
         for name in reversed(ready.hearings)
         for rival in before
         if name in rival.said
-        for found in verdicts_of(inputs, name, [run.said[name] for run in runs], rival, *settings)
+        for found in verdicts_of(inputs, ready.hearings[name], [run.said[name] for run in runs], rival, *settings)
     ]
     return Judged(
         tuple(runs), kept, tuple(metrics), tuple(baselines), tuple(verdicts),
@@ -133,16 +134,17 @@ def metrics_of(said: Sequence[Said], hearing: Hearing, n_resamples: int, seed: i
 
 
 def verdicts_of(
-    inputs: LanguageInputs, split: str, ours: Sequence[Said], rival: Rival, n_resamples: int, seed: int
+    inputs: LanguageInputs, hearing: Hearing, ours: Sequence[Said], rival: Rival, n_resamples: int, seed: int
 ) -> list[Verdict]:
     """On the loss where the rival has one, and on what leads among answers or labels."""
+    split, n_bytes = hearing.split, hearing.n_bytes
     theirs, found, settings = rival.said[split], [], (n_resamples, seed)
     asked = inputs.recipe.evaluate.metric
     if theirs.losses is not None:
         name = asked if asked in LOSSES and asked is not None else "loss"
         mine = [(one.losses.sums, one.losses.counts) for one in ours if one.losses is not None]
         other = [(theirs.losses.sums, theirs.losses.counts)]
-        found.append(token_mean_verdict(mine, other, rival.name, split, "loss" if name == "bits_per_byte" else name, *settings))
+        found.append(token_mean_verdict(mine, other, rival.name, split, name, n_bytes, *settings))
     if theirs.worth:
         name = asked if asked in theirs.worth and asked is not None else next(iter(theirs.worth))
         found.append(mean_verdict(name, [one.worth[name] for one in ours], [theirs.worth[name]], rival.name, split, *settings))
@@ -175,5 +177,6 @@ def facts(inputs: LanguageInputs, ready: Ready, kept: SeedRun) -> RunFacts:
         metric=ready.metric, higher_is_better=higher_is_better(ready.metric), class_names=tuple(inputs.recipe.sft.labels),
         decisions={name: said.labels.decisions for name, said in kept.said.items() if said.labels is not None},
         history=kept.fit.history, asked_learning_rate=kept.fit.learning_rate, expected_first_loss=ready.prepared.expected_loss,
-        truncated_share={name: rows.share_cut for name, rows in splits.items()}, max_length=ready.max_length,
+        truncated_share={name: len(rows.cut) / max(1, len(set(rows.positions))) for name, rows in splits.items()},
+        max_length=ready.max_length,
     )  # fmt: skip

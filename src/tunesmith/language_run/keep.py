@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tunesmith.data.conversation_data import data_record
+from tunesmith.data.conversations import answer_of, asked_of
 from tunesmith.keep import TEXT_CHARACTERS, unproven
 from tunesmith.language_run.hearing import Hearing, Said
 from tunesmith.language_run.inputs import LanguageInputs
 from tunesmith.language_run.judge import UNTUNED, Judged
 from tunesmith.language_run.work import Ready
 from tunesmith.machine import environment, peak_memory_bytes
-from tunesmith.models.language_model import kept_language_model
-from tunesmith.models.render import coloured
-from tunesmith.preflight.language import batch_invariance
+from tunesmith.models.prompts import coloured
+from tunesmith.models.render import Rendered
+from tunesmith.models.saved_language_model import SavedModel, save_language_model
+from tunesmith.preflight.language import batch_invariance, sample_rows
 from tunesmith.results import Certificate, RunResult
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.training.history import as_events
@@ -29,11 +31,11 @@ SHOWN_ANSWERS = 12
 SHOWN_ROWS = 3
 
 
-def save_model(inputs: LanguageInputs, ready: Ready, judged: Judged, folder: Path) -> tuple[Certificate, ...]:
+def save_model(inputs: LanguageInputs, ready: Ready, judged: Judged, folder: Path) -> tuple[Certificate, SavedModel]:
     """Save the kept model, merged where its adapter can be, and prove that what lies on disk is what was trained."""
-    first = batch_invariance(ready.prepared)
-    proofs = kept_language_model(judged.kept.model, ready.prepared, inputs.source, inputs.recipe.quantisation, folder)
-    return (first, *proofs)
+    model = judged.kept.model
+    first = batch_invariance(replace(ready.prepared, model=model))
+    return first, save_language_model(model, ready.prepared.tokenizer, folder, inputs.source, sample_rows(ready.prepared))
 
 
 def save_evidence(inputs: LanguageInputs, ready: Ready, judged: Judged, folder: RunFolder) -> None:
@@ -52,25 +54,25 @@ def save_evidence(inputs: LanguageInputs, ready: Ready, judged: Judged, folder: 
 
 def columns_of(hearing: Hearing, said: Said, inputs: LanguageInputs) -> dict[str, list[Any]]:
     """The columns of predictions.parquet for one split. Rows whose answer was not written have no prediction."""
-    place = {row: i for i, row in enumerate(hearing.row_ids)}
-    turns = {row: of_row for row, of_row in zip(hearing.conversations.row_ids, hearing.conversations.turns, strict=True)}
+    place = {position: i for i, position in enumerate(hearing.positions)}
+    turns = [hearing.conversations.turns[position] for position in hearing.positions]
     assert said.losses is not None
     columns: dict[str, list[Any]] = {
         "row_id": list(hearing.row_ids), "split": [hearing.split] * len(place),
-        "label": [turns[row][-1].content for row in hearing.row_ids], "prediction": [None] * len(place),
+        "label": [answer_of(one) for one in turns], "prediction": [None] * len(place),
         "loss": (said.losses.sums / np.maximum(1, said.losses.counts)).tolist(), "n_tokens": said.losses.counts.tolist(),
-        "text": ["\n".join(turn.content for turn in turns[row][:-1])[:TEXT_CHARACTERS] for row in hearing.row_ids],
+        "text": [asked_of(one)[:TEXT_CHARACTERS] for one in turns],
     }  # fmt: skip
     for name in said.worth:
         columns[name] = [None] * len(place)
-    for i, row in enumerate(hearing.sample_ids):
+    for i, row in enumerate(hearing.sample):
         if said.written:
             columns["prediction"][place[row]] = said.written[i].text
         for name, values in said.worth.items():
             columns[name][place[row]] = float(values[i])
     if said.labels is not None:
         columns["pred_probs"] = [None] * len(place)
-        for i, row in enumerate(hearing.sample_ids):
+        for i, row in enumerate(hearing.sample):
             columns["prediction"][place[row]] = inputs.recipe.sft.labels[int(said.labels.decisions[i])]
             columns["pred_probs"][place[row]] = said.labels.scores[i].tolist()
     return columns
@@ -87,7 +89,7 @@ def shown(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any
     answers = []
     systems: Sequence[tuple[str, Said]] = [(one.name, one.said[split]) for one in judged.before if split in one.said]
     for i in range(min(SHOWN_ANSWERS, len(ours.written))):
-        asked = "\n".join(turn.content for turn in hearing.conversations.turns[hearing.sample[i]][:-1])
+        asked = asked_of(hearing.conversations.turns[hearing.sample[i]])
         answers.append({
             "row_id": hearing.sample_ids[i], "prompt": asked[:TEXT_CHARACTERS], "reference": hearing.references[i],
             "this run": ours.written[i].text, **{name: said.written[i].text for name, said in systems if said.written},
@@ -95,7 +97,7 @@ def shown(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any
     return {"seen": seen, "split": split, "answers": answers, "before": UNTUNED}
 
 
-def training_record(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any]:
+def training_record(inputs: LanguageInputs, ready: Ready, judged: Judged, notes: Sequence[str]) -> dict[str, Any]:
     """How the training went, for result.json; the kept seed's where there are several."""
     run, train, tokens = judged.kept, inputs.recipe.train, ready.prepared.tokens
     fit, losses = run.fit, [entry["loss"] for entry in run.fit.history if "loss" in entry]
@@ -109,23 +111,37 @@ def training_record(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dic
         "seed": run.seed, "expected_first_loss": ready.prepared.expected_loss, "first_loss": losses[0] if losses else None,
         "last_loss": losses[-1] if losses else None, "objective": ready.prepared.objective, "template": ready.template.name,
         "template_source": ready.template.source, "packed": tokens.is_packed, "quantisation": inputs.recipe.quantisation,
-        "tokens": int(tokens.lengths.sum()), "learnt_tokens": ready.train.n_learnt,
-        "answer_tokens": ready.asking.decoding.max_new_tokens, "notes": list(fit.notes),
+        "tokens": int(tokens.lengths.sum()), "learnt_tokens": ready.train.target_tokens,
+        "answer_tokens": ready.asking.decoding.max_new_tokens, "notes": [*fit.notes, *notes],
     }  # fmt: skip
 
 
 def result(
-    inputs: LanguageInputs, ready: Ready, judged: Judged, certificates: tuple[Certificate, ...], seconds: dict[str, float]
+    inputs: LanguageInputs, ready: Ready, judged: Judged, proven: tuple[Certificate, SavedModel], seconds: dict[str, float]
 ) -> RunResult:
     """Everything for result.json."""
+    certificates = (proven[0], *proven[1].certificates)
     kind = f"{ready.prepared.objective}_language_model"
     data = data_record(inputs.data) | {"base": str(inputs.base.absolute()), "problem_type": kind}
     rendered = {"train": ready.train, **{name: ready.hearings[name].rows for name in inputs.judged}}
     for name, rows in rendered.items():
-        data["splits"][name] |= rows.record()
+        data["splits"][name] |= length_record(rows)
     return RunResult(
         task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
         findings=inputs.findings, alarms=(*judged.alarms, *unproven(certificates)), certificates=certificates,
         timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(), environment=environment(), data=data,
-        training=training_record(inputs, ready, judged), recipe=inputs.recipe.model_dump(mode="json"),
+        training=training_record(inputs, ready, judged, proven[1].notes), recipe=inputs.recipe.model_dump(mode="json"),
     )  # fmt: skip
+
+
+def length_record(rows: Rendered) -> dict[str, Any]:
+    """Lengths in tokens, and what was dropped, cut or divided, of one split."""
+    sizes = np.array([len(ids) for ids in rows.input_ids])
+    counts, edges = np.histogram(sizes, bins=min(30, max(1, int(np.ptp(sizes)))))
+    return {
+        "rows_truncated": len(rows.cut), "rows_divided": len(rows.divided), "max_length": rows.max_length,
+        "rows_dropped": {reason: len(ids) for reason, ids in rows.dropped.items()},
+        "target_tokens": rows.target_tokens, "target_tokens_lost": rows.target_tokens_lost,
+        "length_tokens": {**{f"p{q}": int(np.percentile(sizes, q)) for q in (50, 90, 99)}, "max": int(sizes.max())},
+        "length_histogram": {"edges": [float(edge) for edge in edges], "counts": counts.tolist()},
+    }  # fmt: skip

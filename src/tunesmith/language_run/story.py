@@ -59,7 +59,7 @@ def train(
     with clock.phase("evaluation"):
         judged = judge.judge(inputs, ready, runs, before)
     with clock.phase("save"):
-        certificates = keep.save_model(inputs, ready, judged, folder.model)
+        proven = keep.save_model(inputs, ready, judged, folder.model)
         keep.save_evidence(inputs, ready, judged, folder)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    return keep.result(inputs, ready, judged, certificates, clock.seconds)
+    return keep.result(inputs, ready, judged, proven, clock.seconds)

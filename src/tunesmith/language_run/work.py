@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tunesmith.data.conversations import Conversations
+from tunesmith.data.conversations import Conversations, Turn
+from tunesmith.errors import ModelError, RecipeError
 from tunesmith.events import Listener
 from tunesmith.generation.decode import Decoding
 from tunesmith.language_run.hearing import Asking, Hearing, Said, hear, hearing_of
 from tunesmith.language_run.inputs import GENERAL, LanguageInputs
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
-from tunesmith.metrics.language import answer_metrics_for
+from tunesmith.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.metrics.predictions import SINGLE
 from tunesmith.metrics.table import compute
-from tunesmith.models.adapters import add_adapter
-from tunesmith.models.chat_template import Template, choose_template
+from tunesmith.models.language_adapter import add_language_adapter
+from tunesmith.models.long_rows import NOT_LEARNT
+from tunesmith.models.masking import masked
+from tunesmith.models.adapter_methods import changes_base
+from tunesmith.models.chat_template import NONE, Template, adopt, choose_template
 from tunesmith.models.kernels import choose_kernels
-from tunesmith.models.language_model import load_language_model, model_objective
+from tunesmith.models.language_model import load_language_model, objective_of
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
-from tunesmith.models.packing import packs_of
+from tunesmith.models.packing import packed
 from tunesmith.models.render import Rendered, render
 from tunesmith.preflight.language import language_checks, lengths
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.language_rules import OF_LABELS
 from tunesmith.recipe.metric_names import LOSSES
+from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.language import Objective, Prepared, fit
 from tunesmith.training.fit import Fit
@@ -44,8 +49,8 @@ WATCHED_ROWS = 16
 """Rows whose answers are written at each evaluation during training, where they do not choose the checkpoint."""
 ROOM = 1.25
 """Longest answer that is written, as a multiple of the longest of the training rows."""
-CHANGES_THE_BASE = ("pissa", "olora", "loftq", "corda", "eva")
-"""Ways to begin an adapter that take something out of the base model's weights."""
+JUDGED_EPOCH = -1
+"""What is masked when a masked model is judged is what no epoch of training masks."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +93,32 @@ def load_model(inputs: LanguageInputs, seed: int) -> Ready:
     quiet_libraries()
     recipe = inputs.recipe
     tokenizer = load_tokenizer(inputs.source)
-    objective = model_objective(inputs.source, recipe)
-    template = choose_template(tokenizer, recipe.sft.chat_template, inputs.data.train)
+    objective = objective_for(inputs)
+    template = choose_template(tokenizer, recipe.sft.chat_template, inputs.data.train, inputs.base)
+    adopt(tokenizer, template)
     seed_everything(seed)
-    loaded = load_language_model(inputs.source, tokenizer, objective, recipe.quantisation, template.new_tokens)
+    loaded = load_language_model(inputs.source, tokenizer, objective, recipe.quantisation)
     max_length = max_input_tokens(loaded.model.config, tokenizer, recipe.data.max_length)
-    rendered = {name: rendered_split(inputs, rows, tokenizer, template, max_length) for name, rows in named(inputs).items()}
-    tokens = training_tokens(inputs, rendered["train"], tokenizer.pad_token_id, max_length)
-    model = trainable(inputs, loaded, tokens)
+    rendered = {
+        name: rendered_split(inputs, rows, tokenizer, template, max_length, objective) for name, rows in named(inputs).items()
+    }
+    stop_at(loaded.model, rendered["train"].end_ids)
+    tokens = training_tokens(inputs, rendered["train"], tokenizer.pad_token_id, max_length, objective)
+    model = trainable(inputs, loaded, tokens, objective)
     kernels = choose_kernels(fast=recipe.train.fast, device=device_name())
     prepared = Prepared(model, tokenizer, objective, tokens, kernels, math.log(len(tokenizer)))
     return ready_with(inputs, loaded, prepared, template, rendered, max_length)
+
+
+def stop_at(model: Any, ends: Sequence[int]) -> None:
+    """Let the model's writing end at the tokens that end its answers in training, beside those it ends at already."""
+    settings = getattr(model, "generation_config", None)
+    if settings is None or not ends:
+        return
+    known = settings.eos_token_id
+    listed = [] if known is None else [known] if isinstance(known, int) else list(known)
+    found = [*listed, *(token for token in ends if token not in listed)]
+    settings.eos_token_id = found[0] if len(found) == 1 else found
 
 
 def named(inputs: LanguageInputs) -> dict[str, Conversations]:
@@ -106,26 +126,59 @@ def named(inputs: LanguageInputs) -> dict[str, Conversations]:
     return {**inputs.data.named(), GENERAL: inputs.general}
 
 
+def objective_for(inputs: LanguageInputs) -> Objective:
+    """The recipe's objective, else the architecture's. Raises RecipeError where the two do not fit, or answers are asked of it."""
+    from transformers import AutoConfig
+
+    source, asked = inputs.source, inputs.recipe.pretraining.objective
+    config = AutoConfig.from_pretrained(
+        source.location, revision=source.revision, trust_remote_code=source.trust_remote_code
+    )
+    found = objective_of(config, f"model.name {source.name}")
+    if asked is not None and asked != found:
+        message = f"{source.name} is a {found} language model ({config.model_type})."
+        raise RecipeError.one("pretraining.objective", message, f"Write {found}, or leave it out.")
+    if inputs.recipe.task == "sft" and found == "masked":
+        message = f"{source.name} is a masked language model ({config.model_type}): it writes no answers."
+        raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
+    return found
+
+
 def rendered_split(
-    inputs: LanguageInputs, rows: Conversations, tokenizer: Any, template: Template, max_length: int
+    inputs: LanguageInputs, rows: Conversations, tokenizer: Any, template: Template, max_length: int, objective: Objective
 ) -> Rendered:
-    """A split as tokens; plain texts are cut into windows."""
-    sft = inputs.recipe.sft
-    if rows.form == "text":
-        return render(tokenizer, rows, template, max_length, "all", sft.long_rows if rows.split != GENERAL else "split")
-    return render(tokenizer, rows, template, max_length, sft.loss_on, sft.long_rows)
+    """A split as tokens; plain texts are cut into windows. What a masked model is judged on is masked once for all."""
+    sft, is_masked = inputs.recipe.sft, objective == "masked"
+    if rows.form != "text":
+        return render(tokenizer, rows, template, max_length, sft.loss_on, sft.long_rows)
+    long_rows = "split" if rows.split == GENERAL else sft.long_rows
+    found = render(tokenizer, rows, NONE, max_length, "all", long_rows, masked=is_masked)
+    if not is_masked or rows.split == "train":
+        return found
+    pairs = [masked_once(inputs, ids, i, tokenizer) for i, ids in enumerate(found.input_ids)]
+    return replace(found, input_ids=tuple(ids for ids, _ in pairs), labels=tuple(labels for _, labels in pairs))
 
 
-def training_tokens(inputs: LanguageInputs, rows: Rendered, pad_id: int, max_length: int) -> TrainingTokens:
+def masked_once(inputs: LanguageInputs, ids: np.ndarray, entry: int, tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """An entry with the same tokens masked whenever it is judged."""
+    return masked(
+        ids, np.isin(ids, tokenizer.all_special_ids), inputs.recipe.train.seed, JUDGED_EPOCH, entry,
+        inputs.recipe.pretraining.mlm_probability, tokenizer.mask_token_id, len(tokenizer),
+    )  # fmt: skip
+
+
+def training_tokens(
+    inputs: LanguageInputs, rows: Rendered, pad_id: int, max_length: int, objective: Objective
+) -> TrainingTokens:
     """The training rows, packed where that is asked for or saves time."""
     asked = inputs.recipe.sft.packing
-    is_packed = device_name() == "cuda" if asked is None else asked
+    is_packed = (device_name() == "cuda" if asked is None else asked) and objective == "causal"
     lengths = [len(ids) for ids in rows.input_ids]
-    packs = packs_of(lengths, max_length) if is_packed else tuple((i,) for i in range(len(lengths)))
+    packs = packed(lengths, max_length).rows if is_packed else tuple((i,) for i in range(len(lengths)))
     return TrainingTokens(rows.row_ids, rows.input_ids, rows.labels, packs, pad_id)
 
 
-def trainable(inputs: LanguageInputs, loaded: Loaded, tokens: TrainingTokens) -> Any:
+def trainable(inputs: LanguageInputs, loaded: Loaded, tokens: TrainingTokens, objective: Objective) -> Any:
     """The model as it is trained: with its adapter, or with layers frozen."""
     recipe = inputs.recipe
     if recipe.train.dropout is not None:
@@ -134,7 +187,7 @@ def trainable(inputs: LanguageInputs, loaded: Loaded, tokens: TrainingTokens) ->
         freeze(loaded.model, recipe.train.train_layers)
         return loaded.model.to(device_name())
     steps = plan_schedule(-(-len(tokens.packs) // recipe.train.batch_rows), recipe.train).total_steps
-    model = add_adapter(loaded.model, recipe.adapter, steps)
+    model = add_language_adapter(loaded, recipe.adapter, steps, objective)
     return model if recipe.quantisation is not None else model.to(device_name())
 
 
@@ -144,7 +197,7 @@ def ready_with(
 ) -> Ready:  # fmt: skip
     """Everything as tokens: what is heard, by which metrics, and the examples that the base model is shown."""
     recipe, section = inputs.recipe, inputs.recipe.evaluate.answers
-    asking = asking_of(inputs, rendered["train"], max_length)
+    asking = asking_of(inputs, rendered["train"], label_tokens(inputs, prepared.tokenizer, template), max_length)
     hearings = {
         name: hearing_of(rows, rendered[name], prepared.tokenizer, template, recipe.sft.labels, section.rows)
         for name, rows in named(inputs).items()
@@ -158,23 +211,33 @@ def ready_with(
     )  # fmt: skip
 
 
-def asking_of(inputs: LanguageInputs, train: Rendered, max_length: int) -> Asking:
+def label_tokens(inputs: LanguageInputs, tokenizer: Any, template: Template) -> tuple[tuple[int, ...], ...]:
+    """The tokens of each label as training has them behind a prompt, with what ends an answer."""
+    labels, first = inputs.recipe.sft.labels, inputs.data.train.take([0] * len(inputs.recipe.sft.labels), "train")
+    if not labels:
+        return ()
+    turns = tuple((*of_row[:-1], Turn("assistant", label)) for of_row, label in zip(first.turns, labels, strict=True))
+    rendered = render(tokenizer, replace(first, turns=turns), template, None, "completion", "drop")
+    return tuple(tuple(learnt[learnt != NOT_LEARNT].tolist()) for learnt in rendered.labels)
+
+
+def asking_of(inputs: LanguageInputs, train: Rendered, labels: tuple[tuple[int, ...], ...], max_length: int) -> Asking:
     """How answers are written and compared."""
     section, rows = inputs.recipe.evaluate.answers, inputs.data.train
-    longest = max((int((labels != -100).sum()) for labels in train.labels), default=1)
+    longest = max((int((labels != NOT_LEARNT).sum()) for labels in train.labels), default=1)
     n_new = section.max_new_tokens or min(max(8, math.ceil(ROOM * longest)), max(1, max_length // 2))
     decoding = Decoding(
-        max_new_tokens=n_new, num_beams=section.num_beams, do_sample=section.do_sample, temperature=section.temperature,
-        top_p=section.top_p, seed=inputs.recipe.train.seed,
+        max_new_tokens=n_new, num_beams=section.num_beams, do_sample=section.do_sample, temperature=section.temperature or 1.0,
+        top_p=section.top_p or 1.0, seed=inputs.recipe.train.seed,
     )  # fmt: skip
-    labels = tuple(inputs.recipe.sft.labels)
     has_answers = rows.form != "text" and section.rows > 0 and not labels
     references = [turns[-1].content for turns in rows.turns]
     metrics = answer_metrics_for(references, section.pattern, section.function) if has_answers else ()
     asked = inputs.recipe.evaluate.metric
     if asked in metrics and asked is not None:
         metrics = (asked, *(name for name in metrics if name != asked))
-    return Asking(decoding, labels, metrics, section.pattern, section.function, inputs.base)
+    function = None if section.function is None else answer_function(section.function, inputs.base)
+    return Asking(decoding, labels, metrics, section.pattern, function)
 
 
 def steering_metric(recipe: Recipe, asking: Asking) -> str:
@@ -203,12 +266,12 @@ def base_model(inputs: LanguageInputs, ready: Ready) -> Iterator[Any]:
     if adapter is None:
         yield model
         return
-    begun = str((adapter.model_extra or {}).get("init_lora_weights", adapter.method))
-    if begun.startswith(CHANGES_THE_BASE):
+    configs = getattr(model, "peft_config", {})
+    if any(changes_base(config) for config in configs.values()) or not hasattr(model, "disable_adapter"):
         again = load_language_model(inputs.source, ready.prepared.tokenizer, ready.prepared.objective, inputs.recipe.quantisation)
         yield again.model.to(device_name())
         return
-    with model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext():
+    with model.disable_adapter():
         yield model
 
 

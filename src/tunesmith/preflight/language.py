@@ -14,14 +14,14 @@ import torch
 
 from tunesmith.data.conversations import Conversations
 from tunesmith.errors import Problem
-from tunesmith.machine import device_name
-from tunesmith.models.chat_template import Template, rendering_proof
+from tunesmith.models.chat_template import Template
 from tunesmith.models.inference import autocast
-from tunesmith.models.language_model import reload_language_model, save_language_model
 from tunesmith.models.load import Loaded
 from tunesmith.models.packing import packing_isolation
 from tunesmith.models.proofs import certificate
-from tunesmith.models.render import Rendered, coloured
+from tunesmith.models.prompts import coloured, rendering_proof
+from tunesmith.models.render import Rendered
+from tunesmith.models.saved_language_model import save_language_model
 from tunesmith.models.token_losses import token_losses
 from tunesmith.preflight.loaded import gradient_line, proven
 from tunesmith.preflight.report import CheckLine
@@ -42,16 +42,17 @@ def lengths(rendered: Mapping[str, Rendered]) -> Iterator[CheckLine]:
     """How long the rows are, and what became of those that are too long."""
     for name, rows in rendered.items():
         longest = max(map(len, rows.input_ids), default=0)
+        n_dropped = sum(map(len, rows.dropped.values()))
         parts = [
-            f"{len(rows.dropped):,} rows dropped" if rows.dropped else "",
+            *(f"{len(ids):,} rows dropped: {reason}" for reason, ids in rows.dropped.items()),
             f"{len(rows.cut):,} rows cut" if rows.cut else "",
-            f"{len(rows.split_rows):,} rows split" if rows.split_rows else "",
-            f"{rows.target_tokens_lost:,} target tokens lost" if rows.target_tokens_lost else "",
+            f"{len(rows.divided):,} texts divided" if rows.divided else "",
+            f"{rows.target_tokens_lost:,} tokens lost that would be learnt" if rows.target_tokens_lost else "",
         ]
-        lost = ", ".join(part for part in parts if part)
-        figure = f"longest {longest:,} tokens, limit {rows.max_length:,}; {lost or 'nothing cut'}"
-        share = (len(rows.dropped) + len(rows.cut)) / max(1, len(set(rows.row_ids)) + len(rows.dropped))
-        note = f"{share:.0%} of {name} is longer than {rows.max_length} tokens: {lost}" if share > MUCH else ""
+        lost = "; ".join(part for part in parts if part)
+        figure = f"longest {longest:,} tokens, limit {rows.max_length or 0:,}; {lost or 'nothing cut'}"
+        share = (n_dropped + len(rows.cut)) / max(1, len(set(rows.positions)) + n_dropped)
+        note = f"{share:.0%} of {name} does not fit into {rows.max_length} tokens: {lost}" if share > MUCH else ""
         yield CheckLine(f"lengths of {name}", figure, note=note)
 
 
@@ -66,21 +67,21 @@ def language_checks(
     lines += one_step(recipe, prepared)
     if recipe.adapter is None:
         with tempfile.TemporaryDirectory(dir=place) as folder:
-            save_language_model(prepared.model, prepared.tokenizer, Path(folder))
-            again = reload_language_model(Path(folder), prepared.objective)
-            same = reload_equality(prepared, prepared.model, again, "saved equals loaded")
-        lines.append(proven(same, "What is saved would not be what was trained."))
+            saved = save_language_model(
+                prepared.model, prepared.tokenizer, Path(folder) / "model", loaded.source, sample_rows(prepared)
+            )
+        lines += [proven(one, "What is saved would not be what was trained.") for one in saved.certificates]
     estimate, line = time_estimate(recipe, prepared)
     return [*lines, line], estimate
 
 
 def seen(prepared: Prepared, template: Template, rows: Rendered, conversations: Conversations) -> Iterator[CheckLine]:
     """The template, the share that is learnt, and whether every answer's end is."""
-    if template.source != "none" or conversations.form != "text":
-        proof = rendering_proof(prepared.tokenizer, template, conversations)
-        yield CheckLine("template", f"{template.name} ({template.source})")
+    if conversations.form != "text":
+        proof = rendering_proof(prepared.tokenizer, template, conversations, loss_on=rows.loss_on)
+        yield CheckLine("template", template.sentence())
         yield proven(proof, "Training would show the model other tokens before an answer than it is asked with later.")
-    n_learnt, n_tokens = rows.n_learnt, sum(map(len, rows.input_ids))
+    n_learnt, n_tokens = rows.target_tokens, rows.tokens
     problem = None
     if n_learnt == 0:
         remedy = "Write sft.loss_on: all, or look at the rows with tunesmith trace."
@@ -116,6 +117,11 @@ def spread(tokens: TrainingTokens) -> list[int]:
     return [int(order[i]) for i in np.unique(np.linspace(0, len(order) - 1, SAMPLE).astype(int))]
 
 
+def sample_rows(prepared: Prepared) -> list[list[int]]:
+    """The token ids of a few training sequences from the shortest to the longest."""
+    return [prepared.tokens.input_ids[i].tolist() for i in spread(prepared.tokens)]
+
+
 def sample_sums(prepared: Prepared, model: Any, max_rows: int = SAMPLE) -> np.ndarray:
     """The summed loss of a few training sequences, all their tokens counted, in fp32."""
     chosen = spread(prepared.tokens)
@@ -131,13 +137,6 @@ def batch_invariance(prepared: Prepared) -> Certificate:
         "a row alone equals the row in a padded batch", sample_sums(prepared, model), sample_sums(prepared, model, 1),
         "largest difference of a row's loss",
     )  # fmt: skip
-
-
-def reload_equality(prepared: Prepared, model: Any, reloaded: Any, name: str) -> Certificate:
-    """The largest difference of a row's loss between a model in memory and one read from disk."""
-    return certificate(
-        name, sample_sums(prepared, model), sample_sums(prepared, reloaded.to(device_name())), "largest difference of a row's loss"
-    )
 
 
 def one_step(recipe: Recipe, prepared: Prepared) -> Iterator[CheckLine]:

@@ -91,7 +91,8 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         if not self.tokens.is_packed:
             return {**padded_tokens(self.tokens, items), POSITION: torch.tensor(items)}
         chosen = [self.tokens.packs[item] for item in items]
-        return {**packed_batch(self.tokens.input_ids, self.tokens.labels, chosen, self.tokens.pad_id), POSITION: torch.tensor(items)}
+        ids, labels = ([[part[i] for i in pack] for pack in chosen] for part in (self.tokens.input_ids, self.tokens.labels))
+        return {**packed_batch(ids, labels, self.tokens.pad_id), POSITION: torch.tensor(items)}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         if not self.kernels.bucketed:
