@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -168,10 +169,9 @@ def by_messages(table: Table) -> Recognised | None:
 def message_form(cells: Sequence[Any]) -> Form | None:
     """``messages`` or ``sharegpt`` where the cells are lists of such messages (as objects or as JSON); None otherwise."""
     looked = [cell for cell in cells if not is_missing(cell)][:LOOKED_AT]
-    forms = [form_of(messages_in(cell)) for cell in looked]
-    known = [form for form in forms if form is not None]
+    forms = Counter(form_of(messages_in(cell)) for cell in looked)
     # A broken cell among them is a row that is left out with its reason, not another form.
-    return max(known, key=lambda form: known.count(form)) if len(known) > len(forms) / 2 else None
+    return next((form for form, count in forms.items() if form is not None and 2 * count > len(looked)), None)
 
 
 def messages_in(cell: Any) -> Any:

@@ -13,8 +13,8 @@ from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
 END_MARK = "<|endoftext|>"
-HEADING = re.compile(r"(?m)^ ?= [^=\n].*[^=\n] = ?\n")
-"""A heading of the first level as WikiText writes it; those of lower levels have more signs."""
+HEADING = re.compile(r"(?m)^ ?= [^=\n](?:.*[^=\n])? = ?\n(?=[ \t]*\n)")
+"""A heading of the first level as WikiText writes it, with a blank line after it; those of lower levels have more signs."""
 BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
 GATHERED_CHARACTERS = 2_000
