@@ -62,7 +62,10 @@ def mean_verdict(
     return judged(undecided, error, ours, other, len(drawn), seed)
 
 
-def judged(undecided: Verdict, error: Spread, ours: Sequence[Array], other: Sequence[Array], n_drawn: int, seed: int) -> Verdict:
+def judged(
+    undecided: Verdict, error: Spread, ours: Sequence[Array], other: Sequence[Array], n_drawn: int, seed: int,
+    higher_is_better: bool = True,
+) -> Verdict:  # fmt: skip
     """The verdict with its interval and its word."""
     difference = undecided.difference or 0.0
     half = error.quantile(0.5 + LEVEL / 2) * error.error
@@ -72,7 +75,9 @@ def judged(undecided: Verdict, error: Spread, ours: Sequence[Array], other: Sequ
     if single and (low > 0 or high < 0) and swap_p_value(ours[0] - other[0], min(n_drawn, MOST_SWAPS), seed) > 1 - LEVEL:
         low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; stretched to zero, which the exact test does not reject"
     smallest = (error.quantile(0.5 + LEVEL / 2) + error.quantile(POWER)) * error.error
-    return replace(undecided, low=low, high=high, word=word_of(low, high, True), smallest_detectable=smallest, interval=how)
+    return replace(
+        undecided, low=low, high=high, word=word_of(low, high, higher_is_better), smallest_detectable=smallest, interval=how
+    )
 
 
 def replicates(values: Sequence[Array], n_resamples: int, seed: int) -> Values:
