@@ -8,6 +8,7 @@ TunesmithError                 exit 1   the work was started and failed
 │   ├── DataError              exit 2   a data file or a column
 │   ├── ModelError             exit 2   the base model, adapter or a saved run's model
 │   ├── OutputError            exit 2   the place to write to
+│   ├── GenerationError        exit 2   what is asked of generated text, or of its decoding
 │   └── MissingExtra           exit 2   an optional library is not installed
 └── Interrupted                exit 130 Ctrl-C or SIGTERM; the state was saved
 """
@@ -96,6 +97,12 @@ class OutputError(InputError):
     """The place to write to cannot be used."""
 
     check = "output"
+
+
+class GenerationError(InputError):
+    """What is asked of generated text, or of the way it is decoded, cannot be."""
+
+    check = "generation"
 
 
 class MissingExtra(InputError):

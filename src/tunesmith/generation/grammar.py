@@ -1,0 +1,179 @@
+"""Texts of a regular expression or a JSON schema, by the library llguidance, right under greedy search, sampling and beams.
+
+llguidance says which tokens may follow. That alone does not end a text in time: a model may fill a string until no token is left.
+So when few tokens are left, a token is only allowed where the text can still be brought to an end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tunesmith.errors import GenerationError, MissingExtra
+from tunesmith.generation.constraints import Constraints
+from tunesmith.generation.surfaces import Array
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CLOSERS = '}]"'
+"""Characters that end a part of a JSON text, the most useful first."""
+MOST_CLOSING = 128
+RESERVE = 48
+LOOKED_AT = 12
+"""Tokens, the likeliest first, of which it is found out whether the text can still end in time."""
+JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""As Python writes JSON; with blanks anywhere a model can write blanks for ever."""
+
+
+@dataclass(eq=False)
+class Grammar:
+    """The rule that keeps a text to a grammar (``generation.processors.Rule``).
+
+    Attributes:
+        vocabulary: llguidance's view of the tokenizer.
+        source: the grammar as llguidance takes it.
+        ends: ids that end a text.
+        n_vocabulary: width of the model's logits.
+    """
+
+    vocabulary: Any
+    source: str
+    ends: Array
+    n_vocabulary: int
+
+    def start(self) -> Any:
+        import llguidance
+
+        return llguidance.LLMatcher(self.vocabulary, self.source)
+
+    def step(self, state: Any, token: int) -> Any:
+        after = state.deep_copy()
+        after.consume_token(token)
+        return after
+
+    def barred(self, state: Any, left: int, scores: torch.Tensor) -> Array:
+        bad = ~self.allowed(state)
+        if left > self.reserve:
+            return bad
+        good = [token for token in likeliest(scores, bad) if self.ends_in_time(state, token, left - 1)]
+        if not good:
+            way = self.closing(state)
+            good = [*self.ends.tolist()] if way == [] else way[:1] if way else []
+        if good:
+            bad = np.ones(self.n_vocabulary, dtype=bool)
+            bad[good] = False
+        return bad
+
+    def allowed(self, state: Any) -> Array:
+        """(V,) the tokens that may follow; the ends where the text is whole."""
+        bits = np.unpackbits(np.frombuffer(state.compute_bitmask(), dtype=np.uint8), bitorder="little")
+        found = bits[: self.n_vocabulary].astype(bool)
+        found[self.ends] = state.is_accepting()
+        return found
+
+    def ends_in_time(self, state: Any, token: int, left: int) -> bool:
+        """Whether the text can be whole with so many tokens after that one."""
+        if token in self.ends:
+            return True
+        way = self.closing(self.step(state, token))
+        return way is not None and len(way) <= left
+
+    @cached_property
+    def reserve(self) -> int:
+        """The tokens left from which on the end is kept in reach."""
+        way = self.closing(self.start())
+        return RESERVE if way is None else max(RESERVE, 2 * len(way) + 16)
+
+    @cached_property
+    def letters(self) -> dict[str, int]:
+        """The token of each printable character of ASCII, as far as it has one."""
+        spelled = {chr(byte): self.vocabulary.tokenize_bytes(bytes([byte])) for byte in range(32, 127)}
+        return {letter: tokens[0] for letter, tokens in spelled.items() if len(tokens) == 1}
+
+    def closing(self, state: Any) -> list[int] | None:
+        """Tokens that make the text whole, few but not always the fewest; None where none were found."""
+        state, way, seen = state.deep_copy(), [], set()
+        while len(way) < MOST_CLOSING:
+            if state.is_error():
+                return None
+            if state.is_accepting():
+                return way
+            forced = state.compute_ff_tokens()
+            if not forced:
+                mask = state.compute_bitmask()
+                token = self.nearest(state, seen)
+                seen.add(mask)
+                if token is None:
+                    return None
+                forced = [token]
+            state.consume_tokens(forced)
+            way += forced
+        return None
+
+    def nearest(self, state: Any, seen: set[bytes]) -> int | None:
+        """The letter that seems to bring the end nearest: a closing one, else one that leads where the text has not been."""
+        allowed = self.allowed(state)
+        for letter in CLOSERS:
+            if letter in self.letters and allowed[self.letters[letter]]:
+                return self.letters[letter]
+        possible = [token for token in self.letters.values() if allowed[token]]
+        here = state.compute_bitmask()
+        for token in possible:
+            after = self.step(state, token)
+            if after.is_accepting() or after.compute_bitmask() not in {here, *seen}:
+                return token
+        return possible[0] if possible else next(iter(np.flatnonzero(allowed).tolist()), None)
+
+
+def likeliest(scores: torch.Tensor, bad: Array) -> list[int]:
+    """The tokens that may follow, the ``LOOKED_AT`` with the highest scores."""
+    possible = scores.masked_fill(torch.from_numpy(bad).to(scores.device), -torch.inf)
+    best, tokens = torch.topk(possible, min(LOOKED_AT, len(possible)))
+    return tokens[torch.isfinite(best)].tolist()  # type: ignore[no-any-return]
+
+
+def grammar_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabulary: int, ends: Array) -> Grammar:
+    """The grammar of a regular expression or a schema.
+
+    Raises:
+        MissingExtra: llguidance is not installed.
+        GenerationError: it does not parse, or holds what cannot be generated (look-around, back references).
+    """
+    try:
+        import llguidance
+        import llguidance.hf
+    except ImportError:
+        raise MissingExtra.of("llguidance", "constraints", "text of a regular expression or a JSON schema") from None
+    if not len(ends):
+        raise GenerationError.one(str(wanted.form), "the tokenizer has no token that ends a text.", "Use another model.")
+    if not tokenizer.is_fast:
+        raise GenerationError.one(str(wanted.form), "the tokenizer has no tokenizer.json, which llguidance needs.")
+    source = source_of(wanted.regex, wanted.json_schema)
+    key = (n_vocabulary, int(ends[0]))
+    kept: dict[tuple[int, int], Any] = tokenizer.__dict__.setdefault("_tunesmith_llguidance", {})
+    if key not in kept:
+        kept[key] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=n_vocabulary, eos_token=key[1])
+    said = llguidance.LLMatcher.validate_grammar(source, kept[key])
+    if said and not llguidance.LLMatcher.is_validate_warning(said):
+        what = "expression" if wanted.regex is not None else "schema"
+        raise GenerationError.one(str(wanted.form), f"this {what} cannot be generated: {' '.join(said.split())}")
+    return Grammar(kept[key], source, ends, n_vocabulary)
+
+
+def source_of(regex: str | None, schema: Mapping[str, Any] | None) -> str:
+    """The grammar as llguidance takes it."""
+    import llguidance
+
+    source: str
+    if regex is not None:
+        source = llguidance.LLMatcher.grammar_from_regex(regex)
+    else:
+        source = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_STYLE)
+    return source

@@ -1,0 +1,158 @@
+"""The state of hypotheses with regard to all words that are forced or forbidden, many hypotheses and tokens at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.errors import GenerationError
+from tunesmith.generation.constraints import Constraints
+from tunesmith.generation.surfaces import INNER, START, Array, Surfaces, surfaces_of
+from tunesmith.generation.words import NEVER, Spelling, automaton
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BEFORE = ("a", ".", "\n", '"')
+"""What may stand before a word: the tokenizer is asked how it spells the word behind each."""
+
+
+@dataclass(eq=False)
+class Watch:
+    """The words of one set of constraints over a vocabulary.
+
+    The state of a hypothesis is a place (``generation.surfaces``) and K states, one for each word's automaton.
+
+    Attributes:
+        words: K spellings, the forced ones first.
+        groups: for each group of forced words the positions of its words.
+        n_forced: how many of the words are forced; the others are forbidden.
+    """
+
+    surfaces: Surfaces
+    words: tuple[Spelling, ...]
+    groups: tuple[tuple[int, ...], ...]
+    n_forced: int
+    _tables: dict[int, Array] = field(default_factory=dict)
+    _barred: dict[tuple[int, tuple[int, ...]], Array] = field(default_factory=dict)
+
+    def begin(self, prompt: str) -> tuple[int, Array]:
+        """The place and the (K,) states after the text of a prompt."""
+        states = [word.automaton.after(prompt, within=k < self.n_forced) for k, word in enumerate(self.words)]
+        return INNER if prompt else START, np.array(states, dtype=np.int64)
+
+    def table(self, place: int) -> Array:
+        """(K, S, V) the states after each token written at that place."""
+        if place not in self._tables:
+            tables = [word.table(place) for word in self.words]
+            stacked = np.zeros((len(tables), max(map(len, tables), default=1), self.surfaces.n_tokens), dtype=np.int16)
+            for k, table in enumerate(tables):
+                stacked[k, : len(table)] = table
+            self._tables[place] = stacked
+        return self._tables[place]
+
+    def step(self, place: int, states: Array, tokens: Array) -> tuple[Array, Array]:
+        """The places (...) and states (..., K) after tokens (...), of hypotheses at one place with states (..., K)."""
+        which = np.arange(len(self.words))
+        return self.surfaces.at(place).following[tokens], self.table(place)[which, states, tokens[..., None]].astype(np.int64)
+
+    def step_one(self, place: int, states: Array, token: int) -> tuple[int, Array]:
+        """The place and the (K,) states after one token."""
+        places, after = self.step(place, states[None], np.array([token]))
+        return int(places[0]), after[0]
+
+    def need(self, places: Array, states: Array, least: bool = False) -> Array:
+        """(...) tokens still needed for all groups; 0 where every group is in the text if it ends here.
+
+        Args:
+            least: count the fewest tokens; else the tokenizer's own way of spelling, by which the search is guided.
+        """
+        total = np.zeros(places.shape, dtype=np.int64)
+        for group in self.groups:
+            total += np.minimum.reduce([self._distance(k, places, states[..., k], least) for k in group])
+        return total
+
+    def _distance(self, k: int, places: Array, states: Array, least: bool) -> Array:
+        known = self.words[k].least if least else self.words[k].guide
+        inside = known[INNER][states]
+        if (places <= START).all():
+            return inside
+        found = np.minimum(inside + 3, NEVER)  # at most three bytes end the character that another word began
+        for place, values in known.items():
+            found = np.where(places == place, values[states], found)
+        found = np.where(places == START, inside, found)
+        return np.where(states == self.words[k].automaton.found, 0, found)
+
+    def barred(self, place: int, states: Array) -> Array:
+        """(V,) tokens that may not follow: they end a forbidden word, or break a character."""
+        key = (place, tuple(states[self.n_forced :].tolist()))
+        if key not in self._barred:
+            table, bad = self.table(place), self.surfaces.at(place).following < 0
+            for k in range(self.n_forced, len(self.words)):
+                bad = bad | (table[k, states[k]] == self.words[k].automaton.found)
+            self._barred[key] = bad
+        return self._barred[key]
+
+    def leaves_open(self, place: int, states: Array) -> Array:
+        """(V,) tokens after which the text may not end: a forbidden word would stand at its end, or half a character."""
+        table, following = self.table(place), self.surfaces.at(place).following
+        bad = following > START
+        for k in range(self.n_forced, len(self.words)):
+            bad = bad | self.words[k].automaton.at_end[table[k, states[k]]]
+        return bad
+
+    def may_end(self, places: Array, states: Array) -> Array:
+        """(...) whether the text may end here, as far as forbidden words and characters are concerned."""
+        good = places <= START
+        for k in range(self.n_forced, len(self.words)):
+            good = good & ~self.words[k].automaton.at_end[states[..., k]]
+        return good
+
+    def towards(self, place: int, states: Array) -> Array:
+        """The tokens that bring a missing word nearer."""
+        found: list[Array] = []
+        for group in self.groups:
+            if all(states[k] != self.words[k].automaton.found for k in group):
+                found += [self.words[k].towards(INNER if place == START else place, int(states[k])) for k in group]
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+
+
+def watch_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabulary: int) -> Watch:
+    """The watch over the words of some constraints.
+
+    Raises:
+        GenerationError: no token sequence spells a forced word.
+    """
+    surfaces = surfaces_of(tokenizer, n_vocabulary)
+    forced = [word for group in wanted.groups for word in group]
+    words = tuple(spelling_of(tokenizer, surfaces, word) for word in (*forced, *wanted.forbid))
+    sizes = np.cumsum([0, *(len(group) for group in wanted.groups)])
+    groups = tuple(tuple(range(start, end)) for start, end in zip(sizes[:-1], sizes[1:], strict=True))
+    for group in groups:
+        if all(words[k].least[INNER][:2].min() >= NEVER for k in group):
+            named = " or ".join(repr(forced[k]) for k in group)
+            raise GenerationError.one(f"must_include {named}", "no tokens of this tokenizer spell it.", "Choose another word.")
+    return Watch(surfaces, words, groups, len(forced))
+
+
+def spelling_of(tokenizer: PreTrainedTokenizerBase, surfaces: Surfaces, word: str) -> Spelling:
+    """The spelling of a word; made once for a tokenizer and kept with it."""
+    kept: dict[str, Spelling] = tokenizer.__dict__.setdefault("_tunesmith_spellings", {})
+    if word not in kept or kept[word].surfaces is not surfaces:
+        kept[word] = Spelling(automaton(word), surfaces, tuple(usual_sequences(tokenizer, word)))
+    return kept[word]
+
+
+def usual_sequences(tokenizer: Any, word: str, before: Sequence[str] = BEFORE) -> list[tuple[int, ...]]:
+    """How the tokenizer itself spells a word inside a text, with a blank before it and without; unknown tokens left out."""
+    found: dict[tuple[int, ...], None] = {}
+    for context in before:
+        known = tokenizer.encode(context, add_special_tokens=False)
+        for blank in (" ", ""):
+            whole = tokenizer.encode(f"{context}{blank}{word}", add_special_tokens=False)
+            if whole[: len(known)] == known and len(whole) > len(known) and tokenizer.unk_token_id not in whole[len(known) :]:
+                found[tuple(whole[len(known) :])] = None
+    return list(found)

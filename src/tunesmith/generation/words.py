@@ -1,0 +1,230 @@
+"""Whole words in a text, and an automaton that finds them while the text is being written, whatever tokens spell it.
+
+A word is found where its characters stand in the text and no letter, digit, mark or underscore touches it on a side on which it
+has one itself: ``fox`` is in "the fox." and in "fox-trot", not in "foxes" nor "Fox". Scripts that are written without blanks
+(Chinese, Japanese, Thai, ...) have no such edges: there the characters alone count.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from tunesmith.generation.surfaces import INNER, Array, Place, Surfaces
+
+UNSPACED = (
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF), (0x20000, 0x323AF),
+)  # fmt: skip
+"""Thai and Lao, Myanmar, Khmer, kana, and the Han ideographs: blanks do not part words in them."""
+NEVER = 10_000
+"""Tokens to a word that cannot be spelled from there."""
+DETOUR = 3
+"""What a token costs that the tokenizer itself would not have used to spell the word, in tokens that it would."""
+
+State = tuple[frozenset[int], bool]
+
+
+@lru_cache(maxsize=65536)
+def joins(character: str) -> bool:
+    """Whether a character makes one word with such a neighbour."""
+    point = ord(character)
+    if any(low <= point <= high for low, high in UNSPACED):
+        return False
+    return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
+
+
+def has_word(text: str, word: str, before: str = "", within: bool = True) -> bool:
+    """Whether the word is in ``text`` as a whole word.
+
+    Args:
+        before: what stands before the text; its last character is the neighbour of the text's first.
+        within: the word has to lie in ``text`` wholly; else it may begin in ``before``.
+    """
+    whole, start = before + text, len(before) if within else 0
+    while (start := whole.find(word, start)) >= 0:
+        end = start + len(word)
+        left = start > 0 and joins(whole[start - 1]) and joins(word[0])
+        right = end < len(whole) and joins(whole[end]) and joins(word[-1])
+        if not left and not right and end > len(before):
+            return True
+        start += 1
+    return False
+
+
+@dataclass(frozen=True, eq=False)
+class Automaton:
+    """The states in which a text can be with regard to one word.
+
+    Attributes:
+        states: what a state stands for: how much of the word is matched (several at once where it overlaps itself), and
+            whether the last character joins. The last state, ``found``, is never left.
+        alphabet: the word's code points, ascending.
+        steps: (S, C) the state after each class of characters: those of ``alphabet``, then others that do not join and that do.
+        at_end: (S,) whether the word is found if the text ends here.
+    """
+
+    word: str
+    states: tuple[State, ...]
+    alphabet: Array
+    steps: Array
+    at_end: Array
+
+    @property
+    def found(self) -> int:
+        return len(self.states)
+
+    def classes(self, points: Array, joining: Array) -> Array:
+        """The class of each code point."""
+        place = np.searchsorted(self.alphabet, points).clip(max=len(self.alphabet) - 1)
+        return np.where(self.alphabet[place] == points, place, len(self.alphabet) + joining)
+
+    def after(self, before: str, within: bool) -> int:
+        """The state after a prompt. ``within``: the word has to lie wholly behind it; what lies wholly in it never counts."""
+        joined = bool(before) and joins(before[-1])
+        if within or not before:
+            return self.states.index((frozenset(), joined))
+        state: State = (frozenset(), False)
+        for character in before[-4 * len(self.word) - 4 :]:
+            state = stepped(self.word, state, character, joins(character)) or (frozenset(), joins(character))
+        return self.states.index((state[0] - {len(self.word)}, joined))
+
+
+def stepped(word: str, state: State, character: str, joining: bool) -> State | None:
+    """The state after one more character; None where the word is found by it."""
+    matched, joined = state
+    if len(word) in matched and not joining:
+        return None
+    begins = not joins(word[0]) or not joined
+    new = {n + 1 for n in (*matched, *([0] if begins else [])) if n < len(word) and word[n] == character}
+    if len(word) in new and not joins(word[-1]):
+        return None
+    return frozenset(new), joining
+
+
+def automaton(word: str) -> Automaton:
+    """The automaton of one word, all states that any text can reach."""
+    letters = sorted(set(word))
+    kinds = [*((letter, joins(letter)) for letter in letters), ("", False), ("", True)]
+    states: list[State] = [(frozenset(), False), (frozenset(), True)]
+    rows: list[list[State | None]] = []
+    while len(rows) < len(states):
+        state = states[len(rows)]
+        reached = [stepped(word, state, character, joining) for character, joining in kinds]
+        rows.append(reached)
+        for new in (*reached, (state[0] - {len(word)}, state[1])):
+            if new is not None and new not in states:
+                states.append(new)
+    found = len(states)
+    steps = [[found if new is None else states.index(new) for new in row] for row in rows]
+    table = np.array([*steps, [found] * len(kinds)], dtype=np.int16)
+    at_end = np.array([len(word) in matched for matched, _ in states] + [True])
+    return Automaton(word, tuple(states), np.array([ord(letter) for letter in letters], dtype=np.uint32), table, at_end)
+
+
+@dataclass(eq=False)
+class Spelling:
+    """One word over a whole vocabulary.
+
+    Attributes:
+        usual: the token sequences by which the tokenizer itself spells the word, in the places it can stand.
+    """
+
+    automaton: Automaton
+    surfaces: Surfaces
+    usual: tuple[tuple[int, ...], ...]
+    _tables: dict[int, Array] = field(default_factory=dict)
+    _guided: dict[tuple[int, int], Array] = field(default_factory=dict)
+    _distances: tuple[dict[int, Array], dict[int, Array]] | None = None
+
+    def table(self, place: int) -> Array:
+        """(S + 1, V) the state after each token written at that place."""
+        if place not in self._tables:
+            self._tables[place] = token_steps(self.automaton, self.surfaces.at(place))
+        return self._tables[place]
+
+    @property
+    def guide(self) -> dict[int, Array]:
+        """Place -> (S + 1,) tokens to the word, the tokenizer's own counted as one and others as ``DETOUR``."""
+        return self._found_distances()[0]
+
+    @property
+    def least(self) -> dict[int, Array]:
+        """Place -> (S + 1,) the fewest tokens to the word; ``NEVER`` where none lead there."""
+        return self._found_distances()[1]
+
+    def towards(self, place: int, state: int) -> Array:
+        """The tokens that bring the word nearer."""
+        key = (place, state)
+        if key not in self._guided:
+            tokens = np.zeros(self.surfaces.n_tokens, dtype=bool)
+            for distances in (self.guide, self.least):
+                if place in distances:
+                    tokens |= self._successors(place, distances)[state] < distances[place][state]
+            self._guided[key] = np.flatnonzero(tokens)
+        return self._guided[key]
+
+    def _found_distances(self) -> tuple[dict[int, Array], dict[int, Array]]:
+        if self._distances is None:
+            self._distances = (self._distance(DETOUR), self._distance(1))
+        return self._distances
+
+    def _distance(self, detour: int) -> dict[int, Array]:
+        """Shortest paths to the word, by Bellman's equation."""
+        letters = [letter.encode("utf-8") for letter in sorted(set(self.automaton.word))]
+        inside = {letter[:end] for letter in letters for end in range(1, len(letter))}
+        places = [INNER, *sorted(self.surfaces.place_of(piece) for piece in inside)]
+        usual = self._usual_steps()
+        goal = np.where(self.automaton.at_end, 0, NEVER).astype(np.int32)
+        values = {place: goal.copy() if place == INNER else np.full_like(goal, NEVER) for place in places}
+        changed = True
+        while changed:
+            changed = False
+            for place in places:
+                after = self._successors(place, values)
+                best = np.minimum(after.min(axis=1) + detour, NEVER)
+                for at, state, token in usual:
+                    if at == place:
+                        best[state] = min(best[state], after[state, token] + 1)
+                new = np.minimum(values[place], best)
+                changed |= bool((new < values[place]).any())
+                values[place] = new
+        return values
+
+    def _successors(self, place: int, values: dict[int, Array]) -> Array:
+        """(S + 1, V) the value after each token; ``NEVER`` where a token leads to a place without values."""
+        after, following = self.table(place), self.surfaces.at(place).following
+        found = np.full(after.shape, NEVER, dtype=np.int32)
+        for target, value in values.items():
+            tokens = np.flatnonzero(following == target)
+            found[:, tokens] = value[after[:, tokens]]
+        return found
+
+    def _usual_steps(self) -> list[tuple[int, int, int]]:
+        """(place, state, token) of every step by which the tokenizer itself spells the word."""
+        found = []
+        for sequence in self.usual:
+            for state in (0, 1):
+                place = INNER
+                for token in sequence:
+                    found.append((place, state, token))
+                    state = int(self.table(place)[state, token])
+                    place = int(self.surfaces.at(place).following[token])
+        return found
+
+
+def token_steps(found: Automaton, place: Place) -> Array:
+    """(S + 1, V) the state of the automaton after each token written at that place."""
+    n_states = found.found + 1
+    table = np.repeat(np.arange(n_states, dtype=np.int16)[:, None], len(place.following), axis=1)
+    current = table[:, place.order]
+    for points in place.columns:
+        distinct, where = np.unique(points, return_inverse=True)
+        joining = np.array([joins(chr(point)) for point in distinct], dtype=np.int64)
+        classes = found.classes(distinct, joining)[where]
+        current[:, : len(points)] = found.steps[current[:, : len(points)], classes[None, :]]
+    table[:, place.order] = current
+    return table
