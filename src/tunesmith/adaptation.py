@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith import run as runs
+from tunesmith.data.table import Labels
 from tunesmith.errors import InputError
 from tunesmith.events import Event, Listener, silent
 from tunesmith.metrics.predictions import Predictions
@@ -17,7 +18,6 @@ from tunesmith.results import Verdict
 from tunesmith.run_folder import claim
 from tunesmith.trained import Run
 from tunesmith.use import compare, saved_predictions
-from tunesmith.data.table import Labels
 
 PRETRAINING = "pretraining"
 JOINT = ("classification", "regression")

@@ -123,10 +123,12 @@ def seed_everything(seed: int) -> None:
 
 def quiet_libraries() -> None:
     """Turn off the progress bars and advice of the libraries; their errors still come through."""
+    import logging
     import warnings
 
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(torch|transformers|accelerate|peft|sklearn|huggingface_hub)(\.|$)")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tunesmith.results import RunResult
     from tunesmith.trained import Run
 
-TASKS = ("classification", "embedding")
-RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml"}
+TASKS = ("classification", "embedding", "sft")
+RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml", "sft": "demo_sft.yaml"}
 OPENINGS = {
     "classification": (
         "A small language model ({model}) learns to sort support messages by what their writers want.",
@@ -26,10 +26,15 @@ OPENINGS = {
         "A small embedding model ({model}) learns to find the passage of a handbook that answers a customer's question.",
         "The handbook calls the water pump a wren; no base model can know that. Then others search as well, for new questions.",
     ),
+    "sft": (
+        "A tiny language model ({model}), which only knows how to go on with stories, learns to answer questions about them.",
+        "It is then asked about passages that it has not seen, beside the model as it came, with and without examples.",
+    ),
 }
 NEXT = {
     "classification": ('echo "where is my parcel" | tunesmith predict {folder}', "tunesmith init YOUR_FILE.csv"),
     "embedding": ("tunesmith evaluate {folder}/model --retrieval builtin:handbook", "tunesmith losses YOUR_FILE.csv"),
+    "sft": ('tunesmith generate {folder} "What is the opposite of cold?"', "tunesmith init YOUR_FILE.jsonl"),
 }
 SHOWN_ROWS = 4
 
@@ -106,6 +111,7 @@ def story(finished: Run, terminal: Terminal) -> list[str]:
     """What came out, one step after the other."""
     result = finished.result
     steps = (
+        *(said for said in (("What does the loss see?", seen(finished)), ("What does it answer?", answers(finished))) if said[1]),
         ("How good is it?", scores(result)),
         ("Is that better than something simpler, or is it noise?", verdicts(result, terminal)),
         ("Which rows of the training file should somebody look at?", [*suspects(result), *hardest(finished)]),
@@ -162,7 +168,46 @@ def suspects(result: RunResult) -> list[str]:
 
 def hardest(finished: Run) -> list[str]:
     """The rows that the model finds hardest: labels it did not expect, questions whose answer it does not find."""
-    return missed(finished) if finished.result.task == "embedding" else surprises(finished.folder)
+    if finished.result.task == "embedding":
+        return missed(finished)
+    return wrong_answers(finished) if finished.result.task == "sft" else surprises(finished.folder)
+
+
+def seen(finished: Run) -> list[str]:
+    """The first training row of a language model; what is learnt stands in brackets."""
+    from tunesmith.report.saved import load
+
+    rows = (load(finished.folder).answers or {}).get("seen") or ()
+    if not rows:
+        return []
+    text = "".join(f"⟦{part}⟧" if learnt else part for part, learnt in rows[0]["runs"])
+    return ["  The first row of training as the model reads it. Only what stands between ⟦ and ⟧ is learnt:", "",
+            *(f"    {line}" for line in text.splitlines())]  # fmt: skip
+
+
+def answers(finished: Run) -> list[str]:
+    """A few answers to rows that were not learnt, before and after."""
+    from tunesmith.data.cells import clip
+    from tunesmith.report.saved import load
+
+    lines = []
+    for row in ((load(finished.folder).answers or {}).get("answers") or ())[:SHOWN_ROWS]:
+        question = row["prompt"].strip().splitlines()
+        lines += ["", *(f"  {line}" for line in question), f"    before: {clip(row.get('untuned') or '(nothing)', 90)}"]
+        lines += [f"    after:  {clip(row['this run'] or '(nothing)', 90)}", f"    right:  {clip(row['reference'], 90)}"]
+    return lines
+
+
+def wrong_answers(finished: Run) -> list[str]:
+    """The rows of the test whose right answer the model found least likely."""
+    from tunesmith.data.cells import clip
+    from tunesmith.report.saved import load
+    from tunesmith.report.words import main_split
+
+    rows = load(finished.folder).rows(main_split(finished.result))
+    order = sorted(range(len(rows["loss"])), key=lambda i: -rows["loss"][i])[:SHOWN_ROWS]
+    lines = [f"  The right answers that the model found least likely, of {len(rows['loss'])} (nats a token):"]
+    return [*lines, *(f"    {rows['loss'][i]:.2f}  row {rows['row_id'][i]}: {clip(rows['label'][i], 70)}" for i in order)]
 
 
 def missed(finished: Run) -> list[str]:

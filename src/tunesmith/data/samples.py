@@ -8,13 +8,16 @@ from pathlib import Path
 from tunesmith.errors import DataError
 
 
+KINDS = (".csv", ".jsonl")
+
+
 def sample_folder() -> Path:
     return Path(str(resources.files("tunesmith"))) / "samples"
 
 
 def sample_names() -> list[str]:
     """The names that may stand after ``builtin:``."""
-    return sorted(file.stem for file in sample_folder().glob("*.csv"))
+    return sorted(file.stem for file in sample_folder().iterdir() if file.suffix in KINDS)
 
 
 def retrieval_names() -> list[str]:
@@ -42,4 +45,4 @@ def builtin_path(source: str) -> Path:
     if name not in names:
         known = ", ".join(f"builtin:{item}" for item in names) or "none are installed"
         raise DataError.one(source, f"There is no built-in data of that name. There are: {known}.")
-    return sample_folder() / f"{name}.csv"
+    return next(file for kind in KINDS if (file := sample_folder() / f"{name}{kind}").is_file())

@@ -8,7 +8,7 @@ import numpy as np
 
 from tunesmith.errors import InputError
 from tunesmith.metrics.language import token_mean_verdict
-from tunesmith.metrics.predictions import SINGLE, Predictions
+from tunesmith.metrics.predictions import Predictions
 from tunesmith.metrics.row_means import mean_verdict
 from tunesmith.metrics.verdict import verdict
 from tunesmith.recipe.language_rules import OF_LABELS

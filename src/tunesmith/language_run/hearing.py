@@ -21,7 +21,6 @@ from tunesmith.models.token_losses import TokenLosses
 from tunesmith.tasks.language import Prepared, losses_of
 
 
-
 @dataclass(frozen=True)
 class Hearing:
     """One split as every system hears it.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.conversation_data import ConversationData, load_conversations, read_texts
 from tunesmith.data.conversations import Conversations
+from tunesmith.data.samples import sample_folder
 from tunesmith.diagnoses.conversations import findings_of
 from tunesmith.errors import DataError, MissingExtra, Problem
 from tunesmith.inputs import SMOKE_ROWS, Clock, stay_offline_unless_asked
@@ -112,7 +112,7 @@ def general_texts(recipe: Recipe, base: Path) -> Conversations:
     """The texts that should not be forgotten: the recipe's, or those that come with tunesmith, of the model's own world."""
     if recipe.evaluate.general is not None:
         return read_texts(recipe.evaluate.general, GENERAL, base)
-    found = read_texts(str(resources.files("tunesmith") / "samples" / GENERAL_TEXTS), GENERAL, base)
+    found = read_texts(str(sample_folder() / GENERAL_TEXTS), GENERAL, base)
     kind = "pocket" if recipe.model.name == "builtin:pocket" else "general"
     return found.take([i for i, row in enumerate(found.rows) if row["kind"] == kind], GENERAL)
 

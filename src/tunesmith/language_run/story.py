@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.inputs import Clock
 from tunesmith.language_run.inputs import read_inputs
+from tunesmith.machine import quiet_libraries
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.results import RunResult
@@ -21,6 +22,7 @@ def check(loaded: LoadedRecipe, static: bool, clock: Clock) -> CheckReport:
     if static:
         return CheckReport(inputs.checks)
     with clock.phase("libraries"):
+        quiet_libraries()
         from tunesmith.language_run import work
     with clock.phase("model"):
         ready = work.load_model(inputs, inputs.recipe.train.seed)
@@ -43,6 +45,7 @@ def train(
     started, listener = time.perf_counter(), clock.listener
     inputs = read_inputs(loaded, clock, frames, smoke)
     with clock.phase("libraries"):
+        quiet_libraries()
         from tunesmith.language_run import judge, keep, work
     with clock.phase("model"):
         ready = work.load_model(inputs, inputs.recipe.train.seed)

@@ -21,15 +21,15 @@ from tunesmith.machine import device_name, quiet_libraries, seed_everything
 from tunesmith.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.metrics.predictions import SINGLE
 from tunesmith.metrics.table import compute
-from tunesmith.models.language_adapter import add_language_adapter
-from tunesmith.models.long_rows import NOT_LEARNT
-from tunesmith.models.masking import masked
 from tunesmith.models.adapter_methods import changes_base
 from tunesmith.models.chat_template import NONE, Template, adopt, choose_template
 from tunesmith.models.kernels import choose_kernels
+from tunesmith.models.language_adapter import add_language_adapter
 from tunesmith.models.language_model import load_language_model, objective_of
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
+from tunesmith.models.long_rows import NOT_LEARNT
+from tunesmith.models.masking import masked
 from tunesmith.models.packing import packed
 from tunesmith.models.render import Rendered, render
 from tunesmith.preflight.language import language_checks, lengths

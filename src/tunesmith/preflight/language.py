@@ -18,8 +18,8 @@ from tunesmith.models.chat_template import Template
 from tunesmith.models.inference import autocast
 from tunesmith.models.load import Loaded
 from tunesmith.models.packing import packing_isolation
-from tunesmith.models.proofs import certificate
 from tunesmith.models.prompts import coloured, rendering_proof
+from tunesmith.models.proofs import certificate
 from tunesmith.models.render import Rendered
 from tunesmith.models.saved_language_model import save_language_model
 from tunesmith.models.token_losses import token_losses

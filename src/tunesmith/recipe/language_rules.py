@@ -85,32 +85,40 @@ def quantised(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("quantisation",), message, "Add adapter: {method: lora}, or remove the key.")
 
 
+def labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Labels that cannot be told apart, or are no choice."""
+    named: KeyPath = ("sft", "labels")
+    listed = recipe.sft.labels
+    if recipe.task != "sft" or not listed:
+        return
+    if len(listed) == 1:
+        yield Fault(named, "one label leaves nothing to choose", "Name all labels.")
+    if len(set(listed)) < len(listed):
+        yield Fault(named, "a label is listed twice", "Name each one once.")
+    if any(not label.strip() for label in listed):
+        yield Fault(named, "a label is an empty text", "")
+    begun = [(one, other) for one in listed for other in listed if one.strip() and one != other and other.startswith(one)]
+    for short, longer in begun[:1]:
+        message = f'"{short}" is how "{longer}" begins, so that a model that writes it may not have finished'
+        yield Fault(named, message, "Rename one of them, here and in the data.")
+
+
 def answers(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Values of sft that no data could make right."""
+    """How answers are judged, against what there is to judge."""
     if recipe.task != "sft":
         return
-    labels, metric, asked = recipe.sft.labels, recipe.evaluate.metric, recipe.evaluate.answers
-    if len(labels) == 1:
-        yield Fault(("sft", "labels"), "one label leaves nothing to choose", "Name all labels.")
-    if len(set(labels)) < len(labels):
-        yield Fault(("sft", "labels"), "a label is listed twice", "Name each one once.")
-    if any(not label.strip() for label in labels):
-        yield Fault(("sft", "labels"), "a label is an empty text", "")
-    for short in labels:
-        longer = [label for label in labels if label != short and label.startswith(short)]
-        if longer:
-            message = f'"{short}" is how "{longer[0]}" begins, so that a model that writes it may not have finished'
-            yield Fault(("sft", "labels"), message, "Rename one of them, here and in the data.")
-            break
-    if metric in OF_LABELS and not labels:
-        yield Fault(("evaluate", "metric"), f"{metric} is of labels, and sft.labels names none", "Name them, or use exact_match.")
-    if labels and metric is not None and metric not in (*OF_LABELS, *LOSSES):
-        remedy = f"There are: {', '.join((*OF_LABELS, *LOSSES))}."
-        yield Fault(("evaluate", "metric"), f"answers that are labels are not judged by {metric}", remedy)
-    if metric == "function" and asked.function is None:
-        yield Fault(("evaluate", "metric"), "there is no function", "Name it: evaluate.answers.function: file.py:name.")
-    if asked.rows == 0 and not labels and metric in set(METRICS["sft"]) - set(LOSSES):
-        yield Fault(("evaluate", "metric"), f"{metric} judges answers, and answers.rows is 0", "Raise evaluate.answers.rows.")
+    metric, asked = recipe.evaluate.metric, recipe.evaluate.answers
+    path: KeyPath = ("evaluate", "metric")
+    if recipe.sft.labels:
+        if metric is not None and metric not in (*OF_LABELS, *LOSSES):
+            remedy = f"There are: {', '.join((*OF_LABELS, *LOSSES))}."
+            yield Fault(path, f"answers that are labels are not judged by {metric}", remedy)
+    elif metric in OF_LABELS:
+        yield Fault(path, f"{metric} is of labels, and sft.labels names none", "Name them, or use exact_match.")
+    elif metric == "function" and asked.function is None:
+        yield Fault(path, "there is no function", "Name it: evaluate.answers.function: file.py:name.")
+    elif asked.rows == 0 and metric in METRICS["sft"] and metric not in LOSSES:
+        yield Fault(path, f"{metric} judges answers, and answers.rows is 0", "Raise evaluate.answers.rows.")
     if asked.pattern is not None:
         yield from broken_pattern(asked.pattern)
     if (asked.temperature is not None or asked.top_p is not None) and not asked.do_sample:
@@ -130,4 +138,4 @@ def broken_pattern(pattern: str) -> Iterator[Fault]:
         yield Fault(path, "has no group, so it does not say what counts", 'For example "#### (.*)".')
 
 
-RULES = (only_language_models, not_language_models, other_task, quantised, answers)
+RULES = (only_language_models, not_language_models, other_task, quantised, labels, answers)

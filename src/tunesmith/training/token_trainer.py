@@ -100,6 +100,9 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
             return plain
         return BucketedSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)
 
+    def _send_telemetry(self) -> None:
+        """Nothing is told to anybody."""
+
     def create_model_card(self, *arguments: Any, **named: Any) -> None:
         """The model card is the run's own."""
 
