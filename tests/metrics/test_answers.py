@@ -141,7 +141,7 @@ def test_json_and_the_function_see_the_whole_answer(tmp_path: Path) -> None:
         "def share(answer, reference, row):\n    return answer.count(row['letter']) / len(answer)\n"
     )
     function = answer_function("judge.py:share", tmp_path)
-    found = answer_scores(["function", "json_valid"], ["[1, 11]"], ["[1]"], [{"letter": "1"}], [4], r"(\d+)", function)
+    found = answer_scores(["function", "json_valid"], ["[1, 11]"], ["[1]"], [{"letter": "1"}], [4], r"(\[\d+)", function)
     assert found["function"].tolist() == [3 / 7]
     assert found["json_valid"].tolist() == [1]
 

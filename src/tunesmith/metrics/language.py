@@ -80,6 +80,11 @@ def token_mean_verdict(
     return ratio_verdict(metric, kept[: len(ours)], kept[len(ours) :], against, split, n_resamples, seed)
 
 
+def bits_per_byte(nats: float, n_bytes: int) -> float:
+    """The bits that a byte of text costs, from the sum of the losses of its tokens."""
+    return nats / log(2) / n_bytes
+
+
 def in_bits(system: TokenSums, n_bytes: Array) -> TokenSums:
     """Nats and tokens as bits and bytes; a row without counted tokens has no bytes that count."""
     return system[0] / log(2), np.where(system[1] > 0, n_bytes, 0)

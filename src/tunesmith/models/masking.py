@@ -30,10 +30,11 @@ def masked(
     free = np.flatnonzero(~special)
     if not len(free):
         return hidden, labels
-    draw = np.random.Generator(np.random.Philox(key=np.array([seed << 32 | epoch - FIXED_EPOCH, row_id], dtype=np.uint64)))
+    key = np.array([seed << 32 | epoch - FIXED_EPOCH, row_id], dtype=np.uint64)
     n = max(1, int(probability * len(free) + 0.5))
-    chosen = free[np.argsort(draw.random(len(free)), kind="stable")[:n]]
-    fate, words = draw.random(n), draw.integers(0, vocab_size, n)
+    draws = np.random.Generator(np.random.Philox(key=key)).random(len(free) + 2 * n)
+    chosen = free[np.argsort(draws[2 * n :])[:n]]
+    fate, words = draws[:n], (draws[n : 2 * n] * vocab_size).astype(np.int64)
     labels[chosen] = ids[chosen]
-    hidden[chosen] = np.where(fate < MASKED, mask_id, np.where(fate < MASKED + REPLACED, words, hidden[chosen]))
+    hidden[chosen] = np.where(fate < MASKED, mask_id, np.where(fate < MASKED + REPLACED, words, labels[chosen]))
     return hidden, labels
