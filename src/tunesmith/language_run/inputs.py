@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,7 +66,6 @@ def read_inputs(
         if data.validation is None:
             message = "there are no validation rows, and they choose the best checkpoint."
             raise DataError.one("data.validation", message, "Give data.validation a share such as 0.1, or a file.")
-        check_labels(data, recipe)
         if smoke:
             data = first_rows(data, SMOKE_ROWS)
         source = find_model(recipe.model, loaded.base)
@@ -85,18 +83,6 @@ def require_trl(recipe: Recipe) -> None:
 
     if find_spec("trl") is None:
         raise MissingExtra.of("trl", "language", f"task {recipe.task}")
-
-
-def check_labels(data: ConversationData, recipe: Recipe) -> None:
-    """Raise DataError where an answer is none of the labels."""
-    known = set(recipe.sft.labels)
-    if not known:
-        return
-    for rows in data.named().values():
-        for row_id, turns in zip(rows.row_ids, rows.turns, strict=True):
-            if turns[-1].content.strip() not in known:
-                message = f"the answer {json.dumps(turns[-1].content[:60])} is none of sft.labels."
-                raise DataError.one(f"{rows.source}, row {row_id}", message, "Add the label, or correct the row.")
 
 
 def first_rows(data: ConversationData, count: int) -> ConversationData:

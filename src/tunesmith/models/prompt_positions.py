@@ -19,7 +19,7 @@ def aligned(model: Any) -> Any:
     """The model, in place, with inputs and outputs that are of the text alone where its adapter puts tokens before it.
 
     Upstream gives logits for those tokens too, takes ``logits_to_keep`` as if they were counted, and for masked models takes
-    no labels that are shorter than text and tokens together.
+    no labels that are shorter than text and tokens together. While the adapter is switched off, nothing is changed.
     """
     added = virtual_tokens(model)
     if not added:
@@ -27,15 +27,16 @@ def aligned(model: Any) -> Any:
 
     def shift(_base: Any, positional: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         embeds, labels, kept = (named.get(name) for name in ("inputs_embeds", "labels", "logits_to_keep"))
-        if isinstance(kept, torch.Tensor):
+        if isinstance(kept, torch.Tensor) and embeds is not None:
             named = {**named, "logits_to_keep": kept + added}
         if labels is not None and embeds is not None and labels.shape[1] < embeds.shape[1]:
             named = {**named, "labels": torch.cat((labels.new_full((len(labels), added), -100), labels), dim=1)}
         return positional, named
 
-    def cut(_model: Any, _positional: Any, named: dict[str, Any], outputs: Any) -> Any:
-        if getattr(outputs, "logits", None) is not None and not isinstance(named.get("logits_to_keep"), torch.Tensor):
-            outputs.logits = outputs.logits[:, added:]
+    def cut(_model: Any, positional: Any, named: dict[str, Any], outputs: Any) -> Any:
+        ids, logits = named.get("input_ids", positional[0] if positional else None), getattr(outputs, "logits", None)
+        if ids is not None and logits is not None and logits.shape[:2] == (len(ids), ids.shape[1] + added):
+            outputs.logits = logits[:, added:]
         return outputs
 
     model.get_base_model().register_forward_pre_hook(shift, with_kwargs=True)

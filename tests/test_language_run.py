@@ -1,0 +1,199 @@
+"""Whole runs of language models: what they leave, for every way to train, and what is said of bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from language_models import questions, texts, tokenizer, write_model
+
+import tunesmith
+from tunesmith import use
+from tunesmith.errors import InputError, ModelError, RecipeError
+
+QUICK = {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "num_train_epochs": 2, "n_evaluations": 2, "n_logs": 10}
+FEW = {"answers": {"rows": 6, "shots": 2, "max_new_tokens": 3}, "n_resamples": 400}
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "llama")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "bert", "bert")
+
+
+@pytest.fixture(scope="module")
+def general(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "general.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in texts(12, 7)) + "\n")
+    return path
+
+
+@pytest.fixture
+def train(tmp_path: Path, llama: Path, general: Path):
+    """A function that trains a tiny model on rows into ``out`` below the test's folder."""
+
+    def run(rows: Any, name: str = "out", model: Path = llama, task: str = "sft", **sections: Any) -> tunesmith.Run:
+        given = sections.pop("evaluate", {})
+        evaluate = {**(FEW if task == "sft" else {"n_resamples": 400}), "general": str(general), **given}
+        settings = {**QUICK, **sections.pop("train", {})}
+        return tunesmith.train(
+            rows, model=str(model), task=task, output=tmp_path / name, train=settings, evaluate=evaluate, **sections
+        )
+
+    return run
+
+
+def check_contract(run: tunesmith.Run) -> dict[str, Any]:
+    """The run folder and result.json as the contract has them."""
+    found = json.loads((run.folder / "result.json").read_text())
+    expected = {"recipe.yaml", "resolved.yaml", "result.json", "metrics.jsonl", "predictions.parquet", "model", "report.html"}
+    assert expected <= {path.name for path in run.folder.iterdir()}
+    assert found["certificates"]
+    assert all(certificate["passed"] for certificate in found["certificates"]), found["certificates"]
+    assert {"general", "validation"} <= {metric["split"] for metric in found["metrics"]}
+    assert {"row_id", "split", "label", "prediction", "loss", "n_tokens"} <= set(
+        pq.read_schema(run.folder / "predictions.parquet").names
+    )
+    return found
+
+
+def test_answers(train) -> None:
+    run = train(questions(80), test=questions(40, 1), train={"num_train_epochs": 6})
+    found = check_contract(run)
+    assert run.result.metric("loss").value < 1.0
+    assert {(v["against"], v["metric"]) for v in found["verdicts"] if v["split"] == "test"} == {
+        ("untuned", "loss"), ("untuned", "exact_match"), ("few_shot", "exact_match"),
+    }  # fmt: skip
+    loss = next(v for v in found["verdicts"] if (v["against"], v["metric"], v["split"]) == ("untuned", "loss", "test"))
+    assert (loss["word"], loss["difference"] < 0) == ("better", True)
+    rows = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["split"] == "test"]
+    assert len(rows) == 40
+    assert sum(row["prediction"] is not None for row in rows) == 6
+    total = sum(row["loss"] * row["n_tokens"] for row in rows) / sum(row["n_tokens"] for row in rows)
+    assert total == pytest.approx(run.result.metric("loss").value, rel=1e-6)
+    page = (run.folder / "report.html").read_text()
+    assert "What the loss sees" in page
+    assert "Answers before and after" in page
+    assert "<mark>" in page
+    assert "text-generation" in page
+
+
+def test_the_saved_model_is_one_for_other_programs(train) -> None:
+    run = train([{"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"].strip()}]}
+                 for row in questions(60)])  # fmt: skip
+    check_contract(run)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    made, model = AutoTokenizer.from_pretrained(run.folder / "model"), AutoModelForCausalLM.from_pretrained(run.folder / "model")
+    assert made.chat_template
+    assert model.generation_config.eos_token_id == made.eos_token_id
+    assert "dialogue" in run.result.training["template"]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"adapter": {"method": "lora", "r": 4}},
+        {"adapter": {"method": "prompt_tuning", "num_virtual_tokens": 2}},
+        {"adapter": {"method": "pfeiffer"}},
+        {"adapter": {"method": "pissa", "r": 4}},
+        {"train": {"train_layers": "last 1"}},
+        {"train": {"fast": False}},
+        {"sft": {"packing": True}},
+        {"sft": {"loss_on": "all"}},
+        {"train": {"n_seeds": 2}},
+    ],
+    ids=str,
+)
+def test_ways_to_train(train, sections: dict[str, Any]) -> None:
+    run = train(questions(48), **sections)
+    found = check_contract(run)
+    partly = "adapter" in sections or sections.get("train", {}).get("train_layers")
+    assert (found["training"]["n_trainable_parameters"] < found["training"]["n_parameters"]) == bool(partly)
+
+
+def test_labels_are_judged_as_classes(train) -> None:
+    run = train(questions(80), test=questions(30, 1), sft={"labels": ["Ann", "Ben", "Cem"]}, train={"num_train_epochs": 6})
+    found = check_contract(run)
+    assert run.result.metric("accuracy").value > 0.6
+    assert ("untuned", "macro_f1") in {(v["against"], v["metric"]) for v in found["verdicts"]}
+    rows = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["split"] == "test"]
+    assert all(abs(sum(row["pred_probs"]) - 1) < 1e-9 for row in rows)
+    assert {row["prediction"] for row in rows} <= {"Ann", "Ben", "Cem"}
+
+
+@pytest.mark.parametrize("family", ["llama", "bert"])
+def test_pretraining(train, family: str, llama: Path, bert: Path) -> None:
+    run = train(texts(60), model={"llama": llama, "bert": bert}[family], task="pretraining", test=texts(30, 1))
+    found = check_contract(run)
+    assert found["training"]["objective"] == {"llama": "causal", "bert": "masked"}[family]
+    assert {m["name"] for m in found["metrics"]} == {"loss", "perplexity", "bits_per_byte"}
+    assert [b["name"] for b in found["baselines"]] == ["untuned"]
+
+
+def test_runs_are_compared_row_by_row(train) -> None:
+    first = train(questions(48), "a", test=questions(30, 1), train={"num_train_epochs": 5})
+    second = train(questions(48), "b", test=questions(30, 1), train={"num_train_epochs": 1})
+    (found,) = use.compare([first.folder, second.folder])
+    assert (found.metric, found.word) == ("loss", "better")
+    assert use.compare([first.folder, second.folder], metric="token_f1")[0].n == 6
+    with pytest.raises(InputError, match="keep no rouge_w"):
+        use.compare([first.folder, second.folder], metric="rouge_w")
+
+
+def test_a_run_goes_on_from_another_run(train, tmp_path: Path) -> None:
+    first = train(texts(60), "tapt", task="pretraining")
+    second = train(questions(48), "task", model=first.folder)
+    untuned = next(b for b in second.result.baselines if b.name == "untuned")
+    assert [m.value for m in untuned.metrics if (m.name, m.split) == ("loss", "general")] == pytest.approx(
+        [first.result.metric("loss", "general").value], rel=1e-5
+    )
+
+
+def test_a_masked_model_writes_no_answers(train, bert: Path) -> None:
+    with pytest.raises(ModelError, match="it writes no answers"):
+        train(questions(30), model=bert)
+
+
+def test_an_objective_that_the_model_has_not(train, llama: Path) -> None:
+    with pytest.raises(RecipeError, match="is a causal language model"):
+        train(texts(30), task="pretraining", pretraining={"objective": "masked"})
+
+
+def test_answers_that_are_no_label_are_left_out_and_counted(train) -> None:
+    run = train(questions(48), sft={"labels": ["Ann", "Ben"]})
+    dropped = run.result.data["splits"]["train"]["dropped"]
+    assert sum(dropped.values()) > 5
+    assert "label" in next(iter(dropped))
+
+
+def test_a_tokenizer_without_an_end(train, tmp_path: Path, llama: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "endless"
+    shutil.copytree(llama, folder)
+    made = tokenizer()
+    made.eos_token = None
+    made.save_pretrained(folder)
+    with pytest.raises(ModelError, match="no end-of-text token"):
+        train(questions(30), model=folder)
+
+
+def test_padding_with_the_end_token_still_learns_the_end(train, tmp_path: Path, llama: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "padded"
+    shutil.copytree(llama, folder)
+    made = tokenizer()
+    made.pad_token = made.eos_token
+    made.save_pretrained(folder)
+    run = train(questions(48), model=folder)
+    check_contract(run)
+    assert run.result.data["splits"]["train"]["target_tokens"] == 2 * run.result.data["splits"]["train"]["rows"]
