@@ -31,7 +31,7 @@ class Written:
     """One text that a model wrote.
 
     Attributes:
-        text: what was written after the prompt, special tokens left out.
+        text: what was written after the prompt, special tokens left out; one of the choices without the blank before it.
         token_ids: what was written, the end token included where it was.
         logprob: the sum of the log-probabilities of ``token_ids`` under the plain model, without any constraint or temperature.
         satisfied: whether the text fulfils the constraints, found by reading the text; None where there are none.
@@ -114,7 +114,7 @@ def batches_of(prompts: Prompts, wanted: Sequence[Constraints], settings: Decodi
     """Positions of prompts that are decoded together: of one kind of decoding, and of similar length, the longest first."""
     kinds: dict[Any, list[int]] = {}
     for i, each in enumerate(wanted):
-        kinds.setdefault((bool(each), bool(each.groups), tuple(sorted(each.bias.items()))), []).append(i)
+        kinds.setdefault((bool(each.groups), bool(each.forbid), each.form, tuple(sorted(each.bias.items()))), []).append(i)
     for positions in kinds.values():
         rows = max(settings.beams(wanted[positions[0]]), settings.num_return_sequences)
         lengths = np.array([len(prompts[i]) for i in positions], dtype=np.int64)
@@ -167,6 +167,7 @@ def judged(
 ) -> Written:  # fmt: skip
     """The text, and whether it fulfils what was wanted."""
     text = continuation(tokenizer, prompt, tokens)
+    text = text.strip() if wanted.choices else text
     is_wanted = bool(wanted.groups or wanted.forbid or wanted.form)
     amiss = unfulfilled(wanted, text, decoded(tokenizer, [prompt])[0]) if is_wanted else []
     note = f"not satisfied within {len(tokens)} tokens: {'; '.join(amiss)}" if amiss else ""

@@ -17,7 +17,7 @@ from transformers.generation.utils import GENERATION_MODES_MAPPING
 from tunesmith.errors import GenerationError
 from tunesmith.generation.banks import search_banks
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.grammar import grammar_of
+from tunesmith.generation.grammar import LOOKED_AT, grammar_of
 from tunesmith.generation.labels import choices_of
 from tunesmith.generation.processors import ForbiddenWords, LooksAhead, Rule, Steered
 from tunesmith.generation.surfaces import Array, decoded
@@ -151,10 +151,11 @@ def steered(
         shared = {
             "input_ids": input_ids, "stopping_criteria": stopping_criteria, "generation_config": generation_config, **model_kwargs,
         }  # fmt: skip
-        if any(each.groups for each in wanted):
+        if any(is_searched(each, generation_config) for each in wanted):
             watches = [watch_of(tokenizer, each, width) for each in wanted]
             return search_banks(model, logits_processor=logits_processor, watches=watches, prompts=texts, **shared)
-        rules = [rule_of(tokenizer, each, text, width, ends) for each, text in zip(wanted, texts, strict=True)]
+        n_good = 1 if generation_config.num_beams == 1 and not generation_config.do_sample else LOOKED_AT
+        rules = [rule_of(tokenizer, each, text, width, ends, n_good) for each, text in zip(wanted, texts, strict=True)]
         ahead = lookahead_of(model, rules, generation_config, model_kwargs.get("attention_mask"))
         ours = Steered(rules, input_ids.shape[1], generation_config.max_length, frozenset(ends.tolist()), ahead)
         mode = GENERATION_MODES_MAPPING[generation_config.get_generation_mode()]
@@ -162,6 +163,11 @@ def steered(
         return getattr(type(model), mode)(model, logits_processor=LogitsProcessorList([ours, *logits_processor]), **streaming, **shared)
 
     return decode
+
+
+def is_searched(wanted: Constraints, config: Any) -> bool:
+    """Whether texts are found by the search over banks: words that have to be in them, or beams that may not write some."""
+    return bool(wanted.groups) or bool(wanted.forbid and config.num_beams > 1 and not config.do_sample)
 
 
 def prompt_texts(tokenizer: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None, repeats: int) -> list[str]:
@@ -179,12 +185,12 @@ def end_ids(generation_config: Any) -> Array:
     return found
 
 
-def rule_of(tokenizer: Any, wanted: Constraints, prompt: str, width: int, ends: Array) -> Rule:
+def rule_of(tokenizer: Any, wanted: Constraints, prompt: str, width: int, ends: Array, n_good: int) -> Rule:
     """The rule for a text without words that have to be in it."""
     if wanted.choices:
         return choices_of(tokenizer, wanted.choices, width, ends)
     if wanted.form is not None:
-        return grammar_of(tokenizer, wanted, width, ends)
+        return grammar_of(tokenizer, wanted, width, ends, n_good)
     return ForbiddenWords(watch_of(tokenizer, wanted, width), prompt, ends)
 
 
