@@ -1,4 +1,4 @@
-"""Texts of a causal language model for many prompts: in batches of similar length, padded on the left, judged on what was written."""
+"""Texts of a causal language model for many prompts: batches of similar length, padded on the left, and what they are worth."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def generate(
             logprobs = sequence_logprobs(model, rows, sequences)
             for i, row, each, texts, scores in zip(batch, rows, kept, sequences, logprobs, strict=True):
                 ends = end_ids_of(model, tokenizer)
-                found[i] = [judged(tokenizer, row, tokens, score, each, ends) for tokens, score in zip(texts, scores, strict=True)]
+                found[i] = [
+                    judged(tokenizer, row, tokens, score, each, ends) for tokens, score in zip(texts, scores, strict=True)
+                ]
             done += len(batch)
             progress(done)
     return found
@@ -106,7 +108,9 @@ def require_room(model: Any, prompts: Prompts, settings: Decoding) -> None:
         if not len(prompt):
             raise GenerationError.one(f"prompt {i}", "it has no tokens.", "Give at least one word.")
         if positions is not None and len(prompt) + settings.max_new_tokens > positions:
-            message = f"its {len(prompt)} tokens and {settings.max_new_tokens} new ones are more than the model's {positions} positions."
+            message = (
+                f"{len(prompt)} tokens and {settings.max_new_tokens} new ones are more than the model's {positions} positions."
+            )
             raise GenerationError.one(f"prompt {i}", message, "Shorten it, or lower max_new_tokens.")
 
 

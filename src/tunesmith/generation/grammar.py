@@ -100,7 +100,9 @@ class Grammar:
 
     def closing(self, state: Any) -> list[int] | None:
         """Tokens that make the text whole, few but not always the fewest; None where none were found."""
-        state, way, seen = state.deep_copy(), [], set()
+        way: list[int] = []
+        seen: set[bytes] = set()
+        state = state.deep_copy()
         while len(way) < MOST_CLOSING:
             if state.is_error():
                 return None
@@ -132,7 +134,9 @@ def likeliest(scores: torch.Tensor, bad: Array) -> list[int]:
     return tokens[torch.isfinite(best)].tolist()  # type: ignore[no-any-return]
 
 
-def grammar_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabulary: int, ends: Array, n_good: int = LOOKED_AT) -> Grammar:
+def grammar_of(
+    tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabulary: int, ends: Array, n_good: int = LOOKED_AT
+) -> Grammar:
     """The grammar of a regular expression or a schema.
 
     Raises:
@@ -153,10 +157,10 @@ def grammar_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabu
     kept: dict[tuple[int, int], Any] = tokenizer.__dict__.setdefault("_tunesmith_llguidance", {})
     if key not in kept:
         kept[key] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=n_vocabulary, eos_token=key[1])
-    said = llguidance.LLMatcher.validate_grammar(source, kept[key])
-    if said and not llguidance.LLMatcher.is_validate_warning(said):
+    is_wrong, said = llguidance.LLMatcher.validate_grammar_with_warnings(source, kept[key])
+    if is_wrong:
         what = "expression" if wanted.regex is not None else "schema"
-        raise GenerationError.one(str(wanted.form), f"this {what} cannot be generated: {' '.join(said.split())}")
+        raise GenerationError.one(str(wanted.form), f"this {what} cannot be generated: {' '.join(' '.join(said).split())}")
     return Grammar(kept[key], source, ends, n_vocabulary, n_good)
 
 
@@ -168,5 +172,5 @@ def source_of(regex: str | None, schema: Mapping[str, Any] | None) -> str:
     if regex is not None:
         source = llguidance.LLMatcher.grammar_from_regex(regex)
     else:
-        source = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_STYLE)
+        source = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_STYLE)  # type: ignore[arg-type]
     return source

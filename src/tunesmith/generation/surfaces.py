@@ -1,4 +1,4 @@
-"""What each token of a vocabulary adds to the text, whatever the kind of tokenizer, and which tokens keep the text whole characters.
+"""What each token of a vocabulary adds to the text, whatever the kind of tokenizer, and which tokens keep its characters whole.
 
 A token's text depends on its place: SentencePiece drops the blank before the very first word, word pieces write none before it,
 and a token that holds only some bytes of a character needs the others after it.
