@@ -19,6 +19,7 @@ import torch
 from tunesmith.errors import GenerationError
 from tunesmith.generation.surfaces import Array
 from tunesmith.generation.watch import Watch
+from tunesmith.generation.words import NEVER
 
 PRICE_OF_NEED = 4.0
 """What a token that is still needed is expected to cost, in nats: which banks come first if there are more than beams."""
@@ -77,6 +78,7 @@ class Candidates:
         ranks: the scores by which candidates compete; lower than ``scores`` where a forbidden word has yet to be made longer.
         ends: whether the token ends the text.
         needs: tokens still needed for missing words.
+        late: whether fewer are left.
     """
 
     parents: Array
@@ -85,6 +87,7 @@ class Candidates:
     ranks: Array
     ends: Array
     needs: Array
+    late: Array
     places: Array
     states: Array
 
@@ -227,12 +230,10 @@ def candidates_of(beams: Beams, log_probs: Array, top_tokens: Array, settings: S
     ends = np.isin(tokens, settings.ends)
     needs, may_end = beams.watch.need(places, states), beams.watch.may_end(places, states)
     ranks = scores - PRICE_OF_ESCAPE * ~may_end
-    possible = np.isfinite(scores) & (ends | in_time(beams, parents, places, states, left))
-    hopeless = np.bincount(parents[possible], minlength=len(beams.scores)) == 0
-    possible |= np.isfinite(scores) & hopeless[parents]
-    order = np.flatnonzero(possible)
+    late = beams.watch.need(places, states, least=True) + ~may_end > left - 1
+    order = np.flatnonzero(np.isfinite(scores))
     order = order[np.argsort(-ranks[order], kind="stable")]
-    return Candidates(*(values[order] for values in (parents, tokens, scores, ranks, ends, needs, places, states)))
+    return Candidates(*(values[order] for values in (parents, tokens, scores, ranks, ends, needs, late, places, states)))
 
 
 def tokens_of(beams: Beams, row: int, log_probs: Array, top_tokens: Array) -> Array:
@@ -242,15 +243,6 @@ def tokens_of(beams: Beams, row: int, log_probs: Array, top_tokens: Array) -> Ar
     if len(forced) > MOST_FORCED:
         forced = forced[np.argsort(-log_probs[forced], kind="stable")[:MOST_FORCED]]
     return np.concatenate([top_tokens, forced])
-
-
-def in_time(beams: Beams, parents: Array, places: Array, states: Array, left: int) -> Array:
-    """(C,) whether the tokens left suffice for the missing words; where they do not, whether fewer are needed than before."""
-    watch = beams.watch
-    needs = watch.need(places, states, least=True) + ~watch.may_end(places, states)
-    before = (watch.need(beams.places, beams.states, least=True) + ~watch.may_end(beams.places, beams.states))[parents]
-    good: Array = (needs <= left - 1) | (needs < before)
-    return good
 
 
 def keep(beams: Beams, found: Candidates, settings: Search, left: int) -> Array:
@@ -264,7 +256,7 @@ def keep(beams: Beams, found: Candidates, settings: Search, left: int) -> Array:
     for i in whole[found.ends[whole] | (left == 1)].tolist():
         beams.finished.add(found.scores[i] / divisor, continued(beams, found, i))
     running = np.flatnonzero(~found.ends)
-    chosen: Array = running[share(found.ranks[running], found.needs[running], n)]
+    chosen: Array = running[share(found.ranks[running], found.needs[running], found.late[running], n)]
     if left == 1 or not len(chosen):
         leave(beams, found, chosen)
         return chosen
@@ -280,21 +272,22 @@ def continued(beams: Beams, found: Candidates, i: int) -> list[int]:
     return [*beams.tokens[found.parents[i]], int(found.tokens[i])]
 
 
-def share(ranks: Array, needs: Array, n: int) -> Array:
+def share(ranks: Array, needs: Array, late: Array, n: int) -> Array:
     """(at most n,) positions of the candidates kept: of every bank the best one, then of every bank the second, and so on.
 
     Args:
         ranks: (C,) falling.
         needs: (C,) the bank of each. Where there are more banks than beams, those come first whose best score is highest after
             ``PRICE_OF_NEED`` for every token it still needs.
+        late: (C,) candidates to whose words the tokens left may not suffice: they come after all others.
     """
-    banks, first, which = np.unique(needs, return_index=True, return_inverse=True)
-    worth = ranks[first] - PRICE_OF_NEED * banks
+    banks, first, which = np.unique(needs + late * 2 * NEVER, return_index=True, return_inverse=True)
+    worth = ranks[first] - PRICE_OF_NEED * needs[first]
     by_bank = np.argsort(which, kind="stable")
     begins = np.searchsorted(which[by_bank], np.arange(len(banks)))
     turns = np.empty(len(ranks), dtype=np.int64)
     turns[by_bank] = np.arange(len(ranks)) - begins[which[by_bank]]
-    return np.asarray(np.lexsort((-worth[which], turns))[:n])
+    return np.asarray(np.lexsort((-worth[which], turns, late))[:n])
 
 
 def leave(beams: Beams, found: Candidates, chosen: Array) -> None:

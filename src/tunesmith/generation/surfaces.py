@@ -95,7 +95,9 @@ def continued(before: bytes, piece: bytes) -> tuple[str, bytes] | None:
         text = decoder.decode(before + piece)
     except UnicodeDecodeError:
         return None
-    return text, decoder.getstate()[0]
+    left = decoder.getstate()[0]
+    is_surrogate = left[:1] == b"\xed" and left[1:2] >= b"\xa0"  # which the decoder only refuses with the last byte
+    return None if is_surrogate else (text, left)
 
 
 def columns_of(texts: list[str]) -> tuple[Array, tuple[Array, ...]]:

@@ -67,16 +67,30 @@ class Watch:
         places, after = self.step(place, states[None], np.array([token]))
         return int(places[0]), after[0]
 
+    def fulfilled(self, states: Array) -> Array:
+        """(...) whether a word of every group is in the text if it ends here."""
+        good = np.ones(states.shape[:-1], dtype=bool)
+        for group in self.groups:
+            good = good & np.logical_or.reduce([self.words[k].automaton.at_end[states[..., k]] for k in group])
+        return good
+
     def need(self, places: Array, states: Array, least: bool = False) -> Array:
-        """(...) tokens still needed for all groups; 0 where every group is in the text if it ends here.
+        """(...) tokens that suffice for all groups that are missing; 0 where none is.
+
+        Every missing group counts whole, from the worst place to begin it, but for the one that is nearest: what is written of
+        others will have to be written again. So from anywhere some token lowers the number by one.
 
         Args:
             least: count the fewest tokens; else the tokenizer's own way of spelling, by which the search is guided.
         """
-        total = np.zeros(places.shape, dtype=np.int64)
+        total, nearest = np.zeros(places.shape, dtype=np.int64), np.zeros(places.shape, dtype=np.int64)
         for group in self.groups:
-            total += np.minimum.reduce([self._distance(k, places, states[..., k], least) for k in group])
-        return total
+            whole = min(self.words[k].whole(least) for k in group)
+            distance = np.minimum.reduce([self._distance(k, places, states[..., k], least) for k in group])
+            missing = ~np.logical_or.reduce([states[..., k] == self.words[k].automaton.found for k in group])
+            total += whole * missing
+            nearest = np.maximum(nearest, (whole - distance) * missing)
+        return np.where(self.fulfilled(states), 0, total - nearest)
 
     def _distance(self, k: int, places: Array, states: Array, least: bool) -> Array:
         known = self.words[k].least if least else self.words[k].guide
