@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunesmith.answering import generate as generate
     from tunesmith.api import check as check
     from tunesmith.api import diagnose as diagnose
     from tunesmith.api import train as train
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
     "check": "api", "compare": "use", "diagnose": "api", "embed": "vectors", "evaluate": "use",
+    "generate": "answering",
     "evaluate_retrieval": "examine", "evaluate_similarity": "examine", "predict": "use", "train": "api",
 }  # fmt: skip
 

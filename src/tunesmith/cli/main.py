@@ -11,7 +11,22 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from tunesmith import __version__
-from tunesmith.cli import apply, check, compare, demo, diagnose, embed, evaluate, init, losses, predict, report, trace, train
+from tunesmith.cli import (
+    apply,
+    check,
+    compare,
+    demo,
+    diagnose,
+    embed,
+    evaluate,
+    generate,
+    init,
+    losses,
+    predict,
+    report,
+    trace,
+    train,
+)
 from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, parse, parser_of, split_verb
 from tunesmith.cli.terminal import Outcome, Terminal, show, show_error
 from tunesmith.errors import TunesmithError
@@ -20,8 +35,8 @@ from tunesmith.events import silent
 ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
 
 VERBS: tuple[Verb, ...] = (
-    demo.VERB, init.VERB, check.VERB, train.VERB, evaluate.VERB, predict.VERB, embed.VERB, losses.VERB, compare.VERB,
-    diagnose.DIAGNOSE, apply.VERB, trace.VERB, report.VERB,
+    demo.VERB, init.VERB, check.VERB, train.VERB, evaluate.VERB, predict.VERB, embed.VERB, generate.VERB, losses.VERB,
+    compare.VERB, diagnose.DIAGNOSE, apply.VERB, trace.VERB, report.VERB,
 )  # fmt: skip
 
 INTERRUPTED = 130

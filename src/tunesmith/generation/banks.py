@@ -1,4 +1,4 @@
-"""Beam search that puts given words into the text, over banks; upstream's own constrained search left transformers with version 5.
+"""Beam search that puts given words into the text, over banks; upstream's own left transformers with version 5.
 
 Hypotheses that need the same number of further tokens for their missing words form a bank, and compete only with one another:
 else those that pay for a word would always lose against those that put it off. The beams are shared among the banks (dynamic
@@ -19,9 +19,10 @@ import torch
 from tunesmith.errors import GenerationError
 from tunesmith.generation.surfaces import Array
 from tunesmith.generation.watch import Watch
+from tunesmith.generation.words import NEVER
 
 PRICE_OF_NEED = 4.0
-"""What a token that is still needed is expected to cost, in nats: which banks come first where there are more banks than beams."""
+"""What a token that is still needed is expected to cost, in nats: which banks come first if there are more than beams."""
 PRICE_OF_ESCAPE = 6.0
 """What it is expected to cost to make a longer word of a forbidden one that has just been written, in nats."""
 MOST_FORCED = 32
@@ -77,6 +78,7 @@ class Candidates:
         ranks: the scores by which candidates compete; lower than ``scores`` where a forbidden word has yet to be made longer.
         ends: whether the token ends the text.
         needs: tokens still needed for missing words.
+        late: whether fewer are left.
     """
 
     parents: Array
@@ -85,6 +87,7 @@ class Candidates:
     ranks: Array
     ends: Array
     needs: Array
+    late: Array
     places: Array
     states: Array
 
@@ -132,7 +135,9 @@ def search_banks(
         running = torch.cat([running[index], torch.as_tensor(tokens, device=input_ids.device)[:, None]], dim=1)
         reorder(model, model_kwargs, index)
         length = 1 if model_kwargs["use_cache"] else None
-        outputs = model(**model.prepare_inputs_for_generation(running, next_sequence_length=length, **model_kwargs), return_dict=True)
+        outputs = model(
+            **model.prepare_inputs_for_generation(running, next_sequence_length=length, **model_kwargs), return_dict=True
+        )
     return assembled(all_beams, input_ids, settings, filler_of(generation_config))
 
 
@@ -181,13 +186,13 @@ def advance(all_beams: list[Beams], log_probs: torch.Tensor, settings: Search, l
         if not beams.is_done:
             bar(beams, log_probs[i * n : (i + 1) * n], settings, left)
     most = min(n + len(settings.ends), log_probs.shape[1])
-    top_scores, top_tokens = (found.cpu().numpy() for found in torch.topk(log_probs, most, dim=1))
+    top_tokens = torch.topk(log_probs, most, dim=1).indices.cpu().numpy()
     on_cpu = log_probs.cpu().numpy()
     parents, tokens = [], []
     for i, beams in enumerate(all_beams):
         rows = slice(i * n, (i + 1) * n)
         if not beams.is_done:
-            found = candidates_of(beams, on_cpu[rows], top_scores[rows], top_tokens[rows], settings, left)
+            found = candidates_of(beams, on_cpu[rows], top_tokens[rows], settings, left)
             chosen = keep(beams, found, settings, left)
             parents.append(found.parents[chosen] + i * n)
             tokens.append(found.tokens[chosen])
@@ -212,39 +217,32 @@ def bar(beams: Beams, log_probs: torch.Tensor, settings: Search, left: int) -> N
         log_probs[row].masked_fill_(torch.from_numpy(bad).to(log_probs.device), -torch.inf)
 
 
-def candidates_of(
-    beams: Beams, log_probs: Array, top_scores: Array, top_tokens: Array, settings: Search, left: int
-) -> Candidates:
+def candidates_of(beams: Beams, log_probs: Array, top_tokens: Array, settings: Search, left: int) -> Candidates:
     """The likeliest tokens of every hypothesis, and those that bring missing words nearer."""
-    parts = []
-    for row in np.flatnonzero(beams.scores > LOWEST / 2).tolist():
-        place, states = int(beams.places[row]), beams.states[row]
-        forced = np.setdiff1d(beams.watch.towards(place, states), top_tokens[row])
-        if len(forced) > MOST_FORCED:
-            forced = forced[np.argsort(-log_probs[row, forced], kind="stable")[:MOST_FORCED]]
-        tokens = np.concatenate([top_tokens[row], forced])
-        scores = beams.scores[row] + np.concatenate([top_scores[row], log_probs[row, forced]])
-        places, after = beams.watch.step(place, states, tokens)
-        parts.append((np.full(len(tokens), row), tokens, scores, places, after))
-    parents, tokens, scores, places, states = (np.concatenate(part) for part in zip(*parts, strict=True))
+    alive = np.flatnonzero(beams.scores > LOWEST / 2)
+    per_row = [tokens_of(beams, row, log_probs[row], top_tokens[row]) for row in alive.tolist()]
+    parents, tokens = np.repeat(alive, [len(row) for row in per_row]), np.concatenate(per_row)
+    scores = beams.scores[parents] + log_probs[parents, tokens]
+    places, states = beams.places[parents], beams.states[parents]
+    for place in set(beams.places[alive].tolist()):
+        there = np.flatnonzero(beams.places[parents] == place)
+        places[there], states[there] = beams.watch.step(place, states[there], tokens[there])
     ends = np.isin(tokens, settings.ends)
     needs, may_end = beams.watch.need(places, states), beams.watch.may_end(places, states)
     ranks = scores - PRICE_OF_ESCAPE * ~may_end
-    possible = np.isfinite(scores) & (ends | in_time(beams, parents, places, states, left))
-    for row in np.setdiff1d(parents, parents[possible]):
-        possible |= np.isfinite(scores) & (parents == row)
-    order = np.flatnonzero(possible)
+    late = beams.watch.need(places, states, least=True) + ~may_end > left - 1
+    order = np.flatnonzero(np.isfinite(scores))
     order = order[np.argsort(-ranks[order], kind="stable")]
-    return Candidates(*(values[order] for values in (parents, tokens, scores, ranks, ends, needs, places, states)))
+    return Candidates(*(values[order] for values in (parents, tokens, scores, ranks, ends, needs, late, places, states)))
 
 
-def in_time(beams: Beams, parents: Array, places: Array, states: Array, left: int) -> Array:
-    """(C,) whether the tokens left suffice for the missing words; where they do not, whether fewer are needed than before."""
-    watch = beams.watch
-    needs = watch.need(places, states, least=True) + ~watch.may_end(places, states)
-    before = (watch.need(beams.places, beams.states, least=True) + ~watch.may_end(beams.places, beams.states))[parents]
-    good: Array = (needs <= left - 1) | (needs < before)
-    return good
+def tokens_of(beams: Beams, row: int, log_probs: Array, top_tokens: Array) -> Array:
+    """The tokens by which one hypothesis is continued: the likeliest, and others towards missing words."""
+    towards = beams.watch.towards(int(beams.places[row]), beams.states[row])
+    forced = towards[~(towards[:, None] == top_tokens).any(axis=1)]
+    if len(forced) > MOST_FORCED:
+        forced = forced[np.argsort(-log_probs[forced], kind="stable")[:MOST_FORCED]]
+    return np.concatenate([top_tokens, forced])
 
 
 def keep(beams: Beams, found: Candidates, settings: Search, left: int) -> Array:
@@ -258,7 +256,7 @@ def keep(beams: Beams, found: Candidates, settings: Search, left: int) -> Array:
     for i in whole[found.ends[whole] | (left == 1)].tolist():
         beams.finished.add(found.scores[i] / divisor, continued(beams, found, i))
     running = np.flatnonzero(~found.ends)
-    chosen = running[share(found.ranks[running], found.needs[running], n)]
+    chosen: Array = running[share(found.ranks[running], found.needs[running], found.late[running], n)]
     if left == 1 or not len(chosen):
         leave(beams, found, chosen)
         return chosen
@@ -274,22 +272,22 @@ def continued(beams: Beams, found: Candidates, i: int) -> list[int]:
     return [*beams.tokens[found.parents[i]], int(found.tokens[i])]
 
 
-def share(ranks: Array, needs: Array, n: int) -> Array:
+def share(ranks: Array, needs: Array, late: Array, n: int) -> Array:
     """(at most n,) positions of the candidates kept: of every bank the best one, then of every bank the second, and so on.
 
     Args:
         ranks: (C,) falling.
         needs: (C,) the bank of each. Where there are more banks than beams, those come first whose best score is highest after
             ``PRICE_OF_NEED`` for every token it still needs.
+        late: (C,) candidates to whose words the tokens left may not suffice: they come after all others.
     """
-    banks, first, which = np.unique(needs, return_index=True, return_inverse=True)
-    worth = ranks[first] - PRICE_OF_NEED * banks
+    banks, first, which = np.unique(needs + late * 2 * NEVER, return_index=True, return_inverse=True)
+    worth = ranks[first] - PRICE_OF_NEED * needs[first]
     by_bank = np.argsort(which, kind="stable")
     begins = np.searchsorted(which[by_bank], np.arange(len(banks)))
     turns = np.empty(len(ranks), dtype=np.int64)
     turns[by_bank] = np.arange(len(ranks)) - begins[which[by_bank]]
-    chosen: Array = np.lexsort((-worth[which], turns))[:n]
-    return chosen
+    return np.asarray(np.lexsort((-worth[which], turns, late))[:n])
 
 
 def leave(beams: Beams, found: Candidates, chosen: Array) -> None:

@@ -146,7 +146,7 @@ def any_in(group: Sequence[str], text: str, prompt: str) -> bool:
 
 
 def against_schema(schema: Mapping[str, Any], text: str) -> list[str]:
-    import jsonschema
+    import jsonschema  # type: ignore[import-untyped]
 
     try:
         value = json.loads(text)

@@ -1,4 +1,4 @@
-"""Texts of a causal language model for many prompts: in batches of similar length, padded on the left, judged on what was written."""
+"""Texts of a causal language model for many prompts: batches of similar length, padded on the left, and what they are worth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Written:
     """One text that a model wrote.
 
     Attributes:
-        text: what was written after the prompt, special tokens left out.
+        text: what was written after the prompt, special tokens left out; one of the choices without the blank before it.
         token_ids: what was written, the end token included where it was.
         logprob: the sum of the log-probabilities of ``token_ids`` under the plain model, without any constraint or temperature.
         satisfied: whether the text fulfils the constraints, found by reading the text; None where there are none.
@@ -84,7 +84,9 @@ def generate(
             logprobs = sequence_logprobs(model, rows, sequences)
             for i, row, each, texts, scores in zip(batch, rows, kept, sequences, logprobs, strict=True):
                 ends = end_ids_of(model, tokenizer)
-                found[i] = [judged(tokenizer, row, tokens, score, each, ends) for tokens, score in zip(texts, scores, strict=True)]
+                found[i] = [
+                    judged(tokenizer, row, tokens, score, each, ends) for tokens, score in zip(texts, scores, strict=True)
+                ]
             done += len(batch)
             progress(done)
     return found
@@ -106,7 +108,9 @@ def require_room(model: Any, prompts: Prompts, settings: Decoding) -> None:
         if not len(prompt):
             raise GenerationError.one(f"prompt {i}", "it has no tokens.", "Give at least one word.")
         if positions is not None and len(prompt) + settings.max_new_tokens > positions:
-            message = f"its {len(prompt)} tokens and {settings.max_new_tokens} new ones are more than the model's {positions} positions."
+            message = (
+                f"{len(prompt)} tokens and {settings.max_new_tokens} new ones are more than the model's {positions} positions."
+            )
             raise GenerationError.one(f"prompt {i}", message, "Shorten it, or lower max_new_tokens.")
 
 
@@ -114,7 +118,7 @@ def batches_of(prompts: Prompts, wanted: Sequence[Constraints], settings: Decodi
     """Positions of prompts that are decoded together: of one kind of decoding, and of similar length, the longest first."""
     kinds: dict[Any, list[int]] = {}
     for i, each in enumerate(wanted):
-        kinds.setdefault((bool(each), bool(each.groups), tuple(sorted(each.bias.items()))), []).append(i)
+        kinds.setdefault((bool(each.groups), bool(each.forbid), each.form, tuple(sorted(each.bias.items()))), []).append(i)
     for positions in kinds.values():
         rows = max(settings.beams(wanted[positions[0]]), settings.num_return_sequences)
         lengths = np.array([len(prompts[i]) for i in positions], dtype=np.int64)
@@ -167,6 +171,7 @@ def judged(
 ) -> Written:  # fmt: skip
     """The text, and whether it fulfils what was wanted."""
     text = continuation(tokenizer, prompt, tokens)
+    text = text.strip() if wanted.choices else text
     is_wanted = bool(wanted.groups or wanted.forbid or wanted.form)
     amiss = unfulfilled(wanted, text, decoded(tokenizer, [prompt])[0]) if is_wanted else []
     note = f"not satisfied within {len(tokens)} tokens: {'; '.join(amiss)}" if amiss else ""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 CLOSERS = '}]"'
 """Characters that end a part of a JSON text, the most useful first."""
 MOST_CLOSING = 128
-RESERVE = 48
+RESERVE = 16
 LOOKED_AT = 12
 """Tokens, the likeliest first, of which it is found out whether the text can still end in time."""
 JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -41,12 +42,14 @@ class Grammar:
         source: the grammar as llguidance takes it.
         ends: ids that end a text.
         n_vocabulary: width of the model's logits.
+        n_good: tokens that the decoding may choose from where the end has to be kept in reach; greedy search needs one.
     """
 
     vocabulary: Any
     source: str
     ends: Array
     n_vocabulary: int
+    n_good: int = LOOKED_AT
 
     def start(self) -> Any:
         import llguidance
@@ -60,15 +63,13 @@ class Grammar:
 
     def barred(self, state: Any, left: int, scores: torch.Tensor) -> Array:
         bad = ~self.allowed(state)
-        if left > self.reserve:
+        way = self.closing(state)
+        if way is None or left > len(way) + self.reserve:
             return bad
-        good = [token for token in likeliest(scores, bad) if self.ends_in_time(state, token, left - 1)]
-        if not good:
-            way = self.closing(state)
-            good = [*self.ends.tolist()] if way == [] else way[:1] if way else []
-        if good:
-            bad = np.ones(self.n_vocabulary, dtype=bool)
-            bad[good] = False
+        in_time = (token for token in likeliest(scores, bad) if self.ends_in_time(state, token, left - 1))
+        good = list(islice(in_time, self.n_good)) or way[:1] or self.ends.tolist()
+        bad = np.ones(self.n_vocabulary, dtype=bool)
+        bad[good] = False
         return bad
 
     def allowed(self, state: Any) -> Array:
@@ -87,49 +88,43 @@ class Grammar:
 
     @cached_property
     def reserve(self) -> int:
-        """The tokens left from which on the end is kept in reach."""
-        way = self.closing(self.start())
-        return RESERVE if way is None else max(RESERVE, 2 * len(way) + 16)
+        """The tokens left beyond those to the end from which on the end is kept in reach: as many as a part may open at once."""
+        return max(RESERVE, 2 * len(self.closing(self.start()) or []))
 
     @cached_property
-    def letters(self) -> dict[str, int]:
-        """The token of each printable character of ASCII, as far as it has one."""
-        spelled = {chr(byte): self.vocabulary.tokenize_bytes(bytes([byte])) for byte in range(32, 127)}
-        return {letter: tokens[0] for letter, tokens in spelled.items() if len(tokens) == 1}
+    def letters(self) -> list[int]:
+        """The token of each printable character of ASCII, as far as it has one; those that close a part of a JSON text first."""
+        order = [*CLOSERS, *(chr(byte) for byte in range(32, 127) if chr(byte) not in CLOSERS)]
+        spelled = [self.vocabulary.tokenize_bytes(letter.encode()) for letter in order]
+        return [tokens[0] for tokens in spelled if len(tokens) == 1]
 
     def closing(self, state: Any) -> list[int] | None:
         """Tokens that make the text whole, few but not always the fewest; None where none were found."""
-        state, way, seen = state.deep_copy(), [], set()
+        way: list[int] = []
+        seen: set[bytes] = set()
+        state = state.deep_copy()
         while len(way) < MOST_CLOSING:
             if state.is_error():
                 return None
             if state.is_accepting():
                 return way
-            forced = state.compute_ff_tokens()
+            forced = state.compute_ff_tokens() or self.nearest(state, seen)
             if not forced:
-                mask = state.compute_bitmask()
-                token = self.nearest(state, seen)
-                seen.add(mask)
-                if token is None:
-                    return None
-                forced = [token]
+                return None
             state.consume_tokens(forced)
             way += forced
         return None
 
-    def nearest(self, state: Any, seen: set[bytes]) -> int | None:
-        """The letter that seems to bring the end nearest: a closing one, else one that leads where the text has not been."""
-        allowed = self.allowed(state)
-        for letter in CLOSERS:
-            if letter in self.letters and allowed[self.letters[letter]]:
-                return self.letters[letter]
-        possible = [token for token in self.letters.values() if allowed[token]]
+    def nearest(self, state: Any, seen: set[bytes]) -> list[int]:
+        """The letter that seems to bring the end nearest: one that leads to where the text has not been, closing ones first."""
         here = state.compute_bitmask()
+        seen.add(here)
+        possible = [token for token in self.letters if here[token >> 3] >> (token & 7) & 1]
         for token in possible:
             after = self.step(state, token)
-            if after.is_accepting() or after.compute_bitmask() not in {here, *seen}:
-                return token
-        return possible[0] if possible else next(iter(np.flatnonzero(allowed).tolist()), None)
+            if after.is_accepting() or after.compute_bitmask() not in seen:
+                return [token]
+        return possible[:1]
 
 
 def likeliest(scores: torch.Tensor, bad: Array) -> list[int]:
@@ -139,7 +134,9 @@ def likeliest(scores: torch.Tensor, bad: Array) -> list[int]:
     return tokens[torch.isfinite(best)].tolist()  # type: ignore[no-any-return]
 
 
-def grammar_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabulary: int, ends: Array) -> Grammar:
+def grammar_of(
+    tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabulary: int, ends: Array, n_good: int = LOOKED_AT
+) -> Grammar:
     """The grammar of a regular expression or a schema.
 
     Raises:
@@ -160,11 +157,11 @@ def grammar_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabu
     kept: dict[tuple[int, int], Any] = tokenizer.__dict__.setdefault("_tunesmith_llguidance", {})
     if key not in kept:
         kept[key] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=n_vocabulary, eos_token=key[1])
-    said = llguidance.LLMatcher.validate_grammar(source, kept[key])
-    if said and not llguidance.LLMatcher.is_validate_warning(said):
+    is_wrong, said = llguidance.LLMatcher.validate_grammar_with_warnings(source, kept[key])
+    if is_wrong:
         what = "expression" if wanted.regex is not None else "schema"
-        raise GenerationError.one(str(wanted.form), f"this {what} cannot be generated: {' '.join(said.split())}")
-    return Grammar(kept[key], source, ends, n_vocabulary)
+        raise GenerationError.one(str(wanted.form), f"this {what} cannot be generated: {' '.join(' '.join(said).split())}")
+    return Grammar(kept[key], source, ends, n_vocabulary, n_good)
 
 
 def source_of(regex: str | None, schema: Mapping[str, Any] | None) -> str:
@@ -175,5 +172,5 @@ def source_of(regex: str | None, schema: Mapping[str, Any] | None) -> str:
     if regex is not None:
         source = llguidance.LLMatcher.grammar_from_regex(regex)
     else:
-        source = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_STYLE)
+        source = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_STYLE)  # type: ignore[arg-type]
     return source

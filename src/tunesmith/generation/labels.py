@@ -115,9 +115,9 @@ def choices_of(tokenizer: PreTrainedTokenizerBase, choices: Sequence[str], n_voc
 
 
 def label_probabilities(
-    model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[int]], labels: Sequence[str] | Sequence[Sequence[int]],
-    *, end: int | None = None, blank: bool = False, precision: str = "fp32", max_rows: int = ROWS,
-    progress: Callable[[int], None] = unheard,
+    model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[int]],
+    labels: Sequence[str] | Sequence[Sequence[int]], *, end: int | None = None, blank: bool = False, precision: str = "fp32",
+    max_rows: int = ROWS, progress: Callable[[int], None] = unheard,
 ) -> Array:  # fmt: skip
     """The probability of each label after each prompt, normalised over the labels: (N, K) float64, rows sum to 1.
 
@@ -135,7 +135,7 @@ def label_probabilities(
     """
     names = [label if isinstance(label, str) else str(list(label)) for label in labels]
     texts = [label for label in labels if isinstance(label, str)]
-    sequences = label_tokens(tokenizer, texts, blank) if texts else [list(label) for label in labels]
+    sequences = label_tokens(tokenizer, texts, blank) if texts else [[int(token) for token in label] for label in labels]
     end = tokenizer.eos_token_id if end is None else end
     ends = [] if end is None else [int(end)]
     require_distinct(names, sequences, len(ends))

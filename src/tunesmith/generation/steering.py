@@ -17,7 +17,7 @@ from transformers.generation.utils import GENERATION_MODES_MAPPING
 from tunesmith.errors import GenerationError
 from tunesmith.generation.banks import search_banks
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.grammar import grammar_of
+from tunesmith.generation.grammar import LOOKED_AT, grammar_of
 from tunesmith.generation.labels import choices_of
 from tunesmith.generation.processors import ForbiddenWords, LooksAhead, Rule, Steered
 from tunesmith.generation.surfaces import Array, decoded
@@ -74,7 +74,7 @@ class Decoding:
     def arguments(self, wanted: Constraints | None) -> dict[str, Any]:
         """Keyword arguments of ``model.generate``, each named, so that no default of the model's own slips in."""
         beams = self.beams(wanted)
-        found = {
+        found: dict[str, Any] = {
             "max_new_tokens": self.max_new_tokens, "min_new_tokens": self.min_new_tokens or None, "num_beams": beams,
             "do_sample": self.do_sample, "repetition_penalty": self.repetition_penalty,
             "no_repeat_ngram_size": self.no_repeat_ngram_size, "num_return_sequences": self.num_return_sequences,
@@ -147,21 +147,49 @@ def steered(
         repeats = max(generation_config.num_beams, generation_config.num_return_sequences)
         texts = prompt_texts(tokenizer, input_ids[::repeats], model_kwargs.get("attention_mask"), repeats)
         wanted = [constraints] * len(texts) if isinstance(constraints, Constraints) else list(constraints)
-        ends, width = end_ids(generation_config), model.config.get_text_config().vocab_size
-        shared = {
-            "input_ids": input_ids, "stopping_criteria": stopping_criteria, "generation_config": generation_config, **model_kwargs,
-        }  # fmt: skip
-        if any(each.groups for each in wanted):
-            watches = [watch_of(tokenizer, each, width) for each in wanted]
-            return search_banks(model, logits_processor=logits_processor, watches=watches, prompts=texts, **shared)
-        rules = [rule_of(tokenizer, each, text, width, ends) for each, text in zip(wanted, texts, strict=True)]
-        ahead = lookahead_of(model, rules, generation_config, model_kwargs.get("attention_mask"))
-        ours = Steered(rules, input_ids.shape[1], generation_config.max_length, frozenset(ends.tolist()), ahead)
-        mode = GENERATION_MODES_MAPPING[generation_config.get_generation_mode()]
+        arguments = (model, input_ids, logits_processor, stopping_criteria, generation_config)
+        if any(is_searched(each, generation_config) for each in wanted):
+            watches = [watch_of(tokenizer, each, width_of(model)) for each in wanted]
+            return search_banks(*arguments, watches, texts, **model_kwargs)
+        mask = model_kwargs.get("attention_mask")
+        ours = processor_of(model, tokenizer, wanted, texts, input_ids.shape[1], generation_config, mask)
+        loop = getattr(type(model), GENERATION_MODES_MAPPING[generation_config.get_generation_mode()])
         streaming = {} if streamer is None else {"streamer": streamer}
-        return getattr(type(model), mode)(model, logits_processor=LogitsProcessorList([ours, *logits_processor]), **streaming, **shared)
+        processors = LogitsProcessorList([ours, *logits_processor])
+        return loop(model, input_ids, processors, stopping_criteria, generation_config, **streaming, **model_kwargs)
 
     return decode
+
+
+def width_of(model: Any) -> int:
+    """How many numbers the model's logits have."""
+    width: int = model.config.get_text_config().vocab_size
+    return width
+
+
+def processor_of(
+    model: Any, tokenizer: Any, wanted: Sequence[Constraints], prompts: Sequence[str], n_prompt: int, config: Any,
+    mask: torch.Tensor | None,
+) -> Steered:  # fmt: skip
+    """The processor that keeps the texts of a batch to their constraints.
+
+    Args:
+        n_prompt: tokens of the padded prompts.
+        mask: (N x repeats, P) attention mask; None where no prompt is padded.
+    """
+    ends, n_good = end_ids(config), 1 if config.num_beams == 1 and not config.do_sample else LOOKED_AT
+    rules = [
+        rule_of(tokenizer, each, prompt, width_of(model), ends, n_good) for each, prompt in zip(wanted, prompts, strict=True)
+    ]
+    words = [rule for rule in rules if isinstance(rule, ForbiddenWords)]
+    needs_no_look = config.num_beams > 1 or len(words) < len(rules) or not any(rule.watch.words for rule in words)
+    ahead = None if needs_no_look else LooksAhead(model, words, mask)
+    return Steered(rules, n_prompt, config.max_length, frozenset(ends.tolist()), ahead)
+
+
+def is_searched(wanted: Constraints, config: Any) -> bool:
+    """Whether texts are found by the search over banks: words that have to be in them, or beams that may not write some."""
+    return bool(wanted.groups) or bool(wanted.forbid and config.num_beams > 1 and not config.do_sample)
 
 
 def prompt_texts(tokenizer: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None, repeats: int) -> list[str]:
@@ -179,18 +207,10 @@ def end_ids(generation_config: Any) -> Array:
     return found
 
 
-def rule_of(tokenizer: Any, wanted: Constraints, prompt: str, width: int, ends: Array) -> Rule:
+def rule_of(tokenizer: Any, wanted: Constraints, prompt: str, width: int, ends: Array, n_good: int) -> Rule:
     """The rule for a text without words that have to be in it."""
     if wanted.choices:
         return choices_of(tokenizer, wanted.choices, width, ends)
     if wanted.form is not None:
-        return grammar_of(tokenizer, wanted, width, ends)
+        return grammar_of(tokenizer, wanted, width, ends, n_good)
     return ForbiddenWords(watch_of(tokenizer, wanted, width), prompt, ends)
-
-
-def lookahead_of(model: Any, rules: Sequence[Rule], config: Any, mask: torch.Tensor | None) -> LooksAhead | None:
-    """Looking ahead of forbidden words; beams do so by themselves."""
-    words = [rule for rule in rules if isinstance(rule, ForbiddenWords)]
-    if config.num_beams > 1 or len(words) < len(rules) or not any(rule.watch.words for rule in words):
-        return None
-    return LooksAhead(model, words, None if mask is None else mask)

@@ -1,4 +1,4 @@
-"""What each token of a vocabulary adds to the text, whatever the kind of tokenizer, and which tokens keep the text whole characters.
+"""What each token of a vocabulary adds to the text, whatever the kind of tokenizer, and which tokens keep its characters whole.
 
 A token's text depends on its place: SentencePiece drops the blank before the very first word, word pieces write none before it,
 and a token that holds only some bytes of a character needs the others after it.
@@ -95,7 +95,9 @@ def continued(before: bytes, piece: bytes) -> tuple[str, bytes] | None:
         text = decoder.decode(before + piece)
     except UnicodeDecodeError:
         return None
-    return text, decoder.getstate()[0]
+    left = decoder.getstate()[0]
+    is_surrogate = left[:1] == b"\xed" and left[1:2] >= b"\xa0"  # which the decoder only refuses with the last byte
+    return None if is_surrogate else (text, left)
 
 
 def columns_of(texts: list[str]) -> tuple[Array, tuple[Array, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Watch:
     n_forced: int
     _tables: dict[int, Array] = field(default_factory=dict)
     _barred: dict[tuple[int, tuple[int, ...]], Array] = field(default_factory=dict)
+    _towards: dict[tuple[int, bytes], Array] = field(default_factory=dict)
 
     def begin(self, prompt: str) -> tuple[int, Array]:
         """The place and the (K,) states after the text of a prompt."""
@@ -57,27 +59,42 @@ class Watch:
     def step(self, place: int, states: Array, tokens: Array) -> tuple[Array, Array]:
         """The places (...) and states (..., K) after tokens (...), of hypotheses at one place with states (..., K)."""
         which = np.arange(len(self.words))
-        return self.surfaces.at(place).following[tokens], self.table(place)[which, states, tokens[..., None]].astype(np.int64)
+        after: Array = self.table(place)[which, states, tokens[..., None]].astype(np.int64)
+        return self.surfaces.at(place).following[tokens], after
 
     def step_one(self, place: int, states: Array, token: int) -> tuple[int, Array]:
         """The place and the (K,) states after one token."""
         places, after = self.step(place, states[None], np.array([token]))
         return int(places[0]), after[0]
 
+    def fulfilled(self, states: Array) -> Array:
+        """(...) whether a word of every group is in the text if it ends here."""
+        good = np.ones(states.shape[:-1], dtype=bool)
+        for group in self.groups:
+            good = good & np.logical_or.reduce([self.words[k].automaton.at_end[states[..., k]] for k in group])
+        return good
+
     def need(self, places: Array, states: Array, least: bool = False) -> Array:
-        """(...) tokens still needed for all groups; 0 where every group is in the text if it ends here.
+        """(...) tokens that suffice for all groups that are missing; 0 where none is.
+
+        Every missing group counts whole, from the worst place to begin it, but for the one that is nearest: what is written of
+        others will have to be written again. So from anywhere some token lowers the number by one.
 
         Args:
             least: count the fewest tokens; else the tokenizer's own way of spelling, by which the search is guided.
         """
-        total = np.zeros(places.shape, dtype=np.int64)
+        total, nearest = np.zeros(places.shape, dtype=np.int64), np.zeros(places.shape, dtype=np.int64)
         for group in self.groups:
-            total += np.minimum.reduce([self._distance(k, places, states[..., k], least) for k in group])
-        return total
+            whole = min(self.words[k].whole(least) for k in group)
+            distance = np.minimum.reduce([self._distance(k, places, states[..., k], least) for k in group])
+            missing = ~np.logical_or.reduce([states[..., k] == self.words[k].automaton.found for k in group])
+            total += whole * missing
+            nearest = np.maximum(nearest, (whole - distance) * missing)
+        return np.where(self.fulfilled(states), 0, total - nearest)
 
     def _distance(self, k: int, places: Array, states: Array, least: bool) -> Array:
         known = self.words[k].least if least else self.words[k].guide
-        inside = known[INNER][states]
+        inside: Array = known[INNER][states]
         if (places <= START).all():
             return inside
         found = np.minimum(inside + 3, NEVER)  # at most three bytes end the character that another word began
@@ -113,11 +130,14 @@ class Watch:
 
     def towards(self, place: int, states: Array) -> Array:
         """The tokens that bring a missing word nearer."""
-        found: list[Array] = []
-        for group in self.groups:
-            if all(states[k] != self.words[k].automaton.found for k in group):
-                found += [self.words[k].towards(INNER if place == START else place, int(states[k])) for k in group]
-        return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+        key = (place, states.tobytes())
+        if key not in self._towards:
+            found: list[Array] = []
+            for group in self.groups:
+                if all(states[k] != self.words[k].automaton.found for k in group):
+                    found += [self.words[k].towards(INNER if place == START else place, int(states[k])) for k in group]
+            self._towards[key] = np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+        return self._towards[key]
 
 
 def watch_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabulary: int) -> Watch:
@@ -130,7 +150,7 @@ def watch_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabula
     forced = [word for group in wanted.groups for word in group]
     words = tuple(spelling_of(tokenizer, surfaces, word) for word in (*forced, *wanted.forbid))
     sizes = np.cumsum([0, *(len(group) for group in wanted.groups)])
-    groups = tuple(tuple(range(start, end)) for start, end in zip(sizes[:-1], sizes[1:], strict=True))
+    groups = tuple(tuple(range(start, end)) for start, end in pairwise(sizes.tolist()))
     for group in groups:
         if all(words[k].least[INNER][:2].min() >= NEVER for k in group):
             named = " or ".join(repr(forced[k]) for k in group)

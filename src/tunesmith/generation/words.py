@@ -156,6 +156,10 @@ class Spelling:
         """Place -> (S + 1,) the fewest tokens to the word; ``NEVER`` where none lead there."""
         return self._found_distances()[1]
 
+    def whole(self, least: bool) -> int:
+        """The tokens of the whole word from the worst place to begin it."""
+        return int((self.least if least else self.guide)[INNER][:2].max())
+
     def towards(self, place: int, state: int) -> Array:
         """The tokens that bring the word nearer."""
         key = (place, state)

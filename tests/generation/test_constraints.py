@@ -1,0 +1,71 @@
+"""Constraints that cannot be are refused with one message each, and texts are judged by what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunesmith.errors import GenerationError
+from tunesmith.generation.constraints import Constraints, unfulfilled
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"must_include": ["fox"], "forbid": ["fox"]}, "must_include 'fox': what has to be in the text is also forbidden."),
+    ({"must_include": ["red fox"], "forbid": ["fox"]}, "also forbidden (it holds 'fox')"),
+    ({"any_of": [["cat", "dog"]], "forbid": ["dog", "cat"]}, "any_of cat,dog: what has to be in the text is also forbidden"),
+    ({"must_include": [""]}, "must_include: a word is empty."),
+    ({"forbid": [" fox"]}, "forbid: ' fox' has a blank at an end, which is no part of a word. Write 'fox'."),
+    ({"any_of": [[]]}, "any_of: a group has no words."),
+    ({"choices": ["yes", "yes"]}, "choices: 'yes' is there twice."),
+    ({"regex": "a", "choices": ["a"]}, "choices and regex: each says what the whole text is."),
+    ({"regex": "a", "must_include": ["b"]}, "regex and must_include: regex says what the whole text is."),
+    ({"json_schema": {}, "forbid": ["b"]}, "json_schema and forbid"),
+    ({"regex": "(a"}, "regex: '(a' is no regular expression"),
+    ({"json_schema": "x"}, "json_schema: a schema is a JSON object."),
+]
+
+
+@pytest.mark.parametrize(("asked", "message"), REFUSED, ids=[message[:30] for _, message in REFUSED])
+def test_what_cannot_be_is_refused(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(GenerationError) as refused:
+        Constraints(**asked)
+    assert message in str(refused.value)
+
+
+def test_all_problems_are_said_at_once() -> None:
+    with pytest.raises(GenerationError) as refused:
+        Constraints(must_include=("", "fox"), forbid=("fox",))
+    assert len(refused.value.problems) == 2
+
+
+def test_a_group_may_hold_a_forbidden_word_beside_another() -> None:
+    wanted = Constraints(any_of=(("cat", "dog"),), forbid=("dog",))
+    assert unfulfilled(wanted, "a cat") == []
+    assert unfulfilled(wanted, "a dog") == ["'dog' is in it"]
+
+
+SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "amiss"),
+    [
+        ({"must_include": ["fox", "red hat"]}, "a fox in a red hat.", []),
+        ({"must_include": ["fox"]}, "two foxes", ["'fox' is missing"]),
+        ({"choices": ["yes", "not sure"]}, " not sure", []),
+        ({"choices": ["yes", "not sure"]}, "not", ["it is none of the choices"]),
+        ({"regex": "[a-c]+"}, "abc", []),
+        ({"regex": "[a-c]+"}, "abcd", ["it does not match the regular expression"]),
+        ({"json_schema": SCHEMA}, '{"age": 3}', []),
+        ({"json_schema": SCHEMA}, '{"age": ', ["it is no JSON"]),
+        ({"json_schema": SCHEMA}, '{"age": "3"}', ["it does not fulfil the schema: '3' is not of type 'integer'"]),
+    ],
+)
+def test_a_text_is_judged_by_what_it_says(asked: dict[str, Any], text: str, amiss: list[str]) -> None:
+    assert unfulfilled(Constraints(**asked), text) == amiss
+
+
+def test_constraints_are_true_where_they_ask_for_something() -> None:
+    assert not Constraints()
+    assert Constraints(bias={"fox": 1.0})
+    assert Constraints(regex="")
