@@ -43,7 +43,8 @@ def test_nothing_is_found_in_good_rows() -> None:
 @pytest.mark.parametrize(
     ("roles", "reason"),
     [
-        ("ua", ""), ("suaua", ""), ("uata", ""), ("uatta", ""), ("usa", "turn 2 is the system's"), ("aua", "assistant speaks before"),
+        ("ua", ""), ("suaua", ""), ("uata", ""), ("uatta", ""), ("usa", "turn 2 is the system's"),
+        ("aua", "assistant speaks before"),
         ("uua", "turns 1 and 2 are both the user's"), ("uaaua", "turns 2 and 3 are both the assistant's"),
         ("ssua", "turn 2 is the system's"), ("uta", "which no turn of the assistant called"), ("sa", "assistant speaks before"),
     ],
@@ -61,7 +62,10 @@ ODD = {
     "repeated_turns": ([*pair("Why?", "a b"), *pair("WHY", "c d")], "turns 1 and 3 of the user are the same"),
     "unclosed_thoughts": (pair("why", "<think> hm"), "<think> 1 times and </think> 0 times"),
     "template_tokens": (pair("why [INST]", "so."), "a turn of the user holds '[INST]'"),
-    "echoed_prompts": (pair("who is it at the door?", "Who is it at the door: he is."), "holds its prompt: who is it at the door"),
+    "echoed_prompts": (
+        pair("who is it at the door?", "Who is it at the door: he is."),
+        "holds its prompt: who is it at the door",
+    ),
 }
 
 

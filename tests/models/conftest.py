@@ -25,7 +25,9 @@ def byte_tokenizer() -> Callable[..., Any]:
         raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         raw.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=list(special), show_progress=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=400, initial_alphabet=alphabet, special_tokens=list(special), show_progress=False
+        )
         raw.train_from_iterator(SAMPLE * 4, trainer)
         if adds_bos:
             ids = [(bos, raw.token_to_id(bos))]

@@ -11,7 +11,13 @@ from tunesmith.errors import ModelError, RecipeError
 from tunesmith.models.chat_template import DEFAULTS, NAMED, adopt, choose_template, edges, messages_of
 
 OWN = "{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] + eos_token }}{% endfor %}"
-TALK = (Turn("system", "be good"), Turn("user", "who"), Turn("assistant", "it is me"), Turn("user", "so?"), Turn("assistant", "no"))
+TALK = (
+    Turn("system", "be good"),
+    Turn("user", "who"),
+    Turn("assistant", "it is me"),
+    Turn("user", "so?"),
+    Turn("assistant", "no"),
+)
 
 
 def rows(form: str = "messages", turns: tuple[Turn, ...] = TALK[1:3]) -> Conversations:
@@ -104,7 +110,7 @@ def test_files(byte_tokenizer, tmp_path: Path) -> None:
     (tmp_path / "bad.jinja").write_text("{% for m in messages %}\n{{ m.content }")
     with pytest.raises(RecipeError, match=r"bad.jinja, line 2: The file is no Jinja template"):
         choose_template(tokenizer, "bad.jinja", rows(), tmp_path)
-    with pytest.raises(RecipeError, match="'chatlm' is neither a template nor a file. Templates: dialogue, alpaca, chatml"):
+    with pytest.raises(RecipeError, match=r"'chatlm' is neither a template nor a file\. Templates: dialogue, alpaca, chatml"):
         choose_template(tokenizer, "chatlm", rows(), tmp_path)
     with pytest.raises(RecipeError, match="plain texts have no turns"):
         choose_template(tokenizer, "chatml", rows("text", (Turn("text", "a"),)))

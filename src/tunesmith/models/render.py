@@ -93,8 +93,8 @@ def render(
 
     Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts conversations at their beginning, after the
     beginning-of-text token: the last answer stays whole, since half an answer teaches to stop in the middle, and an earlier
-    one that lost its beginning is not learnt; a row whose answer does not fit is dropped. Of texts it cuts the end. ``split``
-    makes windows of a text, each of which begins as texts begin; only the last ends with the end-of-text token.
+    one that lost its beginning is not learnt; a row whose answer fills more than seven eighths is dropped. Of texts it cuts the
+    end. ``split`` makes windows of a text, each of which begins as texts begin; only the last ends with the end-of-text token.
 
     Args:
         max_length: tokens; None is no limit.
