@@ -13,7 +13,7 @@ from tunesmith.data.read import read_table
 from tunesmith.errors import DataError
 from tunesmith.models import prompts
 from tunesmith.models.chat_template import NONE, Template, adopt, choose_template
-from tunesmith.models.prompts import coloured, few_shot_ids, prompt_ids, rendering_proof
+from tunesmith.models.prompts import answer_ids, coloured, few_shot_ids, prompt_ids, rendering_proof
 from tunesmith.models.render import render
 from tunesmith.recipe.sections import ColumnsSection
 
@@ -39,6 +39,15 @@ def test_prompts_end_where_the_answer_begins(byte_tokenizer) -> None:
     strict = Template("tokenizer", "{{ raise_exception('Not so.') }}", "tokenizer")
     with pytest.raises(DataError, match="refused by the chat template: Not so"):
         prompt_ids(tokenizer, strict, talk("a"))
+
+
+def test_answers_as_training_has_them(byte_tokenizer, spaced_tokenizer) -> None:
+    for tokenizer in (byte_tokenizer(), spaced_tokenizer()):
+        for found in (TALKS, rows(("a:", " b"), ("too: ", "b"), form="prompt_completion")):
+            template = choose_template(tokenizer, None, found)
+            made = render(tokenizer, found, template, None, "completion")
+            for turns, ids in zip(found.turns, made.input_ids, strict=True):
+                assert prompt_ids(tokenizer, template, turns) + answer_ids(tokenizer, template, turns) == ids.tolist()
 
 
 def test_examples_stand_before_the_question(byte_tokenizer) -> None:
@@ -99,6 +108,15 @@ def test_the_proof_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(prompts, "render", shifted)
     assert "they differ in rows 0" in rendering_proof(tokenizer, template, TALKS).note
+
+    def early(*args: Any, **options: Any) -> Any:
+        made = honest(*args, **options)
+        before = (made.labels[1] != -100).argmax() - 1
+        made.labels[1][before] = made.input_ids[1][before]
+        return made
+
+    monkeypatch.setattr(prompts, "render", early)
+    assert "they differ in rows 1" in rendering_proof(tokenizer, template, TALKS).note
 
 
 @pytest.mark.parametrize(("name", "template"), [("alpaca/alpaca_5000.json", "alpaca"), ("gsm8k/test.jsonl", "none")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tunesmith.errors import DataError, ModelError, RecipeError
 from tunesmith.models.chat_template import NONE, Template, adopt, choose_template
 from tunesmith.models.long_rows import NOT_LEARNT, windows
 from tunesmith.models.prompts import prompt_ids
-from tunesmith.models.render import Rendered, render
+from tunesmith.models.render import Rendered, render, render_record
 
 CHATML = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}" + (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -68,6 +69,14 @@ def test_what_is_learnt_of_a_conversation(tokenizer) -> None:
     assert tokenizer.decode(whole.input_ids[0]) == tokenizer.apply_chat_template(
         [{"role": turn.role, "content": turn.content} for turn in talk(*TALK)], tokenize=False
     )
+
+
+def test_the_record_is_plain_json(tokenizer) -> None:
+    made = render(tokenizer, rows(("who", "me"), ("so?", "good " * 40)), OWN, 40)
+    record = json.loads(json.dumps(render_record(made)))
+    assert record["rows"] + sum(record["dropped"].values()) == 2
+    assert record["tokens"] == record["length_tokens"]["max"] == len(made.input_ids[0])
+    assert record["supervised_share"] == record["target_tokens"] / record["tokens"] > 0.1
 
 
 def test_pad_equal_to_end_hides_no_end(byte_tokenizer) -> None:
@@ -176,6 +185,23 @@ def test_prompt_and_answer_that_share_a_token_are_tokenised_apart(byte_tokenizer
     assert made.rejoined == (50,)
     assert learnt(tokenizer, made) == ["d<eos>"]
     assert tokenizer.decode(made.input_ids[0]) == "the answer is the good<eos>"
+
+
+def test_an_answer_that_is_tokenised_apart_gets_no_space_of_its_own(spaced_tokenizer) -> None:
+    tokenizer = spaced_tokenizer()
+    made = render(tokenizer, rows(("to", "o"), form="prompt_completion"), NONE)
+    assert made.rejoined == (50,)
+    assert tokenizer.decode(made.input_ids[0], skip_special_tokens=True) == "too"
+
+
+def test_a_token_that_begins_before_an_earlier_answer_is_not_learnt(byte_tokenizer) -> None:
+    tokenizer = byte_tokenizer()
+    text = "{% for m in messages %}{{ 'the goo' if m['role'] == 'assistant' }}{{ m['content'] + eos_token }}{% endfor %}" + (
+        "{% if add_generation_prompt %}{{ 'the goo' }}{% endif %}"
+    )
+    made = render(tokenizer, rows(("a", "d so", "b", "d so")), Template("tokenizer", text, "tokenizer"))
+    assert learnt(tokenizer, made) == [" so<eos>", "d so<eos>"]
+    assert made.rejoined == (50,)
 
 
 LONG = "good " * 40

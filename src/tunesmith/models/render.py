@@ -81,6 +81,20 @@ class Rendered:
         return self.target_tokens / self.tokens if len(self) else 0.0
 
 
+def render_record(rendered: Rendered) -> dict[str, Any]:
+    """What became of a split's rows and how much of it is learnt, for result.json; plain JSON types."""
+    lengths = np.fromiter(map(len, rendered.input_ids), np.int64, len(rendered))
+    return {
+        "rows": len(rendered), "max_length": rendered.max_length, "loss_on": rendered.loss_on,
+        "tokens": rendered.tokens, "target_tokens": rendered.target_tokens, "supervised_share": rendered.supervised_share,
+        "target_tokens_lost": rendered.target_tokens_lost,
+        "dropped": {reason: len(ids) for reason, ids in rendered.dropped.items()},
+        "rows_cut": len(rendered.cut), "rows_divided": len(rendered.divided), "rows_rejoined": len(rendered.rejoined),
+        "rows_without_end": len(rendered.without_end), "end_ids": list(rendered.end_ids),
+        "length_tokens": {**{f"p{q}": int(np.percentile(lengths, q)) for q in (50, 90, 99)}, "max": int(lengths.max())},
+    }  # fmt: skip
+
+
 def render(
     tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, max_length: int | None = None,
     loss_on: LossOn | None = None, long_rows: LongRows | None = None, *, masked: bool = False,
