@@ -42,7 +42,8 @@ def test_shares_files_and_samples(tmp_path: Path) -> None:
 
 def test_a_column_divides_the_rows_and_another_binds_them(tmp_path: Path) -> None:
     found = [
-        {**row, "split": "test" if i % 5 == 0 else "train", "conversation_id": i // 4, "note": 1} for i, row in enumerate(rows(80))
+        {**row, "split": "test" if i % 5 == 0 else "train", "conversation_id": i // 4, "note": 1}
+        for i, row in enumerate(rows(80))
     ]
     write(tmp_path / "a.jsonl", found)
     data = load(tmp_path, train="a.jsonl")

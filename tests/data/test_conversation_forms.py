@@ -15,11 +15,14 @@ from tunesmith.recipe.sections import ColumnsSection
 
 CHAT = [{"role": "user", "content": "why"}, {"role": "assistant", "content": "so"}]
 SHARED = [{"from": "human", "value": "why"}, {"from": "gpt", "value": "so"}]
+BOTH = {"prompt": "prompt", "completion": "completion"}
 CASES: dict[str, tuple[dict[str, list[Any]], str, dict[str, str]]] = {
     "text": ({"id": [1, 2], "text": ["a b", "c d"]}, "text", {"text": "text"}),
-    "prompt": ({"prompt": ["a"], "completion": ["b"], "id": [7]}, "prompt_completion", {"prompt": "prompt", "completion": "completion"}),
-    "question": ({"Question": ["a"], "Answer": [3], "text": ["c d"]}, "prompt_completion", {"prompt": "Question", "completion": "Answer"}),
-    "lists": ({"prompt": [CHAT[:1]], "completion": [CHAT[1:]]}, "prompt_completion", {"prompt": "prompt", "completion": "completion"}),
+    "prompt": ({"prompt": ["a"], "completion": ["b"], "id": [7]}, "prompt_completion", BOTH),
+    "question": (
+        {"Question": ["a"], "Answer": [3], "text": ["c d"]}, "prompt_completion", {"prompt": "Question", "completion": "Answer"},
+    ),
+    "lists": ({"prompt": [CHAT[:1]], "completion": [CHAT[1:]]}, "prompt_completion", BOTH),
     "messages": ({"messages": [CHAT], "prompt": ["why"]}, "messages", {"messages": "messages"}),
     "other name": ({"dialog_turns": [CHAT], "text": ["why"]}, "messages", {"messages": "dialog_turns"}),
     "json": ({"id": ["x"], "chat": [json.dumps(CHAT)]}, "messages", {"messages": "chat"}),

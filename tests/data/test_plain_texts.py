@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_paragraphs_are_gathered_and_none_is_cut_or_lost(tmp_path: Path) -> None
     assert [p for text in texts for p in text.split("\n\n")] == paragraphs
     assert all(len(text) <= GATHERED_CHARACTERS for text in texts[:-1])
     assert texts[-1] == paragraphs[-1]
-    assert all(len(a) + len(b) > GATHERED_CHARACTERS for a, b in zip(texts, texts[1:], strict=False))
+    assert all(len(a) + len(b) > GATHERED_CHARACTERS for a, b in pairwise(texts))
 
 
 def test_real_files(shared: Path) -> None:

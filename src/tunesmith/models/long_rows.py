@@ -19,7 +19,9 @@ Ids = np.ndarray[Any, np.dtype[np.int32]]
 
 NOT_LEARNT = -100
 TOO_LONG = "longer than {} tokens"
-ANSWER_TOO_LONG = "whose answer alone is longer than {} tokens"
+ANSWER_TOO_LONG = "whose answer leaves no room for its question in {} tokens"
+LEAST_PROMPT = 1 / 8
+"""Of the limit: a row that is cut keeps so much of what stands before the answer, or it would answer nothing."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def fit_row(row: Row, max_length: int | None, long_rows: LongRows, bos_id: int |
         return [], TOO_LONG.format(max_length), n_learnt(row.labels), True
     kept = 1 if bos_id is not None and row.ids[0] == bos_id else 0
     start = n - (max_length - kept)
-    if start >= row.answer:  # nothing of the prompt would be left
+    if row.answer - start < LEAST_PROMPT * max_length:
         return [], ANSWER_TOO_LONG.format(max_length), n_learnt(row.labels), True
     labels = row.labels[start:].copy()
     if loss_on != "all" and row.labels[start - 1] != NOT_LEARNT and labels[0] != NOT_LEARNT:

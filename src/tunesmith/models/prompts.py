@@ -12,8 +12,8 @@ from tunesmith.data.conversations import Conversations, Turn
 from tunesmith.errors import DataError
 from tunesmith.models.chat_template import Template, edges, messages_of
 from tunesmith.models.long_rows import NOT_LEARNT, Ids
-from tunesmith.models.render import render
-from tunesmith.models.turn_text import LossOn, Refusal, earlier_answers, joined, rendered
+from tunesmith.models.render import render, tokenised
+from tunesmith.models.turn_text import LossOn, Refusal, earlier_answers, joined, rendered, write
 from tunesmith.results import Certificate
 
 if TYPE_CHECKING:
@@ -33,6 +33,20 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, turns: Se
     if template.source == "none":
         return plain_ids(tokenizer, prompt_text(asked))
     return written_ids(tokenizer, template, asked)
+
+
+def answer_ids(tokenizer: PreTrainedTokenizerBase, template: Template, turns: Sequence[Turn]) -> list[int]:
+    """The token ids of the last turn as training has them after ``prompt_ids``, with the end-of-turn token.
+
+    Raises:
+        DataError: the template refuses the turns, or does not write them as it asks for them.
+    """
+    found = write(tokenizer, template, [turns], "completion")[0]
+    if isinstance(found, Refusal):
+        raise DataError.one("", f"The turns are turns {found.reason}.", "Give them in the order that the template knows.")
+    row = tokenised(tokenizer, [found], [], "completion")[0]
+    ids: list[int] = row.labels[row.labels != NOT_LEARNT].tolist()
+    return ids
 
 
 def prompt_text(asked: Sequence[Turn]) -> str:

@@ -81,6 +81,20 @@ class Rendered:
         return self.target_tokens / self.tokens if len(self) else 0.0
 
 
+def render_record(rendered: Rendered) -> dict[str, Any]:
+    """What became of a split's rows and how much of it is learnt, for result.json; plain JSON types."""
+    lengths = np.fromiter(map(len, rendered.input_ids), np.int64, len(rendered))
+    return {
+        "rows": len(rendered), "max_length": rendered.max_length, "loss_on": rendered.loss_on,
+        "tokens": rendered.tokens, "target_tokens": rendered.target_tokens, "supervised_share": rendered.supervised_share,
+        "target_tokens_lost": rendered.target_tokens_lost,
+        "dropped": {reason: len(ids) for reason, ids in rendered.dropped.items()},
+        "rows_cut": len(rendered.cut), "rows_divided": len(rendered.divided), "rows_rejoined": len(rendered.rejoined),
+        "rows_without_end": len(rendered.without_end), "end_ids": list(rendered.end_ids),
+        "length_tokens": {**{f"p{q}": int(np.percentile(lengths, q)) for q in (50, 90, 99)}, "max": int(lengths.max())},
+    }  # fmt: skip
+
+
 def render(
     tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, max_length: int | None = None,
     loss_on: LossOn | None = None, long_rows: LongRows | None = None, *, masked: bool = False,
@@ -93,8 +107,8 @@ def render(
 
     Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts conversations at their beginning, after the
     beginning-of-text token: the last answer stays whole, since half an answer teaches to stop in the middle, and an earlier
-    one that lost its beginning is not learnt; a row whose answer does not fit is dropped. Of texts it cuts the end. ``split``
-    makes windows of a text, each of which begins as texts begin; only the last ends with the end-of-text token.
+    one that lost its beginning is not learnt; a row whose answer fills more than seven eighths is dropped. Of texts it cuts the
+    end. ``split`` makes windows of a text, each of which begins as texts begin; only the last ends with the end-of-text token.
 
     Args:
         max_length: tokens; None is no limit.

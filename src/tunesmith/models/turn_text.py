@@ -150,12 +150,12 @@ def placed(
             return Refusal(OTHER_PROMPT if is_last else CHANGED, parting(prompt, whole))
         stop = agreement(so_far.rstrip(), whole)
         answer = whole[len(prompt) : stop]
-        if not is_written(turns[k], answer) or not all(is_written(turn, prompt) for turn in turns[:k] if turn.role == "user"):
-            return Refusal(LOST, repr(whole[-80:]))
         end = answer_end(answer, turns[k].content.strip(), ends)
-        if end is None:
-            parted = not is_last and stop < len(so_far.rstrip())
-            return Refusal(CHANGED, parting(so_far, whole)) if parted else Refusal(NO_END, repr(answer[-40:]))
+        is_said = is_written(turns[k], answer) and all(is_written(turn, prompt) for turn in turns[:k] if turn.role == "user")
+        if end is None or not is_said:
+            if not is_last and stop < len(so_far.rstrip()):
+                return Refusal(CHANGED, parting(so_far, whole))
+            return Refusal(LOST, repr(whole[-80:])) if not is_said else Refusal(NO_END, repr(answer[-40:]))
         spans.append((len(prompt), len(prompt) + end))
     return Written(whole, tuple(spans))
 
