@@ -19,7 +19,7 @@ from tunesmith.models.language_adapter import add_language_adapter
 from tunesmith.models.language_model import load_language_model
 from tunesmith.models.layers import freeze
 from tunesmith.models.load import load_tokenizer
-from tunesmith.models.saved_language_model import SavedModel, save_language_model, sample_logits
+from tunesmith.models.saved_language_model import SavedModel, sample_logits, save_language_model
 from tunesmith.recipe.sections import AdapterSection
 
 STEPS = 4

@@ -67,8 +67,8 @@ class AdapterBase:
         if differs:
             ours, theirs = self.fingerprint[:12] or "unknown", found[:12] or "unknown"
             raise ModelError.one(
-                f"adapter {folder}", f"it belongs to another base model: it was trained on {self.source.name} (weights {ours}), and "
-                f"{other.name} has others (weights {theirs}).",
+                f"adapter {folder}", "it belongs to another base model: "
+                f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs}).",
                 f"Use it with {self.source.name}, or train an adapter on {other.name}.",
             )  # fmt: skip
 

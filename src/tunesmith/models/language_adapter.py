@@ -46,15 +46,20 @@ def add_language_adapter(loaded: Loaded, section: AdapterSection, total_steps: i
 
 
 def try_few_bits(model: Any, where: str) -> None:
-    """Raise ModelError where a method cannot compute on quantised weights, which peft does not say when it is put on them."""
-    device = next(model.parameters()).device
+    """Raise ModelError where a method cannot compute on quantised weights, which peft does not say when it is put on them.
+
+    Some only fail at the second pass, or when training and evaluation take turns.
+    """
+    ids, was_training = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device), model.training
     try:
         with torch.random.fork_rng():
-            model(input_ids=torch.zeros((1, 2), dtype=torch.long, device=device)).logits.sum().backward()
+            for is_training in (True, False, True):
+                model.train(is_training)(input_ids=ids).logits.sum().backward()
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
         said = f"peft cannot compute it on weights in {NAMES[quantisation_of(model) or 'nf4']}: {first_line(error)}."
         raise ModelError.one(where, said, "Use lora, or remove quantisation.") from error
     model.zero_grad(set_to_none=True)
+    model.train(was_training)
 
 
 def rows_of_new_tokens(loaded: Loaded) -> dict[str, tuple[int, ...]]:
@@ -67,7 +72,7 @@ def rows_of_new_tokens(loaded: Loaded) -> dict[str, tuple[int, ...]]:
 
 
 def train_new_head(config: Any, loaded: Loaded) -> None:
-    """Have the modules that start random trained and saved with the adapter; what is tied to the embedding stays the embedding."""
+    """Have the modules that start random trained and saved with the adapter, but for what is tied to the embedding."""
     outside = loaded.model.get_output_embeddings()
     names = {name.rpartition(".")[0] for name in loaded.new_weights}
     modules = {name: loaded.model.get_submodule(name) for name in names if name}

@@ -34,7 +34,8 @@ def aligned(model: Any) -> Any:
         return positional, named
 
     def cut(_model: Any, _positional: Any, named: dict[str, Any], outputs: Any) -> Any:
-        if getattr(outputs, "logits", None) is not None and not isinstance(named.get("logits_to_keep"), torch.Tensor):
+        kept = named.get("logits_to_keep")
+        if getattr(outputs, "logits", None) is not None and (kept is None or (isinstance(kept, int) and kept == 0)):
             outputs.logits = outputs.logits[:, added:]
         return outputs
 

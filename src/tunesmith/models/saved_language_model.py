@@ -128,6 +128,7 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
     Raises:
         ModelError: it cannot be loaded, is of the other kind, or is an adapter of another base model than the one named.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     where = str(folder)
@@ -135,7 +136,7 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
         kind = AutoModelForCausalLM if objective == "causal" else AutoModelForMaskedLM
         try:
             model = kind.from_pretrained(folder, dtype="float32", use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError.one(where, f"it cannot be loaded as a {objective} language model: {first_line(error)}") from error
         check_kind(model.config, objective, where)
         return model.eval()
