@@ -256,3 +256,32 @@ def test_a_masked_model_with_tokens_before_the_text_takes_labels_of_the_text(tmp
         said = model(input_ids=ids, labels=ids, attention_mask=torch.ones_like(ids))
     expected = torch.nn.functional.cross_entropy(said.logits[0], ids[0])
     assert float(said.loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_what_turns_out_not_to_merge_is_saved_as_an_adapter(base: ModelSource, tmp_path: Path) -> None:
+    model, loaded = adapted(base, lora_bias=True)  # the layers have no bias that could take it
+    steps(model, 2)
+    saved = save_language_model(model, loaded.tokenizer, tmp_path / "model", base, SAMPLE)
+    assert not saved.is_merged
+    assert "lora cannot be merged, so the adapter was saved" in saved.notes[0]
+    assert [certificate.figure for certificate in saved.certificates] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        ("multitask_prompt_tuning", {"num_virtual_tokens": 3}, "peft cannot compute it on this model: task_ids"),
+        ("miss", {"r": 64}, "peft cannot put it on this model: `r` (64) must be less than or equal to in_features (32)"),
+        ("lora", {"target_modules": ["nothing_of_that_name"]}, "peft cannot put it on this model"),
+    ],
+)
+def test_methods_that_do_not_fit_are_refused(base: ModelSource, method: str, options: dict, said: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        adapted(base, method, **options)
+    assert said in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it works there")
+def test_loftq_needs_a_gpu(base: ModelSource) -> None:
+    with pytest.raises(ModelError, match="Torch not compiled with CUDA"):
+        adapted(base, "loftq", r=4)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import ModelError
+from tunesmith.models.quantise import Quantisation
 from tunesmith.models.source import ModelSource
 
 FILE = "base.json"
@@ -29,10 +30,10 @@ class AdapterBase:
     source: ModelSource
     fingerprint: str
     objective: str = ""
-    quantisation: str | None = None
+    quantisation: Quantisation | None = None
 
     @classmethod
-    def of(cls, source: ModelSource, objective: str = "", quantisation: str | None = None) -> AdapterBase:
+    def of(cls, source: ModelSource, objective: str = "", quantisation: Quantisation | None = None) -> AdapterBase:
         """The record of a base model that is there now."""
         return cls(source, fingerprint(source), objective, quantisation)
 
