@@ -59,6 +59,8 @@ LAYERS: tuple[frozenset[str], ...] = (
             "labelled_run",
             "embedding_run",
             "language_run",
+            "answering",
+            "adaptation",
             "held_out",
             "fold_fits",
             "followed",

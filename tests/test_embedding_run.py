@@ -229,6 +229,7 @@ BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     (PAIRS, "embedding: {matryoshka_dimensions: [999]}", "999 dimensions were asked for; the vectors have 32"),
     (PAIRS, "evaluate: {metric: spearman}", "these rows are not measured by spearman"),
     (PAIRS, "adapter: {method: prompt_tuning, num_virtual_tokens: 4}", "it adds tokens to every text"),
+    (PAIRS, "adapter: {method: houlsby}", "it cannot be merged, and an embedding model is saved whole"),
     (PAIRS, "embedding: {hard_negatives: {num_negatives: 9, range_max: 3}}", "Cannot mine 9 negatives per query"),
     (PAIRS, "embedding: {hard_negatives: {max_score: -0.99}}", "no pair has 1 negatives within the range"),
     (SCORED, "embedding: {hard_negatives: {}}", "negatives are mined for pairs that belong together; the rows are scored pair"),

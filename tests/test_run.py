@@ -124,6 +124,8 @@ def test_several_seeds(train, sentences: list[dict[str, str]]) -> None:
         {"train": {"train_layers": "last 1", "class_weights": "balanced", "label_smoothing_factor": 0.1}},
         {"train": {"train_layers": ["LayerNorm", "classifier"]}},
         {"adapter": {"method": "lora", "r": 4}},
+        {"adapter": {"method": "adalora", "init_r": 6, "target_r": 2}},
+        {"adapter": {"method": "houlsby", "reduction_factor": 4}},
         {"adapter": {"method": "ia3"}},
         {"adapter": {"method": "prefix_tuning", "num_virtual_tokens": 4}},
         {"train": {"fast": False}},

@@ -39,10 +39,10 @@ def save_base(folder: Path, family: str, **settings: Any) -> ModelSource:
         "max_position_embeddings": 64, "initializer_range": 0.3,
     }  # fmt: skip
     if family == "llama":
-        model: Any = LlamaForCausalLM(LlamaConfig(**shape, **settings))
+        model: Any = LlamaForCausalLM(LlamaConfig(**{**shape, **settings}))
     else:
         still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-        model = BertForMaskedLM(BertConfig(**shape, **still, **settings))
+        model = BertForMaskedLM(BertConfig(**{**shape, **still, **settings}))
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return ModelSource(folder.name, str(folder), "folder")

@@ -94,3 +94,43 @@ def test_a_model_with_layers_in_two_places_is_left_whole() -> None:
     assert n_layers_of(both) == 0
     with pytest.raises(ValueError, match="1 layers were asked for"):
         keep_first_layers(both, 1)
+
+
+def language_model(family: str, tied: bool):
+    """A tiny causal language model; its output layer is the embedding where tied."""
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    if family == "gpt2":
+        return GPT2LMHeadModel(
+            GPT2Config(vocab_size=50, n_embd=16, n_layer=3, n_head=2, n_positions=32, tie_word_embeddings=tied)
+        )
+    shape = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=tied))
+
+
+@pytest.mark.parametrize(
+    ("family", "layer", "norm"), [("llama", "model.layers.2.", "model.norm."), ("gpt2", "transformer.h.2.", "transformer.ln_f.")]
+)
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_last_layers_of_a_decoder(family: str, layer: str, norm: str, tied: bool) -> None:
+    model = language_model(family, tied)
+    names = freeze(model, "last 1")
+    assert all(name.startswith((layer, norm, "lm_head.")) for name in names)
+    assert {prefix for prefix in (layer, norm) if any(name.startswith(prefix) for name in names)} == {layer, norm}
+    assert ("lm_head.weight" in names) is not tied
+    assert not model.get_input_embeddings().weight.requires_grad
+    more = freeze(model, "last 2")
+    assert set(names) < set(more)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_the_head_of_a_language_model(family: str) -> None:
+    assert freeze(language_model(family, tied=False), "head") == ("lm_head.weight",)
+    with pytest.raises(RecipeError, match="the output layer of this model is its word embedding"):
+        freeze(language_model(family, tied=True), "head")
+
+
+def test_patterns_of_a_decoder() -> None:
+    names = freeze(language_model("llama", tied=False), [r"layers\.2\.", "norm"])
+    assert any(".layers.2.mlp." in name for name in names)
+    assert all(".layers.2." in name or "norm" in name for name in names)

@@ -109,6 +109,7 @@ VARIANTS = {
     "last layer": {"train": {"train_layers": "last 1"}},
     "early stopping": {"train": {"early_stopping": {"patience": 2}, "learning_rate": 1e-6}},
     "lora": {"adapter": {"method": "lora", "r": 4, "lora_dropout": 0.1}},
+    "adalora": {"adapter": {"method": "adalora", "init_r": 6, "target_r": 2, "tinit": 2}},
 }
 
 
@@ -229,6 +230,20 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(train, monkeypatc
     monkeypatch.setattr(Accelerator, "clip_grad_norm_", lambda *_a, **_k: torch.tensor(math.inf))
     with pytest.raises(NonFinite, match=r"step 1 of 36: the gradient's norm became inf"):
         train("inf")
+
+
+def test_a_gradient_of_exactly_zero_is_said(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate import Accelerator
+
+    honest, calls = Accelerator.clip_grad_norm_, []
+
+    def cut(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        return torch.tensor(0.0) if len(calls) == 5 else honest(*arguments, **named)
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", cut)
+    with pytest.raises(TrainingFailed, match=r"stopped at step 5 of 36: the loss is 0\.\d+ and its gradient is exactly zero"):
+        train("zero")
 
 
 def test_early_stopping_says_so(train) -> None:

@@ -12,6 +12,7 @@ from types import FrameType
 
 from tunesmith import __version__
 from tunesmith.cli import (
+    adapt,
     apply,
     check,
     compare,
@@ -36,7 +37,7 @@ ABOUT = "From a base model and a table of examples to a tuned model and the evid
 
 VERBS: tuple[Verb, ...] = (
     demo.VERB, init.VERB, check.VERB, train.VERB, evaluate.VERB, predict.VERB, embed.VERB, generate.VERB, losses.VERB,
-    compare.VERB, diagnose.DIAGNOSE, apply.VERB, trace.VERB, report.VERB,
+    compare.VERB, adapt.VERB, diagnose.DIAGNOSE, apply.VERB, trace.VERB, report.VERB,
 )  # fmt: skip
 
 INTERRUPTED = 130

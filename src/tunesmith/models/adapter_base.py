@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import ModelError
+from tunesmith.models.quantise import Quantisation
 from tunesmith.models.source import ModelSource
 
 FILE = "base.json"
@@ -29,10 +30,10 @@ class AdapterBase:
     source: ModelSource
     fingerprint: str
     objective: str = ""
-    quantisation: str | None = None
+    quantisation: Quantisation | None = None
 
     @classmethod
-    def of(cls, source: ModelSource, objective: str = "", quantisation: str | None = None) -> AdapterBase:
+    def of(cls, source: ModelSource, objective: str = "", quantisation: Quantisation | None = None) -> AdapterBase:
         """The record of a base model that is there now."""
         return cls(source, fingerprint(source), objective, quantisation)
 
@@ -67,8 +68,8 @@ class AdapterBase:
         if differs:
             ours, theirs = self.fingerprint[:12] or "unknown", found[:12] or "unknown"
             raise ModelError.one(
-                f"adapter {folder}", f"it belongs to another base model: it was trained on {self.source.name} (weights {ours}), and "
-                f"{other.name} has others (weights {theirs}).",
+                f"adapter {folder}", "it belongs to another base model: "
+                f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs}).",
                 f"Use it with {self.source.name}, or train an adapter on {other.name}.",
             )  # fmt: skip
 

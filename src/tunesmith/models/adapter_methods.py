@@ -16,6 +16,7 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "pissa": ("lora", {"init_lora_weights": "pissa"}),
     "olora": ("lora", {"init_lora_weights": "olora"}),
     "loftq": ("lora", {"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4, "loftq_iter": 1}}),
+    "bone": ("miss", {}),
     "prefix": ("prefix_tuning", {}),
     "prompt": ("prompt_tuning", {}),
     "ptuning": ("p_tuning", {}),

@@ -163,10 +163,11 @@ def load_adapter(base_model: Any, folder: Path) -> Any:
         load_bottlenecks(base_model, folder)
         return base_model.eval()
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         return aligned(PeftModel.from_pretrained(base_model, str(folder)).eval())
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         message = f"its adapter cannot be loaded: {first}"
         raise ModelError.one(str(folder), message, "Load it with the model it was trained on.") from error

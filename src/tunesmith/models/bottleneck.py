@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -28,8 +29,8 @@ from tunesmith.recipe.sections import AdapterSection
 
 SETTINGS, WEIGHTS = "bottleneck.json", "bottleneck.safetensors"
 
-# Model type -> the last modules of attention and of the feed-forward sublayer, as named inside a layer. Both end what the sublayer
-# adds to its input: its dropout where that stands as a module, else its last product.
+# Model type -> the last modules of attention and of the feed-forward sublayer, as named inside a layer. Both end what the
+# sublayer adds to its input: its dropout where that stands as a module, else its last product.
 BERT_LIKE = ("attention.output.dropout", "output.dropout")
 LLAMA_LIKE = ("self_attn.o_proj", "mlp.down_proj")
 PLACES: Mapping[str, tuple[str, str]] = {
@@ -173,7 +174,7 @@ def load_bottlenecks(model: Any, folder: Path) -> None:
         found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
         settings = BottleneckSettings(**found)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ModelError.one(where, f"its bottleneck adapters cannot be read: {error}.", "Copy the folder again.") from error
     if settings.method not in BOTTLENECKS or settings.non_linearity not in NON_LINEARITIES:
         raise ModelError.one(where, f"{SETTINGS} names no bottleneck adapter: {found}.")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.errors import ModelError
+from tunesmith.models.adapter_methods import BOTTLENECKS
 from tunesmith.models.adapters import adapter_config
 from tunesmith.models.kernels import Kernels
 from tunesmith.models.layers import by_patterns, last_layers, set_dropout
@@ -99,11 +100,14 @@ def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int)
 
 def add_adapter(encoder: SentenceEncoder, section: AdapterSection, total_steps: int) -> None:
     """Put a method of peft on the body. Raises ModelError for one that adds tokens, which would be pooled with the text's."""
-    config = adapter_config(section, total_steps, "FEATURE_EXTRACTION")
     where = f"adapter.method {section.method}"
+    if section.method in BOTTLENECKS:
+        message = "it cannot be merged, and an embedding model is saved whole."
+        raise ModelError.one(where, message, "Use lora, dora, ia3, adalora, vera, ...")
+    config = adapter_config(section, total_steps, "FEATURE_EXTRACTION")
     if config.is_prompt_learning:
         message = "it adds tokens to every text, which would be pooled with the text's own and cannot be merged."
-        raise ModelError.one(where, message, "Use lora, dora (lora with use_dora), ia3, adalora, vera, ...")
+        raise ModelError.one(where, message, "Use lora, dora, ia3, adalora, vera, ...")
     from peft import get_peft_model
 
     body = encoder.model[0].model

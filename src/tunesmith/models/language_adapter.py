@@ -40,21 +40,28 @@ def add_language_adapter(loaded: Loaded, section: AdapterSection, total_steps: i
         raise ModelError.one(where, message, "Use lora, dora or rslora, or remove quantisation.")
     train_new_head(config, loaded)
     model = aligned(wrapped(loaded.model, section, config))
-    if quantisation_of(model) is not None:
-        try_few_bits(model, where)
+    try_passes(model, where)
     return model
 
 
-def try_few_bits(model: Any, where: str) -> None:
-    """Raise ModelError where a method cannot compute on quantised weights, which peft does not say when it is put on them."""
-    device = next(model.parameters()).device
+def try_passes(model: Any, where: str) -> None:
+    """Raise ModelError where a method cannot compute on this model, which peft does not say when it is put on it.
+
+    Some need what a language model is not given; some cannot multiply weights in few bits, or only once, or not in turns of
+    training and evaluation.
+    """
+    ids, was_training = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device), model.training
+    kind = quantisation_of(model)
     try:
         with torch.random.fork_rng():
-            model(input_ids=torch.zeros((1, 2), dtype=torch.long, device=device)).logits.sum().backward()
+            for is_training in (True, False, True) if kind else (True,):
+                model.train(is_training)(input_ids=ids).logits.sum().backward()
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
-        said = f"peft cannot compute it on weights in {NAMES[quantisation_of(model) or 'nf4']}: {first_line(error)}."
-        raise ModelError.one(where, said, "Use lora, or remove quantisation.") from error
+        place = "on this model" if kind is None else f"on weights in {NAMES[kind]}"
+        remedy = "Use lora." if kind is None else "Use lora, or remove quantisation."
+        raise ModelError.one(where, f"peft cannot compute it {place}: {first_line(error)}.", remedy) from error
     model.zero_grad(set_to_none=True)
+    model.train(was_training)
 
 
 def rows_of_new_tokens(loaded: Loaded) -> dict[str, tuple[int, ...]]:
@@ -67,7 +74,7 @@ def rows_of_new_tokens(loaded: Loaded) -> dict[str, tuple[int, ...]]:
 
 
 def train_new_head(config: Any, loaded: Loaded) -> None:
-    """Have the modules that start random trained and saved with the adapter; what is tied to the embedding stays the embedding."""
+    """Have the modules that start random trained and saved with the adapter, but for what is tied to the embedding."""
     outside = loaded.model.get_output_embeddings()
     names = {name.rpartition(".")[0] for name in loaded.new_weights}
     modules = {name: loaded.model.get_submodule(name) for name in names if name}

@@ -60,6 +60,7 @@ def load_language_model(
         ModelError: it cannot be loaded, is of the other kind, has no output layer, or its files are quantised already.
         MissingExtra: bitsandbytes is not installed.
     """
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
     where = f"model.name {source.name}"
@@ -72,7 +73,7 @@ def load_language_model(
         model, info = kind.from_pretrained(
             source.location, **common, **placed, config=config, dtype="float32", use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError.one(where, f"it cannot be loaded as a {objective} language model: {first_line(error)}") from error
     new_weights = tuple(sorted(info["missing_keys"]))
     if objective == "causal" and new_weights:
@@ -114,7 +115,7 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tup
 def add_rows(model: Any, n_tokens: int) -> tuple[int, ...]:
     """The ids of the rows that were added to the embedding, and to the output layer, so that every token has one.
 
-    Models with spare rows keep them. What is added is a function of the rows that are there, not of the state of torch's generator.
+    Models with spare rows keep them. What is added is a function of the rows that are there: it moves no generator.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     if n_tokens <= rows:

@@ -20,7 +20,7 @@ class Loaded:
 
     Attributes:
         new_weights: names of parameters the base model did not have and that start random.
-        new_tokens: ids of tokens whose rows were added to the embedding of a language model; they start as the mean of all others.
+        new_tokens: ids of tokens whose rows were added to a language model's embedding, where they start as the others' mean.
     """
 
     model: PreTrainedModel

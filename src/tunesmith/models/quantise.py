@@ -17,7 +17,7 @@ NAMES = {"nf4": "4 bits (NF4)", "int8": "8 bits"}
 
 
 def quantisation_config(kind: Quantisation) -> Any:
-    """Upstream's configuration: NF4 with double quantisation (Dettmers et al. 2023, "QLoRA"), or LLM.int8() (Dettmers et al. 2022).
+    """Upstream's configuration: NF4 with double quantisation (Dettmers et al. 2023, "QLoRA"), or LLM.int8() (2022).
 
     Raises:
         MissingExtra: bitsandbytes is not installed.
@@ -53,13 +53,19 @@ def where_to_load(kind: Quantisation | None) -> dict[str, Any]:
     return {"quantization_config": quantisation_config(kind), "device_map": {"": 0 if device == "cuda" else "cpu"}}
 
 
+def class_of(module: Any) -> str:
+    """The class of a layer of bitsandbytes, empty for others: peft calls the layers it puts around them the same."""
+    kind = type(module)
+    return kind.__name__ if kind.__module__.startswith("bitsandbytes.") else ""
+
+
 def keep_gradients(model: Any) -> int:
     """Keep 4-bit layers in the form that has a backward pass, in place; how many there are.
 
     On processors with AVX512-BF16 bitsandbytes packs the weights anew at the first forward pass outside training. What is
     packed has no backward pass: every step after the first evaluation would have a gradient of exactly zero.
     """
-    layers: list[Any] = [module for module in model.modules() if type(module).__name__ == "Linear4bit"]
+    layers: list[Any] = [module for module in model.modules() if class_of(module) == "Linear4bit"]
     for layer in layers:
         layer.support_avx512bf16_for_cpu = False
     return len(layers)
@@ -67,7 +73,7 @@ def keep_gradients(model: Any) -> int:
 
 def quantisation_of(model: Any) -> Quantisation | None:
     """What the weights of a model in memory are, adapters aside."""
-    kinds = {type(module).__name__ for module in model.modules()}
+    kinds = {class_of(module) for module in model.modules()}
     if "Linear4bit" in kinds:
         return "nf4"
     return "int8" if "Linear8bitLt" in kinds else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 ADAPTER = "adapter"
+ADAPTER_PROOF = "the saved adapter on its base model equals the trained model"
+CANNOT_MERGE = (NotImplementedError, ValueError, RuntimeError, TypeError, AttributeError)
+"""What peft raises where a method, or one of its options, has no place in the weights."""
 Sample = Sequence[Sequence[int]]
 """Token ids of a few texts, on which two models are compared."""
 
@@ -70,11 +73,18 @@ def save_language_model(
     elif merge and can_merge(model):
         saved = save_merged(model, tokenizer, folder, source, objective, trained, sample)
     else:
-        write_adapter(model, tokenizer, folder, source, objective)
-        name = "the saved adapter on its base model equals the trained model"
-        saved = SavedModel((reload_proof(folder, objective, trained, sample, name),), False)
+        saved = save_adapter(model, tokenizer, folder, source, objective, trained, sample)
     model.train(was_training)
     return saved
+
+
+def save_adapter(
+    model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, source: ModelSource, objective: Objective,
+    trained: list[np.ndarray], sample: Sample,
+) -> SavedModel:  # fmt: skip
+    """Save an adapter alone, and prove that on its base model it is what was trained."""
+    write_adapter(model, tokenizer, folder, source, objective)
+    return SavedModel((reload_proof(folder, objective, trained, sample, ADAPTER_PROOF),), False)
 
 
 def save_merged(
@@ -91,8 +101,13 @@ def save_merged(
         adapted = load_adapter(load_language_model(source, tokenizer, objective).model, place)
         before = sample_logits(adapted, sample)
         if kind is None:
-            proofs.append(compared("the saved adapter on its base model equals the trained model", trained, before))
-    whole = adapted.merge_and_unload().eval()
+            proofs.append(compared(ADAPTER_PROOF, trained, before))
+    try:
+        whole = adapted.merge_and_unload().eval()
+    except CANNOT_MERGE as error:
+        method = model.peft_config["default"].peft_type.value.lower()
+        note = f"{method} cannot be merged, so the adapter was saved: {first_line(error)}"
+        return replace(save_adapter(model, tokenizer, folder, source, objective, trained, sample), notes=(note,))
     after = sample_logits(whole, sample)
     proofs.append(compared("the merged model equals the adapter", before, after))
     write_whole(whole, tokenizer, folder)
@@ -128,6 +143,7 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
     Raises:
         ModelError: it cannot be loaded, is of the other kind, or is an adapter of another base model than the one named.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     where = str(folder)
@@ -135,7 +151,7 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
         kind = AutoModelForCausalLM if objective == "causal" else AutoModelForMaskedLM
         try:
             model = kind.from_pretrained(folder, dtype="float32", use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError.one(where, f"it cannot be loaded as a {objective} language model: {first_line(error)}") from error
         check_kind(model.config, objective, where)
         return model.eval()

@@ -1,4 +1,4 @@
-"""AdaLoRA's ranks during training: upstream's trainer does not tell the adapter that a step was made, and then no rank changes."""
+"""AdaLoRA's ranks during training: upstream's trainer does not tell the adapter of its steps, and then no rank changes."""
 
 from __future__ import annotations
 
