@@ -48,7 +48,11 @@ def questions(count: int, seed: int = 0) -> list[dict[str, str]]:
     """Who has what; the answer stands in the prompt. Prompts differ."""
     draw, found = random.Random(seed), {}
     while len(found) < count:
-        name, colour, thing = draw.choice(["Ann", "Ben", "Cem"]), draw.choice(["red", "blue", "green"]), draw.choice(["lamp", "boat", "cup"])
+        name, colour, thing = (
+            draw.choice(["Ann", "Ben", "Cem"]),
+            draw.choice(["red", "blue", "green"]),
+            draw.choice(["lamp", "boat", "cup"]),
+        )
         place, end = draw.choice(["harbour", "garden"]), draw.choice(["now", "there", "it was there", "and it is in it"])
         other = draw.choice(["lamp", "boat", "cup"])
         prompt = f"{name} has the {colour} {thing} in the {place} and a {other} {end}. who has the {thing} ?"

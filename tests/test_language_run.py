@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from language_models import questions, texts, tokenizer, write_model
 
 import tunesmith
+from language_models import questions, texts, tokenizer, write_model
 from tunesmith import use
 from tunesmith.errors import InputError, ModelError, RecipeError
 
@@ -86,8 +86,8 @@ def test_answers(train) -> None:
 
 
 def test_the_saved_model_is_one_for_other_programs(train) -> None:
-    run = train([{"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"].strip()}]}
-                 for row in questions(60)])  # fmt: skip
+    names = (("user", "prompt"), ("assistant", "completion"))
+    run = train([{"messages": [{"role": role, "content": row[part].strip()} for role, part in names]} for row in questions(60)])
     check_contract(run)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

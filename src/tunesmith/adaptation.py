@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,8 +60,10 @@ def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, l
     for seed in seeds:
         for name, model in base.items():
             listener(Event("note", f"seed {seed}, {name} adaptation"))
-            change = {"model": task.recipe.model.model_copy(update={"name": model})}
-            change["train"] = task.recipe.train.model_copy(update={"seed": seed, "n_seeds": 1})
+            change = {
+                "model": task.recipe.model.model_copy(update={"name": model}),
+                "train": task.recipe.train.model_copy(update={"seed": seed, "n_seeds": 1}),
+            }
             found[name].append(one_run(task, folder / f"{name}-{seed}", change, overwrite, listener))
     return Adaptation(adapted, tuple(found["without"]), tuple(found["with"]), tuple(verdicts(found["with"], found["without"])))
 
@@ -69,7 +72,9 @@ def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
     """Raise InputError where the first recipe does not learn texts, or the two begin from other models."""
     where = str(texts.path or "recipe")
     if texts.recipe.task != PRETRAINING:
-        raise InputError.one(where, f"its task is {texts.recipe.task}.", "The first recipe learns plain texts: task: pretraining.")
+        raise InputError.one(
+            where, f"its task is {texts.recipe.task}.", "The first recipe learns plain texts: task: pretraining."
+        )
     if task.recipe.task == PRETRAINING:
         raise InputError.one(str(task.path or "recipe"), "its task is pretraining, too.", "The second recipe is what is judged.")
     if texts.recipe.model != task.recipe.model:
@@ -77,7 +82,7 @@ def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
         raise InputError.one(where, message, "Name the same model.name in both.")
 
 
-def one_run(loaded: LoadedRecipe, output: Path, change: dict[str, object], overwrite: bool, listener: Listener) -> Run:
+def one_run(loaded: LoadedRecipe, output: Path, change: Mapping[str, object], overwrite: bool, listener: Listener) -> Run:
     """A run of a recipe with some of its sections changed."""
     recipe: Recipe = loaded.recipe.model_copy(update={**change, "output": str(output)})
     done = runs.train(replace(loaded, recipe=recipe), overwrite=overwrite, listener=listener)

@@ -1,4 +1,4 @@
-"""Fits of language models: packed as unpacked, many small batches as a large one, and a stopped run goes on as if it had not been."""
+"""Fits of language models: packed as unpacked, many small batches as a large one, and stopped runs go on as if they were not."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from language_models import questions, texts, write_model
 
+from language_models import questions, texts, write_model
 from tunesmith.errors import Interrupted
 from tunesmith.events import Event
 from tunesmith.inputs import Clock

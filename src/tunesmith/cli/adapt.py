@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from tunesmith.cli import compare, recipes
 from tunesmith.cli.parsing import Verb
@@ -32,9 +34,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     return Outcome(json, lines=[*lines, "", *(f"{name:<12}{run}" for name, run in folders(json))])
 
 
-def folders(json: dict[str, object]) -> list[tuple[str, object]]:
+def folders(json: Mapping[str, Any]) -> list[tuple[str, object]]:
     """Where everything is: name -> folder."""
-    runs = [(name, run) for name in ("without", "with") for run in json[name]]  # type: ignore[attr-defined]
+    runs = [(name, run) for name in ("without", "with") for run in json[name]]
     return [("adapted", json["adapted"]), *runs]
 
 

@@ -17,8 +17,7 @@ from tunesmith.data.conversations import Conversations, divided, usable_conversa
 from tunesmith.data.embedding_data import split_column
 from tunesmith.data.load import SPLITS, divide_by_column, read_tables
 from tunesmith.data.plain_texts import is_plain_text, plain_text_splits, read_plain_texts
-from tunesmith.data.read import place_of
-from tunesmith.data.read import read_table
+from tunesmith.data.read import place_of, read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection, DataSection, Recipe

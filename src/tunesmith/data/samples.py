@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tunesmith.errors import DataError
 
-
 KINDS = (".csv", ".jsonl")
 
 

@@ -1,1 +1,1 @@
-"""The run of a language model (``task: sft`` and ``task: pretraining``): inputs, work, judge, keep, and the story through them."""
+"""The run of a language model (``task: sft``, ``task: pretraining``): inputs, work, judge, keep, and the story through them."""

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.conversations import Conversations
-from tunesmith.generation.decode import Decoding, Written, generate
+from tunesmith.generation.decode import Written, generate
 from tunesmith.generation.labels import label_probabilities
+from tunesmith.generation.steering import Decoding
 from tunesmith.metrics.answers import UserFunction, answer_scores
 from tunesmith.metrics.predictions import SINGLE, Predictions, from_scores
 from tunesmith.models.chat_template import Template
@@ -141,6 +142,7 @@ def answer(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking, pro
     if not prompts:
         return Said()
     if asking.labels:
+        assert hearing.truth is not None
         scores = label_probabilities(
             model, prepared.tokenizer, prompts, [label[:-1] for label in asking.labels], end=asking.labels[0][-1],
             precision=prepared.kernels.precision,

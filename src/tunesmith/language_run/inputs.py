@@ -87,7 +87,7 @@ def require_trl(recipe: Recipe) -> None:
 
 def first_rows(data: ConversationData, count: int) -> ConversationData:
     """At most so many rows of each split, spread over it."""
-    cut = {
+    cut: dict[str, Any] = {
         name: rows.take([i * len(rows) // count for i in range(count)], name) if len(rows) > count else rows
         for name, rows in data.named().items()
     }

@@ -77,9 +77,7 @@ def before_training(inputs: LanguageInputs, ready: Ready, listener: Listener) ->
             fewest = min(count for _, count in heard.values())
             note = f"the base model with {len(shown)} examples in its prompt"
             note += f", {fewest} where there was no room for more" if fewest < len(shown) else ""
-            found.append(
-                Rival(FEW_SHOT, {name: said for name, (said, _) in heard.items()}, time.perf_counter() - started, note)
-            )
+            found.append(Rival(FEW_SHOT, {name: said for name, (said, _) in heard.items()}, time.perf_counter() - started, note))
             listener(Event("step", "baselines", len(asked), len(asked)))
     return tuple(found)
 
@@ -90,18 +88,21 @@ def judge(inputs: LanguageInputs, ready: Ready, runs: Sequence[SeedRun], before:
     kept = max(runs, key=lambda run: worth_of(run, higher))
     settings = (inputs.recipe.evaluate.n_resamples, inputs.recipe.train.seed)
     metrics = [
-        metric for name, hearing in ready.hearings.items() for metric in metrics_of([run.said[name] for run in runs], hearing, *settings)
+        metric
+        for name, hearing in ready.hearings.items()
+        for metric in metrics_of([run.said[name] for run in runs], hearing, *settings)
     ]
     baselines = [
         Baseline(
-            rival.name, tuple(m for name, said in rival.said.items() for m in metrics_of([said], ready.hearings[name], *settings)),
+            rival.name,
+            tuple(m for name, said in rival.said.items() for m in metrics_of([said], ready.hearings[name], *settings)),
             round(rival.seconds, 3), rival.note,
         )
         for rival in before
     ]  # fmt: skip
     verdicts = [
         found
-        for name in reversed(ready.hearings)
+        for name in reversed(list(ready.hearings))
         for rival in before
         if name in rival.said
         for found in verdicts_of(inputs, ready.hearings[name], [run.said[name] for run in runs], rival, *settings)

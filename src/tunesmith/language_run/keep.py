@@ -83,7 +83,7 @@ def shown(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any
     rows, split = ready.train, list(inputs.judged)[-1]
     hearing, ours = ready.hearings[split], judged.kept.said[split]
     seen = [
-        {"row_id": rows.row_ids[i], "runs": [[text, learnt] for text, learnt in coloured(ready.prepared.tokenizer, rows.input_ids[i], rows.labels[i])]}
+        {"row_id": rows.row_ids[i], "runs": coloured(ready.prepared.tokenizer, rows.input_ids[i], rows.labels[i])}
         for i in range(min(SHOWN_ROWS, len(rows.input_ids)))
     ]  # fmt: skip
     answers = []

@@ -14,7 +14,7 @@ import numpy as np
 from tunesmith.data.conversations import Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.events import Listener
-from tunesmith.generation.decode import Decoding
+from tunesmith.generation.steering import Decoding
 from tunesmith.language_run.hearing import Asking, Hearing, Said, hear, hearing_of
 from tunesmith.language_run.inputs import GENERAL, LanguageInputs
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
@@ -127,13 +127,11 @@ def named(inputs: LanguageInputs) -> dict[str, Conversations]:
 
 
 def objective_for(inputs: LanguageInputs) -> Objective:
-    """The recipe's objective, else the architecture's. Raises RecipeError where the two do not fit, or answers are asked of it."""
+    """The architecture's objective. Raises where the recipe asks for the other one, or a masked model for answers."""
     from transformers import AutoConfig
 
     source, asked = inputs.source, inputs.recipe.pretraining.objective
-    config = AutoConfig.from_pretrained(
-        source.location, revision=source.revision, trust_remote_code=source.trust_remote_code
-    )
+    config = AutoConfig.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
     found = objective_of(config, f"model.name {source.name}")
     if asked is not None and asked != found:
         message = f"{source.name} is a {found} language model ({config.model_type})."
@@ -167,14 +165,13 @@ def masked_once(inputs: LanguageInputs, ids: np.ndarray, entry: int, tokenizer: 
     )  # fmt: skip
 
 
-def training_tokens(
-    inputs: LanguageInputs, rows: Rendered, pad_id: int, max_length: int, objective: Objective
-) -> TrainingTokens:
+def training_tokens(inputs: LanguageInputs, rows: Rendered, pad_id: int, max_length: int, objective: Objective) -> TrainingTokens:
     """The training rows, packed where that is asked for or saves time."""
     asked = inputs.recipe.sft.packing
     is_packed = (device_name() == "cuda" if asked is None else asked) and objective == "causal"
     lengths = [len(ids) for ids in rows.input_ids]
-    packs = packed(lengths, max_length).rows if is_packed else tuple((i,) for i in range(len(lengths)))
+    alone = [(i,) for i in range(len(lengths))]
+    packs = [tuple(pack.tolist()) for pack in packed(lengths, max_length).rows] if is_packed else alone
     return TrainingTokens(rows.row_ids, rows.input_ids, rows.labels, packs, pad_id)
 
 
@@ -253,7 +250,9 @@ def steering_metric(recipe: Recipe, asking: Asking) -> str:
 def preflight(inputs: LanguageInputs, ready: Ready) -> CheckReport:
     """The whole pre-flight: what was checked without the model, and the checks on it."""
     place, state = nearest_folder(Path(inputs.recipe.output)), rng_state()
-    lines, estimate = language_checks(inputs.recipe, ready.loaded, ready.prepared, ready.template, ready.train, inputs.data.train, place)
+    lines, estimate = language_checks(
+        inputs.recipe, ready.loaded, ready.prepared, ready.template, ready.train, inputs.data.train, place
+    )
     restore_rng(state)
     found = [*inputs.checks, *lengths({"train": ready.train, **{name: one.rows for name, one in ready.hearings.items()}}), *lines]
     return CheckReport(tuple(found), estimate)
@@ -289,7 +288,7 @@ def measure_of(ready: Ready) -> Any:
         found |= {name: float(values.mean()) for name, values in said.worth.items()}
         if said.labels is not None:
             values = compute(SINGLE, said.labels)
-            found |= {name: float("nan") if values[name] is None else values[name] for name in OF_LABELS}
+            found |= {name: math.nan if (value := values[name]) is None else value for name in OF_LABELS}
         return found
 
     return run
@@ -320,8 +319,8 @@ def fit_seeds(
             seed_everything(seed)
             checkpoints, log = seed_places(folder, seed, train.n_seeds)
             fitted = fit(
-                now.prepared, inputs.recipe, measure_of(now), now.metric, checkpoints, log, seed, request, listener, resume=resume,
-                smoke=smoke,
+                now.prepared, inputs.recipe, measure_of(now), now.metric, checkpoints, log, seed, request, listener,
+                resume=resume, smoke=smoke,
             )  # fmt: skip
             said = {name: hear(now.prepared, now.prepared.model, one, now.asking) for name, one in now.hearings.items()}
             runs.append(SeedRun(seed, fitted, now.prepared.model, said))

@@ -57,7 +57,13 @@ def lengths(rendered: Mapping[str, Rendered]) -> Iterator[CheckLine]:
 
 
 def language_checks(
-    recipe: Recipe, loaded: Loaded, prepared: Prepared, template: Template, rows: Rendered, conversations: Conversations, place: Path
+    recipe: Recipe,
+    loaded: Loaded,
+    prepared: Prepared,
+    template: Template,
+    rows: Rendered,
+    conversations: Conversations,
+    place: Path,
 ) -> tuple[list[CheckLine], float]:
     """Every check on the model; and the seconds that training will take."""
     lines = [*seen(prepared, template, rows, conversations), *proofs(prepared)]
@@ -148,7 +154,9 @@ def one_step(recipe: Recipe, prepared: Prepared) -> Iterator[CheckLine]:
     figure = f"{loss:.4f}, a model that knows nothing has {prepared.expected_loss:.4f}"
     problem = None
     if not math.isfinite(loss):
-        problem = Problem("first loss", "", f"it is {loss}.", "The base model's weights are damaged, or the precision is too low.")
+        problem = Problem(
+            "first loss", "", f"it is {loss}.", "The base model's weights are damaged, or the precision is too low."
+        )
     far = loss > FIRST_LOSS_FACTOR * prepared.expected_loss
     yield CheckLine("first loss", figure, problem, note=f"the first loss is far above chance: {figure}" if far else "")
     yield gradient_line(without, bad)
@@ -157,7 +165,9 @@ def one_step(recipe: Recipe, prepared: Prepared) -> Iterator[CheckLine]:
 def trial_step(prepared: Prepared, items: list[int]) -> tuple[float, list[str], list[str]]:
     """One forward and backward pass: the loss, and the trainable parameters whose gradient is missing, or not finite."""
     model, tokens = prepared.model, prepared.tokens
-    alone = TrainingTokens(tokens.row_ids, tokens.input_ids, tokens.labels, [(i,) for item in items for i in tokens.packs[item]], tokens.pad_id)
+    alone = TrainingTokens(
+        tokens.row_ids, tokens.input_ids, tokens.labels, [(i,) for item in items for i in tokens.packs[item]], tokens.pad_id
+    )
     device = next(model.parameters()).device
     batch = {name: value.to(device) for name, value in padded_tokens(alone, range(len(alone.packs))).items()}
     was_training = model.training

@@ -17,6 +17,7 @@ from trl import SFTTrainer
 from tunesmith.models.kernels import Kernels
 from tunesmith.models.masking import masked
 from tunesmith.models.packing import packed_batch
+from tunesmith.models.token_losses import padded_rows
 from tunesmith.training.checked import CheckedSteps
 from tunesmith.training.sampling import BucketedSampler
 
@@ -30,7 +31,7 @@ class TrainingTokens:
 
     Attributes:
         row_ids: of each sequence (N); rows that were split have several.
-        input_ids, labels: (N) token ids, and what is learnt at each of them (-100: nothing); labels of masked models are made later.
+        input_ids, labels: (N) token ids, and what is learnt at each (-100: nothing); those of masked models are made later.
         packs: positions of sequences that make one item of a batch together; each alone where nothing is packed.
         pad_id: fills up shorter items.
     """
@@ -56,16 +57,17 @@ class TrainingTokens:
 
 
 def padded_tokens(tokens: TrainingTokens, items: Sequence[int]) -> dict[str, torch.Tensor]:
-    """``input_ids``, ``attention_mask`` and ``labels`` of items of one sequence each, padded on the right: (B, T)."""
+    """The batch of items of one sequence each; see ``padded_batch``."""
     chosen = [tokens.packs[item][0] for item in items]
-    width = max(len(tokens.input_ids[i]) for i in chosen)
-    ids = np.full((len(chosen), width), tokens.pad_id, dtype=np.int64)
-    labels, mask = np.full_like(ids, NOT_LEARNT), np.zeros_like(ids)
-    for row, i in enumerate(chosen):
-        length = len(tokens.input_ids[i])
-        ids[row, :length], labels[row, :length], mask[row, :length] = tokens.input_ids[i], tokens.labels[i], 1
-    batch = {"input_ids": ids, "labels": labels, "attention_mask": mask}
-    return {name: torch.from_numpy(values) for name, values in batch.items()}
+    return padded_batch([tokens.input_ids[i] for i in chosen], [tokens.labels[i] for i in chosen], tokens.pad_id)
+
+
+def padded_batch(rows: Sequence[np.ndarray], labels: Sequence[np.ndarray], pad_id: int) -> dict[str, torch.Tensor]:
+    """``input_ids``, ``attention_mask`` and ``labels`` of sequences padded on the right: (B, T)."""
+    mask = [np.ones(len(row), dtype=np.int64) for row in rows]
+    return {
+        "input_ids": padded_rows(rows, pad_id), "labels": padded_rows(labels, NOT_LEARNT), "attention_mask": padded_rows(mask, 0),
+    }  # fmt: skip
 
 
 class AnswerTrainer(CheckedSteps, SFTTrainer):
@@ -132,7 +134,8 @@ def loss_where_learnt(model: Any, inputs: dict[str, Any], num_items: Any = None)
     logits = model(**others, logits_to_keep=at, use_cache=False).logits  # (B, len(at), V)
     chosen = is_learnt[:, at]
     total = cross_entropy(logits[chosen].float(), targets[:, at][chosen], reduction="sum")
-    return total / (chosen.sum() if num_items is None else num_items)
+    mean: torch.Tensor = total / (chosen.sum() if num_items is None else num_items)
+    return mean
 
 
 class EpochPositions(Dataset[int]):
@@ -176,18 +179,15 @@ class MaskedTrainer(CheckedSteps, Trainer):
     def collate(self, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
         """One batch, with other tokens masked in each epoch."""
         count = len(self.tokens.packs)
-        items = [number % count for number in numbers]
-        ids, labels = {}, {}
-        for item, number in zip(items, numbers, strict=True):
-            i = self.tokens.packs[item][0]
-            ids[i], labels[i] = masked(
-                self.tokens.input_ids[i], np.isin(self.tokens.input_ids[i], self.specials), self.args.seed, number // count, i,
-                self.probability, self.mask_id, self.vocab_size,
-            )  # fmt: skip
-        batch = padded_tokens(
-            TrainingTokens(self.tokens.row_ids, ids, labels, self.tokens.packs, self.tokens.pad_id), items  # type: ignore[arg-type]
-        )
-        return {**batch, POSITION: torch.tensor(items)}
+        found = [self.masked_item(number % count, number // count) for number in numbers]
+        batch = padded_batch([ids for ids, _ in found], [labels for _, labels in found], self.tokens.pad_id)
+        return {**batch, POSITION: torch.tensor([number % count for number in numbers])}
+
+    def masked_item(self, item: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and labels of an item in an epoch."""
+        ids = self.tokens.input_ids[self.tokens.packs[item][0]]
+        is_special = np.isin(ids, self.specials)
+        return masked(ids, is_special, self.args.seed, epoch, item, self.probability, self.mask_id, self.vocab_size)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return EpochSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)
