@@ -64,6 +64,8 @@ def recognised(columns: dict[str, list[Any]], labels: bool = False, texts_only: 
         ({"messages": [CHAT], "dialog": [CHAT]}, {}, "messages, dialog hold lists of messages"),
         ({"messages": [CHAT], "question": ["a"], "answer": ["b"]}, {}, "question, answer are a question and its answer"),
         ({"a": ["x y"], "b": ["z w"]}, {}, "What the rows are cannot be seen"),
+        ({"messages": [[]]}, {}, "Columns: messages"),
+        ({"text": [1, 2]}, {}, "Columns: text"),
         ({"a": ["x"]}, {"prompt": "b"}, "no column 'b' for the prompt"),
         ({"a": ["x"], "b": ["y"]}, {"prompt": "a"}, "names a prompt and no completion"),
         ({"a": ["x"]}, {"messages": "a"}, "holds no lists of messages"),

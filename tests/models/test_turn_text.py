@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +101,28 @@ def test_without_a_template_the_space_before_the_answer_is_the_answers(tokenizer
 )  # fmt: skip
 def test_where_an_answer_ends(answer: str, content: str, end: int | None) -> None:
     assert answer_end(answer, content, ("</s>", "<e>")) == end
+
+
+KNOWN = {
+    "qwen2_5": ["it is me<|im_end|>", "no<|im_end|>"],
+    "llama3": ["it is me<|eot_id|>", "no<|eot_id|>"],
+    "gemma": ["it is me<end_of_turn>", "no<end_of_turn>"],
+    "phi3": ["it is me<|end|>", "no<|end|>\n<eos>"],
+    "qwen3": CHANGED,  # it writes an empty thought before the last answer only
+    "gptoss": CHANGED,  # its last answer ends with another token than those before
+    "deepseekv3": CHANGED,  # its prompt begins a thought, which it takes out of answers
+    "glm4moe": NO_END,  # the user's turn ends the answer
+    "idefics3": LOST,  # it reads contents as lists of images and texts
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_templates_of_well_known_models(byte_tokenizer, name: str) -> None:
+    trl = pytest.importorskip("trl")
+    text = (Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
+    special = set(re.findall(r"<\|\w+\|>|</?\w+_of_\w+>|<｜[^｜]+｜>", text))
+    tokenizer = byte_tokenizer(*sorted(special), bos="<bos>")
+    found, expected = one(tokenizer, text, TWO), KNOWN[name]
+    assert (
+        found.reason if isinstance(found, Refusal) else [answer.replace("no ", "no") for answer in answers(found)]
+    ) == expected

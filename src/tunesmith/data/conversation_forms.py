@@ -244,12 +244,17 @@ def by_text(table: Table) -> Recognised | None:
     """The column that a usual name says is a text, or the only one there is."""
     names = {plain_name(name): name for name in table.columns}
     for name in (names[plain] for plain in TEXT if plain in names):
-        if profile(table.columns[name]).number_share < 0.5:
+        if reads_as_text(table.columns[name]):
             return Recognised("text", {"text": name}, f"since it is called {name!r}")
     only = next(iter(table.columns))
-    if len(table.columns) == 1 and profile(table.columns[only]).number_share < 0.5:
+    if len(table.columns) == 1 and reads_as_text(table.columns[only]):
         return Recognised("text", {"text": only}, "since it is the only column")
     return None
+
+
+def reads_as_text(cells: Sequence[Any]) -> bool:
+    found = profile(cells)
+    return found.n > 0 and found.number_share < 0.5 and found.list_share == 0
 
 
 def labelled(table: Table, given: ColumnsSection) -> Recognised:
