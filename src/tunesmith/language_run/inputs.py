@@ -71,10 +71,20 @@ def read_inputs(
         source = find_model(recipe.model, loaded.base)
         recipe = with_defaults(recipe, source.n_bytes, len(data.train))
         general = general_texts(recipe, loaded.base)
-        inputs = LanguageInputs(recipe, data, source, general, findings_of(data.named()), base=loaded.base)
+        findings = findings_of(data.named(), joined=is_joined(recipe, data, source))
+        inputs = LanguageInputs(recipe, data, source, general, findings, base=loaded.base)
         inputs = replace(inputs, checks=tuple(static_checks(inputs)))
     CheckReport(inputs.checks).refuse()
     return inputs
+
+
+def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bool:
+    """Whether prompts and completions become text without a template, as far as the model's files say."""
+    if data.train.form != "prompt_completion" or recipe.sft.chat_template is not None:
+        return False
+    settings = Path(source.location) / "tokenizer_config.json"
+    has_own = (settings.parent / "chat_template.jinja").exists()
+    return not has_own and settings.exists() and "chat_template" not in settings.read_text(encoding="utf-8")
 
 
 def require_trl(recipe: Recipe) -> None:

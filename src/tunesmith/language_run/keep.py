@@ -19,7 +19,7 @@ from tunesmith.language_run.judge import UNTUNED, Judged
 from tunesmith.language_run.work import Ready
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.prompts import coloured
-from tunesmith.models.render import Rendered
+from tunesmith.models.render import Rendered, render_record
 from tunesmith.models.saved_language_model import SavedModel, save_language_model
 from tunesmith.preflight.language import batch_invariance, sample_rows
 from tunesmith.results import Certificate, RunResult
@@ -135,13 +135,13 @@ def result(
 
 
 def length_record(rows: Rendered) -> dict[str, Any]:
-    """Lengths in tokens, and what was dropped, cut or divided, of one split."""
+    """Lengths in tokens, and what was dropped, cut or divided, of one split; its rows are counted by the data record."""
+    found = render_record(rows)
+    del found["rows"]
     sizes = np.array([len(ids) for ids in rows.input_ids])
     counts, edges = np.histogram(sizes, bins=min(30, max(1, int(np.ptp(sizes)))))
+    found |= {"rows_truncated": found.pop("rows_cut"), "rows_dropped": found.pop("dropped")}
     return {
-        "rows_truncated": len(rows.cut), "rows_divided": len(rows.divided), "max_length": rows.max_length,
-        "rows_dropped": {reason: len(ids) for reason, ids in rows.dropped.items()},
-        "target_tokens": rows.target_tokens, "target_tokens_lost": rows.target_tokens_lost,
-        "length_tokens": {**{f"p{q}": int(np.percentile(sizes, q)) for q in (50, 90, 99)}, "max": int(sizes.max())},
+        **found,
         "length_histogram": {"edges": [float(edge) for edge in edges], "counts": counts.tolist()},
     }  # fmt: skip
