@@ -11,7 +11,7 @@ DATA = "data: {train: a.csv}\n"
 
 # The recipe after its data section -> the problem without the file's name.
 BAD = [
-    ("task: 3", "2 task: expected one of classification, regression, embedding, found the number 3."),
+    ("task: 3", "2 task: expected one of classification, regression, embedding, sft, pretraining, found the number 3."),
     ("train: {seed: three}", '2 train.seed: expected a whole number of at least 0 and below 4294967296, found the text "three".'),
     ("train: {seed: '3'}", 'found the text "3". Remove the quotes.'),
     ("train: {seed: 3.5}", "2 train.seed: expected a whole number of at least 0 and below 4294967296, found the number 3.5."),
@@ -80,12 +80,12 @@ BAD = [
     ("adapter: {method: no}", '2 adapter.method: expected text, found no, which YAML reads as false. Put it in quotes: "no".'),
     (
         "evaluate: {baselines: [majority, tfdif]}",
-        "2 evaluate.baselines[1]: expected one of majority, tfidf, frozen, untuned, bm25, "
+        "2 evaluate.baselines[1]: expected one of majority, tfidf, frozen, untuned, bm25, few_shot, "
         'found the text "tfdif". Did you mean tfidf?',
     ),
     (
         "evaluate: {baselines: majority}",
-        '2 evaluate.baselines: expected a list of majority, tfidf, frozen, untuned, bm25, found the text "majority".',
+        '2 evaluate.baselines: expected a list of majority, tfidf, frozen, untuned, bm25, few_shot, found the text "majority".',
     ),
     ("evaluate: {tune_threshold: 0.5}", "2 evaluate.tune_threshold: expected true or false, found the number 0.5."),
     ("upstream: 5", "2 upstream: expected keys and values, found the number 5."),

@@ -298,8 +298,7 @@ class EvaluateSection(Section):
     general: str | None = None
     """Language models: a file of plain texts that should not be forgotten. Not said: texts that come with tunesmith."""
     baselines: list[Literal["majority", "tfidf", "frozen", "untuned", "bm25", "few_shot"]] | None = None
-    """What the result is compared with. Not said: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25; for
-    language models untuned, few_shot."""
+    """Not said: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25; for language models untuned, few_shot."""
     n_resamples: PositiveInt = 10_000
     """Bootstrap resamples behind every interval."""
 
@@ -336,8 +335,7 @@ class Recipe(Section):
     """The whole recipe."""
 
     task: TaskName = "classification"
-    """What is learnt: classification (one label or several), regression, embedding (sentence embeddings), sft (answers of a
-    language model), or pretraining (plain texts)."""
+    """What is learnt: classification (one label or several), regression, embedding, sft (a language model's answers), pretraining."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)

@@ -11,7 +11,7 @@ from tunesmith.recipe.tree import all_keys, section_at
 from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
 _CLOSE = 0.72
-_MANY_KEYS = 13
+_MANY_KEYS = 15
 
 
 def suggest(key: str, section_path: Sequence[str] = ()) -> str:
@@ -76,7 +76,8 @@ def _elsewhere(plain: str, section: tuple[str, ...], keys: list[tuple[str, ...]]
         return _did_you_mean([(*section, plain)])
     same = [path for path in keys if path[-1] == plain]
     if same:
-        return _did_you_mean(same)
+        also = [tuple(OTHER_NAMES[plain].split("."))] if plain in OTHER_NAMES else []
+        return _did_you_mean([*also, *same])
     if plain in UPSTREAM_KEYS and section != ("upstream",) and plain not in SENTENCES:
         return f"It is a field of transformers.TrainingArguments: write upstream.{plain}."
     return ""
