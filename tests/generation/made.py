@@ -21,7 +21,12 @@ BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 @cache
 def tokenizer_of(kind: str) -> Any:
     """A tokenizer of that kind over a small corpus; ``</s>`` ends a text."""
-    raw, extra = {"byte_level": byte_level, "sentencepiece": sentencepiece, "word_pieces": word_pieces, "whole_words": whole_words}[kind]()
+    raw, extra = {
+        "byte_level": byte_level,
+        "sentencepiece": sentencepiece,
+        "word_pieces": word_pieces,
+        "whole_words": whole_words,
+    }[kind]()
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="</s>", pad_token="<pad>", unk_token="<unk>", **extra)
 
 

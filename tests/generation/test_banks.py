@@ -85,7 +85,9 @@ def test_words_that_tokens_cannot_reach_in_time_are_said() -> None:
     ((found,),) = generate(model, letters(), [PROMPT], settings, Constraints(must_include=("ab", "ba")))
     assert found.satisfied is False
     assert found.note.startswith("not satisfied within 2 tokens: ")
-    ((found,),) = generate(model, letters(), [PROMPT], Decoding(max_new_tokens=4, num_beams=4), Constraints(must_include=("ab", "ba")))
+    ((found,),) = generate(
+        model, letters(), [PROMPT], Decoding(max_new_tokens=4, num_beams=4), Constraints(must_include=("ab", "ba"))
+    )
     assert found.satisfied
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .made import KINDS, tokenizer_of
 from tunesmith.generation.surfaces import INNER, START, continuation, decoded, surfaces_of
 from tunesmith.generation.watch import usual_sequences
+
+from .made import KINDS, tokenizer_of
 
 
 def walked(kind: str, choices: list[int], place: int) -> tuple[list[int], str, int]:
