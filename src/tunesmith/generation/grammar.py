@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 CLOSERS = '}]"'
 """Characters that end a part of a JSON text, the most useful first."""
+ASCII_CLASSES = {
+    r"\d": "[0-9]", r"\D": r"[\x00-/:-\x7F]", r"\w": "[0-9A-Za-z_]", r"\W": r"[\x00-/:-@\[-\^`\{-\x7F]",
+    r"\s": r"[ \t\n\r\f\v]", r"\S": "[!-~]",
+}  # fmt: skip
 MOST_CLOSING = 128
 RESERVE = 16
 LOOKED_AT = 12
@@ -170,7 +174,25 @@ def source_of(regex: str | None, schema: Mapping[str, Any] | None) -> str:
 
     source: str
     if regex is not None:
-        source = llguidance.LLMatcher.grammar_from_regex(regex)
+        source = llguidance.LLMatcher.grammar_from_regex(in_ascii(regex))
     else:
         source = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_STYLE)  # type: ignore[arg-type]
     return source
+
+
+def in_ascii(regex: str) -> str:
+    """The expression with its classes of digits, letters and blanks, and of everything else, restricted to ASCII.
+
+    What is digit and letter beyond ASCII differs between Rust's expressions and Python's; what is written matches in both.
+    Inside negated sets the classes stay, where the larger one is the safe one.
+    """
+    written, at, negated = "", 0, False
+    while at < len(regex):
+        part = regex[at : at + 2] if regex[at] == "\\" else regex[at]
+        if regex.startswith("[^", at):
+            negated = True
+        elif part == "]":
+            negated = False
+        written += ASCII_CLASSES.get(part, part) if not negated else part
+        at += len(part)
+    return written

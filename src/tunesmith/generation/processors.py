@@ -131,7 +131,7 @@ class LooksAhead:
             open_after = rule.watch.leaves_open(*state) & ~rule.watch.barred(*state) & (probabilities > LIKELY)
             for token in np.flatnonzero(open_after).tolist():
                 after = rule.step(state, token)
-                bad = rule.watch.barred(*after).copy()
+                bad = rule.watch.barred(*after) | rule.watch.leaves_open(*after)
                 bad[rule.ends] = True
                 found.append((i, token, bad))
         if found:

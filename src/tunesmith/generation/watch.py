@@ -39,6 +39,7 @@ class Watch:
     n_forced: int
     _tables: dict[int, Array] = field(default_factory=dict)
     _barred: dict[tuple[int, tuple[int, ...]], Array] = field(default_factory=dict)
+    _ways_out: dict[tuple[int, ...], bool] = field(default_factory=dict)
     _towards: dict[tuple[int, bytes], Array] = field(default_factory=dict)
 
     def begin(self, prompt: str) -> tuple[int, Array]:
@@ -104,22 +105,42 @@ class Watch:
         return np.where(states == self.words[k].automaton.found, 0, found)
 
     def barred(self, place: int, states: Array) -> Array:
-        """(V,) tokens that may not follow: they end a forbidden word, or break a character."""
+        """(V,) tokens that may not follow: they end a forbidden word, spell one that none makes longer, or break a character."""
         key = (place, tuple(states[self.n_forced :].tolist()))
         if key not in self._barred:
-            table, bad = self.table(place), self.surfaces.at(place).following < 0
-            for k in range(self.n_forced, len(self.words)):
-                bad = bad | (table[k, states[k]] == self.words[k].automaton.found)
+            bad = self._ending(place, states)
+            stands = np.flatnonzero(~bad & self._stands_after(place, states))
+            for token in stands.tolist():
+                after_place, after = self.step_one(place, states, token)
+                bad[token] = after_place > START or not self._leads_out(after)
             self._barred[key] = bad
         return self._barred[key]
 
+    def _ending(self, place: int, states: Array) -> Array:
+        """(V,) tokens that end a forbidden word, or break a character."""
+        table, bad = self.table(place), self.surfaces.at(place).following < 0
+        for k in range(self.n_forced, len(self.words)):
+            bad = bad | (table[k, states[k]] == self.words[k].automaton.found)
+        return np.asarray(bad)
+
+    def _stands_after(self, place: int, states: Array) -> Array:
+        """(V,) tokens after which a forbidden word stands at the end of the text."""
+        table, found = self.table(place), np.zeros(self.surfaces.n_tokens, dtype=bool)
+        for k in range(self.n_forced, len(self.words)):
+            found |= self.words[k].automaton.at_end[table[k, states[k]]]
+        return found
+
+    def _leads_out(self, states: Array) -> bool:
+        """Whether some token makes a longer word of the forbidden one that stands there."""
+        key = tuple(states[self.n_forced :].tolist())
+        if key not in self._ways_out:
+            good = ~self._ending(INNER, states) & ~self._stands_after(INNER, states)
+            self._ways_out[key] = bool((good & (self.surfaces.at(INNER).following == INNER)).any())
+        return self._ways_out[key]
+
     def leaves_open(self, place: int, states: Array) -> Array:
         """(V,) tokens after which the text may not end: a forbidden word would stand at its end, or half a character."""
-        table, following = self.table(place), self.surfaces.at(place).following
-        bad = following > START
-        for k in range(self.n_forced, len(self.words)):
-            bad = bad | self.words[k].automaton.at_end[table[k, states[k]]]
-        return bad
+        return self._stands_after(place, states) | (self.surfaces.at(place).following > START)
 
     def may_end(self, places: Array, states: Array) -> Array:
         """(...) whether the text may end here, as far as forbidden words and characters are concerned."""
