@@ -11,7 +11,6 @@ tokens says how far a longer context helps this model at all: a shorter stride g
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -70,9 +69,8 @@ def by_stride(model: Any, ids: np.ndarray, window: int, strides: tuple[int, ...]
     found: list[dict[str, Any]] = []
     before: TokenLosses | None = None
     for stride in strides:
-        started = time.perf_counter()
         now = block_losses([sliding_losses(model, ids, window, stride)])
-        row: dict[str, Any] = {"stride": stride, **interval(now), "seconds": time.perf_counter() - started}
+        row: dict[str, Any] = {"stride": stride, **interval(now)}
         row["bits_per_byte"] = bits_per_byte(float(now.sums.sum()), n_bytes)
         if before is not None:
             pair = [(now.sums, now.counts)], [(before.sums, before.counts)]
