@@ -3,9 +3,9 @@
     python benchmarks/sft_speed.py [--model stories3M|llama100M] [--rounds 2] [--rows 500]
 
 Alpaca's rows as prompts and completions, so that all systems read the same tokens and learn the same ones; one epoch, batches
-of 8, one learning rate. Wanted: 1.5 times the rows a second of TRL's defaults, and never slower than its fast flags, at the same loss
-of held-out rows (of each system's saved model, by one function). A run is a process of its own; rows a second are those of the
-training loop, without evaluations, ``process`` is everything from start to saved model.
+of 8, one learning rate. Wanted: 1.5 times the rows a second of TRL's defaults, and never slower than its fast flags, at the same
+loss of held-out rows (of each system's saved model, by one function). A run is a process of its own; rows a second are those of
+the training loop, without evaluations, ``process`` is everything from start to saved model.
 """
 
 from __future__ import annotations
@@ -164,7 +164,8 @@ def summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Medians, ratios of the rounds, and the losses."""
     figures: dict[str, Any] = {
         name: {
-            "rows_per_second": spread([run["rows_per_second"] for run in runs]), "process": spread([run["process"] for run in runs]),
+            "rows_per_second": spread([run["rows_per_second"] for run in runs]),
+            "process": spread([run["process"] for run in runs]),
             "held_out_loss": runs[0]["held_out_loss"], "first_loss": runs[0]["losses"][0], "last_loss": runs[0]["losses"][-1],
         }
         for name, runs in found.items()

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.read import find_splits, read_table
+from tunesmith.data.samples import sample_names
 from tunesmith.errors import DataError
 
 ROWS = [("I want my money back", "refund"), ('She said "no", twice', "complaint"), ("Straße\nund Ж 漢字 🙂", "other")]
@@ -123,8 +124,11 @@ def test_builtin_and_its_unknown_names() -> None:
     with pytest.raises(DataError) as caught:
         read_table("builtin:nope")
     assert caught.value.problems[0].line() == (
-        "builtin:nope: There is no built-in data of that name. There are: builtin:support_test, builtin:support_train."
+        "builtin:nope: There is no built-in data of that name. There are: "
+        + ", ".join(f"builtin:{name}" for name in sample_names())
+        + "."
     )
+    assert {"support_test", "support_train"} <= set(sample_names())
 
 
 def test_missing_file_offers_the_nearest_name(tmp_path: Path) -> None:

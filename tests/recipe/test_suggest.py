@@ -40,7 +40,11 @@ from tunesmith.recipe.tree import all_keys
         ("adam_beta1", ("train",), "It is a field of transformers.TrainingArguments: write upstream.adam_beta1."),
         ("colums", ("data",), "Did you mean data.columns?"),
         ("modle", (), "Did you mean model?"),
-        ("zzz", ("evaluate",), "Keys of evaluate: metric, tune_threshold, retrieval, answers, stride, context_lengths, general, baselines, n_resamples."),
+        (
+            "zzz",
+            ("evaluate",),
+            "Keys of evaluate: metric, tune_threshold, retrieval, answers, stride, context_lengths, general, baselines, n_resamples.",
+        ),
         ("zzz", ("train",), "All keys: docs/reference/recipe.md"),
         (
             "",
