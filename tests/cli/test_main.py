@@ -19,7 +19,7 @@ from .conftest import Cli
 COMMAND = [sys.executable, "-m", "tunesmith.cli.main"]
 
 USAGE = [
-    ([], "a verb is missing: demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, diagnose, apply, trace,"),
+    ([], "a verb is missing: demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, diagnose,"),
     (["trian", "recipe.yaml"], "tunesmith: there is no verb 'trian'. Did you mean train?"),
     (["xyzzy"], "tunesmith: there is no verb 'xyzzy'. There are: demo,"),
     (["--frobnicate"], "tunesmith: there is no option --frobnicate."),

@@ -54,14 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith import answering
+    from tunesmith.answering import generate, load_writer, read_prompts
 
     require_usage(args)
-    prompts = [*args.prompts, *(answering.read_prompts(Path(args.file)) if args.file else [])]
+    prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
     settings = {**decoding_of(args), **constraints_of(args), "raw": args.raw}
     if args.stream:
-        return streamed(answering.load_writer(args.model), prompts, settings, terminal)
-    found = answering.generate(args.model, prompts, **settings, listener=terminal.listener)
+        return streamed(load_writer(args.model), prompts, settings, terminal)
+    found = generate(args.model, prompts, **settings, listener=terminal.listener)
     return shown(args, prompts, found, terminal)
 
 
