@@ -4,8 +4,8 @@
 
 The 3 M-parameter Llama on Alpaca's rows. Training with an evaluation every 2 steps beside training without any, also without the
 guard that keeps 4-bit weights in the form that has gradients. Then the adapter is merged into the unrounded base: its loss beside
-the adapter's on the same base, the adapter's on the rounded base it was trained on, and that of upstream's merge into rounded
-weights.
+the adapter's on the same base, on the rounded base it was trained on and on the same rounded numbers as fp32, and that of
+upstream's merge into rounded weights.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def rows() -> tuple[list[list[int]], list[list[int]]]:
     return ids[:TRAINED_ROWS], ids[TRAINED_ROWS:]
 
 
-def adapted(kind: Quantisation, guarded: bool = True) -> Any:
+def adapted(kind: Quantisation, guarded: bool = True, section: AdapterSection = LORA) -> Any:
     """The base in few bits with a new adapter, the same every time."""
     seed_everything(0)
     loaded = load_language_model(SOURCE, load_tokenizer(SOURCE), "causal", kind)
-    model = add_language_adapter(loaded, LORA, STEPS, "causal")
+    model = add_language_adapter(loaded, section, STEPS, "causal")
     if not guarded:
         for module in model.modules():
             if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -89,7 +89,10 @@ def with_and_without_evaluations(kind: Quantisation, train_rows: Any, held_out: 
         "evaluated_every_2_steps": train(adapted(kind), train_rows, held_out, COMPARED_STEPS, 2),
     }
     if kind == "nf4":
-        runs["evaluated_without_the_guard"] = train(adapted(kind, guarded=False), train_rows, held_out, COMPARED_STEPS, 2)
+        few = AdapterSection(method="lora", r=16, lora_alpha=32)
+        for name, section in (("all_linear", LORA), ("query_and_value", few)):
+            model = adapted(kind, guarded=False, section=section)
+            runs[f"evaluated_without_the_guard_{name}"] = train(model, train_rows, held_out, COMPARED_STEPS, 2)
     losses = {name: [entry["loss"] for entry in log] for name, log in runs.items()}
     norms = {name: [float(entry["grad_norm"]) for entry in log] for name, log in runs.items()}
     return {
@@ -106,6 +109,7 @@ def merging(kind: Quantisation, train_rows: Any, held_out: Any) -> dict[str, Any
     tokenizer = load_tokenizer(SOURCE)
     base = load_language_model(SOURCE, tokenizer, "causal").model.eval()
     model = adapted(kind)
+    seed_base = load_language_model(SOURCE, tokenizer, "causal", kind).model.eval()
     started = time.perf_counter()
     log = train(model, train_rows, held_out, STEPS, 0)
     seconds = time.perf_counter() - started
@@ -113,15 +117,19 @@ def merging(kind: Quantisation, train_rows: Any, held_out: Any) -> dict[str, Any
     def loss(of: Any) -> float:
         return mean_loss(sample_logits(of.eval(), held_out), held_out, "causal")
 
-    before, rounded = loss(base), loss(model)
+    before, rounded_before, rounded = loss(base), loss(seed_base), loss(model)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
         saved = save_language_model(model, tokenizer, folder, SOURCE, held_out[:8])
         merged = loss(reload_language_model(folder, "causal"))
-        on_whole_base = loss(load_adapter(load_language_model(SOURCE, tokenizer, "causal").model, folder.parent / "adapter"))
+        on_whole_base = loss(load_adapter(base, folder.parent / "adapter"))
+        as_fp32 = load_adapter(seed_base.dequantize(torch.float32), folder.parent / "adapter")
+        on_dequantised, into_dequantised = loss(as_fp32), loss(as_fp32.merge_and_unload())
     into_rounded = loss(copy.deepcopy(model).merge_and_unload())
     return {
-        "base": before, "adapter_on_rounded_base": rounded, "adapter_on_whole_base": on_whole_base, "merged": merged,
+        "base": before, "rounded_base": rounded_before, "adapter_on_rounded_base": rounded,
+        "adapter_on_whole_base": on_whole_base, "merged": merged,
+        "adapter_on_rounded_base_as_fp32": on_dequantised, "merged_into_rounded_base_as_fp32": into_dequantised,
         "merged_minus_adapter_on_whole_base": merged - on_whole_base, "merged_minus_adapter_on_rounded_base": merged - rounded,
         "upstream_merge_into_rounded_weights": into_rounded, "first_training_loss": log[0]["loss"],
         "last_training_loss": log[-1]["loss"], "train_seconds": round(seconds, 1),

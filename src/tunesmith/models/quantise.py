@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any, Literal
 
 import torch
@@ -50,7 +51,8 @@ def where_to_load(kind: Quantisation | None) -> dict[str, Any]:
         raise ModelError.one(
             "quantisation", f"bitsandbytes was not tested on {device}.", "Remove the key, or use a GPU or a CPU."
         )
-    return {"quantization_config": quantisation_config(kind), "device_map": {"": 0 if device == "cuda" else "cpu"}}
+    place = int(os.environ.get("LOCAL_RANK", "0")) if device == "cuda" else "cpu"
+    return {"quantization_config": quantisation_config(kind), "device_map": {"": place}}
 
 
 def class_of(module: Any) -> str:
