@@ -43,7 +43,8 @@ from tunesmith.recipe.tree import all_keys
         (
             "zzz",
             ("evaluate",),
-            "Keys of evaluate: metric, tune_threshold, retrieval, answers, stride, context_lengths, general, baselines, n_resamples.",
+            "Keys of evaluate: metric, tune_threshold, retrieval, answers, stride, context_lengths, general, "
+            + "baselines, n_resamples.",
         ),
         ("zzz", ("train",), "All keys: docs/reference/recipe.md"),
         (
