@@ -335,7 +335,7 @@ class Recipe(Section):
     """The whole recipe."""
 
     task: TaskName = "classification"
-    """What is learnt: classification (one label or several), regression, embedding, sft (answers to prompts), pretraining (texts)."""
+    """What is learnt: classification (one label or several), regression, embedding, sft (answers), pretraining (texts)."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
