@@ -197,3 +197,22 @@ def test_padding_with_the_end_token_still_learns_the_end(train, tmp_path: Path, 
     run = train(questions(48), model=folder)
     check_contract(run)
     assert run.result.data["splits"]["train"]["target_tokens"] == 2 * run.result.data["splits"]["train"]["rows"]
+
+
+def test_windows_slide_over_texts(train) -> None:
+    run = train(
+        texts(60), task="pretraining", test=texts(30, 1), evaluate={"stride": 4, "context_lengths": [4, 8, 16]},
+        data={"max_length": 24},
+    )  # fmt: skip
+    found = check_contract(run)
+    for when in ("before", "after"):
+        assert [point["window"] for point in found["training"]["context"][when]] == [4, 8, 16]
+    assert run.result.metric("loss").value < next(b for b in run.result.baselines).metrics[0].value
+    assert "Use of context" in (run.folder / "report.html").read_text()
+
+
+def test_windows_that_cannot_slide(train, bert: Path) -> None:
+    with pytest.raises(RecipeError, match="plain texts of a causal model"):
+        train(texts(30), task="pretraining", model=bert, evaluate={"stride": 4})
+    with pytest.raises(RecipeError, match="not below the 24 tokens"):
+        train(texts(30), task="pretraining", evaluate={"context_lengths": [64]}, data={"max_length": 24})

@@ -16,6 +16,7 @@ from tunesmith.metrics.answers import UserFunction, answer_scores
 from tunesmith.metrics.predictions import SINGLE, Predictions, from_scores
 from tunesmith.models.chat_template import Template
 from tunesmith.models.long_rows import NOT_LEARNT
+from tunesmith.models.perplexity import document_losses
 from tunesmith.models.prompts import few_shot_ids, prompt_ids
 from tunesmith.models.render import Rendered
 from tunesmith.models.token_losses import TokenLosses
@@ -34,6 +35,7 @@ class Hearing:
         prompts: token ids before the answer, of each of them.
         references: the answers they should have.
         truth: (n) ids of the right labels of the sample, where answers are labels.
+        documents: (N) token ids of each whole text, where windows slide over it.
     """
 
     split: str
@@ -45,6 +47,7 @@ class Hearing:
     prompts: tuple[list[int], ...] = ()
     references: tuple[str, ...] = ()
     truth: np.ndarray | None = None
+    documents: tuple[np.ndarray, ...] = ()
 
     @property
     def row_ids(self) -> tuple[int, ...]:
@@ -91,8 +94,8 @@ def hearing_of(
 
 
 def learnt_bytes(rows: Rendered, positions: Sequence[int], tokenizer: Any) -> np.ndarray:
-    """(N) bytes of the text of the learnt tokens of each row, without special tokens."""
-    learnt = [labels[labels != NOT_LEARNT].tolist() for labels in rows.labels]
+    """(N) bytes of the text of the learnt tokens of each row, without special tokens; a row's first token is never learnt."""
+    learnt = [labels[1:][labels[1:] != NOT_LEARNT].tolist() for labels in rows.labels]
     sizes = [len(text.encode()) for text in tokenizer.batch_decode(learnt, skip_special_tokens=True)]
     return of_rows(rows, positions, sizes).astype(np.int64)
 
@@ -104,8 +107,12 @@ def of_rows(rows: Rendered, positions: Sequence[int], values: Sequence[float] | 
     return np.bincount(at, np.asarray(values, dtype=np.float64), len(positions))
 
 
-def row_losses(prepared: Prepared, model: Any, hearing: Hearing) -> TokenLosses:
-    """The losses of each row (N): those of its entries together."""
+def row_losses(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking) -> TokenLosses:
+    """The losses of each row (N): those of its entries together, or by a window that slides over it."""
+    if asking.stride is not None and hearing.documents:
+        window = asking.window - 1  # the token behind it has a position as well
+        slid = document_losses(model, hearing.documents, window, min(asking.stride, window), prepared.kernels.precision)
+        return TokenLosses(np.array([one.sum() for one in slid]), np.array([len(one) for one in slid], dtype=np.int64))
     found = losses_of(prepared, model, hearing.rows)
     sums, counts = (of_rows(hearing.rows, hearing.positions, values) for values in (found.sums, found.counts))
     return TokenLosses(sums, counts.astype(np.int64))
@@ -118,6 +125,7 @@ class Asking:
     Attributes:
         labels: the tokens of the answers there are, where they are labels; the last of each ends it.
         metrics: that judge answers, the leading one first.
+        window, stride: tokens of the window that slides over texts, and that it moves on; None where texts are cut into windows.
     """
 
     decoding: Decoding
@@ -125,13 +133,15 @@ class Asking:
     metrics: tuple[str, ...] = ()
     pattern: str | None = None
     function: UserFunction | None = None
+    window: int = 0
+    stride: int | None = None
 
 
 def hear(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking) -> Said:
     """The losses of a split, and its answers."""
     was_training = model.training
     model.eval()
-    losses = row_losses(prepared, model, hearing)
+    losses = row_losses(prepared, model, hearing, asking)
     said = answer(prepared, model, hearing, asking, hearing.prompts)
     model.train(was_training)
     return Said(losses, said.written, said.worth, said.labels)

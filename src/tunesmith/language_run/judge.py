@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tunesmith.events import Event, Listener
+from tunesmith.language_run.context import seen_windows
 from tunesmith.language_run.hearing import Hearing, Said, few_shot, hear
 from tunesmith.language_run.inputs import GENERAL, LanguageInputs
 from tunesmith.language_run.work import Ready, SeedRun, base_model
@@ -30,12 +32,13 @@ LABEL_METRIC = "macro_f1"
 
 @dataclass(frozen=True)
 class Rival:
-    """A system that the run is compared with: what it says on each split."""
+    """A system that the run is compared with: what it says on each split, and how it uses context."""
 
     name: str
     said: Mapping[str, Said]
     seconds: float
     note: str = ""
+    context: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Judged:
     Attributes:
         kept: the run whose model is kept: the best on validation.
         before: what the base model said.
+        context: how the kept model uses context; see ``context.seen_windows``.
     """
 
     runs: tuple[SeedRun, ...]
@@ -54,6 +58,7 @@ class Judged:
     verdicts: tuple[Verdict, ...]
     alarms: tuple[Alarm, ...]
     before: tuple[Rival, ...]
+    context: tuple[dict[str, Any], ...] = ()
 
 
 def before_training(inputs: LanguageInputs, ready: Ready, listener: Listener) -> tuple[Rival, ...]:
@@ -64,7 +69,8 @@ def before_training(inputs: LanguageInputs, ready: Ready, listener: Listener) ->
         if UNTUNED in asked:
             started = time.perf_counter()
             said = {name: hear(ready.prepared, model, one, ready.asking) for name, one in ready.hearings.items()}
-            found.append(Rival(UNTUNED, said, time.perf_counter() - started, "the base model as it came"))
+            context = tuple(seen_windows(inputs, ready, model))
+            found.append(Rival(UNTUNED, said, time.perf_counter() - started, "the base model as it came", context))
             listener(Event("step", "baselines", 1, len(asked)))
         answered = {name: one for name, one in ready.hearings.items() if one.prompts}
         if FEW_SHOT in asked and section.shots and answered:
@@ -110,6 +116,7 @@ def judge(inputs: LanguageInputs, ready: Ready, runs: Sequence[SeedRun], before:
     return Judged(
         tuple(runs), kept, tuple(metrics), tuple(baselines), tuple(verdicts),
         (*forgetting(verdicts), *alarms(facts(inputs, ready, kept))), tuple(before),
+        tuple(seen_windows(inputs, ready, kept.model)),
     )  # fmt: skip
 
 

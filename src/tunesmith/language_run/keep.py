@@ -112,6 +112,9 @@ def training_record(inputs: LanguageInputs, ready: Ready, judged: Judged, notes:
         "last_loss": losses[-1] if losses else None, "objective": ready.prepared.objective, "template": ready.template.name,
         "template_source": ready.template.source, "packed": tokens.is_packed, "quantisation": inputs.recipe.quantisation,
         "tokens": int(tokens.lengths.sum()), "learnt_tokens": ready.train.target_tokens,
+        "context": {
+            "before": [point for one in judged.before for point in one.context], "after": list(judged.context),
+        },
         "answer_tokens": ready.asking.decoding.max_new_tokens, "notes": [*fit.notes, *notes],
     }  # fmt: skip
 

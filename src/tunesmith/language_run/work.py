@@ -195,17 +195,34 @@ def ready_with(
     """Everything as tokens: what is heard, by which metrics, and the examples that the base model is shown."""
     recipe, section = inputs.recipe, inputs.recipe.evaluate.answers
     asking = asking_of(inputs, rendered["train"], label_tokens(inputs, prepared.tokenizer, template), max_length)
+    check_windows(recipe, prepared.objective, max_length)
     hearings = {
         name: hearing_of(rows, rendered[name], prepared.tokenizer, template, recipe.sft.labels, section.rows)
         for name, rows in named(inputs).items()
         if name != "train"
     }
+    if recipe.evaluate.stride is not None or recipe.evaluate.context_lengths:
+        split = list(inputs.judged)[-1]
+        whole = render(prepared.tokenizer, inputs.judged[split], NONE, None, "all")
+        hearings[split] = replace(hearings[split], documents=whole.input_ids)
     draw = np.random.default_rng([recipe.train.seed, section.shots])
     shown = sorted(draw.permutation(len(inputs.data.train))[: section.shots].tolist())
     return Ready(
         loaded, prepared, template, rendered["train"], hearings, asking, steering_metric(recipe, asking),
         inputs.data.train.take(shown, "train"), max_length - asking.decoding.max_new_tokens, max_length,
     )  # fmt: skip
+
+
+def check_windows(recipe: Recipe, objective: Objective, max_length: int) -> None:
+    """Raise RecipeError where windows are asked for that cannot slide."""
+    section = recipe.evaluate
+    for key, sizes in (("stride", [section.stride] if section.stride else []), ("context_lengths", section.context_lengths)):
+        if sizes and (recipe.task != "pretraining" or objective != "causal"):
+            message = "windows slide over the plain texts of a causal model."
+            raise RecipeError.one(f"evaluate.{key}", message, "Leave it out, or write task: pretraining for a causal model.")
+        if max(sizes, default=0) >= max_length:
+            message = f"{max(sizes)} is not below the {max_length} tokens that the model reads at once (data.max_length)."
+            raise RecipeError.one(f"evaluate.{key}", message, f"Give at most {max_length - 1}.")
 
 
 def label_tokens(inputs: LanguageInputs, tokenizer: Any, template: Template) -> tuple[tuple[int, ...], ...]:
@@ -234,7 +251,7 @@ def asking_of(inputs: LanguageInputs, train: Rendered, labels: tuple[tuple[int, 
     if asked in metrics and asked is not None:
         metrics = (asked, *(name for name in metrics if name != asked))
     function = None if section.function is None else answer_function(section.function, inputs.base)
-    return Asking(decoding, labels, metrics, section.pattern, function)
+    return Asking(decoding, labels, metrics, section.pattern, function, max_length, inputs.recipe.evaluate.stride)
 
 
 def steering_metric(recipe: Recipe, asking: Asking) -> str:
@@ -277,6 +294,7 @@ def base_model(inputs: LanguageInputs, ready: Ready) -> Iterator[Any]:
 def measure_of(ready: Ready) -> Any:
     """A function that gives a model's loss and metrics on validation, with the answers of a few rows or of all that choose."""
     hearing, asking = ready.hearings["validation"], ready.asking
+    asking = replace(asking, stride=None)
     if ready.metric in LOSSES and not asking.labels:
         hearing = watched(hearing)
 

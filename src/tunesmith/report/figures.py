@@ -268,6 +268,22 @@ def residuals(given: NDArray[np.float64], predicted: NDArray[np.float64]) -> Fig
     return figure([bars], {"xaxis": axis("predicted minus given"), "yaxis": axis("rows"), "bargap": 0, "shapes": [zero]}, 380)
 
 
+def context_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure | None:
+    """Perplexity by the size of the window, one line a system; None where none was measured."""
+    traces = [
+        {
+            "type": "scatter", "mode": "lines+markers", "name": label(name), "x": [point["window"] for point in points],
+            "y": [point["perplexity"] for point in points], "line": {"color": SERIES[number % 6], "width": 2},
+            "error_y": {**arms(*([point[key] for point in points] for key in ("perplexity", "low", "high"))), "thickness": 1.5},
+            "hovertemplate": "window %{x} tokens: %{y:.4g}",
+        }
+        for number, (name, points) in enumerate(curves.items())
+        if points
+    ]  # fmt: skip
+    layout = {"xaxis": axis("tokens of the window", type="log"), "yaxis": axis("perplexity")}
+    return figure(traces, layout, 320) if traces else None
+
+
 def lengths(splits: Mapping[str, Mapping[str, Any]]) -> Figure | None:
     """Lengths in tokens per split as shares of its rows, with a line where texts are cut; None where none were measured."""
     traces: list[Figure] = []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunesmith.report import tables
+from tunesmith.report import figures, tables
+from tunesmith.report.evidence import grid, plot
 from tunesmith.report.markup import Markup, join, tag
-from tunesmith.report.numbers import count, percent
+from tunesmith.report.numbers import count, percent, with_interval
 from tunesmith.report.saved import SavedRun
-from tunesmith.report.words import plain_name
+from tunesmith.report.words import part, plain_name
 
 OWN_COLUMNS = ("row_id", "prompt", "reference")
 
@@ -50,3 +51,23 @@ def answers(run: SavedRun) -> Markup | None:
     ]  # fmt: skip
     said = f"Rows of {found['split']}, none of which was learnt."
     return join([tag("p", said), tables.table(heads, cells, box="cards tall")])
+
+
+def context(run: SavedRun) -> Markup | None:
+    """Perplexity by how much of a text the model sees."""
+    found = part(run.result.training, "context")
+    curves = {"this run": found.get("after") or [], "untuned model": found.get("before") or []}
+    named = {name: points for name, points in curves.items() if points}
+    if not named:
+        return None
+    sizes = [point["window"] for point in next(iter(named.values()))]
+    rows = [(tables.num(count(size)), *(tables.num(interval(points, size)) for points in named.values())) for size in sizes]
+    said = "Each token is scored once, by a window that sees so many tokens before it."
+    table = tables.table(("tokens of the window", *named), rows, caption="perplexity", box="fit")
+    return join([tag("p", said), table, grid(plot(figures.context_curves(named), "Perplexity", "lower is better"))])
+
+
+def interval(points: Sequence[Mapping[str, Any]], size: int) -> str:
+    """The perplexity with a window of that size."""
+    point = next(one for one in points if one["window"] == size)
+    return with_interval(point["perplexity"], point["low"], point["high"])

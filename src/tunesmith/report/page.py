@@ -28,6 +28,7 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("similarity", "Similarity before and after", vectors.heat_maps),
     ("answers", "Answers before and after", language.answers),
     ("seen", "What the loss sees", language.seen),
+    ("context", "Use of context", language.context),
     ("lengths", "Lengths", record.lengths),
     ("findings", "Findings in the data", record.findings),
     ("worst", "Hardest rows", record.worst),
@@ -39,7 +40,7 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("recipe", "Recipe", record.recipe),
     ("use", "Use the model", record.use),
 )
-OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vectors", "similarity", "answers", "seen"})
+OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vectors", "similarity", "answers", "seen", "context"})
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
