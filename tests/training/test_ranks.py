@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from tunesmith.machine import quiet_libraries
 from tunesmith.models.adapters import add_adapter
 from tunesmith.recipe.sections import AdapterSection
-from tunesmith.training.ranks import AllocateRanks, adalora_of, ranks_left
+from tunesmith.training.ranks import IMPORTANCES, AllocateRanks, adalora_of, ranks_left
 
 STEPS, INIT, TARGET = 12, 6, 2
 
@@ -73,6 +73,11 @@ def test_what_is_restored_goes_on_the_same(tmp_path: Path, stop: int) -> None:
     again, resumed = AllocateRanks(adalora_of(second)), optimizer_of(second)
     resumed.load_state_dict(optimizer.state_dict())
     again.restore(tmp_path)
+    for kind in IMPORTANCES:
+        kept, found = (getattr(one.adapter.rankallocator, kind) for one in (callback, again))
+        assert kept.keys() == found.keys()
+        assert all(torch.equal(kept[name], found[name]) for name in kept)
+    assert bool(callback.adapter.rankallocator.ipt) == (stop == 4)  # peft forgets them once the ranks are final
     assert train(second, again, stop, STEPS, resumed) == expected[stop:]
     one, two = whole.state_dict(), second.state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
