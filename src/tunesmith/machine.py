@@ -12,7 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-VERSIONS_OF = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft", "numpy", "scikit-learn", "pyarrow")
+VERSIONS_OF = (
+    "torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft", "trl", "sentence-transformers", "bitsandbytes",
+    "numpy", "scikit-learn", "pyarrow",
+)  # fmt: skip
 
 
 def stay_offline() -> None:

@@ -44,6 +44,7 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
         ({"task": "pretraining", "sft": {"packing": True}}, "plain texts have no questions and answers"),
         ({"task": "pretraining", "evaluate": {"metric": "exact_match"}}, "is no metric of pretraining"),
         ({"quantisation": "nf4"}, "nf4 weights cannot be trained themselves, and there is no adapter"),
+        ({"sft": {"packing": True}, "adapter": {"method": "prompt_tuning"}}, "only its first packed row would see them"),
         ({"sft": {"labels": ["yes"]}}, "one label leaves nothing to choose"),
         ({"sft": {"labels": ["yes", "yes"]}}, "a label is listed twice"),
         ({"sft": {"labels": ["yes", " "]}}, "a label is an empty text"),

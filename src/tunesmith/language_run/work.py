@@ -34,7 +34,7 @@ from tunesmith.models.packing import packed
 from tunesmith.models.render import Rendered, render
 from tunesmith.preflight.language import language_checks, lengths
 from tunesmith.preflight.report import CheckReport
-from tunesmith.recipe.language_rules import OF_LABELS
+from tunesmith.recipe.language_rules import OF_LABELS, PROMPTED
 from tunesmith.recipe.metric_names import LOSSES
 from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import RunFolder
@@ -167,8 +167,9 @@ def masked_once(inputs: LanguageInputs, ids: np.ndarray, entry: int, tokenizer: 
 
 def training_tokens(inputs: LanguageInputs, rows: Rendered, pad_id: int, max_length: int, objective: Objective) -> TrainingTokens:
     """The training rows, packed where that is asked for or saves time."""
-    asked = inputs.recipe.sft.packing
-    is_packed = (device_name() == "cuda" if asked is None else asked) and objective == "causal"
+    recipe, asked = inputs.recipe, inputs.recipe.sft.packing
+    prompted = recipe.adapter is not None and recipe.adapter.method in PROMPTED
+    is_packed = (device_name() == "cuda" and not prompted if asked is None else asked) and objective == "causal"
     lengths = [len(ids) for ids in rows.input_ids]
     alone = [(i,) for i in range(len(lengths))]
     packs = [tuple(pack.tolist()) for pack in packed(lengths, max_length).rows] if is_packed else alone

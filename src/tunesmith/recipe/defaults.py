@@ -12,6 +12,8 @@ SMALL_MODEL_BYTES = 200_000_000
 """Fifty million weights in fp32."""
 MANY_ROWS = 4_000
 BATCH_OF_MANY_ROWS = 64
+BATCH_OF_ANSWERS = 8
+"""Conversations are long, and a few hundred of them are a few dozen steps."""
 
 
 def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
@@ -22,10 +24,12 @@ def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
         n_rows: training rows.
     """
     settled: dict[str, float] = {}
+    if recipe.task == "sft" and recipe.train.per_device_train_batch_size is None:
+        settled["per_device_train_batch_size"] = BATCH_OF_ANSWERS
     if 0 < model_bytes < SMALL_MODEL_BYTES:
         if recipe.train.dropout is None:
             settled["dropout"] = 0.0
-        if recipe.train.per_device_train_batch_size is None and n_rows >= MANY_ROWS:
+        if recipe.train.per_device_train_batch_size is None and n_rows >= MANY_ROWS and recipe.task != "sft":
             settled["per_device_train_batch_size"] = BATCH_OF_MANY_ROWS
     if not settled:
         return recipe

@@ -85,6 +85,16 @@ def quantised(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("quantisation",), message, "Add adapter: {method: lora}, or remove the key.")
 
 
+PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
+
+
+def packed_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Learnt prompts stand before the first row of a sequence only."""
+    if recipe.sft.packing and recipe.adapter is not None and recipe.adapter.method in PROMPTED:
+        message = f"{recipe.adapter.method} puts learnt tokens before a sequence, and only its first packed row would see them"
+        yield Fault(("sft", "packing"), message, "Write sft.packing: false, or another adapter.")
+
+
 def labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Labels that cannot be told apart, or are no choice."""
     named: KeyPath = ("sft", "labels")
@@ -138,4 +148,4 @@ def broken_pattern(pattern: str) -> Iterator[Fault]:
         yield Fault(path, "has no group, so it does not say what counts", 'For example "#### (.*)".')
 
 
-RULES = (only_language_models, not_language_models, other_task, quantised, labels, answers)
+RULES = (only_language_models, not_language_models, other_task, quantised, packed_prompts, labels, answers)

@@ -24,7 +24,7 @@ ADAPTER_LEARNING_RATE = 1e-3
 EMBEDDING_LEARNING_RATE = 2e-5
 """Most embedding models that are tuned are good already; a higher rate spoils them before it teaches them."""
 
-LANGUAGE_LEARNING_RATES = ((20e6, 1e-3), (200e6, 1e-4), (1e9, 5e-5), (float("inf"), 2e-5))
+LANGUAGE_LEARNING_RATES = ((200e6, 1e-4), (1e9, 5e-5), (float("inf"), 2e-5))
 LANGUAGE_ADAPTER_LEARNING_RATES = ((200e6, 1e-3), (float("inf"), 2e-4))
 
 
