@@ -234,7 +234,7 @@ class TrainSection(Section):
     learning_rate: float | None = Field(default=None, gt=0.0)
     """Highest learning rate. When not said it follows from the size of the model and from what is trained."""
     per_device_train_batch_size: PositiveInt | None = None
-    """Rows per device and forward pass. Not said: 8 for sft; 64 for small models with 4,000 rows or more; else 32."""
+    """Rows per device and forward pass. Not said: 8 for sft; 64 for small models from 4,000 rows on; else 32."""
     per_device_eval_batch_size: PositiveInt = 64
     """Rows per device in one evaluation pass."""
     gradient_accumulation_steps: PositiveInt = 1
