@@ -99,7 +99,7 @@ class AdapterSection(Section):
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 
     method: str = Field(...)
-    """lora, dora, adalora, ia3, prefix_tuning, ...: any method of the installed peft that fits; houlsby, pfeiffer: bottlenecks."""
+    """Method: any of the installed peft (lora, dora, ia3, prefix_tuning, ...), or houlsby or pfeiffer (bottlenecks)."""
 
 
 class HardNegativesSection(Section):
