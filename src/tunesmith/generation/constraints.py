@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.errors import GenerationError, Problem
+from tunesmith.generation.expressions import is_match
 from tunesmith.generation.words import has_word
 
 FORMS = ("choices", "regex", "json_schema")
@@ -134,7 +135,7 @@ def unfulfilled(wanted: Constraints, text: str, prompt: str = "") -> list[str]:
     wrong = []
     if wanted.choices and text.strip() not in wanted.choices:
         wrong.append("it is none of the choices")
-    if wanted.regex is not None and not re.fullmatch(wanted.regex, text):
+    if wanted.regex is not None and not is_match(wanted.regex, text):
         wrong.append("it does not match the regular expression")
     if wanted.json_schema is not None:
         wrong += against_schema(wanted.json_schema, text)

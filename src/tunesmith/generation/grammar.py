@@ -18,7 +18,8 @@ import torch
 
 from tunesmith.errors import GenerationError, MissingExtra
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.surfaces import Array
+from tunesmith.generation.expressions import Nodes, follow, parsed, shortest
+from tunesmith.generation.surfaces import Array, continued
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,6 +38,15 @@ JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separat
 """As Python writes JSON; with blanks anywhere a model can write blanks for ever."""
 
 
+@dataclass(frozen=True)
+class Followed:
+    """The state of a text: llguidance's, and what an expression still has to match, with the bytes of an unfinished character."""
+
+    matcher: Any
+    nodes: Nodes | None
+    unfinished: bytes = b""
+
+
 @dataclass(eq=False)
 class Grammar:
     """The rule that keeps a text to a grammar (``generation.processors.Rule``).
@@ -44,6 +54,7 @@ class Grammar:
     Attributes:
         vocabulary: llguidance's view of the tokenizer.
         source: the grammar as llguidance takes it.
+        nodes: the regular expression as it can be followed here; None for others, and for schemas.
         ends: ids that end a text.
         n_vocabulary: width of the model's logits.
         n_good: tokens that the decoding may choose from where the end has to be kept in reach; greedy search needs one.
@@ -51,22 +62,31 @@ class Grammar:
 
     vocabulary: Any
     source: str
+    nodes: Nodes | None
     ends: Array
     n_vocabulary: int
     n_good: int = LOOKED_AT
 
-    def start(self) -> Any:
+    def start(self) -> Followed:
         import llguidance
 
-        return llguidance.LLMatcher(self.vocabulary, self.source)
+        return Followed(llguidance.LLMatcher(self.vocabulary, self.source), self.nodes)
 
-    def step(self, state: Any, token: int) -> Any:
-        after = state.deep_copy()
-        after.consume_token(token)
-        return after
+    def step(self, state: Followed, token: int) -> Followed:
+        matcher = state.matcher.deep_copy()
+        matcher.consume_token(token)
+        nodes, unfinished = self.followed(state, token)
+        return Followed(matcher, nodes, unfinished)
 
-    def barred(self, state: Any, left: int, scores: torch.Tensor) -> Array:
-        bad = ~self.allowed(state)
+    def followed(self, state: Followed, token: int) -> tuple[Nodes | None, bytes]:
+        """What an expression has to match after one more token, and the bytes of an unfinished character."""
+        if state.nodes is None:
+            return None, b""
+        read = continued(state.unfinished, self.vocabulary.decode_bytes([token]))
+        return (frozenset(), b"") if read is None else (follow(state.nodes, read[0]), read[1])
+
+    def barred(self, state: Followed, left: int, scores: torch.Tensor) -> Array:
+        bad = ~self.allowed(state.matcher)
         way = self.closing(state)
         if way is None or left > len(way) + self.reserve:
             return bad
@@ -76,24 +96,36 @@ class Grammar:
         bad[good] = False
         return bad
 
-    def allowed(self, state: Any) -> Array:
+    def allowed(self, matcher: Any) -> Array:
         """(V,) the tokens that may follow; the ends where the text is whole."""
-        bits = np.unpackbits(np.frombuffer(state.compute_bitmask(), dtype=np.uint8), bitorder="little")
+        bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
         found = bits[: self.n_vocabulary].astype(bool)
-        found[self.ends] = state.is_accepting()
+        found[self.ends] = matcher.is_accepting()
         return found
 
-    def ends_in_time(self, state: Any, token: int, left: int) -> bool:
+    def ends_in_time(self, state: Followed, token: int, left: int) -> bool:
         """Whether the text can be whole with so many tokens after that one."""
         if token in self.ends:
             return True
-        way = self.closing(self.step(state, token))
+        if state.nodes is None:
+            way = self.closing(self.step(state, token))
+        else:
+            way = self.closing(Followed(None, *self.followed(state, token)))
         return way is not None and len(way) <= left
 
     @cached_property
     def reserve(self) -> int:
         """The tokens left beyond those to the end from which on the end is kept in reach: as many as a part may open at once."""
         return max(RESERVE, 2 * len(self.closing(self.start()) or []))
+
+    def closing(self, state: Followed) -> list[int] | None:
+        """Tokens that make the text whole, few but not always the fewest; None where none were found."""
+        if state.nodes is None:
+            return self.searched(state.matcher)
+        text = None if state.unfinished else shortest(state.nodes)
+        if text is None:
+            return None
+        return [token for letter in text for token in self.vocabulary.tokenize_bytes(letter.encode())]
 
     @cached_property
     def letters(self) -> list[int]:
@@ -102,30 +134,31 @@ class Grammar:
         spelled = [self.vocabulary.tokenize_bytes(letter.encode()) for letter in order]
         return [tokens[0] for tokens in spelled if len(tokens) == 1]
 
-    def closing(self, state: Any) -> list[int] | None:
-        """Tokens that make the text whole, few but not always the fewest; None where none were found."""
+    def searched(self, matcher: Any) -> list[int] | None:
+        """Tokens that make the text of a schema whole, found by closing what is open."""
         way: list[int] = []
         seen: set[bytes] = set()
-        state = state.deep_copy()
+        matcher = matcher.deep_copy()
         while len(way) < MOST_CLOSING:
-            if state.is_error():
+            if matcher.is_error():
                 return None
-            if state.is_accepting():
+            if matcher.is_accepting():
                 return way
-            forced = state.compute_ff_tokens() or self.nearest(state, seen)
+            forced = matcher.compute_ff_tokens() or self.nearest(matcher, seen)
             if not forced:
                 return None
-            state.consume_tokens(forced)
+            matcher.consume_tokens(forced)
             way += forced
         return None
 
-    def nearest(self, state: Any, seen: set[bytes]) -> list[int]:
+    def nearest(self, matcher: Any, seen: set[bytes]) -> list[int]:
         """The letter that seems to bring the end nearest: one that leads to where the text has not been, closing ones first."""
-        here = state.compute_bitmask()
+        here = matcher.compute_bitmask()
         seen.add(here)
         possible = [token for token in self.letters if here[token >> 3] >> (token & 7) & 1]
         for token in possible:
-            after = self.step(state, token)
+            after = matcher.deep_copy()
+            after.consume_token(token)
             if after.is_accepting() or after.compute_bitmask() not in seen:
                 return [token]
         return possible[:1]
@@ -165,7 +198,8 @@ def grammar_of(
     if is_wrong:
         what = "expression" if wanted.regex is not None else "schema"
         raise GenerationError.one(str(wanted.form), f"this {what} cannot be generated: {' '.join(' '.join(said).split())}")
-    return Grammar(kept[key], source, ends, n_vocabulary, n_good)
+    nodes = None if wanted.regex is None else parsed(wanted.regex)
+    return Grammar(kept[key], source, nodes, ends, n_vocabulary, n_good)
 
 
 def source_of(regex: str | None, schema: Mapping[str, Any] | None) -> str:
