@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tunesmith.results import RunResult
     from tunesmith.trained import Run
 
-TASKS = ("classification", "embedding", "sft")
-RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml", "sft": "demo_sft.yaml"}
+TASKS = ("classification", "embedding")
+RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml"}
 OPENINGS = {
     "classification": (
         "A small language model ({model}) learns to sort support messages by what their writers want.",
