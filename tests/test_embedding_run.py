@@ -112,6 +112,18 @@ def test_files_of_one_shape_become_one_table(tiny_model: Path, capsys) -> None:
     assert any("second.csv: its rows follow from row 96 on" in note for note in said["data"]["notes"])
 
 
+def test_texts_alone_are_judged_by_pairs_of_the_same_columns(tiny_model: Path, capsys) -> None:
+    columns = {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 6 for i in range(len(ASKED))]}
+    for name in ("train.csv", "dev.csv"):
+        write(name, columns)
+    text = (
+        "data: {train: train.csv, validation: dev.csv, columns: {text: sentence1}}\nembedding: {loss: DenoisingAutoEncoderLoss}"
+    )
+    assert main(["train", recipe(tiny_model, f"{text}\n{SHORT}"), "--json"]) == 0
+    splits = json.loads(capsys.readouterr().out)["data"]["splits"]
+    assert (splits["train"]["shape"], splits["validation"]["shape"]) == ("single_text", "scored_pair")
+
+
 def test_files_of_other_shapes_have_a_loss_each(tiny_model: Path, capsys) -> None:
     write("first.csv", {"anchor": ASKED, "positive": ANSWERS})
     write("second.csv", {"text": ASKED, "intent": ["a", "b", "c"] * 32})

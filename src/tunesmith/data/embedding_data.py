@@ -182,8 +182,8 @@ def parts_given(columns: ColumnsSection) -> dict[str, str | list[str]]:
 
 
 def shape_like(table: Table, shape: Shape, recipe: Recipe, notes: list[str]) -> Shape:
-    """The shape of train where the table has its columns, else its own."""
-    if all(name in table.columns for name in shape.columns):
+    """The shape of train where the table has its columns and can be judged by it, else its own: texts alone judge nothing."""
+    if shape.kind != "single_text" and all(name in table.columns for name in shape.columns):
         return shape
     found = detect_shape(table)
     notes.append(f"{table.source}: {found.kind.replace('_', ' ')} rows of {' + '.join(found.columns)}, {found.reason}.")
