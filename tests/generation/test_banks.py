@@ -149,6 +149,20 @@ def test_the_end_waits_for_the_words() -> None:
         assert END not in found.token_ids[:-1]
 
 
+def test_scores_come_with_the_dictionary() -> None:
+    model, wanted, decoding = tiny_llama(6), Constraints(must_include=("ab",)), Decoding(max_new_tokens=5, num_return_sequences=4)
+    arguments = generation_arguments(letters(), wanted, decoding)
+    found = model.generate(
+        input_ids=torch.tensor([PROMPT]), pad_token_id=0, eos_token_id=0, return_dict_in_generate=True, **arguments
+    )
+    plain = model.generate(input_ids=torch.tensor([PROMPT]), pad_token_id=0, eos_token_id=0, **arguments)
+    assert torch.equal(found.sequences, plain)
+    texts = generate(model, letters(), [PROMPT], decoding, wanted)[0]
+    means = [text.logprob / len(text.token_ids) for text in texts]
+    assert found.sequences_scores.tolist() == pytest.approx(means, abs=1e-4)
+    assert means == sorted(means, reverse=True)
+
+
 def test_the_beams_are_shared_among_the_banks() -> None:
     import numpy as np
 

@@ -50,6 +50,14 @@ def test_a_longer_word_may_be_written() -> None:
     assert found.satisfied
 
 
+def test_a_word_that_nothing_makes_longer_is_not_begun() -> None:
+    for kind, is_begun in (("whole_words", False), ("byte_level", True)):
+        tokenizer = tokenizer_of(kind)
+        watch = watch_of(tokenizer, Constraints(forbid=("cat",)), len(tokenizer))
+        word = tokenizer.encode(" cat", add_special_tokens=False)
+        assert watch.barred(*watch.begin("the"))[word].tolist() == [not is_begun]
+
+
 def test_looking_ahead_weighs_a_beginning_by_what_follows() -> None:
     """log p("▁a") becomes log p("▁a") + log p(a letter after it)."""
     model, prompt = tiny_llama(6, 1), [1, 4]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.generation.surfaces import INNER, START, continuation, decoded, surfaces_of
+from tunesmith.generation.surfaces import INNER, START, continuation, continued, decoded, surfaces_of
 from tunesmith.generation.watch import usual_sequences
 
 from .made import KINDS, tokenizer_of
@@ -54,6 +54,13 @@ def test_bytes_of_one_character_stay_together() -> None:
     further = int(found.at(inside).following[second])
     assert found.at(further).following[third] == INNER
     assert found.at(INNER).following[second] == -1
+
+
+def test_bytes_that_lead_to_no_character_are_refused_at_once() -> None:
+    assert continued(b"\xed", b"\xa0") is None  # a surrogate, which no third byte makes a character
+    assert continued(b"\xed", b"\x9f") == ("", b"\xed\x9f")
+    assert continued(b"", b"\xa0") is None
+    assert continued(b"\xc3", b"\xa9!") == ("é!", b"")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,12 +9,14 @@ may share their tokens, and a word that is broken off costs its progress.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from transformers.generation.utils import GenerateBeamDecoderOnlyOutput
 
 from tunesmith.errors import GenerationError
 from tunesmith.generation.surfaces import Array
@@ -107,10 +109,11 @@ class Search:
 def search_banks(
     model: Any, input_ids: torch.Tensor, logits_processor: Any, stopping_criteria: Any, generation_config: Any,
     watches: Sequence[Watch], prompts: Sequence[str], **model_kwargs: Any,
-) -> torch.Tensor:  # fmt: skip
+) -> Any:  # fmt: skip
     """The sequences (N x num_return_sequences, T) found, prompts included: for ``model.generate(custom_generate=...)``.
 
-    The best of each prompt come first. Where fewer texts than asked for fulfil the words, others follow.
+    The best of each prompt come first; where fewer texts than asked for fulfil the words, others follow. With
+    ``return_dict_in_generate`` it is upstream's object with ``sequences`` and ``sequences_scores``.
 
     Args:
         input_ids: (N x num_beams, P) prompts, each repeated.
@@ -138,7 +141,10 @@ def search_banks(
         outputs = model(
             **model.prepare_inputs_for_generation(running, next_sequence_length=length, **model_kwargs), return_dict=True
         )
-    return assembled(all_beams, input_ids, settings, filler_of(generation_config))
+    sequences, scores = assembled(all_beams, input_ids, settings, filler_of(generation_config))
+    if generation_config.return_dict_in_generate:
+        return GenerateBeamDecoderOnlyOutput(sequences=sequences, sequences_scores=scores)
+    return sequences
 
 
 def settings_of(config: Any, stopping_criteria: Any, n_prompt: int) -> Search:
@@ -324,14 +330,19 @@ def reorder(model: Any, model_kwargs: dict[str, Any], index: torch.Tensor) -> No
         cache.reorder_cache(index)
 
 
-def assembled(all_beams: list[Beams], input_ids: torch.Tensor, settings: Search, filler: int) -> torch.Tensor:
-    """The sequences (N x num_return_sequences, T) with their prompts."""
-    written = []
+def assembled(
+    all_beams: list[Beams], input_ids: torch.Tensor, settings: Search, filler: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sequences (N x num_return_sequences, T) with their prompts, and their scores; minus infinity for unfulfilled ones."""
+    written: list[list[int]] = []
+    scores: list[float] = []
     for beams in all_beams:
         found = [*beams.finished.tokens, *beams.spare.tokens][: settings.n_return]
         written += [*found, *[[]] * (settings.n_return - len(found))]
+        good = beams.finished.scores[: settings.n_return]
+        scores += [*good, *[-math.inf] * (settings.n_return - len(good))]
     width = max(map(len, written))
     filled = torch.tensor([[*tokens, *[filler] * (width - len(tokens))] for tokens in written], dtype=torch.long)
     n_prompts = len(all_beams)
     prompts = input_ids.view(n_prompts, settings.n_beams, -1)[:, :1].expand(-1, settings.n_return, -1).flatten(0, 1)
-    return torch.cat([prompts, filled.to(prompts.device)], dim=1)
+    return torch.cat([prompts, filled.to(prompts.device)], dim=1), torch.tensor(scores, device=prompts.device)

@@ -144,6 +144,8 @@ def steered(
         model: Any, input_ids: torch.Tensor, logits_processor: Any, stopping_criteria: Any, generation_config: Any,
         **model_kwargs: Any,
     ) -> Any:  # fmt: skip
+        if model.config.is_encoder_decoder:
+            raise GenerationError.one("model", "constraints are for decoders, and this model has an encoder, too.")
         repeats = max(generation_config.num_beams, generation_config.num_return_sequences)
         texts = prompt_texts(tokenizer, input_ids[::repeats], model_kwargs.get("attention_mask"), repeats)
         wanted = [constraints] * len(texts) if isinstance(constraints, Constraints) else list(constraints)
