@@ -6,7 +6,7 @@ import re
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.generation.expressions import follow, is_match, parsed, shortest
@@ -24,11 +24,13 @@ EXPRESSIONS = st.recursive(
 TEXTS = ["".join(letters) for length in range(5) for letters in product("ab1\n", repeat=length)]
 
 
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EXPRESSIONS, st.text("abé1\n٣", max_size=6))
 def test_a_text_matches_where_python_says_so(regex: str, text: str) -> None:
     assert is_match(regex, text) == (re.fullmatch(regex, text) is not None)
 
 
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EXPRESSIONS, st.sampled_from(TEXTS))
 def test_the_shortest_end_is_an_end_and_none_is_shorter(regex: str, begun: str) -> None:
     nodes = parsed(regex)

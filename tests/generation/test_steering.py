@@ -39,6 +39,21 @@ def test_a_pipeline_writes_what_generate_writes(wanted: Constraints) -> None:
     ]
 
 
+def test_a_tokenizer_can_be_copied_and_grow_afterwards() -> None:
+    import copy
+    import pickle
+
+    tokenizer = copy.deepcopy(tokenizer_of("byte_level"))
+    model, prompt = tiny_llama(len(tokenizer), 1), tokenizer.encode("the cat", add_special_tokens=False)
+    for wanted in WANTED:
+        generate(model, tokenizer, [prompt], Decoding(max_new_tokens=14), wanted)
+    tokenizer = pickle.loads(pickle.dumps(copy.deepcopy(tokenizer)))
+    tokenizer.add_tokens(["foxtrot"])
+    grown = tiny_llama(len(tokenizer), 1)
+    ((found,),) = generate(grown, tokenizer, [prompt], Decoding(max_new_tokens=14), Constraints(must_include=("foxtrot",)))
+    assert found.satisfied
+
+
 def test_a_bias_makes_a_word_likelier() -> None:
     tokenizer = tokenizer_of("word_pieces")
     model, prompt = tiny_llama(len(tokenizer), 1), tokenizer.encode("the cat", add_special_tokens=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.generation.surfaces import INNER, START, continuation, continued, decoded, surfaces_of
@@ -28,6 +28,7 @@ def walked(kind: str, choices: list[int], place: int) -> tuple[list[int], str, i
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(choices=st.lists(st.integers(0, 10_000), max_size=12))
 def test_the_text_of_tokens_is_the_sum_of_their_surfaces(kind: str, choices: list[int]) -> None:
     prompt = tokenizer_of(kind).encode("the cat", add_special_tokens=False)
@@ -37,6 +38,7 @@ def test_the_text_of_tokens_is_the_sum_of_their_surfaces(kind: str, choices: lis
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(choices=st.lists(st.integers(0, 10_000), max_size=8))
 def test_a_text_without_a_prompt_begins_as_decoding_begins_it(kind: str, choices: list[int]) -> None:
     tokens, text, place = walked(kind, choices, START)

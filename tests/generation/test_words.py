@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.generation.words import automaton, has_word, joins
@@ -15,11 +15,13 @@ WORDS = st.text("ab é狐.", min_size=1, max_size=4).map(str.strip).filter(bool)
 TEXTS = st.text(ALPHABET, max_size=12)
 
 
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text("abc_ .,'\n1", max_size=20), st.text("abc1", min_size=1, max_size=3))
 def test_a_whole_word_is_what_a_regular_expression_finds(text: str, word: str) -> None:
     assert has_word(text, word) == (re.search(rf"(?<!\w){word}(?!\w)", text) is not None)
 
 
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS, TEXTS, TEXTS, st.booleans())
 def test_the_automaton_finds_what_is_in_the_text(word: str, prompt: str, text: str, within: bool) -> None:
     found = automaton(word)

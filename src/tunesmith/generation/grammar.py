@@ -19,7 +19,7 @@ import torch
 from tunesmith.errors import GenerationError, MissingExtra
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.expressions import Nodes, follow, parsed, shortest
-from tunesmith.generation.surfaces import Array, continued
+from tunesmith.generation.surfaces import Array, continued, kept_with
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -190,10 +190,9 @@ def grammar_of(
     if not tokenizer.is_fast:
         raise GenerationError.one(str(wanted.form), "the tokenizer has no tokenizer.json, which llguidance needs.")
     source = source_of(wanted.regex, wanted.json_schema)
-    key = (n_vocabulary, int(ends[0]))
-    kept: dict[tuple[int, int], Any] = tokenizer.__dict__.setdefault("_tunesmith_llguidance", {})
+    kept, key = kept_with(tokenizer), ("llguidance", n_vocabulary, len(tokenizer), int(ends[0]))
     if key not in kept:
-        kept[key] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=n_vocabulary, eos_token=key[1])
+        kept[key] = llguidance.hf.from_tokenizer(tokenizer, n_vocab=n_vocabulary, eos_token=int(ends[0]))
     is_wrong, said = llguidance.LLMatcher.validate_grammar_with_warnings(source, kept[key])
     if is_wrong:
         what = "expression" if wanted.regex is not None else "schema"

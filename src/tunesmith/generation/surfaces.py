@@ -10,6 +10,7 @@ import codecs
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,6 +22,7 @@ INNER, START = 0, 1
 """Places: inside a text, and before its first word. Higher numbers are places inside a character."""
 ANCHOR = "a"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_KEPT: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +120,20 @@ def surfaces_of(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> Surfac
     Args:
         n_vocabulary: the width of the model's logits; ids that the tokenizer does not have are no text.
     """
-    kept = tokenizer.__dict__.get("_tunesmith_surfaces")
-    if kept is not None and kept.n_tokens == n_vocabulary:
-        made: Surfaces = kept
-        return made
+    kept, key = kept_with(tokenizer), ("surfaces", n_vocabulary, len(tokenizer))
+    if key not in kept:
+        kept[key] = read_surfaces(tokenizer, n_vocabulary)
+    made: Surfaces = kept[key]
+    return made
+
+
+def kept_with(tokenizer: Any) -> dict[Any, Any]:
+    """What was found out about a tokenizer, kept as long as the tokenizer is."""
+    return _KEPT.setdefault(tokenizer, {})
+
+
+def read_surfaces(tokenizer: Any, n_vocabulary: int) -> Surfaces:
+    """The texts of a tokenizer's tokens."""
     n_known = min(len(tokenizer), n_vocabulary)
     anchor = tokenizer.encode(ANCHOR, add_special_tokens=False)
     behind = decoded(tokenizer, [[*anchor, token] for token in range(n_known)])
@@ -133,9 +145,7 @@ def surfaces_of(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> Surfac
     first = [piece(text, name) for text, name in zip(lone, names, strict=True)]
     special = set(tokenizer.all_special_ids)
     silent = frozenset(token for token, text in enumerate(inner) if text == "" or token in special)
-    made = Surfaces([*inner, *missing], [*first, *missing], silent)
-    tokenizer.__dict__["_tunesmith_surfaces"] = made
-    return made
+    return Surfaces([*inner, *missing], [*first, *missing], silent)
 
 
 def decoded(tokenizer: Any, rows: list[list[int]]) -> list[str]:

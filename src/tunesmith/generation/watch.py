@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.surfaces import INNER, START, Array, Surfaces, surfaces_of
+from tunesmith.generation.surfaces import INNER, START, Array, Surfaces, kept_with, surfaces_of
 from tunesmith.generation.words import NEVER, Spelling, automaton
 
 if TYPE_CHECKING:
@@ -181,10 +181,11 @@ def watch_of(tokenizer: PreTrainedTokenizerBase, wanted: Constraints, n_vocabula
 
 def spelling_of(tokenizer: PreTrainedTokenizerBase, surfaces: Surfaces, word: str) -> Spelling:
     """The spelling of a word; made once for a tokenizer and kept with it."""
-    kept: dict[str, Spelling] = tokenizer.__dict__.setdefault("_tunesmith_spellings", {})
-    if word not in kept or kept[word].surfaces is not surfaces:
-        kept[word] = Spelling(automaton(word), surfaces, tuple(usual_sequences(tokenizer, word)))
-    return kept[word]
+    kept, key = kept_with(tokenizer), ("spelling", word, surfaces.n_tokens, len(tokenizer))
+    if key not in kept:
+        kept[key] = Spelling(automaton(word), surfaces, tuple(usual_sequences(tokenizer, word)))
+    made: Spelling = kept[key]
+    return made
 
 
 def usual_sequences(tokenizer: Any, word: str, before: Sequence[str] = BEFORE) -> list[tuple[int, ...]]:
