@@ -1,4 +1,4 @@
-"""Instruction rows about the harbour town: ten kinds, as many rows each; what the test asks for is in no training row."""
+"""Instruction rows about the harbour town: ten kinds, as many rows each; what the tests are about is in no training row."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from pocket_texts import action
 from pocket_world import COLOURS, NAMES, NUMBERS, OPPOSITES, PLACES, PLURALS, THINGS, VERBS, a, capital, series
 
 Row = dict[str, str]
+HELD_OUT_WORDS = 0.15
 
-# kind -> ways to ask for it
+# kind -> ways to ask for it, with the text in them
 ASKED = {
-    "who": ("Answer with one name.", "Say only the name."),
-    "colour": ("Answer with one colour.", "Say only the colour."),
-    "where": ("Say where it is.", "Answer with the place."),
-    "yes-no": ("Answer yes or no.", "Say yes or no."),
-    "list": ("Write the things as a JSON list.", "Give the things as JSON."),
-    "object": ("Write who, thing and colour as JSON.", "Make JSON of who, thing and colour."),
-    "past": ("Put this into the past.", "Write this as of yesterday."),
-    "opposite": ("Give the opposite.", "Say the opposite of this word."),
-    "plural": ("Give the plural.", "Say the word for many of them."),
-    "count": ("Count the things. Answer with one word.", "How many things are these? Answer with one word."),
+    "who": ("Answer with one name. {}", "Say only the name. {}"),
+    "colour": ("Answer with one colour. {}", "Say only the colour. {}"),
+    "where": ("Say only the place. {}", "Answer with the place. {}"),
+    "yes-no": ("Answer yes or no. {}", "Say yes or no. {}"),
+    "list": ("Write the things as a JSON list. {}", "Give the things as JSON. {}"),
+    "object": ("Write who, thing and colour as JSON. {}", "Make JSON of who, thing and colour. {}"),
+    "past": ("Put this into the past: {}", "Write this as of yesterday: {}"),
+    "opposite": ("Give the opposite: {}", "Say the opposite: {}"),
+    "plural": ("Give the plural: {}", "Say the word for many of them: {}"),
+    "count": ("Count the things. {}", "How many things are these? {}"),
 }
 
 
@@ -42,16 +43,18 @@ def apart(kind: str, n_train: int, n_test: int, dice: Random) -> list[Row]:
     """Training rows, then test rows, no sentence of which is in a training row."""
     words = WORDS.get(kind, ())
     pool = dice.sample(words, len(words))
-    n_held_out = round(len(pool) * n_test / (n_train + n_test))
+    n_held_out = round(len(pool) * HELD_OUT_WORDS)
     found: list[Row] = []
-    seen: set[str] = set()
+    asked, learnt = set(), set()
     while len(found) < n_train + n_test:
-        part = pool[n_held_out:] if len(found) < n_train else pool[:n_held_out]
-        text, output = INPUTS[kind](dice, len(found), part)
-        parts = sentences(text)
-        if not parts & seen:
-            seen |= parts
-            found.append({"instruction": dice.choice(ASKED[kind]), "input": text, "output": output})
+        in_train = len(found) < n_train
+        text, output = INPUTS[kind](dice, len(found), pool[n_held_out:] if in_train else pool[:n_held_out])
+        instruction, parts = dice.choice(ASKED[kind]).format(text), sentences(text)
+        if instruction in asked or (not in_train and parts & learnt):
+            continue
+        asked.add(instruction)
+        learnt |= parts if in_train else set()
+        found.append({"instruction": instruction, "output": output})
     return found
 
 

@@ -23,7 +23,7 @@ SAMPLES = ROOT / "src" / "tunesmith" / "samples"
 GENERAL = SAMPLES / "general_text.jsonl"
 N_HELD_OUT = 1000
 N_EARLY = 8_000
-N_TRAIN_ROWS, N_TEST_ROWS = 40, 10
+N_TRAIN_ROWS, N_TEST_ROWS = 120, 10
 """Rows of every kind of instruction."""
 N_POCKET = 60
 SEED = 1

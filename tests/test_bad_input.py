@@ -174,7 +174,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     # the model
     "unknown model": (recipe(model={"name": "./gone"}), TRAIN, "there is no such folder."),
     "unknown hub model": (recipe(model={"name": "org/gone"}), TRAIN, "the hub cannot be reached."),
-    "unknown builtin model": (recipe(model={"name": "builtin:bert"}), TRAIN, "Known: builtin:minilm."),
+    "unknown builtin model": (recipe(model={"name": "builtin:bert"}), TRAIN, "Known: builtin:minilm, builtin:pocket."),
     "folder that is no model": (no_config, TRAIN, "the folder is no model: it has no config.json."),
     "corrupt safetensors": (damaged_model, TRAIN, "model.safetensors is damaged"),
     "pickle only": (pickle_only, TRAIN, "a pickle, which can run code when it is loaded."),

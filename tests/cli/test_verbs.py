@@ -290,6 +290,32 @@ def test_demo_of_embeddings(cli: Cli, run_folder: Path, monkeypatch: pytest.Monk
     assert (loaded.recipe.task, loaded.recipe.output) == ("embedding", "runs/demo-embedding")
 
 
+def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    result = replace(RESULT, task="sft")
+    result.save(run_folder / "result.json")
+    predictions = {
+        "row_id": [0, 1, 2], "split": ["test", "test", "validation"], "label": ["yes", "no", "why"], "loss": [0.5, 2.0, 9.0],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
+    written = [{"prompt": "Is it?\nSay yes.", "untuned": "", "this run": "yes!", "reference": "yes"}]
+    seen = [{"runs": [["User: Is it?\nAssistant: ", False], ["yes", True]]}]
+    answers = {"seen": seen, "answers": written, "split": "test"}
+    (run_folder / "answers.json").write_text(json.dumps(answers))
+    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, result)))
+    said = cli("demo", "sft")
+    assert said.code == 0
+    for part in (
+        "    User: Is it?\n    Assistant: ⟦yes⟧\n",
+        "  Is it?\n  Say yes.\n    before: (nothing)\n    after:  'yes!'\n    right:  'yes'\n",
+        "    2.00  row 1: 'no'\n    0.50  row 0: 'yes'\n", f"tunesmith generate {run_folder} ",
+    ):  # fmt: skip
+        assert part in said.out
+    assert "why" not in said.out
+    (loaded,), _ = calls[0]
+    assert (loaded.recipe.task, loaded.recipe.model.name, loaded.recipe.output) == ("sft", "builtin:pocket", "runs/demo-sft")
+
+
 def test_only_an_earlier_demo_is_replaced() -> None:
     from tunesmith.cli.demo import holds_a_demo, recipe_path
 

@@ -33,6 +33,14 @@ def test_builtin_is_found_and_its_weights_are_known() -> None:
     assert found.n_bytes > 90_000_000
 
 
+def test_the_pocket_model_comes_with_the_package() -> None:
+    import tunesmith
+
+    found = find_model(ModelSection(name="builtin:pocket"), Path())
+    assert Path(found.location).is_relative_to(Path(tunesmith.__file__).parent)
+    assert 2_000_000 < found.n_bytes < 9_000_000  # at most 4 million parameters of two bytes
+
+
 def test_other_builtin_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     package, module, folder, _ = builtin.BUILTIN["minilm"]
     monkeypatch.setitem(builtin.BUILTIN, "minilm", (package, module, folder, "0" * 64))
@@ -42,12 +50,14 @@ def test_other_builtin_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_unknown_builtin(tmp_path: Path) -> None:
-    said = "model.name builtin:bert: there is no builtin model of that name. Known: builtin:minilm."
+    said = "model.name builtin:bert: there is no builtin model of that name. Known: builtin:minilm, builtin:pocket."
     assert refused("builtin:bert", tmp_path) == said
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    said = "model.name ./nope: there is no such folder. Give a folder, a hub id such as org/name, or builtin:minilm."
+    said = (
+        "model.name ./nope: there is no such folder. Give a folder, a hub id such as org/name, builtin:minilm or builtin:pocket."
+    )
     assert refused("./nope", tmp_path) == said
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tunesmith.results import RunResult
     from tunesmith.trained import Run
 
-TASKS = ("classification", "embedding")
-RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml"}
+TASKS = ("classification", "embedding", "sft")
+RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml", "sft": "demo_sft.yaml"}
 OPENINGS = {
     "classification": (
         "A small language model ({model}) learns to sort support messages by what their writers want.",
@@ -27,21 +27,24 @@ OPENINGS = {
         "The handbook calls the water pump a wren; no base model can know that. Then others search as well, for new questions.",
     ),
     "sft": (
-        "A tiny language model ({model}), which only knows how to go on with stories, learns to answer questions about them.",
-        "It is then asked about passages that it has not seen, beside the model as it came, with and without examples.",
+        "A tiny language model ({model}), which only goes on with texts about one small town, learns to do as it is told.",
+        "It is then asked what it has not been asked before, beside the model as it came, with and without examples.",
     ),
 }
 NEXT = {
     "classification": ('echo "where is my parcel" | tunesmith predict {folder}', "tunesmith init YOUR_FILE.csv"),
     "embedding": ("tunesmith evaluate {folder}/model --retrieval builtin:handbook", "tunesmith losses YOUR_FILE.csv"),
-    "sft": ('tunesmith generate {folder} "What is the opposite of cold?"', "tunesmith init YOUR_FILE.jsonl"),
+    "sft": (
+        'tunesmith generate {folder} "Write the things as a JSON list. Mara has a lamp, a net and a drum."',
+        "tunesmith init YOUR_FILE.jsonl",
+    ),
 }
 SHOWN_ROWS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "task", metavar="TASK", nargs="?", choices=TASKS, default=TASKS[0], help=f"{' or '.join(TASKS)} (default: %(default)s)"
+        "task", metavar="TASK", nargs="?", choices=TASKS, default=TASKS[0], help=f"{', '.join(TASKS)} (default: %(default)s)"
     )
     parser.add_argument(
         "--output", metavar="DIR", help="the run folder (default: runs/demo, or runs/demo-TASK); an earlier demo is replaced"
@@ -193,8 +196,9 @@ def answers(finished: Run) -> list[str]:
     lines = []
     for row in ((load(finished.folder).answers or {}).get("answers") or ())[:SHOWN_ROWS]:
         question = row["prompt"].strip().splitlines()
-        lines += ["", *(f"  {line}" for line in question), f"    before: {clip(row.get('untuned') or '(nothing)', 90)}"]
-        lines += [f"    after:  {clip(row['this run'] or '(nothing)', 90)}", f"    right:  {clip(row['reference'], 90)}"]
+        lines += ["", *(f"  {line}" for line in question)]
+        for when, said in (("before", row.get("untuned")), ("after", row["this run"]), ("right", row["reference"])):
+            lines.append(f"    {when + ':':7} {clip(said.strip(), 90) if said and said.strip() else '(nothing)'}")
     return lines
 
 
@@ -259,9 +263,10 @@ VERB = Verb(
     name="demo",
     takes="[TASK]",
     does="see the whole story on built-in data, without a network",
-    about="Trains a built-in model on built-in support messages, or on questions and the passages that answer them, and tells\n"
-    "in plain words what came out. Needs no data and no network; takes a minute or two on two cores.",
-    example="tunesmith demo\ntunesmith demo embedding",
+    about="Trains a built-in model on built-in support messages, on questions and the passages that answer them, or on\n"
+    "instructions and their answers, and tells in plain words what came out. Needs no data and no network; takes a minute or\n"
+    "two on two cores.",
+    example="tunesmith demo\ntunesmith demo embedding\ntunesmith demo sft",
     add_arguments=add_arguments,
     run=run,
 )

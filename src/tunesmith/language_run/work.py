@@ -138,7 +138,7 @@ def objective_for(inputs: LanguageInputs) -> Objective:
         raise RecipeError.one("pretraining.objective", message, f"Write {found}, or leave it out.")
     if inputs.recipe.task == "sft" and found == "masked":
         message = f"{source.name} is a masked language model ({config.model_type}): it writes no answers."
-        raise ModelError.one("model.name", message, "Name a causal one, or write task: classification.")
+        raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
     return found
 
 

