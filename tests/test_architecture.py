@@ -45,6 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "api",
             "use",
             "trace",
+            "survey_language",
             "survey_recipe",
             "diagnosis",
             "worth",

@@ -13,6 +13,7 @@ import tunesmith
 from language_models import questions, texts, tokenizer, write_model
 from tunesmith import use
 from tunesmith.errors import InputError, ModelError, RecipeError
+from tunesmith.recipe.load import load_recipe
 
 QUICK = {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "num_train_epochs": 2, "n_evaluations": 2, "n_logs": 10}
 FEW = {"answers": {"rows": 6, "shots": 2, "max_new_tokens": 3}, "n_resamples": 400}
@@ -73,6 +74,7 @@ def test_answers(train) -> None:
     }  # fmt: skip
     loss = next(v for v in found["verdicts"] if (v["against"], v["metric"], v["split"]) == ("untuned", "loss", "test"))
     assert (loss["word"], loss["difference"] < 0) == ("better", True)
+    assert 'id="classes"' not in (run.folder / "report.html").read_text()
     rows = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["split"] == "test"]
     assert len(rows) == 40
     assert sum(row["prediction"] is not None for row in rows) == 6
@@ -119,6 +121,19 @@ def test_ways_to_train(train, sections: dict[str, Any]) -> None:
     assert (found["training"]["n_trainable_parameters"] < found["training"]["n_parameters"]) == bool(partly)
 
 
+def test_verbs_for_labels_say_which_verb_is_meant(train, tmp_path: Path) -> None:
+    from tunesmith.trace import trace
+
+    train(questions(40), train={"num_train_epochs": 1})
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "who has the lamp ?"}\n')
+    with pytest.raises(ModelError, match="this is a language model: it predicts no labels"):
+        use.predict(tmp_path / "out", str(rows))
+    loaded = load_recipe(tmp_path / "out" / "resolved.yaml")
+    with pytest.raises(InputError, match="rows of task sft are not followed"):
+        trace(loaded, 0)
+
+
 def test_labels_are_judged_as_classes(train) -> None:
     run = train(questions(80), test=questions(30, 1), sft={"labels": ["Ann", "Ben", "Cem"]}, train={"num_train_epochs": 6})
     found = check_contract(run)
@@ -127,6 +142,9 @@ def test_labels_are_judged_as_classes(train) -> None:
     rows = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["split"] == "test"]
     assert all(abs(sum(row["pred_probs"]) - 1) < 1e-9 for row in rows)
     assert {row["prediction"] for row in rows} <= {"Ann", "Ben", "Cem"}
+    assert found["data"]["labels"] == ["Ann", "Ben", "Cem"]
+    page = (run.folder / "report.html").read_text()
+    assert all(f'id="{section}"' in page for section in ("classes", "confusion"))
 
 
 @pytest.mark.parametrize("family", ["llama", "bert"])

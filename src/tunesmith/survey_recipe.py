@@ -22,6 +22,7 @@ from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.numbers import plural
+from tunesmith.survey_language import language_form, language_recipe
 
 # Whole numbers with more different values than this are amounts, not names of classes.
 MOST_NUMBERED_CLASSES = 100
@@ -69,9 +70,12 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     if "train" not in tables:
         raise DataError.one(data, f"The source has no train rows, only {listed(tables)}.", "Give a file.")
     table = tables["train"]
-    guess = guess_of(table)
     given: dict[str, Any] = {"train": data, "test": test, "validation": validation}
     given = {split: source for split, source in given.items() if source is not None}
+    found = language_form(table)
+    if found is not None:
+        return language_recipe(found, table, given)
+    guess = guess_of(table)
     if "test" not in {*given, *tables} and guess.columns.split is None and len(table) >= ENOUGH_FOR_TEST:
         given["test"] = TEST_SHARE
     splits = load(guess, given)

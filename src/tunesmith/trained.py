@@ -13,6 +13,7 @@ import numpy as np
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import ModelError
 from tunesmith.metrics.predictions import MULTI, REGRESSION, decide
+from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT
 
@@ -49,6 +50,9 @@ class UseRecord:
         if (folder / "modules.json").exists():
             remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
             raise ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
+        if not path.exists() and is_language_run(folder.parent):
+            remedy = "Use tunesmith generate for what it writes (--choices where the answers are labels)."
+            raise ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
         if not path.exists():
             raise ModelError.one(
                 str(folder),
@@ -60,6 +64,12 @@ class UseRecord:
             Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
             plain["max_length"], plain["thresholds"], plain["columns"],
         )  # fmt: skip
+
+
+def is_language_run(run: Path) -> bool:
+    """Whether a folder is the finished run of a language model."""
+    path = run / RESULT
+    return path.exists() and RunResult.load(path).task in LANGUAGE
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,8 @@ def result(
     certificates = (proven[0], *proven[1].certificates)
     kind = f"{ready.prepared.objective}_language_model"
     data = data_record(inputs.data) | {"base": str(inputs.base.absolute()), "problem_type": kind}
+    if inputs.recipe.sft.labels:
+        data["labels"] = list(inputs.recipe.sft.labels)
     rendered = {"train": ready.train, **{name: ready.hearings[name].rows for name in inputs.judged}}
     for name, rows in rendered.items():
         data["splits"][name] |= length_record(rows)

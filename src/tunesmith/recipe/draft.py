@@ -65,9 +65,16 @@ def yaml_text(draft: Draft) -> str:
     )
 
 
+def drafted_by(source: str) -> tuple[str, str]:
+    """The first lines of every draft."""
+    return (
+        f"# Drafted by: tunesmith init {one_line(source)}",
+        "# What is not named here has its default. Lines that begin with # are suggestions: remove the # to use one.",
+    )
+
+
 def head(draft: Draft) -> Iterator[str]:
-    yield f"# Drafted by: tunesmith init {one_line(draft.source)}"
-    yield "# What is not named here has its default. Lines that begin with # are suggestions: remove the # to use one."
+    yield from drafted_by(draft.source)
     yield entry("", "task", draft.task, draft.task_reason)
 
 

@@ -13,7 +13,7 @@ from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
 from tunesmith.report.saved import SavedRun
-from tunesmith.report.words import main_metric, main_split, plain_name, verdicts_on
+from tunesmith.report.words import CAUSAL, MASKED, main_metric, main_split, plain_name, verdicts_on
 from tunesmith.results import Metric, RunResult
 
 
@@ -113,6 +113,12 @@ def problem(run: SavedRun) -> str:
     return "regression" if cells and isinstance(cells[0], float) else "single_label_classification"
 
 
+def has_classes(run: SavedRun) -> bool:
+    """Whether predictions are classes; what a language model writes is one only where the recipe names labels."""
+    kind = problem(run)
+    return kind != "regression" and (kind not in (CAUSAL, MASKED) or bool(run.result.data.get("labels")))
+
+
 def names_of(run: SavedRun, rows: dict[str, list[Any]]) -> list[str]:
     return counts.class_names([str(name) for name in run.result.data.get("labels") or ()], rows["label"], rows["prediction"])
 
@@ -120,7 +126,7 @@ def names_of(run: SavedRun, rows: dict[str, list[Any]]) -> list[str]:
 def classes(run: SavedRun) -> Markup | None:
     """Precision, recall and F1 of each class."""
     rows, split = judged(run)
-    if not rows or problem(run) == "regression":
+    if not rows or not has_classes(run):
         return None
     names = names_of(run, rows)
     if problem(run) == "multi_label_classification":
@@ -136,7 +142,7 @@ def classes(run: SavedRun) -> Markup | None:
 def mistakes(run: SavedRun) -> Markup | None:
     """The confusion matrix and its largest cells."""
     rows, split = judged(run)
-    if not rows or problem(run) != "single_label_classification":
+    if not rows or not has_classes(run) or problem(run) == "multi_label_classification":
         return None
     names = names_of(run, rows)
     matrix = counts.confusion(rows["label"], rows["prediction"], names)
