@@ -13,7 +13,8 @@ import tunesmith
 from language_models import questions, texts, tokenizer, write_model
 from tunesmith import use
 from tunesmith.errors import InputError, ModelError, RecipeError
-from tunesmith.recipe.load import load_recipe
+from tunesmith.recipe.load import load_recipe, recipe_from_mapping
+from tunesmith.run import train as run_recipe
 
 QUICK = {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "num_train_epochs": 2, "n_evaluations": 2, "n_logs": 10}
 FEW = {"answers": {"rows": 6, "shots": 2, "max_new_tokens": 3}, "n_resamples": 400}
@@ -215,6 +216,42 @@ def test_padding_with_the_end_token_still_learns_the_end(train, tmp_path: Path, 
     run = train(questions(48), model=folder)
     check_contract(run)
     assert run.result.data["splits"]["train"]["target_tokens"] == 2 * run.result.data["splits"]["train"]["rows"]
+
+
+def test_new_tokens_are_single_and_learnt(tmp_path: Path, llama: Path, general: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    rows = [{**row, "completion": f" <tool>{row['completion'].strip()}"} for row in questions(40)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = {
+        "task": "sft", "model": {"name": str(llama), "new_tokens": ["<tool>"]}, "data": {"train": "rows.jsonl"}, "train": QUICK,
+        "evaluate": {**FEW, "general": str(general)}, "adapter": {"method": "lora", "r": 4}, "output": "out",
+    }  # fmt: skip
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(given))
+    folder = run_recipe(load_recipe(path, [f"output={tmp_path / 'out'}"])).folder / "model"
+    saved, base = AutoTokenizer.from_pretrained(folder), AutoTokenizer.from_pretrained(llama)
+    token = saved.convert_tokens_to_ids("<tool>")
+    assert saved("now<tool>")["input_ids"][-1] == token == len(base)
+    before, after = (AutoModelForCausalLM.from_pretrained(place).get_input_embeddings().weight for place in (llama, folder))
+    assert len(after) == len(before) + 1
+    assert (after[token] - before.mean(dim=0)).abs().max() > 1e-3
+    assert (after[:token] - before).abs().max() < 1e-6
+
+
+NEW_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
+    "of a classifier": ({"task": "classification"}, "new_tokens is of language models; the task is classification"),
+    "an empty one": ({"model": {"name": "m", "new_tokens": [" "]}}, "a token is an empty text"),
+    "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token vectors, so that new ones would not be learnt"),
+}
+
+
+@pytest.mark.parametrize("name", NEW_TOKENS)
+def test_new_tokens_that_cannot_be(name: str) -> None:
+    sections, message = NEW_TOKENS[name]
+    given = {"task": "sft", "data": {"train": "t"}, "model": {"name": "m", "new_tokens": ["<tool>"]}, **sections}
+    with pytest.raises(RecipeError, match=message):
+        recipe_from_mapping(given)
 
 
 def test_windows_slide_over_texts(train) -> None:

@@ -25,7 +25,7 @@ from tunesmith.models.adapter_methods import changes_base
 from tunesmith.models.chat_template import NONE, Template, adopt, choose_template
 from tunesmith.models.kernels import choose_kernels
 from tunesmith.models.language_adapter import add_language_adapter
-from tunesmith.models.language_model import load_language_model, objective_of
+from tunesmith.models.language_model import add_tokens, load_language_model, objective_of
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
 from tunesmith.models.long_rows import NOT_LEARNT
@@ -93,6 +93,7 @@ def load_model(inputs: LanguageInputs, seed: int) -> Ready:
     quiet_libraries()
     recipe = inputs.recipe
     tokenizer = load_tokenizer(inputs.source)
+    add_tokens(tokenizer, recipe.model.new_tokens)
     objective = objective_for(inputs)
     template = choose_template(tokenizer, recipe.sft.chat_template, inputs.data.train, inputs.base)
     adopt(tokenizer, template)

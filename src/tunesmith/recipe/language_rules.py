@@ -24,6 +24,7 @@ def only_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
         ("sft",): recipe.sft != SftSection(),
         ("pretraining",): recipe.pretraining != PretrainingSection(),
         ("quantisation",): recipe.quantisation is not None,
+        ("model", "new_tokens"): bool(recipe.model.new_tokens),
         ("evaluate", "answers"): evaluate.answers != AnswersSection(),
         ("evaluate", "stride"): evaluate.stride is not None,
         ("evaluate", "context_lengths"): bool(evaluate.context_lengths),
@@ -83,6 +84,17 @@ def quantised(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.quantisation is not None and recipe.adapter is None:
         message = f"{recipe.quantisation} weights cannot be trained themselves, and there is no adapter"
         yield Fault(("quantisation",), message, "Add adapter: {method: lora}, or remove the key.")
+
+
+def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Tokens that are none, or whose vectors would never be learnt."""
+    named: KeyPath = ("model", "new_tokens")
+    if any(not token.strip() for token in recipe.model.new_tokens):
+        yield Fault(named, "a token is an empty text", "")
+    layers = recipe.train.train_layers
+    if recipe.model.new_tokens and recipe.adapter is None and isinstance(layers, str) and layers.startswith("last"):
+        message = f"train_layers: {layers} freezes the token vectors, so that new ones would not be learnt"
+        yield Fault(named, message, "Write train_layers: all, or add an adapter.")
 
 
 PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
@@ -148,4 +160,4 @@ def broken_pattern(pattern: str) -> Iterator[Fault]:
         yield Fault(path, "has no group, so it does not say what counts", 'For example "#### (.*)".')
 
 
-RULES = (only_language_models, not_language_models, other_task, quantised, packed_prompts, labels, answers)
+RULES = (only_language_models, not_language_models, other_task, quantised, new_tokens, packed_prompts, labels, answers)

@@ -31,6 +31,8 @@ class ModelSection(Section):
     """Branch, tag or commit of a hub id."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
+    new_tokens: list[str] = []
+    """Tokens to add to a language model's tokenizer; their vectors start at the mean of the others and are learnt."""
 
 
 class ColumnsSection(Section):
