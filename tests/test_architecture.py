@@ -45,7 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "api",
             "use",
             "trace",
-            "survey_language",
+            "survey_unlabelled",
             "survey_recipe",
             "diagnosis",
             "worth",

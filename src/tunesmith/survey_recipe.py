@@ -22,7 +22,7 @@ from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.numbers import plural
-from tunesmith.survey_language import language_form, language_recipe
+from tunesmith.survey_unlabelled import unlabelled_recipe, unlabelled_rows
 
 # Whole numbers with more different values than this are amounts, not names of classes.
 MOST_NUMBERED_CLASSES = 100
@@ -72,9 +72,9 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     table = tables["train"]
     given: dict[str, Any] = {"train": data, "test": test, "validation": validation}
     given = {split: source for split, source in given.items() if source is not None}
-    found = language_form(table)
+    found = unlabelled_rows(table)
     if found is not None:
-        return language_recipe(found, table, given)
+        return unlabelled_recipe(found, table, given)
     guess = guess_of(table)
     if "test" not in {*given, *tables} and guess.columns.split is None and len(table) >= ENOUGH_FOR_TEST:
         given["test"] = TEST_SHARE

@@ -1,4 +1,4 @@
-"""``init`` on a language model's rows: the task is found, the recipe loads, and labelled texts stay what they are."""
+"""``init`` on rows without labels: the task is found, the recipe loads, and labelled texts stay what they are."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "pairs": ("sft", {"question": "What is {i}?", "answer": "It is number {i}."}),
     "messages": ("sft", {"messages": TALK}),
     "texts": ("pretraining", {"text": "The boat number {i} came into the harbour."}),
+    "search": ("embedding", {"query": "where is {i}?", "passage": "Number {i} lies in the harbour."}),
+    "triplets": ("embedding", {"anchor": "boat {i}", "positive": "ship {i}", "negative": "tree {i}"}),
     "labels": ("classification", {"text": "The boat number {i} came.", "label": "{parity}"}),
     "answers that are classes": ("classification", {"question": "Is the boat number {i} there?", "answer": "{parity}"}),
 }
@@ -34,7 +36,7 @@ def test_the_task_is_found_and_the_recipe_loads(name: str, tmp_path: Path) -> No
     assert recipe.task == task
     assert any(line.startswith(f"task: {task}, ") for line in lines)
     assert recipe.data.test == {"classification": 0.2}.get(task, 0.1)
-    assert (recipe.model.name == "builtin:pocket") == (task != "classification")
+    assert recipe.model.name == ("builtin:pocket" if task in ("sft", "pretraining") else "builtin:minilm")
 
 
 def filled(value: Any, i: int) -> Any:

@@ -1,0 +1,103 @@
+"""``init`` for rows without labels: conversations, answers, plain texts, texts that belong together; and their recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.data.conversation_forms import Recognised, recognise
+from tunesmith.data.profile import profile
+from tunesmith.data.shapes import MEANING, Shape, detect_shape
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
+from tunesmith.recipe.draft import drafted_by, entry, stem
+from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.report.numbers import plural
+
+FEWEST_DIFFERENT = 0.1
+"""Answers that are fewer different ones than this share of the rows are names of classes."""
+ENOUGH_FOR_TEST, TEST_SHARE = 200, 0.1
+POCKET = ("builtin:pocket", "2.2 million parameters, to try the recipe in seconds; name your own: a hub id, or a folder")
+MINILM = ("builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a folder")
+SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses names the losses."
+MASKED = "An encoder learns masked tokens, such as builtin:minilm for classifiers to come."
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """What rows without labels are for.
+
+    Attributes:
+        model: name and reason.
+        notes: what else they could be for, as comments of the recipe.
+    """
+
+    task: str
+    reason: str
+    model: tuple[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def unlabelled_rows(table: Table) -> Unlabelled | None:
+    """What the rows are for; None where they are labelled, or it cannot be known."""
+    written = found_by(recognise_rows, table)
+    if isinstance(written, Recognised) and written.form == "text" and len(table.columns) == 1:
+        return Unlabelled("pretraining", written.sentence(), POCKET, (MASKED,))
+    if isinstance(written, Recognised) and written.form not in ("text", "prompt_completion"):
+        return Unlabelled("sft", written.sentence(), POCKET)
+    if isinstance(written, Recognised) and written.form == "prompt_completion" and differ(table, written.columns["completion"]):
+        return Unlabelled("sft", written.sentence(), POCKET, (SEARCH,))
+    shape = found_by(detect_shape, table)
+    if isinstance(shape, Shape) and shape.kind in ("triplet", "tuple", "positive_pair") and differ(table, shape.texts[1]):
+        parts = " + ".join(shape.texts)
+        return Unlabelled("embedding", f"{MEANING[shape.kind]}: {parts}, {shape.reason}", MINILM)
+    return None
+
+
+def recognise_rows(table: Table) -> Recognised:
+    return recognise(table, ColumnsSection())
+
+
+def found_by(look: Callable[[Table], Recognised | Shape], table: Table) -> Recognised | Shape | None:
+    """What it finds; None where it says that nothing, or several things, fit."""
+    try:
+        return look(table)
+    except DataError:
+        return None
+
+
+def differ(table: Table, column: str) -> bool:
+    """Whether a column's cells are texts of their own, and no classes."""
+    cells: Sequence[Any] = table.columns[column]
+    return profile(cells).distinct >= FEWEST_DIFFERENT * len(cells)
+
+
+def unlabelled_recipe(found: Unlabelled, table: Table, given: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A commented recipe, and what was recognised, as lines for the user.
+
+    Args:
+        given: split -> source, ``train`` at least.
+    """
+    sources = dict(given)
+    if "test" not in sources and len(table) >= ENOUGH_FOR_TEST:
+        sources["test"] = TEST_SHARE
+    lines = [
+        *drafted_by(str(sources["train"])),
+        entry("", "task", found.task, found.reason),
+        *(f"# {note}" for note in found.notes),
+    ]
+    lines += ["model:", entry("  ", "name", *found.model), "data:"]
+    for split, source in sources.items():
+        is_share = source == TEST_SHARE and split == "test"
+        reason = "a share that is kept out of everything until the verdict" if is_share else ""
+        lines.append(entry("  ", split, source, plural(len(table), "row") if split == "train" else reason))
+    less = "trains little and keeps the base as it is: for models that hardly fit"
+    lines += ["# adapter:", entry("  # ", "method", "lora", less), entry("", "output", f"runs/{stem(str(sources['train']))}", "")]
+    told = [
+        f"{table.source}: {plural(len(table), 'row')}, {plural(len(table.columns), 'column')}",
+        f"task: {found.task}, since they are {found.reason}",
+    ]
+    if "test" not in sources:
+        told.append("note: the verdict will be given on validation, unless you add a test file (data.test).")
+    return "\n".join(lines) + "\n", told
