@@ -13,6 +13,7 @@ from tunesmith.report.saved import SavedRun
 from tunesmith.report.words import part, plain_name
 
 OWN_COLUMNS = ("row_id", "prompt", "reference")
+THIS_RUN = "this run"
 
 
 def seen(run: SavedRun) -> Markup | None:
@@ -40,7 +41,7 @@ def answers(run: SavedRun) -> Markup | None:
     rows = found.get("answers") or ()
     if not rows:
         return None
-    systems = [name for name in rows[0] if name not in OWN_COLUMNS]
+    systems = sorted((name for name in rows[0] if name not in OWN_COLUMNS), key=lambda name: name == THIS_RUN)
     heads = ("row", "prompt", "right answer", *(plain_name(name) for name in systems))
     cells = [
         (
