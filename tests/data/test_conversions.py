@@ -44,8 +44,9 @@ def test_nli_becomes_triplets_with_contradictions_never_with_neutral_texts() -> 
     assert made.left_out["without a text known not to belong"] == 1
 
 
-def test_duplicates_become_triplets_with_what_is_labelled_different() -> None:
-    rows = nli(("how old", "what age", 1), ("how old", "how tall", 0), ("what age", "how old", 1))
+@pytest.mark.parametrize(("same", "other"), [(1, 0), (1.0, 0.0), ("duplicate", "no")])
+def test_duplicates_become_triplets_with_what_is_labelled_different(same: object, other: object) -> None:
+    rows = nli(("how old", "what age", same), ("how old", "how tall", other), ("what age", "how old", same))
     made = convert(rows, NLI, "triplet")
     assert made.rows == (("how old", "what age", "how tall"),)
 

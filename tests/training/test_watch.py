@@ -46,6 +46,13 @@ def test_the_alarm_meant_goes_off_alone_and_has_a_remedy(name: str) -> None:
     assert gone_off[0].remedy
 
 
+def test_a_loss_that_no_evaluation_has_is_not_one_that_broke() -> None:
+    unmeasured = [{**entry, "eval_loss": float("nan")} if "eval_loss" in entry else entry for entry in healthy().history]
+    assert alarms(replace(healthy(), history=unmeasured)) == ()
+    broken = [{**entry, "eval_loss": float("nan")} if entry["step"] == 20 else entry for entry in healthy().history]
+    assert [alarm.name for alarm in alarms(replace(healthy(), history=broken))] == ["not finite"]
+
+
 def test_no_label_at_all_is_an_alarm_for_several_labels() -> None:
     gone_off = alarms(replace(healthy(), decisions={"test": np.zeros((20, 3), dtype=int)}))
     assert [alarm.name for alarm in gone_off] == ["one class"]

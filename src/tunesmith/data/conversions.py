@@ -19,7 +19,7 @@ from tunesmith.errors import DataError
 
 ENTAILMENT = ("entailment", "entails", "e")
 CONTRADICTION = ("contradiction", "contradicts", "c")
-SAME = ("1", "true", "yes", "duplicate", "same", "similar", "positive", "paraphrase", "equivalent", *ENTAILMENT)
+SAME = ("1", "1.0", "true", "yes", "duplicate", "same", "similar", "positive", "paraphrase", "equivalent", *ENTAILMENT)
 """Labels that say two texts mean the same, lower case."""
 TRIPLET = ("anchor", "positive", "negative")
 PAIR = ("anchor", "positive")

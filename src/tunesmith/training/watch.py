@@ -125,7 +125,10 @@ def learning_rate_not_reached(facts: RunFacts) -> Alarm | None:
 
 def not_finite(facts: RunFacts) -> Alarm | None:
     """A logged figure is NaN or infinite."""
-    bad = [e["step"] for e in facts.history for name in ("loss", "eval_loss", "grad_norm") if not np.isfinite(e.get(name, 0.0))]
+    # A loss that no evaluation has cannot be measured: validation rows of embeddings may be of another shape.
+    measured = any(np.isfinite(entry["eval_loss"]) for entry in evaluations(facts.history))
+    names = ("loss", "eval_loss", "grad_norm") if measured else ("loss", "grad_norm")
+    bad = [e["step"] for e in facts.history for name in names if not np.isfinite(e.get(name, 0.0))]
     if not bad:
         return None
     return Alarm(
