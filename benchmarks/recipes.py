@@ -1,6 +1,9 @@
 """Every recipe on real data, from start to report: what it reaches, against which baselines, in how many seconds.
 
-python benchmarks/recipes.py [NAME ...]      # classification/cola and so on; all without names
+    python benchmarks/recipes.py [NAME ...]             # classification/cola and so on; all without names
+    python benchmarks/recipes.py NAME=RUN_FOLDER ...    # the figures of a recipe that was run already
+
+SciFact's recipes need the folder that ``benchmarks/scifact.py scifact`` makes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from typing import Any
 from record import RESULTS, seconds_of, write
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in {"classification", "regression"})
+KINDS = {"classification", "regression", "embedding"}
+REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in KINDS)
 
 
 def name_of(path: Path) -> str:
@@ -22,21 +26,30 @@ def name_of(path: Path) -> str:
 
 
 def main() -> None:
-    asked = set(sys.argv[1:]) or {name_of(path) for path in REAL}
+    said = dict(word.partition("=")[::2] for word in sys.argv[1:])
+    asked = said or {name_of(path): "" for path in REAL}
     kept = RESULTS / "recipes.json"
     found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))["recipes"] if kept.exists() else {}
     for path in REAL:
         if name_of(path) in asked:
-            found[name_of(path)] = figures(path)
+            found[name_of(path)] = figures(result_of(path, asked[name_of(path)]))
             write("recipes", {"recipes": dict(sorted(found.items()))})
 
 
-def figures(path: Path) -> dict[str, Any]:
-    """The leading metric with its interval, the baselines, the verdicts and the seconds of one recipe."""
+def result_of(path: Path, run: str) -> dict[str, Any]:
+    """What a finished run found, or the recipe when it is run now; ``wall_seconds`` are those of the whole process, then."""
+    if run:
+        finished: dict[str, Any] = json.loads((Path(run) / "result.json").read_text(encoding="utf-8"))
+        return finished
     with tempfile.TemporaryDirectory() as place:
         command = [str(Path(sys.executable).parent / "tunesmith"), "train", str(path), f"output={place}/run", "--json"]
         wall, done = seconds_of(command)
-    result = json.loads(done.stdout)
+    made: dict[str, Any] = json.loads(done.stdout)
+    return made | {"wall_seconds": wall}
+
+
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    """The leading metric with its interval, the baselines, the verdicts and the seconds of one recipe."""
     leading = result["verdicts"][0]["metric"]
     split = result["verdicts"][0]["split"]
 
@@ -45,14 +58,18 @@ def figures(path: Path) -> dict[str, Any]:
             {k: m[k] for k in ("value", "low", "high", "n")} for m in metrics if (m["name"], m["split"]) == (leading, split)
         )
 
+    def has(metrics: list[dict[str, Any]]) -> bool:
+        return any((m["name"], m["split"]) == (leading, split) for m in metrics)
+
     return {
         "metric": leading, "split": split, "this_run": value(result["metrics"]),
-        "baselines": {b["name"]: value(b["metrics"]) for b in result["baselines"] if b["metrics"]},
+        "baselines": {b["name"]: value(b["metrics"]) for b in result["baselines"] if has(b["metrics"])},
         "verdicts": [{k: v[k] for k in ("against", "metric", "difference", "low", "high", "word")} for v in result["verdicts"]],
         "alarms": [alarm["name"] for alarm in result["alarms"]],
         "certificates": {c["name"]: c["passed"] for c in result["certificates"]},
         "rows": {name: split["rows"] for name, split in result["data"]["splits"].items()},
-        "rows_per_second": result["training"]["rows_per_second"], "seconds": result["timings_seconds"], "wall_seconds": wall,
+        "rows_per_second": result["training"].get("rows_per_second"), "seconds": result["timings_seconds"],
+        "wall_seconds": result.get("wall_seconds", result["timings_seconds"]["total"]),
     }  # fmt: skip
 
 
