@@ -25,6 +25,7 @@ from tunesmith.recipe.suggest import closest
 from tunesmith.results import Finding
 
 T = TypeVar("T")
+LABELLED = ("classification", "regression")
 SPLITS = ("train", "validation", "test")
 
 
@@ -72,9 +73,10 @@ def load_splits(
     Raises:
         DataError: with the problems of all files where they do not depend on each other.
     """
-    if recipe.task == "embedding":
-        message = "it has no labels to be looked at: the task is embedding."
-        raise RecipeError.one("the recipe", message, "Use check and train for it, evaluate and embed for its model.")
+    if recipe.task not in LABELLED:
+        message = f"it has no labels to be looked at: the task is {recipe.task}."
+        verbs = "evaluate and embed" if recipe.task == "embedding" else "generate"
+        raise RecipeError.one("the recipe", message, f"Use check and train for it, {verbs} for its model.")
     notes: list[str] = []
     tables = read_tables(recipe.data, base, frames or {}, notes)
     for table in tables.values():
