@@ -29,7 +29,7 @@ ASKED = {
 
 
 def rows(n_train: int, n_test: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """So many training and test rows of every kind, mixed; no input is there twice."""
+    """So many training and test rows of every kind, mixed; no instruction is there twice."""
     dice = Random(seed)
     train, test = [], []
     for kind in ASKED:

@@ -50,3 +50,19 @@ def test_files_that_are_given_stay_and_few_rows_keep_no_test(tmp_path: Path) -> 
     text, lines = draft_recipe(str(path))
     assert "test:" not in text
     assert "the verdict will be given on validation" in lines[-1]
+
+
+def test_a_test_that_comes_along_stays_the_test(tmp_path: Path) -> None:
+    rows = [{"prompt": f"Say {i}.", "completion": f"{i} is said"} for i in range(240)]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text, lines = draft_recipe(str(tmp_path))
+    assert "test:" not in text
+    assert not any("will be given on validation" in line for line in lines)
+
+
+def test_rows_that_could_not_be_read_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [json.dumps({"prompt": f"Say {i}.", "completion": f"{i} is said"}) for i in range(240)]
+    path.write_text("\n".join([*rows, "no json"]) + "\n")
+    assert any("1 row not used" in line for line in draft_recipe(str(path))[1])

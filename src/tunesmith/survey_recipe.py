@@ -22,7 +22,8 @@ from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.numbers import plural
-from tunesmith.survey_unlabelled import unlabelled_recipe, unlabelled_rows
+from tunesmith.survey_unlabelled import TEST_SHARE as UNLABELLED_SHARE
+from tunesmith.survey_unlabelled import Unlabelled, unlabelled_recipe, unlabelled_rows
 
 # Whole numbers with more different values than this are amounts, not names of classes.
 MOST_NUMBERED_CLASSES = 100
@@ -36,6 +37,7 @@ IMBALANCE = 10
 # 512 tokens, the limit of most encoders, are about so many English words.
 LONG_WORDS = 380
 SHOWN_LABELS = 12
+JUDGED_ON_VALIDATION = "note: the verdict will be given on validation, unless you add a test file (data.test)."
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     given = {split: source for split, source in given.items() if source is not None}
     found = unlabelled_rows(table)
     if found is not None:
-        return unlabelled_recipe(found, table, given)
+        return for_unlabelled(found, table, given, tables)
     guess = guess_of(table)
     if "test" not in {*given, *tables} and guess.columns.split is None and len(table) >= ENOUGH_FOR_TEST:
         given["test"] = TEST_SHARE
@@ -82,6 +84,17 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     lines = [*table_lines(table), *column_lines(guess, table), *(split_lines(splits) if splits else [])]
     draft = draft_of(guess, given, splits, table, tables)
     return yaml_text(draft), [*lines, *closing_lines(guess, splits)]
+
+
+def for_unlabelled(
+    found: Unlabelled, table: Table, given: dict[str, Any], sources: Container[str]
+) -> tuple[str, list[str]]:  # fmt: skip
+    """The recipe of rows without labels, and the lines for the user; a test that comes with the source stays the test."""
+    has_test = "test" in given or "test" in sources
+    if not has_test and len(table) >= ENOUGH_FOR_TEST:
+        given, has_test = {**given, "test": UNLABELLED_SHARE}, True
+    text, lines = unlabelled_recipe(found, table, given)
+    return text, [*table_lines(table), *lines, *([] if has_test else [JUDGED_ON_VALIDATION])]
 
 
 def guess_of(table: Table) -> Guess:
@@ -332,5 +345,5 @@ def closing_lines(guess: Guess, splits: Splits | None) -> list[str]:
         f"Decide: {question.message} Remove the # before one of the lines for {question.part}." for question in guess.questions
     ]
     if splits is not None and splits.test is None:
-        lines.append("note: the verdict will be given on validation, unless you add a test file (data.test).")
+        lines.append(JUDGED_ON_VALIDATION)
     return lines

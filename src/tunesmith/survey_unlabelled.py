@@ -11,15 +11,14 @@ from tunesmith.data.profile import profile
 from tunesmith.data.shapes import MEANING, Shape, detect_shape
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
-from tunesmith.recipe.draft import drafted_by, entry, stem
+from tunesmith.recipe.draft import MINILM, drafted_by, entry, stem
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.numbers import plural
 
 FEWEST_DIFFERENT = 0.1
 """Answers that are fewer different ones than this share of the rows are names of classes."""
-ENOUGH_FOR_TEST, TEST_SHARE = 200, 0.1
+TEST_SHARE = 0.1
 POCKET = ("builtin:pocket", "2.2 million parameters, to try the recipe in seconds; name your own: a hub id, or a folder")
-MINILM = ("builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a folder")
 SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses names the losses."
 MASKED = "An encoder learns masked tokens, such as builtin:minilm for classifiers to come."
 
@@ -74,30 +73,21 @@ def differ(table: Table, column: str) -> bool:
 
 
 def unlabelled_recipe(found: Unlabelled, table: Table, given: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """A commented recipe, and what was recognised, as lines for the user.
+    """A commented recipe, and what the rows were taken for, as lines for the user.
 
     Args:
-        given: split -> source, ``train`` at least.
+        given: split -> source or share, ``train`` at least.
     """
-    sources = dict(given)
-    if "test" not in sources and len(table) >= ENOUGH_FOR_TEST:
-        sources["test"] = TEST_SHARE
     lines = [
-        *drafted_by(str(sources["train"])),
+        *drafted_by(str(given["train"])),
         entry("", "task", found.task, found.reason),
         *(f"# {note}" for note in found.notes),
     ]
     lines += ["model:", entry("  ", "name", *found.model), "data:"]
-    for split, source in sources.items():
+    for split, source in given.items():
         is_share = source == TEST_SHARE and split == "test"
         reason = "a share that is kept out of everything until the verdict" if is_share else ""
         lines.append(entry("  ", split, source, plural(len(table), "row") if split == "train" else reason))
     less = "trains little and keeps the base as it is: for models that hardly fit"
-    lines += ["# adapter:", entry("  # ", "method", "lora", less), entry("", "output", f"runs/{stem(str(sources['train']))}", "")]
-    told = [
-        f"{table.source}: {plural(len(table), 'row')}, {plural(len(table.columns), 'column')}",
-        f"task: {found.task}, since they are {found.reason}",
-    ]
-    if "test" not in sources:
-        told.append("note: the verdict will be given on validation, unless you add a test file (data.test).")
-    return "\n".join(lines) + "\n", told
+    lines += ["# adapter:", entry("  # ", "method", "lora", less), entry("", "output", f"runs/{stem(str(given['train']))}", "")]
+    return "\n".join(lines) + "\n", [f"task: {found.task}, since they are {found.reason}"]

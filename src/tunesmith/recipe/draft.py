@@ -11,6 +11,7 @@ from tunesmith.recipe.source import parse
 
 # Reasons stand behind their line up to this width, and above it beyond.
 WIDTH, COMMENT_COLUMN = 110, 36
+MINILM = ("builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a folder")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def model(draft: Draft) -> Iterator[str]:
     if draft.foreign:
         yield "  # It has learnt English only, and many letters here are not Latin: a multilingual model will do better."
         yield "  # name: intfloat/multilingual-e5-small"
-    yield entry("  ", "name", "builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a folder")
+    yield entry("  ", "name", *MINILM)
 
 
 def data(draft: Draft) -> Iterator[str]:
