@@ -30,7 +30,7 @@ def tokenizer() -> Any:
 def write_model(folder: Path, family: str = "llama") -> Path:
     """A new model of 2 layers and width 32."""
     import torch
-    from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
+    from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
     made = tokenizer()
     torch.manual_seed(0)
@@ -38,7 +38,11 @@ def write_model(folder: Path, family: str = "llama") -> Path:
         "vocab_size": len(made), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
         "max_position_embeddings": LONGEST, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3,
     }  # fmt: skip
-    model: Any = LlamaForCausalLM(LlamaConfig(**shape)) if family == "llama" else BertForMaskedLM(BertConfig(**shape))
+    kinds: dict[str, Any] = {
+        "llama": (LlamaForCausalLM, LlamaConfig), "bert": (BertForMaskedLM, BertConfig), "mamba": (MambaForCausalLM, MambaConfig),
+    }  # fmt: skip
+    kind, config = kinds[family]
+    model: Any = kind(config(**shape))
     model.save_pretrained(folder)
     made.save_pretrained(folder)
     return folder

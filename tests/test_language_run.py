@@ -110,6 +110,7 @@ def test_the_saved_model_is_one_for_other_programs(train) -> None:
         {"train": {"train_layers": "last 1"}},
         {"train": {"fast": False}},
         {"sft": {"packing": True}},
+        {"sft": {"padding_free": True}},
         {"sft": {"loss_on": "all"}},
         {"train": {"n_seeds": 2}},
     ],
@@ -120,6 +121,10 @@ def test_ways_to_train(train, sections: dict[str, Any]) -> None:
     found = check_contract(run)
     partly = "adapter" in sections or sections.get("train", {}).get("train_layers")
     assert (found["training"]["n_trainable_parameters"] < found["training"]["n_parameters"]) == bool(partly)
+    answered = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["prediction"] is not None]
+    written = tunesmith.generate(run.folder, [row["text"] for row in answered], max_new_tokens=3)
+    same = [of_prompt[0].text == row["prediction"] for of_prompt, row in zip(written, answered, strict=True)]
+    assert sum(same) >= len(same) - 1  # in another precision a near tie may fall the other way
 
 
 def test_verbs_for_labels_say_which_verb_is_meant(train, tmp_path: Path) -> None:
@@ -163,8 +168,29 @@ def test_runs_are_compared_row_by_row(train) -> None:
     (found,) = use.compare([first.folder, second.folder])
     assert (found.metric, found.word) == ("loss", "better")
     assert use.compare([first.folder, second.folder], metric="token_f1")[0].n == 6
-    with pytest.raises(InputError, match="keep no rouge_w"):
+    assert use.compare([first.folder, second.folder], metric="bits_per_byte")[0].word == "better"
+    with pytest.raises(InputError, match="do not both keep rouge_w"):
         use.compare([first.folder, second.folder], metric="rouge_w")
+
+
+def test_a_classifier_that_writes_is_compared_with_one_that_does_not(train, tmp_path: Path) -> None:
+    writer = train(questions(60), "writer", test=questions(30, 1), sft={"labels": ["Cem", "Ann", "Ben"]})
+    rows, test = ([{"text": row["prompt"], "label": row["completion"]} for row in questions(*size)] for size in ((60,), (30, 1)))
+    classifier = tunesmith.train(
+        rows, test=test, model="builtin:minilm", output=tmp_path / "classifier", train={"num_train_epochs": 1},
+        evaluate={"baselines": ["majority"], "n_resamples": 400},
+    )  # fmt: skip
+    (ours,) = use.compare([writer.folder, classifier.folder])
+    (theirs,) = use.compare([classifier.folder, writer.folder])
+    assert (ours.metric, ours.n, theirs.metric) == ("macro_f1", 30, "macro_f1")
+    expected = writer.result.metric("macro_f1").value - classifier.result.metric("macro_f1").value
+    assert ours.difference == pytest.approx(expected)
+    assert theirs.difference == pytest.approx(-expected)
+    (of_probabilities,) = use.compare([writer.folder, classifier.folder], metric="log_loss")
+    expected = writer.result.metric("log_loss").value - classifier.result.metric("log_loss").value
+    assert of_probabilities.difference == pytest.approx(expected)
+    with pytest.raises(InputError, match="do not both keep loss"):
+        use.compare([writer.folder, classifier.folder], metric="loss")
 
 
 def test_a_run_goes_on_from_another_run(train, tmp_path: Path) -> None:
@@ -179,6 +205,11 @@ def test_a_run_goes_on_from_another_run(train, tmp_path: Path) -> None:
 def test_a_masked_model_writes_no_answers(train, bert: Path) -> None:
     with pytest.raises(ModelError, match="it writes no answers"):
         train(questions(30), model=bert)
+
+
+def test_rows_of_a_masked_model_are_not_joined(train, bert: Path) -> None:
+    with pytest.raises(RecipeError, match=r"pretraining\.padding_free: .* is a masked language model"):
+        train(texts(30), task="pretraining", model=bert, pretraining={"padding_free": True})
 
 
 def test_an_objective_that_the_model_has_not(train, llama: Path) -> None:
@@ -264,6 +295,41 @@ def test_windows_slide_over_texts(train) -> None:
         assert [point["window"] for point in found["training"]["context"][when]] == [4, 8, 16]
     assert run.result.metric("loss").value < next(b for b in run.result.baselines).metrics[0].value
     assert "Use of context" in (run.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("adapter", [None, {"method": "lora", "r": 4}, {"method": "prompt_tuning", "num_virtual_tokens": 2}])
+def test_stretched_positions_stay_stretched(tmp_path: Path, llama: Path, general: Path, adapter: dict[str, Any] | None) -> None:
+    from tunesmith.models.saved_language_model import reload_language_model
+
+    long = [{"text": " ".join(row["text"] for row in texts(20, seed))} for seed in range(16)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in long))
+    given = {
+        "task": "pretraining", "model": {"name": str(llama), "rope_parameters": {"factor": 2}}, "train": QUICK,
+        "data": {"train": "rows.jsonl", "test": 0.2}, "output": "out", "adapter": adapter,
+        "evaluate": {"n_resamples": 400, "general": str(general), "context_lengths": [32, 120], "stride": 32},
+    }  # fmt: skip
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps({key: value for key, value in given.items() if value is not None}))
+    run = run_recipe(load_recipe(path, [f"output={tmp_path / 'out'}"]))
+    found = check_contract(run)
+    assert [point["window"] for point in found["training"]["context"]["after"]] == [32, 120]
+    config = reload_language_model(run.folder / "model", "causal").config
+    assert (config.rope_parameters["rope_type"], config.max_position_embeddings) == ("yarn", 128)
+
+
+def test_positions_that_cannot_be_stretched(tmp_path: Path, bert: Path, general: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in texts(40)))
+    given = {"task": "pretraining", "data": {"train": str(rows)}, "evaluate": {"general": str(general)}, "output": "out"}
+    stretched = {"name": str(bert), "rope_parameters": {"rope_type": "linear", "factor": 2}}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps({**given, "model": stretched}))
+    with pytest.raises(ModelError, match="positions are vectors learnt for each place"):
+        run_recipe(load_recipe(path))
+    with pytest.raises(RecipeError, match="rope_parameters is of language models"):
+        recipe_from_mapping({**given, "task": "classification", "model": stretched})
+    with pytest.raises(RecipeError, match="must be above 1, found 1"):
+        recipe_from_mapping({**given, "model": {"name": "m", "rope_parameters": {"factor": 1}}})
 
 
 def test_windows_that_cannot_slide(train, bert: Path) -> None:

@@ -226,7 +226,7 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
     first = loaded[0]
     if first.result.task == "embedding":
         return [embedding_verdict(first, other, metric, split) for other in loaded[1:]]
-    if first.result.task in LANGUAGE:
+    if any(run.result.task in LANGUAGE for run in loaded):
         return [language_verdict(first, other, metric, split) for other in loaded[1:]]
     recipe = Recipe.model_validate(first.result.recipe)
     name = metric or metric_of(recipe)

@@ -15,6 +15,7 @@ LLAMA = {
 WIDE = {"vocab_size": VOCABULARY, "initializer_range": 0.3}
 SETTINGS: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
+    "mistral": {**LLAMA, "sliding_window": 6},
     "gemma2": {**LLAMA, "head_dim": 8, "final_logit_softcapping": 2.0},
     "gpt2": {**WIDE, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": LONGEST},
     "bloom": {**WIDE, "hidden_size": 32, "n_layer": 2, "n_head": 4},

@@ -38,8 +38,10 @@ def test_every_key_is_there_with_its_meaning() -> None:
     mapping = {"data": {"train": "a.csv"}, "adapter": {"method": "lora"}, "train": {"early_stopping": {}}}
     text = resolved_yaml(recipe_from_mapping(mapping))
     vectors = resolved_yaml(recipe_from_mapping({**mapping, "task": "embedding", "embedding": {"hard_negatives": {}}}))
+    stretched = {"task": "sft", "data": {"train": "a.csv"}, "model": {"rope_parameters": {"factor": 2}}}
+    language = resolved_yaml(recipe_from_mapping(stretched))
     for path in all_keys():
-        inner = yaml.safe_load(vectors if path[0] == "embedding" else text)
+        inner = yaml.safe_load({"embedding": vectors, "model": language}.get(path[0], text))
         for part in path:
             assert part in inner, path
             inner = inner[part]

@@ -22,7 +22,7 @@ from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 from tunesmith.tasks.language import fit
 from tunesmith.training.fit import Fit
 from tunesmith.training.signals import StopRequest
-from tunesmith.training.token_trainer import loss_where_learnt, padded_tokens
+from tunesmith.training.token_trainer import batch_of, loss_where_learnt
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Trained:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("language-models")
-    return {family: write_model(place / family, family) for family in ("llama", "bert")}
+    return {family: write_model(place / family, family) for family in ("llama", "bert", "mamba")}
 
 
 @pytest.fixture
@@ -143,6 +143,31 @@ def test_packed_rows_have_the_loss_of_unpacked_ones(ready) -> None:
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
+def test_without_padding_training_is_the_same(train, ready) -> None:
+    same = {"num_train_epochs": 1, "fast": False}
+    plain, joined = train("plain", train=same), train("joined", train=same, sft={"padding_free": True})
+    assert np.allclose(joined.losses, plain.losses, rtol=1e-5)
+    _, loaded = ready(train=same, sft={"padding_free": True})
+    batch = trainer_for(loaded, loaded.prepared.model).collate([{"position": i} for i in range(8)])
+    n_tokens = int(loaded.prepared.tokens.lengths[:8].sum())
+    assert batch["input_ids"].shape == (1, n_tokens)
+    assert "attention_mask" not in batch
+
+
+def test_a_model_that_cannot_keep_rows_apart_gets_padded_batches(ready) -> None:
+    _, joined = ready()
+    _, padded = ready("mamba")
+    assert (joined.prepared.tokens.padding_free, padded.prepared.tokens.padding_free) == (True, False)
+    batch = trainer_for(padded, padded.prepared.model).collate([{"position": i} for i in range(8)])
+    assert len(batch["input_ids"]) == len(batch["attention_mask"]) == 8
+
+
+def test_noise_on_embeddings_keeps_rows_apart_by_padding(ready) -> None:
+    """Upstream's noise depends on the length of the sequence that a row stands in."""
+    _, loaded = ready(upstream={"neftune_noise_alpha": 5.0})
+    assert not loaded.prepared.tokens.padding_free
+
+
 def trainer_for(loaded: Any, model: Any) -> Any:
     """Upstream's trainer on the loaded rows."""
     from trl import SFTConfig
@@ -159,9 +184,9 @@ def trainer_for(loaded: Any, model: Any) -> Any:
 
 
 def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready) -> None:
-    _, loaded = ready()
+    _, loaded = ready(sft={"padding_free": False})
     tokens, model = loaded.prepared.tokens, loaded.prepared.model.eval()
-    batch = padded_tokens(tokens, range(8))
+    batch = batch_of(tokens, range(8))
     with torch.no_grad():
         assert float(loss_where_learnt(model, batch)) == pytest.approx(float(model(**batch).loss), abs=1e-6)
         assert float(loss_where_learnt(model, batch, 2)) == pytest.approx(

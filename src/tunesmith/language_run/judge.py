@@ -20,14 +20,13 @@ from tunesmith.metrics.predictions import SINGLE
 from tunesmith.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.metrics.verdict import verdict
 from tunesmith.recipe.language_rules import OF_LABELS
-from tunesmith.recipe.metric_names import LOSSES, baselines_of, higher_is_better
+from tunesmith.recipe.metric_names import LABEL_METRIC, LOSSES, baselines_of, higher_is_better
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.training.watch import RunFacts, alarms
 
 UNTUNED, FEW_SHOT = "untuned", "few_shot"
 FORGOTTEN_NATS = 0.1
 """A loss on general text that rose by so much (its perplexity by a tenth) and not by chance is an alarm."""
-LABEL_METRIC = "macro_f1"
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def columns_of(hearing: Hearing, said: Said, inputs: LanguageInputs) -> dict[str
         "row_id": list(hearing.row_ids), "split": [hearing.split] * len(place),
         "label": [answer_of(one) for one in turns], "prediction": [None] * len(place),
         "loss": (said.losses.sums / np.maximum(1, said.losses.counts)).tolist(), "n_tokens": said.losses.counts.tolist(),
+        "n_bytes": hearing.n_bytes.tolist(),
         "text": [asked_of(one)[:TEXT_CHARACTERS] for one in turns],
     }  # fmt: skip
     for name in said.worth:
@@ -110,7 +111,8 @@ def training_record(inputs: LanguageInputs, ready: Ready, judged: Judged, notes:
         "train_seconds": fit.train_seconds, "kernels": asdict(ready.prepared.kernels), "seeds": [r.seed for r in judged.runs],
         "seed": run.seed, "expected_first_loss": ready.prepared.expected_loss, "first_loss": losses[0] if losses else None,
         "last_loss": losses[-1] if losses else None, "objective": ready.prepared.objective, "template": ready.template.name,
-        "template_source": ready.template.source, "packed": tokens.is_packed, "quantisation": inputs.recipe.quantisation,
+        "template_source": ready.template.source, "packed": tokens.is_packed, "padding_free": tokens.padding_free,
+        "quantisation": inputs.recipe.quantisation,
         "tokens": int(tokens.lengths.sum()), "learnt_tokens": ready.train.target_tokens,
         "context": {
             "before": [point for one in judged.before for point in one.context], "after": list(judged.context),

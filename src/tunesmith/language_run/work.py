@@ -15,6 +15,7 @@ from tunesmith.data.conversations import Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.events import Listener
 from tunesmith.generation.steering import Decoding
+from tunesmith.language_run.batches import language_kernels, sequences, training_tokens
 from tunesmith.language_run.hearing import Asking, Hearing, Said, hear, hearing_of
 from tunesmith.language_run.inputs import GENERAL, LanguageInputs
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
@@ -23,18 +24,16 @@ from tunesmith.metrics.predictions import SINGLE
 from tunesmith.metrics.table import compute
 from tunesmith.models.adapter_methods import changes_base
 from tunesmith.models.chat_template import NONE, Template, adopt, choose_template
-from tunesmith.models.kernels import choose_kernels
 from tunesmith.models.language_adapter import add_language_adapter
 from tunesmith.models.language_model import add_tokens, load_language_model, objective_of
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
 from tunesmith.models.long_rows import NOT_LEARNT
 from tunesmith.models.masking import masked
-from tunesmith.models.packing import packed
 from tunesmith.models.render import Rendered, render
 from tunesmith.preflight.language import language_checks, lengths
 from tunesmith.preflight.report import CheckReport
-from tunesmith.recipe.language_rules import OF_LABELS, PROMPTED
+from tunesmith.recipe.language_rules import OF_LABELS
 from tunesmith.recipe.metric_names import LOSSES
 from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import RunFolder
@@ -104,9 +103,9 @@ def load_model(inputs: LanguageInputs, seed: int) -> Ready:
         name: rendered_split(inputs, rows, tokenizer, template, max_length, objective) for name, rows in named(inputs).items()
     }
     stop_at(loaded.model, rendered["train"].end_ids)
-    tokens = training_tokens(inputs, rendered["train"], tokenizer.pad_token_id, max_length, objective)
+    kernels = language_kernels(recipe, objective)
+    tokens = training_tokens(recipe, rendered["train"], loaded, max_length, kernels)
     model = trainable(inputs, loaded, tokens, objective)
-    kernels = choose_kernels(fast=recipe.train.fast, device=device_name())
     prepared = Prepared(model, tokenizer, objective, tokens, kernels, math.log(len(tokenizer)))
     return ready_with(inputs, loaded, prepared, template, rendered, max_length)
 
@@ -137,9 +136,14 @@ def objective_for(inputs: LanguageInputs) -> Objective:
     if asked is not None and asked != found:
         message = f"{source.name} is a {found} language model ({config.model_type})."
         raise RecipeError.one("pretraining.objective", message, f"Write {found}, or leave it out.")
+    section = sequences(inputs.recipe)
+    joined = [key for key in ("packing", "padding_free") if getattr(section, key)]
     if inputs.recipe.task == "sft" and found == "masked":
         message = f"{source.name} is a masked language model ({config.model_type}): it writes no answers."
         raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
+    if found == "masked" and joined:
+        message = f"{source.name} is a masked language model ({config.model_type}), whose rows are not joined."
+        raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of like length.")
     return found
 
 
@@ -164,17 +168,6 @@ def masked_once(inputs: LanguageInputs, ids: np.ndarray, entry: int, tokenizer: 
         ids, np.isin(ids, tokenizer.all_special_ids), inputs.recipe.train.seed, JUDGED_EPOCH, entry,
         inputs.recipe.pretraining.mlm_probability, tokenizer.mask_token_id, len(tokenizer),
     )  # fmt: skip
-
-
-def training_tokens(inputs: LanguageInputs, rows: Rendered, pad_id: int, max_length: int, objective: Objective) -> TrainingTokens:
-    """The training rows, packed where that is asked for or saves time."""
-    recipe, asked = inputs.recipe, inputs.recipe.sft.packing
-    prompted = recipe.adapter is not None and recipe.adapter.method in PROMPTED
-    is_packed = (device_name() == "cuda" and not prompted if asked is None else asked) and objective == "causal"
-    lengths = [len(ids) for ids in rows.input_ids]
-    alone = [(i,) for i in range(len(lengths))]
-    packs = [tuple(pack.tolist()) for pack in packed(lengths, max_length).rows] if is_packed else alone
-    return TrainingTokens(rows.row_ids, rows.input_ids, rows.labels, packs, pad_id)
 
 
 def trainable(inputs: LanguageInputs, loaded: Loaded, tokens: TrainingTokens, objective: Objective) -> Any:

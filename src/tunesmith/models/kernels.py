@@ -181,19 +181,21 @@ def attend(
     """softmax(q k^T * scale + mask) v in training; SDPA outside of it and in fp32 without dropout, where it is a fused kernel.
 
     Args:
-        query, key, value: (B, H, T, D).
+        query, key, value: (B, H, T, D); key and value may have fewer heads, each for a group of neighbours.
         attention_mask: (B, 1, T, T), True where a key may be seen, or None for all.
 
     Returns:
         The mixed values (B, T, H, D) and, where SDPA was not used, the probabilities (B, H, T, T).
     """
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
     if not module.training or (dropout == 0.0 and query.dtype == torch.float32):
         plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
         return plain
+    groups = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scores = torch.matmul(query, key.transpose(2, 3)) * (query.size(-1) ** -0.5 if scaling is None else scaling)
     if attention_mask is not None:
         scores = scores + additive(attention_mask, scores.dtype)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from tunesmith.errors import ModelError
+from tunesmith.models.context_length import with_longer_context
 from tunesmith.models.load import Loaded, first_line, set_padding
 from tunesmith.models.quantise import Quantisation, keep_gradients, refuse_stored_quantisation, where_to_load
 from tunesmith.models.source import ModelSource
@@ -57,7 +58,8 @@ def load_language_model(
     tokens than the model has rows in its embedding, rows are added that start as the mean of the others (Hewitt 2021).
 
     Raises:
-        ModelError: it cannot be loaded, is of the other kind, has no output layer, or its files are quantised already.
+        ModelError: it cannot be loaded, is of the other kind, has no output layer, its files are quantised already, or it has
+            no rotary positions to stretch.
         MissingExtra: bitsandbytes is not installed.
     """
     from safetensors import SafetensorError
@@ -70,6 +72,7 @@ def load_language_model(
     try:
         config = AutoConfig.from_pretrained(source.location, **common)
         check_kind(config, objective, where)
+        config = stretched(config, source)
         model, info = kind.from_pretrained(
             source.location, **common, **placed, config=config, dtype="float32", use_safetensors=True, output_loading_info=True
         )
@@ -84,6 +87,12 @@ def load_language_model(
     new_tokens = add_rows(model, len(tokenizer))
     settle_generation(model, tokenizer)
     return Loaded(model, tokenizer, source, new_weights, new_tokens)
+
+
+def stretched(config: Any, source: ModelSource) -> Any:
+    """The config with the source's stretched rotary positions, where it has any. Raises ModelError where none can be."""
+    rope = source.rope_parameters
+    return config if rope is None else with_longer_context(config, rope["factor"], rope["rope_type"])
 
 
 def check_kind(config: Any, objective: Objective, where: str) -> None:

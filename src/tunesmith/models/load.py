@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+UNLIMITED = 100_000
+"""Tokenizers without a limit say some huge number."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A model in memory.
@@ -35,11 +39,14 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(
+        found = AutoTokenizer.from_pretrained(
             source.location, revision=source.revision, trust_remote_code=source.trust_remote_code
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError.one(f"model.name {source.name}", f"its tokenizer cannot be loaded: {first_line(error)}") from error
+    if source.rope_parameters is not None and found.model_max_length < UNLIMITED:
+        found.model_max_length = int(found.model_max_length * source.rope_parameters["factor"])
+    return found
 
 
 def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> Loaded:
@@ -130,7 +137,7 @@ def max_input_tokens(model_config: Any, tokenizer: PreTrainedTokenizerBase, aske
         raise ModelError.one("data.max_length", f"{asked} tokens were asked for, the model has only {positions} positions.")
     if asked is not None:
         return asked
-    return int(limit) if limit < 100_000 else 512
+    return int(limit) if limit < UNLIMITED else 512
 
 
 def first_line(error: BaseException) -> str:

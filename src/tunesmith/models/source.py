@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ class ModelSource:
         location: what ``from_pretrained`` is given: a folder, or a hub id.
         kind: where it comes from.
         n_bytes: size of the weights; 0 where they are not on this machine yet.
+        rope_parameters: rope_type and factor of stretched rotary positions; None for the model's own.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ModelSource:
     revision: str | None = None
     trust_remote_code: bool = False
     n_bytes: int = 0
+    rope_parameters: Mapping[str, Any] | None = None
 
 
 def find_model(section: ModelSection, base: Path) -> ModelSource:
@@ -43,6 +46,12 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
         ModelError: no such model, a folder that is no model, damaged weights, weights only as a pickle,
             a hub id that is neither cached nor reachable.
     """
+    found = found_model(section, base)
+    return found if section.rope_parameters is None else replace(found, rope_parameters=section.rope_parameters.model_dump())
+
+
+def found_model(section: ModelSection, base: Path) -> ModelSource:
+    """The model by its name alone."""
     where = f"model.name {section.name}"
     if section.name.startswith("builtin:"):
         path = builtin_model(section.name.removeprefix("builtin:"))

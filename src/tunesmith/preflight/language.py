@@ -22,14 +22,14 @@ from tunesmith.models.prompts import coloured, rendering_proof
 from tunesmith.models.proofs import certificate
 from tunesmith.models.render import Rendered
 from tunesmith.models.saved_language_model import save_language_model
-from tunesmith.models.token_losses import token_losses
+from tunesmith.models.token_losses import on, token_losses
 from tunesmith.preflight.loaded import gradient_line, proven
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Certificate
 from tunesmith.tasks.language import Prepared
 from tunesmith.training.schedule import plan_schedule
-from tunesmith.training.token_trainer import TrainingTokens, padded_tokens
+from tunesmith.training.token_trainer import TrainingTokens, batch_of, loss_where_learnt
 from tunesmith.training.weights import count_parameters
 
 SAMPLE = 8
@@ -109,12 +109,12 @@ def sample_line(tokenizer: Any, rows: Rendered) -> str:
 
 
 def proofs(prepared: Prepared) -> Iterator[CheckLine]:
-    """Rows do not depend on their batch, nor packed rows on each other."""
+    """Rows do not depend on their batch, nor joined rows on each other."""
     yield proven(batch_invariance(prepared), "The model mixes rows of a batch; its results would depend on the batch size.")
-    if prepared.tokens.is_packed:
+    if prepared.tokens.is_joined:
         sample = [prepared.tokens.input_ids[i] for i in spread(prepared.tokens)]
         proof = packing_isolation(prepared.model, sample, prepared.pad_id)
-        yield proven(proof, "Packed rows would see each other. Write sft.packing: false.")
+        yield proven(proof, "Rows in one sequence would see each other. Write packing: false and padding_free: false.")
 
 
 def spread(tokens: TrainingTokens) -> list[int]:
@@ -164,16 +164,13 @@ def one_step(recipe: Recipe, prepared: Prepared) -> Iterator[CheckLine]:
 
 def trial_step(prepared: Prepared, items: list[int]) -> tuple[float, list[str], list[str]]:
     """One forward and backward pass: the loss, and the trainable parameters whose gradient is missing, or not finite."""
-    model, tokens = prepared.model, prepared.tokens
-    alone = TrainingTokens(
-        tokens.row_ids, tokens.input_ids, tokens.labels, [(i,) for item in items for i in tokens.packs[item]], tokens.pad_id
-    )
+    model = prepared.model
     device = next(model.parameters()).device
-    batch = {name: value.to(device) for name, value in padded_tokens(alone, range(len(alone.packs))).items()}
+    batch = on(device, batch_of(prepared.tokens, items))
     was_training = model.training
     model.train()
     with autocast(prepared.kernels.precision, device.type):
-        loss = model(**batch, use_cache=False).loss if prepared.objective == "causal" else model(**batch).loss
+        loss = loss_where_learnt(model, batch) if prepared.objective == "causal" else model(**batch).loss
     loss.backward()
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     without = [name for name, parameter in named if parameter.grad is None]

@@ -25,6 +25,7 @@ def only_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
         ("pretraining",): recipe.pretraining != PretrainingSection(),
         ("quantisation",): recipe.quantisation is not None,
         ("model", "new_tokens"): bool(recipe.model.new_tokens),
+        ("model", "rope_parameters"): recipe.model.rope_parameters is not None,
         ("evaluate", "answers"): evaluate.answers != AnswersSection(),
         ("evaluate", "stride"): evaluate.stride is not None,
         ("evaluate", "context_lengths"): bool(evaluate.context_lengths),
@@ -100,11 +101,14 @@ def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
 PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
 
 
-def packed_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
+def joined_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Learnt prompts stand before the first row of a sequence only."""
-    if recipe.sft.packing and recipe.adapter is not None and recipe.adapter.method in PROMPTED:
-        message = f"{recipe.adapter.method} puts learnt tokens before a sequence, and only its first packed row would see them"
-        yield Fault(("sft", "packing"), message, "Write sft.packing: false, or another adapter.")
+    if recipe.adapter is None or recipe.adapter.method not in PROMPTED:
+        return
+    message = f"{recipe.adapter.method} puts learnt tokens before a sequence, and only the first row in it would see them"
+    for key in ("packing", "padding_free"):
+        if recipe.task in LANGUAGE and getattr(getattr(recipe, recipe.task), key):
+            yield Fault((recipe.task, key), message, f"Write {recipe.task}.{key}: false, or another adapter.")
 
 
 def labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -160,4 +164,4 @@ def broken_pattern(pattern: str) -> Iterator[Fault]:
         yield Fault(path, "has no group, so it does not say what counts", 'For example "#### (.*)".')
 
 
-RULES = (only_language_models, not_language_models, other_task, quantised, new_tokens, packed_prompts, labels, answers)
+RULES = (only_language_models, not_language_models, other_task, quantised, new_tokens, joined_prompts, labels, answers)

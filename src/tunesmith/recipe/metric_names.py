@@ -10,6 +10,10 @@ from tunesmith.recipe.sections import Recipe, TaskName
 
 # Of the tokens of a text: mean negative log-likelihood in nats, its exponential, and in bits for each byte of the text.
 LOSSES: Mapping[str, bool] = MappingProxyType({"loss": False, "perplexity": False, "bits_per_byte": False})
+# Of what is written, beside what should be.
+ANSWERS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")
+# By which labels are judged where nothing else is said.
+LABEL_METRIC = "macro_f1"
 
 # task -> metric -> whether higher is better.
 METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
@@ -45,7 +49,7 @@ METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
         ),
         "sft": {
             **LOSSES,
-            **dict.fromkeys(("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function"), True),
+            **dict.fromkeys(ANSWERS, True),
             **dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "mcc"), True),
             "log_loss": False,
             "calibration_error": False,
@@ -55,7 +59,7 @@ METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
 )
 
 DEFAULT_METRIC: Mapping[TaskName, str] = MappingProxyType(
-    {"classification": "macro_f1", "regression": "spearman", "embedding": "ndcg@10", "sft": "loss", "pretraining": "loss"}
+    {"classification": LABEL_METRIC, "regression": "spearman", "embedding": "ndcg@10", "sft": "loss", "pretraining": "loss"}
 )
 BASELINES: Mapping[TaskName, tuple[str, ...]] = MappingProxyType(
     {

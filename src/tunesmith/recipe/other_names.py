@@ -139,7 +139,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "quantization": "Write quantisation: nf4, or int8.",
         "resume": "Use: tunesmith train RECIPE --resume",
         "resume_from_checkpoint": "Use: tunesmith train RECIPE --resume",
-        "sample_packing": "train.fast avoids padding by itself.",
+        "sample_packing": "Language models have sft.packing and pretraining.packing; others avoid padding by train.fast.",
         "save_best_model": "The best checkpoint by evaluate.metric is always the result.",
         "save_steps": "Saves follow the evaluations: train.n_evaluations.",
         "save_strategy": "Saves follow the evaluations: train.n_evaluations.",

@@ -22,6 +22,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 
 
+class RopeSection(Section):
+    """Rotary positions stretched over longer texts than the model was made for; upstream's names."""
+
+    rope_type: Literal["yarn", "linear"] = "yarn"
+    """YaRN (Peng et al. 2024), or linear interpolation of positions (Chen et al. 2023)."""
+    factor: float = Field(gt=1.0)
+    """How many times as many tokens."""
+
+
 class ModelSection(Section):
     """The base model."""
 
@@ -33,6 +42,8 @@ class ModelSection(Section):
     """Run Python code that comes with the model."""
     new_tokens: list[str] = []
     """Tokens to add to a language model's tokenizer; their vectors start at the mean of the others and are learnt."""
+    rope_parameters: RopeSection | None = None
+    """Let a language model with rotary positions read more tokens than it was made for: {rope_type: yarn, factor: 2}."""
 
 
 class ColumnsSection(Section):
@@ -170,7 +181,16 @@ class EmbeddingSection(Section):
     """The rows become pairs or triplets first: labelled texts, NLI pairs, rows with several negatives."""
 
 
-class SftSection(Section):
+class SequenceSection(Section):
+    """How rows of a causal language model share sequences."""
+
+    packing: bool | None = None
+    """Several rows in one sequence, none of which sees another. Not said: on a GPU, where it saves time."""
+    padding_free: bool | None = None
+    """The rows of a batch in one sequence, none of which sees another, instead of padded. Not said: on a CPU, where it can."""
+
+
+class SftSection(SequenceSection):
     """How a language model learns to answer (task: sft)."""
 
     loss_on: Literal["completion", "assistant", "all"] | None = None
@@ -179,13 +199,11 @@ class SftSection(Section):
     """How turns become text, by name (chatml, alpaca, dialogue) or as a file; only where the tokenizer has no template."""
     long_rows: Literal["drop", "truncate", "split", "error"] | None = None
     """What becomes of rows longer than data.max_length. Not said: drop, so that no answer is cut; split for plain texts."""
-    packing: bool | None = None
-    """Several rows in one sequence, none of which sees another. Not said: where it saves time."""
     labels: list[str] = []
     """The answers are these labels: the model is used and judged as a classifier that writes one of them."""
 
 
-class PretrainingSection(Section):
+class PretrainingSection(SequenceSection):
     """How a model goes on learning from plain texts (task: pretraining)."""
 
     objective: Literal["causal", "masked"] | None = None

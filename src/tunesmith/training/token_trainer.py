@@ -34,6 +34,7 @@ class TrainingTokens:
         input_ids, labels: (N) token ids, and what is learnt at each (-100: nothing); those of masked models are made later.
         packs: positions of sequences that make one item of a batch together; each alone where nothing is packed.
         pad_id: fills up shorter items.
+        padding_free: the items of a batch are joined into one sequence instead of filled up.
     """
 
     row_ids: Sequence[int]
@@ -41,6 +42,7 @@ class TrainingTokens:
     labels: Sequence[np.ndarray]
     packs: Sequence[tuple[int, ...]]
     pad_id: int
+    padding_free: bool = False
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -51,15 +53,26 @@ class TrainingTokens:
     def is_packed(self) -> bool:
         return any(len(pack) > 1 for pack in self.packs)
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether a sequence that the model sees may hold several rows."""
+        return self.padding_free or self.is_packed
+
     def rows_of(self, items: Sequence[int]) -> list[int]:
         """The rows in those items."""
         return [self.row_ids[i] for item in items for i in self.packs[item]]
 
 
-def padded_tokens(tokens: TrainingTokens, items: Sequence[int]) -> dict[str, torch.Tensor]:
-    """The batch of items of one sequence each; see ``padded_batch``."""
-    chosen = [tokens.packs[item][0] for item in items]
-    return padded_batch([tokens.input_ids[i] for i in chosen], [tokens.labels[i] for i in chosen], tokens.pad_id)
+def batch_of(tokens: TrainingTokens, items: Sequence[int]) -> dict[str, Any]:
+    """Items as a batch. Joined rows know where each of them begins by ``position_ids`` and have no attention mask."""
+    chosen = [tokens.packs[item] for item in items]
+    if not tokens.is_joined:
+        ids, labels = ([part[pack[0]] for pack in chosen] for part in (tokens.input_ids, tokens.labels))
+        return padded_batch(ids, labels, tokens.pad_id)
+    if tokens.padding_free:
+        chosen = [tuple(i for pack in chosen for i in pack)]
+    joined, learnt = ([[part[i] for i in pack] for pack in chosen] for part in (tokens.input_ids, tokens.labels))
+    return packed_batch(joined, learnt, tokens.pad_id)
 
 
 def padded_batch(rows: Sequence[np.ndarray], labels: Sequence[np.ndarray], pad_id: int) -> dict[str, torch.Tensor]:
@@ -88,19 +101,9 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         self.few_logits = kernels.fast and self.accelerator.num_processes == 1 and not self.aux_loss_enabled
 
     def collate(self, rows: Sequence[dict[str, int]]) -> dict[str, Any]:
-        """One batch. Packed items know where each of their rows begins by ``position_ids`` and have no attention mask."""
+        """One batch, with its items."""
         items = [row[POSITION] for row in rows]
-        if not self.tokens.is_packed:
-            return {**padded_tokens(self.tokens, items), POSITION: torch.tensor(items)}
-        chosen = [self.tokens.packs[item] for item in items]
-        ids, labels = ([[part[i] for i in pack] for pack in chosen] for part in (self.tokens.input_ids, self.tokens.labels))
-        return {**packed_batch(ids, labels, self.tokens.pad_id), POSITION: torch.tensor(items)}
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
-        if not self.kernels.bucketed:
-            plain: Sampler[int] | None = super()._get_train_sampler(train_dataset)
-            return plain
-        return BucketedSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)
+        return {**batch_of(self.tokens, items), POSITION: torch.tensor(items)}
 
     def _send_telemetry(self) -> None:
         """Nothing is told to anybody."""
