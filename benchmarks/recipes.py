@@ -17,7 +17,8 @@ from typing import Any
 from record import RESULTS, seconds_of, write
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = {"classification", "regression", "embedding"}
+LANGUAGE = {"sft", "pretraining"}
+KINDS = {"classification", "regression", "embedding", *LANGUAGE}
 REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in KINDS)
 
 
@@ -61,6 +62,10 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
     def has(metrics: list[dict[str, Any]]) -> bool:
         return any((m["name"], m["split"]) == (leading, split) for m in metrics)
 
+    every = {}
+    if result["task"] in LANGUAGE:
+        systems = {"this run": result["metrics"], **{b["name"]: b["metrics"] for b in result["baselines"]}}
+        every = {"systems": {name: by_split(metrics) for name, metrics in systems.items()}}
     return {
         "metric": leading, "split": split, "this_run": value(result["metrics"]),
         "baselines": {b["name"]: value(b["metrics"]) for b in result["baselines"] if has(b["metrics"])},
@@ -69,8 +74,13 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
         "certificates": {c["name"]: c["passed"] for c in result["certificates"]},
         "rows": {name: split["rows"] for name, split in result["data"]["splits"].items()},
         "rows_per_second": result["training"].get("rows_per_second"), "seconds": result["timings_seconds"],
-        "wall_seconds": result.get("wall_seconds", result["timings_seconds"]["total"]),
+        "wall_seconds": result.get("wall_seconds", result["timings_seconds"]["total"]), **every,
     }  # fmt: skip
+
+
+def by_split(metrics: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+    """Split and metric -> value, low, high."""
+    return {f"{m['split']} {m['name']}": [m["value"], m["low"], m["high"]] for m in metrics}
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "across",
             "oracle",
             "examine",
+            "examine_language",
             "vectors",
             "vector_tests",
             "paraphrase_test",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tunesmith.models.kernels import Kernels
 
 USE = "tunesmith.json"
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+"""How the names of transformers' causal language models end."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class UseRecord:
             remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
             raise ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
         if not path.exists() and is_language_run(folder.parent):
-            remedy = "Use tunesmith generate for what it writes (--choices where the answers are labels)."
+            remedy = "Use tunesmith generate for what it writes (--choices where answers are labels), evaluate to measure it."
             raise ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
         if not path.exists():
             raise ModelError.one(
@@ -70,6 +72,27 @@ def is_language_run(run: Path) -> bool:
     """Whether a folder is the finished run of a language model."""
     path = run / RESULT
     return path.exists() and RunResult.load(path).task in LANGUAGE
+
+
+def is_causal_model(name: str) -> bool:
+    """Whether a name is a causal language model: the run of one, a folder, a hub id or ``builtin:NAME``."""
+    from transformers import AutoConfig
+
+    from tunesmith.models.adapter_base import FILE, AdapterBase
+    from tunesmith.models.source import find_model
+    from tunesmith.recipe.sections import ModelSection
+
+    path = Path(name)
+    if (path / RESULT).exists() and not is_language_run(path):
+        return False
+    for folder in (path, path / "model"):
+        if (folder / "modules.json").exists():
+            return False
+        if (folder / FILE).exists():
+            return AdapterBase.load(folder).objective == "causal"
+    source = find_model(ModelSection(name=name), Path())
+    config = AutoConfig.from_pretrained(source.location, revision=source.revision)
+    return any(kind.endswith(CAUSAL) for kind in config.architectures or ())
 
 
 @dataclass(frozen=True)

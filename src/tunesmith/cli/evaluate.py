@@ -1,4 +1,4 @@
-"""``evaluate``: a finished run on labelled rows, or any embedding model on search and similarity."""
+"""``evaluate``: a finished run on labelled rows, any embedding model on search and similarity, any language model on texts."""
 
 from __future__ import annotations
 
@@ -15,27 +15,36 @@ if TYPE_CHECKING:
     from tunesmith.results import RunResult
 
 HUB = "hub:"
-OF_VECTORS = ("against", "dimensions", "max_length")
+SHOWN_ANSWERS, SHOWN_CHARACTERS = 3, 100
+OF_VECTORS = ("dimensions",)
+OF_MODELS = ("against", "max_length")
+OF_LANGUAGE = ("answers", "max_new_tokens", "stride", "context_lengths")
 OF_RETRIEVAL = ("split", "metric", "rerank", "top_k")
-OF_ROWS = ("same", "column", "mine")
+OF_ROWS = ("same", "mine")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}, or any embedding model: a folder, hub:NAME, builtin:NAME")
     parser.add_argument("data", metavar="DATA", nargs="?", help="rows: a file, a folder, builtin:NAME or hub:NAME")
     add_columns(parser, label=True)
+    both = parser.add_argument_group("embedding and language models")
+    both.add_argument("--against", metavar="MODEL", action="append", default=[], help="another model; again for several")
+    both.add_argument("--max-length", metavar="TOKENS", type=int, help="tokens of a text that are read")
+    both.add_argument("--column", metavar="PART=COLUMN", action="append", help="which column is which part, as in data.columns")
+    written = parser.add_argument_group("language models")
+    written.add_argument("--answers", metavar="N", type=int, help="rows whose answers are written (64)")
+    written.add_argument("--max-new-tokens", metavar="N", type=int, help="longest answer")
+    written.add_argument("--stride", metavar="TOKENS", type=int, help="let a window slide over plain texts by so many")
+    written.add_argument("--context-lengths", metavar="TOKENS", type=int, nargs="*", default=[], help="a perplexity for each")
     found = parser.add_argument_group("embedding models")
     found.add_argument("--retrieval", metavar="FOLDER", help="in the BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv")
-    found.add_argument("--against", metavar="MODEL", action="append", default=[], help="another model; again for several")
     found.add_argument("--dimensions", metavar="N", type=int, nargs="*", default=[], help="also of vectors cut to so many")
-    found.add_argument("--max-length", metavar="TOKENS", type=int, help="tokens of a text that are read")
     found.add_argument("--split", help="which judgements of the folder: test, dev, ...")
     found.add_argument("--metric", action="append", help="ndcg@K, mrr@K, recall@K or map@K; the first leads the verdicts")
     found.add_argument("--rerank", metavar="RUN", help="a reranker that puts the best documents in order")
     found.add_argument("--top-k", metavar="K", type=int, help="how many documents are reranked (100)")
     found.add_argument("--same", metavar="LABEL", help="the label that says that two texts mean the same")
     found.add_argument("--mine", action="store_true", help="mine paraphrases among all texts of pairs, each against each")
-    found.add_argument("--column", metavar="PART=COLUMN", action="append", help="anchor, positive, negative, text, pair, score")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -44,9 +53,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     refuse(args, OF_RETRIEVAL, "is of retrieval.", "Add --retrieval FOLDER.")
     if args.data is None:
         raise UsageError.one("evaluate", "there is nothing to measure on.", "Give rows, or --retrieval FOLDER.")
+    if is_language_model(args.run):
+        refuse(args, (*OF_VECTORS, *OF_ROWS), f"is of embedding models; {args.run} is a language model.", "Leave it out.")
+        return of_texts(args, terminal)
+    refuse(args, OF_LANGUAGE, f"is of causal language models; {args.run} is none.", "Leave it out.")
     if is_embedding_model(args.run):
         return of_rows(args, terminal)
-    refuse(args, (*OF_VECTORS, *OF_ROWS), f"is of embedding models; {args.run} is none.", "Leave it out.")
+    refuse(
+        args,
+        (*OF_VECTORS, *OF_MODELS, *OF_ROWS, "column"),
+        f"is of other models; {args.run} is a run on labels.",
+        "Leave it out.",
+    )
     from tunesmith import use
 
     result = use.evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
@@ -66,6 +84,16 @@ def is_embedding_model(name: str) -> bool:
     return name.startswith(("builtin:", HUB)) or any(
         (path / file).exists() for file in ("config.json", "modules.json", "model/modules.json")
     )
+
+
+def is_language_model(name: str) -> bool:
+    """Whether a name is a causal language model, or the run of one."""
+    files = [Path(name) / inner / file for inner in ("", "model") for file in ("config.json", "base.json")]
+    if not name.startswith(("builtin:", HUB)) and not any(file.exists() for file in files):
+        return False
+    from tunesmith.trained import is_causal_model
+
+    return is_causal_model(name.removeprefix(HUB))
 
 
 def metric_lines(result: RunResult) -> list[str]:
@@ -91,6 +119,52 @@ def of_rows(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     about = f"{data['rows']:,} rows of {data['source']}: {' + '.join(data['columns'])} ({data['shape'].replace('_', ' ')})"
     noun = "text" if args.mine else "query" if data["shape"] == "positive_pair" else "row"
     return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(args.run, result, terminal, about, noun))
+
+
+def of_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    """A causal language model on texts, or on questions and answers."""
+    from tunesmith.cli.compare import lines_of
+    from tunesmith.examine_language import evaluate_language
+    from tunesmith.report.numbers import with_interval
+
+    result = evaluate_language(
+        args.run.removeprefix(HUB), args.data, columns=parts_of(args), against=[name.removeprefix(HUB) for name in args.against],
+        answers=args.answers, max_new_tokens=args.max_new_tokens, stride=args.stride, context_lengths=args.context_lengths,
+        max_length=args.max_length, listener=terminal.listener,
+    )  # fmt: skip
+    data, lines = result.data, metric_rows(result)
+    head = f"{data['rows']:,} rows of {data['source']}: {data['form'].replace('_', ' ')} ({' + '.join(data['columns'])})"
+    if data["context"]:
+        seen = [(f"{one['window']}", with_interval(one["perplexity"], one["low"], one["high"])) for one in data["context"]]
+        lines += ["", *table([("tokens seen", "perplexity"), *seen])]
+    for one in data["answers"][:SHOWN_ANSWERS]:
+        lines += ["", f"row {one['row_id']}: {shortened(one['answer'])}", f"  should be: {shortened(one['reference'])}"]
+    verdicts = lines_of(args.run, result.verdicts, terminal) if result.verdicts else []
+    notes = [f"note: {finding.summary}" for finding in result.findings]
+    return Outcome({**result.to_json(), "run": args.run}, lines=[head, *lines, "", *verdicts, *notes])
+
+
+def metric_rows(result: RunResult) -> list[str]:
+    """The metrics of each split, of the model and of those it is compared with, side by side."""
+    from tunesmith.report.numbers import number, with_interval
+    from tunesmith.report.words import plain_name
+
+    others = [{(m.split, m.name): m.value for m in other.metrics} for other in result.baselines]
+    head = [("", "", "", *(other.name for other in result.baselines))] if others else []
+    rows = [
+        (
+            m.split, plain_name(m.name), f"{with_interval(m.value, m.low, m.high)} on {m.n:,} rows",
+            *(number(other.get((m.split, m.name))) for other in others),
+        )
+        for m in result.metrics
+    ]  # fmt: skip
+    return table([*head, *rows])
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text in one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} …"
 
 
 def parts_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
@@ -159,12 +233,15 @@ def geometry_line(found: Mapping[str, float | None]) -> str:
 VERB = Verb(
     name="evaluate",
     takes="RUN DATA",
-    does="measure a run on labelled rows, or an embedding model",
-    about="Measures a finished run on a file of labelled rows, or any embedding model, tuned or not: on\n"
-    "pairs and triplets, or on retrieval data, beside TF-IDF and BM25. Every metric has its 95 % interval.",
+    does="measure a run on labelled rows, an embedding model, or a language model",
+    about="Measures a finished run on a file of labelled rows; any embedding model, tuned or not, on pairs and triplets or on\n"
+    "retrieval data, beside TF-IDF and BM25; any causal language model on texts, or on questions and answers.\n"
+    "Every metric has its 95 % interval.",
     example="tunesmith evaluate runs/tickets new.csv --label intent\n"
     "tunesmith evaluate builtin:minilm pairs.csv\n"
-    "tunesmith evaluate builtin:minilm --retrieval scifact --dimensions 64 128",
+    "tunesmith evaluate builtin:minilm --retrieval scifact --dimensions 64 128\n"
+    "tunesmith evaluate runs/answers new.jsonl --against builtin:pocket\n"
+    "tunesmith evaluate builtin:pocket texts.txt --stride 64 --context-lengths 64 128 256",
     add_arguments=add_arguments,
     run=run,
 )
