@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.errors import TunesmithError as TunesmithError
     from tunesmith.examine import evaluate_retrieval as evaluate_retrieval
     from tunesmith.examine import evaluate_similarity as evaluate_similarity
+    from tunesmith.examine_language import evaluate_language as evaluate_language
     from tunesmith.results import RunResult as RunResult
     from tunesmith.trained import Run as Run
     from tunesmith.use import compare as compare
@@ -32,7 +33,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
     "check": "api", "compare": "use", "diagnose": "api", "embed": "vectors", "evaluate": "use",
-    "generate": "answering",
+    "evaluate_language": "examine_language", "generate": "answering",
     "evaluate_retrieval": "examine", "evaluate_similarity": "examine", "predict": "use", "train": "api",
 }  # fmt: skip
 
