@@ -127,6 +127,14 @@ def test_ways_to_train(train, sections: dict[str, Any]) -> None:
     assert sum(same) >= len(same) - 1  # in another precision a near tie may fall the other way
 
 
+def test_long_prompts_are_answered_as_far_as_there_is_room(train) -> None:
+    run = train(questions(48), evaluate={"answers": {"rows": 6, "shots": 2, "max_new_tokens": 50}})
+    answered = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["prediction"] is not None]
+    made = tokenizer()
+    sizes = [(len(made(row["text"])["input_ids"]), len(made(row["prediction"])["input_ids"])) for row in answered]
+    assert max(asked + 50 for asked, _ in sizes) > 64 >= max(sum(pair) for pair in sizes)
+
+
 def test_verbs_for_labels_say_which_verb_is_meant(train, tmp_path: Path) -> None:
     from tunesmith.trace import trace
 

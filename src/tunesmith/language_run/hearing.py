@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,8 @@ class Asking:
     Attributes:
         labels: the tokens of the answers there are, where they are labels; the last of each ends it.
         metrics: that judge answers, the leading one first.
-        window, stride: tokens of the window that slides over texts, and that it moves on; None where texts are cut into windows.
+        window: tokens that the model reads at once, prompt and answer together.
+        stride: tokens that the window moves on, where it slides over texts; None where texts are cut into windows.
     """
 
     decoding: Decoding
@@ -158,16 +159,28 @@ def answer(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking, pro
             precision=prepared.kernels.precision,
         )  # fmt: skip
         return Said(labels=from_scores(SINGLE, hearing.truth, scores))
-    written = [
-        of_prompt[0]
-        for of_prompt in generate(model, prepared.tokenizer, prompts, asking.decoding, precision=prepared.kernels.precision)
-    ]
+    written = written_after(prepared, model, prompts, asking)
     rows = [hearing.conversations.rows[i] for i in hearing.sample]
     worth = answer_scores(
         asking.metrics, [one.text.strip() for one in written], hearing.references, rows, hearing.sample_ids, asking.pattern,
         asking.function,
     )  # fmt: skip
     return Said(None, tuple(written), worth)
+
+
+def written_after(prepared: Prepared, model: Any, prompts: Sequence[Sequence[int]], asking: Asking) -> list[Written]:
+    """What the model writes after each prompt; behind a long one only as much as there is room for."""
+    asked = asking.decoding.max_new_tokens
+    rooms = [max(1, min(asked, asking.window - len(ids))) for ids in prompts]
+    found: dict[int, Written] = {}
+    for room in sorted(set(rooms), reverse=True):
+        chosen = [i for i, one in enumerate(rooms) if one == room]
+        decoding = replace(asking.decoding, max_new_tokens=room)
+        texts = generate(
+            model, prepared.tokenizer, [prompts[i] for i in chosen], decoding, precision=prepared.kernels.precision
+        )  # fmt: skip
+        found |= {i: of_prompt[0] for i, of_prompt in zip(chosen, texts, strict=True)}
+    return [found[i] for i in range(len(prompts))]
 
 
 def few_shot(
