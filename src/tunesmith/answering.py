@@ -71,12 +71,10 @@ def load_writer(name: str, base: Path = Path()) -> Writer:
     source = adapter_source(name, base) or find_model(ModelSection(name=name), base)
     tokenizer = load_tokenizer(source)
     model = load_causal(source)
-    if quantisation_of(model) is not None:
-        return Writer(model, tokenizer)  # it lies where it computes, and keeps its precision
-    model = model.to(device_name())
     kernels = choose_kernels(fast=True, device=device_name())
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    if kernels.precision == "bf16" and (device_name() == "cuda" or n_parameters >= BF16_FROM):
+    is_whole = quantisation_of(model) is None
+    if is_whole and kernels.precision == "bf16" and (device_name() == "cuda" or n_parameters >= BF16_FROM):
         model = model.bfloat16()
     return Writer(model.eval(), tokenizer)
 
@@ -89,7 +87,9 @@ def adapter_source(name: str, base: Path) -> ModelSource | None:
 
 
 def load_causal(source: ModelSource) -> Any:
-    """The causal language model of a source in fp32, with its adapter where it is one.
+    """The causal language model of a source on this machine's device, with its adapter where it is one.
+
+    Its weights are fp32, but for those of an adapter's base in few bits.
 
     Raises:
         ModelError: it cannot be loaded, or has no weights for the next token.
@@ -98,7 +98,8 @@ def load_causal(source: ModelSource) -> Any:
     if is_adapter(Path(source.location)):
         if (Path(source.location) / PEFT_SETTINGS).exists() and find_spec("peft") is None:
             raise MissingExtra.of("peft", "adapters", f"the adapter in {source.location}")
-        return reload_language_model(Path(source.location), "causal")
+        adapted = reload_language_model(Path(source.location), "causal")
+        return adapted if quantisation_of(adapted) is not None else adapted.to(device_name())
     from transformers import AutoModelForCausalLM
 
     try:
@@ -112,7 +113,7 @@ def load_causal(source: ModelSource) -> Any:
     if info["missing_keys"]:
         message = f"it has no weights for a next token ({len(info['missing_keys'])} of a causal language model's are missing)."
         raise ModelError.one(where, message, remedy)
-    return model
+    return model.to(device_name())
 
 
 def generate(

@@ -26,7 +26,7 @@ from tunesmith.language_run.hearing import Hearing, Said, hear
 from tunesmith.language_run.inputs import LanguageInputs, general_texts
 from tunesmith.language_run.judge import Rival, metrics_of, verdicts_of
 from tunesmith.language_run.work import Ready, named, ready_with, rendered_split, stop_at
-from tunesmith.machine import device_name, environment, peak_memory_bytes, quiet_libraries
+from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
 from tunesmith.models.chat_template import adopt, choose_template
 from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
 from tunesmith.models.source import find_model
@@ -142,7 +142,7 @@ def prepared_model(name: str, recipe: Recipe, rows: Conversations) -> tuple[Lang
     quiet_libraries()
     source = adapter_source(name, Path()) or find_model(ModelSection(name=name), Path())
     tokenizer = load_tokenizer(source)
-    model = load_causal(source).to(device_name()).eval()
+    model = load_causal(source).eval()
     everything = range(len(rows))
     data = ConversationData(rows.take(list(everything), "train"), None, rows)
     inputs = LanguageInputs(recipe, data, source, general_texts(recipe, Path()), ())
