@@ -75,6 +75,26 @@ def test_another_tokenizer_is_compared_by_bytes_or_not_at_all(place: Path, tmp_p
     assert of_test.metric == "bits_per_byte"
 
 
+def test_rows_that_are_too_long_are_told(place: Path) -> None:
+    found = evaluate_language(place / "full", place / "test.jsonl", max_length=20, n_resamples=400)
+    (count,) = found.data["dropped"].values()
+    assert found.data["rows"] == 30 - count < 30
+    assert any(f"{count} rows are not measured" in finding.summary for finding in found.findings)
+
+
+def test_a_tokenizer_without_padding(place: Path, tmp_path: Path) -> None:
+    from language_models import tokenizer
+
+    folder = write_model(tmp_path / "unpadded")
+    made = tokenizer()
+    made.pad_token = None
+    made.save_pretrained(folder)
+    found = evaluate_language(folder, place / "texts.txt", stride=4, n_resamples=400)
+    assert found.metric("loss").value == pytest.approx(
+        evaluate_language(place / "base", place / "texts.txt", stride=4, n_resamples=400).metric("loss").value, rel=1e-5
+    )
+
+
 def test_windows_slide_over_plain_texts(place: Path) -> None:
     found = evaluate_language(place / "base", place / "texts.txt", stride=4, context_lengths=[4, 8], n_resamples=400)
     assert found.task == "pretraining"

@@ -28,7 +28,7 @@ from tunesmith.language_run.judge import Rival, metrics_of, verdicts_of
 from tunesmith.language_run.work import Ready, named, ready_with, rendered_split, stop_at
 from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
 from tunesmith.models.chat_template import adopt, choose_template
-from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
+from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens, set_padding
 from tunesmith.models.source import find_model
 from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.load import recipe_from_mapping
@@ -96,7 +96,7 @@ def evaluate_language(
     settings = (n_resamples, seed)
     found = [comparison(inputs, ours, other, settings) for other in others]
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    every = [*notes, *(note for _, of_one in found for note in of_one)]
+    every = [*notes, *left_out(rows, ours), *(note for _, of_one in found for note in of_one)]
     return RunResult(
         task=recipe.task, metrics=metrics_of_all(ours, settings), baselines=tuple(baseline(other, settings) for other in others),
         verdicts=tuple(v for of_one, _ in found for v in of_one),
@@ -143,6 +143,7 @@ def prepared_model(name: str, recipe: Recipe, rows: Conversations) -> tuple[Lang
     source = adapter_source(name, Path()) or find_model(ModelSection(name=name), Path())
     tokenizer = load_tokenizer(source)
     model = load_causal(source).eval()
+    set_padding(model, tokenizer)
     everything = range(len(rows))
     data = ConversationData(rows.take(list(everything), "train"), None, rows)
     inputs = LanguageInputs(recipe, data, source, general_texts(recipe, Path()), ())
@@ -199,6 +200,16 @@ def comparison(inputs: LanguageInputs, ours: Heard, other: Heard, settings: tupl
     return verdicts, notes
 
 
+def dropped(rows: Conversations, ours: Heard) -> dict[str, int]:
+    """Why rows are not measured -> how many: they are not usable, or longer than what the model reads."""
+    return {reason: len(ids) for reason, ids in (*rows.left_out.items(), *ours.hearings[SPLIT].rows.dropped.items())}
+
+
+def left_out(rows: Conversations, ours: Heard) -> list[str]:
+    """A sentence for each reason."""
+    return [f"{count:,} rows are not measured: {reason}." for reason, count in dropped(rows, ours).items() if count]
+
+
 def about(data: str, rows: Conversations, ours: Heard) -> dict[str, Any]:
     """What was measured on; the answers that were written; the curve by context length. Plain JSON types."""
     hearing, said = ours.hearings[SPLIT], ours.said[SPLIT]
@@ -209,5 +220,5 @@ def about(data: str, rows: Conversations, ours: Heard) -> dict[str, Any]:
     return {
         "source": data, "form": rows.form, "columns": list(rows.columns), "rows": len(hearing.positions),
         "rows_read": rows.rows_read,
-        "dropped": {reason: len(ids) for reason, ids in rows.left_out.items()}, "answers": answers, "context": list(ours.context),
+        "dropped": dropped(rows, ours), "answers": answers, "context": list(ours.context),
     }  # fmt: skip

@@ -123,6 +123,9 @@ def of_rows(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 def of_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """A causal language model on texts, or on questions and answers."""
+    from tunesmith.machine import quiet_libraries
+
+    quiet_libraries()
     from tunesmith.cli.compare import lines_of
     from tunesmith.examine_language import evaluate_language
     from tunesmith.report.numbers import with_interval
