@@ -280,7 +280,9 @@ def context_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure 
         for number, (name, points) in enumerate(curves.items())
         if points
     ]  # fmt: skip
-    layout = {"xaxis": axis("tokens of the window", type="log"), "yaxis": axis("perplexity")}
+    windows = sorted({point["window"] for points in curves.values() for point in points})
+    tokens = axis("tokens of the window", type="log", tickvals=windows, ticktext=[f"{window:,}" for window in windows])
+    layout = {"xaxis": tokens, "yaxis": axis("perplexity")}
     return figure(traces, layout, 320) if traces else None
 
 
