@@ -23,7 +23,7 @@ from record import spread, write
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parent / ".." / "shared"
-WANTED, LONGEST, BATCH = 1.5, 512, 8
+WANTED, LONGEST, BATCH, VALIDATION = 1.5, 512, 8, 16
 RATES = {"stories3M": 5e-4, "llama100M": 1e-4}
 FAST = {
     "trl defaults": {},
@@ -51,12 +51,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as text:
         place = Path(text)
         model = SHARED / "models" / "stories3M" if args.model == "stories3M" else large_model(place / "large")
-        train, held_out = rows(place, args.rows)
+        files = rows(place, args.rows)
         found: dict[str, list[dict[str, Any]]] = {system: [] for system in args.systems}
         for number in range(args.rounds):
             for system in args.systems:
                 output = place / f"{system.replace(' ', '-').replace(',', '')}-{number}"
-                command = [sys.executable, __file__, "--one", system, str(model), str(train), str(output), str(RATES[args.model])]
+                command = [sys.executable, __file__, "--one", system, str(model)]
+                command += [str(files["tunesmith" if system == "tunesmith" else "trl"]), str(output), str(RATES[args.model])]
                 started = time.perf_counter()
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 said = json.loads(done.stdout.splitlines()[-1])
@@ -64,21 +65,22 @@ def main() -> None:
                 print(system, found[system][-1], file=sys.stderr, flush=True)
                 if number:
                     continue
-                found[system][-1]["held_out_loss"] = held_out_loss(Path(said["model"]), held_out)
+                found[system][-1]["held_out_loss"] = held_out_loss(Path(said["model"]), files["held_out"])
         figures = summary(found)
     write(f"sft_speed_{args.model}", {"rows": args.rows, "data": "alpaca_5000, prompts and completions", **figures})
 
 
-def rows(place: Path, count: int) -> tuple[Path, Path]:
-    """Files of rows to learn and of 100 others, all within the model's 512 tokens."""
+def rows(place: Path, count: int) -> dict[str, Path]:
+    """Files of rows to learn, for tunesmith with those that it keeps for validation, and of 100 others, within 512 tokens."""
     found = []
     for row in json.loads((SHARED / "data" / "alpaca" / "alpaca_5000.json").read_text(encoding="utf-8")):
         prompt = f"### Instruction:\n{row['instruction']}\n{row['input']}\n### Response:\n"
         if row["output"].strip() and len(prompt) + len(row["output"]) < 1200:
             found.append({"prompt": prompt, "completion": row["output"]})
-    for name, part in (("train", found[:count]), ("held_out", found[-100:])):
+    parts = {"trl": found[:count], "tunesmith": found[: count + VALIDATION], "held_out": found[-100:]}
+    for name, part in parts.items():
         (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
-    return place / "train.jsonl", place / "held_out.jsonl"
+    return {name: place / f"{name}.jsonl" for name in parts}
 
 
 def large_model(folder: Path) -> Path:
@@ -125,7 +127,7 @@ def tunesmith(model: str, file: str, output: str, rate: float) -> dict[str, Any]
 
     n_rows = len(Path(file).read_text(encoding="utf-8").splitlines())
     run = ours.train(
-        file, task="sft", model=model, output=output, validation=16 / n_rows, data={"max_length": LONGEST},
+        file, task="sft", model=model, output=output, validation=VALIDATION / n_rows, data={"max_length": LONGEST},
         evaluate={"answers": {"rows": 0}, "baselines": []},
         train={"num_train_epochs": 1, "per_device_train_batch_size": BATCH, "learning_rate": rate, "n_evaluations": 1, "seed": 0},
     )  # fmt: skip
