@@ -59,12 +59,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     refuse(args, OF_LANGUAGE, f"is of causal language models; {args.run} is none.", "Leave it out.")
     if is_embedding_model(args.run):
         return of_rows(args, terminal)
-    refuse(
-        args,
-        (*OF_VECTORS, *OF_MODELS, *OF_ROWS, "column"),
-        f"is of other models; {args.run} is a run on labels.",
-        "Leave it out.",
-    )
+    refuse(args, (*OF_VECTORS, *OF_ROWS), f"is of embedding models; {args.run} is none.", "Leave it out.")
+    refuse(args, (*OF_MODELS, "column"), f"is of embedding and language models; {args.run} is none.", "Leave it out.")
     from tunesmith import use
 
     result = use.evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
