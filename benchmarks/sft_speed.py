@@ -168,7 +168,7 @@ def summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         name: {
             "rows_per_second": spread([run["rows_per_second"] for run in runs]),
             "process": spread([run["process"] for run in runs]),
-            "held_out_loss": runs[0]["held_out_loss"], "first_loss": runs[0]["losses"][0], "last_loss": runs[0]["losses"][-1],
+            "held_out_loss": runs[0]["held_out_loss"], "logged_losses": [*runs[0]["losses"][:1], *runs[0]["losses"][-1:]],
         }
         for name, runs in found.items()
     }  # fmt: skip
