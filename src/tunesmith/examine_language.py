@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.answering import adapter_source, load_causal
-from tunesmith.data.conversation_data import ConversationData, recognised, rows_of
+from tunesmith.data.conversation_data import ConversationData, recognised, rows_of, table_of
 from tunesmith.data.conversation_forms import recognise
 from tunesmith.data.conversations import Conversations
-from tunesmith.data.plain_texts import is_plain_text, read_plain_texts
-from tunesmith.data.read import place_of, read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.events import Listener, silent
 from tunesmith.inputs import Clock
 from tunesmith.language_run.batches import language_kernels
+from tunesmith.language_run.compare import BITS
 from tunesmith.language_run.context import seen_windows
 from tunesmith.language_run.hearing import Hearing, Said, hear
 from tunesmith.language_run.inputs import LanguageInputs, general_texts
@@ -39,7 +38,6 @@ from tunesmith.tasks.language import Prepared
 from tunesmith.training.token_trainer import TrainingTokens
 
 SPLIT = "test"
-BITS = "bits_per_byte"
 OF_RUN = {"sft": ("loss_on", "long_rows", "labels"), "data": ("max_length", "columns"), "evaluate": ("answers",)}
 """What a run's recipe says of how its rows are read and judged."""
 
@@ -81,7 +79,7 @@ def evaluate_language(
     started, clock, notes = time.perf_counter(), Clock(listener, {}), list[str]()
     with clock.phase("data"):
         given = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
-        table = table_of(str(data))
+        table = table_of(str(data), "train", Path())  # of a folder the file that every verb reads
         recipe = recipe_of(target, table, columns or {}, {**given, "context_lengths": list(context_lengths)})
         rows = rows_of(table, recognised(table, recipe, notes), SPLIT, recipe, notes)
         if not len(rows):
@@ -103,11 +101,6 @@ def evaluate_language(
         findings=tuple(Finding("not_measured", note, flagged=1) for note in every), timings_seconds=clock.seconds,
         peak_memory_bytes=peak_memory_bytes(), environment=environment(), data=about(str(data), rows, ours),
     )  # fmt: skip
-
-
-def table_of(data: str) -> Table:
-    """The rows of a file, or its plain texts."""
-    return read_plain_texts(place_of(data, Path()), data) if is_plain_text(data) else read_table(data)
 
 
 def recipe_of(target: str | Path, table: Table, columns: Mapping[str, Any], given: Mapping[str, Any]) -> Recipe:

@@ -75,10 +75,16 @@ def load_conversations(recipe: Recipe, base: Path, frames: Mapping[str, Any] | N
     return ConversationData(train, rows.get("validation"), rows.get("test"), tuple(notes), not_sampled)
 
 
+def table_of(source: str, split: str, base: Path) -> Table:
+    """The rows of one file, or its plain texts."""
+    return (
+        read_plain_texts(place_of(source, base), source) if is_plain_text(source) else read_table(source, base=base, split=split)
+    )
+
+
 def read_texts(source: str, split: str, base: Path) -> Conversations:
     """The plain texts of one file, in any form that is read. Raises DataError where it holds none."""
-    path = place_of(source, base)
-    table = read_plain_texts(path, source) if is_plain_text(source) else read_table(source, base=base, split=split)
+    table = table_of(source, split, base)
     return usable_conversations(table, recognise(table, ColumnsSection(), texts_only=True), split)
 
 
