@@ -21,7 +21,7 @@ def train() -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def test_rows() -> list[Row]:
+def rows_of_the_test() -> list[Row]:
     return planting.read_rows(planting.SAMPLES / "support_test.csv")
 
 
@@ -38,10 +38,10 @@ def words(message: str) -> list[str]:
     return re.findall(r"[\w']+", message.lower())
 
 
-def test_every_intent_has_75_training_and_20_test_rows(train: list[Row], test_rows: list[Row], truth: list[str]) -> None:
+def test_every_intent_has_75_training_and_20_test_rows(train: list[Row], rows_of_the_test: list[Row], truth: list[str]) -> None:
     assert len(train) == len(truth) == 900
     assert Counter(truth) == dict.fromkeys(INTENTS, 75)
-    assert Counter(intent for _, intent in test_rows) == dict.fromkeys(INTENTS, 20)
+    assert Counter(intent for _, intent in rows_of_the_test) == dict.fromkeys(INTENTS, 20)
 
 
 def test_about_four_in_a_hundred_labels_are_wrong(train: list[Row], truth: list[str]) -> None:
@@ -53,33 +53,33 @@ def test_about_four_in_a_hundred_labels_are_wrong(train: list[Row], truth: list[
     assert plausible > len(wrong) / 2
 
 
-def test_planting_again_gives_the_committed_files(train: list[Row], test_rows: list[Row], truth: list[str]) -> None:
+def test_planting_again_gives_the_committed_files(train: list[Row], rows_of_the_test: list[Row], truth: list[str]) -> None:
     clean = [(message, right) for (message, _), right in zip(train, truth, strict=True)]
-    assert planting.build(reversed(clean), reversed(test_rows)) == (train, test_rows, truth)
+    assert planting.build(reversed(clean), reversed(rows_of_the_test)) == (train, rows_of_the_test, truth)
 
 
-def test_no_message_is_there_twice(train: list[Row], test_rows: list[Row]) -> None:
-    seen = Counter(" ".join(words(message)) for message, _ in [*train, *test_rows])
+def test_no_message_is_there_twice(train: list[Row], rows_of_the_test: list[Row]) -> None:
+    seen = Counter(" ".join(words(message)) for message, _ in [*train, *rows_of_the_test])
     assert [text for text, n in seen.items() if n > 1] == []
 
 
-def test_no_two_messages_share_four_fifths_of_their_words(train: list[Row], test_rows: list[Row]) -> None:
-    bags = [frozenset(words(message)) for message, _ in [*train, *test_rows]]
+def test_no_two_messages_share_four_fifths_of_their_words(train: list[Row], rows_of_the_test: list[Row]) -> None:
+    bags = [frozenset(words(message)) for message, _ in [*train, *rows_of_the_test]]
     close = [(a, b) for i, a in enumerate(bags) for b in bags[:i] if len(a & b) > 0.8 * len(a | b)]
     assert close == []
 
 
-def test_messages_are_not_made_from_templates(train: list[Row], test_rows: list[Row]) -> None:
+def test_messages_are_not_made_from_templates(train: list[Row], rows_of_the_test: list[Row]) -> None:
     holders: dict[tuple[str, ...], set[int]] = defaultdict(set)
-    for i, (message, _) in enumerate([*train, *test_rows]):
+    for i, (message, _) in enumerate([*train, *rows_of_the_test]):
         tokens = words(message)
         for start in range(len(tokens) - 5):
             holders[tuple(tokens[start : start + 6])].add(i)
     assert [" ".join(shingle) for shingle, rows in holders.items() if len(rows) > 3] == []
 
 
-def test_lengths_are_spread_like_real_messages(train: list[Row], test_rows: list[Row]) -> None:
-    for rows in (train, test_rows):
+def test_lengths_are_spread_like_real_messages(train: list[Row], rows_of_the_test: list[Row]) -> None:
+    for rows in (train, rows_of_the_test):
         lengths = [len(message) for message, _ in rows]
         assert min(lengths) < 20
         assert max(lengths) > 250
@@ -90,8 +90,8 @@ def test_lengths_are_spread_like_real_messages(train: list[Row], test_rows: list
         assert max(counts) >= 30
 
 
-def test_no_message_is_blank_or_padded(train: list[Row], test_rows: list[Row]) -> None:
-    messages = [message for message, _ in [*train, *test_rows]]
+def test_no_message_is_blank_or_padded(train: list[Row], rows_of_the_test: list[Row]) -> None:
+    messages = [message for message, _ in [*train, *rows_of_the_test]]
     assert [m for m in messages if not words(m) or m != m.strip()] == []
 
 

@@ -229,13 +229,15 @@ def test_any_file_gives_a_recipe_or_a_recipe_error(text: str) -> None:
 def test_loading_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("data: {train: a.csv}\ntrain: {seed: 1}\n")
-    code = (
-        "import sys, time; start = time.process_time()\n"  # of this process alone: other work on the machine does not count
-        "from pathlib import Path; from tunesmith.recipe.load import load_recipe\n"
-        f"load_recipe(Path({str(path)!r}))\n"
+    code = (  # beside what it stands on, in processor time: a slow or busy machine slows both
+        "import sys, time; start = time.process_time()\n"
+        "from pathlib import Path; import yaml; from pydantic import BaseModel, Field, create_model\n"
+        "create_model('Made', x=(int, 1))(); libraries = time.process_time()\n"
+        "from tunesmith.recipe.load import load_recipe\n"
+        f"load_recipe(Path({str(path)!r})); ours = time.process_time()\n"
         "heavy = {'torch', 'transformers', 'numpy', 'sklearn', 'pandas', 'pyarrow'} & set(sys.modules)\n"
-        "print(time.process_time() - start, *heavy)"
+        "print((ours - libraries) / (libraries - start), *heavy)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert out[1:] == []
-    assert float(out[0]) < 0.3
+    assert float(out[0]) < 1.0

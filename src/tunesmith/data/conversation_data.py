@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tunesmith.data.cells import listed
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import find_column
 from tunesmith.data.conversation_forms import Recognised, recognise
 from tunesmith.data.conversations import Conversations, divided, usable_conversations
 from tunesmith.data.embedding_data import split_column
-from tunesmith.data.load import SPLITS, divide_by_column, read_tables
+from tunesmith.data.load import SPLITS, divide_by_column, read_tables, sampled
 from tunesmith.data.plain_texts import is_plain_text, plain_text_splits, read_plain_texts
 from tunesmith.data.read import place_of, read_table
 from tunesmith.data.table import Table
@@ -71,8 +69,9 @@ def load_conversations(recipe: Recipe, base: Path, frames: Mapping[str, Any] | N
         if isinstance(share, float) and split not in rows:
             share_of_left = share * n_rows / len(rows["train"])
             rows["train"], rows[split] = divided(rows["train"], share_of_left, recipe.train.seed, split)
-    train, not_sampled = sampled(rows["train"], recipe, notes)
-    return ConversationData(train, rows.get("validation"), rows.get("test"), tuple(notes), not_sampled)
+    whole = rows["train"]
+    train = replace(whole.take(sampled(len(whole), recipe, notes), "train"), rows_read=whole.rows_read)
+    return ConversationData(train, rows.get("validation"), rows.get("test"), tuple(notes), len(whole) - len(train))
 
 
 def table_of(source: str, split: str, base: Path) -> Table:
@@ -166,16 +165,6 @@ def group_column(table: Table, split: str, recipe: Recipe, notes: list[str]) -> 
                 notes.append(f"{table.source}: rows with the same {name!r} stay in one split.")
             return name
     return None
-
-
-def sampled(train: Conversations, recipe: Recipe, notes: list[str]) -> tuple[Conversations, int]:
-    """Train cut down to ``data.max_rows`` random rows, and how many were left out."""
-    limit = recipe.data.max_rows
-    if limit is None or len(train) <= limit:
-        return train, 0
-    picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
-    notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
-    return replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read), len(train) - limit
 
 
 def data_record(data: ConversationData) -> dict[str, Any]:

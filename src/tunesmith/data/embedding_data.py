@@ -15,7 +15,7 @@ from tunesmith.data.column_names import SPLIT, SPLIT_WORDS, plain_name
 from tunesmith.data.columns import find_column
 from tunesmith.data.conversions import convert
 from tunesmith.data.embedding_rows import EmbeddingRows, divided, usable_rows
-from tunesmith.data.load import divide_by_column, read_tables
+from tunesmith.data.load import divide_by_column, read_tables, sampled
 from tunesmith.data.read import read_table
 from tunesmith.data.retrieval import Retrieval
 from tunesmith.data.samples import retrieval_names
@@ -78,10 +78,12 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
         if isinstance(share, float) and split not in rows:
             share_of_left = share * n_rows / len(rows["train"])
             rows["train"], rows[split] = divided(rows["train"], share_of_left, recipe.train.seed, split)
-    train, not_sampled = sampled(rows["train"], recipe, notes)
+    whole = rows["train"]
+    train = replace(whole.take(sampled(len(whole), recipe, notes), "train"), rows_read=whole.rows_read)
     named = recipe.evaluate.retrieval
     searched = None if named is None else read_beir(beir_folder(named, base))
-    return EmbeddingData(train, rows.get("validation"), rows.get("test"), tuple(also), searched, tuple(notes), not_sampled)
+    n_left_out = len(whole) - len(train)
+    return EmbeddingData(train, rows.get("validation"), rows.get("test"), tuple(also), searched, tuple(notes), n_left_out)
 
 
 def tables_of(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:
@@ -216,16 +218,6 @@ def converted(table: Table, shape: Shape, recipe: Recipe, notes: list[str]) -> E
     columns = Shape(to, made.columns, (), f"converted from {shape.kind.replace('_', ' ')}")
     return EmbeddingRows("train", table.source, columns, tuple(range(len(made.rows))), sides, rows_read=made.n_source,
                          sha256=table.sha256)  # fmt: skip
-
-
-def sampled(train: EmbeddingRows, recipe: Recipe, notes: list[str]) -> tuple[EmbeddingRows, int]:
-    """Train cut down to ``data.max_rows`` random rows, and how many were left out."""
-    limit = recipe.data.max_rows
-    if limit is None or len(train) <= limit:
-        return train, 0
-    picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
-    notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
-    return replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read), len(train) - limit
 
 
 def data_record(data: EmbeddingData) -> dict[str, Any]:

@@ -87,11 +87,12 @@ def load_splits(
     kept = {split: other_columns(table, others or {}) for split, table in tables.items()}
     splits = build_examples(tables, columns, labels, recipe, kept, keep_unlabelled)
     divide(splits, recipe)
-    not_sampled = sample_train(splits, recipe, notes)
-    findings = survey(splits["train"], splits.get("validation"), splits.get("test"), labels)
+    whole = splits["train"]
+    train = replace(whole.take(sampled(len(whole), recipe, notes), "train"), rows_read=whole.rows_read)
+    findings = survey(train, splits.get("validation"), splits.get("test"), labels)
     return Splits(
-        splits["train"], splits.get("validation"), splits.get("test"), labels, columns["train"], tuple(notes), tuple(findings),
-        not_sampled,
+        train, splits.get("validation"), splits.get("test"), labels, columns["train"], tuple(notes), tuple(findings),
+        len(whole) - len(train),
     )  # fmt: skip
 
 
@@ -303,15 +304,14 @@ def divide(splits: dict[str, Examples], recipe: Recipe) -> None:
             splits["train"], splits[split] = split_examples(splits["train"], share * rows / left, recipe.train.seed, split)
 
 
-def sample_train(splits: dict[str, Examples], recipe: Recipe, notes: list[str]) -> int:
-    """Cuts train down to ``data.max_rows`` random rows, in place, and returns how many were left out."""
-    train, limit = splits["train"], recipe.data.max_rows
-    if limit is None or len(train) <= limit:
-        return 0
-    picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
-    splits["train"] = replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read)
-    notes.append(f"{limit} of {len(train)} training rows are used, a random sample (data.max_rows).")
-    return len(train) - limit
+def sampled(n_rows: int, recipe: Recipe, notes: list[str]) -> list[int]:
+    """Positions, in order, of the training rows that are kept: all, or ``data.max_rows`` random ones."""
+    limit = recipe.data.max_rows
+    if limit is None or n_rows <= limit:
+        return list(range(n_rows))
+    notes.append(f"{limit:,} of {n_rows:,} training rows are used, a random sample (data.max_rows).")
+    picked: list[int] = np.sort(np.random.default_rng(recipe.train.seed).permutation(n_rows)[:limit]).tolist()
+    return picked
 
 
 def data_record(splits: Splits) -> dict[str, Any]:

@@ -14,15 +14,10 @@ from tunesmith.models.load import Loaded
 from tunesmith.models.packing import packed, packing_isolation
 from tunesmith.models.render import Rendered
 from tunesmith.models.row_attention import attend_by_rows, can_attend_by_rows
-from tunesmith.recipe.language_rules import PROMPTED
-from tunesmith.recipe.sections import Recipe, SequenceSection
+from tunesmith.recipe.language_rules import PROMPTED, sequences
+from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.language import Objective
 from tunesmith.training.token_trainer import TrainingTokens
-
-
-def sequences(recipe: Recipe) -> SequenceSection:
-    """How the rows of this task share sequences."""
-    return recipe.sft if recipe.task == "sft" else recipe.pretraining
 
 
 def training_tokens(recipe: Recipe, rows: Rendered, loaded: Loaded, max_length: int, kernels: Kernels) -> TrainingTokens:

@@ -15,7 +15,7 @@ from tunesmith.data.conversations import Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.events import Listener
 from tunesmith.generation.steering import Decoding
-from tunesmith.language_run.batches import language_kernels, sequences, training_tokens
+from tunesmith.language_run.batches import language_kernels, training_tokens
 from tunesmith.language_run.hearing import Asking, Hearing, Said, hear, hearing_of
 from tunesmith.language_run.inputs import GENERAL, LanguageInputs
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
@@ -33,7 +33,7 @@ from tunesmith.models.masking import masked
 from tunesmith.models.render import Rendered, render
 from tunesmith.preflight.language import language_checks, lengths
 from tunesmith.preflight.report import CheckReport
-from tunesmith.recipe.language_rules import OF_LABELS
+from tunesmith.recipe.language_rules import OF_LABELS, sequences
 from tunesmith.recipe.metric_names import LOSSES
 from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import RunFolder

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunesmith.recipe.metric_names import BASELINES, LOSSES, METRICS
-from tunesmith.recipe.sections import AnswersSection, DiagnoseSection, PretrainingSection, Recipe, SftSection
+from tunesmith.recipe.sections import AnswersSection, DiagnoseSection, PretrainingSection, Recipe, SequenceSection, SftSection
 from tunesmith.recipe.source import Fault, KeyPath
 
 LANGUAGE = ("sft", "pretraining")
@@ -101,13 +101,18 @@ def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
 PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
 
 
+def sequences(recipe: Recipe) -> SequenceSection:
+    """How the rows of this task, one of `LANGUAGE`, share sequences."""
+    return recipe.sft if recipe.task == "sft" else recipe.pretraining
+
+
 def joined_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Learnt prompts stand before the first row of a sequence only."""
     if recipe.adapter is None or recipe.adapter.method not in PROMPTED:
         return
     message = f"{recipe.adapter.method} puts learnt tokens before a sequence, and only the first row in it would see them"
     for key in ("packing", "padding_free"):
-        if recipe.task in LANGUAGE and getattr(getattr(recipe, recipe.task), key):
+        if recipe.task in LANGUAGE and getattr(sequences(recipe), key):
             yield Fault((recipe.task, key), message, f"Write {recipe.task}.{key}: false, or another adapter.")
 
 
