@@ -3,9 +3,9 @@
     python benchmarks/sft_speed.py [--model stories3M|llama100M] [--rounds 2] [--rows 500]
 
 Alpaca's rows as prompts and completions, so that all systems read the same tokens and learn the same ones; one epoch, batches
-of 8, one learning rate. Wanted: 1.5 times the rows a second of TRL's defaults, and never slower than its fast flags, at the same
-loss of held-out rows (of each system's saved model, by one function). A run is a process of its own; rows a second are those of
-the training loop, without evaluations, ``process`` is everything from start to saved model.
+of 8, one learning rate, the round's number as seed. Wanted: 1.5 times the rows a second of TRL's defaults, and never slower than
+its fast flags, at the same loss of held-out rows (of each system's saved model, by one function). A run is a process of its own;
+rows a second are those of the training loop, without evaluations, ``process`` is everything from start to saved model.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--systems", nargs="*", default=list(SYSTEMS))
-    parser.add_argument("--one", nargs=5, metavar=("SYSTEM", "MODEL", "FILE", "OUTPUT", "RATE"))
+    parser.add_argument("--one", nargs=6, metavar=("SYSTEM", "MODEL", "FILE", "OUTPUT", "RATE", "SEED"))
     args = parser.parse_args()
     if args.one:
-        system, model, file, output, rate = args.one
-        ours = system == "tunesmith"
-        found = tunesmith(model, file, output, float(rate)) if ours else trl(system, model, file, output, float(rate))
-        print(json.dumps(found))
+        system, model, file, output, rate, seed = args.one
+        learn = tunesmith if system == "tunesmith" else partial(trl, system)
+        print(json.dumps(learn(model, file, output, float(rate), int(seed))))
         return
     with tempfile.TemporaryDirectory() as text:
         place = Path(text)
@@ -57,27 +57,25 @@ def main() -> None:
             for system in args.systems:
                 output = place / f"{system.replace(' ', '-').replace(',', '')}-{number}"
                 command = [sys.executable, __file__, "--one", system, str(model)]
-                command += [str(files["tunesmith" if system == "tunesmith" else "trl"]), str(output), str(RATES[args.model])]
+                command += [str(files["train"]), str(output), str(RATES[args.model]), str(number)]
                 started = time.perf_counter()
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 said = json.loads(done.stdout.splitlines()[-1])
                 found[system].append({**said, "process": time.perf_counter() - started})
                 print(system, found[system][-1], file=sys.stderr, flush=True)
-                if number:
-                    continue
                 found[system][-1]["held_out_loss"] = held_out_loss(Path(said["model"]), files["held_out"])
         figures = summary(found)
     write(f"sft_speed_{args.model}", {"rows": args.rows, "data": "alpaca_5000, prompts and completions", **figures})
 
 
 def rows(place: Path, count: int) -> dict[str, Path]:
-    """Files of rows to learn, for tunesmith with those that it keeps for validation, and of 100 others, within 512 tokens."""
+    """Files of rows to learn, of those that tunesmith evaluates on beside them, and of 100 others, within 512 tokens."""
     found = []
     for row in json.loads((SHARED / "data" / "alpaca" / "alpaca_5000.json").read_text(encoding="utf-8")):
         prompt = f"### Instruction:\n{row['instruction']}\n{row['input']}\n### Response:\n"
         if row["output"].strip() and len(prompt) + len(row["output"]) < 1200:
             found.append({"prompt": prompt, "completion": row["output"]})
-    parts = {"trl": found[:count], "tunesmith": found[: count + VALIDATION], "held_out": found[-100:]}
+    parts = {"train": found[:count], "validation": found[count : count + VALIDATION], "held_out": found[-100:]}
     for name, part in parts.items():
         (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
     return {name: place / f"{name}.jsonl" for name in parts}
@@ -99,7 +97,7 @@ def large_model(folder: Path) -> Path:
     return folder
 
 
-def trl(system: str, model: str, file: str, output: str, rate: float) -> dict[str, Any]:
+def trl(system: str, model: str, file: str, output: str, rate: float, seed: int) -> dict[str, Any]:
     """TRL's trainer with its defaults but for what has to be equal, and the flags of this system."""
     from datasets import load_dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -107,7 +105,7 @@ def trl(system: str, model: str, file: str, output: str, rate: float) -> dict[st
 
     config = SFTConfig(
         output_dir=output, use_cpu=True, num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=rate,
-        max_length=LONGEST, save_strategy="no", report_to="none", warmup_steps=0.06, seed=0, disable_tqdm=True, **FAST[system],
+        max_length=LONGEST, save_strategy="no", report_to="none", warmup_steps=0.06, seed=seed, disable_tqdm=True, **FAST[system],
     )  # fmt: skip
     data = load_dataset("json", data_files=file, split="train")
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -121,15 +119,17 @@ def trl(system: str, model: str, file: str, output: str, rate: float) -> dict[st
     return {"rows_per_second": len(data) / seconds, "seconds": seconds, "model": output, "losses": losses}
 
 
-def tunesmith(model: str, file: str, output: str, rate: float) -> dict[str, Any]:
+def tunesmith(model: str, file: str, output: str, rate: float, seed: int) -> dict[str, Any]:
     """A run with every default but what has to be equal."""
     import tunesmith as ours
 
-    n_rows = len(Path(file).read_text(encoding="utf-8").splitlines())
     run = ours.train(
-        file, task="sft", model=model, output=output, validation=VALIDATION / n_rows, data={"max_length": LONGEST},
+        file, task="sft", model=model, output=output, validation=str(Path(file).with_name("validation.jsonl")),
+        data={"max_length": LONGEST},
         evaluate={"answers": {"rows": 0}, "baselines": []},
-        train={"num_train_epochs": 1, "per_device_train_batch_size": BATCH, "learning_rate": rate, "n_evaluations": 1, "seed": 0},
+        train={
+            "num_train_epochs": 1, "per_device_train_batch_size": BATCH, "learning_rate": rate, "n_evaluations": 1, "seed": seed,
+        },
     )  # fmt: skip
     training = run.result.training
     losses = [
@@ -168,7 +168,8 @@ def summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         name: {
             "rows_per_second": spread([run["rows_per_second"] for run in runs]),
             "process": spread([run["process"] for run in runs]),
-            "held_out_loss": runs[0]["held_out_loss"], "logged_losses": [*runs[0]["losses"][:1], *runs[0]["losses"][-1:]],
+            "held_out_loss": spread([run["held_out_loss"] for run in runs]),
+            "logged_losses": [*runs[0]["losses"][:1], *runs[0]["losses"][-1:]],
         }
         for name, runs in found.items()
     }  # fmt: skip
