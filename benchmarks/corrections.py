@@ -30,8 +30,8 @@ from tunesmith.data.apply import corrected
 from tunesmith.data.corrections import Correction, read_corrections
 from tunesmith.data.variants import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Variant
 from tunesmith.diagnosis import CORRECTIONS, diagnose
-from tunesmith.events import Event
-from tunesmith.inputs import Clock, read_inputs
+from tunesmith.events import Clock, Event
+from tunesmith.labelled_run.inputs import read_inputs
 from tunesmith.metrics.predictions import Predictions
 from tunesmith.metrics.verdict import verdict
 from tunesmith.recipe.load import load_recipe

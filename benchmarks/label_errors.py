@@ -41,7 +41,7 @@ from tunesmith.diagnoses.suspects import suspect_labels
 from tunesmith.embeddings import embed
 from tunesmith.fold_fits import fine_tuned
 from tunesmith.held_out import mean_of_both
-from tunesmith.inputs import Inputs
+from tunesmith.labelled_run.inputs import Inputs
 from tunesmith.models.source import find_model
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import recipe_from_mapping

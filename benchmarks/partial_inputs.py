@@ -26,7 +26,7 @@ from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnoses.evidence import evidence_of
 from tunesmith.diagnoses.out_of_fold import out_of_fold
 from tunesmith.embeddings import embedder
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import ModelSection
 

@@ -36,10 +36,6 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "run_folder",
-            "inputs",
-            "work",
-            "judge",
-            "keep",
             "trained",
             "run",
             "api",
@@ -66,7 +62,6 @@ LAYERS: tuple[frozenset[str], ...] = (
             "held_out",
             "fold_fits",
             "followed",
-            "training_rows",
             "changed_inputs",
         }
     ),

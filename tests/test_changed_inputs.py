@@ -30,7 +30,7 @@ from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnoses.evidence import Diagnosis, Evidence, evidence_of
 from tunesmith.diagnoses.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.errors import InputError
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock
 from tunesmith.recipe.sections import DiagnoseSection
 
 LABELS = Labels("single_label_classification", ("entailment", "contradiction"))

@@ -9,8 +9,9 @@ import pytest
 from tests.conftest import rows
 
 from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.events import Clock
 from tunesmith.fold_fits import fine_tuned, without_evaluations
-from tunesmith.inputs import Clock, Inputs, read_inputs
+from tunesmith.labelled_run.inputs import Inputs, read_inputs
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tests.conftest import rows
 
-from tunesmith import training_rows
-from tunesmith.events import silent
-from tunesmith.inputs import Clock, Inputs, read_inputs
+from tunesmith.events import Clock, silent
+from tunesmith.labelled_run import training_rows
+from tunesmith.labelled_run.inputs import Inputs, read_inputs
+from tunesmith.labelled_run.training_rows import TOLD, training_findings, without_repeats
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 from tunesmith.results import Finding
-from tunesmith.training_rows import TOLD, training_findings, without_repeats
 
 
 @pytest.fixture

@@ -32,10 +32,9 @@ from tunesmith.diagnoses.pool import (
 )
 from tunesmith.diagnosis import RESULT, pooled, whole_files
 from tunesmith.errors import InputError
-from tunesmith.events import Event, Listener, silent
+from tunesmith.events import Clock, Event, Listener, silent
 from tunesmith.held_out import FROZEN, embedded
-from tunesmith.inputs import Clock, stay_offline_unless_asked
-from tunesmith.models.source import find_model
+from tunesmith.models.source import find_model, stay_offline_unless_asked
 from tunesmith.oracle import consult
 from tunesmith.recipe.draft import stem
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, resolved_yaml

@@ -30,8 +30,7 @@ from tunesmith.diagnoses.slices import slices
 from tunesmith.diagnoses.word_bias import hypernym_list, word_list
 from tunesmith.diagnoses.words_left_out import asked_rows, lowest_pvi, words_left_out
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.events import Event
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock, Event
 from tunesmith.metrics.predictions import SINGLE, Array
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.files import locate

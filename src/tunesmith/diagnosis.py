@@ -34,10 +34,10 @@ from tunesmith.diagnoses.outcome import (
     texts_to_read,
 )
 from tunesmith.diagnoses.table import diagnoses_of
-from tunesmith.events import Event, Listener, silent
+from tunesmith.events import Clock, Event, Listener, silent
 from tunesmith.held_out import HeldOut, held_out
-from tunesmith.inputs import Clock, stay_offline_unless_asked
 from tunesmith.metrics.predictions import SINGLE
+from tunesmith.models.source import stay_offline_unless_asked
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.report.review import Review, ReviewRows, write_review

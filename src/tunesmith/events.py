@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,3 +30,21 @@ Listener = Callable[[Event], None]
 
 def silent(_event: Event) -> None:
     """A listener that does nothing."""
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each phase, in the order they began."""
+
+    listener: Listener
+    seconds: dict[str, float]
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Tell the listener that a phase begins, and add its time to the record."""
+        self.listener(Event("phase", name))
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)

@@ -16,8 +16,7 @@ from tunesmith.data.embedding_rows import EmbeddingRows, usable_rows
 from tunesmith.data.read import read_table
 from tunesmith.data.shapes import detect_shape
 from tunesmith.errors import InputError
-from tunesmith.events import Event, Listener, silent
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock, Event, Listener, silent
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.geometry import Geometry, alarms_of
 from tunesmith.metrics.retrieval import DEFAULT

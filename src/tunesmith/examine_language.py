@@ -16,8 +16,7 @@ from tunesmith.data.conversation_forms import recognise
 from tunesmith.data.conversations import Conversations
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
-from tunesmith.events import Listener, silent
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock, Listener, silent
 from tunesmith.language_run.batches import language_kernels
 from tunesmith.language_run.compare import BITS
 from tunesmith.language_run.context import seen_windows

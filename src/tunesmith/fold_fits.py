@@ -14,14 +14,14 @@ from tunesmith.diagnoses.evidence import UNLABELLED, class_ids
 from tunesmith.diagnoses.folds import fold_of, units_of
 from tunesmith.diagnoses.out_of_fold import OutOfFold, alone_in_fold
 from tunesmith.events import silent
-from tunesmith.inputs import Inputs
+from tunesmith.labelled_run.inputs import Inputs
+from tunesmith.labelled_run.work import load_model
 from tunesmith.metrics.predictions import Array
 from tunesmith.models.encode import encode, met_in_training
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.text_classification import Prepared, predict, trainer_of
 from tunesmith.training.fit import FitPlan, fit
 from tunesmith.training.signals import StopRequest
-from tunesmith.work import load_model
 
 
 def fine_tuned(

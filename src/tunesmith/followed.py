@@ -11,7 +11,7 @@ import yaml
 
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import DataError
-from tunesmith.inputs import Inputs
+from tunesmith.labelled_run.inputs import Inputs
 from tunesmith.metrics.predictions import Array
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping

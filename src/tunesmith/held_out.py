@@ -15,9 +15,9 @@ from tunesmith.data.near_duplicates import Near
 from tunesmith.data.table import Examples
 from tunesmith.diagnoses.folds import folds_for
 from tunesmith.diagnoses.out_of_fold import OutOfFold, out_of_fold
-from tunesmith.events import Event, Listener
+from tunesmith.events import Clock, Event, Listener
 from tunesmith.followed import read_epoch_logits
-from tunesmith.inputs import Clock, Inputs
+from tunesmith.labelled_run.inputs import Inputs
 from tunesmith.metrics.predictions import Array
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.recipe.defaults import with_defaults

@@ -124,6 +124,23 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def rng_state() -> tuple[Any, Any]:
+    """The state of the generators a check may draw from."""
+    import numpy as np
+    import torch
+
+    return torch.get_rng_state(), np.random.get_state()
+
+
+def restore_rng(state: tuple[Any, Any]) -> None:
+    """Put the generators back, so that a run is the same with and without checks."""
+    import numpy as np
+    import torch
+
+    torch.set_rng_state(state[0])
+    np.random.set_state(state[1])
+
+
 def quiet_libraries() -> None:
     """Turn off the progress bars and advice of the libraries; their errors still come through."""
     import logging

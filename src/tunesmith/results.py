@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA = 1
+TEXT_CHARACTERS = 300
+"""So much of each text is kept in the tables of a run."""
 
 Word = Literal["better", "worse", "cannot tell"]
 
@@ -192,3 +194,16 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
+
+
+def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:
+    """An alarm for every claim about the run that did not hold."""
+    return tuple(
+        Alarm(
+            "not proven",
+            f"{c.name}: {c.note} {c.figure:.3g}, at most {c.limit:.3g} was expected.",
+            "Do not use the saved model; report this.",
+        )
+        for c in certificates
+        if not c.passed
+    )

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tunesmith import labelled_run
 from tunesmith.embedding_run import reranker
 from tunesmith.embedding_run import story as embedding_run
 from tunesmith.errors import TunesmithError
-from tunesmith.events import Listener, silent
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock, Listener, silent
+from tunesmith.labelled_run import story as labelled_run
 from tunesmith.language_run import story as language_run
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.language_rules import LANGUAGE

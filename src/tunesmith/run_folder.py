@@ -15,6 +15,8 @@ from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.results import finite
 
 RESULT = "result.json"
+SMOKE_ROWS = 100
+"""So many rows of a split at most go through a smoke run."""
 
 
 @dataclass(frozen=True)
@@ -158,3 +160,17 @@ def write_record(path: Path, plain: Mapping[str, Any]) -> None:
 def write_lines(path: Path, events: list[dict[str, Any]]) -> None:
     """Replace a JSON-lines file by these objects."""
     path.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events), encoding="utf-8")
+
+
+def seed_places(folder: RunFolder, seed: int, n_seeds: int) -> tuple[Path, Path]:
+    """Where one seed's checkpoints, in a folder that is made, and its log go."""
+    place = folder.checkpoints if n_seeds == 1 else folder.checkpoints / f"seed-{seed}"
+    place.mkdir(parents=True, exist_ok=True)
+    return place, folder.metrics_log if n_seeds == 1 else folder.work / f"metrics-seed-{seed}.jsonl"
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder itself or its nearest parent that exists."""
+    while not path.is_dir():
+        path = path.absolute().parent
+    return path

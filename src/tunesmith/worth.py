@@ -30,8 +30,8 @@ from tunesmith.data.variants import (
     variants_of,
 )
 from tunesmith.errors import InputError, OutputError
-from tunesmith.events import Event, Listener, silent
-from tunesmith.inputs import Clock, Inputs, read_inputs
+from tunesmith.events import Clock, Event, Listener, silent
+from tunesmith.labelled_run.inputs import Inputs, read_inputs
 from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import SINGLE, Predictions
 from tunesmith.metrics.verdict import verdicts
@@ -41,7 +41,7 @@ from tunesmith.results import SCHEMA, Metric, Verdict, finite
 from tunesmith.run_folder import RunFolder, begin, claim, finish, write_record
 
 if TYPE_CHECKING:
-    from tunesmith.work import SeedRun
+    from tunesmith.labelled_run.work import SeedRun
 
 RESULT, PREDICTIONS = "worth.json", "predictions.parquet"
 PAIRS = (
@@ -212,7 +212,7 @@ def planned(inputs: Inputs, corrections: Sequence[Correction], new: Corrected) -
 def checked(plan: Plan, clock: Clock) -> float:
     """The seconds that the trainings of one variant will take, after the pre-flight. Raises InputError with its problems."""
     with clock.phase("libraries"):
-        from tunesmith import work
+        from tunesmith.labelled_run import work
     with clock.phase("check"):
         report = work.preflight(plan.inputs, work.load_model(plan.inputs, plan.seeds[0]))
         report.refuse()
@@ -227,7 +227,7 @@ def trained(
     Raises:
         TrainingFailed, Interrupted: see ``training.fit``.
     """
-    from tunesmith import judge
+    from tunesmith.labelled_run import judge
 
     said = {}
     for variant in variants:
@@ -246,7 +246,7 @@ def trained(
 
 def fitted(plan: Plan, variant: Variant, i: int, folder: RunFolder, listener: Listener) -> SeedRun:
     """The run of one variant with its i-th seed, without its model; its checkpoints are gone, its log stays."""
-    from tunesmith import work
+    from tunesmith.labelled_run import work
 
     recipe, train, seed = plan.inputs.recipe, variant.trains[i], plan.seeds[i]
     once = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed, "n_seeds": 1})})
@@ -331,7 +331,7 @@ def save(worth: Worth, plan: Plan, said: Said, folder: RunFolder) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tunesmith.keep import names_of as class_names
+    from tunesmith.labelled_run.keep import names_of as class_names
 
     rows, labels = plan.held.judged, plan.inputs.splits.labels
     tables = [

@@ -16,8 +16,7 @@ import torch
 from tunesmith.embedding_run.inputs import read_inputs
 from tunesmith.embedding_run.work import load_model, measure_of
 from tunesmith.errors import Interrupted
-from tunesmith.events import Event
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock, Event
 from tunesmith.losses.embedding import LOSSES
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 from tunesmith.tasks.embedding import fit

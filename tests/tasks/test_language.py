@@ -14,8 +14,7 @@ import torch
 
 from language_models import questions, texts, write_model
 from tunesmith.errors import Interrupted
-from tunesmith.events import Event
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock, Event
 from tunesmith.language_run.inputs import read_inputs
 from tunesmith.language_run.work import load_model, measure_of
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping

@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from tunesmith.errors import Interrupted, NonFinite, TrainingFailed
-from tunesmith.events import Event
-from tunesmith.inputs import Clock, read_inputs
+from tunesmith.events import Clock, Event
+from tunesmith.labelled_run.inputs import read_inputs
+from tunesmith.labelled_run.work import load_model
 from tunesmith.models.encode import Encoded
 from tunesmith.models.inference import logits
 from tunesmith.models.kernels import Kernels
@@ -25,7 +26,6 @@ from tunesmith.tasks.text_classification import fit
 from tunesmith.training.checkpoints import newest_whole
 from tunesmith.training.fit import Fit
 from tunesmith.training.signals import StopRequest
-from tunesmith.work import load_model
 
 
 @dataclass
@@ -175,7 +175,7 @@ def test_accumulating_equals_one_batch(train, without_dropout: Path) -> None:
 
 def test_the_fast_path_trains_like_the_plain_one_in_fp32(train, without_dropout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same rows in the same batches: attention and dropout kernels change nothing but the time."""
-    from tunesmith import work
+    from tunesmith.labelled_run import work
 
     settings, model = {"num_train_epochs": 1, "n_logs": 100}, {"name": str(without_dropout)}
     plain = train("a", model=model, train={**settings, "fast": False})

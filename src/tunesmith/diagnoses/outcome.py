@@ -16,9 +16,7 @@ from tunesmith.diagnoses.privacy import NAME as PERSONAL
 from tunesmith.diagnoses.suspects import NAME as SUSPECTS
 from tunesmith.diagnoses.unlabelled import NAME as BLANK
 from tunesmith.metrics.predictions import Array
-from tunesmith.results import Finding
-
-TEXT_CHARACTERS = 300
+from tunesmith.results import TEXT_CHARACTERS, Finding
 
 
 def finding_of(diagnosis: Diagnosis, evidence: Evidence) -> Finding:

@@ -18,9 +18,8 @@ from tunesmith.diagnoses.agreement import Agreement, Answers, Asked, agreement, 
 from tunesmith.diagnoses.between import Opposite, Transfer
 from tunesmith.diagnoses.evidence import LISTED, Diagnosis, evidence_of, worst_first
 from tunesmith.diagnoses.leakage import how_much
-from tunesmith.diagnoses.outcome import TEXT_CHARACTERS
 from tunesmith.metrics.predictions import Array
-from tunesmith.results import Finding
+from tunesmith.results import TEXT_CHARACTERS, Finding
 
 OPPOSITE_COLUMNS = (
     "overlap", "first", "first_row_id", "first_split", "first_label", "first_rows",

@@ -11,11 +11,11 @@ from tunesmith.data.embedding_data import EmbeddingData, load_embedding_data
 from tunesmith.data.embedding_rows import EmbeddingRows
 from tunesmith.diagnoses.in_batch import findings_of
 from tunesmith.errors import DataError, Problem, RecipeError
-from tunesmith.inputs import SMOKE_ROWS, Clock, stay_offline_unless_asked
+from tunesmith.events import Clock
 from tunesmith.losses.embedding_choice import LossChoice, check_scores, choose_loss, shortage
 from tunesmith.machine import megabytes
 from tunesmith.metrics.retrieval import DEFAULT
-from tunesmith.models.source import ModelSource, find_model
+from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import LITTLE, disk, from_finding, trackers
 from tunesmith.recipe.defaults import with_defaults
@@ -23,6 +23,7 @@ from tunesmith.recipe.embedding_rules import is_search_metric
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
 from tunesmith.results import Finding
+from tunesmith.run_folder import SMOKE_ROWS
 from tunesmith.vector_tests import SearchTest, VectorTest, rows_test
 
 RETRIEVAL = "retrieval"

@@ -14,11 +14,10 @@ from tunesmith.data.embedding_data import data_record
 from tunesmith.embedding_run.inputs import EmbeddingInputs
 from tunesmith.embedding_run.judge import Judged
 from tunesmith.embedding_run.work import length_records
-from tunesmith.keep import TEXT_CHARACTERS, unproven
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.embedding_model import merge_adapter
 from tunesmith.preflight.embedding import batch_invariance, reload_equality, sample_of
-from tunesmith.results import Certificate, RunResult
+from tunesmith.results import TEXT_CHARACTERS, Certificate, RunResult, unproven
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.training.history import as_events
 from tunesmith.vector_tests import RowsTest, SearchTest, VectorTest

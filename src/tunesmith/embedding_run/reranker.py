@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith import labelled_run
 from tunesmith.data.embedding_data import load_embedding_data
 from tunesmith.data.embedding_rows import EmbeddingRows
 from tunesmith.data.retrieval import Retrieval
 from tunesmith.embedding_run.inputs import RETRIEVAL
 from tunesmith.errors import DataError
-from tunesmith.inputs import Clock, stay_offline_unless_asked
+from tunesmith.events import Clock
+from tunesmith.labelled_run import story as labelled_run
 from tunesmith.metrics.retrieval import DEFAULT, of_queries
-from tunesmith.models.source import find_model
+from tunesmith.models.source import find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 from tunesmith.recipe.metric_names import baselines_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.embedding_run.inputs import EmbeddingInputs, read_inputs
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.results import RunResult

@@ -14,7 +14,7 @@ from tunesmith.data.embedding_rows import EmbeddingRows
 from tunesmith.embedding_run.inputs import SAY_SAME, EmbeddingInputs, own_section
 from tunesmith.events import Listener
 from tunesmith.losses.embedding_build import GUIDED, build_loss
-from tunesmith.machine import device_name, quiet_libraries, seed_everything
+from tunesmith.machine import device_name, quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.metrics.table import compute
 from tunesmith.models.embedding_model import load_trainable, prepare_training
 from tunesmith.models.encode import length_record
@@ -24,13 +24,12 @@ from tunesmith.models.source import find_model
 from tunesmith.preflight.embedding import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.run_folder import RunFolder
+from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
 from tunesmith.tasks.embedding import SAME_OR_NOT, Measure, Part, Prepared, body_of, fit, labels_of, loss_on
 from tunesmith.training.fit import Fit
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.signals import stop_on_signals
 from tunesmith.vector_tests import Answer, VectorTest, same_or_not
-from tunesmith.work import nearest_folder, restore_rng, rng_state, seed_places
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,16 @@ from tunesmith.data.conversations import Conversations
 from tunesmith.data.samples import sample_folder
 from tunesmith.diagnoses.conversations import findings_of
 from tunesmith.errors import DataError, MissingExtra, Problem
-from tunesmith.inputs import SMOKE_ROWS, Clock, stay_offline_unless_asked
+from tunesmith.events import Clock
 from tunesmith.machine import megabytes
-from tunesmith.models.source import ModelSource, find_model
+from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import LITTLE, disk, from_finding, trackers
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Finding
+from tunesmith.run_folder import SMOKE_ROWS
 
 GENERAL = "general"
 """The split of the texts that should not be forgotten."""

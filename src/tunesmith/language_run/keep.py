@@ -12,7 +12,6 @@ import numpy as np
 
 from tunesmith.data.conversation_data import data_record
 from tunesmith.data.conversations import answer_of, asked_of
-from tunesmith.keep import TEXT_CHARACTERS, unproven
 from tunesmith.language_run.hearing import Hearing, Said
 from tunesmith.language_run.inputs import LanguageInputs
 from tunesmith.language_run.judge import UNTUNED, Judged
@@ -22,7 +21,7 @@ from tunesmith.models.prompts import coloured
 from tunesmith.models.render import Rendered, render_record
 from tunesmith.models.saved_language_model import SavedModel, save_language_model
 from tunesmith.preflight.language import batch_invariance, sample_rows
-from tunesmith.results import Certificate, RunResult
+from tunesmith.results import TEXT_CHARACTERS, Certificate, RunResult, unproven
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.training.history import as_events
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.inputs import Clock
+from tunesmith.events import Clock
 from tunesmith.language_run.inputs import read_inputs
 from tunesmith.machine import quiet_libraries
 from tunesmith.preflight.report import CheckReport

@@ -18,7 +18,7 @@ from tunesmith.generation.steering import Decoding
 from tunesmith.language_run.batches import language_kernels, training_tokens
 from tunesmith.language_run.hearing import Asking, Hearing, Said, hear, hearing_of
 from tunesmith.language_run.inputs import GENERAL, LanguageInputs
-from tunesmith.machine import device_name, quiet_libraries, seed_everything
+from tunesmith.machine import device_name, quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.metrics.predictions import SINGLE
 from tunesmith.metrics.table import compute
@@ -36,13 +36,12 @@ from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.language_rules import OF_LABELS, sequences
 from tunesmith.recipe.metric_names import LOSSES
 from tunesmith.recipe.sections import Recipe
-from tunesmith.run_folder import RunFolder
+from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
 from tunesmith.tasks.language import Objective, Prepared, fit
 from tunesmith.training.fit import Fit
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.signals import stop_on_signals
 from tunesmith.training.token_trainer import TrainingTokens
-from tunesmith.work import nearest_folder, restore_rng, rng_state, seed_places
 
 WATCHED_ROWS = 16
 """Rows whose answers are written at each evaluation during training, where they do not choose the checkpoint."""

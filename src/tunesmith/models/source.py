@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunesmith.errors import ModelError
-from tunesmith.machine import network_reachable
+from tunesmith.machine import network_reachable, stay_offline
 from tunesmith.models.builtin import builtin_model
-from tunesmith.recipe.sections import ModelSection
+from tunesmith.recipe.sections import ModelSection, Recipe
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
@@ -163,3 +163,16 @@ def check_safetensors(path: Path, where: str) -> int:
     if size != expected:
         raise ModelError.one(where, f"{damaged}: {size:,} bytes, its header promises {expected:,}.", "Copy or download it again.")
     return size
+
+
+def stay_offline_unless_asked(*recipes: Recipe) -> None:
+    """Forbid the hub's libraries the network where no recipe names data or a model of the hub."""
+    if not any(asks_the_hub(recipe) for recipe in recipes):
+        stay_offline()
+
+
+def asks_the_hub(recipe: Recipe) -> bool:
+    """Whether the recipe names data or a model of the hub."""
+    name = recipe.model.name
+    with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
+    return recipe.data.train.startswith("hub:") or with_hub

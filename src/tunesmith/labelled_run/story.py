@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.inputs import Clock, read_inputs
+from tunesmith.events import Clock
+from tunesmith.labelled_run.inputs import read_inputs
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.sections import Recipe
@@ -24,7 +25,7 @@ def check(loaded: LoadedRecipe, static: bool, clock: Clock, frames: Mapping[str,
     if static:
         return CheckReport(inputs.checks)
     with clock.phase("libraries"):
-        from tunesmith.work import load_model, preflight
+        from tunesmith.labelled_run.work import load_model, preflight
     with clock.phase("model"):
         ready = load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):
@@ -50,8 +51,8 @@ def train(
     started, listener = time.perf_counter(), clock.listener
     inputs = read_inputs(loaded, clock, frames, smoke)
     with clock.phase("libraries"):
-        from tunesmith import judge, keep, work
-        from tunesmith.training_rows import training_findings
+        from tunesmith.labelled_run import judge, keep, work
+        from tunesmith.labelled_run.training_rows import training_findings
     with clock.phase("model"):
         ready = work.load_model(inputs, inputs.recipe.train.seed)
     with clock.phase("check"):

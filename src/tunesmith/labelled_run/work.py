@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tunesmith.events import Listener
-from tunesmith.inputs import Inputs
-from tunesmith.machine import device_name, quiet_libraries, seed_everything
+from tunesmith.labelled_run.inputs import Inputs
+from tunesmith.machine import device_name, quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.metrics.predictions import Predictions
 from tunesmith.models.adapters import add_adapter
 from tunesmith.models.kernels import Kernels, choose_kernels
@@ -20,7 +20,7 @@ from tunesmith.models.load import Loaded, load_classifier, load_tokenizer, max_i
 from tunesmith.preflight.loaded import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
 from tunesmith.recipe.metric_names import metric_of
-from tunesmith.run_folder import RunFolder
+from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
 from tunesmith.tasks.text_classification import Prepared, fit, predict, prepare
 from tunesmith.training.fit import Fit
 from tunesmith.training.schedule import plan_schedule
@@ -94,28 +94,6 @@ def preflight(inputs: Inputs, ready: Ready) -> CheckReport:
     return CheckReport((*inputs.checks, *found, line), estimate)
 
 
-def nearest_folder(path: Path) -> Path:
-    """The folder itself or its nearest parent that exists."""
-    while not path.is_dir():
-        path = path.absolute().parent
-    return path
-
-
-def rng_state() -> tuple[Any, Any]:
-    """The state of the generators a check may draw from."""
-    import torch
-
-    return torch.get_rng_state(), np.random.get_state()
-
-
-def restore_rng(state: tuple[Any, Any]) -> None:
-    """Put the generators back, so that a run is the same with and without checks."""
-    import torch
-
-    torch.set_rng_state(state[0])
-    np.random.set_state(state[1])
-
-
 def fit_seeds(inputs: Inputs, ready: Ready, folder: RunFolder, listener: Listener, *, resume: bool, smoke: bool) -> list[SeedRun]:
     """One fit per seed; the first uses the model that was checked.
 
@@ -134,13 +112,6 @@ def fit_seeds(inputs: Inputs, ready: Ready, folder: RunFolder, listener: Listene
             )  # fmt: skip
             runs.append(say(SeedRun(seed, fitted, now.model, {}, {}), now))
     return runs
-
-
-def seed_places(folder: RunFolder, seed: int, n_seeds: int) -> tuple[Path, Path]:
-    """Where one seed's checkpoints, in a folder that is made, and its log go."""
-    place = folder.checkpoints if n_seeds == 1 else folder.checkpoints / f"seed-{seed}"
-    place.mkdir(parents=True, exist_ok=True)
-    return place, folder.metrics_log if n_seeds == 1 else folder.work / f"metrics-seed-{seed}.jsonl"
 
 
 def say(run: SeedRun, ready: Ready) -> SeedRun:

@@ -14,7 +14,8 @@ from tunesmith.baselines.majority import majority
 from tunesmith.baselines.tfidf import tfidf_linear
 from tunesmith.data.table import Examples
 from tunesmith.events import Event, Listener
-from tunesmith.inputs import Inputs
+from tunesmith.labelled_run.inputs import Inputs
+from tunesmith.labelled_run.work import JUDGED, Ready, SeedRun, chosen
 from tunesmith.metrics.intervals import metric_intervals
 from tunesmith.metrics.predictions import MULTI, SINGLE, Predictions
 from tunesmith.metrics.table import compute
@@ -27,7 +28,6 @@ from tunesmith.recipe.metric_names import METRICS, baselines_of, higher_is_bette
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.text_classification import predict
 from tunesmith.training.watch import RunFacts, alarms
-from tunesmith.work import JUDGED, Ready, SeedRun, chosen
 
 
 @dataclass(frozen=True)

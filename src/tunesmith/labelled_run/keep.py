@@ -12,8 +12,10 @@ import numpy as np
 from tunesmith.data.load import data_record
 from tunesmith.data.table import Labels
 from tunesmith.followed import save_epoch_logits
-from tunesmith.inputs import Inputs
-from tunesmith.judge import Judged
+from tunesmith.labelled_run.inputs import Inputs
+from tunesmith.labelled_run.judge import Judged
+from tunesmith.labelled_run.training_rows import without_repeats
+from tunesmith.labelled_run.work import Ready, SeedRun, chosen
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.metrics.predictions import MULTI, REGRESSION
 from tunesmith.models.adapter_base import AdapterBase
@@ -23,15 +25,11 @@ from tunesmith.models.load import reload_classifier
 from tunesmith.models.proofs import batch_invariance, reload_equality
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.metric_names import higher_is_better, metric_of
-from tunesmith.results import Alarm, Certificate, Finding, RunResult
+from tunesmith.results import TEXT_CHARACTERS, Certificate, Finding, RunResult, unproven
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.trained import UseRecord
 from tunesmith.training.epoch_logits import MODE
 from tunesmith.training.history import as_events
-from tunesmith.training_rows import without_repeats
-from tunesmith.work import Ready, SeedRun, chosen
-
-TEXT_CHARACTERS = 300
 
 
 def save_model(inputs: Inputs, ready: Ready, judged: Judged, folder: Path) -> tuple[Certificate, ...]:
@@ -119,19 +117,6 @@ def names_of(values: np.ndarray, labels: Labels) -> list[Any]:
     if labels.problem_type == MULTI:
         return [[labels.names[i] for i in np.flatnonzero(row)] for row in values]
     return [labels.names[int(value)] for value in values]
-
-
-def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:
-    """An alarm for every claim about the run that did not hold."""
-    return tuple(
-        Alarm(
-            "not proven",
-            f"{c.name}: {c.note} {c.figure:.3g}, at most {c.limit:.3g} was expected.",
-            "Do not use the saved model; report this.",
-        )
-        for c in certificates
-        if not c.passed
-    )
 
 
 def training_record(inputs: Inputs, ready: Ready, judged: Judged) -> dict[str, Any]:

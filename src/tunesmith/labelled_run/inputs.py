@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.load import Splits, load_splits
-from tunesmith.events import Event, Listener
-from tunesmith.machine import stay_offline
-from tunesmith.models.source import ModelSource, find_model
+from tunesmith.events import Clock
+from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import static_checks
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
-
-SMOKE_ROWS = 100
-
-
-@dataclass
-class Clock:
-    """Seconds spent in each phase, in the order they began."""
-
-    listener: Listener
-    seconds: dict[str, float]
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Tell the listener that a phase begins, and add its time to the record."""
-        self.listener(Event("phase", name))
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
+from tunesmith.run_folder import SMOKE_ROWS
 
 
 @dataclass(frozen=True)
@@ -69,19 +47,6 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
     problems = CheckReport(checks)
     problems.refuse()
     return Inputs(recipe, splits, source, checks, loaded.base)
-
-
-def stay_offline_unless_asked(*recipes: Recipe) -> None:
-    """Forbid the hub's libraries the network where no recipe names data or a model of the hub."""
-    if not any(asks_the_hub(recipe) for recipe in recipes):
-        stay_offline()
-
-
-def asks_the_hub(recipe: Recipe) -> bool:
-    """Whether the recipe names data or a model of the hub."""
-    name = recipe.model.name
-    with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
-    return recipe.data.train.startswith("hub:") or with_hub
 
 
 def first_rows(splits: Splits, count: int) -> Splits:

@@ -15,7 +15,7 @@ from tunesmith.diagnoses.out_of_fold import out_of_fold
 from tunesmith.diagnoses.outcome import finding_of
 from tunesmith.diagnoses.table import DIAGNOSES, MAIN
 from tunesmith.events import Event, Listener
-from tunesmith.inputs import Inputs
+from tunesmith.labelled_run.inputs import Inputs
 from tunesmith.metrics.predictions import SINGLE, Array
 from tunesmith.results import Finding
 from tunesmith.training.epoch_logits import MODE
