@@ -17,11 +17,12 @@ from tunesmith.errors import Interrupted
 from tunesmith.events import Clock, Event
 from tunesmith.language_run.inputs import read_inputs
 from tunesmith.language_run.work import load_model, measure_of
+from tunesmith.models.learnt_loss import loss_where_learnt
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 from tunesmith.tasks.language import fit
 from tunesmith.training.fit import Fit
 from tunesmith.training.signals import StopRequest
-from tunesmith.training.token_trainer import batch_of, loss_where_learnt
+from tunesmith.training.token_trainer import batch_of
 
 
 @dataclass

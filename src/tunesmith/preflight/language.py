@@ -16,6 +16,7 @@ from tunesmith.data.conversations import Conversations
 from tunesmith.errors import Problem
 from tunesmith.models.chat_template import Template
 from tunesmith.models.inference import autocast
+from tunesmith.models.learnt_loss import is_head_alone, loss_where_learnt
 from tunesmith.models.load import Loaded
 from tunesmith.models.packing import packing_isolation
 from tunesmith.models.prompts import coloured, rendering_proof
@@ -29,7 +30,7 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Certificate
 from tunesmith.tasks.language import Prepared
 from tunesmith.training.schedule import plan_schedule
-from tunesmith.training.token_trainer import TrainingTokens, batch_of, loss_where_learnt
+from tunesmith.training.token_trainer import TrainingTokens, batch_of
 from tunesmith.training.weights import count_parameters
 
 SAMPLE = 8
@@ -170,7 +171,8 @@ def trial_step(prepared: Prepared, items: list[int]) -> tuple[float, list[str], 
     was_training = model.training
     model.train()
     with autocast(prepared.kernels.precision, device.type):
-        loss = loss_where_learnt(model, batch) if prepared.objective == "causal" else model(**batch).loss
+        causal = prepared.objective == "causal"
+        loss = loss_where_learnt(model, batch, head_alone=is_head_alone(model)) if causal else model(**batch).loss
     loss.backward()
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     without = [name for name, parameter in named if parameter.grad is None]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
 from trl import SFTTrainer
 
 from tunesmith.models.kernels import Kernels
+from tunesmith.models.learnt_loss import is_head_alone, loss_where_learnt
 from tunesmith.models.masking import masked
 from tunesmith.models.packing import packed_batch
 from tunesmith.models.token_losses import padded_rows
@@ -88,7 +88,8 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
 
     Args:
         tokens: the training rows.
-        kernels: on the fast path of one process the logits are computed only where something is learnt.
+        kernels: on the fast path of one process the logits are computed only where something is learnt; on a GPU by upstream's
+            fused output layer, elsewhere by ours.
     """
 
     def __init__(self, *, tokens: TrainingTokens, kernels: Kernels, **upstream: Any) -> None:
@@ -98,7 +99,10 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         super().__init__(
             train_dataset=Table.from_dict({POSITION: range(len(tokens.packs))}), data_collator=self.collate, **upstream
         )
-        self.few_logits = kernels.fast and self.accelerator.num_processes == 1 and not self.aux_loss_enabled
+        has_fused_kernel = self.accelerator.device.type == "cuda"
+        is_alone = self.accelerator.num_processes == 1
+        self.few_logits = kernels.fast and is_alone and not has_fused_kernel and not self.aux_loss_enabled
+        self.head_alone = self.few_logits and is_head_alone(self.model)
 
     def collate(self, rows: Sequence[dict[str, int]]) -> dict[str, Any]:
         """One batch, with its items."""
@@ -120,25 +124,7 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
     ) -> Any:
         if not self.few_logits or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        return loss_where_learnt(model, inputs, num_items_in_batch)
-
-
-def loss_where_learnt(model: Any, inputs: dict[str, Any], num_items: Any = None) -> torch.Tensor:
-    """The sum of the losses of the learnt tokens over their number, with logits of no position at which no row learns.
-
-    Args:
-        inputs: ``input_ids`` and ``labels`` (B, T) and what else the model takes.
-        num_items: learnt tokens of the whole optimizer step; those of this batch when not said.
-    """
-    others = {name: value for name, value in inputs.items() if name != "labels"}
-    targets = inputs["labels"][:, 1:]
-    is_learnt = targets != NOT_LEARNT
-    at = is_learnt.any(dim=0).nonzero().squeeze(1)
-    logits = model(**others, logits_to_keep=at, use_cache=False).logits  # (B, len(at), V)
-    chosen = is_learnt[:, at]
-    total = cross_entropy(logits[chosen].float(), targets[:, at][chosen], reduction="sum")
-    mean: torch.Tensor = total / (chosen.sum() if num_items is None else num_items)
-    return mean
+        return loss_where_learnt(model, inputs, num_items_in_batch, head_alone=self.head_alone)
 
 
 class EpochPositions(Dataset[int]):
