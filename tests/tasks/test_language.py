@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tunesmith.errors import Interrupted
 from tunesmith.events import Clock, Event
 from tunesmith.language_run.inputs import read_inputs
 from tunesmith.language_run.work import load_model, measure_of
+from tunesmith.models.kernels import Kernels
 from tunesmith.models.learnt_loss import loss_where_learnt
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
 from tunesmith.tasks.language import fit
@@ -181,6 +183,16 @@ def trainer_for(loaded: Any, model: Any) -> Any:
         model=model, args=arguments, tokens=loaded.prepared.tokens, kernels=loaded.prepared.kernels, measure=lambda _: {},
         expected_loss=1.0, processing_class=loaded.prepared.tokenizer,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("device", "n_processes", "fast", "ours"), [
+    ("cpu", 1, True, True), ("mps", 1, True, True), ("cuda", 1, True, False), ("cpu", 2, True, False), ("cpu", 1, False, False),
+])  # fmt: skip
+def test_a_gpu_and_several_processes_get_upstreams_loss(device: str, n_processes: int, fast: bool, ours: bool) -> None:
+    from tunesmith.training.token_trainer import picks_logits
+
+    accelerator = SimpleNamespace(device=torch.device(device), num_processes=n_processes)
+    assert picks_logits(Kernels(fast=fast), accelerator) is ours
 
 
 def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready) -> None:

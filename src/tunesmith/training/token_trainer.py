@@ -99,9 +99,7 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         super().__init__(
             train_dataset=Table.from_dict({POSITION: range(len(tokens.packs))}), data_collator=self.collate, **upstream
         )
-        has_fused_kernel = self.accelerator.device.type == "cuda"
-        is_alone = self.accelerator.num_processes == 1
-        self.few_logits = kernels.fast and is_alone and not has_fused_kernel and not self.aux_loss_enabled
+        self.few_logits = picks_logits(kernels, self.accelerator) and not self.aux_loss_enabled
         self.head_alone = self.few_logits and is_head_alone(self.model)
 
     def collate(self, rows: Sequence[dict[str, int]]) -> dict[str, Any]:
@@ -125,6 +123,12 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         if not self.few_logits or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         return loss_where_learnt(model, inputs, num_items_in_batch, head_alone=self.head_alone)
+
+
+def picks_logits(kernels: Kernels, accelerator: Any) -> bool:
+    """Whether the loss is ours: on the fast path of one process, but on a GPU upstream's output layer is a fused kernel."""
+    is_alone, has_fused_kernel = accelerator.num_processes == 1, accelerator.device.type == "cuda"
+    return kernels.fast and is_alone and not has_fused_kernel
 
 
 class EpochPositions(Dataset[int]):
