@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from language_models import questions, texts, write_model
+from language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import Interrupted
 from tunesmith.events import Clock, Event
 from tunesmith.language_run.inputs import read_inputs
@@ -126,6 +126,21 @@ def test_eight_batches_of_one_equal_one_batch_of_eight(train) -> None:
     small = train("small", train={**same, "per_device_train_batch_size": 1, "gradient_accumulation_steps": 8})
     large = train("large", train={**same, "per_device_train_batch_size": 8})
     assert np.allclose(small.losses, large.losses, rtol=1e-5)
+
+
+def test_training_is_the_same_with_logits_in_parts(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a large vocabulary does: here three tokens' logits are too many."""
+    from tunesmith.models import learnt_loss
+
+    at_once = train("at once")
+    counts: list[int] = []
+    of_a_part = learnt_loss.summed_loss
+    monkeypatch.setattr(learnt_loss, "MOST_LOGITS", 3 * len(tokenizer()))
+    monkeypatch.setattr(learnt_loss, "summed_loss", lambda *given: (counts.append(len(given[1])), of_a_part(*given))[1])
+    parts = train("in parts")
+    assert max(counts) == 3
+    assert np.allclose(parts.losses, at_once.losses, rtol=2e-2)  # bf16 sums in another order
+    assert parts.losses[0] == pytest.approx(at_once.losses[0], rel=1e-3)
 
 
 def test_packed_rows_have_the_loss_of_unpacked_ones(ready) -> None:
