@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import tunesmith
 from language_models import questions, texts, tokenizer, write_model
@@ -168,6 +170,16 @@ def test_pretraining(train, family: str, llama: Path, bert: Path) -> None:
     assert found["training"]["objective"] == {"llama": "causal", "bert": "masked"}[family]
     assert {m["name"] for m in found["metrics"]} == {"loss", "perplexity", "bits_per_byte"}
     assert [b["name"] for b in found["baselines"]] == ["untuned"]
+
+
+@pytest.mark.parametrize("family", ["llama", "bert"])
+def test_the_output_layer_alone_can_be_trained(train, family: str, llama: Path, bert: Path) -> None:
+    base = {"llama": llama, "bert": bert}[family]
+    run = train(texts(60), model=base, task="pretraining", train={"train_layers": "head"})
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, run.folder / "model"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith({"llama": "lm_head", "bert": "cls.predictions"}[family]) for name in changed)
 
 
 def test_runs_are_compared_row_by_row(train) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith import __version__
-from tunesmith.cli.main import VERBS
+from tunesmith.cli.main import VERBS, quiet_libraries
 from tunesmith.errors import Interrupted, TrainingFailed
 
 from .conftest import Cli
@@ -207,3 +208,11 @@ def test_libraries_are_quiet_unless_debugged(cli: Cli, recipe: str, monkeypatch:
     said = cli("train", recipe)
     assert (said.code, said.out, said.err) == (0, "", "and at me\n")
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"
+
+
+def test_a_library_that_wants_kernels_for_a_gpu_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = logging.getLogger("bitsandbytes")
+    monkeypatch.setattr(library, "level", logging.NOTSET)
+    quiet_libraries()
+    assert not logging.getLogger("bitsandbytes.backends.cpu.ops").isEnabledFor(logging.WARNING)
+    assert logging.getLogger("bitsandbytes.backends.cpu.ops").isEnabledFor(logging.ERROR)

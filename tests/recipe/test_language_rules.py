@@ -37,7 +37,6 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
         ({"task": "regression", "data": {"train": "a.csv", "columns": {"messages": "m"}}}, "messages is of language models"),
         ({"train": {"class_weights": "balanced"}}, "language models have no such setting"),
         ({"evaluate": {"tune_threshold": True}}, "answers have no threshold"),
-        ({"train": {"train_layers": "head"}}, "a language model has no new head"),
         ({"evaluate": {"baselines": ["bm25"]}}, "bm25 is no baseline of sft"),
         ({"task": "pretraining", "evaluate": {"baselines": ["few_shot"]}}, "few_shot is no baseline of pretraining"),
         ({"pretraining": {"objective": "causal"}}, "pretraining is of another task"),

@@ -174,8 +174,11 @@ def terminate_as_interrupt() -> Iterator[None]:
 
 def quiet_libraries() -> None:
     """Keep the libraries' warnings and bars off the screen; their errors still come through as exceptions."""
+    import logging
+
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it asks for a package of GPU kernels as it is imported
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

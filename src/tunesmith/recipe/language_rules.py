@@ -42,9 +42,9 @@ def not_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Keys that language models do not have."""
     if recipe.task not in LANGUAGE:
         return
-    train, columns, data = recipe.train, recipe.data.columns, recipe.data
+    columns, data = recipe.data.columns, recipe.data
     foreign: dict[KeyPath, bool] = {
-        ("train", "class_weights"): train.class_weights != "none",
+        ("train", "class_weights"): recipe.train.class_weights != "none",
         ("data", "label_separator"): data.label_separator is not None,
         ("data", "columns", "annotators"): columns.annotators is not None,
         ("data", "columns", "pair"): columns.pair is not None,
@@ -55,9 +55,6 @@ def not_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(path, "language models have no such setting", "Remove the key.")
     if recipe.evaluate.tune_threshold and "tune_threshold" in recipe.evaluate.model_fields_set:
         yield Fault(("evaluate", "tune_threshold"), "answers have no threshold to tune", "Remove the key.")
-    if train.train_layers == "head":
-        message = "a language model has no new head: nothing would be trained"
-        yield Fault(("train", "train_layers"), message, "Write last N, all, or a list of patterns.")
     for name in recipe.evaluate.baselines or ():
         if name not in BASELINES[recipe.task]:
             remedy = f"Known: {', '.join(BASELINES[recipe.task])}."
