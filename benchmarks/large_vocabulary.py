@@ -3,7 +3,7 @@
     python benchmarks/large_vocabulary.py [--vocabulary 151936] [--rounds 2]
 
 A new Llama of Qwen2.5-0.5B's shape (494 million weights); 8 rows of 256 tokens of which 200 are learnt, forward and
-backward in bf16. Each step runs in a process of its own; memory is the process's peak above what it held before the step.
+backward in bf16. Each way runs in a process of its own, two steps of it; memory is the process's peak above what it held before.
 """
 
 from __future__ import annotations

@@ -135,8 +135,13 @@ def test_training_is_the_same_with_logits_in_parts(train, monkeypatch: pytest.Mo
     at_once = train("at once")
     counts: list[int] = []
     of_a_part = learnt_loss.summed_loss
+
+    def counted(head: Any, states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        counts.append(len(wanted))
+        return of_a_part(head, states, wanted)
+
     monkeypatch.setattr(learnt_loss, "MOST_LOGITS", 3 * len(tokenizer()))
-    monkeypatch.setattr(learnt_loss, "summed_loss", lambda *given: (counts.append(len(given[1])), of_a_part(*given))[1])
+    monkeypatch.setattr(learnt_loss, "summed_loss", counted)
     parts = train("in parts")
     assert max(counts) == 3
     assert np.allclose(parts.losses, at_once.losses, rtol=2e-2)  # bf16 sums in another order
@@ -196,7 +201,7 @@ def trainer_for(loaded: Any, model: Any) -> Any:
     arguments = SFTConfig(output_dir="unused", use_cpu=True, bf16=False, report_to="none", remove_unused_columns=False, **own)
     return AnswerTrainer(
         model=model, args=arguments, tokens=loaded.prepared.tokens, kernels=loaded.prepared.kernels, measure=lambda _: {},
-        expected_loss=1.0, processing_class=loaded.prepared.tokenizer,
+        head_alone=loaded.prepared.head_alone, expected_loss=1.0, processing_class=loaded.prepared.tokenizer,
     )  # fmt: skip
 
 

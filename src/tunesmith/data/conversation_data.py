@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,8 @@ def load_conversations(recipe: Recipe, base: Path, frames: Mapping[str, Any] | N
         if isinstance(share, float) and split not in rows:
             share_of_left = share * n_rows / len(rows["train"])
             rows["train"], rows[split] = divided(rows["train"], share_of_left, recipe.train.seed, split)
-    whole = rows["train"]
-    train = replace(whole.take(sampled(len(whole), recipe, notes), "train"), rows_read=whole.rows_read)
-    return ConversationData(train, rows.get("validation"), rows.get("test"), tuple(notes), len(whole) - len(train))
+    train = sampled(rows["train"], recipe, notes)
+    return ConversationData(train, rows.get("validation"), rows.get("test"), tuple(notes), len(rows["train"]) - len(train))
 
 
 def table_of(source: str, split: str, base: Path) -> Table:

@@ -78,11 +78,10 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
         if isinstance(share, float) and split not in rows:
             share_of_left = share * n_rows / len(rows["train"])
             rows["train"], rows[split] = divided(rows["train"], share_of_left, recipe.train.seed, split)
-    whole = rows["train"]
-    train = replace(whole.take(sampled(len(whole), recipe, notes), "train"), rows_read=whole.rows_read)
+    train = sampled(rows["train"], recipe, notes)
     named = recipe.evaluate.retrieval
     searched = None if named is None else read_beir(beir_folder(named, base))
-    n_left_out = len(whole) - len(train)
+    n_left_out = len(rows["train"]) - len(train)
     return EmbeddingData(train, rows.get("validation"), rows.get("test"), tuple(also), searched, tuple(notes), n_left_out)
 
 

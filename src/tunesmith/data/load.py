@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -87,12 +87,11 @@ def load_splits(
     kept = {split: other_columns(table, others or {}) for split, table in tables.items()}
     splits = build_examples(tables, columns, labels, recipe, kept, keep_unlabelled)
     divide(splits, recipe)
-    whole = splits["train"]
-    train = replace(whole.take(sampled(len(whole), recipe, notes), "train"), rows_read=whole.rows_read)
+    train = sampled(splits["train"], recipe, notes)
     findings = survey(train, splits.get("validation"), splits.get("test"), labels)
     return Splits(
         train, splits.get("validation"), splits.get("test"), labels, columns["train"], tuple(notes), tuple(findings),
-        len(whole) - len(train),
+        len(splits["train"]) - len(train),
     )  # fmt: skip
 
 
@@ -304,14 +303,30 @@ def divide(splits: dict[str, Examples], recipe: Recipe) -> None:
             splits["train"], splits[split] = split_examples(splits["train"], share * rows / left, recipe.train.seed, split)
 
 
-def sampled(n_rows: int, recipe: Recipe, notes: list[str]) -> list[int]:
-    """Positions, in order, of the training rows that are kept: all, or ``data.max_rows`` random ones."""
+class TrainingRows(Protocol):
+    """The rows of a split, whatever a row is."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def rows_read(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, positions: list[int], split: str, /) -> Self: ...
+
+
+Rows = TypeVar("Rows", bound=TrainingRows)
+
+
+def sampled(train: Rows, recipe: Recipe, notes: list[str]) -> Rows:
+    """Train as it is, or cut down to ``data.max_rows`` random rows, in their order."""
     limit = recipe.data.max_rows
-    if limit is None or n_rows <= limit:
-        return list(range(n_rows))
-    notes.append(f"{limit:,} of {n_rows:,} training rows are used, a random sample (data.max_rows).")
-    picked: list[int] = np.sort(np.random.default_rng(recipe.train.seed).permutation(n_rows)[:limit]).tolist()
-    return picked
+    if limit is None or len(train) <= limit:
+        return train
+    notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
+    picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
+    return replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read)
 
 
 def data_record(splits: Splits) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from tunesmith.models.token_losses import IGNORED, evaluating, shown
+from tunesmith.models.token_losses import IGNORED, evaluating, run_to_head
 
 MOST_LOGITS = 2**26
 """Logits kept for the backward pass: 256 MB in fp32, and three times that with their copies and gradients."""
@@ -50,9 +50,7 @@ def loss_in_parts(
 ) -> torch.Tensor:  # fmt: skip
     """The summed loss, the logits of at most ``size`` tokens in memory at a time, in the backward pass as well."""
     head, width = model.get_output_embeddings(), targets.shape[1] + 1
-    with shown(head, lambda states: states[:, -1:]) as seen:
-        model(**inputs)
-    states = seen[0][:, -width:][:, :-1][is_learnt]  # (n, H)
+    states = run_to_head(model, head, inputs)[0][:, -width:][:, :-1][is_learnt]  # (n, H)
     pairs = zip(torch.split(states, size), torch.split(targets[is_learnt], size), strict=True)
     losses = [checkpoint(partial(summed_loss, head), part, wanted, use_reentrant=False) for part, wanted in pairs]
     return torch.stack(losses).sum()
@@ -70,6 +68,5 @@ def is_head_alone(model: Any) -> bool:
         return False
     with evaluating(model, "fp32") as device:
         ids = torch.arange(32, device=device).view(8, 4) % model.config.get_text_config().vocab_size
-        with shown(head, lambda states: states[:, -1:]) as seen:
-            last = model(input_ids=ids, use_cache=False).logits
-        return torch.equal(head(seen[0][:, -1:]), last)
+        states, last = run_to_head(model, head, {"input_ids": ids, "use_cache": False})
+        return torch.equal(head(states[:, -1:]), last)

@@ -172,16 +172,23 @@ def logits_at(model: Any, inputs: dict[str, Any], chosen: torch.Tensor) -> Itera
     if head is None:
         yield model(**inputs).logits[:, -width:][chosen]
         return
-    with shown(head, lambda states: states[:, -1:]) as seen:
-        last = model(**inputs).logits
+    states, last = run_to_head(model, head, inputs)
     size = max(1, MOST_LOGITS // last.shape[-1])
-    if torch.equal(head(seen[0][:, -1:]), last):
-        yield from (head(states) for states in torch.split(seen[0][:, -width:][chosen], size))
+    if torch.equal(head(states[:, -1:]), last):
+        yield from (head(part) for part in torch.split(states[:, -width:][chosen], size))
         return
     for places in torch.split(chosen.flatten().nonzero()[:, 0], size):
         with shown(head, partial(states_at, width=width, places=places)):
             logits = model(**inputs).logits[0]
         yield logits
+
+
+def run_to_head(model: Any, head: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the output layer would be shown (B, T, H), virtual tokens in front included, and the model's logits at the last place
+    alone (B, 1, V)."""
+    with shown(head, lambda states: states[:, -1:]) as seen:
+        last = model(**inputs).logits
+    return seen[0], last
 
 
 def states_at(states: torch.Tensor, width: int, places: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from tunesmith.data.conversations import Conversations
 from tunesmith.errors import Problem
 from tunesmith.models.chat_template import Template
 from tunesmith.models.inference import autocast
-from tunesmith.models.learnt_loss import is_head_alone, loss_where_learnt
+from tunesmith.models.learnt_loss import loss_where_learnt
 from tunesmith.models.load import Loaded
 from tunesmith.models.packing import packing_isolation
 from tunesmith.models.prompts import coloured, rendering_proof
@@ -172,7 +172,7 @@ def trial_step(prepared: Prepared, items: list[int]) -> tuple[float, list[str], 
     model.train()
     with autocast(prepared.kernels.precision, device.type):
         causal = prepared.objective == "causal"
-        loss = loss_where_learnt(model, batch, head_alone=is_head_alone(model)) if causal else model(**batch).loss
+        loss = loss_where_learnt(model, batch, head_alone=prepared.head_alone) if causal else model(**batch).loss
     loss.backward()
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     without = [name for name, parameter in named if parameter.grad is None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from transformers import TrainingArguments
 
 from tunesmith.events import Listener
 from tunesmith.models.kernels import Kernels
+from tunesmith.models.learnt_loss import is_head_alone
 from tunesmith.models.render import Rendered
 from tunesmith.models.token_losses import TokenLosses, token_losses
 from tunesmith.recipe.metric_names import higher_is_better
@@ -45,6 +47,11 @@ class Prepared:
     @property
     def pad_id(self) -> int:
         return self.tokens.pad_id
+
+    @cached_property
+    def head_alone(self) -> bool:
+        """Whether the loss may take the output layer by itself."""
+        return is_head_alone(self.model)
 
 
 def losses_of(prepared: Prepared, model: Any, rows: Rendered) -> TokenLosses:
@@ -93,7 +100,7 @@ def trainer_of(prepared: Prepared, recipe: Recipe, measure: Measure) -> Callable
             "expected_loss": prepared.expected_loss, "processing_class": prepared.tokenizer,
         }  # fmt: skip
         if prepared.objective == "causal":
-            return AnswerTrainer(**usual, kernels=prepared.kernels)
+            return AnswerTrainer(**usual, kernels=prepared.kernels, head_alone=prepared.head_alone)
         return MaskedTrainer(
             **usual, specials=np.array(prepared.tokenizer.all_special_ids), probability=recipe.pretraining.mlm_probability,
             mask_id=prepared.tokenizer.mask_token_id, vocab_size=len(prepared.tokenizer),

@@ -14,14 +14,14 @@ from transformers import Trainer
 from trl import SFTTrainer
 
 from tunesmith.models.kernels import Kernels
-from tunesmith.models.learnt_loss import is_head_alone, loss_where_learnt
+from tunesmith.models.learnt_loss import loss_where_learnt
+from tunesmith.models.long_rows import NOT_LEARNT
 from tunesmith.models.masking import masked
 from tunesmith.models.packing import packed_batch
 from tunesmith.models.token_losses import padded_rows
 from tunesmith.training.checked import CheckedSteps
 from tunesmith.training.sampling import BucketedSampler
 
-NOT_LEARNT = -100
 POSITION = "position"
 
 
@@ -90,17 +90,17 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         tokens: the training rows.
         kernels: on the fast path of one process the logits are computed only where something is learnt; on a GPU by upstream's
             fused output layer, elsewhere by ours.
+        head_alone: see ``loss_where_learnt``.
     """
 
-    def __init__(self, *, tokens: TrainingTokens, kernels: Kernels, **upstream: Any) -> None:
+    def __init__(self, *, tokens: TrainingTokens, kernels: Kernels, head_alone: bool, **upstream: Any) -> None:
         from datasets import Dataset as Table
 
-        self.tokens, self.kernels = tokens, kernels
+        self.tokens, self.kernels, self.head_alone = tokens, kernels, head_alone
         super().__init__(
             train_dataset=Table.from_dict({POSITION: range(len(tokens.packs))}), data_collator=self.collate, **upstream
         )
         self.few_logits = picks_logits(kernels, self.accelerator) and not self.aux_loss_enabled
-        self.head_alone = self.few_logits and is_head_alone(self.model)
 
     def collate(self, rows: Sequence[dict[str, int]]) -> dict[str, Any]:
         """One batch, with its items."""
