@@ -20,9 +20,9 @@ from typing import Any
 
 from record import write
 
-from tunesmith.across import AcrossDiagnosis, diagnose_data_sets
-from tunesmith.data.load import load_splits
-from tunesmith.oracle import asking
+from tunesmith.data.labelled.load import load_splits
+from tunesmith.diagnosis.datasets import AcrossDiagnosis, diagnose_data_sets
+from tunesmith.diagnosis.oracle import asking
 from tunesmith.recipe.load import recipe_from_mapping
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,8 +18,8 @@ from typing import Any
 
 from record import seconds_of, write
 
-from tunesmith.adaptation import verdicts
-from tunesmith.trained import Run
+from tunesmith.tasks.finished import Run
+from tunesmith.workflows.adapt import verdicts
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 PAIR = ("pretraining/reviews.yaml", "classification/imdb.yaml")

@@ -25,17 +25,17 @@ import numpy as np
 from label_errors import DATA, SHARE, banking77, flipped
 from record import write
 
-from tunesmith import worth
-from tunesmith.data.apply import corrected
-from tunesmith.data.corrections import Correction, read_corrections
-from tunesmith.data.variants import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Variant
-from tunesmith.diagnosis import CORRECTIONS, diagnose
-from tunesmith.events import Clock, Event
-from tunesmith.labelled_run.inputs import read_inputs
-from tunesmith.metrics.predictions import Predictions
-from tunesmith.metrics.verdict import verdict
+from tunesmith.data.corrections.apply import corrected
+from tunesmith.data.corrections.corrections_csv import Correction, read_corrections
+from tunesmith.diagnosis import ablation as worth
+from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Variant
+from tunesmith.diagnosis.rows import CORRECTIONS, diagnose
+from tunesmith.evaluation.metrics.predictions import Predictions
+from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.progress import Clock, Event
 from tunesmith.recipe.load import load_recipe
 from tunesmith.run_folder import begin, claim
+from tunesmith.tasks.classification.data import read_inputs
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "classification" / "banking77.yaml"
 CLEAN = "clean"

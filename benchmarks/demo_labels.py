@@ -10,10 +10,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import tunesmith.samples
 from record import write
 
-import tunesmith.samples
-from tunesmith.trained import Run
+from tunesmith.tasks.finished import Run
 
 TRUTH = Path(__file__).resolve().parents[1] / "tests" / "data" / "support_truth.csv"
 WANTED = {"recall": 0.8, "precision": 0.6}

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from record import write
 
-from tunesmith.diagnoses.class_pairs import class_pairs, published_divergence
-from tunesmith.diagnoses.information import breaks_bounds, information
-from tunesmith.diagnoses.label_errors import pruned_by_noise_rate
-from tunesmith.diagnoses.shortcuts import count_words, critical_z, z_statistics
+from tunesmith.diagnosis.checks.class_pairs import class_pairs, published_divergence
+from tunesmith.diagnosis.checks.label_errors import pruned_by_noise_rate
+from tunesmith.diagnosis.checks.pvi import breaks_bounds, information
+from tunesmith.diagnosis.checks.shortcuts import count_words, critical_z, z_statistics
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 SNLI_CLASSES = ("entailment", "neutral", "contradiction")

@@ -25,10 +25,10 @@ from record import write
 from tunesmith import diagnose
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnoses.evidence import evidence_of
-from tunesmith.diagnoses.out_of_fold import out_of_fold
-from tunesmith.diagnoses.table import DIAGNOSES
-from tunesmith.embeddings import embed
+from tunesmith.diagnosis.checks.table import DIAGNOSES
+from tunesmith.diagnosis.evidence import evidence_of
+from tunesmith.diagnosis.out_of_fold import out_of_fold
+from tunesmith.models.base_embeddings import embed
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import ModelSection
 

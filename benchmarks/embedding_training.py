@@ -21,8 +21,8 @@ from typing import Any
 
 from record import spread, write
 
-from tunesmith.examine import evaluate_similarity
 from tunesmith.models.builtin import builtin_model
+from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / ".." / "shared" / "data"
@@ -107,7 +107,7 @@ def by_upstream_fast(file: Path, output: Path, seed: int, settings: list[str]) -
 def by_tunesmith(file: Path, output: Path, seed: int, settings: list[str]) -> dict[str, Any]:
     """A recipe that says nothing but the rows, one epoch, and where the quality is measured."""
     from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
-    from tunesmith.run import train
+    from tunesmith.workflows.train import train
 
     mapping: dict[str, Any] = {
         "task": "embedding", "data": {"train": str(file), "validation": str(DATA / "stsb" / "stsb-en-dev.csv")},

@@ -28,24 +28,24 @@ import torch
 from record import write
 from sklearn.metrics import roc_auc_score
 
-from tunesmith.data.load import Splits
+from tunesmith.data.labelled.load import Splits
 from tunesmith.data.near_duplicates import Near, near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
-from tunesmith.diagnoses.dynamics import aum
-from tunesmith.diagnoses.evidence import Diagnosis, Evidence, evidence_of
-from tunesmith.diagnoses.information import pvi
-from tunesmith.diagnoses.label_errors import combined, confident_learning, loss_rank
-from tunesmith.diagnoses.out_of_fold import OutOfFold, out_of_fold
-from tunesmith.diagnoses.shapley import shapley
-from tunesmith.diagnoses.suspects import suspect_labels
-from tunesmith.embeddings import embed
-from tunesmith.fold_fits import fine_tuned
-from tunesmith.held_out import mean_of_both
-from tunesmith.labelled_run.inputs import Inputs
+from tunesmith.diagnosis.checks.dynamics import aum
+from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank
+from tunesmith.diagnosis.checks.pvi import pvi
+from tunesmith.diagnosis.checks.shapley import shapley
+from tunesmith.diagnosis.checks.suspects import suspect_labels
+from tunesmith.diagnosis.cross_validation import mean_of_both
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, evidence_of
+from tunesmith.diagnosis.fold_finetuning import fine_tuned
+from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
+from tunesmith.models.base_embeddings import embed
 from tunesmith.models.source import find_model
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ModelSection
+from tunesmith.tasks.classification.data import Inputs
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 SHARE = 0.1

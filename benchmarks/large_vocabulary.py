@@ -47,8 +47,8 @@ def steps(way: str, vocabulary: int) -> dict[str, Any]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from tunesmith.machine import peak_memory_bytes
+    from tunesmith.models.fast.supervised_loss import is_head_alone, loss_where_learnt
     from tunesmith.models.inference import autocast
-    from tunesmith.models.learnt_loss import is_head_alone, loss_where_learnt
 
     torch.manual_seed(0)
     config = LlamaConfig(

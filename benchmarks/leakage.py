@@ -19,7 +19,7 @@ import numpy as np
 from record import write
 
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.diagnoses.leakage import leaks
+from tunesmith.diagnosis.checks.leakage import leaks
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 SHOWN = 50

@@ -20,10 +20,10 @@ from typing import Any
 
 from record import write
 
-from tunesmith.events import Event
+from tunesmith.progress import Event
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
-from tunesmith.run import train
-from tunesmith.use import compare
+from tunesmith.workflows.predict import compare
+from tunesmith.workflows.train import train
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 RUNS: dict[str, dict[str, Any]] = {

@@ -16,8 +16,8 @@ import numpy as np
 from record import write
 from verdict_simulation import SHARED, holds, rate
 
-from tunesmith.metrics.predictions import Predictions
-from tunesmith.metrics.verdict import verdict
+from tunesmith.evaluation.metrics.predictions import Predictions
+from tunesmith.evaluation.metrics.verdict import verdict
 
 N_SEEDS = 3
 RESAMPLES = 500

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from record import write
 
-from tunesmith.changed_inputs import Wanted, changed_diagnoses, changed_inputs, vectors_of
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnoses.evidence import evidence_of
-from tunesmith.diagnoses.out_of_fold import out_of_fold
-from tunesmith.embeddings import embedder
-from tunesmith.events import Clock
+from tunesmith.diagnosis.evidence import evidence_of
+from tunesmith.diagnosis.input_ablation import Wanted, changed_diagnoses, changed_inputs, vectors_of
+from tunesmith.diagnosis.out_of_fold import out_of_fold
+from tunesmith.models.base_embeddings import embedder
 from tunesmith.models.source import find_model
+from tunesmith.progress import Clock
 from tunesmith.recipe.sections import ModelSection
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"

@@ -22,12 +22,12 @@ import torch
 from record import write
 
 from tunesmith.machine import quiet_libraries, seed_everything
-from tunesmith.models.adapters import load_adapter
-from tunesmith.models.language_adapter import add_language_adapter
-from tunesmith.models.language_model import load_language_model
+from tunesmith.models.adapters.attach import load_adapter
+from tunesmith.models.adapters.language import add_language_adapter
+from tunesmith.models.adapters.quantise import Quantisation
+from tunesmith.models.language.model import load_language_model
+from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model
 from tunesmith.models.load import load_tokenizer
-from tunesmith.models.quantise import Quantisation
-from tunesmith.models.saved_language_model import mean_loss, reload_language_model, sample_logits, save_language_model
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.sections import AdapterSection
 

@@ -16,11 +16,11 @@ from typing import Any
 from record import spread, write
 from transformers import AutoTokenizer
 
-from tunesmith.data.conversation_data import load_conversations
-from tunesmith.diagnoses.conversations import findings_of
-from tunesmith.models.chat_template import choose_template
-from tunesmith.models.prompts import rendering_proof
-from tunesmith.models.render import render, render_record
+from tunesmith.data.chat.load import load_conversations
+from tunesmith.data.checks.chat import findings_of
+from tunesmith.models.chat.prompts import rendering_proof
+from tunesmith.models.chat.render import render, render_record
+from tunesmith.models.chat.template import choose_template
 from tunesmith.recipe.sections import Recipe
 
 SHARED = Path(__file__).resolve().parent.parent / ".." / "shared"

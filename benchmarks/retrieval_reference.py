@@ -16,8 +16,8 @@ from typing import Any
 from record import write
 from scifact import written
 
-from tunesmith.data.beir import read_beir
-from tunesmith.examine import evaluate_retrieval
+from tunesmith.data.pairs.beir import read_beir
+from tunesmith.tasks.embedding.evaluate_model import evaluate_retrieval
 
 MODEL = "builtin:minilm"
 WANTED, ROOM = 0.645, 0.01

@@ -20,10 +20,10 @@ from typing import Any
 from record import write
 from scifact import written
 
-from tunesmith.events import Event
+from tunesmith.progress import Event
 from tunesmith.recipe.load import load_recipe
-from tunesmith.run import train
-from tunesmith.use import compare
+from tunesmith.workflows.predict import compare
+from tunesmith.workflows.train import train
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "embedding" / "scifact.yaml"
 SETTINGS: dict[str, list[str]] = {

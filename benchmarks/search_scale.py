@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from record import write
 
-from tunesmith.models.search import nearest
+from tunesmith.evaluation.search import nearest
 
 DIMENSION, K, BLOCK = 384, 100, 50_000
 

@@ -143,15 +143,15 @@ def tunesmith(model: str, file: str, output: str, rate: float, seed: int) -> dic
 
 def held_out_loss(model: Path, file: Path) -> float:
     """The mean loss of the completions' tokens of the held-out rows."""
-    from tunesmith.data.conversation_forms import recognise
-    from tunesmith.data.conversations import usable_conversations
-    from tunesmith.data.read import read_table
-    from tunesmith.models.chat_template import NONE
+    from tunesmith.data.chat.conversations import usable_conversations
+    from tunesmith.data.chat.formats import recognise
+    from tunesmith.data.readers.read import read_table
+    from tunesmith.models.chat.render import render
+    from tunesmith.models.chat.template import NONE
+    from tunesmith.models.language.save import reload_language_model
+    from tunesmith.models.language.token_losses import token_losses
     from tunesmith.models.load import load_tokenizer
-    from tunesmith.models.render import render
-    from tunesmith.models.saved_language_model import reload_language_model
     from tunesmith.models.source import ModelSource
-    from tunesmith.models.token_losses import token_losses
     from tunesmith.recipe.sections import ColumnsSection
 
     table = read_table(str(file))

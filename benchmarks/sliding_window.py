@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from record import write
 
-from tunesmith.metrics.language import bits_per_byte, token_mean_metrics, token_mean_verdict
-from tunesmith.models.context_length import with_longer_context
-from tunesmith.models.perplexity import BLOCK_TOKENS, block_losses, context_curve, decoded_bytes, sliding_losses
-from tunesmith.models.token_losses import TokenLosses, token_losses
+from tunesmith.evaluation.metrics.language import bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.models.language.context_length import with_longer_context
+from tunesmith.models.language.perplexity import BLOCK_TOKENS, block_losses, context_curve, decoded_bytes, sliding_losses
+from tunesmith.models.language.token_losses import TokenLosses, token_losses
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 STRIDES = {512: (512, 256, 128, 64), 256: (256, 128, 64, 32)}

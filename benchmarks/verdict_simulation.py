@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.evaluation.metrics.intervals import metric_intervals
+from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
+from tunesmith.evaluation.metrics.table import kind_of
+from tunesmith.evaluation.metrics.verdict import verdict, verdicts
 from tunesmith.machine import cpu_name
-from tunesmith.metrics.intervals import metric_intervals
-from tunesmith.metrics.predictions import SINGLE, Predictions
-from tunesmith.metrics.table import kind_of
-from tunesmith.metrics.verdict import verdict, verdicts
 
 METRICS = ("accuracy", "macro_f1", "mcc")
 ROWS = (100, 500, 2000)

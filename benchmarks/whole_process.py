@@ -25,9 +25,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from record import seconds_of, spread, write
 
-from tunesmith.metrics.predictions import Predictions
-from tunesmith.metrics.table import compute
-from tunesmith.metrics.verdict import verdict
+from tunesmith.evaluation.metrics.predictions import Predictions
+from tunesmith.evaluation.metrics.table import compute
+from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.models.builtin import builtin_model
 
 HERE = Path(__file__).resolve().parent

@@ -2,7 +2,7 @@
 
     python scripts/plant_label_errors.py CLEAN_TRAIN.csv CLEAN_TEST.csv
 
-writes ``src/tunesmith/samples/support_train.csv`` (with wrong labels), ``support_test.csv`` beside it (all right) and
+writes ``src/tunesmith/data/samples/support_train.csv`` (with wrong labels), ``support_test.csv`` beside it (all right) and
 ``tests/data/support_truth.csv`` (the right label of every training row; only tests read it). The committed files are
 the source: the result does not depend on the order of the clean rows, so a test repeats the planting from them.
 """
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLES = ROOT / "src" / "tunesmith" / "samples"
+SAMPLES = ROOT / "src" / "tunesmith" / "data" / "samples"
 TRUTH = ROOT / "tests" / "data" / "support_truth.csv"
 
 SEED = 20240611

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-SAMPLES = Path(__file__).resolve().parents[1] / "src" / "tunesmith" / "samples" / "handbook"
+SAMPLES = Path(__file__).resolve().parents[1] / "src" / "tunesmith" / "data" / "samples" / "handbook"
 N_QUESTIONS = 2
 
 # The handbook's name -> what customers call it.

@@ -2,7 +2,8 @@
 
     python scripts/write_pocket_text.py [--texts 150000] [--to build/pocket]
 
-Into the build folder (not committed): ``train.jsonl`` and ``held_out.jsonl``, one text a line. Into ``src/tunesmith/samples``:
+Into the build folder (not committed): ``train.jsonl`` and ``held_out.jsonl``, one text a line. Into
+``src/tunesmith/data/samples``:
 ``sft_train.jsonl``, ``sft_test.jsonl``, and the texts of kind "pocket" in ``general_text.jsonl``, whose texts of kind "general"
 are written by hand and stay.
 """
@@ -19,7 +20,7 @@ from pocket_rows import Row, rows
 from pocket_texts import any_text, letter, recap, recipe, story, wondering
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLES = ROOT / "src" / "tunesmith" / "samples"
+SAMPLES = ROOT / "src" / "tunesmith" / "data" / "samples"
 GENERAL = SAMPLES / "general_text.jsonl"
 N_HELD_OUT = 1000
 N_EARLY = 8_000

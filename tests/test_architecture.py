@@ -299,7 +299,7 @@ Rule = Callable[[Iterable[File]], list[str]]
 BROKEN: tuple[tuple[Rule, tuple[File, ...]], ...] = (
     (unknown_rooms, (File("attic.box", "x = 1"),)),
     (upward_imports, (File("data.read", "from tunesmith.training.fit import fit"),)),
-    (upward_imports, (File("recipe.load", "def f():\n    import tunesmith.run"),)),
+    (upward_imports, (File("recipe.load", "def f():\n    import tunesmith.workflows.train"),)),
     (
         upward_imports,
         (File("data.read", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..models.load import x"),),
@@ -333,7 +333,7 @@ BROKEN: tuple[tuple[Rule, tuple[File, ...]], ...] = (
 )
 FINE = (
     File("data.read", "from __future__ import annotations\nimport json\ndef f():\n    import pandas\n    return pandas\n"),
-    File("models.load", "import torch\nfrom tunesmith.data.read import f\n"),
+    File("models.load", "import torch\nfrom tunesmith.data.readers.read import f\n"),
     File("cli.main", "print(1)\n"),
 )
 RULES = tuple(dict.fromkeys(rule for rule, _ in BROKEN))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import langchain_check
-from generation.made import tiny_llama, tokenizer_of
+from tests.generation.made import tiny_llama, tokenizer_of
 
 SCRIPT = Path(langchain_check.__file__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.samples import builtin_path
+from tunesmith.data.builtin import builtin_path
 from tunesmith.recipe.files import is_file_name, locate
 from tunesmith.recipe.load import load_recipe
 
@@ -60,7 +60,7 @@ def test_data_that_have_to_be_made_name_the_script_that_makes_them() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", TINY, ids=recipe_name)
 def test_the_tiny_recipe_runs_to_a_whole_run_folder(path: Path, tmp_path: Path) -> None:
-    from tunesmith.run import train
+    from tunesmith.workflows.train import train
 
     run = train(load_recipe(path, [f"output={tmp_path / 'run'}"]))
     assert run.result.metric("macro_f1").n == 240

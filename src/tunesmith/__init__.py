@@ -11,30 +11,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.answering import generate as generate
-    from tunesmith.api import check as check
-    from tunesmith.api import diagnose as diagnose
-    from tunesmith.api import train as train
     from tunesmith.errors import InputError as InputError
     from tunesmith.errors import TunesmithError as TunesmithError
-    from tunesmith.examine import evaluate_retrieval as evaluate_retrieval
-    from tunesmith.examine import evaluate_similarity as evaluate_similarity
-    from tunesmith.examine_language import evaluate_language as evaluate_language
+    from tunesmith.generation.generator import generate as generate
     from tunesmith.results import RunResult as RunResult
-    from tunesmith.trained import Run as Run
-    from tunesmith.use import compare as compare
-    from tunesmith.use import evaluate as evaluate
-    from tunesmith.use import predict as predict
-    from tunesmith.vectors import embed as embed
+    from tunesmith.tasks.embedding.evaluate_model import evaluate_retrieval as evaluate_retrieval
+    from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity as evaluate_similarity
+    from tunesmith.tasks.finished import Run as Run
+    from tunesmith.tasks.language.evaluate_model import evaluate_language as evaluate_language
+    from tunesmith.workflows.embed import embed as embed
+    from tunesmith.workflows.from_tables import check as check
+    from tunesmith.workflows.from_tables import diagnose as diagnose
+    from tunesmith.workflows.from_tables import train as train
+    from tunesmith.workflows.predict import compare as compare
+    from tunesmith.workflows.predict import evaluate as evaluate
+    from tunesmith.workflows.predict import predict as predict
 
 __version__ = "0.1.0"
 
 # name -> module that has it; loaded at first use, so that importing tunesmith stays light.
 PUBLIC = {
-    "Run": "trained", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
-    "check": "api", "compare": "use", "diagnose": "api", "embed": "vectors", "evaluate": "use",
-    "evaluate_language": "examine_language", "generate": "answering",
-    "evaluate_retrieval": "examine", "evaluate_similarity": "examine", "predict": "use", "train": "api",
+    "Run": "tasks.finished", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
+    "check": "workflows.from_tables", "compare": "workflows.predict", "diagnose": "workflows.from_tables",
+    "embed": "workflows.embed", "evaluate": "workflows.predict",
+    "evaluate_language": "tasks.language.evaluate_model", "generate": "generation.generator",
+    "evaluate_retrieval": "tasks.embedding.evaluate_model", "evaluate_similarity": "tasks.embedding.evaluate_model",
+    "predict": "workflows.predict", "train": "workflows.from_tables",
 }  # fmt: skip
 
 __all__ = [*PUBLIC, "__version__"]

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Cli
 from tunesmith.errors import DataError
-
-from .conftest import Cli
 
 
 def written(text: str, satisfied: bool | None = None, note: str = "") -> SimpleNamespace:
@@ -33,7 +32,7 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
         return [[written(f" text {i}", i == 0, "" if i == 0 else "'fox' is missing")] for i in range(len(prompts))]
 
     stand_in(
-        "tunesmith.answering", generate=generate, load_writer=lambda name: f"writer of {name}",
+        "tunesmith.generation.generator", generate=generate, load_writer=lambda name: f"writer of {name}",
         read_prompts=lambda path: ["from", str(path)],
     )  # fmt: skip
     return made
@@ -116,7 +115,7 @@ def test_wrong_usage(cli: Cli, calls: list[Any], words: list[str], message: str)
     ],
 )
 def test_prompts_of_a_file(tmp_path: Path, name: str, text: str, prompts: list[str]) -> None:
-    from tunesmith.answering import read_prompts
+    from tunesmith.generation.generator import read_prompts
 
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert read_prompts(tmp_path / name) == prompts
@@ -131,7 +130,7 @@ def test_prompts_of_a_file(tmp_path: Path, name: str, text: str, prompts: list[s
     ],
 )
 def test_files_without_prompts(tmp_path: Path, name: str, text: str, message: str) -> None:
-    from tunesmith.answering import read_prompts
+    from tunesmith.generation.generator import read_prompts
 
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as refused:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.cli.main import main
-from tunesmith.losses.embedding import LOSSES
+from tunesmith.training.losses.embedding import LOSSES
 
 
 def test_every_loss_is_listed_under_its_shapes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Cli
 from tunesmith import __version__
 from tunesmith.cli.main import VERBS, quiet_libraries
 from tunesmith.errors import Interrupted, TrainingFailed
-
-from .conftest import Cli
 
 COMMAND = [sys.executable, "-m", "tunesmith.cli.main"]
 
@@ -82,7 +81,7 @@ def test_an_error_behind_a_verb(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("tunesmith.run.train", fail)
+    monkeypatch.setattr("tunesmith.workflows.train.train", fail)
     said = cli("train", recipe)
     assert (said.code, said.out) == (code, "")
     assert said.err.startswith(message)
@@ -97,7 +96,7 @@ def test_ctrl_c_in_any_verb(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPat
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tunesmith.run.check", stopped)
+    monkeypatch.setattr("tunesmith.workflows.train.check", stopped)
     said = cli("check", recipe)
     assert (said.code, said.out, said.err) == (130, "", "tunesmith: interrupted before anything was finished.\n")
 
@@ -156,7 +155,7 @@ def test_options_may_stand_anywhere(cli: Cli, recipe: str, monkeypatch: pytest.M
         seen.append(loaded.recipe.train.seed)  # type: ignore[attr-defined]
         raise Interrupted("enough")
 
-    monkeypatch.setattr("tunesmith.run.check", check)
+    monkeypatch.setattr("tunesmith.workflows.train.check", check)
     cli("check", "--static", recipe, "train.seed=5", "--json")
     cli("--json", "check", recipe, "--static", "train.seed=6")
     assert seen == [5, 6]
@@ -173,7 +172,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_ends_with_130_and_says_what_is_kept(recipe: str, number: signal.Signals) -> None:
     code = (
-        "import sys, time, tunesmith.run as run\n"
+        "import sys, time, tunesmith.workflows.train as run\n"
         "def train(*_, **__):\n    print('started', file=sys.stderr, flush=True)\n    time.sleep(60)\n"
         "run.train = train\n"
         "from tunesmith.cli.main import main\n"
@@ -191,7 +190,7 @@ def test_a_signal_ends_with_130_and_says_what_is_kept(recipe: str, number: signa
 
 def test_the_handlers_are_put_back(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("tunesmith.run.train", lambda *_, **__: None)
+    monkeypatch.setattr("tunesmith.workflows.train.train", lambda *_, **__: None)
     cli("train", recipe)
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -203,7 +202,7 @@ def test_libraries_are_quiet_unless_debugged(cli: Cli, recipe: str, monkeypatch:
         warnings.warn("look at me", UserWarning, stacklevel=2)
         print("and at me")  # noqa: T201 - as libraries do
 
-    monkeypatch.setattr("tunesmith.run.train", noisy)
+    monkeypatch.setattr("tunesmith.workflows.train.train", noisy)
     monkeypatch.delenv("TRANSFORMERS_VERBOSITY", raising=False)
     said = cli("train", recipe)
     assert (said.code, said.out, said.err) == (0, "", "and at me\n")

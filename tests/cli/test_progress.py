@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tunesmith.cli.progress import BarProgress, Progress, progress_on
-from tunesmith.events import Event
+from tunesmith.progress import Event
 
 
 class Clock:

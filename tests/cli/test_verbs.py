@@ -13,13 +13,12 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from tests.cli.conftest import RESULT, Cli
 from tunesmith.errors import InputError, Problem
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.results import Verdict
-from tunesmith.trained import Run
-from tunesmith.use import PredictionTable
-
-from .conftest import RESULT, Cli
+from tunesmith.tasks.finished import Run
+from tunesmith.workflows.predict import PredictionTable
 
 Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -45,7 +44,7 @@ def run_folder(tmp_path: Path) -> Path:
 
 def test_train(cli: Cli, recipe: str, run_folder: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Callable[..., None]) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, RESULT)))
+    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, RESULT)))
     stand_in("tunesmith.report.summary", summary_lines=lambda result: ["It is better."])
     said = cli("train", recipe, "train.seed=4", "--smoke")
     assert said.code == 0
@@ -63,7 +62,7 @@ def test_train_with_several_processes_is_handed_to_the_launcher(
 ) -> None:
     calls: Calls = []
     trained: Calls = []
-    monkeypatch.setattr("tunesmith.run.train", recorder(trained, None))
+    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(trained, None))
     monkeypatch.setattr("tunesmith.training.launch.launch", recorder(calls, 7))
     words = ["train", recipe, "--processes", "2", "--json"]
     said = cli(*words)
@@ -80,7 +79,7 @@ def test_interrupted_training_names_what_is_kept(cli: Cli, recipe: str, monkeypa
         Path("runs/tickets.partial").mkdir(parents=True)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tunesmith.run.train", stopped)
+    monkeypatch.setattr("tunesmith.workflows.train.train", stopped)
     said = cli("train", recipe)
     assert said.code == 130
     assert said.err == "tunesmith: interrupted: what was done is kept in runs/tickets.partial; continue with --resume.\n"
@@ -89,7 +88,7 @@ def test_interrupted_training_names_what_is_kept(cli: Cli, recipe: str, monkeypa
 def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     good = CheckReport((CheckLine("disk", "1 MB needed"), CheckLine("rows", "9 used", note="1 row is not used")), 12.0)
-    monkeypatch.setattr("tunesmith.run.check", recorder(calls, good))
+    monkeypatch.setattr("tunesmith.workflows.train.check", recorder(calls, good))
     said = cli("check", recipe, "--static")
     assert said.code == 0
     assert said.out.splitlines()[0] == "ok   disk: 1 MB needed"
@@ -101,7 +100,7 @@ def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_check_with_problems(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem("disk", "runs", "is full.", "Free some space.")
-    monkeypatch.setattr("tunesmith.run.check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
+    monkeypatch.setattr("tunesmith.workflows.train.check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
     said = cli("check", recipe)
     assert (said.code, said.out) == (2, "FAIL disk: 0 MB\n")
     assert "tunesmith: runs: is full. Free some space." in said.err
@@ -116,7 +115,7 @@ def test_check_counts_a_broken_recipe_among_its_problems(cli: Cli) -> None:
 
 def test_evaluate(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.use.evaluate", recorder(calls, RESULT))
+    monkeypatch.setattr("tunesmith.workflows.predict.evaluate", recorder(calls, RESULT))
     said = cli("evaluate", "runs/a", "new.csv", "--text", "body", "--label", "a", "--label", "b")
     assert said.code == 0
     assert "  macro F1  0.900 [0.850, 0.950]  on 200 rows\n" in said.out
@@ -135,7 +134,7 @@ ROWS = [
 def test_predict(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     predicted = PredictionTable(ROWS, ("refund", "other"), {"text is empty": 1})
-    monkeypatch.setattr("tunesmith.use.predict", recorder(calls, predicted))
+    monkeypatch.setattr("tunesmith.workflows.predict.predict", recorder(calls, predicted))
     said = cli("predict", "runs/a", "new.csv")
     assert said.out == predicted.text(".csv")
     assert said.err.endswith("1 row not predicted: text is empty\n")
@@ -166,7 +165,7 @@ def verdict(word: Any, difference: float) -> Verdict:
 def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int) -> None:
     calls: Calls = []
     verdicts = [verdict(word, 0.05) for word in words]
-    monkeypatch.setattr("tunesmith.use.compare", recorder(calls, verdicts))
+    monkeypatch.setattr("tunesmith.workflows.predict.compare", recorder(calls, verdicts))
     said = cli("compare", "runs/a", *["runs/b"] * len(words), "--metric", "mcc")
     assert said.code == code
     assert said.out.startswith("runs/a is\n")
@@ -185,7 +184,7 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "shares": {"mcc": float("nan")},
     }  # fmt: skip
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.trace.trace", recorder(calls, stages))
+    monkeypatch.setattr("tunesmith.workflows.trace.trace", recorder(calls, stages))
     said = cli("trace", recipe, "--row", "3", "--run", "runs/a", "train.seed=2")
     assert said.code == 0
     assert "raw\n  message:  ' hi '\n" in said.out
@@ -197,8 +196,8 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_report(cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.trained.Run.load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr("tunesmith.use.compare", lambda *_, **__: [verdict("better", 0.1)])
+    monkeypatch.setattr("tunesmith.tasks.finished.Run.load", lambda folder: Run(folder, RESULT))
+    monkeypatch.setattr("tunesmith.workflows.predict.compare", lambda *_, **__: [verdict("better", 0.1)])
     stand_in("tunesmith.report.page", write_report=recorder(calls, Path("runs/a/report.html")))
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
     stand_in("tunesmith.report.markdown", markdown_report=lambda run: f"# {run}\n")
@@ -221,8 +220,8 @@ def test_runs_that_cannot_be_compared_still_make_a_page(
     calls: Calls = []
     stand_in("tunesmith.report.page", write_report=None)
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
-    monkeypatch.setattr("tunesmith.trained.Run.load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr("tunesmith.use.compare", refuse)
+    monkeypatch.setattr("tunesmith.tasks.finished.Run.load", lambda folder: Run(folder, RESULT))
+    monkeypatch.setattr("tunesmith.workflows.predict.compare", refuse)
     said = cli("report", "runs/a", "runs/b", "--output", "both.html")
     assert (said.code, calls[0][0][2]) == (0, [])
     assert "The page has no verdict between the runs: runs/b: it has other labels." in said.err
@@ -230,7 +229,7 @@ def test_runs_that_cannot_be_compared_still_make_a_page(
 
 def test_init_writes_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.survey_recipe.draft_recipe", recorder(calls, ("task: classification\n", ["9 rows"])))
+    monkeypatch.setattr("tunesmith.workflows.init.draft_recipe", recorder(calls, ("task: classification\n", ["9 rows"])))
     said = cli("init", "tickets.csv", "--test", "test.csv")
     assert said.out.startswith("9 rows\n")
     assert Path("recipe.yaml").read_text(encoding="utf-8") == "task: classification\n"
@@ -258,7 +257,7 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "loss": [0.1, 4.0, 9.0], "pred_probs": [[0.5, 0.5]] * 3, "text": ["likely", "my parcel", "of the test"],
     }  # fmt: skip
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
-    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, RESULT)))
+    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, RESULT)))
     said = cli("demo", "--output", "own runs/it's")
     assert said.code == 0
     for part in (
@@ -280,7 +279,7 @@ def test_demo_of_embeddings(cli: Cli, run_folder: Path, monkeypatch: pytest.Monk
     result.save(run_folder / "result.json")
     predictions = {"row_id": [0, 1, 2], "split": ["test"] * 3, "score": [0.9, 0.1, 0.4], "text": ["found", "missed", "half"]}
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
-    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, result)))
+    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, result)))
     said = cli("demo", "embedding")
     assert said.code == 0
     assert "calls the water pump a wren" in said.err + said.out
@@ -302,7 +301,7 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
     seen = [{"runs": [["User: Is it?\nAssistant: ", False], ["yes", True]]}]
     answers = {"seen": seen, "answers": written, "split": "test"}
     (run_folder / "answers.json").write_text(json.dumps(answers))
-    monkeypatch.setattr("tunesmith.run.train", recorder(calls, Run(run_folder, result)))
+    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, result)))
     said = cli("demo", "sft")
     assert said.code == 0
     for part in (

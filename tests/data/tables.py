@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.data.frame import table_from_frame
-from tunesmith.data.payload import Payload
+from tunesmith.data.readers.frame import table_from_frame
+from tunesmith.data.readers.payload import Payload
 from tunesmith.data.table import Columns, Examples, Table
 
 

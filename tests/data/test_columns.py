@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.data.tables import table
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.read import read_table
+from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Columns, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection
-
-from .tables import table
 
 SENTENCES = [f"this is sentence number {i} of them" for i in range(40)]
 OTHERS = [f"and here is another one called {i}" for i in range(40)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.read import read_table
+from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
 
 REFUSED: dict[str, tuple[str, bytes, str]] = {

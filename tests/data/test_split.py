@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.tables import examples, table
 from tunesmith.data.normalise import normalise
 from tunesmith.data.split import split_by_column, split_examples
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
-
-from .tables import examples, table
 
 
 def many(labels: list[object], **more: object) -> Examples:

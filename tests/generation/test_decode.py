@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from tests.generation.made import KINDS, tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.decode import Written, generate
 from tunesmith.generation.steering import Decoding
-
-from .made import KINDS, tiny_llama, tokenizer_of
 
 TEXTS = ["the cat", "she said: where is the dog and the cat and the fox", "a", "he", "the fox ran to the", "no"]
 

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.generation.made import KINDS, letters, tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.decode import generate
 from tunesmith.generation.labels import label_probabilities, label_tokens, shortest, trie_of
 from tunesmith.generation.steering import Decoding
-
-from .made import KINDS, letters, tiny_llama, tokenizer_of
 
 LABELS = ["yes", "no", "not sure", "maybe"]
 

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from transformers import pipeline
 
+from tests.generation.made import tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints, unfulfilled
 from tunesmith.generation.decode import generate
 from tunesmith.generation.steering import BEAMS_FOR_WORDS, Decoding, generation_arguments
-
-from .made import tiny_llama, tokenizer_of
 
 WANTED = [
     Constraints(must_include=("fox",), forbid=("the",)),

@@ -8,8 +8,8 @@ import pytest
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
 from tunesmith.errors import RecipeError
-from tunesmith.models.adapter_methods import DEFAULTS, VARIANTS
-from tunesmith.models.adapters import adapter_config
+from tunesmith.models.adapters.attach import adapter_config
+from tunesmith.models.adapters.methods import DEFAULTS, VARIANTS
 from tunesmith.recipe.sections import AdapterSection
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tunesmith.data.table import Examples
 from tunesmith.models.encode import encode
+from tunesmith.models.equivalence import batch_invariance, plain_logits
+from tunesmith.models.fast.path import Kernels
 from tunesmith.models.inference import batches_by_length, mean_embeddings
-from tunesmith.models.kernels import Kernels
-from tunesmith.models.proofs import batch_invariance, plain_logits
 
 
 @given(st.lists(st.integers(1, 300), max_size=80), st.integers(1, 20), st.integers(10, 600))

@@ -7,12 +7,11 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
+from tests.recipe.recipes import GOOD, RECIPES
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
 from tunesmith.recipe.resolved import resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tree import all_keys, section_at
-
-from .recipes import GOOD, RECIPES
 
 
 def reload(text: str, folder: Path) -> Recipe:

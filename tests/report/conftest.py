@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .fake_runs import save_run
+from tests.report.fake_runs import save_run
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.chrome import FLAGS, chromium
+from tests.report.fake_runs import ALARMS, KINDS
+from tests.report.test_markup import read
 from tunesmith.report.comparison import write_comparison
 from tunesmith.report.page import write_report
-
-from .chrome import FLAGS, chromium
-from .fake_runs import ALARMS, KINDS
-from .test_markup import read
 
 WriteRun = Callable[..., Path]
 SPEAKING = ("--enable-logging=stderr", "--v=0", "--virtual-time-budget=10000")

@@ -7,10 +7,9 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from tests.report.fake_runs import ALARMS, AWKWARD, CLASSES, fake_result
 from tunesmith.report.card import model_card
 from tunesmith.results import RunResult
-
-from .fake_runs import ALARMS, AWKWARD, CLASSES, fake_result
 
 
 def made(kind: str) -> RunResult:

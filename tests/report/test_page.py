@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.fake_runs import ALARMS, IMAGE_ROW, KINDS, SCRIPT_ROW
+from tests.report.test_markup import read
 from tunesmith.errors import InputError
 from tunesmith.report.comparison import write_comparison
 from tunesmith.report.page import SECTIONS, document, write_report
-from tunesmith.report.saved import load
 from tunesmith.report.shell import packaged, policy
 from tunesmith.report.tables import text_cell
 from tunesmith.results import RunResult, Verdict
-
-from .fake_runs import ALARMS, IMAGE_ROW, KINDS, SCRIPT_ROW
-from .test_markup import read
+from tunesmith.saved_run import load
 
 WriteRun = Callable[..., Path]
 OURS = re.compile(r"<script>/\*\*\n\* plotly.*?</script>", re.DOTALL)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.report import chrome
+from tests.report.fake_review import ATTACK, DIGEST, hostile, many, small
 from tunesmith.report.review import Review, ReviewRows, write_review
-
-from . import chrome
-from .fake_review import ATTACK, DIGEST, hostile, many, small
 
 READY = "performance.getEntriesByName('review-ready').length"
 COLUMNS = ["row_id", "split", "given", "proposed", "score", "diagnoses", "reason", "action", "source_sha256"]

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.report.fake_runs import ALARMS, CLASSES, fake_result
 from tunesmith.report.summary import WIDTH, summary_lines
 from tunesmith.results import Alarm, Finding, RunResult
-
-from .fake_runs import ALARMS, CLASSES, fake_result
 
 
 def made(kind: str) -> RunResult:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.fake_runs import ALARMS, KINDS
 from tunesmith.report.latex import latex, latex_table
 from tunesmith.report.markdown import markdown_report, plain
-
-from .fake_runs import ALARMS, KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)

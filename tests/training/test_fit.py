@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file
 
 from tunesmith.errors import Interrupted, NonFinite, TrainingFailed
-from tunesmith.events import Clock, Event
-from tunesmith.labelled_run.inputs import read_inputs
-from tunesmith.labelled_run.work import load_model
 from tunesmith.models.encode import Encoded
+from tunesmith.models.fast.path import Kernels
 from tunesmith.models.inference import logits
-from tunesmith.models.kernels import Kernels
+from tunesmith.progress import Clock, Event
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.tasks.text_classification import fit
+from tunesmith.tasks.classification.data import read_inputs
+from tunesmith.tasks.classification.model import load_model
+from tunesmith.tasks.classification.training import fit
 from tunesmith.training.checkpoints import newest_whole
 from tunesmith.training.fit import Fit
 from tunesmith.training.signals import StopRequest
@@ -175,7 +175,7 @@ def test_accumulating_equals_one_batch(train, without_dropout: Path) -> None:
 
 def test_the_fast_path_trains_like_the_plain_one_in_fp32(train, without_dropout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same rows in the same batches: attention and dropout kernels change nothing but the time."""
-    from tunesmith.labelled_run import work
+    from tunesmith.tasks.classification import model as work
 
     settings, model = {"num_train_epochs": 1, "n_logs": 100}, {"name": str(without_dropout)}
     plain = train("a", model=model, train={**settings, "fast": False})
@@ -207,7 +207,7 @@ def test_huge_learning_rate_fails_and_says_why(train) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_step_and_rows(train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.losses import classification
+    from tunesmith.training.losses import classification
 
     honest, calls = classification.item_losses, []
 

@@ -10,7 +10,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from tunesmith.machine import quiet_libraries
-from tunesmith.models.adapters import add_adapter
+from tunesmith.models.adapters.attach import add_adapter
 from tunesmith.recipe.sections import AdapterSection
 from tunesmith.training.ranks import IMPORTANCES, AllocateRanks, adalora_of, ranks_left
 

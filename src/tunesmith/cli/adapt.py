@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.adaptation import adapt
     from tunesmith.results import finite
+    from tunesmith.workflows.adapt import adapt
 
     texts, task = recipes.load(args.texts, []), recipes.load(args.recipe, list(args.overrides))
     with naming_what_is_kept(task.recipe.output, "start over with --overwrite."):

@@ -13,9 +13,9 @@ from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal
 from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
-    from tunesmith.data.apply import Applied
+    from tunesmith.data.corrections.apply import Applied
+    from tunesmith.diagnosis.ablation import Comparison, Worth
     from tunesmith.recipe.load import LoadedRecipe
-    from tunesmith.worth import Comparison, Worth
 
 BESIDE = "recipe.yaml"
 DOING = {"corrected": "correcting {}", "removed": "removing them", "random_removed": "removing {} random rows"}
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.data.apply import apply_corrections
-    from tunesmith.data.corrections import read_corrections
+    from tunesmith.data.corrections.apply import apply_corrections
+    from tunesmith.data.corrections.corrections_csv import read_corrections
 
     corrections, output = Path(args.corrections), None if args.output is None else Path(args.output)
     if args.measure is not None:
@@ -69,9 +69,9 @@ def left_out(done: Applied) -> list[str]:
 
 def measured(args: argparse.Namespace, corrections: Path, output: Path | None, terminal: Terminal) -> Outcome:
     """The corrected file, and the verdict between the four training sets."""
-    from tunesmith import worth
-    from tunesmith.data.apply import target_of
-    from tunesmith.data.corrections import read_corrections
+    from tunesmith.data.corrections.apply import target_of
+    from tunesmith.data.corrections.corrections_csv import read_corrections
+    from tunesmith.diagnosis import ablation as worth
 
     found, data = read_corrections(corrections), Path(args.data)
     loaded = recipe_of(args.measure, args.overrides, corrections)
@@ -117,10 +117,10 @@ def recipe_of(asked: str, overrides: list[str], corrections: Path) -> LoadedReci
 
 def worth_lines(done: Worth, terminal: Terminal) -> list[str]:
     """The verdicts on the leading metric, and where they are others on all judged rows."""
-    from tunesmith.data.variants import CORRECTED, RANDOM_REMOVED, REMOVED
+    from tunesmith.diagnosis.ablation import ALL, UNDISPUTED
+    from tunesmith.diagnosis.ablation_sets import CORRECTED, RANDOM_REMOVED, REMOVED
     from tunesmith.report.numbers import plural
     from tunesmith.report.words import plain_name
-    from tunesmith.worth import ALL, UNDISPUTED
 
     judged = f"{plain_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
     lines = [f"{judged}; in brackets the 95 % interval of the difference:"]
@@ -137,9 +137,9 @@ def worth_lines(done: Worth, terminal: Terminal) -> list[str]:
 
 def against_given(done: Worth, rows: str, terminal: Terminal) -> Iterator[str]:
     """One line for each variant against the rows as given."""
-    from tunesmith.data.variants import AS_GIVEN, CORRECTED
+    from tunesmith.diagnosis.ablation import UNDISPUTED
+    from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED
     from tunesmith.report.numbers import number, plural
-    from tunesmith.worth import UNDISPUTED
 
     values = {v.name: (v.metrics if rows == UNDISPUTED else v.metrics_all_rows)[0].value for v in done.variants}
     for name, doing in DOING.items():

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 def check(args: argparse.Namespace, terminal: Terminal) -> CheckReport:
     loaded = recipes.load(args.recipe, args.overrides)
-    from tunesmith import run as runs
+    from tunesmith.workflows import train as runs
 
     return runs.check(loaded, static=args.static, listener=terminal.listener)
 

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith import use
     from tunesmith.results import finite
+    from tunesmith.workflows import predict as use
 
     if len(args.runs) < 2:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")

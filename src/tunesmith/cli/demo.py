@@ -13,7 +13,7 @@ from tunesmith.cli.train import naming_what_is_kept, paths
 if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
     from tunesmith.results import RunResult
-    from tunesmith.trained import Run
+    from tunesmith.tasks.finished import Run
 
 TASKS = ("classification", "embedding", "sft")
 RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml", "sft": "demo_sft.yaml"}
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 def recipe_path(task: str) -> Path:
     from importlib import resources
 
-    return Path(str(resources.files("tunesmith"))) / "samples" / RECIPES[task]
+    return Path(str(resources.files("tunesmith"))) / "data" / "samples" / RECIPES[task]
 
 
 def quoted(text: str) -> str:
@@ -76,7 +76,7 @@ def quoted(text: str) -> str:
 
 def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:
     """The finished run, in the place of an earlier demo if there is one."""
-    from tunesmith import run as runs
+    from tunesmith.workflows import train as runs
 
     output = loaded.recipe.output
     with naming_what_is_kept(output, "the next demo starts over."):
@@ -178,7 +178,7 @@ def hardest(finished: Run) -> list[str]:
 
 def seen(finished: Run) -> list[str]:
     """The first training row of a language model; what is learnt stands in brackets."""
-    from tunesmith.report.saved import load
+    from tunesmith.saved_run import load
 
     rows = (load(finished.folder).answers or {}).get("seen") or ()
     if not rows:
@@ -191,7 +191,7 @@ def seen(finished: Run) -> list[str]:
 def answers(finished: Run) -> list[str]:
     """A few answers to rows that were not learnt, before and after."""
     from tunesmith.data.cells import clip
-    from tunesmith.report.saved import load
+    from tunesmith.saved_run import load
 
     lines = []
     for row in ((load(finished.folder).answers or {}).get("answers") or ())[:SHOWN_ROWS]:
@@ -205,8 +205,8 @@ def answers(finished: Run) -> list[str]:
 def wrong_answers(finished: Run) -> list[str]:
     """The rows of the test whose right answer the model found least likely."""
     from tunesmith.data.cells import clip
-    from tunesmith.report.saved import load
     from tunesmith.report.words import main_split
+    from tunesmith.saved_run import load
 
     rows = load(finished.folder).rows(main_split(finished.result))
     order = sorted(range(len(rows["loss"])), key=lambda i: -rows["loss"][i])[:SHOWN_ROWS]
@@ -217,8 +217,8 @@ def wrong_answers(finished: Run) -> list[str]:
 def missed(finished: Run) -> list[str]:
     """The questions of the test with the worst ranking of their answer."""
     from tunesmith.data.cells import clip
-    from tunesmith.report.saved import load
     from tunesmith.report.words import main_split
+    from tunesmith.saved_run import load
 
     rows = load(finished.folder).rows(main_split(finished.result))
     order = sorted(range(len(rows["score"])), key=lambda i: rows["score"][i])[:SHOWN_ROWS]
@@ -232,7 +232,7 @@ def surprises(folder: Path) -> list[str]:
     They are rows of the training file that it did not learn from; what it has learnt it no longer finds unlikely.
     """
     from tunesmith.data.cells import clip
-    from tunesmith.report.saved import load
+    from tunesmith.saved_run import load
 
     columns = load(folder).rows("validation")
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]

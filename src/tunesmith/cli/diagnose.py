@@ -11,9 +11,9 @@ from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
-    from tunesmith.across import AcrossDiagnosis
-    from tunesmith.diagnoses.agreement import Agreement
-    from tunesmith.diagnosis import DataDiagnosis
+    from tunesmith.diagnosis.checks.agreement import Agreement
+    from tunesmith.diagnosis.datasets import AcrossDiagnosis
+    from tunesmith.diagnosis.rows import DataDiagnosis
     from tunesmith.recipe.load import LoadedRecipe
 
 MAIN_ROWS = 5
@@ -40,11 +40,11 @@ def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     overrides = [word for word in args.more if "=" in word]
     if len(sources) > 1:
         return diagnose_several(sources, overrides, args, terminal)
-    from tunesmith import diagnosis
+    from tunesmith.diagnosis import rows as diagnosis
 
     ask = None
     if args.oracle is not None:
-        from tunesmith.oracle import asking
+        from tunesmith.diagnosis.oracle import asking
 
         ask = asking(args.oracle)
     run, loaded = run_and_recipe(args.recipe, overrides)
@@ -56,7 +56,7 @@ def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 def run_and_recipe(source: str, overrides: list[str]) -> tuple[Path | None, LoadedRecipe]:
     """A finished run with the recipe of its rows, or no run and the recipe of a file."""
-    from tunesmith.followed import recipe_of_run
+    from tunesmith.diagnosis.training_logits import recipe_of_run
     from tunesmith.run_folder import RESULT
 
     if (Path(source) / RESULT).exists():
@@ -72,7 +72,7 @@ def data_set(word: str) -> str:
 
 
 def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.across import diagnose_across
+    from tunesmith.diagnosis.datasets import diagnose_across
 
     loaded = [run_and_recipe(source, overrides)[1] for source in sources]
     said = [word.partition("=")[2] for word in overrides if word.startswith("output=")]
@@ -85,7 +85,7 @@ def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Na
 
 def across_lines(found: AcrossDiagnosis) -> list[str]:
     """The data sets, what was found, the matrix, the agreement with the oracle, where the files are."""
-    from tunesmith.across import OPPOSITE, ORACLE
+    from tunesmith.diagnosis.datasets import OPPOSITE, ORACLE
 
     sizes = ", ".join(f"{one['name']} {one['rows']:,} rows" for one in found.data)
     lines = [f"{sizes}; labels: {', '.join(found.labels)}"]
@@ -157,7 +157,7 @@ def finding_lines(found: DataDiagnosis) -> list[str]:
 
 
 def places(found: DataDiagnosis) -> list[str]:
-    from tunesmith.diagnosis import CORRECTIONS, REVIEW, ROWS
+    from tunesmith.diagnosis.rows import CORRECTIONS, REVIEW, ROWS
 
     return [
         f"review      {found.folder / REVIEW}",

@@ -9,7 +9,7 @@ from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal
 
 if TYPE_CHECKING:
-    from tunesmith.vectors import Embedded
+    from tunesmith.workflows.embed import Embedded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith import vectors
+    from tunesmith.workflows import embed as vectors
 
     done = vectors.embed(
         args.model, args.file, args.output, text=args.text, prompt=args.prompt, dtype=args.dtype, dimensions=args.dimensions,

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         return of_rows(args, terminal)
     refuse(args, (*OF_VECTORS, *OF_ROWS), f"is of embedding models; {args.run} is none.", "Leave it out.")
     refuse(args, (*OF_MODELS, "column"), f"is of embedding and language models; {args.run} is none.", "Leave it out.")
-    from tunesmith import use
+    from tunesmith.workflows import predict as use
 
     result = use.evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
@@ -87,7 +87,7 @@ def is_language_model(name: str) -> bool:
     files = [Path(name) / inner / file for inner in ("", "model") for file in ("config.json", "base.json")]
     if not name.startswith(("builtin:", HUB)) and not any(file.exists() for file in files):
         return False
-    from tunesmith.trained import is_causal_model
+    from tunesmith.tasks.finished import is_causal_model
 
     return is_causal_model(name.removeprefix(HUB))
 
@@ -105,7 +105,7 @@ def metric_lines(result: RunResult) -> list[str]:
 
 def of_rows(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """An embedding model on pairs or triplets."""
-    from tunesmith.examine import evaluate_similarity
+    from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
 
     result = evaluate_similarity(
         args.run.removeprefix(HUB), args.data, columns=parts_of(args), same=args.same, mine=args.mine, against=args.against,
@@ -123,8 +123,8 @@ def of_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     quiet_libraries()
     from tunesmith.cli.compare import lines_of
-    from tunesmith.examine_language import evaluate_language
     from tunesmith.report.numbers import with_interval
+    from tunesmith.tasks.language.evaluate_model import evaluate_language
 
     result = evaluate_language(
         args.run.removeprefix(HUB), args.data, columns=parts_of(args), against=[name.removeprefix(HUB) for name in args.against],
@@ -181,8 +181,8 @@ def parts_of(args: argparse.Namespace) -> dict[str, str | list[str]]:
 
 def of_retrieval(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """An embedding model on a folder of documents and queries."""
-    from tunesmith.examine import TOP_K, evaluate_retrieval
-    from tunesmith.metrics.retrieval import DEFAULT
+    from tunesmith.evaluation.metrics.retrieval import DEFAULT
+    from tunesmith.tasks.embedding.evaluate_model import TOP_K, evaluate_retrieval
 
     if args.data is not None:
         message = f"{args.data} and --retrieval {args.retrieval} are two things to measure on."

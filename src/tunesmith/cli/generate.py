@@ -12,8 +12,8 @@ from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, print_json
 
 if TYPE_CHECKING:
-    from tunesmith.answering import Writer
     from tunesmith.generation.decode import Written
+    from tunesmith.generation.generator import Writer
 
 DECODING = (
     ("--max-new-tokens", int, "N", "tokens of a text at most (64)"),
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.answering import generate, load_writer, read_prompts
+    from tunesmith.generation.generator import generate, load_writer, read_prompts
 
     require_usage(args)
     prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
@@ -128,7 +128,7 @@ def schema_of(given: str) -> Any:
 
 def streamed(writer: Writer, prompts: Sequence[str], settings: dict[str, Any], terminal: Terminal) -> Outcome:
     """Each prompt and its text, piece by piece."""
-    from tunesmith.answering import generate
+    from tunesmith.generation.generator import generate
 
     notes = []
     for prompt in prompts:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.machine import stay_offline
-    from tunesmith.survey_recipe import draft_recipe
+    from tunesmith.workflows.init import draft_recipe
 
     path = None if args.output == "-" else Path(args.output)
     if path is not None:

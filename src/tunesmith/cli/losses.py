@@ -9,7 +9,7 @@ from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
-    from tunesmith.data.shapes import Kind, Shape
+    from tunesmith.data.pairs.formats import Kind, Shape
     from tunesmith.data.table import Table
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
-    from tunesmith.data.shapes import MEANING
+    from tunesmith.data.pairs.formats import MEANING
 
     if args.data is not None:
         return of_data(args.data)
@@ -31,8 +31,8 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
 def of_data(source: str) -> Outcome:
     """The shape of a file's rows, and the losses for it."""
     from tunesmith.data.cells import is_missing
-    from tunesmith.data.read import read_table
-    from tunesmith.data.shapes import detect_shape
+    from tunesmith.data.pairs.formats import detect_shape
+    from tunesmith.data.readers.read import read_table
 
     rows = read_table(source)
     shape = detect_shape(rows)
@@ -50,9 +50,9 @@ def of_data(source: str) -> Outcome:
 
 def conversions(rows: Table, shape: Shape) -> list[dict[str, Any]]:
     """What the rows can be made into, with counts and the default loss for it."""
-    from tunesmith.data.conversions import CONVERSIONS, convert
+    from tunesmith.data.pairs.conversions import CONVERSIONS, convert
     from tunesmith.errors import DataError
-    from tunesmith.losses.embedding import default_for
+    from tunesmith.training.losses.embedding import default_for
 
     found = []
     for kind in [after for before, after in CONVERSIONS if before == shape.kind]:
@@ -71,8 +71,8 @@ def conversion_lines(one: dict[str, Any]) -> list[str]:
 
 def record(kind: Kind, n_classes: int) -> dict[str, Any]:
     """One shape with its losses, as ``--json`` has it."""
-    from tunesmith.data.shapes import MEANING
-    from tunesmith.losses.embedding import LOSSES, default_for, fitting
+    from tunesmith.data.pairs.formats import MEANING
+    from tunesmith.training.losses.embedding import LOSSES, default_for, fitting
 
     default = default_for(kind, n_classes)
     losses = [
@@ -84,7 +84,7 @@ def record(kind: Kind, n_classes: int) -> dict[str, Any]:
 
 
 def wrappers() -> list[dict[str, str]]:
-    from tunesmith.losses.embedding import WRAPPERS
+    from tunesmith.training.losses.embedding import WRAPPERS
 
     return [{"name": name, "does": wrapper.does} for name, wrapper in WRAPPERS.items()]
 

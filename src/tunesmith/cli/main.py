@@ -31,7 +31,7 @@ from tunesmith.cli import (
 from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, parse, parser_of, split_verb
 from tunesmith.cli.terminal import Outcome, Terminal, show, show_error
 from tunesmith.errors import TunesmithError
-from tunesmith.events import silent
+from tunesmith.progress import silent
 
 ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
 

@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith import use
     from tunesmith.report.numbers import plural
+    from tunesmith.workflows import predict as use
 
     if args.file == "-" and sys.stdin.isatty():
         print("Type one text a line; end with Ctrl-D.", file=terminal.err)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from tunesmith.cli.terminal import is_terminal, paint
-from tunesmith.events import Event
+from tunesmith.progress import Event
 from tunesmith.report.numbers import duration
 
 # Lines for steps: never two within so many seconds, and one after so many even if little was done.

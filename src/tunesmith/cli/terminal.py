@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from tunesmith.errors import InputError, Problem
-from tunesmith.events import Listener, silent
+from tunesmith.progress import Listener, silent
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 WORD_COLOURS = {"better": "green", "worse": "red", "cannot tell": "yellow"}

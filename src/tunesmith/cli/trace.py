@@ -23,7 +23,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.results import finite
 
     loaded = recipes.load(args.recipe, args.overrides)
-    from tunesmith.trace import trace
+    from tunesmith.workflows.trace import trace
 
     stages = trace(loaded, args.row, split=args.split, run=None if args.run is None else Path(args.run))
     return Outcome(finite(stages), lines=stage_lines(stages))

@@ -16,7 +16,7 @@ from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
-    from tunesmith.trained import Run
+    from tunesmith.tasks.finished import Run
 
 # What a run folder holds for people, in the order they will want it.
 FILES = (("report", "report.html"), ("model", "model"), ("predictions", "predictions.parquet"), ("numbers", "result.json"))
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def train(loaded: LoadedRecipe, args: argparse.Namespace, terminal: Terminal) -> Run | None:
-    from tunesmith import run as runs
+    from tunesmith.workflows import train as runs
 
     with naming_what_is_kept(loaded.recipe.output):
         return runs.train(

@@ -15,7 +15,7 @@ from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints, unfulfilled
 from tunesmith.generation.labels import left_padded, placed
 from tunesmith.generation.steering import Decoding, bias_of, require_possible, steered
-from tunesmith.generation.surfaces import REPLACEMENT, continuation, decoded
+from tunesmith.generation.token_text import REPLACEMENT, continuation, decoded
 from tunesmith.models.inference import autocast, batches_by_length, unheard
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import torch
 from tunesmith.errors import GenerationError, MissingExtra
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.expressions import Nodes, follow, parsed, shortest
-from tunesmith.generation.surfaces import Array, continued, kept_with
+from tunesmith.generation.token_text import Array, continued, kept_with
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tunesmith.errors import GenerationError
-from tunesmith.generation.surfaces import Array
+from tunesmith.generation.token_text import Array
 from tunesmith.models.inference import autocast, batches_by_length, unheard
 
 if TYPE_CHECKING:

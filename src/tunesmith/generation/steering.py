@@ -15,13 +15,13 @@ from transformers import LogitsProcessorList
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from tunesmith.errors import GenerationError
-from tunesmith.generation.banks import search_banks
+from tunesmith.generation.constrained_beam_search import search_banks
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.grammar import LOOKED_AT, grammar_of
+from tunesmith.generation.keyword_tracker import usual_sequences, watch_of
 from tunesmith.generation.labels import choices_of
 from tunesmith.generation.processors import ForbiddenWords, LooksAhead, Rule, Steered
-from tunesmith.generation.surfaces import Array, decoded
-from tunesmith.generation.watch import usual_sequences, watch_of
+from tunesmith.generation.token_text import Array, decoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

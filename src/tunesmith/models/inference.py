@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from tunesmith.models.encode import Encoded
-from tunesmith.models.first_token import first_token_only
-from tunesmith.models.kernels import Kernels
+from tunesmith.models.fast.first_token import first_token_only
+from tunesmith.models.fast.path import Kernels
 
 TOKENS_PER_BATCH = 4096
 

@@ -110,7 +110,7 @@ def reload_classifier(folder: Path) -> Any:
     """A model as a run saved it, in evaluation mode. Adapters are loaded onto their base model."""
     from transformers import AutoModelForSequenceClassification
 
-    from tunesmith.models.adapters import is_adapter, load_adapted
+    from tunesmith.models.adapters.attach import is_adapter, load_adapted
     from tunesmith.models.number_head import use_number_head
 
     model: Any

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.embedding_rows import EmbeddingRows
+from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import Problem
-from tunesmith.models.proofs import certificate
-from tunesmith.models.sentence_encoder import UNLIMITED, SentenceEncoder, reload_encoder, tokens_of
+from tunesmith.models.embedding.encoder import UNLIMITED, SentenceEncoder, reload_encoder, tokens_of
+from tunesmith.models.equivalence import certificate
 from tunesmith.preflight.loaded import gradient_line, proven
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Certificate
-from tunesmith.tasks.embedding import Part, Prepared, batch_loss, rows_of_a_pass
+from tunesmith.tasks.embedding.training import Part, Prepared, batch_loss, rows_of_a_pass
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.weights import count_parameters
 

@@ -12,25 +12,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunesmith.data.conversations import Conversations
+from tunesmith.data.chat.conversations import Conversations
 from tunesmith.errors import Problem
-from tunesmith.models.chat_template import Template
+from tunesmith.models.chat.prompts import coloured, rendering_proof
+from tunesmith.models.chat.render import Rendered
+from tunesmith.models.chat.template import Template
+from tunesmith.models.equivalence import certificate
+from tunesmith.models.fast.packing import packing_isolation
+from tunesmith.models.fast.supervised_loss import loss_where_learnt
 from tunesmith.models.inference import autocast
-from tunesmith.models.learnt_loss import loss_where_learnt
+from tunesmith.models.language.save import save_language_model
+from tunesmith.models.language.token_losses import on, token_losses
 from tunesmith.models.load import Loaded
-from tunesmith.models.packing import packing_isolation
-from tunesmith.models.prompts import coloured, rendering_proof
-from tunesmith.models.proofs import certificate
-from tunesmith.models.render import Rendered
-from tunesmith.models.saved_language_model import save_language_model
-from tunesmith.models.token_losses import on, token_losses
 from tunesmith.preflight.loaded import gradient_line, proven
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Certificate
-from tunesmith.tasks.language import Prepared
+from tunesmith.tasks.language.training import Prepared
 from tunesmith.training.schedule import plan_schedule
-from tunesmith.training.token_trainer import TrainingTokens, batch_of
+from tunesmith.training.trainers.tokens import TrainingTokens, batch_of
 from tunesmith.training.weights import count_parameters
 
 SAMPLE = 8

@@ -10,13 +10,13 @@ from typing import Any
 
 from tunesmith.errors import Problem
 from tunesmith.models.encode import met_in_training
-from tunesmith.models.kernels import Kernels, apply_kernels, restore
+from tunesmith.models.equivalence import batch_invariance, longest_rows, save_and_reload, spread_rows, trial_step
+from tunesmith.models.fast.path import Kernels, apply_kernels, restore
 from tunesmith.models.load import Loaded
-from tunesmith.models.proofs import batch_invariance, longest_rows, save_and_reload, spread_rows, trial_step
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Certificate
-from tunesmith.tasks.text_classification import Prepared, measure
+from tunesmith.tasks.classification.training import Prepared, measure
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.weights import count_parameters
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tunesmith.data.load import Splits
+from tunesmith.data.labelled.load import Splits
 from tunesmith.data.table import Examples
 from tunesmith.errors import Problem
 from tunesmith.machine import free_disk_bytes, megabytes

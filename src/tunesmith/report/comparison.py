@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunesmith import saved_run as saved
 from tunesmith.errors import InputError
-from tunesmith.report import curves, record, saved, tables
+from tunesmith.report import curves, record, tables
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.figures import systems
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import count, duration, is_number, percent, significant, size
 from tunesmith.report.page import document
-from tunesmith.report.saved import SavedRun
 from tunesmith.report.words import headline, main_metric, main_split, part, plain_name, total_seconds
 from tunesmith.results import Metric, Verdict
+from tunesmith.saved_run import SavedRun
 
 
 def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict] = ()) -> Path:

@@ -12,9 +12,9 @@ from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
-from tunesmith.report.saved import SavedRun
 from tunesmith.report.words import CAUSAL, MASKED, main_metric, main_split, plain_name, verdicts_on
 from tunesmith.results import Metric, RunResult
+from tunesmith.saved_run import SavedRun
 
 
 def plot(spec: figures.Figure | None, title: str, note: str = "", wide: bool = False) -> Markup | None:

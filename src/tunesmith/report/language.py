@@ -9,8 +9,8 @@ from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
-from tunesmith.report.saved import SavedRun
 from tunesmith.report.words import part, plain_name
+from tunesmith.saved_run import SavedRun
 
 OWN_COLUMNS = ("row_id", "prompt", "reference")
 THIS_RUN = "this run"

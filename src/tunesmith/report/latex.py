@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.report import saved
+from tunesmith import saved_run as saved
 from tunesmith.report.numbers import ABSENT, is_number, number
 from tunesmith.report.tables import find, metric_names
 from tunesmith.report.words import main_split, plain_name

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.report import saved
+from tunesmith import saved_run as saved
 from tunesmith.report.markup import UNPRINTABLE
 from tunesmith.report.numbers import ABSENT, count, with_interval
 from tunesmith.report.tables import find, metric_names

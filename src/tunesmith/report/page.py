@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunesmith.report import evidence, language, record, saved, tables, vectors
+from tunesmith import saved_run as saved
+from tunesmith.report import evidence, language, record, tables, vectors
 from tunesmith.report.markup import Markup, tag
 from tunesmith.report.numbers import count, duration, significant, size
-from tunesmith.report.saved import SavedRun
 from tunesmith.report.shell import html_page, packaged
 from tunesmith.report.words import headline, part, total_seconds
 from tunesmith.results import RunResult
+from tunesmith.saved_run import SavedRun
 
 SectionWriter = Callable[[SavedRun], Markup | None]
 Section = tuple[str, str, Markup]

@@ -10,9 +10,9 @@ from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, judged, plot, problem
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, is_number, number, percent, plural, significant, size
-from tunesmith.report.saved import SavedRun
 from tunesmith.report.words import CAUSAL, EMBEDDING, MASKED, TASK_NAMES, part, plain_name, total_seconds, worst_first
 from tunesmith.results import Certificate, Finding
+from tunesmith.saved_run import SavedRun
 
 WORST_ROWS = 100
 FINDING_ROWS = 25

@@ -8,8 +8,8 @@ from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import number
-from tunesmith.report.saved import SavedRun
 from tunesmith.report.words import part
+from tunesmith.saved_run import SavedRun
 
 ROWS = (
     ("mean_cosine", "mean cosine", "of two different texts; 0 where vectors point in all directions alike"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import RecipeError
 from tunesmith.machine import device_name
-from tunesmith.models.kernels import Kernels
+from tunesmith.models.fast.path import Kernels
 from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.schedule import Schedule

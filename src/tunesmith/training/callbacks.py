@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tunesmith.events import Event, Listener
+from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import EarlyStoppingSection
 from tunesmith.training.checkpoints import keep_only, replace_best, require_disk, seal
 from tunesmith.training.history import as_event, as_events, best_so_far

@@ -14,13 +14,13 @@ import numpy as np
 from transformers import PrinterCallback, TrainingArguments
 
 from tunesmith.errors import Interrupted, TrainingFailed
-from tunesmith.events import Event, Listener
-from tunesmith.models.kernels import Kernels, apply_kernels, restore
+from tunesmith.models.fast.path import Kernels, apply_kernels, restore
+from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
 from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
-from tunesmith.training.checked import CheckedSteps, require_finite_weights
 from tunesmith.training.checkpoints import best_weights, newest_whole
+from tunesmith.training.guarded import CheckedSteps, require_finite_weights
 from tunesmith.training.history import LogHistory, best_so_far
 from tunesmith.training.schedule import Schedule, plan_schedule
 from tunesmith.training.signals import StopRequest

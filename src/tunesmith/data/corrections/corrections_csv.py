@@ -1,0 +1,100 @@
+"""Proposed corrections of a data file: one row each, as a csv that a person can read, change and apply."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.data.cells import is_number, listed
+from tunesmith.data.readers.read import read_file
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError, Problem
+
+COLUMNS = ("row_id", "split", "given", "proposed", "score", "diagnoses", "reason", "action", "source_sha256")
+NEEDED = ("row_id", "given", "proposed")
+RELABEL, REMOVE = "relabel", "remove"
+SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What to do with one row of a data file.
+
+    Attributes:
+        row_id: 0-based position among the data rows of the source.
+        score: in [0, 1], 0 is the worst row.
+        diagnoses: which ones agree.
+        action: ``relabel`` to ``proposed``, or ``remove``.
+        source_sha256: of the file the correction was made for; empty where that is not known.
+    """
+
+    row_id: int
+    split: str
+    given: str
+    proposed: str
+    score: float
+    diagnoses: tuple[str, ...] = ()
+    reason: str = ""
+    action: str = RELABEL
+    source_sha256: str = ""
+
+
+def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
+    """Write the file, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for c in corrections:
+            writer.writerow(
+                (c.row_id, c.split, c.given, c.proposed, f"{c.score:.6g}", SEPARATOR.join(c.diagnoses), c.reason, c.action,
+                 c.source_sha256)
+            )  # fmt: skip
+    part.replace(path)
+
+
+def read_corrections(path: Path) -> list[Correction]:
+    """The corrections of a file. Columns beyond ``row_id``, ``given`` and ``proposed`` may be missing.
+
+    Raises:
+        DataError: with every row that cannot be used.
+    """
+    table = read_file(path, str(path), header=True)
+    missing = [name for name in NEEDED if name not in table.columns]
+    if missing:
+        message = f"The file has no column {listed(missing)}; a corrections file has {', '.join(COLUMNS)}."
+        raise DataError.one(str(path), message, "Give the corrections.csv that `tunesmith diagnose` or its review page wrote.")
+    problems: list[Problem] = []
+    found = [correction_at(table, i, problems) for i in range(len(table))]
+    seen: dict[tuple[int, str], int] = {}  # rows of different files may have the same number
+    for i, correction in enumerate(found):
+        if correction is not None and seen.setdefault((correction.row_id, correction.source_sha256), i) != i:
+            problems.append(Problem("data", f"{path}, {table.place(i)}", f"corrects row {correction.row_id} a second time."))
+    if problems:
+        raise DataError(problems)
+    return [correction for correction in found if correction is not None]
+
+
+def correction_at(table: Table, i: int, problems: list[Problem]) -> Correction | None:
+    """One row of a corrections file; None, and a problem, where it is none."""
+    cells = {name: str(table.columns[name][i]).strip() if name in table.columns else "" for name in COLUMNS}
+    action = cells["action"] or (RELABEL if cells["proposed"] else REMOVE)
+    wrong = None
+    if not cells["row_id"].isdecimal():
+        wrong = f"row_id is {cells['row_id']!r}, a whole number was expected."
+    elif action not in (RELABEL, REMOVE):
+        wrong = f"action is {action!r}; relabel or remove was expected."
+    elif action == RELABEL and not cells["proposed"]:
+        wrong = "proposes no label; write one, or the action remove."
+    elif cells["score"] and not is_number(cells["score"]):
+        wrong = f"score is {cells['score']!r}, a number was expected."
+    if wrong is not None:
+        problems.append(Problem("data", f"{table.source}, {table.place(i)}", wrong))
+        return None
+    diagnoses = tuple(filter(None, cells["diagnoses"].split(SEPARATOR)))
+    return Correction(
+        int(cells["row_id"]), cells["split"], cells["given"], cells["proposed"], float(cells["score"] or 0), diagnoses,
+        cells["reason"], action, cells["source_sha256"],
+    )  # fmt: skip

@@ -1,0 +1,289 @@
+"""csv and tsv: rows out of text, with every row that does not fit counted and named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from tunesmith.data.readers.dialect import DELIMITERS, find_delimiter, find_header, is_blank
+from tunesmith.data.readers.encoding import decode
+from tunesmith.data.readers.payload import Payload
+from tunesmith.data.table import BadRow, Table
+from tunesmith.errors import DataError
+
+# How many lines a quoted field may span where quotes elsewhere in the file are broken.
+LONGEST_FIELD_LINES = 200
+
+
+@dataclass(frozen=True)
+class Records:
+    """Rows as they stand in the file, header included.
+
+    Attributes:
+        lines: for each record the 1-based line it starts on.
+        broken: 1-based lines that could not be read.
+        repaired: 1-based line -> what was repaired.
+        blanks: number of blank lines left out.
+        end: the last line's number.
+    """
+
+    rows: list[list[str]]
+    lines: list[int]
+    broken: list[int] = field(default_factory=list)
+    repaired: dict[int, str] = field(default_factory=dict)
+    blanks: int = 0
+    end: int = 0
+    note: str = ""
+
+
+def read_delimited(payload: Payload, delimiter: str, header: bool | None = None, encoding: str | None = None) -> Table:
+    """The table of a csv or tsv file. Cells are str.
+
+    Args:
+        delimiter: the one the file's name promises; another one is used, and said, where only that fits.
+        header: whether the first line is a header; found out by content when None.
+
+    Raises:
+        DataError: binary, undecodable, header only, duplicate column names, or more than half of the rows ragged.
+    """
+    decoded = decode(payload, encoding)
+    with any_field_size():
+        found = find_delimiter(decoded.text, delimiter)
+        records = read_records(decoded.text, found)
+    notes = [*payload.notes, *decoded.notes]
+    if found != delimiter:
+        notes.append(f"The fields are separated by {DELIMITERS[found]}, not by {DELIMITERS[delimiter]} as the file's name says.")
+    names, records, has_header, reason = split_header(payload.name, records, header)
+    notes.append(reason)
+    if records.note:
+        notes.append(records.note)
+    if records.blanks:
+        notes.append(f"{records.blanks} blank lines were left out.")
+    return build_table(
+        payload, names, records, {**records.repaired, **decoded.repaired}, has_header, tuple(n for n in notes if n)
+    )
+
+
+@contextmanager
+def any_field_size() -> Iterator[None]:
+    """The csv module's limit of 131,072 characters a field, a setting of the whole process, lifted for one file."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def read_records(text: str, delimiter: str) -> Records:
+    """The records under the way of reading quotes that fits the file.
+
+    Strictly quoted text is taken as such. TAB-separated files are often written without any quoting: where quotes as plain
+    characters give every line the same number of fields while quoting would merge lines, a lone quote would have swallowed
+    the lines up to the next one. Files that fit neither are read line by line; lines with broken quotes are dropped and counted.
+    """
+    if '"' not in text:
+        return parse(text, delimiter, csv.QUOTE_NONE)
+    try:
+        quoted = parse(text, delimiter, csv.QUOTE_MINIMAL)
+    except csv.Error:
+        quoted = None
+    if quoted is not None and (delimiter != "\t" or not spans_lines(quoted)):
+        return quoted
+    plain = parse(text, delimiter, csv.QUOTE_NONE)
+    if quoted is not None and not is_even(plain):
+        return quoted
+    escaped = parse_escaped(text, delimiter)
+    if escaped is not None:
+        return replace(escaped, note='Quotes inside fields are written \\" here.')
+    if is_even(plain) or (delimiter == "\t" and mode(plain) > 1 and share_of_mode(plain) >= 0.99):
+        return replace(plain, note="Quotes are plain characters in this file: read as quoting they would merge or cut fields.")
+    return recover(text, delimiter)
+
+
+def parse(text: str, delimiter: str, quoting: int, escape: str | None = None) -> Records:
+    """All records of the text. Raises csv.Error where quoting is not strictly regular."""
+    reader = csv.reader(
+        io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogatepass")), "utf-8", "surrogatepass", newline=""),
+        delimiter=delimiter, quoting=quoting, strict=True, escapechar=escape, doublequote=escape is None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    blanks, start = 0, 1
+    for row in reader:
+        if is_blank(row):
+            blanks += 1
+        else:
+            rows.append(row)
+            lines.append(start)
+        start = reader.line_num + 1
+    return Records(rows, lines, blanks=blanks, end=reader.line_num)
+
+
+def parse_escaped(text: str, delimiter: str) -> Records | None:
+    """The records where quotes inside fields are written with a backslash; None where that does not fit."""
+    if '\\"' not in text:
+        return None
+    try:
+        return parse(text, delimiter, csv.QUOTE_MINIMAL, escape="\\")
+    except csv.Error:
+        return None
+
+
+def spans_lines(records: Records) -> bool:
+    """True where a record takes more than one line."""
+    return bool(records.lines) and records.end - records.lines[0] >= len(records.lines) + records.blanks
+
+
+def mode(records: Records) -> int:
+    """The most frequent number of fields."""
+    return Counter(map(len, records.rows)).most_common(1)[0][0]
+
+
+def share_of_mode(records: Records) -> float:
+    return Counter(map(len, records.rows)).most_common(1)[0][1] / len(records.rows)
+
+
+def is_even(records: Records) -> bool:
+    """True where all records have the same number of fields, and more than one."""
+    return len(set(map(len, records.rows))) == 1 and len(records.rows[0]) > 1
+
+
+def recover(text: str, delimiter: str) -> Records:
+    """The records of a file with broken quotes, read line by line so that one of them costs one line and no more."""
+    lines = io.StringIO(text, newline="").readlines()
+    rows: list[list[str]] = []
+    starts: list[int] = []
+    broken: list[int] = []
+    repaired: dict[int, str] = {}
+    width, i, blanks = 0, 0, 0
+    while i < len(lines):
+        if not lines[i].strip():
+            i, blanks = i + 1, blanks + 1
+            continue
+        row, used, was_repaired = record_at(lines, i, delimiter, width)
+        if row is None:
+            broken.append(i + 1)
+        else:
+            rows.append(row)
+            starts.append(i + 1)
+            width = width or len(row)
+            if was_repaired:
+                repaired[i + 1] = "broken quotes, taken as plain characters"
+        i += used
+    return Records(rows, starts, broken, repaired, blanks)
+
+
+def record_at(lines: list[str], start: int, delimiter: str, width: int) -> tuple[list[str] | None, int, bool]:
+    """The record that starts on a line, the lines it takes, and whether its quotes had to be taken as plain characters."""
+    quotes, joined = 0, ""
+    for end in range(start, min(start + LONGEST_FIELD_LINES, len(lines))):
+        joined += lines[end]
+        quotes += lines[end].count('"')
+        if quotes % 2:
+            continue
+        row = parse_one(joined, delimiter, csv.QUOTE_MINIMAL)
+        if row is not None and (not width or len(row) == width or end == start):
+            return row, end - start + 1, False
+        if end > start:
+            break
+    row = parse_one(lines[start], delimiter, csv.QUOTE_NONE)
+    if row is not None and len(row) == width:
+        return row, 1, True
+    return None, 1, False
+
+
+def parse_one(text: str, delimiter: str, quoting: int) -> list[str] | None:
+    """The only record of the text; None where it is not strictly one record."""
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True))  # type: ignore[arg-type]
+    except csv.Error:
+        return None
+    return rows[0] if len(rows) == 1 else None
+
+
+def split_header(name: str, records: Records, header: bool | None) -> tuple[list[str], Records, bool, str]:
+    """The column names, the records without the header, whether there was one, and why."""
+    if not records.rows:
+        raise DataError.one(
+            name, "Not one line of the file could be read.", "Look at its quotes: each opening quote needs a closing one."
+        )
+    first = records.rows[0]
+    reason = ""
+    if header is None:
+        header, reason = find_header(first, records.rows[1:1001])
+    if not header:
+        width = mode(records)
+        return [f"column_{i + 1}" for i in range(width)], records, False, reason
+    names = [cell.strip() or f"column_{i + 1}" for i, cell in enumerate(first)]
+    repeated = sorted(key for key, count in Counter(names).items() if count > 1)
+    if repeated:
+        message = f"The header names a column more than once: {', '.join(repeated)}."
+        raise DataError.one(f"{name}, line {records.lines[0]}", message, "Give each column its own name.")
+    if len(records.rows) == 1 and not records.broken:
+        raise DataError.one(name, f"The file has a header ({', '.join(names)}) and no rows.")
+    rest = replace(records, rows=records.rows[1:], lines=records.lines[1:])
+    return names, rest, True, reason
+
+
+def build_table(
+    payload: Payload, names: list[str], records: Records, repaired: dict[int, str], has_header: bool, notes: tuple[str, ...]
+) -> Table:
+    width = len(names)
+    starts, bad = number_rows(records)
+    fits = [len(row) == width for row in records.rows]
+    if all(fits):
+        rows, row_ids, lines = records.rows, starts, records.lines
+    else:
+        refuse_ragged(payload.name, names, records, has_header, fits.count(False))
+        rows = [row for row, fit in zip(records.rows, fits, strict=True) if fit]
+        row_ids = [row_id for row_id, fit in zip(starts, fits, strict=True) if fit]
+        lines = [line for line, fit in zip(records.lines, fits, strict=True) if fit]
+        for row, row_id, line, fit in zip(records.rows, starts, records.lines, fits, strict=True):
+            if not fit:
+                bad.append(BadRow(row_id, line, f"too {'few' if len(row) < width else 'many'} fields"))
+    bad.extend(repairs(repaired, row_ids, lines))
+    cells = list(map(list, zip(*rows, strict=True))) or [[] for _ in names]
+    return Table(
+        source=payload.name, columns=dict(zip(names, cells, strict=True)), row_ids=row_ids, has_header=has_header,
+        sha256=payload.sha256, rows_read=len(records.rows) + len(records.broken),
+        bad_rows=tuple(sorted(bad, key=lambda row: row.row_id)), notes=notes, lines=lines,
+    )  # fmt: skip
+
+
+def number_rows(records: Records) -> tuple[list[int], list[BadRow]]:
+    """The position of each record among all data rows, broken ones counted, and those broken ones."""
+    if not records.broken:
+        return list(range(len(records.rows))), []
+    order = {line: i for i, line in enumerate(sorted([*records.lines, *records.broken]))}
+    return [order[line] for line in records.lines], [BadRow(order[line], line, "broken quotes") for line in records.broken]
+
+
+def refuse_ragged(name: str, names: list[str], records: Records, has_header: bool, ragged: int) -> None:
+    """Raises DataError where more rows are ragged than not: then the names are wrong, not the rows."""
+    if ragged * 2 <= len(records.rows):
+        return
+    usual = mode(records)
+    i = next(i for i, row in enumerate(records.rows) if len(row) != len(names))
+    expected = (
+        f"the header names {len(names)} columns ({', '.join(names)})" if has_header else f"{len(names)} fields were expected"
+    )
+    message = f"{ragged} of {len(records.rows)} rows do not fit: {expected}, most rows have {usual} fields."
+    raise DataError.one(
+        f"{name}, line {records.lines[i]}", message, "Quote the fields that contain the delimiter, or correct the header."
+    )
+
+
+def repairs(repaired: dict[int, str], row_ids: list[int], lines: list[int]) -> list[BadRow]:
+    """The repaired lines as rows of the table; repairs in the header or in dropped rows are left out."""
+    found: dict[int, BadRow] = {}
+    for line, reason in repaired.items():
+        i = bisect_right(lines, line) - 1
+        if i >= 0:
+            found.setdefault(i, BadRow(row_ids[i], lines[i], reason, dropped=False))
+    return list(found.values())

@@ -1,0 +1,147 @@
+"""From bytes to text: byte-order marks, UTF-8, and an announced guess where it is neither."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass, field
+
+from tunesmith.data.readers.payload import Payload, refuse_binary
+from tunesmith.errors import DataError
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
+    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
+    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
+    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
+    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
+)
+LATIN_LETTER = re.compile(rb"[A-Za-z]")
+HIGH_BYTE = re.compile(rb"[\x80-\xff]")
+REMEDY = "Save it as UTF-8, or say its encoding in the recipe (data.encoding), for instance cp1252, cp1251, gb18030 or shift_jis."
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A text file's text.
+
+    Attributes:
+        repaired: 1-based line -> what was repaired on it.
+        notes: what was assumed, as sentences for the user.
+    """
+
+    text: str
+    repaired: dict[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def decode(payload: Payload, encoding: str | None = None) -> Decoded:
+    """The text of the file with NUL characters removed, the lines repaired and what was assumed.
+
+    Order: the encoding given; a byte-order mark; UTF-8; UTF-16 without a mark; cp1252 (Western European), as a guess that
+    is reported with the lines it touches. A file that is mostly valid UTF-8 keeps it, and only the other lines are guessed.
+
+    Raises:
+        DataError: binary, an unknown encoding, or bytes that fit neither UTF-8 nor a Western European encoding.
+    """
+    if encoding is not None:
+        return without_nul(Decoded(decode_as(payload, encoding)))
+    for mark, codec, title in MARKS:
+        if payload.data.startswith(mark):
+            note = () if codec == "utf-8-sig" else (f"The file is {title} by its byte-order mark.",)
+            return without_nul(Decoded(decode_as(payload, codec).removeprefix("\ufeff"), notes=note))
+    wide = wide_encoding(payload.data[:4000])
+    if wide:
+        return Decoded(decode_as(payload, wide), notes=(f"The file is {wide.upper()} without a byte-order mark.",))
+    refuse_binary(payload)
+    try:
+        return without_nul(Decoded(payload.data.decode("utf-8")))
+    except UnicodeDecodeError:
+        return without_nul(guess(payload))
+
+
+def decode_as(payload: Payload, encoding: str) -> str:
+    try:
+        return payload.data.decode(encoding)
+    except LookupError:
+        message = (
+            f"The encoding {encoding!r} is not known. Python's codec names are expected, for instance utf-8, cp1252, utf-16."
+        )
+        raise DataError.one(payload.name, message, "Change data.encoding.") from None
+    except UnicodeDecodeError as error:
+        line = payload.data[: error.start].count(b"\n") + 1
+        bad = payload.data[error.start : error.start + 1].hex()
+        message = f"The file is not {encoding}: byte 0x{bad} at position {error.start} cannot be read ({error.reason})."
+        raise DataError.one(f"{payload.name}, line {line}", message, REMEDY) from None
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """UTF-16's byte order where every other byte is NUL, as in Western text without a byte-order mark."""
+    even, odd = head[0::2], head[1::2]
+    if len(head) < 8:
+        return None
+    if odd.count(0) > 0.6 * len(odd) and even.count(0) < 0.05 * len(even):
+        return "utf-16-le"
+    if even.count(0) > 0.6 * len(even) and odd.count(0) < 0.05 * len(odd):
+        return "utf-16-be"
+    return None
+
+
+def guess(payload: Payload) -> Decoded:
+    """The text where UTF-8 fails: valid UTF-8 lines stay so where they are the majority, the others are cp1252."""
+    lines = payload.data.split(b"\n")
+    valid, broken = sort_lines(lines)
+    refuse_other_scripts(payload, [lines[i] for i in broken])
+    keeps_utf8 = valid >= len(broken)
+    guessed = broken if keeps_utf8 else [i for i, line in enumerate(lines) if not line.isascii()]
+    codec = single_byte_codec(b"".join(lines[i] for i in guessed))
+    chosen = set(guessed)
+    text = "\n".join(line.decode(codec if i in chosen else "utf-8") for i, line in enumerate(lines))
+    rest = " The other lines are UTF-8." if keeps_utf8 and valid else ""
+    note = f"{len(guessed)} lines are not UTF-8 and were read as {codec}, a guess.{rest} Say data.encoding if they look wrong."
+    return Decoded(text, {i + 1: f"not UTF-8, read as {codec}" for i in guessed}, (note,))
+
+
+def sort_lines(lines: list[bytes]) -> tuple[int, list[int]]:
+    """The number of lines beyond ASCII that are valid UTF-8, and the positions of those that are not."""
+    valid, broken = 0, []
+    for i, line in enumerate(lines):
+        if line.isascii():
+            continue
+        try:
+            line.decode("utf-8")
+            valid += 1
+        except UnicodeDecodeError:
+            broken.append(i)
+    return valid, broken
+
+
+def refuse_other_scripts(payload: Payload, lines: list[bytes]) -> None:
+    """Raises DataError where most letters are not Latin: read as cp1252 they would become noise, not text."""
+    sample = b"".join(lines)[:200_000]
+    high, latin = len(HIGH_BYTE.findall(sample)), len(LATIN_LETTER.findall(sample))
+    if high > 8 and high > 0.4 * (high + latin):
+        share = round(100 * high / (high + latin))
+        message = f"The file is neither UTF-8 nor Western European text: {share} % of the letters on such lines are not Latin."
+        raise DataError.one(payload.name, message, REMEDY)
+
+
+def single_byte_codec(data: bytes) -> str:
+    """cp1252, or latin-1 where a byte occurs that cp1252 does not define."""
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def without_nul(decoded: Decoded) -> Decoded:
+    """The text without NUL characters; the lines they stood on are reported as repaired."""
+    if "\0" not in decoded.text:
+        return decoded
+    repaired = dict(decoded.repaired)
+    for number, line in enumerate(decoded.text.split("\n"), start=1):
+        if "\0" in line:
+            repaired.setdefault(number, "NUL bytes removed")
+    return Decoded(decoded.text.replace("\0", ""), repaired, decoded.notes)

@@ -1,0 +1,167 @@
+"""Which classes are hard to tell apart by their words: Jensen-Shannon divergence of their word distributions."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.data.cells import listed
+from tunesmith.diagnosis.checks.shortcuts import words_of
+from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
+from tunesmith.evaluation.metrics.predictions import Array
+
+MIN_FREQUENCY = 5
+ALPHA = 1.0
+PERMUTATIONS = 20
+MOST_CLASSES = 30
+"""All pairs of so many classes are 435; with more the diagnosis is skipped."""
+
+
+@dataclass(frozen=True)
+class ClassPair:
+    """Two classes.
+
+    Attributes:
+        raw: divergence in bits, 0 (same words) to 1 (no word shared).
+        null: its mean under shuffled labels: what class sizes and smoothing alone give.
+        null_deviation: its standard deviation there.
+    """
+
+    first: int
+    second: int
+    raw: float
+    null: float
+    null_deviation: float
+
+    @property
+    def corrected(self) -> float:
+        return self.raw - self.null
+
+
+def jensen_shannon(p: Array, q: Array, base: float = 2.0) -> float:
+    """Divergence (not its square root) of two distributions (V), Lin 1991; in bits 0 to 1."""
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(p > 0, p * np.log(p / middle), 0) + np.where(q > 0, q * np.log(q / middle), 0)
+    return float(parts.sum() / 2 / np.log(base))
+
+
+def distributions(counts: Array, alpha: float = ALPHA) -> Array:
+    """Word distributions of the classes (K, V) over the shared vocabulary, with ``alpha`` added to every count."""
+    raised = counts.T + alpha
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def occurrences(texts: Sequence[str], rows: Array, min_frequency: int) -> tuple[Array, Array, int]:
+    """Every occurrence of a word that these rows hold ``min_frequency`` times or more: its row and its number, each (T); and how
+    many words there are."""
+    numbers: dict[str, int] = {}
+    found: list[int] = []
+    per_row: list[int] = []
+    for row in rows.tolist():
+        own = words_of(texts[row])
+        found += [numbers.setdefault(word, len(numbers)) for word in own]
+        per_row.append(len(own))
+    words: Array = np.array(found, dtype=np.int64)
+    row_of: Array = np.repeat(rows, per_row)
+    kept = np.bincount(words, minlength=len(numbers)) >= min_frequency
+    place = np.cumsum(kept) - 1
+    frequent = kept[words]
+    return row_of[frequent], place[words[frequent]], int(kept.sum())
+
+
+def class_pairs(texts: Sequence[str], given: Array, n_classes: int, *, min_frequency: int = MIN_FREQUENCY, alpha: float = ALPHA,
+                n_permutations: int = PERMUTATIONS, seed: int = 0) -> list[ClassPair]:  # fmt: skip
+    """Every pair of classes with its divergence and what it is under shuffled labels.
+
+    Base 2, one vocabulary for all classes, words from ``min_frequency`` occurrences on, ``alpha`` added to each count. Most of
+    the raw figure can be smoothing and class size: it is to be read minus its null.
+    """
+    labelled = np.flatnonzero(given != UNLABELLED)
+    rows, words, n_words = occurrences(texts, labelled, min_frequency)
+    pairs = list(itertools.combinations(np.unique(given[labelled]).tolist(), 2))
+
+    def divergence(labels: Array) -> list[float]:
+        counts = np.bincount(words * n_classes + labels[rows], minlength=n_words * n_classes).reshape(-1, n_classes)
+        return divergences(distributions(counts, alpha), pairs)
+
+    raw = divergence(given)
+    draw, null = np.random.default_rng(seed), []
+    for _ in range(n_permutations):
+        shuffled = given.copy()
+        shuffled[labelled] = given[draw.permutation(labelled)]
+        null.append(divergence(shuffled))
+    by_pair = np.array(null)
+    return [
+        ClassPair(a, b, raw[i], float(by_pair[:, i].mean()), float(by_pair[:, i].std()))
+        for i, (a, b) in enumerate(pairs)
+    ]  # fmt: skip
+
+
+def divergences(words: Array, pairs: Sequence[tuple[int, int]]) -> list[float]:
+    return [jensen_shannon(words[a], words[b]) for a, b in pairs]
+
+
+MENTIONS = re.compile(r"@\w+|https?://\S+|www\.\S+")
+PUBLISHED_MOST, PUBLISHED_LEAST, SHORTEST = 500, 750, 3
+Pairs = dict[tuple[int, int], float]
+
+
+def published_divergence(texts: Sequence[str], given: Array, n_classes: int, stopwords: frozenset[str]) -> Pairs:
+    """Divergence of each pair as published for the table of Kulkarni et al. 2023 (GOTHate), natural logarithm.
+
+    Words of three letters or more that are no stopwords. Each class keeps its 500 commonest and 750 rarest; a word that a class
+    has gets (n + 1) / (N_c + V_c), N_c and V_c of the kept ones; one it lacks 1 / (N + V) of the whole data; then both are
+    normalised. Only for comparison with that table: class size and smoothing are not taken out.
+    """
+    counts = [Counter[str]() for _ in range(n_classes)]
+    for text, label in zip(texts, given.tolist(), strict=True):
+        if label != UNLABELLED:
+            words = re.sub(r"[^\w\s]", " ", MENTIONS.sub(" ", text.lower())).split()
+            counts[label].update(w for w in words if len(w) >= SHORTEST and not w.isdigit() and w not in stopwords)
+    kept = [published_words(count) for count in counts]
+    missing = 1 / max(1, sum(map(Counter.total, counts)) + len(set().union(*counts)))
+    found = {}
+    for a, b in itertools.combinations(range(n_classes), 2):
+        words = sorted({*kept[a], *kept[b]})
+        first, second = (published_distribution(count, words, missing) for count in (kept[a], kept[b]))
+        found[a, b] = jensen_shannon(first, second, base=float(np.e))
+    return found
+
+
+def published_distribution(count: dict[str, int], words: Sequence[str], missing: float) -> Array:
+    """Word chances of one class (V), adding up to 1."""
+    total = sum(count.values()) + len(count)
+    chance = np.array([(count[word] + 1) / total if word in count else missing for word in words])
+    return np.asarray(chance / chance.sum())
+
+
+def published_words(count: Counter[str]) -> dict[str, int]:
+    """The commonest and the rarest words of a class with their counts."""
+    ordered = count.most_common()
+    return dict(ordered[:PUBLISHED_MOST] + ordered[-PUBLISHED_LEAST:])
+
+
+def class_difficulty(evidence: Evidence) -> Diagnosis:
+    """The pairs of classes, the most alike first."""
+    name = "class_pairs"
+    present = np.unique(evidence.given[evidence.given != UNLABELLED])
+    if not 2 <= len(present) <= MOST_CLASSES:
+        return skip(name, f"it compares 2 to {MOST_CLASSES} classes with each other, the rows have {len(present)}")
+    texts = evidence.rows.texts
+    if evidence.rows.pairs is not None:
+        texts = [f"{a} {b}" for a, b in zip(texts, evidence.rows.pairs, strict=True)]
+    found = sorted(class_pairs(texts, evidence.given, evidence.labels.n), key=lambda pair: pair.corrected)
+    table = [
+        {"first": evidence.name(p.first), "second": evidence.name(p.second), "bits": p.raw, "null_bits": p.null,
+         "corrected_bits": p.corrected, "null_deviation": p.null_deviation}
+        for p in found
+    ]  # fmt: skip
+    shown = listed((f"{row['first']} and {row['second']} ({row['corrected_bits']:.3f} bits)" for row in table), 3)
+    summary = f"Classes most alike by their words (divergence beyond shuffled labels; 1 bit is no word shared): {shown}."
+    return Diagnosis(name, summary, (), figures={"pairs": table})

@@ -1,0 +1,92 @@
+"""KNN-Shapley: what each training row is worth to a nearest-neighbour classifier, without an N x M matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
+from tunesmith.evaluation.metrics.predictions import Array
+
+NAME = "knn_shapley"
+NEIGHBOURS = 10
+NEAREST = 1_000
+"""Neighbours of a judged row that are put in order. What lies beyond changes a value by no more than one in so many."""
+BLOCK_ELEMENTS = 20_000_000
+"""Similarities in memory at once; 80 MB, and as much again for their order."""
+
+
+def knn_shapley(
+    embeddings: Array, given: Array, judged: Array, judged_labels: Array, k: int = NEIGHBOURS, same: bool = False
+) -> Array:
+    """The Shapley value of each training row (N) for the accuracy of a k-nearest-neighbour vote on the judged rows (M).
+
+    Jia et al. 2019, "Efficient Task-Specific Data Valuation for Nearest Neighbor Algorithms", theorem 1. The values add up to
+    the accuracy of the soft vote minus that of no data. Exact for up to ``NEAREST`` training rows; with more, those farther from
+    a judged row than so many are taken to agree with its label as often as they do on average, for they are not put in order.
+
+    Args:
+        embeddings, judged: (N, D) and (M, D) of unit length; neighbours by cosine.
+        same: the judged rows are the training rows; none is its own neighbour.
+    """
+    total = np.zeros(len(given))
+    step = max(1, BLOCK_ELEMENTS // max(1, len(given)))
+    for start in range(0, len(judged), step):
+        near = judged[start : start + step] @ embeddings.T  # (b, N)
+        own = np.arange(start, start + len(near)) if same else None
+        if own is not None:
+            near[np.arange(len(near)), own] = -np.inf
+        total += block_values(near, given, judged_labels[start : start + step], k, own)
+    return total / max(1, len(judged))
+
+
+def block_values(near: Array, given: Array, labels: Array, k: int, own: Array | None) -> Array:
+    """The sum over some judged rows of every training row's value (N).
+
+    Args:
+        near: similarity of judged and training rows (b, N).
+        own: each judged row's place among the training rows (b), where it is one of them.
+    """
+    n = near.shape[1] - (own is not None)
+    order = nearest_first(near, min(n, NEAREST))
+    match = (given[order] == labels[:, None]).astype(np.float64)
+    n_ordered = match.shape[1]
+    agreeing = np.bincount(given, minlength=int(labels.max()) + 1)[labels] - (own is not None)
+    rest = (agreeing - match.sum(axis=1)) / max(1, n - n_ordered)  # the share of the others that agree
+    # theorem 1 gives 1[match] / N for the farthest; for N < k the vote still divides by k
+    beyond = (rest if n > n_ordered else match[:, -1]) / max(n, k)
+    places = np.arange(1, n_ordered + 1)
+    following = np.column_stack([match[:, 1:], rest if n > n_ordered else match[:, -1]])
+    steps = (match - following) / k * np.minimum(k, places) / places
+    values = beyond[:, None] + np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
+    if n == n_ordered:
+        return np.bincount(order.ravel(), weights=values.ravel(), minlength=len(given))
+    total: Array = np.bincount(order.ravel(), weights=(values - beyond[:, None]).ravel(), minlength=len(given)) + beyond.sum()
+    if own is not None:
+        total[own] -= beyond
+    return total
+
+
+def nearest_first(near: Array, count: int) -> Array:
+    """The places (b, count) of the largest similarities of (b, N), largest first, equal ones in their order."""
+    chosen = np.argpartition(-near, count - 1, axis=1)[:, :count] if count < near.shape[1] else np.arange(count)[None]
+    chosen = np.sort(np.broadcast_to(chosen, (len(near), count)), axis=1)
+    order = np.argsort(-np.take_along_axis(near, chosen, axis=1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(chosen, order, axis=1))
+
+
+def shapley(evidence: Evidence) -> Diagnosis:
+    """KNN-Shapley of the rows for each other. Flagged: rows that harm their neighbours (value below 0)."""
+    if skipped := lacking(NAME, evidence, "embeddings"):
+        return skipped
+    assert evidence.embeddings is not None
+    labelled = evidence.labelled
+    if len(labelled) < 2:
+        return skip(NAME, "it needs two rows with a label", "embeddings")
+    vectors = evidence.embeddings[labelled].astype(np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    given = evidence.given[labelled]
+    found = knn_shapley(vectors, given, vectors, given, same=True)
+    badness, flagged = on_all_rows(evidence, -found, found < 0)
+    reasons = {int(i): "rows like it have other labels" for i in np.flatnonzero(flagged)}
+    summary = f"{int(flagged.sum()):,} of {len(evidence):,} rows make their neighbours' labels harder to tell (k = {NEIGHBOURS})."
+    return Diagnosis(NAME, summary, ("embeddings",), ranks(badness), flagged, reasons=reasons)

@@ -1,0 +1,93 @@
+"""What each word tells of a row's label: its PVI without the word minus its PVI with it, in bits.
+
+Ethayarajh et al. 2022, section 4.3, with the sign of PVI: a word below 0 points to the given label, one above 0 away from it. The
+null model cancels out, so that only the log probabilities of the given label count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.cells import listed
+from tunesmith.diagnosis.checks.input_variants import LeftOut
+from tunesmith.diagnosis.checks.pvi import conditional_information, information_of
+from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
+from tunesmith.evaluation.metrics.predictions import Array
+
+NAME = "words_left_out"
+SHOWN = 3
+OFTEN = 6
+"""Rows of a class that must hold a word before its mean is given; the paper asks for more than five."""
+
+
+def lowest_pvi(evidence: Evidence, count: int, hidden: Collection[int]) -> list[int]:
+    """Positions of the labelled rows with the lowest PVI, the lowest first, those in ``hidden`` left out."""
+    if evidence.pred_probs is None or not len(evidence.labelled):
+        return []
+    order = evidence.labelled[np.argsort(information_of(evidence, evidence.pred_probs).pvi, kind="stable")]
+    return [i for i in order.tolist() if i not in hidden][:count]
+
+
+def words_left_out(
+    evidence: Evidence, left: Sequence[LeftOut], without: Array, whole: Array, n_cut: int = 0, n_hidden: int = 0
+) -> Diagnosis:
+    """The rows that were gone through, each with the words that change its PVI most. It ranks nothing: flagged are these rows.
+
+    Args:
+        left: the words (M).
+        without: probabilities (M, K) of the rows without them, by the models of the row's own fold.
+        whole: probabilities (N, K) of the untouched rows by the same models.
+        n_cut: rows that have more words than were left out.
+        n_hidden: rows that were asked for and not gone through, since they hold personal data.
+    """
+    hidden = f"{n_hidden:,} rows hold personal data and were not gone through" if n_hidden else ""
+    if not left:
+        return skip(NAME, hidden or "no row to go through has a label and a word")
+    rows = np.array([word.row for word in left])
+    given = evidence.given[rows]
+    change = conditional_information(without[np.arange(len(left)), given], whole[rows, given])
+    flagged = np.zeros(len(evidence), dtype=bool)
+    flagged[rows] = True
+    table = [
+        {"row_id": evidence.row_ids[word.row], "side": word.side, "position": word.place, "word": word.word,
+         "given": evidence.name(int(label)), "pvi_change_bits": float(bits)}
+        for word, label, bits in zip(left, given, change, strict=True)
+    ]  # fmt: skip
+    reasons = {int(i): strongest([table[m] for m in np.flatnonzero(rows == i)]) for i in np.unique(rows)}
+    cut = f"{n_cut:,} rows have more words than were left out" if n_cut else ""
+    parts = [f"{len(left):,} words of {len(reasons):,} rows were left out, one at a time", cut, hidden, typical(table)]
+    return Diagnosis(
+        NAME, f"{'; '.join(filter(None, parts))}.", ("pred_probs",), None, flagged, reasons=reasons, figures={"table": table}
+    )
+
+
+def strongest(words: Sequence[dict[str, Any]]) -> str:
+    """The words of one row that change its PVI most when they are left out."""
+    first = sorted(words, key=lambda word: -abs(word["pvi_change_bits"]))[:SHOWN]
+    return f"PVI without {listed(said(word) for word in first)} bits"
+
+
+def said(word: dict[str, Any]) -> str:
+    return f'"{word["word"]}" {word["pvi_change_bits"]:+.2f}'
+
+
+def typical(table: Sequence[dict[str, Any]]) -> str:
+    """The words that tell most of a class, as means over the rows of it that hold them; empty where no word is frequent."""
+    changes: dict[tuple[str, str], list[float]] = {}
+    for word in table:
+        changes.setdefault((word["word"].lower(), word["given"]), []).append(word["pvi_change_bits"])
+    means = {key: float(np.mean(bits)) for key, bits in changes.items() if len(bits) >= OFTEN}
+    first = sorted(means, key=lambda key: -abs(means[key]))[:SHOWN]
+    if not first:
+        return ""
+    shown = listed(f'"{w}" {means[w, k]:+.2f} in {k} ({len(changes[w, k])} times)' for w, k in first)
+    return f"mean change where a word is frequent: {shown}"
+
+
+def asked_rows(evidence: Evidence, row_ids: Sequence[int]) -> list[int]:
+    """Positions of the rows with those ids that have a label, in that order."""
+    place = {row_id: i for i, row_id in enumerate(evidence.row_ids)}
+    return [place[row_id] for row_id in row_ids if row_id in place and evidence.given[place[row_id]] != UNLABELLED]

@@ -1,0 +1,62 @@
+"""The base model's own embeddings, untouched, with a linear model: what fine-tuning has to beat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tunesmith.data.table import Examples, Labels
+from tunesmith.evaluation.baselines.answers import Answers, answered, label_array
+from tunesmith.evaluation.baselines.linear import Strengths, fit_linear
+from tunesmith.evaluation.metrics.predictions import Array
+
+Embedded = Array | tuple[Array, Array]
+"""(N, D) of single texts, or both sides of pairs, (N, D) each."""
+
+STRENGTHS = Strengths(inverse=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3), ridge=(30_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0), usual=4)
+
+
+def linear_on_embeddings(
+    labels: Labels,
+    train: Examples,
+    targets: Sequence[Examples],
+    embeddings: Mapping[str, Embedded],
+    seconds: float = 0.0,
+) -> Answers:
+    """Logistic or ridge regression on embeddings computed elsewhere.
+
+    Pairs become [u, v, |u - v|, u * v] (Conneau et al. 2017, InferSent, section 3.1). Features are standardised by
+    train; the regularisation is chosen on the target named ``validation``.
+
+    Args:
+        embeddings: split -> embeddings, for ``train`` and every target.
+        seconds: what computing the embeddings took, added to the baseline's own time.
+    """
+    start = time.perf_counter()
+    features = features_of(embeddings[train.split])
+    mean, scale = mean_and_scale(features)
+    given = {examples.split: (features_of(embeddings[examples.split]) - mean) / scale for examples in targets}
+    steering = next((examples for examples in targets if examples.split == "validation"), None)
+    checked = None if steering is None else (given["validation"], label_array(labels, steering))
+    known = label_array(labels, train)
+    scores, strength = fit_linear(labels.problem_type, labels.n, (features - mean) / scale, known, checked, STRENGTHS)
+    predictions = answered(labels, targets, [scores(given[examples.split]) for examples in targets])
+    note = f"the base model's embeddings, {features.shape[1]:,} features, linear model of strength {strength:g}"
+    return Answers("frozen", predictions, seconds + time.perf_counter() - start, note)
+
+
+def mean_and_scale(features: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (D) of features (N, D), 1 in place of a deviation near 0."""
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale < 1e-6] = 1.0
+    return mean, scale
+
+
+def features_of(embedded: Embedded) -> Array:
+    """(N, D) float32 of single texts, (N, 4 D) of pairs."""
+    if isinstance(embedded, tuple):
+        u, v = (side.astype(np.float32) for side in embedded)
+        return np.concatenate([u, v, np.abs(u - v), u * v], axis=1)
+    return embedded.astype(np.float32)

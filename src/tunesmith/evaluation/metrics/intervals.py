@@ -1,0 +1,243 @@
+"""95 % intervals of metrics, by bootstrap over rows and, with several seeds, over seeds.
+
+Which form each metric has and what the alternatives covered: ``docs/decisions/intervals.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from tunesmith.evaluation.metrics.classification import Statistic, Values, columns
+from tunesmith.evaluation.metrics.predictions import REGRESSION, Predictions
+from tunesmith.evaluation.metrics.resample import MOST_ELEMENTS, Cells, affordable, cells_of, replicate
+from tunesmith.evaluation.metrics.table import MetricKind, kind_of, value_of
+from tunesmith.results import Metric
+
+LEVEL = 0.95
+JACKKNIFE_CELLS = 2_000
+"""Above so many cells the acceleration of BCa, of order 1 / sqrt(n), is left at 0."""
+MOST_UNDEFINED = 0.05
+"""Share of resamples that may be without a value (a class was not drawn) before there is no interval."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How uncertain a mean over seeds, or a difference of two, is.
+
+    Attributes:
+        error: its standard error, over rows and seeds.
+        parts: the variances it is made of, rows first, each with the degrees of freedom it was estimated with.
+    """
+
+    error: float
+    parts: tuple[tuple[float, int], ...]
+
+    def quantile(self, probability: float) -> float:
+        """The t quantiles of the parts, averaged by their variances (Cochran 1964: never below the level, unlike Welch's)."""
+        from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+        quantiles = [float(stdtrit(freedom, probability)) for _, freedom in self.parts]
+        variances = [variance for variance, _ in self.parts]
+        return float(np.average(quantiles, weights=variances)) if sum(variances) > 0 else quantiles[0]
+
+
+def metric_intervals(
+    problem_type: str,
+    predictions: Predictions | Sequence[Predictions],
+    split: str,
+    names: Sequence[str],
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[Metric, ...]:
+    """The metrics of those names, each with its 95 % interval.
+
+    Args:
+        predictions: of one run, or of several seeds on the same rows: then the value is the mean over the seeds and
+            the interval covers other rows and other seeds.
+
+    Returns:
+        One Metric a name; ``low`` and ``high`` are None where there is no interval and ``note`` says why.
+        The same seed gives the same intervals.
+    """
+    systems = [predictions] if isinstance(predictions, Predictions) else list(predictions)
+    check_same_rows(systems)
+    kinds = [kind_of(problem_type, name) for name in names]
+    bounds: dict[str, Metric] = {}
+    for reads in MOST_ELEMENTS:
+        chosen = [(name, kind) for name, kind in zip(names, kinds, strict=True) if kind.reads == reads]
+        if chosen:
+            bounds |= _of_group(problem_type, systems, split, chosen, n_resamples, seed)
+    return tuple(bounds[name] for name in names)
+
+
+def check_same_rows(systems: Sequence[Predictions]) -> None:
+    """Raise ValueError unless all systems answered the same rows in the same order."""
+    if not systems:
+        raise ValueError("no predictions were given")
+    first = systems[0]
+    for other in systems[1:]:
+        if len(first) != len(other):
+            raise ValueError(f"the systems answered {len(first)} and {len(other)} rows; they have to be the same rows")
+        if first.row_ids is not None and other.row_ids is not None and not np.array_equal(first.row_ids, other.row_ids):
+            place = int(np.flatnonzero(first.row_ids != other.row_ids)[0])
+            raise ValueError(f"the systems answered different rows: row ids differ from position {place} on")
+        if not np.array_equal(first.labels, other.labels):
+            raise ValueError("the systems answered different rows: their labels differ")
+
+
+def spread(values: Sequence[Sequence[float]], replicates: Sequence[Values], n: int) -> Spread:
+    """The standard error of a mean over seeds, or of the difference of two such means, over rows and seeds.
+
+    Rows: the variance of the replicates, with n / (n - 1) for the rows it was estimated from. Seeds: the variance of
+    the values over their number. What rows and seeds do together is in both and is taken out once (the two-way
+    random-effects estimate; Owen 2007, "The pigeonhole bootstrap", section 3).
+
+    Args:
+        values: for the one or two systems, the metric of each of its seeds (S).
+        replicates: for each system, the metric of each seed on each resample (B, S); the same resamples for both.
+    """
+    small = n / max(n - 1, 1)
+    means = [drawn.mean(axis=1) for drawn in replicates]
+    rows = float((means[0] - means[1] if len(means) == 2 else means[0]).var()) * small
+    total, parts = rows, [(rows, max(n - 1, 1))]
+    for of_seeds, drawn in zip(values, replicates, strict=True):
+        n_seeds = len(of_seeds)
+        if n_seeds > 1:
+            own = drawn - drawn.mean(axis=1, keepdims=True)
+            between = float(np.var(of_seeds, ddof=1)) / n_seeds
+            total += between - float(own.var(axis=0).mean()) * small / (n_seeds - 1)
+            parts.append((between, n_seeds - 1))
+    return Spread(max(total, *(variance for variance, _ in parts)) ** 0.5 if len(parts) > 1 else rows**0.5, tuple(parts))
+
+
+def n_columns(problem_type: str, predictions: Predictions) -> int:
+    """How many rankings a score metric looks at."""
+    return 1 if problem_type == REGRESSION else len(columns(predictions))
+
+
+def _of_group(
+    problem_type: str,
+    systems: list[Predictions],
+    split: str,
+    chosen: list[tuple[str, MetricKind]],
+    n_resamples: int,
+    seed: int,
+) -> dict[str, Metric]:
+    """The metrics that share their resamples: those of decisions, of scores, or of ranks."""
+    reads = chosen[0][1].reads
+    values = {name: [value_of(kind, system) for system in systems] for name, kind in chosen}
+    n = len(systems[0])
+    cells = cells_of(systems, of_decisions=reads == "decisions")
+    defined = [(name, kind) for name, kind in chosen if all(value is not None for value in values[name])]
+    statistics = [[kind.statistic(system) for system in cells.systems] for _, kind in defined]
+    n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem_type, systems[0]))
+    found = {name: Metric(name, split, None, None, None, n, kind.higher_is_better, note=kind.undefined) for name, kind in chosen}
+    replicates = replicate(cells, statistics, n_used, seed) if n > 1 else [np.empty((0, len(systems)))] * len(defined)
+    for (name, kind), of_systems, drawn in zip(defined, statistics, replicates, strict=True):
+        known = [value for value in values[name] if value is not None]
+        low, high, how = _interval(kind, known, drawn, n, cells, of_systems[0])
+        note = "" if how else "too few rows for an interval"
+        found[name] = Metric(name, split, float(np.mean(known)), low, high, n, kind.higher_is_better, interval=how, note=note)
+    return found
+
+
+def _interval(
+    kind: MetricKind, values: list[float], replicates: Values, n: int, cells: Cells, statistic: Statistic
+) -> tuple[float | None, float | None, str]:
+    """Both ends and how they were made; (None, None, "") where there is no interval."""
+    usable = replicates[~np.isnan(replicates).any(axis=1)]
+    if n < 2 or len(usable) < (1 - MOST_UNDEFINED) * len(replicates):
+        return None, None, ""
+    value = float(np.mean(values))
+    of_all = spread([values], [usable], n)
+    resampled = f"{len(replicates)} resamples of rows" + (f" and {len(values)} seeds" if len(values) > 1 else "")
+    if kind.interval == "bca" and len(values) == 1 and of_all.error > 0:
+        low, high = bca(value, usable[:, 0], acceleration(cells, statistic))
+        return low, high, f"BCa bootstrap, {resampled}"
+    if kind.interval == "wilson" and len(values) == 1:
+        low, high = score_interval(value, (value * (1 - value) / n) ** 0.5, n, _NORMAL.inv_cdf(0.5 + LEVEL / 2))
+        return low, high, "Wilson"
+    if kind.interval == "folded":
+        low, high = folded(value, float(usable.mean()) - value, of_all)
+    else:
+        low, high = scaled(kind.interval, value, of_all, n)
+    return low, high, f"bootstrap standard error, {resampled}"
+
+
+def scaled(form: str, value: float, of_value: Spread, n: int) -> tuple[float, float]:
+    """The interval from a standard error on the scale where the metric's error is nearly symmetric.
+
+    Shares (accuracy, F1, AUROC): the score interval with the effective number of rows. Correlations: Fisher's z.
+    Positive quantities: the logarithm. R2: the logarithm of 1 - R2.
+    """
+    t, error = of_value.quantile(0.5 + LEVEL / 2), of_value.error
+    if form in ("wilson", "bca", "share"):
+        return score_interval(value, error, n, t)
+    if form == "correlation":
+        if abs(value) > 1 - 1e-9:
+            low, high = score_interval((value + 1) / 2, error / 2, n, t)
+            return 2 * low - 1, 2 * high - 1
+        half = t * error / (1 - value**2)
+        return float(np.tanh(np.arctanh(value) - half)), float(np.tanh(np.arctanh(value) + half))
+    gap = 1 - value if form == "at_most_one" else value
+    if gap <= 0:
+        return value, value
+    low, high = gap * np.exp(-t * error / gap), gap * np.exp(t * error / gap)
+    return (float(1 - high), float(1 - low)) if form == "at_most_one" else (float(low), float(high))
+
+
+def folded(value: float, bias: float, of_value: Spread) -> tuple[float, float]:
+    """The interval of a mean of absolute gaps, which noise alone makes larger.
+
+    Resampling adds the noise a second time, and of a gap that is truly zero only half as much as the rows did: so the
+    lower end is lowered by twice the bias that the resamples show.
+    """
+    half = of_value.quantile(0.5 + LEVEL / 2) * of_value.error
+    return max(0.0, value - 2 * max(bias, 0.0) - half), value + half
+
+
+def score_interval(value: float, error: float, n: int, z: float) -> tuple[float, float]:
+    """Wilson's interval (1927) for a share with that standard error.
+
+    The number of rows is the effective one, value * (1 - value) / error^2, so that it equals Wilson's for a plain
+    share and never leaves [0, 1]; at 0 and 1, where the error is no guide, it is ``n``.
+    """
+    effective = value * (1 - value) / error**2 if error > 0 and 0 < value < 1 else float(n)
+    if error == 0 and 0 < value < 1:
+        return value, value
+    z2 = z**2 / effective
+    centre = (value + z2 / 2) / (1 + z2)
+    half = (z2 * value * (1 - value) + z2**2 / 4) ** 0.5 / (1 + z2)
+    return (0.0 if value <= 0 else max(0.0, centre - half)), (1.0 if value >= 1 else min(1.0, centre + half))
+
+
+def bca(value: float, replicates: Values, accelerated: float) -> tuple[float, float]:
+    """The bias-corrected and accelerated percentile interval (Efron 1987, eq. 6.8); ties with the value count half."""
+    share = float((replicates < value - 1e-12).mean() + (np.abs(replicates - value) <= 1e-12).mean() / 2)
+    edge = 0.5 / len(replicates)
+    bias = _NORMAL.inv_cdf(min(max(share, edge), 1 - edge))
+    ends = []
+    for probability in (0.5 - LEVEL / 2, 0.5 + LEVEL / 2):
+        shifted = bias + _NORMAL.inv_cdf(probability)
+        ends.append(_NORMAL.cdf(bias + shifted / (1 - accelerated * shifted)))
+    low, high = np.quantile(replicates, ends)
+    return float(low), float(high)
+
+
+def acceleration(cells: Cells, statistic: Statistic) -> float:
+    """BCa's acceleration by the jackknife (Efron 1987, eq. 6.6): leave out one row of each cell in turn."""
+    counts = cells.counts
+    if len(counts) > JACKKNIFE_CELLS:
+        return 0.0
+    left_out = statistic(counts - np.eye(len(counts)))
+    known = ~np.isnan(left_out)
+    weights = counts[known] / counts[known].sum()
+    gaps = weights @ left_out[known] - left_out[known]
+    squares = float(counts[known] @ gaps**2)
+    return float(counts[known] @ gaps**3) / (6 * squares**1.5) if squares > 1e-18 else 0.0

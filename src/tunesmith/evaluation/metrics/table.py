@@ -1,0 +1,119 @@
+"""Which metrics a problem has, in which direction they are good, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from tunesmith.evaluation.metrics import classification as c
+from tunesmith.evaluation.metrics import clustering as cl
+from tunesmith.evaluation.metrics import regression as r
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Predictions
+from tunesmith.evaluation.metrics.resample import cells_of
+
+Reads = Literal["decisions", "scores", "ranks"]
+Interval = Literal["wilson", "bca", "share", "correlation", "positive", "folded", "at_most_one"]
+
+
+@dataclass(frozen=True)
+class MetricKind:
+    """One metric of one problem type.
+
+    Attributes:
+        statistic: see ``classification``.
+        reads: the decisions (so that a threshold changes it), the scores, or only their order.
+        interval: how its 95 % interval is made, see ``intervals``.
+        undefined: the reason to give where it has no value.
+        exchangeable: one system's decision on a row can stand for another's; numbers of clusters cannot.
+    """
+
+    statistic: Callable[[Predictions], c.Statistic]
+    higher_is_better: bool
+    reads: Reads
+    interval: Interval
+    undefined: str = "there are no rows"
+    exchangeable: bool = True
+
+    @property
+    def of_decisions(self) -> bool:
+        return self.reads == "decisions"
+
+
+_ONE_CLASS = "no class has both positive and negative rows here"
+_NO_POSITIVE = "no label occurs here and none is predicted"
+_CONSTANT = "the labels or the scores are all the same"
+
+_SCORED = {
+    "auroc": MetricKind(c.auroc, True, "ranks", "share", _ONE_CLASS),
+    "average_precision": MetricKind(c.average_precision, True, "ranks", "share", _ONE_CLASS),
+    "log_loss": MetricKind(c.log_loss, False, "scores", "positive"),
+    "calibration_error": MetricKind(c.calibration_error, False, "scores", "folded"),
+}
+
+TABLE: Mapping[str, Mapping[str, MetricKind]] = MappingProxyType(
+    {
+        SINGLE: {
+            "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
+            "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca"),
+            "micro_f1": MetricKind(c.micro_f1, True, "decisions", "wilson"),
+            "mcc": MetricKind(c.mcc, True, "decisions", "correlation"),
+            **_SCORED,
+        },
+        MULTI: {
+            "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
+            "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", _NO_POSITIVE),
+            "micro_f1": MetricKind(c.micro_f1, True, "decisions", "bca", _NO_POSITIVE),
+            "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE),
+            **_SCORED,
+        },
+        CLUSTERING: {
+            "v_measure": MetricKind(cl.v_measure, True, "decisions", "bca", exchangeable=False),
+            "adjusted_rand": MetricKind(cl.adjusted_rand, True, "decisions", "bca", exchangeable=False),
+        },
+        REGRESSION: {
+            "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT),
+            "spearman": MetricKind(r.spearman, True, "ranks", "correlation", _CONSTANT),
+            "rmse": MetricKind(r.rmse, False, "scores", "positive"),
+            "mae": MetricKind(r.mae, False, "scores", "positive"),
+            "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same"),
+        },
+    }
+)
+
+
+def kind_of(problem_type: str, name: str) -> MetricKind:
+    """The metric of that name. Raises ValueError with the names there are."""
+    if problem_type not in TABLE or name not in TABLE[problem_type]:
+        known = ", ".join(TABLE.get(problem_type, {})) or f"none; problem types are {', '.join(TABLE)}"
+        raise ValueError(f"{problem_type} has no metric {name!r}; it has {known}")
+    return TABLE[problem_type][name]
+
+
+def compute(problem_type: str, predictions: Predictions) -> dict[str, float | None]:
+    """Every metric of the problem on these rows; None where it is undefined (``why_undefined`` says why)."""
+    return {name: value_of(kind, predictions) for name, kind in TABLE[problem_type].items()}
+
+
+def why_undefined(problem_type: str, predictions: Predictions) -> dict[str, str]:
+    """Metric name -> reason, for the metrics that have no value on these rows."""
+    values = compute(problem_type, predictions)
+    rows = len(predictions)
+    reasons = {name: kind.undefined if rows else "there are no rows" for name, kind in TABLE[problem_type].items()}
+    return {name: reasons[name] for name, value in values.items() if value is None}
+
+
+def value_of(kind: MetricKind, predictions: Predictions) -> float | None:
+    """One metric on these rows, or None where it is undefined."""
+    if not len(predictions):
+        return None
+    if kind.of_decisions:
+        cells = cells_of([predictions], of_decisions=True)
+        predictions, weights = cells.systems[0], cells.counts
+    else:
+        weights = np.ones(len(predictions))
+    value = float(kind.statistic(predictions)(weights[None])[0])
+    return None if np.isnan(value) else value

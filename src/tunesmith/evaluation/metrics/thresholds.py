@@ -1,0 +1,201 @@
+"""Decision thresholds chosen on validation, where there is one to choose: two classes, or several labels.
+
+The best cut of a small validation set overfits it. Two things hold against that: the threshold is the median of the
+best cuts of 50 resamples (bagging, Breiman 1996), and it replaces 0.5 only where its gain is more than one standard
+error. What the alternatives gave: ``docs/decisions/intervals.md``, "Thresholds".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.evaluation.metrics.classification import Values
+from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Array, Predictions, problem_type_of
+from tunesmith.evaluation.metrics.table import kind_of, value_of
+
+USUAL = 0.5
+RESAMPLES = 50
+FEWEST_OF_A_LABEL = 10
+"""A label with fewer positive or fewer negative rows keeps 0.5: its best cut would follow single rows."""
+
+Objective = Callable[[Values], Values]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds and what they changed on validation.
+
+    Attributes:
+        values: the smallest probability that decides for class 1 (one value), or for each label (K).
+        before, after: the metric at 0.5 and at ``values``; None where it is undefined.
+        note: what was chosen and why, for the user.
+    """
+
+    values: tuple[float, ...]
+    metric: str
+    before: float | None
+    after: float | None
+    note: str
+
+    @property
+    def gain(self) -> float:
+        """The metric's change on the rows it was chosen on; on new rows it is smaller."""
+        return (self.after or 0.0) - (self.before or 0.0)
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """A metric as a function of the threshold.
+
+    Attributes:
+        cuts: (J) rising thresholds, one for each way the rows can be divided; 0.5 stands for the division it makes.
+        objective: weights (B, N) -> the metric at every cut (B, J).
+        n: rows.
+    """
+
+    cuts: Values
+    objective: Objective
+    n: int
+
+
+def tune(predictions: Predictions, metric: str, seed: int = 0) -> Thresholds | None:
+    """The thresholds for this metric, from the rows of validation; None where the metric has no threshold to tune.
+
+    Two classes have one threshold. For multi-label, ``macro_f1`` and ``mcc`` are means over labels and each label has
+    its own; ``micro_f1`` and ``accuracy`` (all labels right) have one that is shared, since the best threshold of
+    micro F1 is the same for all labels (Lipton et al. 2014, theorem 1).
+
+    Args:
+        predictions: of the validation rows, whatever they decided so far.
+    """
+    problem_type = problem_type_of(predictions)
+    tunable = problem_type == MULTI or (problem_type == SINGLE and predictions.scores.shape[1] == 2)
+    if not tunable or not kind_of(problem_type, metric).of_decisions or len(predictions) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    if problem_type == SINGLE:
+        values = [_choose(_binary(predictions.labels == 1, predictions.scores[:, 1], metric, both_classes=True), rng)]
+    elif metric in ("macro_f1", "mcc"):
+        values = [_of_label(predictions.labels[:, k] == 1, scores, metric, rng) for k, scores in enumerate(predictions.scores.T)]
+    else:
+        shared = _pooled(predictions) if metric == "micro_f1" else _exact_match(predictions)
+        values = [_choose(shared, rng)] * predictions.scores.shape[1]
+    return _outcome(problem_type, predictions, metric, tuple(values))
+
+
+def _outcome(problem_type: str, predictions: Predictions, metric: str, values: tuple[float, ...]) -> Thresholds:
+    kind = kind_of(problem_type, metric)
+    before = value_of(kind, predictions.decided(problem_type, [USUAL] * len(values)))
+    after = value_of(kind, predictions.decided(problem_type, values))
+    moved = sum(value != USUAL for value in values)
+    what = "threshold" if len(values) == 1 else f"{moved} of {len(values)} thresholds"
+    if moved:
+        note = f"{what} moved from 0.5 for {metric} on {len(predictions)} validation rows"
+    else:
+        note = (
+            f"0.5 kept: no other threshold gains more than one standard error of {metric} on {len(predictions)} validation rows"
+        )
+    return Thresholds(values, metric, before, after, note)
+
+
+def _of_label(positive: Array, scores: Array, metric: str, rng: np.random.Generator) -> float:
+    """One label's own threshold, or 0.5 where it is too rare (or too common) to choose one."""
+    if min(positive.sum(), (~positive).sum()) < FEWEST_OF_A_LABEL:
+        return USUAL
+    return _choose(_binary(positive, scores, metric, both_classes=False), rng)
+
+
+def _choose(sweep: _Sweep, rng: np.random.Generator) -> float:
+    """The bagged best cut, or 0.5 where its gain is within one standard error."""
+    usual = int(np.flatnonzero(sweep.cuts == USUAL)[0])
+    weights = rng.multinomial(sweep.n, np.full(sweep.n, 1 / sweep.n), size=RESAMPLES).astype(np.float64)
+    drawn = np.concatenate([sweep.objective(row[None]) for row in weights])
+    bagged = np.median([sweep.cuts[_best(row, sweep.cuts)] for row in drawn])
+    chosen = int(np.abs(sweep.cuts - bagged).argmin())
+    values = sweep.objective(np.ones((1, sweep.n)))[0]
+    error = float(np.std(drawn[:, chosen] - drawn[:, usual]))
+    return float(sweep.cuts[chosen]) if values[chosen] - values[usual] > error else USUAL
+
+
+def _best(values: Values, cuts: Values) -> int:
+    """The place of the best value; of equal ones the nearest to 0.5."""
+    ties = np.flatnonzero(values >= np.nanmax(values) - 1e-12)
+    return int(ties[np.abs(cuts[ties] - USUAL).argmin()])
+
+
+def _cuts(points: Values) -> Values:
+    """Midpoints of rising distinct points, one below and one above them; 0.5 in place of the one that divides alike."""
+    edges = np.concatenate([[0.0], points, [1.0]])
+    cuts: Values = (edges[1:] + edges[:-1]) / 2
+    cuts[-1] = max(cuts[-1], np.nextafter(points[-1], 2.0))  # a score of 1 is not above the last cut either
+    cuts[np.searchsorted(points, USUAL, "left")] = USUAL
+    return cuts
+
+
+def _binary(positive: Array, scores: Array, metric: str, *, both_classes: bool) -> _Sweep:
+    """A metric of one yes-or-no decision a row."""
+    points, place = np.unique(scores, return_inverse=True)
+
+    def objective(weights: Values) -> Values:
+        return _of_counts(metric, *_above(weights, positive, place, len(points)), both_classes=both_classes)
+
+    return _Sweep(_cuts(points), objective, len(scores))
+
+
+def _pooled(predictions: Predictions) -> _Sweep:
+    """Micro F1 with one threshold for all labels."""
+    n, n_labels = predictions.scores.shape
+    pooled = _binary(predictions.labels.ravel() == 1, predictions.scores.ravel(), "macro_f1", both_classes=False)
+    return _Sweep(pooled.cuts, lambda weights: pooled.objective(np.repeat(weights, n_labels, axis=1)), n)
+
+
+def _exact_match(predictions: Predictions) -> _Sweep:
+    """Share of rows with every label right: a row is right for thresholds above all its absent and up to its present labels."""
+    present = predictions.labels == 1
+    least = np.where(present, predictions.scores, np.inf).min(axis=1)
+    most = np.where(present, -np.inf, predictions.scores).max(axis=1)
+    can_be = most < least
+    points = np.unique(predictions.scores)
+    start = np.searchsorted(points, most, "right")
+    stop = np.where(present.any(axis=1), np.searchsorted(points, least, "right"), len(points) + 1)
+
+    def objective(weights: Values) -> Values:
+        right = weights * can_be
+        steps = _sums_at(right, start, len(points) + 2) - _sums_at(right, stop, len(points) + 2)
+        return np.asarray(np.cumsum(steps, axis=1)[:, : len(points) + 1] / weights.sum(axis=1, keepdims=True))
+
+    return _Sweep(_cuts(points), objective, len(present))
+
+
+def _sums_at(weights: Values, place: Array, size: int) -> Values:
+    """(B, size) the weights summed by place."""
+    return np.stack([np.bincount(place, row, minlength=size) for row in weights])
+
+
+def _above(weights: Values, positive: Array, place: Array, n_points: int) -> tuple[Values, Values, Values, Values]:
+    """At every cut: hits and rows decided for (B, J); and the positive rows and all rows (B, 1)."""
+    hits = _sums_at(weights * positive, place, n_points)
+    rows = _sums_at(weights, place, n_points)
+    over = [np.concatenate([sums[:, ::-1].cumsum(axis=1)[:, ::-1], np.zeros((len(sums), 1))], axis=1) for sums in (hits, rows)]
+    return over[0], over[1], over[0][:, :1], over[1][:, :1]
+
+
+def _of_counts(metric: str, hits: Values, decided: Values, actual: Values, total: Values, *, both_classes: bool) -> Values:
+    """The metric of a yes-or-no decision from its counts; F1 of the positive class, or the mean of both classes' F1."""
+    if metric in ("accuracy", "micro_f1"):
+        return np.asarray((total - actual - decided + 2 * hits) / total)
+    if metric == "mcc":
+        below = decided * actual * (total - decided) * (total - actual)
+        return np.where(below > 0, (total * hits - decided * actual) / np.sqrt(np.where(below > 0, below, 1.0)), 0.0)
+    first = _f1(hits, decided + actual)
+    if not both_classes:
+        return first
+    return (first + _f1(total - actual - decided + hits, 2 * total - decided - actual)) / 2
+
+
+def _f1(hits: Values, decided_and_actual: Values) -> Values:
+    occurs = decided_and_actual > 0
+    return np.where(occurs, 2 * hits / np.where(occurs, decided_and_actual, 1.0), 0.0)

@@ -1,0 +1,142 @@
+"""Paraphrase mining as a test of vectors: all texts of a file against all others; the pairs that mean the same shall come first.
+
+As sentence-transformers' ParaphraseMiningEvaluator does, texts that are linked through a third one count as a pair, and pairs of
+which the file says nothing count as different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.groups import linked_groups
+from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array, Judgements
+from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.errors import DataError
+from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
+from tunesmith.evaluation.embedding_tests import Answer, Encoder, Progress, cosine, same_or_not, unheard
+from tunesmith.evaluation.metrics.geometry import Geometry, geometry
+from tunesmith.evaluation.metrics.retrieval import of_queries
+
+METRICS = ("map@100", "recall@10", "recall@100")
+DEPTH = 100
+"""Neighbours of a text that are looked at."""
+
+
+@dataclass(frozen=True)
+class ParaphraseTest:
+    """Texts, and which of them mean the same.
+
+    Attributes:
+        texts: all different (N).
+        pairs: (P, 2) positions, the smaller first.
+    """
+
+    split: str
+    texts: tuple[str, ...]
+    pairs: Array
+    problem: str = ""
+    metrics: tuple[str, ...] = METRICS
+
+    @property
+    def n_texts(self) -> int:
+        """How many vectors are made."""
+        return len(self.texts)
+
+    def vectors(self, encoder: Encoder, progress: Progress = unheard) -> tuple[Array, ...]:
+        """Of all texts (N, D)."""
+        return (encoder.encode(self.texts, "", progress),)
+
+    def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer:
+        """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
+        from tunesmith.evaluation.search import nearest
+        from tunesmith.machine import device_name
+        from tunesmith.models.embedding.encoder import normalised
+
+        unit = normalised(vectors[0][:, :size])
+        ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())
+        return self.measured(ranked, unit)
+
+    def lie(self, vectors: Sequence[Array]) -> Geometry:
+        return geometry(vectors[0], (vectors[0][self.pairs[:, 0]], vectors[0][self.pairs[:, 1]]))
+
+    def by_words(self) -> Mapping[str, Callable[[], Answer]]:
+        return {"tfidf": self.by_tfidf}
+
+    def by_tfidf(self) -> Answer:
+        """By the cosine of TF-IDF vectors of words."""
+        matrix = word_vectoriser().fit_transform(self.texts)
+        return self.measured(nearest_by_words(matrix, matrix, min(DEPTH + 1, self.n_texts)), matrix)
+
+    def measured(self, ranked: Array, unit: Any) -> Answer:
+        """The answer that neighbours give.
+
+        Args:
+            ranked: (N, k) positions, each text itself among them.
+            unit: (N, D) of length 1, dense or sparse.
+        """
+        others = without_itself(ranked)
+        asked, number = np.unique(self.pairs, return_inverse=True)
+        query = number.reshape(-1, 2)
+        judged = Judgements(
+            np.concatenate([query[:, 0], query[:, 1]]), np.concatenate([self.pairs[:, 1], self.pairs[:, 0]]),
+            np.ones(2 * len(self.pairs)), len(asked), self.n_texts,
+        )  # fmt: skip
+        short = DEPTH - others.shape[1]
+        filled = np.pad(others[asked], ((0, 0), (0, max(0, short))), constant_values=NO_DOCUMENT)
+        return Answer(values=of_queries(filled, judged, METRICS), figures=self.figures(others, unit))
+
+    def figures(self, others: Array, unit: Any) -> dict[str, float]:
+        """Average precision of all mined pairs in the order of their cosine, and the best F1 of any threshold."""
+        first = np.repeat(np.arange(len(others)), others.shape[1])
+        second = others.ravel()
+        there = second != NO_DOCUMENT
+        both = np.unique(np.sort(np.stack([first[there], second[there]], axis=1), axis=1), axis=0)
+        scores = cosine(unit[both[:, 0]], unit[both[:, 1]])
+        known = set(map(tuple, self.pairs.tolist()))
+        hits = np.array([pair in known for pair in map(tuple, both[np.argsort(-scores, kind="stable")].tolist())])
+        found, rank = np.cumsum(hits), np.arange(1, len(hits) + 1)
+        return {
+            "mined_average_precision": float((found / rank)[hits].sum() / len(self.pairs)),
+            "mined_best_f1": float((2 * found / (rank + len(self.pairs))).max(initial=0.0)),
+        }
+
+
+def without_itself(ranked: Array) -> Array:
+    """(N, k - 1) the neighbours of each text without itself; where it is not among them, without the last."""
+    own = np.arange(len(ranked))[:, None]
+    order = np.argsort(ranked == own, axis=1, kind="stable")
+    return np.take_along_axis(ranked, order, axis=1)[:, :-1]
+
+
+def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseTest:
+    """The test that pairs of texts make.
+
+    Args:
+        same: the label that says two texts mean the same, where it is none of the usual words.
+
+    Raises:
+        DataError: the rows are no pairs that mean the same or not, or none means the same.
+    """
+    if rows.shape.kind == "positive_pair":
+        means_same = [1] * len(rows)
+    elif rows.shape.kind == "labelled_pair":
+        means_same = same_or_not(rows, same, "Say it: --same LABEL.")
+    else:
+        message = f"paraphrases are mined from pairs that mean the same; the rows are {rows.shape.kind.replace('_', ' ')} rows."
+        raise DataError.one(rows.source, message, "Give two texts a row, and a label where some pairs mean something else.")
+    texts = tuple(dict.fromkeys(text for side in rows.sides for text in side))
+    place = {text: i for i, text in enumerate(texts)}
+    links = [(place[a], place[b]) for a, b, said in zip(*rows.sides, means_same, strict=True) if said and a != b]
+    if not links:
+        raise DataError.one(rows.source, "no two different texts mean the same.", "There is nothing to be mined.")
+    return ParaphraseTest(rows.split, texts, closed(links, len(texts)))
+
+
+def closed(links: Sequence[tuple[int, int]], count: int) -> Array:
+    """All pairs (P, 2) of texts that are linked, directly or through others."""
+    return np.array([pair for group in linked_groups(count, links) for pair in combinations(group, 2)])

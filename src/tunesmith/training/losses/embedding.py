@@ -1,0 +1,123 @@
+"""The losses of sentence-transformers: which data each takes, what it needs besides, and the default for each shape of data.
+
+The table is data: names are upstream's, and a test holds it against the installed library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tunesmith.data.pairs.formats import Kind
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One loss.
+
+    Attributes:
+        shapes: of the rows it takes.
+        does: what it asks of the vectors.
+        in_batch: the other rows of a batch are its negatives: a repeated text among them is wrongly pushed away, and larger
+            batches are better.
+        has_weights: it has parameters of its own, or has them with ``projection_dim``; they are trained and must be resumed.
+        classes: how many classes a label may have: two where it says same or different; 0 where there is no label or any number.
+        teacher: it needs a second model, or what one said.
+    """
+
+    shapes: tuple[Kind, ...]
+    does: str
+    in_batch: bool = False
+    has_weights: bool = False
+    classes: int = 0
+    teacher: bool = False
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """A loss around another one."""
+
+    does: str
+
+
+@dataclass(frozen=True)
+class Default:
+    """What is taken where nothing was said."""
+
+    loss: str
+    because: str
+
+
+RANKED: tuple[Kind, ...] = ("positive_pair", "triplet", "tuple")
+LOSSES: Mapping[str, Loss] = MappingProxyType(
+    {
+        "MultipleNegativesRankingLoss": Loss(RANKED, "the right text before all others of the batch", in_batch=True),
+        "CachedMultipleNegativesRankingLoss": Loss(RANKED, "the same for batches larger than memory", in_batch=True),
+        "MultipleNegativesSymmetricRankingLoss": Loss(("positive_pair",), "the same in both directions", in_batch=True),
+        "CachedMultipleNegativesSymmetricRankingLoss": Loss(
+            ("positive_pair",), "the same in both directions, for batches larger than memory", in_batch=True
+        ),
+        "GISTEmbedLoss": Loss(RANKED, "the same, without negatives that a guide model finds right", in_batch=True, teacher=True),
+        "CachedGISTEmbedLoss": Loss(RANKED, "the same, for batches larger than memory", in_batch=True, teacher=True),
+        "MegaBatchMarginLoss": Loss(("positive_pair",), "a margin to the hardest other text of a large batch", in_batch=True),
+        "TripletLoss": Loss(("triplet",), "a margin between the right text and the wrong one"),
+        "CoSENTLoss": Loss(("scored_pair",), "pairs in the order of their scores"),
+        "AnglELoss": Loss(("scored_pair",), "pairs in the order of their scores, by angles in the complex plane"),
+        "CosineSimilarityLoss": Loss(("scored_pair",), "the cosine is the score"),
+        "ContrastiveLoss": Loss(("labelled_pair",), "equal texts near, others beyond a margin", classes=2),
+        "OnlineContrastiveLoss": Loss(("labelled_pair",), "the same, by the hard pairs of each batch", classes=2),
+        "SoftmaxLoss": Loss(("labelled_pair",), "a classifier on both vectors and their difference", has_weights=True),
+        "BatchAllTripletLoss": Loss(("labelled_text",), "all triplets of a batch that classes make"),
+        "BatchHardTripletLoss": Loss(("labelled_text",), "the hardest triplet of each text"),
+        "BatchHardSoftMarginTripletLoss": Loss(("labelled_text",), "the hardest triplet of each text, with no margin to choose"),
+        "BatchSemiHardTripletLoss": Loss(("labelled_text",), "triplets inside the margin"),
+        "DenoisingAutoEncoderLoss": Loss(("single_text",), "write the text again from its vector (TSDAE)", has_weights=True),
+        "ContrastiveTensionLoss": Loss(("single_text",), "two copies of the model agree on one text only", has_weights=True),
+        "ContrastiveTensionLossInBatchNegatives": Loss(
+            ("single_text",), "the same against the other texts of the batch", in_batch=True, has_weights=True
+        ),
+        "MarginMSELoss": Loss(("teacher_scores",), "the teacher's difference between right and wrong text", teacher=True),
+        "DistillKLDivLoss": Loss(("teacher_scores",), "the teacher's distribution over the texts", teacher=True),
+        "MSELoss": Loss(
+            ("teacher_vectors",), "the teacher's vectors: smaller models, further languages", has_weights=True, teacher=True
+        ),
+        "EmbedDistillLoss": Loss(
+            ("teacher_vectors",), "the teacher's vectors, by cosine or distance", has_weights=True, teacher=True
+        ),
+    }
+)
+WRAPPERS: Mapping[str, Wrapper] = MappingProxyType(
+    {
+        "MatryoshkaLoss": Wrapper("the loss also of the first dimensions, so that vectors can be cut"),
+        "AdaptiveLayerLoss": Wrapper("the loss also of the first layers, so that the model can be cut"),
+        "Matryoshka2dLoss": Wrapper("both"),
+        "GlobalOrthogonalRegularizationLoss": Wrapper("beside a loss: vectors of different texts spread over the sphere"),
+    }
+)
+DEFAULTS: Mapping[Kind, Default] = MappingProxyType(
+    {
+        "positive_pair": Default("MultipleNegativesRankingLoss", "every other text of the batch is a negative at no cost"),
+        "triplet": Default("MultipleNegativesRankingLoss", "the given negative and every other text of the batch"),
+        "tuple": Default("MultipleNegativesRankingLoss", "all given negatives and every other text of the batch"),
+        "scored_pair": Default("CoSENTLoss", "it asks for the right order only, which is what Spearman's correlation measures"),
+        "labelled_pair": Default("SoftmaxLoss", "it takes any number of classes; for two, OnlineContrastiveLoss"),
+        "labelled_text": Default("BatchAllTripletLoss", "it needs no margin to be mined by"),
+        "single_text": Default("DenoisingAutoEncoderLoss", "texts alone teach by being written again"),
+        "teacher_scores": Default("MarginMSELoss", "differences of scores carry over between models, scores themselves do not"),
+        "teacher_vectors": Default("MSELoss", "the student's space becomes the teacher's"),
+    }
+)
+SAME_OR_DIFFERENT = Default("OnlineContrastiveLoss", "two classes say same or different, and hard pairs teach most")
+
+
+def default_for(kind: Kind, n_classes: int = 0) -> Default:
+    """The loss for rows of a shape; for pairs with two classes, the one made for same or different."""
+    return SAME_OR_DIFFERENT if kind == "labelled_pair" and n_classes == 2 else DEFAULTS[kind]
+
+
+def fitting(kind: Kind, n_classes: int = 0) -> tuple[str, ...]:
+    """The losses that take rows of a shape with so many classes, the default first."""
+    first = default_for(kind, n_classes).loss
+    takes = [name for name, loss in LOSSES.items() if kind in loss.shapes and loss.classes in (0, n_classes or loss.classes)]
+    return (first, *(name for name in takes if name != first))

@@ -1,0 +1,101 @@
+"""Which loss rows are trained with, how their batches are drawn, and what a loss would need that it does not get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunesmith.data.cells import listed
+from tunesmith.data.pairs.formats import MEANING
+from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.errors import DataError, RecipeError
+from tunesmith.recipe.sections import EmbeddingSection
+from tunesmith.recipe.suggest import closest
+from tunesmith.training.losses.embedding import LOSSES, default_for, fitting
+
+FEWEST_NEGATIVES = 16
+"""Rows of a batch below which there is little to tell apart."""
+MEGA_BATCH = 500
+MINI_BATCH = 32
+"""Upstream's default ``mini_batch_size`` of the cached losses."""
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """A loss for rows.
+
+    Attributes:
+        because: why, where it was not named.
+        in_batch: see ``losses.embedding.Loss``.
+        sampler: upstream's name for how batches are drawn.
+    """
+
+    name: str
+    because: str
+    in_batch: bool
+    sampler: str
+
+
+def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
+    """The loss that the recipe names, or the default of the rows' shape.
+
+    Raises:
+        RecipeError: there is no such loss, or it does not take such rows; the message names those that do.
+        DataError: the rows cannot be drawn as the loss needs them.
+    """
+    kind, n_classes = rows.shape.kind, len(rows.classes)
+    default = default_for(kind, n_classes)
+    name = section.loss or default.loss
+    if name not in LOSSES:
+        hint = closest(name, LOSSES)
+        raise RecipeError.one("embedding.loss", f"there is no loss {name!r}.", f"{hint} See tunesmith losses.".strip())
+    fit = fitting(kind, n_classes)
+    if name not in fit:
+        classes = f" with {n_classes} classes" if n_classes else ""
+        message = f"{name} does not take these rows: they are {MEANING[kind]}{classes}."
+        raise RecipeError.one("embedding.loss", message, f"These do: {listed(fit)}. See also embedding.convert.")
+    drawn = section.batch_sampler or sampler_for(rows, name)
+    if drawn == "group_by_label":
+        check_groups(rows)
+    return LossChoice(name, "" if section.loss else default.because, LOSSES[name].in_batch, drawn)
+
+
+def sampler_for(rows: EmbeddingRows, name: str) -> str:
+    """How batches are drawn where nothing was said."""
+    if rows.shape.kind == "labelled_text":
+        return "group_by_label"
+    return "no_duplicates" if LOSSES[name].in_batch else "batch_sampler"
+
+
+def check_groups(rows: EmbeddingRows) -> None:
+    """Raise DataError where there are no two classes of two rows, which a batch of triplets needs."""
+    counts = {name: (rows.target or ()).count(name) for name in rows.classes}
+    if sum(count >= 2 for count in counts.values()) < 2:
+        shown = listed(f"{name} ({count})" for name, count in counts.items())
+        message = f"triplets need two classes with two rows each; there are {shown or 'no classes'}."
+        raise DataError.one(rows.source, message, "Give more rows, or another embedding.batch_sampler.")
+
+
+def check_scores(rows: EmbeddingRows, name: str) -> None:
+    """Raise DataError where a score is outside of what the loss compares it with."""
+    if name != "CosineSimilarityLoss" or rows.target is None:
+        return
+    low, high = min(rows.target), max(rows.target)
+    if low < -1 or high > 1:
+        at = rows.target.index(high if high > 1 else low)
+        message = f"row {rows.row_ids[at]} has the score {rows.target[at]:g}; a cosine lies in -1 to 1."
+        remedy = f"Say what the scores mean, e.g. embedding.score_range: [{low:g}, {high:g}], or use CoSENTLoss."
+        raise DataError.one(rows.source, message, remedy)
+
+
+def shortage(choice: LossChoice, batch_rows: int, mini_batch_size: int = MINI_BATCH) -> str:
+    """What the loss lacks with batches of so many rows; empty where nothing."""
+    more = "raise train.per_device_train_batch_size"
+    if choice.name == "MegaBatchMarginLoss" and batch_rows < MEGA_BATCH:
+        return f"{choice.name} looks for hard texts among {MEGA_BATCH} rows or more; a batch has {batch_rows}: {more}"
+    if choice.name.startswith("Cached") and batch_rows <= mini_batch_size:
+        return (
+            f"{choice.name} is for batches larger than its mini_batch_size ({mini_batch_size}); a batch has {batch_rows}: {more}"
+        )
+    if choice.in_batch and batch_rows < FEWEST_NEGATIVES:
+        return f"{choice.name} has {batch_rows - 1} wrong texts for each right one: {more}, or use Cached{choice.name}"
+    return ""

@@ -1,0 +1,99 @@
+"""transformers' Trainer on tokenised rows with one label: batches of similar length, padded without a detour, checked steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer
+
+from tunesmith.models.encode import Encoded
+from tunesmith.models.fast.path import Kernels
+from tunesmith.models.inference import padded
+from tunesmith.training.epoch_logits import EpochLogits
+from tunesmith.training.guarded import CheckedSteps
+from tunesmith.training.losses.classification import LossFunction
+from tunesmith.training.sampling import BucketedSampler
+
+
+class Positions(Dataset[int]):
+    """The positions of a split as a dataset; the collator turns a list of them into a batch at once."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, position: int) -> int:
+        return position
+
+
+class EncodedTrainer(CheckedSteps, Trainer):
+    """A Trainer that takes an ``Encoded`` split and the kernels; all else is upstream's.
+
+    Batches hold ``input_ids``, ``attention_mask``, ``labels``, ``positions`` and, for pairs, ``token_type_ids``.
+
+    Args:
+        epoch_logits: where the logits of every training step are kept; None keeps none.
+        steps_per_epoch: optimizer steps of one pass.
+    """
+
+    def __init__(
+        self, *, encoded: Encoded, pad_id: int, kernels: Kernels, loss: LossFunction, epoch_logits: EpochLogits | None,
+        steps_per_epoch: int, **upstream: Any,
+    ) -> None:  # fmt: skip
+        self.encoded, self.pad_id, self.kernels, self.loss = encoded, pad_id, kernels, loss
+        self.epoch_logits, self.steps_per_epoch = epoch_logits, steps_per_epoch
+        super().__init__(
+            train_dataset=Positions(len(encoded)), data_collator=self.collate, compute_loss_func=self.loss_of, **upstream
+        )
+
+    def collate(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
+        """One batch, padded to its longest row."""
+        index = np.asarray(positions, dtype=np.int64)
+        batch = padded(self.encoded, index, self.pad_id)
+        batch["labels"] = torch.as_tensor(np.asarray([self.encoded.labels[i] for i in positions]))
+        batch["positions"] = torch.as_tensor(index)
+        return batch
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        if not self.kernels.bucketed:
+            plain: Sampler[int] | None = super()._get_train_sampler(train_dataset)
+            return plain
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return BucketedSampler(self.encoded.lengths, self.args.train_batch_size, seed)
+
+    def loss_of(self, outputs: Any, targets: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The loss, and a note of the logits it came from."""
+        self.batch_logits = outputs["logits"].detach()
+        return self.loss(outputs, targets, num_items_in_batch)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        positions = inputs.pop("positions").tolist()
+        self.begin_rows([self.encoded.row_ids[i] for i in positions])
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.epoch_logits is not None:
+            self.epoch_logits.add(self.state.global_step // self.steps_per_epoch, positions, self.batch_logits)
+        return self.checked(loss)
+
+    def save_own_state(self, checkpoint: Path) -> None:
+        """Every process has its own logits."""
+        super().save_own_state(checkpoint)
+        if self.epoch_logits is not None:
+            self.epoch_logits.save(checkpoint)
+
+    def own_state_bytes(self) -> int:
+        return 0 if self.epoch_logits is None else self.epoch_logits.logits.nbytes + self.epoch_logits.seen.nbytes
+
+    def logits_of_epochs(self) -> np.ndarray | None:
+        return None if self.epoch_logits is None else self.epoch_logits.whole()
+
+    def resume(self, checkpoint: Path) -> Any:
+        if self.epoch_logits is not None:
+            self.epoch_logits.restore(checkpoint)
+        return super().resume(checkpoint)

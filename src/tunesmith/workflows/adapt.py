@@ -1,0 +1,110 @@
+"""With and without adaptation: a model goes on learning from plain texts first, and what that does to a task is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tunesmith.data.table import Labels
+from tunesmith.errors import InputError
+from tunesmith.evaluation.metrics.predictions import Predictions
+from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.progress import Event, Listener, silent
+from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.recipe.metric_names import metric_of
+from tunesmith.recipe.sections import Recipe
+from tunesmith.results import Verdict
+from tunesmith.run_folder import claim
+from tunesmith.tasks.finished import Run
+from tunesmith.workflows import train as runs
+from tunesmith.workflows.predict import compare, saved_predictions
+
+PRETRAINING = "pretraining"
+JOINT = ("classification", "regression")
+"""Tasks whose seeds are judged together; of others each seed has a verdict of its own."""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What adapting a model to plain texts did to a task.
+
+    Attributes:
+        adapted: the run that learnt the texts.
+        without, with_it: the task's runs from the base model and from the adapted one, one a seed.
+        verdicts: of the task with adaptation against without, on the split it is judged on.
+    """
+
+    adapted: Run
+    without: tuple[Run, ...]
+    with_it: tuple[Run, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, listener: Listener = silent) -> Adaptation:
+    """Learn the texts, train the task from the base model and from the adapted one, and compare.
+
+    All runs lie in the task's output folder: ``adapted``, and ``without-N`` and ``with-N`` for each seed N.
+
+    Raises:
+        InputError: the recipes do not fit together, or a run cannot start; see ``run.train``.
+    """
+    check_pair(texts, task)
+    folder = Path(task.recipe.output)
+    claim(folder, overwrite=overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    adapted = one_run(texts, folder / "adapted", {}, overwrite, listener)
+    base = {"without": task.recipe.model.name, "with": str(adapted.folder)}
+    seeds = range(task.recipe.train.seed, task.recipe.train.seed + task.recipe.train.n_seeds)
+    found: dict[str, list[Run]] = {"without": [], "with": []}
+    for seed in seeds:
+        for name, model in base.items():
+            listener(Event("note", f"seed {seed}, {name} adaptation"))
+            change = {
+                "model": task.recipe.model.model_copy(update={"name": model}),
+                "train": task.recipe.train.model_copy(update={"seed": seed, "n_seeds": 1}),
+            }
+            found[name].append(one_run(task, folder / f"{name}-{seed}", change, overwrite, listener))
+    return Adaptation(adapted, tuple(found["without"]), tuple(found["with"]), tuple(verdicts(found["with"], found["without"])))
+
+
+def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
+    """Raise InputError where the first recipe does not learn texts, or the two begin from other models."""
+    where = str(texts.path or "recipe")
+    if texts.recipe.task != PRETRAINING:
+        raise InputError.one(
+            where, f"its task is {texts.recipe.task}.", "The first recipe learns plain texts: task: pretraining."
+        )
+    if task.recipe.task == PRETRAINING:
+        raise InputError.one(str(task.path or "recipe"), "its task is pretraining, too.", "The second recipe is what is judged.")
+    if texts.recipe.model != task.recipe.model:
+        message = f"it begins from {texts.recipe.model.name}, the other from {task.recipe.model.name}."
+        raise InputError.one(where, message, "Name the same model.name in both.")
+
+
+def one_run(loaded: LoadedRecipe, output: Path, change: Mapping[str, object], overwrite: bool, listener: Listener) -> Run:
+    """A run of a recipe with some of its sections changed."""
+    recipe: Recipe = loaded.recipe.model_copy(update={**change, "output": str(output)})
+    done = runs.train(replace(loaded, recipe=recipe), overwrite=overwrite, listener=listener)
+    assert done is not None, "one process"
+    return done
+
+
+def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
+    """Of all seeds together where the task's predictions are kept row by row, else of each seed."""
+    if ours[0].result.task not in JOINT:
+        return [compare([one.folder, other.folder])[0] for one, other in zip(ours, theirs, strict=True)]
+    first = ours[0].result
+    split = "test" if any(metric.split == "test" for metric in first.metrics) else "validation"
+    labels = Labels(first.data["problem_type"], tuple(first.data["labels"]))
+    mine, other = ([saved_predictions(run, split, labels) for run in runs] for runs in (ours, theirs))
+    check_rows(mine, other)
+    name = metric_of(Recipe.model_validate(first.recipe))
+    return [verdict(name, mine, other, "without adaptation", split, paired_seeds=len(mine) > 1)]
+
+
+def check_rows(mine: list[Predictions], other: list[Predictions]) -> None:
+    """Raise ValueError where a seed judged other rows, as it would with a validation share of its own."""
+    ids = [tuple(said.row_ids.tolist()) for said in (*mine, *other) if said.row_ids is not None]
+    if len(set(ids)) > 1:
+        raise InputError.one("data", "each seed was judged on other rows.", "Give data.test, or a file as data.validation.")

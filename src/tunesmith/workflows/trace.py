@@ -1,0 +1,137 @@
+"""One row at every stage of a run: raw cells, mapped, label, tokens, prediction, its share of each metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.readers.read import read_table
+from tunesmith.data.table import Examples
+from tunesmith.errors import InputError
+from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Predictions
+from tunesmith.evaluation.metrics.table import compute
+from tunesmith.machine import quiet_libraries, stay_offline
+from tunesmith.models.load import load_tokenizer, max_input_tokens
+from tunesmith.models.source import ModelSource, find_model
+from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.tasks.finished import Run, load_for_use
+
+
+def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | None = None) -> dict[str, Any]:
+    """The stages of one row.
+
+    Args:
+        row: its ``row_id``: the 0-based position in the source file of that split.
+        run: a finished run of this recipe; without one the stages end at the tokens.
+
+    Returns:
+        ``raw`` (column -> cell), ``dropped`` (the reason, or None), ``mapped`` (text, pair, id, group), ``label``,
+        ``tokens`` [{text, id, mask}] and, with a run, ``prediction`` and ``shares`` (metric -> value with the row minus
+        value without it, on the row's split).
+
+    Raises:
+        InputError: the split has no such row.
+    """
+    stay_offline()
+    quiet_libraries()
+    recipe = loaded.recipe
+    splits = load_splits(recipe, loaded.base)
+    examples = named_split(splits, split)
+    stages: dict[str, Any] = {"row_id": row, "split": split, "source": examples.source, "raw": raw_cells(loaded, examples, row)}
+    if row not in examples.row_ids:
+        return {**stages, "dropped": why_absent(examples, splits, row)}
+    position = examples.row_ids.index(row)
+    one = examples.take([position], split)
+    stages |= {"dropped": None, "mapped": mapped(one), "label": label_of(one, splits)}
+    stages["tokens"] = tokens_of(one, find_model(recipe.model, loaded.base), recipe.data.max_length)
+    if run is not None:
+        stages |= in_run(one, splits, Run.load(run), split, row)
+    return stages
+
+
+def named_split(splits: Splits, name: str) -> Examples:
+    """That split's rows. Raises InputError where the recipe has none."""
+    found = splits.named().get(name)
+    if found is None:
+        raise InputError.one("--split", f"the recipe has no split {name!r}.", f"It has {', '.join(splits.named())}.")
+    return found
+
+
+def raw_cells(loaded: LoadedRecipe, examples: Examples, row: int) -> dict[str, Any]:
+    """The row as the file has it. Raises InputError where the file has no such row."""
+    data = loaded.recipe.data
+    table = read_table(examples.source, header=data.header, encoding=data.encoding, base=loaded.base)
+    if row not in table.row_ids:
+        reason = next((bad.reason for bad in table.bad_rows if bad.row_id == row), None)
+        if reason is None:
+            raise InputError.one("--row", f"{examples.source} has rows 0 to {table.rows_read - 1}; {row} is not one of them.")
+        return {"not read": reason}
+    position = table.row_ids.index(row)
+    return {name: cells[position] for name, cells in table.columns.items()}
+
+
+def why_absent(examples: Examples, splits: Splits, row: int) -> str:
+    """Why a row of the source is not in the split."""
+    reason = next((bad.reason for bad in examples.bad_rows if bad.row_id == row and bad.dropped), None)
+    if reason is not None:
+        return reason
+    elsewhere = [name for name, other in splits.named().items() if other.source == examples.source and row in other.row_ids]
+    return f"the row is in {elsewhere[0]}" if elsewhere else "the row was left out by data.max_rows"
+
+
+def mapped(one: Examples) -> dict[str, Any]:
+    """The parts the columns were given."""
+    parts = {"text": one.texts, "pair": one.pairs, "id": one.ids, "group": one.groups}
+    return {name: values[0] for name, values in parts.items() if values is not None}
+
+
+def label_of(one: Examples, splits: Splits) -> dict[str, Any]:
+    """The label as it is given and as the model sees it."""
+    value, names = one.labels[0], splits.labels.names
+    if splits.labels.problem_type == REGRESSION:
+        return {"value": float(value)}
+    if splits.labels.problem_type == MULTI:
+        return {"names": [name for name, on in zip(names, value, strict=True) if on], "encoded": [int(on) for on in value]}
+    return {"name": names[int(value)], "encoded": int(value)}
+
+
+def tokens_of(one: Examples, source: ModelSource, asked: int | None) -> list[dict[str, Any]]:
+    """What the model reads: token texts and ids, with mask 0 for special tokens, and ``cut`` for those that are lost."""
+    from transformers import AutoConfig
+
+    tokenizer = load_tokenizer(source)
+    config = AutoConfig.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
+    limit = max_input_tokens(config, tokenizer, asked)
+    pair = None if one.pairs is None else one.pairs[0]
+    out = tokenizer(one.texts[0], pair, truncation=True, max_length=limit, return_special_tokens_mask=True, verbose=False)
+    names = tokenizer.convert_ids_to_tokens(out["input_ids"])
+    return [
+        {"text": name, "id": int(token), "mask": 1 - int(special)}
+        for name, token, special in zip(names, out["input_ids"], out["special_tokens_mask"], strict=True)
+    ]
+
+
+def in_run(one: Examples, splits: Splits, run: Run, split: str, row: int) -> dict[str, Any]:
+    """What a finished run says of the row and how much each metric owes to it."""
+    from tunesmith.workflows.predict import saved_predictions
+
+    in_use = load_for_use(run.folder)
+    stages: dict[str, Any] = {"prediction": in_use.rows(in_use.scores(one.texts, one.pairs))[0]}
+    if split in ("validation", "test"):
+        said = saved_predictions(run, split, splits.labels)
+        assert said.row_ids is not None
+        here = np.flatnonzero(said.row_ids == row)
+        if len(here):
+            stages["shares"] = shares(said, splits.labels.problem_type, int(here[0]))
+    return stages
+
+
+def shares(said: Predictions, problem_type: str, position: int) -> dict[str, float | None]:
+    """Metric -> its value with the row minus its value without it; None where either is undefined."""
+    without = said.take(np.delete(np.arange(len(said)), position))
+    whole, less = compute(problem_type, said), compute(problem_type, without)
+    pairs = {name: (whole[name], less[name]) for name in whole}
+    return {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}

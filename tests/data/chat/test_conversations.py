@@ -1,0 +1,132 @@
+"""Usable conversations: roles, what is left out and why, and splits that share no question."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunesmith.data.chat.conversations import INPUT_HEADING, Conversations, Turn, asked_of, divided, usable_conversations
+from tunesmith.data.chat.formats import recognise
+from tunesmith.data.normalise import normalise
+from tunesmith.data.table import BadRow, Table
+from tunesmith.errors import DataError
+from tunesmith.recipe.sections import ColumnsSection
+
+
+def conversations(columns: dict[str, list[Any]], labels: tuple[str, ...] = (), group: str | None = None) -> Conversations:
+    n = len(next(iter(columns.values())))
+    table = Table("rows.jsonl", columns, [10 + i for i in range(n)], rows_read=n)
+    found = recognise(table, ColumnsSection(), labels=bool(labels))
+    return usable_conversations(table, found, "train", labels=labels, group=group)
+
+
+def said(role: str, content: Any) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+GOOD = [said("user", "why"), said("assistant", "so")]
+
+
+def test_every_row_is_used_or_left_out_for_a_reason() -> None:
+    cells = [
+        GOOD,
+        json.dumps(GOOD),
+        [said("user", "why")],
+        [said("narrator", "once"), said("assistant", "so")],
+        "no list",
+        [said("user", "why"), said("assistant", None)],
+        [said("assistant", "so")],
+        [said("user", [{"type": "text", "text": "w"}, {"type": "text", "text": "hy"}]), said("assistant", "so")],
+        [said("user", [{"type": "image", "url": "x"}]), said("assistant", "so")],
+        [said("user", "why"), {"role": "assistant", "content": "", "tool_calls": [{"name": "f"}]}, said("assistant", "so")],
+        [said("user", ""), said("assistant", "what?"), said("user", "why"), said("assistant", "so")],
+        None,
+    ]
+    rows = conversations({"messages": cells})
+    assert rows.row_ids == (10, 11, 17, 20)
+    assert rows.turns[0] == rows.turns[1] == rows.turns[2] == (Turn("user", "why"), Turn("assistant", "so"))
+    assert rows.turns[3][0] == Turn("user", "")  # an empty turn is the linter's
+    assert rows.left_out == {
+        "whose last turn is not the assistant's": (12,),
+        "with a role that is not known": (13,),
+        "without a readable list of messages": (14, 21),
+        "without an answer": (15,),
+        "without a prompt": (16,),
+        "with a message that is not text": (18, 19),
+    }
+    assert len(rows) + sum(map(len, rows.left_out.values())) == rows.rows_read
+    assert rows.rows[1]["messages"] == cells[1]
+
+
+def test_speakers_of_other_names_are_roles() -> None:
+    speakers = ["developer", "human", "gpt", "function", "model"]
+    rows = conversations({"conversations": [[{"from": who, "value": "x"} for who in speakers]]})
+    assert rows.form == "sharegpt"
+    assert [turn.role for turn in rows.turns[0]] == ["system", "user", "assistant", "tool", "assistant"]
+
+
+def test_prompts_and_completions() -> None:
+    rows = conversations({"prompt": ["a ", None, "c", GOOD[:1]], "completion": [" b", "x", "", GOOD[1:]]})
+    assert rows.turns == ((Turn("user", "a "), Turn("assistant", " b")), (Turn("user", "why"), Turn("assistant", "so")))
+    assert rows.left_out == {"without a prompt": (11,), "without an answer": (12,)}
+    assert conversations({"question": ["2+2"], "answer": [4]}).turns[0][1] == Turn("assistant", "4")
+
+
+def test_instructions_and_seed_tasks() -> None:
+    rows = conversations({"instruction": ["add", "sing"], "input": ["1 2", ""], "output": ["3", "la"]})
+    assert [turns[0].content for turns in rows.turns] == [f"add{INPUT_HEADING}1 2", "sing"]
+    instances = [[{"input": "1 2", "output": "3"}, {"input": "2 2", "output": "4"}], [{"input": "", "output": "la"}], []]
+    tasks = conversations({"instruction": ["add", "sing", "hum"], "instances": instances})
+    assert [turns[1].content for turns in tasks.turns] == ["3", "4", "la"]
+    assert tasks.row_ids == (10, 10, 11)
+    assert tasks.groups == ("10", "10", "11")
+    assert tasks.left_out == {"without an answer": (12,)}
+
+
+def test_labels() -> None:
+    texts = [f"a film of {i} hours" for i in range(6)]
+    named = conversations({"text": texts, "label": ["pos", "neg", "odd", "pos", None, "neg"]}, ("neg", "pos"))
+    assert named.form == "labelled"
+    assert [turns[-1].content for turns in named.turns] == ["pos", "neg", "pos", "neg"]
+    assert named.left_out == {"with a label that sft.labels does not name": (12,), "without an answer": (14,)}
+    codes = conversations({"text": texts, "label": [0, 1.0, "1", 0, 1, 0]}, ("neg", "pos"))
+    assert [turns[-1].content for turns in codes.turns] == ["neg", "pos", "pos", "neg", "pos", "neg"]
+    with pytest.raises(DataError, match=r"holds none of sft.labels \(neg, pos\) but 3, 4"):
+        conversations({"text": texts, "label": [3, 4] * 3}, ("neg", "pos"))
+    completions = conversations({"prompt": ["a", "b"], "completion": [" pos ", "maybe"]}, ("neg", "pos"))
+    assert completions.turns[0][1].content == "pos"
+
+
+def test_rows_that_could_not_be_read_are_among_those_left_out() -> None:
+    table = Table("rows.jsonl", {"text": ["a"]}, [0], rows_read=2, bad_rows=(BadRow(1, 2, "broken JSON"),))
+    rows = usable_conversations(table, recognise(table, ColumnsSection()), "train")
+    assert rows.left_out == {"not read: broken JSON": (1,)}
+    with pytest.raises(DataError, match="none of 2 rows can be used"):
+        conversations({"prompt": ["", "x"], "completion": ["y", " "]})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(["Why?", "why", "who", "What", "when", "where"]), min_size=30, max_size=60), st.integers(0, 5))
+def test_no_question_stands_in_two_splits(asked: list[str], seed: int) -> None:
+    prompts = [*asked, *(f"one more {i}" for i in range(20))]
+    rows = conversations({"prompt": prompts, "completion": [str(i) for i in range(len(prompts))]})
+    rest, other = divided(rows, 0.4, seed, "validation")
+    assert sorted((*rest.row_ids, *other.row_ids)) == list(rows.row_ids)
+    first = {normalise(asked_of(turns)) for turns in rest.turns}
+    assert not first & {normalise(asked_of(turns)) for turns in other.turns}
+    assert other.split == "validation"
+    assert (rest.rows_read, other.rows_read) == (len(rest), len(other))
+
+
+def test_groups_and_labels_in_splits() -> None:
+    prompts = [f"question {i}" for i in range(60)]
+    rows = conversations({"prompt": prompts, "completion": ["x"] * 60, "thread": [i // 3 for i in range(60)]}, group="thread")
+    rest, other = divided(rows, 0.3, 0, "test")
+    assert not set(rest.groups or ()) & set(other.groups or ())
+    labelled = conversations({"text": [f"{p} of the day" for p in prompts], "label": ["a", "b", "b", "b"] * 15}, ("a", "b"))
+    _, held = divided(labelled, 0.2, 0, "test")
+    assert [turns[-1].content for turns in held.turns].count("a") == 3

@@ -1,0 +1,101 @@
+"""Rows of a language model are recognised by names and contents, and by no order of columns."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from tunesmith.data.chat.formats import recognise
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
+from tunesmith.recipe.sections import ColumnsSection
+
+CHAT = [{"role": "user", "content": "why"}, {"role": "assistant", "content": "so"}]
+SHARED = [{"from": "human", "value": "why"}, {"from": "gpt", "value": "so"}]
+BOTH = {"prompt": "prompt", "completion": "completion"}
+CASES: dict[str, tuple[dict[str, list[Any]], str, dict[str, str]]] = {
+    "text": ({"id": [1, 2], "text": ["a b", "c d"]}, "text", {"text": "text"}),
+    "prompt": ({"prompt": ["a"], "completion": ["b"], "id": [7]}, "prompt_completion", BOTH),
+    "question": (
+        {"Question": ["a"], "Answer": [3], "text": ["c d"]}, "prompt_completion", {"prompt": "Question", "completion": "Answer"},
+    ),
+    "lists": ({"prompt": [CHAT[:1]], "completion": [CHAT[1:]]}, "prompt_completion", BOTH),
+    "messages": ({"messages": [CHAT], "prompt": ["why"]}, "messages", {"messages": "messages"}),
+    "other name": ({"dialog_turns": [CHAT], "text": ["why"]}, "messages", {"messages": "dialog_turns"}),
+    "json": ({"id": ["x"], "chat": [json.dumps(CHAT)]}, "messages", {"messages": "chat"}),
+    "sharegpt": ({"conversations": [SHARED], "id": ["x"]}, "sharegpt", {"messages": "conversations"}),
+    "alpaca": (
+        {"instruction": ["a"], "input": [""], "output": ["c"]}, "alpaca",
+        {"instruction": "instruction", "input": "input", "completion": "output"},
+    ),
+    "alpaca alone": ({"instruction": ["a"], "output": ["c"]}, "alpaca", {"instruction": "instruction", "completion": "output"}),
+    "dolly": (
+        {"instruction": ["a"], "context": [None], "response": ["c"], "category": ["qa"]}, "alpaca",
+        {"instruction": "instruction", "input": "context", "completion": "response"},
+    ),
+    "seed tasks": (
+        {"instruction": ["a"], "instances": [[{"input": "", "output": "c"}]], "is_classification": [False]}, "alpaca",
+        {"instruction": "instruction", "instances": "instances"},
+    ),
+    "only column": ({"lines": ["a b", "c d"]}, "text", {"text": "lines"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_forms_whatever_the_order(case: str) -> None:
+    columns, form, parts = CASES[case]
+    for order in permutations(columns):
+        found = recognise(Table("a.jsonl", {name: columns[name] for name in order}, [0]), ColumnsSection())
+        assert (found.form, dict(found.columns)) == (form, parts)
+        assert found.sentence().endswith(found.reason)
+
+
+def recognised(columns: dict[str, list[Any]], labels: bool = False, texts_only: bool = False, **given: str):
+    return recognise(Table("a.csv", columns, [0]), ColumnsSection(**given), labels=labels, texts_only=texts_only)
+
+
+@pytest.mark.parametrize(
+    ("columns", "given", "message"),
+    [
+        ({"prompt": ["a"], "response": ["b"], "answer": ["c"]}, {}, "could each be question and answer"),
+        ({"messages": [CHAT], "dialog": [CHAT]}, {}, "messages, dialog hold lists of messages"),
+        ({"messages": [CHAT], "question": ["a"], "answer": ["b"]}, {}, "question, answer are a question and its answer"),
+        ({"a": ["x y"], "b": ["z w"]}, {}, "What the rows are cannot be seen"),
+        ({"messages": [[]]}, {}, "Columns: messages"),
+        ({"text": [1, 2]}, {}, "Columns: text"),
+        ({"a": ["x"]}, {"prompt": "b"}, "no column 'b' for the prompt"),
+        ({"a": ["x"], "b": ["y"]}, {"prompt": "a"}, "names a prompt and no completion"),
+        ({"a": ["x"]}, {"messages": "a"}, "holds no lists of messages"),
+    ],
+)
+def test_a_question_to_the_user(columns: dict[str, list[Any]], given: dict[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=message) as error:
+        recognised(columns, **given)
+    assert error.value.problems[0].remedy
+
+
+def test_what_the_recipe_says_goes_before_names() -> None:
+    columns: dict[str, list[Any]] = {"prompt": ["a"], "completion": ["b"], "x": ["c"], "y": ["d"]}
+    found = recognised(columns, prompt="x", completion="y")
+    assert (found.columns["prompt"], found.columns["completion"], found.reason) == ("x", "y", "named in the recipe")
+    assert recognised(columns, text="x").form == "text"
+
+
+def test_labels_are_answers() -> None:
+    columns: dict[str, list[Any]] = {"review": ["good film of mine", "bad film of his"] * 5, "label": ["pos", "neg"] * 5}
+    found = recognised(columns, labels=True)
+    assert (found.form, dict(found.columns)) == ("labelled", {"text": "review", "label": "label"})
+    assert recognised({"prompt": ["a"], "completion": ["pos"]}, labels=True).form == "prompt_completion"
+
+
+def test_pretraining_takes_texts_only() -> None:
+    assert recognised({"story": ["a b", "c d"], "label": [1, 2]}, texts_only=True).columns == {"text": "story"}
+    columns: dict[str, list[Any]] = {"key": ["1", "2"], "notes": ["a long note of the day", "and one of the night"]}
+    assert recognised(columns, texts_only=True).columns == {"text": "notes"}
+    with pytest.raises(DataError, match="pretraining learns from plain texts") as error:
+        recognised({"question": ["a"], "answer": ["b"]}, texts_only=True)
+    assert "task: sft" in error.value.problems[0].remedy
+    assert recognised({"question": ["a"], "answer": ["b"]}, texts_only=True, text="answer").form == "text"

@@ -1,0 +1,203 @@
+"""Corrections applied: a new file in which only the corrected rows differ, in every format."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunesmith.data.corrections.apply import apply_corrections, corrected, write_corrected
+from tunesmith.data.corrections.corrections_csv import Correction
+from tunesmith.data.readers.read import read_file
+from tunesmith.errors import DataError, OutputError
+
+CSV = 'id,text,label\n0,"one, two",a\n1,"with ""quotes""\nand a break",b\r\n2,plain,a\n\n3,last,b'
+
+
+def fix(row_id: int, old: str, new: str = "", **more) -> Correction:
+    return Correction(row_id, "train", old, new, 0.0, action="relabel" if new else "remove", **more)
+
+
+def test_only_the_corrected_lines_of_a_csv_change(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_bytes(CSV.encode())
+    done = apply_corrections([fix(1, "b", "c"), fix(2, "a")], data)
+    assert done.path == tmp_path / "rows.corrected.csv"
+    assert done.path.read_bytes().decode() == 'id,text,label\n0,"one, two",a\n1,"with ""quotes""\nand a break",c\r\n\n3,last,b'
+    assert (done.n_relabelled, done.n_removed, done.n_rows) == (1, 1, 3)
+    assert data.read_bytes() == CSV.encode()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.corrected.csv", "rows.csv"]
+
+
+def test_a_file_with_plain_quotes_stays_one(tmp_path: Path) -> None:
+    data = tmp_path / "rows.tsv"
+    data.write_text('text\tlabel\n"open\ta\nshut" it\tb\n', encoding="utf-8")
+    done = apply_corrections([fix(0, "a", "b")], data)
+    assert done.path.read_text(encoding="utf-8") == 'text\tlabel\n"open\tb\nshut" it\tb\n'
+
+
+def test_rows_that_could_not_be_read_stay_as_they_are(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,a\ntoo,many,cells\ntwo,b\nthree,a\n", encoding="utf-8")
+    done = apply_corrections([fix(2, "b", "a")], data)
+    assert done.path.read_text(encoding="utf-8") == "text,label\none,a\ntoo,many,cells\ntwo,a\nthree,a\n"
+
+
+def test_json_lines_keep_their_other_lines_and_the_type_of_the_label(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"text": "ä",   "label": 1}\n{"label": 0, "text": "b"}\n{"text": "c", "label": 0}\n', encoding="utf-8")
+    done = apply_corrections([fix(1, "0", "1"), fix(2, "0")], data)
+    assert done.path.read_text(encoding="utf-8") == '{"text": "ä",   "label": 1}\n{"label": 1, "text": "b"}\n'
+
+
+def test_a_json_document_under_a_key(tmp_path: Path) -> None:
+    data = tmp_path / "rows.json"
+    data.write_text(
+        json.dumps({"version": 1, "rows": [{"text": "x y", "label": "a"}, {"text": "z", "label": "b"}]}), encoding="utf-8"
+    )
+    done = apply_corrections([fix(1, "b", "a")], data)
+    assert json.loads(done.path.read_text(encoding="utf-8")) == {
+        "version": 1, "rows": [{"text": "x y", "label": "a"}, {"text": "z", "label": "a"}],
+    }  # fmt: skip
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    data = tmp_path / "rows.parquet"
+    table = pa.table({"text": ["a", "b", "c"], "label": pa.array([0, 1, 1], pa.int8())})
+    pq.write_table(table, data)
+    done = apply_corrections([fix(0, "0", "1"), fix(2, "1")], data)
+    found = pq.read_table(done.path)
+    assert found.schema == table.schema
+    assert found.to_pylist() == [{"text": "a", "label": 1}, {"text": "b", "label": 1}]
+
+
+def test_empty_labels_are_filled_with_the_type_of_the_others(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"text": "a", "label": null}\n{"text": "b", "label": 0}\n{"text": "c", "label": -1}\n', encoding="utf-8")
+    done = apply_corrections([fix(0, "", "1"), fix(2, "", "0")], data)
+    lines = done.path.read_text(encoding="utf-8").splitlines()
+    assert lines == ['{"text": "a", "label": 1}', '{"text": "b", "label": 0}', '{"text": "c", "label": 0}']
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_empty_labels_of_parquet_keep_its_type(missing, tmp_path: Path) -> None:
+    kind = pa.int8() if missing is None else pa.float64()
+    pq.write_table(pa.table({"text": ["a", "b"], "label": pa.array([missing, 1], kind)}), tmp_path / "rows.parquet")
+    done = apply_corrections([fix(0, "", "0")], tmp_path / "rows.parquet")
+    assert pq.read_table(done.path)["label"].to_pylist() == [0, 1]
+
+
+def test_an_empty_cell_of_a_csv_is_filled(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,\ntwo,b\nthree,n/a\n", encoding="utf-8")
+    done = apply_corrections([fix(0, "", "a"), fix(2, "", "b")], data)
+    assert done.path.read_text(encoding="utf-8") == "text,label\none,a\ntwo,b\nthree,b\n"
+
+
+def test_a_label_given_by_now_is_not_overwritten(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match="label is 'a', the correction expects ''"):
+        apply_corrections([fix(0, "", "b")], data, column="label")
+
+
+def test_gzip_in_gzip_out(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv.gz"
+    data.write_bytes(gzip.compress(b"text,label\none,a\ntwo,b\n"))
+    done = apply_corrections([fix(0, "a", "b")], data)
+    assert done.path.name == "rows.corrected.csv.gz"
+    assert gzip.decompress(done.path.read_bytes()) == b"text,label\none,b\ntwo,b\n"
+
+
+cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from('\n",\t'), min_size=1, max_size=8).filter(
+    lambda text: bool(text.strip())
+)
+
+
+@given(st.lists(cells, min_size=2, max_size=6), st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_texts_survive(texts: list[str], data) -> None:
+    import csv
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        with path.open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows([["text", "label"], *([text, "a"] for text in texts)])
+        before = read_file(path, "rows.csv", header=True)
+        if before.columns.get("label") != ["a"] * len(texts):
+            return
+        row = data.draw(st.integers(0, len(texts) - 1))
+        done = apply_corrections([fix(row, "a", "b")], path, column="label")
+        after = read_file(done.path, "rows.csv", header=True)
+        assert after.columns["text"] == before.columns["text"]
+        assert after.columns["label"] == ["b" if i == row else "a" for i in range(len(texts))]
+
+
+@pytest.mark.parametrize(
+    ("corrections", "column", "message"),
+    [
+        ([], None, "no rows; there is nothing to apply"),
+        ([fix(0, "a", "b", source_sha256="0" * 64)], None, "were made for another file (sha256 000000000000..."),
+        ([fix(0, "a", "b", source_sha256=""), fix(0, "a", "c")], None, "1 rows are corrected twice: 0"),
+        ([fix(7, "a", "b")], None, "1 corrections name rows that the file does not have: 7"),
+        ([fix(0, "z", "b")], None, "1 of 1 corrections do not fit the labels in the file"),
+        ([fix(0, "a", "b")], "nope", "There is no column 'nope'"),
+        ([fix(1, "a", "b")], "label", "label is 'b', the correction expects 'a'"),
+    ],
+)
+def test_what_does_not_fit_the_file_is_refused_and_nothing_written(corrections, column, message: str, tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        apply_corrections(corrections, data, column=column)
+    assert message in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_two_columns_that_fit_have_to_be_told_apart(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label,second\none,a,a\ntwo,b,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match="both hold the given labels"):
+        apply_corrections([fix(0, "a", "b")], data)
+    assert apply_corrections([fix(0, "a", "b")], data, column="second").path.read_text().splitlines()[1] == "one,a,b"
+
+
+def test_the_old_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is hashed and checked could be other rows than those that are written."""
+    from tunesmith.data.corrections import apply
+
+    data, read = tmp_path / "rows.csv", []
+    data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    whole = apply.read_payload
+    monkeypatch.setattr(apply, "read_payload", lambda path, name: read.append(path) or whole(path, name))
+    monkeypatch.setattr("tunesmith.data.readers.read.read_payload", lambda path, name: read.append(path) or whole(path, name))
+    apply_corrections([fix(0, "a", "b")], data)
+    assert read.count(data) == 1
+
+
+def test_a_corrected_file_knows_whether_it_is_written(tmp_path: Path) -> None:
+    data, target = tmp_path / "rows.csv.gz", tmp_path / "new.csv.gz"
+    data.write_bytes(gzip.compress(b"text,label\none,a\ntwo,b\n"))
+    new = corrected([fix(0, "a", "b")], data, target)
+    assert not new.is_written
+    assert not target.exists()
+    write_corrected(new)
+    assert corrected([fix(0, "a", "b")], data, target).is_written
+    assert not corrected([fix(0, "a", "c")], data, target).is_written
+
+
+def test_no_file_is_ever_replaced(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    (tmp_path / "rows.corrected.csv").write_text("precious", encoding="utf-8")
+    for target in (None, data):
+        with pytest.raises(OutputError, match="the file exists"):
+            apply_corrections([fix(0, "a", "b")], data, target)
+    assert (tmp_path / "rows.corrected.csv").read_text() == "precious"

@@ -1,0 +1,77 @@
+"""The usable rows of an embedding data set: what is left out and why, targets, and fair splits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunesmith.data.pairs.formats import detect_shape
+from tunesmith.data.pairs.rows import divided, usable_rows
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
+
+
+def table(**columns: list[Any]) -> Table:
+    n = len(next(iter(columns.values())))
+    return Table("rows.csv", columns, [10 + i for i in range(n)], rows_read=n)
+
+
+def rows_of(given: dict[str, str] | None = None, score_range: list[float] | None = None, **columns: list[Any]):
+    found = table(**columns)
+    return usable_rows(found, detect_shape(found, given or {}), "train", score_range=score_range)
+
+
+def test_rows_without_a_text_or_with_the_answer_as_negative_are_left_out() -> None:
+    rows = rows_of(
+        anchor=["who", " ", "why", None, "when"],
+        positive=["he", "b", "so", "d", "now"],
+        negative=["she", "c", "so", "e", "later"],
+    )
+    assert rows.row_ids == (10, 14)
+    assert rows.sides == (("who", "when"), ("he", "now"), ("she", "later"))
+    assert rows.left_out == {"without a text": (11, 13), "with a negative equal to the positive": (12,)}
+
+
+def test_rows_labelled_minus_one_are_left_out_and_numbers_are_names() -> None:
+    texts = [f"a man walks {i}" for i in range(12)]
+    rows = rows_of(premise=texts, hypothesis=[f"he {text}" for text in texts], label=[0.0, -1, 2.0, 0.0] * 3)
+    assert rows.target == ("0", "2", "0") * 3
+    assert rows.classes == ("0", "2")
+    assert rows.left_out == {"labelled -1": (11, 15, 19)}
+
+
+def test_scores_become_a_share_of_their_range() -> None:
+    columns: dict[str, list[Any]] = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": ["2.5", 5]}
+    parts = {"text": "sentence1", "pair": "sentence2", "score": "score"}
+    assert rows_of(parts, **columns).target == (2.5, 5.0)
+    assert rows_of(parts, [0, 5], **columns).target == (0.5, 1.0)
+    with pytest.raises(DataError, match="row 11: the score 5 is outside 0 to 4"):
+        rows_of(parts, [0, 4], **columns)
+    with pytest.raises(DataError, match="row 10: the score 'x' is no number"):
+        rows_of(parts, **columns | {"score": ["x", 1]})
+
+
+def test_a_teacher_may_give_a_list_or_several_columns() -> None:
+    texts: dict[str, list[Any]] = {"anchor": ["a", "b"], "positive": ["c", "d"], "negative": ["e", "f"]}
+    parts = {part: part for part in texts}
+    assert rows_of(parts | {"score": "score"}, **texts, score=[[1, 2], [3, 4]]).target == ((1.0, 2.0), (3.0, 4.0))
+    several = usable_rows(
+        made := table(**texts, score_1=[1, 2], score_2=[3, 4]),
+        detect_shape(made, {**parts, "score": ["score_1", "score_2"]}),
+        "train",
+    )
+    assert several.target == ((1.0, 3.0), (2.0, 4.0))
+    with pytest.raises(DataError, match="row 11: it has 1 numbers in score; the first row has 2"):
+        rows_of(parts | {"score": "score"}, **texts, score=[[1, 2], [3]])
+
+
+def test_a_split_keeps_rows_with_one_anchor_together() -> None:
+    rows = rows_of(anchor=[f"question {i // 3}" for i in range(60)], positive=[f"answer {i}" for i in range(60)])
+    rest, other = divided(rows, 0.2, 0, "validation")
+    assert not set(rest.sides[0]) & set(other.sides[0])
+    assert sorted((*rest.row_ids, *other.row_ids)) == list(rows.row_ids)
+    assert 9 <= len(other) <= 15
+    assert (other.split, rest.split) == ("validation", "train")
+    assert divided(rows, 0.2, 0, "validation")[1].row_ids == other.row_ids
+    assert divided(rows, 0.2, 1, "validation")[1].row_ids != other.row_ids

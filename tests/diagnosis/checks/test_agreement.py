@@ -1,0 +1,76 @@
+"""Agreement with an oracle: shares, intervals, kappa, the rows that differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.diagnosis.rows import evidence
+from tunesmith.diagnosis.checks.agreement import Answers, Asked, agreement, class_agreement, differing, kappa, wilson
+from tunesmith.diagnosis.evidence import UNLABELLED, worst_first
+
+
+def test_wilson_interval() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+    low, high = wilson(8, 10)
+    assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)  # Brown, Cai and DasGupta 2001, by hand
+    assert wilson(0, 20)[0] == 0.0
+    assert wilson(20, 20)[1] == pytest.approx(1.0)
+
+
+def test_kappa_of_cohens_own_kind_of_table() -> None:
+    given = ["yes"] * 25 + ["no"] * 25
+    said = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
+    assert kappa(given, said) == pytest.approx(0.4)  # observed 0.70, by chance 0.50
+    assert kappa(["a"] * 3, ["a"] * 3) is None
+    assert kappa([], []) is None
+
+
+def test_agreement_by_class() -> None:
+    found = class_agreement(["a", "a", "b", "b", "b"], ["a", "b", "b", "b", "b"])
+    assert [(item.name, item.n, item.share) for item in found] == [("a", 2, 0.5), ("b", 3, 1.0)]
+    assert all(item.low < item.share <= item.high for item in found)
+
+
+def test_what_was_not_compared_is_counted() -> None:
+    said = Answers(["a", None, "unsure", "b", "b"], known=frozenset({"a", "b", "unsure"}))
+    found = agreement("train", "an oracle", ["a", "a", "a", "b", "c"], said, ["a", "b", "c"])
+    assert (found.n, found.share, found.n_unanswered, found.n_unknown) == (3, pytest.approx(2 / 3), 1, 1)
+    assert found.foreign == {"unsure": 1}
+    assert [(item.name, item.n) for item in found.classes] == [("a", 2), ("b", 1)]
+
+
+def test_without_answers_there_is_no_share_and_the_diagnosis_is_skipped() -> None:
+    rows, said = evidence([0, 1]), Answers([None, None])
+    found = agreement("train", "labels.csv", ["a", "b"], said, ["a", "b"])
+    assert (found.share, found.low, found.high, found.kappa) == (None, 0.0, 1.0, None)
+    assert differing(rows, found, said).skipped == "labels.csv says nothing of these rows"
+
+
+def asked(names: list[str | None], confidence: list[float] | None = None) -> Asked:
+    return Asked("runs/other", {"train": Answers(names, None if confidence is None else np.array(confidence))})
+
+
+def test_the_row_the_oracle_is_surest_of_comes_first() -> None:
+    found = asked(["b", "b", "b", "c"], [0.6, 0.9, 0.8, 1.0]).diagnosis(evidence([0, 0, 1, 1], n_classes=2))
+    assert found.flagged is not None
+    assert found.scores is not None
+    assert found.proposed is not None
+    assert found.flagged.tolist() == [True, True, False, True]
+    assert found.scores == pytest.approx([0.2, 0.05, 0.9, 0.0])
+    assert found.proposed.tolist() == [1, 1, UNLABELLED, UNLABELLED]  # c is no label of these rows
+    assert found.reasons[1] == "labelled a, runs/other says b (90%)"
+
+
+def test_a_row_without_a_probability_comes_last() -> None:
+    found = asked(["b", "b"], [float("nan"), 0.9]).diagnosis(evidence([0, 0], n_classes=2))
+    assert worst_first(found) == [1, 0]
+    assert found.reasons == {0: "labelled a, runs/other says b", 1: "labelled a, runs/other says b (90%)"}
+
+
+def test_without_probabilities_rows_are_flagged_and_not_ranked() -> None:
+    found = asked(["b", "b"]).diagnosis(evidence([0, 1]))
+    assert found.flagged is not None
+    assert (found.scores, found.flagged.tolist()) == (None, [True, False])
+    assert "agrees with the label of 50.0% of 2 rows (95 %: 9.5% to 90.5%), kappa 0.00." in found.summary
+    assert "Least on a 0% (0% to 79%)." in found.summary

@@ -1,0 +1,87 @@
+"""Which labels are probably wrong: cleanlab's published count, rankings, and what cannot be judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.diagnosis.rows import evidence
+from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank, pruned_by_noise_rate
+from tunesmith.diagnosis.evidence import Diagnosis
+from tunesmith.errors import DataError
+
+PROBS = np.array([[0.9, 0.1], [0.8, 0.2], [0.95, 0.05], [0.1, 0.9], [0.05, 0.95], [0.3, 0.7], [0.02, 0.98]])
+GIVEN = [0, 0, 0, 1, 1, 1, 0]
+
+
+def test_cleanlab_flags_as_many_imdb_reviews_as_published(shared: Path) -> None:
+    folder = shared / "data/label-errors"
+    probs = np.load(folder / "imdb_test_set_pyx.npy").astype(np.float64)
+    given = np.load(folder / "imdb_test_set_original_labels.npy")
+    flagged = pruned_by_noise_rate(probs, given)
+    assert int(flagged.sum()) == 1309
+    checked = {row["id"] for row in json.loads((folder / "imdb_mturk.json").read_text(encoding="utf-8"))}
+    names = json.loads((folder / "imdb_test_set_index_to_filename.json").read_text(encoding="utf-8"))
+    ids = names if isinstance(names, list) else [names[str(i)] for i in range(len(names))]
+    found = {Path(ids[i]).with_suffix("").as_posix().split("imdb/")[-1] for i in np.flatnonzero(flagged)}
+    assert len({name.split("test/")[-1] for name in found} & {name.split("test/")[-1] for name in checked}) >= 1300
+
+
+def test_the_least_likely_label_is_the_worst() -> None:
+    found = loss_rank(evidence(GIVEN, pred_probs=PROBS))
+    assert found.scores is not None
+    assert found.flagged is not None
+    assert found.proposed is not None
+    assert found.scores.argmin() == 6
+    assert np.flatnonzero(found.flagged).tolist() == [6]
+    assert found.proposed.tolist() == [-1] * 6 + [1]
+    assert found.reasons[6] == "given a (2%), looks like b (98%)"
+
+
+def test_a_class_without_rows_is_no_obstacle_to_cleanlab() -> None:
+    probs = np.hstack([PROBS * 0.99, np.full((7, 1), 0.01)])
+    assert pruned_by_noise_rate(probs, np.array(GIVEN)).tolist() == [False] * 6 + [True]
+    assert not pruned_by_noise_rate(probs, np.zeros(7, dtype=int)).any()
+
+
+@pytest.mark.parametrize("diagnosis", [loss_rank, confident_learning])
+def test_unlabelled_rows_are_left_alone(diagnosis) -> None:
+    found = diagnosis(evidence([*GIVEN[:6], None], pred_probs=PROBS))
+    assert np.isnan(found.scores[6])
+    assert not found.flagged[6]
+
+
+@pytest.mark.parametrize("diagnosis", [loss_rank, confident_learning])
+def test_without_probabilities_they_are_skipped(diagnosis) -> None:
+    assert "out-of-fold probabilities" in diagnosis(evidence([0, 1])).skipped
+
+
+def test_combined_is_the_mean_rank_and_skips_what_says_nothing() -> None:
+    one = Diagnosis("one", "", scores=np.array([0.0, 0.5, 1.0]))
+    two = Diagnosis("two", "", scores=np.array([0.1, np.nan, 0.2]))
+    assert combined([one, two], 3).tolist() == [0.0, 0.5, 1.0]
+    assert np.isnan(combined([], 2)).all()
+
+
+@pytest.mark.parametrize("name", ["folds", "embeddings", "annotations"])
+def test_arrays_of_other_rows_are_refused(name: str) -> None:
+    with pytest.raises(DataError, match=f"{name} were given for 5 rows, train has 7"):
+        evidence(GIVEN, **{name: np.zeros((5, 2))})
+
+
+@pytest.mark.parametrize(
+    ("probs", "message"),
+    [
+        (PROBS * 2, "the probabilities of 7 rows do not add up to 1; in row 0 they add up to 2"),
+        (np.where(PROBS == 0.9, np.nan, PROBS), "do not add up to 1"),
+        (np.log(PROBS), "do not add up to 1"),
+        (PROBS[:5], "probabilities of shape (5, 2) were given, (7, 2) were expected"),
+    ],
+)
+def test_what_is_no_probability_is_refused(probs: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        evidence(GIVEN, pred_probs=probs)
+    assert message in str(caught.value)

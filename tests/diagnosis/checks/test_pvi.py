@@ -1,0 +1,153 @@
+"""V-information: the published figures from the published files, the bounds on every row, and what it says of rows."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.diagnosis.rows import evidence
+from tunesmith.diagnosis.checks.pvi import (
+    bounds,
+    breaks_bounds,
+    conditional_information,
+    information,
+    mean_interval,
+    prior_log2,
+    pvi,
+    tempered,
+)
+
+# (model, file, V-information in bits, accuracy): computed from the released per-instance files of Ethayarajh et al. 2022.
+PUBLISHED = [
+    ("bert-base-cased_cola_id_dev_std2.csv", 0.339, 0.839),
+    ("distilbert-base-uncased_cola_id_dev_std2.csv", 0.279, 0.825),
+    ("facebook-bart-base_cola_id_dev_std2.csv", 0.150, 0.782),
+    ("gpt2_cola_id_dev_std5.csv", 0.160, 0.778),
+    ("bert-base-cased_cola_id_dev_std10.csv", -0.214, 0.852),
+    ("bert-base-cased_snli_std2_test.csv", 1.187, 0.901),
+]
+
+
+def released(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Null entropy, entropy given the text, and whether the model was right, per row, bits."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    null, conditional = (np.array([float(row[column]) for row in rows]) for column in ("H_yb", "H_yx"))
+    return null, conditional, np.array([row["correct_yx"] in ("True", "1", "1.0") for row in rows])
+
+
+@pytest.mark.parametrize(("name", "bits", "accuracy"), PUBLISHED)
+def test_the_published_figures_come_out_to_the_third_decimal(name: str, bits: float, accuracy: float, shared: Path) -> None:
+    null, conditional, right = released(shared / "data/pvi-reference" / name)
+    n_classes = 3 if "snli" in name else 2
+    chance = 2.0**-conditional
+    rest = (1 - chance) / (n_classes - 1)
+    probs = np.repeat(rest[:, None], n_classes, axis=1)
+    probs[:, 0] = chance
+    found = information(probs, np.zeros(len(null), dtype=int), -null)
+    assert found.v_information == pytest.approx(bits, abs=5e-4)
+    assert right.mean() == pytest.approx(accuracy, abs=5e-4)
+    assert len(breaks_bounds(found, right, n_classes)) == 0
+    if n_classes == 2:
+        assert found.accuracy == pytest.approx(accuracy, abs=5e-4)
+
+
+@given(arrays(float, (12, 4), elements=st.floats(0.001, 1)), st.lists(st.integers(0, 3), min_size=12, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_no_probabilities_break_the_bounds(raw: np.ndarray, labels: list[int]) -> None:
+    probs = raw / raw.sum(axis=1, keepdims=True)
+    answers = np.array(labels)
+    found = information(probs, answers)
+    own = probs[np.arange(12), answers]
+    best = probs.max(axis=1)
+    low, high = bounds(found.null_entropy, 4)
+    assert not (found.pvi < low - 1e-9)[own >= best].any()
+    assert not (found.pvi > high + 1e-9)[own < best].any()
+
+
+def test_a_wrong_figure_breaks_the_bounds() -> None:
+    found = information(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))
+    assert breaks_bounds(found, np.array([True, True]), 2).size == 0
+    assert breaks_bounds(found, np.array([False, True]), 2).tolist() == [0]
+
+
+def test_the_prior_is_the_best_null_model() -> None:
+    labels = np.array([0] * 9 + [1] * 3)
+    prior = prior_log2(labels, 2)
+    assert prior == pytest.approx(np.log2([0.75, 0.25]))
+    assert information(np.tile([0.75, 0.25], (12, 1)), labels).v_information == pytest.approx(0)
+    assert information(np.tile([0.6, 0.4], (12, 1)), labels).v_information < 0
+
+
+def test_rows_that_tell_less_than_nothing_are_flagged_and_unlabelled_ones_left_alone() -> None:
+    probs = np.array([[0.95, 0.05], [0.9, 0.1], [0.02, 0.98], [0.1, 0.9], [0.5, 0.5]])
+    found = pvi(evidence([0, 0, 0, 1, None], pred_probs=probs, method="frozen"))
+    assert found.flagged is not None
+    assert found.flagged.tolist() == [False, False, True, False, False]
+    assert found.scores is not None
+    assert found.scores[2] == 0
+    assert np.isnan(found.scores[4])
+    assert "PVI" in found.reasons[2]
+
+
+def test_without_probabilities_it_is_skipped_with_the_reason() -> None:
+    assert "out-of-fold probabilities" in pvi(evidence([0, 1])).skipped
+
+
+def test_a_given_null_model_takes_the_place_of_the_prior() -> None:
+    probs = np.array([[0.5, 0.5], [0.25, 0.75]])
+    by_prior = pvi(evidence([0, 1], pred_probs=probs)).figures
+    by_model = pvi(evidence([0, 1], pred_probs=probs, null_log2=np.array([-2.0, -1.0]))).figures
+    assert by_prior["entropy_bits"] == pytest.approx(1)
+    assert by_model["entropy_bits"] == pytest.approx(1.5)
+    assert by_model["v_information_bits"] - by_prior["v_information_bits"] == pytest.approx(0.5)
+
+
+def test_what_the_whole_has_beyond_a_part_is_a_difference_of_surprisals() -> None:
+    assert conditional_information(np.array([0.5, 0.2]), np.array([0.25, 0.4])) == pytest.approx([1, -1])
+
+
+@pytest.mark.parametrize("n", [5, 20, 400])
+def test_the_interval_of_a_mean_is_that_of_students_t_where_values_are_normal(n: int) -> None:
+    from scipy.stats import t
+
+    values = np.random.default_rng(n).normal(3, 2, size=n)
+    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    low, high = mean_interval(values, 20_000)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.12 if n == 5 else 0.05)
+    assert low < values.mean() < high
+    assert np.isnan(mean_interval(values[:1])).all()
+
+
+def test_probabilities_that_know_nothing_become_the_prior_and_good_ones_stay() -> None:
+    draw = np.random.default_rng(0)
+    labels, folds = (draw.random(3000) < 0.3).astype(int), np.arange(3000) % 5
+    sure = draw.dirichlet([0.3, 0.3], size=3000)
+    noise = tempered(sure, labels, folds)
+    assert information(sure, labels).v_information < -1
+    assert noise[:, 1] == pytest.approx(0.3, abs=0.02)
+    truth = draw.dirichlet([1, 1], size=3000)
+    drawn = (draw.random(3000) < truth[:, 1]).astype(int)
+    assert tempered(truth, drawn, folds) == pytest.approx(truth, abs=0.05)
+    unsure = truth**0.5 / (truth**0.5).sum(axis=1, keepdims=True)
+    assert information(tempered(unsure, drawn, folds), drawn).v_information > information(unsure, drawn).v_information + 0.05
+
+
+def test_a_fold_is_tempered_by_the_labels_of_the_others_alone() -> None:
+    draw = np.random.default_rng(1)
+    probs, labels, folds = draw.dirichlet([1, 1], size=60), draw.integers(0, 2, 60), np.arange(60) % 3
+    other = labels.copy()
+    other[folds == 1] = 1 - other[folds == 1]
+    other[3] = -1  # unlabelled, in fold 0
+    before, after = tempered(probs, labels, folds), tempered(probs, other, folds)
+    unlabelled = tempered(probs, np.where(np.arange(60) == 3, -1, labels), folds)
+    assert unlabelled[folds == 0] == pytest.approx(before[folds == 0])
+    assert tempered(probs, np.where(folds == 1, other, labels), folds)[folds == 1] == pytest.approx(before[folds == 1])
+    assert not np.allclose(after[folds == 0], before[folds == 0])
+    assert after.sum(axis=1) == pytest.approx(1)

@@ -1,0 +1,51 @@
+"""Fine-tuning once for each fold: who judges whom, and whose logits are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import rows
+from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.diagnosis.fold_finetuning import fine_tuned, without_evaluations
+from tunesmith.progress import Clock
+from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
+from tunesmith.tasks.classification.data import Inputs, read_inputs
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, tiny_model: Path) -> Inputs:
+    """90 learnable rows, five of them labelled wrongly: the first five."""
+    table = rows(90, seed=4)
+    for row in table[:5]:
+        row["label"] = {"pos": "neg", "neg": "pos"}[row["label"]]
+    mapping = {
+        "data": {"train": "DataFrame", "validation": "other"}, "model": {"name": str(tiny_model)},
+        "train": {"num_train_epochs": 8, "learning_rate": 5e-3, "per_device_train_batch_size": 8},
+    }  # fmt: skip
+    loaded = LoadedRecipe(recipe_from_mapping(mapping), None, mapping, "", tmp_path)
+    return read_inputs(loaded, Clock(lambda _: None, {}), {"train": table, "validation": rows(10)})
+
+
+def test_rows_are_judged_by_models_that_did_not_see_them(inputs: Inputs) -> None:
+    train = inputs.splits.train
+    done: list[int] = []
+    said, logits = fine_tuned(inputs, near_duplicates(train.texts), 3, done.append)
+    given = np.array(train.labels)
+    assert done == [1, 2, 3]
+    assert np.allclose(said.pred_probs.sum(axis=1), 1)
+    assert (said.pred_probs.argmax(axis=1) == given)[5:].mean() > 0.75
+    assert (said.pred_probs.argmax(axis=1) == given)[:5].mean() <= 0.4
+    assert logits is not None
+    assert logits.shape == (8, 90, 2)
+    assert (logits[-1].argmax(axis=1) == given)[5:].mean() > 0.95
+
+
+def test_a_fold_is_fitted_without_anything_that_steers_it(inputs: Inputs) -> None:
+    train = without_evaluations(
+        inputs.recipe.model_copy(update={"train": inputs.recipe.train.model_copy(update={"report_to": "tensorboard"})})
+    ).train
+    assert (train.n_evaluations, train.early_stopping, train.report_to) == (1, None, "none")
+    assert train.num_train_epochs == 8

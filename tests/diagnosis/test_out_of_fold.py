@@ -1,0 +1,69 @@
+"""The models of the folds: asked again they say the same, and of nothing they say the share of each class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.data.table import Examples, Labels
+from tunesmith.diagnosis import out_of_fold as module
+from tunesmith.diagnosis.out_of_fold import judged_in_folds, out_of_fold, word_features
+
+LABELS = Labels("single_label_classification", ("a", "b"))
+WORDS = ["apple", "river", "stone", "cloud", "green", "seven", "music", "paper", "light", "house", "water", "sugar"]
+
+
+def rows(n: int = 60, seed: int = 0, pairs: bool = False) -> tuple[Examples, np.ndarray]:
+    """Different texts of two classes, and vectors that tell them apart a little."""
+    draw = np.random.default_rng(seed)
+    given = [i % 3 // 2 for i in range(n)]
+    texts = [" ".join(draw.permutation(WORDS)[:7]) for _ in range(n)]
+    vectors = draw.normal(size=(n, 4)) + np.array(given)[:, None]
+    return Examples("train", "", list(range(n)), texts, given, texts[::-1] if pairs else None), vectors.astype(np.float32)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_kept_models_say_of_each_row_what_they_said_before(pairs: bool) -> None:
+    examples, vectors = rows(pairs=pairs)
+    embedded = (vectors, vectors[::-1]) if pairs else vectors
+    said = out_of_fold(examples, LABELS, embedded, near_duplicates(examples.texts, examples.pairs), 3, keep_models=True)
+    assert said.models is not None
+    again = said.models.pred_probs(examples, embedded, said.folds)
+    assert again == pytest.approx(said.pred_probs, abs=1e-5)
+    others = said.models.pred_probs(examples, embedded, (said.folds + 1) % 3)
+    assert np.abs(others - said.pred_probs).max() > 0.01
+    mean = said.models.mean_pred_probs(examples, embedded)
+    every = [said.models.pred_probs(examples, embedded, np.full(len(examples), fold)) for fold in range(3)]
+    assert mean == pytest.approx(np.mean(every, axis=0))
+
+
+def test_models_are_kept_only_where_they_are_wanted() -> None:
+    examples, vectors = rows()
+    assert out_of_fold(examples, LABELS, vectors, near_duplicates(examples.texts), 3).models is None
+
+
+def test_a_model_of_nothing_says_the_share_of_each_class_in_the_other_folds() -> None:
+    examples, _ = rows()
+    blank = Examples("train", "", examples.row_ids, [" "] * 60, examples.labels)
+    folds = np.arange(60) // 25  # the last one is smaller, and other classes are frequent in it
+    said, _ = judged_in_folds(blank, 2, np.ones((60, 4), dtype=np.float32), folds)
+    given = np.array(examples.labels)
+    for fold in range(3):
+        assert said[folds == fold][:, 1] == pytest.approx(given[folds != fold].mean(), abs=1e-3)
+
+
+def test_words_that_are_all_different_are_no_features_and_no_error() -> None:
+    many = Examples("train", "", list(range(1200)), [f"{'x' * 900}{i}" for i in range(1200)], [0] * 1200)
+    features, of_others = word_features(many)
+    assert (features.shape, features.nnz) == ((1200, 1), 0)
+    assert of_others(many.take([1, 2], "train")).shape == (2, 1)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_rows: Examples) -> None:
+        raise ValueError("something else")
+
+    monkeypatch.setattr(module, "fitted_tfidf", broken)
+    with pytest.raises(ValueError, match="something else"):
+        word_features(rows()[0])

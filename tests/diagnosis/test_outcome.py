@@ -1,0 +1,39 @@
+"""What a user gets of several diagnoses of one row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.diagnosis.rows import evidence
+from tunesmith.diagnosis.checks.label_errors import loss_rank
+from tunesmith.diagnosis.checks.suspects import suspect_labels
+from tunesmith.diagnosis.evidence import Diagnosis
+from tunesmith.diagnosis.outcome import reason_of
+
+
+def saying(name: str, reason: str | None) -> Diagnosis:
+    return Diagnosis(name, "", reasons={} if reason is None else {0: reason})
+
+
+def test_what_one_diagnosis_says_is_not_said_again() -> None:
+    main = saying("main", "90% to be wrong: given a (1%), looks like b (98%)")
+    others = [
+        saying("rank", "given a (1%), looks like b (98%)"),
+        main,
+        saying("twins", "same text as row 3"),
+        saying("none", None),
+    ]
+    assert reason_of(0, main, others) == "90% to be wrong: given a (1%), looks like b (98%); same text as row 3"
+
+
+def test_the_leading_diagnosis_comes_first_and_may_be_silent() -> None:
+    main = saying("main", None)
+    assert reason_of(0, main, [saying("twins", "same text as row 3"), main]) == "same text as row 3"
+    assert reason_of(0, main, [main]) == ""
+
+
+def test_suspect_labels_and_loss_rank_share_their_words() -> None:
+    probs = np.tile([0.999, 0.001], (100, 1))
+    rows = evidence([0] * 97 + [1] * 3, pred_probs=probs)
+    main = suspect_labels(rows)
+    assert reason_of(99, main, [main, loss_rank(rows)]).count("looks like a") == 1

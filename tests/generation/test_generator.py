@@ -1,0 +1,83 @@
+"""Generating from a folder: a model saved, loaded and asked, with and without a chat template and an adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunesmith
+from tests.generation.made import tiny_llama, tokenizer_of
+from tunesmith.errors import GenerationError, ModelError
+from tunesmith.generation.generator import load_writer
+
+TEMPLATE = (
+    "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}{% endfor %}{% if add_generation_prompt %} [assistant]{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("models") / "tiny"
+    tokenizer = tokenizer_of("byte_level")
+    model = tiny_llama(len(tokenizer), 1)
+    model.save_pretrained(place)
+    tokenizer.save_pretrained(place)
+    return place
+
+
+def test_texts_of_a_folder(folder: Path) -> None:
+    found = tunesmith.generate(folder, ["the cat", "she"], must_include=["fox"], max_new_tokens=12)
+    assert [(len(texts), texts[0].satisfied) for texts in found] == [(1, True)] * 2
+    one = tunesmith.generate(load_writer(str(folder)), "she", must_include=["fox"], max_new_tokens=12)
+    assert one[0][0].token_ids == found[1][0].token_ids
+
+
+def test_a_chat_template_is_used_unless_raw(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    place = tmp_path / "chat"
+    shutil.copytree(folder, place)
+    tokenizer: Any = load_writer(str(place)).tokenizer
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(place)
+    writer = load_writer(str(place))
+    decode = writer.tokenizer.decode
+    assert decode(writer.prompt_ids("the cat")) == "[user] the cat [assistant]"
+    assert decode(writer.prompt_ids("the cat", raw=True)) == "the cat"
+    assert (
+        decode(writer.prompt_ids([{"role": "system", "content": "be"}, {"role": "user", "content": "a"}]))
+        == "[system] be[user] a [assistant]"
+    )
+    with pytest.raises(GenerationError, match="turns need a chat template"):
+        load_writer(str(folder)).prompt_ids([{"role": "user", "content": "a"}])
+
+
+def test_an_adapter_writes_as_its_model(folder: Path, tmp_path: Path) -> None:
+    peft, torch = pytest.importorskip("peft"), pytest.importorskip("torch")
+    torch.manual_seed(0)
+    adapted = peft.get_peft_model(
+        load_writer(str(folder)).model, peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=2)
+    )
+    adapted.save_pretrained(tmp_path / "adapter")
+    tokenizer_of("byte_level").save_pretrained(tmp_path / "adapter")
+    wanted = {"must_include": ["fox"], "max_new_tokens": 10}
+    plain = tunesmith.generate(folder, "the cat", **wanted)[0][0]
+    found = tunesmith.generate(tmp_path / "adapter", "the cat", **wanted)[0][0]
+    adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
+    tokenizer_of("byte_level").save_pretrained(tmp_path / "merged")
+    merged = tunesmith.generate(tmp_path / "merged", "the cat", **wanted)[0][0]
+    assert found.satisfied
+    assert found.token_ids == merged.token_ids != plain.token_ids
+    assert found.logprob == pytest.approx(merged.logprob, abs=1e-3)
+
+
+def test_an_encoder_writes_no_text(tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match="no weights for a next token"):
+        tunesmith.generate(tiny_model, "good film")
+
+
+def test_unknown_settings_are_named(folder: Path) -> None:
+    with pytest.raises(GenerationError, match="num_beem: there is no setting of that name"):
+        tunesmith.generate(folder, "she", num_beem=3)

@@ -1,0 +1,235 @@
+"""Fits of language models: packed as unpacked, many small batches as a large one, and stopped runs go on as if they were not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.language_models import questions, texts, tokenizer, write_model
+from tunesmith.errors import Interrupted
+from tunesmith.models.fast.path import Kernels
+from tunesmith.models.fast.supervised_loss import loss_where_learnt
+from tunesmith.progress import Clock, Event
+from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
+from tunesmith.tasks.language.data import read_inputs
+from tunesmith.tasks.language.model import load_model, measure_of
+from tunesmith.tasks.language.training import fit
+from tunesmith.training.fit import Fit
+from tunesmith.training.signals import StopRequest
+from tunesmith.training.trainers.tokens import batch_of
+
+
+@dataclass
+class Trained:
+    fit: Fit
+    weights: dict[str, torch.Tensor]
+    losses: list[float]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("language-models")
+    return {family: write_model(place / family, family) for family in ("llama", "bert", "mamba")}
+
+
+@pytest.fixture
+def ready(tmp_path: Path, models: dict[str, Path]) -> Callable[..., Any]:
+    """A function that loads a tiny model and rows by a recipe."""
+
+    def load(family: str = "llama", **sections: Any) -> Any:
+        usual = {
+            "per_device_train_batch_size": 8, "learning_rate": 3e-3, "num_train_epochs": 2, "n_evaluations": 3, "n_logs": 100,
+            "seed": 3,
+        }  # fmt: skip
+        task = "pretraining" if family == "bert" else "sft"
+        mapping = {
+            "task": task, "data": {"train": "t", "validation": "v"}, "model": {"name": str(models[family])}, **sections,
+            "evaluate": {"answers": {"rows": 2, "shots": 0}} if task == "sft" else {},
+            "train": {**usual, **sections.get("train", {})},
+        }  # fmt: skip
+        loaded = LoadedRecipe(recipe_from_mapping(mapping), None, mapping, "", tmp_path)
+        rows = texts if family == "bert" else questions
+        inputs = read_inputs(loaded, Clock(lambda _: None, {}), {"train": rows(60), "validation": rows(12, 1)})
+        return inputs, load_model(inputs, 3)
+
+    return load
+
+
+@pytest.fixture
+def train(tmp_path: Path, ready) -> Callable[..., Trained]:
+    """A function that trains; ``stop_at`` asks for a stop after that step."""
+
+    def run(place: str, *, stop_at: int | None = None, resume: bool = False, **sections: Any) -> Trained:
+        inputs, loaded = ready(**sections)
+        request = StopRequest()
+
+        def listen(event: Event) -> None:
+            if event.kind == "step" and stop_at is not None and event.done == stop_at:
+                request.signal_name = "SIGTERM"
+
+        folder = tmp_path / place
+        folder.mkdir(exist_ok=True)
+        log = folder / "metrics.jsonl"
+        done = fit(
+            loaded.prepared, inputs.recipe, measure_of(loaded), loaded.metric, folder, log, 3, request, listen, resume=resume,
+            smoke=False,
+        )  # fmt: skip
+        losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
+        return Trained(done, {name: value.clone() for name, value in loaded.prepared.model.state_dict().items()}, losses)
+
+    return run
+
+
+RESUMED: dict[str, dict[str, Any]] = {
+    "answers": {},
+    "packed": {"sft": {"packing": True}, "data": {"train": "t", "validation": "v", "max_length": 64}},
+    "lora with dropout": {"adapter": {"method": "lora", "r": 4, "lora_dropout": 0.1}},
+    "adalora": {"adapter": {"method": "adalora", "init_r": 6, "target_r": 2, "tinit": 2, "tfinal": 4}},
+    "houlsby": {"adapter": {"method": "houlsby"}},
+    "masked": {"family": "bert"},
+    "accumulation": {"train": {"gradient_accumulation_steps": 2}},
+    "upstream path": {"train": {"fast": False}},
+    "noise on embeddings": {"upstream": {"neftune_noise_alpha": 5.0}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_resume_is_bit_exact(train, name: str) -> None:
+    whole = train("whole", **RESUMED[name])
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after step 2 of"):
+        train("parts", stop_at=2, **RESUMED[name])
+    torch.manual_seed(12345)
+    np.random.seed(12345)
+    parts = train("parts", resume=True, **RESUMED[name])
+    assert any("resumed from step 2" in note for note in parts.fit.notes)
+    assert parts.losses == whole.losses
+    assert whole.weights.keys() == parts.weights.keys()
+    for key, value in whole.weights.items():
+        assert torch.equal(value, parts.weights[key]), key
+
+
+def test_it_learns(train) -> None:
+    done = train("run", train={"num_train_epochs": 4})
+    assert done.losses[-1] < 0.6 * done.losses[0]
+
+
+def test_eight_batches_of_one_equal_one_batch_of_eight(train) -> None:
+    same = {"learning_rate": 1e-3, "max_grad_norm": 1.0, "dropout": 0.0, "num_train_epochs": 1, "fast": False}
+    small = train("small", train={**same, "per_device_train_batch_size": 1, "gradient_accumulation_steps": 8})
+    large = train("large", train={**same, "per_device_train_batch_size": 8})
+    assert np.allclose(small.losses, large.losses, rtol=1e-5)
+
+
+def test_training_is_the_same_with_logits_in_parts(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a large vocabulary does: here three tokens' logits are too many."""
+    from tunesmith.models.fast import supervised_loss as learnt_loss
+
+    at_once = train("at once")
+    counts: list[int] = []
+    of_a_part = learnt_loss.summed_loss
+
+    def counted(head: Any, states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        counts.append(len(wanted))
+        return of_a_part(head, states, wanted)
+
+    monkeypatch.setattr(learnt_loss, "MOST_LOGITS", 3 * len(tokenizer()))
+    monkeypatch.setattr(learnt_loss, "summed_loss", counted)
+    parts = train("in parts")
+    assert max(counts) == 3
+    assert np.allclose(parts.losses, at_once.losses, rtol=2e-2)  # bf16 sums in another order
+    assert parts.losses[0] == pytest.approx(at_once.losses[0], rel=1e-3)
+
+
+def test_packed_rows_have_the_loss_of_unpacked_ones(ready) -> None:
+    data = {"train": "t", "validation": "v", "max_length": 64}
+    _, packed = ready(data=data, sft={"packing": True}, train={"fast": False})
+    _, alone = ready(data=data, sft={"packing": False}, train={"fast": False})
+    assert packed.prepared.tokens.is_packed
+    assert len(packed.prepared.tokens.packs) < len(alone.prepared.tokens.packs) == 60
+    model = alone.prepared.model.eval()
+    found = []
+    for one in (packed, alone):
+        trainer = trainer_for(one, model)
+        batch = trainer.collate([{"position": i} for i in range(len(one.prepared.tokens.packs))])
+        batch.pop("position")
+        with torch.no_grad():
+            found.append(float(trainer.compute_loss(model, dict(batch))))
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def test_without_padding_training_is_the_same(train, ready) -> None:
+    same = {"num_train_epochs": 1, "fast": False}
+    plain, joined = train("plain", train=same), train("joined", train=same, sft={"padding_free": True})
+    assert np.allclose(joined.losses, plain.losses, rtol=1e-5)
+    _, loaded = ready(train=same, sft={"padding_free": True})
+    batch = trainer_for(loaded, loaded.prepared.model).collate([{"position": i} for i in range(8)])
+    n_tokens = int(loaded.prepared.tokens.lengths[:8].sum())
+    assert batch["input_ids"].shape == (1, n_tokens)
+    assert "attention_mask" not in batch
+
+
+def test_a_model_that_cannot_keep_rows_apart_gets_padded_batches(ready) -> None:
+    _, joined = ready()
+    _, padded = ready("mamba")
+    assert (joined.prepared.tokens.padding_free, padded.prepared.tokens.padding_free) == (True, False)
+    batch = trainer_for(padded, padded.prepared.model).collate([{"position": i} for i in range(8)])
+    assert len(batch["input_ids"]) == len(batch["attention_mask"]) == 8
+
+
+def test_noise_on_embeddings_keeps_rows_apart_by_padding(ready) -> None:
+    """Upstream's noise depends on the length of the sequence that a row stands in."""
+    _, loaded = ready(upstream={"neftune_noise_alpha": 5.0})
+    assert not loaded.prepared.tokens.padding_free
+
+
+def trainer_for(loaded: Any, model: Any) -> Any:
+    """Upstream's trainer on the loaded rows."""
+    from trl import SFTConfig
+
+    from tunesmith.tasks.language.training import arguments_of
+    from tunesmith.training.trainers.tokens import AnswerTrainer
+
+    own = dict(arguments_of(loaded.prepared)[1])
+    arguments = SFTConfig(output_dir="unused", use_cpu=True, bf16=False, report_to="none", remove_unused_columns=False, **own)
+    return AnswerTrainer(
+        model=model, args=arguments, tokens=loaded.prepared.tokens, kernels=loaded.prepared.kernels, measure=lambda _: {},
+        head_alone=loaded.prepared.head_alone, expected_loss=1.0, processing_class=loaded.prepared.tokenizer,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("device", "n_processes", "fast", "ours"), [
+    ("cpu", 1, True, True), ("mps", 1, True, True), ("cuda", 1, True, False), ("cpu", 2, True, False), ("cpu", 1, False, False),
+])  # fmt: skip
+def test_a_gpu_and_several_processes_get_upstreams_loss(device: str, n_processes: int, fast: bool, ours: bool) -> None:
+    from tunesmith.training.trainers.tokens import picks_logits
+
+    accelerator = SimpleNamespace(device=torch.device(device), num_processes=n_processes)
+    assert picks_logits(Kernels(fast=fast), accelerator) is ours
+
+
+def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready) -> None:
+    _, loaded = ready(sft={"padding_free": False})
+    tokens, model = loaded.prepared.tokens, loaded.prepared.model.eval()
+    batch = batch_of(tokens, range(8))
+    with torch.no_grad():
+        assert float(loss_where_learnt(model, batch)) == pytest.approx(float(model(**batch).loss), abs=1e-6)
+        assert float(loss_where_learnt(model, batch, 2)) == pytest.approx(
+            float(model(**batch).loss) * int((batch["labels"][:, 1:] != -100).sum()) / 2, rel=1e-5
+        )
+
+
+def test_the_validation_loss_does_not_depend_on_the_batch(ready) -> None:
+    from tunesmith.models.language.token_losses import token_losses
+
+    _, loaded = ready()
+    rows = loaded.hearings["validation"].rows
+    means = [token_losses(loaded.prepared.model, rows.input_ids, rows.labels, 0, max_rows=size).mean for size in (1, 3, 8, 40)]
+    assert max(means) - min(means) < 1e-6

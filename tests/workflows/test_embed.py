@@ -1,0 +1,139 @@
+"""`embed`: every row in its place, an interruption costs nothing, and nothing is overwritten unasked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tunesmith.cli.main import main
+from tunesmith.errors import InputError, Interrupted
+from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
+from tunesmith.models.source import find_model
+from tunesmith.recipe.sections import ModelSection
+from tunesmith.workflows import embed as vectors
+from tunesmith.workflows.embed import embed
+
+TEXTS = ["a bee", "an owl hunts at night", "", "the river is long and wide and deep", "honey", "where is my parcel"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"_id": f"d{i}", "title": f"title {i}", "text": text} for i, text in enumerate(TEXTS)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.setattr(vectors, "ROWS_PER_PART", 2)
+    return tmp_path
+
+
+def upstream(model: str, texts: list[str], **options: Any) -> np.ndarray:
+    from sentence_transformers import SentenceTransformer
+
+    source = find_model(ModelSection(name=model), Path())
+    return np.asarray(SentenceTransformer(source.location).encode(texts, show_progress_bar=False, **options))
+
+
+def cosines(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    return np.asarray((one * two).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1))
+
+
+def test_vectors_are_upstreams_in_the_order_of_the_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["embed", "builtin:minilm", "rows.jsonl", "--text", "text", "--output", "out.npy"]) == 0
+    assert "note: 1 row without a text: NaN" in capsys.readouterr().out
+    found, there = np.load("out.npy"), [i for i, text in enumerate(TEXTS) if text]
+    assert found.shape == (6, 384)
+    assert np.isnan(found[2]).all()
+    assert cosines(found[there], upstream("builtin:minilm", [TEXTS[i] for i in there])).min() > 0.999
+    assert sorted(path.name for path in place.iterdir()) == ["out.npy", "rows.jsonl"]
+
+
+def test_parquet_has_ids_and_no_vector_where_there_is_no_text(place: Path, tiny_model: Path) -> None:
+    done = embed(tiny_model, "rows.jsonl", "out.parquet", text=["text"], dimensions=4, normalize=True, dtype="float16")
+    assert (done.n_rows, done.n_missing, done.dimension) == (6, 1, 4)
+    table = pq.read_table("out.parquet").to_pydict()
+    assert table["id"] == [f"d{i}" for i in range(6)]
+    assert table["embedding"][2] is None
+    lengths = [np.linalg.norm(np.asarray(one, dtype=np.float64)) for one in table["embedding"] if one is not None]
+    assert lengths == pytest.approx([1.0] * 5, abs=2e-3)
+
+
+def test_prompts_and_joined_columns_reach_the_model(place: Path, tiny_model: Path) -> None:
+    embed(tiny_model, "rows.jsonl", "out.npy", text=["title", "text"], prompt="query: ")
+    wanted = upstream(str(tiny_model), [f"query: title {i} {text}".strip() for i, text in enumerate(TEXTS)])
+    assert cosines(np.load("out.npy"), wanted).min() > 0.999
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
+    """The embedding is interrupted at the part after so many; the rows of each part, as they are embedded."""
+    whole, done = SentenceEncoder.encode, []
+
+    def encode(self: SentenceEncoder, texts: list[str], *others: Any) -> np.ndarray:
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(len(texts))
+        return whole(self, texts, *others)
+
+    monkeypatch.setattr(SentenceEncoder, "encode", encode)
+    return done
+
+
+def test_an_interrupted_embedding_goes_on_where_it_stopped(place: Path, tiny_model: Path, monkeypatch) -> None:
+    embed(tiny_model, "rows.jsonl", "whole.npy", text=["text"])
+    with monkeypatch.context() as broken:
+        assert interrupt(broken, after=1) == []
+        with pytest.raises(Interrupted, match="Continue with --resume"):
+            embed(tiny_model, "rows.jsonl", "out.npy", text=["text"])
+    assert not Path("out.npy").exists()
+    with pytest.raises(InputError, match="an unfinished embedding is at out"):
+        embed(tiny_model, "rows.jsonl", "out.npy", text=["text"])
+    with pytest.raises(InputError, match="normalize was False and is True"):
+        embed(tiny_model, "rows.jsonl", "out.npy", text=["text"], normalize=True, resume=True)
+    with monkeypatch.context() as watched:
+        rest = interrupt(watched, after=9)
+        done = embed(tiny_model, "rows.jsonl", "out.npy", text=["text"], resume=True)
+    assert (done.n_kept, rest) == (2, [2, 1])
+    assert np.array_equal(np.load("out.npy"), np.load("whole.npy"), equal_nan=True)
+    assert not Path("out.npy.parts").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output": "out.csv"}, "vectors cannot be written as .csv"),
+        ({"output": "no/out.npy"}, "the folder no does not exist"),
+        ({"output": "rows.npy"}, "there is such a file"),
+        ({"text": ["body"]}, "there is no column 'body'. Columns: _id, title, text"),
+        ({"dimensions": 0}, "0 dimensions were asked for"),
+        ({"dimensions": 999}, "999 dimensions were asked for; the vectors of"),
+        ({"resume": True}, "there is no unfinished embedding"),
+        ({"target": "nowhere/at/all"}, "there is no such folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_written(
+    place: Path, tiny_model: Path, options: dict[str, Any], message: str
+) -> None:
+    Path("rows.npy").write_bytes(b"kept")
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    usual = {"target": tiny_model, "data": "rows.jsonl", "output": "out.npy", "text": ["text"]}
+    with pytest.raises(InputError, match=message):
+        embed(**{**usual, **options})
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+
+
+def test_rows_without_any_text_are_refused(place: Path, tiny_model: Path) -> None:
+    Path("empty.csv").write_text("text,id\n ,1\n,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no row has a text in text"):
+        embed(tiny_model, "empty.csv", "out.npy", text=["text"])
+
+
+def test_an_unusual_model_is_embedded_by_upstream_itself(tiny_model: Path) -> None:
+    from dataclasses import replace
+
+    encoder = load_encoder(find_model(ModelSection(name=str(tiny_model)), Path()))
+    assert encoder.is_plain
+    theirs = replace(encoder, is_plain=False).encode(["an owl", "a bee and more"])
+    assert cosines(theirs, encoder.encode(["an owl", "a bee and more"])).min() > 0.999
