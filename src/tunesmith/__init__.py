@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity as evaluate_similarity
     from tunesmith.tasks.finished import Run as Run
     from tunesmith.tasks.language.evaluate_model import evaluate_language as evaluate_language
+    from tunesmith.workflows.compare import compare as compare
     from tunesmith.workflows.embed import embed as embed
+    from tunesmith.workflows.evaluate import evaluate as evaluate
     from tunesmith.workflows.from_tables import check as check
     from tunesmith.workflows.from_tables import diagnose as diagnose
     from tunesmith.workflows.from_tables import train as train
-    from tunesmith.workflows.predict import compare as compare
-    from tunesmith.workflows.predict import evaluate as evaluate
     from tunesmith.workflows.predict import predict as predict
 
 __version__ = "0.1.0"
@@ -32,8 +32,8 @@ __version__ = "0.1.0"
 # name -> module that has it; loaded at first use, so that importing tunesmith stays light.
 PUBLIC = {
     "Run": "tasks.finished", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
-    "check": "workflows.from_tables", "compare": "workflows.predict", "diagnose": "workflows.from_tables",
-    "embed": "workflows.embed", "evaluate": "workflows.predict",
+    "check": "workflows.from_tables", "compare": "workflows.compare", "diagnose": "workflows.from_tables",
+    "embed": "workflows.embed", "evaluate": "workflows.evaluate",
     "evaluate_language": "tasks.language.evaluate_model", "generate": "generation.generator",
     "evaluate_retrieval": "tasks.embedding.evaluate_model", "evaluate_similarity": "tasks.embedding.evaluate_model",
     "predict": "workflows.predict", "train": "workflows.from_tables",

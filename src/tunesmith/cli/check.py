@@ -32,9 +32,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 def check(args: argparse.Namespace, terminal: Terminal) -> CheckReport:
     loaded = recipes.load(args.recipe, args.overrides)
-    from tunesmith.workflows import train as runs
+    from tunesmith.workflows import check as workflow
 
-    return runs.check(loaded, static=args.static, listener=terminal.listener)
+    return workflow.check(loaded, static=args.static, listener=terminal.listener)
 
 
 def outcome(found: CheckReport, terminal: Terminal) -> Outcome:

@@ -20,16 +20,16 @@ WORSE, CANNOT_TELL = 3, 4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; the first is compared with each other one")
     parser.add_argument("--metric", metavar="M", help="the metric to compare by (default: the one the first run was judged by)")
-    parser.add_argument("--split", metavar="S", default="test", help="the rows to compare on (default: %(default)s)")
+    parser.add_argument("--split", metavar="S", help="the rows to compare on (default: those that the first run was judged on)")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.results import finite
-    from tunesmith.workflows import predict as use
+    from tunesmith.workflows.compare import compare
 
     if len(args.runs) < 2:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
-    verdicts = use.compare([Path(name) for name in args.runs], metric=args.metric, split=args.split)
+    verdicts = compare([Path(name) for name in args.runs], metric=args.metric, split=args.split)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
     return Outcome(json, lines=lines_of(args.runs[0], verdicts, terminal), exit_code=exit_code(verdicts))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.parsing import UsageError, Verb
@@ -53,17 +52,20 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     refuse(args, OF_RETRIEVAL, "is of retrieval.", "Add --retrieval FOLDER.")
     if args.data is None:
         raise UsageError.one("evaluate", "there is nothing to measure on.", "Give rows, or --retrieval FOLDER.")
-    if is_language_model(args.run):
+    from tunesmith.models.kind import detect_model_kind
+
+    kind = detect_model_kind(args.run)
+    if kind == "causal":
         refuse(args, (*OF_VECTORS, *OF_ROWS), f"is of embedding models; {args.run} is a language model.", "Leave it out.")
         return of_texts(args, terminal)
     refuse(args, OF_LANGUAGE, f"is of causal language models; {args.run} is none.", "Leave it out.")
-    if is_embedding_model(args.run):
+    if kind == "embedding":
         return of_rows(args, terminal)
     refuse(args, (*OF_VECTORS, *OF_ROWS), f"is of embedding models; {args.run} is none.", "Leave it out.")
     refuse(args, (*OF_MODELS, "column"), f"is of embedding and language models; {args.run} is none.", "Leave it out.")
-    from tunesmith.workflows import predict as use
+    from tunesmith.workflows.evaluate import evaluate
 
-    result = use.evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
+    result = evaluate(args.run, args.data, columns=columns_of(args), listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
 
 
@@ -72,24 +74,6 @@ def refuse(args: argparse.Namespace, names: Sequence[str], why: str, remedy: str
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
     if given:
         raise UsageError.one("evaluate", f"{given[0]} {why}", remedy)
-
-
-def is_embedding_model(name: str) -> bool:
-    """Whether a name is an embedding model: builtin:NAME, hub:NAME, a folder with a model, or an embedding run."""
-    path = Path(name)
-    return name.startswith(("builtin:", HUB)) or any(
-        (path / file).exists() for file in ("config.json", "modules.json", "model/modules.json")
-    )
-
-
-def is_language_model(name: str) -> bool:
-    """Whether a name is a causal language model, or the run of one."""
-    files = [Path(name) / inner / file for inner in ("", "model") for file in ("config.json", "base.json")]
-    if not name.startswith(("builtin:", HUB)) and not any(file.exists() for file in files):
-        return False
-    from tunesmith.tasks.finished import is_causal_model
-
-    return is_causal_model(name.removeprefix(HUB))
 
 
 def metric_lines(result: RunResult) -> list[str]:

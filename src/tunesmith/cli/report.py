@@ -54,12 +54,10 @@ def write_page(runs: Sequence[Path], output: Path | None) -> tuple[Path, list[st
 
 def verdicts_between(runs: Sequence[Path]) -> tuple[list[Verdict], list[str]]:
     """The verdict of the first run against each other one; a note where they cannot be compared row by row."""
-    from tunesmith.report.words import main_split
-    from tunesmith.tasks.finished import Run
-    from tunesmith.workflows import predict as use
+    from tunesmith.workflows.compare import compare
 
     try:
-        return use.compare(runs, split=main_split(Run.load(runs[0]).result)), []
+        return compare(runs), []
     except InputError as error:
         return [], [f"The page has no verdict between the runs: {error}"]
 

@@ -38,10 +38,13 @@ from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.metric_names import metric_of
 from tunesmith.results import SCHEMA, Metric, Verdict, finite
 from tunesmith.run_folder import RunFolder, begin, claim, finish, write_record
-from tunesmith.tasks.classification.data import Inputs, read_inputs
+from tunesmith.tasks import steps
+from tunesmith.tasks.classification.data import LabelledTaskData
+from tunesmith.tasks.table import task_for
+from tunesmith.tasks.task import Request
 
 if TYPE_CHECKING:
-    from tunesmith.tasks.classification.model import SeedRun
+    from tunesmith.tasks.task import SeedResult
 
 RESULT, PREDICTIONS = "worth.json", "predictions.parquet"
 PAIRS = (
@@ -61,7 +64,7 @@ class Plan:
         inputs: of the variant as given; its validation rows steer, its test rows are the judged ones of every variant.
     """
 
-    inputs: Inputs
+    inputs: LabelledTaskData
     variants: tuple[Variant, ...]
     held: Held
     places: Places
@@ -171,7 +174,9 @@ def measure(
     if not new.is_written:
         require_free(new.target)
     folder = claimed(loaded, overwrite)
-    plan = planned(read_inputs(loaded, clock), corrections, new)
+    inputs = steps.read(task_for(loaded.recipe), Request(loaded, clock))
+    assert isinstance(inputs, LabelledTaskData)
+    plan = planned(inputs, corrections, new)
     seconds = checked(plan, clock) * len(plan.variants)
     listener(Event("note", f"{len(plan.variants) * len(plan.seeds)} trainings, together about {round(seconds):,} s"))
     applied = new.applied if new.is_written else write_corrected(new)
@@ -200,7 +205,7 @@ def claimed(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
     return folder
 
 
-def planned(inputs: Inputs, corrections: Sequence[Correction], new: Corrected) -> Plan:
+def planned(inputs: LabelledTaskData, corrections: Sequence[Correction], new: Corrected) -> Plan:
     """The variants and the rows they are judged on, from one division of the data."""
     splits, sha256 = inputs.splits, new.table.sha256
     variants = variants_of(splits, new.table, new.changes, inputs.recipe)
@@ -212,9 +217,9 @@ def planned(inputs: Inputs, corrections: Sequence[Correction], new: Corrected) -
 def checked(plan: Plan, clock: Clock) -> float:
     """The seconds that the trainings of one variant will take, after the pre-flight. Raises InputError with its problems."""
     with clock.phase("libraries"):
-        from tunesmith.tasks.classification import model as work
+        from tunesmith.tasks.classification.steps import STEPS
     with clock.phase("check"):
-        report = work.preflight(plan.inputs, work.load_model(plan.inputs, plan.seeds[0]))
+        report, _ = steps.check(STEPS, steps.load(STEPS, plan.inputs, plan.seeds[0]))
         report.refuse()
     return report.estimate_seconds or 0.0
 
@@ -227,7 +232,7 @@ def trained(
     Raises:
         TrainingFailed, Interrupted: see ``training.fit``.
     """
-    from tunesmith.tasks.classification import evaluation as judge
+    from tunesmith.tasks.classification.evaluation import choose_thresholds
 
     said = {}
     for variant in variants:
@@ -238,23 +243,24 @@ def trained(
 
         with clock.phase(phase):
             runs = [fitted(plan, variant, i, folder, under_its_name) for i in range(len(plan.seeds))]
-        tuned = judge.choose_thresholds(plan.inputs, runs)[0] if plan.held.split == "test" else None
-        kind = plan.inputs.splits.labels.problem_type
-        said[variant.name] = [judge.with_thresholds(run, kind, tuned).predictions["test"] for run in runs]
+        if plan.held.split == "test":
+            runs = list(choose_thresholds(runs, ()).seeds)
+        said[variant.name] = [predictions for run in runs if (predictions := run.outputs["test"].predictions) is not None]
     return said
 
 
-def fitted(plan: Plan, variant: Variant, i: int, folder: RunFolder, listener: Listener) -> SeedRun:
-    """The run of one variant with its i-th seed, without its model; its checkpoints are gone, its log stays."""
-    from tunesmith.tasks.classification import model as work
+def fitted(plan: Plan, variant: Variant, i: int, folder: RunFolder, listener: Listener) -> SeedResult:
+    """The result of one variant with its i-th seed; its checkpoints are gone, its log stays."""
+    from tunesmith.tasks.classification.steps import STEPS
 
     recipe, train, seed = plan.inputs.recipe, variant.trains[i], plan.seeds[i]
     once = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed, "n_seeds": 1})})
     inputs = replace(plan.inputs, recipe=once, splits=replace(plan.inputs.splits, train=train))
     place = RunFolder(folder.final / variant.name / f"seed-{seed}", folder.work / variant.name / f"seed-{seed}")
-    (run,) = work.fit_seeds(inputs, work.load_model(inputs, seed), place, listener, resume=False, smoke=False)
+    session = STEPS.load(inputs, seed, None)
+    (run,) = steps.fit_seeds(STEPS, session, place, listener, resume=False, smoke=False)
     shutil.rmtree(place.checkpoints)
-    return replace(run, model=None)
+    return replace(run, session=replace(session, model=None, loaded=replace(session.loaded, model=None)))
 
 
 def judged(plan: Plan, said: Said, folder: Path, applied: Applied, estimate: float, seconds: dict[str, float]) -> Worth:
@@ -331,7 +337,7 @@ def save(worth: Worth, plan: Plan, said: Said, folder: RunFolder) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tunesmith.tasks.classification.outputs import names_of as class_names
+    from tunesmith.tasks.classification.outputs import label_names as class_names
 
     rows, labels = plan.held.judged, plan.inputs.splits.labels
     tables = [

@@ -17,7 +17,8 @@ from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.evaluation.metrics.predictions import SINGLE, Array
 from tunesmith.progress import Event, Listener
 from tunesmith.results import Finding
-from tunesmith.tasks.classification.data import Inputs
+from tunesmith.tasks.classification.data import LabelledTaskData
+from tunesmith.tasks.task import Evaluation, TaskData
 from tunesmith.training.epoch_logits import MODE
 
 TOLD = (
@@ -50,7 +51,7 @@ class Budget:
 
 
 def training_findings(
-    inputs: Inputs, vectors: Embedded | None, epoch_logits: Array | None, training_seconds: float, listener: Listener
+    inputs: LabelledTaskData, vectors: Embedded | None, epoch_logits: Array | None, training_seconds: float, listener: Listener
 ) -> list[Finding]:
     """What the diagnoses of ``TOLD`` say of the training rows; those that would take too long are skipped and say so.
 
@@ -72,7 +73,7 @@ def training_findings(
 
 
 def evidence_within(
-    inputs: Inputs, vectors: Embedded | None, epoch_logits: Array | None, budget: Budget, listener: Listener
+    inputs: LabelledTaskData, vectors: Embedded | None, epoch_logits: Array | None, budget: Budget, listener: Listener
 ) -> tuple[Evidence, str]:
     """The evidence of train, and why it has no out-of-fold probabilities where they would have taken too long."""
     train, labels = inputs.splits.train, inputs.splits.labels
@@ -104,3 +105,15 @@ def without_repeats(of_rows: Sequence[Finding], of_training: Sequence[Finding]) 
     names = {found.name for found in of_rows}
     kept = [max((found, better.get(found.name, found)), key=lambda one: one.flagged) for found in of_rows]
     return [*(found for found in of_training if found.name not in names), *kept]
+
+
+def findings_after_training(data: TaskData, evaluation: Evaluation, listener: Listener) -> tuple[Finding, ...]:
+    """Returns the findings of the data checks with those about the training rows; other tasks have the former only."""
+    if not isinstance(data, LabelledTaskData):
+        return data.findings
+    base, fit = evaluation.systems.base.get("train"), evaluation.seeds[0].fit
+    vectors: Embedded | None = None
+    if base is not None:
+        vectors = base.embeddings[0] if len(base.embeddings) == 1 else (base.embeddings[0], base.embeddings[1])
+    found = training_findings(data, vectors, fit.epoch_logits, fit.train_seconds * len(evaluation.seeds), listener)
+    return tuple(without_repeats(data.findings, found))

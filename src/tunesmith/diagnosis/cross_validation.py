@@ -22,7 +22,7 @@ from tunesmith.progress import Clock, Event, Listener
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
-from tunesmith.tasks.classification.data import Inputs
+from tunesmith.tasks.classification.data import LabelledTaskData
 
 if TYPE_CHECKING:
     from tunesmith.models.base_embeddings import BaseEmbeddings
@@ -113,7 +113,12 @@ def by_fine_tuning(
     from tunesmith.diagnosis.fold_finetuning import fine_tuned
 
     whole = Splits(replace(rows, split="train"), None, None, splits.labels, splits.columns)
-    return fine_tuned(Inputs(with_defaults(recipe, source.n_bytes, len(rows)), whole, source), near, n_folds, progress)
+    return fine_tuned(
+        LabelledTaskData(recipe=with_defaults(recipe, source.n_bytes, len(rows)), splits=whole, source=source),
+        near,
+        n_folds,
+        progress,
+    )
 
 
 def mean_of_both(linear: OutOfFold, tuned: OutOfFold) -> OutOfFold:

@@ -8,24 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tunesmith.data.near_duplicates import Near
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.diagnosis.folds import fold_of, units_of
 from tunesmith.diagnosis.out_of_fold import OutOfFold, alone_in_fold
 from tunesmith.evaluation.metrics.predictions import Array
-from tunesmith.models.encode import encode, met_in_training
+from tunesmith.models.encode import encode
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
-from tunesmith.tasks.classification.data import Inputs
-from tunesmith.tasks.classification.model import load_model
-from tunesmith.tasks.classification.training import Prepared, predict, trainer_of
+from tunesmith.tasks.classification.data import LabelledTaskData
+from tunesmith.tasks.classification.model import TokenisedSplits, load
+from tunesmith.tasks.classification.training import predict, trainer_spec
 from tunesmith.training.fit import FitPlan, fit
 from tunesmith.training.signals import StopRequest
 
 
 def fine_tuned(
-    inputs: Inputs, near: Near, n_folds: int, progress: Callable[[int], None] = lambda done: None
+    inputs: LabelledTaskData, near: Near, n_folds: int, progress: Callable[[int], None] = lambda done: None
 ) -> tuple[OutOfFold, Array | None]:
     """Probabilities of every row of train by fine-tuned models, and each row's logits over the epochs.
 
@@ -53,13 +54,14 @@ def fine_tuned(
     return OutOfFold(pred_probs, folds, alone_in_fold(given, folds)), total
 
 
-def prepared_rows(inputs: Inputs, given: Array) -> Prepared:
+def prepared_rows(inputs: LabelledTaskData, given: Array) -> TokenisedSplits:
     """All rows tokenised, with the loss of the labelled ones; unlabelled rows, which are only judged, have class 0."""
     rows, seed = inputs.splits.train, inputs.recipe.train.seed
     labelled = rows.take(np.flatnonzero(given != UNLABELLED).tolist(), "train")
-    ready = load_model(replace(inputs, splits=replace(inputs.splits, train=labelled)), seed)
+    session = load(replace(inputs, splits=replace(inputs.splits, train=labelled)), seed)
     filled = replace(rows, labels=np.maximum(given, 0).tolist())
-    return replace(ready.prepared, encoded={"train": encode(ready.loaded.tokenizer, filled, ready.prepared.max_length)})
+    tokens = session.tokens
+    return replace(tokens, encoded={"train": encode(session.loaded.tokenizer, filled, tokens.max_length)})
 
 
 def without_evaluations(recipe: Recipe) -> Recipe:
@@ -68,29 +70,40 @@ def without_evaluations(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"train": train})
 
 
-def part_of(whole: Prepared, rest: Array, held: Array) -> Prepared:
+def part_of(whole: TokenisedSplits, rest: Array, held: Array) -> TokenisedSplits:
     """The rows to train on, and the rows to judge as ``validation``."""
     encoded = whole.encoded["train"]
     return replace(whole, encoded={"train": encoded.take(rest), "validation": encoded.take(held)})
 
 
-def judged(inputs: Inputs, prepared: Prepared) -> tuple[Array, Array | None]:
+def judged(inputs: LabelledTaskData, prepared: TokenisedSplits) -> tuple[Array, Array | None]:
     """Probabilities of the held rows (M, K) by a model trained on the others, and the others' logits (E, N - M, K)."""
     recipe, seed = inputs.recipe, inputs.recipe.train.seed
-    ready = load_model(inputs, seed, prepared)
-    said: list[Array] = []
+    session = load(inputs, seed, tokens=prepared)
+    scores: list[Array] = []
 
-    def measure(model: object) -> dict[str, float]:
-        predictions, losses = predict(model, prepared.encoded["validation"], prepared.pad_id, prepared.labels, ready.kernels)
-        said.append(predictions.scores)
-        return {"loss": float(losses.mean())}
+    def evaluate(model: torch.nn.Module) -> dict[str, float]:
+        found = predict(model, prepared.encoded["validation"], session)
+        assert found.predictions is not None
+        assert found.losses is not None
+        scores.append(found.predictions.scores)
+        return {"loss": float(found.losses.mean())}
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        train = prepared.encoded["train"]
         plan = FitPlan(
-            recipe, len(train), trainer_of(ready.model, prepared, ready.kernels, measure), "loss", False, folder,
-            folder / "metrics.jsonl", ready.kernels, seed, reached=met_in_training(train, prepared.pad_id), smoke=True,
-        )  # fmt: skip
-        done = fit(ready.model, plan, StopRequest(), silent)
-    return said[-1], done.epoch_logits
+            recipe=recipe,
+            spec=trainer_spec(session, evaluate, seed),
+            n_rows=session.rows_per_epoch,
+            metric="loss",
+            higher_is_better=False,
+            checkpoints=folder,
+            metrics_log=folder / "metrics.jsonl",
+            kernels=session.kernels,
+            body=session.body,
+            used_token_ids=session.used_token_ids,
+            seed=seed,
+            smoke=True,
+        )
+        done = fit(session.model, plan, StopRequest(), silent)
+    return scores[-1], done.epoch_logits

@@ -14,21 +14,8 @@ from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping
-from tunesmith.tasks.classification.data import Inputs
 from tunesmith.tasks.finished import Run
-
-FILE = "epoch_logits.npz"
-
-
-def save_epoch_logits(inputs: Inputs, epoch_logits: Array | None, mode: str, folder: Path) -> None:
-    """Write the logits (E, N, K) of the training rows with what they belong to; nothing where none were kept."""
-    if epoch_logits is None:
-        return
-    train = inputs.splits.train
-    np.savez(
-        folder / FILE, logits=epoch_logits, row_ids=np.asarray(train.row_ids), names=np.asarray(inputs.splits.labels.names),
-        mode=mode, sha256=train.sha256,
-    )  # fmt: skip
+from tunesmith.training.epoch_logits import FILE
 
 
 def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:

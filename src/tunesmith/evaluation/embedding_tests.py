@@ -1,12 +1,12 @@
-"""What vectors are examined by: rows of pairs, triplets or classes, or a search; what a system answers, and what that is worth.
+"""Tests of embeddings: rows of pairs, triplets or classes, or a search.
 
-A model's vectors are made once (``vectors``) and read at any number of dimensions (``answer``).
+A model's embeddings are computed once (``vectors``) and evaluated at any number of dimensions (``outputs``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,13 +18,11 @@ from tunesmith.data.pairs.retrieval import Array, Judgements, Retrieval
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.baselines.search import SEARCHES, nearest_by_words, word_vectoriser
-from tunesmith.evaluation.metrics.geometry import Geometry, geometry
-from tunesmith.evaluation.metrics.intervals import metric_intervals
+from tunesmith.evaluation.metrics.geometry import Geometry
+from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, deepest, of_queries, parsed
-from tunesmith.evaluation.metrics.row_means import mean_metric, mean_verdict
-from tunesmith.evaluation.metrics.verdict import verdict
-from tunesmith.results import Metric, Verdict
+from tunesmith.evaluation.outputs import Outputs, SplitMetrics
 
 METRICS_OF_ROWS = {
     "scored_pair": ("spearman", "pearson"),
@@ -52,21 +50,8 @@ class Encoder(Protocol):
     def prompt_for(self, *names: str) -> str: ...
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one system says: predictions that metrics read, or a value for each row or query by metric.
-
-    Attributes:
-        figures: metric -> one figure of all rows together, which has no interval.
-    """
-
-    predictions: Predictions | None = None
-    values: Mapping[str, Array] | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
-
-
-class VectorTest(Protocol):
-    """Rows or a search that vectors are examined by."""
+class EmbeddingTest(Protocol):
+    """Rows or a search that embeddings are evaluated on."""
 
     @property
     def split(self) -> str: ...
@@ -82,15 +67,15 @@ class VectorTest(Protocol):
 
     def vectors(self, encoder: Encoder, progress: Progress = ...) -> tuple[Array, ...]: ...
 
-    def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer: ...
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs: ...
 
-    def lie(self, vectors: Sequence[Array]) -> Geometry: ...
+    def geometry(self, vectors: Sequence[Array]) -> Geometry: ...
 
-    def by_words(self) -> Mapping[str, Callable[[], Answer]]: ...
+    def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]: ...
 
 
-def unheard(_done: int) -> None:
-    """Progress that nobody watches."""
+def no_progress(_done: int) -> None:
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +111,15 @@ class RowsTest:
         """How many vectors are made."""
         return len({text for side in self.sides for text in side})
 
-    def vectors(self, encoder: Encoder, progress: Progress = unheard) -> tuple[Array, ...]:
+    def take(self, positions: Sequence[int]) -> RowsTest:
+        """Returns the test of the rows at those positions; class ids are numbered anew."""
+        target = None if self.target is None else self.target[list(positions)]
+        if target is not None and self.problem == CLUSTERING:
+            target = np.unique(target, return_inverse=True)[1]
+        sides = tuple(tuple(side[i] for i in positions) for side in self.sides)
+        return replace(self, sides=sides, target=target, row_ids=tuple(self.row_ids[i] for i in positions))
+
+    def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """The vectors of each side (N, D); the first side asks and the others answer where the shape says so."""
         prompts = [""] * len(self.sides)
         if self.shape.kind in RANKED:
@@ -138,26 +131,26 @@ class RowsTest:
             found |= {(prompt, text): vector for text, vector in zip(texts, encoder.encode(texts, prompt, progress), strict=True)}
         return tuple(np.stack([found[prompt, text] for text in side]) for prompt, side in zip(prompts, self.sides, strict=True))
 
-    def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer:
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """What the first ``size`` dimensions say, always by cosine."""
         from tunesmith.models.embedding.encoder import normalised
 
-        return answer_of(self, [normalised(side[:, :size]) for side in vectors])
+        return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
-    def lie(self, vectors: Sequence[Array]) -> Geometry:
+    def geometry(self, vectors: Sequence[Array]) -> Geometry:
         belong = self.shape.kind in FOUND_AGAIN
         _, first = np.unique([text for side in self.sides for text in side], return_index=True)
-        return geometry(np.concatenate(vectors)[first], (vectors[0], vectors[1]) if belong else None)
+        return geometry_of(np.concatenate(vectors)[first], (vectors[0], vectors[1]) if belong else None)
 
-    def by_words(self) -> Mapping[str, Callable[[], Answer]]:
+    def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
         """Baselines that need no model."""
-        return {"tfidf": self.by_tfidf}
+        return {"tfidf": self.tfidf_outputs}
 
-    def by_tfidf(self) -> Answer:
+    def tfidf_outputs(self) -> Outputs:
         """The cosine of TF-IDF vectors of words."""
         vectoriser = word_vectoriser()
         vectoriser.fit([text for side in self.sides for text in side])
-        return answer_of(self, [vectoriser.transform(side) for side in self.sides])
+        return outputs_of_rows(self, [vectoriser.transform(side) for side in self.sides])
 
 
 @dataclass(frozen=True)
@@ -178,14 +171,14 @@ class SearchTest:
         """How many vectors are made, those of queries aside, which are few."""
         return len(self.data.documents)
 
-    def vectors(self, encoder: Encoder, progress: Progress = unheard) -> tuple[Array, ...]:
+    def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """Of queries (Q, D) and of documents (M, D)."""
         queries = encoder.encode(self.data.queries, encoder.prompt_for(*QUERY))
         return queries, encoder.encode(self.data.documents, encoder.prompt_for(*DOCUMENT), progress)
 
-    def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer:
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Each metric's value for each query, by exact search."""
-        return Answer(values=of_queries(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
+        return Outputs(row_scores=of_queries(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
@@ -202,16 +195,16 @@ class SearchTest:
         """How many documents are ranked."""
         return min(deepest(self.metrics), len(self.data.documents))
 
-    def lie(self, vectors: Sequence[Array]) -> Geometry:
+    def geometry(self, vectors: Sequence[Array]) -> Geometry:
         judged = self.data.judgements
-        return geometry(vectors[1], (vectors[0][judged.query], vectors[1][judged.document]))
+        return geometry_of(vectors[1], (vectors[0][judged.query], vectors[1][judged.document]))
 
-    def by_words(self) -> Mapping[str, Callable[[], Answer]]:
+    def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
         return {name: lambda search=search: self.ranked_by(search) for name, search in SEARCHES.items()}  # type: ignore[misc]
 
-    def ranked_by(self, search: Callable[[Sequence[str], Sequence[str], int], Array]) -> Answer:
+    def ranked_by(self, search: Callable[[Sequence[str], Sequence[str], int], Array]) -> Outputs:
         ranked = search(self.data.documents, self.data.queries, self.depth)
-        return Answer(values=of_queries(ranked, self.data.judgements, self.metrics))
+        return Outputs(row_scores=of_queries(ranked, self.data.judgements, self.metrics))
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -274,21 +267,21 @@ def cosine(first: Any, second: Any) -> Array:
     return np.asarray(product.sum(axis=1), dtype=np.float64).ravel()
 
 
-def answer_of(test: RowsTest, sides: Sequence[Any]) -> Answer:
+def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     """What vectors of length 1, a matrix for each side, say of the rows."""
     kind = test.shape.kind
     if kind == "positive_pair":
-        return Answer(values=found_again(test, sides))
+        return Outputs(row_scores=found_again(test, sides))
     if kind == "labelled_text":
-        return Answer(in_clusters(test, sides[0]))
+        return Outputs(test.problem, in_clusters(test, sides[0]))
     near = cosine(sides[0], sides[1])
     if kind in ("triplet", "tuple"):
         far = np.max([cosine(sides[0], side) for side in sides[2:]], axis=0)
-        return Answer(values={"accuracy": (near > far).astype(float)})
+        return Outputs(row_scores={"accuracy": (near > far).astype(float)})
     assert test.target is not None
     if kind == "scored_pair":
-        return Answer(from_scores(REGRESSION, test.target, near))
-    return Answer(at_best_f1(test.target, np.clip((1 + near) / 2, 0, 1)))
+        return Outputs(test.problem, from_scores(REGRESSION, test.target, near))
+    return Outputs(test.problem, at_best_f1(test.target, np.clip((1 + near) / 2, 0, 1)))
 
 
 def in_clusters(test: RowsTest, vectors: Any) -> Predictions:
@@ -335,37 +328,15 @@ def unique(side: Sequence[str]) -> tuple[list[int], Array]:
     return list(first.values()), np.array([number[text] for text in side])
 
 
-def metrics_of(said: Sequence[Answer], test: VectorTest, n_resamples: int, seed: int, size: int | None = None) -> list[Metric]:
-    """Every metric of the answers of one system, or of each seed's, with its interval; named ``ndcg@10 dim=64`` at a size."""
-    if said[0].values is not None:
-        by_name = {name: [one.values[name] for one in said if one.values is not None] for name in said[0].values}
-        found = [mean_metric(name, test.split, values, n_resamples, seed) for name, values in by_name.items()]
-    else:
-        names = tuple("macro_f1" if name == BEST_F1 else name for name in test.metrics)
-        answers = [one.predictions for one in said if one.predictions is not None]
-        made = metric_intervals(test.problem, answers, test.split, names, n_resamples=n_resamples, seed=seed)
-        found = [replace(metric, name=BEST_F1) if metric.name == "macro_f1" else metric for metric in made]
-    n_rows, why = found[0].n, "one figure of all pairs together: no interval"
-    for name in said[0].figures:
-        mean = float(np.mean([one.figures[name] for one in said]))
-        found.append(Metric(name, test.split, mean, None, None, n_rows, note=why))
-    return [replace(metric, name=sized(metric.name, size)) for metric in found]
+def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:
+    """Returns the metrics of a test; verdicts are given on the requested one where it has it, else on its first."""
+    leading = requested if requested in test.metrics and requested is not None else test.metrics[0]
+    return SplitMetrics(test.split, test.metrics, (leading,), leading)
 
 
-def sized(name: str, size: int | None) -> str:
-    return name if size is None else f"{name} dim={size}"
-
-
-def verdict_of(
-    ours: Sequence[Answer], other: Sequence[Answer], against: str, test: VectorTest, n_resamples: int, seed: int,
-    metric: str | None = None,
-) -> Verdict:  # fmt: skip
-    """The verdict on a metric, the leading one where none is named; each side a system's answers, or one of each seed."""
-    name = metric or test.metrics[0]
-    if ours[0].values is not None:
-        first, second = ([one.values[name] for one in said if one.values is not None] for said in (ours, other))
-        return mean_verdict(name, first, second, against, test.split, n_resamples, seed)
-    mine, theirs = ([one.predictions for one in said if one.predictions is not None] for said in (ours, other))
-    known = "macro_f1" if name == BEST_F1 else name
-    found = verdict(known, mine, theirs, against, test.split, n_resamples, seed, problem_type=test.problem)
-    return replace(found, metric=name)
+def truncated_outputs(
+    test: EmbeddingTest, vectors: Sequence[Array], dimensions: Sequence[int], similarity: Any = "cosine"
+) -> Outputs:
+    """Computes the outputs of whole embeddings, and of those cut to each of the dimensions."""
+    whole = test.outputs(vectors, vectors[0].shape[1], similarity)
+    return replace(whole, truncated={size: test.outputs(vectors, size, similarity) for size in dimensions})

@@ -18,9 +18,10 @@ from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
-from tunesmith.evaluation.embedding_tests import Answer, Encoder, Progress, cosine, same_or_not, unheard
+from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import of_queries
+from tunesmith.evaluation.outputs import Outputs
 
 METRICS = ("map@100", "recall@10", "recall@100")
 DEPTH = 100
@@ -47,11 +48,11 @@ class ParaphraseTest:
         """How many vectors are made."""
         return len(self.texts)
 
-    def vectors(self, encoder: Encoder, progress: Progress = unheard) -> tuple[Array, ...]:
+    def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """Of all texts (N, D)."""
         return (encoder.encode(self.texts, "", progress),)
 
-    def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer:
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
         from tunesmith.evaluation.search import nearest
         from tunesmith.machine import device_name
@@ -61,18 +62,18 @@ class ParaphraseTest:
         ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())
         return self.measured(ranked, unit)
 
-    def lie(self, vectors: Sequence[Array]) -> Geometry:
+    def geometry(self, vectors: Sequence[Array]) -> Geometry:
         return geometry(vectors[0], (vectors[0][self.pairs[:, 0]], vectors[0][self.pairs[:, 1]]))
 
-    def by_words(self) -> Mapping[str, Callable[[], Answer]]:
-        return {"tfidf": self.by_tfidf}
+    def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
+        return {"tfidf": self.tfidf_outputs}
 
-    def by_tfidf(self) -> Answer:
+    def tfidf_outputs(self) -> Outputs:
         """By the cosine of TF-IDF vectors of words."""
         matrix = word_vectoriser().fit_transform(self.texts)
         return self.measured(nearest_by_words(matrix, matrix, min(DEPTH + 1, self.n_texts)), matrix)
 
-    def measured(self, ranked: Array, unit: Any) -> Answer:
+    def measured(self, ranked: Array, unit: Any) -> Outputs:
         """The answer that neighbours give.
 
         Args:
@@ -88,7 +89,7 @@ class ParaphraseTest:
         )  # fmt: skip
         short = DEPTH - others.shape[1]
         filled = np.pad(others[asked], ((0, 0), (0, max(0, short))), constant_values=NO_DOCUMENT)
-        return Answer(values=of_queries(filled, judged, METRICS), figures=self.figures(others, unit))
+        return Outputs(row_scores=of_queries(filled, judged, METRICS), figures=self.figures(others, unit))
 
     def figures(self, others: Array, unit: Any) -> dict[str, float]:
         """Average precision of all mined pairs in the order of their cosine, and the best F1 of any threshold."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tunesmith.data.labelled.load import Splits
 from tunesmith.data.table import Examples
-from tunesmith.errors import Problem
+from tunesmith.errors import DataError, Problem
 from tunesmith.machine import free_disk_bytes, megabytes
 from tunesmith.models.source import ModelSource
 from tunesmith.preflight.report import CheckLine
@@ -16,27 +15,6 @@ from tunesmith.results import Finding
 
 MOMENTS = 3  # a whole checkpoint holds the weights and two moments of each
 LITTLE = 30
-
-
-def static_checks(
-    recipe: Recipe, splits: Splits, findings: Sequence[Finding], source: ModelSource, output: Path
-) -> Iterator[CheckLine]:
-    """Files and columns, labels, findings about the rows, the model's files, disk."""
-    yield CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}")
-    for split in present(splits):
-        yield files(split)
-    yield columns(splits)
-    yield labels(splits)
-    yield sizes(splits)
-    for finding in findings:
-        yield from_finding(finding)
-    yield CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights")
-    yield disk(source, output)
-    yield trackers(recipe)
-
-
-def present(splits: Splits) -> list[Examples]:
-    return [split for split in (splits.train, splits.validation, splits.test) if split is not None]
 
 
 def files(split: Examples) -> CheckLine:
@@ -113,3 +91,10 @@ def trackers(recipe: Recipe) -> CheckLine:
             "install", "train.report_to", f"{missing[0]} is not installed.", f"Run: pip install 'tunesmith[{missing[0]}]'"
         )
     return CheckLine("trackers", ", ".join(asked), problem)
+
+
+def require_validation(rows: object) -> None:
+    """Raises DataError where there are no validation rows."""
+    if rows is None:
+        message = "there are no validation rows, and they choose the best checkpoint."
+        raise DataError.one("data.validation", message, "Give data.validation a share such as 0.1, or a file.")

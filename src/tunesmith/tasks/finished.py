@@ -13,7 +13,7 @@ import numpy as np
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import ModelError
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, decide
-from tunesmith.recipe.language_rules import LANGUAGE
+from tunesmith.models.kind import is_embedding_folder, is_language_run
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tunesmith.models.fast.path import Kernels
 
 USE = "tunesmith.json"
-CAUSAL = ("ForCausalLM", "LMHeadModel")
-"""How the names of transformers' causal language models end."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class UseRecord:
     def load(cls, folder: Path) -> UseRecord:
         """The record beside a saved model. Raises ModelError where there is none."""
         path = folder / USE
-        if (folder / "modules.json").exists():
+        if is_embedding_folder(folder):
             remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
             raise ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
         if not path.exists() and is_language_run(folder.parent):
@@ -66,33 +64,6 @@ class UseRecord:
             Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
             plain["max_length"], plain["thresholds"], plain["columns"],
         )  # fmt: skip
-
-
-def is_language_run(run: Path) -> bool:
-    """Whether a folder is the finished run of a language model."""
-    path = run / RESULT
-    return path.exists() and RunResult.load(path).task in LANGUAGE
-
-
-def is_causal_model(name: str) -> bool:
-    """Whether a name is a causal language model: the run of one, a folder, a hub id or ``builtin:NAME``."""
-    from transformers import AutoConfig
-
-    from tunesmith.models.adapters.base import FILE, AdapterBase
-    from tunesmith.models.source import find_model
-    from tunesmith.recipe.sections import ModelSection
-
-    path = Path(name)
-    if (path / RESULT).exists() and not is_language_run(path):
-        return False
-    for folder in (path, path / "model"):
-        if (folder / "modules.json").exists():
-            return False
-        if (folder / FILE).exists():
-            return AdapterBase.load(folder).objective == "causal"
-    source = find_model(ModelSection(name=name), Path())
-    config = AutoConfig.from_pretrained(source.location, revision=source.revision)
-    return any(kind.endswith(CAUSAL) for kind in config.architectures or ())
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from tunesmith.training.history import LogHistory, evaluations
 
 FAR_FACTOR = 1.5
 MOST = 0.5
+FIRST_LOSS_FACTOR, FIRST_LOSS_MARGIN = 1.5, 0.5
+"""A first loss above factor * expected + margin is abnormal. The margin (in the loss's unit) is for expected losses near zero."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class RunFacts:
     Attributes:
         metric: the leading metric; ``ours`` and ``majority`` are its values on the judged split (None: undefined).
         decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
+        expected_first_loss: see ``tasks.task.Session``; NaN where none is known.
         asked_learning_rate: the highest rate the schedule should have reached.
         truncated_share: split -> share of rows that lost tokens.
     """
@@ -63,6 +66,23 @@ def one_class(facts: RunFacts) -> Alarm | None:
         )
         return Alarm("one class", said, remedy)
     return None
+
+
+def is_abnormal_first_loss(loss: float, expected: float) -> bool:
+    """Whether a first loss is far above the expected one; False where none is known (NaN)."""
+    return loss > FIRST_LOSS_FACTOR * expected + FIRST_LOSS_MARGIN
+
+
+def first_loss_abnormal(facts: RunFacts) -> Alarm | None:
+    """The first logged training loss is far above that of a model that knows nothing."""
+    first = next((entry["loss"] for entry in facts.history if "loss" in entry), None)
+    if first is None or not is_abnormal_first_loss(first, facts.expected_first_loss):
+        return None
+    return Alarm(
+        "first loss abnormal",
+        f"The first training loss was {first:.4f}; a model that knows nothing has {facts.expected_first_loss:.4f}.",
+        "Check the precision, the learning rate, and whether the model's head and tokenizer belong to these rows.",
+    )
 
 
 def loss_not_lower(facts: RunFacts) -> Alarm | None:
@@ -152,6 +172,7 @@ def mostly_truncated(facts: RunFacts) -> Alarm | None:
 
 ALARMS: tuple[Callable[[RunFacts], Alarm | None], ...] = (
     not_finite,
+    first_loss_abnormal,
     one_class,
     not_above_majority,
     loss_not_lower,

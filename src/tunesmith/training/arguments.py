@@ -46,12 +46,12 @@ def learning_rate(recipe: Recipe, n_parameters: int) -> float:
 
 def training_arguments(
     recipe: Recipe, schedule: Schedule, kernels: Kernels, checkpoints: Path, seed: int, rate: float,
-    kind: tuple[type[TrainingArguments], Mapping[str, Any]],
+    arguments_class: type[TrainingArguments], own_arguments: Mapping[str, object],
 ) -> TrainingArguments:  # fmt: skip
     """Upstream's arguments for a run. Logs, evaluations and saves are asked for step by step, so their own intervals are off.
 
     Args:
-        kind: the trainer's class of arguments, and those it has beside the usual ones.
+        arguments_class, own_arguments: the trainer's class of arguments, and those it has beside the usual ones.
 
     Raises:
         RecipeError: an unknown optimizer, schedule or other value that upstream refuses.
@@ -72,7 +72,7 @@ def training_arguments(
     }  # fmt: skip
     refuse_fp16_on_cpu(recipe)
     try:
-        arguments = kind[0](**(own | dict(kind[1]) | recipe.upstream))
+        arguments = arguments_class(**(own | dict(own_arguments) | recipe.upstream))
     except (TypeError, ValueError, ImportError) as error:
         raise RecipeError.one("train / upstream", f"transformers refuses these settings: {str(error).splitlines()[0]}") from error
     return arguments

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tunesmith.data.table import Examples
 from tunesmith.training.launch import rank, sum_over_processes
 
 MODE = "train"
 """The logits are those of the training step: before its update, with dropout where the model has any."""
+FILE = "epoch_logits.npz"
+"""In the run folder."""
 MOST_BYTES = 512 * 2**20
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -65,3 +69,17 @@ def room_for(n_epochs: int, n_rows: int, n_classes: int) -> EpochLogits | None:
     if not n_epochs * n_classes or 2 * n_epochs * n_rows * n_classes > MOST_BYTES:
         return None
     return EpochLogits(np.zeros((n_epochs, n_rows, n_classes), dtype=np.float16), np.zeros((n_epochs, n_rows), dtype=bool))
+
+
+def save_epoch_logits(rows: Examples, names: Sequence[str], epoch_logits: np.ndarray | None, mode: str, folder: Path) -> None:
+    """Writes the logits (E, N, K) of the training rows, the rows' ids and the class names; nothing where none were kept."""
+    if epoch_logits is None:
+        return
+    np.savez(
+        folder / FILE,
+        logits=epoch_logits,
+        row_ids=np.asarray(rows.row_ids),
+        names=np.asarray(names),
+        mode=mode,
+        sha256=rows.sha256,
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,32 +30,45 @@ MakeTrainer = Callable[[TrainingArguments, Schedule], CheckedSteps]
 
 
 @dataclass(frozen=True)
-class FitPlan:
-    """What a fit is given besides the model.
+class TrainerSpec:
+    """What a task gives to a fit.
 
     Attributes:
-        n_rows: of one pass over the training data.
-        make_trainer: the trainer of the task, on the model and the rows, with these arguments and this schedule.
-        metric, higher_is_better: what chooses the best checkpoint.
-        reached: every token id the model will meet in training mode; see ``apply_kernels``.
-        body: the part of the model that the kernels are for; None for all of it.
+        make_trainer: the task's trainer on the model and the rows, with these arguments and this schedule.
+        arguments_class, arguments: upstream's class of arguments for this trainer, and those it has beside the usual ones.
+        around: entered for the training, left after it.
+    """
+
+    make_trainer: MakeTrainer
+    arguments_class: type[TrainingArguments] = TrainingArguments
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitPlan:
+    """Everything a fit needs besides the model.
+
+    Attributes:
+        n_rows: items of one pass over the training data.
+        metric, higher_is_better: the selection metric: it chooses the best checkpoint.
+        used_token_ids: every token id in the training batches; see ``apply_kernels``.
+        body: the part of the model that the fast path is applied to.
         smoke: no saves; the last weights are kept.
-        arguments: the class of upstream's arguments for this trainer, and those it has beside the usual ones.
     """
 
     recipe: Recipe
+    spec: TrainerSpec
     n_rows: int
-    make_trainer: MakeTrainer
     metric: str
     higher_is_better: bool
     checkpoints: Path
     metrics_log: Path
     kernels: Kernels
+    body: Any
     seed: int
-    reached: np.ndarray | None = None
-    body: Any = None
+    used_token_ids: np.ndarray | None = None
     smoke: bool = False
-    arguments: tuple[type[TrainingArguments], Mapping[str, Any]] = (TrainingArguments, MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -101,13 +114,13 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
             f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew"
         )
     listener(Event("phase", "training", 0, schedule.total_steps))
-    body = model if plan.body is None else plan.body
-    apply_kernels(body, plan.kernels, plan.reached)
+    apply_kernels(plan.body, plan.kernels, plan.used_token_ids)
     started = time.perf_counter()
     try:
-        trainer.resume(checkpoint.path) if checkpoint else trainer.train()
+        with plan.spec.around():
+            trainer.resume(checkpoint.path) if checkpoint else trainer.train()
     finally:
-        restore(body)
+        restore(plan.body)
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
     seconds = time.perf_counter() - started
     if request and trainer.state.global_step < schedule.total_steps:
@@ -121,9 +134,12 @@ def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener
     n_batches = -(-plan.n_rows // (recipe.train.batch_rows * recipe.parallel.processes))
     schedule = plan_schedule(n_batches, recipe.train)
     rate = learning_rate(recipe, count_parameters(model)[0])
-    arguments = training_arguments(recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, plan.arguments)
+    arguments = training_arguments(
+        recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, arguments_class=plan.spec.arguments_class,
+        own_arguments=plan.spec.arguments,
+    )  # fmt: skip
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.metrics_log.parent / "tensorboard")  # the only way upstream offers
-    trainer = plan.make_trainer(arguments, schedule)
+    trainer = plan.spec.make_trainer(arguments, schedule)
     trainer.remove_callback(PrinterCallback)  # it prints every log to standard output, which belongs to the caller
     for callback in callbacks(model, plan, trainer, schedule, request, listener):
         trainer.add_callback(callback)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunesmith.data.table import Labels
 from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.verdict import verdict
@@ -18,7 +17,7 @@ from tunesmith.results import Verdict
 from tunesmith.run_folder import claim
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
-from tunesmith.workflows.predict import compare, saved_predictions
+from tunesmith.workflows.compare import compare, saved_predictions, saved_split
 
 PRETRAINING = "pretraining"
 JOINT = ("classification", "regression")
@@ -96,8 +95,7 @@ def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
         return [compare([one.folder, other.folder])[0] for one, other in zip(ours, theirs, strict=True)]
     first = ours[0].result
     split = "test" if any(metric.split == "test" for metric in first.metrics) else "validation"
-    labels = Labels(first.data["problem_type"], tuple(first.data["labels"]))
-    mine, other = ([saved_predictions(run, split, labels) for run in runs] for runs in (ours, theirs))
+    mine, other = ([saved_predictions(saved_split(run, split), first.data["labels"]) for run in runs] for runs in (ours, theirs))
     check_rows(mine, other)
     name = metric_of(Recipe.model_validate(first.recipe))
     return [verdict(name, mine, other, "without adaptation", split, paired_seeds=len(mine) > 1)]

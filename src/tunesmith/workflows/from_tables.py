@@ -12,7 +12,7 @@ from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_mapping, resolved_yaml
 from tunesmith.tasks.finished import Run
-from tunesmith.workflows.train import check as check_recipe
+from tunesmith.workflows.check import check as check_recipe
 from tunesmith.workflows.train import train as train_recipe
 
 IN_MEMORY = "table in memory"
@@ -88,7 +88,7 @@ def from_tables(
 
 
 def check(recipe: str | Path, *, static: bool = False, listener: Listener = silent) -> CheckReport:
-    """The pre-flight of a recipe file; see ``tunesmith.workflows.train.check``."""
+    """The pre-flight of a recipe file; see ``tunesmith.workflows.check.check``."""
     return check_recipe(load_recipe(Path(recipe)), static=static, listener=listener)
 
 

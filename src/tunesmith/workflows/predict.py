@@ -1,34 +1,23 @@
-"""Using finished runs: predict new rows, measure on a file, compare runs, follow one row."""
+"""Predicts the rows of a file or of a text stream with a finished run."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
-
-import numpy as np
 
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.examples import make_examples
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import read_table
-from tunesmith.data.table import Columns, Examples, Labels, Table
-from tunesmith.errors import DataError, InputError, ModelError, OutputError
-from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
-from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.data.table import Columns, Examples, Table
+from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.recipe.language_rules import LANGUAGE
-from tunesmith.recipe.metric_names import METRICS, metric_of
-from tunesmith.recipe.sections import ColumnsSection, Recipe, TaskName
-from tunesmith.results import RunResult, Verdict
-from tunesmith.tasks.embedding.compare import against as embedding_verdict
-from tunesmith.tasks.finished import ModelInUse, Run, load_for_use
-from tunesmith.tasks.language.compare import against as language_verdict
+from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.tasks.finished import ModelInUse, load_for_use
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
@@ -178,121 +167,3 @@ def unlabelled(table: Table, columns: Columns) -> tuple[Examples, dict[str, int]
         if bad.dropped:
             dropped[bad.reason] = dropped.get(bad.reason, 0) + 1
     return examples, dropped
-
-
-def evaluate(
-    target: str | Path,
-    data: str,
-    *,
-    split_name: str = "test",
-    columns: ColumnsSection | None = None,
-    n_resamples: int = 10_000,
-    listener: Listener = silent,
-) -> RunResult:
-    """The task's metrics, with intervals, of a finished run on a labelled file.
-
-    Raises:
-        InputError: no such run or file, columns that cannot be found, labels the run does not know.
-    """
-    table = read_table(data)
-    listener(Event("phase", "model"))
-    in_use = load_for_use(Path(target))
-    labels, given = in_use.record.labels, columns or ColumnsSection()
-    task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
-    text = text_columns(table, in_use, given)
-    found = detect_columns(table, task, given.model_copy(update={"text": text.text, "pair": text.pair}))
-    examples = make_examples(table, found, labels, split_name)
-    if not len(examples):
-        raise DataError.one(
-            data, "no row is left to measure on.", "See the labels the run knows: " + ", ".join(labels.names[:20])
-        )
-    listener(Event("phase", "predicting"))
-    said = from_scores(
-        labels.problem_type, examples.labels, in_use.scores(examples.texts, examples.pairs), in_use.record.thresholds
-    )
-    metrics = metric_intervals(labels.problem_type, [said], split_name, tuple(METRICS[task]), n_resamples=n_resamples, seed=0)
-    return RunResult(task=task, metrics=metrics, data={"source": data, "rows": len(examples), "rows_read": table.rows_read})
-
-
-def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str = "test") -> list[Verdict]:
-    """The verdict of the first run against each other one, on the rows both predicted.
-
-    Raises:
-        InputError: fewer than two runs, runs of different tasks or labels, or no rows in common.
-    """
-    if len(runs) < 2:
-        raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
-    loaded = [Run.load(run) for run in runs]
-    first = loaded[0]
-    if first.result.task == "embedding":
-        return [embedding_verdict(first, other, metric, split) for other in loaded[1:]]
-    if any(run.result.task in LANGUAGE for run in loaded):
-        return [language_verdict(first, other, metric, split) for other in loaded[1:]]
-    recipe = Recipe.model_validate(first.result.recipe)
-    name = metric or metric_of(recipe)
-    if name not in METRICS[recipe.task]:
-        raise InputError.one(
-            "--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(METRICS[recipe.task])}."
-        )
-    return [against(first, other, name, split) for other in loaded[1:]]
-
-
-def against(ours: Run, other: Run, metric: str, split: str) -> Verdict:
-    """The verdict between two runs on the rows both predicted."""
-    if ours.result.data.get("problem_type") != other.result.data.get("problem_type") or ours.result.data.get(
-        "labels"
-    ) != other.result.data.get("labels"):
-        raise InputError.one(str(other.folder), f"its labels are not those of {ours.folder}; the two cannot be compared.")
-    labels = Labels(ours.result.data["problem_type"], tuple(ours.result.data["labels"]))
-    mine, theirs = (saved_predictions(run, split, labels) for run in (ours, other))
-    assert mine.row_ids is not None
-    assert theirs.row_ids is not None
-    common = np.intersect1d(mine.row_ids, theirs.row_ids)
-    if not len(common) or not same_source(ours, other, split):
-        raise InputError.one(
-            str(other.folder),
-            f"it did not predict the same {split} rows as {ours.folder}.",
-            "Train both on the same split, or give both the same test file.",
-        )
-    mine, theirs = mine.take(np.searchsorted(mine.row_ids, common)), theirs.take(np.searchsorted(theirs.row_ids, common))
-    if not np.array_equal(mine.labels, theirs.labels):
-        raise InputError.one(
-            str(other.folder),
-            f"its {split} rows have other labels than those of {ours.folder}.",
-            "The file was changed between the runs.",
-        )
-    return verdict(metric, [mine], [theirs], against=str(other.folder), split=split)
-
-
-def same_source(ours: Run, other: Run, split: str) -> bool:
-    """Whether both runs read that split from a file with the same bytes."""
-    one, two = (run.result.data.get("splits", {}).get(split, {}).get("sha256") for run in (ours, other))
-    return bool(one == two)
-
-
-def saved_predictions(run: Run, split: str, labels: Labels) -> Predictions:
-    """A run's predictions for one split as arrays, sorted by row id."""
-    import pyarrow.parquet as pq
-
-    path = run.folder / "predictions.parquet"
-    if not path.exists():
-        raise ModelError.one(str(run.folder), "it has no predictions.parquet.")
-    rows = sorted((row for row in pq.read_table(path).to_pylist() if row["split"] == split), key=lambda row: row["row_id"])
-    if not rows:
-        raise InputError.one(
-            str(run.folder), f"it has no predictions for {split}.", "Choose another --split: validation or test."
-        )
-    ids = np.array([row["row_id"] for row in rows])
-    if labels.problem_type == REGRESSION:
-        return from_scores(REGRESSION, [row["label"] for row in rows], [row["score"] for row in rows], row_ids=ids)
-    scores = np.array([row["pred_probs"] for row in rows])
-    truth, decided = (encoded([row[part] for row in rows], labels) for part in ("label", "prediction"))
-    return Predictions(truth, scores, decided, ids)
-
-
-def encoded(names: list[Any], labels: Labels) -> np.ndarray:
-    """Label names as class ids (N), or as 0/1 rows (N, K)."""
-    index = {name: i for i, name in enumerate(labels.names)}
-    if labels.problem_type == MULTI:
-        return np.array([[int(name in row) for name in labels.names] for row in names], dtype=np.int64)
-    return np.array([index[name] for name in names], dtype=np.int64)

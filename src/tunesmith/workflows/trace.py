@@ -116,12 +116,12 @@ def tokens_of(one: Examples, source: ModelSource, asked: int | None) -> list[dic
 
 def in_run(one: Examples, splits: Splits, run: Run, split: str, row: int) -> dict[str, Any]:
     """What a finished run says of the row and how much each metric owes to it."""
-    from tunesmith.workflows.predict import saved_predictions
+    from tunesmith.workflows.compare import saved_predictions, saved_split
 
     in_use = load_for_use(run.folder)
     stages: dict[str, Any] = {"prediction": in_use.rows(in_use.scores(one.texts, one.pairs))[0]}
     if split in ("validation", "test"):
-        said = saved_predictions(run, split, splits.labels)
+        said = saved_predictions(saved_split(run, split), splits.labels.names)
         assert said.row_ids is not None
         here = np.flatnonzero(said.row_ids == row)
         if len(here):

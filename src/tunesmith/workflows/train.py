@@ -1,50 +1,29 @@
-"""A run by its task: the check, and the training with the folder, the report and the model card that it leaves."""
+"""Trains a model by its recipe: check, baselines, fits, evaluation, diagnosis, save. The same for every task."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from tunesmith.errors import TunesmithError
-from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock, Listener, silent
-from tunesmith.recipe.language_rules import LANGUAGE
-from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.results import RunResult
-from tunesmith.run_folder import RunFolder, claim, finish
-from tunesmith.tasks.classification import story as labelled_run
-from tunesmith.tasks.embedding import reranker
-from tunesmith.tasks.embedding import story as embedding_run
+from tunesmith.run_folder import SMOKE_ROWS, RunFolder, begin, claim, finish
 from tunesmith.tasks.finished import Run
-from tunesmith.tasks.language import story as language_run
-
-
-def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = silent) -> CheckReport:
-    """The pre-flight of a recipe. With ``static`` it stops after the recipe, the rows and the model's files, without torch.
-
-    Raises:
-        InputError: what cannot even be read; everything else is a problem in the report.
-    """
-    claim(loaded.recipe.output, overwrite=True)
-    report: CheckReport = story_of(loaded).check(loaded, static, Clock(listener, {}))
-    return report
-
-
-def story_of(loaded: LoadedRecipe) -> Any:
-    """The module that tells the run of a recipe: it has ``check`` and ``train``."""
-    if loaded.recipe.task in LANGUAGE:
-        return language_run
-    if loaded.recipe.task != "embedding":
-        return labelled_run
-    return reranker if loaded.recipe.embedding.head == "cross-encoder" else embedding_run
+from tunesmith.tasks.steps import read
+from tunesmith.tasks.table import task_for
+from tunesmith.tasks.task import Request
+from tunesmith.training.launch import rank
 
 
 def train(
     loaded: LoadedRecipe, *, resume: bool = False, overwrite: bool = False, smoke: bool = False,
     frames: Mapping[str, Any] | None = None, listener: Listener = silent,
 ) -> Run | None:  # fmt: skip
-    """Check, train, judge and save; the finished run (None in any but the first of several processes).
+    """Trains, evaluates and saves; returns the finished run (None in any but the first of several processes).
 
     Args:
         smoke: at most 100 rows a split and no checkpoints, into a folder of its own: does everything work?
@@ -56,14 +35,51 @@ def train(
         Interrupted: it was stopped; the state was saved.
     """
     clock = Clock(listener, {})
-    output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
-    folder = claim(output, resume=resume, overwrite=overwrite or smoke)
-    result = story_of(loaded).train(loaded, folder, resume, smoke, frames, clock)
-    return None if result is None else leave(folder, result, clock)
+    folder = claim(
+        f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output, resume=resume, overwrite=overwrite or smoke
+    )
+    request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
+    result = run_steps(request, folder, resume=resume, smoke=smoke)
+    return None if result is None else write_run(folder, result, clock)
 
 
-def leave(folder: RunFolder, result: RunResult, clock: Clock) -> Run:
-    """Write result, report and model card, and give the run its final name."""
+def run_steps(request: Request, folder: RunFolder, *, resume: bool, smoke: bool) -> RunResult | None:
+    """Runs every step into the folder; the result is not written yet."""
+    started, clock, listener = time.perf_counter(), request.clock, request.clock.listener
+    task = task_for(request.loaded.recipe)
+    data = read(task, request)
+    with clock.phase("libraries"):
+        steps = task.load_steps()
+        from tunesmith.diagnosis.after_training import findings_after_training
+        from tunesmith.tasks.evaluate import evaluate_seeds
+        from tunesmith.tasks.save import run_result, save
+        from tunesmith.tasks.steps import check, fit_seeds, load
+    data = steps.prepare(data, clock)
+    with clock.phase("model"):
+        session = load(steps, data, data.recipe.train.seed)
+    with clock.phase("check"):
+        report, session = check(steps, session)
+        report.refuse()
+    if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
+        fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
+        return None
+    begin(folder, request.loaded.text, resolved_yaml(data.recipe), resume=resume)
+    with clock.phase("baselines"):
+        baselines = steps.baselines(session, listener)
+    with clock.phase("training"):
+        seeds = fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
+    with clock.phase("evaluation"):
+        evaluation = evaluate_seeds(steps, session, seeds, baselines)
+    with clock.phase("diagnosis"):
+        findings = findings_after_training(data, evaluation, listener)
+    with clock.phase("save"):
+        saved = save(steps, evaluation, folder)
+    clock.seconds["total"] = round(time.perf_counter() - started, 3)
+    return run_result(steps, evaluation, findings, saved, clock.seconds)
+
+
+def write_run(folder: RunFolder, result: RunResult, clock: Clock) -> Run:
+    """Writes the result, the report and the model card, and gives the run its final name."""
     from tunesmith.report.card import model_card
     from tunesmith.report.page import write_report
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from tunesmith.errors import DataError
+from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.language.token_losses import (
     IGNORED,
     Rows,
-    TokenLosses,
     counted_losses,
     evaluating,
     model_inputs,

@@ -17,9 +17,10 @@ import numpy as np
 
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.language import token_mean_metrics
+from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.inference import TOKENS_PER_BATCH, batches_by_length, unheard
 from tunesmith.models.language.context_length import check_length
-from tunesmith.models.language.token_losses import IGNORED, TokenLosses, counted_losses, evaluating, model_inputs, on, padded_rows
+from tunesmith.models.language.token_losses import IGNORED, counted_losses, evaluating, model_inputs, on, padded_rows
 from tunesmith.results import Metric
 
 BLOCK_TOKENS = 512

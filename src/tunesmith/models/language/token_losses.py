@@ -8,13 +8,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.inference import TOKENS_PER_BATCH, autocast, batches_by_length, unheard
 from tunesmith.models.language.context_length import check_length
 
@@ -24,34 +24,6 @@ MOST_LOGITS = 2**25
 """Logits in memory at once: 128 MB in fp32, and a few times that while their losses are computed."""
 
 Rows = Sequence[np.ndarray]
-
-
-@dataclass(frozen=True)
-class TokenLosses:
-    """The losses of rows.
-
-    Attributes:
-        sums: (N) float64, the sum of the losses of a row's counted tokens, in nats.
-        counts: (N) int64, its counted tokens; 0 where nothing of the row is counted.
-    """
-
-    sums: np.ndarray
-    counts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.sums)
-
-    @property
-    def mean(self) -> float:
-        """The mean over all counted tokens, in nats. Raises ValueError where there are none."""
-        if not self.counts.sum():
-            raise ValueError("no token is counted")
-        return float(self.sums.sum() / self.counts.sum())
-
-    def take(self, positions: Sequence[int] | np.ndarray) -> TokenLosses:
-        """The rows at those positions, in that order."""
-        index = np.asarray(positions, dtype=np.int64)
-        return TokenLosses(self.sums[index], self.counts[index])
 
 
 def token_losses(

@@ -1,211 +1,165 @@
-"""Is the result better, or is it noise: metrics with intervals, baselines on the same rows, verdicts, alarms."""
+"""Metrics, baselines and decision thresholds of classifiers and regressions."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.table import Examples
-from tunesmith.evaluation.baselines import measure
 from tunesmith.evaluation.baselines.answers import Answers
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
-from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions
-from tunesmith.evaluation.metrics.table import compute
+from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.evaluation.metrics.thresholds import tune
-from tunesmith.evaluation.metrics.verdict import verdicts
+from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.encode import encode
 from tunesmith.models.fast.path import apply_kernels, restore
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.metric_names import METRICS, baselines_of, higher_is_better, metric_of
-from tunesmith.results import Alarm, Baseline, Metric, Verdict
-from tunesmith.tasks.classification.data import Inputs
-from tunesmith.tasks.classification.model import JUDGED, Ready, SeedRun, chosen
-from tunesmith.tasks.classification.training import predict
-from tunesmith.training.alarms import RunFacts, alarms
+from tunesmith.recipe.metric_names import METRICS, baselines_of
+from tunesmith.tasks.classification.model import LabelledSession
+from tunesmith.tasks.evaluate import best_seed
+from tunesmith.tasks.task import Baselines, Decisions, SeedResult
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The evidence of a run.
-
-    Attributes:
-        runs: the seeds' runs with the final decisions.
-        thresholds: tuned on validation; None for the usual ones.
-    """
-
-    runs: tuple[SeedRun, ...]
-    metrics: tuple[Metric, ...]
-    baselines: tuple[Baseline, ...]
-    verdicts: tuple[Verdict, ...]
-    alarms: tuple[Alarm, ...]
-    thresholds: list[float] | None
-    notes: tuple[str, ...]
+def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
+    """Returns the metrics of one split: all of the task; verdicts on the selection metric and on accuracy."""
+    of_task = tuple(METRICS[session.data.recipe.task])
+    also = ["accuracy"] if session.tokens.labels.problem_type == SINGLE else []
+    return SplitMetrics(split, of_task, tuple(dict.fromkeys([session.metric, *also])), session.metric)
 
 
-def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[Answers], Embedded | None]:
-    """Every baseline the recipe asks for, on the judged splits; and the embeddings of train, where one of them needed any."""
-    asked, labels = baselines_of(inputs.recipe), inputs.splits.labels
-    found, of_train = [], None
-    for done, name in enumerate(asked, 1):
+def metrics(session: LabelledSession) -> list[SplitMetrics]:
+    """Returns the metrics of the evaluation splits. Verdicts are given on the last one only: test, where there is one."""
+    splits = [split_metrics(session, rows.split) for rows in evaluation_rows(session)]
+    return [*(replace(split, has_verdicts=False) for split in splits[:-1]), *splits[-1:]]
+
+
+def evaluation_rows(session: LabelledSession) -> list[Examples]:
+    """Returns validation, and test where there is one."""
+    splits = session.data.splits
+    return [split for split in (splits.validation, splits.test) if split is not None]
+
+
+def baselines(session: LabelledSession, listener: Listener) -> Baselines:
+    """Fits and evaluates every baseline that the recipe names; keeps the base model's embeddings of train where computed."""
+    requested, labels = baselines_of(session.data.recipe), session.data.splits.labels
+    train, targets = session.data.splits.train, evaluation_rows(session)
+    systems: list[Answers] = []
+    base: dict[str, Outputs] = {}
+    for done, name in enumerate(requested, 1):
         if name == "frozen":
-            started, vectors = time.perf_counter(), embeddings(inputs, ready)
+            started, vectors = time.perf_counter(), embeddings(session)
             seconds = time.perf_counter() - started
-            found.append(linear_on_embeddings(labels, inputs.splits.train, judged_splits(inputs), vectors, seconds))
+            systems.append(linear_on_embeddings(labels, train, targets, vectors, seconds))
             of_train = vectors["train"]
+            base["train"] = Outputs(embeddings=of_train if isinstance(of_train, tuple) else (of_train,))
         else:
-            found.append(MAKERS[name](inputs, ready))
-        listener(Event("step", "baselines", done, len(asked)))
-    return found, of_train
+            systems.append(MAKERS[name](session))
+        listener(Event("step", "baselines", done, len(requested)))
+    return Baselines(tuple(as_outputs(labels.problem_type, system) for system in systems), base)
 
 
-def judged_splits(inputs: Inputs) -> list[Examples]:
-    """The splits that are judged."""
-    return [split for split in (inputs.splits.validation, inputs.splits.test) if split is not None]
+def as_outputs(problem_type: str, system: Answers) -> BaselineOutputs:
+    """Returns a baseline's predictions as outputs."""
+    found = {split: Outputs(problem_type, predictions) for split, predictions in system.predictions.items()}
+    return BaselineOutputs(system.name, found, system.seconds, system.note)
 
 
-def majority_answers(inputs: Inputs, _ready: Ready) -> Answers:
-    return majority(inputs.splits.labels, inputs.splits.train, judged_splits(inputs))
+def majority_baseline(session: LabelledSession) -> Answers:
+    return majority(session.data.splits.labels, session.data.splits.train, evaluation_rows(session))
 
 
-def tfidf_answers(inputs: Inputs, _ready: Ready) -> Answers:
-    return tfidf_linear(inputs.splits.labels, inputs.splits.train, judged_splits(inputs))
+def tfidf_baseline(session: LabelledSession) -> Answers:
+    return tfidf_linear(session.data.splits.labels, session.data.splits.train, evaluation_rows(session))
 
 
-def embeddings(inputs: Inputs, ready: Ready) -> dict[str, Embedded]:
-    """Split -> the untouched base model's mean embeddings."""
-    body = ready.loaded.model.base_model
-    apply_kernels(body, ready.kernels)
+def untuned_baseline(session: LabelledSession) -> Answers:
+    """Evaluates the base model as it came, where it came with a head for these labels."""
+    from tunesmith.tasks.classification.training import predict
+
+    if session.new_weights:
+        return Answers("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
+    started, encoded = time.perf_counter(), session.tokens.encoded
+    found = {split.split: predict(session.loaded.model, encoded[split.split], session) for split in evaluation_rows(session)}
+    predictions = {split: outputs.predictions for split, outputs in found.items() if outputs.predictions is not None}
+    return Answers("untuned", predictions, time.perf_counter() - started, "the base model as it came")
+
+
+MAKERS: dict[str, Callable[[LabelledSession], Answers]] = {
+    "majority": majority_baseline,
+    "tfidf": tfidf_baseline,
+    "untuned": untuned_baseline,
+}
+
+
+def embeddings(session: LabelledSession) -> dict[str, Embedded]:
+    """Computes the untouched base model's mean embeddings of every split."""
+    body: Any = session.loaded.model.base_model
+    apply_kernels(body, session.kernels)
     try:
-        return {split.split: embed(split, body, ready) for split in (inputs.splits.train, *judged_splits(inputs))}
+        return {rows.split: embed(rows, body, session) for rows in session.data.splits.named().values()}
     finally:
         restore(body)
 
 
-def embed(split: Examples, body: Any, ready: Ready) -> Embedded:
-    """Embeddings (N, D) of the texts, or of both texts of pairs."""
-    prepared = ready.prepared
-    if split.pairs is None:
-        return mean_embeddings(body, prepared.encoded[split.split], prepared.pad_id, ready.kernels)
+def embed(rows: Examples, body: Any, session: LabelledSession) -> Embedded:
+    """Computes embeddings (N, D) of the texts, or of both texts of pairs."""
+    tokens = session.tokens
+    if rows.pairs is None:
+        return mean_embeddings(body, tokens.encoded[rows.split], tokens.pad_id, session.kernels)
     first, second = (
-        encode(ready.loaded.tokenizer, Examples(split.split, "", split.row_ids, side, split.labels), prepared.max_length)
-        for side in (split.texts, split.pairs)
+        mean_embeddings(
+            body,
+            encode(session.loaded.tokenizer, Examples(rows.split, "", rows.row_ids, side, rows.labels), tokens.max_length),
+            tokens.pad_id,
+            session.kernels,
+        )
+        for side in (rows.texts, rows.pairs)
     )
-    return (
-        mean_embeddings(body, first, prepared.pad_id, ready.kernels),
-        mean_embeddings(body, second, prepared.pad_id, ready.kernels),
-    )
+    return first, second
 
 
-def untuned_answers(inputs: Inputs, ready: Ready) -> Answers:
-    """The base model as it came, where it came with a head for these labels."""
-    if ready.loaded.new_weights:
-        return Answers("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
-    started, prepared = time.perf_counter(), ready.prepared
-    said = {
-        split.split: predict(ready.loaded.model, prepared.encoded[split.split], prepared.pad_id, prepared.labels, ready.kernels)[
-            0
-        ]
-        for split in judged_splits(inputs)
-    }
-    return Answers("untuned", said, time.perf_counter() - started, "the base model as it came")
+def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOutputs]) -> Decisions:
+    """Chooses thresholds on validation for the selection metric, where it depends on decisions, and decides anew with them.
 
-
-MAKERS: dict[str, Callable[[Inputs, Ready], Answers]] = {
-    "majority": majority_answers,
-    "tfidf": tfidf_answers,
-    "untuned": untuned_answers,
-}
-
-
-def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], listener: Listener) -> Judged:
-    """Thresholds from validation, then metrics, verdicts and alarms on the judged splits."""
-    recipe, kind = inputs.recipe, inputs.splits.labels.problem_type
-    thresholds, notes = choose_thresholds(inputs, runs)
-    decided = tuple(with_thresholds(run, kind, thresholds) for run in runs)
-    metrics = [
-        metric for split in splits_of(decided) for metric in measured(inputs, split, [run.predictions[split] for run in decided])
-    ]
-    if thresholds is not None:  # the baselines get the same advantage
-        baselines = [measure.with_thresholds(kind, answers, metric_of(recipe), recipe.train.seed) for answers in baselines]
-    compared = tuple(
-        measure.measured(kind, answers, splits_of(decided), recipe.evaluate.n_resamples, recipe.train.seed)
-        for answers in baselines
-    )
-    verdicts = verdicts_on(inputs, decided, baselines)
-    listener(Event("step", "judging", 1, 1))
-    gone_off = alarms(facts(inputs, decided, baselines, metric_of(recipe)))
-    return Judged(decided, tuple(metrics), compared, verdicts, gone_off, thresholds, notes)
-
-
-def splits_of(runs: Sequence[SeedRun]) -> list[str]:
-    return [split for split in JUDGED if split in runs[0].predictions]
-
-
-def main_split(runs: Sequence[SeedRun]) -> str:
-    """The split the verdict is given on: test, or validation where there is none."""
-    return splits_of(runs)[-1]
-
-
-def choose_thresholds(inputs: Inputs, runs: Sequence[SeedRun]) -> tuple[list[float] | None, tuple[str, ...]]:
-    """Thresholds tuned on validation for the leading metric, where decisions depend on one and the metric on decisions.
-
-    With several seeds they are those of the chosen one: it is the model that is kept.
+    With several seeds the best seed's thresholds are used: its model is saved. Baselines get thresholds of their own.
     """
-    if not inputs.recipe.evaluate.tune_threshold:
-        return None, ()
-    kept = chosen(runs, higher_is_better(metric_of(inputs.recipe)))
-    found = tune(kept.predictions["validation"], metric_of(inputs.recipe), inputs.recipe.train.seed)
-    if found is None:
-        return None, ()
-    if "test" not in kept.predictions:
-        return None, ("thresholds were not tuned: without test rows, validation would judge what was fitted to it",)
-    return list(found.values), (found.note,)
+    session: LabelledSession = seeds[0].session
+    recipe, metric = session.data.recipe, session.metric
+    usual = Decisions(tuple(seeds), tuple(systems))
+    if not recipe.evaluate.tune_threshold:
+        return usual
+    best = best_seed(seeds, metric)
+    validation = best.outputs["validation"].predictions
+    chosen = None if validation is None else tune(validation, metric, recipe.train.seed)
+    if chosen is None:
+        return usual
+    if "test" not in best.outputs:
+        return replace(
+            usual, notes=("thresholds were not tuned: without test rows, validation would judge what was fitted to it",)
+        )
+    thresholds = list(chosen.values)
+    decided = tuple(
+        replace(seed, outputs={split: with_thresholds(one, thresholds) for split, one in seed.outputs.items()}) for seed in seeds
+    )
+    own = tuple(tuned_baseline(system, metric, recipe.train.seed) for system in systems)
+    return Decisions(decided, own, thresholds, (chosen.note,))
 
 
-def with_thresholds(run: SeedRun, kind: str, thresholds: list[float] | None) -> SeedRun:
-    """The run with its decisions made anew."""
-    decided = {split: said.decided(kind, thresholds) for split, said in run.predictions.items()}
-    return SeedRun(run.seed, run.fit, run.model, decided, run.losses)
+def with_thresholds(outputs: Outputs, thresholds: Sequence[float] | None) -> Outputs:
+    """Returns the outputs decided anew with these thresholds."""
+    assert outputs.predictions is not None
+    return replace(outputs, predictions=outputs.predictions.decided(outputs.problem_type, thresholds))
 
 
-def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metric, ...]:
-    """Every metric of the task with its interval, over rows and seeds."""
-    names = tuple(METRICS[inputs.recipe.task])
-    n_resamples, seed = inputs.recipe.evaluate.n_resamples, inputs.recipe.train.seed
-    return metric_intervals(
-        inputs.splits.labels.problem_type, said, split, names, n_resamples=n_resamples, seed=seed
-    )  # fmt: skip
-
-
-def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers]) -> tuple[Verdict, ...]:
-    """The leading metric, and accuracy where it is another one, against every baseline that could answer."""
-    metric, split, kind = metric_of(inputs.recipe), main_split(runs), inputs.splits.labels.problem_type
-    names = list(dict.fromkeys([metric, *(["accuracy"] if kind == SINGLE else [])]))
-    ours = [run.predictions[split] for run in runs]
-    n_resamples, seed = inputs.recipe.evaluate.n_resamples, inputs.recipe.train.seed
-    found = [
-        verdicts(names, ours, [baseline.predictions[split]], baseline.name, split, n_resamples, seed)
-        for baseline in baselines
-        if baseline.predictions
-    ]
-    return tuple(said[position] for position in range(len(names)) for said in found)
-
-
-def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], metric: str) -> RunFacts:
-    """What the alarms look at, from the first seed's run."""
-    run, labels, split = runs[0], inputs.splits.labels, main_split(runs)
-    commonest = next((b.predictions[split] for b in baselines if b.name == "majority"), None)
-    classes = labels.problem_type in (SINGLE, MULTI)
-    return RunFacts(
-        metric=metric, higher_is_better=higher_is_better(metric), class_names=labels.names,
-        decisions={name: run.predictions[name].decisions for name in reversed(splits_of(runs))} if classes else {},
-        history=run.fit.history, asked_learning_rate=run.fit.learning_rate,
-        ours=compute(labels.problem_type, run.predictions[split])[metric],
-        majority=None if commonest is None else compute(labels.problem_type, commonest)[metric],
-    )  # fmt: skip
+def tuned_baseline(system: BaselineOutputs, metric: str, seed: int) -> BaselineOutputs:
+    """Returns a baseline decided with thresholds chosen on its own validation predictions, as the run's are."""
+    validation = system.outputs.get("validation")
+    chosen = None if validation is None or validation.predictions is None else tune(validation.predictions, metric, seed)
+    if chosen is None:
+        return system
+    return replace(system, outputs={split: with_thresholds(one, chosen.values) for split, one in system.outputs.items()})

@@ -1,4 +1,4 @@
-"""The story of `evaluate MODEL`: a test, vectors by each model, answers at each size, metrics, verdicts between systems."""
+"""Evaluates any embedding model on rows or on retrieval data, beside lexical baselines and other models."""
 
 from __future__ import annotations
 
@@ -12,19 +12,36 @@ import numpy as np
 
 from tunesmith.data.pairs.beir import beir_folder, read_beir
 from tunesmith.data.pairs.formats import detect_shape
-from tunesmith.data.pairs.rows import EmbeddingRows, usable_rows
+from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
 from tunesmith.evaluation.baselines.search import SEARCHES
-from tunesmith.evaluation.embedding_tests import Answer, SearchTest, VectorTest, check_metrics, metrics_of, rows_test, verdict_of
+from tunesmith.evaluation.embedding_tests import (
+    EmbeddingTest,
+    SearchTest,
+    check_metrics,
+    metrics_of_test,
+    rows_test,
+    truncated_outputs,
+)
 from tunesmith.evaluation.metrics.geometry import Geometry, alarms_of
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
+from tunesmith.evaluation.outputs import (
+    BaselineOutputs,
+    Outputs,
+    Resampling,
+    SplitMetrics,
+    at_dimension,
+    baseline_result,
+    metrics_of_outputs,
+    verdicts_of_outputs,
+)
 from tunesmith.evaluation.paraphrase_mining import paraphrase_test
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.results import Baseline, Finding, Metric, RunResult, Verdict
+from tunesmith.results import Finding, RunResult, Verdict
 
 SPLIT = "test"
 BASELINES = ("bm25", "tfidf")
@@ -33,21 +50,45 @@ TOP_K = 100
 
 
 @dataclass(frozen=True)
-class System:
-    """One way to answer a test.
+class EvaluatedModel:
+    """The outputs of one system on one test.
 
     Attributes:
-        at: dimensions -> answer, for vectors cut to their first dimensions.
-        similarity: by which vectors are compared; empty where there are none.
+        outputs: of whole embeddings, and of those cut to each requested dimension.
+        similarity: compares the embeddings; empty where there are none.
     """
 
     name: str
-    whole: Answer
+    outputs: Outputs
     seconds: float
-    at: Mapping[int, Answer]
     dimension: int = 0
     similarity: str = ""
     geometry: Geometry | None = None
+
+    def as_baseline(self, split: str) -> BaselineOutputs:
+        """Returns the outputs as those of a baseline."""
+        return BaselineOutputs(self.name, {split: self.outputs}, self.seconds)
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """The systems to be evaluated on one test.
+
+    Attributes:
+        test: of the model; ``plain_test`` is the same test for the other models, where the model is helped by a reranker.
+        against: names of other models.
+        dimensions: the embeddings of the model are also cut to so many.
+        max_length: tokens of a text that are read; each model's own limit where it is None.
+    """
+
+    target: str
+    test: EmbeddingTest
+    plain_test: EmbeddingTest
+    against: Sequence[str | Path]
+    dimensions: Sequence[int]
+    baselines: Sequence[str]
+    max_length: int | None
+    resampling: Resampling
 
 
 def evaluate_retrieval(
@@ -87,17 +128,18 @@ def evaluate_retrieval(
         "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
     }  # fmt: skip
     notes = [f"{note}." for note in data.notes]
-    ours: VectorTest = test
+    ours: EmbeddingTest = test
     if rerank is not None:
         with clock.phase("model"):
-            from tunesmith.tasks.embedding.reranking import RerankedSearch, relevance_of
             from tunesmith.tasks.finished import load_for_use
+            from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
 
             score = relevance_of(load_for_use(Path(rerank)), str(rerank))
         ours = RerankedSearch(test.split, data, test.metrics, score=score, top_k=top_k)
         about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
-    found = examined(ours, test, str(target), against, dimensions, baselines, max_length, n_resamples, seed, clock)
-    return result("retrieval", found, about, notes, clock, started)
+    resampling = Resampling(n_resamples, seed)
+    plan = EvaluationPlan(str(target), ours, test, against, dimensions, baselines, max_length, resampling=resampling)
+    return evaluate_plan(plan, "retrieval", about, notes, clock, started)
 
 
 def evaluate_similarity(
@@ -125,83 +167,75 @@ def evaluate_similarity(
     with clock.phase("data"):
         table = read_table(str(data), split=SPLIT)
         rows = usable_rows(table, detect_shape(table, columns or {}), SPLIT)
-        test: VectorTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
+        test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {"source": str(data), "shape": rows.shape.kind, "columns": list(rows.shape.columns), "rows": len(rows)}
-    found = examined(test, test, str(target), against, dimensions, ("tfidf",), max_length, n_resamples, seed, clock)
-    return result("similarity", found, about, left_out_notes(rows), clock, started)
+    resampling = Resampling(n_resamples, seed)
+    plan = EvaluationPlan(str(target), test, test, against, dimensions, ("tfidf",), max_length, resampling=resampling)
+    notes = [f"{len(ids):,} rows {reason} are left out." for reason, ids in rows.left_out.items()]
+    return evaluate_plan(plan, "similarity", about, notes, clock, started)
 
 
-def left_out_notes(rows: EmbeddingRows) -> list[str]:
-    """What of the rows is not measured, a sentence for each reason."""
-    return [f"{len(ids):,} rows {reason} are left out." for reason, ids in rows.left_out.items()]
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What an examination showed."""
-
-    ours: System
-    metrics: tuple[Metric, ...]
-    baselines: tuple[Baseline, ...]
-    verdicts: tuple[Verdict, ...]
-
-
-def examined(
-    ours_by: VectorTest, test: VectorTest, target: str, against: Sequence[str | Path], dimensions: Sequence[int],
-    baselines: Sequence[str], max_length: int | None, n_resamples: int, seed: int, clock: Clock,
-) -> Examined:  # fmt: skip
-    """A model, the others and the baselines on one test; ``ours_by`` is the same test where the model has help."""
-    ours = by_model(target, ours_by, dimensions, max_length, clock)
-    others = [by_model(str(other), test, (), max_length, clock) for other in against]
+def evaluate_plan(
+    plan: EvaluationPlan, task: str, about: dict[str, Any], notes: Sequence[str], clock: Clock, started: float
+) -> RunResult:
+    """Evaluates a model, the others and the lexical baselines on one test; returns what ``result.json`` of it would hold."""
+    ours = evaluate_model(plan.target, plan.test, plan.dimensions, plan.max_length, clock)
+    others = [evaluate_model(str(other), plan.plain_test, (), plan.max_length, clock) for other in plan.against]
     with clock.phase("baselines"):
-        others += [by_words(name, test) for name in baselines]
+        others += [evaluate_lexical(name, plan.plain_test) for name in plan.baselines]
+    metrics, split = metrics_of_test(plan.test), plan.test.split
     with clock.phase("verdict"):
-        judged = (n_resamples, seed)
-        found = metrics_of([ours.whole], test, *judged)
-        found += [metric for size, said in ours.at.items() for metric in metrics_of([said], test, *judged, size=size)]
-        beside = tuple(Baseline(o.name, tuple(metrics_of([o.whole], test, *judged)), round(o.seconds, 3)) for o in others)
-        return Examined(ours, tuple(found), beside, tuple(verdicts_of(ours, others, test, *judged)))
+        values = metrics_of_outputs([ours.outputs], metrics, plan.resampling)
+        beside = tuple(baseline_result(other.as_baseline(split), [metrics], plan.resampling) for other in others)
+        verdicts = tuple(verdicts_for(ours, others, metrics, plan.resampling))
+    clock.seconds["total"] = round(time.perf_counter() - started, 3)
+    geometry = None if ours.geometry is None else asdict(ours.geometry)
+    return RunResult(
+        task=task,
+        metrics=tuple(values),
+        baselines=beside,
+        verdicts=verdicts,
+        findings=tuple(Finding("not_measured", note, flagged=1) for note in notes),
+        alarms=alarms_of(ours.geometry),
+        timings_seconds=clock.seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        environment=environment(),
+        data=about | {"dimension": ours.dimension, "similarity": ours.similarity, "geometry": geometry},
+    )
 
 
-def by_model(name: str, test: VectorTest, dimensions: Sequence[int], max_length: int | None, clock: Clock) -> System:
-    """What a model says, also with cut vectors."""
+def evaluate_model(
+    name: str, test: EmbeddingTest, dimensions: Sequence[int], max_length: int | None, clock: Clock
+) -> EvaluatedModel:
+    """Computes the outputs of a model, also with its embeddings cut."""
     from tunesmith.models.embedding.encoder import load_encoder, sizes_of
 
     started = time.perf_counter()
     with clock.phase("model"):
         encoder = load_encoder(find_model(ModelSection(name=name), Path()), max_length)
-        sizes = sizes_of(encoder, dimensions)
+        sizes = [size for size in sizes_of(encoder, dimensions) if size != encoder.dimension]
     with clock.phase("embeddings"):
         vectors = test.vectors(encoder, lambda done: clock.listener(Event("step", "embeddings", done, test.n_texts)))
     with clock.phase("answers"):
-        said = {size: test.answer(vectors, size, encoder.similarity) for size in sizes}
-    whole = said.pop(encoder.dimension)
+        outputs = truncated_outputs(test, vectors, sizes, encoder.similarity)
     seconds = time.perf_counter() - started
-    return System(name, whole, seconds, said, encoder.dimension, encoder.similarity, test.lie(vectors))
+    return EvaluatedModel(name, outputs, seconds, encoder.dimension, encoder.similarity, test.geometry(vectors))
 
 
-def by_words(name: str, test: VectorTest) -> System:
+def evaluate_lexical(name: str, test: EmbeddingTest) -> EvaluatedModel:
+    """Computes the outputs of a baseline that needs no model."""
     started = time.perf_counter()
-    return System(name, test.by_words()[name](), time.perf_counter() - started, {})
+    return EvaluatedModel(name, test.lexical_baselines()[name](), time.perf_counter() - started)
 
 
-def verdicts_of(ours: System, others: Sequence[System], test: VectorTest, n_resamples: int, seed: int) -> list[Verdict]:
-    """On the leading metric: whole vectors against every other system, and cut ones against the whole."""
-    found = [verdict_of([ours.whole], [other.whole], other.name, test, n_resamples, seed) for other in others]
-    for size, said in ours.at.items():
-        cut = verdict_of([said], [ours.whole], f"dim={ours.dimension}", test, n_resamples, seed)
-        found.append(replace(cut, metric=f"{cut.metric} dim={size}"))
-    return found
-
-
-def result(task: str, found: Examined, about: dict[str, Any], notes: Sequence[str], clock: Clock, started: float) -> RunResult:
-    """What ``result.json`` of an evaluation would hold."""
-    ours = found.ours
-    clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    lie = None if ours.geometry is None else asdict(ours.geometry)
-    return RunResult(
-        task=task, metrics=found.metrics, baselines=found.baselines, verdicts=found.verdicts,
-        findings=tuple(Finding("not_measured", note, flagged=1) for note in notes), alarms=alarms_of(ours.geometry),
-        timings_seconds=clock.seconds, peak_memory_bytes=peak_memory_bytes(), environment=environment(),
-        data=about | {"dimension": ours.dimension, "similarity": ours.similarity, "geometry": lie},
-    )  # fmt: skip
+def verdicts_for(
+    ours: EvaluatedModel, others: Sequence[EvaluatedModel], metrics: SplitMetrics, resampling: Resampling
+) -> list[Verdict]:
+    """Compares whole embeddings with every other system, and cut ones with the whole."""
+    whole = [replace(ours.outputs, truncated={})]
+    verdicts = [v for other in others for v in verdicts_of_outputs(whole, other.as_baseline(metrics.split), metrics, resampling)]
+    for size, outputs in ours.outputs.truncated.items():
+        uncut = BaselineOutputs(f"dim={ours.dimension}", {metrics.split: ours.outputs})
+        cut = verdicts_of_outputs([outputs], uncut, metrics, resampling)
+        verdicts += [replace(verdict, metric=at_dimension(verdict.metric, size)) for verdict in cut]
+    return verdicts

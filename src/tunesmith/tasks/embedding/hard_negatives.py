@@ -20,31 +20,34 @@ from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, no
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import HardNegativesSection, ModelSection
 from tunesmith.results import Finding
-from tunesmith.tasks.embedding.data import EmbeddingInputs
+from tunesmith.tasks.embedding.data import EmbeddingTaskData
 from tunesmith.training.losses.embedding_choice import choose_loss
 
 Pair = tuple[str, str]
 
 
-def with_hard_negatives(inputs: EmbeddingInputs) -> EmbeddingInputs:
+def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
     """The inputs with negatives mined for each training pair, and a finding that says what became of the pairs.
 
     Raises:
         RecipeError: the rows are no pairs, or the range leaves too few candidates.
         DataError: no pair has as many negatives.
     """
-    section, rows = inputs.recipe.embedding.hard_negatives, inputs.data.train
+    section, rows = data.recipe.embedding.hard_negatives, data.rows.train
     assert section is not None
     if rows.shape.kind != "positive_pair":
         message = f"negatives are mined for pairs that belong together; the rows are {rows.shape.kind.replace('_', ' ')} rows."
         raise RecipeError.one("embedding.hard_negatives", message, "Remove the key, or give embedding.convert: positive_pair.")
-    encoder = load_encoder(inputs.source, inputs.recipe.data.max_length, inputs.recipe.train.fast)
-    corpus = corpus_of(inputs.recipe.data.train, inputs.base)
-    found = mined(rows, corpus, encoder, section, inputs.base)
+    encoder = load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
+    found = mined(rows, corpus_of(data.recipe.data.train, data.base), encoder, section, data.base)
     made = rows_with(rows, found, section.num_negatives)
-    data = replace(inputs.data, train=made, notes=(*inputs.data.notes, said(rows, made, section.num_negatives)))
-    findings = (*inputs.findings, *without_negatives(rows, found))
-    return replace(inputs, data=data, findings=findings, choice=choose_loss(made, inputs.recipe.embedding))
+    lost = len(rows) - len(made)
+    note = (
+        f"{len(made):,} training pairs have {section.num_negatives} hard negatives each; {lost:,} have too few and are not used."
+    )
+    with_negatives = replace(data.rows, train=made, notes=(*data.rows.notes, note))
+    findings = (*data.findings, *without_negatives(rows, found))
+    return replace(data, rows=with_negatives, findings=findings, choice=choose_loss(made, data.recipe.embedding))
 
 
 def corpus_of(train: str, base: Path) -> tuple[str, ...] | None:
@@ -114,11 +117,6 @@ def rows_with(rows: EmbeddingRows, found: Mapping[Pair, tuple[str, ...]], n_nega
     reason = f"{rows.shape.reason}; negatives mined by the base model"
     shape = Shape("triplet" if n_negatives == 1 else "tuple", (*rows.shape.texts, *names), (), reason)
     return replace(chosen, shape=shape, sides=(*chosen.sides, *negatives))
-
-
-def said(rows: EmbeddingRows, made: EmbeddingRows, n_negatives: int) -> str:
-    lost = len(rows) - len(made)
-    return f"{len(made):,} training pairs have {n_negatives} hard negatives each; {lost:,} have too few and are not used."
 
 
 def without_negatives(rows: EmbeddingRows, found: Mapping[Pair, tuple[str, ...]]) -> list[Finding]:

@@ -1,174 +1,199 @@
-"""The heavy steps of an embedding run: the model in memory, the pre-flight on it, the fits."""
+"""An embedding model in memory with its losses, and the lengths of its rows."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tunesmith.data.pairs.rows import EmbeddingRows
-from tunesmith.evaluation.embedding_tests import Answer, VectorTest, same_or_not
-from tunesmith.evaluation.metrics.table import compute
-from tunesmith.machine import device_name, quiet_libraries, restore_rng, rng_state, seed_everything
+from tunesmith.data.pairs.load import EmbeddingData
+from tunesmith.data.pairs.rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
+from tunesmith.evaluation.embedding_tests import same_or_not
+from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.machine import device_name, quiet_libraries, seed_everything
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokens_of
 from tunesmith.models.embedding.model import load_trainable, prepare_training
-from tunesmith.models.encode import length_record
-from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.models.encode import length_record, met_in_training
 from tunesmith.models.source import find_model
-from tunesmith.preflight.embedding import lengths, model_checks, time_estimate
-from tunesmith.preflight.report import CheckReport
-from tunesmith.progress import Listener
-from tunesmith.recipe.sections import ModelSection
-from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
-from tunesmith.tasks.embedding.data import SAY_SAME, EmbeddingInputs, own_section
-from tunesmith.tasks.embedding.training import SAME_OR_NOT, Measure, Part, Prepared, body_of, fit, labels_of, loss_on
-from tunesmith.training.fit import Fit
+from tunesmith.progress import Clock
+from tunesmith.recipe.sections import ModelSection, Recipe
+from tunesmith.tasks.embedding.data import SAY_SAME, EmbeddingTaskData, own_section
+from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.embedding_build import GUIDED, build_loss
+from tunesmith.training.losses.embedding_choice import LossChoice
 from tunesmith.training.schedule import plan_schedule
-from tunesmith.training.signals import stop_on_signals
+from tunesmith.training.trainers.embedding import names_of
+
+TSDAE = "DenoisingAutoEncoderLoss"
+SAME_OR_NOT = ("ContrastiveLoss", "OnlineContrastiveLoss")
+OWN_PASSES = frozenset({"ContrastiveTensionLoss", "ContrastiveTensionLossInBatchNegatives", TSDAE})
+"""Losses that copy the model or use more of it than its vectors: batches stay whole, and all tokens' embeddings are trained."""
 
 
 @dataclass(frozen=True)
-class SeedRun:
-    """One fit and what its model's vectors are.
+class Part:
+    """Training rows with their loss.
 
     Attributes:
-        vectors: split -> vectors of its test, by side.
+        labels: (N) what the loss compares the rows with; None where it needs nothing.
+        loss: the module, with the model in it.
     """
 
-    seed: int
-    fit: Fit
+    rows: EmbeddingRows
+    labels: list[Any] | None
+    choice: LossChoice
+    loss: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSession(Session):
+    """An embedding model of one seed.
+
+    Attributes:
+        parts: the rows of ``data.train``, then those of ``data.also`` that have a loss of their own.
+    """
+
+    data: EmbeddingTaskData = field()
     encoder: SentenceEncoder
-    vectors: Mapping[str, tuple[np.ndarray, ...]]
+    parts: tuple[Part, ...]
+
+    @property
+    def body(self) -> Any:
+        return self.encoder.model[0].model if self.encoder.is_plain else self.encoder.model
+
+    @property
+    def has_own_passes(self) -> bool:
+        """Whether a loss copies the model or runs it in another way."""
+        return has_own_passes(self.parts)
 
 
-@dataclass(frozen=True)
-class Untuned:
-    """What the base model's vectors are, split by split and by side, and by which similarity they are compared."""
+def prepare(data: EmbeddingTaskData, clock: Clock) -> EmbeddingTaskData:
+    """Returns the data with mined hard negatives where the recipe asks for them."""
+    if data.recipe.embedding.hard_negatives is None:
+        return data
+    from tunesmith.tasks.embedding.hard_negatives import with_hard_negatives
 
-    vectors: Mapping[str, tuple[np.ndarray, ...]]
-    similarity: str
-    seconds: float
+    with clock.phase("hard negatives"):
+        quiet_libraries()
+        seed_everything(data.recipe.train.seed)
+        return with_hard_negatives(data)
 
 
-def load_model(inputs: EmbeddingInputs, seed: int) -> Prepared:
-    """The base model with its loss; new weights of either are drawn by this seed."""
-    quiet_libraries()
-    recipe, data = inputs.recipe, inputs.data
+def load(data: EmbeddingTaskData, seed: int, earlier: EmbeddingSession | None = None) -> EmbeddingSession:
+    """Loads the base model and builds its losses; new weights of either are drawn by this seed."""
+    recipe, rows = data.recipe, data.rows
     seed_everything(seed)
-    encoder = load_trainable(inputs.source, recipe)
-    n_batches = sum(-(-len(rows) // recipe.train.batch_rows) for rows in (data.train, *data.also))
+    encoder = load_trainable(data.source, recipe)
+    n_batches = sum(-(-len(part) // recipe.train.batch_rows) for part in (rows.train, *rows.also))
     prepare_training(encoder, recipe, plan_schedule(n_batches, recipe.train).total_steps)
-    sections = [recipe.embedding, *(own_section(recipe, rows) for rows in data.also)]
+    sections = [recipe.embedding, *(own_section(recipe, part) for part in rows.also)]
     parts = []
-    for rows, choice, section in zip((data.train, *data.also), (inputs.choice, *inputs.also), sections, strict=True):
-        guide = guide_of(inputs) if choice.name in GUIDED else None
-        loss = build_loss(encoder.model, choice.name, rows, section, encoder.dimension, guide)
-        parts.append(Part(rows, labels_for(inputs, rows, choice.name, rows.classes), choice, loss.to(device_name())))
-    return Prepared(encoder, tuple(parts), 1.0)
+    for part, choice, section in zip((rows.train, *rows.also), (data.choice, *data.also), sections, strict=True):
+        guide = load_guide(data) if choice.name in GUIDED else None
+        loss = build_loss(encoder.model, choice.name, part, section, encoder.dimension, guide)
+        parts.append(Part(part, labels_for(data, part, choice.name, part.classes), choice, loss.to(device_name())))
+    return EmbeddingSession(
+        data=data,
+        model=encoder.model,
+        kernels=encoder.kernels,
+        rows_per_epoch=rows_per_epoch(parts, recipe),
+        metric=data.metric,
+        expected_loss=float("nan"),
+        lengths=lengths(rows, encoder) if earlier is None else earlier.lengths,
+        used_token_ids=used_token_ids(encoder, parts) if earlier is None else earlier.used_token_ids,
+        encoder=encoder,
+        parts=tuple(parts),
+    )
 
 
-def guide_of(inputs: EmbeddingInputs) -> Any:
-    """The model that tells which negatives are none."""
-    named = inputs.recipe.embedding.guide
-    source = inputs.source if named is None else find_model(ModelSection(name=named), inputs.base)
-    return load_encoder(source, inputs.recipe.data.max_length, fast=False).model
+def has_own_passes(parts: Sequence[Part]) -> bool:
+    """Tells whether a loss copies the model or runs it in another way."""
+    return any(part.choice.name in OWN_PASSES for part in parts)
 
 
-def labels_for(inputs: EmbeddingInputs, rows: EmbeddingRows, name: str, classes: tuple[str, ...]) -> list[Any] | None:
-    """What the loss of that name compares rows with; ``classes`` are those it was made for."""
-    is_same = same_or_not(rows, inputs.recipe.embedding.same, SAY_SAME) if name in SAME_OR_NOT else None
-    return labels_of(rows, name, classes, is_same)
+def used_token_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> Array | None:
+    """Returns every token id in the training batches; None where the embeddings of all tokens are trained."""
+    if has_own_passes(parts) or not encoder.is_plain:
+        return None
+    texts = []
+    for part in parts:
+        prompts = prompts_of(encoder, part.rows)
+        for name, side in zip(names_of(part.rows), part.rows.sides, strict=True):
+            texts += [prompts.get(name, "") + text for text in dict.fromkeys(side)]
+    return met_in_training(tokens_of(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
 
 
-def preflight(inputs: EmbeddingInputs, prepared: Prepared) -> tuple[CheckReport, Prepared]:
-    """The whole pre-flight, and what was prepared with the loss of the first step in it."""
-    recipe, place = inputs.recipe, nearest_folder(Path(inputs.recipe.output))
-    state = rng_state()
-    kernels = prepared.encoder.kernels
-    apply_kernels(body_of(prepared.encoder), kernels)
-    try:
-        lines, first = model_checks(recipe, prepared, place)
-        estimate, line = time_estimate(recipe, prepared)
-    finally:
-        restore(body_of(prepared.encoder))
-    restore_rng(state)
-    report = CheckReport((*inputs.checks, *lengths(inputs.data.named(), prepared.encoder), *lines, line), estimate)
-    return report, replace(prepared, expected_loss=first)
+def load_guide(data: EmbeddingTaskData) -> Any:
+    """Loads the model that tells which in-batch negatives are false ones."""
+    named = data.recipe.embedding.guide
+    source = data.source if named is None else find_model(ModelSection(name=named), data.base)
+    return load_encoder(source, data.recipe.data.max_length, fast=False).model
 
 
-def length_records(inputs: EmbeddingInputs, encoder: SentenceEncoder) -> dict[str, dict[str, Any]]:
-    """Split -> lengths of its texts in tokens and the rows that lost any; nothing where the model reads no plain text."""
-    if not encoder.is_plain:
-        return {}
-    found = {}
-    for name, rows in inputs.data.named().items():
-        encoded = tokens_of(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
-        cut = (encoded.full_lengths > encoded.lengths).reshape(len(rows.sides), -1).any(axis=0)
-        found[name] = length_record(encoded) | {"rows_truncated": int(cut.sum())}
-    return found
+def load_base_encoder(session: EmbeddingSession) -> SentenceEncoder:
+    """Returns the base model as it came: without the fresh modules that the run may have put on it."""
+    section, data = session.data.recipe.embedding, session.data
+    if section.pooling is None and section.dense is None and section.normalize is None:
+        return session.encoder
+    return load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
 
 
-def measure_of(inputs: EmbeddingInputs, prepared: Prepared) -> Measure:
-    """A function that gives a model's loss and metrics on validation."""
-    test, rows = inputs.tests["validation"], inputs.data.validation
-    assert rows is not None
-    known = set(inputs.data.train.classes) >= set(rows.classes) and rows.shape.kind == inputs.data.train.shape.kind
-    labels = labels_for(inputs, rows, inputs.choice.name, inputs.data.train.classes) if known else None
+def labels_for(data: EmbeddingTaskData, rows: EmbeddingRows, loss: str, classes: tuple[str, ...]) -> list[Any] | None:
+    """Returns the targets of the loss: class ids, 1 for the same and 0 for different, scores, or a teacher's numbers.
 
-    def run(_model: Any) -> dict[str, float]:
-        found = values_of(test, test.answer(test.vectors(prepared.encoder), prepared.encoder.dimension))
-        loss = loss_on(prepared, rows, labels, inputs.recipe.train.batch_rows) if known else float("nan")
-        return {"loss": loss, **found}
-
-    return run
-
-
-def values_of(test: VectorTest, said: Answer) -> dict[str, float]:
-    """Metric -> value of one answer; undefined ones are NaN."""
-    if said.values is not None:
-        return {name: float(values.mean()) for name, values in said.values.items()}
-    assert said.predictions is not None
-    found = compute(test.problem, said.predictions)
-    return {name: number(found["macro_f1" if name == "best_f1" else name]) for name in test.metrics}
-
-
-def number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def fit_seeds(
-    inputs: EmbeddingInputs, prepared: Prepared, folder: RunFolder, listener: Listener, *, resume: bool, smoke: bool
-) -> Iterator[SeedRun]:
-    """One fit per seed; the first uses the model that was checked.
-
-    Raises:
-        TrainingFailed, Interrupted: see ``training.fit``.
+    Args:
+        classes: of the training rows, in the order of their ids.
     """
-    train = inputs.recipe.train
-    with stop_on_signals() as request:
-        for seed in range(train.seed, train.seed + train.n_seeds):
-            now = prepared
-            if seed != train.seed:
-                now = replace(load_model(inputs, seed), expected_loss=prepared.expected_loss)
-            seed_everything(seed)
-            checkpoints, log = seed_places(folder, seed, train.n_seeds)
-            fitted = fit(
-                now, inputs.recipe, measure_of(inputs, now), inputs.metric, checkpoints, log, seed, request, listener,
-                resume=resume, smoke=smoke,
-            )  # fmt: skip
-            yield SeedRun(seed, fitted, now.encoder, {name: test.vectors(now.encoder) for name, test in inputs.tests.items()})
+    if rows.target is None:
+        return None
+    if loss in SAME_OR_NOT:
+        return same_or_not(rows, data.recipe.embedding.same, SAY_SAME)
+    if classes:
+        return [classes.index(name) for name in rows.target]
+    return [
+        list(value) if isinstance(value, tuple) and len(value) > 1 else value[0] if isinstance(value, tuple) else value
+        for value in rows.target
+    ]
 
 
-def before_training(inputs: EmbeddingInputs, prepared: Prepared) -> Untuned:
-    """The base model as it came, on every test: without the fresh modules that the run may have put on it."""
-    section, started = inputs.recipe.embedding, time.perf_counter()
-    encoder = prepared.encoder
-    if section.pooling is not None or section.dense is not None or section.normalize is not None:
-        encoder = load_encoder(inputs.source, inputs.recipe.data.max_length, inputs.recipe.train.fast)
-    found = {name: test.vectors(encoder) for name, test in inputs.tests.items()}
-    return Untuned(found, encoder.similarity, time.perf_counter() - started)
+def rows_per_epoch(parts: Sequence[Part], recipe: Recipe) -> int:
+    """Returns the rows of one epoch.
+
+    ``proportional`` uses all rows, in whole batches of each part; ``round_robin`` stops when the smallest part is used up.
+    """
+    size = recipe.train.batch_rows
+    n_batches = [-(-len(part.rows) // size) for part in parts]
+    if len(parts) == 1:
+        return len(parts[0].rows)
+    return size * (len(parts) * min(n_batches) if recipe.embedding.mix == "round_robin" else sum(n_batches))
+
+
+def prompts_of(encoder: SentenceEncoder, rows: EmbeddingRows) -> dict[str, str]:
+    """Returns text column -> prompt: the query's before the first column, the document's before the others."""
+    if rows.shape.kind not in RANKED:
+        return {}
+    first, *others = names_of(rows)
+    prompts = {first: encoder.prompt_for(*QUERY), **dict.fromkeys(others, encoder.prompt_for(*DOCUMENT))}
+    return {name: prompt for name, prompt in prompts.items() if prompt}
+
+
+def lengths(rows: EmbeddingData, encoder: SentenceEncoder) -> dict[str, SplitLengths]:
+    """Returns the lengths of each split's texts; nothing where the model reads no plain text."""
+    return {name: split_lengths(part, encoder) for name, part in rows.named().items()} if encoder.is_plain else {}
+
+
+def split_lengths(rows: EmbeddingRows, encoder: SentenceEncoder) -> SplitLengths:
+    """Returns the lengths of one split; a row loses tokens where one of its texts does."""
+    encoded = tokens_of(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
+    cut = (encoded.full_lengths > encoded.lengths).reshape(len(rows.sides), -1)
+    n_cut = int(cut.any(axis=0).sum())
+    by_column = {column: int(n) for column, n in zip(rows.shape.texts, cut.sum(axis=1), strict=True)}
+    record = length_record(encoded) | {"rows_truncated": n_cut, "rows_truncated_by_column": by_column}
+    return SplitLengths(len(rows), n_cut, record)
+
+
+def longest_texts(rows: EmbeddingRows) -> Array:
+    """Returns the characters of each row (N), all its texts together."""
+    return np.array([sum(map(len, texts)) for texts in zip(*rows.sides, strict=True)])

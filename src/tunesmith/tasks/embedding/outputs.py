@@ -1,83 +1,65 @@
-"""What an embedding run leaves on disk: the model, proven equal to the trained one; what each row came out as; the result."""
+"""What an embedding run writes: the model, prediction columns, the heat map, geometry."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tunesmith.data.pairs.load import data_record
-from tunesmith.evaluation.embedding_tests import RowsTest, SearchTest, VectorTest
-from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.data.pairs import load as pairs
+from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest
+from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.evaluation.outputs import Outputs
+from tunesmith.models.embedding.encoder import normalised, reload_encoder
 from tunesmith.models.embedding.model import merge_adapter
-from tunesmith.preflight.embedding import batch_invariance, reload_equality, sample_of
-from tunesmith.results import TEXT_CHARACTERS, Certificate, RunResult, unproven
-from tunesmith.run_folder import RunFolder, write_lines
-from tunesmith.tasks.embedding.data import EmbeddingInputs
-from tunesmith.tasks.embedding.evaluation import Judged
-from tunesmith.tasks.embedding.model import length_records
-from tunesmith.training.history import as_events
+from tunesmith.models.equivalence import certificate
+from tunesmith.results import TEXT_CHARACTERS
+from tunesmith.run_folder import RunFolder
+from tunesmith.tasks.embedding.data import RETRIEVAL
+from tunesmith.tasks.embedding.model import EmbeddingSession
+from tunesmith.tasks.embedding.training import plain_vectors, sample_texts
+from tunesmith.tasks.task import Baselines, Evaluation, SavedModel, SeedResult
 
 HEAT_MAP = "heat_map.json"
+HEAT_MAP_ROWS = 5
+SAMPLE_MEASURE = "largest difference of a vector's number"
 
 
-def save_model(inputs: EmbeddingInputs, judged: Judged, folder: Path) -> tuple[Certificate, ...]:
-    """Save the kept model, an adapter merged into it, and prove that what lies on disk is what was trained."""
-    encoder, texts = judged.kept.encoder, sample_of(inputs.data.train)
+def save_model(session: EmbeddingSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
+    """Saves the model, an adapter merged into it, and proves that the files give the same embeddings."""
+    encoder, texts = session.encoder, sample_texts(session.data.rows.train)
     encoder.model.to("cpu")
     merge_adapter(encoder)
     encoder.model.save_pretrained(str(folder), create_model_card=False)
-    return (
-        batch_invariance(encoder, texts),
-        reload_equality(encoder, folder, texts, "the saved model equals the trained one"),
-    )
+    saved = plain_vectors(reload_encoder(folder), texts)
+    name = "the saved model equals the trained one"
+    return SavedModel((certificate(name, plain_vectors(encoder, texts), saved, SAMPLE_MEASURE),))
 
 
-def save_evidence(inputs: EmbeddingInputs, judged: Judged, folder: RunFolder) -> None:
-    """Write predictions.parquet, the heat map, and with several seeds one metrics.jsonl out of theirs."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    tables = [pa.table(columns_of(name, test, judged)) for name, test in inputs.tests.items()]
-    pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / "predictions.parquet")
-    if judged.heat_map is not None:
-        text = json.dumps(judged.heat_map, ensure_ascii=False, indent=1)
-        (folder.work / HEAT_MAP).write_text(text + "\n", encoding="utf-8")
-    if len(judged.runs) > 1:
-        events = [{**event, "seed": run.seed} for run in judged.runs for event in as_events(run.fit.history)]
-        write_lines(folder.metrics_log, events)
-
-
-def columns_of(split: str, test: VectorTest, judged: Judged) -> dict[str, list[Any]]:
-    """The columns of predictions.parquet for one split: what is right (``label``), what vectors say (``score``), texts."""
-    vectors = judged.kept.vectors[split]
-    said = test.answer(vectors, vectors[0].shape[1], judged.kept.encoder.similarity)
-    if said.predictions is not None:
-        scores, labels = said.predictions.scores.reshape(len(said.predictions.labels), -1)[:, 0], said.predictions.labels
-        values = {"label": np.asarray(labels, dtype=float).reshape(len(scores), -1)[:, 0].tolist(), "score": scores.tolist()}
-    else:
-        assert said.values is not None
-        leading = next(iter(said.values))
-        values = {"score": said.values[leading].tolist()}
+def prediction_columns(session: EmbeddingSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:
+    """Returns the columns of predictions.parquet for one split: the target (``label``), the model's ``score``, texts."""
+    test = session.data.tests[split]
     texts, ids = texts_of(test)
     row_ids = list(range(len(texts))) if ids is None else list(ids)
-    return {
-        "row_id": row_ids, "split": [split] * len(texts), **values, "text": [text[:TEXT_CHARACTERS] for text in texts],
-        **({"pair": [text[:TEXT_CHARACTERS] for text in test.sides[1]]} if isinstance(test, RowsTest) and is_pair(test) else {}),
-    }  # fmt: skip
+    columns: dict[str, list[Any]] = {"row_id": row_ids, "split": [split] * len(texts)}
+    if outputs.predictions is not None:
+        scores = outputs.predictions.scores.reshape(len(outputs.predictions.labels), -1)[:, 0]
+        labels = np.asarray(outputs.predictions.labels, dtype=float).reshape(len(scores), -1)[:, 0]
+        columns |= {"label": labels.tolist(), "score": scores.tolist()}
+    else:
+        columns["score"] = next(iter(outputs.row_scores.values())).tolist()
+    columns["text"] = [text[:TEXT_CHARACTERS] for text in texts]
+    if isinstance(test, RowsTest) and len(test.sides) > 1 and test.shape.kind != "positive_pair":
+        columns["pair"] = [text[:TEXT_CHARACTERS] for text in test.sides[1]]
+    return columns
 
 
-def is_pair(test: RowsTest) -> bool:
-    """Whether each value is of a row with two texts."""
-    return len(test.sides) > 1 and test.shape.kind != "positive_pair"
-
-
-def texts_of(test: VectorTest) -> tuple[Sequence[str], Sequence[int] | None]:
-    """The texts that have a value each, and their rows: those of a search are its queries."""
+def texts_of(test: EmbeddingTest) -> tuple[Sequence[str], Sequence[int] | None]:
+    """Returns the texts that have a score each, and their rows; the texts of a search are its queries."""
     if isinstance(test, SearchTest):
         return test.data.queries, None
     assert isinstance(test, RowsTest)
@@ -88,40 +70,59 @@ def texts_of(test: VectorTest) -> tuple[Sequence[str], Sequence[int] | None]:
     return test.sides[0], test.row_ids
 
 
-def training_record(inputs: EmbeddingInputs, judged: Judged, expected_loss: float) -> dict[str, Any]:
-    """How the training went, for result.json; the kept seed's where there are several."""
-    run, train = judged.kept, inputs.recipe.train
-    fit, losses = run.fit, [entry["loss"] for entry in run.fit.history if "loss" in entry]
+def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
+    """Writes the heat map."""
+    found = heat_map(evaluation.best, evaluation.systems)
+    if found is not None:
+        text = json.dumps(found, ensure_ascii=False, indent=1)
+        (folder.work / HEAT_MAP).write_text(text + "\n", encoding="utf-8")
+
+
+def heat_map(best: SeedResult, systems: Baselines) -> Mapping[str, Any] | None:
+    """Returns a few texts and the cosine of each with each, before and after; None where no test has rows of texts."""
+    tests = best.session.data.tests
+    split = next((name for name in reversed(tests) if name != RETRIEVAL), None)
+    test = None if split is None else tests[split]
+    if split is None or not isinstance(test, RowsTest):
+        return None
+    chosen = [(side, row) for row in range(min(HEAT_MAP_ROWS, len(test.row_ids))) for side in range(min(2, len(test.sides)))]
+
+    def cosines(vectors: Sequence[Array]) -> list[list[float]]:
+        unit = normalised(np.stack([vectors[side][row] for side, row in chosen]))
+        return [[round(float(value), 4) for value in row] for row in unit @ unit.T]
+
     return {
-        "n_parameters": fit.n_parameters, "n_trainable_parameters": fit.n_trainable_parameters, "new_weights": [],
-        "steps": fit.steps, "planned_steps": fit.schedule.total_steps, "epochs": fit.history[-1].get("epoch"),
-        "best_step": fit.best_step, "best_metric": {"name": inputs.metric, "value": fit.best_value},
-        "learning_rate": fit.learning_rate, "dropout": train.dropout, "batch_rows": train.batch_rows,
-        "rows_per_second": fit.rows_per_second, "train_seconds": fit.train_seconds, "kernels": asdict(run.encoder.kernels),
-        "seeds": [r.seed for r in judged.runs], "seed": run.seed, "expected_first_loss": expected_loss,
-        "first_loss": losses[0] if losses else None, "last_loss": losses[-1] if losses else None,
-        "also": [choice.name for choice in inputs.also],
-        "loss": inputs.choice.name, "loss_because": inputs.choice.because, "batch_sampler": inputs.choice.sampler,
-        "dimension": run.encoder.dimension, "similarity": run.encoder.similarity, "geometry": judged.geometry,
-        "notes": list(fit.notes),
-    }  # fmt: skip
+        "split": split,
+        "texts": [test.sides[side][row] for side, row in chosen],
+        "row_ids": [test.row_ids[row] for _, row in chosen],
+        "before": cosines(systems.base[split].embeddings),
+        "after": cosines(best.outputs[split].embeddings),
+    }
 
 
-def result(
-    inputs: EmbeddingInputs,
-    judged: Judged,
-    certificates: tuple[Certificate, ...],
-    expected_loss: float,
-    seconds: dict[str, float],
-) -> RunResult:
-    """Everything for result.json."""
-    data = data_record(inputs.data) | {"base": str(inputs.base.absolute())}
-    for name, record in length_records(inputs, judged.kept.encoder).items():
-        data["splits"][name] |= record
-    return RunResult(
-        task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
-        findings=inputs.findings, alarms=(*judged.alarms, *unproven(certificates)), certificates=certificates,
-        timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(), environment=environment(),
-        data=data,
-        training=training_record(inputs, judged, expected_loss), recipe=inputs.recipe.model_dump(mode="json"),
-    )  # fmt: skip
+def data_record(session: EmbeddingSession) -> dict[str, Any]:
+    """Returns the data record of result.json."""
+    return pairs.data_record(session.data.rows)
+
+
+def training_record(evaluation: Evaluation) -> dict[str, Any]:
+    """Returns the losses and how the embeddings lie before and after, for result.json."""
+    best: SeedResult = evaluation.best
+    session: EmbeddingSession = best.session
+    data = session.data
+    geometry = {
+        name: {
+            "before": asdict(test.geometry(evaluation.systems.base[name].embeddings)),
+            "after": asdict(test.geometry(best.outputs[name].embeddings)),
+        }
+        for name, test in data.tests.items()
+    }
+    return {
+        "also": [choice.name for choice in data.also],
+        "loss": data.choice.name,
+        "loss_because": data.choice.because,
+        "batch_sampler": data.choice.sampler,
+        "dimension": session.encoder.dimension,
+        "similarity": session.encoder.similarity,
+        "geometry": geometry,
+    }

@@ -1,208 +1,154 @@
-"""Sentence embeddings: what the loss is given, one fit, and how vectors steer it."""
+"""The trainer, losses and evaluation during training of sentence embeddings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from tunesmith.data.pairs.rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
-from tunesmith.models.embedding.encoder import SentenceEncoder, tokens_of
-from tunesmith.models.encode import met_in_training
+from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.evaluation.embedding_tests import RowsTest, metrics_of_test
+from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.evaluation.outputs import metric_values
+from tunesmith.models.embedding.encoder import SentenceEncoder
 from tunesmith.models.fast.length_groups import use_length_groups, use_whole_batches
 from tunesmith.models.inference import autocast
-from tunesmith.progress import Listener
-from tunesmith.recipe.sections import Recipe
-from tunesmith.training.fit import Fit, FitPlan
-from tunesmith.training.fit import fit as run_fit
-from tunesmith.training.losses.embedding_choice import LossChoice
-from tunesmith.training.signals import StopRequest
+from tunesmith.preflight.trial_step import TrialPart
+from tunesmith.tasks.embedding.model import OWN_PASSES, TSDAE, EmbeddingSession, Part, labels_for, longest_texts, prompts_of
+from tunesmith.tasks.subsample import spread_positions
+from tunesmith.tasks.task import EvaluateFn
+from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.trainers.embedding import EmbeddingTrainer, TrainingSet, dataset_of, names_of, set_name
 
-TSDAE = "DenoisingAutoEncoderLoss"
-SAME_OR_NOT = ("ContrastiveLoss", "OnlineContrastiveLoss")
-OWN_PASSES = frozenset({"ContrastiveTensionLoss", "ContrastiveTensionLossInBatchNegatives", TSDAE})
-"""Losses that copy the model or use more of it than its vectors: batches stay whole, and all words are trained."""
-Measure = Callable[[Any], dict[str, float]]
+SAMPLE_TEXTS = 8
 
 
-@dataclass(frozen=True)
-class Part:
-    """Training rows with their loss.
-
-    Attributes:
-        labels: (N) what the loss compares the rows with; None where it needs nothing.
-        loss: the module, with the model in it.
-    """
-
-    rows: EmbeddingRows
-    labels: list[Any] | None
-    choice: LossChoice
-    loss: Any
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a fit is given besides the recipe.
-
-    Attributes:
-        parts: the rows of ``data.train``, then those of ``data.also`` that have a loss of their own.
-        expected_loss: of the first step, which later ones are held against.
-    """
-
-    encoder: SentenceEncoder
-    parts: tuple[Part, ...]
-    expected_loss: float
-
-    @property
-    def rows(self) -> EmbeddingRows:
-        return self.parts[0].rows
-
-    @property
-    def choice(self) -> LossChoice:
-        return self.parts[0].choice
-
-
-def labels_of(rows: EmbeddingRows, loss: str, classes: tuple[str, ...], is_same: list[int] | None) -> list[Any] | None:
-    """What the loss compares each row with: class ids, 1 for the same and 0 for different, scores, or a teacher's numbers.
-
-    Args:
-        classes: of the training rows, in the order of their ids.
-        is_same: (N), for the losses that know same and different only.
-    """
-    if rows.target is None:
-        return None
-    if loss in SAME_OR_NOT:
-        return is_same
-    if classes:
-        return [classes.index(name) for name in rows.target]
-    return [list(value) if isinstance(value, tuple) and len(value) > 1 else one(value) for value in rows.target]
-
-
-def one(value: Any) -> Any:
-    return value[0] if isinstance(value, tuple) else value
-
-
-def prompts_of(encoder: SentenceEncoder, rows: EmbeddingRows) -> dict[str, str]:
-    """Text column -> what is put before it: the query's prompt before the first, the document's before the others."""
-    if rows.shape.kind not in RANKED:
-        return {}
-    first, *others = names_of(rows)
-    said = {first: encoder.prompt_for(*QUERY), **dict.fromkeys(others, encoder.prompt_for(*DOCUMENT))}
-    return {name: prompt for name, prompt in said.items() if prompt}
-
-
-def reached_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> np.ndarray | None:
-    """Every token id that training meets; None where the model is none of plain text."""
-    if not encoder.is_plain:
-        return None
-    texts = []
-    for part in parts:
-        prompts = prompts_of(encoder, part.rows)
-        for name, side in zip(names_of(part.rows), part.rows.sides, strict=True):
-            texts += [prompts.get(name, "") + text for text in dict.fromkeys(side)]
-    return met_in_training(tokens_of(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
-
-
-def rows_of_a_pass(parts: Sequence[Part], recipe: Recipe) -> int:
-    """How many rows a pass has: all, in whole batches of each part; in turns, as many of each as the smallest has."""
-    size = recipe.train.batch_rows
-    n_batches = [-(-len(part.rows) // size) for part in parts]
-    if len(parts) == 1:
-        return len(parts[0].rows)
-    return size * (len(parts) * min(n_batches) if recipe.embedding.mix == "round_robin" else sum(n_batches))
-
-
-def fit(
-    prepared: Prepared, recipe: Recipe, measure: Measure, metric: str, folder: Path, log: Path, seed: int, request: StopRequest,
-    listener: Listener, *, resume: bool, smoke: bool,
-) -> Fit:  # fmt: skip
-    """Train the model in place on the training rows; it ends with the weights of its best evaluation.
-
-    Raises:
-        TrainingFailed, Interrupted: see ``training.fit``.
-    """
-    encoder, parts = prepared.encoder, prepared.parts
-    own_passes = any(part.choice.name in OWN_PASSES for part in parts)
-    in_groups = encoder.is_plain and encoder.kernels.fast and not own_passes and not recipe.embedding.adaptive_layers
-    plan = FitPlan(
-        recipe, rows_of_a_pass(parts, recipe), trainer_of(prepared, measure, seed), metric, True, folder, log, encoder.kernels,
-        seed, reached=None if own_passes else reached_ids(encoder, parts), body=body_of(encoder), smoke=smoke,
-        arguments=arguments_of(encoder, parts, recipe),
-    )  # fmt: skip
-    if in_groups:
-        use_length_groups(encoder.model)
-    try:
-        return run_fit(encoder.model, plan, request, listener, resume=resume)
-    finally:
-        use_whole_batches(encoder.model)
-
-
-def body_of(encoder: SentenceEncoder) -> Any:
-    """The transformer that the kernels are for; the whole model where there is none."""
-    return encoder.model[0].model if encoder.is_plain else encoder.model
-
-
-def arguments_of(encoder: SentenceEncoder, parts: Sequence[Part], recipe: Recipe) -> tuple[type[Any], Mapping[str, Any]]:
-    """Upstream's class of arguments, and those it has beside the usual ones."""
+def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> TrainerSpec:
+    """Returns upstream's trainer of the session's model on the training rows."""
     from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
-    prompts: dict[str, Any] = {set_name(i): prompts_of(encoder, part.rows) for i, part in enumerate(parts)}
-    if len(parts) == 1:
-        prompts = prompts[set_name(0)]
-    own = {"batch_sampler": parts[0].choice.sampler, "prompts": prompts if any(prompts.values()) else None}
-    mixed = {"multi_dataset_batch_sampler": recipe.embedding.mix} if len(parts) > 1 else {}
-    return SentenceTransformerTrainingArguments, own | mixed
-
-
-def trainer_of(prepared: Prepared, measure: Measure, seed: int) -> Callable[[Any, Any], EmbeddingTrainer]:
-    """What makes the trainer of a model on the training rows; ``measure`` steers it."""
+    encoder = session.encoder
+    in_groups = encoder.is_plain and encoder.kernels.fast and not session.has_own_passes
+    in_groups = in_groups and not session.data.recipe.embedding.adaptive_layers
 
     def make(arguments: Any, _schedule: Any) -> EmbeddingTrainer:
         sets = [
-            TrainingSet(dataset_of(part.rows, part.choice.name, part.labels, seed), part.loss, part.choice.sampler,
-                        part.choice.name == TSDAE)
-            for part in prepared.parts
+            TrainingSet(
+                dataset_of(part.rows, part.choice.name, part.labels, seed), part.loss, part.choice.sampler,
+                denoise=part.choice.name == TSDAE,
+            )
+            for part in session.parts
         ]  # fmt: skip
         return EmbeddingTrainer(
-            model=prepared.encoder.model, args=arguments, sets=sets, measure=measure, expected_loss=prepared.expected_loss
+            model=encoder.model, args=arguments, sets=sets, measure=evaluate, expected_loss=session.expected_loss
         )
 
-    return make
+    around = partial(length_groups, encoder.model) if in_groups else nullcontext
+    return TrainerSpec(make, SentenceTransformerTrainingArguments, own_arguments(session), around)
 
 
-def loss_on(prepared: Prepared, rows: EmbeddingRows, labels: list[Any] | None, batch_rows: int) -> float:
-    """The mean loss of batches of rows in their order, in evaluation mode; NaN where they have another shape than train's."""
-    first = prepared.parts[0]
-    is_alike = (rows.shape.kind, len(rows.sides)) == (first.rows.shape.kind, len(first.rows.sides))
-    if not is_alike or first.choice.name in OWN_PASSES:
+@contextmanager
+def length_groups(model: Any) -> Iterator[None]:
+    """Runs each batch in groups of similar length."""
+    use_length_groups(model)
+    try:
+        yield
+    finally:
+        use_whole_batches(model)
+
+
+def own_arguments(session: EmbeddingSession) -> Mapping[str, Any]:
+    """Returns upstream's arguments that only its trainer for embeddings has."""
+    parts = session.parts
+    prompts: dict[str, Any] = {set_name(i): prompts_of(session.encoder, part.rows) for i, part in enumerate(parts)}
+    if len(parts) == 1:
+        prompts = prompts[set_name(0)]
+    own = {"batch_sampler": parts[0].choice.sampler, "prompts": prompts if any(prompts.values()) else None}
+    return own | ({"multi_dataset_batch_sampler": session.data.recipe.embedding.mix} if len(parts) > 1 else {})
+
+
+def trial_parts(session: EmbeddingSession) -> list[TrialPart]:
+    """Returns the training rows by loss, for the trial step."""
+    return [
+        TrialPart(longest_texts(part.rows), partial(batch_loss, session.encoder, part), part.loss, part.choice.name)
+        for part in session.parts
+    ]
+
+
+def evaluate_fn(session: EmbeddingSession, max_rows: int | None) -> EvaluateFn:
+    """Returns a function that computes the model's loss and metrics on validation, or on a few rows of it."""
+    data, test, rows = session.data, session.data.tests["validation"], session.data.rows.validation
+    assert rows is not None
+    if max_rows is not None:
+        positions = spread_positions(len(rows), max_rows)
+        rows = rows.take(positions, rows.split)
+        assert isinstance(test, RowsTest)
+        test = test.take(positions)
+    train = data.rows.train
+    is_known = set(train.classes) >= set(rows.classes) and rows.shape.kind == train.shape.kind
+    labels = labels_for(data, rows, data.choice.name, train.classes) if is_known else None
+    judged = replace(session.parts[0], rows=rows, labels=labels)
+
+    def evaluate(_model: torch.nn.Module) -> dict[str, float]:
+        outputs = test.outputs(test.vectors(session.encoder), session.encoder.dimension)
+        loss = mean_loss(session, judged) if is_known else math.nan
+        return {"loss": loss, **metric_values(outputs, metrics_of_test(test))}
+
+    return evaluate
+
+
+def mean_loss(session: EmbeddingSession, part: Part) -> float:
+    """Computes the mean loss in evaluation mode, in batches in order; NaN for rows of another format than train's."""
+    train = session.parts[0].rows
+    is_alike = (part.rows.shape.kind, len(part.rows.sides)) == (train.shape.kind, len(train.sides))
+    if not is_alike or part.choice.name in OWN_PASSES:
         return math.nan
-    model, total, judged = prepared.encoder.model, 0.0, replace(first, rows=rows, labels=labels)
+    model, total, batch_rows = session.encoder.model, 0.0, session.data.recipe.train.batch_rows
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        for start in range(0, len(rows), batch_rows):
-            positions = list(range(start, min(start + batch_rows, len(rows))))
-            total += len(positions) * float(batch_loss(prepared.encoder, judged, positions))
+        for start in range(0, len(part.rows), batch_rows):
+            positions = list(range(start, min(start + batch_rows, len(part.rows))))
+            total += len(positions) * float(batch_loss(session.encoder, part, positions))
     model.train(was_training)
-    return total / len(rows)
+    return total / len(part.rows)
 
 
 def batch_loss(encoder: SentenceEncoder, part: Part, positions: list[int]) -> torch.Tensor:
-    """The loss of one batch, by the model's mode and the kernels' precision."""
+    """Computes the loss of one batch, in the model's mode and in the fast path's precision."""
     device = next(encoder.model.parameters()).device
     prompts, features = prompts_of(encoder, part.rows), []
     for name, side in zip(names_of(part.rows), part.rows.sides, strict=True):
-        made = encoder.model.preprocess([side[i] for i in positions], prompt=prompts.get(name))
-        features.append({key: value.to(device) if hasattr(value, "to") else value for key, value in made.items()})
+        tokens = encoder.model.preprocess([side[i] for i in positions], prompt=prompts.get(name))
+        features.append({key: value.to(device) if hasattr(value, "to") else value for key, value in tokens.items()})
     if part.choice.name in (TSDAE, "ContrastiveTensionLoss"):
         features = [features[0], dict(features[0])]
     targets = None if part.labels is None else torch.tensor([part.labels[i] for i in positions], device=device)
     with autocast(encoder.kernels.precision, device.type):
-        found = part.loss(features, targets)
-    return torch.stack(list(found.values())).sum() if isinstance(found, dict) else found
+        loss = part.loss(features, targets)
+    return torch.stack(list(loss.values())).sum() if isinstance(loss, dict) else loss
+
+
+def sample_texts(rows: EmbeddingRows) -> list[str]:
+    """Returns a few texts from the shortest to the longest."""
+    texts = sorted({text for side in rows.sides for text in side}, key=len)
+    return [texts[i] for i in np.unique(np.linspace(0, len(texts) - 1, SAMPLE_TEXTS).astype(int))]
+
+
+def plain_vectors(encoder: SentenceEncoder, texts: list[str]) -> Array:
+    """Computes embeddings (N, D) in fp32, by upstream's own way."""
+    return np.asarray(encoder.model.encode(texts, show_progress_bar=False), dtype=np.float32)
+
+
+def sample_outputs(session: EmbeddingSession, max_rows: int) -> Array:
+    """Computes the embeddings (n, D) of a few training texts from the shortest to the longest, in fp32."""
+    texts = sample_texts(session.data.rows.train)
+    if max_rows >= len(texts):
+        return plain_vectors(session.encoder, texts)
+    return np.concatenate([plain_vectors(session.encoder, [text]) for text in texts])

@@ -12,11 +12,10 @@ from tunesmith.models.chat.render import Rendered
 from tunesmith.models.fast.packing import packed, packing_isolation
 from tunesmith.models.fast.path import Kernels, choose_kernels
 from tunesmith.models.fast.row_attention import attend_by_rows, can_attend_by_rows
-from tunesmith.models.language.model import objective_of
+from tunesmith.models.language.model import Objective, objective_of
 from tunesmith.models.load import Loaded
 from tunesmith.recipe.language_rules import PROMPTED, sequences
 from tunesmith.recipe.sections import Recipe
-from tunesmith.tasks.language.training import Objective
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 

@@ -1,20 +1,30 @@
-"""The story of `evaluate MODEL` for a language model: rows as turns, their losses and answers, verdicts against other models."""
+"""Evaluates any causal language model on texts or on prompts and answers, beside other models."""
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.chat.conversations import Conversations
 from tunesmith.data.chat.formats import recognise
 from tunesmith.data.chat.load import ConversationData, recognised, rows_of, table_of
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
+from tunesmith.evaluation.outputs import (
+    BaselineOutputs,
+    Outputs,
+    Resampling,
+    SplitMetrics,
+    baseline_result,
+    metrics_of_outputs,
+    verdicts_of_outputs,
+)
 from tunesmith.generation.generator import adapter_source, load_causal
 from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
 from tunesmith.models.chat.template import adopt, choose_template
@@ -24,32 +34,34 @@ from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection, ModelSection, Recipe
-from tunesmith.results import Baseline, Finding, Metric, RunResult, Verdict
+from tunesmith.results import Finding, RunResult, Verdict
 from tunesmith.run_folder import RESULT
 from tunesmith.tasks.language.batches import language_kernels
-from tunesmith.tasks.language.compare import BITS
-from tunesmith.tasks.language.context import seen_windows
-from tunesmith.tasks.language.data import LanguageInputs, general_texts
-from tunesmith.tasks.language.evaluation import Rival, metrics_of, verdicts_of
-from tunesmith.tasks.language.model import Ready, named, ready_with, rendered_split, stop_at
-from tunesmith.tasks.language.scoring import Hearing, Said, hear
-from tunesmith.tasks.language.training import Prepared
+from tunesmith.tasks.language.data import LanguageTaskData, general_texts
+from tunesmith.tasks.language.evaluation import metrics as split_metrics_of
+from tunesmith.tasks.language.evaluation import model_outputs
+from tunesmith.tasks.language.model import LanguageSession, Reader, make_session, render_split, stop_at
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 SPLIT = "test"
+BITS_PER_BYTE = "bits_per_byte"
+"""The only loss that two tokenizers share."""
 OF_RUN = {"sft": ("loss_on", "long_rows", "labels"), "data": ("max_length", "columns"), "evaluate": ("answers",)}
 """What a run's recipe says of how its rows are read and judged."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """One model, what it was heard on, and what it said."""
+class EvaluatedModel:
+    """One model with the rows as its tokens, and its outputs on every split."""
 
     name: str
-    hearings: Mapping[str, Hearing]
-    said: Mapping[str, Said]
+    session: LanguageSession
+    outputs: Mapping[str, Outputs]
     seconds: float
-    context: tuple[dict[str, Any], ...] = ()
+
+    def as_baseline(self) -> BaselineOutputs:
+        """Returns the outputs as those of a baseline."""
+        return BaselineOutputs(self.name, self.outputs, self.seconds, "another model on the same rows")
 
 
 def evaluate_language(
@@ -83,23 +95,31 @@ def evaluate_language(
         rows = rows_of(table, recognised(table, recipe, notes), SPLIT, recipe, notes)
         if not len(rows):
             raise DataError.one(str(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}.")
-    heard = []
+    models = []
     for name in (target, *against):
         with clock.phase("model"):
-            inputs, ready = prepared_model(str(name), recipe, rows)
-        with clock.phase("hearing"):
-            heard.append(hear_all(str(name), inputs, ready))
-    ours, others = heard[0], heard[1:]
-    settings = (n_resamples, seed)
-    found = [comparison(inputs, ours, other, settings) for other in others]
+            session = load_session(str(name), recipe, rows)
+        with clock.phase("outputs"):
+            model_started = time.perf_counter()
+            outputs = model_outputs(session, session.model)
+            models.append(EvaluatedModel(str(name), session, outputs, time.perf_counter() - model_started))
+    ours, others, resampling = models[0], models[1:], Resampling(n_resamples, seed)
+    metrics = split_metrics_of(ours.session)
+    compared = [compare_models(ours, other, metrics, resampling) for other in others]
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    every = [*notes, *left_out(rows, ours), *(note for _, of_one in found for note in of_one)]
+    every = [*notes, *left_out_notes(rows, ours), *(note for _, of_model in compared for note in of_model)]
+    values = [m for split in metrics for m in metrics_of_outputs([ours.outputs[split.split]], split, resampling)]
     return RunResult(
-        task=recipe.task, metrics=metrics_of_all(ours, settings), baselines=tuple(baseline(other, settings) for other in others),
-        verdicts=tuple(v for of_one, _ in found for v in of_one),
-        findings=tuple(Finding("not_measured", note, flagged=1) for note in every), timings_seconds=clock.seconds,
-        peak_memory_bytes=peak_memory_bytes(), environment=environment(), data=about(str(data), rows, ours),
-    )  # fmt: skip
+        task=recipe.task,
+        metrics=tuple(values),
+        baselines=tuple(baseline_result(other.as_baseline(), metrics, resampling) for other in others),
+        verdicts=tuple(verdict for verdicts, _ in compared for verdict in verdicts),
+        findings=tuple(Finding("not_measured", note, flagged=1) for note in every),
+        timings_seconds=clock.seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        environment=environment(),
+        data=data_record(str(data), rows, ours),
+    )
 
 
 def recipe_of(target: str | Path, table: Table, columns: Mapping[str, Any], given: Mapping[str, Any]) -> Recipe:
@@ -129,88 +149,81 @@ def recipe_of(target: str | Path, table: Table, columns: Mapping[str, Any], give
     })  # fmt: skip
 
 
-def prepared_model(name: str, recipe: Recipe, rows: Conversations) -> tuple[LanguageInputs, Ready]:
-    """A model in memory, and the rows as its tokens."""
+def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSession:
+    """Loads a model, and returns it with the rows as its tokens."""
     quiet_libraries()
     source = adapter_source(name, Path()) or find_model(ModelSection(name=name), Path())
     tokenizer = load_tokenizer(source)
     model = load_causal(source).eval()
     set_padding(model, tokenizer)
-    everything = range(len(rows))
-    data = ConversationData(rows.take(list(everything), "train"), None, rows)
-    inputs = LanguageInputs(recipe, data, source, general_texts(recipe, Path()), ())
+    splits = ConversationData(rows.take(list(range(len(rows))), "train"), None, rows)
+    data = LanguageTaskData(recipe=recipe, source=source, rows=splits, general=general_texts(recipe, Path()))
     template = choose_template(tokenizer, None, rows, Path())
     adopt(tokenizer, template)
-    limit = max_input_tokens(model.config, tokenizer, recipe.data.max_length)
-    rendered = {
-        split: rendered_split(inputs, of_split, tokenizer, template, limit, "causal") for split, of_split in named(inputs).items()
-    }
+    reader = Reader(tokenizer, template, "causal", max_input_tokens(model.config, tokenizer, recipe.data.max_length))
+    rendered = {name: render_split(data, of_split, reader) for name, of_split in data.all_rows.items()}
     stop_at(model, rendered["train"].end_ids)
-    tokens = TrainingTokens((), (), (), (), tokenizer.pad_token_id)
-    kernels = language_kernels(recipe, "causal")
-    prepared = Prepared(model, tokenizer, "causal", tokens, kernels, math.log(len(tokenizer)))
-    return inputs, ready_with(inputs, Loaded(model, tokenizer, source, ()), prepared, template, rendered, limit)
+    return make_session(
+        data,
+        reader,
+        rendered,
+        loaded=Loaded(model, tokenizer, source, ()),
+        model=model,
+        tokens=TrainingTokens((), (), (), (), tokenizer.pad_token_id),
+        kernels=language_kernels(recipe, "causal"),
+    )
 
 
-def hear_all(name: str, inputs: LanguageInputs, ready: Ready) -> Heard:
-    """What a model says on every split."""
-    started = time.perf_counter()
-    model = ready.prepared.model
-    said = {split: hear(ready.prepared, model, one, ready.asking) for split, one in ready.hearings.items()}
-    context = tuple(seen_windows(inputs, ready, model))
-    return Heard(name, ready.hearings, said, time.perf_counter() - started, context)
-
-
-def metrics_of_all(heard: Heard, settings: tuple[int, int]) -> tuple[Metric, ...]:
-    """The metrics of every split."""
-    return tuple(m for split, one in heard.hearings.items() for m in metrics_of([heard.said[split]], one, *settings))
-
-
-def baseline(other: Heard, settings: tuple[int, int]) -> Baseline:
-    """The metrics of another model."""
-    return Baseline(other.name, metrics_of_all(other, settings), round(other.seconds, 3), "another model on the same rows")
-
-
-def comparison(inputs: LanguageInputs, ours: Heard, other: Heard, settings: tuple[int, int]) -> tuple[list[Verdict], list[str]]:
-    """The verdicts against another model, and what of it cannot be compared."""
+def compare_models(
+    ours: EvaluatedModel, other: EvaluatedModel, metrics: Sequence[SplitMetrics], resampling: Resampling
+) -> tuple[list[Verdict], list[str]]:
+    """Returns the verdicts against another model, and notes on what cannot be compared: losses of other tokens."""
     verdicts, notes = list[Verdict](), list[str]()
-    for split, hearing in ours.hearings.items():
-        mine, theirs, metric = ours.said[split], other.said[split], inputs.recipe.evaluate.metric
-        assert mine.losses is not None
-        assert theirs.losses is not None
-        if hearing.positions != other.hearings[split].positions:
-            message = f"other rows of {split} are within its limit of tokens than within that of {ours.name}."
+    for split in metrics:
+        mine, theirs, of_split = ours.outputs[split.split], other.outputs[split.split], split
+        assert mine.token_losses is not None
+        assert theirs.token_losses is not None
+        if ours.session.splits[split.split].positions != other.session.splits[split.split].positions:
+            message = f"other rows of {split.split} are within its limit of tokens than within that of {ours.name}."
             raise InputError.one(other.name, message, "Give both the same with --max-length.")
-        if mine.losses.counts.tolist() != theirs.losses.counts.tolist():
-            metric = BITS
-            if hearing.n_bytes.tolist() != other.hearings[split].n_bytes.tolist():
-                notes.append(f"the losses of {other.name} on {split} are of other texts, by its tokenizer, and are not compared.")
-                theirs = replace(theirs, losses=None)
-        section = inputs.recipe.evaluate.model_copy(update={"metric": metric})
-        asked = replace(inputs, recipe=inputs.recipe.model_copy(update={"evaluate": section}))
-        verdicts += verdicts_of(asked, hearing, [mine], Rival(other.name, {split: theirs}, other.seconds), *settings)
+        if not np.array_equal(mine.token_losses.counts, theirs.token_losses.counts):
+            of_split = replace(split, requested=BITS_PER_BYTE)
+            assert mine.n_bytes is not None
+            assert theirs.n_bytes is not None
+            if not np.array_equal(mine.n_bytes, theirs.n_bytes):
+                texts = f"the losses of {other.name} on {split.split} are of other texts, by its tokenizer"
+                notes.append(f"{texts}, and are not compared.")
+                theirs = replace(theirs, token_losses=None)
+        system = replace(other.as_baseline(), outputs={split.split: theirs})
+        verdicts += verdicts_of_outputs([mine], system, of_split, resampling)
     return verdicts, notes
 
 
-def dropped(rows: Conversations, ours: Heard) -> dict[str, int]:
-    """Why rows are not measured -> how many: they are not usable, or longer than what the model reads."""
-    return {reason: len(ids) for reason, ids in (*rows.left_out.items(), *ours.hearings[SPLIT].rows.dropped.items())}
+def dropped_rows(rows: Conversations, ours: EvaluatedModel) -> dict[str, int]:
+    """Returns reason -> number of rows that are not measured: not usable, or longer than the model's limit."""
+    dropped = ours.session.splits[SPLIT].rows.dropped
+    return {reason: len(ids) for reason, ids in (*rows.left_out.items(), *dropped.items())}
 
 
-def left_out(rows: Conversations, ours: Heard) -> list[str]:
-    """A sentence for each reason."""
-    return [f"{count:,} rows are not measured: {reason}." for reason, count in dropped(rows, ours).items() if count]
+def left_out_notes(rows: Conversations, ours: EvaluatedModel) -> list[str]:
+    """Returns a sentence for each reason."""
+    return [f"{count:,} rows are not measured: {reason}." for reason, count in dropped_rows(rows, ours).items() if count]
 
 
-def about(data: str, rows: Conversations, ours: Heard) -> dict[str, Any]:
-    """What was measured on; the answers that were written; the curve by context length. Plain JSON types."""
-    hearing, said = ours.hearings[SPLIT], ours.said[SPLIT]
+def data_record(source: str, rows: Conversations, ours: EvaluatedModel) -> dict[str, Any]:
+    """Returns the rows that were evaluated, the generated answers, and the curve by context length, in JSON types."""
+    split, outputs = ours.session.splits[SPLIT], ours.outputs[SPLIT]
     answers = [
-        {"row_id": row_id, "reference": reference, "answer": one.text}
-        for row_id, reference, one in zip(hearing.sample_ids, hearing.references, said.written, strict=False)
+        {"row_id": row_id, "reference": reference, "answer": text}
+        for row_id, reference, text in zip(split.sample_ids, split.references, outputs.texts, strict=False)
     ]
     return {
-        "source": data, "form": rows.form, "columns": list(rows.columns), "rows": len(hearing.positions),
+        "source": source,
+        "form": rows.form,
+        "columns": list(rows.columns),
+        "rows": len(split.positions),
         "rows_read": rows.rows_read,
-        "dropped": dropped(rows, ours), "answers": answers, "context": list(ours.context),
-    }  # fmt: skip
+        "dropped": dropped_rows(rows, ours),
+        "answers": answers,
+        "context": list(outputs.context_curve),
+    }

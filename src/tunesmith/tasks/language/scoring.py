@@ -1,16 +1,18 @@
-"""What a language model is heard on, prepared once for every system: rows as tokens, prompts, references; and what it says."""
+"""Evaluation inputs of language models (tokens, prompts, references), built once and shared by all systems, and their outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import torch
 
 from tunesmith.data.chat.conversations import Conversations
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import SINGLE, Array, from_scores
+from tunesmith.evaluation.outputs import Outputs, TokenLosses
 from tunesmith.generation.decode import Written, generate
 from tunesmith.generation.labels import label_probabilities
 from tunesmith.generation.steering import Decoding
@@ -19,35 +21,62 @@ from tunesmith.models.chat.render import Rendered
 from tunesmith.models.chat.template import Template
 from tunesmith.models.chat.truncation import NOT_LEARNT
 from tunesmith.models.language.perplexity import document_losses
-from tunesmith.models.language.token_losses import TokenLosses
-from tunesmith.tasks.language.training import Prepared, losses_of
+from tunesmith.models.language.token_losses import token_losses
+from tunesmith.tasks.subsample import spread_positions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from tunesmith.models.fast.path import Kernels
+    from tunesmith.models.language.model import Objective
+
+Prompts = Sequence[Sequence[int]]
+
+
+class TokenSession(Protocol):
+    """What scoring needs of a ``tasks.language.model.LanguageSession``."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase: ...
+
+    @property
+    def template(self) -> Template: ...
+
+    @property
+    def objective(self) -> Objective: ...
+
+    @property
+    def kernels(self) -> Kernels: ...
+
+    @property
+    def pad_id(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """One split as every system hears it.
+class EvalSplit:
+    """One evaluation split, tokenised once for all systems.
 
     Attributes:
         rows: its tokens; a text that was divided has several entries. Those of a masked model are masked.
-        positions: of the conversations that are there (N), in order.
-        n_bytes: (N) bytes of the learnt text of each.
-        sample: positions of those whose answers are written.
-        prompts: token ids before the answer, of each of them.
-        references: the answers they should have.
-        truth: (n) ids of the right labels of the sample, where answers are labels.
+        positions: of the conversations that have entries (N), in order.
+        n_bytes: (N) UTF-8 bytes of the supervised text of each.
+        sample: positions (n) of the conversations whose answers are generated.
+        prompts: (n) token ids before the answer.
+        references: (n) the answers of the data.
+        truth: (n) ids of the right labels, where answers are labels.
         documents: (N) token ids of each whole text, where windows slide over it.
     """
 
     split: str
     rows: Rendered
     positions: tuple[int, ...]
-    n_bytes: np.ndarray
+    n_bytes: Array
     conversations: Conversations
     sample: tuple[int, ...] = ()
     prompts: tuple[list[int], ...] = ()
     references: tuple[str, ...] = ()
-    truth: np.ndarray | None = None
-    documents: tuple[np.ndarray, ...] = ()
+    truth: Array | None = None
+    documents: tuple[Array, ...] = ()
 
     @property
     def row_ids(self) -> tuple[int, ...]:
@@ -56,75 +85,42 @@ class Hearing:
 
     @property
     def sample_ids(self) -> tuple[int, ...]:
-        """The rows of the sample."""
+        """The rows of the sample (n) in their source."""
         return tuple(self.conversations.row_ids[i] for i in self.sample)
 
+    def with_sample(self, count: int) -> EvalSplit:
+        """Returns the split with at most so many sampled rows."""
+        keep = spread_positions(len(self.sample), count)
+        return replace(
+            self,
+            sample=tuple(self.sample[i] for i in keep),
+            prompts=tuple(self.prompts[i] for i in keep),
+            references=tuple(self.references[i] for i in keep),
+            truth=None if self.truth is None else self.truth[keep],
+        )
 
-@dataclass(frozen=True)
-class Said:
-    """What one system says on one split.
-
-    Attributes:
-        losses: of each row (N); None where it only writes.
-        written: the answers of the sample; empty where none were written.
-        worth: metric -> its value for each of them (n), in [0, 1].
-        labels: of the sample, where answers are labels.
-    """
-
-    losses: TokenLosses | None = None
-    written: tuple[Written, ...] = ()
-    worth: Mapping[str, np.ndarray] = field(default_factory=dict)
-    labels: Predictions | None = None
-
-
-def hearing_of(
-    split: Conversations, rows: Rendered, tokenizer: Any, template: Template, labels: Sequence[str], n_answers: int
-) -> Hearing:
-    """A split with its prompts and references. With labels every row is heard, else a sample that is spread over the split."""
-    positions = tuple(dict.fromkeys(rows.positions))
-    answered = [i for i in positions if split.turns[i][-1].role == "assistant"]
-    count = len(answered) if labels else min(n_answers, len(answered))
-    sample = tuple(answered[i * len(answered) // count] for i in range(count)) if count else ()
-    references = tuple(split.turns[i][-1].content.strip() for i in sample)
-    return Hearing(
-        split.split, rows, positions, learnt_bytes(rows, positions, tokenizer), split, sample,
-        tuple(prompt_ids(tokenizer, template, split.turns[i]) for i in sample), references,
-        np.array([labels.index(reference) for reference in references]) if labels else None,
-    )  # fmt: skip
-
-
-def learnt_bytes(rows: Rendered, positions: Sequence[int], tokenizer: Any) -> np.ndarray:
-    """(N) bytes of the text of the learnt tokens of each row, without special tokens; a row's first token is never learnt."""
-    learnt = [labels[1:][labels[1:] != NOT_LEARNT].tolist() for labels in rows.labels]
-    sizes = [len(text.encode()) for text in tokenizer.batch_decode(learnt, skip_special_tokens=True)]
-    return of_rows(rows, positions, sizes).astype(np.int64)
-
-
-def of_rows(rows: Rendered, positions: Sequence[int], values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """(N) the values of the entries, summed over the entries of each row."""
-    place = {position: i for i, position in enumerate(positions)}
-    at = np.array([place[position] for position in rows.positions], dtype=np.int64)
-    return np.bincount(at, np.asarray(values, dtype=np.float64), len(positions))
-
-
-def row_losses(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking) -> TokenLosses:
-    """The losses of each row (N): those of its entries together, or by a window that slides over it."""
-    if asking.stride is not None and hearing.documents:
-        window = asking.window - 1  # the token behind it has a position as well
-        slid = document_losses(model, hearing.documents, window, min(asking.stride, window), prepared.kernels.precision)
-        return TokenLosses(np.array([one.sum() for one in slid]), np.array([len(one) for one in slid], dtype=np.int64))
-    found = losses_of(prepared, model, hearing.rows)
-    sums, counts = (of_rows(hearing.rows, hearing.positions, values) for values in (found.sums, found.counts))
-    return TokenLosses(sums, counts.astype(np.int64))
+    def first_rows(self, count: int) -> EvalSplit:
+        """Returns the split with the entries of its first rows, and as many sampled rows."""
+        positions = self.positions[:count]
+        entries = [i for i, position in enumerate(self.rows.positions) if position in positions]
+        rows = replace(
+            self.rows,
+            row_ids=tuple(self.rows.row_ids[i] for i in entries),
+            positions=tuple(self.rows.positions[i] for i in entries),
+            input_ids=tuple(self.rows.input_ids[i] for i in entries),
+            labels=tuple(self.rows.labels[i] for i in entries),
+        )
+        few = self.with_sample(count)
+        return replace(few, rows=rows, positions=positions, n_bytes=self.n_bytes[:count], documents=self.documents[:count])
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How answers are written and compared.
+class GenerationEval:
+    """Settings of the evaluation of generated answers.
 
     Attributes:
-        labels: the tokens of the answers there are, where they are labels; the last of each ends it.
-        metrics: that judge answers, the leading one first.
+        labels: the tokens of each possible answer, where answers are labels; the last token ends it.
+        metrics: of the answers, the leading one first.
         window: tokens that the model reads at once, prompt and answer together.
         stride: tokens that the window moves on, where it slides over texts; None where texts are cut into windows.
     """
@@ -137,72 +133,140 @@ class Asking:
     window: int = 0
     stride: int | None = None
 
+    def without_windows(self) -> GenerationEval:
+        """Returns the settings of the evaluations during training, for which no window slides."""
+        return replace(self, stride=None)
 
-def hear(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking) -> Said:
-    """The losses of a split, and its answers."""
+
+def make_eval_split(
+    rows: Conversations, rendered: Rendered, tokenizer: PreTrainedTokenizerBase, template: Template, labels: Sequence[str],
+    n_answers: int,
+) -> EvalSplit:  # fmt: skip
+    """Returns a split with prompts and references. With labels every row is sampled, else rows spread over the split."""
+    positions = tuple(dict.fromkeys(rendered.positions))
+    answered = [i for i in positions if rows.turns[i][-1].role == "assistant"]
+    count = len(answered) if labels else min(n_answers, len(answered))
+    sample = tuple(answered[i * len(answered) // count] for i in range(count)) if count else ()
+    references = tuple(rows.turns[i][-1].content.strip() for i in sample)
+    return EvalSplit(
+        rows.split,
+        rendered,
+        positions,
+        supervised_bytes(rendered, positions, tokenizer),
+        rows,
+        sample,
+        prompts=tuple(prompt_ids(tokenizer, template, rows.turns[i]) for i in sample),
+        references=references,
+        truth=np.array([labels.index(reference) for reference in references]) if labels else None,
+    )
+
+
+def supervised_bytes(rows: Rendered, positions: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Array:
+    """Counts the UTF-8 bytes (N) of each row's supervised text, without special tokens and the row's first token."""
+    supervised = [labels[1:][labels[1:] != NOT_LEARNT].tolist() for labels in rows.labels]
+    sizes = [len(text.encode()) for text in tokenizer.batch_decode(supervised, skip_special_tokens=True)]
+    return sum_over_rows(rows, positions, sizes).astype(np.int64)
+
+
+def sum_over_rows(rows: Rendered, positions: Sequence[int], values: Sequence[float] | Array) -> Array:
+    """Sums the values of the entries over those of each row: (N)."""
+    place = {position: i for i, position in enumerate(positions)}
+    at = np.array([place[position] for position in rows.positions], dtype=np.int64)
+    return np.bincount(at, np.asarray(values, dtype=np.float64), len(positions))
+
+
+def score_split(session: TokenSession, model: torch.nn.Module, split: EvalSplit, settings: GenerationEval) -> Outputs:
+    """Computes the token losses of a split and the answers of its sample."""
     was_training = model.training
     model.eval()
-    losses = row_losses(prepared, model, hearing, asking)
-    said = answer(prepared, model, hearing, asking, hearing.prompts)
+    losses = row_losses(session, model, split, settings)
+    answers = answer_prompts(session, model, split, settings, split.prompts)
     model.train(was_training)
-    return Said(losses, said.written, said.worth, said.labels)
+    return replace(answers, token_losses=losses, n_bytes=split.n_bytes)
 
 
-def answer(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking, prompts: Sequence[Sequence[int]]) -> Said:
-    """The answers to these prompts: one of the labels each, or what the model writes."""
+def row_losses(session: TokenSession, model: torch.nn.Module, split: EvalSplit, settings: GenerationEval) -> TokenLosses:
+    """Computes the losses of each row (N): summed over its entries, or by a window that slides over it."""
+    if settings.stride is not None and split.documents:
+        window = settings.window - 1  # the token behind it has a position as well
+        slid = document_losses(model, split.documents, window, min(settings.stride, window), session.kernels.precision)
+        return TokenLosses(np.array([one.sum() for one in slid]), np.array([len(one) for one in slid], dtype=np.int64))
+    entries = token_losses(
+        model,
+        split.rows.input_ids,
+        split.rows.labels,
+        session.pad_id,
+        session.kernels.precision,
+        masked=session.objective == "masked",
+    )
+    sums, counts = (sum_over_rows(split.rows, split.positions, values) for values in (entries.sums, entries.counts))
+    return TokenLosses(sums, counts.astype(np.int64))
+
+
+def answer_prompts(
+    session: TokenSession, model: torch.nn.Module, split: EvalSplit, settings: GenerationEval, prompts: Prompts
+) -> Outputs:
+    """Answers these prompts: with the most likely label each, or by generation."""
     if not prompts:
-        return Said()
-    if asking.labels:
-        assert hearing.truth is not None
+        return Outputs()
+    if settings.labels:
+        assert split.truth is not None
         scores = label_probabilities(
-            model, prepared.tokenizer, prompts, [label[:-1] for label in asking.labels], end=asking.labels[0][-1],
-            precision=prepared.kernels.precision,
-        )  # fmt: skip
-        return Said(labels=from_scores(SINGLE, hearing.truth, scores))
-    written = written_after(prepared, model, prompts, asking)
-    rows = [hearing.conversations.rows[i] for i in hearing.sample]
-    worth = answer_scores(
-        asking.metrics, [one.text.strip() for one in written], hearing.references, rows, hearing.sample_ids, asking.pattern,
-        asking.function,
-    )  # fmt: skip
-    return Said(None, tuple(written), worth)
+            model,
+            session.tokenizer,
+            prompts,
+            [label[:-1] for label in settings.labels],
+            end=settings.labels[0][-1],
+            precision=session.kernels.precision,
+        )
+        return Outputs(SINGLE, from_scores(SINGLE, split.truth, scores))
+    texts = [written.text for written in generate_answers(session, model, prompts, settings)]
+    rows = [split.conversations.rows[i] for i in split.sample]
+    scores_by_metric = answer_scores(
+        settings.metrics,
+        [text.strip() for text in texts],
+        split.references,
+        rows,
+        split.sample_ids,
+        settings.pattern,
+        settings.function,
+    )
+    return Outputs(texts=tuple(texts), row_scores=scores_by_metric)
 
 
-def written_after(prepared: Prepared, model: Any, prompts: Sequence[Sequence[int]], asking: Asking) -> list[Written]:
-    """What the model writes after each prompt; behind a long one only as much as there is room for."""
-    asked = asking.decoding.max_new_tokens
-    rooms = [max(1, min(asked, asking.window - len(ids))) for ids in prompts]
-    found: dict[int, Written] = {}
+def generate_answers(session: TokenSession, model: torch.nn.Module, prompts: Prompts, settings: GenerationEval) -> list[Written]:
+    """Generates after each prompt; after a long one only as many tokens as there is room for."""
+    requested = settings.decoding.max_new_tokens
+    rooms = [max(1, min(requested, settings.window - len(ids))) for ids in prompts]
+    answers: dict[int, Written] = {}
     for room in sorted(set(rooms), reverse=True):
         chosen = [i for i, one in enumerate(rooms) if one == room]
-        decoding = replace(asking.decoding, max_new_tokens=room)
-        texts = generate(
-            model, prepared.tokenizer, [prompts[i] for i in chosen], decoding, precision=prepared.kernels.precision
-        )  # fmt: skip
-        found |= {i: of_prompt[0] for i, of_prompt in zip(chosen, texts, strict=True)}
-    return [found[i] for i in range(len(prompts))]
+        decoding = replace(settings.decoding, max_new_tokens=room)
+        texts = generate(model, session.tokenizer, [prompts[i] for i in chosen], decoding, precision=session.kernels.precision)
+        answers |= {i: of_prompt[0] for i, of_prompt in zip(chosen, texts, strict=True)}
+    return [answers[i] for i in range(len(prompts))]
 
 
-def few_shot(
-    prepared: Prepared, model: Any, hearing: Hearing, asking: Asking, template: Template, examples: Conversations, limit: int
-) -> tuple[Said, int]:
-    """What the model answers with examples in its prompt, and the fewest examples that a prompt had room for.
+def few_shot_outputs(
+    session: TokenSession, model: torch.nn.Module, split: EvalSplit, settings: GenerationEval, examples: Conversations
+) -> tuple[Outputs, int]:
+    """Answers with training examples in the prompt. Returns also the fewest examples that a prompt had room for.
 
     Args:
         examples: training rows, each with its answer.
-        limit: tokens that a prompt may have, so that an answer still fits.
     """
+    limit = settings.window - settings.decoding.max_new_tokens
     prompts, fewest = [], len(examples)
-    for position in hearing.sample:
-        turns = hearing.conversations.turns[position]
+    for position in split.sample:
+        turns = split.conversations.turns[position]
         for count in range(len(examples), -1, -1):
-            ids = few_shot_ids(prepared.tokenizer, template, examples.turns[:count], turns)
+            ids = few_shot_ids(session.tokenizer, session.template, examples.turns[:count], turns)
             if len(ids) <= limit or count == 0:
                 break
         prompts.append(ids)
         fewest = min(fewest, count)
     was_training = model.training
     model.eval()
-    said = answer(prepared, model, hearing, asking, prompts)
+    outputs = answer_prompts(session, model, split, settings, prompts)
     model.train(was_training)
-    return said, fewest
+    return outputs, fewest

@@ -1,109 +1,114 @@
-"""Language models: what a fit is given, and how the loss of validation rows steers it."""
+"""The trainers, losses and evaluation during training of language models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import torch
 from transformers import TrainingArguments
 
-from tunesmith.models.chat.render import Rendered
-from tunesmith.models.fast.path import Kernels
-from tunesmith.models.fast.supervised_loss import is_head_alone
-from tunesmith.models.language.token_losses import TokenLosses, token_losses
-from tunesmith.progress import Listener
-from tunesmith.recipe.metric_names import higher_is_better
-from tunesmith.recipe.sections import Recipe
-from tunesmith.training.fit import Fit, FitPlan
-from tunesmith.training.fit import fit as run_fit
-from tunesmith.training.signals import StopRequest
-from tunesmith.training.trainers.tokens import TrainingTokens
+from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.evaluation.outputs import metric_values
+from tunesmith.models.fast.supervised_loss import loss_where_learnt
+from tunesmith.models.inference import autocast
+from tunesmith.models.language.token_losses import on, token_losses
+from tunesmith.preflight.trial_step import TrialPart
+from tunesmith.recipe.metric_names import LOSSES
+from tunesmith.tasks.language.evaluation import split_metrics
+from tunesmith.tasks.language.model import LanguageSession
+from tunesmith.tasks.language.scoring import score_split
+from tunesmith.tasks.task import EvaluateFn
+from tunesmith.training.fit import TrainerSpec
+from tunesmith.training.trainers.tokens import AnswerTrainer, MaskedTrainer, TrainingTokens, batch_of
 
-Objective = Literal["causal", "masked"]
-Measure = Callable[[Any], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a fit is given besides the recipe.
-
-    Attributes:
-        model: with its adapter, where it has one.
-        tokens: the training rows.
-        expected_loss: of a model that knows nothing: ln V.
-    """
-
-    model: Any
-    tokenizer: Any
-    objective: Objective
-    tokens: TrainingTokens
-    kernels: Kernels
-    expected_loss: float
-
-    @property
-    def pad_id(self) -> int:
-        return self.tokens.pad_id
-
-    @cached_property
-    def head_alone(self) -> bool:
-        """Whether the loss may take the output layer by itself."""
-        return is_head_alone(self.model)
+SAMPLE_ROWS = 8
+WATCHED_ROWS = 16
+"""Rows whose answers are generated at each evaluation during training, where they do not choose the checkpoint."""
 
 
-def losses_of(prepared: Prepared, model: Any, rows: Rendered) -> TokenLosses:
-    """Sum of losses and number of learnt tokens of each sequence. Rows of a masked model come masked."""
-    return token_losses(
-        model, rows.input_ids, rows.labels, prepared.pad_id, prepared.kernels.precision, masked=prepared.objective == "masked"
-    )
+def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> TrainerSpec:
+    """Returns the trainer of the session's model on the training rows: TRL's for causal models, transformers' for masked ones."""
+
+    def make(arguments: Any, _schedule: Any) -> AnswerTrainer | MaskedTrainer:
+        usual = {
+            "model": session.model,
+            "args": arguments,
+            "tokens": session.tokens,
+            "measure": evaluate,
+            "expected_loss": session.expected_loss,
+            "processing_class": session.tokenizer,
+        }
+        if session.objective == "causal":
+            return AnswerTrainer(**usual, kernels=session.kernels, head_alone=session.head_alone)
+        return MaskedTrainer(
+            **usual,
+            specials=np.array(session.tokenizer.all_special_ids),
+            probability=session.data.recipe.pretraining.mlm_probability,
+            mask_id=session.tokenizer.mask_token_id,
+            vocab_size=len(session.tokenizer),
+        )
+
+    return TrainerSpec(make, *arguments_of(session))
 
 
-def fit(
-    prepared: Prepared, recipe: Recipe, measure: Measure, metric: str, folder: Path, log: Path, seed: int, request: StopRequest,
-    listener: Listener, *, resume: bool, smoke: bool,
-) -> Fit:  # fmt: skip
-    """Train the model in place; it ends with the weights of its best evaluation.
-
-    Raises:
-        TrainingFailed, Interrupted: see ``training.fit``.
-    """
-    plan = FitPlan(
-        recipe, len(prepared.tokens.packs), trainer_of(prepared, recipe, measure), metric, higher_is_better(metric), folder, log,
-        prepared.kernels, seed, smoke=smoke, arguments=arguments_of(prepared),
-    )  # fmt: skip
-    return run_fit(prepared.model, plan, request, listener, resume=resume)
-
-
-def arguments_of(prepared: Prepared) -> tuple[type[TrainingArguments], Mapping[str, Any]]:
-    """Upstream's class of arguments, and those it has beside the usual ones."""
-    if prepared.objective == "masked":
+def arguments_of(session: LanguageSession) -> tuple[type[TrainingArguments], Mapping[str, object]]:
+    """Returns upstream's class of arguments, and those it has beside the usual ones."""
+    if session.objective == "masked":
         return TrainingArguments, {}
     from trl import SFTConfig
 
-    return SFTConfig, {
-        "max_length": None, "packing": False, "gradient_checkpointing": False,
-        "dataset_kwargs": {"skip_prepare_dataset": True},
-    }  # fmt: skip
+    rows_are_tokens = {"dataset_kwargs": {"skip_prepare_dataset": True}}
+    return SFTConfig, {"max_length": None, "packing": False, "gradient_checkpointing": False, **rows_are_tokens}
 
 
-def trainer_of(prepared: Prepared, recipe: Recipe, measure: Measure) -> Callable[[Any, Any], Any]:
-    """What makes the trainer of the model on the training rows; ``measure`` steers it."""
+def trial_parts(session: LanguageSession) -> list[TrialPart]:
+    """Returns the training rows with their loss, for the trial step."""
+    model = session.model
 
-    def make(arguments: Any, _schedule: Any) -> Any:
-        from tunesmith.training.trainers.tokens import AnswerTrainer, MaskedTrainer
+    def compute_loss(items: list[int]) -> torch.Tensor:
+        device = next(model.parameters()).device
+        batch = on(device, batch_of(session.tokens, items))
+        with autocast(session.kernels.precision, device.type):
+            if session.objective == "causal":
+                return loss_where_learnt(model, batch, head_alone=session.head_alone)
+            loss: torch.Tensor = model(**batch).loss
+            return loss
 
-        usual = {
-            "model": prepared.model, "args": arguments, "tokens": prepared.tokens, "measure": measure,
-            "expected_loss": prepared.expected_loss, "processing_class": prepared.tokenizer,
-        }  # fmt: skip
-        if prepared.objective == "causal":
-            return AnswerTrainer(**usual, kernels=prepared.kernels, head_alone=prepared.head_alone)
-        return MaskedTrainer(
-            **usual, specials=np.array(prepared.tokenizer.all_special_ids), probability=recipe.pretraining.mlm_probability,
-            mask_id=prepared.tokenizer.mask_token_id, vocab_size=len(prepared.tokenizer),
-        )  # fmt: skip
+    return [TrialPart(session.tokens.lengths, compute_loss, model, is_bucketed=session.kernels.bucketed)]
 
-    return make
+
+def evaluate_fn(session: LanguageSession, max_rows: int | None) -> EvaluateFn:
+    """Returns a function that computes a model's loss and metrics on validation, with the answers of a few rows.
+
+    All answers are generated where they choose the checkpoint.
+    """
+    split, settings = session.splits["validation"], session.generation.without_windows()
+    if max_rows is not None:
+        split = split.first_rows(max_rows)
+    elif session.metric in LOSSES and not settings.labels:
+        split = split.with_sample(WATCHED_ROWS)
+
+    def evaluate(model: torch.nn.Module) -> dict[str, float]:
+        return metric_values(score_split(session, model, split, settings), split_metrics(session, split.split))
+
+    return evaluate
+
+
+def sample_positions(tokens: TrainingTokens) -> list[int]:
+    """Returns positions of a few sequences from the shortest to the longest."""
+    order = np.argsort([len(ids) for ids in tokens.input_ids], kind="stable")
+    return [int(order[i]) for i in np.unique(np.linspace(0, len(order) - 1, SAMPLE_ROWS).astype(int))]
+
+
+def sample_rows(session: LanguageSession) -> list[list[int]]:
+    """Returns the token ids of a few training sequences from the shortest to the longest."""
+    return [session.tokens.input_ids[i].tolist() for i in sample_positions(session.tokens)]
+
+
+def sample_outputs(session: LanguageSession, max_rows: int) -> Array:
+    """Computes the summed loss of a few training sequences (n), all their tokens counted, in fp32."""
+    ids = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
+    is_masked = session.objective == "masked"
+    return token_losses(session.model, ids, ids, session.pad_id, "fp32", masked=is_masked, max_rows=max_rows).sums

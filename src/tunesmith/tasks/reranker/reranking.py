@@ -10,9 +10,10 @@ import numpy as np
 
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array
 from tunesmith.errors import ModelError
-from tunesmith.evaluation.embedding_tests import Answer, SearchTest
+from tunesmith.evaluation.embedding_tests import SearchTest
 from tunesmith.evaluation.metrics.predictions import MULTI
 from tunesmith.evaluation.metrics.retrieval import of_queries
+from tunesmith.evaluation.outputs import Outputs
 from tunesmith.tasks.finished import ModelInUse
 
 RELEVANT = "1"
@@ -32,11 +33,11 @@ class RerankedSearch(SearchTest):
     score: Score = field(kw_only=True)
     top_k: int = field(kw_only=True)
 
-    def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer:
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         return reranked(self, self.ranked(vectors, size, similarity), self.top_k, self.score)
 
 
-def reranked(test: SearchTest, ranked: Array, top_k: int, score: Score) -> Answer:
+def reranked(test: SearchTest, ranked: Array, top_k: int, score: Score) -> Outputs:
     """What a search says whose first ``top_k`` texts (Q, k) were put in order by their scores; those after them stay."""
     queries, documents = test.data.queries, test.data.documents
     top_k = min(top_k, ranked.shape[1])
@@ -47,7 +48,7 @@ def reranked(test: SearchTest, ranked: Array, top_k: int, score: Score) -> Answe
     scores[asked, place] = score([queries[i] for i in asked], [documents[i] for i in found])
     order = np.argsort(-scores, axis=1, kind="stable")
     new = np.concatenate([np.take_along_axis(ranked[:, :top_k], order, axis=1), ranked[:, top_k:]], axis=1)
-    return Answer(values=of_queries(new, test.data.judgements, test.metrics))
+    return Outputs(row_scores=of_queries(new, test.data.judgements, test.metrics))
 
 
 def relevance_of(model: ModelInUse, name: str) -> Score:

@@ -1,0 +1,269 @@
+"""The outputs of one system on one split, and the metrics and verdicts made from them. Every task goes through here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from tunesmith.evaluation.metrics.intervals import metric_intervals
+from tunesmith.evaluation.metrics.language import TokenSums, bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.predictions import Array, Predictions
+from tunesmith.evaluation.metrics.row_means import mean_metric, mean_verdict
+from tunesmith.evaluation.metrics.table import compute
+from tunesmith.evaluation.metrics.verdict import verdicts
+from tunesmith.recipe.metric_names import LOSSES
+from tunesmith.results import Baseline, Metric, Verdict
+
+COMPUTED_AS: Mapping[str, str] = MappingProxyType({"best_f1": "macro_f1"})
+"""Reported metric -> the metric of ``metrics.table`` that computes it, where the two names differ."""
+LARGEST_LOSS = 700.0
+"""Above this many nats ``exp`` overflows a float64."""
+
+
+@dataclass(frozen=True)
+class TokenLosses:
+    """The losses of rows of tokens.
+
+    Attributes:
+        sums: (N) float64, the sum of the losses of a row's counted tokens, in nats.
+        counts: (N) int64, its counted tokens; 0 where nothing of the row is counted.
+    """
+
+    sums: Array
+    counts: Array
+
+    def __len__(self) -> int:
+        return len(self.sums)
+
+    @property
+    def mean(self) -> float:
+        """The mean over all counted tokens, in nats. Raises ValueError where there are none."""
+        if not self.counts.sum():
+            raise ValueError("no token is counted")
+        return float(self.sums.sum() / self.counts.sum())
+
+    def take(self, positions: Sequence[int] | Array) -> TokenLosses:
+        """The rows at those positions, in that order."""
+        index = np.asarray(positions, dtype=np.int64)
+        return TokenLosses(self.sums[index], self.counts[index])
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one system (a trained model, a base model, a baseline) puts out on one split. Absent parts are None or empty.
+
+    Attributes:
+        problem_type: of the predictions, see ``metrics.predictions``.
+        predictions: labels, scores and decisions of the N rows.
+        losses: (N) the training loss of each row, without class weights.
+        row_scores: metric -> (n) a value in [0, 1] per row or query, higher is better: retrieval, exact match, pair accuracy.
+        token_losses: (N) summed losses and token counts.
+        n_bytes: (N) UTF-8 bytes of the counted tokens of each row.
+        texts: (n) generated texts.
+        figures: metric -> one value of all rows together, which has no interval.
+        embeddings: per text column of the split (N, D).
+        context_curve: perplexity by window size, as JSON objects.
+        truncated: dimensions -> the outputs of the embeddings cut to so many (Matryoshka).
+    """
+
+    problem_type: str = ""
+    predictions: Predictions | None = None
+    losses: Array | None = None
+    row_scores: Mapping[str, Array] = field(default_factory=dict)
+    token_losses: TokenLosses | None = None
+    n_bytes: Array | None = None
+    texts: tuple[str, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+    embeddings: tuple[Array, ...] = ()
+    context_curve: tuple[Mapping[str, float | int | None], ...] = ()
+    truncated: Mapping[int, Outputs] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SplitMetrics:
+    """The metrics of one split.
+
+    Attributes:
+        of_predictions: the metrics computed from predictions.
+        verdict_metrics: those of them that verdicts are given on.
+        requested: the recipe's ``evaluate.metric``: verdicts are given on it where the outputs have it; else on ``loss`` for
+            token losses and on the first of the row scores.
+        has_verdicts: False where the split's rows are reported but compared with nothing.
+    """
+
+    split: str
+    of_predictions: tuple[str, ...] = ()
+    verdict_metrics: tuple[str, ...] = ()
+    requested: str | None = None
+    has_verdicts: bool = True
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How many bootstrap resamples intervals are made from, and their seed."""
+
+    n_resamples: int = 10_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BaselineOutputs:
+    """The outputs of a system that the run is compared with.
+
+    Attributes:
+        outputs: split -> outputs; splits it has none for are absent.
+        seconds: to fit and predict.
+        note: a description for the user; with no outputs, the reason.
+    """
+
+    name: str
+    outputs: Mapping[str, Outputs]
+    seconds: float = 0.0
+    note: str = ""
+
+
+def at_dimension(name: str, dimension: int | None) -> str:
+    """The metric's name for embeddings cut to ``dimension``: ``ndcg@10 dim=64``."""
+    return name if dimension is None else f"{name} dim={dimension}"
+
+
+def by_dimension(seeds: Sequence[Outputs]) -> Iterator[tuple[int | None, list[Outputs]]]:
+    """Yields the outputs of whole embeddings (None), then those cut to each dimension."""
+    yield None, list(seeds)
+    for dimension in seeds[0].truncated:
+        yield dimension, [outputs.truncated[dimension] for outputs in seeds]
+
+
+def metrics_of_outputs(seeds: Sequence[Outputs], metrics: SplitMetrics, resampling: Resampling) -> list[Metric]:
+    """Computes every metric of one system on one split with its 95 % interval.
+
+    Args:
+        seeds: the outputs of each seed's model on the same rows; the value is the mean over seeds.
+    """
+    found: list[Metric] = []
+    for dimension, outputs in by_dimension(seeds):
+        at_size = whole_metrics(outputs, metrics, resampling)
+        found += [replace(metric, name=at_dimension(metric.name, dimension)) for metric in at_size]
+    return found
+
+
+def whole_metrics(seeds: Sequence[Outputs], metrics: SplitMetrics, resampling: Resampling) -> list[Metric]:
+    """Computes the metrics of outputs at one dimension: token losses, row scores, predictions, figures."""
+    split, n_resamples, seed = metrics.split, resampling.n_resamples, resampling.seed
+    found: list[Metric] = []
+    if losses := token_sums(seeds):
+        found += token_mean_metrics(losses, seeds[0].n_bytes, split, n_resamples, seed)
+    for name in seeds[0].row_scores:
+        found.append(mean_metric(name, split, [outputs.row_scores[name] for outputs in seeds], n_resamples, seed))
+    if predictions := predictions_of(seeds):
+        computed = [COMPUTED_AS.get(name, name) for name in metrics.of_predictions]
+        intervals = metric_intervals(seeds[0].problem_type, predictions, split, computed, n_resamples, seed)
+        found += [replace(metric, name=name) for metric, name in zip(intervals, metrics.of_predictions, strict=True)]
+    for name in seeds[0].figures:
+        mean = float(np.mean([outputs.figures[name] for outputs in seeds]))
+        found.append(Metric(name, split, mean, None, None, found[0].n, note="one figure of all pairs together: no interval"))
+    return found
+
+
+def token_sums(seeds: Sequence[Outputs]) -> list[TokenSums]:
+    """The summed losses and token counts of each seed; empty where the outputs have no token losses."""
+    return [(losses.sums, losses.counts) for outputs in seeds if (losses := outputs.token_losses) is not None]
+
+
+def predictions_of(seeds: Sequence[Outputs]) -> list[Predictions]:
+    """The predictions of each seed; empty where the outputs have none."""
+    return [outputs.predictions for outputs in seeds if outputs.predictions is not None]
+
+
+def metric_values(outputs: Outputs, metrics: SplitMetrics) -> dict[str, float]:
+    """Computes metric -> value without intervals; NaN where a metric is undefined. Used at each evaluation during training."""
+    values: dict[str, float] = {}
+    if outputs.token_losses is not None:
+        loss = outputs.token_losses.mean
+        values |= {"loss": loss, "perplexity": math.exp(min(loss, LARGEST_LOSS))}
+        if outputs.n_bytes is not None:
+            values["bits_per_byte"] = bits_per_byte(float(outputs.token_losses.sums.sum()), max(1, int(outputs.n_bytes.sum())))
+    values |= {name: float(scores.mean()) for name, scores in outputs.row_scores.items()}
+    if outputs.predictions is not None:
+        computed = compute(outputs.problem_type, outputs.predictions)
+        for name in metrics.of_predictions:
+            value = computed[COMPUTED_AS.get(name, name)]
+            values[name] = math.nan if value is None else value
+    return values
+
+
+def verdicts_of_outputs(
+    seeds: Sequence[Outputs], baseline: BaselineOutputs, metrics: SplitMetrics, resampling: Resampling
+) -> list[Verdict]:
+    """Compares one system with a baseline on one split: one verdict per kind of output that both have, at equal dimensions.
+
+    Args:
+        seeds: the outputs of each seed's model, on the same rows as the baseline's.
+    """
+    theirs = baseline.outputs.get(metrics.split)
+    if theirs is None or not metrics.has_verdicts:
+        return []
+    found: list[Verdict] = []
+    for dimension, outputs in by_dimension(seeds):
+        other = theirs if dimension is None else theirs.truncated.get(dimension)
+        if other is not None:
+            at_size = whole_verdicts(outputs, other, baseline.name, metrics, resampling)
+            found += [replace(verdict, metric=at_dimension(verdict.metric, dimension)) for verdict in at_size]
+    return found
+
+
+def whole_verdicts(
+    seeds: Sequence[Outputs], other: Outputs, against: str, metrics: SplitMetrics, resampling: Resampling
+) -> list[Verdict]:
+    """Compares outputs at one dimension: token losses, row scores, predictions."""
+    split, n_resamples, seed = metrics.split, resampling.n_resamples, resampling.seed
+    found: list[Verdict] = []
+    if other.token_losses is not None:
+        name = metrics.requested if metrics.requested in LOSSES else "loss"
+        ours, theirs = token_sums(seeds), token_sums([other])
+        found.append(token_mean_verdict(ours, theirs, against, split, name or "loss", seeds[0].n_bytes, n_resamples, seed))
+    if other.row_scores:
+        names = [metrics.requested, *other.row_scores]
+        name = next(name for name in names if name is not None and name in other.row_scores)
+        scores = [outputs.row_scores[name] for outputs in seeds]
+        found.append(mean_verdict(name, scores, [other.row_scores[name]], against, split, n_resamples, seed))
+    if other.predictions is not None:
+        computed = [COMPUTED_AS.get(name, name) for name in metrics.verdict_metrics]
+        given = verdicts(
+            computed, predictions_of(seeds), [other.predictions], against=against, split=split, n_resamples=n_resamples,
+            seed=seed, problem_type=other.problem_type or None,
+        )  # fmt: skip
+        found += [replace(verdict, metric=name) for verdict, name in zip(given, metrics.verdict_metrics, strict=True)]
+    return found
+
+
+def baseline_result(baseline: BaselineOutputs, metrics: Sequence[SplitMetrics], resampling: Resampling) -> Baseline:
+    """Computes a baseline's metrics on every split it has outputs for."""
+    found = [
+        metric
+        for split in metrics
+        if split.split in baseline.outputs
+        for metric in metrics_of_outputs([baseline.outputs[split.split]], split, resampling)
+    ]
+    return Baseline(baseline.name, tuple(found), round(baseline.seconds, 3), baseline.note)
+
+
+def all_verdicts(
+    seeds: Mapping[str, Sequence[Outputs]], baselines: Sequence[BaselineOutputs], metrics: Sequence[SplitMetrics],
+    resampling: Resampling,
+) -> tuple[Verdict, ...]:  # fmt: skip
+    """Compares a run with every baseline: the most telling split (the last) first, then metric by metric.
+
+    Args:
+        seeds: split -> the outputs of each seed's model.
+    """
+    found: list[Verdict] = []
+    for split in reversed(metrics):
+        given = [v for baseline in baselines for v in verdicts_of_outputs(seeds[split.split], baseline, split, resampling)]
+        names = list(dict.fromkeys(verdict.metric for verdict in given))
+        found += sorted(given, key=lambda verdict: names.index(verdict.metric))
+    return tuple(found)

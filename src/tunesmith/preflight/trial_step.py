@@ -1,0 +1,152 @@
+"""A training step before the training: memory for the longest rows, the first loss, gradients, and the time of the whole."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tunesmith.errors import Problem
+from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.preflight.report import CheckLine
+from tunesmith.recipe.sections import TrainSection
+from tunesmith.results import Certificate
+from tunesmith.training.alarms import is_abnormal_first_loss
+from tunesmith.training.schedule import plan_schedule
+
+MANY_TRUNCATED = 0.05
+"""From this share of rows on, a note says that a split loses tokens."""
+
+
+@dataclass(frozen=True)
+class TrialPart:
+    """Training rows that share a loss.
+
+    Attributes:
+        lengths: (N) tokens, or characters, of each item.
+        compute_loss: the training loss of the items at some positions, with a graph, in training mode.
+        module: has every trainable parameter of this loss.
+        loss_name: the loss class, where the user chooses among several.
+        is_bucketed: batches hold rows of similar length, so that a batch drawn at random has more padding than those of training.
+    """
+
+    lengths: Array
+    compute_loss: Callable[[list[int]], torch.Tensor]
+    module: torch.nn.Module
+    loss_name: str = ""
+    is_bucketed: bool = False
+
+    def longest(self, count: int) -> list[int]:
+        """Positions of the longest items."""
+        return [int(i) for i in np.argsort(-self.lengths, kind="stable")[:count]]
+
+    def random(self, count: int) -> list[int]:
+        """Positions of items drawn at random, the same each time."""
+        return [int(i) for i in np.random.default_rng(0).permutation(len(self.lengths))[:count]]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One forward and backward pass.
+
+    Attributes:
+        without_gradient, not_finite: names of trainable parameters.
+    """
+
+    loss: float
+    without_gradient: list[str]
+    not_finite: list[str]
+
+
+def trial_step(part: TrialPart, positions: list[int]) -> TrialResult:
+    """Runs one forward and backward pass. Gradients are cleared, nothing is updated, and the mode is afterwards what it was."""
+    was_training = part.module.training
+    part.module.train()
+    loss = part.compute_loss(positions)
+    loss.backward()  # type: ignore[no-untyped-call]
+    named = [(name, parameter) for name, parameter in part.module.named_parameters() if parameter.requires_grad]
+    without = [name for name, parameter in named if parameter.grad is None]
+    bad = [name for name, parameter in named if parameter.grad is not None and not bool(parameter.grad.isfinite().all())]
+    part.module.zero_grad(set_to_none=True)
+    part.module.train(was_training)
+    return TrialResult(float(loss.detach()), without, bad)
+
+
+def check_trial_steps(parts: Sequence[TrialPart], batch_rows: int, expected_loss: float) -> tuple[list[CheckLine], float]:
+    """Checks one step on the longest rows of each part: memory, the first loss, gradients. Returns the largest loss, too."""
+    started = time.perf_counter()
+    results = [trial_step(part, part.longest(batch_rows)) for part in parts]
+    lines = [CheckLine("longest batch", f"one step took {time.perf_counter() - started:.2f} s")]
+    for part, result in zip(parts, results, strict=True):
+        lines += [first_loss_line(result.loss, expected_loss, part.loss_name), gradient_line(result)]
+    return lines, max(result.loss for result in results)
+
+
+def first_loss_line(loss: float, expected: float, loss_name: str) -> CheckLine:
+    """Compares the first loss with the expected one; a loss that is not finite is a problem."""
+    figure = f"{loss:.4f}" + (f" ({loss_name})" if loss_name else "")
+    if math.isfinite(expected):
+        figure += f", a model that knows nothing has {expected:.4f}"
+    if not math.isfinite(loss):
+        remedy = "The base model's weights are damaged, the precision is too low, or the loss cannot take these rows."
+        return CheckLine("first loss", figure, Problem("first loss", "", f"it is {loss}.", remedy))
+    far = is_abnormal_first_loss(loss, expected)
+    return CheckLine("first loss", figure, note=f"the first loss is far above chance: {figure}" if far else "")
+
+
+def gradient_line(result: TrialResult) -> CheckLine:
+    """Checks that every trainable parameter gets a finite gradient."""
+    wrong = [(result.without_gradient, "get no gradient"), (result.not_finite, "get gradients that are not finite")]
+    parts = [f"{len(names)} trainable parameters {what}: {', '.join(names[:3])}" for names, what in wrong if names]
+    text = "; ".join(parts)
+    if result.not_finite:
+        problem = Problem("gradients", "", f"{text}.", "Choose another train.train_layers, or freeze them.")
+        return CheckLine("gradients", text, problem)
+    return CheckLine("gradients", text or "finite in every trainable parameter", note=text)
+
+
+def estimate_time(parts: Sequence[TrialPart], rows_per_epoch: int, train: TrainSection) -> tuple[float, CheckLine]:
+    """Estimates the seconds that the training of all seeds takes, from one step on rows drawn at random."""
+    seconds = []
+    for part in parts:
+        positions = part.random(train.batch_rows)
+        trial_step(part, positions)  # the first step also allocates
+        started = time.perf_counter()
+        trial_step(part, positions)
+        padding = float(part.lengths.mean() / part.lengths[positions].max()) if part.is_bucketed else 1.0
+        seconds.append((time.perf_counter() - started) * padding)
+    schedule = plan_schedule(-(-rows_per_epoch // train.batch_rows), train)
+    estimate = float(np.mean(seconds)) * schedule.total_steps * train.gradient_accumulation_steps
+    times = f" for each of {train.n_seeds} seeds" if train.n_seeds > 1 else ""
+    figure = f"training about {estimate:,.0f} s ({schedule.total_steps:,} steps){times}"
+    return estimate * train.n_seeds, CheckLine("time", figure)
+
+
+def length_line(split: str, n_rows: int, n_truncated: int, record: Mapping[str, Any]) -> CheckLine:
+    """Tells how long the rows of a split are and what those lose that are too long.
+
+    Args:
+        record: see ``tasks.task.SplitLengths``.
+    """
+    lost = [f"{count:,} rows dropped: {reason}" for reason, count in record.get("rows_dropped", {}).items()]
+    lost += [f"{cut:,} rows cut"] if (cut := record.get("rows_truncated", 0)) else []
+    lost += [f"{divided:,} texts divided"] if (divided := record.get("rows_divided", 0)) else []
+    lost += [f"{tokens:,} supervised tokens lost"] if (tokens := record.get("target_tokens_lost", 0)) else []
+    text = "; ".join(lost) or "nothing cut"
+    longest, limit = record.get("length_tokens", {}).get("max", 0), record.get("max_length") or 0
+    figure = f"longest {longest:,} tokens, limit {limit:,}; {text}"
+    share = n_truncated / max(1, n_rows)
+    note = f"{share:.0%} of {split} does not fit into {limit} tokens: {text}" if share > MANY_TRUNCATED else ""
+    return CheckLine(f"lengths of {split}", figure, note=note)
+
+
+def proven(certificate: Certificate, remedy: str) -> CheckLine:
+    """Returns a certificate as a check line."""
+    figure = f"{certificate.note} {certificate.figure:.2g} (limit {certificate.limit:.2g})"
+    problem = None if certificate.passed else Problem(certificate.name, "", f"{figure}.", remedy)
+    return CheckLine(certificate.name, figure, problem)

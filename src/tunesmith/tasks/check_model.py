@@ -1,0 +1,80 @@
+"""The pre-flight on a loaded model: lengths, batch invariance, a step on the longest rows, an evaluation, a save, the time."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.machine import device_name
+from tunesmith.models.equivalence import certificate
+from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.preflight.report import CheckLine
+from tunesmith.preflight.trial_step import check_trial_steps, estimate_time, length_line, proven
+from tunesmith.results import Certificate
+from tunesmith.run_folder import nearest_folder
+from tunesmith.tasks.task import Session, TaskSteps
+from tunesmith.training.weights import count_parameters
+
+SAMPLE_ROWS = 8
+"""Rows, from the shortest to the longest, whose outputs are compared."""
+TRIAL_EVALUATION_ROWS = 8
+
+
+@dataclass(frozen=True)
+class CheckedModel:
+    """The check lines, the loss of the trial step, and the seconds that the training of all seeds will take."""
+
+    lines: tuple[CheckLine, ...]
+    first_loss: float
+    estimate_seconds: float
+
+
+def check_model(steps: TaskSteps[Any, Any], session: Session) -> CheckedModel:
+    """Runs every check on the loaded model."""
+    recipe, parts = session.data.recipe, steps.trial_parts(session)
+    lines = [length_line(name, one.n_rows, one.n_truncated, one.record) for name, one in session.lengths.items()]
+    lines += steps.model_checks(session)
+    total, trained = count_parameters(session.model)
+    new = ", ".join(session.new_weights[:3]) or "none"
+    lines.append(CheckLine("trainable", f"{trained:,} of {total:,} parameters; new: {new}"))
+    remedy = f"The model mixes the {steps.sample_unit}s of a batch; its results would depend on the batch size."
+    lines.append(proven(batch_invariance(steps, session), remedy))
+    apply_kernels(session.body, session.kernels, session.used_token_ids)
+    try:
+        trial_lines, first_loss = check_trial_steps(parts, recipe.train.batch_rows, session.expected_loss)
+        lines += trial_lines
+        lines.append(trial_evaluation(steps, session))
+        seconds, time_line = estimate_time(parts, session.rows_per_epoch, recipe.train)
+    finally:
+        restore(session.body)
+    if recipe.adapter is None:
+        lines += trial_save(steps, session)
+    return CheckedModel((*lines, time_line), first_loss, seconds)
+
+
+def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificate:
+    """Certifies that a row's outputs are the same alone and in a padded batch, in fp32."""
+    unit = steps.sample_unit
+    together, alone = steps.sample_outputs(session, SAMPLE_ROWS), steps.sample_outputs(session, 1)
+    return certificate(f"a {unit} alone equals the {unit} in a padded batch", together, alone, steps.sample_measure)
+
+
+def trial_evaluation(steps: TaskSteps[Any, Any], session: Session) -> CheckLine:
+    """Runs an evaluation on a few validation rows, as at each evaluation during training."""
+    started = time.perf_counter()
+    values = steps.evaluate_fn(session, TRIAL_EVALUATION_ROWS)(session.model)
+    seconds = time.perf_counter() - started
+    return CheckLine("evaluation", f"a few rows in {seconds:.2f} s, loss {values['loss']:.4f}")
+
+
+def trial_save(steps: TaskSteps[Any, Any], session: Session) -> Iterator[CheckLine]:
+    """Saves the model beside the output folder and loads it again; nothing stays on disk."""
+    with tempfile.TemporaryDirectory(dir=nearest_folder(Path(session.data.recipe.output))) as folder:
+        saved = steps.save_model(session, Path(folder) / "model", None)
+    session.model.to(device_name())
+    for one in saved.certificates:
+        yield proven(one, "What is saved would not be what was trained.")

@@ -1,0 +1,25 @@
+"""The steps of classifiers and regressions, as ``tasks.task`` names them."""
+
+from __future__ import annotations
+
+from tunesmith.tasks.classification import evaluation, model, outputs, training
+from tunesmith.tasks.classification.data import LabelledTaskData
+from tunesmith.tasks.classification.model import LabelledSession
+from tunesmith.tasks.task import TaskSteps
+
+STEPS: TaskSteps[LabelledTaskData, LabelledSession] = TaskSteps(
+    load=model.load,
+    sample_outputs=training.sample_outputs,
+    trial_parts=training.trial_parts,
+    evaluate_fn=training.evaluate_fn,
+    trainer_spec=training.trainer_spec,
+    outputs=training.outputs,
+    baselines=evaluation.baselines,
+    metrics=evaluation.metrics,
+    choose_thresholds=evaluation.choose_thresholds,
+    save_model=outputs.save_model,
+    prediction_columns=outputs.prediction_columns,
+    save_files=outputs.save_files,
+    data_record=outputs.data_record,
+    training_record=outputs.training_record,
+)

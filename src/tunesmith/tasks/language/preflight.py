@@ -1,0 +1,47 @@
+"""Pre-flight checks that only language models have: the template, the supervised tokens, joined rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tunesmith.errors import Problem
+from tunesmith.models.chat.prompts import coloured, rendering_proof
+from tunesmith.models.fast.packing import packing_isolation
+from tunesmith.preflight.report import CheckLine
+from tunesmith.preflight.trial_step import proven
+from tunesmith.tasks.language.model import LanguageSession
+from tunesmith.tasks.language.training import sample_positions
+
+SHOWN_CHARACTERS = 160
+
+
+def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
+    """Checks the template, the share of supervised tokens, the ends of answers, and that joined rows do not see each other."""
+    rows, conversations = session.train, session.data.rows.train
+    if conversations.form != "text":
+        proof = rendering_proof(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
+        yield CheckLine("template", session.template.sentence())
+        yield proven(proof, "Training would show the model other tokens before an answer than it is asked with later.")
+    n_supervised, n_tokens = rows.target_tokens, rows.tokens
+    problem = None
+    if n_supervised == 0:
+        remedy = "Write sft.loss_on: all, or look at the rows with tunesmith trace."
+        problem = Problem("what the loss sees", "", "not one token would be learnt.", remedy)
+    figure = f"{n_supervised:,} of {n_tokens:,} tokens ({n_supervised / max(1, n_tokens):.0%})"
+    yield CheckLine("what the loss sees", figure, problem)
+    if len(rows.input_ids):
+        yield CheckLine("sample", sample_line(session))
+    ends = rows.without_end
+    note = f"{len(ends):,} rows do not learn where an answer ends, the first is row {ends[0]}" if ends else ""
+    yield CheckLine("ends", note or "every answer's end is learnt", note=note)
+    if session.tokens.is_joined:
+        sample = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
+        isolation = packing_isolation(session.model, sample, session.pad_id)
+        yield proven(isolation, "Rows in one sequence would see each other. Write packing: false and padding_free: false.")
+
+
+def sample_line(session: LanguageSession) -> str:
+    """Returns the start of the first row; supervised text stands in brackets."""
+    runs = coloured(session.tokenizer, session.train.input_ids[0], session.train.labels[0])
+    text = "".join(f"⟦{part}⟧" if supervised else part for part, supervised in runs).replace("\n", "⏎")
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"

@@ -1,0 +1,79 @@
+"""Outputs, metrics and baselines of a reranker: as a classifier of pairs, and on the search that it puts in order."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tunesmith.evaluation.embedding_tests import metrics_of_test
+from tunesmith.evaluation.metrics.retrieval import of_queries
+from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
+from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.progress import Listener
+from tunesmith.recipe.metric_names import BASELINES
+from tunesmith.tasks.classification import evaluation as pairs
+from tunesmith.tasks.classification import outputs as pair_outputs
+from tunesmith.tasks.classification import training
+from tunesmith.tasks.classification.model import LabelledSession
+from tunesmith.tasks.embedding.data import RETRIEVAL
+from tunesmith.tasks.finished import ModelInUse, UseRecord
+from tunesmith.tasks.reranker.model import RerankerRows
+from tunesmith.tasks.reranker.reranking import relevance_of, reranked
+from tunesmith.tasks.task import Baselines
+
+FIRST_STAGE = "first stage"
+
+
+def rows_of(session: LabelledSession) -> RerankerRows:
+    """Returns the session's rows as those of a reranker."""
+    assert isinstance(session.data, RerankerRows)
+    return session.data
+
+
+def outputs(session: LabelledSession) -> dict[str, Outputs]:
+    """Computes the predictions for the pairs of each split, and the retrieval metrics of the reordered search."""
+    first, record = rows_of(session).first_stage, UseRecord(session.tokens.labels, session.tokens.max_length, None, {})
+    model = ModelInUse(session.model, session.loaded.tokenizer, record, session.kernels)
+    apply_kernels(session.body, session.kernels)
+    try:
+        search = reranked(first.test, first.ranked, session.data.recipe.embedding.top_k, relevance_of(model, "model"))
+    finally:
+        restore(session.body)
+    return {**training.outputs(session), RETRIEVAL: search}
+
+
+def metrics(session: LabelledSession) -> list[SplitMetrics]:
+    """Returns the metrics of the pairs and those of the search, which is the most telling."""
+    return [*pairs.metrics(session), metrics_of_test(rows_of(session).first_stage.test)]
+
+
+def baselines(session: LabelledSession, listener: Listener) -> Baselines:
+    """Computes the search by the first stage alone and by words, and the majority class of the pairs."""
+    recipe, first = session.data.recipe, rows_of(session).first_stage
+    alone = Outputs(row_scores=of_queries(first.ranked, first.test.data.judgements, first.test.metrics))
+    note = f"{recipe.embedding.first_stage or recipe.model.name} by itself"
+    systems = [BaselineOutputs(FIRST_STAGE, {RETRIEVAL: alone}, first.seconds, note)]
+    requested = recipe.evaluate.baselines
+    for name, search in first.test.lexical_baselines().items():
+        if name in (BASELINES["embedding"] if requested is None else requested):
+            started = time.perf_counter()
+            systems.append(BaselineOutputs(name, {RETRIEVAL: search()}, time.perf_counter() - started))
+    majority = pairs.as_outputs(session.tokens.labels.problem_type, pairs.majority_baseline(session))
+    return Baselines((*systems, majority))
+
+
+def prediction_columns(session: LabelledSession, split: str, found: Outputs) -> dict[str, list[Any]]:
+    """Returns the columns of predictions.parquet for the pairs of one split; the search has none."""
+    return {} if split == RETRIEVAL else pair_outputs.prediction_columns(session, split, found)
+
+
+def data_record(session: LabelledSession) -> dict[str, Any]:
+    """Returns the data record of result.json."""
+    search = rows_of(session).retrieval
+    about = {
+        "source": search.source,
+        "documents": len(search.documents),
+        "queries": len(search.queries),
+        "top_k": session.data.recipe.embedding.top_k,
+    }
+    return {**pair_outputs.data_record(session), "retrieval": about}

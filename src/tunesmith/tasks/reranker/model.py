@@ -1,0 +1,129 @@
+"""The pairs of a reranker with their negatives, as labelled rows; and the embedding model of the first stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.pairs.retrieval import Retrieval
+from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.errors import DataError
+from tunesmith.evaluation.embedding_tests import SearchTest
+from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.evaluation.metrics.retrieval import DEFAULT
+from tunesmith.machine import quiet_libraries, seed_everything
+from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
+from tunesmith.models.source import find_model
+from tunesmith.preflight.report import CheckReport
+from tunesmith.progress import Clock
+from tunesmith.recipe.sections import ColumnsSection, DataSection, HardNegativesSection, ModelSection, Recipe
+from tunesmith.tasks.classification.data import LabelledTaskData, subsample
+from tunesmith.tasks.classification.data import check_rows as check_labelled_rows
+from tunesmith.tasks.embedding.data import RETRIEVAL
+from tunesmith.tasks.embedding.hard_negatives import corpus_of, mined
+from tunesmith.tasks.reranker.data import RerankerData
+
+NEGATIVES = HardNegativesSection(num_negatives=4, range_max=50, relative_margin=0.05)
+"""Used where the recipe names none: four texts that the first stage ranks high, none as near as the positive."""
+PAIRS = "pairs with mined negatives"
+COLUMNS = ColumnsSection(text="query", pair="document", label="relevant", group="asked")
+Negatives = Mapping[tuple[str, str], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class FirstStage:
+    """The search of a recipe with the ranking of the first stage.
+
+    Attributes:
+        ranked: (Q, k) the best documents of each query.
+    """
+
+    test: SearchTest
+    ranked: Array
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankerRows(LabelledTaskData):
+    """Labelled pairs, and the search that the reranker puts in order."""
+
+    retrieval: Retrieval
+
+    @cached_property
+    def first_stage(self) -> FirstStage:
+        """The documents of every query as the embedding model of the first stage ranks them."""
+        started, test = time.perf_counter(), SearchTest(RETRIEVAL, self.retrieval, DEFAULT)
+        encoder = load_first_stage(self.recipe, self.base)
+        ranked = test.ranked(test.vectors(encoder), encoder.dimension, encoder.similarity)
+        return FirstStage(test, ranked, time.perf_counter() - started)
+
+
+def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
+    """Returns the pairs with negatives as labelled rows, in splits that keep each query's rows together.
+
+    Raises:
+        InputError: no pair has a negative, or the rows cannot be split.
+    """
+    pairs = data.pairs
+    negatives = given_negatives(pairs) if len(pairs.sides) > 2 else mine_negatives(data, clock)
+    table = labelled_table(pairs, negatives)
+    with clock.phase("data"):
+        splits = subsample(split_table(data.recipe, data.base, table), data.max_rows)
+    rows = RerankerRows(
+        recipe=data.recipe, source=data.source, base=data.base, findings=splits.findings, splits=splits, retrieval=data.retrieval
+    )
+    rows = replace(rows, checks=(*data.checks, *check_labelled_rows(rows)))
+    CheckReport(rows.checks).refuse()
+    return rows
+
+
+def split_table(recipe: Recipe, base: Path, table: Mapping[str, list[Any]]) -> Splits:
+    """Reads the table as rows of a classifier of pairs, with the recipe's shares for validation and test."""
+    shares = {name: share for name in ("validation", "test") if (share := getattr(recipe.data, name)) is not None}
+    section = DataSection(train=PAIRS, columns=COLUMNS, max_length=recipe.data.max_length, **shares)
+    labelled = recipe.model_copy(update={"task": "classification", "data": section})  # labels are read as a classifier's
+    return load_splits(labelled, base, {"train": table})
+
+
+def labelled_table(pairs: EmbeddingRows, negatives: Negatives) -> dict[str, list[Any]]:
+    """Returns queries with relevant and irrelevant documents as a table. Raises DataError where no query has a negative."""
+    right: dict[str, set[str]] = {}
+    for query, document in zip(*pairs.sides[:2], strict=True):
+        right.setdefault(query, set()).add(document)
+    table: dict[str, list[Any]] = {"query": [], "document": [], "relevant": [], "asked": []}
+    for query, documents in right.items():
+        near = [text for document in sorted(documents) for text in negatives.get((query, document), ())]
+        wrong = [text for text in dict.fromkeys(near) if text not in documents]
+        for text, label in [*((text, "1") for text in sorted(documents)), *((text, "0") for text in wrong)]:
+            for name, cell in zip(table, (query, text, label, query), strict=True):
+                table[name].append(cell)
+    if "0" not in table["relevant"]:
+        message = "no question has a wrong answer within the range and the margins."
+        raise DataError.one(pairs.source, message, "Raise embedding.hard_negatives.range_max, or lower the margins.")
+    return table
+
+
+def given_negatives(pairs: EmbeddingRows) -> Negatives:
+    """Returns the negatives that the rows have."""
+    return {(query, right): tuple(wrong) for query, right, *wrong in zip(*pairs.sides, strict=True)}
+
+
+def mine_negatives(data: RerankerData, clock: Clock) -> Negatives:
+    """Mines documents that the first stage ranks high for a query and that are not its positive."""
+    with clock.phase("hard negatives"):
+        quiet_libraries()
+        seed_everything(data.recipe.train.seed)
+        encoder = load_first_stage(data.recipe, data.base)
+        section = data.recipe.embedding.hard_negatives or NEGATIVES
+        return mined(data.pairs, corpus_of(data.recipe.data.train, data.base), encoder, section, data.base)
+
+
+def load_first_stage(recipe: Recipe, base: Path) -> SentenceEncoder:
+    """Loads the embedding model whose best documents are reranked."""
+    name = recipe.embedding.first_stage or recipe.model.name
+    return load_encoder(find_model(ModelSection(name=name), base), recipe.data.max_length)

@@ -1,0 +1,102 @@
+"""Saves a finished run, for every task: the model with its certificates, predictions.parquet, metrics.jsonl, result.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tunesmith.machine import environment, peak_memory_bytes
+from tunesmith.results import Certificate, Finding, RunResult, unproven
+from tunesmith.run_folder import RunFolder, write_lines
+from tunesmith.tasks.check_model import batch_invariance
+from tunesmith.tasks.task import Evaluation, SavedModel, TaskSteps
+from tunesmith.training.history import as_events
+
+
+def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> SavedModel:
+    """Writes the best seed's model, proves that it equals the trained one, and writes predictions and the training log."""
+    session = evaluation.best.session
+    session.model.to("cpu")
+    first: Certificate = batch_invariance(steps, session)
+    saved = steps.save_model(session, folder.model, evaluation.thresholds)
+    if len(evaluation.seeds) > 1:
+        join_logs(evaluation, folder)
+    save_predictions(steps, evaluation, folder)
+    steps.save_files(evaluation, folder)
+    return SavedModel((first, *saved.certificates), saved.notes)
+
+
+def join_logs(evaluation: Evaluation, folder: RunFolder) -> None:
+    """Writes one metrics.jsonl out of those of the seeds, each event with its ``seed``."""
+    events = [{**event, "seed": seed.seed} for seed in evaluation.seeds for event in as_events(seed.fit.history)]
+    write_lines(folder.metrics_log, events)
+
+
+def save_predictions(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> None:
+    """Writes predictions.parquet: the best seed's outputs on the splits whose rows have some."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    best = evaluation.best
+    columns = [steps.prediction_columns(best.session, split, outputs) for split, outputs in best.outputs.items()]
+    tables = [pa.table(of_split) for of_split in columns if of_split]
+    pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / "predictions.parquet")
+
+
+def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: tuple[str, ...]) -> dict[str, Any]:
+    """Returns how the training went, for result.json; the best seed's where there are several."""
+    best = evaluation.best
+    fit, session, train = best.fit, best.session, best.session.data.recipe.train
+    losses = [entry["loss"] for entry in fit.history if "loss" in entry]
+    return {
+        "n_parameters": fit.n_parameters,
+        "n_trainable_parameters": fit.n_trainable_parameters,
+        "new_weights": list(session.new_weights),
+        "steps": fit.steps,
+        "planned_steps": fit.schedule.total_steps,
+        "epochs": fit.history[-1].get("epoch"),
+        "best_step": fit.best_step,
+        "best_metric": {"name": session.metric, "value": fit.best_value},
+        "learning_rate": fit.learning_rate,
+        "dropout": train.dropout,
+        "batch_rows": train.batch_rows,
+        "rows_per_second": fit.rows_per_second,
+        "train_seconds": fit.train_seconds,
+        "kernels": asdict(session.kernels),
+        "seeds": [seed.seed for seed in evaluation.seeds],
+        "seed": best.seed,
+        "expected_first_loss": session.expected_loss,
+        "first_loss": losses[0] if losses else None,
+        "last_loss": losses[-1] if losses else None,
+        **steps.training_record(evaluation),
+        "notes": [*fit.notes, *evaluation.notes, *notes],
+    }
+
+
+def run_result(
+    steps: TaskSteps[Any, Any], evaluation: Evaluation, findings: tuple[Finding, ...], saved: SavedModel,
+    seconds: Mapping[str, float],
+) -> RunResult:  # fmt: skip
+    """Returns everything that result.json holds."""
+    session = evaluation.best.session
+    recipe = session.data.recipe
+    data = steps.data_record(session) | {"base": str(session.data.base.absolute())}
+    for name, lengths in session.lengths.items():
+        if name in data["splits"]:
+            data["splits"][name] |= lengths.record
+    return RunResult(
+        task=recipe.task,
+        metrics=evaluation.metrics,
+        baselines=evaluation.baselines,
+        verdicts=evaluation.verdicts,
+        findings=findings,
+        alarms=(*evaluation.alarms, *unproven(saved.certificates)),
+        certificates=saved.certificates,
+        timings_seconds=dict(seconds),
+        peak_memory_bytes=peak_memory_bytes(),
+        environment=environment(),
+        data=data,
+        training=training_record(steps, evaluation, saved.notes),
+        recipe=recipe.model_dump(mode="json"),
+    )

@@ -1,0 +1,248 @@
+"""What a task gives to the steps that every run goes through (``tasks.steps``), and the objects that pass between them.
+
+A task is a folder with the same file names as the others and one entry in ``tasks.table``. Its ``data`` module imports neither
+torch nor transformers: it reads and checks rows before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
+from tunesmith.models.source import ModelSource
+from tunesmith.preflight.report import CheckLine
+from tunesmith.progress import Clock, Listener
+from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.recipe.sections import Recipe
+from tunesmith.results import Alarm, Baseline, Certificate, Finding, Metric, Verdict
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.evaluation.metrics.predictions import Array
+    from tunesmith.models.fast.path import Kernels
+    from tunesmith.preflight.trial_step import TrialPart
+    from tunesmith.run_folder import RunFolder
+    from tunesmith.training.fit import Fit, TrainerSpec
+
+EvaluateFn = Callable[["torch.nn.Module"], dict[str, float]]
+"""A model to metric -> value, ``loss`` included; called in place of ``Trainer.evaluate``."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A recipe to be checked or trained.
+
+    Attributes:
+        frames: split name -> table in memory, in place of the recipe's files.
+        max_rows: rows of each split at most (``--smoke``); None for all.
+    """
+
+    loaded: LoadedRecipe
+    clock: Clock
+    frames: Mapping[str, Any] | None = None
+    max_rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """Everything that is read before the model is loaded; each task adds its rows.
+
+    Attributes:
+        base: the folder that the recipe's relative paths start from.
+        findings: of the data checks.
+        checks: the lines of the static checks.
+    """
+
+    recipe: Recipe
+    source: ModelSource
+    base: Path = Path()
+    findings: tuple[Finding, ...] = ()
+    checks: tuple[CheckLine, ...] = ()
+
+
+@dataclass(frozen=True)
+class SplitLengths:
+    """The lengths in tokens of one split.
+
+    Attributes:
+        n_truncated: of the ``n_rows``, those that lose tokens or are dropped for their length.
+        record: for ``data.splits`` of result.json: ``max_length``, ``length_tokens``, ``rows_truncated``, ...
+    """
+
+    n_rows: int
+    n_truncated: int
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The model of one seed with its tokenised rows; each task adds what it needs.
+
+    Attributes:
+        model: what is trained: the base model with its head, adapter and frozen layers. Training changes it in place.
+        new_weights: names of parameters that the base model did not have and that start random.
+        rows_per_epoch: items of one pass over the training data.
+        metric: the selection metric: it chooses the best checkpoint on validation.
+        expected_loss: the first loss to expect (ln K, ln V, the base model's); NaN where none is known.
+        class_names: of the predicted classes; empty where the task predicts none.
+        lengths: split -> lengths in tokens.
+        used_token_ids: every token id in the training batches, ascending; None where the embeddings of all tokens are trained.
+    """
+
+    data: TaskData
+    model: Any
+    kernels: Kernels
+    rows_per_epoch: int
+    metric: str
+    expected_loss: float
+    new_weights: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    lengths: Mapping[str, SplitLengths] = field(default_factory=dict)
+    used_token_ids: Array | None = None
+
+    @property
+    def body(self) -> Any:
+        """The part of the model that the fast path is applied to."""
+        return self.model
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The systems that a run is compared with.
+
+    Attributes:
+        systems: in the order of the report.
+        base: split -> the base model's outputs, for diagnosis and geometry, also where ``untuned`` is not requested.
+    """
+
+    systems: tuple[BaselineOutputs, ...] = ()
+    base: Mapping[str, Outputs] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One seed's fit and the outputs of its model on the evaluation splits."""
+
+    seed: int
+    fit: Fit
+    session: Any
+    outputs: Mapping[str, Outputs]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The outputs that are reported, after decision thresholds were chosen on validation.
+
+    Attributes:
+        thresholds: None for the usual ones.
+        notes: why none were chosen, or what they are.
+    """
+
+    seeds: tuple[SeedResult, ...]
+    systems: tuple[BaselineOutputs, ...]
+    thresholds: list[float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evidence of a run.
+
+    Attributes:
+        best: the seed whose model is saved: the best on validation.
+        alarms: signs that the run did not work.
+    """
+
+    seeds: tuple[SeedResult, ...]
+    best: SeedResult
+    metrics: tuple[Metric, ...]
+    baselines: tuple[Baseline, ...]
+    verdicts: tuple[Verdict, ...]
+    alarms: tuple[Alarm, ...]
+    systems: Baselines
+    thresholds: list[float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """The saved model: certificates that it equals the trained one, and notes for the user."""
+
+    certificates: tuple[Certificate, ...]
+    notes: tuple[str, ...] = ()
+
+
+DataT = TypeVar("DataT", bound=TaskData)
+SessionT = TypeVar("SessionT", bound=Session)
+
+
+@dataclass(frozen=True)
+class TaskReading(Generic[DataT]):
+    """How a task reads its rows; nothing here imports torch.
+
+    Attributes:
+        read: rows, columns, labels and the base model's files. Raises InputError.
+        check_rows: static checks of the rows: what was read, and whether the evaluation split can show anything.
+    """
+
+    read: Callable[[Request], DataT]
+    check_rows: Callable[[DataT], Iterator[CheckLine]]
+
+
+def no_preparation(data: DataT, _clock: Clock) -> DataT:
+    """Returns the data as they are."""
+    return data
+
+
+def usual_decisions(seeds: Sequence[SeedResult], systems: Sequence[BaselineOutputs]) -> Decisions:
+    """Returns the outputs as they are: the task has no thresholds."""
+    return Decisions(tuple(seeds), tuple(systems))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSteps(Generic[DataT, SessionT]):
+    """What a task does with a loaded model. The steps of a run call these in this order.
+
+    Attributes:
+        prepare: changes of the rows that need a model, such as mining hard negatives.
+        load: the model and the tokenised rows for one seed; an earlier seed's session may lend its tokens.
+        model_checks: pre-flight lines that only this task has.
+        sample_outputs: outputs (n, ...) of a few training rows in fp32, computed in batches of at most so many rows.
+        sample_unit, sample_measure: a row or a text; and the unit of the largest difference.
+        trial_parts: the training rows by loss, for the trial step.
+        evaluate_fn: an evaluation on validation, on at most so many rows.
+        trainer_spec: the trainer with its loss and arguments.
+        outputs: split -> outputs of the session's model.
+        baselines: the systems that the recipe names.
+        metrics: which metrics the evaluation splits have, the most telling split last.
+        choose_thresholds: thresholds chosen on validation.
+        alarms: signs that only this task knows.
+        save_model: writes ``model/`` and proves that it equals the trained model. Thresholds are None in the pre-flight.
+        prediction_columns: the columns of predictions.parquet for one split.
+        save_files: files that only this task leaves in the run folder.
+        data_record, training_record: what result.json holds of the data and of the training beside what every task has.
+    """
+
+    load: Callable[[DataT, int, SessionT | None], SessionT]
+    sample_outputs: Callable[[SessionT, int], Array]
+    trial_parts: Callable[[SessionT], Sequence[TrialPart]]
+    evaluate_fn: Callable[[SessionT, int | None], EvaluateFn]
+    trainer_spec: Callable[[SessionT, EvaluateFn, int], TrainerSpec]
+    outputs: Callable[[SessionT], Mapping[str, Outputs]]
+    baselines: Callable[[SessionT, Listener], Baselines]
+    metrics: Callable[[SessionT], Sequence[SplitMetrics]]
+    save_model: Callable[[SessionT, Path, list[float] | None], SavedModel]
+    prediction_columns: Callable[[SessionT, str, Outputs], dict[str, list[Any]]]
+    data_record: Callable[[SessionT], dict[str, Any]]
+    prepare: Callable[[DataT, Clock], DataT] = no_preparation
+    model_checks: Callable[[SessionT], Iterable[CheckLine]] = lambda _session: ()
+    choose_thresholds: Callable[[Sequence[SeedResult], Sequence[BaselineOutputs]], Decisions] = usual_decisions
+    alarms: Callable[[SessionT, Evaluation], Iterable[Alarm]] = lambda _session, _evaluation: ()
+    save_files: Callable[[Evaluation, RunFolder], None] = lambda _evaluation, _folder: None
+    training_record: Callable[[Evaluation], dict[str, Any]] = lambda _evaluation: {}
+    sample_unit: str = "row"
+    sample_measure: str = "largest difference of a logit"

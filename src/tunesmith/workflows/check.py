@@ -1,0 +1,34 @@
+"""Checks a recipe before anything is paid for: the pre-flight."""
+
+from __future__ import annotations
+
+from tunesmith.preflight.report import CheckReport
+from tunesmith.progress import Clock, Listener, silent
+from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.run_folder import claim
+from tunesmith.tasks.steps import read
+from tunesmith.tasks.table import task_for
+from tunesmith.tasks.task import Request
+
+
+def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = silent) -> CheckReport:
+    """Runs the pre-flight of a recipe. With ``static`` it stops after the rows and the model's files, without torch.
+
+    Raises:
+        InputError: what cannot even be read; everything else is a problem in the report.
+    """
+    claim(loaded.recipe.output, overwrite=True)
+    clock = Clock(listener, {})
+    task = task_for(loaded.recipe)
+    data = read(task, Request(loaded, clock))
+    if static:
+        return CheckReport(data.checks)
+    with clock.phase("libraries"):
+        steps = task.load_steps()
+        from tunesmith.tasks import steps as shared
+    data = steps.prepare(data, clock)
+    with clock.phase("model"):
+        session = shared.load(steps, data, data.recipe.train.seed)
+    with clock.phase("check"):
+        report, _ = shared.check(steps, session)
+    return report

@@ -1,0 +1,225 @@
+"""Compares finished runs on the rows that they were all evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.errors import InputError
+from tunesmith.evaluation.embedding_tests import PROBLEM
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Array, Predictions, from_scores
+from tunesmith.evaluation.metrics.table import TABLE
+from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, Resampling, SplitMetrics, TokenLosses, verdicts_of_outputs
+from tunesmith.recipe.language_rules import OF_LABELS
+from tunesmith.recipe.metric_names import ANSWERS, LABEL_METRIC, LOSSES
+from tunesmith.report.words import main_metric, main_split
+from tunesmith.results import RunResult, Verdict
+from tunesmith.saved_run import load
+from tunesmith.tasks.finished import Run
+
+BITS = "bits_per_byte"
+Rows = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class SavedSplit:
+    """The saved predictions of one run on one split, sorted by row.
+
+    Attributes:
+        labels: class names in the order of ``pred_probs``; empty without classes.
+        problem_type: of the predictions; empty where the rows have none.
+    """
+
+    run: Run
+    split: str
+    rows: Rows
+    labels: tuple[str, ...]
+    problem_type: str
+
+    @property
+    def result(self) -> RunResult:
+        return self.run.result
+
+    def at(self, row_ids: Sequence[int]) -> SavedSplit:
+        """Returns the rows with those ids, in their order."""
+        place = {row_id: i for i, row_id in enumerate(self.rows["row_id"])}
+        chosen = [place[row_id] for row_id in row_ids]
+        return replace(self, rows={name: [cells[i] for i in chosen] for name, cells in self.rows.items()})
+
+
+def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str | None = None) -> list[Verdict]:
+    """Returns the verdict of the first run against each other one, on the rows that both were evaluated on.
+
+    Args:
+        metric: the first run's main metric when not given.
+        split: the split that the first run is evaluated on when not given: test, else a search, else validation.
+
+    Raises:
+        InputError: fewer than two runs, runs of different tasks or labels, no rows in common, or a metric that cannot be
+            computed from the saved rows of both.
+    """
+    if len(runs) < 2:
+        raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
+    first, *others = [Run.load(run) for run in runs]
+    name = split or main_split(first.result)
+    return [compare_runs(saved_split(first, name), saved_split(other, name), metric) for other in others]
+
+
+def saved_split(run: Run, split: str) -> SavedSplit:
+    """Reads one split's predictions. Raises InputError where the run has none for it."""
+    rows = load(run.folder).rows(split)
+    if not rows.get("row_id"):
+        known = ", ".join(dict.fromkeys(metric.split for metric in run.result.metrics))
+        raise InputError.one(str(run.folder), f"it has no predictions for {split}.", f"Choose another --split: {known}.")
+    data = run.result.data
+    kind = data.get("splits", {}).get(split, {}).get("shape")
+    problem = str(data.get("problem_type", "")) if kind is None else PROBLEM.get(kind, "")
+    if problem not in (SINGLE, MULTI, REGRESSION, CLUSTERING):
+        problem = SINGLE if data.get("labels") else ""
+    order = np.argsort(rows["row_id"], kind="stable").tolist()
+    has_values = {name: any(cell is not None for cell in cells) for name, cells in rows.items()}  # other splits have more columns
+    rows = {name: [cells[i] for i in order] for name, cells in rows.items() if has_values[name]}
+    return SavedSplit(run, split, rows, tuple(data.get("labels") or ()), problem)
+
+
+def compare_runs(ours: SavedSplit, other: SavedSplit, metric: str | None) -> Verdict:
+    """Returns the verdict between two runs on the rows of both. Raises InputError where they cannot be compared."""
+    require_same_labels(ours, other)
+    common = sorted(set(ours.rows["row_id"]) & set(other.rows["row_id"]))
+    ours, other = ours.at(common), other.at(common)
+    require_same_rows(ours, other)
+    name = metric_to_compare(ours, other, metric)
+    if name in LOSSES:
+        require_same_tokens(ours, other, name)
+    mine, theirs = outputs_for(ours, other, name, ours.labels), outputs_for(other, ours, name, ours.labels)
+    baseline = BaselineOutputs(str(other.run.folder), {ours.split: theirs})
+    split = SplitMetrics(ours.split, (name,), (name,), name)
+    return verdicts_of_outputs([mine], baseline, split, Resampling())[0]
+
+
+def require_same_labels(ours: SavedSplit, other: SavedSplit) -> None:
+    """Raises InputError where the runs predict other classes, or one predicts none."""
+    if sorted(ours.labels) != sorted(other.labels) or ours.problem_type != other.problem_type:
+        raise InputError.one(
+            str(other.run.folder),
+            f"its labels are not those of {ours.run.folder}; the two cannot be compared.",
+            f"Labels: {', '.join(other.labels) or 'none'}.",
+        )
+
+
+def require_same_rows(ours: SavedSplit, other: SavedSplit) -> None:
+    """Raises InputError where the rows with equal ids have other texts or labels, or there are none."""
+    is_same_task = ours.result.task == other.result.task
+    texts = ("text", "pair") if is_same_task else ()  # a language model's text is its prompt
+    if not ours.rows["row_id"] or any(ours.rows.get(name) != other.rows.get(name) for name in texts):
+        raise InputError.one(
+            str(other.run.folder),
+            f"it did not predict the same {ours.split} rows as {ours.run.folder}.",
+            "Train both on the same split, or give both the same test file.",
+        )
+    if ours.rows.get("label") != other.rows.get("label"):
+        raise InputError.one(
+            str(other.run.folder),
+            f"its {ours.split} rows have other labels than those of {ours.run.folder}.",
+            "The file was changed between the runs.",
+        )
+
+
+def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None) -> str:
+    """Returns the requested metric, or the first run's main one. Raises InputError where the saved rows do not give it."""
+    both = [name for name in computable_metrics(ours) if name in computable_metrics(other)]
+    main = main_metric(ours.result)
+    name = requested or (main.name if main is not None and main.name in both else next(iter([*preferred(both), *both]), None))
+    if name is None or name not in both:
+        remedy = f"Both keep: {', '.join(both)}." if both else "Use tunesmith evaluate MODEL DATA --against MODEL."
+        raise InputError.one("--metric", f"the runs do not both keep {name or 'a metric'} of their {ours.split} rows.", remedy)
+    return name
+
+
+def preferred(names: Sequence[str]) -> list[str]:
+    """Returns the default metric of labels, where it is among the names."""
+    return [name for name in names if name == LABEL_METRIC]
+
+
+def computable_metrics(split: SavedSplit) -> list[str]:
+    """Returns the metrics that the columns of the saved predictions give."""
+    rows, names = split.rows, list[str]()
+    if "n_tokens" in rows:
+        names += [name for name in LOSSES if name != BITS or "n_bytes" in rows]
+    if split.labels and "pred_probs" in rows and "n_tokens" in rows:
+        names += OF_LABELS
+    elif "prediction" in rows and split.problem_type in TABLE and split.problem_type != CLUSTERING:
+        names += TABLE[split.problem_type]
+    elif "score" in rows and "label" in rows and split.problem_type in (MULTI, REGRESSION):  # pairs, without decisions
+        names += [name for name, kind in TABLE[split.problem_type].items() if not kind.of_decisions]
+    elif "score" in rows and "label" not in rows:
+        names += [leading] if (leading := leading_metric(split)) else []
+    return [*names, *(name for name in ANSWERS if name in rows)]
+
+
+def leading_metric(split: SavedSplit) -> str | None:
+    """Returns the first metric of the split: the one whose value each saved row or query has."""
+    return next((metric.name for metric in split.result.metrics if metric.split == split.split), None)
+
+
+def require_same_tokens(ours: SavedSplit, other: SavedSplit, metric: str) -> None:
+    """Raises InputError where the two count other tokens (or bytes): a loss per token belongs to one vocabulary."""
+    counted = "n_bytes" if metric == BITS else "n_tokens"
+    if ours.rows[counted] != other.rows[counted]:
+        message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
+        remedy = "Compare what is written: --metric exact_match, token_f1 or rouge_l."
+        raise InputError.one(str(other.run.folder), message, remedy if metric == BITS else f"Ask for {BITS}, or c{remedy[1:]}")
+
+
+def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Sequence[str]) -> Outputs:
+    """Returns the saved rows as the outputs that give a metric. Raises InputError where no row has it in both runs.
+
+    Args:
+        labels: the order of the classes, the same for both runs.
+    """
+    rows = split.rows
+    if metric in LOSSES:
+        counts = np.array(rows["n_tokens"], dtype=np.int64)
+        n_bytes = np.array(rows["n_bytes"], dtype=np.int64) if metric == BITS else None
+        sums = np.array(rows["loss"], dtype=np.float64) * counts
+        return Outputs(token_losses=TokenLosses(sums, counts), n_bytes=n_bytes)
+    if metric in ANSWERS and metric in rows:
+        both = [i for i, pair in enumerate(zip(rows[metric], other.rows[metric], strict=True)) if None not in pair]
+        if not both:
+            message = f"no row of {split.split} was answered by both."
+            raise InputError.one(str(other.run.folder), message, "Train both with the same evaluate.answers.")
+        return Outputs(row_scores={metric: np.array([rows[metric][i] for i in both], dtype=np.float64)})
+    if "label" not in rows:
+        return Outputs(row_scores={metric: np.array(rows["score"], dtype=float)})
+    return Outputs(split.problem_type, saved_predictions(split, labels))
+
+
+def saved_predictions(split: SavedSplit, labels: Sequence[str]) -> Predictions:
+    """Returns the saved rows as predictions.
+
+    Args:
+        labels: the order of the classes, the same for both runs.
+    """
+    rows, problem = split.rows, split.problem_type
+    ids = np.array(rows["row_id"])
+    if "pred_probs" not in rows:
+        values, scores = np.array(rows["label"], dtype=float), np.array(rows["score"], dtype=float)
+        if problem == REGRESSION:
+            return from_scores(REGRESSION, values, scores, row_ids=ids)
+        return from_scores(problem, values[:, None].astype(int), scores[:, None], row_ids=ids)
+    own = {name: i for i, name in enumerate(split.labels)}
+    scores = np.array(rows["pred_probs"], dtype=np.float64)[:, [own[name] for name in labels]]
+    truth, decided = (class_ids(rows[part], labels, problem) for part in ("label", "prediction"))
+    return Predictions(truth, scores, decided, ids)
+
+
+def class_ids(names: Sequence[Any], labels: Sequence[str], problem: str) -> Array:
+    """Converts label names to class ids (N), or lists of them to 0/1 rows (N, K)."""
+    index: Mapping[str, int] = {name: i for i, name in enumerate(labels)}
+    if problem == MULTI:
+        return np.array([[int(name in row) for name in labels] for row in names], dtype=np.int64)
+    return np.array([index[name] for name in names], dtype=np.int64)

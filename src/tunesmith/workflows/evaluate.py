@@ -1,0 +1,55 @@
+"""Evaluates a finished run, or any embedding or language model, on new rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunesmith.data.columns import detect_columns
+from tunesmith.data.labelled.examples import make_examples
+from tunesmith.data.readers.read import read_table
+from tunesmith.errors import DataError
+from tunesmith.evaluation.metrics.predictions import REGRESSION, from_scores
+from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, metrics_of_outputs
+from tunesmith.progress import Event, Listener, silent
+from tunesmith.recipe.metric_names import METRICS
+from tunesmith.recipe.sections import ColumnsSection, TaskName
+from tunesmith.results import RunResult
+from tunesmith.tasks.finished import load_for_use
+from tunesmith.workflows.predict import text_columns
+
+
+def evaluate(
+    target: str | Path,
+    data: str,
+    *,
+    split_name: str = "test",
+    columns: ColumnsSection | None = None,
+    n_resamples: int = 10_000,
+    listener: Listener = silent,
+) -> RunResult:
+    """Computes the task's metrics, with intervals, of a finished classifier or regression on a labelled file.
+
+    Raises:
+        InputError: no such run or file, columns that cannot be found, labels the run does not know.
+    """
+    table = read_table(data)
+    listener(Event("phase", "model"))
+    in_use = load_for_use(Path(target))
+    labels, given = in_use.record.labels, columns or ColumnsSection()
+    task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
+    text = text_columns(table, in_use, given)
+    found = detect_columns(table, task, given.model_copy(update={"text": text.text, "pair": text.pair}))
+    examples = make_examples(table, found, labels, split_name)
+    if not len(examples):
+        raise DataError.one(
+            data, "no row is left to measure on.", "See the labels the run knows: " + ", ".join(labels.names[:20])
+        )
+    listener(Event("phase", "predicting"))
+    predictions = from_scores(
+        labels.problem_type, examples.labels, in_use.scores(examples.texts, examples.pairs), in_use.record.thresholds
+    )
+    outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, tuple(METRICS[task]))
+    metrics = metrics_of_outputs([outputs], split, Resampling(n_resamples))
+    return RunResult(
+        task=task, metrics=tuple(metrics), data={"source": data, "rows": len(examples), "rows_read": table.rows_read}
+    )
