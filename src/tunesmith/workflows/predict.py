@@ -22,9 +22,8 @@ from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.recipe.language_rules import LANGUAGE
-from tunesmith.recipe.metric_names import METRICS, metric_of
 from tunesmith.recipe.sections import ColumnsSection, Recipe, TaskName
+from tunesmith.recipe.tasks import TASKS, metric_of, task_settings
 from tunesmith.results import RunResult, Verdict
 from tunesmith.tasks.embedding.compare import against as embedding_verdict
 from tunesmith.tasks.finished import ModelInUse, Run, load_for_use
@@ -210,7 +209,7 @@ def evaluate(
     said = from_scores(
         labels.problem_type, examples.labels, in_use.scores(examples.texts, examples.pairs), in_use.record.thresholds
     )
-    metrics = metric_intervals(labels.problem_type, [said], split_name, tuple(METRICS[task]), n_resamples=n_resamples, seed=0)
+    metrics = metric_intervals(labels.problem_type, [said], split_name, TASKS[task].metrics, n_resamples=n_resamples, seed=0)
     return RunResult(task=task, metrics=metrics, data={"source": data, "rows": len(examples), "rows_read": table.rows_read})
 
 
@@ -224,16 +223,16 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
     loaded = [Run.load(run) for run in runs]
     first = loaded[0]
-    if first.result.task == "embedding":
+    families = [TASKS[run.result.task].family for run in loaded]
+    if families[0] == "embedding":
         return [embedding_verdict(first, other, metric, split) for other in loaded[1:]]
-    if any(run.result.task in LANGUAGE for run in loaded):
+    if "language" in families:
         return [language_verdict(first, other, metric, split) for other in loaded[1:]]
     recipe = Recipe.model_validate(first.result.recipe)
     name = metric or metric_of(recipe)
-    if name not in METRICS[recipe.task]:
-        raise InputError.one(
-            "--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(METRICS[recipe.task])}."
-        )
+    known = task_settings(recipe).metrics
+    if name not in known:
+        raise InputError.one("--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(known)}.")
     return [against(first, other, name, split) for other in loaded[1:]]
 
 

@@ -22,7 +22,8 @@ from tunesmith.models.encode import encode
 from tunesmith.models.fast.path import apply_kernels, restore
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.metric_names import METRICS, baselines_of, higher_is_better, metric_of
+from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.recipe.tasks import baselines_of, metric_of, task_settings
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.classification.data import Inputs
 from tunesmith.tasks.classification.model import JUDGED, Ready, SeedRun, chosen
@@ -176,7 +177,7 @@ def with_thresholds(run: SeedRun, kind: str, thresholds: list[float] | None) -> 
 
 def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metric, ...]:
     """Every metric of the task with its interval, over rows and seeds."""
-    names = tuple(METRICS[inputs.recipe.task])
+    names = task_settings(inputs.recipe).metrics
     n_resamples, seed = inputs.recipe.evaluate.n_resamples, inputs.recipe.train.seed
     return metric_intervals(
         inputs.splits.labels.problem_type, said, split, names, n_resamples=n_resamples, seed=seed

@@ -18,7 +18,7 @@ from tunesmith.models.load import Loaded, load_classifier, load_tokenizer, max_i
 from tunesmith.preflight.loaded import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener
-from tunesmith.recipe.metric_names import metric_of
+from tunesmith.recipe.tasks import metric_of
 from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
 from tunesmith.tasks.classification.data import Inputs
 from tunesmith.tasks.classification.training import Prepared, fit, predict, prepare

@@ -21,7 +21,8 @@ from tunesmith.models.encode import length_record
 from tunesmith.models.equivalence import batch_invariance, reload_equality
 from tunesmith.models.load import reload_classifier
 from tunesmith.models.source import ModelSource
-from tunesmith.recipe.metric_names import higher_is_better, metric_of
+from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.recipe.tasks import metric_of
 from tunesmith.results import TEXT_CHARACTERS, Certificate, Finding, RunResult, unproven
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.tasks.classification.data import Inputs

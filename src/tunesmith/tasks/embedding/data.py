@@ -19,8 +19,8 @@ from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import LITTLE, disk, from_finding, trackers
 from tunesmith.progress import Clock
 from tunesmith.recipe.defaults import with_defaults
-from tunesmith.recipe.embedding_rules import is_search_metric
 from tunesmith.recipe.load import LoadedRecipe
+from tunesmith.recipe.metric_names import is_search_metric
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
 from tunesmith.results import Finding
 from tunesmith.run_folder import SMOKE_ROWS

@@ -22,8 +22,8 @@ from tunesmith.models.source import find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.recipe.metric_names import baselines_of
 from tunesmith.recipe.sections import HardNegativesSection, ModelSection, Recipe
+from tunesmith.recipe.tasks import baselines_of
 from tunesmith.results import Baseline, RunResult
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.classification import story as labelled_run
