@@ -77,6 +77,9 @@ MOST_LINES = 400
 LONGEST_FUNCTION = 50
 SHORT_FUNCTION = 25
 SHORT_SHARE = 0.9
+MOST_TASK_COMPARISONS = 5
+# Being rebuilt on the table of tasks; a file leaves this list when it reads ``family`` instead.
+STILL_COMPARE_TASKS = frozenset({"tasks.finished", "tasks.language.evaluate_model", "tasks.language.model", "workflows.train"})
 
 
 @dataclass(frozen=True)
@@ -293,6 +296,60 @@ def executed(found: Import) -> list[str]:
     return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
+def task_comparisons(all_files: Iterable[File]) -> list[str]:
+    """Comparisons with the name of a task outside the table of tasks, where there are more than a few."""
+    found = [
+        f"{file.name}:{node.lineno} {ast.unparse(node)}"
+        for file in all_files
+        if file.name != "recipe.tasks" and file.name not in STILL_COMPARE_TASKS
+        for node in ast.walk(file.tree)
+        if compares_task(node)
+    ]
+    return found if len(found) > MOST_TASK_COMPARISONS else []
+
+
+def compares_task(node: ast.AST) -> bool:
+    """Whether a comparison holds a task's name as a text, or a ``task`` beside a constant such as ``LANGUAGE_TASKS``.
+
+    Problem types and families are other things, some of which share their name with a task.
+    """
+    if isinstance(node, ast.MatchValue):
+        return literals(node.value) & task_names() != set()
+    if not isinstance(node, ast.Compare) or any(
+        name.endswith(("problem_type", "family", "families")) for name in identifiers(node)
+    ):
+        return False
+    constants = {name for name in identifiers(node) if name.isupper()}
+    return literals(node) & task_names() != set() or (bool(constants) and reads_task(node))
+
+
+def reads_task(node: ast.Compare) -> bool:
+    """Whether one side is ``task``, ``x.task``, ``x["task"]`` or ``x.get("task")``."""
+    for side in (node.left, *node.comparators):
+        if isinstance(side, ast.Name | ast.Attribute) and identifiers(side)[:1] in (["task"], ["task_name"]):
+            return True
+        if isinstance(side, ast.Subscript | ast.Call) and "task" in literals(side):
+            return True
+    return False
+
+
+def identifiers(node: ast.AST) -> list[str]:
+    """The names and attributes in an expression, the outermost first."""
+    inner = (x.attr if isinstance(x, ast.Attribute) else x.id if isinstance(x, ast.Name) else "" for x in ast.walk(node))
+    return [name for name in inner if name]
+
+
+def literals(node: ast.AST) -> set[str]:
+    return {x.value for x in ast.walk(node) if isinstance(x, ast.Constant) and isinstance(x.value, str)}
+
+
+@cache
+def task_names() -> frozenset[str]:
+    from tunesmith.recipe.tasks import TASKS
+
+    return frozenset(TASKS)
+
+
 Rule = Callable[[Iterable[File]], list[str]]
 
 # A rule and code that breaks it.
@@ -330,11 +387,18 @@ BROKEN: tuple[tuple[Rule, tuple[File, ...]], ...] = (
         heavy_imports,
         (File("cli.main", "import tunesmith.models.load"), File("models.load", "from transformers import AutoModel")),
     ),
+    (task_comparisons, (File("data.read", 'x = recipe.task == "sft"\n' * (MOST_TASK_COMPARISONS + 1)),)),
+    (task_comparisons, (File("data.read", 'x = recipe.task not in ("sft", "embedding")\n' * (MOST_TASK_COMPARISONS + 1)),)),
+    (task_comparisons, (File("data.read", "x = result.task in LANGUAGE_TASKS\n" * (MOST_TASK_COMPARISONS + 1)),)),
+    (task_comparisons, (File("data.read", 'x = record["task"] == EMBEDDING\n' * (MOST_TASK_COMPARISONS + 1)),)),
+    (task_comparisons, (File("data.read", 'match task:\n    case "sft":\n        pass\n' * (MOST_TASK_COMPARISONS + 1)),)),
 )
 FINE = (
     File("data.read", "from __future__ import annotations\nimport json\ndef f():\n    import pandas\n    return pandas\n"),
     File("models.load", "import torch\nfrom tunesmith.data.readers.read import f\n"),
     File("cli.main", "print(1)\n"),
+    File("data.split", 'x = [labels.problem_type == "regression", task_settings(recipe).family == "embedding"] * 9\n'),
+    File("data.table", 'x = labels.problem_type == "regression"\n' * (MOST_TASK_COMPARISONS + 1)),
 )
 RULES = tuple(dict.fromkeys(rule for rule, _ in BROKEN))
 

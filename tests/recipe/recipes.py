@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tunesmith.recipe.metric_names import METRICS
+from tunesmith.recipe.tasks import TASKS
 from tunesmith.recipe.upstream_names import OPTIMIZERS, SCHEDULES
 
 GOOD: list[dict[str, Any]] = [
@@ -75,7 +75,7 @@ RECIPES = st.fixed_dictionaries(
         "adapter": st.none()
         | st.dictionaries(st.sampled_from(["r", "rank_pattern", "no"]), _free).map(lambda d: {"method": "lora", **d}),
         "train": st.builds(dict.__or__, _train, _length),
-        "evaluate": _some(metric=st.sampled_from(sorted(METRICS["classification"])), tune_threshold=st.booleans()),
+        "evaluate": _some(metric=st.sampled_from(sorted(TASKS["classification"].metrics)), tune_threshold=st.booleans()),
         "upstream": st.dictionaries(st.sampled_from(["adam_beta1", "lr_scheduler_kwargs", "debug", "label_names"]), _free),
         "output": st.just("runs/x"),
     },

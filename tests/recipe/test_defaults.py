@@ -27,3 +27,12 @@ def test_small_models_and_many_rows(model_bytes, n_rows, batch_rows, dropout):
 def test_what_was_said_stays():
     train = with_defaults(recipe(dropout=0.2, per_device_train_batch_size=8), 1000, MANY_ROWS).train
     assert (train.batch_rows, train.dropout) == (8, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("task", "few_rows", "many_rows"), [("regression", 32, 64), ("embedding", 32, 64), ("pretraining", 32, 64), ("sft", 8, 8)]
+)
+def test_batches_by_task(task: str, few_rows: int, many_rows: int) -> None:
+    plain = Recipe.model_validate({"task": task, "data": {"train": "rows.csv"}})
+    assert with_defaults(plain, 1000, MANY_ROWS - 1).train.batch_rows == few_rows
+    assert with_defaults(plain, 1000, MANY_ROWS).train.batch_rows == many_rows

@@ -1,4 +1,4 @@
-"""Keys of language models: where they belong, and values that no data could make right."""
+"""Rules for language models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tunesmith.recipe.load import recipe_from_mapping
 
 
 def problems(**sections: Any) -> str:
-    """What is said of a recipe of a language model; empty where nothing is wrong."""
+    """Return the message for a recipe of a language model; empty where nothing is wrong."""
     recipe = {"task": "sft", "data": {"train": "rows.jsonl"}, **sections}
     try:
         recipe_from_mapping(recipe)
@@ -29,41 +29,59 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "said"),
+    ("sections", "message"),
     [
-        ({"task": "classification", "sft": {"labels": ["a", "b"]}}, "sft is of language models; the task is classification"),
-        ({"task": "embedding", "quantisation": "nf4"}, "quantisation is of language models"),
-        ({"task": "classification", "evaluate": {"stride": 8}}, "stride is of language models"),
-        ({"task": "regression", "data": {"train": "a.csv", "columns": {"messages": "m"}}}, "messages is of language models"),
-        ({"train": {"class_weights": "balanced"}}, "language models have no such setting"),
+        (
+            {"task": "classification", "sft": {"labels": ["a", "b"]}},
+            "`sft` applies only to language models, and the task is classification. Remove the key, or write task: sft.",
+        ),
+        (
+            {"task": "embedding", "quantisation": "nf4"},
+            "`quantisation` applies only to language models, and the task is embedding. Remove the key, or write task: sft or ",
+        ),
+        (
+            {"task": "classification", "evaluate": {"stride": 8}},
+            "`stride` applies only to language models, and the task is classification",
+        ),
+        (
+            {"task": "regression", "data": {"train": "a.csv", "columns": {"messages": "m"}}},
+            "`messages` applies only to language models, and the task is regression",
+        ),
+        ({"train": {"class_weights": "balanced"}}, "`class_weights` applies only to classification, and the task is sft"),
         ({"evaluate": {"tune_threshold": True}}, "answers have no threshold"),
-        ({"evaluate": {"baselines": ["bm25"]}}, "bm25 is no baseline of sft"),
-        ({"task": "pretraining", "evaluate": {"baselines": ["few_shot"]}}, "few_shot is no baseline of pretraining"),
-        ({"pretraining": {"objective": "causal"}}, "pretraining is of another task"),
-        ({"task": "pretraining", "sft": {"labels": ["a", "b"]}}, "plain texts have no questions and answers"),
-        ({"task": "pretraining", "evaluate": {"metric": "exact_match"}}, "is no metric of pretraining"),
-        ({"quantisation": "nf4"}, "nf4 weights cannot be trained themselves, and there is no adapter"),
+        ({"evaluate": {"baselines": ["bm25"]}}, "bm25 is not a baseline of sft. Baselines of sft: untuned, few_shot."),
+        ({"task": "pretraining", "evaluate": {"baselines": ["few_shot"]}}, "few_shot is not a baseline of pretraining"),
+        ({"pretraining": {"objective": "causal"}}, "`pretraining` applies only to task: pretraining, and the task is sft"),
+        (
+            {"task": "pretraining", "sft": {"labels": ["a", "b"]}},
+            "plain texts have no prompts and answers. Remove the key, or write task: sft.",
+        ),
+        ({"task": "pretraining", "evaluate": {"metric": "exact_match"}}, "is not a metric of pretraining"),
+        ({"quantisation": "nf4"}, "nf4 weights cannot be trained, and there is no adapter"),
         ({"sft": {"packing": True}, "adapter": {"method": "prompt_tuning"}}, "only the first row in it would see them"),
         (
             {"task": "pretraining", "pretraining": {"padding_free": True}, "adapter": {"method": "prefix_tuning"}},
-            "pretraining.padding_free: prefix_tuning puts learnt tokens before a sequence",
+            "pretraining.padding_free: prefix_tuning puts trained vectors before a sequence",
         ),
         ({"sft": {"labels": ["yes"]}}, "one label leaves nothing to choose"),
         ({"sft": {"labels": ["yes", "yes"]}}, "a label is listed twice"),
         ({"sft": {"labels": ["yes", " "]}}, "a label is an empty text"),
-        ({"sft": {"labels": ["sure", "sure not"]}}, '"sure" is how "sure not" begins'),
-        ({"evaluate": {"metric": "mcc"}}, "mcc is of labels, and sft.labels names none"),
-        ({"sft": {"labels": ["a", "b"]}, "evaluate": {"metric": "rouge_l"}}, "answers that are labels are not judged by rouge_l"),
+        ({"sft": {"labels": ["sure", "sure not"]}}, '"sure" is the beginning of "sure not"'),
+        ({"evaluate": {"metric": "mcc"}}, "mcc is a metric of labels, and sft.labels names none"),
+        ({"sft": {"labels": ["a", "b"]}, "evaluate": {"metric": "rouge_l"}}, "rouge_l does not apply to answers that are labels"),
         ({"evaluate": {"metric": "function"}}, "there is no function"),
-        ({"evaluate": {"metric": "rouge_l", "answers": {"rows": 0}}}, "rouge_l judges answers, and answers.rows is 0"),
-        ({"evaluate": {"answers": {"pattern": "#### ("}}}, "is no regular expression"),
+        (
+            {"evaluate": {"metric": "rouge_l", "answers": {"rows": 0}}},
+            "rouge_l compares generated answers, and answers.rows is 0",
+        ),
+        ({"evaluate": {"answers": {"pattern": "#### ("}}}, "is not a regular expression"),
         ({"evaluate": {"answers": {"pattern": "####"}}}, "has no group"),
         ({"evaluate": {"answers": {"temperature": 0.7}}}, "do_sample is false"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_is_said(sections: dict[str, Any], said: str) -> None:
-    assert said in problems(**sections)
+def test_broken_rules(sections: dict[str, Any], message: str) -> None:
+    assert message in problems(**sections)
 
 
 def test_a_wrong_metric_names_those_there_are() -> None:

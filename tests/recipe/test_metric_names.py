@@ -1,28 +1,19 @@
-"""The metrics of each task."""
+"""Names, directions and aliases of metrics."""
 
 import pytest
 
-from tunesmith.recipe.load import recipe_from_mapping
-from tunesmith.recipe.metric_names import ALIASES, DEFAULT_METRIC, METRICS, higher_is_better, metric_of, suggest_metric
-from tunesmith.recipe.sections import TaskName
+from tunesmith.recipe.metric_names import ALIASES, DIRECTIONS, higher_is_better, is_search_metric
+from tunesmith.recipe.tasks import TASKS
 
 
-def test_defaults_are_metrics_of_their_task() -> None:
-    assert all(metric in METRICS[task] for task, metric in DEFAULT_METRIC.items())
+def test_every_metric_of_a_task_has_a_direction_and_every_direction_a_task() -> None:
+    assert {name for task in TASKS.values() for name in task.metrics} == DIRECTIONS.keys()
 
 
 def test_aliases_lead_to_metrics_and_are_none() -> None:
-    names = {name for metrics in METRICS.values() for name in metrics}
-    assert {name for targets in ALIASES.values() for name in targets} <= names
+    assert {name for targets in ALIASES.values() for name in targets} <= DIRECTIONS.keys()
     for alias, targets in ALIASES.items():
-        assert not any({alias, *targets} <= METRICS[task].keys() for task in ("classification", "regression", "embedding"))
-
-
-def test_metric_of_takes_the_recipe_first() -> None:
-    data = {"data": {"train": "a.csv"}}
-    assert metric_of(recipe_from_mapping(data)) == "macro_f1"
-    assert metric_of(recipe_from_mapping(data | {"task": "regression"})) == "spearman"
-    assert metric_of(recipe_from_mapping(data | {"evaluate": {"metric": "mcc"}})) == "mcc"
+        assert not any({alias, *targets} <= {*TASKS[task].metrics} for task in ("classification", "regression", "embedding"))
 
 
 def test_directions() -> None:
@@ -33,23 +24,7 @@ def test_directions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "sentence"),
-    [
-        ("f1", "classification", "Did you mean macro_f1 or micro_f1?"),
-        ("eval_f1", "classification", "Did you mean macro_f1 or micro_f1?"),
-        ("matthews_correlation", "classification", "Did you mean mcc?"),
-        ("roc_auc", "classification", "Did you mean auroc?"),
-        ("eval_loss", "classification", "Did you mean log_loss?"),
-        ("eval_loss", "regression", "Did you mean rmse?"),
-        ("MCC", "classification", "Did you mean mcc?"),
-        ("accurracy", "classification", "Did you mean accuracy?"),
-        (
-            "mcc",
-            "regression",
-            "mcc is a metric of the task classification. Metrics of regression: pearson, spearman, rmse, mae, r2.",
-        ),
-        ("bleu", "regression", "Metrics of regression: pearson, spearman, rmse, mae, r2."),
-    ],
+    ("name", "expected"), [("ndcg@20", True), ("recall@1", True), ("ndcg@0", False), ("ndcg", False), ("ndcg@10x", False)]
 )
-def test_suggestions(name: str, task: TaskName, sentence: str) -> None:
-    assert suggest_metric(name, task) == sentence
+def test_search_metrics_have_a_cut_off(name: str, expected: bool) -> None:
+    assert is_search_metric(name) == expected

@@ -51,9 +51,15 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         "evaluate.tune_threshold: a regression has no threshold to tune.",
     ),
     ({"task": "regression", "data": {"label_separator": "|"}}, "data.label_separator: a regression has one number in a row"),
-    ({"task": "regression", "data": {"columns": {"label": ["a"]}}}, "data.columns.label: a regression has one label column."),
-    ({"evaluate": {"metric": "f1"}}, 'evaluate.metric: "f1" is no metric of classification. Did you mean macro_f1 or micro_f1?'),
-    ({"task": "regression", "evaluate": {"metric": "mcc"}}, 'evaluate.metric: "mcc" is no metric of regression.'),
+    (
+        {"task": "regression", "data": {"columns": {"label": ["a"]}}},
+        "data.columns.label: several label columns apply only to classification, and the task is regression. Name one",
+    ),
+    (
+        {"evaluate": {"metric": "f1"}},
+        'evaluate.metric: "f1" is not a metric of classification. Did you mean macro_f1 or micro_f1?',
+    ),
+    ({"task": "regression", "evaluate": {"metric": "mcc"}}, 'evaluate.metric: "mcc" is not a metric of regression.'),
     ({"evaluate": {"baselines": ["tfidf", "tfidf"]}}, "evaluate.baselines: a name is listed twice: tfidf, tfidf."),
     ({"train": {"report_to": ["none", "wandb"]}}, "train.report_to: none stands beside other names."),
     ({"upstream": {"output_dir": "x"}}, "upstream.output_dir: tunesmith sets this field itself. Write output."),

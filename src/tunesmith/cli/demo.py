@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,36 +17,35 @@ if TYPE_CHECKING:
     from tunesmith.results import RunResult
     from tunesmith.tasks.finished import Run
 
-TASKS = ("classification", "embedding", "sft")
-RECIPES = {"classification": "demo.yaml", "embedding": "demo_embedding.yaml", "sft": "demo_sft.yaml"}
-OPENINGS = {
-    "classification": (
-        "A small language model ({model}) learns to sort support messages by what their writers want.",
-        "It is then compared with simpler methods on messages that none of them has seen.",
-    ),
-    "embedding": (
-        "A small embedding model ({model}) learns to find the passage of a handbook that answers a customer's question.",
-        "The handbook calls the water pump a wren; no base model can know that. Then others search as well, for new questions.",
-    ),
-    "sft": (
-        "A tiny language model ({model}), which only goes on with texts about one small town, learns to do as it is told.",
-        "It is then asked what it has not been asked before, beside the model as it came, with and without examples.",
-    ),
-}
-NEXT = {
-    "classification": ('echo "where is my parcel" | tunesmith predict {folder}', "tunesmith init YOUR_FILE.csv"),
-    "embedding": ("tunesmith evaluate {folder}/model --retrieval builtin:handbook", "tunesmith losses YOUR_FILE.csv"),
-    "sft": (
-        'tunesmith generate {folder} "Write the things as a JSON list. Mara has a lamp, a net and a drum."',
-        "tunesmith init YOUR_FILE.jsonl",
-    ),
-}
+
+@dataclass(frozen=True)
+class Demo:
+    """What one demo runs and says.
+
+    Attributes:
+        recipe: file in ``data/samples``.
+        opening: lines before the run; ``{model}`` is the base model.
+        hardest: the rows that the finished model finds hardest, as lines.
+        next_commands: commands to try next; ``{folder}`` is the run folder.
+    """
+
+    recipe: str
+    opening: tuple[str, ...]
+    hardest: Callable[[Run], list[str]]
+    next_commands: tuple[str, ...]
+
+
 SHOWN_ROWS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "task", metavar="TASK", nargs="?", choices=TASKS, default=TASKS[0], help=f"{', '.join(TASKS)} (default: %(default)s)"
+        "task",
+        metavar="TASK",
+        nargs="?",
+        choices=tuple(DEMOS),
+        default=next(iter(DEMOS)),
+        help=f"{', '.join(DEMOS)} (default: %(default)s)",
     )
     parser.add_argument(
         "--output", metavar="DIR", help="the run folder (default: runs/demo, or runs/demo-TASK); an earlier demo is replaced"
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 def recipe_path(task: str) -> Path:
     from importlib import resources
 
-    return Path(str(resources.files("tunesmith"))) / "data" / "samples" / RECIPES[task]
+    return Path(str(resources.files("tunesmith"))) / "data" / "samples" / DEMOS[task].recipe
 
 
 def quoted(text: str) -> str:
@@ -102,7 +103,7 @@ def opening(loaded: LoadedRecipe, terminal: Terminal) -> None:
     recipe = loaded.recipe
     for line in (
         terminal.paint("What happens now", "bold"),
-        *(f"  {line.format(model=recipe.model.name)}" for line in OPENINGS[recipe.task]),
+        *(f"  {line.format(model=recipe.model.name)}" for line in DEMOS[recipe.task].opening),
         "  The whole recipe:",
         *(f"    {line}" for line in loaded.text.rstrip("\n").split("\n") if not line.startswith("#")),
         "",
@@ -117,7 +118,7 @@ def story(finished: Run, terminal: Terminal) -> list[str]:
         *(said for said in (("What does the loss see?", seen(finished)), ("What does it answer?", answers(finished))) if said[1]),
         ("How good is it?", scores(result)),
         ("Is that better than something simpler, or is it noise?", verdicts(result, terminal)),
-        ("Which rows of the training file should somebody look at?", [*suspects(result), *hardest(finished)]),
+        ("Which rows of the training file should somebody look at?", [*suspects(result), *DEMOS[result.task].hardest(finished)]),
         ("Did anything go wrong?", alarms(result)),
     )
     lines: list[str] = []
@@ -167,13 +168,6 @@ def suspects(result: RunResult) -> list[str]:
         lines.append(f"  {finding.name.replace('_', ' ')}: {finding.summary}")
         lines += [f"    row {row.get('row_id')} of {row.get('split')}: {row.get('reason')}" for row in finding.rows[:SHOWN_ROWS]]
     return lines
-
-
-def hardest(finished: Run) -> list[str]:
-    """The rows that the model finds hardest: labels it did not expect, questions whose answer it does not find."""
-    if finished.result.task == "embedding":
-        return missed(finished)
-    return wrong_answers(finished) if finished.result.task == "sft" else surprises(finished.folder)
 
 
 def seen(finished: Run) -> list[str]:
@@ -226,15 +220,15 @@ def missed(finished: Run) -> list[str]:
     return [*lines, *(f"    {rows['score'][i]:.2f}  {clip(rows['text'][i], 90)}" for i in order)]
 
 
-def surprises(folder: Path) -> list[str]:
-    """The validation rows whose label the model found least likely: hard ones, and wrong labels.
+def surprises(finished: Run) -> list[str]:
+    """List the validation rows whose label the model found least likely: hard ones, and wrong labels.
 
-    They are rows of the training file that it did not learn from; what it has learnt it no longer finds unlikely.
+    The training rows are no use here: after training their labels are no longer unlikely.
     """
     from tunesmith.data.cells import clip
     from tunesmith.saved_run import load
 
-    columns = load(folder).rows("validation")
+    columns = load(finished.folder).rows("validation")
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     worst = sorted(rows, key=lambda row: -row["loss"])[:SHOWN_ROWS]
     if not worst:
@@ -255,9 +249,46 @@ def closing(finished: Run) -> list[str]:
     return [
         "", *paths(folder), "",
         "Next:",
-        *(f"  {line.format(folder=folder)}" for line in NEXT[finished.result.task]),
+        *(f"  {line.format(folder=folder)}" for line in DEMOS[finished.result.task].next_commands),
     ]  # fmt: skip
 
+
+DEMOS = {
+    "classification": Demo(
+        recipe="demo.yaml",
+        opening=(
+            "A small language model ({model}) learns to sort support messages by what their writers want.",
+            "It is then compared with simpler methods on messages that none of them has seen.",
+        ),
+        hardest=surprises,
+        next_commands=('echo "where is my parcel" | tunesmith predict {folder}', "tunesmith init YOUR_FILE.csv"),
+    ),
+    "embedding": Demo(
+        recipe="demo_embedding.yaml",
+        opening=(
+            "A small embedding model ({model}) learns to find the passage of a handbook that answers a customer's question.",
+            "The handbook calls the water pump a wren; no base model can know that."
+            " Then others search as well, for new questions.",
+        ),
+        hardest=missed,
+        next_commands=(
+            "tunesmith evaluate {folder}/model --retrieval builtin:handbook",
+            "tunesmith losses YOUR_FILE.csv",
+        ),
+    ),
+    "sft": Demo(
+        recipe="demo_sft.yaml",
+        opening=(
+            "A tiny language model ({model}), which only goes on with texts about one small town, learns to do as it is told.",
+            "It is then asked what it has not been asked before, beside the model as it came, with and without examples.",
+        ),
+        hardest=wrong_answers,
+        next_commands=(
+            'tunesmith generate {folder} "Write the things as a JSON list. Mara has a lamp, a net and a drum."',
+            "tunesmith init YOUR_FILE.jsonl",
+        ),
+    ),
+}
 
 VERB = Verb(
     name="demo",

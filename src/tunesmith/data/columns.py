@@ -13,6 +13,7 @@ from tunesmith.data.profile import Profile, profile
 from tunesmith.data.table import Columns, Table
 from tunesmith.errors import DataError, Problem
 from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.recipe.tasks import TASKS
 
 SAID = "named in the recipe"
 # Two text columns whose mean lengths differ by less than this are equally good candidates.
@@ -215,10 +216,11 @@ def is_short_text(found: Profile) -> bool:
 
 
 def take_label(roles: Roles, task: str, need_label: bool) -> None:
-    tiers = column_names.SCORE if task == "regression" else column_names.LABEL
+    numeric = TASKS[task].numeric_labels
+    tiers = column_names.SCORE if numeric else column_names.LABEL
     for tier in tiers:
         found = [name for name in named(roles, tier) if roles.profiles[name].n]
-        if task == "regression":
+        if numeric:
             found = [name for name in found if roles.profiles[name].number_share >= 0.9]
         if len(found) > 1:
             found = [name for name in found if roles.profiles[name].is_classes or roles.profiles[name].is_score] or found
@@ -247,7 +249,7 @@ def best_labels(roles: Roles, task: str) -> list[str]:
     scores = [name for name in free if roles.profiles[name].is_score]
     codes = [name for name in free if roles.profiles[name].is_codes]
     classes = [name for name in free if roles.profiles[name].is_classes]
-    if task == "regression":
+    if TASKS[task].numeric_labels:
         return scores or [name for name in free if roles.profiles[name].number_share >= 0.9 and roles.profiles[name].distinct > 1]
     return codes or classes or scores
 

@@ -35,7 +35,7 @@ from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
-from tunesmith.recipe.metric_names import metric_of
+from tunesmith.recipe.tasks import metric_of
 from tunesmith.results import SCHEMA, Metric, Verdict, finite
 from tunesmith.run_folder import RunFolder, begin, claim, finish, write_record
 from tunesmith.tasks import steps

@@ -15,7 +15,7 @@ from tunesmith.evaluation.metrics.predictions import Array, Predictions
 from tunesmith.evaluation.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import verdicts
-from tunesmith.recipe.metric_names import LOSSES
+from tunesmith.recipe.metric_names import LOSS_METRICS
 from tunesmith.results import Baseline, Metric, Verdict
 
 COMPUTED_AS: Mapping[str, str] = MappingProxyType({"best_f1": "macro_f1"})
@@ -223,7 +223,7 @@ def whole_verdicts(
     split, n_resamples, seed = metrics.split, resampling.n_resamples, resampling.seed
     found: list[Verdict] = []
     if other.token_losses is not None:
-        name = metrics.requested if metrics.requested in LOSSES else "loss"
+        name = metrics.requested if metrics.requested in LOSS_METRICS else "loss"
         ours, theirs = token_sums(seeds), token_sums([other])
         found.append(token_mean_verdict(ours, theirs, against, split, name or "loss", seeds[0].n_bytes, n_resamples, seed))
     if other.row_scores:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import ModelError
 from tunesmith.models.source import ModelSource
@@ -74,7 +75,7 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
     set_padding(model, tokenizer)
     mismatched = [item[0] if isinstance(item, tuple) else item for item in info.get("mismatched_keys", ())]
     new_weights = tuple(sorted({*info["missing_keys"], *mismatched}))
-    if labels.problem_type == "regression":
+    if labels.problem_type == REGRESSION:
         use_number_head(model, labels.scale, labels.mean, new_weights)
     return Loaded(model, tokenizer, source, new_weights)
 
@@ -118,7 +119,7 @@ def reload_classifier(folder: Path) -> Any:
         model = load_adapted(folder)
     else:
         model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
-    if model.config.problem_type == "regression":
+    if model.config.problem_type == REGRESSION:
         use_number_head(model)
     return model
 

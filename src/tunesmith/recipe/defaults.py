@@ -1,36 +1,35 @@
-"""Defaults that follow from the size of the base model and from the number of training rows.
+"""Defaults that follow from the size of the base model and the number of training rows.
 
-A small model underfits in the few epochs of a fine-tuning: dropout slows it down, and it can take larger batches. The figures
+A small model underfits in the few epochs of fine-tuning: dropout slows it down, and it can take larger batches. The figures
 behind both are in docs/experiments.md.
 """
 
 from __future__ import annotations
 
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.tasks import task_settings
 
 SMALL_MODEL_BYTES = 200_000_000
 """Fifty million weights in fp32."""
 MANY_ROWS = 4_000
-BATCH_OF_MANY_ROWS = 64
-BATCH_OF_ANSWERS = 8
-"""Conversations are long, and a few hundred of them are a few dozen steps."""
 
 
 def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
-    """The recipe with a value for everything that was left open and can be known before the model is loaded.
+    """Fill in the batch size and the dropout that the recipe leaves open and that are known before the model is loaded.
 
     Args:
-        model_bytes: size of the base model's weights; 0 where it is not known, which counts as large.
+        model_bytes: size of the base model's weights; 0 where it is unknown, which counts as large.
         n_rows: training rows.
     """
-    settled: dict[str, float] = {}
-    if recipe.task == "sft" and recipe.train.per_device_train_batch_size is None:
-        settled["per_device_train_batch_size"] = BATCH_OF_ANSWERS
-    if 0 < model_bytes < SMALL_MODEL_BYTES:
-        if recipe.train.dropout is None:
-            settled["dropout"] = 0.0
-        if recipe.train.per_device_train_batch_size is None and n_rows >= MANY_ROWS and recipe.task != "sft":
-            settled["per_device_train_batch_size"] = BATCH_OF_MANY_ROWS
-    if not settled:
+    task, is_small = task_settings(recipe), 0 < model_bytes < SMALL_MODEL_BYTES
+    defaults: dict[str, float] = {}
+    if recipe.train.per_device_train_batch_size is None:
+        large_batch = task.small_model_batch_rows if is_small and n_rows >= MANY_ROWS else None
+        batch_rows = large_batch or task.batch_rows
+        if batch_rows is not None:
+            defaults["per_device_train_batch_size"] = batch_rows
+    if recipe.train.dropout is None and is_small:
+        defaults["dropout"] = 0.0
+    if not defaults:
         return recipe
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update=settled)})
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=defaults)})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.recipe.source import parse
+from tunesmith.recipe.tasks import TASKS
 
 # Reasons stand behind their line up to this width, and above it beyond.
 WIDTH, COMMENT_COLUMN = 110, 36
@@ -109,7 +110,7 @@ def train(draft: Draft) -> Iterator[str]:
     yield "train:" if draft.epochs else "# train:"
     if draft.epochs:
         yield entry("  ", "num_train_epochs", draft.epochs, draft.epochs_reason)
-    if draft.uneven and draft.task == "classification":
+    if draft.uneven and TASKS[draft.task].has_key(("train", "class_weights")):
         yield entry("  # ", "class_weights", "balanced", "the classes are uneven: this makes the rare ones count as much")
     yield entry("  # ", "n_seeds", 3, "trains three times: the interval then covers luck in training, too")
 

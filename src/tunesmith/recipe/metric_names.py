@@ -1,77 +1,37 @@
-"""The metrics each task can be judged by. A literal table, so that a recipe is checked before anything heavy loads."""
+"""Names, directions and aliases of all metrics. Literal tables, so that a recipe is checked before anything heavy loads."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 
-from tunesmith.recipe.sections import Recipe, TaskName
+CLASS_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "auroc", "average_precision", "log_loss", "calibration_error")
+NUMBER_METRICS = ("pearson", "spearman", "rmse", "mae", "r2")
+SEARCH_METRICS = ("ndcg@10", "mrr@10", "recall@10", "recall@100", "map@100")
+"""Retrieval metrics at their usual cut-offs."""
+PAIR_METRICS = ("spearman", "pearson", "average_precision", "auroc", "best_f1", "accuracy")
+"""Metrics of the similarity of two vectors, against a score or a yes and no."""
+CLUSTER_METRICS = ("v_measure", "adjusted_rand")
+LOSS_METRICS = ("loss", "perplexity", "bits_per_byte")
+"""Metrics of the tokens of a text: mean negative log-likelihood in nats, its exponential, and bits per byte of the text."""
+TEXT_METRICS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")
+"""Metrics that compare a generated text with its reference."""
+LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "calibration_error")
+"""Metrics of a language model whose answers are labels."""
+DEFAULT_LABEL_METRIC = "macro_f1"
 
-# Of the tokens of a text: mean negative log-likelihood in nats, its exponential, and in bits for each byte of the text.
-LOSSES: Mapping[str, bool] = MappingProxyType({"loss": False, "perplexity": False, "bits_per_byte": False})
-# Of what is written, beside what should be.
-ANSWERS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")
-# By which labels are judged where nothing else is said.
-LABEL_METRIC = "macro_f1"
-
-# task -> metric -> whether higher is better.
-METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
+# metric -> whether higher is better.
+DIRECTIONS: Mapping[str, bool] = MappingProxyType(
     {
-        "classification": {
-            "accuracy": True,
-            "macro_f1": True,
-            "micro_f1": True,
-            "mcc": True,
-            "auroc": True,
-            "average_precision": True,
-            "log_loss": False,
-            "calibration_error": False,
-        },
-        "regression": {"pearson": True, "spearman": True, "rmse": False, "mae": False, "r2": True},
-        "embedding": dict.fromkeys(
-            (
-                "ndcg@10",
-                "mrr@10",
-                "recall@10",
-                "recall@100",
-                "map@100",
-                "spearman",
-                "pearson",
-                "average_precision",
-                "auroc",
-                "best_f1",
-                "accuracy",
-                "v_measure",
-                "adjusted_rand",
-            ),
-            True,
-        ),
-        "sft": {
-            **LOSSES,
-            **dict.fromkeys(ANSWERS, True),
-            **dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "mcc"), True),
-            "log_loss": False,
-            "calibration_error": False,
-        },
-        "pretraining": LOSSES,
+        **dict.fromkeys((*CLASS_METRICS, *NUMBER_METRICS, *SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS, *TEXT_METRICS), True),
+        **dict.fromkeys(("log_loss", "calibration_error", "rmse", "mae", *LOSS_METRICS), False),
     }
 )
 
-DEFAULT_METRIC: Mapping[TaskName, str] = MappingProxyType(
-    {"classification": LABEL_METRIC, "regression": "spearman", "embedding": "ndcg@10", "sft": "loss", "pretraining": "loss"}
-)
-BASELINES: Mapping[TaskName, tuple[str, ...]] = MappingProxyType(
-    {
-        "classification": ("majority", "tfidf", "frozen", "untuned"),
-        "regression": ("majority", "tfidf", "frozen", "untuned"),
-        "embedding": ("untuned", "tfidf", "bm25"),
-        "sft": ("untuned", "few_shot"),
-        "pretraining": ("untuned",),
-    }
-)
+_SEARCH_METRIC = re.compile(r"(ndcg|mrr|recall|map)@[1-9][0-9]*$")
 
-# What other tools call it -> our names, the best match first. Suggested, never accepted.
+# Names from other tools -> our names, the best match first. They are suggested, never accepted.
 ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "acc": ("accuracy",),
@@ -121,33 +81,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def metric_of(recipe: Recipe) -> str:
-    """The metric that chooses the best checkpoint and leads the verdict: the recipe's, or the task's default."""
-    return recipe.evaluate.metric or DEFAULT_METRIC[recipe.task]
-
-
-def baselines_of(recipe: Recipe) -> tuple[str, ...]:
-    """What the result is compared with: what the recipe names, or all that the task has."""
-    asked = recipe.evaluate.baselines
-    return BASELINES[recipe.task] if asked is None else tuple(asked)
-
-
 def higher_is_better(name: str) -> bool:
-    """Whether a larger value of the metric is the better one.
-
-    Raises:
-        KeyError: no task has a metric of this name.
-    """
-    return {metric: higher for names in METRICS.values() for metric, higher in names.items()}[name]
+    """Return whether larger values of a metric are better. Raises KeyError for a name that no task has."""
+    return DIRECTIONS[name]
 
 
-def suggest_metric(name: str, task: TaskName) -> str:
-    """A sentence for a name that is no metric of the task: what it may have meant and what there is."""
-    own = METRICS[task]
-    plain = name.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("eval_").removeprefix("val_")
-    candidates = [alias for alias in (plain, *ALIASES.get(plain, ())) if alias in own] or get_close_matches(plain, own, 1, 0.7)
-    if candidates:
-        return f"Did you mean {' or '.join(candidates)}?"
-    other = next((known for known, names in METRICS.items() if known != task and plain in names), None)
-    note = f"{plain} is a metric of the task {other}. " if other else ""
-    return f"{note}Metrics of {task}: {', '.join(own)}."
+def is_search_metric(name: str) -> bool:
+    """Return whether a name is a retrieval metric, at any cut-off: ``ndcg@20``."""
+    return bool(_SEARCH_METRIC.match(name))

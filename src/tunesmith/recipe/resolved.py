@@ -8,20 +8,20 @@ from typing import Any
 
 import yaml
 
-from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.sections import Recipe, Section
 from tunesmith.recipe.source import RecipeDumper
+from tunesmith.recipe.tasks import refusal, task_settings
 
 _WIDTH = 118
-# PyYAML writes these as they are and reads them back as something else; then everything beyond ASCII is escaped.
+# PyYAML writes these unescaped and reads them back differently; a text with one of them is written in ASCII.
 _LINE_BREAKS = "\x85\u2028\u2029\ufeff"
 
 
 def resolved_yaml(recipe: Recipe) -> str:
-    """The recipe as YAML that loads back to an equal recipe, with a comment for each key.
+    """Write the recipe as YAML that loads back to an equal recipe, with a comment for each key.
 
-    A key that another one puts out of use (``num_train_epochs`` beside ``max_steps``, ``tune_threshold`` in a
-    regression) stands there as a comment, because giving both is refused.
+    A key that another one disables (``num_train_epochs`` beside ``max_steps``, ``tune_threshold`` in a regression) becomes a
+    comment, because giving both is refused.
     """
     return "\n".join(["# The resolved recipe: every default filled in.", *_section_lines(recipe, (), _unused(recipe))]) + "\n"
 
@@ -29,13 +29,10 @@ def resolved_yaml(recipe: Recipe) -> str:
 def _unused(recipe: Recipe) -> dict[tuple[str, ...], str]:
     unused: dict[tuple[str, ...], str] = {}
     if recipe.train.max_steps is not None:
-        unused["train", "num_train_epochs"] = "max_steps says how long to train"
-    if recipe.task == "regression":
-        unused["evaluate", "tune_threshold"] = "a regression has no threshold"
-    if recipe.task == "embedding":
-        unused["evaluate", "tune_threshold"] = "vectors have no threshold"
-    if recipe.task in LANGUAGE:
-        unused["evaluate", "tune_threshold"] = "answers have no threshold"
+        unused["train", "num_train_epochs"] = "max_steps sets the length of training"
+    settings, switch = task_settings(recipe), ("evaluate", "tune_threshold")
+    if not settings.has_key(switch):  # on by default, and refused where it is written
+        unused[switch] = refusal(switch, settings).message
     return unused
 
 
@@ -60,7 +57,7 @@ def _section_lines(section: Section, path: tuple[str, ...], unused: dict[tuple[s
 
 
 def _value_line(key: str, value: Any) -> str:
-    """One key with its value; lists and maps in one line, which YAML reads wherever they stand."""
+    """Write one key and its value; lists and maps in one line, which YAML reads at any indentation."""
     dumped = _dumped({key: value}, readable=True)
     if any(character in dumped for character in _LINE_BREAKS):
         dumped = _dumped({key: value}, readable=False)

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tunesmith.recipe import embedding_rules, language_rules
+from tunesmith.recipe import task_rules
 from tunesmith.recipe.files import inside, is_file, is_file_name, locate, same_place
-from tunesmith.recipe.metric_names import METRICS, suggest_metric
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
@@ -102,9 +101,10 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
     parts = [("text", columns.text), ("pair", columns.pair), *(("label", name) for name in label), ("id", columns.id)]
     said = columns.annotators or ()
     annotators = [("annotators", name) for name in (said.values() if isinstance(said, dict) else said)]
-    own = {part: getattr(columns, part) for part in (*embedding_rules.OWN_COLUMNS, *language_rules.OWN_COLUMNS)}
-    of_vectors = [(part, name) for part, names in own.items() for name in (names if isinstance(names, list) else [names])]
-    for part, name in [*parts, ("group", columns.group), ("split", columns.split), *annotators, *of_vectors]:
+    parts += [("group", columns.group), ("split", columns.split), *annotators]
+    others = {part: names for part, names in columns if part not in {"annotators", *(part for part, _ in parts)}}
+    parts += [(part, name) for part, names in others.items() for name in (names if isinstance(names, list) else [names])]
+    for part, name in parts:
         if name is None:
             continue
         if name in seen and {part, seen[name]} != {"id", "group"}:
@@ -124,7 +124,7 @@ def _annotators(recipe: Recipe, base: Path) -> Iterator[Fault]:
         return
     if not columns.annotators:
         yield Fault(path, "names no column", "Name the annotators' columns, or leave the key out.")
-    if recipe.task == "regression" or isinstance(columns.label, list) or recipe.data.label_separator is not None:
+    if isinstance(columns.label, list) or recipe.data.label_separator is not None:
         yield Fault(path, "annotators are compared where each row has one class", "Leave the key out.")
 
 
@@ -198,28 +198,8 @@ def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("train", "class_weights"), message, "Write balanced, none, or a weight for each class.")
 
 
-def _regression(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Options that only make sense with classes."""
-    if recipe.task != "regression":
-        return
-    kept = "Remove the key, or write task: classification."
-    if recipe.train.class_weights != "none":
-        yield Fault(("train", "class_weights"), "a regression has no classes to weigh", kept)
-    if recipe.train.label_smoothing_factor > 0:
-        yield Fault(("train", "label_smoothing_factor"), "a regression has no classes to smooth over", kept)
-    if recipe.evaluate.tune_threshold and "tune_threshold" in recipe.evaluate.model_fields_set:
-        yield Fault(("evaluate", "tune_threshold"), "a regression has no threshold to tune", kept)
-    if recipe.data.label_separator is not None:
-        yield Fault(("data", "label_separator"), "a regression has one number in a row, not several labels", kept)
-    if isinstance(recipe.data.columns.label, list):
-        yield Fault(("data", "columns", "label"), "a regression has one label column", kept)
-
-
-def _judging(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    metric, task = recipe.evaluate.metric, recipe.task
-    searched = task == "embedding" and embedding_rules.is_search_metric(metric or "")
-    if metric is not None and metric not in METRICS[task] and not searched:
-        yield Fault(("evaluate", "metric"), f'"{metric}" is no metric of {task}', suggest_metric(metric, task))
+def _lists(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse names that are listed twice, and ``none`` beside other names."""
     trackers = recipe.train.report_to
     listed: dict[KeyPath, list[str]] = {
         ("evaluate", "baselines"): [*(recipe.evaluate.baselines or ())],
@@ -265,10 +245,8 @@ RULES: tuple[Rule, ...] = (
     _steps,
     _stopping,
     _weights,
-    _regression,
-    _judging,
+    _lists,
     _upstream,
     _processes,
-    *embedding_rules.RULES,
-    *language_rules.RULES,
+    *task_rules.RULES,
 )

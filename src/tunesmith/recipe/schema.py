@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tunesmith.recipe.metric_names import DEFAULT_METRIC, METRICS
+from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.recipe.phrases import takes
 from tunesmith.recipe.sections import Section
+from tunesmith.recipe.tasks import TASKS
 from tunesmith.recipe.tree import key_schema, nullable, recipe_schema, sections, subsection
 from tunesmith.recipe.upstream_names import OPTIMIZERS, SCHEDULES, UPSTREAM_KEYS
 
@@ -26,7 +27,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for definition in definitions.values():
         definition["title"] = definition["title"].removesuffix("Section").lower()
-    metrics = list(dict.fromkeys(metric for names in METRICS.values() for metric in names))
+    metrics = list(dict.fromkeys(metric for task in TASKS.values() for metric in task.metrics))
     definitions["EvaluateSection"]["properties"]["metric"]["anyOf"][0]["enum"] = metrics
     definitions["TrainSection"]["properties"]["optim"]["enum"] = sorted(OPTIMIZERS)
     definitions["TrainSection"]["properties"]["lr_scheduler_type"]["enum"] = sorted(SCHEDULES)
@@ -53,7 +54,7 @@ def reference_page() -> str:
     ]
     for path, section in sections():
         lines += ["", *_section_table(path, section)]
-    return "\n".join([*lines, "", *_metric_table(), "", *_upstream_list()]) + "\n"
+    return "\n".join([*lines, "", *_task_table(), "", *_upstream_list()]) + "\n"
 
 
 def _section_table(path: tuple[str, ...], section: type[Section]) -> Iterator[str]:
@@ -87,14 +88,15 @@ def _default(schema: dict[str, Any], required: bool) -> str:
     return f"`{json.dumps(default, ensure_ascii=False)}`"
 
 
-def _metric_table() -> Iterator[str]:
-    yield "## Metrics"
+def _task_table() -> Iterator[str]:
+    yield "## Tasks"
     yield ""
-    yield "| task | default | metrics |"
-    yield "|---|---|---|"
-    for task, names in METRICS.items():
-        listed = ", ".join(f"`{name}`" + ("" if higher else " (lower is better)") for name, higher in names.items())
-        yield f"| {task} | `{DEFAULT_METRIC[task]}` | {listed} |"
+    yield "| task | meaning | default metric | metrics | baselines |"
+    yield "|---|---|---|---|---|"
+    for task in TASKS.values():
+        metrics = ", ".join(f"`{name}`" + ("" if higher_is_better(name) else " (lower is better)") for name in task.metrics)
+        baselines = ", ".join(f"`{name}`" for name in task.baselines)
+        yield f"| {task.name} | {task.description} | `{task.default_metric}` | {metrics} | {baselines} |"
 
 
 def _upstream_list() -> Iterator[str]:

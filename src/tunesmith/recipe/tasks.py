@@ -1,18 +1,362 @@
-"""Stand-in until the table is merged."""
+"""The tasks a recipe can have: one literal table of everything that depends on the task's name.
+
+A new task is a name in ``sections.TaskName``, a row of ``TASKS``, and its name beside the keys in ``KEYS`` that it has.
+All other code reads the row of its recipe (``task_settings``) and compares no names.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from math import inf
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
-from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.metric_names import (
+    ALIASES,
+    CLASS_METRICS,
+    CLUSTER_METRICS,
+    DEFAULT_LABEL_METRIC,
+    LABEL_METRICS,
+    LOSS_METRICS,
+    NUMBER_METRICS,
+    PAIR_METRICS,
+    SEARCH_METRICS,
+    TEXT_METRICS,
+    is_search_metric,
+)
+
+if TYPE_CHECKING:
+    from tunesmith.recipe.sections import Recipe, TaskName
+
+Key = tuple[str, ...]
+SizeTable = tuple[tuple[float, float], ...]
+"""(parameters of the model below, learning rate), in rising order."""
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Default learning rates of a task.
+
+    Attributes:
+        all_layers: for the whole model or its last layers.
+        adapter: with an adapter.
+        head: where only the head is trained; None: as ``all_layers``.
+    """
+
+    all_layers: SizeTable
+    adapter: SizeTable
+    head: float | None = None
+
+    def rate(self, n_parameters: int, *, with_adapter: bool, only_head: bool) -> float:
+        """Return the learning rate for a model of that size."""
+        if with_adapter:
+            return next(rate for limit, rate in self.adapter if n_parameters < limit)
+        if only_head and self.head is not None:
+            return self.head
+        return next(rate for limit, rate in self.all_layers if n_parameters < limit)
 
 
 @dataclass(frozen=True)
 class TaskSettings:
+    """One row of the table.
+
+    Attributes:
+        name: the row's key in ``TASKS``.
+        task: the recipe's word for it, ``task: WORD``.
+        family: the tasks that share one implementation.
+        noun: plural, for messages: "applies only to NOUN".
+        description: one sentence for users.
+        commands: command-line verbs for the finished model.
+        columns: parts of ``data.columns`` that it reads.
+        sections: top-level sections of the recipe that not every task has.
+        metrics: names of its metrics; see also ``has_metric``.
+        default_metric: selects the checkpoint and leads the verdict where the recipe names none.
+        batch_rows: default rows per device; None: the recipe's own default.
+        small_model_batch_rows: the same for small models with many rows (``recipe/defaults.py``); None: as for all others.
+        searches: whether retrieval metrics count at any cut-off.
+        numeric_labels: whether a row's label is a number.
+        plain_texts: whether rows are plain texts, without prompts and answers.
+    """
+
     name: str
+    task: TaskName
+    family: Literal["labelled", "embedding", "language"]
+    noun: str
+    description: str
+    commands: tuple[str, ...]
+    columns: tuple[str, ...]
+    metrics: tuple[str, ...]
+    default_metric: str
+    baselines: tuple[str, ...]
+    learning_rates: LearningRates
+    sections: tuple[str, ...] = ()
+    batch_rows: int | None = None
+    small_model_batch_rows: int | None = 64
+    searches: bool = False
+    numeric_labels: bool = False
+    plain_texts: bool = False
+
+    def has_metric(self, name: str) -> bool:
+        """Return whether a name is one of the task's metrics; ``ndcg@20`` is one where ``ndcg@10`` is."""
+        return name in self.metrics or (self.searches and is_search_metric(name))
+
+    def has_key(self, path: Key) -> bool:
+        """Return whether the task has a key of the recipe."""
+        return not any(self.name not in KEY_TASKS.get(path[:end], TASKS) for end in range(1, len(path) + 1))
+
+
+ROW_COLUMNS = ("text", "label", "id", "group", "split")
+
+# Small models need the higher rates to leave their starting point.
+ENCODER_RATES = LearningRates(((50e6, 1e-4), (150e6, 5e-5), (inf, 2e-5)), adapter=((inf, 1e-3),), head=1e-3)
+# Most embedding models that are tuned are good already; a higher rate spoils them before it teaches them.
+EMBEDDING_RATES = LearningRates(((inf, 2e-5),), adapter=((inf, 1e-3),))
+LANGUAGE_RATES = LearningRates(((200e6, 1e-4), (1e9, 5e-5), (inf, 2e-5)), adapter=((200e6, 1e-3), (inf, 2e-4)))
+
+_ROWS = (
+    TaskSettings(
+        name="classification",
+        task="classification",
+        family="labelled",
+        noun="classification",
+        description="Predicts one label per text or pair of texts, or several labels.",
+        commands=("predict", "evaluate"),
+        columns=(*ROW_COLUMNS, "pair", "annotators"),
+        metrics=CLASS_METRICS,
+        default_metric=DEFAULT_LABEL_METRIC,
+        baselines=("majority", "tfidf", "frozen", "untuned"),
+        learning_rates=ENCODER_RATES,
+    ),
+    TaskSettings(
+        name="regression",
+        task="regression",
+        family="labelled",
+        noun="regression",
+        description="Predicts a number per text or pair of texts.",
+        commands=("predict", "evaluate"),
+        columns=(*ROW_COLUMNS, "pair"),
+        metrics=NUMBER_METRICS,
+        default_metric="spearman",
+        baselines=("majority", "tfidf", "frozen", "untuned"),
+        learning_rates=ENCODER_RATES,
+        numeric_labels=True,
+    ),
+    TaskSettings(
+        name="embedding",
+        task="embedding",
+        family="embedding",
+        noun="embedding models",
+        description="Maps each text to a vector, for search, similarity and clustering.",
+        commands=("evaluate", "embed"),
+        columns=(*ROW_COLUMNS, "pair", "anchor", "positive", "negative", "score", "vector"),
+        sections=("embedding",),
+        metrics=(*SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS),
+        default_metric="ndcg@10",
+        baselines=("untuned", "tfidf", "bm25"),
+        learning_rates=EMBEDDING_RATES,
+        searches=True,
+    ),
+    # A classifier of pairs, which then reorders the results of a search: ``embedding.head: cross-encoder``.
+    TaskSettings(
+        name="reranker",
+        task="embedding",
+        family="embedding",
+        noun="rerankers",
+        description="Reads a query and a document together and scores their relevance (embedding.head: cross-encoder).",
+        commands=("evaluate", "predict"),
+        columns=(*ROW_COLUMNS, "pair", "anchor", "positive", "negative", "score", "vector"),
+        sections=("embedding",),
+        metrics=CLASS_METRICS,
+        default_metric="average_precision",
+        baselines=("majority", "tfidf", "bm25"),
+        learning_rates=ENCODER_RATES,
+    ),
+    TaskSettings(
+        name="sft",
+        task="sft",
+        family="language",
+        noun="language models",
+        description="Trains a causal language model on prompts and their answers, or on conversations.",
+        commands=("generate", "evaluate"),
+        columns=(*ROW_COLUMNS, "prompt", "completion", "messages"),
+        sections=("sft",),
+        metrics=(*LOSS_METRICS, *TEXT_METRICS, *LABEL_METRICS),
+        default_metric="loss",
+        baselines=("untuned", "few_shot"),
+        learning_rates=LANGUAGE_RATES,
+        # Conversations are long, and a few hundred of them are a few dozen steps.
+        batch_rows=8,
+        small_model_batch_rows=None,
+    ),
+    TaskSettings(
+        name="pretraining",
+        task="pretraining",
+        family="language",
+        noun="language models",
+        description="Continues the pretraining of a causal or masked language model on plain texts.",
+        commands=("generate", "evaluate"),
+        columns=ROW_COLUMNS,
+        sections=("pretraining",),
+        metrics=LOSS_METRICS,
+        default_metric="loss",
+        baselines=("untuned",),
+        learning_rates=LANGUAGE_RATES,
+        plain_texts=True,
+    ),
+)
+
+TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
+LANGUAGE_TASKS = tuple(row.task for row in _ROWS if row.family == "language")
+
+_VECTORS, _EMBEDDING, _LANGUAGE = ("embedding",), ("embedding", "reranker"), ("sft", "pretraining")
+# Options of the section ``embedding`` that concern vectors and their losses.
+VECTOR_OPTIONS = (
+    *("loss", "loss_options", "mix", "losses", "matryoshka_dimensions", "adaptive_layers", "pooling", "dense", "normalize"),
+    *("prompts", "batch_sampler", "guide", "same", "score_range", "convert"),
+)
+
+# Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
+# key that stands nowhere.
+KEYS: Mapping[Key, tuple[str, ...]] = MappingProxyType(
+    {
+        ("quantisation",): _LANGUAGE,
+        ("model", "new_tokens"): _LANGUAGE,
+        ("model", "rope_parameters"): _LANGUAGE,
+        ("data", "also"): _EMBEDDING,
+        ("data", "label_separator"): ("classification",),
+        ("embedding", "first_stage"): ("reranker",),
+        ("embedding", "top_k"): ("reranker",),
+        **{("embedding", option): _VECTORS for option in VECTOR_OPTIONS},
+        ("train", "class_weights"): ("classification",),
+        ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
+        ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
+        ("evaluate", "tune_threshold"): ("classification",),
+        ("evaluate", "retrieval"): _EMBEDDING,
+        ("evaluate", "answers"): ("sft",),
+        ("evaluate", "stride"): _LANGUAGE,
+        ("evaluate", "context_lengths"): _LANGUAGE,
+        ("evaluate", "general"): _LANGUAGE,
+        ("diagnose",): ("classification", "regression"),
+        ("parallel", "processes"): ("classification", "regression", *_LANGUAGE),
+    }
+)
+
+
+def _key_tasks() -> dict[Key, tuple[str, ...]]:
+    """Join the rows' sections and columns with ``KEYS``, leaving out what every task has."""
+    tasks: dict[Key, tuple[str, ...]] = {}
+    for row in _ROWS:
+        for key in (*((section,) for section in row.sections), *(("data", "columns", column) for column in row.columns)):
+            tasks[key] = (*tasks.get(key, ()), row.name)
+    return {key: names for key, names in {**tasks, **KEYS}.items() if len(names) < len(_ROWS)}
+
+
+KEY_TASKS: Mapping[Key, tuple[str, ...]] = MappingProxyType(_key_tasks())
+"""Key of the recipe -> names of the tasks that have it, for every key that some task lacks."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The message for a key that the task does not have, and what to do."""
+
+    message: str
+    remedy: str = "Remove the key."
+
+
+_NO_ANSWERS = Refusal("plain texts have no prompts and answers", "Remove the key, or write task: sft.")
+_ONE_PROCESS = Refusal(
+    "embedding models are trained by one process, because in-batch negatives come from one batch",
+    "Remove the key; raise train.per_device_train_batch_size instead.",
+)
+_OR_RERANKER = "Remove the key, or write embedding.head: cross-encoder."
+_OR_VECTORS = "Remove the key, or write embedding.head: vector."
+_OR_CLASSES = "Remove the key, or write task: classification."
+
+_NO_VECTORS: Mapping[Key, Mapping[str, Refusal]] = {
+    ("embedding", option): {
+        "reranker": Refusal(f"`{option}` applies only to vectors, and a reranker is a classifier of pairs", _OR_VECTORS)
+    }
+    for option in VECTOR_OPTIONS
+}
+
+# Key -> task that does not have it -> the message, where it says more than the general one of ``refusal``.
+REFUSALS: Mapping[Key, Mapping[str, Refusal]] = {
+    ("sft",): {"pretraining": _NO_ANSWERS},
+    ("data", "columns", "annotators"): {
+        "regression": Refusal("annotators are compared where each row has one class", _OR_CLASSES)
+    },
+    ("data", "columns", "prompt"): {"pretraining": _NO_ANSWERS},
+    ("data", "columns", "completion"): {"pretraining": _NO_ANSWERS},
+    ("data", "columns", "messages"): {"pretraining": _NO_ANSWERS},
+    ("data", "label_separator"): {"regression": Refusal("a regression has one number in a row, not several labels", _OR_CLASSES)},
+    ("embedding", "first_stage"): {"embedding": Refusal("`first_stage` applies only to rerankers", _OR_RERANKER)},
+    ("embedding", "top_k"): {"embedding": Refusal("`top_k` applies only to rerankers", _OR_RERANKER)},
+    **_NO_VECTORS,
+    ("train", "class_weights"): {"regression": Refusal("a regression has no classes to weigh", _OR_CLASSES)},
+    ("train", "label_smoothing_factor"): {"regression": Refusal("a regression has no classes to smooth over", _OR_CLASSES)},
+    ("evaluate", "metric"): {
+        "reranker": Refusal("the selection metric of a reranker is always the average precision of its pairs")
+    },
+    ("evaluate", "tune_threshold"): {
+        "regression": Refusal("a regression has no threshold to tune", _OR_CLASSES),
+        "embedding": Refusal("vectors have no threshold to tune"),
+        "reranker": Refusal("rankings have no threshold to tune"),
+        "sft": Refusal("answers have no threshold to tune"),
+        "pretraining": Refusal("plain texts have no threshold to tune"),
+    },
+    ("evaluate", "answers"): {"pretraining": _NO_ANSWERS},
+    ("parallel", "processes"): {"embedding": _ONE_PROCESS, "reranker": _ONE_PROCESS},
+}
 
 
 def task_settings(recipe: Recipe) -> TaskSettings:
-    if recipe.task == "embedding" and recipe.embedding.head == "cross-encoder":
-        return TaskSettings("reranker")
-    return TaskSettings(recipe.task)
+    """Return the row of a recipe's task. No other function reads ``task`` and ``embedding.head`` to tell tasks apart."""
+    is_reranker = recipe.task == "embedding" and recipe.embedding.head == "cross-encoder"
+    return TASKS["reranker" if is_reranker else recipe.task]
+
+
+def metric_of(recipe: Recipe) -> str:
+    """Return the selection metric, which also leads the verdict: the recipe's, or the task's default."""
+    return recipe.evaluate.metric or task_settings(recipe).default_metric
+
+
+def baselines_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the baselines: those in the recipe, or all of the task."""
+    requested = recipe.evaluate.baselines
+    return task_settings(recipe).baselines if requested is None else tuple(requested)
+
+
+def missing_keys(settings: TaskSettings) -> list[Key]:
+    """List the keys that the task does not have; of a missing section only the section itself."""
+    return [key for key in KEY_TASKS if not settings.has_key(key) and settings.has_key(key[:-1])]
+
+
+def refusal(key: Key, settings: TaskSettings) -> Refusal:
+    """Return the message for a key that the task does not have."""
+    special = REFUSALS.get(key, {})
+    if settings.name in special:
+        return special[settings.name]
+    rows = [TASKS[name] for name in KEY_TASKS[key]]
+    nouns = list(dict.fromkeys(row.noun for row in rows))
+    words = list(dict.fromkeys(row.task for row in rows))
+    owners = f"task: {_listed(words, 'or')}" if settings.noun in nouns else _listed(nouns, "and")
+    message = f"`{key[-1]}` applies only to {owners}, and the task is {settings.task}"
+    return Refusal(message, f"Remove the key, or write task: {_listed(words, 'or')}.")
+
+
+def _listed(words: Sequence[str], last: str) -> str:
+    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else words[0]
+
+
+def suggest_metric(name: str, settings: TaskSettings) -> str:
+    """Return a sentence for a name that is not a metric of the task: similar metrics, or all that it has."""
+    own = settings.metrics
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("eval_").removeprefix("val_")
+    candidates = [alias for alias in (plain, *ALIASES.get(plain, ())) if alias in own] or get_close_matches(plain, own, 1, 0.7)
+    if candidates:
+        return f"Did you mean {' or '.join(candidates)}?"
+    other = next((row.task for row in _ROWS if row.task != settings.task and plain in row.metrics), None)
+    note = f"{plain} is a metric of the task {other}. " if other else ""
+    return f"{note}Metrics of {settings.task}: {', '.join(own)}."

@@ -33,6 +33,7 @@ HUB_METRICS = {
     "spearman": "spearmanr", "pearson": "pearsonr",
 }  # fmt: skip
 BUILTIN_MODELS = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+LIBRARIES = {"embedding": "sentence-transformers"}
 PIPELINES = {"embedding": "sentence-similarity", CAUSAL: "text-generation", MASKED: "fill-mask"}
 KINDS = {"embedding": "sentence embedding model", CAUSAL: "language model", MASKED: "masked language model"}
 TAGS = {
@@ -91,7 +92,7 @@ def front_matter(result: RunResult, title: str, base: str | None, license: str |
     split = main_split(result)
     named = [metric.name for metric in result.metrics if metric.split == split]
     found: dict[str, Any] = {
-        "library_name": "sentence-transformers" if result.task == EMBEDDING else "transformers",
+        "library_name": LIBRARIES.get(result.task, "transformers"),
         "pipeline_tag": PIPELINES.get(kind_of(result), "text-classification"),
         "license": license,
         "base_model": base,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.evaluation.metrics.predictions import REGRESSION
 from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
@@ -116,7 +117,7 @@ def problem(run: SavedRun) -> str:
 def has_classes(run: SavedRun) -> bool:
     """Whether predictions are classes; what a language model writes is one only where the recipe names labels."""
     kind = problem(run)
-    return kind != "regression" and (kind not in (CAUSAL, MASKED) or bool(run.result.data.get("labels")))
+    return kind != REGRESSION and (kind not in (CAUSAL, MASKED) or bool(run.result.data.get("labels")))
 
 
 def names_of(run: SavedRun, rows: dict[str, list[Any]]) -> list[str]:
@@ -165,7 +166,7 @@ def mistakes(run: SavedRun) -> Markup | None:
 def calibration(run: SavedRun) -> Markup | None:
     """Whether a confidence of 0.8 is right in 8 of 10 cases."""
     rows, split = judged(run)
-    if not rows or problem(run) == "regression" or "pred_probs" not in rows:
+    if not rows or problem(run) == REGRESSION or "pred_probs" not in rows:
         return None
     names = names_of(run, rows)
     chances = counts.probabilities(rows["pred_probs"], len(names))
@@ -201,7 +202,7 @@ def most_likely(
 def numbers_given(run: SavedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Labels and predictions of a regression where both are finite numbers."""
     rows, _ = judged(run)
-    if not rows or problem(run) != "regression":
+    if not rows or problem(run) != REGRESSION:
         return None
     both = np.array([rows["label"], rows["prediction"]], dtype=np.float64)
     both = both[:, np.isfinite(both).all(0)]

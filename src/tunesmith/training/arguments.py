@@ -10,38 +10,20 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.errors import RecipeError
 from tunesmith.machine import device_name
 from tunesmith.models.fast.path import Kernels
-from tunesmith.recipe.language_rules import LANGUAGE
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.tasks import task_settings
 from tunesmith.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-# (parameters of the model below, learning rate): small models need the higher rates to leave their starting point.
-LEARNING_RATES = ((50e6, 1e-4), (150e6, 5e-5), (float("inf"), 2e-5))
-HEAD_LEARNING_RATE = 1e-3
-ADAPTER_LEARNING_RATE = 1e-3
-EMBEDDING_LEARNING_RATE = 2e-5
-"""Most embedding models that are tuned are good already; a higher rate spoils them before it teaches them."""
-
-LANGUAGE_LEARNING_RATES = ((200e6, 1e-4), (1e9, 5e-5), (float("inf"), 2e-5))
-LANGUAGE_ADAPTER_LEARNING_RATES = ((200e6, 1e-3), (float("inf"), 2e-4))
-
 
 def learning_rate(recipe: Recipe, n_parameters: int) -> float:
-    """The recipe's learning rate, or the one that goes with the model's size and with what is trained."""
+    """Return the recipe's learning rate, or the task's default for the size of the model and for what is trained."""
     if recipe.train.learning_rate is not None:
         return recipe.train.learning_rate
-    if recipe.task in LANGUAGE:
-        rates = LANGUAGE_LEARNING_RATES if recipe.adapter is None else LANGUAGE_ADAPTER_LEARNING_RATES
-        return next(rate for limit, rate in rates if n_parameters < limit)
-    if recipe.adapter is not None:
-        return ADAPTER_LEARNING_RATE
-    if recipe.task == "embedding":
-        return EMBEDDING_LEARNING_RATE
-    if recipe.train.train_layers == "head":
-        return HEAD_LEARNING_RATE
-    return next(rate for limit, rate in LEARNING_RATES if n_parameters < limit)
+    rates, only_head = task_settings(recipe).learning_rates, recipe.train.train_layers == "head"
+    return rates.rate(n_parameters, with_adapter=recipe.adapter is not None, only_head=only_head)
 
 
 def training_arguments(

@@ -11,17 +11,13 @@ from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.recipe.metric_names import metric_of
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.tasks import TASKS, metric_of, task_settings
 from tunesmith.results import Verdict
 from tunesmith.run_folder import claim
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
 from tunesmith.workflows.compare import compare, saved_predictions, saved_split
-
-PRETRAINING = "pretraining"
-JOINT = ("classification", "regression")
-"""Tasks whose seeds are judged together; of others each seed has a verdict of its own."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +66,11 @@ def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, l
 def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
     """Raise InputError where the first recipe does not learn texts, or the two begin from other models."""
     where = str(texts.path or "recipe")
-    if texts.recipe.task != PRETRAINING:
+    if not task_settings(texts.recipe).plain_texts:
         raise InputError.one(
             where, f"its task is {texts.recipe.task}.", "The first recipe learns plain texts: task: pretraining."
         )
-    if task.recipe.task == PRETRAINING:
+    if task_settings(task.recipe).plain_texts:
         raise InputError.one(str(task.path or "recipe"), "its task is pretraining, too.", "The second recipe is what is judged.")
     if texts.recipe.model != task.recipe.model:
         message = f"it begins from {texts.recipe.model.name}, the other from {task.recipe.model.name}."
@@ -91,7 +87,7 @@ def one_run(loaded: LoadedRecipe, output: Path, change: Mapping[str, object], ov
 
 def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
     """Of all seeds together where the task's predictions are kept row by row, else of each seed."""
-    if ours[0].result.task not in JOINT:
+    if TASKS[ours[0].result.task].family != "labelled":
         return [compare([one.folder, other.folder])[0] for one, other in zip(ours, theirs, strict=True)]
     first = ours[0].result
     split = "test" if any(metric.split == "test" for metric in first.metrics) else "validation"

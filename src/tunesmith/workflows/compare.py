@@ -14,8 +14,7 @@ from tunesmith.evaluation.embedding_tests import PROBLEM
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Array, Predictions, from_scores
 from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, Resampling, SplitMetrics, TokenLosses, verdicts_of_outputs
-from tunesmith.recipe.language_rules import OF_LABELS
-from tunesmith.recipe.metric_names import ANSWERS, LABEL_METRIC, LOSSES
+from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.words import main_metric, main_split
 from tunesmith.results import RunResult, Verdict
 from tunesmith.saved_run import load
@@ -93,7 +92,7 @@ def compare_runs(ours: SavedSplit, other: SavedSplit, metric: str | None) -> Ver
     ours, other = ours.at(common), other.at(common)
     require_same_rows(ours, other)
     name = metric_to_compare(ours, other, metric)
-    if name in LOSSES:
+    if name in LOSS_METRICS:
         require_same_tokens(ours, other, name)
     mine, theirs = outputs_for(ours, other, name, ours.labels), outputs_for(other, ours, name, ours.labels)
     baseline = BaselineOutputs(str(other.run.folder), {ours.split: theirs})
@@ -142,23 +141,23 @@ def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None
 
 def preferred(names: Sequence[str]) -> list[str]:
     """Returns the default metric of labels, where it is among the names."""
-    return [name for name in names if name == LABEL_METRIC]
+    return [name for name in names if name == DEFAULT_LABEL_METRIC]
 
 
 def computable_metrics(split: SavedSplit) -> list[str]:
     """Returns the metrics that the columns of the saved predictions give."""
     rows, names = split.rows, list[str]()
     if "n_tokens" in rows:
-        names += [name for name in LOSSES if name != BITS or "n_bytes" in rows]
+        names += [name for name in LOSS_METRICS if name != BITS or "n_bytes" in rows]
     if split.labels and "pred_probs" in rows and "n_tokens" in rows:
-        names += OF_LABELS
+        names += LABEL_METRICS
     elif "prediction" in rows and split.problem_type in TABLE and split.problem_type != CLUSTERING:
         names += TABLE[split.problem_type]
     elif "score" in rows and "label" in rows and split.problem_type in (MULTI, REGRESSION):  # pairs, without decisions
         names += [name for name, kind in TABLE[split.problem_type].items() if not kind.of_decisions]
     elif "score" in rows and "label" not in rows:
         names += [leading] if (leading := leading_metric(split)) else []
-    return [*names, *(name for name in ANSWERS if name in rows)]
+    return [*names, *(name for name in TEXT_METRICS if name in rows)]
 
 
 def leading_metric(split: SavedSplit) -> str | None:
@@ -182,12 +181,12 @@ def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Seque
         labels: the order of the classes, the same for both runs.
     """
     rows = split.rows
-    if metric in LOSSES:
+    if metric in LOSS_METRICS:
         counts = np.array(rows["n_tokens"], dtype=np.int64)
         n_bytes = np.array(rows["n_bytes"], dtype=np.int64) if metric == BITS else None
         sums = np.array(rows["loss"], dtype=np.float64) * counts
         return Outputs(token_losses=TokenLosses(sums, counts), n_bytes=n_bytes)
-    if metric in ANSWERS and metric in rows:
+    if metric in TEXT_METRICS and metric in rows:
         both = [i for i, pair in enumerate(zip(rows[metric], other.rows[metric], strict=True)) if None not in pair]
         if not both:
             message = f"no row of {split.split} was answered by both."

@@ -11,8 +11,8 @@ from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.predictions import REGRESSION, from_scores
 from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, metrics_of_outputs
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.recipe.metric_names import METRICS
 from tunesmith.recipe.sections import ColumnsSection, TaskName
+from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
 from tunesmith.tasks.finished import load_for_use
 from tunesmith.workflows.predict import text_columns
@@ -48,7 +48,7 @@ def evaluate(
     predictions = from_scores(
         labels.problem_type, examples.labels, in_use.scores(examples.texts, examples.pairs), in_use.record.thresholds
     )
-    outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, tuple(METRICS[task]))
+    outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, TASKS[task].metrics)
     metrics = metrics_of_outputs([outputs], split, Resampling(n_resamples))
     return RunResult(
         task=task, metrics=tuple(metrics), data={"source": data, "rows": len(examples), "rows_read": table.rows_read}

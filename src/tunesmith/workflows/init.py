@@ -12,7 +12,7 @@ from typing import Any
 
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.labelled.labels import label_cells
+from tunesmith.data.labelled.labels import REGRESSION, label_cells
 from tunesmith.data.labelled.load import Splits, load_splits
 from tunesmith.data.profile import Profile, count_words, profile
 from tunesmith.data.readers.read import read_sources
@@ -239,13 +239,13 @@ def label_counts(splits: Splits) -> Counter[str]:
     for label in (label for examples in own_rows(splits) for label in examples.labels):
         if isinstance(label, tuple):
             counts.update(name for name, flag in zip(names, label, strict=True) if flag)
-        elif isinstance(label, int) and splits.labels.problem_type != "regression":
+        elif isinstance(label, int) and splits.labels.problem_type != REGRESSION:
             counts[names[label]] += 1
     return Counter(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
 
 
 def label_lines(splits: Splits) -> list[str]:
-    if splits.labels.problem_type == "regression":
+    if splits.labels.problem_type == REGRESSION:
         values = [float(label) for examples in own_rows(splits) for label in examples.labels]
         return [f"labels: numbers from {min(values):g} to {max(values):g}, {statistics.fmean(values):.3g} on average"]
     counts = label_counts(splits)

@@ -61,8 +61,11 @@ def test_an_unknown_metric_names_those_there_are() -> None:
 
 
 def test_the_recipe_knows_the_same_metrics_in_the_same_direction() -> None:
-    from tunesmith.recipe.metric_names import METRICS
+
+    from tunesmith.recipe.metric_names import higher_is_better
+    from tunesmith.recipe.tasks import TASKS
 
     for task, kinds in {"classification": (SINGLE, MULTI), "regression": (REGRESSION,)}.items():
         for kind in kinds:
-            assert {name: metric.higher_is_better for name, metric in TABLE[kind].items()} == dict(METRICS[task])
+            assert {*TABLE[kind]} == {*TASKS[task].metrics}
+            assert all(metric.higher_is_better == higher_is_better(name) for name, metric in TABLE[kind].items())

@@ -274,4 +274,4 @@ def test_a_classification_recipe_has_no_embedding_keys(tiny_model: Path, capsys)
     write("rows.csv", {"text": ASKED, "label": ["a", "b"] * 48})
     Path("recipe.yaml").write_text("data: {train: rows.csv}\nembedding: {pooling: cls}\n", encoding="utf-8")
     assert main(["check", "recipe.yaml", "--static"]) == 2
-    assert "embedding is of embeddings; the task is classification" in capsys.readouterr().err
+    assert "`embedding` applies only to embedding models and rerankers, and the task is classification" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from tunesmith.data.readers.read import place_of, read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection, DataSection, Recipe
+from tunesmith.recipe.tasks import task_settings
 
 CONVERSATION_IDS = ("conversation_id", "thread_id", "session_id", "dialogue_id", "dialog_id", "chat_id")
 """Columns of these names say which rows are parts of one conversation, so no split divides them."""
@@ -120,7 +121,7 @@ def plain_text_tables(data: DataSection, base: Path, frames: Mapping[str, Any]) 
 
 def recognised(table: Table, recipe: Recipe, notes: list[str]) -> Recognised:
     """What the rows are; said in the notes, with the columns that are not used."""
-    found = recognise(table, recipe.data.columns, labels=bool(recipe.sft.labels), texts_only=recipe.task == "pretraining")
+    found = recognise(table, recipe.data.columns, labels=bool(recipe.sft.labels), texts_only=task_settings(recipe).plain_texts)
     if is_plain_text(table.source):
         return found  # its own note says what it is
     unused = [name for name in table.columns if name not in found.columns.values()]

@@ -12,6 +12,7 @@ import numpy as np
 from tunesmith.data.cells import clip, is_number, is_whole, listed
 from tunesmith.data.table import Columns, Labels, Table
 from tunesmith.errors import DataError
+from tunesmith.recipe.tasks import TASKS
 
 SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
@@ -82,7 +83,7 @@ def infer_labels(
         DataError: nothing is labelled, one class only, numbers with decimals as classes, more classes than half the rows (with
             several labels a row: than rows), or labels that are no numbers in a regression.
     """
-    if task == "regression":
+    if TASKS[task].numeric_labels:
         return infer_score(cells, source)
     if names:
         return Labels(MULTI, tuple(names))

@@ -22,10 +22,10 @@ from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError, InputError, Problem, RecipeError
 from tunesmith.recipe.sections import DataSection, Recipe
 from tunesmith.recipe.suggest import closest
+from tunesmith.recipe.tasks import task_settings
 from tunesmith.results import Finding
 
 T = TypeVar("T")
-LABELLED = ("classification", "regression")
 SPLITS = ("train", "validation", "test")
 
 
@@ -73,10 +73,11 @@ def load_splits(
     Raises:
         DataError: with the problems of all files where they do not depend on each other.
     """
-    if recipe.task not in LABELLED:
+    task = task_settings(recipe)
+    if task.family != "labelled":
         message = f"it has no labels to be looked at: the task is {recipe.task}."
-        verbs = "evaluate and embed" if recipe.task == "embedding" else "generate"
-        raise RecipeError.one("the recipe", message, f"Use check and train for it, {verbs} for its model.")
+        remedy = f"Use check and train for it, {' and '.join(task.commands)} for its model."
+        raise RecipeError.one("the recipe", message, remedy)
     notes: list[str] = []
     tables = read_tables(recipe.data, base, frames or {}, notes)
     for table in tables.values():

@@ -19,7 +19,7 @@ from tunesmith.models.encode import encode
 from tunesmith.models.fast.path import apply_kernels, restore
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.metric_names import METRICS, baselines_of
+from tunesmith.recipe.tasks import baselines_of, task_settings
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
@@ -27,7 +27,7 @@ from tunesmith.tasks.task import Baselines, Decisions, SeedResult
 
 def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
     """Returns the metrics of one split: all of the task; verdicts on the selection metric and on accuracy."""
-    of_task = tuple(METRICS[session.data.recipe.task])
+    of_task = task_settings(session.data.recipe).metrics
     also = ["accuracy"] if session.tokens.labels.problem_type == SINGLE else []
     return SplitMetrics(split, of_task, tuple(dict.fromkeys([session.metric, *also])), session.metric)
 

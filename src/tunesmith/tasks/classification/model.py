@@ -15,8 +15,8 @@ from tunesmith.models.encode import Encoded, encode, length_record, met_in_train
 from tunesmith.models.fast.path import choose_kernels
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import Loaded, load_classifier, load_tokenizer, max_input_tokens
-from tunesmith.recipe.metric_names import metric_of
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.tasks import metric_of
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import LossFunction, class_weights, expected_first_loss, loss_function

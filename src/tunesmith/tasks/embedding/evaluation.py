@@ -12,7 +12,7 @@ from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.embedding.encoder import SentenceEncoder
 from tunesmith.progress import Listener
-from tunesmith.recipe.metric_names import baselines_of
+from tunesmith.recipe.tasks import baselines_of
 from tunesmith.results import Alarm
 from tunesmith.tasks.embedding.model import EmbeddingSession, load_base_encoder
 from tunesmith.tasks.task import Baselines, Evaluation

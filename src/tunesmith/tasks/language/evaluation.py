@@ -13,8 +13,8 @@ import torch
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.language.perplexity import context_curve
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.language_rules import OF_LABELS
-from tunesmith.recipe.metric_names import LABEL_METRIC, baselines_of
+from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS
+from tunesmith.recipe.tasks import baselines_of
 from tunesmith.results import Alarm
 from tunesmith.tasks.language.data import GENERAL
 from tunesmith.tasks.language.model import LanguageSession, base_model
@@ -29,8 +29,8 @@ FORGOTTEN_NATS = 0.1
 def split_metrics(session: LanguageSession, split: str) -> SplitMetrics:
     """Returns the metrics of one split; of labels, verdicts are given on the requested one or on macro F1."""
     requested = session.data.recipe.evaluate.metric
-    leading = requested if requested in OF_LABELS and requested is not None else LABEL_METRIC
-    return SplitMetrics(split, OF_LABELS, (leading,), requested)
+    leading = requested if requested in LABEL_METRICS and requested is not None else DEFAULT_LABEL_METRIC
+    return SplitMetrics(split, LABEL_METRICS, (leading,), requested)
 
 
 def metrics(session: LanguageSession) -> list[SplitMetrics]:

@@ -28,8 +28,8 @@ from tunesmith.models.language.masking import masked
 from tunesmith.models.language.model import Objective, add_tokens, load_language_model, objective_of
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
-from tunesmith.recipe.language_rules import OF_LABELS, sequences
-from tunesmith.recipe.metric_names import LOSSES
+from tunesmith.recipe.language_rules import sequences
+from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.language.batches import language_kernels, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageTaskData
@@ -290,7 +290,7 @@ def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader)
 def selection_metric(recipe: Recipe, settings: GenerationEval) -> str:
     """Returns the metric of validation that chooses the checkpoint. Raises RecipeError for one that nothing measures."""
     requested = recipe.evaluate.metric or "loss"
-    known = (*LOSSES, *settings.metrics, *(OF_LABELS if settings.labels else ()))
+    known = (*LOSS_METRICS, *settings.metrics, *(LABEL_METRICS if settings.labels else ()))
     if requested not in known:
         message = f"these rows are not measured by {requested}."
         raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(known)}.")

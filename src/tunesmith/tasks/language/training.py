@@ -15,7 +15,7 @@ from tunesmith.models.fast.supervised_loss import loss_where_learnt
 from tunesmith.models.inference import autocast
 from tunesmith.models.language.token_losses import on, token_losses
 from tunesmith.preflight.trial_step import TrialPart
-from tunesmith.recipe.metric_names import LOSSES
+from tunesmith.recipe.metric_names import LOSS_METRICS
 from tunesmith.tasks.language.evaluation import split_metrics
 from tunesmith.tasks.language.model import LanguageSession
 from tunesmith.tasks.language.scoring import score_split
@@ -87,7 +87,7 @@ def evaluate_fn(session: LanguageSession, max_rows: int | None) -> EvaluateFn:
     split, settings = session.splits["validation"], session.generation.without_windows()
     if max_rows is not None:
         split = split.first_rows(max_rows)
-    elif session.metric in LOSSES and not settings.labels:
+    elif session.metric in LOSS_METRICS and not settings.labels:
         split = split.with_sample(WATCHED_ROWS)
 
     def evaluate(model: torch.nn.Module) -> dict[str, float]:

@@ -10,12 +10,13 @@ from tunesmith.evaluation.metrics.retrieval import of_queries
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.fast.path import apply_kernels, restore
 from tunesmith.progress import Listener
-from tunesmith.recipe.metric_names import BASELINES
+from tunesmith.recipe.tasks import baselines_of
 from tunesmith.tasks.classification import evaluation as pairs
 from tunesmith.tasks.classification import outputs as pair_outputs
 from tunesmith.tasks.classification import training
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.embedding.data import RETRIEVAL
+from tunesmith.tasks.evaluate import MAJORITY
 from tunesmith.tasks.finished import ModelInUse, UseRecord
 from tunesmith.tasks.reranker.model import RerankerRows
 from tunesmith.tasks.reranker.reranking import relevance_of, reranked
@@ -53,13 +54,14 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     alone = Outputs(row_scores=of_queries(first.ranked, first.test.data.judgements, first.test.metrics))
     note = f"{recipe.embedding.first_stage or recipe.model.name} by itself"
     systems = [BaselineOutputs(FIRST_STAGE, {RETRIEVAL: alone}, first.seconds, note)]
-    requested = recipe.evaluate.baselines
+    requested = baselines_of(recipe)
     for name, search in first.test.lexical_baselines().items():
-        if name in (BASELINES["embedding"] if requested is None else requested):
+        if name in requested:
             started = time.perf_counter()
             systems.append(BaselineOutputs(name, {RETRIEVAL: search()}, time.perf_counter() - started))
-    majority = pairs.as_outputs(session.tokens.labels.problem_type, pairs.majority_baseline(session))
-    return Baselines((*systems, majority))
+    if MAJORITY in requested:
+        systems.append(pairs.as_outputs(session.tokens.labels.problem_type, pairs.majority_baseline(session)))
+    return Baselines(tuple(systems))
 
 
 def prediction_columns(session: LabelledSession, split: str, found: Outputs) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import RecipeError
 
@@ -43,7 +44,7 @@ def item_losses(
         targets: (N) class ids, (N, K) zeros and ones, or (N) numbers.
         weights: (K) or None.
     """
-    if labels.problem_type == "regression":
+    if labels.problem_type == REGRESSION:
         numbers = logits.squeeze(-1)
         return F.mse_loss(numbers / labels.scale, targets.to(numbers.dtype) / labels.scale, reduction="none")
     if labels.problem_type == "multi_label_classification":
@@ -60,7 +61,7 @@ def class_weights(asked: str | dict[str, float], labels: Labels, targets: list[A
     Raises:
         RecipeError: a class of that name does not exist, or one is left out.
     """
-    if asked == "none" or labels.problem_type == "regression":
+    if asked == "none" or labels.problem_type == REGRESSION:
         return None
     table = np.asarray(targets)
     if isinstance(asked, dict):
@@ -86,6 +87,6 @@ def given_weights(asked: dict[str, float], labels: Labels, table: np.ndarray) ->
 
 def expected_first_loss(labels: Labels, targets: list[Any]) -> float:
     """The loss of a model that knows nothing: ln K, ln 2, or the variance of the targets (a new head says their mean)."""
-    if labels.problem_type == "regression":
+    if labels.problem_type == REGRESSION:
         return float(np.mean(np.square((np.asarray(targets, dtype=np.float64) - labels.mean) / labels.scale)))
     return float(np.log(2 if labels.problem_type == "multi_label_classification" else labels.n))
