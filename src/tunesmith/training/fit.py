@@ -114,14 +114,14 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
             f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew"
         )
     listener(Event("phase", "training", 0, schedule.total_steps))
-    apply_kernels(plan.body, plan.kernels, plan.used_token_ids)
     started = time.perf_counter()
-    try:
-        with plan.spec.around():
+    with plan.spec.around():
+        apply_kernels(plan.body, plan.kernels, plan.used_token_ids)
+        try:
             trainer.resume(checkpoint.path) if checkpoint else trainer.train()
-    finally:
-        restore(plan.body)
-        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
+        finally:
+            restore(plan.body)
+            trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
     seconds = time.perf_counter() - started
     if request and trainer.state.global_step < schedule.total_steps:
         raise Interrupted(f"stopped by {request.signal_name} after step {trainer.state.global_step} of {schedule.total_steps}")
