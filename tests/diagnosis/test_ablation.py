@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import rows as sentences_of
+from tests.conftest import rows as sentences_of
 from tunesmith.cli.main import main
 from tunesmith.data.corrections.corrections_csv import Correction, write_corrections
 from tunesmith.data.readers.read import read_file

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import rows
+from tests.fits import read_rows
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnosis.fold_finetuning import fine_tuned, without_evaluations
-from tunesmith.progress import Clock
-from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.tasks.classification.data import Inputs, read_inputs
+from tunesmith.tasks.classification.data import LabelledTaskData
 
 
 @pytest.fixture
-def inputs(tmp_path: Path, tiny_model: Path) -> Inputs:
+def inputs(tmp_path: Path, tiny_model: Path) -> LabelledTaskData:
     """90 learnable rows, five of them labelled wrongly: the first five."""
     table = rows(90, seed=4)
     for row in table[:5]:
@@ -25,11 +24,12 @@ def inputs(tmp_path: Path, tiny_model: Path) -> Inputs:
         "data": {"train": "DataFrame", "validation": "other"}, "model": {"name": str(tiny_model)},
         "train": {"num_train_epochs": 8, "learning_rate": 5e-3, "per_device_train_batch_size": 8},
     }  # fmt: skip
-    loaded = LoadedRecipe(recipe_from_mapping(mapping), None, mapping, "", tmp_path)
-    return read_inputs(loaded, Clock(lambda _: None, {}), {"train": table, "validation": rows(10)})
+    data = read_rows(mapping, {"train": table, "validation": rows(10)}, tmp_path)
+    assert isinstance(data, LabelledTaskData)
+    return data
 
 
-def test_rows_are_judged_by_models_that_did_not_see_them(inputs: Inputs) -> None:
+def test_rows_are_judged_by_models_that_did_not_see_them(inputs: LabelledTaskData) -> None:
     train = inputs.splits.train
     done: list[int] = []
     said, logits = fine_tuned(inputs, near_duplicates(train.texts), 3, done.append)
@@ -43,7 +43,7 @@ def test_rows_are_judged_by_models_that_did_not_see_them(inputs: Inputs) -> None
     assert (logits[-1].argmax(axis=1) == given)[5:].mean() > 0.95
 
 
-def test_a_fold_is_fitted_without_anything_that_steers_it(inputs: Inputs) -> None:
+def test_a_fold_is_fitted_without_anything_that_steers_it(inputs: LabelledTaskData) -> None:
     train = without_evaluations(
         inputs.recipe.model_copy(update={"train": inputs.recipe.train.model_copy(update={"report_to": "tensorboard"})})
     ).train

@@ -14,18 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.fits import fit_in, load_session
 from tunesmith.errors import Interrupted, NonFinite, TrainingFailed
 from tunesmith.models.encode import Encoded
 from tunesmith.models.fast.path import Kernels
 from tunesmith.models.inference import logits
-from tunesmith.progress import Clock, Event
-from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.tasks.classification.data import read_inputs
-from tunesmith.tasks.classification.model import load_model
-from tunesmith.tasks.classification.training import fit
 from tunesmith.training.checkpoints import newest_whole
 from tunesmith.training.fit import Fit
-from tunesmith.training.signals import StopRequest
 
 
 @dataclass
@@ -66,36 +61,11 @@ def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
         }  # fmt: skip
         if "max_steps" in mapping["train"]:
             del mapping["train"]["num_train_epochs"]
-        loaded = LoadedRecipe(recipe_from_mapping(mapping), None, mapping, "", tmp_path)
-        inputs = read_inputs(loaded, Clock(lambda _: None, {}), {"train": sentences})
-        ready = load_model(inputs, 3)
-        request = StopRequest()
-
-        def listen(event: Event) -> None:
-            if event.kind == "step" and stop_at is not None and event.done == stop_at:
-                request.signal_name = "SIGTERM"
-
-        folder = tmp_path / place
-        folder.mkdir(exist_ok=True)
-        metric = "accuracy"
-        log = folder / "metrics.jsonl"
-        done = fit(
-            ready.model,
-            ready.prepared,
-            inputs.recipe,
-            ready.kernels,
-            folder,
-            log,
-            metric,
-            3,
-            request,
-            listen,
-            resume=resume,
-            smoke=smoke,
+        done = fit_in(
+            tmp_path / place, *load_session(mapping, {"train": sentences}, tmp_path), stop_at=stop_at, resume=resume, smoke=smoke
         )
-        losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
-        weights = {k: v.clone() for k, v in ready.model.state_dict().items()}
-        return Trained(done, weights, losses, ready.model, ready.prepared.encoded["train"], ready.prepared.pad_id)
+        tokens = done.session.tokens
+        return Trained(done.fit, done.weights, done.losses, done.session.model, tokens.encoded["train"], tokens.pad_id)
 
     return run
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.machine import megabytes
 from tunesmith.models.source import stay_offline_unless_asked
@@ -16,6 +16,10 @@ from tunesmith.progress import Listener
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.table import Task
 from tunesmith.tasks.task import Request, SeedResult, Session, TaskData, TaskSteps
+
+if TYPE_CHECKING:
+    from tunesmith.training.fit import Fit
+    from tunesmith.training.signals import StopRequest
 
 
 def read(task: Task, request: Request) -> TaskData:
@@ -74,6 +78,50 @@ def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Se
     return CheckReport((*session.data.checks, *checked.lines), checked.estimate_seconds), session
 
 
+@dataclass(frozen=True, kw_only=True)
+class FitPlace:
+    """Where one fit writes, and how it runs.
+
+    Attributes:
+        smoke: no checkpoints; the last weights are kept.
+    """
+
+    checkpoints: Path
+    metrics_log: Path
+    resume: bool = False
+    smoke: bool = False
+
+
+def fit_seed(
+    steps: TaskSteps[Any, Any], session: Session, seed: int, place: FitPlace, request: StopRequest, listener: Listener
+) -> Fit:
+    """Trains the session's model in place; it ends with the weights of its best evaluation.
+
+    Raises:
+        TrainingFailed, Interrupted: see ``training.fit``.
+    """
+    from tunesmith.machine import seed_everything
+    from tunesmith.recipe.metric_names import higher_is_better
+    from tunesmith.training.fit import FitPlan, fit
+
+    seed_everything(seed)
+    plan = FitPlan(
+        recipe=session.data.recipe,
+        spec=steps.trainer_spec(session, steps.evaluate_fn(session, None), seed),
+        n_rows=session.rows_per_epoch,
+        metric=session.metric,
+        higher_is_better=higher_is_better(session.metric),
+        checkpoints=place.checkpoints,
+        metrics_log=place.metrics_log,
+        kernels=session.kernels,
+        body=session.body,
+        used_token_ids=session.used_token_ids,
+        seed=seed,
+        smoke=place.smoke,
+    )
+    return fit(session.model, plan, request, listener, resume=place.resume)
+
+
 def fit_seeds(
     steps: TaskSteps[Any, Any], session: Session, folder: RunFolder, listener: Listener, *, resume: bool, smoke: bool
 ) -> list[SeedResult]:
@@ -82,34 +130,16 @@ def fit_seeds(
     Raises:
         TrainingFailed, Interrupted: see ``training.fit``.
     """
-    from tunesmith.machine import seed_everything
-    from tunesmith.recipe.metric_names import higher_is_better
     from tunesmith.run_folder import seed_places
-    from tunesmith.training.fit import FitPlan, fit
     from tunesmith.training.signals import stop_on_signals
 
-    recipe, seeds = session.data.recipe, []
+    train, seeds = session.data.recipe.train, []
     with stop_on_signals() as request:
-        for seed in range(recipe.train.seed, recipe.train.seed + recipe.train.n_seeds):
+        for seed in range(train.seed, train.seed + train.n_seeds):
             now = session
-            if seed != recipe.train.seed:
+            if seed != train.seed:
                 now = replace(load(steps, session.data, seed, session), expected_loss=session.expected_loss)
-            seed_everything(seed)
-            checkpoints, log = seed_places(folder, seed, recipe.train.n_seeds)
-            plan = FitPlan(
-                recipe=recipe,
-                spec=steps.trainer_spec(now, steps.evaluate_fn(now, None), seed),
-                n_rows=now.rows_per_epoch,
-                metric=now.metric,
-                higher_is_better=higher_is_better(now.metric),
-                checkpoints=checkpoints,
-                metrics_log=log,
-                kernels=now.kernels,
-                body=now.body,
-                used_token_ids=now.used_token_ids,
-                seed=seed,
-                smoke=smoke,
-            )
-            fitted = fit(now.model, plan, request, listener, resume=resume)
-            seeds.append(SeedResult(seed, fitted, now, steps.outputs(now)))
+            checkpoints, log = seed_places(folder, seed, train.n_seeds)
+            place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
+            seeds.append(SeedResult(seed, fit_seed(steps, now, seed, place, request, listener), now, steps.outputs(now)))
     return seeds

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import WORDS
+from tests.conftest import WORDS
 from tunesmith.cli.main import main
 from tunesmith.results import RunResult
 

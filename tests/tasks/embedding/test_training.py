@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.fits import Trained, fit_in, load_session
 from tunesmith.errors import Interrupted
-from tunesmith.progress import Clock, Event
-from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.tasks.embedding.data import read_inputs
-from tunesmith.tasks.embedding.model import load_model, measure_of
-from tunesmith.tasks.embedding.training import fit
-from tunesmith.training.fit import Fit
 from tunesmith.training.losses.embedding import LOSSES
-from tunesmith.training.signals import StopRequest
 
 N_ROWS = 40
 Columns = dict[str, list[Any]]
-
-
-@dataclass
-class Trained:
-    fit: Fit
-    weights: dict[str, torch.Tensor]
-    losses: list[float]
 
 
 @pytest.fixture(scope="module")
@@ -85,25 +72,11 @@ def train(tmp_path: Path, tiny_model: Path, tables: dict[str, Columns]) -> Calla
         }  # fmt: skip
         if "max_steps" in mapping["train"]:
             del mapping["train"]["num_train_epochs"]
-        loaded = LoadedRecipe(recipe_from_mapping(mapping), None, mapping, "", tmp_path)
         frames = {"train": tables[rows], "validation": tables["scored_pair"]}
-        inputs = read_inputs(loaded, Clock(lambda _: None, {}), frames)
-        prepared = load_model(inputs, 3)
-        request = StopRequest()
-
-        def listen(event: Event) -> None:
-            if event.kind == "step" and stop_at is not None and event.done == stop_at:
-                request.signal_name = "SIGTERM"
-
-        folder = tmp_path / place
-        folder.mkdir(exist_ok=True)
-        log = folder / "metrics.jsonl"
-        measure = measure_of(inputs, prepared)
-        done = fit(prepared, inputs.recipe, measure, inputs.metric, folder, log, 3, request, listen, resume=resume, smoke=False)
-        losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
-        return Trained(
-            done, {k: v.clone() for k, v in torch.nn.ModuleList(p.loss for p in prepared.parts).state_dict().items()}, losses
-        )
+        steps, session = load_session(mapping, frames, tmp_path)
+        done = fit_in(tmp_path / place, steps, session, stop_at=stop_at, resume=resume)
+        losses = torch.nn.ModuleList(part.loss for part in session.parts)  # some have weights of their own
+        return replace(done, weights={name: value.clone() for name, value in losses.state_dict().items()})
 
     return run
 

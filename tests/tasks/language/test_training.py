@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,25 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.fits import Trained, fit_in, load_session
 from tests.language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import Interrupted
 from tunesmith.models.fast.path import Kernels
 from tunesmith.models.fast.supervised_loss import loss_where_learnt
-from tunesmith.progress import Clock, Event
-from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.tasks.language.data import read_inputs
-from tunesmith.tasks.language.model import load_model, measure_of
-from tunesmith.tasks.language.training import fit
-from tunesmith.training.fit import Fit
-from tunesmith.training.signals import StopRequest
 from tunesmith.training.trainers.tokens import batch_of
-
-
-@dataclass
-class Trained:
-    fit: Fit
-    weights: dict[str, torch.Tensor]
-    losses: list[float]
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +40,8 @@ def ready(tmp_path: Path, models: dict[str, Path]) -> Callable[..., Any]:
             "evaluate": {"answers": {"rows": 2, "shots": 0}} if task == "sft" else {},
             "train": {**usual, **sections.get("train", {})},
         }  # fmt: skip
-        loaded = LoadedRecipe(recipe_from_mapping(mapping), None, mapping, "", tmp_path)
         rows = texts if family == "bert" else questions
-        inputs = read_inputs(loaded, Clock(lambda _: None, {}), {"train": rows(60), "validation": rows(12, 1)})
-        return inputs, load_model(inputs, 3)
+        return load_session(mapping, {"train": rows(60), "validation": rows(12, 1)}, tmp_path)
 
     return load
 
@@ -68,22 +51,7 @@ def train(tmp_path: Path, ready) -> Callable[..., Trained]:
     """A function that trains; ``stop_at`` asks for a stop after that step."""
 
     def run(place: str, *, stop_at: int | None = None, resume: bool = False, **sections: Any) -> Trained:
-        inputs, loaded = ready(**sections)
-        request = StopRequest()
-
-        def listen(event: Event) -> None:
-            if event.kind == "step" and stop_at is not None and event.done == stop_at:
-                request.signal_name = "SIGTERM"
-
-        folder = tmp_path / place
-        folder.mkdir(exist_ok=True)
-        log = folder / "metrics.jsonl"
-        done = fit(
-            loaded.prepared, inputs.recipe, measure_of(loaded), loaded.metric, folder, log, 3, request, listen, resume=resume,
-            smoke=False,
-        )  # fmt: skip
-        losses = [event["loss"] for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "train"]
-        return Trained(done, {name: value.clone() for name, value in loaded.prepared.model.state_dict().items()}, losses)
+        return fit_in(tmp_path / place, *ready(**sections), stop_at=stop_at, resume=resume)
 
     return run
 
@@ -152,13 +120,13 @@ def test_packed_rows_have_the_loss_of_unpacked_ones(ready) -> None:
     data = {"train": "t", "validation": "v", "max_length": 64}
     _, packed = ready(data=data, sft={"packing": True}, train={"fast": False})
     _, alone = ready(data=data, sft={"packing": False}, train={"fast": False})
-    assert packed.prepared.tokens.is_packed
-    assert len(packed.prepared.tokens.packs) < len(alone.prepared.tokens.packs) == 60
-    model = alone.prepared.model.eval()
+    assert packed.tokens.is_packed
+    assert len(packed.tokens.packs) < len(alone.tokens.packs) == 60
+    model = alone.model.eval()
     found = []
     for one in (packed, alone):
         trainer = trainer_for(one, model)
-        batch = trainer.collate([{"position": i} for i in range(len(one.prepared.tokens.packs))])
+        batch = trainer.collate([{"position": i} for i in range(len(one.tokens.packs))])
         batch.pop("position")
         with torch.no_grad():
             found.append(float(trainer.compute_loss(model, dict(batch))))
@@ -170,8 +138,8 @@ def test_without_padding_training_is_the_same(train, ready) -> None:
     plain, joined = train("plain", train=same), train("joined", train=same, sft={"padding_free": True})
     assert np.allclose(joined.losses, plain.losses, rtol=1e-5)
     _, loaded = ready(train=same, sft={"padding_free": True})
-    batch = trainer_for(loaded, loaded.prepared.model).collate([{"position": i} for i in range(8)])
-    n_tokens = int(loaded.prepared.tokens.lengths[:8].sum())
+    batch = trainer_for(loaded, loaded.model).collate([{"position": i} for i in range(8)])
+    n_tokens = int(loaded.tokens.lengths[:8].sum())
     assert batch["input_ids"].shape == (1, n_tokens)
     assert "attention_mask" not in batch
 
@@ -179,15 +147,15 @@ def test_without_padding_training_is_the_same(train, ready) -> None:
 def test_a_model_that_cannot_keep_rows_apart_gets_padded_batches(ready) -> None:
     _, joined = ready()
     _, padded = ready("mamba")
-    assert (joined.prepared.tokens.padding_free, padded.prepared.tokens.padding_free) == (True, False)
-    batch = trainer_for(padded, padded.prepared.model).collate([{"position": i} for i in range(8)])
+    assert (joined.tokens.padding_free, padded.tokens.padding_free) == (True, False)
+    batch = trainer_for(padded, padded.model).collate([{"position": i} for i in range(8)])
     assert len(batch["input_ids"]) == len(batch["attention_mask"]) == 8
 
 
 def test_noise_on_embeddings_keeps_rows_apart_by_padding(ready) -> None:
     """Upstream's noise depends on the length of the sequence that a row stands in."""
     _, loaded = ready(upstream={"neftune_noise_alpha": 5.0})
-    assert not loaded.prepared.tokens.padding_free
+    assert not loaded.tokens.padding_free
 
 
 def trainer_for(loaded: Any, model: Any) -> Any:
@@ -197,11 +165,11 @@ def trainer_for(loaded: Any, model: Any) -> Any:
     from tunesmith.tasks.language.training import arguments_of
     from tunesmith.training.trainers.tokens import AnswerTrainer
 
-    own = dict(arguments_of(loaded.prepared)[1])
+    own = dict(arguments_of(loaded)[1])
     arguments = SFTConfig(output_dir="unused", use_cpu=True, bf16=False, report_to="none", remove_unused_columns=False, **own)
     return AnswerTrainer(
-        model=model, args=arguments, tokens=loaded.prepared.tokens, kernels=loaded.prepared.kernels, measure=lambda _: {},
-        head_alone=loaded.prepared.head_alone, expected_loss=1.0, processing_class=loaded.prepared.tokenizer,
+        model=model, args=arguments, tokens=loaded.tokens, kernels=loaded.kernels, measure=lambda _: {},
+        head_alone=loaded.head_alone, expected_loss=1.0, processing_class=loaded.tokenizer,
     )  # fmt: skip
 
 
@@ -217,7 +185,7 @@ def test_a_gpu_and_several_processes_get_upstreams_loss(device: str, n_processes
 
 def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready) -> None:
     _, loaded = ready(sft={"padding_free": False})
-    tokens, model = loaded.prepared.tokens, loaded.prepared.model.eval()
+    tokens, model = loaded.tokens, loaded.model.eval()
     batch = batch_of(tokens, range(8))
     with torch.no_grad():
         assert float(loss_where_learnt(model, batch)) == pytest.approx(float(model(**batch).loss), abs=1e-6)
@@ -230,6 +198,6 @@ def test_the_validation_loss_does_not_depend_on_the_batch(ready) -> None:
     from tunesmith.models.language.token_losses import token_losses
 
     _, loaded = ready()
-    rows = loaded.hearings["validation"].rows
-    means = [token_losses(loaded.prepared.model, rows.input_ids, rows.labels, 0, max_rows=size).mean for size in (1, 3, 8, 40)]
+    rows = loaded.splits["validation"].rows
+    means = [token_losses(loaded.model, rows.input_ids, rows.labels, 0, max_rows=size).mean for size in (1, 3, 8, 40)]
     assert max(means) - min(means) < 1e-6
