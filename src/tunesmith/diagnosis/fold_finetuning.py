@@ -20,7 +20,8 @@ from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.classification.model import TokenisedSplits, load
-from tunesmith.tasks.classification.training import predict, trainer_spec
+from tunesmith.tasks.classification.scoring import predict
+from tunesmith.tasks.classification.training import trainer_spec
 from tunesmith.training.fit import FitPlan, fit
 from tunesmith.training.signals import StopRequest
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array
 
@@ -23,6 +22,8 @@ def nearest(queries: Array, documents: Array, k: int, device: str = "cpu") -> tu
     Returns:
         Positions (Q, k) int64 and scores (Q, k) float32; documents of equal score stand in their own order.
     """
+    import torch
+
     n_queries = len(queries)
     best_scores = torch.full((n_queries, k), float("-inf"))
     best = torch.full((n_queries, k), NO_DOCUMENT, dtype=torch.int64)

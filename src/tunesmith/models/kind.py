@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.recipe.tasks import LANGUAGE_TASKS
+from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
 
 ModelKind = Literal["causal", "embedding", "classifier"]
@@ -36,7 +36,7 @@ def is_embedding_folder(folder: Path) -> bool:
 
 def is_language_run(run: Path) -> bool:
     """Tells whether a folder is the finished run of a language model."""
-    return (run / RESULT).exists() and RunResult.load(run / RESULT).task in LANGUAGE_TASKS
+    return (run / RESULT).exists() and TASKS[RunResult.load(run / RESULT).task].family == "language"
 
 
 def is_causal_model(name: str) -> bool:

@@ -79,7 +79,7 @@ class ModelInUse:
         """Probabilities (N, K) in the order of the labels, or numbers (N) for a regression."""
         from tunesmith.models.encode import encode
         from tunesmith.models.inference import logits
-        from tunesmith.tasks.classification.training import to_scores
+        from tunesmith.tasks.classification.scoring import to_scores
 
         examples = Examples("predict", "", list(range(len(texts))), texts, [None] * len(texts), pairs)
         outputs = logits(

@@ -21,6 +21,7 @@ from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.tasks import baselines_of, task_settings
 from tunesmith.tasks.classification.model import LabelledSession
+from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
 
@@ -79,8 +80,6 @@ def tfidf_baseline(session: LabelledSession) -> Answers:
 
 def untuned_baseline(session: LabelledSession) -> Answers:
     """Evaluates the base model as it came, where it came with a head for these labels."""
-    from tunesmith.tasks.classification.training import predict
-
     if session.new_weights:
         return Answers("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
     started, encoded = time.perf_counter(), session.tokens.encoded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.tasks.classification import evaluation, model, outputs, training
+from tunesmith.tasks.classification import evaluation, model, outputs, scoring, training
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.task import TaskSteps
@@ -13,7 +13,7 @@ STEPS: TaskSteps[LabelledTaskData, LabelledSession] = TaskSteps(
     trial_parts=training.trial_parts,
     evaluate_fn=training.evaluate_fn,
     trainer_spec=training.trainer_spec,
-    outputs=training.outputs,
+    outputs=scoring.outputs,
     baselines=evaluation.baselines,
     metrics=evaluation.metrics,
     choose_thresholds=evaluation.choose_thresholds,

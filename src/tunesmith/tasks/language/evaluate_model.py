@@ -33,7 +33,7 @@ from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection, ModelSection, Recipe
-from tunesmith.recipe.tasks import LANGUAGE_TASKS
+from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import Finding, RunResult, Verdict
 from tunesmith.run_folder import RESULT
 from tunesmith.tasks.language.batches import language_kernels
@@ -41,6 +41,7 @@ from tunesmith.tasks.language.data import LanguageTaskData, general_texts
 from tunesmith.tasks.language.evaluation import metrics as split_metrics_of
 from tunesmith.tasks.language.evaluation import model_outputs
 from tunesmith.tasks.language.model import LanguageSession, Reader, make_session, render_split, stop_at
+from tunesmith.tasks.language.scoring import EvalSplit
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 SPLIT = "test"
@@ -52,10 +53,15 @@ OF_RUN = {"sft": ("loss_on", "long_rows", "labels"), "data": ("max_length", "col
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """One model with the rows as its tokens, and its outputs on every split."""
+    """The outputs of one model on every split. The model itself is not kept.
+
+    Attributes:
+        splits: the rows as the model's tokens.
+    """
 
     name: str
-    session: LanguageSession
+    splits: Mapping[str, EvalSplit]
+    metrics: Sequence[SplitMetrics]
     outputs: Mapping[str, Outputs]
     seconds: float
 
@@ -91,20 +97,12 @@ def evaluate_language(
     with clock.phase("data"):
         given = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
         table = table_of(str(data), "train", Path())  # of a folder the file that every verb reads
-        recipe = recipe_of(target, table, columns or {}, {**given, "context_lengths": list(context_lengths)})
+        recipe = evaluation_recipe(target, table, columns or {}, {**given, "context_lengths": list(context_lengths)})
         rows = rows_of(table, recognised(table, recipe, notes), SPLIT, recipe, notes)
         if not len(rows):
             raise DataError.one(str(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}.")
-    models = []
-    for name in (target, *against):
-        with clock.phase("model"):
-            session = load_session(str(name), recipe, rows)
-        with clock.phase("outputs"):
-            model_started = time.perf_counter()
-            outputs = model_outputs(session, session.model)
-            models.append(EvaluatedModel(str(name), session, outputs, time.perf_counter() - model_started))
-    ours, others, resampling = models[0], models[1:], Resampling(n_resamples, seed)
-    metrics = split_metrics_of(ours.session)
+    ours, *others = (evaluate_model(str(name), recipe, rows, clock) for name in (target, *against))
+    resampling, metrics = Resampling(n_resamples, seed), ours.metrics
     compared = [compare_models(ours, other, metrics, resampling) for other in others]
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     every = [*notes, *left_out_notes(rows, ours), *(note for _, of_model in compared for note in of_model)]
@@ -122,8 +120,18 @@ def evaluate_language(
     )
 
 
-def recipe_of(target: str | Path, table: Table, columns: Mapping[str, Any], given: Mapping[str, Any]) -> Recipe:
-    """How rows are read and judged: as the run's recipe has it, with what was said here."""
+def evaluate_model(name: str, recipe: Recipe, rows: Conversations, clock: Clock) -> EvaluatedModel:
+    """Loads a model and computes its outputs on the rows and on the general texts."""
+    with clock.phase("model"):
+        session = load_session(name, recipe, rows)
+    with clock.phase("outputs"):
+        started = time.perf_counter()
+        outputs = model_outputs(session, session.model)
+        return EvaluatedModel(name, session.splits, split_metrics_of(session), outputs, time.perf_counter() - started)
+
+
+def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, Any], given: Mapping[str, Any]) -> Recipe:
+    """Returns how rows are read and evaluated: as in the run's recipe, with the options that were given."""
     path, found = Path(target) / RESULT, dict[str, Any]()
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))["recipe"]
@@ -133,19 +141,19 @@ def recipe_of(target: str | Path, table: Table, columns: Mapping[str, Any], give
         for part, name in kept.get("data", {}).get("columns", {}).items()
         if isinstance(name, str) and name in table.columns
     }
-    task = found.get("task")
-    if task not in LANGUAGE_TASKS:
-        form = recognise(table, ColumnsSection(**named_columns)).form
-        task = "pretraining" if form == "text" else "sft"
+    settings = TASKS.get(found.get("task", ""))
+    if settings is None or settings.family != "language":
+        is_plain = recognise(table, ColumnsSection(**named_columns)).form == "text"
+        settings = next(row for row in TASKS.values() if row.family == "language" and row.plain_texts == is_plain)
     asked = {"rows": given["answers"], "max_new_tokens": given["max_new_tokens"]}
     written = kept.get("evaluate", {}).get("answers", {}) | {key: value for key, value in asked.items() if value is not None}
     length = given["max_length"] or kept.get("data", {}).get("max_length")
     windows = {key: given[key] for key in ("stride", "context_lengths") if given[key]}
     return recipe_from_mapping({
-        "task": task, "model": {"name": found["model"]["name"] if found else str(target)},
+        "task": settings.task, "model": {"name": found["model"]["name"] if found else str(target)},
         "data": {"train": table.source, "columns": named_columns, **({} if length is None else {"max_length": length})},
-        **({"sft": kept["sft"]} if task == "sft" and kept else {}),
-        "evaluate": {**({"answers": written} if task == "sft" else {}), **windows, "baselines": []},
+        **({"sft": kept["sft"]} if kept and not settings.plain_texts else {}),
+        "evaluate": {**({} if settings.plain_texts else {"answers": written}), **windows, "baselines": []},
     })  # fmt: skip
 
 
@@ -183,7 +191,7 @@ def compare_models(
         mine, theirs, of_split = ours.outputs[split.split], other.outputs[split.split], split
         assert mine.token_losses is not None
         assert theirs.token_losses is not None
-        if ours.session.splits[split.split].positions != other.session.splits[split.split].positions:
+        if ours.splits[split.split].positions != other.splits[split.split].positions:
             message = f"other rows of {split.split} are within its limit of tokens than within that of {ours.name}."
             raise InputError.one(other.name, message, "Give both the same with --max-length.")
         if not np.array_equal(mine.token_losses.counts, theirs.token_losses.counts):
@@ -201,7 +209,7 @@ def compare_models(
 
 def dropped_rows(rows: Conversations, ours: EvaluatedModel) -> dict[str, int]:
     """Returns reason -> number of rows that are not measured: not usable, or longer than the model's limit."""
-    dropped = ours.session.splits[SPLIT].rows.dropped
+    dropped = ours.splits[SPLIT].rows.dropped
     return {reason: len(ids) for reason, ids in (*rows.left_out.items(), *dropped.items())}
 
 
@@ -212,7 +220,7 @@ def left_out_notes(rows: Conversations, ours: EvaluatedModel) -> list[str]:
 
 def data_record(source: str, rows: Conversations, ours: EvaluatedModel) -> dict[str, Any]:
     """Returns the rows that were evaluated, the generated answers, and the curve by context length, in JSON types."""
-    split, outputs = ours.session.splits[SPLIT], ours.outputs[SPLIT]
+    split, outputs = ours.splits[SPLIT], ours.outputs[SPLIT]
     answers = [
         {"row_id": row_id, "reference": reference, "answer": text}
         for row_id, reference, text in zip(split.sample_ids, split.references, outputs.texts, strict=False)

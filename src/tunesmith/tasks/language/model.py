@@ -31,6 +31,7 @@ from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
 from tunesmith.recipe.language_rules import sequences
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.tasks import task_settings
 from tunesmith.tasks.language.batches import language_kernels, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageTaskData
 from tunesmith.tasks.language.scoring import EvalSplit, GenerationEval, make_eval_split
@@ -196,7 +197,7 @@ def objective_for(data: LanguageTaskData) -> Objective:
         raise RecipeError.one("pretraining.objective", message, f"Write {found}, or leave it out.")
     section = sequences(data.recipe)
     joined = [key for key in ("packing", "padding_free") if getattr(section, key)]
-    if data.recipe.task == "sft" and found == "masked":
+    if not task_settings(data.recipe).plain_texts and found == "masked":
         message = f"{source.name} is a masked language model ({config.model_type}): it writes no answers."
         raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
     if found == "masked" and joined:
@@ -244,7 +245,7 @@ def check_windows(recipe: Recipe, reader: Reader) -> None:
     """Raises RecipeError where windows are requested that cannot slide."""
     section = recipe.evaluate
     for key, sizes in (("stride", [section.stride] if section.stride else []), ("context_lengths", section.context_lengths)):
-        if sizes and (recipe.task != "pretraining" or reader.objective != "causal"):
+        if sizes and not (task_settings(recipe).plain_texts and reader.objective == "causal"):
             message = "windows slide over the plain texts of a causal model."
             raise RecipeError.one(f"evaluate.{key}", message, "Leave it out, or write task: pretraining for a causal model.")
         if max(sizes, default=0) >= reader.max_length:

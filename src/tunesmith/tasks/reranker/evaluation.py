@@ -13,7 +13,7 @@ from tunesmith.progress import Listener
 from tunesmith.recipe.tasks import baselines_of
 from tunesmith.tasks.classification import evaluation as pairs
 from tunesmith.tasks.classification import outputs as pair_outputs
-from tunesmith.tasks.classification import training
+from tunesmith.tasks.classification import scoring
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.embedding.data import RETRIEVAL
 from tunesmith.tasks.evaluate import MAJORITY
@@ -40,7 +40,7 @@ def outputs(session: LabelledSession) -> dict[str, Outputs]:
         search = reranked(first.test, first.ranked, session.data.recipe.embedding.top_k, relevance_of(model, "model"))
     finally:
         restore(session.body)
-    return {**training.outputs(session), RETRIEVAL: search}
+    return {**scoring.outputs(session), RETRIEVAL: search}
 
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
