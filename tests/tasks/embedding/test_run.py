@@ -134,7 +134,7 @@ def test_files_of_other_shapes_have_a_loss_each(tiny_model: Path, capsys) -> Non
     assert main(["train", recipe(tiny_model, f"{data}\n{SHORT}"), "--overwrite"]) == 2
     assert "positive pair rows and these labelled text rows; one table has one shape" in capsys.readouterr().err
     assert main(["check", recipe(tiny_model, f"{data}\nembedding: {{losses: {{x.csv: TripletLoss}}}}\n{SHORT}")]) == 2
-    assert "is no file of data.also" in capsys.readouterr().err
+    assert "is not a file of data.also" in capsys.readouterr().err
 
 
 def test_hard_negatives_are_wrong_answers_near_the_question(tiny_model: Path, capsys) -> None:
@@ -218,7 +218,7 @@ def test_two_runs_are_compared_on_the_queries_both_were_judged_on(tiny_model: Pa
     assert found["difference"] == pytest.approx(values[0] - values[1])
     assert (found["split"], found["n"]) == ("retrieval", 24)
     assert main(["compare", "runs/a", "runs/b", "--metric", "mrr@10"]) == 2
-    assert "the runs keep ndcg@10 only" in capsys.readouterr().err
+    assert "do not both keep mrr@10 of their retrieval rows. Both keep: ndcg@10." in capsys.readouterr().err
 
 
 def test_other_verbs_say_that_there_are_no_labels(tiny_model: Path, capsys) -> None:

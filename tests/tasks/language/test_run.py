@@ -15,7 +15,7 @@ import tunesmith
 from tests.language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import InputError, ModelError, RecipeError
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
-from tunesmith.workflows import predict as use
+from tunesmith.workflows import compare as use
 from tunesmith.workflows.train import train as run_recipe
 
 QUICK = {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "num_train_epochs": 2, "n_evaluations": 2, "n_logs": 10}
@@ -296,7 +296,7 @@ NEW_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
         "`new_tokens` applies only to language models, and the task is classification",
     ),
     "an empty one": ({"model": {"name": "m", "new_tokens": [" "]}}, "a token is an empty text"),
-    "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token vectors, so that new ones would not be learnt"),
+    "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token embeddings, so the new ones would not be trained"),
 }
 
 
