@@ -219,7 +219,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "apply to labels that changed": (put("c.csv", "row_id,given,proposed\n0,pos,neg\n1,pos,neg\n"), APPLY, "1 of 2 corrections do not fit"),
     "apply one row twice": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n1,pos,neg\n"), APPLY, "corrects row 1 a second time"),
     "apply to a row without a number": (put("c.csv", "row_id,given,proposed\nfirst,pos,neg\n"), APPLY, "row_id is 'first', a whole number was expected"),
-    "apply over a file": (lambda d: (put("c.csv", "row_id,given,proposed\n1,pos,neg\n")(d), put("train.corrected.csv", "mine")(d)), APPLY, "Give --output."),
+    "apply over a file": (lambda d: (put("c.csv", "row_id,given,proposed\n1,pos,neg\n")(d), put("train.corrected.csv", "mine")(d)), APPLY, "Give another output path."),
     # diagnose: several data sets, and an oracle
     "data set given twice": (nothing, [*SETS, "train.csv"], "train.csv was given twice"),
     "data set copied": (put("copy.csv", GOOD), [*SETS, "copy.csv"], "it has the same bytes as train.csv"),

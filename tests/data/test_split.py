@@ -152,9 +152,10 @@ def test_split_column() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "north", "test"], "table: The split column 'split' holds words that name no split: 'north' in row 1. "
-                                     "Use train, validation and test, or leave the column out of the recipe."),
-        (["dev", "test"], "table: The split column 'split' names no row for train. Use train, validation and test."),
+        (["train", "north", "test"], "table: The split column 'split' holds words that are not names of splits: "
+                                     "'north' in row 1. "
+                                     "Use train, validation and test, or remove the column from the recipe."),
+        (["dev", "test"], "table: The split column 'split' marks no row as train. Use train, validation and test."),
     ],
 )  # fmt: skip
 def test_split_column_with_other_words(words: list[object], message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tunesmith.data.corrections.apply import changes_of
 from tunesmith.data.corrections.corrections_csv import Correction
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_file
 from tunesmith.data.table import Examples, Table
 from tunesmith.diagnosis.ablation_sets import Variant, held_out, places_of, random_rows, variants_of
@@ -28,19 +28,19 @@ def fix(row_id: int, new: str = "", old: str = "", sha256: str = "") -> Correcti
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Callable[..., tuple[Splits, Table, Recipe]]:
+def rows(tmp_path: Path) -> Callable[..., tuple[LabelledData, Table, Recipe]]:
     """A function that writes 60 rows of three classes and reads them by a recipe with these sections."""
     path = tmp_path / "rows.csv"
     path.write_text("text,label\n" + "".join(f"text number {i},{NAMES[i % 3]}\n" for i in range(60)), encoding="utf-8")
 
-    def read(train: dict[str, object] | None = None, **data: object) -> tuple[Splits, Table, Recipe]:
+    def read(train: dict[str, object] | None = None, **data: object) -> tuple[LabelledData, Table, Recipe]:
         recipe = recipe_from_mapping({"data": {"train": str(path), "validation": 0.2, **data}, "train": train or {}})
-        return load_splits(recipe, tmp_path), read_file(path, str(path)), recipe
+        return load_labelled_data(recipe, tmp_path), read_file(path, str(path)), recipe
 
     return read
 
 
-def made(rows: tuple[Splits, Table, Recipe], corrections: list[Correction]) -> dict[str, Variant]:
+def made(rows: tuple[LabelledData, Table, Recipe], corrections: list[Correction]) -> dict[str, Variant]:
     splits, table, recipe = rows
     return {v.name: v for v in variants_of(splits, table, changes_of(corrections, table, "label"), recipe)}
 

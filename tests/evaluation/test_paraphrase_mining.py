@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tunesmith.cli.main import main
-from tunesmith.data.pairs.formats import Shape
+from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.paraphrase_mining import closed, paraphrase_test, without_itself
@@ -22,7 +22,7 @@ TEXTS = [
 
 def rows(kind: str = "positive_pair", target: tuple[str, ...] | None = None) -> EmbeddingRows:
     first, second = TEXTS[::3] + TEXTS[:3], TEXTS[1::3] + TEXTS[3:6]
-    shape = Shape(kind, ("a", "b"), ("label",) if target else (), "")  # type: ignore[arg-type]
+    shape = PairFormat(kind, ("a", "b"), ("label",) if target else (), "")  # type: ignore[arg-type]
     return EmbeddingRows("test", "rows.csv", shape, tuple(range(8)), (tuple(first), tuple(second)), target)
 
 

@@ -34,7 +34,7 @@ def lengths(splits: Mapping[str, EmbeddingRows], encoder: SentenceEncoder) -> It
         return
     limit = encoder.model.max_seq_length or UNLIMITED
     for name, rows in splits.items():
-        for column, side in zip(rows.shape.texts, rows.sides, strict=True):
+        for column, side in zip(rows.format.texts, rows.sides, strict=True):
             full = tokens_of(encoder.model, list(side), count_cut=True).full_lengths
             cut = int((full > limit).sum())
             figure = f"{column}: longest {int(full.max()):,} tokens, limit {limit:,}, {cut:,} rows cut"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunesmith.data.chat.conversations import Conversations
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import Problem
 from tunesmith.models.chat.prompts import coloured, rendering_proof
 from tunesmith.models.chat.render import Rendered
@@ -84,7 +84,7 @@ def language_checks(
 
 def seen(prepared: Prepared, template: Template, rows: Rendered, conversations: Conversations) -> Iterator[CheckLine]:
     """The template, the share that is learnt, and whether every answer's end is."""
-    if conversations.form != "text":
+    if conversations.kind != "text":
         proof = rendering_proof(prepared.tokenizer, template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", template.sentence())
         yield proven(proof, "Training would show the model other tokens before an answer than it is asked with later.")

@@ -13,7 +13,7 @@ from typing import Any
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.labels import label_cells
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.profile import Profile, count_words, profile
 from tunesmith.data.readers.read import read_sources
 from tunesmith.data.table import Columns, Examples, Table
@@ -172,7 +172,7 @@ def find_separator(cells: Sequence[Any]) -> tuple[str | None, str]:
     return None, ""
 
 
-def load(guess: Guess, given: dict[str, Any]) -> Splits | None:
+def load(guess: Guess, given: dict[str, Any]) -> LabelledData | None:
     """The rows as a run would use them; None where a question is open and its first answer does not lead to a run."""
     columns = {part: getattr(guess.columns, part) for part in ("text", "pair", "id", "group", "split")}
     label = list(guess.columns.label)
@@ -182,7 +182,7 @@ def load(guess: Guess, given: dict[str, Any]) -> Splits | None:
         section["label_separator"] = guess.separator
     recipe = recipe_from_mapping({"task": guess.task, "data": section}, "init")
     try:
-        return load_splits(recipe, Path())
+        return load_labelled_data(recipe, Path())
     except DataError:
         if guess.questions:
             return None
@@ -218,7 +218,7 @@ def parts_of(columns: Columns) -> dict[str, tuple[str, ...]]:
     return {part: name if part == "label" else (name,) for part, name in single.items() if name}
 
 
-def split_lines(splits: Splits) -> list[str]:
+def split_lines(splits: LabelledData) -> list[str]:
     """Rows a split, labels, lengths, and what should be looked at."""
     sizes = ", ".join(f"{name} {len(examples):,}" for name, examples in splits.named().items())
     lines = [f"rows: {sizes}", *label_lines(splits), *length_lines(splits)]
@@ -228,12 +228,12 @@ def split_lines(splits: Splits) -> list[str]:
     ]
 
 
-def own_rows(splits: Splits) -> list[Examples]:
+def own_rows(splits: LabelledData) -> list[Examples]:
     """Train and the splits that were taken out of the same source."""
     return [examples for examples in splits.named().values() if examples.source == splits.train.source]
 
 
-def label_counts(splits: Splits) -> Counter[str]:
+def label_counts(splits: LabelledData) -> Counter[str]:
     """Class -> rows that have it, commonest first; empty for a regression."""
     names, counts = splits.labels.names, Counter[str]()
     for label in (label for examples in own_rows(splits) for label in examples.labels):
@@ -244,7 +244,7 @@ def label_counts(splits: Splits) -> Counter[str]:
     return Counter(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
 
 
-def label_lines(splits: Splits) -> list[str]:
+def label_lines(splits: LabelledData) -> list[str]:
     if splits.labels.problem_type == "regression":
         values = [float(label) for examples in own_rows(splits) for label in examples.labels]
         return [f"labels: numbers from {min(values):g} to {max(values):g}, {statistics.fmean(values):.3g} on average"]
@@ -264,7 +264,7 @@ def is_uneven(counts: Counter[str]) -> bool:
     return bool(counts) and max(counts.values()) >= IMBALANCE * min(counts.values())
 
 
-def length_lines(splits: Splits) -> list[str]:
+def length_lines(splits: LabelledData) -> list[str]:
     words = word_counts(splits)
     middle, most = statistics.median(words), words[min(len(words) - 1, int(0.95 * len(words)))]
     lines = [f"lengths: {middle:.0f} words in the middle, 95 in 100 up to {most:.0f}, the longest {words[-1]:,.0f}"]
@@ -278,7 +278,7 @@ def length_lines(splits: Splits) -> list[str]:
     return lines
 
 
-def word_counts(splits: Splits) -> list[float]:
+def word_counts(splits: LabelledData) -> list[float]:
     """Words of each row, both texts of a pair together, ascending."""
     counts = []
     for examples in own_rows(splits):
@@ -287,13 +287,13 @@ def word_counts(splits: Splits) -> list[float]:
     return sorted(counts)
 
 
-def is_foreign(splits: Splits) -> bool:
+def is_foreign(splits: LabelledData) -> bool:
     """Whether more than a third of the letters in the first rows are of other scripts than Latin."""
     letters = [letter for text in splits.train.texts[:500] for letter in text[:200] if letter.isalpha()]
     return sum(ord(letter) > 0x24F for letter in letters) * 3 > len(letters)
 
 
-def draft_of(guess: Guess, given: dict[str, Any], splits: Splits | None, table: Table, sources: Container[str]) -> Draft:
+def draft_of(guess: Guess, given: dict[str, Any], splits: LabelledData | None, table: Table, sources: Container[str]) -> Draft:
     """Every line of the recipe with its reason."""
     asked = {question.part for question in guess.questions}
     return Draft(
@@ -308,7 +308,7 @@ def draft_of(guess: Guess, given: dict[str, Any], splits: Splits | None, table: 
     )  # fmt: skip
 
 
-def data_reasons(given: dict[str, Any], splits: Splits | None, table: Table, sources: Container[str]) -> dict[str, str]:
+def data_reasons(given: dict[str, Any], splits: LabelledData | None, table: Table, sources: Container[str]) -> dict[str, str]:
     reasons = {"train": plural(len(table), "row")}
     along = [name for name in (splits.named() if splits else ()) if name not in (*given, "train") and name in sources]
     if along:
@@ -323,7 +323,7 @@ def data_reasons(given: dict[str, Any], splits: Splits | None, table: Table, sou
     return reasons
 
 
-def epochs(splits: Splits | None) -> int | None:
+def epochs(splits: LabelledData | None) -> int | None:
     """Passes over the rows where the usual number gives too few steps; None where it does not."""
     if splits is None:
         return None
@@ -332,14 +332,14 @@ def epochs(splits: Splits | None) -> int | None:
     return wanted if wanted > USUAL_EPOCHS else None
 
 
-def epochs_reason(splits: Splits | None) -> str:
+def epochs_reason(splits: LabelledData | None) -> str:
     if splits is None:
         return ""
     steps = -(-len(splits.train) // BATCH)
     return f"{plural(len(splits.train), 'row')} are only {plural(steps, 'step')} a pass, so more passes than {USUAL_EPOCHS}"
 
 
-def closing_lines(guess: Guess, splits: Splits | None) -> list[str]:
+def closing_lines(guess: Guess, splits: LabelledData | None) -> list[str]:
     """What the user has to decide, and what the verdict will stand on where there is no test."""
     lines = [
         f"Decide: {question.message} Remove the # before one of the lines for {question.part}." for question in guess.questions

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.chat.formats import Recognised, recognise
-from tunesmith.data.pairs.formats import MEANING, Shape, detect_shape
+from tunesmith.data.chat.formats import ChatFormat, detect_chat_format
+from tunesmith.data.pairs.formats import MEANING, PairFormat, detect_pair_format
 from tunesmith.data.profile import profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -41,24 +41,24 @@ class Unlabelled:
 def unlabelled_rows(table: Table) -> Unlabelled | None:
     """What the rows are for; None where they are labelled, or it cannot be known."""
     written = found_by(recognise_rows, table)
-    if isinstance(written, Recognised) and written.form == "text" and len(table.columns) == 1:
+    if isinstance(written, ChatFormat) and written.kind == "text" and len(table.columns) == 1:
         return Unlabelled("pretraining", written.sentence(), POCKET, (MASKED,))
-    if isinstance(written, Recognised) and written.form not in ("text", "prompt_completion"):
+    if isinstance(written, ChatFormat) and written.kind not in ("text", "prompt_completion"):
         return Unlabelled("sft", written.sentence(), POCKET)
-    if isinstance(written, Recognised) and written.form == "prompt_completion" and differ(table, written.columns["completion"]):
+    if isinstance(written, ChatFormat) and written.kind == "prompt_completion" and differ(table, written.columns["completion"]):
         return Unlabelled("sft", written.sentence(), POCKET, (SEARCH,))
-    shape = found_by(detect_shape, table)
-    if isinstance(shape, Shape) and shape.kind in ("triplet", "tuple", "positive_pair") and differ(table, shape.texts[1]):
+    shape = found_by(detect_pair_format, table)
+    if isinstance(shape, PairFormat) and shape.kind in ("triplet", "tuple", "positive_pair") and differ(table, shape.texts[1]):
         parts = " + ".join(shape.texts)
         return Unlabelled("embedding", f"{MEANING[shape.kind]}: {parts}, {shape.reason}", MINILM)
     return None
 
 
-def recognise_rows(table: Table) -> Recognised:
-    return recognise(table, ColumnsSection())
+def recognise_rows(table: Table) -> ChatFormat:
+    return detect_chat_format(table, ColumnsSection())
 
 
-def found_by(look: Callable[[Table], Recognised | Shape], table: Table) -> Recognised | Shape | None:
+def found_by(look: Callable[[Table], ChatFormat | PairFormat], table: Table) -> ChatFormat | PairFormat | None:
     """What it finds; None where it says that nothing, or several things, fit."""
     try:
         return look(table)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import static_checks
@@ -27,7 +27,7 @@ class Inputs:
     """
 
     recipe: Recipe
-    splits: Splits
+    splits: LabelledData
     source: ModelSource
     checks: tuple[CheckLine, ...] = ()
     base: Path = Path()
@@ -38,7 +38,7 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
     recipe = loaded.recipe
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        splits = load_splits(recipe, loaded.base, frames)
+        splits = load_labelled_data(recipe, loaded.base, frames)
         if smoke:
             splits = first_rows(splits, SMOKE_ROWS)
         source = find_model(recipe.model, loaded.base)
@@ -49,7 +49,7 @@ def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | 
     return Inputs(recipe, splits, source, checks, loaded.base)
 
 
-def first_rows(splits: Splits, count: int) -> Splits:
+def first_rows(splits: LabelledData, count: int) -> LabelledData:
     """At most so many rows of each split, spread over it so that every label has its chance."""
     cut = {}
     for name in ("train", "validation", "test"):

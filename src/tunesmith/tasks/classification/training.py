@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import TrainingArguments
 
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Labels
 from tunesmith.errors import NonFinite
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions, from_scores
@@ -56,7 +56,7 @@ class Prepared:
     pad_id: int
 
 
-def prepare(recipe: Recipe, splits: Splits, tokenizer: Any, max_length: int) -> Prepared:
+def prepare(recipe: Recipe, splits: LabelledData, tokenizer: Any, max_length: int) -> Prepared:
     """Tokenise every split and build the loss.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.checks.pairs import findings_of
+from tunesmith.data.checks.pairs import check_rows
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, Problem, RecipeError
@@ -79,11 +79,11 @@ def read_inputs(
         check_scores(data.train, choice.name)
         tests = tests_of(data, recipe)
         metric = steering_metric(recipe, tests)
-        findings = findings_of(data.named(), recipe.train.batch_rows, choice.in_batch)
+        findings = check_rows(data.named(), recipe.train.batch_rows, choice.in_batch)
         also = tuple(choose_loss(rows, own_section(recipe, rows)) for rows in data.also)
         for rows, own in zip(data.also, also, strict=True):
             check_scores(rows, own.name)
-            findings += findings_of({"train": rows}, recipe.train.batch_rows, own.in_batch)
+            findings += check_rows({"train": rows}, recipe.train.batch_rows, own.in_batch)
         inputs = EmbeddingInputs(recipe, data, source, choice, tests, metric, findings, also, base=loaded.base)
         inputs = replace(inputs, checks=tuple(static_checks(inputs)))
     CheckReport(inputs.checks).refuse()
@@ -138,7 +138,7 @@ def static_checks(inputs: EmbeddingInputs) -> Iterator[CheckLine]:
     yield CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}")
     for rows in data.named().values():
         n_left = sum(map(len, rows.left_out.values()))
-        shape = f"{rows.shape.kind.replace('_', ' ')}: {' + '.join(rows.shape.columns)}"
+        shape = f"{rows.format.kind.replace('_', ' ')}: {' + '.join(rows.format.columns)}"
         yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})")
     why = f", since {choice.because}" if choice.because else ""
     lack = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.pairs.beir import beir_folder, read_beir
-from tunesmith.data.pairs.formats import detect_shape
+from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.rows import EmbeddingRows, usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
@@ -124,9 +124,9 @@ def evaluate_similarity(
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         table = read_table(str(data), split=SPLIT)
-        rows = usable_rows(table, detect_shape(table, columns or {}), SPLIT)
+        rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: VectorTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
-    about = {"source": str(data), "shape": rows.shape.kind, "columns": list(rows.shape.columns), "rows": len(rows)}
+    about = {"source": str(data), "shape": rows.format.kind, "columns": list(rows.format.columns), "rows": len(rows)}
     found = examined(test, test, str(target), against, dimensions, ("tfidf",), max_length, n_resamples, seed, clock)
     return result("similarity", found, about, left_out_notes(rows), clock, started)
 

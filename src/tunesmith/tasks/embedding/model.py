@@ -117,7 +117,7 @@ def measure_of(inputs: EmbeddingInputs, prepared: Prepared) -> Measure:
     """A function that gives a model's loss and metrics on validation."""
     test, rows = inputs.tests["validation"], inputs.data.validation
     assert rows is not None
-    known = set(inputs.data.train.classes) >= set(rows.classes) and rows.shape.kind == inputs.data.train.shape.kind
+    known = set(inputs.data.train.classes) >= set(rows.classes) and rows.format.kind == inputs.data.train.format.kind
     labels = labels_for(inputs, rows, inputs.choice.name, inputs.data.train.classes) if known else None
 
     def run(_model: Any) -> dict[str, float]:

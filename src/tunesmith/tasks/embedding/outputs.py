@@ -73,7 +73,7 @@ def columns_of(split: str, test: VectorTest, judged: Judged) -> dict[str, list[A
 
 def is_pair(test: RowsTest) -> bool:
     """Whether each value is of a row with two texts."""
-    return len(test.sides) > 1 and test.shape.kind != "positive_pair"
+    return len(test.sides) > 1 and test.format.kind != "positive_pair"
 
 
 def texts_of(test: VectorTest) -> tuple[Sequence[str], Sequence[int] | None]:
@@ -81,7 +81,7 @@ def texts_of(test: VectorTest) -> tuple[Sequence[str], Sequence[int] | None]:
     if isinstance(test, SearchTest):
         return test.data.queries, None
     assert isinstance(test, RowsTest)
-    if test.shape.kind == "positive_pair":
+    if test.format.kind == "positive_pair":
         first = {text: i for i, text in reversed(list(enumerate(test.sides[0])))}
         queries = list(dict.fromkeys(test.sides[0]))
         return queries, [test.row_ids[first[text]] for text in queries]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunesmith.data.pairs.rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
+from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.models.embedding.encoder import SentenceEncoder, tokens_of
 from tunesmith.models.encode import met_in_training
 from tunesmith.models.fast.length_groups import use_length_groups, use_whole_batches
@@ -90,7 +90,7 @@ def one(value: Any) -> Any:
 
 def prompts_of(encoder: SentenceEncoder, rows: EmbeddingRows) -> dict[str, str]:
     """Text column -> what is put before it: the query's prompt before the first, the document's before the others."""
-    if rows.shape.kind not in RANKED:
+    if rows.format.kind not in QUERY_DOCUMENT_KINDS:
         return {}
     first, *others = names_of(rows)
     said = {first: encoder.prompt_for(*QUERY), **dict.fromkeys(others, encoder.prompt_for(*DOCUMENT))}
@@ -179,7 +179,7 @@ def trainer_of(prepared: Prepared, measure: Measure, seed: int) -> Callable[[Any
 def loss_on(prepared: Prepared, rows: EmbeddingRows, labels: list[Any] | None, batch_rows: int) -> float:
     """The mean loss of batches of rows in their order, in evaluation mode; NaN where they have another shape than train's."""
     first = prepared.parts[0]
-    is_alike = (rows.shape.kind, len(rows.sides)) == (first.rows.shape.kind, len(first.rows.sides))
+    is_alike = (rows.format.kind, len(rows.sides)) == (first.rows.format.kind, len(first.rows.sides))
     if not is_alike or first.choice.name in OWN_PASSES:
         return math.nan
     model, total, judged = prepared.encoder.model, 0.0, replace(first, rows=rows, labels=labels)

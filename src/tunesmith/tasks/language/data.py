@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.builtin import sample_folder
-from tunesmith.data.chat.conversations import Conversations
-from tunesmith.data.chat.load import ConversationData, load_conversations, read_texts
-from tunesmith.data.checks.chat import findings_of
+from tunesmith.data.chat.load import ConversationData, load_conversation_data, read_texts
+from tunesmith.data.chat.rows import Conversations
+from tunesmith.data.checks.chat import check_rows
 from tunesmith.errors import DataError, MissingExtra, Problem
 from tunesmith.machine import megabytes
 from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
@@ -63,7 +63,7 @@ def read_inputs(
     require_trl(recipe)
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        data = load_conversations(recipe, loaded.base, frames)
+        data = load_conversation_data(recipe, loaded.base, frames)
         if data.validation is None:
             message = "there are no validation rows, and they choose the best checkpoint."
             raise DataError.one("data.validation", message, "Give data.validation a share such as 0.1, or a file.")
@@ -72,7 +72,7 @@ def read_inputs(
         source = find_model(recipe.model, loaded.base)
         recipe = with_defaults(recipe, source.n_bytes, len(data.train))
         general = general_texts(recipe, loaded.base)
-        findings = findings_of(data.named(), joined=is_joined(recipe, data, source))
+        findings = check_rows(data.named(), joined=is_joined(recipe, data, source))
         inputs = LanguageInputs(recipe, data, source, general, findings, base=loaded.base)
         inputs = replace(inputs, checks=tuple(static_checks(inputs)))
     CheckReport(inputs.checks).refuse()
@@ -81,7 +81,7 @@ def read_inputs(
 
 def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bool:
     """Whether prompts and completions become text without a template, as far as the model's files say."""
-    if data.train.form != "prompt_completion" or recipe.sft.chat_template is not None:
+    if data.train.kind != "prompt_completion" or recipe.sft.chat_template is not None:
         return False
     settings = Path(source.location) / "tokenizer_config.json"
     has_own = (settings.parent / "chat_template.jinja").exists()
@@ -121,7 +121,7 @@ def static_checks(inputs: LanguageInputs) -> Iterator[CheckLine]:
     for rows in data.named().values():
         n_left = sum(map(len, rows.left_out.values()))
         why = "; ".join(f"{len(ids):,} {reason}" for reason, ids in rows.left_out.items())
-        shape = f"{rows.form.replace('_', ' ')}: {' + '.join(rows.columns)}"
+        shape = f"{rows.kind.replace('_', ' ')}: {' + '.join(rows.columns)}"
         note = f"{n_left:,} rows of {rows.split} are not used: {why}" if n_left else ""
         yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})", note=note)
     yield judged_on(inputs)

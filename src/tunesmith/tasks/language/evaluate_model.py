@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.chat.conversations import Conversations
-from tunesmith.data.chat.formats import recognise
-from tunesmith.data.chat.load import ConversationData, recognised, rows_of, table_of
+from tunesmith.data.chat.formats import detect_chat_format
+from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_chat_table
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.generation.generator import adapter_source, load_causal
@@ -78,9 +78,9 @@ def evaluate_language(
     started, clock, notes = time.perf_counter(), Clock(listener, {}), list[str]()
     with clock.phase("data"):
         given = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
-        table = table_of(str(data), "train", Path())  # of a folder the file that every verb reads
+        table = read_chat_table(str(data), "train", Path())  # of a folder the file that every verb reads
         recipe = recipe_of(target, table, columns or {}, {**given, "context_lengths": list(context_lengths)})
-        rows = rows_of(table, recognised(table, recipe, notes), SPLIT, recipe, notes)
+        rows = read_chat_rows(table, SPLIT, recipe, notes)
         if not len(rows):
             raise DataError.one(str(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}.")
     heard = []
@@ -115,7 +115,7 @@ def recipe_of(target: str | Path, table: Table, columns: Mapping[str, Any], give
     }
     task = found.get("task")
     if task not in LANGUAGE:
-        form = recognise(table, ColumnsSection(**named_columns)).form
+        form = detect_chat_format(table, ColumnsSection(**named_columns)).kind
         task = "pretraining" if form == "text" else "sft"
     asked = {"rows": given["answers"], "max_new_tokens": given["max_new_tokens"]}
     written = kept.get("evaluate", {}).get("answers", {}) | {key: value for key, value in asked.items() if value is not None}
@@ -210,7 +210,7 @@ def about(data: str, rows: Conversations, ours: Heard) -> dict[str, Any]:
         for row_id, reference, one in zip(hearing.sample_ids, hearing.references, said.written, strict=False)
     ]
     return {
-        "source": data, "form": rows.form, "columns": list(rows.columns), "rows": len(hearing.positions),
+        "source": data, "form": rows.kind, "columns": list(rows.columns), "rows": len(hearing.positions),
         "rows_read": rows.rows_read,
         "dropped": dropped(rows, ours), "answers": answers, "context": list(ours.context),
     }  # fmt: skip

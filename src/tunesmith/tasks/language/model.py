@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.chat.conversations import Conversations, Turn
+from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.evaluation.metrics.predictions import SINGLE
@@ -151,7 +151,7 @@ def rendered_split(
 ) -> Rendered:
     """A split as tokens; plain texts are cut into windows. What a masked model is judged on is masked once for all."""
     sft, is_masked = inputs.recipe.sft, objective == "masked"
-    if rows.form != "text":
+    if rows.kind != "text":
         return render(tokenizer, rows, template, max_length, sft.loss_on, sft.long_rows)
     long_rows = "split" if rows.split == GENERAL else sft.long_rows
     found = render(tokenizer, rows, NONE, max_length, "all", long_rows, masked=is_masked)
@@ -238,7 +238,7 @@ def asking_of(inputs: LanguageInputs, train: Rendered, labels: tuple[tuple[int, 
         max_new_tokens=n_new, num_beams=section.num_beams, do_sample=section.do_sample, temperature=section.temperature or 1.0,
         top_p=section.top_p or 1.0, seed=inputs.recipe.train.seed,
     )  # fmt: skip
-    has_answers = rows.form != "text" and section.rows > 0 and not labels
+    has_answers = rows.kind != "text" and section.rows > 0 and not labels
     references = [turns[-1].content for turns in rows.turns]
     metrics = answer_metrics_for(references, section.pattern, section.function) if has_answers else ()
     asked = inputs.recipe.evaluate.metric

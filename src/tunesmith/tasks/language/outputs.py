@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.chat.conversations import answer_of, asked_of
 from tunesmith.data.chat.load import data_record
+from tunesmith.data.chat.rows import first_prompt, last_answer
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.chat.prompts import coloured
 from tunesmith.models.chat.render import Rendered, render_record
@@ -58,10 +58,10 @@ def columns_of(hearing: Hearing, said: Said, inputs: LanguageInputs) -> dict[str
     assert said.losses is not None
     columns: dict[str, list[Any]] = {
         "row_id": list(hearing.row_ids), "split": [hearing.split] * len(place),
-        "label": [answer_of(one) for one in turns], "prediction": [None] * len(place),
+        "label": [last_answer(one) for one in turns], "prediction": [None] * len(place),
         "loss": (said.losses.sums / np.maximum(1, said.losses.counts)).tolist(), "n_tokens": said.losses.counts.tolist(),
         "n_bytes": hearing.n_bytes.tolist(),
-        "text": [asked_of(one)[:TEXT_CHARACTERS] for one in turns],
+        "text": [first_prompt(one)[:TEXT_CHARACTERS] for one in turns],
     }  # fmt: skip
     for name in said.worth:
         columns[name] = [None] * len(place)
@@ -89,7 +89,7 @@ def shown(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any
     answers = []
     systems: Sequence[tuple[str, Said]] = [(one.name, one.said[split]) for one in judged.before if split in one.said]
     for i in range(min(SHOWN_ANSWERS, len(ours.written))):
-        asked = asked_of(hearing.conversations.turns[hearing.sample[i]])
+        asked = first_prompt(hearing.conversations.turns[hearing.sample[i]])
         answers.append({
             "row_id": hearing.sample_ids[i], "prompt": asked[:TEXT_CHARACTERS], "reference": hearing.references[i],
             "this run": ours.written[i].text, **{name: said.written[i].text for name, said in systems if said.written},

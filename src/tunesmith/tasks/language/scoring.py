@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.chat.conversations import Conversations
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
 from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, from_scores
 from tunesmith.generation.decode import Written, generate
