@@ -1,18 +1,20 @@
-"""Defines the fields that the data of all tasks share, and their record in ``result.json``."""
+"""Defines the fields that rows and splits of all tasks share, and their record in ``result.json``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 
-class RecordedRows(Protocol):
-    """The rows of one split, with their counts.
+class SplitRows(Protocol):
+    """The rows of one split, of any task.
 
     Attributes:
         dropped: reason -> number of rows of the source that are not used.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def split(self) -> str: ...
@@ -25,9 +27,10 @@ class RecordedRows(Protocol):
     @property
     def dropped(self) -> dict[str, int]: ...
     def __len__(self) -> int: ...
+    def take(self, positions: list[int], split: str, /) -> Self: ...
 
 
-Rows = TypeVar("Rows", bound=RecordedRows)
+Rows = TypeVar("Rows", bound=SplitRows)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class SplitData(Generic[Rows]):
         return {rows.split: rows for rows in (self.train, self.validation, self.test) if rows is not None}
 
 
-def split_record(rows: RecordedRows, data: SplitData[Any], special: Mapping[str, Any]) -> dict[str, Any]:
+def split_record(rows: SplitRows, data: SplitData[Any], special: Mapping[str, Any]) -> dict[str, Any]:
     """Records one split as plain JSON types; ``special`` are the task's own fields.
 
     Where a row of the source is one row here, rows + dropped + not_sampled = rows_read.

@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.groups import linked_groups
 from tunesmith.data.normalise import text_keys
+from tunesmith.data.records import Rows
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
@@ -23,22 +24,6 @@ SPLITS = ("train", "validation", "test")
 SCORE_BINS = 10
 """Equally full bins by which scores are stratified; fewer where there are few rows."""
 MIN_ROWS = 2
-
-
-class SplitRows(Protocol):
-    """The rows of one split, of any task."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def rows_read(self) -> int: ...
-
-    def __len__(self) -> int: ...
-
-    def take(self, positions: list[int], split: str, /) -> Self: ...
-
-
-Rows = TypeVar("Rows", bound=SplitRows)
 
 
 @dataclass(frozen=True)

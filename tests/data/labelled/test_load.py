@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tunesmith.data.labelled.load import LabelledData, data_record, load_labelled_data
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, NoLabels
+from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import Recipe
 
 WORDS = ["refund", "delivery", "praise"]
@@ -248,3 +249,10 @@ def test_a_further_column_that_is_not_there_is_named_in_every_way_it_may_be_mean
         load_labelled_data(recipe, tmp_path, others={"intnet": (), "shufled": ("shuffled",), "zzz": ()})
     remedies = [problem.remedy for problem in caught.value.problems]
     assert remedies == ["Did you mean intent?", "Did you mean shuffled?", "Correct the name in the recipe."]
+
+
+def test_a_task_without_labels_is_named() -> None:
+    recipe = recipe_from_mapping({"task": "sft", "data": {"train": "t.csv"}}, "recipe")
+    with pytest.raises(NoLabels, match="the task is sft") as caught:
+        load_labelled_data(recipe, Path())
+    assert caught.value.task == "sft"

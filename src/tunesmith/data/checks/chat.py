@@ -205,10 +205,7 @@ def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None
     """
     answers = [turns[-1].content.rstrip() for turns in rows.turns]
     open_ended = [i for i, text in enumerate(answers) if len(text) >= MIN_CUT_CHARACTERS and not FINISHED.search(text)]
-    lengths: dict[str, Sequence[int]] = {
-        "characters": list(map(len, answers)),
-        "words": [len(text.split()) for text in answers],
-    }
+    lengths: dict[str, Sequence[int]] = {"characters": list(map(len, answers)), "words": [len(text.split()) for text in answers]}
     if tokens is not None:
         lengths["tokens"] = tokens
 

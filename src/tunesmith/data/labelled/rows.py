@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number
@@ -51,12 +51,11 @@ def make_examples(
         if keep_unlabelled:
             label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
         reasons = label_reasons | reasons
-    repaired = {i: reason for i, reason in reasons.items() if reason in REPAIRS}
-    dropped = {i: reason for i, reason in reasons.items() if reason not in REPAIRS}
+    dropped = {i for i, reason in reasons.items() if reason not in REPAIRS}
     keep = [i for i in range(len(table)) if i not in dropped]
-    bad = tuple(bad_rows(table, dropped, True)) + tuple(bad_rows(table, repaired, False))
+    bad = bad_rows(table, reasons)
     if not keep:
-        counts = Counter(row.reason for row in (*table.bad_rows, *bad) if row.dropped)
+        counts = Counter(row.reason for row in bad if row.dropped)
         shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
         raise DataError.one(table.source, f"None of the {table.rows_read} rows can be used ({shown}).", "Check the columns.")
     return Examples(
@@ -69,7 +68,7 @@ def make_examples(
         groups=group_cells(table, columns.group, keep),
         ids=id_cells(table, columns.id, keep),
         annotations=None if labels is None else annotation_counts(table, columns, labels, keep),
-        bad_rows=tuple(sorted(table.bad_rows + bad, key=lambda row: row.row_id)),
+        bad_rows=tuple(sorted(bad, key=lambda row: row.row_id)),
         rows_read=table.rows_read,
         sha256=table.sha256,
         others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
@@ -118,9 +117,13 @@ def reject_numbers(table: Table, name: str) -> None:
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
 
 
-def bad_rows(table: Table, reasons: dict[int, str], dropped: bool) -> Iterable[BadRow]:
-    for i, reason in reasons.items():
-        yield BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, dropped)
+def bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
+    """Lists the bad rows of the table, then those with a new reason: dropped ones before repaired ones."""
+    rows = [
+        BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, reason not in REPAIRS)
+        for i, reason in reasons.items()
+    ]
+    return [*table.bad_rows, *sorted(rows, key=lambda row: not row.dropped)]
 
 
 def id_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | None:

@@ -35,12 +35,7 @@ READERS: dict[str, Reader] = {
 
 
 def read_table(
-    source: str | Path,
-    *,
-    header: bool | None = None,
-    encoding: str | None = None,
-    base: Path | None = None,
-    split: str = "train",
+    source: str | Path, *, header: bool | None = None, encoding: str | None = None, base: Path | None = None, split: str = "train"
 ) -> Table:
     """Reads the uninterpreted rows of a source; the row id is the 0-based position among the source's data rows.
 
