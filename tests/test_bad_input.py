@@ -240,7 +240,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "an oracle with ids that the data lack": (put("o.csv", "id,label\nx1,pos\nx2,neg\n"), [*ASK, "o.csv"], "cannot be matched to rows"),
     "row ids for two data sets": (
         lambda d: (put("b.csv", OTHER)(d), put("o.csv", "row_id,label\n1,pos\n2,neg\n")(d)), [*SETS, "b.csv", "--oracle", "o.csv"],
-        "with several data sets a row id does not say which row is meant",
+        "with several data sets a row id is ambiguous",
     ),
     "an oracle without labels": (put("o.csv", "row_id,first,second\n1,a,b\n"), [*ASK, "o.csv"], "No column looks like a label"),
     "a module that is not there": (nothing, [*ASK, "no_such_module:label"], "No module named 'no_such_module'"),

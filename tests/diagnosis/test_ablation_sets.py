@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunesmith.data.corrections.apply import changes_of
+from tunesmith.data.corrections.apply import find_changes
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_file
@@ -42,7 +42,7 @@ def rows(tmp_path: Path) -> Callable[..., tuple[LabelledData, Table, Recipe]]:
 
 def made(rows: tuple[LabelledData, Table, Recipe], corrections: list[Correction]) -> dict[str, Variant]:
     splits, table, recipe = rows
-    return {v.name: v for v in variants_of(splits, table, changes_of(corrections, table, "label"), recipe)}
+    return {v.name: v for v in variants_of(splits, table, find_changes(corrections, table, "label"), recipe)}
 
 
 def labelled(train: Examples) -> dict[int, int]:
@@ -89,7 +89,7 @@ def test_rows_that_steer_and_judge_stay_as_they_are(rows) -> None:
     splits, table, recipe = rows(test=0.2)
     in_train, steering, judged = splits.train.row_ids[0], splits.validation.row_ids[:3], splits.test.row_ids[:2]
     corrections = [fix(i, other(i)) for i in (in_train, *steering, *judged)]
-    changes = changes_of(corrections, table, "label")
+    changes = find_changes(corrections, table, "label")
     held = held_out(splits, corrections, table.sha256)
     assert held.split == "test"
     assert labelled(held.judged) == labelled(splits.test)
@@ -120,7 +120,7 @@ def test_rows_that_are_not_sampled_are_counted(rows) -> None:
     splits, table, recipe = rows(max_rows=20)
     held = {*splits.train.row_ids, *splits.validation.row_ids}
     unused = next(i for i in range(60) if i not in held)
-    changes = changes_of([fix(unused, other(unused))], table, "label")
+    changes = find_changes([fix(unused, other(unused))], table, "label")
     assert places_of(splits, changes, table.sha256).unused == 1
     with pytest.raises(DataError, match="None of the corrections is of a row that the recipe trains on"):
         variants_of(splits, table, changes, recipe)
@@ -156,7 +156,7 @@ def test_what_cannot_be_measured_is_said(rows) -> None:
         with pytest.raises(DataError) as caught:
             made(read, corrections)
         assert message in str(caught.value)
-    changes = changes_of([fix(train.row_ids[0], other(train.row_ids[0]))], table, "label")
+    changes = find_changes([fix(train.row_ids[0], other(train.row_ids[0]))], table, "label")
     with pytest.raises(DataError, match="not on this file"):
         variants_of(splits, replace(table, sha256="0" * 64), changes, recipe)
     with pytest.raises(DataError, match="reads this file in another way"):

@@ -34,7 +34,7 @@ def test_pairs_with_another_label_are_texts_and_no_paraphrases() -> None:
     test = paraphrase_test(rows("labelled_pair", ("1",) * 5 + ("0",) * 3))
     assert len(test.texts) == 12
     assert len(test.pairs) == 5
-    alone = EmbeddingRows("test", "rows.csv", rows().shape, (0,), (("a",), ("a",)))
+    alone = EmbeddingRows("test", "rows.csv", rows().format, (0,), (("a",), ("a",)))
     with pytest.raises(DataError, match="no two different texts mean the same"):
         paraphrase_test(alone)
     with pytest.raises(DataError, match="the rows are scored pair rows"):
