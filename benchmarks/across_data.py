@@ -20,7 +20,7 @@ from typing import Any
 
 from record import write
 
-from tunesmith.data.labelled.load import load_splits
+from tunesmith.data.labelled.load import load_labelled_data
 from tunesmith.diagnosis.datasets import AcrossDiagnosis, diagnose_data_sets
 from tunesmith.diagnosis.oracle import asking
 from tunesmith.recipe.load import recipe_from_mapping
@@ -109,7 +109,7 @@ def without_texts(found: AcrossDiagnosis) -> dict[str, Any]:
 
 def agreement(name: str, train: str, oracle: Any, frame: Rows | None = None) -> dict[str, Any]:
     recipe = recipe_from_mapping({"data": {"train": train, "validation": None}}, "benchmark")
-    splits = load_splits(recipe, ROOT, None if frame is None else {"train": frame})
+    splits = load_labelled_data(recipe, ROOT, None if frame is None else {"train": frame})
     (found,) = asking(oracle)(splits).agreements(splits.named(), splits.labels)
     return {**found.to_json(), "data": name, "oracle": "labels"}
 

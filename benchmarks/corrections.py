@@ -25,7 +25,7 @@ import numpy as np
 from label_errors import DATA, SHARE, banking77, flipped
 from record import write
 
-from tunesmith.data.corrections.apply import corrected
+from tunesmith.data.corrections.apply import correct_file
 from tunesmith.data.corrections.corrections_csv import Correction, read_corrections
 from tunesmith.diagnosis import ablation as worth
 from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Variant
@@ -69,7 +69,7 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     corrections = read_corrections(found.folder / CORRECTIONS)
     test = f"data.test={DATA / 'banking77' / 'test.csv'}"
     loaded = load_recipe(RECIPE, [*base, test, f"train.n_seeds={seeds}", "evaluate.metric=accuracy"])
-    new = corrected(corrections, place / "train.csv", place / "new.csv")
+    new = correct_file(corrections, place / "train.csv", place / "new.csv")
     plan = worth.planned(read_inputs(loaded, clock), corrections, new)
     plan = replace(plan, variants=(*plan.variants, clean(plan, truth)))
     folder = claim(f"{loaded.recipe.output}-worth")

@@ -28,8 +28,8 @@ import torch
 from record import write
 from sklearn.metrics import roc_auc_score
 
-from tunesmith.data.labelled.load import Splits
-from tunesmith.data.near_duplicates import Near, near_duplicates
+from tunesmith.data.labelled.load import LabelledData
+from tunesmith.data.near_duplicates import NearDuplicates, near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.checks.dynamics import aum
 from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank
@@ -61,7 +61,7 @@ class Rows:
 
     examples: Examples
     labels: Labels
-    near: Near
+    near: NearDuplicates
     vectors: np.ndarray
     ids: list[str]
     disputed: np.ndarray | None = None
@@ -176,7 +176,7 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         recipe = with_defaults(
             recipe_from_mapping({"data": {"train": "rows.csv"}, "train": {"seed": seed}}), source.n_bytes, len(truth)
         )
-        splits = Splits(examples, None, None, rows.labels, Columns("text", label=("label",)))
+        splits = LabelledData(examples, None, None, rows.labels, Columns("text", label=("label",)))
         started = time.perf_counter()
         tuned, logits = fine_tuned(Inputs(recipe, splits, source), rows.near, FOLDS)
         said = mean_of_both(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)

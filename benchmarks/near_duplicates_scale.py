@@ -69,7 +69,7 @@ def measure(n: int) -> dict[str, float]:
     keys = [normalise(text) for pair in planted for text in (texts[pair[0]], texts[pair[1]])]
     overlap = exact_overlap(keys, np.arange(0, len(keys), 2), np.arange(1, len(keys), 2))
     above = [pair for pair, share in zip(planted, overlap.tolist(), strict=True) if share >= 0.7]
-    numbers = [tuple(sorted((int(near.text_of[i]), int(near.text_of[j])))) for i, j in above]
+    numbers = [tuple(sorted((int(near.text_ids[i]), int(near.text_ids[j])))) for i, j in above]
     hits = sum(a == b or (a, b) in found for a, b in numbers)
     return {
         "rows": n, "seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,

@@ -16,8 +16,8 @@ from typing import Any
 from record import spread, write
 from transformers import AutoTokenizer
 
-from tunesmith.data.chat.load import load_conversations
-from tunesmith.data.checks.chat import findings_of
+from tunesmith.data.chat.load import load_conversation_data
+from tunesmith.data.checks.chat import check_rows
 from tunesmith.models.chat.prompts import rendering_proof
 from tunesmith.models.chat.render import render, render_record
 from tunesmith.models.chat.template import choose_template
@@ -40,14 +40,14 @@ def measure(name: str) -> dict[str, Any]:
 
     for _ in range(REPEATS):
         started = time.perf_counter(), time.process_time()
-        train = load_conversations(recipe, SHARED / "data").train
+        train = load_conversation_data(recipe, SHARED / "data").train
         timed("read", started)
         template = choose_template(tokenizer, None, train)
         started = time.perf_counter(), time.process_time()
         rendered = render(tokenizer, train, template, 512)
         timed("render", started)
         started = time.perf_counter(), time.process_time()
-        found = findings_of({"train": train}, joined=template.source == "none")
+        found = check_rows({"train": train}, joined=template.source == "none")
         timed("lint", started)
     proof = rendering_proof(tokenizer, template, train, rows=None)
     n = len(train)

@@ -143,8 +143,8 @@ def tunesmith(model: str, file: str, output: str, rate: float, seed: int) -> dic
 
 def held_out_loss(model: Path, file: Path) -> float:
     """The mean loss of the completions' tokens of the held-out rows."""
-    from tunesmith.data.chat.conversations import usable_conversations
-    from tunesmith.data.chat.formats import recognise
+    from tunesmith.data.chat.formats import detect_chat_format
+    from tunesmith.data.chat.rows import usable_conversations
     from tunesmith.data.readers.read import read_table
     from tunesmith.models.chat.render import render
     from tunesmith.models.chat.template import NONE
@@ -155,7 +155,7 @@ def held_out_loss(model: Path, file: Path) -> float:
     from tunesmith.recipe.sections import ColumnsSection
 
     table = read_table(str(file))
-    conversations = usable_conversations(table, recognise(table, ColumnsSection()), "test")
+    conversations = usable_conversations(table, detect_chat_format(table, ColumnsSection()), "test")
     tokenizer = load_tokenizer(ModelSource(str(model), str(model), "folder"))
     made = render(tokenizer, conversations, NONE, LONGEST)
     found = token_losses(reload_language_model(model, "causal"), made.input_ids, made.labels, tokenizer.eos_token_id)

@@ -219,7 +219,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "apply to labels that changed": (put("c.csv", "row_id,given,proposed\n0,pos,neg\n1,pos,neg\n"), APPLY, "1 of 2 corrections do not fit"),
     "apply one row twice": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n1,pos,neg\n"), APPLY, "corrects row 1 a second time"),
     "apply to a row without a number": (put("c.csv", "row_id,given,proposed\nfirst,pos,neg\n"), APPLY, "row_id is 'first', a whole number was expected"),
-    "apply over a file": (lambda d: (put("c.csv", "row_id,given,proposed\n1,pos,neg\n")(d), put("train.corrected.csv", "mine")(d)), APPLY, "Give --output."),
+    "apply over a file": (lambda d: (put("c.csv", "row_id,given,proposed\n1,pos,neg\n")(d), put("train.corrected.csv", "mine")(d)), APPLY, "Give another output path."),
     # diagnose: several data sets, and an oracle
     "data set given twice": (nothing, [*SETS, "train.csv"], "train.csv was given twice"),
     "data set copied": (put("copy.csv", GOOD), [*SETS, "copy.csv"], "it has the same bytes as train.csv"),
@@ -240,7 +240,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "an oracle with ids that the data lack": (put("o.csv", "id,label\nx1,pos\nx2,neg\n"), [*ASK, "o.csv"], "cannot be matched to rows"),
     "row ids for two data sets": (
         lambda d: (put("b.csv", OTHER)(d), put("o.csv", "row_id,label\n1,pos\n2,neg\n")(d)), [*SETS, "b.csv", "--oracle", "o.csv"],
-        "with several data sets a row id does not say which row is meant",
+        "with several data sets a row id is ambiguous",
     ),
     "an oracle without labels": (put("o.csv", "row_id,first,second\n1,a,b\n"), [*ASK, "o.csv"], "No column looks like a label"),
     "a module that is not there": (nothing, [*ASK, "no_such_module:label"], "No module named 'no_such_module'"),

@@ -5,7 +5,9 @@ TunesmithError                 exit 1   the work was started and failed
 │   └── NonFinite              exit 1   a loss, gradient or weight became infinite or NaN
 ├── InputError                 exit 2   what the user gave cannot be used; nothing was written
 │   ├── RecipeError            exit 2   the recipe file or an override
+│   │   └── NoLabels           exit 2   the recipe's task has no labels, which the work needs
 │   ├── DataError              exit 2   a data file or a column
+│   │   └── UndecidedColumn    exit 2   only the user can say which column has a role
 │   ├── ModelError             exit 2   the base model, adapter or a saved run's model
 │   ├── OutputError            exit 2   the place to write to
 │   ├── GenerationError        exit 2   what is asked of generated text, or of its decoding
@@ -81,10 +83,42 @@ class RecipeError(InputError):
     check = "recipe"
 
 
+class NoLabels(RecipeError):
+    """The work needs class labels or scores, and the recipe's task has none.
+
+    Attributes:
+        task: the recipe's task.
+    """
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        message = f"it has no labels to be looked at: the task is {task}."
+        super().__init__(
+            [Problem(self.check, "the recipe", message, "Give rows with labels: task classification or regression.")]
+        )
+
+
 class DataError(InputError):
     """A data file or a column cannot be used."""
 
     check = "data"
+
+
+class UndecidedColumn(DataError):
+    """Column names and contents do not decide which column has a role.
+
+    Attributes:
+        part: the role, a key under ``data.columns``.
+        candidates: equally plausible columns; empty where no column is plausible.
+    """
+
+    def __init__(self, where: str, message: str, part: str, candidates: Sequence[str] = ()) -> None:
+        self.part, self.candidates = part, tuple(candidates)
+        lines = " or ".join(f'"columns: {{{part}: {name}}}"' for name in self.candidates)
+        remedy = (
+            f"Say which one under data in the recipe: {lines}." if lines else f'Say which it is: "columns: {{{part}: NAME}}".'
+        )
+        super().__init__([Problem(self.check, where, message, remedy)])
 
 
 class ModelError(InputError):

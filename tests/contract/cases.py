@@ -12,7 +12,14 @@ from typing import Any
 from tests.language_models import questions, texts
 
 N_ROWS = 16
-TRAIN = {"max_steps": 24, "per_device_train_batch_size": N_ROWS, "learning_rate": 5e-3, "n_evaluations": 2, "n_logs": 12, "dropout": 0.0}
+TRAIN = {
+    "max_steps": 24,
+    "per_device_train_batch_size": N_ROWS,
+    "learning_rate": 5e-3,
+    "n_evaluations": 2,
+    "n_logs": 12,
+    "dropout": 0.0,
+}
 GOOD, BAD = ("good", "fine", "great", "nice"), ("bad", "awful", "poor", "sad")
 THINGS = ("film", "book", "food", "day")
 
@@ -129,7 +136,14 @@ CASES = (
     Case("regression", "regression", "bert", **halves(SCORED, text="")),
     Case("embedding", "embedding", "bert", **halves(PAIRS, anchor=""), train={"learning_rate": 1e-3}),
     Case(
-        "reranker", "embedding", "bert", **halves(PAIRS, anchor=""), sections=RERANKED, write=beir, evaluates=False, has_test=False
+        "reranker",
+        "embedding",
+        "bert",
+        **halves(PAIRS, anchor=""),
+        sections=RERANKED,
+        write=beir,
+        evaluates=False,
+        has_test=False,
     ),
     Case("sft", "sft", "llama", **halves(ANSWERS, completion=""), sections=WRITTEN, write=general),
     Case("pretraining", "pretraining", "llama", **halves(TEXTS, text=""), write=general),

@@ -9,7 +9,7 @@ from tests.data.tables import table
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Columns, Table
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, UndecidedColumn
 from tunesmith.recipe.sections import ColumnsSection
 
 SENTENCES = [f"this is sentence number {i} of them" for i in range(40)]
@@ -206,3 +206,13 @@ def test_real_files(name: str, shared: Path) -> None:
     task, *parts = REAL[name]
     found = detect(read_table(shared / "data" / name), task)
     assert [found.text, found.pair, found.label[0], found.id] == parts
+
+
+def test_an_undecided_column_names_its_part_and_candidates() -> None:
+    with pytest.raises(UndecidedColumn) as caught:
+        detect(table(text=SENTENCES, review=OTHERS, label=BINARY))
+    assert (caught.value.part, caught.value.candidates) == ("text", ("text", "review"))
+    assert '"columns: {text: text}" or "columns: {text: review}"' in str(caught.value)
+    with pytest.raises(UndecidedColumn) as caught:
+        detect(table(text=SENTENCES))
+    assert (caught.value.part, caught.value.candidates) == ("label", ())

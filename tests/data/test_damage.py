@@ -27,7 +27,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.csv", bytes(range(256)) * 4,
         "a.csv: The file is not text: 108 of its first 1024 bytes are control bytes. "
         "Save the table as csv, tsv, json, jsonl or parquet (each also .gz), "
-        "and say data.encoding if it is text in a rare encoding.",
+        "and set data.encoding if it is text in a rare encoding.",
     ),
     "truncated gzip": (
         "a.csv.gz", gzip.compress(b"text,label\n" + os.urandom(500).hex().encode() + b",1\n")[:-20],
@@ -49,7 +49,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "russian": (
         "a.csv", "text,label\nпривет как дела,1\nхорошо спасибо,0\n".encode("cp1251"),
         "a.csv: The file is neither UTF-8 nor Western European text: 100 % of the letters on such lines are not Latin. "
-        "Save it as UTF-8, or say its encoding in the recipe (data.encoding), for instance cp1252, cp1251, gb18030 or shift_jis.",
+        "Save it as UTF-8, or set its encoding in the recipe (data.encoding), for instance cp1252, cp1251, gb18030 or shift_jis.",
     ),
     "broken jsonl": (
         "a.jsonl", b'{"text": "a"}\n{"text": "b"\nnot json\n',

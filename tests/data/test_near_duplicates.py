@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data import near_duplicates as module
-from tunesmith.data.near_duplicates import clusters, exact_overlap, minhash, near_duplicates, pieces
+from tunesmith.data.near_duplicates import clusters, exact_overlap, minhash, near_duplicates, shingle_hashes
 
 WORDS = [f"{a}{b}" for a in ("lo", "ra", "mi", "tu", "ke", "sho", "ban") for b in ("rin", "dap", "vex", "mol", "quist", "zen")]
 
@@ -57,7 +57,7 @@ def test_planted_near_duplicates_are_found_and_nothing_else() -> None:
 
 def test_the_same_after_normalisation_is_the_same() -> None:
     near = near_duplicates(["Hello, world", "something else entirely", "hello   WORLD!", "hello world"])
-    assert near.text_of.tolist() == [0, 1, 0, 0]
+    assert near.text_ids.tolist() == [0, 1, 0, 0]
     overlap, partner = near.nearest_earlier()
     assert overlap.tolist() == [0, 0, 1, 1]
     assert partner.tolist() == [-1, -1, 0, 0]
@@ -80,7 +80,7 @@ def test_only_rows_before_the_border_count_as_earlier() -> None:
 def test_both_texts_of_a_pair_count() -> None:
     near = near_duplicates(["a man eats an apple slowly"] * 2, ["he is hungry", "nobody is there at all in the house"])
     assert len(near.a) == 0
-    assert near.text_of.tolist() == [0, 1]
+    assert near.text_ids.tolist() == [0, 1]
 
 
 def test_clusters_join_chains_and_copies() -> None:
@@ -103,14 +103,14 @@ def test_a_part_is_what_those_rows_alone_would_give() -> None:
 
 
 def test_crowded_buckets_stay_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_IN_BUCKET", 3)
+    monkeypatch.setattr(module, "MAX_BUCKET", 3)
     texts = [f"your order with the long reference number {i} has been sent to you today by our team" for i in range(40)]
     assert clusters(near_duplicates(texts)).max() == 0
 
 
 def test_short_and_odd_texts_have_pieces() -> None:
     texts = ["", "a", "hi", "日本", "🎉", "\ud800", "four", "exact"]
-    hashes, starts = pieces(texts)
+    hashes, starts = shingle_hashes(texts)
     assert len(starts) == len(texts)
     assert (np.diff([*starts.tolist(), len(hashes)]) >= 1).all()
     near_duplicates(texts)
@@ -119,9 +119,9 @@ def test_short_and_odd_texts_have_pieces() -> None:
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=20))
 @settings(max_examples=50, deadline=None)
 def test_pieces_do_not_reach_over_the_end_of_a_text(texts: list[str]) -> None:
-    hashes, starts = pieces(texts)
+    hashes, starts = shingle_hashes(texts)
     ends = [*starts.tolist()[1:], len(hashes)]
-    alone = [pieces([text])[0].tolist() for text in texts]
+    alone = [shingle_hashes([text])[0].tolist() for text in texts]
     assert [hashes[a:b].tolist() for a, b in zip(starts.tolist(), ends, strict=True)] == alone
 
 
@@ -129,5 +129,5 @@ def test_the_result_does_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -
     draw = random.Random(3)
     texts = [sentence(draw) for _ in range(50)]
     whole = minhash(texts)
-    monkeypatch.setattr(module, "CHUNK_PIECES", 300)
+    monkeypatch.setattr(module, "CHUNK_CHARACTERS", 300)
     assert np.array_equal(minhash(texts), whole)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunesmith.data.personal import kinds_in, masked
+from tunesmith.data.personal import masked, personal_data_kinds
 
 HOLDS = {
     "e-mail address": ["write to jane.doe+spam@mail.example.co.uk please"],
@@ -20,7 +20,7 @@ HOLDS = {
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in HOLDS.items() for text in texts])
 def test_each_kind_is_found_and_only_it(kind: str, text: str) -> None:
-    assert kinds_in(text) == [kind]
+    assert personal_data_kinds(text) == [kind]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_each_kind_is_found_and_only_it(kind: str, text: str) -> None:
     ],
 )  # fmt: skip
 def test_other_numbers_are_no_personal_data(text: str) -> None:
-    assert kinds_in(text) == []
+    assert personal_data_kinds(text) == []
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_other_numbers_are_no_personal_data(text: str) -> None:
 )
 def test_each_piece_is_masked_in_its_place(text: str, shown: str) -> None:
     assert masked(text) == shown
-    assert kinds_in(shown) == []
+    assert personal_data_kinds(shown) == []
 
 
 def test_another_mark_may_stand_there() -> None:

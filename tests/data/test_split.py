@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.data.tables import examples, table
 from tunesmith.data.normalise import normalise
-from tunesmith.data.split import split_by_column, split_examples
+from tunesmith.data.split import split_by_column, split_examples, spread_positions, take_shares
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
+from tunesmith.recipe.load import recipe_from_mapping
 
 
 def many(labels: list[object], **more: object) -> Examples:
@@ -152,12 +154,41 @@ def test_split_column() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "north", "test"], "table: The split column 'split' holds words that name no split: 'north' in row 1. "
-                                     "Use train, validation and test, or leave the column out of the recipe."),
-        (["dev", "test"], "table: The split column 'split' names no row for train. Use train, validation and test."),
+        (["train", "north", "test"], "table: The split column 'split' holds words that are not names of splits: "
+                                     "'north' in row 1. "
+                                     "Use train, validation and test, or remove the column from the recipe."),
+        (["dev", "test"], "table: The split column 'split' marks no row as train. Use train, validation and test."),
     ],
 )  # fmt: skip
 def test_split_column_with_other_words(words: list[object], message: str) -> None:
     with pytest.raises(DataError) as caught:
         split_by_column(split_table(words), "split")
     assert str(caught.value) == message
+
+
+@given(n_rows=st.integers(0, 200), count=st.integers(0, 220))
+def test_spread_positions_ascend_from_the_first_row_and_leave_even_gaps(n_rows: int, count: int) -> None:
+    positions = spread_positions(n_rows, count)
+    assert len(positions) == min(n_rows, count)
+    assert positions[:1] in ([], [0])
+    gaps = {after - before for before, after in itertools.pairwise([*positions, n_rows])} if positions else {1}
+    assert min(gaps) >= 1
+    assert max(gaps) - min(gaps) <= 1
+
+
+def test_shares_are_of_all_training_rows_and_leave_given_splits_alone() -> None:
+    recipe = recipe_from_mapping({"task": "classification", "data": {"train": "t.csv", "validation": 0.2, "test": 0.3}}, "recipe")
+    splits = {"train": many([0, 1] * 50)}
+    take_shares(splits, recipe, split_examples)
+    assert {name: len(rows) for name, rows in splits.items()} == {"train": 50, "test": 30, "validation": 20}
+    assert {name: rows.split for name, rows in splits.items()} == {name: name for name in splits}
+    given_test = {"train": many([0, 1] * 50), "test": many([0, 1], split="test")}
+    take_shares(given_test, recipe, split_examples)
+    assert {name: len(rows) for name, rows in given_test.items()} == {"train": 80, "test": 2, "validation": 20}
+
+
+def test_shares_that_leave_no_training_row_are_an_error() -> None:
+    recipe = recipe_from_mapping({"task": "classification", "data": {"train": "t.csv", "validation": 0.6}}, "recipe")
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": 0.5})})
+    with pytest.raises(DataError, match=r"t\.csv: The shares for validation and test leave no training row"):
+        take_shares({"train": many([0, 1] * 50)}, recipe, split_examples)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunesmith.data.corrections.apply import changes_of
+from tunesmith.data.corrections.apply import find_changes
 from tunesmith.data.corrections.corrections_csv import Correction
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_file
 from tunesmith.data.table import Examples, Table
 from tunesmith.diagnosis.ablation_sets import Variant, held_out, places_of, random_rows, variants_of
@@ -28,21 +28,21 @@ def fix(row_id: int, new: str = "", old: str = "", sha256: str = "") -> Correcti
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Callable[..., tuple[Splits, Table, Recipe]]:
+def rows(tmp_path: Path) -> Callable[..., tuple[LabelledData, Table, Recipe]]:
     """A function that writes 60 rows of three classes and reads them by a recipe with these sections."""
     path = tmp_path / "rows.csv"
     path.write_text("text,label\n" + "".join(f"text number {i},{NAMES[i % 3]}\n" for i in range(60)), encoding="utf-8")
 
-    def read(train: dict[str, object] | None = None, **data: object) -> tuple[Splits, Table, Recipe]:
+    def read(train: dict[str, object] | None = None, **data: object) -> tuple[LabelledData, Table, Recipe]:
         recipe = recipe_from_mapping({"data": {"train": str(path), "validation": 0.2, **data}, "train": train or {}})
-        return load_splits(recipe, tmp_path), read_file(path, str(path)), recipe
+        return load_labelled_data(recipe, tmp_path), read_file(path, str(path)), recipe
 
     return read
 
 
-def made(rows: tuple[Splits, Table, Recipe], corrections: list[Correction]) -> dict[str, Variant]:
+def made(rows: tuple[LabelledData, Table, Recipe], corrections: list[Correction]) -> dict[str, Variant]:
     splits, table, recipe = rows
-    return {v.name: v for v in variants_of(splits, table, changes_of(corrections, table, "label"), recipe)}
+    return {v.name: v for v in variants_of(splits, table, find_changes(corrections, table, "label"), recipe)}
 
 
 def labelled(train: Examples) -> dict[int, int]:
@@ -89,7 +89,7 @@ def test_rows_that_steer_and_judge_stay_as_they_are(rows) -> None:
     splits, table, recipe = rows(test=0.2)
     in_train, steering, judged = splits.train.row_ids[0], splits.validation.row_ids[:3], splits.test.row_ids[:2]
     corrections = [fix(i, other(i)) for i in (in_train, *steering, *judged)]
-    changes = changes_of(corrections, table, "label")
+    changes = find_changes(corrections, table, "label")
     held = held_out(splits, corrections, table.sha256)
     assert held.split == "test"
     assert labelled(held.judged) == labelled(splits.test)
@@ -120,7 +120,7 @@ def test_rows_that_are_not_sampled_are_counted(rows) -> None:
     splits, table, recipe = rows(max_rows=20)
     held = {*splits.train.row_ids, *splits.validation.row_ids}
     unused = next(i for i in range(60) if i not in held)
-    changes = changes_of([fix(unused, other(unused))], table, "label")
+    changes = find_changes([fix(unused, other(unused))], table, "label")
     assert places_of(splits, changes, table.sha256).unused == 1
     with pytest.raises(DataError, match="None of the corrections is of a row that the recipe trains on"):
         variants_of(splits, table, changes, recipe)
@@ -156,7 +156,7 @@ def test_what_cannot_be_measured_is_said(rows) -> None:
         with pytest.raises(DataError) as caught:
             made(read, corrections)
         assert message in str(caught.value)
-    changes = changes_of([fix(train.row_ids[0], other(train.row_ids[0]))], table, "label")
+    changes = find_changes([fix(train.row_ids[0], other(train.row_ids[0]))], table, "label")
     with pytest.raises(DataError, match="not on this file"):
         variants_of(splits, replace(table, sha256="0" * 64), changes, recipe)
     with pytest.raises(DataError, match="reads this file in another way"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tunesmith.cli.main import main
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, evidence_of
@@ -216,8 +216,8 @@ def test_what_is_not_asked_costs_nothing() -> None:
     assert columns_asked(DiagnoseSection()) == {}
 
 
-def splits(rows: Examples, problem_type: str = "single_label_classification") -> Splits:
-    return Splits(rows, None, None, replace(LABELS, problem_type=problem_type), Columns("text"))
+def splits(rows: Examples, problem_type: str = "single_label_classification") -> LabelledData:
+    return LabelledData(rows, None, None, replace(LABELS, problem_type=problem_type), Columns("text"))
 
 
 def test_the_other_names_and_repeated_ones_become_one() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tunesmith.data.labelled.labels import MULTI, SINGLE
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.oracle import asking, consult, open_oracle
 from tunesmith.errors import InputError
@@ -20,9 +20,9 @@ from tunesmith.tasks.finished import Run
 TEXTS = ["the parcel is late", "the bill is wrong", "I cannot log in", "where is it"]
 
 
-def data(labels: list[Any], names: tuple[str, ...] = ("bill", "parcel"), kind: str = SINGLE, **more: Any) -> Splits:
+def data(labels: list[Any], names: tuple[str, ...] = ("bill", "parcel"), kind: str = SINGLE, **more: Any) -> LabelledData:
     rows = Examples("train", "rows.csv", list(range(len(labels))), TEXTS[: len(labels)], labels, **more)
-    return Splits(rows, None, None, Labels(kind, names), Columns("text"))
+    return LabelledData(rows, None, None, Labels(kind, names), Columns("text"))
 
 
 def finished(monkeypatch: pytest.MonkeyPatch, labels: list[str], sha256: str = "1", pair: str | None = None) -> Run:
@@ -87,7 +87,7 @@ def test_labels_in_a_table_say_how_they_were_matched() -> None:
 
 def test_one_data_set_without_an_answer_is_enough_where_another_has_some() -> None:
     stranger = Examples("train", "other.csv", [0], ["something else"], [0])
-    other = Splits(stranger, None, None, Labels(SINGLE, ("bill",)), Columns("text"))
+    other = LabelledData(stranger, None, None, Labels(SINGLE, ("bill",)), Columns("text"))
     asked = consult({"text": TEXTS[:2], "label": ["bill", "parcel"]}, [data([0, 1]), other])
     assert [one.answers["train"].names for one in asked] == [["bill", "parcel"], [None]]
 
@@ -112,7 +112,7 @@ def fails(texts: list[str]) -> list[str]:
         (5, data([0, 1]), "A DataFrame, a dict of lists or a list of dicts was expected, not int"),
     ],
 )
-def test_what_cannot_be_asked_is_said(oracle: Any, rows: Splits, message: str) -> None:
+def test_what_cannot_be_asked_is_said(oracle: Any, rows: LabelledData, message: str) -> None:
     with pytest.raises(InputError, match=message):
         asking(oracle)(rows)
 

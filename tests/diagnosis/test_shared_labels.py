@@ -6,15 +6,15 @@ import pytest
 
 from tests.data.tables import examples
 from tunesmith.data.labelled.labels import MULTI, SINGLE
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Labels
 from tunesmith.diagnosis.shared_labels import shared_rows
 from tunesmith.errors import DataError
 
 
-def data(names: tuple[str, ...], labels: list[int], kind: str = SINGLE, **more) -> Splits:
+def data(names: tuple[str, ...], labels: list[int], kind: str = SINGLE, **more) -> LabelledData:
     rows = examples([f"text {i} of {names}" for i in range(len(labels))], labels, **more)
-    return Splits(rows, None, None, Labels(kind, names), Columns("text"))
+    return LabelledData(rows, None, None, Labels(kind, names), Columns("text"))
 
 
 def test_rows_of_shared_labels_stay_under_the_ids_of_the_first() -> None:
@@ -29,7 +29,9 @@ def test_rows_of_shared_labels_stay_under_the_ids_of_the_first() -> None:
 def test_a_split_without_a_shared_label_is_left_out() -> None:
     whole = data(("a", "b", "c"), [0, 1, 2])
     test = examples(["more"], [2], "test")
-    found = shared_rows(("one", "two"), (Splits(whole.train, None, test, whole.labels, whole.columns), data(("a", "b"), [0, 1])))
+    found = shared_rows(
+        ("one", "two"), (LabelledData(whole.train, None, test, whole.labels, whole.columns), data(("a", "b"), [0, 1]))
+    )
     assert list(found.data[0].named()) == ["train"]
 
 
@@ -45,6 +47,6 @@ def test_a_split_without_a_shared_label_is_left_out() -> None:
         (data(("b", "a"), [0, 1], sha256="1"), "it has the same bytes as table|table was given twice"),
     ],
 )
-def test_what_cannot_be_compared_is_said(second: Splits, message: str) -> None:
+def test_what_cannot_be_compared_is_said(second: LabelledData, message: str) -> None:
     with pytest.raises(DataError, match=message):
         shared_rows(("one", "two"), (data(("a", "b"), [0, 1], sha256="1" if second.train.sha256 else ""), second))

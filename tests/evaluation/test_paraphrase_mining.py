@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tunesmith.cli.main import main
-from tunesmith.data.pairs.formats import Shape
+from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.paraphrase_mining import closed, paraphrase_test, without_itself
@@ -22,7 +22,7 @@ TEXTS = [
 
 def rows(kind: str = "positive_pair", target: tuple[str, ...] | None = None) -> EmbeddingRows:
     first, second = TEXTS[::3] + TEXTS[:3], TEXTS[1::3] + TEXTS[3:6]
-    shape = Shape(kind, ("a", "b"), ("label",) if target else (), "")  # type: ignore[arg-type]
+    shape = PairFormat(kind, ("a", "b"), ("label",) if target else (), "")  # type: ignore[arg-type]
     return EmbeddingRows("test", "rows.csv", shape, tuple(range(8)), (tuple(first), tuple(second)), target)
 
 
@@ -34,7 +34,7 @@ def test_pairs_with_another_label_are_texts_and_no_paraphrases() -> None:
     test = paraphrase_test(rows("labelled_pair", ("1",) * 5 + ("0",) * 3))
     assert len(test.texts) == 12
     assert len(test.pairs) == 5
-    alone = EmbeddingRows("test", "rows.csv", rows().shape, (0,), (("a",), ("a",)))
+    alone = EmbeddingRows("test", "rows.csv", rows().format, (0,), (("a",), ("a",)))
     with pytest.raises(DataError, match="no two different texts mean the same"):
         paraphrase_test(alone)
     with pytest.raises(DataError, match="the rows are scored pair rows"):

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from tests.generation.made import KINDS, letters, tiny_llama, tokenizer_of
+from tunesmith.data.arrays import Array
 from tunesmith.generation.constraints import Constraints, unfulfilled
 from tunesmith.generation.decode import generate
 from tunesmith.generation.keyword_tracker import watch_of
 from tunesmith.generation.processors import ForbiddenWords, LooksAhead, Steered
 from tunesmith.generation.steering import Decoding
-from tunesmith.generation.token_text import Array, continuation
+from tunesmith.generation.token_text import continuation
 
 WAYS = [{}, {"do_sample": True, "num_return_sequences": 3}, {"num_beams": 3}, {"do_sample": True, "num_beams": 3}]
 

@@ -77,7 +77,7 @@ def test_a_plain_table() -> None:
         "rows: train 210, validation 30, test 60", "labels: 3, one a row: class 0 100, class 1 100, class 2 100", "lengths: ",
     ):  # fmt: skip
         assert part in told
-    assert "a share (60 rows) that is kept out of everything" in text
+    assert "a share (60 rows) that is left out of training and selection" in text
 
 
 def test_every_line_that_is_not_a_default_has_a_reason() -> None:
@@ -92,7 +92,7 @@ def test_every_line_that_is_not_a_default_has_a_reason() -> None:
 def test_few_rows_get_more_passes_and_many_do_not() -> None:
     few, text, _ = drafted(write("few.csv", tickets(300)))
     assert few.train.num_train_epochs == 12
-    assert "# 210 rows are only 7 steps a pass" in text
+    assert "# 210 rows are only 7 steps an epoch" in text
     many, _, _ = drafted(write("many.csv", tickets(6000)))
     assert "num_train_epochs" not in many.train.model_fields_set
 
@@ -147,7 +147,7 @@ def test_several_labels_in_a_cell() -> None:
 def test_uneven_classes_are_said_and_a_weighting_is_offered() -> None:
     rows = [{"text": sentence(i), "label": "rare" if i % 30 == 0 else "usual"} for i in range(300)]
     _, text, lines = drafted(write("uneven.csv", rows))
-    assert any("they are uneven: the rarest, rare, has 10 rows" in line for line in lines)
+    assert any("they are imbalanced: the rarest, rare, has 10 rows" in line for line in lines)
     assert "  # class_weights: balanced" in text
     active = text.replace("  # class_weights", "  class_weights")
     Path("active.yaml").write_text(active, encoding="utf-8")

@@ -13,7 +13,7 @@ from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal
 from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
-    from tunesmith.data.corrections.apply import Applied
+    from tunesmith.data.corrections.apply import AppliedCorrections
     from tunesmith.diagnosis.ablation import Comparison, Worth
     from tunesmith.recipe.load import LoadedRecipe
 
@@ -49,19 +49,19 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     return Outcome(json_of(done), lines=[line_of(done)], notes=left_out(done))
 
 
-def json_of(done: Applied) -> dict[str, Any]:
+def json_of(done: AppliedCorrections) -> dict[str, Any]:
     return {"output": str(done.path), "relabelled": done.n_relabelled, "removed": done.n_removed, "rows": done.n_rows,
             "of_other_files": done.n_of_other_files}  # fmt: skip
 
 
-def line_of(done: Applied) -> str:
+def line_of(done: AppliedCorrections) -> str:
     from tunesmith.report.numbers import plural
 
     changed = f"{plural(done.n_relabelled, 'row')} relabelled, {done.n_removed:,} removed"
     return f"{changed}: {plural(done.n_rows, 'row')} in {done.path}"
 
 
-def left_out(done: Applied) -> list[str]:
+def left_out(done: AppliedCorrections) -> list[str]:
     from tunesmith.report.numbers import plural
 
     return [f"{plural(done.n_of_other_files, 'correction')} left out: made for other files"] if done.n_of_other_files else []
@@ -69,7 +69,7 @@ def left_out(done: Applied) -> list[str]:
 
 def measured(args: argparse.Namespace, corrections: Path, output: Path | None, terminal: Terminal) -> Outcome:
     """The corrected file, and the verdict between the four training sets."""
-    from tunesmith.data.corrections.apply import target_of
+    from tunesmith.data.corrections.apply import output_path
     from tunesmith.data.corrections.corrections_csv import read_corrections
     from tunesmith.diagnosis import ablation as worth
 
@@ -80,7 +80,7 @@ def measured(args: argparse.Namespace, corrections: Path, output: Path | None, t
             loaded, found, data, output=output, column=args.label, overwrite=args.overwrite, listener=terminal.listener
         )  # fmt: skip
     except (KeyboardInterrupt, Interrupted) as error:
-        target = target_of(data, output)
+        target = output_path(data, output)
         kept = f"{target} is written and whole; " if target.exists() else ""
         message = f"interrupted: {kept}the measurement starts over when the command is given again."
         raise Interrupted(message) from error

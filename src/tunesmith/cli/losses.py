@@ -9,7 +9,7 @@ from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
-    from tunesmith.data.pairs.formats import Kind, Shape
+    from tunesmith.data.pairs.formats import PairFormat, PairKind
     from tunesmith.data.table import Table
 
 
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
 
     if args.data is not None:
         return of_data(args.data)
-    kinds: list[tuple[Kind, int]] = [(kind, 0) for kind in MEANING]
+    kinds: list[tuple[PairKind, int]] = [(kind, 0) for kind in MEANING]
     json = {"shapes": [record(kind, n) for kind, n in kinds], "wrappers": wrappers()}
     lines = [line for kind, n in kinds for line in (*shape_lines(kind, n), "")]
     return Outcome(json, lines=[*lines, *wrapper_lines()])
@@ -31,11 +31,11 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
 def of_data(source: str) -> Outcome:
     """The shape of a file's rows, and the losses for it."""
     from tunesmith.data.cells import is_missing
-    from tunesmith.data.pairs.formats import detect_shape
+    from tunesmith.data.pairs.formats import detect_pair_format
     from tunesmith.data.readers.read import read_table
 
     rows = read_table(source)
-    shape = detect_shape(rows)
+    shape = detect_pair_format(rows)
     n_classes = 0
     if shape.kind in ("labelled_pair", "labelled_text"):
         n_classes = len({str(cell).strip() for cell in rows.columns[shape.target[0]] if not is_missing(cell)})
@@ -48,7 +48,7 @@ def of_data(source: str) -> Outcome:
     return Outcome(json, lines=[head, "", *shape_lines(shape.kind, n_classes), *lines])
 
 
-def conversions(rows: Table, shape: Shape) -> list[dict[str, Any]]:
+def conversions(rows: Table, shape: PairFormat) -> list[dict[str, Any]]:
     """What the rows can be made into, with counts and the default loss for it."""
     from tunesmith.data.pairs.conversions import CONVERSIONS, convert
     from tunesmith.errors import DataError
@@ -69,7 +69,7 @@ def conversion_lines(one: dict[str, Any]) -> list[str]:
     return [f"as {one['shape'].replace('_', ' ')}: {one['summary']}; {one['default']}"]
 
 
-def record(kind: Kind, n_classes: int) -> dict[str, Any]:
+def record(kind: PairKind, n_classes: int) -> dict[str, Any]:
     """One shape with its losses, as ``--json`` has it."""
     from tunesmith.data.pairs.formats import MEANING
     from tunesmith.training.losses.embedding import LOSSES, default_for, fitting
@@ -89,7 +89,7 @@ def wrappers() -> list[dict[str, str]]:
     return [{"name": name, "does": wrapper.does} for name, wrapper in WRAPPERS.items()]
 
 
-def shape_lines(kind: Kind, n_classes: int) -> list[str]:
+def shape_lines(kind: PairKind, n_classes: int) -> list[str]:
     """A shape and its losses, the default marked and explained."""
     found = record(kind, n_classes)
     rows = [("*" if one["name"] == found["default"] else "", one["name"], described(one)) for one in found["losses"]]

@@ -1,17 +1,17 @@
-"""What a single cell is: missing, a number, a whole number."""
+"""Tells what a single cell holds: nothing, a number, a whole number; and formats cells for messages."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Iterable
 
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 
-def is_missing(cell: Any) -> bool:
-    """True for None, NaN and strings of nothing but white space."""
+def is_missing(cell: object) -> bool:
+    """Whether a cell is None, NaN, or a string of white space only."""
     if cell is None:
         return True
     if isinstance(cell, str):
@@ -19,28 +19,33 @@ def is_missing(cell: Any) -> bool:
     return isinstance(cell, float) and math.isnan(cell)
 
 
-def is_number(cell: Any) -> bool:
-    """True for finite numbers and for strings that are one. Booleans are no numbers."""
+def is_number(cell: object) -> bool:
+    """Whether a cell is a finite number or a string of one. Booleans are no numbers."""
     if isinstance(cell, str):
         return NUMBER.fullmatch(cell.strip()) is not None
     return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
 
 
-def is_whole(cell: Any) -> bool:
-    """True for whole numbers however they are written: ``3``, ``"3"``, ``3.0``, ``"3.0"``."""
+def is_whole(cell: object) -> bool:
+    """Whether a cell is a whole number in any notation: ``3``, ``"3"``, ``3.0``, ``"3.0"``."""
     if isinstance(cell, str):
         return WHOLE.fullmatch(cell.strip()) is not None
-    return is_number(cell) and float(cell).is_integer()
+    return isinstance(cell, int | float) and is_number(cell) and float(cell).is_integer()
 
 
-def clip(cell: Any, length: int = 60) -> str:
-    """The cell as a quoted string for a message, shortened."""
+def plain_class_name(cell: object) -> str:
+    """Writes the class ``1.0`` as ``1``: a column of whole numbers with missing cells holds floats."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+
+
+def clip(cell: object, length: int = 60) -> str:
+    """Quotes and shortens the cell for a message."""
     text = str(cell)
     return repr(text if len(text) <= length else text[: length - 1] + "…")
 
 
-def listed(names: Any, limit: int = 12) -> str:
-    """Names as one readable list, the rest counted."""
-    names = [str(name) for name in names]
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+def listed(names: Iterable[object], limit: int = 12) -> str:
+    """Joins the first names with commas and counts the others."""
+    words = [str(name) for name in names]
+    shown = ", ".join(words[:limit])
+    return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"

@@ -1,8 +1,8 @@
-"""The names people give their columns, most telling first. Lower case, ``_`` between words."""
+"""Lists usual names of columns by role, the most specific first; lower case, ``_`` between words."""
 
 from __future__ import annotations
 
-# Inside one tier names are equally good: two of them in one table, both plausible by content, is a question for the user.
+# Names of one tier are equally good: if a table has two of them, both plausible by content, the user is asked.
 TEXT = (
     ("text", "sentence", "message", "review", "tweet", "content", "comment", "utterance", "test_case", "claim", "document"),
     ("review_text", "review_body", "comment_text", "full_text", "text_a", "sentence1", "sentence_1", "post", "body", "news"),
@@ -46,7 +46,7 @@ GROUP = (
 )  # fmt: skip
 SPLIT = ("split", "partition", "subset", "set", "fold")
 
-# The words a split column may hold, and the names of files in a folder.
+# Words in a split column and names of files in a folder -> split.
 SPLIT_WORDS = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation", "development": "validation",
@@ -54,15 +54,11 @@ SPLIT_WORDS = {
     "test": "test", "testing": "test", "holdout": "test",
 }  # fmt: skip
 
-KNOWN = frozenset(
+USUAL_NAMES = frozenset(
     [name for tiers in (TEXT, PAIRS, LABEL, SCORE) for tier in tiers for name in tier] + [*ID, *GROUP, *SPLIT]
-)  # fmt: skip
+)
 
 
 def plain_name(name: str) -> str:
-    """A column name as the tables above write it."""
+    """Writes a column name as the tables above do: lower case, ``_`` for spaces and hyphens."""
     return name.strip().casefold().replace(" ", "_").replace("-", "_")
-
-
-def is_known(plain: str) -> bool:
-    return plain in KNOWN

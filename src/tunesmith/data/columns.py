@@ -1,4 +1,4 @@
-"""Which column plays which part: what the user said, else names, else content, else a question."""
+"""Detects the role of each column: by the recipe, else by names, else by content, else asks the user."""
 
 from __future__ import annotations
 
@@ -11,70 +11,81 @@ from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.profile import Profile, profile
 from tunesmith.data.table import Columns, Table
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import DataError, Problem, UndecidedColumn
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.recipe.tasks import TASKS
 
-SAID = "named in the recipe"
-# Two text columns whose mean lengths differ by less than this are equally good candidates.
+NAMED_IN_RECIPE = "named in the recipe"
 LENGTH_RATIO = 3.0
-# Fewer groups than this and a column of groups is more likely a property than a source of rows.
-FEWEST_GROUPS = 20
+"""Two text columns whose mean lengths differ by a smaller factor are equally good candidates."""
+MIN_GROUPS = 20
+"""A column with fewer groups is more likely a property of rows than their source."""
 
 
 @dataclass
 class Roles:
-    """What is known so far while one table is looked at: parts that are taken, and why."""
+    """The roles that are assigned so far while the columns of a table are detected.
+
+    Attributes:
+        assigned: part -> its columns.
+        reasons: part -> why these columns were chosen.
+    """
 
     table: Table
     profiles: dict[str, Profile]
-    taken: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    assigned: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
-    def take(self, part: str, names: Iterable[str], reason: str) -> None:
-        self.taken[part], self.reasons[part] = tuple(names), reason
+    def assign(self, part: str, names: Iterable[str], reason: str) -> None:
+        self.assigned[part], self.reasons[part] = tuple(names), reason
 
     def free(self) -> list[str]:
-        used = {name for names in self.taken.values() for name in names}
+        used = {name for names in self.assigned.values() for name in names}
         return [name for name in self.table.columns if name not in used]
 
-    def one(self, part: str) -> str | None:
-        return self.taken[part][0] if part in self.taken else None
+    def first(self, part: str) -> str | None:
+        return self.assigned[part][0] if part in self.assigned else None
 
 
 def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: bool = True) -> Columns:
-    """The part of each column, with a reason for each in plain words.
+    """Assigns columns to roles, with a reason for each in plain words.
 
     Args:
-        task: ``classification`` or ``regression``; decides between, say, a class and a rating.
-        given: what the recipe says. A column is named, or counted from 1 (``"4"``).
-        need_label: False for rows that are only to be predicted.
+        task: ``classification`` or ``regression``; decides, for example, between a class and a rating.
+        given: the recipe's section. A column is named, or counted from 1 (``"4"``).
+        need_label: False for rows that only get predictions.
 
     Raises:
-        DataError: a named column is missing (the closest name is offered), one column has two parts, no column looks like
-            text or like a label, or two do equally well (the recipe lines to choose from are given).
+        UndecidedColumn: no column looks like text or like a label, or several do equally well.
+        DataError: a named column is missing (the message offers the closest name), or one column has two roles.
     """
     roles = Roles(table, {name: profile(cells) for name, cells in table.columns.items()})
-    take_given(roles, given)
-    take_split(roles)
-    take_named(roles, "id", column_names.ID)
-    take_text(roles)
-    if "label" not in roles.taken:
-        take_label(roles, task, need_label)
-    take_group(roles)
-    take_key(roles)
+    assign_given(roles, given)
+    assign_split(roles)
+    assign_named(roles, "id", column_names.ID)
+    assign_text(roles)
+    if "label" not in roles.assigned:
+        assign_label(roles, task, need_label)
+    assign_group(roles)
+    assign_key(roles)
     unused = roles.free()
     if unused:
         roles.reasons["unused"] = listed(unused)
     return Columns(
-        text=roles.taken["text"][0], pair=roles.one("pair"), label=roles.taken.get("label", ()), id=roles.one("id"),
-        group=roles.one("group"), split=roles.one("split"), annotators=roles.taken.get("annotators", ()),
-        counted=tuple(given.annotators) if isinstance(given.annotators, dict) else (), reasons=roles.reasons,
-    )  # fmt: skip
+        text=roles.assigned["text"][0],
+        pair=roles.first("pair"),
+        label=roles.assigned.get("label", ()),
+        id=roles.first("id"),
+        group=roles.first("group"),
+        split=roles.first("split"),
+        annotators=roles.assigned.get("annotators", ()),
+        counted=tuple(given.annotators) if isinstance(given.annotators, dict) else (),
+        reasons=roles.reasons,
+    )
 
 
-def take_given(roles: Roles, given: ColumnsSection) -> None:
-    """The columns the recipe names. Raises DataError with every wrong one."""
+def assign_given(roles: Roles, given: ColumnsSection) -> None:
+    """Assigns the columns that the recipe names. Raises DataError with every wrong one."""
     problems: list[Problem] = []
     users: dict[str, str] = {}
     for part in ("text", "pair", "label", "id", "group", "split", "annotators"):
@@ -92,13 +103,13 @@ def take_given(roles: Roles, given: ColumnsSection) -> None:
             else:
                 users[name] = part
                 names.append(name)
-        roles.take(part, names, SAID)
+        roles.assign(part, names, NAMED_IN_RECIPE)
     if problems:
         raise DataError(problems)
 
 
 def find_column(table: Table, wanted: str) -> str | None:
-    """The column of that name, or the one at that place counted from 1; None where there is neither."""
+    """Returns the column of that name, or the one at that position counted from 1; None where there is neither."""
     if wanted in table.columns:
         return wanted
     names = list(table.columns)
@@ -119,132 +130,119 @@ def missing_column(roles: Roles, part: str, wanted: str) -> Problem:
 
 
 def described(roles: Roles, names: Sequence[str]) -> str:
-    """The columns with what they hold: ``text (text of 58 characters on average), label (only 0 and 1)``."""
+    """Lists the columns with their content: ``text (text of 58 characters on average), label (only 0 and 1)``."""
     return listed(f"{name} ({roles.profiles[name].words()})" for name in names)
 
 
-def take_split(roles: Roles) -> None:
-    """A column called split, set, ... where every cell is a word for train, validation or test, train among them."""
-    if "split" in roles.taken:
+def assign_split(roles: Roles) -> None:
+    """Assigns a column called split, set, ... in which every cell is a word for train, validation or test."""
+    if "split" in roles.assigned:
         return
     for name in named(roles, column_names.SPLIT):
         words = {str(cell).strip().casefold() for cell in roles.table.columns[name] if not is_missing(cell)}
-        meant = {column_names.SPLIT_WORDS.get(word) for word in words}
-        if None not in meant and "train" in meant and len(meant) > 1:
-            roles.take("split", [name], f"it is called {name!r} and holds {listed(sorted(words))}")
+        splits = {column_names.SPLIT_WORDS.get(word) for word in words}
+        if None not in splits and "train" in splits and len(splits) > 1:
+            roles.assign("split", [name], f"it is called {name!r} and holds {listed(sorted(words))}")
             return
 
 
-def take_named(roles: Roles, part: str, names: Sequence[str]) -> None:
-    if part not in roles.taken:
+def assign_named(roles: Roles, part: str, names: Sequence[str]) -> None:
+    if part not in roles.assigned:
         for name in named(roles, names)[:1]:
-            roles.take(part, [name], f"it is called {name!r}")
+            roles.assign(part, [name], f"it is called {name!r}")
 
 
 def named(roles: Roles, names: Sequence[str]) -> list[str]:
-    """The free columns of those names, in the order of ``names``."""
+    """Returns the free columns of those names, in the order of ``names``."""
     by_plain = {plain_name(name): name for name in reversed(roles.free())}
     return [by_plain[name] for name in names if name in by_plain]
 
 
-def take_text(roles: Roles) -> None:
-    if "text" in roles.taken:
+def assign_text(roles: Roles) -> None:
+    if "text" in roles.assigned:
         return
-    if "pair" not in roles.taken:
+    if "pair" not in roles.assigned:
         pair = named_pair(roles)
         if pair:
-            roles.take("text", pair[:1], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
-            roles.take("pair", pair[1:], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
+            roles.assign("text", pair[:1], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
+            roles.assign("pair", pair[1:], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
             return
     for tier in column_names.TEXT:
-        found = named(roles, tier)
-        if len(found) > 1:
-            found = [name for name in found if roles.profiles[name].is_text] or found
-        if len(found) > 1:
-            raise ambiguous(roles, "text", found, "are usual names of a text")
-        if found:
-            roles.take("text", found, f"it is called {found[0]!r} ({roles.profiles[found[0]].words()})")
+        names = named(roles, tier)
+        if len(names) > 1:
+            names = [name for name in names if roles.profiles[name].is_text] or names
+        if len(names) > 1:
+            raise ambiguous(roles, "text", names, "are usual names of a text")
+        if names:
+            roles.assign("text", names, f"it is called {names[0]!r} ({roles.profiles[names[0]].words()})")
             return
-    take_text_by_content(roles)
+    assign_text_by_content(roles)
 
 
 def named_pair(roles: Roles) -> list[str]:
-    """The two columns of a usual pair of names, both of them text."""
+    """Returns the two text columns with a usual pair of names; empty where there are none."""
     for pair in column_names.PAIRS:
-        found = named(roles, pair)
-        if len(found) == 2 and all(roles.profiles[name].number_share < 0.5 for name in found):
-            return found
+        names = named(roles, pair)
+        if len(names) == 2 and all(roles.profiles[name].number_share < 0.5 for name in names):
+            return names
     return []
 
 
-def take_text_by_content(roles: Roles) -> None:
-    """The column that reads like language; two of similar length in a file without names are a pair."""
+def assign_text_by_content(roles: Roles) -> None:
+    """Assigns the column that reads like language; in a file without a header, two of similar length are a pair."""
     texts = [name for name in roles.free() if roles.profiles[name].is_text]
     texts.sort(key=lambda name: -roles.profiles[name].mean_chars)
     longest = roles.profiles[texts[0]].mean_chars if texts else 0.0
-    rivals = [name for name in texts if roles.profiles[name].mean_chars * LENGTH_RATIO > longest]
-    if not rivals:
-        rivals = [name for name in roles.free() if is_short_text(roles.profiles[name])]
-    if not rivals:
-        columns = described(roles, list(roles.table.columns))
-        raise DataError.one(
-            roles.table.source,
-            f"No column looks like text; the columns are {columns}.",
-            'Say which it is: "columns: {text: NAME}".',
-        )
-    if len(rivals) == 2 and not roles.table.has_header and "pair" not in roles.taken:
-        first, second = (name for name in roles.table.columns if name in rivals)
+    candidates = [name for name in texts if roles.profiles[name].mean_chars * LENGTH_RATIO > longest]
+    if not candidates:
+        candidates = [name for name in roles.free() if is_short_text(roles.profiles[name])]
+    if not candidates:
+        message = f"No column looks like text; the columns are {described(roles, list(roles.table.columns))}."
+        raise UndecidedColumn(roles.table.source, message, "text")
+    if len(candidates) == 2 and not roles.table.has_header and "pair" not in roles.assigned:
+        first, second = (name for name in roles.table.columns if name in candidates)
         reason = "the two columns that read like language, in a file without column names"
-        roles.take("text", [first], reason)
-        roles.take("pair", [second], reason)
-    elif len(rivals) > 1:
-        raise ambiguous(roles, "text", rivals, "read like text")
+        roles.assign("text", [first], reason)
+        roles.assign("pair", [second], reason)
+    elif len(candidates) > 1:
+        raise ambiguous(roles, "text", candidates, "read like text")
     else:
         why = "the only column that reads like language" if len(texts) < 2 else "by far the longest texts"
-        roles.take("text", rivals, f"{why} ({roles.profiles[rivals[0]].words()})")
+        roles.assign("text", candidates, f"{why} ({roles.profiles[candidates[0]].words()})")
 
 
-def is_short_text(found: Profile) -> bool:
-    """Mostly different short words: the last resort for tables of single words or names."""
-    return (
-        found.n > 0
-        and found.number_share < 0.5
-        and found.list_share == 0
-        and found.distinct_share >= 0.5
-        and found.mean_chars >= 3
-    )
+def is_short_text(column: Profile) -> bool:
+    """Whether a column holds mostly different short words: the last resort for tables of single words or names."""
+    is_worded = column.n > 0 and column.number_share < 0.5 and column.list_share == 0
+    return is_worded and column.distinct_share >= 0.5 and column.mean_chars >= 3
 
 
-def take_label(roles: Roles, task: str, need_label: bool) -> None:
+def assign_label(roles: Roles, task: str, need_label: bool) -> None:
     numeric = TASKS[task].numeric_labels
     tiers = column_names.SCORE if numeric else column_names.LABEL
     for tier in tiers:
-        found = [name for name in named(roles, tier) if roles.profiles[name].n]
+        names = [name for name in named(roles, tier) if roles.profiles[name].n]
         if numeric:
-            found = [name for name in found if roles.profiles[name].number_share >= 0.9]
-        if len(found) > 1:
-            found = [name for name in found if roles.profiles[name].is_classes or roles.profiles[name].is_score] or found
-        if len(found) > 1:
-            raise ambiguous(roles, "label", found, "are usual names of a label")
-        if found:
-            roles.take("label", found, f"it is called {found[0]!r} ({roles.profiles[found[0]].words()})")
+            names = [name for name in names if roles.profiles[name].number_share >= 0.9]
+        if len(names) > 1:
+            names = [name for name in names if roles.profiles[name].is_classes or roles.profiles[name].is_score] or names
+        if len(names) > 1:
+            raise ambiguous(roles, "label", names, "are usual names of a label")
+        if names:
+            roles.assign("label", names, f"it is called {names[0]!r} ({roles.profiles[names[0]].words()})")
             return
     best = best_labels(roles, task)
     if len(best) > 1 and need_label:
         raise ambiguous(roles, "label", best, "could hold the label")
     if len(best) == 1:
-        roles.take("label", best, f"by its content: {roles.profiles[best[0]].words()}")
+        roles.assign("label", best, f"by its content: {roles.profiles[best[0]].words()}")
     elif need_label:
-        columns = described(roles, list(roles.table.columns))
-        raise DataError.one(
-            roles.table.source,
-            f"No column looks like a label; the columns are {columns}.",
-            'Say which it is: "columns: {label: NAME}".',
-        )
+        message = f"No column looks like a label; the columns are {described(roles, list(roles.table.columns))}."
+        raise UndecidedColumn(roles.table.source, message, "label")
 
 
 def best_labels(roles: Roles, task: str) -> list[str]:
-    """The columns that are the best candidates by content: numbered classes, else few values, else (and for scores) numbers."""
+    """Returns the best label candidates by content: numbered classes, else few values, else (and for scores) numbers."""
     free = [name for name in roles.free() if roles.profiles[name].n and roles.profiles[name].missing_share < 0.5]
     scores = [name for name in free if roles.profiles[name].is_score]
     codes = [name for name in free if roles.profiles[name].is_codes]
@@ -254,30 +252,28 @@ def best_labels(roles: Roles, task: str) -> list[str]:
     return codes or classes or scores
 
 
-def take_group(roles: Roles) -> None:
-    """A column of a usual group name whose values repeat, with enough different ones to divide by."""
-    if "group" in roles.taken:
+def assign_group(roles: Roles) -> None:
+    """Assigns a column with a usual group name whose values repeat, with enough different ones to split by."""
+    if "group" in roles.assigned:
         return
     for name in named(roles, column_names.GROUP):
-        found = roles.profiles[name]
-        if found.distinct >= FEWEST_GROUPS and found.distinct_share < 0.9 and found.missing_share < 0.5 and found.list_share == 0:
-            roles.take(
-                "group", [name], f"it is called {name!r} and its {found.distinct} values repeat: rows of one value stay together"
-            )
+        column = roles.profiles[name]
+        repeats = column.distinct >= MIN_GROUPS and column.distinct_share < 0.9
+        if repeats and column.missing_share < 0.5 and column.list_share == 0:
+            reason = f"it is called {name!r} and its {column.distinct} values repeat: rows of one value stay together"
+            roles.assign("group", [name], reason)
             return
 
 
-def take_key(roles: Roles) -> None:
-    """In a file without names: the only column with a different short value in every row."""
-    if "id" in roles.taken or roles.table.has_header:
+def assign_key(roles: Roles) -> None:
+    """Assigns, in a file without a header, the only column with a different short value in every row as the id."""
+    if "id" in roles.assigned or roles.table.has_header:
         return
     keys = [name for name in roles.free() if roles.profiles[name].is_key]
     if len(keys) == 1:
-        roles.take("id", keys, "a different value without spaces in every row")
+        roles.assign("id", keys, "a different value without spaces in every row")
 
 
-def ambiguous(roles: Roles, part: str, names: Sequence[str], what: str) -> DataError:
-    """The question to the user, with the recipe line for each answer."""
-    message = f"{len(names)} columns {what}: {described(roles, names)}."
-    lines = " or ".join(f'"columns: {{{part}: {name}}}"' for name in names)
-    return DataError([Problem("data", roles.table.source, message, f"Say which one under data in the recipe: {lines}.")])
+def ambiguous(roles: Roles, part: str, names: Sequence[str], what: str) -> UndecidedColumn:
+    """Asks the user to choose, with the recipe line for each choice."""
+    return UndecidedColumn(roles.table.source, f"{len(names)} columns {what}: {described(roles, names)}.", part, names)

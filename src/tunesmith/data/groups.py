@@ -1,4 +1,4 @@
-"""What is linked, directly or through others, as groups."""
+"""Finds the connected components of linked items."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 def linked_groups(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """The connected components of ``count`` items, in order of their first items; each item is in exactly one.
+    """Returns the connected components of ``count`` items, in order of their first items; each item is in exactly one.
 
     Args:
-        count: Items are 0 to ``count - 1``.
-        links: Pairs of items that belong together.
+        count: items are 0 to ``count - 1``.
+        links: pairs of items that belong together.
     """
     parent = list(range(count))
 

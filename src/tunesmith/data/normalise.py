@@ -1,4 +1,4 @@
-"""When two texts count as the same."""
+"""Normalises texts, so that equal keys mean duplicates."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 # Translating ASCII and searching only the rest is several times faster than one regular expression over all.
 ASCII_SEPARATORS = {code: " " for code in range(128) if not chr(code).isalnum()}
 OTHER_SEPARATORS = re.compile(r"[^\w\x00-\x7f]+")
-# Categories that carry meaning although Python counts them as separators: vowel signs and accents (M*), emoji (So).
-KEPT = ("M", "So")
+KEPT_CATEGORIES = ("M", "So")
+"""Unicode categories that carry meaning although Python counts them as separators: vowel signs and accents (M*), emoji (So)."""
 
 
 def normalise(text: str) -> str:
-    """The text in Unicode's NFKC form, case folded, with runs of punctuation and white space as one space.
+    """Returns the text in Unicode's NFKC form, case folded, with runs of punctuation and white space as one space.
 
-    Emoji stay, since they may be all that tells two texts apart. Texts of nothing but punctuation (``:-)``) stay, too.
+    Emoji stay, since two texts may differ only in them. Texts of punctuation only (``:-)``) stay, too.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
@@ -30,12 +30,12 @@ def normalise(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def spaced(run: str) -> str:
-    """A run of separators with everything but the kept categories as spaces."""
-    return "".join(character if unicodedata.category(character).startswith(KEPT) else " " for character in run)
+    """Replaces a run of separators by spaces, except for the kept categories."""
+    return "".join(character if unicodedata.category(character).startswith(KEPT_CATEGORIES) else " " for character in run)
 
 
 def text_keys(texts: Sequence[str], pairs: Sequence[str] | None) -> list[str]:
-    """One key a row (N): equal keys are duplicates. The two texts of a pair keep their order."""
+    """Returns one key a row (N): equal keys are duplicates. The two texts of a pair keep their order."""
     if pairs is None:
         return [normalise(text) for text in texts]
     return [f"{normalise(text)}\n{normalise(pair)}" for text, pair in zip(texts, pairs, strict=True)]

@@ -1,4 +1,4 @@
-"""Personal data in a text: what looks like an address, a telephone or an account number, and the text without it."""
+"""Finds and masks personal data in texts: addresses, telephone, card and account numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 EMAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b")
-# Groups of digits as phone numbers have them; what a group count and a length exclude is left to ``is_phone``.
+# Groups of digits as phone numbers have them; ``is_phone`` checks their number and length.
 PHONE = re.compile(r"(?<![\w.,/:$€£#-])(?:\+|00)?\(?\d{1,4}\)?(?:(?: / |[ .\-/]?)\(?\d{2,5}\)?){1,5}(?![\w%]|[.,:/-]\d)")
 CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])")
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
@@ -24,87 +24,87 @@ AMERICAN = re.compile(r"\d{3}[ .-]\d{3}[ .-]\d{4}")
 DATE = re.compile(r"(?:19|20)\d{2}[ ./-]?\d{1,2}[ ./-]?\d{1,2}|\d{1,2}[ ./-]\d{1,2}[ ./-](?:19|20)?\d{2}")
 
 
-def is_phone(found: str) -> bool:
-    """Whether digits are a telephone number: with a country's ``+``, with a leading 0 or an area code in brackets, or 3-3-4.
+def is_phone(text: str) -> bool:
+    """Whether digits are a telephone number: with a country's ``+``, a leading 0, an area code in brackets, or grouped 3-3-4.
 
     Other groups of digits are as often order numbers or amounts.
     """
-    digits = re.sub(r"\D", "", found)
-    if DATE.fullmatch(found.strip()):
+    digits = re.sub(r"\D", "", text)
+    if DATE.fullmatch(text.strip()):
         return False
-    if found.startswith(("+", "00")):
+    if text.startswith(("+", "00")):
         return 8 <= len(digits) <= 15
-    return 9 <= len(digits) <= 12 and (found[0] in "0(" or bool(AMERICAN.fullmatch(found)))
+    return 9 <= len(digits) <= 12 and (text[0] in "0(" or bool(AMERICAN.fullmatch(text)))
 
 
-def is_card(found: str) -> bool:
-    """Luhn's checksum over 13 to 19 digits."""
-    digits = [int(c) for c in found if c.isdigit()]
+def is_card(text: str) -> bool:
+    """Checks Luhn's checksum over 13 to 19 digits."""
+    digits = [int(c) for c in text if c.isdigit()]
     doubled = [sum(divmod(2 * d, 10)) for d in digits[-2::-2]]
     return 13 <= len(digits) <= 19 and len(set(digits)) > 1 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
-def is_iban(found: str) -> bool:
-    """The remainder of ISO 13616: 1 modulo 97."""
-    plain = found.replace(" ", "")
+def is_iban(text: str) -> bool:
+    """Checks the remainder of ISO 13616: 1 modulo 97."""
+    plain = text.replace(" ", "")
     moved = plain[4:] + plain[:4]
     return 15 <= len(plain) <= 34 and int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
 
 
-def is_address(found: str) -> bool:
-    """A public IPv4 address; 127.0.0.1 and 192.168.x.x name nobody."""
+def is_address(text: str) -> bool:
+    """Whether an IPv4 address is public; 127.0.0.1 and 192.168.x.x identify nobody."""
     try:
-        return ipaddress.ip_address(found).is_global
+        return ipaddress.ip_address(text).is_global
     except ValueError:
         return False
 
 
-# The order matters: what one kind has claimed is not looked at by the next.
+# (kind, mask, pattern, test, required character). The order matters: each kind searches only what earlier kinds left.
 KINDS: tuple[tuple[str, str, re.Pattern[str], Callable[[str], bool], str], ...] = (
-    ("e-mail address", "[email]", EMAIL, lambda found: True, "@"),
+    ("e-mail address", "[email]", EMAIL, lambda text: True, "@"),
     ("bank account number", "[account]", IBAN, is_iban, ""),
     ("card number", "[card]", CARD, is_card, ""),
-    ("social security number", "[ssn]", SSN, lambda found: True, "-"),
+    ("social security number", "[ssn]", SSN, lambda text: True, "-"),
     ("network address", "[ip]", IP, is_address, "."),
     ("telephone number", "[phone]", PHONE, is_phone, ""),
-    ("street address", "[address]", STREET, lambda found: True, ""),
+    ("street address", "[address]", STREET, lambda text: True, ""),
 )
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where personal data stand in a text, from ``start`` up to ``end``.
+class PersonalSpan:
+    """A span of personal data in a text, from ``start`` up to ``end``.
 
     Attributes:
-        mark: what is shown in their place.
+        mask: the replacement, such as ``[email]``.
     """
 
     start: int
     end: int
     kind: str
-    mark: str
+    mask: str
 
 
-def personal_in(text: str) -> list[Found]:
-    """What a text holds, in the order of the table of kinds."""
-    found: list[Found] = []
+def find_personal_data(text: str) -> list[PersonalSpan]:
+    """Finds the personal data in a text, in the order of ``KINDS``."""
+    spans: list[PersonalSpan] = []
     has_digit = any(c.isdigit() for c in text)
-    for kind, mark, pattern, holds, sign in KINDS:
+    for kind, mask, pattern, is_kind, sign in KINDS:
         if (sign and sign not in text) or not (has_digit or sign == "@"):
             continue
-        for match in [match for match in pattern.finditer(text) if holds(match.group())]:
-            found.append(Found(match.start(), match.end(), kind, mark))
+        for match in [match for match in pattern.finditer(text) if is_kind(match.group())]:
+            spans.append(PersonalSpan(match.start(), match.end(), kind, mask))
             text = text[: match.start()] + " " * (match.end() - match.start()) + text[match.end() :]
-    return found
+    return spans
 
 
-def kinds_in(text: str) -> list[str]:
-    """The kinds of personal data a text holds, in the order of the table, each once."""
-    return list(dict.fromkeys(found.kind for found in personal_in(text)))
+def personal_data_kinds(text: str) -> list[str]:
+    """Lists the kinds of personal data in a text, in the order of ``KINDS``, each once."""
+    return list(dict.fromkeys(span.kind for span in find_personal_data(text)))
 
 
-def masked(text: str, mark: str | None = None) -> str:
-    """The text with each piece of personal data replaced by the mark of its kind, ``[email]`` or ``[phone]``, or by this one."""
-    for found in sorted(personal_in(text), key=lambda found: -found.start):
-        text = text[: found.start] + (found.mark if mark is None else mark) + text[found.end :]
+def masked(text: str, mask: str | None = None) -> str:
+    """Replaces personal data by the mask of their kind, such as ``[email]`` or ``[phone]``, or by the given one."""
+    for span in sorted(find_personal_data(text), key=lambda span: -span.start):
+        text = text[: span.start] + (span.mask if mask is None else mask) + text[span.end :]
     return text

@@ -1,4 +1,4 @@
-"""What a column holds, in the few figures that column detection needs."""
+"""Describes a column by the few figures that column detection needs."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from typing import Any
 
 from tunesmith.data.cells import is_missing, is_number, is_whole
 
-# Columns are judged by at most so many cells.
-SAMPLE = 5_000
-# Scripts that write no spaces between words: Thai, kana, CJK, Hangul.
+SAMPLE_CELLS = 5_000
 UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Characters of scripts without spaces between words: Thai, kana, CJK, Hangul."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A column in figures.
+    """The figures of one column.
 
     Attributes:
-        n: cells looked at that are not missing.
+        n: sampled cells that are not missing.
         missing_share, number_share, whole_share, list_share: shares in [0, 1]; the first of all cells, the others of ``n``.
         distinct: number of different values.
         values: up to 12 different values, sorted.
         mean_chars, mean_words: of the cells as text; a character of an unspaced script counts as half a word.
-        is_sample: True where not all cells were looked at, so that ``distinct`` is a lower bound.
+        is_sample: not all cells were sampled, so ``distinct`` is a lower bound.
     """
 
     n: int
@@ -47,23 +46,23 @@ class Profile:
 
     @property
     def is_text(self) -> bool:
-        """Cells that read like language: several words, mostly different, not numbers or lists."""
+        """Whether cells read like language: several words, mostly different, not numbers or lists."""
         worded = self.mean_words >= 2 and self.mean_chars >= 6
         return worded and self.number_share < 0.5 and self.list_share == 0 and self.distinct_share >= 0.1
 
     @property
     def is_classes(self) -> bool:
-        """Few short values that repeat."""
+        """Whether cells are few short values that repeat."""
         return 2 <= self.distinct <= max(2, 0.3 * self.n) and self.mean_chars <= 60 and not self.is_score
 
     @property
     def is_score(self) -> bool:
-        """Numbers with decimals."""
+        """Whether cells are numbers with decimals."""
         return self.number_share >= 0.9 and self.whole_share < 1.0
 
     @property
     def is_codes(self) -> bool:
-        """The whole numbers from 0 or 1 upward without a gap: how classes are numbered."""
+        """Whether cells are the whole numbers from 0 or 1 upward without a gap, as class ids are."""
         if self.n == 0 or self.whole_share < 1.0 or not 2 <= self.distinct <= 12:
             return False
         codes = sorted({float(value) for value in self.values})
@@ -71,11 +70,11 @@ class Profile:
 
     @property
     def is_key(self) -> bool:
-        """A different short value without spaces in every row."""
+        """Whether every row has a different short value without spaces."""
         return self.n > 1 and self.distinct == self.n and not self.has_spaces and self.mean_chars <= 60 and not self.is_score
 
     def words(self) -> str:
-        """The column in a few words for the user."""
+        """Describes the column to the user in a few words."""
         if self.n == 0:
             return "empty"
         if self.list_share > 0.5:
@@ -94,9 +93,9 @@ class Profile:
 
 
 def profile(cells: Sequence[Any]) -> Profile:
-    """The figures of one column. The sample is random, so that no rhythm in the rows can hide a value, and always the same."""
-    is_sample = len(cells) > SAMPLE
-    sample = [cells[i] for i in sorted(random.Random(0).sample(range(len(cells)), SAMPLE))] if is_sample else cells
+    """Computes the figures of one column. The sample is random, so that no periodic order hides a value, and reproducible."""
+    is_sample = len(cells) > SAMPLE_CELLS
+    sample = [cells[i] for i in sorted(random.Random(0).sample(range(len(cells)), SAMPLE_CELLS))] if is_sample else cells
     present = [cell for cell in sample if not is_missing(cell)]
     texts = [str(cell) for cell in present]
     n = len(present)
@@ -121,6 +120,6 @@ def profile(cells: Sequence[Any]) -> Profile:
 
 
 def count_words(text: str) -> float:
-    # isascii answers at once and most text is; only the rest is searched for scripts without spaces.
+    # Most texts are ASCII, which is quick to see; only the others are searched for scripts without spaces.
     unspaced = 0 if text.isascii() else len(UNSPACED.findall(text))
     return len(text.split()) + unspaced / 2

@@ -1,73 +1,131 @@
-"""Dividing rows into splits so that each split is fair: stratified, groups together, duplicates on one side."""
+"""Splits rows fairly: stratified by label, with groups and duplicates kept on one side; and samples them."""
 
 from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.groups import linked_groups
 from tunesmith.data.normalise import text_keys
+from tunesmith.data.records import Rows
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
+from tunesmith.recipe.sections import Recipe
 
-# A score is stratified by so many equally full bins, or fewer where there are few rows.
-BINS = 10
-SMALLEST = 2
+SPLITS = ("train", "validation", "test")
+SCORE_BINS = 10
+"""Equally full bins by which scores are stratified; fewer where there are few rows."""
+MIN_ROWS = 2
+
+
+@dataclass(frozen=True)
+class SplitKeys:
+    """The fields of N rows that decide on which side of a split each row goes.
+
+    Attributes:
+        source: the rows' source, for messages.
+        labels: (N) class ids, 0/1 tuples or scores to stratify by.
+        texts, pairs: (N) rows with equal normalised texts stay together.
+        groups: (N) rows of one group stay together.
+    """
+
+    source: str
+    labels: Sequence[Any]
+    texts: Sequence[str]
+    pairs: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+
+
+def take_shares(splits: dict[str, Rows], recipe: Recipe, split_off: Callable[[Rows, float, int, str], tuple[Rows, Rows]]) -> None:
+    """Moves the shares that the recipe requests out of train, in place: test first. Each is a share of all training rows.
+
+    Args:
+        splits: split name -> rows; ``train`` at least.
+        split_off: (rows, share, seed, name) -> the remaining rows and the split ``name``.
+
+    Raises:
+        DataError: the shares leave no training row.
+    """
+    n_rows = len(splits["train"])
+    for name in ("test", "validation"):
+        share = getattr(recipe.data, name)
+        if not isinstance(share, float) or name in splits:
+            continue
+        n_left = len(splits["train"])
+        if share * n_rows >= n_left:
+            message = "The shares for validation and test leave no training row."
+            raise DataError.one(recipe.data.train, message, "Make them smaller.")
+        splits["train"], splits[name] = split_off(splits["train"], share * n_rows / n_left, recipe.train.seed, name)
+
+
+def limit_rows(train: Rows, recipe: Recipe, notes: list[str]) -> Rows:
+    """Returns train, cut down to ``data.max_rows`` random rows in their order where it has more."""
+    limit = recipe.data.max_rows
+    if limit is None or len(train) <= limit:
+        return train
+    notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
+    picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
+    return replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read)
+
+
+def spread_positions(n_rows: int, count: int) -> list[int]:
+    """Returns ``count`` positions spread evenly over ``n_rows`` rows, ascending; all positions where there are fewer."""
+    count = min(count, n_rows)
+    return [i * n_rows // count for i in range(count)]
 
 
 def split_examples(examples: Examples, share: float, seed: int, name: str = "validation") -> tuple[Examples, Examples]:
-    """(the rest under its own name, a random share of the rows as a split called ``name``), both in the order of the source.
+    """Splits a random share of the rows off as the split ``name``; see ``split_positions``."""
+    keys = SplitKeys(examples.source, examples.labels, examples.texts, examples.pairs, examples.groups)
+    rest, other = split_positions(keys, share, seed, name)
+    train = examples.take(rest, examples.split)
+    return replace(train, rows_read=len(rest) + sum(row.dropped for row in train.bad_rows)), examples.take(other, name)
 
-    Rows of one group, and rows with the same normalised text, are never divided. Within that the labels are stratified:
-    classes (each with two rows or more is on both sides where groups allow it), the single labels of a multi-label task, or
-    the deciles of a score. The result depends on the rows, the share, the seed and the name, and on nothing else.
+
+def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tuple[list[int], list[int]]:
+    """Draws the rows of a new split: (positions of the remaining rows, positions of the split ``name``), both ascending.
+
+    Rows of one group, and rows with the same normalised text, stay together. Within that the labels are stratified: classes
+    (each with two rows or more is on both sides where groups allow it), the single labels of a multi-label task, or the
+    deciles of a score. The result depends on the rows, the share, the seed and the name, and on nothing else.
 
     Raises:
         DataError: fewer than two rows would be on one side.
     """
-    units = bind(examples)
-    strata = stratify(examples.labels)
+    n_rows = len(keys.texts)
+    units = linked_groups(n_rows, shared_keys(keys))
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    chosen = choose(units, strata, share, rng)
-    other = sorted(chosen)
-    rest = [i for i in range(len(examples)) if i not in chosen]
-    if min(len(other), len(rest)) < SMALLEST:
-        refuse_small(examples, share, name, units, len(other))
-    kept = examples.take(rest, examples.split)
-    dropped = sum(row.dropped for row in kept.bad_rows)
-    return replace(kept, rows_read=len(rest) + dropped), examples.take(other, name)
+    chosen = choose(units, stratify(keys.labels), share, rng)
+    rest = [i for i in range(n_rows) if i not in chosen]
+    if min(len(chosen), len(rest)) < MIN_ROWS:
+        message = f"A {name} share of {share:g} of {n_rows} rows gives {len(chosen)} rows"
+        message += f"; at least {MIN_ROWS} are needed on both sides."
+        largest = len(max(units, key=len))
+        if len(units) < MIN_ROWS + 1 or largest > n_rows / 2:
+            message += f" The largest group of rows that must stay together has {largest}."
+        raise DataError.one(keys.source, message, f"Give more rows, another share, or a file of its own (data.{name}).")
+    return rest, sorted(chosen)
 
 
-def refuse_small(examples: Examples, share: float, name: str, units: list[list[int]], n: int) -> None:
-    message = f"A {name} share of {share:g} of {len(examples)} rows gives {n} rows; at least {SMALLEST} are needed on both sides."
-    if len(units) < SMALLEST + 1 or len(max(units, key=len)) > len(examples) / 2:
-        message += f" The largest group of rows that must stay together has {len(max(units, key=len))}."
-    raise DataError.one(examples.source, message, f"Give more rows, another share, or a file of its own (data.{name}).")
-
-
-def bind(examples: Examples) -> list[list[int]]:
-    """The rows as units that must not be divided: same group or same normalised text, directly or through other rows."""
-    return linked_groups(len(examples), shared_keys(examples))
-
-
-def shared_keys(examples: Examples) -> Iterator[tuple[int, int]]:
-    """Pairs of rows with the same key: each row with the first that had it."""
-    for keys in (text_keys(examples.texts, examples.pairs), examples.groups):
+def shared_keys(keys: SplitKeys) -> Iterator[tuple[int, int]]:
+    """Yields pairs of rows with the same text or group: each row with the first that has it."""
+    for values in (text_keys(keys.texts, keys.pairs), keys.groups):
         first: dict[str, int] = {}
-        for i, key in enumerate(keys or ()):
-            if (j := first.setdefault(key, i)) != i:
+        for i, value in enumerate(values or ()):
+            if (j := first.setdefault(value, i)) != i:
                 yield i, j
 
 
 def stratify(labels: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The strata of each row (N): its class; the bin of its score; or each label it has, and one stratum for all rows."""
+    """Returns the strata of each row (N): its class; the bin of its score; or each of its labels and one stratum for all rows."""
     if any(isinstance(label, float) for label in labels):
         return [(int(b),) for b in score_bins(labels)]
     if any(isinstance(label, tuple) for label in labels):
@@ -75,57 +133,57 @@ def stratify(labels: Sequence[Any]) -> list[tuple[Any, ...]]:
     return [(label,) for label in labels]
 
 
-def score_bins(labels: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Equally full bins of the scores (N); equal scores share a bin."""
+def score_bins(labels: Sequence[Any]) -> Array:
+    """Sorts the scores (N) into equally full bins; equal scores share a bin."""
     scores = np.asarray(labels, dtype=float)
-    n_bins = max(1, min(BINS, len(scores) // 10))
+    n_bins = max(1, min(SCORE_BINS, len(scores) // 10))
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, n_bins + 1)[1:-1]))
     return np.searchsorted(edges, scores, side="left")
 
 
 def choose(units: list[list[int]], strata: list[tuple[Any, ...]], share: float, rng: np.random.Generator) -> set[int]:
-    """The positions of the rows of the new split.
+    """Chooses the positions of the rows of the new split.
 
-    Units come in random order, and each is taken where that brings the strata nearer to what they need. Single rows then fill
-    up each stratum exactly; units of several rows as nearly as they can.
+    Goes through the units in random order and takes each that brings the strata nearer to their quotas. Single rows fill a
+    quota exactly, units of several rows as nearly as they can.
     """
     total = Counter(stratum for row in strata for stratum in row)
-    left = allot(total, share, rng)
-    # In a unit of several strata a row too many weighs more where few are needed.
-    weight = {stratum: 1 / max(1, owed) for stratum, owed in left.items()}
+    left = quotas(total, share, rng)
+    # In a unit of several strata a surplus row weighs more where the quota is small.
+    weight = {stratum: 1 / max(1, quota) for stratum, quota in left.items()}
     taken: set[int] = set()
     for u in rng.permutation(len(units)).tolist():
         counts = count_strata(units[u], strata)
-        # What taking the unit changes in the weighted sum of |left|: negative is nearer.
+        # The change in the weighted sum of |left| if the unit is taken: negative is nearer.
         if sum((abs(left[s] - count) - abs(left[s])) * weight[s] for s, count in counts.items()) < 0:
             taken.add(u)
             for s, count in counts.items():
                 left[s] -= count
-    spread(units, strata, total, taken)
+    put_on_both_sides(units, strata, total, taken)
     return {i for u in taken for i in units[u]}
 
 
 def count_strata(rows: list[int], strata: list[tuple[Any, ...]]) -> dict[Any, int]:
-    """Stratum -> rows of the unit in it. Nearly all units are one row, for which a Counter is ten times too slow."""
+    """Counts the unit's rows by stratum. Nearly all units are one row, for which a Counter is ten times slower."""
     if len(rows) == 1:
         return dict.fromkeys(strata[rows[0]], 1)
     return Counter(stratum for i in rows for stratum in strata[i])
 
 
-def allot(total: Counter[Any], share: float, rng: np.random.Generator) -> dict[Any, int]:
-    """Rows that each stratum owes: its share, rounded so that the sum is right; 1 to n - 1 from two rows on, 0 for one."""
+def quotas(total: Counter[Any], share: float, rng: np.random.Generator) -> dict[Any, int]:
+    """Rows of each stratum in the new split: its share, rounded so that the sum is right; 1 to n - 1 from two rows on, else 0."""
     exact = {stratum: share * n for stratum, n in total.items()}
-    owed = {stratum: int(amount) for stratum, amount in exact.items()}
-    missing = round(sum(exact.values())) - sum(owed.values())
+    quota = {stratum: int(amount) for stratum, amount in exact.items()}
+    missing = round(sum(exact.values())) - sum(quota.values())
     order = [list(total)[i] for i in rng.permutation(len(total))]
-    order.sort(key=lambda stratum: owed[stratum] - exact[stratum])
+    order.sort(key=lambda stratum: quota[stratum] - exact[stratum])
     for stratum in order[: max(0, missing)]:
-        owed[stratum] += 1
-    return {stratum: min(max(owed[stratum], 1), n - 1) if n > 1 else 0 for stratum, n in total.items()}
+        quota[stratum] += 1
+    return {stratum: min(max(quota[stratum], 1), n - 1) if n > 1 else 0 for stratum, n in total.items()}
 
 
-def spread(units: list[list[int]], strata: list[tuple[Any, ...]], total: Counter[Any], taken: set[int]) -> None:
-    """Moves units so that each stratum is on both sides, where a unit can be moved without emptying another stratum there."""
+def put_on_both_sides(units: list[list[int]], strata: list[tuple[Any, ...]], total: Counter[Any], taken: set[int]) -> None:
+    """Moves units until each stratum is on both sides, where that empties no other stratum on a side."""
     inside = Counter(s for u in taken for i in units[u] for s in strata[i])
     for stratum in [s for s, n in total.items() if not 0 < inside[s] < n]:
         add = inside[stratum] == 0
@@ -140,12 +198,15 @@ def spread(units: list[list[int]], strata: list[tuple[Any, ...]], total: Counter
 
 
 def split_by_column(table: Table, column: str) -> dict[str, Table]:
-    """train, validation, test -> the rows of which the column says so (train, training; dev, val, validation, ...; test).
+    """Divides a table by the words of a split column: train, training; dev, val, validation, ...; test.
 
-    Rows without a word are dropped and counted, in the first split. Each split keeps the row ids of the source.
+    Rows with an empty cell are dropped and counted, in the first split. Each split keeps the row ids of the source.
+
+    Returns:
+        train, validation, test -> rows, for those that occur.
 
     Raises:
-        DataError: another word than these (the first rows are named), or no row for train.
+        DataError: another word than these (the message names its first rows), or no row for train.
     """
     positions: dict[str, list[int]] = {}
     bad: list[BadRow] = []
@@ -160,20 +221,18 @@ def split_by_column(table: Table, column: str) -> dict[str, Table]:
             unknown.setdefault(str(cell), i)
     if unknown:
         shown = listed((f"{clip(word)} in {table.place(i)}" for word, i in unknown.items()), 5)
-        message = f"The split column {column!r} holds words that name no split: {shown}."
-        raise DataError.one(table.source, message, "Use train, validation and test, or leave the column out of the recipe.")
+        message = f"The split column {column!r} holds words that are not names of splits: {shown}."
+        raise DataError.one(table.source, message, "Use train, validation and test, or remove the column from the recipe.")
     if "train" not in positions:
-        raise DataError.one(
-            table.source, f"The split column {column!r} names no row for train.", "Use train, validation and test."
-        )
-    order = [split for split in ("train", "validation", "test") if split in positions]
-    return {split: part_of(table, positions[split], bad, is_first=split == "train") for split in order}
+        message = f"The split column {column!r} marks no row as train."
+        raise DataError.one(table.source, message, "Use train, validation and test.")
+    return {split: take_part(table, positions[split], bad, is_first=split == "train") for split in SPLITS if split in positions}
 
 
-def part_of(table: Table, positions: list[int], bad: list[BadRow], is_first: bool) -> Table:
-    """The rows at those positions as a table, with the repairs of its own rows; the first part also has the rows of no split."""
+def take_part(table: Table, positions: list[int], bad: list[BadRow], is_first: bool) -> Table:
+    """Takes the rows at those positions, with their repairs; the first part also gets the dropped rows without a split."""
     own = {table.row_ids[i] for i in positions}
     present = set(table.row_ids)
-    kept = [row for row in table.bad_rows if row.row_id in own or (is_first and row.row_id not in present)]
-    part = replace(table.take(positions), bad_rows=tuple(kept + bad if is_first else kept))
+    own_bad = [row for row in table.bad_rows if row.row_id in own or (is_first and row.row_id not in present)]
+    part = replace(table.take(positions), bad_rows=tuple(own_bad + bad if is_first else own_bad))
     return replace(part, rows_read=len(positions) + sum(row.dropped for row in part.bad_rows))

@@ -1,7 +1,8 @@
-"""The two shapes data have in tunesmith: a table as it was read, and examples as a task uses them."""
+"""Defines the two forms of data: a table as it was read, and examples as a task uses them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -11,13 +12,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that was not used, or was used with a repair.
+    """A row that is not used, or is used with a repair.
 
     Attributes:
         row_id: 0-based position among the data rows of the source.
-        line: 1-based line of the source file where it has lines, else None.
-        reason: short and the same for all rows of one kind, so that rows can be counted by it.
-        dropped: True where the row is not used at all.
+        line: 1-based line of the source file; None where the source has no lines.
+        reason: short, and equal for all rows of one kind, so that rows can be counted by it.
+        dropped: False where the row is used with a repair.
     """
 
     row_id: int
@@ -28,17 +29,17 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one source, uninterpreted.
+    """The uninterpreted rows of one source.
 
     Attributes:
         source: path, hub name, or ``DataFrame``.
         columns: column name -> cells, all of the same length. csv and tsv cells are str; json, parquet and
             DataFrame cells keep their type (str, int, float, bool, list, None).
         row_ids: for each row its 0-based position in the source.
-        has_header: False where the column names were made up (``column_1``, ...).
-        sha256: of the file's bytes; empty where there is no file.
+        has_header: False where the column names are generated (``column_1``, ...).
+        sha256: hash of the file's bytes; empty where there is no file.
         bad_rows: rows dropped or repaired while reading.
-        notes: what was assumed (encoding, delimiter, header), as sentences for the user.
+        notes: assumptions (encoding, delimiter, header), as sentences for the user.
         lines: for each row the 1-based line of the source on which it starts; None where the source has no lines.
     """
 
@@ -56,12 +57,12 @@ class Table:
         return len(self.row_ids)
 
     def place(self, position: int) -> str:
-        """Where a row is, for messages: ``row 3 (line 5)``. ``position`` counts the rows of this table, not of the source."""
+        """Names a row in messages: ``row 3 (line 5)``. ``position`` counts the rows of this table, not of the source."""
         row = f"row {self.row_ids[position]}"
         return row if self.lines is None else f"{row} (line {self.lines[position]})"
 
     def take(self, positions: Sequence[int]) -> Table:
-        """The table with the rows at those positions, in that order; notes and bad rows stay."""
+        """Selects the rows at those positions, in that order; notes and bad rows stay."""
         return replace(
             self,
             columns={name: [cells[i] for i in positions] for name, cells in self.columns.items()},
@@ -72,13 +73,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column plays which part.
+    """The columns of a table by their role.
 
     Attributes:
         label: one column, or several 0/1 columns (multi-label).
-        annotators: what single annotators said: the label of one annotator each, or how many of them chose a class.
+        annotators: columns with one annotator's labels each, or with the number of annotators that chose a class.
         counted: the class that each of ``annotators`` counts; empty where they hold labels.
-        reasons: part -> why this column was taken, for the user.
+        reasons: role -> why this column was chosen, for the user.
     """
 
     text: str
@@ -94,13 +95,13 @@ class Columns:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a label is in this run.
+    """The label set of a run.
 
     Attributes:
-        problem_type: the name transformers gives it.
+        problem_type: as in transformers' config.
         names: class names in id order; a single name for a regression.
-        mean, scale: of a regression's training targets: their mean, and the power of two next to their standard deviation, in
-            whose square the loss is counted.
+        mean, scale: mean of a regression's training targets, and the power of two next to their standard deviation; the loss
+            is in units of its square.
     """
 
     problem_type: str  # single_label_classification | multi_label_classification | regression
@@ -125,9 +126,9 @@ class Examples:
         labels: (N): class id (int), or a 0/1 tuple over the classes, or a float; None where unlabelled.
         groups: (N) or None: rows of one group stay in one split.
         ids: the user's own row names (N), or None.
-        annotations: how many annotators chose each class (N, K), or None.
-        bad_rows: rows of the source that are not here, or are here with a repair.
-        others: cells (N) of further columns that were asked for, by the name they were asked for with.
+        annotations: number of annotators that chose each class (N, K), or None.
+        bad_rows: rows of the source that are left out, or are here with a repair.
+        others: cells (N) of further requested columns, by the name they were requested with.
     """
 
     split: str
@@ -147,16 +148,28 @@ class Examples:
     def __len__(self) -> int:
         return len(self.row_ids)
 
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason -> number of rows of the source that are left out."""
+        return dict(Counter(row.reason for row in self.bad_rows if row.dropped))
+
     def take(self, positions: list[int], split: str) -> Examples:
-        """The examples at those positions, in that order, as a split of that name."""
+        """Selects the examples at those positions, in that order, as a split of that name."""
 
         def pick(cells: list[T] | None) -> list[T] | None:
             return None if cells is None else [cells[i] for i in positions]
 
-        return Examples(
-            split=split, source=self.source, row_ids=[self.row_ids[i] for i in positions],
-            texts=[self.texts[i] for i in positions], labels=[self.labels[i] for i in positions],
-            pairs=pick(self.pairs), groups=pick(self.groups), ids=pick(self.ids), annotations=pick(self.annotations),
-            bad_rows=self.bad_rows if split == self.split else (), rows_read=len(positions), sha256=self.sha256,
+        return replace(
+            self,
+            split=split,
+            row_ids=[self.row_ids[i] for i in positions],
+            texts=[self.texts[i] for i in positions],
+            labels=[self.labels[i] for i in positions],
+            pairs=pick(self.pairs),
+            groups=pick(self.groups),
+            ids=pick(self.ids),
+            annotations=pick(self.annotations),
+            bad_rows=self.bad_rows if split == self.split else (),
+            rows_read=len(positions),
             others={name: [cells[i] for i in positions] for name, cells in self.others.items()},
-        )  # fmt: skip
+        )

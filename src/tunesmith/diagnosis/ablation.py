@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tunesmith.data.corrections.apply import Applied, Corrected, corrected, require_free, target_of, write_corrected
+from tunesmith.data.corrections.apply import (
+    AppliedCorrections,
+    CorrectedFile,
+    correct_file,
+    output_path,
+    require_free,
+    write_corrected,
+)
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.diagnosis.ablation_sets import (
     AS_GIVEN,
@@ -112,7 +119,7 @@ class Worth:
     """
 
     folder: Path
-    corrected: Applied
+    corrected: AppliedCorrections
     places: Places
     metric: str
     split: str
@@ -170,7 +177,7 @@ def measure(
         TrainingFailed, Interrupted: a training ended early; the corrected file is whole, the measurement is gone.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
-    new = corrected(corrections, data, target_of(data, output), column)
+    new = correct_file(corrections, data, output_path(data, output), column)
     if not new.is_written:
         require_free(new.target)
     folder = claimed(loaded, overwrite)
@@ -205,7 +212,7 @@ def claimed(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
     return folder
 
 
-def planned(inputs: LabelledTaskData, corrections: Sequence[Correction], new: Corrected) -> Plan:
+def planned(inputs: LabelledTaskData, corrections: Sequence[Correction], new: CorrectedFile) -> Plan:
     """The variants and the rows they are judged on, from one division of the data."""
     splits, sha256 = inputs.splits, new.table.sha256
     variants = variants_of(splits, new.table, new.changes, inputs.recipe)
@@ -263,7 +270,9 @@ def fitted(plan: Plan, variant: Variant, i: int, folder: RunFolder, listener: Li
     return replace(run, session=replace(session, model=None, loaded=replace(session.loaded, model=None)))
 
 
-def judged(plan: Plan, said: Said, folder: Path, applied: Applied, estimate: float, seconds: dict[str, float]) -> Worth:
+def judged(
+    plan: Plan, said: Said, folder: Path, applied: AppliedCorrections, estimate: float, seconds: dict[str, float]
+) -> Worth:
     """Metrics and verdicts of the variants."""
     kept = {name: of_rows(systems, ~plan.held.disputed) for name, systems in said.items()}
     disputed = int(plan.held.disputed.sum())

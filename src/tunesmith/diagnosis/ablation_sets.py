@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.corrections.apply import Changes
+from tunesmith.data.corrections.apply import LabelChanges
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.labelled.labels import encode
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
@@ -59,7 +59,7 @@ class Places:
     unused: int
 
 
-def variants_of(splits: Splits, table: Table, changes: Changes, recipe: Recipe) -> tuple[Variant, ...]:
+def variants_of(splits: LabelledData, table: Table, changes: LabelChanges, recipe: Recipe) -> tuple[Variant, ...]:
     """The training rows as given, corrected, without the corrected rows, and without as many random ones.
 
     Where every correction removes its row, corrected is removed, and ``removed`` is not there a second time.
@@ -88,7 +88,7 @@ def variants_of(splits: Splits, table: Table, changes: Changes, recipe: Recipe) 
     return tuple(Variant(name, trains) for name, trains in (found | {RANDOM_REMOVED: drawn}).items())
 
 
-def held_out(splits: Splits, corrections: Sequence[Correction], sha256: str) -> Held:
+def held_out(splits: LabelledData, corrections: Sequence[Correction], sha256: str) -> Held:
     """What steers and what judges all variants.
 
     Args:
@@ -110,7 +110,7 @@ def held_out(splits: Splits, corrections: Sequence[Correction], sha256: str) -> 
     return Held(steering, replace(judged, split="test"), judged.split, disputed)
 
 
-def places_of(splits: Splits, changes: Changes, sha256: str) -> Places:
+def places_of(splits: LabelledData, changes: LabelChanges, sha256: str) -> Places:
     """How many of the changed rows are in which split."""
     changed = changes.removed | set(changes.labels)
     counts = {
@@ -126,7 +126,7 @@ def are_questioned(part: Examples, corrections: Sequence[Correction], sha256: st
     return np.array([row_id in named for row_id in part.row_ids], dtype=bool)
 
 
-def require_this_file(splits: Splits, table: Table) -> None:
+def require_this_file(splits: LabelledData, table: Table) -> None:
     """Raise DataError where the recipe trains on another file than the one that is corrected."""
     train = splits.train
     if train.sha256 == table.sha256:
@@ -139,14 +139,14 @@ def require_this_file(splits: Splits, table: Table) -> None:
     raise DataError.one(table.source, message, "Give the recipe that trains on it: --measure RECIPE.")
 
 
-def require_column(columns: Columns, changes: Changes, table: Table) -> None:
+def require_column(columns: Columns, changes: LabelChanges, table: Table) -> None:
     """Raise DataError where the recipe learns another column than the one that is corrected."""
     if columns.label != (changes.column,):
         message = f"The corrections are of the column {changes.column!r}, the recipe learns {listed(columns.label)}."
         raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
 
 
-def encoded(splits: Splits, table: Table, changes: Changes, separator: str | None) -> dict[int, Any]:
+def encoded(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Any]:
     """Row id -> new label as the task uses it, for the relabelled training rows.
 
     Raises:
@@ -167,7 +167,7 @@ def encoded(splits: Splits, table: Table, changes: Changes, separator: str | Non
     return dict(zip(ids, new, strict=True))
 
 
-def with_labels(train: Examples, new: dict[int, Any], changes: Changes) -> Examples:
+def with_labels(train: Examples, new: dict[int, Any], changes: LabelChanges) -> Examples:
     """The rows with their new labels, and without those that are removed."""
     relabelled = [new.get(row_id, label) for row_id, label in zip(train.row_ids, train.labels, strict=True)]
     gone = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.removed]

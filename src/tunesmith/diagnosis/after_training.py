@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnosis.checks.table import DIAGNOSES, MAIN
 from tunesmith.diagnosis.evidence import Evidence, evidence_of, skip
@@ -14,7 +15,7 @@ from tunesmith.diagnosis.folds import folds_for
 from tunesmith.diagnosis.out_of_fold import out_of_fold
 from tunesmith.diagnosis.outcome import finding_of
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array
+from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.progress import Event, Listener
 from tunesmith.results import Finding
 from tunesmith.tasks.classification.data import LabelledTaskData

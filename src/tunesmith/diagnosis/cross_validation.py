@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.labelled.load import Splits
-from tunesmith.data.near_duplicates import Near
+from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.load import LabelledData
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.folds import folds_for
 from tunesmith.diagnosis.input_ablation import ChangedInputs, Wanted, changed_inputs, lazy_embedder
 from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.diagnosis.training_logits import read_epoch_logits
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Clock, Event, Listener
 from tunesmith.recipe.defaults import with_defaults
@@ -65,7 +65,7 @@ class HeldOut:
 
 
 def held_out(
-    splits: Splits, rows: Examples, near: Near, recipe: Recipe, loaded: LoadedRecipe, wanted: Wanted, run: Path | None,
+    splits: LabelledData, rows: Examples, near: NearDuplicates, recipe: Recipe, loaded: LoadedRecipe, wanted: Wanted, run: Path | None,
     clock: Clock, listener: Listener,
 ) -> HeldOut:  # fmt: skip
     """The arrays for all rows of all splits together, train first.
@@ -107,12 +107,12 @@ def embedded(rows: Examples, source: ModelSource, max_length: int | None, clock:
 
 
 def by_fine_tuning(
-    splits: Splits, rows: Examples, near: Near, recipe: Recipe, source: ModelSource, n_folds: int,
+    splits: LabelledData, rows: Examples, near: NearDuplicates, recipe: Recipe, source: ModelSource, n_folds: int,
     progress: Callable[[int], None],
 ) -> tuple[OutOfFold, Array | None]:  # fmt: skip
     from tunesmith.diagnosis.fold_finetuning import fine_tuned
 
-    whole = Splits(replace(rows, split="train"), None, None, splits.labels, splits.columns)
+    whole = LabelledData(replace(rows, split="train"), None, None, splits.labels, splits.columns)
     return fine_tuned(
         LabelledTaskData(recipe=with_defaults(recipe, source.n_bytes, len(rows)), splits=whole, source=source),
         near,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnosis.checks.agreement import Agreement
 from tunesmith.diagnosis.checks.transfer import Compared, Opposite, Transfer, opposite_labels, taken, transfer_matrix, twins
@@ -134,7 +134,7 @@ def diagnose_across(
     place = claim(folder or output_of(recipes[0].output, named), overwrite=overwrite)
     stay_offline_unless_asked(*recipes)
     with clock.phase("data"):
-        read = [load_splits(recipe, loaded.base, frames) for recipe, (loaded, frames) in zip(recipes, given, strict=True)]
+        read = [load_labelled_data(recipe, loaded.base, frames) for recipe, (loaded, frames) in zip(recipes, given, strict=True)]
         shared = shared_rows(named, read)
         pool = pool_of(named, shared)
     said = []
@@ -223,7 +223,7 @@ def documents(texts: Iterable[str]) -> str:
     return "---\n".join(text if text.endswith("\n") else f"{text}\n" for text in texts)
 
 
-def records(names: Sequence[str], read: Sequence[Splits], shared: Shared) -> Iterator[dict[str, Any]]:
+def records(names: Sequence[str], read: Sequence[LabelledData], shared: Shared) -> Iterator[dict[str, Any]]:
     """Where each data set is from, how many of its rows were compared and which were left out."""
     for name, whole, data, left_out in zip(names, read, shared.data, shared.left_out, strict=True):
         splits = [
@@ -252,7 +252,7 @@ def model_notes(names: Sequence[str], recipes: Sequence[Recipe]) -> list[str]:
     ]  # fmt: skip
 
 
-def read_notes(names: Sequence[str], read: Sequence[Splits]) -> list[str]:
+def read_notes(names: Sequence[str], read: Sequence[LabelledData]) -> list[str]:
     """What was assumed while reading."""
     return [
         note if note.startswith(splits.train.source) else f"{name}: {note}"

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.near_duplicates import Near
+from tunesmith.data.arrays import Array
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array
+from tunesmith.evaluation.metrics.predictions import SINGLE
 
 LISTED = 50
 """Rows named in a finding; all are counted."""
@@ -48,7 +49,7 @@ class Evidence:
     epoch_mode: str = ""
     null_log2: Array | None = None
     annotations: Array | None = None
-    near: Near | None = None
+    near: NearDuplicates | None = None
 
     def __len__(self) -> int:
         return len(self.given)

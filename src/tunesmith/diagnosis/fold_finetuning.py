@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tunesmith.data.near_duplicates import Near
+from tunesmith.data.arrays import Array
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.diagnosis.folds import fold_of, units_of
 from tunesmith.diagnosis.out_of_fold import OutOfFold, alone_in_fold
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.models.encode import encode
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
@@ -27,7 +27,7 @@ from tunesmith.training.signals import StopRequest
 
 
 def fine_tuned(
-    inputs: LabelledTaskData, near: Near, n_folds: int, progress: Callable[[int], None] = lambda done: None
+    inputs: LabelledTaskData, near: NearDuplicates, n_folds: int, progress: Callable[[int], None] = lambda done: None
 ) -> tuple[OutOfFold, Array | None]:
     """Probabilities of every row of train by fine-tuned models, and each row's logits over the epochs.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.data.near_duplicates import Near, clusters, near_duplicates
+from tunesmith.data.arrays import Array
+from tunesmith.data.near_duplicates import NearDuplicates, clusters, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import Array
 
 FOLDS, MORE_FOLDS = 5, 10
 FEW_ROWS = 2_000
@@ -19,7 +19,7 @@ def folds_for(asked: int | None, n_rows: int) -> int:
     return asked or (MORE_FOLDS if n_rows < FEW_ROWS else FOLDS)
 
 
-def units_of(rows: Examples, near: Near | None = None) -> Array:
+def units_of(rows: Examples, near: NearDuplicates | None = None) -> Array:
     """The number of each row's unit (N): rows of one group, and nearly the same rows, directly or through others, share one."""
     near = near if near is not None else near_duplicates(rows.texts, rows.pairs)
     if rows.groups is None:

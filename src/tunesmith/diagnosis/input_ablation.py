@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.input_variants import (
     IN_WORDS,
@@ -39,7 +40,7 @@ from tunesmith.diagnosis.out_of_fold import FoldModels, OutOfFold, judged_in_fol
 from tunesmith.diagnosis.outcome import private_rows
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array
+from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.models.source import ModelSource
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.files import locate
@@ -107,7 +108,7 @@ def columns_asked(section: DiagnoseSection) -> dict[str, tuple[str, ...]]:
     return {**{column: () for column in section.slices}, **inputs}
 
 
-def wanted_of(section: DiagnoseSection, splits: Splits, base: Path) -> Wanted:
+def wanted_of(section: DiagnoseSection, splits: LabelledData, base: Path) -> Wanted:
     """What the recipe asks of changed inputs.
 
     Raises:

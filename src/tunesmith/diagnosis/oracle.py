@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import clip, listed
-from tunesmith.data.corrections.label_file import Found, find_labels
+from tunesmith.data.corrections.label_file import MatchedLabels, find_labels
 from tunesmith.data.labelled.labels import split_cell
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.readers.frame import plain_cells, table_from_frame
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Examples, Table
@@ -45,16 +45,16 @@ class Oracle:
     """
 
     name: str
-    answer: Callable[[Splits], dict[str, Answers]]
+    answer: Callable[[LabelledData], dict[str, Answers]]
     known: frozenset[str] | None = None
 
 
-def asking(given: Any) -> Callable[[Splits], Asked]:
+def asking(given: Any) -> Callable[[LabelledData], Asked]:
     """A function that asks the oracle about the one data set of a diagnosis; see ``open_oracle`` and ``consult``."""
     return lambda splits: consult(given, [splits])[0]
 
 
-def consult(given: Any, data: Sequence[Splits]) -> list[Asked]:
+def consult(given: Any, data: Sequence[LabelledData]) -> list[Asked]:
     """What the oracle says of each data set.
 
     Raises:
@@ -79,7 +79,7 @@ def consult(given: Any, data: Sequence[Splits]) -> list[Asked]:
     return asked
 
 
-def knows_none(oracle: str, said: frozenset[str] | set[str], data: Sequence[Splits]) -> InputError:
+def knows_none(oracle: str, said: frozenset[str] | set[str], data: Sequence[LabelledData]) -> InputError:
     """The error that none of the oracle's labels is one of the data's."""
     names = dict.fromkeys(name for splits in data for name in splits.labels.names)
     shown = listed((name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}…" for name in sorted(said)), 6)
@@ -87,7 +87,7 @@ def knows_none(oracle: str, said: frozenset[str] | set[str], data: Sequence[Spli
     return DataError.one(oracle, message, "Give both the same names.")
 
 
-def sources(data: Sequence[Splits]) -> str:
+def sources(data: Sequence[LabelledData]) -> str:
     return listed(dict.fromkeys(part.source for splits in data for part in splits.named().values()))
 
 
@@ -130,7 +130,7 @@ def of_run(run: Run) -> Oracle:
     name, known = str(run.folder), frozenset(record["labels"])
     trained_on = {part["sha256"] for split, part in record["splits"].items() if split != "test" and part["sha256"]}
 
-    def answer(splits: Splits) -> dict[str, Answers]:
+    def answer(splits: LabelledData) -> dict[str, Answers]:
         require_same_shape(name, record["columns"]["pair"] is not None, splits.train)
         return {split: of_model(run, part, known, part.sha256 in trained_on) for split, part in splits.named().items()}
 
@@ -155,7 +155,7 @@ def of_model(run: Run, rows: Examples, known: frozenset[str], was_seen: bool) ->
 def of_labels(table: Table, several: bool) -> Oracle:
     """The labels of a file or a table, each at the row it was given to."""
 
-    def answer(splits: Splits) -> dict[str, Answers]:
+    def answer(splits: LabelledData) -> dict[str, Answers]:
         found = find_labels(table, list(splits.named().values()), splits.columns, several=several)
         remarks = remarks_on(found, splits)
         return {
@@ -166,7 +166,7 @@ def of_labels(table: Table, several: bool) -> Oracle:
     return Oracle(table.source, answer)
 
 
-def remarks_on(found: Found, splits: Splits) -> tuple[str, ...]:
+def remarks_on(found: MatchedLabels, splits: LabelledData) -> tuple[str, ...]:
     """How labels and rows were matched, and which labels were not used."""
     remarks = [f"Its labels were matched by {found.by}."]
     if 0 < found.n_unused < found.n_labels:

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.near_duplicates import Near
+from tunesmith.data.arrays import Array
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.diagnosis.folds import FOLDS, fold_of, units_of
 from tunesmith.evaluation.baselines.frozen import Embedded, features_of, mean_and_scale
 from tunesmith.evaluation.baselines.linear import Scores, Strengths, fit_linear
 from tunesmith.evaluation.baselines.tfidf import fitted_tfidf
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array
+from tunesmith.evaluation.metrics.predictions import SINGLE
 
 EMBEDDINGS = Strengths(inverse=(0.005,), ridge=(1_000.0,), usual=0)
 WORDS = Strengths(inverse=(10.0,), ridge=(3.0,), usual=0)
@@ -72,7 +73,7 @@ class OutOfFold:
     models: FoldModels | None = None
 
 
-def out_of_fold(rows: Examples, labels: Labels, embeddings: Embedded, near: Near, n_folds: int = FOLDS, seed: int = 0,
+def out_of_fold(rows: Examples, labels: Labels, embeddings: Embedded, near: NearDuplicates, n_folds: int = FOLDS, seed: int = 0,
                 progress: Callable[[int], None] = lambda done: None, keep_models: bool = False) -> OutOfFold:  # fmt: skip
     """The mean of two logistic regressions' probabilities, one on the embeddings and one on words.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.checks.labelled import label_words, public_text
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.personal import masked
@@ -15,7 +16,6 @@ from tunesmith.diagnosis.checks.privacy import NAME as PERSONAL
 from tunesmith.diagnosis.checks.suspects import NAME as SUSPECTS
 from tunesmith.diagnosis.checks.unlabelled import NAME as BLANK
 from tunesmith.diagnosis.evidence import LISTED, UNLABELLED, Diagnosis, Evidence, worst_first
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.results import TEXT_CHARACTERS, Finding
 
 

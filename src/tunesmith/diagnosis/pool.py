@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.personal import kinds_in
+from tunesmith.data.arrays import Array
+from tunesmith.data.personal import personal_data_kinds
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.agreement import Agreement, Answers, Asked, agreement, differing, given_names
 from tunesmith.diagnosis.checks.leakage import how_much
 from tunesmith.diagnosis.checks.transfer import Opposite, Transfer
 from tunesmith.diagnosis.evidence import LISTED, Diagnosis, evidence_of, worst_first
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.results import TEXT_CHARACTERS, Finding
 
 OPPOSITE_COLUMNS = (
@@ -76,7 +76,7 @@ class Pool:
 
 def shown(text: str) -> str:
     """The beginning of a text; nothing where it holds personal data."""
-    return "" if kinds_in(text) else text[:TEXT_CHARACTERS]
+    return "" if personal_data_kinds(text) else text[:TEXT_CHARACTERS]
 
 
 def same_texts(pool: Pool, reached: Array) -> Finding:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.corrections.corrections_csv import write_corrections
-from tunesmith.data.labelled.load import Splits, load_splits
-from tunesmith.data.near_duplicates import Near, near_duplicates
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
+from tunesmith.data.near_duplicates import NearDuplicates, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.agreement import Agreement, Asked
 from tunesmith.diagnosis.checks.languages import NAME as LANGUAGE
@@ -89,7 +89,7 @@ class DataDiagnosis:
 
 def diagnose(
     loaded: LoadedRecipe, *, run: Path | None = None, overwrite: bool = False, frames: Mapping[str, Any] | None = None,
-    listener: Listener = silent, ask: Callable[[Splits], Asked] | None = None,
+    listener: Listener = silent, ask: Callable[[LabelledData], Asked] | None = None,
 ) -> DataDiagnosis:  # fmt: skip
     """Look at every row of a recipe's data and write what was found beside its output, into ``OUTPUT-diagnosis``.
 
@@ -107,7 +107,7 @@ def diagnose(
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
     stay_offline_unless_asked(recipe)
     with clock.phase("data"):
-        splits = load_splits(recipe, loaded.base, frames, columns_asked(recipe.diagnose), keep_unlabelled=True)
+        splits = load_labelled_data(recipe, loaded.base, frames, columns_asked(recipe.diagnose), keep_unlabelled=True)
         wanted = wanted_of(recipe.diagnose, splits, loaded.base)
         rows, starts = pooled(splits)
     asked = None
@@ -145,7 +145,7 @@ def whole_files(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=shares)})
 
 
-def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
+def pooled(splits: LabelledData) -> tuple[Examples, dict[str, int]]:
     """The rows of all splits, train first, as one set; and where each split begins in it."""
     parts = list(splits.named().values())
     starts = dict(zip((part.split for part in parts), np.cumsum([0, *(len(part) for part in parts)]).tolist(), strict=False))
@@ -163,8 +163,8 @@ def pooled(splits: Splits) -> tuple[Examples, dict[str, int]]:
 
 
 def split_diagnoses(
-    part: Examples, splits: Splits, near: Near, start: int, known: HeldOut | None, method: str, listener: Listener,
-    asked: Asked | None,
+    part: Examples, splits: LabelledData, near: NearDuplicates, start: int, known: HeldOut | None, method: str,
+    listener: Listener, asked: Asked | None,
 ) -> Judged:  # fmt: skip
     """The evidence of one split and every diagnosis of it."""
     rows = slice(start, start + len(part))
@@ -191,7 +191,7 @@ def not_judged(alone: np.ndarray) -> Diagnosis:
     return Diagnosis("not_judged", summary, ("folds",), None, alone, reasons=reasons, remedy="Add rows of these classes.")
 
 
-def all_findings(splits: Splits, found: Sequence[Judged], near: Near, starts: Mapping[str, int]) -> list[Finding]:
+def all_findings(splits: LabelledData, found: Sequence[Judged], near: NearDuplicates, starts: Mapping[str, int]) -> list[Finding]:
     """The findings of every split, those of train first, and what other splits share with train or do not."""
     findings = []
     for evidence, diagnoses in found:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tunesmith.data.cells import listed
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import DataError, Problem
 
@@ -28,11 +28,11 @@ class Shared:
     """
 
     labels: Labels
-    data: tuple[Splits, ...]
+    data: tuple[LabelledData, ...]
     left_out: tuple[Mapping[str, int], ...]
 
 
-def shared_rows(names: Sequence[str], data: Sequence[Splits]) -> Shared:
+def shared_rows(names: Sequence[str], data: Sequence[LabelledData]) -> Shared:
     """The rows of the labels that all data sets have.
 
     Raises:
@@ -49,14 +49,14 @@ def shared_rows(names: Sequence[str], data: Sequence[Splits]) -> Shared:
     return Shared(labels, tuple(restricted(x, labels) for x in data), tuple(left_out(x, labels) for x in data))
 
 
-def task_problems(data: Sequence[Splits]) -> list[Problem]:
+def task_problems(data: Sequence[LabelledData]) -> list[Problem]:
     return [
         Problem("data", x.train.source, f"It has {KINDS[x.labels.problem_type]}; data sets are compared by one label a row.")
         for x in data if x.labels.problem_type != SINGLE
     ]  # fmt: skip
 
 
-def shape_problems(data: Sequence[Splits]) -> list[Problem]:
+def shape_problems(data: Sequence[LabelledData]) -> list[Problem]:
     """Pairs of texts beside single ones."""
     pairs = [x.train.source for x in data if x.train.pairs is not None]
     single = [x.train.source for x in data if x.train.pairs is None]
@@ -67,7 +67,7 @@ def shape_problems(data: Sequence[Splits]) -> list[Problem]:
     return [Problem("data", source, message, remedy) for source in pairs]
 
 
-def twice_problems(names: Sequence[str], data: Sequence[Splits]) -> list[Problem]:
+def twice_problems(names: Sequence[str], data: Sequence[LabelledData]) -> list[Problem]:
     """One file, or the same rows, in two data sets."""
     found = []
     for (one, first), (other, second) in itertools.combinations(zip(names, data, strict=True), 2):
@@ -84,7 +84,7 @@ def twice_problems(names: Sequence[str], data: Sequence[Splits]) -> list[Problem
     return found
 
 
-def contents(data: Splits) -> list[tuple[str, object]]:
+def contents(data: LabelledData) -> list[tuple[str, object]]:
     """Text and label name of every row."""
     return [
         (text, data.labels.names[label])
@@ -92,7 +92,7 @@ def contents(data: Splits) -> list[tuple[str, object]]:
     ]  # fmt: skip
 
 
-def too_few(common: Sequence[str], names: Sequence[str], data: Sequence[Splits]) -> DataError:
+def too_few(common: Sequence[str], names: Sequence[str], data: Sequence[LabelledData]) -> DataError:
     """The error that data sets have too few labels in common to be compared."""
     own = "; ".join(f"{name}: {listed(x.labels.names, 8)}" for name, x in zip(names, data, strict=True))
     what = f"only the label {common[0]}" if common else "no label"
@@ -105,7 +105,7 @@ def too_few(common: Sequence[str], names: Sequence[str], data: Sequence[Splits])
     return DataError([Problem("labels", listed(names), message, "Give the same meaning the same name in every file.")])
 
 
-def restricted(data: Splits, labels: Labels) -> Splits:
+def restricted(data: LabelledData, labels: Labels) -> LabelledData:
     """The rows with one of these labels, under their ids."""
     parts = {part.split: kept_rows(part, data.labels, labels) for part in data.named().values()}
     filled = {split: part if len(part) or split == "train" else None for split, part in parts.items()}
@@ -118,7 +118,7 @@ def kept_rows(part: Examples, old: Labels, new: Labels) -> Examples:
     return replace(kept, labels=[ids[label] for label in kept.labels])
 
 
-def left_out(data: Splits, labels: Labels) -> dict[str, int]:
+def left_out(data: LabelledData, labels: Labels) -> dict[str, int]:
     """Label -> rows, for the labels that are not among these."""
     counts = Counter(data.labels.names[label] for part in data.named().values() for label in part.labels)
     return {name: counts[name] for name in data.labels.names if name not in labels.names}

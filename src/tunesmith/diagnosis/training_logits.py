@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping
 from tunesmith.tasks.finished import Run

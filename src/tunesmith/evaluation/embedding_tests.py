@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.pairs.conversions import SAME
-from tunesmith.data.pairs.formats import MEANING, Shape
-from tunesmith.data.pairs.retrieval import Array, Judgements, Retrieval
-from tunesmith.data.pairs.rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
+from tunesmith.data.pairs.formats import MEANING, PairFormat
+from tunesmith.data.pairs.retrieval import Judgements, Retrieval
+from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.baselines.search import SEARCHES, nearest_by_words, word_vectoriser
 from tunesmith.evaluation.metrics.geometry import Geometry
@@ -89,21 +90,21 @@ class RowsTest:
     """
 
     split: str
-    shape: Shape
+    format: PairFormat
     sides: tuple[tuple[str, ...], ...]
     target: Array | None
     row_ids: tuple[int, ...]
 
     @property
     def problem(self) -> str:
-        return PROBLEM.get(self.shape.kind, "")
+        return PROBLEM.get(self.format.kind, "")
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of what it measures, the leading one first."""
-        if self.shape.kind == "positive_pair":
+        if self.format.kind == "positive_pair":
             return DEFAULT
-        named = METRICS_OF_ROWS.get(self.shape.kind, ("accuracy",))
+        named = METRICS_OF_ROWS.get(self.format.kind, ("accuracy",))
         return tuple(BEST_F1 if name == "macro_f1" else name for name in named)
 
     @property
@@ -122,7 +123,7 @@ class RowsTest:
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """The vectors of each side (N, D); the first side asks and the others answer where the shape says so."""
         prompts = [""] * len(self.sides)
-        if self.shape.kind in RANKED:
+        if self.format.kind in QUERY_DOCUMENT_KINDS:
             prompts = [encoder.prompt_for(*QUERY), *[encoder.prompt_for(*DOCUMENT)] * (len(self.sides) - 1)]
         found: dict[tuple[str, str], Array] = {}
         for prompt in dict.fromkeys(prompts):
@@ -138,7 +139,7 @@ class RowsTest:
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
-        belong = self.shape.kind in FOUND_AGAIN
+        belong = self.format.kind in FOUND_AGAIN
         _, first = np.unique([text for side in self.sides for text in side], return_index=True)
         return geometry_of(np.concatenate(vectors)[first], (vectors[0], vectors[1]) if belong else None)
 
@@ -227,7 +228,7 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
     Raises:
         DataError: the shape cannot be measured, there are too few rows, or the classes do not say same and different.
     """
-    shape = rows.shape
+    shape = rows.format
     if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):
         message = f"the rows are {MEANING[shape.kind]} ({' + '.join(shape.columns)}); that is no test of similarity."
         raise DataError.one(rows.source, message, "Give pairs, triplets, or texts with a class.")
@@ -240,10 +241,10 @@ def target_of(rows: EmbeddingRows, same: str | None, say_same: str) -> Array | N
     """The scores, the class ids, or 1 for the same and 0 for different."""
     if rows.target is None:
         return None
-    if rows.shape.kind == "scored_pair":
+    if rows.format.kind == "scored_pair":
         return np.array(rows.target)
     classes = rows.classes
-    if rows.shape.kind == "labelled_text":
+    if rows.format.kind == "labelled_text":
         if len(classes) < 2:
             raise DataError.one(rows.source, f"all texts are of the class {clip(classes[0])}.", "Two classes are the least.")
         return np.array([classes.index(name) for name in rows.target])
@@ -269,7 +270,7 @@ def cosine(first: Any, second: Any) -> Array:
 
 def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     """What vectors of length 1, a matrix for each side, say of the rows."""
-    kind = test.shape.kind
+    kind = test.format.kind
     if kind == "positive_pair":
         return Outputs(row_scores=found_again(test, sides))
     if kind == "labelled_text":

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.groups import linked_groups
-from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array, Judgements
+from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
@@ -123,12 +124,12 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
     Raises:
         DataError: the rows are no pairs that mean the same or not, or none means the same.
     """
-    if rows.shape.kind == "positive_pair":
+    if rows.format.kind == "positive_pair":
         means_same = [1] * len(rows)
-    elif rows.shape.kind == "labelled_pair":
+    elif rows.format.kind == "labelled_pair":
         means_same = same_or_not(rows, same, "Say it: --same LABEL.")
     else:
-        message = f"paraphrases are mined from pairs that mean the same; the rows are {rows.shape.kind.replace('_', ' ')} rows."
+        message = f"paraphrases are mined from pairs that mean the same; the rows are {rows.format.kind.replace('_', ' ')} rows."
         raise DataError.one(rows.source, message, "Give two texts a row, and a label where some pairs mean something else.")
     texts = tuple(dict.fromkeys(text for side in rows.sides for text in side))
     place = {text: i for i, text in enumerate(texts)}

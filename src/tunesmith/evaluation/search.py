@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array
+from tunesmith.data.arrays import Array
+from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 
 BLOCK_QUERIES = 1_024
 BLOCK_DOCUMENTS = 32_768

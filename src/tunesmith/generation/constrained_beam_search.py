@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from transformers.generation.utils import GenerateBeamDecoderOnlyOutput
 
+from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError
 from tunesmith.generation.keyword_tracker import Watch
-from tunesmith.generation.token_text import Array
 from tunesmith.generation.words import NEVER
 
 PRICE_OF_NEED = 4.0

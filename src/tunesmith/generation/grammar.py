@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError, MissingExtra
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.expressions import Nodes, follow, parsed, shortest
-from tunesmith.generation.token_text import Array, continued, kept_with
+from tunesmith.generation.token_text import continued, kept_with
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.token_text import INNER, START, Array, Surfaces, kept_with, surfaces_of
+from tunesmith.generation.token_text import INNER, START, Surfaces, kept_with, surfaces_of
 from tunesmith.generation.words import NEVER, Spelling, automaton
 
 if TYPE_CHECKING:

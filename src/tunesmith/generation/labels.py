@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError
-from tunesmith.generation.token_text import Array
 from tunesmith.models.inference import autocast, batches_by_length, unheard
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor
 
+from tunesmith.data.arrays import Array
 from tunesmith.generation.keyword_tracker import Watch
 from tunesmith.generation.labels import placed
-from tunesmith.generation.token_text import Array
 
 LIKELY = 1e-3
 """Probability from which the beginning of a forbidden word is looked ahead of."""

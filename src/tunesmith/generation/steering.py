@@ -14,6 +14,7 @@ import torch
 from transformers import LogitsProcessorList
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 
+from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError
 from tunesmith.generation.constrained_beam_search import search_banks
 from tunesmith.generation.constraints import Constraints
@@ -21,7 +22,7 @@ from tunesmith.generation.grammar import LOOKED_AT, grammar_of
 from tunesmith.generation.keyword_tracker import usual_sequences, watch_of
 from tunesmith.generation.labels import choices_of
 from tunesmith.generation.processors import ForbiddenWords, LooksAhead, Rule, Steered
-from tunesmith.generation.token_text import Array, decoded
+from tunesmith.generation.token_text import decoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Array = np.ndarray
 INNER, START = 0, 1
 """Places: inside a text, and before its first word. Higher numbers are places inside a character."""
 ANCHOR = "a"

@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from tunesmith.generation.token_text import INNER, Array, Place, Surfaces
+from tunesmith.data.arrays import Array
+from tunesmith.generation.token_text import INNER, Place, Surfaces
 
 UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),

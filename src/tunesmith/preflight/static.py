@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.errors import DataError, Problem
 from tunesmith.machine import free_disk_bytes, megabytes
@@ -24,7 +24,7 @@ def files(split: Examples) -> CheckLine:
     return CheckLine(f"rows of {split.split}", f"{len(split):,} used, {dropped:,} dropped ({split.source})", note=note)
 
 
-def columns(splits: Splits) -> CheckLine:
+def columns(splits: LabelledData) -> CheckLine:
     """Which column plays which part."""
     parts = {
         "text": splits.columns.text,
@@ -35,7 +35,7 @@ def columns(splits: Splits) -> CheckLine:
     return CheckLine("columns", ", ".join(f"{part} = {name}" for part, name in parts.items() if name))
 
 
-def labels(splits: Splits) -> CheckLine:
+def labels(splits: LabelledData) -> CheckLine:
     """What a label is."""
     if splits.labels.problem_type == "regression":
         values = [float(value) for value in splits.train.labels]
@@ -46,7 +46,7 @@ def labels(splits: Splits) -> CheckLine:
     return CheckLine("labels", f"{kind} {splits.labels.n}: {shown}")
 
 
-def sizes(splits: Splits) -> CheckLine:
+def sizes(splits: LabelledData) -> CheckLine:
     """Whether the judged split is large enough to say anything."""
     judged = splits.test if splits.test is not None else splits.validation
     if judged is None or splits.validation is None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tunesmith.data.arrays import Array
 from tunesmith.errors import Problem
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import TrainSection
 from tunesmith.results import Certificate

@@ -22,7 +22,7 @@ from tunesmith.results import Alarm, Baseline, Certificate, Finding, Metric, Ver
 if TYPE_CHECKING:
     import torch
 
-    from tunesmith.evaluation.metrics.predictions import Array
+    from tunesmith.data.arrays import Array
     from tunesmith.models.fast.path import Kernels
     from tunesmith.preflight.trial_step import TrialPart
     from tunesmith.run_folder import RunFolder

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.pairs.retrieval import Array
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Interrupted, OutputError

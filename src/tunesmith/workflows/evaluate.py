@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.labelled.examples import make_examples
+from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.predictions import REGRESSION, from_scores

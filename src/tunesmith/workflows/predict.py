@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.labelled.examples import make_examples
+from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Columns, Examples, Table

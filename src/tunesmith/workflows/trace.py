@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Examples
 from tunesmith.errors import InputError
@@ -38,7 +38,7 @@ def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | N
     stay_offline()
     quiet_libraries()
     recipe = loaded.recipe
-    splits = load_splits(recipe, loaded.base)
+    splits = load_labelled_data(recipe, loaded.base)
     examples = named_split(splits, split)
     stages: dict[str, Any] = {"row_id": row, "split": split, "source": examples.source, "raw": raw_cells(loaded, examples, row)}
     if row not in examples.row_ids:
@@ -52,7 +52,7 @@ def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | N
     return stages
 
 
-def named_split(splits: Splits, name: str) -> Examples:
+def named_split(splits: LabelledData, name: str) -> Examples:
     """That split's rows. Raises InputError where the recipe has none."""
     found = splits.named().get(name)
     if found is None:
@@ -73,7 +73,7 @@ def raw_cells(loaded: LoadedRecipe, examples: Examples, row: int) -> dict[str, A
     return {name: cells[position] for name, cells in table.columns.items()}
 
 
-def why_absent(examples: Examples, splits: Splits, row: int) -> str:
+def why_absent(examples: Examples, splits: LabelledData, row: int) -> str:
     """Why a row of the source is not in the split."""
     reason = next((bad.reason for bad in examples.bad_rows if bad.row_id == row and bad.dropped), None)
     if reason is not None:
@@ -88,7 +88,7 @@ def mapped(one: Examples) -> dict[str, Any]:
     return {name: values[0] for name, values in parts.items() if values is not None}
 
 
-def label_of(one: Examples, splits: Splits) -> dict[str, Any]:
+def label_of(one: Examples, splits: LabelledData) -> dict[str, Any]:
     """The label as it is given and as the model sees it."""
     value, names = one.labels[0], splits.labels.names
     if splits.labels.problem_type == REGRESSION:
@@ -114,7 +114,7 @@ def tokens_of(one: Examples, source: ModelSource, asked: int | None) -> list[dic
     ]
 
 
-def in_run(one: Examples, splits: Splits, run: Run, split: str, row: int) -> dict[str, Any]:
+def in_run(one: Examples, splits: LabelledData, run: Run, split: str, row: int) -> dict[str, Any]:
     """What a finished run says of the row and how much each metric owes to it."""
     from tunesmith.workflows.compare import saved_predictions, saved_split
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.chat.formats import recognise
+from tunesmith.data.chat.formats import detect_chat_format
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection
@@ -48,13 +48,13 @@ CASES: dict[str, tuple[dict[str, list[Any]], str, dict[str, str]]] = {
 def test_forms_whatever_the_order(case: str) -> None:
     columns, form, parts = CASES[case]
     for order in permutations(columns):
-        found = recognise(Table("a.jsonl", {name: columns[name] for name in order}, [0]), ColumnsSection())
-        assert (found.form, dict(found.columns)) == (form, parts)
+        found = detect_chat_format(Table("a.jsonl", {name: columns[name] for name in order}, [0]), ColumnsSection())
+        assert (found.kind, dict(found.columns)) == (form, parts)
         assert found.sentence().endswith(found.reason)
 
 
 def recognised(columns: dict[str, list[Any]], labels: bool = False, texts_only: bool = False, **given: str):
-    return recognise(Table("a.csv", columns, [0]), ColumnsSection(**given), labels=labels, texts_only=texts_only)
+    return detect_chat_format(Table("a.csv", columns, [0]), ColumnsSection(**given), labels=labels, texts_only=texts_only)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def recognised(columns: dict[str, list[Any]], labels: bool = False, texts_only: 
         ({"prompt": ["a"], "response": ["b"], "answer": ["c"]}, {}, "could each be question and answer"),
         ({"messages": [CHAT], "dialog": [CHAT]}, {}, "messages, dialog hold lists of messages"),
         ({"messages": [CHAT], "question": ["a"], "answer": ["b"]}, {}, "question, answer are a question and its answer"),
-        ({"a": ["x y"], "b": ["z w"]}, {}, "What the rows are cannot be seen"),
+        ({"a": ["x y"], "b": ["z w"]}, {}, "The format of the rows cannot be detected"),
         ({"messages": [[]]}, {}, "Columns: messages"),
         ({"text": [1, 2]}, {}, "Columns: text"),
         ({"a": ["x"]}, {"prompt": "b"}, "no column 'b' for the prompt"),
@@ -81,14 +81,14 @@ def test_what_the_recipe_says_goes_before_names() -> None:
     columns: dict[str, list[Any]] = {"prompt": ["a"], "completion": ["b"], "x": ["c"], "y": ["d"]}
     found = recognised(columns, prompt="x", completion="y")
     assert (found.columns["prompt"], found.columns["completion"], found.reason) == ("x", "y", "named in the recipe")
-    assert recognised(columns, text="x").form == "text"
+    assert recognised(columns, text="x").kind == "text"
 
 
 def test_labels_are_answers() -> None:
     columns: dict[str, list[Any]] = {"review": ["good film of mine", "bad film of his"] * 5, "label": ["pos", "neg"] * 5}
     found = recognised(columns, labels=True)
-    assert (found.form, dict(found.columns)) == ("labelled", {"text": "review", "label": "label"})
-    assert recognised({"prompt": ["a"], "completion": ["pos"]}, labels=True).form == "prompt_completion"
+    assert (found.kind, dict(found.columns)) == ("labelled", {"text": "review", "label": "label"})
+    assert recognised({"prompt": ["a"], "completion": ["pos"]}, labels=True).kind == "prompt_completion"
 
 
 def test_pretraining_takes_texts_only() -> None:
@@ -98,4 +98,4 @@ def test_pretraining_takes_texts_only() -> None:
     with pytest.raises(DataError, match="pretraining learns from plain texts") as error:
         recognised({"question": ["a"], "answer": ["b"]}, texts_only=True)
     assert "task: sft" in error.value.problems[0].remedy
-    assert recognised({"question": ["a"], "answer": ["b"]}, texts_only=True, text="answer").form == "text"
+    assert recognised({"question": ["a"], "answer": ["b"]}, texts_only=True, text="answer").kind == "text"

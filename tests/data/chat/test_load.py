@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.chat.load import ConversationData, data_record, load_conversations
+from tunesmith.data.chat.load import ConversationData, data_record, load_conversation_data
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
 
@@ -18,7 +18,7 @@ def rows(n: int, start: int = 0) -> list[dict[str, Any]]:
 
 
 def load(base: Path, task: str = "sft", **data: Any) -> ConversationData:
-    return load_conversations(Recipe(task=task, data=data), base)  # type: ignore[arg-type]
+    return load_conversation_data(Recipe(task=task, data=data), base)  # type: ignore[arg-type]
 
 
 def write(path: Path, found: list[dict[str, Any]]) -> None:
@@ -68,7 +68,7 @@ def test_plain_text_files_and_folders(tmp_path: Path) -> None:
     assert (len(folder.train), len(folder.test or ())) == (36, 2)
     assert any("is used for test" in note for note in folder.notes)
     assert load(tmp_path, "pretraining", train=str(tmp_path), test=None).test is None
-    assert load(tmp_path, "sft", train="train.txt").train.form == "text"
+    assert load(tmp_path, "sft", train="train.txt").train.kind == "text"
 
 
 def test_texts_and_conversations_do_not_mix(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_texts_and_conversations_do_not_mix(tmp_path: Path) -> None:
 def test_tables_in_memory(tmp_path: Path) -> None:
     recipe = Recipe(task="sft", data={"train": "rows"}, sft={"labels": ["yes", "no"]})  # type: ignore[arg-type]
     frame = {"text": [f"is it {i} o'clock" for i in range(20)], "label": ["yes", "no"] * 10}
-    data = load_conversations(recipe, tmp_path, {"train": frame})
-    assert data.train.form == "labelled"
+    data = load_conversation_data(recipe, tmp_path, {"train": frame})
+    assert data.train.kind == "labelled"
     assert len(data.train) + len(data.validation or ()) == 20
 
 
@@ -101,5 +101,5 @@ REAL = {
 def test_real_files(shared: Path, name: str) -> None:
     task, form, n = REAL[name]
     data = load(shared / "data", task, train=name)
-    assert data.train.form == form
+    assert data.train.kind == form
     assert len(data.train) + len(data.validation or ()) == n

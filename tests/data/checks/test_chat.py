@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.chat.conversations import Conversations, Turn, usable_conversations
-from tunesmith.data.chat.formats import recognise
-from tunesmith.data.checks.chat import common_lengths, disorder, findings_of
+from tunesmith.data.chat.formats import detect_chat_format
+from tunesmith.data.chat.rows import Conversations, Turn, usable_conversations
+from tunesmith.data.checks.chat import check_rows, common_lengths, role_error
 from tunesmith.data.readers.read import read_table
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.results import Finding
@@ -31,7 +31,7 @@ FINE = [pair(f"what is number {i} of them", f"It is the {i}th, they say.") for i
 
 
 def named(*found: list[tuple[str, str]], **options) -> dict[str, Finding]:
-    return {finding.name: finding for finding in findings_of({"train": rows(*found)}, **options)}
+    return {finding.name: finding for finding in check_rows({"train": rows(*found)}, **options)}
 
 
 def test_nothing_is_found_in_good_rows() -> None:
@@ -44,13 +44,13 @@ def test_nothing_is_found_in_good_rows() -> None:
     ("roles", "reason"),
     [
         ("ua", ""), ("suaua", ""), ("uata", ""), ("uatta", ""), ("usa", "turn 2 is the system's"),
-        ("aua", "assistant speaks before"),
+        ("aua", "assistant stands before"),
         ("uua", "turns 1 and 2 are both the user's"), ("uaaua", "turns 2 and 3 are both the assistant's"),
-        ("ssua", "turn 2 is the system's"), ("uta", "which no turn of the assistant called"), ("sa", "assistant speaks before"),
+        ("ssua", "turn 2 is the system's"), ("uta", "which no turn of the assistant called"), ("sa", "assistant stands before"),
     ],
 )  # fmt: skip
 def test_roles(roles: str, reason: str) -> None:
-    assert (reason in disorder([LETTERS[role] for role in roles])) if reason else disorder([LETTERS[r] for r in roles]) == ""
+    assert (reason in role_error([LETTERS[role] for role in roles])) if reason else role_error([LETTERS[r] for r in roles]) == ""
     found = named(*FINE, [(role, f"{role} {i}") for i, role in enumerate(roles)])
     assert ("roles_out_of_order" in found) is bool(reason)
     if reason:
@@ -126,18 +126,18 @@ def test_prompts_and_answers_that_meet_inside_a_word() -> None:
 def test_leaks_between_splits_and_rows_left_out() -> None:
     train = rows(*FINE, left_out={"without an answer": (7, 9)})
     test = rows(pair("What is number 3 of them?", "other"), pair("what else", "It is the 3th, they say."), split="test")
-    found = {finding.name: finding for finding in findings_of({"train": train, "test": test})}
+    found = {finding.name: finding for finding in check_rows({"train": train, "test": test})}
     assert set(found) == {"dropped_rows", "leakage_test"}
     assert [(row["row_id"], row["split"]) for row in found["leakage_test"].rows] == [(100, "test")]
     assert "row 103 of train" in found["leakage_test"].rows[0]["reason"]
     assert (found["dropped_rows"].flagged, [row["row_id"] for row in found["dropped_rows"].rows]) == (2, [7, 9])
     texts = {"train": rows([("x", "A text.")]), "test": rows([("x", "a text")], split="test")}
-    assert [finding.name for finding in findings_of(texts)] == ["leakage_test"]
+    assert [finding.name for finding in check_rows(texts)] == ["leakage_test"]
 
 
 def test_real_rows(shared: Path) -> None:
     table = read_table(shared / "data" / "alpaca" / "alpaca_5000.json")
-    train = usable_conversations(table, recognise(table, ColumnsSection()), "train")
-    found = {finding.name: finding.flagged for finding in findings_of({"train": train})}
+    train = usable_conversations(table, detect_chat_format(table, ColumnsSection()), "train")
+    found = {finding.name: finding.flagged for finding in check_rows({"train": train})}
     assert found["dropped_rows"] == 2
     assert not found.keys() & {"roles_out_of_order", "empty_turns", "unclosed_thoughts", "repeated_turns"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.data.tables import examples
-from tunesmith.data.checks.labelled import label_counts, label_words, survey
+from tunesmith.data.checks.labelled import check_rows, label_counts, label_words
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.table import BadRow, Examples, Labels
 from tunesmith.results import Finding
@@ -17,7 +17,7 @@ TRAIN = [f"training text {i}" for i in range(20)]
 def found(
     train: Examples, validation: Examples | None = None, test: Examples | None = None, labels: Labels = LABELS
 ) -> dict[str, Finding]:
-    return {finding.name: finding for finding in survey(train, validation, test, labels)}
+    return {finding.name: finding for finding in check_rows(train, validation, test, labels)}
 
 
 def rows(*more: tuple[str, Any], **keywords: Any) -> Examples:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.corrections.apply import apply_corrections, corrected, write_corrected
+from tunesmith.data.corrections.apply import apply_corrections, correct_file, write_corrected
 from tunesmith.data.corrections.corrections_csv import Correction
+from tunesmith.data.readers import read as readers
 from tunesmith.data.readers.read import read_file
 from tunesmith.errors import DataError, OutputError
 
@@ -177,7 +178,7 @@ def test_the_old_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     data.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
     whole = apply.read_payload
     monkeypatch.setattr(apply, "read_payload", lambda path, name: read.append(path) or whole(path, name))
-    monkeypatch.setattr("tunesmith.data.readers.read.read_payload", lambda path, name: read.append(path) or whole(path, name))
+    monkeypatch.setattr(readers, "read_payload", lambda path, name: read.append(path) or whole(path, name))
     apply_corrections([fix(0, "a", "b")], data)
     assert read.count(data) == 1
 
@@ -185,12 +186,12 @@ def test_the_old_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_corrected_file_knows_whether_it_is_written(tmp_path: Path) -> None:
     data, target = tmp_path / "rows.csv.gz", tmp_path / "new.csv.gz"
     data.write_bytes(gzip.compress(b"text,label\none,a\ntwo,b\n"))
-    new = corrected([fix(0, "a", "b")], data, target)
+    new = correct_file([fix(0, "a", "b")], data, target)
     assert not new.is_written
     assert not target.exists()
     write_corrected(new)
-    assert corrected([fix(0, "a", "b")], data, target).is_written
-    assert not corrected([fix(0, "a", "c")], data, target).is_written
+    assert correct_file([fix(0, "a", "b")], data, target).is_written
+    assert not correct_file([fix(0, "a", "c")], data, target).is_written
 
 
 def test_no_file_is_ever_replaced(tmp_path: Path) -> None:

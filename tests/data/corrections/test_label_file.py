@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.data.tables import TEXT_LABEL, examples, table
-from tunesmith.data.corrections.label_file import Found, find_labels
+from tunesmith.data.corrections.label_file import MatchedLabels, find_labels
 from tunesmith.data.table import Columns, Examples
 from tunesmith.errors import DataError
 
@@ -14,7 +14,9 @@ TEXTS = ["the parcel is late", "the bill is wrong", "I cannot log in"]
 NAMED = Columns(text="text", label=("label",), id="id")
 
 
-def found_in(parts: list[Examples] | None = None, columns: Columns = TEXT_LABEL, several: bool = False, **cells: list) -> Found:
+def found_in(
+    parts: list[Examples] | None = None, columns: Columns = TEXT_LABEL, several: bool = False, **cells: list
+) -> MatchedLabels:
     return find_labels(table(**cells), parts or [examples(TEXTS, [0, 1, 0])], columns, several=several)
 
 
@@ -38,7 +40,7 @@ def test_by_text_with_case_and_punctuation_aside() -> None:
 def test_with_several_data_sets_texts_alone_say_which_row_is_meant() -> None:
     found = found_in(several=True, row_id=[1, 2], text=TEXTS[:2], label=["parcel", "bill"])
     assert (found.of_split["train"].names, found.by) == (["parcel", "bill", None], "text")
-    with pytest.raises(DataError, match="with several data sets a row id does not say which row is meant"):
+    with pytest.raises(DataError, match="with several data sets a row id is ambiguous"):
         found_in(several=True, row_id=[1, 2], label=["parcel", "bill"])
 
 

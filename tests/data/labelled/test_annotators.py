@@ -12,7 +12,7 @@ from tests.data.tables import table
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.annotators import annotation_counts
 from tunesmith.data.labelled.labels import MULTI, SINGLE
-from tunesmith.data.labelled.load import load_splits
+from tunesmith.data.labelled.load import load_labelled_data
 from tunesmith.data.table import Columns, Labels
 from tunesmith.diagnosis.evidence import evidence_of
 from tunesmith.errors import DataError
@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[Any, dict[str, list[Any]], str]] = {
     "no counts": (
         COUNTS, {"n_spam": [1, "two", -1], "n_ham": [1, None, 0.5]},
         "table: 4 cells hold no count of annotators: 'None' in n_ham, row 1, 'two' in n_spam, row 1, '0.5' in n_ham, row 2,"
-        " '-1' in n_spam, row 2. Write a whole number from 0 on; leave them all empty where nobody judged.",
+        " '-1' in n_spam, row 2. Write a whole number from 0 on; leave all of them empty in rows that nobody annotated.",
     ),
     "no class": (
         ["ann"], {"ann": ["ham", "spma", ["ham"]]},
@@ -98,7 +98,7 @@ def rows(n: int) -> dict[str, list[Any]]:
 def splits(validation: Any, frames: dict[str, Any], **data: Any) -> Any:
     columns = {"text": "text", "label": "label", "annotators": COUNTS}
     recipe = Recipe(data={"train": "t.csv", "validation": validation, "columns": columns, **data})  # type: ignore[arg-type]
-    return load_splits(recipe, base=Path(), frames=frames)
+    return load_labelled_data(recipe, base=Path(), frames=frames)
 
 
 def test_shares_and_samples_take_the_counts_along() -> None:

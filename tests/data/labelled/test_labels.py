@@ -53,11 +53,11 @@ REFUSED: dict[str, tuple[list[Any], str, str]] = {
     "one class": (
         ["a"] * 5, "classification",
         "f.csv: All 5 labelled rows have the same label, 'a'; at least two are needed. "
-        "Look whether the rows are cut off, or name another label column.",
+        "Check whether rows are missing, or name another label column.",
     ),
     "too many": (
         list("abcdef"), "classification",
-        "f.csv: There are 6 different labels on 6 rows (a, b, c, d, e and 1 more): too many to be learnt. "
+        "f.csv: There are 6 different labels on 6 rows (a, b, c, d, e and 1 more): too many to learn. "
         "Name the right label column: columns: {label: NAME}.",
     ),
     "decimals": (

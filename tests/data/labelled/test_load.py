@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.labelled.load import Splits, data_record, load_splits
-from tunesmith.errors import DataError
+from tunesmith.data.labelled.load import LabelledData, data_record, load_labelled_data
+from tunesmith.errors import DataError, NoLabels
+from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import Recipe
 
 WORDS = ["refund", "delivery", "praise"]
@@ -22,12 +23,14 @@ def write(path: Path, rows: list[tuple[str, ...]], names: tuple[str, ...] = ("me
     return path
 
 
-def load(base: Path, frames: dict[str, Any] | None = None, task: str = "classification", seed: int = 0, **data: Any) -> Splits:
+def load(
+    base: Path, frames: dict[str, Any] | None = None, task: str = "classification", seed: int = 0, **data: Any
+) -> LabelledData:
     recipe = Recipe(task=task, data={"train": "train.csv", **data}, train={"seed": seed})  # type: ignore[arg-type]
-    return load_splits(recipe, base, frames)
+    return load_labelled_data(recipe, base, frames)
 
 
-def check_record(splits: Splits) -> dict[str, Any]:
+def check_record(splits: LabelledData) -> dict[str, Any]:
     """The record, after what has to hold in every one."""
     record = json.loads(json.dumps(data_record(splits), allow_nan=False))
     for part in record["splits"].values():
@@ -221,9 +224,9 @@ def test_the_static_part_needs_no_heavy_library(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from tunesmith.data.labelled.load import load_splits
+from tunesmith.data.labelled.load import load_labelled_data
 from tunesmith.recipe.sections import Recipe
-load_splits(Recipe(data={{"train": "train.csv"}}), Path({str(tmp_path)!r}))
+load_labelled_data(Recipe(data={{"train": "train.csv"}}), Path({str(tmp_path)!r}))
 print([name for name in ("torch", "transformers", "sklearn", "pandas", "pyarrow", "datasets") if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
@@ -233,16 +236,23 @@ def test_further_columns_stay_with_their_rows_through_shares_and_sampling(tmp_pa
     rows = [(f"message number {i} about things", WORDS[i % 3], f"s{i}") for i in range(200)]
     write(tmp_path / "train.csv", [("", "refund", "dropped"), *rows], ("message", "intent", "source"))
     recipe = Recipe(data={"train": "train.csv", "test": 0.2, "max_rows": 90})  # type: ignore[arg-type]
-    splits = load_splits(recipe, tmp_path, others={"source": (), "3": ()})
+    splits = load_labelled_data(recipe, tmp_path, others={"source": (), "3": ()})
     for part in splits.named().values():
         assert part.others["source"] == part.others["3"] == [f"s{row_id - 1}" for row_id in part.row_ids]
-    assert load_splits(recipe, tmp_path).train.others == {}
+    assert load_labelled_data(recipe, tmp_path).train.others == {}
 
 
 def test_a_further_column_that_is_not_there_is_named_in_every_way_it_may_be_meant(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", lines(90))
     recipe = Recipe(data={"train": "train.csv"})  # type: ignore[arg-type]
     with pytest.raises(DataError) as caught:
-        load_splits(recipe, tmp_path, others={"intnet": (), "shufled": ("shuffled",), "zzz": ()})
+        load_labelled_data(recipe, tmp_path, others={"intnet": (), "shufled": ("shuffled",), "zzz": ()})
     remedies = [problem.remedy for problem in caught.value.problems]
     assert remedies == ["Did you mean intent?", "Did you mean shuffled?", "Correct the name in the recipe."]
+
+
+def test_a_task_without_labels_is_named() -> None:
+    recipe = recipe_from_mapping({"task": "sft", "data": {"train": "t.csv"}}, "recipe")
+    with pytest.raises(NoLabels, match="the task is sft") as caught:
+        load_labelled_data(recipe, Path())
+    assert caught.value.task == "sft"

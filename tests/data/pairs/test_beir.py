@@ -65,15 +65,15 @@ def test_the_split_is_chosen_by_name(folder: Path) -> None:
     (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq3\td3\t1\n", encoding="utf-8")
     assert read_beir(folder, "dev").queries == ("of no interest",)
     assert read_beir(folder).split == "test"
-    with pytest.raises(DataError, match=r"there is no qrels/train.tsv. There is: dev, test"):
+    with pytest.raises(DataError, match=r"there is no qrels/train.tsv. Name one of these splits: dev, test"):
         read_beir(folder, "train")
 
 
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("corpus.jsonl", lines([*CORPUS, CORPUS[0]]), r"line 4.*'d1' stands there a second time, after row 0 \(line 1\)"),
-        ("queries.jsonl", lines([*QUERIES, QUERIES[1]]), "line 4.*'q2' stands there a second time"),
+        ("corpus.jsonl", lines([*CORPUS, CORPUS[0]]), r"line 4.*'d1' occurs a second time, after row 0 \(line 1\)"),
+        ("queries.jsonl", lines([*QUERIES, QUERIES[1]]), "line 4.*'q2' occurs a second time"),
         ("corpus.jsonl", lines([{"text": "no id"}]), "there is no column _id"),
         ("corpus.jsonl", lines([{"_id": "d1"}]), "there is no column text"),
         ("corpus.jsonl", lines([{"_id": "", "text": "a"}]), "line 1.*the _id is missing"),

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.pairs.conversions import convert
-from tunesmith.data.pairs.formats import Kind, Shape
+from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
-NLI = Shape("labelled_pair", ("premise", "hypothesis"), ("label",), "")
-TEXTS = Shape("labelled_text", ("text",), ("label",), "")
+NLI = PairFormat("labelled_pair", ("premise", "hypothesis"), ("label",), "")
+TEXTS = PairFormat("labelled_text", ("text",), ("label",), "")
 
 
 def nli(*rows: tuple[Any, Any, Any]) -> Table:
@@ -41,7 +41,7 @@ def test_nli_becomes_pairs_that_mean_the_same() -> None:
 def test_nli_becomes_triplets_with_contradictions_never_with_neutral_texts() -> None:
     made = convert(ROWS, NLI, "triplet")
     assert made.rows == (("a man sleeps", "someone sleeps", "a man runs"),)
-    assert made.left_out["without a text known not to belong"] == 1
+    assert made.left_out["without a negative"] == 1
 
 
 @pytest.mark.parametrize(("same", "other"), [(1, 0), (1.0, 0.0), ("duplicate", "no")])
@@ -53,7 +53,7 @@ def test_duplicates_become_triplets_with_what_is_labelled_different(same: object
 
 def test_tuples_become_a_triplet_for_each_negative() -> None:
     table = table_from_frame({"a": ["q", "r"], "p": ["x", "y"], "n1": ["1", "2"], "n2": ["3", "4"]}, "rows")
-    made = convert(table, Shape("tuple", ("a", "p", "n1", "n2"), (), ""), "triplet")
+    made = convert(table, PairFormat("tuple", ("a", "p", "n1", "n2"), (), ""), "triplet")
     assert made.rows == (("q", "x", "1"), ("q", "x", "3"), ("r", "y", "2"), ("r", "y", "4"))
 
 
@@ -95,6 +95,6 @@ def test_a_large_class_is_not_paired_with_itself() -> None:
         ("labelled_text", "cannot become labelled text rows"),
     ],
 )
-def test_what_cannot_be_made_is_said(to: Kind, message: str) -> None:
+def test_what_cannot_be_made_is_said(to: PairKind, message: str) -> None:
     with pytest.raises(DataError, match=message):
         convert(ROWS, NLI, to)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.pairs.formats import MEANING, NEEDED, detect_shape
+from tunesmith.data.pairs.formats import MEANING, NEEDED_PARTS, detect_pair_format
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -63,38 +63,38 @@ def test_the_shape_is_found_whatever_the_order_of_the_columns(
     columns: dict[str, Any], kind: str, wanted: tuple[str, ...], target: tuple[str, ...]
 ) -> None:
     for names in itertools.permutations(columns):
-        shape = detect_shape(table({name: columns[name] for name in names}))
+        shape = detect_pair_format(table({name: columns[name] for name in names}))
         assert (shape.kind, shape.texts, shape.target) == (kind, wanted, target), names
 
 
 def test_every_shape_has_a_case_and_a_meaning() -> None:
-    assert {case[1] for case in CASES} == set(MEANING) == set(NEEDED)
+    assert {case[1] for case in CASES} == set(MEANING) == set(NEEDED_PARTS)
 
 
 def test_columns_without_telling_names_are_known_by_content() -> None:
-    scored = detect_shape(table({"x": texts("x"), "z": SCORES, "y": texts("y")}))
+    scored = detect_pair_format(table({"x": texts("x"), "z": SCORES, "y": texts("y")}))
     assert (scored.kind, set(scored.texts), scored.target) == ("scored_pair", {"x", "y"}, ("z",))
-    labelled = detect_shape(table({"z": CLASSES, "x": texts("x")}))
+    labelled = detect_pair_format(table({"z": CLASSES, "x": texts("x")}))
     assert (labelled.kind, labelled.texts, labelled.target) == ("labelled_text", ("x",), ("z",))
 
 
 def test_what_the_recipe_says_is_taken() -> None:
     rows = table({"x": texts("x"), "y": texts("y"), "z": texts("z")})
-    shape = detect_shape(rows, {"anchor": "y", "positive": "x", "negative": ["z"]})
+    shape = detect_pair_format(rows, {"anchor": "y", "positive": "x", "negative": ["z"]})
     assert (shape.kind, shape.texts) == ("triplet", ("y", "x", "z"))
 
 
 @pytest.mark.parametrize(
     ("columns", "given", "message"),
     [
-        ({"x": texts("x"), "y": texts("y")}, {}, "no name says whether they belong together"),
+        ({"x": texts("x"), "y": texts("y")}, {}, "no column name says whether they belong together"),
         ({"x": texts("x"), "y": texts("y"), "z": texts("z")}, {}, "3 columns read like text"),
         ({"x": texts("x"), "y": SCORES, "z": SCORES}, {}, "y, z could each hold the score or the class"),
         ({"x": texts("x"), "y": texts("y")}, {"anchor": "w"}, "There is no column 'w' for the anchor"),
         ({"x": texts("x"), "y": texts("y")}, {"anchors": "x"}, "columns has no part 'anchors'"),
-        ({"x": texts("x"), "y": texts("y")}, {"anchor": "x", "negative": "y"}, "anchor, negative make no shape of data"),
+        ({"x": texts("x"), "y": texts("y")}, {"anchor": "x", "negative": "y"}, "anchor, negative make no format of data"),
     ],
 )
 def test_what_cannot_be_seen_is_asked(columns: dict[str, Any], given: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        detect_shape(table(columns), given)
+        detect_pair_format(table(columns), given)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.pairs.formats import detect_shape
-from tunesmith.data.pairs.rows import divided, usable_rows
+from tunesmith.data.pairs.formats import detect_pair_format
+from tunesmith.data.pairs.rows import split_embedding_rows, usable_rows
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -19,7 +19,7 @@ def table(**columns: list[Any]) -> Table:
 
 def rows_of(given: dict[str, str] | None = None, score_range: list[float] | None = None, **columns: list[Any]):
     found = table(**columns)
-    return usable_rows(found, detect_shape(found, given or {}), "train", score_range=score_range)
+    return usable_rows(found, detect_pair_format(found, given or {}), "train", score_range=score_range)
 
 
 def test_rows_without_a_text_or_with_the_answer_as_negative_are_left_out() -> None:
@@ -58,7 +58,7 @@ def test_a_teacher_may_give_a_list_or_several_columns() -> None:
     assert rows_of(parts | {"score": "score"}, **texts, score=[[1, 2], [3, 4]]).target == ((1.0, 2.0), (3.0, 4.0))
     several = usable_rows(
         made := table(**texts, score_1=[1, 2], score_2=[3, 4]),
-        detect_shape(made, {**parts, "score": ["score_1", "score_2"]}),
+        detect_pair_format(made, {**parts, "score": ["score_1", "score_2"]}),
         "train",
     )
     assert several.target == ((1.0, 3.0), (2.0, 4.0))
@@ -68,10 +68,10 @@ def test_a_teacher_may_give_a_list_or_several_columns() -> None:
 
 def test_a_split_keeps_rows_with_one_anchor_together() -> None:
     rows = rows_of(anchor=[f"question {i // 3}" for i in range(60)], positive=[f"answer {i}" for i in range(60)])
-    rest, other = divided(rows, 0.2, 0, "validation")
+    rest, other = split_embedding_rows(rows, 0.2, 0, "validation")
     assert not set(rest.sides[0]) & set(other.sides[0])
     assert sorted((*rest.row_ids, *other.row_ids)) == list(rows.row_ids)
     assert 9 <= len(other) <= 15
     assert (other.split, rest.split) == ("validation", "train")
-    assert divided(rows, 0.2, 0, "validation")[1].row_ids == other.row_ids
-    assert divided(rows, 0.2, 1, "validation")[1].row_ids != other.row_ids
+    assert split_embedding_rows(rows, 0.2, 0, "validation")[1].row_ids == other.row_ids
+    assert split_embedding_rows(rows, 0.2, 1, "validation")[1].row_ids != other.row_ids

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.readers.plain_texts import GATHERED_CHARACTERS, is_plain_text, plain_text_splits, read_plain_texts
+from tunesmith.data.readers.plain_texts import MAX_CHARACTERS, is_plain_text, plain_text_splits, read_plain_texts
 from tunesmith.errors import DataError
 
 
@@ -39,13 +39,13 @@ def test_the_ways_a_file_says_where_texts_end(tmp_path: Path, text: str, texts: 
 
 
 def test_paragraphs_are_gathered_and_none_is_cut_or_lost(tmp_path: Path) -> None:
-    paragraphs = [f"{i} " + "word " * (i % 90) + "end" for i in range(200)] + ["x" * 3 * GATHERED_CHARACTERS]
+    paragraphs = [f"{i} " + "word " * (i % 90) + "end" for i in range(200)] + ["x" * 3 * MAX_CHARACTERS]
     table = read(tmp_path / "a.txt", "\n\n".join(paragraphs))
     texts = table.columns["text"]
     assert [p for text in texts for p in text.split("\n\n")] == paragraphs
-    assert all(len(text) <= GATHERED_CHARACTERS for text in texts[:-1])
+    assert all(len(text) <= MAX_CHARACTERS for text in texts[:-1])
     assert texts[-1] == paragraphs[-1]
-    assert all(len(a) + len(b) > GATHERED_CHARACTERS for a, b in pairwise(texts))
+    assert all(len(a) + len(b) > MAX_CHARACTERS for a, b in pairwise(texts))
 
 
 def test_real_files(shared: Path) -> None:

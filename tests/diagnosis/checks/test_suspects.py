@@ -48,7 +48,7 @@ def test_every_row_is_judged_by_a_model_that_did_not_see_its_twin() -> None:
     rows = Examples("train", "", list(range(24)), texts, [0, 1] * 12)
     near = near_duplicates(texts)
     said = out_of_fold(rows, Labels("single_label_classification", ("a", "b")), np.ones((24, 3)), near, n_folds=3)
-    assert all(len(set(said.folds[near.text_of == text].tolist())) == 1 for text in range(3))
+    assert all(len(set(said.folds[near.text_ids == text].tolist())) == 1 for text in range(3))
     assert said.pred_probs.sum(axis=1) == pytest.approx(np.ones(24))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.transfer import Compared, opposite_labels, transfer_matrix, twins
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array
+from tunesmith.evaluation.metrics.predictions import SINGLE
 
 TEXT, NEAR, OTHER = "you people should all go home right now", "you people should all go home right away now", "something else"
 LABELS = Labels(SINGLE, ("ok", "hate"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.chat.conversations import Conversations, Turn, usable_conversations
-from tunesmith.data.chat.formats import recognise
+from tunesmith.data.chat.formats import detect_chat_format
+from tunesmith.data.chat.rows import Conversations, Turn, usable_conversations
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
 from tunesmith.models.chat import prompts
@@ -125,7 +125,7 @@ def test_real_rows_with_a_real_tokenizer(shared: Path, name: str, template: str)
 
     tokenizer = AutoTokenizer.from_pretrained(shared / "models" / "stories3M")
     table = read_table(shared / "data" / name)
-    found = usable_conversations(table.take(range(300)), recognise(table, ColumnsSection()), "train")
+    found = usable_conversations(table.take(range(300)), detect_chat_format(table, ColumnsSection()), "train")
     chosen = choose_template(tokenizer, None, found)
     assert chosen.name == template
     made = render(tokenizer, found, chosen, 512)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.chat.conversations import Turn
+from tunesmith.data.chat.rows import Turn
 from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, Refusal, Written, answer_end, write
 from tunesmith.models.chat.template import NONE, Template
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.chat.conversations import INPUT_HEADING, Conversations, Turn
+from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.models.chat.template import DEFAULTS, NAMED, adopt, choose_template, edges, messages_of
 

@@ -132,7 +132,7 @@ def test_files_of_other_shapes_have_a_loss_each(tiny_model: Path, capsys) -> Non
     assert main(["train", recipe(tiny_model, f"{data}\n{mixed}\n{SHORT}"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["training"]["also"] == ["BatchHardTripletLoss"]
     assert main(["train", recipe(tiny_model, f"{data}\n{SHORT}"), "--overwrite"]) == 2
-    assert "positive pair rows and these labelled text rows; one table has one shape" in capsys.readouterr().err
+    assert "positive pair rows and these labelled text rows; one table has one format" in capsys.readouterr().err
     assert main(["check", recipe(tiny_model, f"{data}\nembedding: {{losses: {{x.csv: TripletLoss}}}}\n{SHORT}")]) == 2
     assert "is not a file of data.also" in capsys.readouterr().err
 

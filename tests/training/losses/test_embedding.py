@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.pairs.formats import MEANING, Kind
+from tunesmith.data.pairs.formats import MEANING, PairKind
 from tunesmith.training.losses.embedding import DEFAULTS, LOSSES, WRAPPERS, default_for, fitting
 
 
@@ -19,7 +19,7 @@ def test_every_loss_of_the_installed_library_is_named_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("kind", MEANING)
-def test_every_shape_has_a_default_that_takes_it(kind: Kind) -> None:
+def test_every_shape_has_a_default_that_takes_it(kind: PairKind) -> None:
     assert kind in LOSSES[DEFAULTS[kind].loss].shapes
     assert fitting(kind)[0] == DEFAULTS[kind].loss
     assert all(kind in LOSSES[name].shapes for name in fitting(kind))

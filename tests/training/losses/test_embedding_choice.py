@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.pairs.formats import Kind, Shape
+from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.sections import EmbeddingSection
@@ -14,8 +14,8 @@ from tunesmith.training.losses.embedding import DEFAULTS
 from tunesmith.training.losses.embedding_choice import check_scores, choose_loss, shortage
 
 
-def rows(kind: Kind, target: tuple[Any, ...] | None = None, n_sides: int = 2, n: int = 4) -> EmbeddingRows:
-    shape = Shape(kind, tuple(f"t{i}" for i in range(n_sides)), ("y",) if target else (), "")
+def rows(kind: PairKind, target: tuple[Any, ...] | None = None, n_sides: int = 2, n: int = 4) -> EmbeddingRows:
+    shape = PairFormat(kind, tuple(f"t{i}" for i in range(n_sides)), ("y",) if target else (), "")
     return EmbeddingRows("train", "rows.csv", shape, tuple(range(n)), (("a",) * n,) * n_sides, target)
 
 

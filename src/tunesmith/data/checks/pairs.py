@@ -1,130 +1,99 @@
-"""What goes wrong with pairs in a batch: a text twice, right answers that are nearly the same; and leaks into judged rows."""
+"""Checks the rows of embedding runs: texts that meet again in a batch, false negatives, and leakage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
+from tunesmith.data.checks.rows import dropped_rows, row_finding
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.normalise import normalise
-from tunesmith.data.pairs.rows import RANKED, EmbeddingRows
-from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.results import Finding
 
-SHOWN = 20
-FEW = 0.01
-"""A smaller share of rows that meet their own text in a batch is not worth a word."""
+MIN_MEETING_SHARE = 0.01
+"""Below this share of rows that meet their own text in a batch there is no finding."""
 
 
-def findings_of(splits: Mapping[str, EmbeddingRows], batch_rows: int, in_batch: bool) -> tuple[Finding, ...]:
-    """What was found in the rows of an embedding run.
+def check_rows(splits: Mapping[str, EmbeddingRows], batch_rows: int, in_batch: bool) -> tuple[Finding, ...]:
+    """Runs all checks on the rows of an embedding run.
 
     Args:
-        splits: train, and the judged ones.
-        in_batch: whether the other rows of a batch are a row's negatives.
+        splits: train and the evaluation splits.
+        in_batch: the other rows of a batch are a row's negatives.
     """
     train = splits["train"]
-    found: list[Finding | None] = [*left_out(splits.values())]
+    findings: list[Finding | None] = [*dropped_rows(splits.values())]
     if in_batch:
-        found.append(repeated(train, batch_rows))
-        found.append(false_negatives(train))
-    found += [leaked(train, rows) for name, rows in splits.items() if name != "train" and rows.shape.kind == train.shape.kind]
-    return tuple(finding for finding in found if finding is not None)
-
-
-def left_out(splits: Iterable[EmbeddingRows]) -> list[Finding]:
-    """Rows that are not used, by reason."""
-    return [
-        Finding(
-            "dropped_rows",
-            f"{len(ids):,} rows of {rows.split} {reason} are not used",
-            len(ids),
-            rows=tuple({"row_id": i, "split": rows.split, "reason": reason} for i in ids[:SHOWN]),
-        )
-        for rows in splits
-        for reason, ids in rows.left_out.items()
+        findings += [repeated_texts(train, batch_rows), false_negatives(train)]
+    findings += [
+        leakage(train, rows) for name, rows in splits.items() if name != "train" and rows.format.kind == train.format.kind
     ]
+    return tuple(finding for finding in findings if finding is not None)
 
 
-def sharing(rows: EmbeddingRows) -> Array:
-    """(N) how many other rows have a text in common with each row, in whichever column."""
-    of_text: dict[str, list[int]] = {}
+def rows_with_shared_text(rows: EmbeddingRows) -> Array:
+    """Counts for each row (N) the other rows that have a text in common with it, in any column."""
+    rows_by_text: dict[str, list[int]] = {}
     for i, texts in enumerate(zip(*rows.sides, strict=True)):
         for text in set(texts):
-            of_text.setdefault(text, []).append(i)
+            rows_by_text.setdefault(text, []).append(i)
     counts = np.zeros(len(rows), dtype=np.int64)
-    for places in of_text.values():
-        counts[places] += len(places) - 1
+    for positions in rows_by_text.values():
+        counts[positions] += len(positions) - 1
     return np.minimum(counts, len(rows) - 1)
 
 
 def meeting_share(rows: EmbeddingRows, batch_rows: int) -> float:
-    """The share of rows that meet one of their own texts in another row of a batch drawn at random, in [0, 1]."""
+    """Returns the expected share, in [0, 1], of rows that meet one of their texts again in a batch drawn at random."""
     others = max(1, len(rows) - 1)
     drawn = min(batch_rows, len(rows)) - 1
-    return float(np.mean(1 - (1 - drawn / others) ** sharing(rows)))
+    return float(np.mean(1 - (1 - drawn / others) ** rows_with_shared_text(rows)))
 
 
-def repeated(rows: EmbeddingRows, batch_rows: int) -> Finding | None:
-    """Texts that stand in several rows: in one batch each would be pushed away from itself."""
-    share, counts = meeting_share(rows, batch_rows), sharing(rows)
-    if share < FEW:
+def repeated_texts(rows: EmbeddingRows, batch_rows: int) -> Finding | None:
+    """Finds texts that stand in several rows: in one batch each would be its own negative."""
+    share, counts = meeting_share(rows, batch_rows), rows_with_shared_text(rows)
+    if share < MIN_MEETING_SHARE:
         return None
-    worst = np.argsort(-counts, kind="stable")[:SHOWN].tolist()
-    return Finding(
-        "repeated_texts",
-        f"in a batch of {batch_rows} drawn at random {share:.0%} of the rows would meet a text of their own as a wrong answer",
-        int((counts > 0).sum()),
-        rows=tuple(
-            {"row_id": rows.row_ids[i], "split": rows.split, "reason": f"other rows with a text of this one: {counts[i]:,}"}
-            for i in worst if counts[i]
-        ),
-        remedy="Batches are drawn without repeats (embedding.batch_sampler: no_duplicates) unless the recipe says otherwise.",
-    )  # fmt: skip
+    summary = f"in a batch of {batch_rows} drawn at random {share:.0%} of the rows would meet a text of their own as a negative"
+    remedy = "Batches are drawn without repeats (embedding.batch_sampler: no_duplicates) unless the recipe sets another sampler."
+    order = np.argsort(-counts, kind="stable").tolist()
+    flagged = ((i, f"other rows with a text of this one: {counts[i]:,}") for i in order if counts[i])
+    return row_finding("repeated_texts", rows, flagged, summary, remedy)
 
 
 def false_negatives(rows: EmbeddingRows) -> Finding | None:
-    """Right answers of different questions that are nearly the same text: in one batch each is the other's wrong answer."""
-    if rows.shape.kind not in RANKED:
+    """Finds positives of different queries that are nearly the same text: in one batch each is a negative of the other."""
+    if rows.format.kind not in QUERY_DOCUMENT_KINDS:
         return None
+    remedy = "Remove one of each two, or use embedding.loss: GISTEmbedLoss, which excludes such negatives."
+    summary = "the positives of {n} rows are nearly those of others: in one batch each is a negative for the other"
+    return row_finding("false_negatives", rows, near_positives(rows), summary, remedy)
+
+
+def near_positives(rows: EmbeddingRows) -> Iterator[tuple[int, str]]:
     near = near_duplicates(rows.sides[1])
     anchors = [normalise(text) for text in rows.sides[0]]
-    close = set(near.a.tolist()) | set(near.b.tolist())
-    partner = {int(a): int(b) for a, b in zip(near.a, near.b, strict=True)} | {
-        int(b): int(a) for a, b in zip(near.a, near.b, strict=True)
-    }
-    flagged = []
-    for i, text in enumerate(near.text_of.tolist()):
-        if text in close and anchors[i] != anchors[int(near.first_row[partner[text]])]:
-            flagged.append((i, int(near.first_row[partner[text]])))
-    if not flagged:
-        return None
-    return Finding(
-        "false_negatives",
-        f"the right answers of {len(flagged):,} rows are nearly those of others: in one batch each is wrong for the other",
-        len(flagged),
-        rows=tuple(
-            {"row_id": rows.row_ids[i], "split": rows.split, "reason": f"nearly the answer of row {rows.row_ids[j]}"}
-            for i, j in flagged[:SHOWN]
-        ),
-        remedy="Remove one of each two, or use embedding.loss: GISTEmbedLoss, which leaves such negatives out.",
-    )  # fmt: skip
+    pairs = list(zip(near.a.tolist(), near.b.tolist(), strict=True))
+    partner = {a: b for a, b in pairs} | {b: a for a, b in pairs}
+    for i, text in enumerate(near.text_ids.tolist()):
+        if text in partner:
+            j = int(near.first_row[partner[text]])
+            if anchors[i] != anchors[j]:
+                yield i, f"nearly the positive of row {rows.row_ids[j]}"
 
 
-def leaked(train: EmbeddingRows, judged: EmbeddingRows) -> Finding | None:
-    """Rows that judge and stand in train with all their texts."""
-    known = set(keys_of(train))
-    both = [i for i, key in enumerate(keys_of(judged)) if key in known]
-    if not both:
-        return None
-    return Finding(
-        f"leakage_{judged.split}", f"{len(both):,} of {len(judged):,} rows of {judged.split} stand in train as well", len(both),
-        rows=tuple({"row_id": judged.row_ids[i], "split": judged.split, "reason": "stands in train"} for i in both[:SHOWN]),
-        remedy="Remove them from train: what is judged on them was learnt by heart.",
-    )  # fmt: skip
+def leakage(train: EmbeddingRows, evaluated: EmbeddingRows) -> Finding | None:
+    """Finds rows of an evaluation split that stand in train with all their texts."""
+    train_keys = set(row_keys(train))
+    flagged = ((i, "stands in train") for i, key in enumerate(row_keys(evaluated)) if key in train_keys)
+    remedy = "Remove them from train: metrics on training rows are too high."
+    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, "{count} stand in train as well", remedy)
 
 
-def keys_of(rows: EmbeddingRows) -> list[tuple[str, ...]]:
-    """(N) the normalised texts of each row: equal keys are the same row."""
-    return list(zip(*([normalise(text) for text in side] for side in rows.sides), strict=True))
+def row_keys(rows: EmbeddingRows) -> Iterable[tuple[str, ...]]:
+    """Returns the normalised texts of each row (N): equal keys are the same row."""
+    return zip(*([normalise(text) for text in side] for side in rows.sides), strict=True)

@@ -1,10 +1,10 @@
-"""Proposed corrections of a data file: one row each, as a csv that a person can read, change and apply."""
+"""Reads and writes proposed corrections of a data file: a csv with one row each, which a person can read, edit and apply."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tunesmith.data.cells import is_number, listed
@@ -20,14 +20,14 @@ SEPARATOR = "|"
 
 @dataclass(frozen=True)
 class Correction:
-    """What to do with one row of a data file.
+    """The correction of one row of a data file.
 
     Attributes:
         row_id: 0-based position among the data rows of the source.
         score: in [0, 1], 0 is the worst row.
-        diagnoses: which ones agree.
+        diagnoses: the diagnoses that flag the row.
         action: ``relabel`` to ``proposed``, or ``remove``.
-        source_sha256: of the file the correction was made for; empty where that is not known.
+        source_sha256: hash of the file the correction was made for; empty if unknown.
     """
 
     row_id: int
@@ -42,21 +42,19 @@ class Correction:
 
 
 def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
-    """Write the file, whole or not at all."""
+    """Writes the file, whole or not at all."""
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         for c in corrections:
-            writer.writerow(
-                (c.row_id, c.split, c.given, c.proposed, f"{c.score:.6g}", SEPARATOR.join(c.diagnoses), c.reason, c.action,
-                 c.source_sha256)
-            )  # fmt: skip
+            cells = asdict(c) | {"score": f"{c.score:.6g}", "diagnoses": SEPARATOR.join(c.diagnoses)}
+            writer.writerow([cells[name] for name in COLUMNS])
     part.replace(path)
 
 
 def read_corrections(path: Path) -> list[Correction]:
-    """The corrections of a file. Columns beyond ``row_id``, ``given`` and ``proposed`` may be missing.
+    """Reads the corrections of a file. Columns other than ``row_id``, ``given`` and ``proposed`` may be missing.
 
     Raises:
         DataError: with every row that cannot be used.
@@ -65,20 +63,20 @@ def read_corrections(path: Path) -> list[Correction]:
     missing = [name for name in NEEDED if name not in table.columns]
     if missing:
         message = f"The file has no column {listed(missing)}; a corrections file has {', '.join(COLUMNS)}."
-        raise DataError.one(str(path), message, "Give the corrections.csv that `tunesmith diagnose` or its review page wrote.")
+        raise DataError.one(str(path), message, "Give a corrections.csv that a diagnosis or its review page wrote.")
     problems: list[Problem] = []
-    found = [correction_at(table, i, problems) for i in range(len(table))]
+    corrections = [read_correction(table, i, problems) for i in range(len(table))]
     seen: dict[tuple[int, str], int] = {}  # rows of different files may have the same number
-    for i, correction in enumerate(found):
+    for i, correction in enumerate(corrections):
         if correction is not None and seen.setdefault((correction.row_id, correction.source_sha256), i) != i:
             problems.append(Problem("data", f"{path}, {table.place(i)}", f"corrects row {correction.row_id} a second time."))
     if problems:
         raise DataError(problems)
-    return [correction for correction in found if correction is not None]
+    return [correction for correction in corrections if correction is not None]
 
 
-def correction_at(table: Table, i: int, problems: list[Problem]) -> Correction | None:
-    """One row of a corrections file; None, and a problem, where it is none."""
+def read_correction(table: Table, i: int, problems: list[Problem]) -> Correction | None:
+    """Reads one row; if it is not a correction, returns None and adds a problem."""
     cells = {name: str(table.columns[name][i]).strip() if name in table.columns else "" for name in COLUMNS}
     action = cells["action"] or (RELABEL if cells["proposed"] else REMOVE)
     wrong = None
@@ -95,6 +93,13 @@ def correction_at(table: Table, i: int, problems: list[Problem]) -> Correction |
         return None
     diagnoses = tuple(filter(None, cells["diagnoses"].split(SEPARATOR)))
     return Correction(
-        int(cells["row_id"]), cells["split"], cells["given"], cells["proposed"], float(cells["score"] or 0), diagnoses,
-        cells["reason"], action, cells["source_sha256"],
-    )  # fmt: skip
+        row_id=int(cells["row_id"]),
+        split=cells["split"],
+        given=cells["given"],
+        proposed=cells["proposed"],
+        score=float(cells["score"] or 0),
+        diagnoses=diagnoses,
+        reason=cells["reason"],
+        action=action,
+        source_sha256=cells["source_sha256"],
+    )

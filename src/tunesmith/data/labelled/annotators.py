@@ -1,4 +1,4 @@
-"""What several annotators said of each row: from their columns to how many of them chose each class."""
+"""Counts from the annotators' columns how many annotators chose each class of each row."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ KEY = "data.columns.annotators"
 
 
 def annotation_counts(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]] | None:
-    """How many annotators chose each class in the rows at those positions (N, K); None where the columns are not named.
+    """Counts how many annotators chose each class in the rows at those positions (N, K); None without annotator columns.
 
-    A row without any of their cells has zeros only: nobody is known to have judged it.
+    A row without any cell of theirs has zeros only: it is not known to be annotated.
 
     Raises:
-        DataError: a row has not one class, a class has no column or is unknown, or a cell holds neither a class nor a count.
+        DataError: the task is not single-label, a class has no column or is unknown, or a cell holds neither class nor count.
     """
     if not columns.annotators:
         return None
     if labels.problem_type != SINGLE:
-        raise DataError.one(table.source, "Annotators are compared where each row has one class.", f"Leave {KEY} out.")
+        raise DataError.one(table.source, "Annotators are compared where each row has one class.", f"Remove {KEY}.")
     return counted_rows(table, columns, labels, keep) if columns.counted else voted_rows(table, columns, labels, keep)
 
 
 def counted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]]:
-    """The counts of columns that hold the number of annotators of a class."""
+    """Reads the counts of columns that hold the number of annotators of a class."""
     check_classes(table, columns, labels)
-    column_of = dict(zip(columns.counted, columns.annotators, strict=True))
-    names = [column_of[name] for name in labels.names]
+    columns_by_class = dict(zip(columns.counted, columns.annotators, strict=True))
+    names = [columns_by_class[name] for name in labels.names]
     wrong, rows = [], []
     for i in keep:
         cells = [table.columns[name][i] for name in names]
@@ -43,12 +43,14 @@ def counted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[
         rows.append(tuple(int(float(cell)) if is_count(cell) else 0 for cell in cells))
     if wrong:
         message = f"{len(wrong):,} cells hold no count of annotators: {places(table, wrong)}."
-        raise DataError.one(table.source, message, "Write a whole number from 0 on; leave them all empty where nobody judged.")
+        raise DataError.one(
+            table.source, message, "Write a whole number from 0 on; leave all of them empty in rows that nobody annotated."
+        )
     return rows
 
 
 def check_classes(table: Table, columns: Columns, labels: Labels) -> None:
-    """Raise DataError unless every class has a column of counts, and every such column a class."""
+    """Raises DataError unless every class has a column of counts, and every such column a class."""
     unknown = [name for name in columns.counted if name not in labels.names]
     absent = [name for name in labels.names if name not in columns.counted]
     if unknown or absent:
@@ -59,31 +61,31 @@ def check_classes(table: Table, columns: Columns, labels: Labels) -> None:
 
 
 def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]]:
-    """The counts of columns that hold one annotator's label each; an empty cell is an annotator who did not judge the row."""
-    place_of = {name: k for k, name in enumerate(labels.names)}
+    """Counts columns that hold one annotator's labels each; an empty cell: that annotator did not label the row."""
+    class_ids = {name: k for k, name in enumerate(labels.names)}
     wrong, rows = [], []
     for i in keep:
         counts = [0] * labels.n
         for name in columns.annotators:
             cell = table.columns[name][i]
             label = None if marker(cell) is not None else class_name(cell)
-            if label in place_of:
-                counts[place_of[label]] += 1
+            if label in class_ids:
+                counts[class_ids[label]] += 1
             elif label not in (None, "-1"):
                 wrong.append((i, name, cell))
         rows.append(tuple(counts))
     if wrong:
-        known = f"The classes are {listed(labels.names)}."
-        message = f"{len(wrong):,} cells of annotators hold no class: {places(table, wrong)}. {known}"
+        classes = f"The classes are {listed(labels.names)}."
+        message = f"{len(wrong):,} cells of annotators hold no class: {places(table, wrong)}. {classes}"
         raise DataError.one(table.source, message, f"Correct them; if the columns hold counts, write {KEY} as {{class: column}}.")
     return rows
 
 
-def is_count(cell: Any) -> bool:
+def is_count(cell: object) -> bool:
     """Whether a cell holds a whole number from 0 on."""
-    return is_whole(cell) and float(cell) >= 0
+    return is_whole(cell) and float(str(cell)) >= 0
 
 
 def places(table: Table, wrong: Sequence[tuple[int, str, Any]]) -> str:
-    """The first wrong cells with their column and row."""
+    """Lists the first wrong cells with their column and row."""
     return listed((f"{clip(cell)} in {name}, {table.place(i)}" for i, name, cell in wrong), SHOWN)

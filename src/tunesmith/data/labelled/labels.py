@@ -1,4 +1,4 @@
-"""What the labels are: classes, sets of classes or numbers; what counts as unlabelled; from cells to ids."""
+"""Infers the label set of a column (classes, sets of classes or scores), and encodes cells as class ids."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
 REGRESSION = "regression"
 
-# Words for "nobody has labelled this row", compared in lower case; NA only as R writes it, since ``na`` can be a name.
 UNLABELLED = frozenset({"", "-", "nan", "null", "n/a", "#n/a", "<na>"})
-# Class numbers with -1 among them that are opinions (negative, neutral, positive), where -1 is a class like the others.
+"""Lower-case words of unlabelled cells; NA is one only as R writes it, since ``na`` can be a class name."""
 POLARITY = (frozenset({-1, 1}), frozenset({-1, 0, 1}))
-# More cells than this share that are no numbers: the column is no score.
+"""Class numbers of opinions (negative, neutral, positive), among which -1 is a class."""
 NOT_NUMBERS_SHARE = 0.1
+"""A column with a larger share of cells that are not numbers holds no scores."""
 
 EMPTY = "label is empty"
 UNKNOWN = "label is not among those of train"
 NO_NUMBER = "label is not a number"
 SEVERAL = "not exactly one label"
 WRONG = frozenset({UNKNOWN, NO_NUMBER, SEVERAL})
-"""Reasons for which a label is there and cannot be used; for every other one there is none."""
+"""Reasons of rows whose label exists and cannot be used; rows with any other reason have no label."""
 
 
 def label_cells(table: Table, columns: Columns) -> list[Any]:
-    """One label cell a row (N): the cell itself, or, with several 0/1 columns, the list of the columns that hold 1.
+    """Reads one label cell a row (N): the cell itself, or, with several 0/1 columns, the list of the columns that hold 1.
 
     Raises:
         DataError: one of several label columns holds something other than 0, 1 or nothing.
@@ -52,21 +52,21 @@ def label_cells(table: Table, columns: Columns) -> list[Any]:
 
 def flag_cells(table: Table, name: str) -> list[bool | None]:
     meanings = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
-    found: list[bool | None] = []
+    flags: list[bool | None] = []
     for i, cell in enumerate(table.columns[name]):
         word = marker(cell)
         flag = None if word is not None else meanings.get(str(cell).strip().lower())
         if word is None and flag is None:
             message = f"The label column {name!r} holds {clip(cell)}; with several label columns each has to hold 0 or 1."
             raise DataError.one(f"{table.source}, {table.place(i)}", message, "Name one label column, or correct the cell.")
-        found.append(flag)
-    return found
+        flags.append(flag)
+    return flags
 
 
 def infer_labels(
     cells: Sequence[Any], task: str, separator: str | None = None, names: Sequence[str] = (), source: str = ""
 ) -> Labels:
-    """The label set of a column.
+    """Infers the label set of a column.
 
     Names are in sorted order, numbers in numeric order; whole numbers written as floats (``1.0``) are the class ``1``.
     Unlabelled cells (empty, null, NaN, ``-``, ``n/a``, and -1 beside names or numbers from 0) are no class. -1 beside 1, or
@@ -76,12 +76,12 @@ def infer_labels(
         cells: (N) label cells as ``label_cells`` gives them.
         task: ``classification`` or ``regression``.
         separator: splits string cells into several labels.
-        names: the label names of a multi-label task where they are known (several columns), in id order.
+        names: the label names of a multi-label task with several columns, in id order.
         source: for messages.
 
     Raises:
-        DataError: nothing is labelled, one class only, numbers with decimals as classes, more classes than half the rows (with
-            several labels a row: than rows), or labels that are no numbers in a regression.
+        DataError: no row is labelled, there is one class only, classes are numbers with decimals, there are more classes than
+            half the rows (with several labels a row: than rows), or a regression has labels that are no numbers.
     """
     if TASKS[task].numeric_labels:
         return infer_score(cells, source)
@@ -95,19 +95,24 @@ def infer_labels(
         raise DataError.one(
             source, f"None of the {len(cells)} rows has a label.", "Name the label column: columns: {label: NAME}."
         )
-    if not several and rows and any_decimals(keys):
-        refuse_decimals(keys, source)
+    decimals = [key for key in keys if not is_whole(key)]
+    if not several and decimals and all(map(is_number, keys)):
+        message = (
+            f"The labels are numbers with decimals ({len(keys)} different ones, for instance {decimals[0]}); "
+            "classes were expected."
+        )
+        raise DataError.one(source, message, "Set task: regression to learn the number itself.")
     if len(keys) == 1 and not several:
         message = f"All {rows} labelled rows have the same label, {keys[0]!r}; at least two are needed."
-        raise DataError.one(source, message, "Look whether the rows are cut off, or name another label column.")
+        raise DataError.one(source, message, "Check whether rows are missing, or name another label column.")
     if len(keys) > (rows if several else rows / 2):
-        message = f"There are {len(keys)} different labels on {rows} rows ({listed(keys, 5)}): too many to be learnt."
+        message = f"There are {len(keys)} different labels on {rows} rows ({listed(keys, 5)}): too many to learn."
         raise DataError.one(source, message, "Name the right label column: columns: {label: NAME}.")
     return Labels(MULTI if several else SINGLE, tuple(keys))
 
 
 def infer_score(cells: Sequence[Any], source: str) -> Labels:
-    """A single score. Raises DataError where cells are mostly no numbers, or all the same."""
+    """Infers the mean and scale of a score. Raises DataError if cells are mostly no numbers, or all the same."""
     present = [cell for cell in cells if marker(cell) is None]
     numbers = [float(cell) for cell in present if is_number(cell)]
     wrong = [cell for cell in present if not is_number(cell)]
@@ -132,11 +137,11 @@ def infer_score(cells: Sequence[Any], source: str) -> Labels:
 
 
 def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[list[Any], dict[int, str]]:
-    """The labels as a task uses them, and position -> reason for each row that has none.
+    """Encodes label cells as class ids, 0/1 tuples over the classes, or floats.
 
     Returns:
-        (N) class ids, 0/1 tuples over the classes, or floats; None where there is a reason. A label that ``labels`` does not
-        know is never dropped silently: its reason is ``UNKNOWN``.
+        (N) encoded labels, None where there is a reason; and position -> reason for each row without a usable label. A label
+        that is not in ``labels`` is never dropped silently: its reason is ``UNKNOWN``.
     """
     if labels.problem_type == REGRESSION:
         return encode_scores(cells)
@@ -144,21 +149,20 @@ def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -
     encoded: list[Any] = []
     reasons: dict[int, str] = {}
     for i, cell in enumerate(cells):
-        parsed = split_cell(cell, separator)
-        names = parsed if isinstance(parsed, list) else [] if parsed is None else [parsed]
-        reason = reason_of(cell) if parsed is None else refusal(names, ids, labels.problem_type)
+        names = class_names(cell, separator)
+        reason = missing_reason(cell) if names is None else unusable_reason(names, ids, labels.problem_type)
         if reason:
             reasons[i] = reason
             encoded.append(None)
-        elif labels.problem_type == MULTI:
+        elif names is not None and labels.problem_type == MULTI:
             encoded.append(tuple(int(name in names) for name in labels.names))
-        else:
+        elif names is not None:
             encoded.append(ids[names[0]])
     return encoded, reasons
 
 
-def refusal(names: list[str], ids: dict[str, int], problem_type: str) -> str:
-    """Why these class names have no place among the classes; empty where they have one."""
+def unusable_reason(names: list[str], ids: dict[str, int], problem_type: str) -> str:
+    """Says why these class names cannot be encoded; empty where they can."""
     unknown = [name for name in names if name not in ids]
     if unknown:
         return "label is -1" if unknown == ["-1"] else UNKNOWN
@@ -166,18 +170,17 @@ def refusal(names: list[str], ids: dict[str, int], problem_type: str) -> str:
 
 
 def encode_scores(cells: Sequence[Any]) -> tuple[list[Any], dict[int, str]]:
-    """Floats. Where every score is -1 the split is unlabelled, as in published test sets."""
+    """Encodes scores as floats. A split whose scores are all -1 is unlabelled, as published test sets are."""
     encoded: list[Any] = [float(cell) if marker(cell) is None and is_number(cell) else None for cell in cells]
-    reasons = {
-        i: NO_NUMBER if marker(cell) is None else reason_of(cell) for i, cell in enumerate(cells) if encoded[i] is None
-    }  # fmt: skip
+    missing = [(i, cell) for i, cell in enumerate(cells) if encoded[i] is None]
+    reasons = {i: NO_NUMBER if marker(cell) is None else missing_reason(cell) for i, cell in missing}
     if set(encoded) - {None} == {-1.0}:
         return [None] * len(encoded), {i: reasons.get(i, "label is -1") for i in range(len(encoded))}
     return encoded, reasons
 
 
-def split_cell(cell: Any, separator: str | None) -> str | list[str] | None:
-    """The class name of a cell, the list of them where it holds several, None where it holds none."""
+def split_cell(cell: object, separator: str | None) -> str | list[str] | None:
+    """Returns the class name of a cell, the list of them where it holds several, None where it holds none."""
     if isinstance(cell, list | tuple):
         return list(dict.fromkeys(class_name(item) for item in cell if marker(item) is None))
     if marker(cell) is not None:
@@ -187,14 +190,20 @@ def split_cell(cell: Any, separator: str | None) -> str | list[str] | None:
     return class_name(cell)
 
 
-def class_name(cell: Any) -> str:
-    """The cell as a class name: without outer white space, whole numbers without decimals."""
+def class_names(cell: object, separator: str | None) -> list[str] | None:
+    """Returns the class names of a cell as a list; None where it is unlabelled."""
+    parsed = split_cell(cell, separator)
+    return [parsed] if isinstance(parsed, str) else parsed
+
+
+def class_name(cell: object) -> str:
+    """Writes the cell as a class name: without outer white space, whole numbers without decimals."""
     text = str(cell).strip()
     return str(int(float(text))) if "." in text and is_whole(text) else text
 
 
-def marker(cell: Any) -> str | None:
-    """The cell as a word where it says "not labelled", else None."""
+def marker(cell: object) -> str | None:
+    """Returns the lower-case word of a cell that says "not labelled"; None for every other cell."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if not isinstance(cell, str):
@@ -203,49 +212,35 @@ def marker(cell: Any) -> str | None:
     return text.lower() if text.lower() in UNLABELLED or text == "NA" else None
 
 
-def reason_of(cell: Any) -> str:
+def missing_reason(cell: object) -> str:
     word = marker(cell)
     return f"label is {word}" if word else EMPTY
 
 
 def classes(parsed: Sequence[str | list[str] | None]) -> list[str]:
-    """The class names in id order, without a -1 that stands for "not labelled"."""
-    found = {name for cell in parsed if cell is not None for name in (cell if isinstance(cell, list) else [cell])}
-    if all(is_number(name) for name in found) and not has_leading_zeros(found):
-        values = {float(name) for name in found}
+    """Sorts the class names into id order, without a -1 that means "not labelled"."""
+    names = {name for cell in parsed if cell is not None for name in (cell if isinstance(cell, list) else [cell])}
+    has_leading_zeros = any(len(name) > 1 and name[0] == "0" and name.isdecimal() for name in names)
+    if all(is_number(name) for name in names) and not has_leading_zeros:  # codes such as 01 are names
+        values = {float(name) for name in names}
         if values not in POLARITY and -1 in values and min(values) == -1 and len(values) > 1:
-            found.discard("-1")
-        return sorted(found, key=float)
-    found.discard("-1")
-    return sorted(found)
-
-
-def has_leading_zeros(names: set[str]) -> bool:
-    """True for codes such as ``01``, which are names and no numbers."""
-    return any(len(name) > 1 and name[0] == "0" and name.isdecimal() for name in names)
-
-
-def any_decimals(keys: Sequence[str]) -> bool:
-    return all(is_number(key) for key in keys) and any(not is_whole(key) for key in keys)
-
-
-def refuse_decimals(keys: Sequence[str], source: str) -> None:
-    decimal = next(key for key in keys if not is_whole(key))
-    message = f"The labels are numbers with decimals ({len(keys)} different ones, for instance {decimal}); classes were expected."
-    raise DataError.one(source, message, "Set task: regression to learn the number itself.")
+            names.discard("-1")
+        return sorted(names, key=float)
+    names.discard("-1")
+    return sorted(names)
 
 
 def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[str, ...]:
-    """What the user should know about how the labels were read, as sentences."""
+    """Describes to the user how unusual labels were read, as sentences."""
     if labels.problem_type == REGRESSION:
         return ()
     notes = []
     if any("." in str(cell) and is_whole(cell) for cell in cells if not isinstance(cell, list | tuple)):
         notes.append("The labels are whole numbers written with decimals (1.0); they are read as classes (1).")
-    counts = Counter(name for cell in cells for name in names_in(cell, separator))
+    counts = Counter(name for cell in cells for name in class_names(cell, separator) or ())
     if "-1" in counts:
-        meant = "a class like the others" if "-1" in labels.names else "rows without a label"
-        notes.append(f"-1 occurs {counts['-1']} times as a label and is read as {meant}.")
+        meaning = "a class like the others" if "-1" in labels.names else "rows without a label"
+        notes.append(f"-1 occurs {counts['-1']} times as a label and is read as {meaning}.")
     alike = defaultdict(list)
     for name in labels.names:
         alike[" ".join(name.casefold().split())].append(name)
@@ -254,8 +249,3 @@ def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = No
             shown = " and ".join(f"{name!r} ({counts[name]} rows)" for name in group)
             notes.append(f"The labels {shown} differ only in case or spaces; they are kept as different classes.")
     return tuple(notes)
-
-
-def names_in(cell: Any, separator: str | None) -> list[str]:
-    parsed = split_cell(cell, separator)
-    return parsed if isinstance(parsed, list) else [] if parsed is None else [parsed]

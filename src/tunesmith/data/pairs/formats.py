@@ -1,7 +1,7 @@
-"""What the rows of an embedding data set are: pairs, triplets, scored pairs, labelled texts; by names and content, not by order.
+"""Detects the format of an embedding data set (pairs, triplets, scored pairs, ...) by column names and content.
 
-Upstream reads the columns of such a data set by their position; a file with the query after its answer then trains without
-an error and learns the wrong thing.
+sentence-transformers reads the columns of such a data set by their position; a file with the query after its document then
+trains without an error and learns the wrong direction.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ from tunesmith.data.profile import Profile, profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Problem
 
-Kind = Literal[
-    "triplet", "tuple", "positive_pair", "scored_pair", "labelled_pair", "labelled_text", "single_text", "teacher_scores",
+PairKind = Literal[
+    "triplet",
+    "tuple",
+    "positive_pair",
+    "scored_pair",
+    "labelled_pair",
+    "labelled_text",
+    "single_text",
+    "teacher_scores",
     "teacher_vectors",
-]  # fmt: skip
-MEANING: Mapping[Kind, str] = MappingProxyType(
+]
+MEANING: Mapping[PairKind, str] = MappingProxyType(
     {
         "triplet": "an anchor, a text that belongs to it and one that does not",
         "tuple": "an anchor, a text that belongs to it and several that do not",
@@ -32,11 +39,11 @@ MEANING: Mapping[Kind, str] = MappingProxyType(
         "labelled_pair": "two texts and the class of the pair",
         "labelled_text": "a text and its class",
         "single_text": "texts by themselves",
-        "teacher_scores": "an anchor, texts, and what a teacher says of them",
-        "teacher_vectors": "texts and the vectors a teacher gives them",
+        "teacher_scores": "an anchor, texts, and a teacher's scores of them",
+        "teacher_vectors": "texts and a teacher's vectors of them",
     }
 )
-# Names in the order in which they decide; a name means this part only beside one of the other part.
+# Names by priority; a name means this part only beside a name of the other part.
 ANCHOR = (
     "anchor", "query", "question", "claim", "request", "prompt", "title", "headline", "english", "source", "src", "input",
     "full_text", "original",
@@ -52,77 +59,84 @@ PARTS = ("anchor", "positive", "negative", "text", "pair", "label", "score", "ve
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What rows are made of.
+class PairFormat:
+    """The format of a data set, as sentence-transformers uses the word.
 
     Attributes:
-        texts: columns of texts in the order in which losses read them: anchor, positive, negatives; or both sides of a pair.
+        texts: text columns in the order in which losses read them: anchor, positive, negatives; or both sides of a pair.
         target: the column of the class, score or vector; several where a teacher scores each text; empty where there is none.
-        reason: why, for the user.
+        reason: why this format was chosen, for the user.
     """
 
-    kind: Kind
+    kind: PairKind
     texts: tuple[str, ...]
     target: tuple[str, ...]
     reason: str
+
+    @property
+    def name(self) -> str:
+        """The kind in words: ``positive pair``."""
+        return self.kind.replace("_", " ")
 
     @property
     def columns(self) -> tuple[str, ...]:
         return (*self.texts, *self.target)
 
 
-def detect_shape(table: Table, given: Mapping[str, str | Sequence[str]] = MappingProxyType({})) -> Shape:
-    """The shape of a table's rows.
+def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = MappingProxyType({})) -> PairFormat:
+    """Detects the format of a table's rows.
 
     Args:
-        given: part -> column or columns, where the recipe says so; parts are those of ``PARTS``.
+        given: part of ``PARTS`` -> column or columns that the recipe names.
 
     Raises:
-        DataError: a named column is missing, or the parts do not make a shape; the message shows the columns and what to say.
+        DataError: a named column is missing, or the parts make no format; the message shows the columns and what to write.
     """
-    said = {part: columns_said(table, part, wanted) for part, wanted in given.items()}
-    used = {name for names in said.values() for name in names}
+    requested = {part: find_columns(table, part, names) for part, names in given.items()}
+    used = {name for names in requested.values() for name in names}
     rest = [name for name in table.columns if name not in used and plain_name(name) not in {*ID, *SPLIT}]
-    found = {name: profile(table.columns[name]) for name in table.columns}
-    if said:
-        return from_parts(said, table, found, "named in the recipe")
-    empty = [name for name in rest if not found[name].n and plain_name(name) in {*ANCHOR, *POSITIVE}]
+    profiles = {name: profile(table.columns[name]) for name in table.columns}
+    if requested:
+        return format_from_parts(requested, table, profiles, "named in the recipe")
+    empty = [name for name in rest if not profiles[name].n and plain_name(name) in {*ANCHOR, *POSITIVE}]
     if empty:
-        raise DataError.one(table.source, f"the column {empty[0]!r} has no text in any row.", "Fill it, or leave it out.")
-    named = named_parts(rest, found)
-    if named:
-        return from_parts(named, table, found, f"by the names {listed(name for names in named.values() for name in names)}")
-    return from_parts(parts_by_content(rest, found, table), table, found, "by what the columns hold")
+        raise DataError.one(table.source, f"the column {empty[0]!r} has no text in any row.", "Fill it, or remove it.")
+    parts, reason = parts_by_name(rest, profiles), "by the content of the columns"
+    if parts:
+        reason = f"by the names {listed(name for names in parts.values() for name in names)}"
+    return format_from_parts(parts or parts_by_content(rest, profiles, table), table, profiles, reason)
 
 
-def columns_said(table: Table, part: str, wanted: str | Sequence[str]) -> tuple[str, ...]:
-    """The columns the recipe names for a part."""
+def find_columns(table: Table, part: str, requested: str | Sequence[str]) -> tuple[str, ...]:
+    """Finds the columns that the recipe names for a part."""
     if part not in PARTS:
         raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
-    names = []
-    for one in [wanted] if isinstance(wanted, str) else wanted:
-        name = find_column(table, one)
-        if name is None:
-            raise DataError.one(table.source, f"There is no column {one!r} for the {part}.", f"Columns: {listed(table.columns)}.")
-        names.append(name)
-    return tuple(names)
+    columns = []
+    for name in [requested] if isinstance(requested, str) else requested:
+        column = find_column(table, name)
+        if column is None:
+            raise DataError.one(
+                table.source, f"There is no column {name!r} for the {part}.", f"Columns: {listed(table.columns)}."
+            )
+        columns.append(column)
+    return tuple(columns)
 
 
-def named_parts(names: Sequence[str], found: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:
-    """Part -> columns by their names; empty where names do not tell."""
-    negatives = sorted((name for name in names if NEGATIVE.fullmatch(plain_name(name))), key=number_of)
-    texts = [name for name in names if is_text(found[name])]
+def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:
+    """Assigns columns to parts by their names; empty where names do not decide."""
+    negatives = sorted((name for name in names if NEGATIVE.fullmatch(plain_name(name))), key=negative_number)
+    texts = [name for name in names if is_text(profiles[name])]
     pair = usual_pair(texts)
-    target = target_of(names, found, {*negatives, *(pair or ())})
+    target = find_target(names, profiles, {*negatives, *(pair or ())})
     if negatives:
-        anchor, positive = first_of(texts, ANCHOR, negatives), first_of(texts, POSITIVE, negatives)
+        anchor, positive = first_named(texts, ANCHOR, negatives), first_named(texts, POSITIVE, negatives)
         if anchor and positive and anchor != positive:
             return {"anchor": (anchor,), "positive": (positive,), "negative": tuple(negatives), **target}
         return {}
     if pair and target:
         return {"text": pair[:1], "pair": pair[1:], **target}
-    anchor = first_of(texts, ANCHOR, ())
-    positive = first_of(texts, POSITIVE, (anchor,) if anchor else ())
+    anchor = first_named(texts, ANCHOR, ())
+    positive = first_named(texts, POSITIVE, (anchor,) if anchor else ())
     if anchor and positive:
         return {"anchor": (anchor,), "positive": (positive,), **target}
     if pair:
@@ -130,19 +144,20 @@ def named_parts(names: Sequence[str], found: Mapping[str, Profile]) -> dict[str,
     return {"text": (texts[0],), **target} if len(texts) == 1 and "vector" in target else {}
 
 
-def number_of(name: str) -> int:
-    """The number at the end of ``negative_3``; 0 where there is none."""
+def negative_number(name: str) -> int:
+    """Returns the number at the end of ``negative_3``; 0 where there is none."""
     match = NEGATIVE.fullmatch(plain_name(name))
     return int(match.group(1)) if match and match.group(1) else 0
 
 
-def is_text(found: Profile) -> bool:
-    """Cells that can be a side of a pair: words, not numbers or lists, and not the same few for all rows."""
-    return found.n > 0 and found.number_share < 0.5 and found.list_share == 0 and (found.is_text or found.distinct_share > 0.3)
+def is_text(column: Profile) -> bool:
+    """Whether cells can be a side of a pair: words, not numbers or lists, and not the same few in all rows."""
+    is_worded = column.n > 0 and column.number_share < 0.5 and column.list_share == 0
+    return is_worded and (column.is_text or column.distinct_share > 0.3)
 
 
 def usual_pair(names: Sequence[str]) -> tuple[str, str] | None:
-    """Two columns whose names are those of a pair."""
+    """Returns the two columns with a usual pair of names."""
     by_plain = {plain_name(name): name for name in names}
     for first, second in PAIRS:
         if first in by_plain and second in by_plain:
@@ -150,68 +165,71 @@ def usual_pair(names: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def first_of(names: Sequence[str], known: Sequence[str], taken: Iterable[str]) -> str | None:
-    """The free column whose name stands first in ``known``."""
+def first_named(names: Sequence[str], usual: Sequence[str], taken: Iterable[str]) -> str | None:
+    """Returns the free column whose name stands first in ``usual``."""
     by_plain = {plain_name(name): name for name in names if name not in {*taken}}
-    return next((by_plain[name] for name in known if name in by_plain), None)
+    return next((by_plain[name] for name in usual if name in by_plain), None)
 
 
-def target_of(names: Sequence[str], found: Mapping[str, Profile], taken: set[str]) -> dict[str, tuple[str, ...]]:
-    """The column of the class, the score or the vectors, by name and content."""
+def find_target(names: Sequence[str], profiles: Mapping[str, Profile], taken: set[str]) -> dict[str, tuple[str, ...]]:
+    """Finds the column of the class, the score or the vectors, by name and content."""
     free = [name for name in names if name not in taken]
     by_plain = {plain_name(name): name for name in free}
     for plain in TEACHER_VECTOR:
-        if plain in by_plain and found[by_plain[plain]].list_share > 0.5:
+        if plain in by_plain and profiles[by_plain[plain]].list_share > 0.5:
             return {"vector": (by_plain[plain],)}
-    scores = tuple(n for n in free if TEACHER_SCORE.fullmatch(plain_name(n)) and is_measured(found[n]))
+    scores = tuple(n for n in free if TEACHER_SCORE.fullmatch(plain_name(n)) and is_measured(profiles[n]))
     if scores:
         return {"score": scores}
     for tier in SCORE[:1] + LABEL:
         for plain in tier:
             name = by_plain.get(plain)
-            if name and found[name].is_score:
+            if name and profiles[name].is_score:
                 return {"score": (name,)}
-            if name and (found[name].is_classes or found[name].is_codes):
+            if name and (profiles[name].is_classes or profiles[name].is_codes):
                 return {"label": (name,)}
     return {}
 
 
-def is_measured(found: Profile) -> bool:
-    """Numbers, or lists of them."""
-    return found.number_share >= 0.9 or found.list_share > 0.5
+def is_measured(column: Profile) -> bool:
+    """Whether cells are numbers, or lists."""
+    return column.number_share >= 0.9 or column.list_share > 0.5
 
 
-def parts_by_content(names: Sequence[str], found: Mapping[str, Profile], table: Table) -> dict[str, tuple[str, ...]]:
-    """Part -> columns by what they hold, where at most two columns are texts."""
-    texts = [name for name in names if found[name].is_text]
-    targets = [name for name in names if name not in texts and found[name].n]
-    scores = [name for name in targets if found[name].is_score]
-    classes = [name for name in targets if found[name].is_codes or (found[name].is_classes and not found[name].is_score)]
+def parts_by_content(names: Sequence[str], profiles: Mapping[str, Profile], table: Table) -> dict[str, tuple[str, ...]]:
+    """Assigns columns to parts by their content; at most two columns may be texts."""
+    texts = [name for name in names if profiles[name].is_text]
+    targets = [name for name in names if name not in texts and profiles[name].n]
+    scores = [name for name in targets if profiles[name].is_score]
+    classes = [name for name in targets if profiles[name].is_codes or profiles[name].is_classes]
     if not 1 <= len(texts) <= 2:
-        raise undecided(table, found, f"{len(texts)} columns read like text")
+        raise undecided(table, profiles, f"{len(texts)} columns read like text")
     measured = scores or classes
     if len(measured) > 1:
-        raise undecided(table, found, f"{listed(measured)} could each hold the score or the class")
+        raise undecided(table, profiles, f"{listed(measured)} could each hold the score or the class")
     target: dict[str, tuple[str, ...]] = {}
     if measured:
         target = {"score" if scores else "label": (measured[0],)}
     if len(texts) == 2 and not target:
-        raise undecided(table, found, "two columns read like text, and no name says whether they belong together")
+        raise undecided(table, profiles, "two columns read like text, and no column name says whether they belong together")
     return {"text": (texts[0],), **({"pair": (texts[1],)} if len(texts) == 2 else {}), **target}
 
 
-def from_parts(parts: Mapping[str, tuple[str, ...]], table: Table, found: Mapping[str, Profile], reason: str) -> Shape:
-    """The shape that these parts make. Raises DataError where they make none."""
+def format_from_parts(
+    parts: Mapping[str, tuple[str, ...]], table: Table, profiles: Mapping[str, Profile], reason: str
+) -> PairFormat:
+    """Returns the format that these parts make. Raises DataError if they make none."""
     have = {part for part, names in parts.items() if names}
     texts = tuple(name for part in ("anchor", "positive", "negative", "text", "pair") for name in parts.get(part, ()))
     target = tuple(name for part in ("label", "score", "vector") for name in parts.get(part, ()))
-    for kind, needed in NEEDED.items():
-        if have == needed and fits(kind, parts):
-            return Shape(kind, texts, target, reason)
-    raise undecided(table, found, f"{listed(sorted(have)) or 'nothing'} make no shape of data")
+    n_negatives = len(parts.get("negative", ()))
+    for kind, needed in NEEDED_PARTS.items():
+        if have == needed and {"triplet": n_negatives == 1, "tuple": n_negatives > 1}.get(kind, True):
+            return PairFormat(kind, texts, target, reason)
+    raise undecided(table, profiles, f"{listed(sorted(have)) or 'nothing'} make no format of data")
 
 
-NEEDED: Mapping[Kind, frozenset[str]] = MappingProxyType(
+NEEDED_PARTS: Mapping[PairKind, frozenset[str]] = MappingProxyType(
     {
         "triplet": frozenset({"anchor", "positive", "negative"}),
         "tuple": frozenset({"anchor", "positive", "negative"}),
@@ -226,16 +244,10 @@ NEEDED: Mapping[Kind, frozenset[str]] = MappingProxyType(
 )
 
 
-def fits(kind: Kind, parts: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether a shape with these parts has as many columns as it needs."""
-    n_negatives = len(parts.get("negative", ()))
-    return {"triplet": n_negatives == 1, "tuple": n_negatives > 1}.get(kind, True)
-
-
-def undecided(table: Table, found: Mapping[str, Profile], what: str) -> DataError:
-    """The question to the user, with what can be said."""
-    columns = listed(f"{name} ({found[name].words()})" for name in table.columns)
-    message = f"What the rows are cannot be seen: {what}. Columns: {columns}."
+def undecided(table: Table, profiles: Mapping[str, Profile], what: str) -> DataError:
+    """Asks the user for the parts, with examples of the recipe line."""
+    columns = listed(f"{name} ({profiles[name].words()})" for name in table.columns)
+    message = f"The format of the rows cannot be detected: {what}. Columns: {columns}."
     remedy = (
         'Say which is which, e.g. "columns: {anchor: NAME, positive: NAME}" or "columns: {text: NAME, pair: NAME, score: NAME}".'
     )

@@ -1,26 +1,25 @@
-"""What retrieval is measured on: documents, queries, and which documents answer which query."""
+"""Defines the data of a retrieval evaluation: documents, queries and relevance judgements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from tunesmith.data.arrays import Array
+
 NO_DOCUMENT = -1
-"""Where a ranking has fewer documents than places."""
+"""Fills up a ranking with fewer documents than positions."""
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """Which documents are relevant to which query, one entry a pair; every query has one at least.
+    """The relevance of documents to queries, one entry a pair; every query has at least one relevant document.
 
     Attributes:
         query: (J,) positions of queries.
         document: (J,) positions of documents.
-        gain: (J,) how relevant, above 0.
+        gain: (J,) relevance, above 0.
     """
 
     query: Array
@@ -30,28 +29,28 @@ class Judgements:
     n_documents: int
 
     def n_relevant(self) -> Array:
-        """(Q,) documents that are relevant to each query."""
+        """Counts the relevant documents of each query (Q,)."""
         return np.bincount(self.query, minlength=self.n_queries)
 
-    def gains_of(self, ranked: Array) -> Array:
-        """(Q, k) the gain of each ranked document (Q, k), 0 where it is not relevant or ``NO_DOCUMENT``."""
-        known = self.query.astype(np.int64) * self.n_documents + self.document
-        order = np.argsort(known)
-        known, gains = known[order], self.gain[order]
-        asked = np.arange(self.n_queries)[:, None] * self.n_documents + ranked.astype(np.int64)
-        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-        return np.where((known[place] == asked) & (ranked != NO_DOCUMENT), gains[place], 0.0)
+    def gains_at(self, ranked: Array) -> Array:
+        """Looks up the gain of each ranked document (Q, k); 0 if it is not relevant or is ``NO_DOCUMENT``."""
+        judged = self.query.astype(np.int64) * self.n_documents + self.document
+        order = np.argsort(judged)
+        judged, gains = judged[order], self.gain[order]
+        pairs = np.arange(self.n_queries)[:, None] * self.n_documents + ranked.astype(np.int64)
+        position = np.minimum(np.searchsorted(judged, pairs), len(judged) - 1)
+        return np.where((judged[position] == pairs) & (ranked != NO_DOCUMENT), gains[position], 0.0)
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Documents, the queries that are judged, and their relevant documents.
+    """Documents, the evaluated queries, and their relevant documents.
 
     Attributes:
-        documents: (D) title and text of each.
-        queries: (Q) those with a relevant document.
-        split: the name of the file with the judgements: ``test``, ``dev``; ``test`` for ``qrels.tsv``.
-        notes: what was left out, as sentences for the user.
+        documents: (D) title and text of each document.
+        queries: (Q) queries with a relevant document.
+        split: the name of the judgements' file: ``test``, ``dev``; ``test`` for ``qrels.tsv``.
+        notes: the queries that are left out, as sentences for the user.
     """
 
     source: str

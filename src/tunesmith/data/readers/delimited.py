@@ -1,4 +1,4 @@
-"""csv and tsv: rows out of text, with every row that does not fit counted and named."""
+"""Reads csv and tsv files, and reports every row that does not fit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tunesmith.data.readers.dialect import DELIMITERS, find_delimiter, find_header, is_blank
 from tunesmith.data.readers.encoding import decode
@@ -17,20 +18,20 @@ from tunesmith.data.readers.payload import Payload
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
 
-# How many lines a quoted field may span where quotes elsewhere in the file are broken.
-LONGEST_FIELD_LINES = 200
+MAX_FIELD_LINES = 200
+"""Lines that a quoted field may span in a file with broken quotes."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """Rows as they stand in the file, header included.
+    """The rows of a file, header included.
 
     Attributes:
-        lines: for each record the 1-based line it starts on.
+        lines: 1-based first line of each record.
         broken: 1-based lines that could not be read.
-        repaired: 1-based line -> what was repaired.
-        blanks: number of blank lines left out.
-        end: the last line's number.
+        repaired: 1-based line -> repair.
+        blanks: number of blank lines, which are left out.
+        end: number of the last line.
     """
 
     rows: list[list[str]]
@@ -43,36 +44,35 @@ class Records:
 
 
 def read_delimited(payload: Payload, delimiter: str, header: bool | None = None, encoding: str | None = None) -> Table:
-    """The table of a csv or tsv file. Cells are str.
+    """Reads the table of a csv or tsv file. Cells are str.
 
     Args:
-        delimiter: the one the file's name promises; another one is used, and said, where only that fits.
-        header: whether the first line is a header; found out by content when None.
+        delimiter: delimiter by the file's name; if only another one fits, that is used and reported.
+        header: whether the first line is a header; None detects it by content.
 
     Raises:
-        DataError: binary, undecodable, header only, duplicate column names, or more than half of the rows ragged.
+        DataError: the file is binary, undecodable or only a header, has duplicate column names, or mostly ragged rows.
     """
     decoded = decode(payload, encoding)
     with any_field_size():
-        found = find_delimiter(decoded.text, delimiter)
-        records = read_records(decoded.text, found)
+        detected = find_delimiter(decoded.text, delimiter)
+        records = read_records(decoded.text, detected)
     notes = [*payload.notes, *decoded.notes]
-    if found != delimiter:
-        notes.append(f"The fields are separated by {DELIMITERS[found]}, not by {DELIMITERS[delimiter]} as the file's name says.")
+    if detected != delimiter:
+        notes.append(
+            f"The fields are separated by {DELIMITERS[detected]}, not by {DELIMITERS[delimiter]} as the file's name says."
+        )
     names, records, has_header, reason = split_header(payload.name, records, header)
-    notes.append(reason)
-    if records.note:
-        notes.append(records.note)
+    notes += [reason, records.note]
     if records.blanks:
         notes.append(f"{records.blanks} blank lines were left out.")
-    return build_table(
-        payload, names, records, {**records.repaired, **decoded.repaired}, has_header, tuple(n for n in notes if n)
-    )
+    records = replace(records, repaired={**records.repaired, **decoded.repaired})
+    return build_table(payload, names, records, has_header, tuple(note for note in notes if note))
 
 
 @contextmanager
 def any_field_size() -> Iterator[None]:
-    """The csv module's limit of 131,072 characters a field, a setting of the whole process, lifted for one file."""
+    """Lifts the csv module's limit of 131,072 characters a field, a setting of the whole process, for one file."""
     before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:
         yield
@@ -81,11 +81,11 @@ def any_field_size() -> Iterator[None]:
 
 
 def read_records(text: str, delimiter: str) -> Records:
-    """The records under the way of reading quotes that fits the file.
+    """Reads the records, with the interpretation of quotes that fits the file.
 
-    Strictly quoted text is taken as such. TAB-separated files are often written without any quoting: where quotes as plain
-    characters give every line the same number of fields while quoting would merge lines, a lone quote would have swallowed
-    the lines up to the next one. Files that fit neither are read line by line; lines with broken quotes are dropped and counted.
+    Strictly quoted text is read as quoted. TAB-separated files are often written without quoting: if quotes as plain characters
+    give every line the same number of fields while quoting would merge lines, quotes are plain characters. Files that fit
+    neither way are read line by line; lines with broken quotes are dropped and counted.
     """
     if '"' not in text:
         return parse(text, delimiter, csv.QUOTE_NONE)
@@ -107,11 +107,10 @@ def read_records(text: str, delimiter: str) -> Records:
 
 
 def parse(text: str, delimiter: str, quoting: int, escape: str | None = None) -> Records:
-    """All records of the text. Raises csv.Error where quoting is not strictly regular."""
-    reader = csv.reader(
-        io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogatepass")), "utf-8", "surrogatepass", newline=""),
-        delimiter=delimiter, quoting=quoting, strict=True, escapechar=escape, doublequote=escape is None,  # type: ignore[arg-type]
-    )  # fmt: skip
+    """Parses all records of the text. Raises csv.Error if quoting is not strictly regular."""
+    lines_in = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogatepass")), "utf-8", "surrogatepass", newline="")
+    dialect: dict[str, Any] = {"quoting": quoting, "escapechar": escape, "doublequote": escape is None}
+    reader = csv.reader(lines_in, delimiter=delimiter, strict=True, **dialect)
     rows: list[list[str]] = []
     lines: list[int] = []
     blanks, start = 0, 1
@@ -126,7 +125,7 @@ def parse(text: str, delimiter: str, quoting: int, escape: str | None = None) ->
 
 
 def parse_escaped(text: str, delimiter: str) -> Records | None:
-    """The records where quotes inside fields are written with a backslash; None where that does not fit."""
+    """Parses records with backslash-escaped quotes; None if that does not fit."""
     if '\\"' not in text:
         return None
     try:
@@ -136,12 +135,12 @@ def parse_escaped(text: str, delimiter: str) -> Records | None:
 
 
 def spans_lines(records: Records) -> bool:
-    """True where a record takes more than one line."""
+    """Whether a record takes more than one line."""
     return bool(records.lines) and records.end - records.lines[0] >= len(records.lines) + records.blanks
 
 
 def mode(records: Records) -> int:
-    """The most frequent number of fields."""
+    """Returns the most frequent number of fields."""
     return Counter(map(len, records.rows)).most_common(1)[0][0]
 
 
@@ -150,12 +149,12 @@ def share_of_mode(records: Records) -> float:
 
 
 def is_even(records: Records) -> bool:
-    """True where all records have the same number of fields, and more than one."""
+    """Whether all records have the same number of fields, and more than one."""
     return len(set(map(len, records.rows))) == 1 and len(records.rows[0]) > 1
 
 
 def recover(text: str, delimiter: str) -> Records:
-    """The records of a file with broken quotes, read line by line so that one of them costs one line and no more."""
+    """Reads a file with broken quotes line by line, so that each broken quote costs only its line."""
     lines = io.StringIO(text, newline="").readlines()
     rows: list[list[str]] = []
     starts: list[int] = []
@@ -180,9 +179,13 @@ def recover(text: str, delimiter: str) -> Records:
 
 
 def record_at(lines: list[str], start: int, delimiter: str, width: int) -> tuple[list[str] | None, int, bool]:
-    """The record that starts on a line, the lines it takes, and whether its quotes had to be taken as plain characters."""
+    """Reads the record that starts on a line.
+
+    Returns:
+        The record (None if it is broken), the number of its lines, and whether its quotes were read as plain characters.
+    """
     quotes, joined = 0, ""
-    for end in range(start, min(start + LONGEST_FIELD_LINES, len(lines))):
+    for end in range(start, min(start + MAX_FIELD_LINES, len(lines))):
         joined += lines[end]
         quotes += lines[end].count('"')
         if quotes % 2:
@@ -199,7 +202,7 @@ def record_at(lines: list[str], start: int, delimiter: str, width: int) -> tuple
 
 
 def parse_one(text: str, delimiter: str, quoting: int) -> list[str] | None:
-    """The only record of the text; None where it is not strictly one record."""
+    """Parses a text of one record; None if it is not strictly one record."""
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True))  # type: ignore[arg-type]
     except csv.Error:
@@ -208,11 +211,10 @@ def parse_one(text: str, delimiter: str, quoting: int) -> list[str] | None:
 
 
 def split_header(name: str, records: Records, header: bool | None) -> tuple[list[str], Records, bool, str]:
-    """The column names, the records without the header, whether there was one, and why."""
+    """Returns the column names, the records without the header, whether there is a header, and the reason."""
     if not records.rows:
-        raise DataError.one(
-            name, "Not one line of the file could be read.", "Look at its quotes: each opening quote needs a closing one."
-        )
+        remedy = "Check its quotes: each opening quote needs a closing one."
+        raise DataError.one(name, "Not one line of the file could be read.", remedy)
     first = records.rows[0]
     reason = ""
     if header is None:
@@ -231,59 +233,61 @@ def split_header(name: str, records: Records, header: bool | None) -> tuple[list
     return names, rest, True, reason
 
 
-def build_table(
-    payload: Payload, names: list[str], records: Records, repaired: dict[int, str], has_header: bool, notes: tuple[str, ...]
-) -> Table:
+def build_table(payload: Payload, names: list[str], records: Records, has_header: bool, notes: tuple[str, ...]) -> Table:
     width = len(names)
     starts, bad = number_rows(records)
     fits = [len(row) == width for row in records.rows]
     if all(fits):
         rows, row_ids, lines = records.rows, starts, records.lines
     else:
-        refuse_ragged(payload.name, names, records, has_header, fits.count(False))
+        reject_ragged(payload.name, names, records, has_header, fits.count(False))
         rows = [row for row, fit in zip(records.rows, fits, strict=True) if fit]
         row_ids = [row_id for row_id, fit in zip(starts, fits, strict=True) if fit]
         lines = [line for line, fit in zip(records.lines, fits, strict=True) if fit]
         for row, row_id, line, fit in zip(records.rows, starts, records.lines, fits, strict=True):
             if not fit:
                 bad.append(BadRow(row_id, line, f"too {'few' if len(row) < width else 'many'} fields"))
-    bad.extend(repairs(repaired, row_ids, lines))
+    bad.extend(repairs(records.repaired, row_ids, lines))
     cells = list(map(list, zip(*rows, strict=True))) or [[] for _ in names]
     return Table(
-        source=payload.name, columns=dict(zip(names, cells, strict=True)), row_ids=row_ids, has_header=has_header,
-        sha256=payload.sha256, rows_read=len(records.rows) + len(records.broken),
-        bad_rows=tuple(sorted(bad, key=lambda row: row.row_id)), notes=notes, lines=lines,
-    )  # fmt: skip
+        source=payload.name,
+        columns=dict(zip(names, cells, strict=True)),
+        row_ids=row_ids,
+        has_header=has_header,
+        sha256=payload.sha256,
+        rows_read=len(records.rows) + len(records.broken),
+        bad_rows=tuple(sorted(bad, key=lambda row: row.row_id)),
+        notes=notes,
+        lines=lines,
+    )
 
 
 def number_rows(records: Records) -> tuple[list[int], list[BadRow]]:
-    """The position of each record among all data rows, broken ones counted, and those broken ones."""
+    """Returns the position of each record among all data rows, broken ones included, and the broken ones."""
     if not records.broken:
         return list(range(len(records.rows))), []
     order = {line: i for i, line in enumerate(sorted([*records.lines, *records.broken]))}
     return [order[line] for line in records.lines], [BadRow(order[line], line, "broken quotes") for line in records.broken]
 
 
-def refuse_ragged(name: str, names: list[str], records: Records, has_header: bool, ragged: int) -> None:
-    """Raises DataError where more rows are ragged than not: then the names are wrong, not the rows."""
+def reject_ragged(name: str, names: list[str], records: Records, has_header: bool, ragged: int) -> None:
+    """Raises DataError if most rows are ragged: then the names are wrong, not the rows."""
     if ragged * 2 <= len(records.rows):
         return
     usual = mode(records)
     i = next(i for i, row in enumerate(records.rows) if len(row) != len(names))
-    expected = (
-        f"the header names {len(names)} columns ({', '.join(names)})" if has_header else f"{len(names)} fields were expected"
-    )
+    header = f"the header names {len(names)} columns ({', '.join(names)})"
+    expected = header if has_header else f"{len(names)} fields were expected"
     message = f"{ragged} of {len(records.rows)} rows do not fit: {expected}, most rows have {usual} fields."
-    raise DataError.one(
-        f"{name}, line {records.lines[i]}", message, "Quote the fields that contain the delimiter, or correct the header."
-    )
+    remedy = "Quote the fields that contain the delimiter, or correct the header."
+    raise DataError.one(f"{name}, line {records.lines[i]}", message, remedy)
 
 
 def repairs(repaired: dict[int, str], row_ids: list[int], lines: list[int]) -> list[BadRow]:
-    """The repaired lines as rows of the table; repairs in the header or in dropped rows are left out."""
-    found: dict[int, BadRow] = {}
+    """Assigns the repaired lines to rows; leaves out repairs in the header and in dropped rows."""
+    rows: dict[int, BadRow] = {}
     for line, reason in repaired.items():
         i = bisect_right(lines, line) - 1
         if i >= 0:
-            found.setdefault(i, BadRow(row_ids[i], lines[i], reason, dropped=False))
-    return list(found.values())
+            rows.setdefault(i, BadRow(row_ids[i], lines[i], reason, dropped=False))
+    return list(rows.values())

@@ -1,4 +1,4 @@
-"""What a delimited file does not say of itself: its delimiter, and whether its first line is a header."""
+"""Detects the delimiter of a delimited file, and whether its first line is a header."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tunesmith.data.cells import is_number
-from tunesmith.data.column_names import is_known, plain_name
+from tunesmith.data.column_names import USUAL_NAMES, plain_name
 
 DELIMITERS = {",": "comma", "\t": "TAB", ";": "semicolon", "|": "vertical bar"}
 SAMPLE_CHARACTERS = 400_000
 SAMPLE_ROWS = 2_000
-# A delimiter that gives nine rows in ten the same number of fields is a candidate; ragged rows are reported later.
-CONSISTENT = 0.9
+MIN_CONSISTENCY = 0.9
+"""A delimiter is a candidate if so many rows have the same number of fields; ragged rows are reported later."""
 
 
 def find_delimiter(text: str, expected: str) -> str:
-    """The delimiter under which rows have the same number of fields; ``expected`` where none does or all do.
+    """Returns the delimiter that gives rows the same number of fields; ``expected`` if none does.
 
-    Two delimiters can both fit. A TAB in every single row is no accident, so it wins; then more fields win;
-    then the delimiter that the file's name promises.
+    If several fit, TAB wins (a TAB in every row is no accident), then more fields, then the delimiter by the file's name.
     """
     scores = fitting_delimiters(text)
     if not scores:
@@ -31,14 +30,14 @@ def find_delimiter(text: str, expected: str) -> str:
 
 
 def fitting_delimiters(text: str) -> dict[str, tuple[int, float]]:
-    """Each delimiter that gives nearly all rows the same number of fields, two or more -> that number and the share of rows."""
+    """Returns the delimiters that give nearly all rows the same number of fields, two or more -> (number, share of rows)."""
     sample = text[:SAMPLE_CHARACTERS]
     scores = {delimiter: consistency(sample, delimiter, len(sample) < len(text)) for delimiter in DELIMITERS}
-    return {d: (fields, share) for d, (fields, share) in scores.items() if fields > 1 and share >= CONSISTENT}
+    return {d: (fields, share) for d, (fields, share) in scores.items() if fields > 1 and share >= MIN_CONSISTENCY}
 
 
 def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
-    """The most frequent number of fields and the share of rows that have it, under the kinder way of reading quotes."""
+    """Returns the most frequent number of fields and the share of rows with it, for the better interpretation of quotes."""
     best = (1, 0.0)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE) if '"' in sample else (csv.QUOTE_NONE,):
         counts = field_counts(sample, delimiter, quoting)
@@ -61,14 +60,14 @@ def field_counts(sample: str, delimiter: str, quoting: int) -> list[int]:
 
 
 def is_blank(row: Sequence[str]) -> bool:
-    """True for a line without anything but white space."""
+    """Whether a line holds white space only."""
     return not row or (len(row) == 1 and not row[0].strip())
 
 
 def find_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> tuple[bool, str]:
-    """Whether the first row is a header, and why, as a sentence for the user.
+    """Decides whether the first row is a header, with a sentence of reasons for the user.
 
-    Each column votes: a name that does not fit its column's content says yes; a cell like the cells below it says no.
+    Each column votes: yes for a name that does not fit its column's content, no for a cell like those below it.
     """
     if len(set(first)) < len(first) and any(first.count(cell) > 1 for cell in first if cell.strip() and not is_number(cell)):
         votes = [-1]
@@ -87,12 +86,12 @@ def find_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> tuple[bo
 
 
 def header_vote(cell: str, below: Sequence[str]) -> int:
-    """+2 to -3: how much one column's first cell looks like a name rather than like the cells below it."""
+    """Scores from +2 to -3 how much a column's first cell looks like a name rather than like the cells below it."""
     below = [other for other in below if other.strip()]
     if is_number(cell):
         return -2
     repeats = cell.strip() != "" and cell in below
-    if is_known(plain_name(cell)) and not repeats:
+    if plain_name(cell) in USUAL_NAMES and not repeats:
         return 2
     if not below:
         return 0

@@ -1,4 +1,4 @@
-"""From bytes to text: byte-order marks, UTF-8, and an announced guess where it is neither."""
+"""Decodes bytes to text: by byte-order mark, as UTF-8, or by a reported guess."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import re
 from dataclasses import dataclass, field
 
-from tunesmith.data.readers.payload import Payload, refuse_binary
+from tunesmith.data.readers.payload import Payload, reject_binary
 from tunesmith.errors import DataError
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
@@ -19,16 +19,16 @@ MARKS = (
 )
 LATIN_LETTER = re.compile(rb"[A-Za-z]")
 HIGH_BYTE = re.compile(rb"[\x80-\xff]")
-REMEDY = "Save it as UTF-8, or say its encoding in the recipe (data.encoding), for instance cp1252, cp1251, gb18030 or shift_jis."
+REMEDY = "Save it as UTF-8, or set its encoding in the recipe (data.encoding), for instance cp1252, cp1251, gb18030 or shift_jis."
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A text file's text.
+    """The text of a file.
 
     Attributes:
-        repaired: 1-based line -> what was repaired on it.
-        notes: what was assumed, as sentences for the user.
+        repaired: 1-based line -> repair.
+        notes: assumptions, as sentences for the user.
     """
 
     text: str
@@ -37,13 +37,13 @@ class Decoded:
 
 
 def decode(payload: Payload, encoding: str | None = None) -> Decoded:
-    """The text of the file with NUL characters removed, the lines repaired and what was assumed.
+    """Decodes the file and removes NUL characters.
 
-    Order: the encoding given; a byte-order mark; UTF-8; UTF-16 without a mark; cp1252 (Western European), as a guess that
-    is reported with the lines it touches. A file that is mostly valid UTF-8 keeps it, and only the other lines are guessed.
+    Tries, in this order: the encoding given; a byte-order mark; UTF-16 without a mark; UTF-8; cp1252 (Western European), as a
+    guess that is reported with its lines. A file that is mostly valid UTF-8 stays so, and only the other lines are guessed.
 
     Raises:
-        DataError: binary, an unknown encoding, or bytes that fit neither UTF-8 nor a Western European encoding.
+        DataError: the file is binary, the encoding is unknown, or the bytes are neither UTF-8 nor Western European.
     """
     if encoding is not None:
         return without_nul(Decoded(decode_as(payload, encoding)))
@@ -54,7 +54,7 @@ def decode(payload: Payload, encoding: str | None = None) -> Decoded:
     wide = wide_encoding(payload.data[:4000])
     if wide:
         return Decoded(decode_as(payload, wide), notes=(f"The file is {wide.upper()} without a byte-order mark.",))
-    refuse_binary(payload)
+    reject_binary(payload)
     try:
         return without_nul(Decoded(payload.data.decode("utf-8")))
     except UnicodeDecodeError:
@@ -65,9 +65,7 @@ def decode_as(payload: Payload, encoding: str) -> str:
     try:
         return payload.data.decode(encoding)
     except LookupError:
-        message = (
-            f"The encoding {encoding!r} is not known. Python's codec names are expected, for instance utf-8, cp1252, utf-16."
-        )
+        message = f"The encoding {encoding!r} is not known. Use one of Python's codec names, for instance utf-8, cp1252, utf-16."
         raise DataError.one(payload.name, message, "Change data.encoding.") from None
     except UnicodeDecodeError as error:
         line = payload.data[: error.start].count(b"\n") + 1
@@ -77,7 +75,7 @@ def decode_as(payload: Payload, encoding: str) -> str:
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """UTF-16's byte order where every other byte is NUL, as in Western text without a byte-order mark."""
+    """Detects UTF-16 without a byte-order mark by NUL in every other byte, as in Western text."""
     even, odd = head[0::2], head[1::2]
     if len(head) < 8:
         return None
@@ -89,22 +87,22 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def guess(payload: Payload) -> Decoded:
-    """The text where UTF-8 fails: valid UTF-8 lines stay so where they are the majority, the others are cp1252."""
+    """Decodes a file that is not UTF-8: if most lines beyond ASCII are valid UTF-8, they stay so; the others are cp1252."""
     lines = payload.data.split(b"\n")
     valid, broken = sort_lines(lines)
-    refuse_other_scripts(payload, [lines[i] for i in broken])
+    reject_other_scripts(payload, [lines[i] for i in broken])
     keeps_utf8 = valid >= len(broken)
     guessed = broken if keeps_utf8 else [i for i, line in enumerate(lines) if not line.isascii()]
     codec = single_byte_codec(b"".join(lines[i] for i in guessed))
     chosen = set(guessed)
     text = "\n".join(line.decode(codec if i in chosen else "utf-8") for i, line in enumerate(lines))
     rest = " The other lines are UTF-8." if keeps_utf8 and valid else ""
-    note = f"{len(guessed)} lines are not UTF-8 and were read as {codec}, a guess.{rest} Say data.encoding if they look wrong."
+    note = f"{len(guessed)} lines are not UTF-8 and were read as {codec}, a guess.{rest} Set data.encoding if they look wrong."
     return Decoded(text, {i + 1: f"not UTF-8, read as {codec}" for i in guessed}, (note,))
 
 
 def sort_lines(lines: list[bytes]) -> tuple[int, list[int]]:
-    """The number of lines beyond ASCII that are valid UTF-8, and the positions of those that are not."""
+    """Returns the number of lines beyond ASCII that are valid UTF-8, and the positions of those that are not."""
     valid, broken = 0, []
     for i, line in enumerate(lines):
         if line.isascii():
@@ -117,8 +115,8 @@ def sort_lines(lines: list[bytes]) -> tuple[int, list[int]]:
     return valid, broken
 
 
-def refuse_other_scripts(payload: Payload, lines: list[bytes]) -> None:
-    """Raises DataError where most letters are not Latin: read as cp1252 they would become noise, not text."""
+def reject_other_scripts(payload: Payload, lines: list[bytes]) -> None:
+    """Raises DataError if most letters are not Latin: decoded as cp1252 they would be noise."""
     sample = b"".join(lines)[:200_000]
     high, latin = len(HIGH_BYTE.findall(sample)), len(LATIN_LETTER.findall(sample))
     if high > 8 and high > 0.4 * (high + latin):
@@ -128,7 +126,7 @@ def refuse_other_scripts(payload: Payload, lines: list[bytes]) -> None:
 
 
 def single_byte_codec(data: bytes) -> str:
-    """cp1252, or latin-1 where a byte occurs that cp1252 does not define."""
+    """Returns cp1252, or latin-1 if a byte occurs that cp1252 does not define."""
     try:
         data.decode("cp1252")
     except UnicodeDecodeError:
@@ -137,7 +135,7 @@ def single_byte_codec(data: bytes) -> str:
 
 
 def without_nul(decoded: Decoded) -> Decoded:
-    """The text without NUL characters; the lines they stood on are reported as repaired."""
+    """Removes NUL characters and reports their lines as repaired."""
     if "\0" not in decoded.text:
         return decoded
     repaired = dict(decoded.repaired)

@@ -1,4 +1,4 @@
-"""Tables that are already in memory: DataFrames, column stores, lists of rows."""
+"""Reads tables in memory: DataFrames, column stores, lists of rows."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data.readers.json_rows import columns_of
+from tunesmith.data.readers.json_rows import columns_from_rows
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
 
-def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
-    """The table of a pandas or polars DataFrame, an Arrow table, a ``datasets.Dataset``, a dict of lists or a list of dicts.
+def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
+    """Reads a pandas or polars DataFrame, an Arrow table, a ``datasets.Dataset``, a dict of lists or a list of dicts.
 
     Row ids are positions, whatever index the frame has. Missing values (NaN, NA, NaT) become None.
 
     Raises:
-        DataError: none of these, duplicate column names, columns of different lengths, or no rows.
+        DataError: the frame is none of these, or has duplicate column names, columns of different lengths, or no rows.
     """
     if isinstance(frame, list | tuple):
-        columns, has_header = columns_of(name, list(frame))
+        columns, has_header = columns_from_rows(name, list(frame))
     elif isinstance(frame, Mapping):
         columns, has_header = {str(key): plain_cells(cells) for key, cells in frame.items()}, True
     else:
         columns, has_header = {str(key): plain_cells(cells) for key, cells in named_columns(frame, name)}, True
     sizes = {key: len(cells) for key, cells in columns.items()}
     if len(set(sizes.values())) > 1:
-        found = ", ".join(f"{key} {size}" for key, size in sizes.items())
-        raise DataError.one(name, f"The columns have different lengths: {found}.")
+        shown = ", ".join(f"{key} {size}" for key, size in sizes.items())
+        raise DataError.one(name, f"The columns have different lengths: {shown}.")
     rows = next(iter(sizes.values()), 0)
     if not rows:
         raise DataError.one(name, f"The table has {len(columns)} columns and no rows.")
@@ -36,8 +36,8 @@ def table_from_frame(frame: Any, name: str = "DataFrame") -> Table:
 
 
 def named_columns(frame: Any, name: str) -> list[tuple[str, Any]]:
-    """Name and cells of each column of a frame-like object."""
-    # An Arrow table's ``columns`` are its cells, so ``column_names`` is asked first.
+    """Returns the name and cells of each column of a frame-like object."""
+    # An Arrow table's ``columns`` are its cells, so ``column_names`` comes first.
     names = getattr(frame, "column_names", None)
     if names is None:
         names = getattr(frame, "columns", None)
@@ -52,7 +52,7 @@ def named_columns(frame: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def plain_cells(cells: Any) -> list[Any]:
-    """The cells as a list of plain Python values."""
+    """Converts the cells to a list of plain Python values."""
     if hasattr(cells, "notna"):
         # pandas: as objects, so that a missing value can be None in a column of numbers, too.
         cells = cells.astype(object).where(cells.notna(), None)
@@ -62,9 +62,4 @@ def plain_cells(cells: Any) -> list[Any]:
             break
     else:
         values = list(cells)
-    return [plain_value(value) for value in values]
-
-
-def plain_value(value: Any) -> Any:
-    """A NumPy scalar or array as the Python value it stands for; anything else as it is."""
-    return value.tolist() if type(value).__module__ == "numpy" else value
+    return [value.tolist() if type(value).__module__ == "numpy" else value for value in values]

@@ -1,4 +1,4 @@
-"""Data sets of a hub, through the ``datasets`` library, with a quick and clear answer where there is no network."""
+"""Reads data sets of a hub through the ``datasets`` library, and fails quickly and clearly without a network."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TRUE = frozenset({"1", "true", "yes", "on"})
 
 
 def read_hub(name: str) -> dict[str, Table]:
-    """The tables of ``hub:NAME`` or ``hub:NAME:CONFIG`` by the data set's own split names.
+    """Reads the tables of ``hub:NAME`` or ``hub:NAME:CONFIG``, by the data set's own split names.
 
-    Class labels that the hub stores as numbers become their names; its -1 (no label) becomes None. No network: the
+    Class labels that the hub stores as numbers become their names; its -1 (no label) becomes None. Without a network the
     ``datasets`` library would retry for 23 seconds, so the hub's host is tried first, for two seconds. With HF_HUB_OFFLINE=1
     only the local cache is used.
 
     Raises:
         MissingExtra: ``datasets`` is not installed.
-        DataError: no network, no such data set or configuration.
+        DataError: there is no network, or no such data set or configuration.
     """
     repository, _, config = name.removeprefix("hub:").partition(":")
     if not repository:
@@ -49,7 +49,7 @@ def import_datasets() -> Any:
 
 
 def explain(error: Exception) -> str:
-    """The first line of the library's message, said so that the place of the fault is clear."""
+    """Turns the library's error into a message for the user."""
     text = str(error).strip().splitlines()
     reason = (text[0] if text else type(error).__name__).rstrip(".")
     if "OfflineModeIsEnabled" in reason or "offline mode" in reason.lower():
@@ -66,7 +66,7 @@ def remedy(error: Exception) -> str:
 
 
 def require_network(name: str) -> None:
-    """Raises DataError at once (within two seconds) where the hub's host, or the proxy to it, does not answer."""
+    """Raises DataError within two seconds if the hub's host, or the proxy to it, does not answer."""
     host, port = hub_address()
     reason = reach(host, port, PROBE_SECONDS)
     if reason:
@@ -75,7 +75,7 @@ def require_network(name: str) -> None:
 
 
 def hub_address() -> tuple[str, int]:
-    """Host and port to try: the proxy where one is set, else the hub."""
+    """Returns the host and port to try: the proxy if one is set, else the hub."""
     from huggingface_hub import constants
 
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy") or os.environ.get("ALL_PROXY")
@@ -84,9 +84,9 @@ def hub_address() -> tuple[str, int]:
 
 
 def reach(host: str, port: int, seconds: float) -> str:
-    """Why a connection cannot be opened within that time; empty where it can.
+    """Tries to open a connection within that time; returns the reason if it fails, else an empty string.
 
-    Looking a name up has no time limit of its own, so it is tried in a thread that nobody waits for any longer.
+    A name lookup has no time limit of its own, so it runs in a daemon thread that is abandoned after the limit.
     """
     answers: queue.Queue[str] = queue.Queue()
 
@@ -105,7 +105,7 @@ def reach(host: str, port: int, seconds: float) -> str:
 
 
 def hub_table(source: str, rows: Any) -> Table:
-    """One split as a table."""
+    """Converts one split (a ``datasets.Dataset``) to a table."""
     columns: dict[str, list[Any]] = {}
     for name, feature in rows.features.items():
         cells = list(rows[name])
@@ -114,7 +114,7 @@ def hub_table(source: str, rows: Any) -> Table:
 
 
 def named_classes(cells: list[Any], feature: Any) -> list[Any]:
-    """Class numbers replaced by the names the data set declares, single or in lists; -1 is None."""
+    """Replaces class numbers, single or in lists, by the names that the data set declares; -1 becomes None."""
     names = getattr(feature, "names", None)
     if names is not None:
         return [names[cell] if cell is not None and cell >= 0 else None for cell in cells]

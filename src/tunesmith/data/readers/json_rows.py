@@ -1,4 +1,4 @@
-"""json and jsonl: rows out of objects, with the line of every row that cannot be read."""
+"""Reads json and jsonl files, and reports the line of every row that cannot be read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tunesmith.data.readers.payload import Payload
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
 
-# A file with fewer broken lines than this is used without them; more are an error, since the file is then not what it claims.
 BROKEN_SHARE = 0.01
+"""From this share of broken lines on, the file is rejected; fewer are dropped and counted."""
 
 
 def read_jsonl(payload: Payload, encoding: str | None = None) -> Table:
-    """The table of a file with one JSON object (or one list of cells) a line.
+    """Reads a file with one JSON object (or one list of cells) a line.
 
-    Lines that are no JSON are dropped and counted where they are fewer than 1 %.
+    Broken lines are dropped and counted if they are fewer than 1 %.
 
     Raises:
         DataError: 1 % of the lines or more are broken (the first five are named), or lines are neither objects nor lists.
@@ -46,19 +46,26 @@ def read_jsonl(payload: Payload, encoding: str | None = None) -> Table:
             errors.append(f"line {number}: {explain(error)}")
         position += 1
     if errors and len(errors) >= BROKEN_SHARE * position:
-        refuse_broken(payload.name, errors, position)
-    columns, has_header = columns_of(payload.name, rows, lines)
+        reject_broken(payload.name, errors, position)
+    columns, has_header = columns_from_rows(payload.name, rows, lines)
     return Table(
-        source=payload.name, columns=columns, row_ids=row_ids, has_header=has_header, sha256=payload.sha256, rows_read=position,
-        bad_rows=tuple(bad), notes=(*payload.notes, *decoded.notes), lines=lines,
-    )  # fmt: skip
+        source=payload.name,
+        columns=columns,
+        row_ids=row_ids,
+        has_header=has_header,
+        sha256=payload.sha256,
+        rows_read=position,
+        bad_rows=tuple(bad),
+        notes=(*payload.notes, *decoded.notes),
+        lines=lines,
+    )
 
 
 def read_json(payload: Payload, encoding: str | None = None) -> Table:
-    """The table of a JSON file: a list of objects, a list of lists, one list under a key, columns, or JSON Lines.
+    """Reads a JSON file: a list of objects, a list of lists, one list under a key, columns, or JSON Lines.
 
     Raises:
-        DataError: broken JSON (with line and column), or a shape that is no table.
+        DataError: the JSON is broken (the message has line and column), or is no table.
     """
     decoded = decode(payload, encoding)
     try:
@@ -68,21 +75,29 @@ def read_json(payload: Payload, encoding: str | None = None) -> Table:
             table = read_jsonl(payload, encoding)
             note = "The file holds one JSON object a line, as .jsonl files do."
             return replace(table, notes=(*table.notes, note))
-        raise DataError.one(
-            f"{payload.name}, line {error.lineno}", f"The JSON is broken: {explain(error)}.", hint(error)
-        ) from None
+        # Most files that end too early are truncated; other errors are mostly quotes and commas.
+        is_truncated = error.pos >= len(error.doc.rstrip())
+        remedy = "Keys and strings need double quotes, and there is no comma after the last item."
+        remedy = "The file ends too early; it may be truncated." if is_truncated else remedy
+        where = f"{payload.name}, line {error.lineno}"
+        raise DataError.one(where, f"The JSON is broken: {explain(error)}.", remedy) from None
     except ValueError as error:
         raise DataError.one(payload.name, f"The JSON is broken: {explain(error)}.") from None
-    columns, has_header, note = table_of(payload.name, content)
+    columns, has_header, note = columns_from_document(payload.name, content)
     size = len(next(iter(columns.values())))
     return Table(
-        source=payload.name, columns=columns, row_ids=list(range(size)), has_header=has_header, sha256=payload.sha256,
-        rows_read=size, notes=tuple(filter(None, (*payload.notes, *decoded.notes, note))),
-    )  # fmt: skip
+        source=payload.name,
+        columns=columns,
+        row_ids=list(range(size)),
+        has_header=has_header,
+        sha256=payload.sha256,
+        rows_read=size,
+        notes=tuple(filter(None, (*payload.notes, *decoded.notes, note))),
+    )
 
 
 def parse_json(text: str) -> Any:
-    """The value. Raises ValueError for broken JSON, for a key that occurs twice in one object and for too deep nesting."""
+    """Parses JSON. Raises ValueError for broken JSON, a key that occurs twice in one object, and too deep nesting."""
     try:
         return json.loads(text, object_pairs_hook=unique_keys)
     except RecursionError:
@@ -90,53 +105,45 @@ def parse_json(text: str) -> Any:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice in one object")
-    return found
+    return unique
 
 
 def explain(error: ValueError) -> str:
     return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
-def hint(error: json.JSONDecodeError) -> str:
-    """What usually causes a broken file of this kind."""
-    if error.pos >= len(error.doc.rstrip()):
-        return "The file ends too early; it may be truncated."
-    return "Keys and strings need double quotes, and there is no comma after the last item."
-
-
-def refuse_broken(name: str, errors: list[str], lines: int) -> None:
+def reject_broken(name: str, errors: list[str], lines: int) -> None:
     shown = "; ".join(errors[:5]) + ("; ..." if len(errors) > 5 else "")
     message = f"{len(errors)} of {lines} lines are broken JSON ({shown})."
-    raise DataError.one(
-        name, message, "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped."
-    )
+    remedy = "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped."
+    raise DataError.one(name, message, remedy)
 
 
-def table_of(name: str, content: Any) -> tuple[dict[str, list[Any]], bool, str]:
-    """The columns of a whole JSON document, whether they have names, and a note on the shape."""
+def columns_from_document(name: str, content: object) -> tuple[dict[str, list[Any]], bool, str]:
+    """Returns the columns of a whole JSON document, whether they have names, and a note on its structure."""
     if isinstance(content, list):
-        return *columns_of(name, content), ""
+        return *columns_from_rows(name, content), ""
     if not isinstance(content, dict) or not content:
         raise DataError.one(name, f"The JSON is {kind(content)}, not a table.", "Write a list of objects, one a row.")
     if {"columns", "data"} <= content.keys():
         names = [str(column) for column in content["columns"]]
-        return columns_of(name, [dict(zip(names, row, strict=False)) for row in content["data"]])[0], True, ""
+        return columns_from_rows(name, [dict(zip(names, row, strict=False)) for row in content["data"]])[0], True, ""
     tables = {key: value for key, value in content.items() if is_rows(value)}
     if len(tables) == 1:
         key, rows = next(iter(tables.items()))
-        return *columns_of(name, rows), f"The rows are the list under the key {key!r}."
+        return *columns_from_rows(name, rows), f"The rows are the list under the key {key!r}."
     if len(tables) > 1:
         message = f"The file holds several tables: {listed(tables)}."
         raise DataError.one(name, message, "Save each as a file of its own.")
-    return by_columns(name, content), True, "The file is organised by columns."
+    return parse_columns(name, content), True, "The file is organised by columns."
 
 
-def is_rows(value: Any) -> bool:
-    """True for a non-empty list of objects or of lists that are rows (of the same length, with a string in them)."""
+def is_rows(value: object) -> bool:
+    """Whether a value is a non-empty list of objects, or of lists of one length, two or more."""
     if not isinstance(value, list) or not value:
         return False
     if all(isinstance(item, dict) for item in value):
@@ -144,35 +151,36 @@ def is_rows(value: Any) -> bool:
     return all(isinstance(item, list) and len(item) > 1 for item in value) and len({len(item) for item in value}) == 1
 
 
-def by_columns(name: str, content: dict[str, Any]) -> dict[str, list[Any]]:
-    """Columns out of ``{"text": [...], "label": [...]}``, or of the same with ``{"0": ..., "1": ...}`` instead of lists."""
+def parse_columns(name: str, content: dict[str, Any]) -> dict[str, list[Any]]:
+    """Reads columns from ``{"text": [...], "label": [...]}``, or with ``{"0": ..., "1": ...}`` instead of lists."""
     if all(isinstance(value, dict) for value in content.values()):
         keys = list(next(iter(content.values())))
         if all(list(value) == keys for value in content.values()):
             content = {column: list(value.values()) for column, value in content.items()}
     sizes = {column: len(value) for column, value in content.items() if isinstance(value, list)}
     if len(sizes) < len(content) or len(set(sizes.values())) != 1:
-        found = listed(f"{key} ({kind(value)})" for key, value in content.items())
-        message = f"The JSON object is no table; it holds {found}."
+        shown = listed(f"{key} ({kind(value)})" for key, value in content.items())
+        message = f"The JSON object is no table; it holds {shown}."
         raise DataError.one(name, message, "Write a list of objects, one a row, or columns of equal length.")
     if not next(iter(sizes.values())):
         raise DataError.one(name, "The file has column names and no rows.")
     return content
 
 
-def columns_of(name: str, rows: Sequence[Any], lines: Sequence[int] | None = None) -> tuple[dict[str, list[Any]], bool]:
-    """The columns of rows that are objects (a missing key is None) or lists of one length (columns without names)."""
+def columns_from_rows(name: str, rows: Sequence[Any], lines: Sequence[int] | None = None) -> tuple[dict[str, list[Any]], bool]:
+    """Returns the columns of rows, and whether they have names.
+
+    Rows are objects (a missing key is None) or lists of one length (columns without names).
+    """
     if not rows:
         raise DataError.one(name, "The file holds no rows.")
-    wanted = dict if isinstance(rows[0], dict) else list
+    row_type = dict if isinstance(rows[0], dict) else list
     for i, row in enumerate(rows):
-        if not isinstance(row, wanted) or (wanted is list and len(row) != len(rows[0])):
+        if not isinstance(row, row_type) or (row_type is list and len(row) != len(rows[0])):
             place = f", line {lines[i]}" if lines else f", row {i}"
-            expected = (
-                "an object" if wanted is dict else f"a list of {len(rows[0])} cells" if isinstance(rows[0], list) else "an object"
-            )
+            expected = f"a list of {len(rows[0])} cells" if isinstance(rows[0], list) else "an object"
             raise DataError.one(f"{name}{place}", f"The row is {kind(row)} where {expected} was expected: {clip(row)}.")
-    if wanted is list:
+    if row_type is list:
         if not rows[0]:
             raise DataError.one(name, "The rows are empty lists.")
         return {f"column_{i + 1}": list(cells) for i, cells in enumerate(zip(*rows, strict=True))}, False
@@ -182,8 +190,8 @@ def columns_of(name: str, rows: Sequence[Any], lines: Sequence[int] | None = Non
     return {key: [row.get(key) for row in rows] for key in names}, True
 
 
-def kind(value: Any) -> str:
-    """What a JSON value is, in words."""
+def kind(value: object) -> str:
+    """Names the type of a JSON value in words."""
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return {dict: "an object", str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")

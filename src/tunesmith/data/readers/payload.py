@@ -1,4 +1,4 @@
-"""The bytes of a data file: read, hashed, unpacked, and refused where they are no text at all."""
+"""Reads, hashes and decompresses the bytes of a data file, and rejects binary formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunesmith.errors import DataError
 
 FORMATS = "csv, tsv, json, jsonl or parquet (each also .gz)"
 
-# First bytes -> what such a file is. Only kinds people really hand over as data.
+# First bytes -> kind of file, for the kinds that users do give as data.
 SIGNATURES = (
     (b"PK\x03\x04", "a zip archive (an Excel workbook is one)"),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
@@ -34,7 +34,7 @@ SIGNATURES = (
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
 )
-# Bytes below 32 that text files do hold: tab, line feed, form feed, carriage return, escape.
+# Bytes below 32 that occur in text files: tab, line feed, form feed, carriage return, escape.
 TEXT_CONTROLS = frozenset(b"\t\n\x0c\r\x1b")
 CONTROLS = bytes(b for b in range(1, 32) if b not in TEXT_CONTROLS)
 
@@ -45,10 +45,10 @@ class Payload:
 
     Attributes:
         name: the file as the user wrote it, for messages.
-        data: the bytes, unpacked.
+        data: the decompressed bytes.
         suffix: the format's suffix without .gz, lower case.
-        sha256: of the bytes on disk.
-        notes: what was assumed, as sentences for the user.
+        sha256: hash of the bytes on disk.
+        notes: assumptions, as sentences for the user.
     """
 
     name: str
@@ -59,10 +59,10 @@ class Payload:
 
 
 def read_payload(path: Path, name: str) -> Payload:
-    """The unpacked bytes of a file.
+    """Reads and decompresses a file.
 
     Raises:
-        DataError: missing, unreadable, empty, or a gzip file that is damaged.
+        DataError: the file is missing, unreadable or empty, or a damaged gzip file.
     """
     packed = read_bytes(path, name)
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -72,9 +72,8 @@ def read_payload(path: Path, name: str) -> Payload:
         suffixes.pop()
     notes: tuple[str, ...] = ()
     if named_gzip and not is_gzip:
-        raise DataError.one(
-            name, "The file is named .gz but is no gzip file.", "Remove .gz from its name if it is not compressed."
-        )
+        remedy = "Remove .gz from its name if it is not compressed."
+        raise DataError.one(name, "The file is named .gz but is no gzip file.", remedy)
     if is_gzip and not named_gzip:
         notes = ("The file is gzip-compressed although its name does not end in .gz; it was unpacked.",)
     data = gunzip(packed, name) if is_gzip else packed
@@ -93,7 +92,7 @@ def read_bytes(path: Path, name: str) -> bytes:
 
 
 def neighbours(path: Path) -> str:
-    """A suggestion out of the folder the file was looked for in; empty where there is nothing near."""
+    """Suggests files of the folder with similar names; empty if there are none."""
     if not path.parent.is_dir():
         return f"There is no folder {path.parent} either."
     names = sorted(item.name for item in path.parent.iterdir())
@@ -111,20 +110,17 @@ def gunzip(packed: bytes, name: str) -> bytes:
     raise DataError.one(name, message, "Copy or download it again.")
 
 
-def refuse_binary(payload: Payload) -> None:
-    """Raises DataError where the bytes are those of a known binary format, or hold too many control bytes for a text."""
+def reject_binary(payload: Payload) -> None:
+    """Raises DataError if the bytes are a known binary format, or hold too many control bytes for a text."""
     for signature, kind in SIGNATURES:
         if payload.data.startswith(signature):
-            raise DataError.one(
-                payload.name, f"The file is not text: it is {kind}, whatever its name says.", f"Save the table as {FORMATS}."
-            )
+            message = f"The file is not text: it is {kind}, whatever its name says."
+            raise DataError.one(payload.name, message, f"Save the table as {FORMATS}.")
     head = payload.data[:1_000_000]
     odd = len(head) - len(head.translate(None, CONTROLS))
     nul = head.count(0)
     # A damaged text file holds a few NULs or control bytes; a binary file holds one in fifty or more.
     if odd * 50 > len(head) or nul * 20 > len(head):
-        raise DataError.one(
-            payload.name,
-            f"The file is not text: {odd + nul} of its first {len(head)} bytes are control bytes.",
-            f"Save the table as {FORMATS}, and say data.encoding if it is text in a rare encoding.",
-        )
+        message = f"The file is not text: {odd + nul} of its first {len(head)} bytes are control bytes."
+        remedy = f"Save the table as {FORMATS}, and set data.encoding if it is text in a rare encoding."
+        raise DataError.one(payload.name, message, remedy)

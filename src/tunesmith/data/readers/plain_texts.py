@@ -1,4 +1,4 @@
-"""Files of plain text: where one text ends and the next begins."""
+"""Reads files of plain text, and finds the boundaries of their texts."""
 
 from __future__ import annotations
 
@@ -14,45 +14,44 @@ from tunesmith.errors import DataError
 
 END_MARK = "<|endoftext|>"
 HEADING = re.compile(r"(?m)^ ?= [^=\n](?:.*[^=\n])? = ?\n(?=[ \t]*\n)")
-"""A heading of the first level as WikiText writes it, with a blank line after it; those of lower levels have more signs."""
+"""A heading of the first level as WikiText writes it, with a blank line after it; lower levels have more signs."""
 BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
-GATHERED_CHARACTERS = 2_000
-"""Paragraphs of a file that does not say where texts end are gathered up to this: about the context of a small model."""
+MAX_CHARACTERS = 2_000
+"""Paragraphs of a file without boundaries are joined up to this length: about the context of a small model."""
 
 
 def is_plain_text(name: str | Path) -> bool:
-    """Whether a file's name says that it is plain text: ``.txt``, also ``.txt.gz``."""
+    """Whether a file is plain text by its name: ``.txt`` or ``.txt.gz``."""
     return str(name).casefold().removesuffix(".gz").endswith(".txt")
 
 
 def plain_text_splits(folder: Path) -> dict[str, Path]:
-    """train, validation, test -> the folder's ``.txt`` file of that name; empty where there is no train among them.
+    """Finds the folder's ``.txt`` files of train, validation and test; empty without a train file.
 
     Raises:
-        DataError: two files for one split.
+        DataError: two files fit one split.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file() and is_plain_text(path)):
         split = SPLIT_WORDS.get(path.name.split(".", 1)[0].casefold())
-        if split in found:
-            message = f"{found[split].name} and {path.name} are both {split}."
+        if split in files:
+            message = f"{files[split].name} and {path.name} are both {split}."
             raise DataError.one(str(folder), message, "Give the files themselves in the recipe.")
         if split is not None:
-            found[split] = path
-    return found if "train" in found else {}
+            files[split] = path
+    return files if "train" in files else {}
 
 
 def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Table:
-    """The texts of a file as the column ``text``, each as it stands in the file but for white space around it.
+    """Reads the texts of a file into the column ``text``, stripped of outer white space and otherwise unchanged.
 
-    Where texts end is found in this order, and said in a note: the mark ``<|endoftext|>``; WikiText's headings of the first
-    level, each of which begins an article; in a file without blank lines whose lines mostly end a sentence, each line.
-    A file that shows none of these is one text with paragraphs (lines, where it has no blank ones), which are gathered into
-    texts of about 2,000 characters; none is cut.
+    The boundaries are, in this order and with a note: the mark ``<|endoftext|>``; WikiText's headings of the first level, each
+    of which begins an article; each line, in a file without blank lines whose lines mostly end a sentence. In any other file,
+    paragraphs (lines, without blank ones) are joined to texts of about 2,000 characters; none is cut.
 
     Args:
-        name: how messages and results call the file.
+        name: the file's name in messages and results.
 
     Raises:
         DataError: the file cannot be read or holds no text.
@@ -60,30 +59,35 @@ def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Tabl
     payload = read_payload(path, name)
     decoded = decode(payload, encoding)
     text = decoded.text.replace("\r\n", "\n")
-    pieces, note = divided_text(text)
-    found = [(start, piece.strip()) for start, piece in pieces if piece.strip()]
-    if not found:
+    pieces, note = divide_text(text)
+    pieces = [(start, piece.strip()) for start, piece in pieces if piece.strip()]
+    if not pieces:
         raise DataError.one(name, "The file holds no text.", f"It has nothing but white space and the mark {END_MARK}.")
-    texts = [piece for _, piece in found]
+    texts = [piece for _, piece in pieces]
     return Table(
-        source=name, columns={"text": list(texts)}, row_ids=list(range(len(texts))), sha256=payload.sha256, rows_read=len(texts),
-        notes=(*payload.notes, *decoded.notes, f"{note} ({len(texts):,} texts)."), lines=line_numbers(text, found),
-    )  # fmt: skip
+        source=name,
+        columns={"text": list(texts)},
+        row_ids=list(range(len(texts))),
+        sha256=payload.sha256,
+        rows_read=len(texts),
+        notes=(*payload.notes, *decoded.notes, f"{note} ({len(texts):,} texts)."),
+        lines=line_numbers(text, pieces),
+    )
 
 
 Piece = tuple[int, str]
-"""Where a piece begins in the file's text, and the piece."""
+"""The start of a piece in the file's text, and the piece."""
 
 
-def divided_text(text: str) -> tuple[list[Piece], str]:
-    """The pieces of a file's text, and how they were found."""
-    for fits, divide, note in WAYS:
+def divide_text(text: str) -> tuple[list[Piece], str]:
+    """Divides a file's text into pieces, with a note on their boundaries."""
+    for fits, divide, note in BOUNDARIES:
         if fits(text):
             return list(divide(text)), note
     separator = BLANK if BLANK.search(text) else re.compile(r"\n")
     kind = "paragraphs" if separator is BLANK else "lines"
-    return gathered(text, separator), (
-        f"Nothing marks where its texts end, so its {kind} are gathered into texts of about {GATHERED_CHARACTERS:,} characters; "
+    return join_paragraphs(text, separator), (
+        f"Nothing marks where its texts end, so its {kind} are joined to texts of about {MAX_CHARACTERS:,} characters; "
         f"write {END_MARK} between texts, or each on a line without blank lines, to divide it otherwise"
     )
 
@@ -93,7 +97,7 @@ def has_headings(text: str) -> bool:
 
 
 def has_text_lines(text: str) -> bool:
-    """No blank lines, and three in four lines end as a sentence does: each line is a text."""
+    """Whether each line is a text: no blank lines, and three in four lines end a sentence."""
     if BLANK.search(text.strip()):
         return False
     lines = text.strip().split("\n")
@@ -102,35 +106,35 @@ def has_text_lines(text: str) -> bool:
 
 def between(text: str, separator: re.Pattern[str]) -> Iterator[Piece]:
     start = 0
-    for found in separator.finditer(text):
-        yield start, text[start : found.start()]
-        start = found.end()
+    for match in separator.finditer(text):
+        yield start, text[start : match.start()]
+        start = match.end()
     yield start, text[start:]
 
 
 def articles(text: str) -> Iterator[Piece]:
-    """From each heading to the next; what stands before the first is a piece as well."""
-    starts = [0, *(found.start() for found in HEADING.finditer(text))]
+    """Yields the pieces from each heading to the next, and the piece before the first."""
+    starts = [0, *(match.start() for match in HEADING.finditer(text))]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield start, text[start:end]
 
 
-def gathered(text: str, separator: re.Pattern[str]) -> list[Piece]:
-    """Paragraphs in a row as one piece, which ends where the next paragraph would make it longer than the limit."""
-    found: list[Piece] = []
+def join_paragraphs(text: str, separator: re.Pattern[str]) -> list[Piece]:
+    """Joins consecutive paragraphs to pieces; a paragraph that would make a piece longer than the limit begins the next."""
+    pieces: list[Piece] = []
     start = end = 0
     for at, paragraph in between(text, separator):
-        if at + len(paragraph) - start > GATHERED_CHARACTERS and end > start:
-            found.append((start, text[start:end]))
+        if at + len(paragraph) - start > MAX_CHARACTERS and end > start:
+            pieces.append((start, text[start:end]))
             start = at
         end = at + len(paragraph)
-    return [*found, (start, text[start:end])]
+    return [*pieces, (start, text[start:end])]
 
 
-def line_numbers(text: str, found: list[Piece]) -> list[int]:
-    """The 1-based line on which each text begins."""
+def line_numbers(text: str, pieces: list[Piece]) -> list[int]:
+    """Returns the 1-based first line of each text."""
     lines, number, at = [], 1, 0
-    for start, piece in found:
+    for start, piece in pieces:
         begin = text.index(piece, start)
         number += text.count("\n", at, begin)
         at = begin
@@ -138,7 +142,7 @@ def line_numbers(text: str, found: list[Piece]) -> list[int]:
     return lines
 
 
-WAYS: tuple[tuple[Callable[[str], bool], Callable[[str], Iterator[Piece]], str], ...] = (
+BOUNDARIES: tuple[tuple[Callable[[str], bool], Callable[[str], Iterator[Piece]], str], ...] = (
     (lambda text: END_MARK in text, lambda text: between(text, re.compile(re.escape(END_MARK))), f"Texts end at {END_MARK}"),
     (has_headings, articles, "Each heading of the first level begins a text, as WikiText has it"),
     (has_text_lines, lambda text: between(text, re.compile(r"\n")), "Each line is a text"),

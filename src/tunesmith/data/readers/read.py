@@ -1,4 +1,4 @@
-"""One door for every source: files of each format, folders, built-in samples and the hub."""
+"""Reads every kind of source: files of each format, folders, built-in samples and the hub."""
 
 from __future__ import annotations
 
@@ -35,25 +35,20 @@ READERS: dict[str, Reader] = {
 
 
 def read_table(
-    source: str | Path,
-    *,
-    header: bool | None = None,
-    encoding: str | None = None,
-    base: Path | None = None,
-    split: str = "train",
+    source: str | Path, *, header: bool | None = None, encoding: str | None = None, base: Path | None = None, split: str = "train"
 ) -> Table:
-    """The rows of a source, uninterpreted; each keeps as row id its 0-based position among the source's data rows.
+    """Reads the uninterpreted rows of a source; the row id is the 0-based position among the source's data rows.
 
     Args:
         source: a file (csv, tsv, json, jsonl, parquet, each also .gz), a folder, ``builtin:NAME`` or ``hub:NAME[:CONFIG]``.
-        header: whether csv and tsv files have a header line; found out by content when None.
-        encoding: of text files; UTF-8, a byte-order mark or a reported guess when None.
-        base: the folder that relative paths are looked for in before the current folder.
-        split: which one to take where the source is a folder or a hub data set.
+        header: whether csv and tsv files have a header line; None detects it by content.
+        encoding: encoding of text files; None: UTF-8, a byte-order mark or a reported guess.
+        base: the folder in which relative paths are searched before the current folder.
+        split: the split to read from a folder or a hub data set.
 
     Raises:
         DataError: with file, line and remedy.
-        MissingExtra: for hub: without the ``datasets`` library.
+        MissingExtra: the source is a hub data set and the ``datasets`` library is missing.
     """
     tables = read_sources(source, header=header, encoding=encoding, base=base, only=split)
     if split not in tables:
@@ -69,33 +64,33 @@ def read_sources(
     base: Path | None = None,
     only: str | None = None,
 ) -> dict[str, Table]:
-    """Split name -> table: all splits of a folder or hub data set (or only one), and a single file as whatever is asked for."""
+    """Reads all splits of a folder or hub data set, or ``only`` one; a single file is the requested split, by default train."""
     name = str(source)
     if name.startswith("hub:"):
-        return by_split_name(name, read_hub(name))
+        return rename_splits(read_hub(name))
     if name.startswith("builtin:"):
         return {only or "train": read_file(builtin_path(name), name, header, encoding)}
-    path = place_of(name, base or Path())
+    path = resolve_path(name, base or Path())
     if not path.is_dir():
         return {only or "train": read_file(path, name, header, encoding)}
     files = find_splits(path)
-    wanted = files if only is None else {only: files[only]} if only in files else files
-    return {split: read_file(file, str(Path(name) / file.name), header, encoding) for split, file in wanted.items()}
+    requested = files if only is None else {only: files[only]} if only in files else files
+    return {split: read_file(file, str(Path(name) / file.name), header, encoding) for split, file in requested.items()}
 
 
-def place_of(name: str, base: Path) -> Path:
-    """Where a name leads: beside the recipe, else from the current folder; beside the recipe where there is nothing at all."""
-    found = locate(name, base)
-    return found if os.path.exists(found) else base / Path(name).expanduser()
+def resolve_path(name: str, base: Path) -> Path:
+    """Resolves a path beside the recipe, else from the current folder; beside the recipe if neither exists."""
+    path = locate(name, base)
+    return path if os.path.exists(path) else base / Path(name).expanduser()
 
 
 def read_file(path: Path, name: str, header: bool | None = None, encoding: str | None = None) -> Table:
-    """The table of one file. ``name`` is how messages and results call it."""
-    return table_of(read_payload(path, name), header, encoding)
+    """Reads the table of one file; ``name`` is its name in messages and results."""
+    return parse_table(read_payload(path, name), header, encoding)
 
 
-def table_of(payload: Payload, header: bool | None = None, encoding: str | None = None) -> Table:
-    """The table that the bytes of a file hold, by the format that its name or its content says."""
+def parse_table(payload: Payload, header: bool | None = None, encoding: str | None = None) -> Table:
+    """Parses the bytes of a file, in the format that its name or its content tells."""
     suffix = payload.suffix
     if payload.data.startswith(b"PAR1") and suffix != ".parquet":
         payload = replace(payload, notes=(*payload.notes, "The file is a parquet file, whatever its name says."))
@@ -127,15 +122,15 @@ def sniff(payload: Payload, encoding: str | None) -> str:
     return ".tsv" if "\t" in fitting else ".csv"
 
 
-def by_split_name(name: str, tables: dict[str, Table]) -> dict[str, Table]:
-    """The hub's splits under our names, the others (``unsupervised``, ``validation_mismatched``) under their own."""
+def rename_splits(tables: dict[str, Table]) -> dict[str, Table]:
+    """Renames the hub's splits to train, validation and test; others, such as ``unsupervised``, keep their name."""
     if len(tables) == 1:
         return {"train": next(iter(tables.values()))}
     return {SPLIT_WORDS.get(split, split): table for split, table in tables.items()}
 
 
 def find_splits(folder: Path) -> dict[str, Path]:
-    """train, validation, test -> the folder's file of that name, in any format. A folder with one file is all train.
+    """Finds the folder's files of train, validation and test, in any format. In a folder with one file, that file is train.
 
     Names: train, training; dev, val, valid, validation, development, eval; test, testing, holdout.
 
@@ -144,26 +139,23 @@ def find_splits(folder: Path) -> dict[str, Path]:
     """
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     data = [file for file in files if is_data(file)]
-    found: dict[str, list[Path]] = {}
+    by_split: dict[str, list[Path]] = {}
     for file in data:
         split = SPLIT_WORDS.get(file.name.split(".", 1)[0].casefold())
         if split:
-            found.setdefault(split, []).append(file)
-    if not found and len(data) == 1:
+            by_split.setdefault(split, []).append(file)
+    if not by_split and len(data) == 1:
         return {"train": data[0]}
-    if "train" not in found:
-        has = listed(file.name for file in files) or "nothing"
-        message = f"The folder has no train file; it holds {has}."
-        raise DataError.one(
-            str(folder), message, "Name the files train, validation and test, or give a file instead of a folder."
-        )
-    doubled = {split: paths for split, paths in found.items() if len(paths) > 1}
-    if doubled:
-        which = "; ".join(f"{split}: {listed(path.name for path in paths)}" for split, paths in doubled.items())
-        raise DataError.one(
-            str(folder), f"More than one file fits the same split ({which}).", "Give the files themselves in the recipe."
-        )
-    return {split: found[split][0] for split in ("train", "validation", "test") if split in found}
+    if "train" not in by_split:
+        message = f"The folder has no train file; it holds {listed(file.name for file in files) or 'nothing'}."
+        remedy = "Name the files train, validation and test, or give a file instead of a folder."
+        raise DataError.one(str(folder), message, remedy)
+    ambiguous = {split: paths for split, paths in by_split.items() if len(paths) > 1}
+    if ambiguous:
+        shown = "; ".join(f"{split}: {listed(path.name for path in paths)}" for split, paths in ambiguous.items())
+        message = f"More than one file fits the same split ({shown})."
+        raise DataError.one(str(folder), message, "Give the files themselves in the recipe.")
+    return {split: by_split[split][0] for split in ("train", "validation", "test") if split in by_split}
 
 
 def is_data(file: Path) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, class_ids, skip
 from tunesmith.evaluation.metrics.intervals import score_interval
-from tunesmith.evaluation.metrics.predictions import Array
 
 Z95 = NormalDist().inv_cdf(0.975)
 NAME = "oracle"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.diagnosis.checks.shortcuts import words_of
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
-from tunesmith.evaluation.metrics.predictions import Array
 
 MIN_FREQUENCY = 5
 ALPHA = 1.0

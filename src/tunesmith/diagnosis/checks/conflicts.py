@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.near_duplicates import Near
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.diagnosis.checks.leakage import how_much
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, lacking
 
@@ -63,7 +63,7 @@ def conflicts(evidence: Evidence) -> Diagnosis:
     return Diagnosis(name, summary, ("near",), scores, flagged, proposed, reasons, remedy=remedy)
 
 
-def twin_votes(evidence: Evidence, near: Near) -> tuple[dict[int, dict[int, float]], dict[int, list[int]]]:
+def twin_votes(evidence: Evidence, near: NearDuplicates) -> tuple[dict[int, dict[int, float]], dict[int, list[int]]]:
     """For each row with a twin of another label: how often each label stands on its text and on near ones, and those twins.
 
     A row of a near text counts with its overlap, one of the same text with 1.
@@ -71,9 +71,9 @@ def twin_votes(evidence: Evidence, near: Near) -> tuple[dict[int, dict[int, floa
     twins: dict[int, dict[int, float]] = defaultdict(dict)  # text -> near text -> overlap
     for a, b, overlap in zip(near.a.tolist(), near.b.tolist(), near.overlap.tolist(), strict=True):
         twins[a][b] = twins[b][a] = overlap
-    copied = np.flatnonzero(np.bincount(near.text_of) > 1).tolist()
+    copied = np.flatnonzero(np.bincount(near.text_ids) > 1).tolist()
     rows_of: dict[int, list[int]] = {text: [] for text in {*twins, *copied}}
-    for row, text in enumerate(near.text_of.tolist()):
+    for row, text in enumerate(near.text_ids.tolist()):
         if text in rows_of and evidence.given[row] != UNLABELLED:
             rows_of[text].append(row)
     votes: dict[int, dict[int, float]] = {}

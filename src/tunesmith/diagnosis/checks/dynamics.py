@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
-from tunesmith.evaluation.metrics.predictions import Array
 
 NEVER_LEARNT = 1000
 """Forgetfulness of a row that was never right (Swayamdipta et al., released code)."""

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
-from tunesmith.evaluation.metrics.predictions import Array
 
 LOSS_RANK, CONFIDENT = "loss_rank", "confident_learning"
 

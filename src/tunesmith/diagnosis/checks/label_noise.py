@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.data.arrays import Array
 
 MOST_ROWS = 50_000
 """Rows the two numbers are fitted to, drawn at random beyond."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
-from tunesmith.data.near_duplicates import Near
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.personal import masked
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.evidence import Diagnosis
-from tunesmith.evaluation.metrics.predictions import Array
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Leaks:
     partner: Array
 
 
-def leaks(near: Near, n_known: int) -> Leaks:
+def leaks(near: NearDuplicates, n_known: int) -> Leaks:
     """For each row after the first ``n_known`` the nearest of those, where one overlaps by the threshold or more.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.data.arrays import Array
 
 SURE = 1e-9
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.checks.input_variants import SHUFFLED, in_words
 from tunesmith.diagnosis.checks.pvi import conditional_information, information_of, mean_interval
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, on_all_rows, ranks
-from tunesmith.evaluation.metrics.predictions import Array
 
 SURE = 0.9
 """Probability from which the part alone gives a row's label away."""

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.personal import kinds_in
+from tunesmith.data.personal import personal_data_kinds
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence
 
 NAME = "personal_data"
@@ -19,7 +19,7 @@ def personal_data(evidence: Evidence) -> Diagnosis:
     reasons: dict[int, str] = {}
     pairs = evidence.rows.pairs or [""] * len(evidence)
     for i, (text, pair) in enumerate(zip(evidence.rows.texts, pairs, strict=True)):
-        kinds = list(dict.fromkeys([*kinds_in(text), *kinds_in(pair)]))
+        kinds = list(dict.fromkeys([*personal_data_kinds(text), *personal_data_kinds(pair)]))
         if kinds:
             counts.update(kinds)
             reasons[i] = f"holds what looks like {listed(kinds)}"

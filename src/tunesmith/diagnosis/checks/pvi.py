@@ -12,9 +12,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
 
 NAME = "pvi"

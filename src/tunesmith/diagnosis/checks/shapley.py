@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
-from tunesmith.evaluation.metrics.predictions import Array
 
 NAME = "knn_shapley"
 NEIGHBOURS = 10

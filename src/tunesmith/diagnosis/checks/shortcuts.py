@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
 from tunesmith.evaluation.metrics.classification import column_auroc
-from tunesmith.evaluation.metrics.predictions import Array
 
 ALPHA = 0.01
 FEWEST = 20

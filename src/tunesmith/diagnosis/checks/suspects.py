@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.checks.dynamics import area_under_margin, followed
 from tunesmith.diagnosis.checks.label_errors import chance_words
 from tunesmith.diagnosis.checks.label_noise import LabelNoise, label_noise
 from tunesmith.diagnosis.checks.margin_evidence import updated
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, skip
-from tunesmith.evaluation.metrics.predictions import Array
 
 NAME = "suspect_labels"
 WORTH_A_LOOK = 0.2

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.data.near_duplicates import Near
+from tunesmith.data.arrays import Array
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array, Predictions, both, from_scores
+from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, both, from_scores
 from tunesmith.results import Metric
 
 METRIC = "mcc"
@@ -26,7 +27,7 @@ class Opposite:
     Attributes:
         first, second: positions among the pooled rows: the first row of its set with that text and that label.
         n_first, n_second: rows of either set with that text and that label.
-        overlap: of the texts' pieces, see ``Near``; 1 is the same text.
+        overlap: of the texts' pieces, see ``NearDuplicates``; 1 is the same text.
     """
 
     first: int
@@ -79,21 +80,21 @@ class Transfer:
     note: str = ""
 
 
-def twins(near: Near, owner: Array, n_sets: int) -> Array:
+def twins(near: NearDuplicates, owner: Array, n_sets: int) -> Array:
     """Whether each pooled row has the same or nearly the same text in each data set (N, S); its own set counts it, too.
 
     Args:
         owner: the data set of each row (N), 0 to S - 1.
     """
     present = np.zeros((len(near.first_row), n_sets), dtype=bool)
-    present[near.text_of, owner] = True
+    present[near.text_ids, owner] = True
     reached = present.copy()
     np.logical_or.at(reached, near.a, present[near.b])
     np.logical_or.at(reached, near.b, present[near.a])
-    return np.asarray(reached[near.text_of])
+    return np.asarray(reached[near.text_ids])
 
 
-def opposite_labels(near: Near, owner: Array, given: Array) -> tuple[list[Opposite], Array]:
+def opposite_labels(near: NearDuplicates, owner: Array, given: Array) -> tuple[list[Opposite], Array]:
     """Texts that two data sets have with different labels, the closest first; and the rows (N) bool that this is about.
 
     Args:
@@ -102,7 +103,7 @@ def opposite_labels(near: Near, owner: Array, given: Array) -> tuple[list[Opposi
         given: its class id (N), the same ids in all data sets.
     """
     kinds, first, kind_of, counts = np.unique(
-        np.stack([near.text_of, owner, given]), axis=1, return_index=True, return_inverse=True, return_counts=True
+        np.stack([near.text_ids, owner, given]), axis=1, return_index=True, return_inverse=True, return_counts=True
     )
     kind_of, kinds_of_text = kind_of.ravel(), places(kinds[0])
     found: list[Opposite] = []
@@ -117,7 +118,7 @@ def opposite_labels(near: Near, owner: Array, given: Array) -> tuple[list[Opposi
     return sorted(found, key=lambda pair: (-pair.overlap, pair.first, pair.second)), flagged[kind_of]
 
 
-def same_or_near(near: Near) -> Iterator[tuple[int, int, float]]:
+def same_or_near(near: NearDuplicates) -> Iterator[tuple[int, int, float]]:
     """Pairs of texts that count as one: each with itself, and the near ones, with their overlap."""
     yield from ((text, text, 1.0) for text in range(len(near.first_row)))
     yield from zip(near.a.tolist(), near.b.tolist(), near.overlap.tolist(), strict=True)

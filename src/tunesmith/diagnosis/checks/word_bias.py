@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.data.table import Labels
 from tunesmith.diagnosis.evidence import Diagnosis, skip
 from tunesmith.errors import InputError, MissingExtra, ModelError
-from tunesmith.evaluation.metrics.predictions import Array
 
 Scores = Callable[[list[str]], Array]
 """Texts to probabilities (N, K)."""

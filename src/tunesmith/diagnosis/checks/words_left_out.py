@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.diagnosis.checks.input_variants import LeftOut
 from tunesmith.diagnosis.checks.pvi import conditional_information, information_of
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
-from tunesmith.evaluation.metrics.predictions import Array
 
 NAME = "words_left_out"
 SHOWN = 3

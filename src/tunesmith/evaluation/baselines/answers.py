@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Array, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.answers import Answers, answered, label_array
 from tunesmith.evaluation.baselines.linear import Strengths, fit_linear
-from tunesmith.evaluation.metrics.predictions import Array
 
 Embedded = Array | tuple[Array, Array]
 """(N, D) of single texts, or both sides of pairs, (N, D) each."""

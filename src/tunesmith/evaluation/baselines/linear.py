@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Array
+from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
 
 MANY_CLASSES = 10
 """Above so many classes one fit takes seconds, and the middle strength is used untried."""

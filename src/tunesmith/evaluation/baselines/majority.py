@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.answers import Answers, answered, label_array
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Array
+from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
 
 
 def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> Answers:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array
+from tunesmith.data.arrays import Array
+from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 from tunesmith.errors import MissingExtra
 
 BLOCK_SCORES = 20_000_000

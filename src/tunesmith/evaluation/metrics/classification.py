@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.evaluation.metrics.predictions import Array, Predictions
+from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.predictions import Predictions
 
 Values = NDArray[np.float64]
 Statistic = Callable[[Values], Values]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.data.arrays import Array
 from tunesmith.results import Alarm
 
 TEMPERATURE = 2.0

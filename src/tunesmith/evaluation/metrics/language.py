@@ -14,9 +14,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
 from tunesmith.evaluation.metrics.intervals import scaled, spread
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
 from tunesmith.evaluation.metrics.row_means import FEWEST, judged
 from tunesmith.results import Metric, Verdict

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from tunesmith.data.arrays import Array
 
 SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
 REGRESSION = "regression"
 CLUSTERING = "clustering"
 """Classes in ``labels`` and clusters, whatever they are called, in ``decisions``."""
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Statistic, Values
-from tunesmith.evaluation.metrics.predictions import Array, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 
 
 def pearson(predictions: Predictions) -> Statistic:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Statistic, Values
-from tunesmith.evaluation.metrics.predictions import Array, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 
 BLOCK_ELEMENTS = 2_000_000
 """Weights in memory at once: 16 MB, and a few times that while a metric works on them."""

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.retrieval import Judgements
-from tunesmith.evaluation.metrics.predictions import Array
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def ranking(ranked: Array, judgements: Judgements) -> Ranking:
     n_relevant = judgements.n_relevant()
     if len(ranked) != judgements.n_queries or not n_relevant.all():
         raise ValueError(f"{len(ranked)} rankings for {judgements.n_queries} queries, {int((n_relevant == 0).sum())} not judged")
-    return Ranking(judgements.gains_of(ranked), ideal_gains(judgements, ranked.shape[1]), n_relevant)
+    return Ranking(judgements.gains_at(ranked), ideal_gains(judgements, ranked.shape[1]), n_relevant)
 
 
 def ideal_gains(judgements: Judgements, k: int) -> Array:

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
 from tunesmith.evaluation.metrics.intervals import LEVEL, Spread, spread
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, Cells, affordable, weight_blocks
 from tunesmith.evaluation.metrics.verdict import MOST_SWAPS, POWER, word_of
 from tunesmith.results import Metric, Verdict

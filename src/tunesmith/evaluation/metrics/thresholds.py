@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Array, Predictions, problem_type_of
+from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, problem_type_of
 from tunesmith.evaluation.metrics.table import kind_of, value_of
 
 USUAL = 0.5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.chat.conversations import Conversations, Turn
+from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import DataError
 from tunesmith.models.chat.render import render, tokenised
 from tunesmith.models.chat.spans import LossOn, Refusal, earlier_answers, joined, rendered, write

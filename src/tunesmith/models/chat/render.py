@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.chat.conversations import Conversations
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError, ModelError, RecipeError
 from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, LossOn, Refusal, Written, write
 from tunesmith.models.chat.template import Template, edges
@@ -121,7 +121,7 @@ def render(
         RecipeError: options that the form of the rows does not have.
         DataError: rows are too long and ``long_rows`` is ``error``, or no row is left.
     """
-    is_text = conversations.form == "text"
+    is_text = conversations.kind == "text"
     loss_on = loss_on or ("all" if is_text else "assistant")
     long_rows = long_rows or ("split" if is_text else "drop")
     check(tokenizer, conversations, template, loss_on, long_rows)
@@ -195,7 +195,7 @@ def finished(
     def named(positions: Sequence[int]) -> tuple[int, ...]:
         return tuple(row_ids[position] for position in positions)
 
-    is_text = conversations.form == "text"
+    is_text = conversations.kind == "text"
     ends = [text_ends if is_text else ends_of(row, loss_on, added) for _, row in tally.rows]
     return Rendered(
         conversations.split, named([position for position, _ in tally.rows]), tuple(position for position, _ in tally.rows),
@@ -221,10 +221,10 @@ def check(
     tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, loss_on: LossOn, long_rows: LongRows
 ) -> None:
     """Raises for options and tokenizers that rows of this form cannot be rendered with."""
-    if conversations.form == "text" and loss_on != "all":
+    if conversations.kind == "text" and loss_on != "all":
         message = f"{loss_on} is asked for, and plain texts have no answers."
         raise RecipeError.one("sft.loss_on", message, "Leave it out, or say all.")
-    if conversations.form != "text" and long_rows == "split":
+    if conversations.kind != "text" and long_rows == "split":
         message = "split makes windows of plain texts; a conversation in pieces has answers without questions."
         raise RecipeError.one("sft.long_rows", message, "Use drop, truncate or error.")
     if not tokenizer.is_fast:

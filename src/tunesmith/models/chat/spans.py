@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tunesmith.data.chat.conversations import Turn
+from tunesmith.data.chat.rows import Turn
 from tunesmith.models.chat.template import Template, end_token, messages_of
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith.data.chat.conversations import INPUT_HEADING, Conversations, Turn
-from tunesmith.data.chat.formats import Form
+from tunesmith.data.chat.formats import ChatKind
+from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.recipe.files import locate
 
@@ -85,7 +85,7 @@ NAMED: Mapping[str, Named] = MappingProxyType(
         "chatml": Named(CHATML, ("<|im_start|>", "<|im_end|>"), needs_end=False),
     }
 )
-DEFAULTS: Mapping[Form, str] = MappingProxyType(
+DEFAULTS: Mapping[ChatKind, str] = MappingProxyType(
     {"messages": "dialogue", "sharegpt": "dialogue", "labelled": "dialogue", "alpaca": "alpaca"}
 )
 """Form of the rows -> the template where the tokenizer has none and none is asked for. Prompts and completions stay as they are,
@@ -140,10 +140,10 @@ def choose_template(
         RecipeError: the name is none, the file is no template, or the rows are plain texts.
     """
     own = tokenizer.get_chat_template() if tokenizer.chat_template else None
-    if asked is not None and conversations.form == "text":
+    if asked is not None and conversations.kind == "text":
         message = f"{asked!r} is asked for, and plain texts have no turns."
         raise RecipeError.one("sft.chat_template", message, "Leave it out.")
-    if conversations.form == "text":
+    if conversations.kind == "text":
         return NONE
     wanted = None if asked is None else asked_template(tokenizer, asked, base or Path())
     if own is not None:
@@ -151,7 +151,7 @@ def choose_template(
             refuse_other(tokenizer, asked)
         return Template("tokenizer", own, "tokenizer")
     if wanted is None:
-        name = DEFAULTS.get(conversations.form) or ("dialogue" if has_messages(conversations) else None)
+        name = DEFAULTS.get(conversations.kind) or ("dialogue" if has_messages(conversations) else None)
         wanted = NONE if name is None else named_template(tokenizer, name)
     return wanted
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples
 from tunesmith.errors import InputError, MissingExtra, ModelError
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import Kernels, apply_kernels, choose_kernels

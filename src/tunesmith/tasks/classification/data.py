@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import columns, files, labels, sizes
@@ -19,19 +19,19 @@ from tunesmith.tasks.task import Request, TaskData, TaskReading
 class LabelledTaskData(TaskData):
     """The splits of a recipe, the base model's files, and what was found about the rows."""
 
-    splits: Splits
+    splits: LabelledData
 
 
 def read(request: Request) -> LabelledTaskData:
     """Reads rows, columns, labels and the base model's files. Raises InputError."""
     recipe, base = request.loaded.recipe, request.loaded.base
-    splits = subsample(load_splits(recipe, base, request.frames), request.max_rows)
+    splits = subsample(load_labelled_data(recipe, base, request.frames), request.max_rows)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(splits.train))
     return LabelledTaskData(recipe=recipe, source=source, base=base, findings=splits.findings, splits=splits)
 
 
-def subsample(splits: Splits, max_rows: int | None) -> Splits:
+def subsample(splits: LabelledData, max_rows: int | None) -> LabelledData:
     """Returns at most so many rows of each split, spread over it so that every label has its chance."""
     cut: dict[str, Any] = {name: at_most(rows, max_rows) for name, rows in splits.named().items()}
     return replace(splits, **cut)

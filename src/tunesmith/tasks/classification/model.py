@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tunesmith.data.labelled.load import Splits
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Labels
 from tunesmith.evaluation.metrics.predictions import REGRESSION
 from tunesmith.machine import device_name, seed_everything
@@ -56,7 +56,7 @@ class LabelledSession(Session):
     tokens: TokenisedSplits
 
 
-def tokenise_splits(recipe: Recipe, splits: Splits, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenisedSplits:
+def tokenise_splits(recipe: Recipe, splits: LabelledData, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenisedSplits:
     """Tokenises every split and builds the loss. Raises RecipeError for class weights that do not fit the classes."""
     encoded = {name: encode(tokenizer, examples, max_length) for name, examples in splits.named().items()}
     weights = class_weights(recipe.train.class_weights, splits.labels, splits.train.labels)

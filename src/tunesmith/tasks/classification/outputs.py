@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.labelled import load as labelled
 from tunesmith.data.table import Labels
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Array
+from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.adapters.attach import can_merge, is_adapter, save_head_description, save_model_files
 from tunesmith.models.adapters.base import AdapterBase

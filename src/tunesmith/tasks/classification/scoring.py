@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.table import Labels
 from tunesmith.errors import NonFinite
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Array, from_scores
+from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, from_scores
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.encode import Encoded
 from tunesmith.models.inference import logits

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from transformers import TrainingArguments
 
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array
+from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.equivalence import plain_logits, spread_rows
 from tunesmith.models.inference import autocast, padded

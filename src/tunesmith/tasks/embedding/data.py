@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tunesmith.data.checks.pairs import findings_of
+from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import Problem, RecipeError
@@ -54,11 +54,11 @@ def read(request: Request) -> EmbeddingTaskData:
     check_scores(rows.train, choice.name)
     tests = make_tests(rows, recipe)
     metric = selection_metric(recipe, tests)
-    findings = findings_of(rows.named(), recipe.train.batch_rows, choice.in_batch)
+    findings = pair_checks.check_rows(rows.named(), recipe.train.batch_rows, choice.in_batch)
     also = tuple(choose_loss(part, own_section(recipe, part)) for part in rows.also)
     for part, own in zip(rows.also, also, strict=True):
         check_scores(part, own.name)
-        findings += findings_of({"train": part}, recipe.train.batch_rows, own.in_batch)
+        findings += pair_checks.check_rows({"train": part}, recipe.train.batch_rows, own.in_batch)
     return EmbeddingTaskData(
         recipe=recipe, source=source, base=base, findings=findings, rows=rows, choice=choice, also=also, tests=tests,
         metric=metric,
@@ -111,7 +111,7 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
     recipe, choice = data.recipe, data.choice
     for rows in data.rows.named().values():
         n_left = sum(map(len, rows.left_out.values()))
-        shape = f"{rows.shape.kind.replace('_', ' ')}: {' + '.join(rows.shape.columns)}"
+        shape = f"{rows.format.kind.replace('_', ' ')}: {' + '.join(rows.format.columns)}"
         yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})")
     why = f", since {choice.because}" if choice.because else ""
     lack = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))

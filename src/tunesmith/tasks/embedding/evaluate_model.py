@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.pairs.beir import beir_folder, read_beir
-from tunesmith.data.pairs.formats import detect_shape
+from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
@@ -166,9 +166,9 @@ def evaluate_similarity(
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         table = read_table(str(data), split=SPLIT)
-        rows = usable_rows(table, detect_shape(table, columns or {}), SPLIT)
+        rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
-    about = {"source": str(data), "shape": rows.shape.kind, "columns": list(rows.shape.columns), "rows": len(rows)}
+    about = {"source": str(data), "shape": rows.format.kind, "columns": list(rows.format.columns), "rows": len(rows)}
     resampling = Resampling(n_resamples, seed)
     plan = EvaluationPlan(str(target), test, test, against, dimensions, ("tfidf",), max_length, resampling=resampling)
     notes = [f"{len(ids):,} rows {reason} are left out." for reason, ids in rows.left_out.items()]

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tunesmith.data.arrays import Array
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, metrics_of_test, truncated_outputs
 from tunesmith.evaluation.metrics.geometry import alarms_of
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.embedding.encoder import SentenceEncoder
 from tunesmith.progress import Listener

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tunesmith.data.pairs.beir import read_beir
-from tunesmith.data.pairs.formats import Shape
+from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.load import BEIR_TRAIN, retrieval_folder
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
@@ -35,8 +35,8 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
     """
     section, rows = data.recipe.embedding.hard_negatives, data.rows.train
     assert section is not None
-    if rows.shape.kind != "positive_pair":
-        message = f"negatives are mined for pairs that belong together; the rows are {rows.shape.kind.replace('_', ' ')} rows."
+    if rows.format.kind != "positive_pair":
+        message = f"negatives are mined for pairs that belong together; the rows are {rows.format.kind.replace('_', ' ')} rows."
         raise RecipeError.one("embedding.hard_negatives", message, "Remove the key, or give embedding.convert: positive_pair.")
     encoder = load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
     found = mined(rows, corpus_of(data.recipe.data.train, data.base), encoder, section, data.base)
@@ -114,9 +114,9 @@ def rows_with(rows: EmbeddingRows, found: Mapping[Pair, tuple[str, ...]], n_nega
     chosen = rows.take(kept, rows.split)
     negatives = tuple(zip(*(found[pair] for pair in zip(*chosen.sides, strict=True)), strict=True))
     names = tuple(f"negative_{i}" for i in range(1, n_negatives + 1))
-    reason = f"{rows.shape.reason}; negatives mined by the base model"
-    shape = Shape("triplet" if n_negatives == 1 else "tuple", (*rows.shape.texts, *names), (), reason)
-    return replace(chosen, shape=shape, sides=(*chosen.sides, *negatives))
+    reason = f"{rows.format.reason}; negatives mined by the base model"
+    shape = PairFormat("triplet" if n_negatives == 1 else "tuple", (*rows.format.texts, *names), (), reason)
+    return replace(chosen, format=shape, sides=(*chosen.sides, *negatives))
 
 
 def without_negatives(rows: EmbeddingRows, found: Mapping[Pair, tuple[str, ...]]) -> list[Finding]:

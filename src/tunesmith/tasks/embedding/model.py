@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.load import EmbeddingData
-from tunesmith.data.pairs.rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
+from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.evaluation.embedding_tests import same_or_not
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokens_of
 from tunesmith.models.embedding.model import load_trainable, prepare_training
@@ -172,7 +172,7 @@ def rows_per_epoch(parts: Sequence[Part], recipe: Recipe) -> int:
 
 def prompts_of(encoder: SentenceEncoder, rows: EmbeddingRows) -> dict[str, str]:
     """Returns text column -> prompt: the query's before the first column, the document's before the others."""
-    if rows.shape.kind not in RANKED:
+    if rows.format.kind not in QUERY_DOCUMENT_KINDS:
         return {}
     first, *others = names_of(rows)
     prompts = {first: encoder.prompt_for(*QUERY), **dict.fromkeys(others, encoder.prompt_for(*DOCUMENT))}
@@ -189,7 +189,7 @@ def split_lengths(rows: EmbeddingRows, encoder: SentenceEncoder) -> SplitLengths
     encoded = tokens_of(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
     cut = (encoded.full_lengths > encoded.lengths).reshape(len(rows.sides), -1)
     n_cut = int(cut.any(axis=0).sum())
-    by_column = {column: int(n) for column, n in zip(rows.shape.texts, cut.sum(axis=1), strict=True)}
+    by_column = {column: int(n) for column, n in zip(rows.format.texts, cut.sum(axis=1), strict=True)}
     record = length_record(encoded) | {"rows_truncated": n_cut, "rows_truncated_by_column": by_column}
     return SplitLengths(len(rows), n_cut, record)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.pairs import load as pairs
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.embedding.encoder import normalised, reload_encoder
 from tunesmith.models.embedding.model import merge_adapter
@@ -53,7 +53,7 @@ def prediction_columns(session: EmbeddingSession, split: str, outputs: Outputs) 
     else:
         columns["score"] = next(iter(outputs.row_scores.values())).tolist()
     columns["text"] = [text[:TEXT_CHARACTERS] for text in texts]
-    if isinstance(test, RowsTest) and len(test.sides) > 1 and test.shape.kind != "positive_pair":
+    if isinstance(test, RowsTest) and len(test.sides) > 1 and test.format.kind != "positive_pair":
         columns["pair"] = [text[:TEXT_CHARACTERS] for text in test.sides[1]]
     return columns
 
@@ -63,7 +63,7 @@ def texts_of(test: EmbeddingTest) -> tuple[Sequence[str], Sequence[int] | None]:
     if isinstance(test, SearchTest):
         return test.data.queries, None
     assert isinstance(test, RowsTest)
-    if test.shape.kind == "positive_pair":
+    if test.format.kind == "positive_pair":
         first = {text: i for i, text in reversed(list(enumerate(test.sides[0])))}
         queries = list(dict.fromkeys(test.sides[0]))
         return queries, [test.row_ids[first[text]] for text in queries]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.evaluation.embedding_tests import RowsTest, metrics_of_test
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.embedding.encoder import SentenceEncoder
 from tunesmith.models.fast.length_groups import use_length_groups, use_whole_batches
@@ -91,7 +91,7 @@ def evaluate_fn(session: EmbeddingSession, max_rows: int | None) -> EvaluateFn:
         assert isinstance(test, RowsTest)
         test = test.take(positions)
     train = data.rows.train
-    is_known = set(train.classes) >= set(rows.classes) and rows.shape.kind == train.shape.kind
+    is_known = set(train.classes) >= set(rows.classes) and rows.format.kind == train.format.kind
     labels = labels_for(data, rows, data.choice.name, train.classes) if is_known else None
     judged = replace(session.parts[0], rows=rows, labels=labels)
 
@@ -106,7 +106,7 @@ def evaluate_fn(session: EmbeddingSession, max_rows: int | None) -> EvaluateFn:
 def mean_loss(session: EmbeddingSession, part: Part) -> float:
     """Computes the mean loss in evaluation mode, in batches in order; NaN for rows of another format than train's."""
     train = session.parts[0].rows
-    is_alike = (part.rows.shape.kind, len(part.rows.sides)) == (train.shape.kind, len(train.sides))
+    is_alike = (part.rows.format.kind, len(part.rows.sides)) == (train.format.kind, len(train.sides))
     if not is_alike or part.choice.name in OWN_PASSES:
         return math.nan
     model, total, batch_rows = session.encoder.model, 0.0, session.data.recipe.train.batch_rows

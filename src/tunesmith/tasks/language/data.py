@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.builtin import sample_folder
-from tunesmith.data.chat.conversations import Conversations
-from tunesmith.data.chat.load import ConversationData, load_conversations, read_texts
-from tunesmith.data.checks.chat import findings_of
+from tunesmith.data.chat.load import ConversationData, load_conversation_data, read_texts
+from tunesmith.data.chat.rows import Conversations
+from tunesmith.data.checks import chat as chat_checks
 from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.preflight.report import CheckLine
@@ -53,12 +53,12 @@ def read(request: Request) -> LanguageTaskData:
     recipe, base = request.loaded.recipe, request.loaded.base
     if find_spec("trl") is None:
         raise MissingExtra.of("trl", "language", f"task {recipe.task}")
-    rows = load_conversations(recipe, base, request.frames)
+    rows = load_conversation_data(recipe, base, request.frames)
     require_validation(rows.validation)
     rows = subsample(rows, request.max_rows)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(rows.train))
-    findings = findings_of(rows.named(), joined=is_joined(recipe, rows, source))
+    findings = chat_checks.check_rows(rows.named(), joined=is_joined(recipe, rows, source))
     return LanguageTaskData(
         recipe=recipe,
         source=source,
@@ -77,7 +77,7 @@ def subsample(data: ConversationData, max_rows: int | None) -> ConversationData:
 
 def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bool:
     """Tells whether prompts and completions become text without a template, as far as the model's files say."""
-    if data.train.form != "prompt_completion" or recipe.sft.chat_template is not None:
+    if data.train.kind != "prompt_completion" or recipe.sft.chat_template is not None:
         return False
     settings = Path(source.location) / "tokenizer_config.json"
     has_own = (settings.parent / "chat_template.jinja").exists()
@@ -98,7 +98,7 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
     for rows in data.rows.named().values():
         n_left = sum(map(len, rows.left_out.values()))
         why = "; ".join(f"{len(ids):,} {reason}" for reason, ids in rows.left_out.items())
-        shape = f"{rows.form.replace('_', ' ')}: {' + '.join(rows.columns)}"
+        shape = f"{rows.kind.replace('_', ' ')}: {' + '.join(rows.columns)}"
         note = f"{n_left:,} rows of {rows.split} are not used: {why}" if n_left else ""
         yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})", note=note)
     split, rows = list(data.evaluation_rows.items())[-1]

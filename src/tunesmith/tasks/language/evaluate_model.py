@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.chat.conversations import Conversations
-from tunesmith.data.chat.formats import recognise
-from tunesmith.data.chat.load import ConversationData, recognised, rows_of, table_of
+from tunesmith.data.chat.formats import detect_chat_format
+from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_chat_table
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.outputs import (
@@ -96,9 +96,9 @@ def evaluate_language(
     started, clock, notes = time.perf_counter(), Clock(listener, {}), list[str]()
     with clock.phase("data"):
         given = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
-        table = table_of(str(data), "train", Path())  # of a folder the file that every verb reads
+        table = read_chat_table(str(data), "train", Path())  # of a folder the file that every verb reads
         recipe = evaluation_recipe(target, table, columns or {}, {**given, "context_lengths": list(context_lengths)})
-        rows = rows_of(table, recognised(table, recipe, notes), SPLIT, recipe, notes)
+        rows = read_chat_rows(table, SPLIT, recipe, notes)
         if not len(rows):
             raise DataError.one(str(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}.")
     ours, *others = (evaluate_model(str(name), recipe, rows, clock) for name in (target, *against))
@@ -143,7 +143,7 @@ def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, An
     }
     settings = TASKS.get(found.get("task", ""))
     if settings is None or settings.family != "language":
-        is_plain = recognise(table, ColumnsSection(**named_columns)).form == "text"
+        is_plain = detect_chat_format(table, ColumnsSection(**named_columns)).kind == "text"
         settings = next(row for row in TASKS.values() if row.family == "language" and row.plain_texts == is_plain)
     asked = {"rows": given["answers"], "max_new_tokens": given["max_new_tokens"]}
     written = kept.get("evaluate", {}).get("answers", {}) | {key: value for key, value in asked.items() if value is not None}
@@ -227,7 +227,7 @@ def data_record(source: str, rows: Conversations, ours: EvaluatedModel) -> dict[
     ]
     return {
         "source": source,
-        "form": rows.form,
+        "form": rows.kind,
         "columns": list(rows.columns),
         "rows": len(split.positions),
         "rows_read": rows.rows_read,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.chat.conversations import Conversations, Turn
+from tunesmith.data.arrays import Array
+from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.generation.steering import Decoding
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.language import add_language_adapter
@@ -209,7 +209,7 @@ def objective_for(data: LanguageTaskData) -> Objective:
 def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) -> Rendered:
     """Returns a split as tokens; plain texts are cut into windows. Evaluation rows of a masked model are masked once."""
     sft, is_masked = data.recipe.sft, reader.objective == "masked"
-    if rows.form != "text":
+    if rows.kind != "text":
         return render(reader.tokenizer, rows, reader.template, reader.max_length, sft.loss_on, sft.long_rows)
     long_rows = "split" if rows.split == GENERAL else sft.long_rows
     rendered = render(reader.tokenizer, rows, NONE, reader.max_length, "all", long_rows, masked=is_masked)
@@ -277,7 +277,7 @@ def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader)
         top_p=section.top_p or 1.0,
         seed=data.recipe.train.seed,
     )
-    has_answers = rows.form != "text" and section.rows > 0 and not labels
+    has_answers = rows.kind != "text" and section.rows > 0 and not labels
     references = [turns[-1].content for turns in rows.turns]
     metrics = answer_metrics_for(references, section.pattern, section.function) if has_answers else ()
     requested = data.recipe.evaluate.metric

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.chat import load as chat
-from tunesmith.data.chat.conversations import answer_of, asked_of
+from tunesmith.data.chat.rows import first_prompt, last_answer
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.chat.prompts import coloured
 from tunesmith.models.language.save import save_language_model
@@ -44,12 +44,12 @@ def prediction_columns(session: LanguageSession, name: str, outputs: Outputs) ->
     columns: dict[str, list[Any]] = {
         "row_id": list(split.row_ids),
         "split": [name] * len(place),
-        "label": [answer_of(one) for one in turns],
+        "label": [last_answer(one) for one in turns],
         "prediction": [None] * len(place),
         "loss": (losses.sums / np.maximum(1, losses.counts)).tolist(),
         "n_tokens": losses.counts.tolist(),
         "n_bytes": split.n_bytes.tolist(),
-        "text": [asked_of(one)[:TEXT_CHARACTERS] for one in turns],
+        "text": [first_prompt(one)[:TEXT_CHARACTERS] for one in turns],
     }
     at = [place[position] for position in split.sample]
     for metric, values in outputs.row_scores.items():
@@ -91,7 +91,7 @@ def shown_rows(evaluation: Evaluation) -> dict[str, Any]:
     answers = [
         {
             "row_id": split.sample_ids[i],
-            "prompt": asked_of(split.conversations.turns[split.sample[i]])[:TEXT_CHARACTERS],
+            "prompt": first_prompt(split.conversations.turns[split.sample[i]])[:TEXT_CHARACTERS],
             "reference": split.references[i],
             "this run": ours.texts[i],
             **{system: outputs.texts[i] for system, outputs in systems.items() if outputs.texts},

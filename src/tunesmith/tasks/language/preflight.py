@@ -18,7 +18,7 @@ SHOWN_CHARACTERS = 160
 def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     """Checks the template, the share of supervised tokens, the ends of answers, and that joined rows do not see each other."""
     rows, conversations = session.train, session.data.rows.train
-    if conversations.form != "text":
+    if conversations.kind != "text":
         proof = rendering_proof(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", session.template.sentence())
         yield proven(proof, "Training would show the model other tokens before an answer than it is asked with later.")

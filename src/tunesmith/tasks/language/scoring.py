@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from tunesmith.data.chat.conversations import Conversations
+from tunesmith.data.arrays import Array
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array, from_scores
+from tunesmith.evaluation.metrics.predictions import SINGLE, from_scores
 from tunesmith.evaluation.outputs import Outputs, TokenLosses
 from tunesmith.generation.decode import Written, generate
 from tunesmith.generation.labels import label_probabilities

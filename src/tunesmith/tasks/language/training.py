@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import TrainingArguments
 
-from tunesmith.evaluation.metrics.predictions import Array
+from tunesmith.data.arrays import Array
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.fast.supervised_loss import loss_where_learnt
 from tunesmith.models.inference import autocast

@@ -43,8 +43,8 @@ def read(request: Request) -> RerankerData:
     whole = recipe.data.model_copy(update={"validation": None, "test": None})  # shares are taken once the pairs have negatives
     data = load_embedding_data(recipe.model_copy(update={"data": whole}), base, request.frames)
     assert data.retrieval is not None, "a rule of the recipe"
-    if data.train.shape.kind not in USABLE:
-        kind = data.train.shape.kind.replace("_", " ")
+    if data.train.format.kind not in USABLE:
+        kind = data.train.format.kind.replace("_", " ")
         message = f"the rows are {kind} rows; a reranker learns from texts that belong together."
         raise DataError.one(data.train.source, message, "Give pairs of a question and its answer, with or without wrong answers.")
     source = find_model(recipe.model, base)

@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.labelled.load import Splits, load_splits
+from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.embedding_tests import SearchTest
-from tunesmith.evaluation.metrics.predictions import Array
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.machine import quiet_libraries, seed_everything
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
@@ -82,12 +82,12 @@ def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
     return rows
 
 
-def split_table(recipe: Recipe, base: Path, table: Mapping[str, list[Any]]) -> Splits:
+def split_table(recipe: Recipe, base: Path, table: Mapping[str, list[Any]]) -> LabelledData:
     """Reads the table as rows of a classifier of pairs, with the recipe's shares for validation and test."""
     shares = {name: share for name in ("validation", "test") if (share := getattr(recipe.data, name)) is not None}
     section = DataSection(train=PAIRS, columns=COLUMNS, max_length=recipe.data.max_length, **shares)
     labelled = recipe.model_copy(update={"task": "classification", "data": section})  # labels are read as a classifier's
-    return load_splits(labelled, base, {"train": table})
+    return load_labelled_data(labelled, base, {"train": table})
 
 
 def labelled_table(pairs: EmbeddingRows, negatives: Negatives) -> dict[str, list[Any]]:

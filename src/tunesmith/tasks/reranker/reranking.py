@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array
+from tunesmith.data.arrays import Array
+from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 from tunesmith.errors import ModelError
 from tunesmith.evaluation.embedding_tests import SearchTest
 from tunesmith.evaluation.metrics.predictions import MULTI

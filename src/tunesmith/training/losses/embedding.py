@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tunesmith.data.pairs.formats import Kind
+from tunesmith.data.pairs.formats import PairKind
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Loss:
         teacher: it needs a second model, or what one said.
     """
 
-    shapes: tuple[Kind, ...]
+    shapes: tuple[PairKind, ...]
     does: str
     in_batch: bool = False
     has_weights: bool = False
@@ -49,7 +49,7 @@ class Default:
     because: str
 
 
-RANKED: tuple[Kind, ...] = ("positive_pair", "triplet", "tuple")
+RANKED: tuple[PairKind, ...] = ("positive_pair", "triplet", "tuple")
 LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
         "MultipleNegativesRankingLoss": Loss(RANKED, "the right text before all others of the batch", in_batch=True),
@@ -95,7 +95,7 @@ WRAPPERS: Mapping[str, Wrapper] = MappingProxyType(
         "GlobalOrthogonalRegularizationLoss": Wrapper("beside a loss: vectors of different texts spread over the sphere"),
     }
 )
-DEFAULTS: Mapping[Kind, Default] = MappingProxyType(
+DEFAULTS: Mapping[PairKind, Default] = MappingProxyType(
     {
         "positive_pair": Default("MultipleNegativesRankingLoss", "every other text of the batch is a negative at no cost"),
         "triplet": Default("MultipleNegativesRankingLoss", "the given negative and every other text of the batch"),
@@ -111,12 +111,12 @@ DEFAULTS: Mapping[Kind, Default] = MappingProxyType(
 SAME_OR_DIFFERENT = Default("OnlineContrastiveLoss", "two classes say same or different, and hard pairs teach most")
 
 
-def default_for(kind: Kind, n_classes: int = 0) -> Default:
+def default_for(kind: PairKind, n_classes: int = 0) -> Default:
     """The loss for rows of a shape; for pairs with two classes, the one made for same or different."""
     return SAME_OR_DIFFERENT if kind == "labelled_pair" and n_classes == 2 else DEFAULTS[kind]
 
 
-def fitting(kind: Kind, n_classes: int = 0) -> tuple[str, ...]:
+def fitting(kind: PairKind, n_classes: int = 0) -> tuple[str, ...]:
     """The losses that take rows of a shape with so many classes, the default first."""
     first = default_for(kind, n_classes).loss
     takes = [name for name, loss in LOSSES.items() if kind in loss.shapes and loss.classes in (0, n_classes or loss.classes)]

@@ -42,7 +42,7 @@ def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
         RecipeError: there is no such loss, or it does not take such rows; the message names those that do.
         DataError: the rows cannot be drawn as the loss needs them.
     """
-    kind, n_classes = rows.shape.kind, len(rows.classes)
+    kind, n_classes = rows.format.kind, len(rows.classes)
     default = default_for(kind, n_classes)
     name = section.loss or default.loss
     if name not in LOSSES:
@@ -61,7 +61,7 @@ def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
 
 def sampler_for(rows: EmbeddingRows, name: str) -> str:
     """How batches are drawn where nothing was said."""
-    if rows.shape.kind == "labelled_text":
+    if rows.format.kind == "labelled_text":
         return "group_by_label"
     return "no_duplicates" if LOSSES[name].in_batch else "batch_sampler"
 

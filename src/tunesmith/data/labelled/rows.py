@@ -1,9 +1,9 @@
-"""From a table to the rows a task can use, with a reason for every row that it cannot."""
+"""Builds the usable rows of a table, and gives a reason for every row that is not usable."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number
@@ -12,26 +12,33 @@ from tunesmith.data.labelled.labels import WRONG, encode, label_cells
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
 from tunesmith.errors import DataError
 
-# More cells than this share that are numbers: the column is no text.
 NUMBERS_SHARE = 0.5
+"""A column with a larger share of numbers is no text column."""
+REPAIRS = frozenset({"text was a number", "second text was a number"})
 
 
 def make_examples(
-    table: Table, columns: Columns, labels: Labels | None = None, split: str = "train", separator: str | None = None,
-    others: Mapping[str, str] | None = None, *, keep_unlabelled: bool = False,
-) -> Examples:  # fmt: skip
-    """The usable rows of a table, in its order; every other row is in ``bad_rows`` with its reason.
+    table: Table,
+    columns: Columns,
+    labels: Labels | None = None,
+    split: str = "train",
+    separator: str | None = None,
+    others: Mapping[str, str] | None = None,
+    *,
+    keep_unlabelled: bool = False,
+) -> Examples:
+    """Builds the usable rows of a table, in its order; every other row is in ``bad_rows`` with its reason.
 
-    Not usable: a text (or second text) that is missing or empty, and, where ``labels`` is given, a row without a label or
-    with one that ``labels`` does not know. A text that is a number is kept as its digits and reported. Long texts are kept.
+    Not usable are rows whose text (or second text) is missing or empty, and, where ``labels`` is given, rows without a label
+    or with a label that is not in ``labels``. A text that is a number is kept as its digits and reported. Long texts are kept.
 
     Args:
-        labels: None for rows that are only to be predicted; their labels are then None.
+        labels: None for rows that only get predictions; their labels are then None.
         others: further columns to keep: the name they get -> the column.
-        keep_unlabelled: rows without a label are used, too, with None for it.
+        keep_unlabelled: also uses rows without a label, with None for it.
 
     Raises:
-        DataError: the text column holds numbers, lists or objects, an annotator's cell no class, or no row is usable.
+        DataError: the text column holds numbers, lists or objects; a cell of an annotator holds no class; no row is usable.
     """
     texts, reasons = read_texts(table, columns.text, "text")
     pairs = None
@@ -44,31 +51,41 @@ def make_examples(
         if keep_unlabelled:
             label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
         reasons = label_reasons | reasons
-    repaired = {i: reason for i, reason in reasons.items() if reason in REPAIRS}
-    dropped = {i: reason for i, reason in reasons.items() if reason not in REPAIRS}
+    dropped = {i for i, reason in reasons.items() if reason not in REPAIRS}
     keep = [i for i in range(len(table)) if i not in dropped]
-    bad = tuple(bad_rows(table, dropped, True)) + tuple(bad_rows(table, repaired, False))
+    bad = bad_rows(table, reasons)
     if not keep:
-        counts = Counter(row.reason for row in (*table.bad_rows, *bad) if row.dropped)
+        counts = Counter(row.reason for row in bad if row.dropped)
         shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
         raise DataError.one(table.source, f"None of the {table.rows_read} rows can be used ({shown}).", "Check the columns.")
     return Examples(
-        split=split, source=table.source, row_ids=[table.row_ids[i] for i in keep], texts=[texts[i] for i in keep],
-        labels=[encoded[i] for i in keep], pairs=None if pairs is None else [pairs[i] for i in keep],
-        groups=group_cells(table, columns.group, keep), ids=id_cells(table, columns.id, keep),
+        split=split,
+        source=table.source,
+        row_ids=[table.row_ids[i] for i in keep],
+        texts=[texts[i] for i in keep],
+        labels=[encoded[i] for i in keep],
+        pairs=None if pairs is None else [pairs[i] for i in keep],
+        groups=group_cells(table, columns.group, keep),
+        ids=id_cells(table, columns.id, keep),
         annotations=None if labels is None else annotation_counts(table, columns, labels, keep),
-        bad_rows=tuple(sorted(table.bad_rows + bad, key=lambda row: row.row_id)), rows_read=table.rows_read, sha256=table.sha256,
+        bad_rows=tuple(sorted(bad, key=lambda row: row.row_id)),
+        rows_read=table.rows_read,
+        sha256=table.sha256,
         others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
-    )  # fmt: skip
-
-
-REPAIRS = frozenset({"text was a number", "second text was a number"})
+    )
 
 
 def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int, str]]:
-    """The column as strings (N) and position -> reason for each cell that is missing, empty or was a number."""
+    """Reads a column as strings (N), with position -> reason for each cell that is missing, empty or a number.
+
+    Args:
+        what: the name of the column's role in the reasons: ``text`` or ``second text``.
+
+    Raises:
+        DataError: most cells are numbers, or a cell is a list or an object.
+    """
     cells = table.columns[name]
-    refuse_numbers(table, name)
+    reject_numbers(table, name)
     reasons: dict[int, str] = {}
     texts: list[str] = []
     for i, cell in enumerate(cells):
@@ -85,14 +102,13 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
         else:
             kind = "a list" if isinstance(cell, list | tuple) else "an object" if isinstance(cell, dict) else type(cell).__name__
             message = f"The column {name!r} holds no text there: the cell is {kind}, {clip(cell)}."
-            raise DataError.one(
-                f"{table.source}, {table.place(i)}", message, "Write one string a cell, or name another text column."
-            )
+            where, remedy = f"{table.source}, {table.place(i)}", "Write one string a cell, or name another text column."
+            raise DataError.one(where, message, remedy)
     return texts, reasons
 
 
-def refuse_numbers(table: Table, name: str) -> None:
-    """Raises DataError where more than half of the cells that are there are numbers."""
+def reject_numbers(table: Table, name: str) -> None:
+    """Raises DataError if more than half of the cells that are not missing are numbers."""
     present = [cell for cell in table.columns[name] if not is_missing(cell)]
     numbers = sum(map(is_number, present))
     if numbers > NUMBERS_SHARE * len(present):
@@ -101,9 +117,13 @@ def refuse_numbers(table: Table, name: str) -> None:
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
 
 
-def bad_rows(table: Table, reasons: dict[int, str], dropped: bool) -> Iterable[BadRow]:
-    for i, reason in reasons.items():
-        yield BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, dropped)
+def bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
+    """Lists the bad rows of the table, then those with a new reason: dropped ones before repaired ones."""
+    rows = [
+        BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, reason not in REPAIRS)
+        for i, reason in reasons.items()
+    ]
+    return [*table.bad_rows, *sorted(rows, key=lambda row: not row.dropped)]
 
 
 def id_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | None:
@@ -111,7 +131,7 @@ def id_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | Non
 
 
 def group_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | None:
-    """The group of each row; a row without one is a group of its own."""
+    """Reads the group of each row; a row without one is a group of its own."""
     if name is None:
         return None
     cells = table.columns[name]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.chat.conversations import INPUT_HEADING, Conversations, Turn, asked_of, divided, usable_conversations
-from tunesmith.data.chat.formats import recognise
+from tunesmith.data.chat.formats import detect_chat_format
+from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn, first_prompt, split_conversations, usable_conversations
 from tunesmith.data.normalise import normalise
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
@@ -20,7 +20,7 @@ from tunesmith.recipe.sections import ColumnsSection
 def conversations(columns: dict[str, list[Any]], labels: tuple[str, ...] = (), group: str | None = None) -> Conversations:
     n = len(next(iter(columns.values())))
     table = Table("rows.jsonl", columns, [10 + i for i in range(n)], rows_read=n)
-    found = recognise(table, ColumnsSection(), labels=bool(labels))
+    found = detect_chat_format(table, ColumnsSection(), labels=bool(labels))
     return usable_conversations(table, found, "train", labels=labels, group=group)
 
 
@@ -65,7 +65,7 @@ def test_every_row_is_used_or_left_out_for_a_reason() -> None:
 def test_speakers_of_other_names_are_roles() -> None:
     speakers = ["developer", "human", "gpt", "function", "model"]
     rows = conversations({"conversations": [[{"from": who, "value": "x"} for who in speakers]]})
-    assert rows.form == "sharegpt"
+    assert rows.kind == "sharegpt"
     assert [turn.role for turn in rows.turns[0]] == ["system", "user", "assistant", "tool", "assistant"]
 
 
@@ -90,7 +90,7 @@ def test_instructions_and_seed_tasks() -> None:
 def test_labels() -> None:
     texts = [f"a film of {i} hours" for i in range(6)]
     named = conversations({"text": texts, "label": ["pos", "neg", "odd", "pos", None, "neg"]}, ("neg", "pos"))
-    assert named.form == "labelled"
+    assert named.kind == "labelled"
     assert [turns[-1].content for turns in named.turns] == ["pos", "neg", "pos", "neg"]
     assert named.left_out == {"with a label that sft.labels does not name": (12,), "without an answer": (14,)}
     codes = conversations({"text": texts, "label": [0, 1.0, "1", 0, 1, 0]}, ("neg", "pos"))
@@ -103,7 +103,7 @@ def test_labels() -> None:
 
 def test_rows_that_could_not_be_read_are_among_those_left_out() -> None:
     table = Table("rows.jsonl", {"text": ["a"]}, [0], rows_read=2, bad_rows=(BadRow(1, 2, "broken JSON"),))
-    rows = usable_conversations(table, recognise(table, ColumnsSection()), "train")
+    rows = usable_conversations(table, detect_chat_format(table, ColumnsSection()), "train")
     assert rows.left_out == {"not read: broken JSON": (1,)}
     with pytest.raises(DataError, match="none of 2 rows can be used"):
         conversations({"prompt": ["", "x"], "completion": ["y", " "]})
@@ -114,10 +114,10 @@ def test_rows_that_could_not_be_read_are_among_those_left_out() -> None:
 def test_no_question_stands_in_two_splits(asked: list[str], seed: int) -> None:
     prompts = [*asked, *(f"one more {i}" for i in range(20))]
     rows = conversations({"prompt": prompts, "completion": [str(i) for i in range(len(prompts))]})
-    rest, other = divided(rows, 0.4, seed, "validation")
+    rest, other = split_conversations(rows, 0.4, seed, "validation")
     assert sorted((*rest.row_ids, *other.row_ids)) == list(rows.row_ids)
-    first = {normalise(asked_of(turns)) for turns in rest.turns}
-    assert not first & {normalise(asked_of(turns)) for turns in other.turns}
+    first = {normalise(first_prompt(turns)) for turns in rest.turns}
+    assert not first & {normalise(first_prompt(turns)) for turns in other.turns}
     assert other.split == "validation"
     assert (rest.rows_read, other.rows_read) == (len(rest), len(other))
 
@@ -125,8 +125,8 @@ def test_no_question_stands_in_two_splits(asked: list[str], seed: int) -> None:
 def test_groups_and_labels_in_splits() -> None:
     prompts = [f"question {i}" for i in range(60)]
     rows = conversations({"prompt": prompts, "completion": ["x"] * 60, "thread": [i // 3 for i in range(60)]}, group="thread")
-    rest, other = divided(rows, 0.3, 0, "test")
+    rest, other = split_conversations(rows, 0.3, 0, "test")
     assert not set(rest.groups or ()) & set(other.groups or ())
     labelled = conversations({"text": [f"{p} of the day" for p in prompts], "label": ["a", "b", "b", "b"] * 15}, ("a", "b"))
-    _, held = divided(labelled, 0.2, 0, "test")
+    _, held = split_conversations(labelled, 0.2, 0, "test")
     assert [turns[-1].content for turns in held.turns].count("a") == 3

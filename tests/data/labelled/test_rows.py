@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.data.tables import TEXT_LABEL, table
-from tunesmith.data.labelled.examples import make_examples
 from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.table import Columns, Labels
 from tunesmith.errors import DataError
 

@@ -1,0 +1,9 @@
+"""Defines the array type that all rooms annotate with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]

@@ -1,0 +1,332 @@
+"""Builds the usable rows of a language model's data as turns of roles, and the reasons of left-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from tunesmith.data.cells import is_missing, listed, plain_class_name
+from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, ChatFormat, ChatKind, message_kind, parse_messages
+from tunesmith.data.split import SplitKeys, split_positions
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
+
+ROLE_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "system": ("system", "developer"),
+        "user": ("user", "human", "prompter"),
+        "assistant": ("assistant", "gpt", "chatgpt", "bot", "model", "ai"),
+        "tool": ("tool", "function", "observation", "function_response"),
+    }
+)
+ROLES = MappingProxyType({name: role for role, names in ROLE_NAMES.items() for name in names})
+"""Name of a role in data sets -> role."""
+INPUT_HEADING = "\n\n### Input:\n"
+"""Separates an instruction from its input, as Alpaca's own prompt does; so a template can tell the two apart."""
+LOST_KEYS = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking", "images", "audio")
+"""Parts of a message that are not in its content and would be lost."""
+
+WITHOUT_TEXT, WITHOUT_PROMPT, WITHOUT_ANSWER = "without a text", "without a prompt", "without an answer"
+NOT_ANSWERED = "whose last turn is not the assistant's"
+WITHOUT_MESSAGES = "without a readable list of messages"
+UNKNOWN_ROLE = "with a role that is not known"
+NOT_TEXT = "with a message that is not text"
+UNKNOWN_LABEL = "with a label that sft.labels does not name"
+
+
+class NotUsable(ValueError):
+    """A row cannot be used; the message is the reason, equal for all rows of one kind."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message.
+
+    Attributes:
+        role: ``system``, ``user``, ``assistant`` or ``tool``; ``text`` for a plain text.
+    """
+
+    role: str
+    content: str
+
+
+Turns = tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """The usable rows of one split (N).
+
+    Attributes:
+        columns: the columns that were read.
+        row_ids: position of each row in its source; the instances of one seed task share theirs.
+        turns: the turns of each row. A plain text is one turn of the role ``text``.
+        rows: the raw cells of each row.
+        groups: rows of one group stay in one split; None without a group column.
+        left_out: reason -> row ids of the source that are not used.
+    """
+
+    split: str
+    source: str
+    kind: ChatKind
+    columns: tuple[str, ...]
+    row_ids: tuple[int, ...]
+    turns: tuple[Turns, ...]
+    rows: tuple[Mapping[str, Any], ...] = ()
+    groups: tuple[str, ...] | None = None
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    rows_read: int = 0
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason -> number of rows of the source that are not used."""
+        return {reason: len(ids) for reason, ids in self.left_out.items()}
+
+    def take(self, positions: Sequence[int], split: str) -> Conversations:
+        """Selects the rows at those positions, in that order, as a split of that name; ``left_out`` stays with its split."""
+
+        def pick(cells: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(cells[i] for i in positions)
+
+        left_out = self.left_out if split == self.split else {}
+        return replace(
+            self,
+            split=split,
+            row_ids=pick(self.row_ids),
+            turns=pick(self.turns),
+            rows=pick(self.rows) if self.rows else (),
+            groups=None if self.groups is None else pick(self.groups),
+            left_out=left_out,
+            rows_read=len(positions) + sum(map(len, left_out.values())),
+        )
+
+
+def last_answer(turns: Turns) -> str:
+    """Returns the last turn's content."""
+    return turns[-1].content
+
+
+def first_prompt(turns: Turns) -> str:
+    """Returns the first turn of the user, else the first turn."""
+    return next((turn.content for turn in turns if turn.role == "user"), turns[0].content)
+
+
+def usable_conversations(
+    table: Table, row_format: ChatFormat, split: str, *, labels: Sequence[str] = (), group: str | None = None
+) -> Conversations:
+    """Builds the rows of a table that have a prompt and an answer, or are a text.
+
+    Left out and counted are rows without a text, a prompt or an answer, whose last turn is not the assistant's, and whose list
+    of messages cannot be read, has an unknown role, or holds something other than text. Contents stay as they are.
+
+    Args:
+        labels: the allowed answers; empty allows all. Whole numbers mean labels by position where no label is a number.
+        group: the column of groups.
+
+    Raises:
+        DataError: no row is left.
+    """
+    names = label_names(table, row_format, labels)
+    positions: list[int] = []
+    turns: list[Turns] = []
+    reasons: dict[str, list[int]] = {}
+    for row in table.bad_rows:
+        if row.dropped:
+            reasons.setdefault(f"not read: {row.reason}", []).append(row.row_id)
+    for i in range(len(table)):
+        try:
+            conversations = read_conversations(table, row_format, i, names)
+        except NotUsable as reason:
+            reasons.setdefault(str(reason), []).append(table.row_ids[i])
+        else:
+            turns += conversations
+            positions += [i] * len(conversations)
+    if not turns:
+        counted = "; ".join(f"{len(ids):,} {reason}" for reason, ids in reasons.items())
+        message = f"none of {len(table):,} rows can be used ({counted})."
+        raise DataError.one(table.source, message, f"They were read as {row_format.sentence()}.")
+    return Conversations(
+        split,
+        table.source,
+        row_format.kind,
+        tuple(row_format.columns.values()),
+        tuple(table.row_ids[i] for i in positions),
+        tuple(turns),
+        rows=tuple({name: column[i] for name, column in table.columns.items()} for i in positions),
+        groups=read_groups(table, group, positions),
+        left_out={reason: tuple(ids) for reason, ids in reasons.items()},
+        rows_read=table.rows_read or len(table),
+        sha256=table.sha256,
+    )
+
+
+def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str]) -> list[Turns]:
+    """Reads the conversations of a row: one, or several of a seed task. Raises NotUsable if one of them is not usable.
+
+    Args:
+        names: answer -> label, which replaces the answer; empty without labels.
+    """
+    conversations = READERS["instances" if "instances" in row_format.columns else row_format.kind](table, row_format.columns, i)
+    for turns in conversations:
+        check_answer(turns, names)
+    if not names:
+        return conversations
+    return [(*turns[:-1], Turn("assistant", names[last_answer(turns).strip()])) for turns in conversations]
+
+
+def read_groups(table: Table, group: str | None, positions: Sequence[int]) -> tuple[str, ...] | None:
+    """Reads the group of each row; without a column, the conversations of one source row are a group."""
+    if group is not None:
+        return tuple(str(table.columns[group][i]) for i in positions)
+    return None if len(set(positions)) == len(positions) else tuple(str(table.row_ids[i]) for i in positions)
+
+
+PartColumns = Mapping[str, str]
+
+
+def text_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+    cell = table.columns[columns["text"]][i]
+    if is_missing(cell):
+        raise NotUsable(WITHOUT_TEXT)
+    return [(Turn("text", str(cell)),)]
+
+
+def pair_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+    """Reads a prompt and its completion, each a text or a list of messages."""
+    prompt, completion = table.columns[columns["prompt"]][i], table.columns[columns["completion"]][i]
+    if is_missing(prompt) or prompt == []:
+        raise NotUsable(WITHOUT_PROMPT)
+    if is_missing(completion) or completion == []:
+        raise NotUsable(WITHOUT_ANSWER)
+    return [(*cell_turns(prompt, "user"), *cell_turns(completion, "assistant"))]
+
+
+def cell_turns(cell: object, role: str) -> Turns:
+    """Reads a cell as its list of messages, or as one turn of that role."""
+    value = parse_messages(cell)
+    return message_turns(value) if message_kind(value) is not None else (Turn(role, str(cell)),)
+
+
+def conversation_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+    value = parse_messages(table.columns[columns["messages"]][i])
+    if message_kind(value) is None:
+        raise NotUsable(WITHOUT_MESSAGES)
+    return [message_turns(value)]
+
+
+def alpaca_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+    context = table.columns[columns["input"]][i] if "input" in columns else None
+    return [instruction_turns(table.columns[columns["instruction"]][i], context, table.columns[columns["completion"]][i])]
+
+
+def instance_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+    """Reads each instance of a seed task as a conversation."""
+    instances = parse_messages(table.columns[columns["instances"]][i])
+    if not isinstance(instances, list | tuple) or not instances:
+        raise NotUsable(WITHOUT_ANSWER)
+    instruction = table.columns[columns["instruction"]][i]
+    return [instruction_turns(instruction, instance.get("input"), instance.get("output")) for instance in instances]
+
+
+def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
+    if is_missing(instruction):
+        raise NotUsable(WITHOUT_PROMPT)
+    if is_missing(answer):
+        raise NotUsable(WITHOUT_ANSWER)
+    prompt = str(instruction) if is_missing(context) else f"{instruction}{INPUT_HEADING}{context}"
+    return (Turn("user", prompt), Turn("assistant", str(answer)))
+
+
+def label_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+    text, label = table.columns[columns["text"]][i], table.columns[columns["label"]][i]
+    if is_missing(text):
+        raise NotUsable(WITHOUT_PROMPT)
+    if is_missing(label):
+        raise NotUsable(WITHOUT_ANSWER)
+    return [(Turn("user", str(text)), Turn("assistant", plain_class_name(label)))]
+
+
+READERS: Mapping[str, Callable[[Table, PartColumns, int], list[Turns]]] = MappingProxyType(
+    {
+        "text": text_turns,
+        "prompt_completion": pair_turns,
+        "messages": conversation_turns,
+        "sharegpt": conversation_turns,
+        "alpaca": alpaca_turns,
+        "instances": instance_turns,
+        "labelled": label_turns,
+    }
+)
+
+
+def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
+    """Reads a list of messages. Raises NotUsable."""
+    key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
+    turns = []
+    for message in messages:
+        role = ROLES.get(str(message[key]).strip().casefold())
+        if role is None:
+            raise NotUsable(UNKNOWN_ROLE)
+        turns.append(Turn(role, message_content(message, CONTENT_KEYS[key])))
+    return tuple(turns)
+
+
+def message_content(message: Mapping[str, Any], key: str) -> str:
+    """Reads the text of a message: a string, or its text parts. A missing content is an empty turn, which a check reports."""
+    if any(message.get(lost) for lost in LOST_KEYS):
+        raise NotUsable(NOT_TEXT)
+    content = message.get(key)
+    if isinstance(content, list | tuple):
+        if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
+            raise NotUsable(NOT_TEXT)
+        return "".join(part["text"] for part in content)
+    if isinstance(content, Mapping):
+        raise NotUsable(NOT_TEXT)
+    return "" if content is None else str(content)
+
+
+def check_answer(turns: Turns, names: Mapping[str, str]) -> None:
+    """Raises NotUsable for a row without an answer, or whose answer is not one of the labels."""
+    if turns[-1].role == "text":
+        return
+    if turns[-1].role != "assistant":
+        raise NotUsable(NOT_ANSWERED)
+    if not turns[-1].content.strip():
+        raise NotUsable(WITHOUT_ANSWER)
+    if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):
+        raise NotUsable(WITHOUT_PROMPT)
+    if names and last_answer(turns).strip() not in names:
+        raise NotUsable(UNKNOWN_LABEL)
+
+
+def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> dict[str, str]:
+    """Maps answers to labels; empty if any answer is allowed."""
+    names = {label.strip(): label for label in labels}
+    if row_format.kind != "labelled" or not labels:
+        return names
+    column = row_format.columns["label"]
+    cells = {plain_class_name(cell) for cell in table.columns[column] if not is_missing(cell)}
+    codes = [str(code) for code in range(len(labels))]
+    if cells and cells <= set(codes) and not cells & names.keys():
+        return dict(zip(codes, labels, strict=True))
+    if cells and not cells & names.keys():
+        message = f"the column {column!r} holds none of sft.labels ({listed(labels)}) but {listed(sorted(cells))}."
+        raise DataError.one(table.source, message, "Write sft.labels as the column has them.")
+    return names
+
+
+def split_conversations(rows: Conversations, share: float, seed: int, name: str) -> tuple[Conversations, Conversations]:
+    """Splits a share of the rows off as the split ``name``.
+
+    Rows with the same first prompt (normalised) or of one group stay together; labelled rows are stratified by label.
+    """
+    strata = [last_answer(turns) if rows.kind == "labelled" else 0 for turns in rows.turns]
+    prompts = [first_prompt(turns) for turns in rows.turns]
+    rest, other = split_positions(SplitKeys(rows.source, strata, prompts, groups=rows.groups), share, seed, name)
+    return rows.take(rest, rows.split), rows.take(other, name)
