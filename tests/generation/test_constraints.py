@@ -10,15 +10,15 @@ from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints, unfulfilled
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"must_include": ["fox"], "forbid": ["fox"]}, "must_include 'fox': what has to be in the text is also forbidden."),
-    ({"must_include": ["red fox"], "forbid": ["fox"]}, "also forbidden (it holds 'fox')"),
-    ({"any_of": [["cat", "dog"]], "forbid": ["dog", "cat"]}, "any_of cat,dog: what has to be in the text is also forbidden"),
+    ({"must_include": ["fox"], "forbid": ["fox"]}, "must_include 'fox': the required text is also forbidden."),
+    ({"must_include": ["red fox"], "forbid": ["fox"]}, "also forbidden (it contains 'fox')"),
+    ({"any_of": [["cat", "dog"]], "forbid": ["dog", "cat"]}, "any_of cat,dog: the required text is also forbidden"),
     ({"must_include": [""]}, "must_include: a word is empty."),
     ({"forbid": [" fox"]}, "forbid: ' fox' has a blank at an end, which is no part of a word. Write 'fox'."),
     ({"any_of": [[]]}, "any_of: a group has no words."),
     ({"choices": ["yes", "yes"]}, "choices: 'yes' is there twice."),
-    ({"regex": "a", "choices": ["a"]}, "choices and regex: each says what the whole text is."),
-    ({"regex": "a", "must_include": ["b"]}, "regex and must_include: regex says what the whole text is."),
+    ({"regex": "a", "choices": ["a"]}, "choices and regex: each determines the whole text."),
+    ({"regex": "a", "must_include": ["b"]}, "regex and must_include: regex determines the whole text."),
     ({"json_schema": {}, "forbid": ["b"]}, "json_schema and forbid"),
     ({"regex": "(a"}, "regex: '(a' is no regular expression"),
     ({"json_schema": "x"}, "json_schema: a schema is a JSON object."),

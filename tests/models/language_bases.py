@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.machine import quiet_libraries
+from tunesmith.models.language.model import CAUSAL, MASKED
 from tunesmith.models.source import ModelSource
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
 VOCABULARY = 40
-OBJECTIVES = {"llama": "causal", "bert": "masked"}
+OBJECTIVES = {"llama": CAUSAL, "bert": MASKED}
 SAMPLE = [list(range(5, 15)), list(range(30, 34)), [7, 7, 9, 30, 12]]
 """Token ids of a few texts."""
 

@@ -14,7 +14,7 @@ from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.diagnosis.folds import fold_of, units_of
 from tunesmith.diagnosis.out_of_fold import OutOfFold, alone_in_fold
 from tunesmith.evaluation.metrics.predictions import Array
-from tunesmith.models.encode import encode, met_in_training
+from tunesmith.models.encode import encode, used_token_ids
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.classification.data import Inputs
@@ -90,7 +90,7 @@ def judged(inputs: Inputs, prepared: Prepared) -> tuple[Array, Array | None]:
         train = prepared.encoded["train"]
         plan = FitPlan(
             recipe, len(train), trainer_of(ready.model, prepared, ready.kernels, measure), "loss", False, folder,
-            folder / "metrics.jsonl", ready.kernels, seed, reached=met_in_training(train, prepared.pad_id), smoke=True,
+            folder / "metrics.jsonl", ready.kernels, seed, reached=used_token_ids(train, prepared.pad_id), smoke=True,
         )  # fmt: skip
         done = fit(ready.model, plan, StopRequest(), silent)
     return said[-1], done.epoch_logits

@@ -24,6 +24,7 @@ from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSI
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, deepest, of_queries, parsed
 from tunesmith.evaluation.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.evaluation.similarity import inner_product_maps, normalised
 from tunesmith.results import Metric, Verdict
 
 METRICS_OF_ROWS = {
@@ -42,7 +43,7 @@ Progress = Callable[[int], None]
 
 
 class Encoder(Protocol):
-    """What makes vectors of texts: a ``models.sentence_encoder.SentenceEncoder``."""
+    """What makes vectors of texts: a ``models.embedding.encoder.SentenceEncoder``."""
 
     @property
     def similarity(self) -> Any: ...
@@ -89,7 +90,7 @@ class VectorTest(Protocol):
     def by_words(self) -> Mapping[str, Callable[[], Answer]]: ...
 
 
-def unheard(_done: int) -> None:
+def no_progress(_done: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -126,7 +127,7 @@ class RowsTest:
         """How many vectors are made."""
         return len({text for side in self.sides for text in side})
 
-    def vectors(self, encoder: Encoder, progress: Progress = unheard) -> tuple[Array, ...]:
+    def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """The vectors of each side (N, D); the first side asks and the others answer where the shape says so."""
         prompts = [""] * len(self.sides)
         if self.shape.kind in RANKED:
@@ -140,8 +141,6 @@ class RowsTest:
 
     def answer(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Answer:
         """What the first ``size`` dimensions say, always by cosine."""
-        from tunesmith.models.embedding.encoder import normalised
-
         return answer_of(self, [normalised(side[:, :size]) for side in vectors])
 
     def lie(self, vectors: Sequence[Array]) -> Geometry:
@@ -178,7 +177,7 @@ class SearchTest:
         """How many vectors are made, those of queries aside, which are few."""
         return len(self.data.documents)
 
-    def vectors(self, encoder: Encoder, progress: Progress = unheard) -> tuple[Array, ...]:
+    def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """Of queries (Q, D) and of documents (M, D)."""
         queries = encoder.encode(self.data.queries, encoder.prompt_for(*QUERY))
         return queries, encoder.encode(self.data.documents, encoder.prompt_for(*DOCUMENT), progress)
@@ -191,9 +190,8 @@ class SearchTest:
         """The best documents of each query (Q, k), by exact search."""
         from tunesmith.evaluation.search import nearest
         from tunesmith.machine import device_name
-        from tunesmith.models.embedding.encoder import comparable
 
-        of_asked, of_documents = comparable(similarity)
+        of_asked, of_documents = inner_product_maps(similarity)
         queries, documents = of_asked(vectors[0][:, :size]), of_documents(vectors[1][:, :size])
         return nearest(queries, documents, self.depth, device_name())[0]
 

@@ -18,9 +18,10 @@ from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Array, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
-from tunesmith.evaluation.embedding_tests import Answer, Encoder, Progress, cosine, same_or_not, unheard
+from tunesmith.evaluation.embedding_tests import Answer, Encoder, Progress, cosine, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import of_queries
+from tunesmith.evaluation.similarity import normalised
 
 METRICS = ("map@100", "recall@10", "recall@100")
 DEPTH = 100
@@ -47,7 +48,7 @@ class ParaphraseTest:
         """How many vectors are made."""
         return len(self.texts)
 
-    def vectors(self, encoder: Encoder, progress: Progress = unheard) -> tuple[Array, ...]:
+    def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """Of all texts (N, D)."""
         return (encoder.encode(self.texts, "", progress),)
 
@@ -55,7 +56,6 @@ class ParaphraseTest:
         """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
         from tunesmith.evaluation.search import nearest
         from tunesmith.machine import device_name
-        from tunesmith.models.embedding.encoder import normalised
 
         unit = normalised(vectors[0][:, :size])
         ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())

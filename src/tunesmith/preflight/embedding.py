@@ -13,8 +13,9 @@ import numpy as np
 
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import Problem
-from tunesmith.models.embedding.encoder import UNLIMITED, SentenceEncoder, reload_encoder, tokens_of
+from tunesmith.models.embedding.encoder import SentenceEncoder, reload_encoder, tokenize_texts
 from tunesmith.models.equivalence import certificate
+from tunesmith.models.load import UNLIMITED
 from tunesmith.preflight.loaded import gradient_line, proven
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
@@ -35,7 +36,7 @@ def lengths(splits: Mapping[str, EmbeddingRows], encoder: SentenceEncoder) -> It
     limit = encoder.model.max_seq_length or UNLIMITED
     for name, rows in splits.items():
         for column, side in zip(rows.shape.texts, rows.sides, strict=True):
-            full = tokens_of(encoder.model, list(side), count_cut=True).full_lengths
+            full = tokenize_texts(encoder.model, list(side), count_cut=True).full_lengths
             cut = int((full > limit).sum())
             figure = f"{column}: longest {int(full.max()):,} tokens, limit {limit:,}, {cut:,} rows cut"
             share = cut / len(rows)

@@ -14,16 +14,16 @@ import torch
 
 from tunesmith.data.chat.conversations import Conversations
 from tunesmith.errors import Problem
-from tunesmith.models.chat.prompts import coloured, rendering_proof
+from tunesmith.models.chat.prompts import certify_rendering, supervised_runs
 from tunesmith.models.chat.render import Rendered
 from tunesmith.models.chat.template import Template
 from tunesmith.models.equivalence import certificate
-from tunesmith.models.fast.packing import packing_isolation
-from tunesmith.models.fast.supervised_loss import loss_where_learnt
+from tunesmith.models.fast.packing import certify_packing
+from tunesmith.models.fast.supervised_loss import supervised_loss
 from tunesmith.models.inference import autocast
 from tunesmith.models.language.save import save_language_model
-from tunesmith.models.language.token_losses import on, token_losses
-from tunesmith.models.load import Loaded
+from tunesmith.models.language.token_losses import move_to, token_losses
+from tunesmith.models.load import LoadedModel
 from tunesmith.preflight.loaded import gradient_line, proven
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
@@ -59,7 +59,7 @@ def lengths(rendered: Mapping[str, Rendered]) -> Iterator[CheckLine]:
 
 def language_checks(
     recipe: Recipe,
-    loaded: Loaded,
+    loaded: LoadedModel,
     prepared: Prepared,
     template: Template,
     rows: Rendered,
@@ -85,7 +85,7 @@ def language_checks(
 def seen(prepared: Prepared, template: Template, rows: Rendered, conversations: Conversations) -> Iterator[CheckLine]:
     """The template, the share that is learnt, and whether every answer's end is."""
     if conversations.form != "text":
-        proof = rendering_proof(prepared.tokenizer, template, conversations, loss_on=rows.loss_on)
+        proof = certify_rendering(prepared.tokenizer, template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", template.sentence())
         yield proven(proof, "Training would show the model other tokens before an answer than it is asked with later.")
     n_learnt, n_tokens = rows.target_tokens, rows.tokens
@@ -103,7 +103,7 @@ def seen(prepared: Prepared, template: Template, rows: Rendered, conversations: 
 
 def sample_line(tokenizer: Any, rows: Rendered) -> str:
     """The start of the first row; what is learnt stands in brackets."""
-    runs = coloured(tokenizer, rows.input_ids[0], rows.labels[0])
+    runs = supervised_runs(tokenizer, rows.input_ids[0], rows.labels[0])
     text = "".join(f"⟦{part}⟧" if learnt else part for part, learnt in runs)
     shown = text.replace("\n", "⏎")
     return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[: SHOWN_CHARACTERS // 2]} … {shown[-SHOWN_CHARACTERS // 2 :]}"
@@ -114,7 +114,7 @@ def proofs(prepared: Prepared) -> Iterator[CheckLine]:
     yield proven(batch_invariance(prepared), "The model mixes rows of a batch; its results would depend on the batch size.")
     if prepared.tokens.is_joined:
         sample = [prepared.tokens.input_ids[i] for i in spread(prepared.tokens)]
-        proof = packing_isolation(prepared.model, sample, prepared.pad_id)
+        proof = certify_packing(prepared.model, sample, prepared.pad_id)
         yield proven(proof, "Rows in one sequence would see each other. Write packing: false and padding_free: false.")
 
 
@@ -133,7 +133,7 @@ def sample_sums(prepared: Prepared, model: Any, max_rows: int = SAMPLE) -> np.nd
     """The summed loss of a few training sequences, all their tokens counted, in fp32."""
     chosen = spread(prepared.tokens)
     ids = [prepared.tokens.input_ids[i] for i in chosen]
-    is_masked = prepared.objective == "masked"
+    is_masked = prepared.objective.needs_masking
     return token_losses(model, ids, ids, prepared.pad_id, "fp32", masked=is_masked, max_rows=max_rows).sums
 
 
@@ -167,12 +167,12 @@ def trial_step(prepared: Prepared, items: list[int]) -> tuple[float, list[str], 
     """One forward and backward pass: the loss, and the trainable parameters whose gradient is missing, or not finite."""
     model = prepared.model
     device = next(model.parameters()).device
-    batch = on(device, batch_of(prepared.tokens, items))
+    batch = move_to(device, batch_of(prepared.tokens, items))
     was_training = model.training
     model.train()
     with autocast(prepared.kernels.precision, device.type):
-        causal = prepared.objective == "causal"
-        loss = loss_where_learnt(model, batch, head_alone=prepared.head_alone) if causal else model(**batch).loss
+        causal = prepared.objective.shifts_labels
+        loss = supervised_loss(model, batch, head_alone=prepared.head_alone) if causal else model(**batch).loss
     loss.backward()
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     without = [name for name, parameter in named if parameter.grad is None]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Problem
-from tunesmith.models.encode import met_in_training
+from tunesmith.models.encode import used_token_ids
 from tunesmith.models.equivalence import batch_invariance, longest_rows, save_and_reload, spread_rows, trial_step
-from tunesmith.models.fast.path import Kernels, apply_kernels, restore
-from tunesmith.models.load import Loaded
+from tunesmith.models.fast.path import FastPath, apply_fast_path, remove_fast_path
+from tunesmith.models.load import LoadedModel
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Certificate
@@ -38,7 +38,7 @@ def lengths(prepared: Prepared) -> Iterator[CheckLine]:
 
 
 def model_checks(
-    recipe: Recipe, loaded: Loaded, model: Any, prepared: Prepared, kernels: Kernels, place: Path
+    recipe: Recipe, loaded: LoadedModel, model: Any, prepared: Prepared, kernels: FastPath, place: Path
 ) -> Iterator[CheckLine]:
     """Trainable share, batch invariance, one step on the longest batch, an evaluation, save and reload."""
     total, trained = count_parameters(model)
@@ -63,15 +63,15 @@ def proven(certificate: Certificate, remedy: str) -> CheckLine:
     return CheckLine(certificate.name, figure, problem)
 
 
-def one_step(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kernels) -> Iterator[CheckLine]:
+def one_step(recipe: Recipe, model: Any, prepared: Prepared, kernels: FastPath) -> Iterator[CheckLine]:
     """Forward and backward on the longest batch: memory, the first loss, gradients."""
-    apply_kernels(model, kernels, met_in_training(prepared.encoded["train"], prepared.pad_id))
+    apply_fast_path(model, kernels, used_token_ids(prepared.encoded["train"], prepared.pad_id))
     started = time.perf_counter()
     try:
         rows = longest_rows(prepared.encoded["train"], recipe.train.batch_rows)
         loss, without, bad = trial_step(model, rows, prepared.pad_id, prepared.loss, kernels)
     finally:
-        restore(model)
+        remove_fast_path(model)
     yield CheckLine("longest batch", f"one step took {time.perf_counter() - started:.2f} s")
     yield first_loss(loss, prepared)
     yield gradient_line(without, bad)
@@ -101,7 +101,7 @@ def first_loss(loss: float, prepared: Prepared) -> CheckLine:
     return CheckLine("first loss", figure, note=f"the first loss is far above chance: {figure}" if far else "")
 
 
-def one_evaluation(model: Any, prepared: Prepared, kernels: Kernels) -> CheckLine:
+def one_evaluation(model: Any, prepared: Prepared, kernels: FastPath) -> CheckLine:
     """An evaluation pass over a few rows."""
     from dataclasses import replace
 
@@ -113,18 +113,18 @@ def one_evaluation(model: Any, prepared: Prepared, kernels: Kernels) -> CheckLin
     )
 
 
-def time_estimate(recipe: Recipe, model: Any, prepared: Prepared, kernels: Kernels) -> tuple[float, CheckLine]:
+def time_estimate(recipe: Recipe, model: Any, prepared: Prepared, kernels: FastPath) -> tuple[float, CheckLine]:
     """Seconds the training will take, from the time per token of two steps on rows of every length."""
     train = prepared.encoded["train"]
     rows = spread_rows(train, recipe.train.batch_rows)
-    apply_kernels(model, kernels, met_in_training(train, prepared.pad_id))
+    apply_fast_path(model, kernels, used_token_ids(train, prepared.pad_id))
     try:
         trial_step(model, rows, prepared.pad_id, prepared.loss, kernels)
         started = time.perf_counter()
         trial_step(model, rows, prepared.pad_id, prepared.loss, kernels)
         seconds = time.perf_counter() - started
     finally:
-        restore(model)
+        remove_fast_path(model)
     padded_tokens = int(rows.lengths.max()) * len(rows)
     schedule = plan_schedule(-(-len(train) // recipe.train.batch_rows), recipe.train)
     tokens = int(train.lengths.mean() * len(rows)) * schedule.total_steps * recipe.train.gradient_accumulation_steps

@@ -14,7 +14,7 @@ import numpy as np
 from transformers import PrinterCallback, TrainingArguments
 
 from tunesmith.errors import Interrupted, TrainingFailed
-from tunesmith.models.fast.path import Kernels, apply_kernels, restore
+from tunesmith.models.fast.path import FastPath, apply_fast_path, remove_fast_path
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
@@ -37,7 +37,7 @@ class FitPlan:
         n_rows: of one pass over the training data.
         make_trainer: the trainer of the task, on the model and the rows, with these arguments and this schedule.
         metric, higher_is_better: what chooses the best checkpoint.
-        reached: every token id the model will meet in training mode; see ``apply_kernels``.
+        reached: every token id the model will meet in training mode; see ``apply_fast_path``.
         body: the part of the model that the kernels are for; None for all of it.
         smoke: no saves; the last weights are kept.
         arguments: the class of upstream's arguments for this trainer, and those it has beside the usual ones.
@@ -50,7 +50,7 @@ class FitPlan:
     higher_is_better: bool
     checkpoints: Path
     metrics_log: Path
-    kernels: Kernels
+    kernels: FastPath
     seed: int
     reached: np.ndarray | None = None
     body: Any = None
@@ -102,12 +102,12 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
         )
     listener(Event("phase", "training", 0, schedule.total_steps))
     body = model if plan.body is None else plan.body
-    apply_kernels(body, plan.kernels, plan.reached)
+    apply_fast_path(body, plan.kernels, plan.reached)
     started = time.perf_counter()
     try:
         trainer.resume(checkpoint.path) if checkpoint else trainer.train()
     finally:
-        restore(body)
+        remove_fast_path(body)
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
     seconds = time.perf_counter() - started
     if request and trainer.state.global_step < schedule.total_steps:

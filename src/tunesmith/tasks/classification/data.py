@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.labelled.load import Splits, load_splits
-from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
+from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import static_checks
 from tunesmith.progress import Clock
@@ -36,7 +36,7 @@ class Inputs:
 def read_inputs(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | None = None, smoke: bool = False) -> Inputs:
     """Rows, columns, labels, splits and the base model's files, with the checks that need no torch."""
     recipe = loaded.recipe
-    stay_offline_unless_asked(recipe)
+    stay_offline_unless_needed(recipe)
     with clock.phase("data"):
         splits = load_splits(recipe, loaded.base, frames)
         if smoke:

@@ -19,7 +19,7 @@ from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.thresholds import tune
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.models.encode import encode
-from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.metric_names import METRICS, baselines_of, higher_is_better, metric_of
@@ -80,11 +80,11 @@ def tfidf_answers(inputs: Inputs, _ready: Ready) -> Answers:
 def embeddings(inputs: Inputs, ready: Ready) -> dict[str, Embedded]:
     """Split -> the untouched base model's mean embeddings."""
     body = ready.loaded.model.base_model
-    apply_kernels(body, ready.kernels)
+    apply_fast_path(body, ready.kernels)
     try:
         return {split.split: embed(split, body, ready) for split in (inputs.splits.train, *judged_splits(inputs))}
     finally:
-        restore(body)
+        remove_fast_path(body)
 
 
 def embed(split: Examples, body: Any, ready: Ready) -> Embedded:

@@ -12,9 +12,9 @@ import numpy as np
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.machine import device_name, quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
-from tunesmith.models.fast.path import Kernels, choose_kernels
+from tunesmith.models.fast.path import FastPath, choose_fast_path
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import Loaded, load_classifier, load_tokenizer, max_input_tokens
+from tunesmith.models.load import LoadedModel, load_classifier, load_tokenizer, max_input_tokens
 from tunesmith.preflight.loaded import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener
@@ -38,10 +38,10 @@ class Ready:
         model: what will be trained: ``loaded.model`` with layers frozen, or wrapped by peft.
     """
 
-    loaded: Loaded
+    loaded: LoadedModel
     model: Any
     prepared: Prepared
-    kernels: Kernels
+    kernels: FastPath
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def load_model(inputs: Inputs, seed: int, prepared: Prepared | None = None) -> R
     loaded = load_classifier(inputs.source, labels, tokenizer)
     max_length = max_input_tokens(loaded.model.config, tokenizer, recipe.data.max_length)
     prepared = prepared or prepare(recipe, inputs.splits, tokenizer, max_length)
-    kernels = choose_kernels(fast=recipe.train.fast, device=device_name())
+    kernels = choose_fast_path(fast=recipe.train.fast, device=device_name())
     if recipe.train.dropout is not None:
         set_dropout(loaded.model, recipe.train.dropout)
     if recipe.adapter is not None:

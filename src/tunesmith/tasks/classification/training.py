@@ -21,8 +21,8 @@ from tunesmith.data.table import Labels
 from tunesmith.errors import NonFinite
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions, from_scores
 from tunesmith.evaluation.metrics.table import compute
-from tunesmith.models.encode import Encoded, encode, met_in_training
-from tunesmith.models.fast.path import Kernels
+from tunesmith.models.encode import Encoded, encode, used_token_ids
+from tunesmith.models.fast.path import FastPath
 from tunesmith.models.inference import logits
 from tunesmith.progress import Listener
 from tunesmith.recipe.metric_names import higher_is_better
@@ -71,19 +71,19 @@ def prepare(recipe: Recipe, splits: Splits, tokenizer: Any, max_length: int) -> 
 
 
 def fit(
-    model: Any, prepared: Prepared, recipe: Recipe, kernels: Kernels, folder: Path, log: Path, metric: str, seed: int,
+    model: Any, prepared: Prepared, recipe: Recipe, kernels: FastPath, folder: Path, log: Path, metric: str, seed: int,
     request: StopRequest, listener: Listener, *, resume: bool, smoke: bool,
 ) -> Fit:  # fmt: skip
     """Train the model in place on the training split; it ends with the weights of its best evaluation."""
     plan = FitPlan(
         recipe, len(prepared.encoded["train"]), trainer_of(model, prepared, kernels, measure(prepared, kernels)), metric,
-        higher_is_better(metric), folder, log, kernels, seed, reached=met_in_training(prepared.encoded["train"], prepared.pad_id),
+        higher_is_better(metric), folder, log, kernels, seed, reached=used_token_ids(prepared.encoded["train"], prepared.pad_id),
         smoke=smoke,
     )  # fmt: skip
     return run_fit(model, plan, request, listener, resume=resume)
 
 
-def trainer_of(model: Any, prepared: Prepared, kernels: Kernels, measure: Measure) -> MakeTrainer:
+def trainer_of(model: Any, prepared: Prepared, kernels: FastPath, measure: Measure) -> MakeTrainer:
     """What makes the trainer of a model on the training rows; ``measure`` steers it."""
     train, labels = prepared.encoded["train"], prepared.labels
     n_classes = labels.n if labels.problem_type == SINGLE else 0
@@ -98,7 +98,7 @@ def trainer_of(model: Any, prepared: Prepared, kernels: Kernels, measure: Measur
     return make
 
 
-def measure(prepared: Prepared, kernels: Kernels) -> Measure:
+def measure(prepared: Prepared, kernels: FastPath) -> Measure:
     """A function that gives a model's loss and metrics on the split that steers training; undefined ones are NaN."""
     steering = prepared.encoded["validation"]
 
@@ -110,7 +110,7 @@ def measure(prepared: Prepared, kernels: Kernels) -> Measure:
     return run
 
 
-def predict(model: Any, encoded: Encoded, pad_id: int, labels: Labels, kernels: Kernels) -> tuple[Predictions, np.ndarray]:
+def predict(model: Any, encoded: Encoded, pad_id: int, labels: Labels, kernels: FastPath) -> tuple[Predictions, np.ndarray]:
     """Predictions for every labelled row at the usual thresholds, and the loss of every row (N).
 
     Raises:

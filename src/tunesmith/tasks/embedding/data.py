@@ -14,7 +14,7 @@ from tunesmith.errors import DataError, Problem, RecipeError
 from tunesmith.evaluation.embedding_tests import SearchTest, VectorTest, rows_test
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.machine import megabytes
-from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
+from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import LITTLE, disk, from_finding, trackers
 from tunesmith.progress import Clock
@@ -68,7 +68,7 @@ def read_inputs(
         InputError: anything that keeps the run from starting.
     """
     recipe = loaded.recipe
-    stay_offline_unless_asked(recipe)
+    stay_offline_unless_needed(recipe)
     with clock.phase("data"):
         data = load_embedding_data(recipe, loaded.base, frames)
         if smoke:

@@ -165,12 +165,12 @@ def examined(
 
 def by_model(name: str, test: VectorTest, dimensions: Sequence[int], max_length: int | None, clock: Clock) -> System:
     """What a model says, also with cut vectors."""
-    from tunesmith.models.embedding.encoder import load_encoder, sizes_of
+    from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
 
     started = time.perf_counter()
     with clock.phase("model"):
         encoder = load_encoder(find_model(ModelSection(name=name), Path()), max_length)
-        sizes = sizes_of(encoder, dimensions)
+        sizes = resolve_dimensions(encoder, dimensions)
     with clock.phase("embeddings"):
         vectors = test.vectors(encoder, lambda done: clock.listener(Event("step", "embeddings", done, test.n_texts)))
     with clock.phase("answers"):

@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.evaluation.embedding_tests import Answer, RowsTest, VectorTest, metrics_of, sized, verdict_of
 from tunesmith.evaluation.metrics.geometry import Geometry, alarms_of
-from tunesmith.models.embedding.encoder import normalised
+from tunesmith.evaluation.similarity import normalised
 from tunesmith.recipe.metric_names import baselines_of
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.embedding.data import RETRIEVAL, EmbeddingInputs

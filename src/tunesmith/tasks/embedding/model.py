@@ -14,10 +14,10 @@ from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.evaluation.embedding_tests import Answer, VectorTest, same_or_not
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.machine import device_name, quiet_libraries, restore_rng, rng_state, seed_everything
-from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokens_of
+from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokenize_texts
 from tunesmith.models.embedding.model import load_trainable, prepare_training
 from tunesmith.models.encode import length_record
-from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.source import find_model
 from tunesmith.preflight.embedding import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
@@ -89,13 +89,13 @@ def preflight(inputs: EmbeddingInputs, prepared: Prepared) -> tuple[CheckReport,
     """The whole pre-flight, and what was prepared with the loss of the first step in it."""
     recipe, place = inputs.recipe, nearest_folder(Path(inputs.recipe.output))
     state = rng_state()
-    kernels = prepared.encoder.kernels
-    apply_kernels(body_of(prepared.encoder), kernels)
+    kernels = prepared.encoder.fast_path
+    apply_fast_path(body_of(prepared.encoder), kernels)
     try:
         lines, first = model_checks(recipe, prepared, place)
         estimate, line = time_estimate(recipe, prepared)
     finally:
-        restore(body_of(prepared.encoder))
+        remove_fast_path(body_of(prepared.encoder))
     restore_rng(state)
     report = CheckReport((*inputs.checks, *lengths(inputs.data.named(), prepared.encoder), *lines, line), estimate)
     return report, replace(prepared, expected_loss=first)
@@ -107,7 +107,7 @@ def length_records(inputs: EmbeddingInputs, encoder: SentenceEncoder) -> dict[st
         return {}
     found = {}
     for name, rows in inputs.data.named().items():
-        encoded = tokens_of(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
+        encoded = tokenize_texts(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
         cut = (encoded.full_lengths > encoded.lengths).reshape(len(rows.sides), -1).any(axis=0)
         found[name] = length_record(encoded) | {"rows_truncated": int(cut.sum())}
     return found

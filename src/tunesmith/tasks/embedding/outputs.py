@@ -97,7 +97,7 @@ def training_record(inputs: EmbeddingInputs, judged: Judged, expected_loss: floa
         "steps": fit.steps, "planned_steps": fit.schedule.total_steps, "epochs": fit.history[-1].get("epoch"),
         "best_step": fit.best_step, "best_metric": {"name": inputs.metric, "value": fit.best_value},
         "learning_rate": fit.learning_rate, "dropout": train.dropout, "batch_rows": train.batch_rows,
-        "rows_per_second": fit.rows_per_second, "train_seconds": fit.train_seconds, "kernels": asdict(run.encoder.kernels),
+        "rows_per_second": fit.rows_per_second, "train_seconds": fit.train_seconds, "kernels": asdict(run.encoder.fast_path),
         "seeds": [r.seed for r in judged.runs], "seed": run.seed, "expected_first_loss": expected_loss,
         "first_loss": losses[0] if losses else None, "last_loss": losses[-1] if losses else None,
         "also": [choice.name for choice in inputs.also],

@@ -18,7 +18,7 @@ from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.embedding_tests import Answer, SearchTest, metrics_of, verdict_of
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, of_queries
-from tunesmith.models.source import find_model, stay_offline_unless_asked
+from tunesmith.models.source import find_model, stay_offline_unless_needed
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
@@ -67,7 +67,7 @@ def train(
 def read_rows(loaded: LoadedRecipe, clock: Clock, frames: Mapping[str, Any] | None) -> tuple[EmbeddingRows, Retrieval]:
     """The training pairs, and the search that judges. Raises DataError for rows of another shape."""
     recipe = loaded.recipe
-    stay_offline_unless_asked(recipe)
+    stay_offline_unless_needed(recipe)
     with clock.phase("data"):
         whole = recipe.data.model_copy(update={"validation": None, "test": None})
         data = load_embedding_data(recipe.model_copy(update={"data": whole}), loaded.base, frames)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, RANKED, EmbeddingRows
-from tunesmith.models.embedding.encoder import SentenceEncoder, tokens_of
-from tunesmith.models.encode import met_in_training
+from tunesmith.models.embedding.encoder import SentenceEncoder, tokenize_texts
+from tunesmith.models.encode import used_token_ids
 from tunesmith.models.fast.length_groups import use_length_groups, use_whole_batches
 from tunesmith.models.inference import autocast
 from tunesmith.progress import Listener
@@ -106,7 +106,7 @@ def reached_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> np.ndarray |
         prompts = prompts_of(encoder, part.rows)
         for name, side in zip(names_of(part.rows), part.rows.sides, strict=True):
             texts += [prompts.get(name, "") + text for text in dict.fromkeys(side)]
-    return met_in_training(tokens_of(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
+    return used_token_ids(tokenize_texts(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
 
 
 def rows_of_a_pass(parts: Sequence[Part], recipe: Recipe) -> int:
@@ -129,9 +129,9 @@ def fit(
     """
     encoder, parts = prepared.encoder, prepared.parts
     own_passes = any(part.choice.name in OWN_PASSES for part in parts)
-    in_groups = encoder.is_plain and encoder.kernels.fast and not own_passes and not recipe.embedding.adaptive_layers
+    in_groups = encoder.is_plain and encoder.fast_path.fast and not own_passes and not recipe.embedding.adaptive_layers
     plan = FitPlan(
-        recipe, rows_of_a_pass(parts, recipe), trainer_of(prepared, measure, seed), metric, True, folder, log, encoder.kernels,
+        recipe, rows_of_a_pass(parts, recipe), trainer_of(prepared, measure, seed), metric, True, folder, log, encoder.fast_path,
         seed, reached=None if own_passes else reached_ids(encoder, parts), body=body_of(encoder), smoke=smoke,
         arguments=arguments_of(encoder, parts, recipe),
     )  # fmt: skip
@@ -203,6 +203,6 @@ def batch_loss(encoder: SentenceEncoder, part: Part, positions: list[int]) -> to
     if part.choice.name in (TSDAE, "ContrastiveTensionLoss"):
         features = [features[0], dict(features[0])]
     targets = None if part.labels is None else torch.tensor([part.labels[i] for i in positions], device=device)
-    with autocast(encoder.kernels.precision, device.type):
+    with autocast(encoder.fast_path.precision, device.type):
         found = part.loss(features, targets)
     return torch.stack(list(found.values())).sum() if isinstance(found, dict) else found

@@ -13,7 +13,7 @@ from tunesmith.data.chat.load import ConversationData, load_conversations, read_
 from tunesmith.data.checks.chat import findings_of
 from tunesmith.errors import DataError, MissingExtra, Problem
 from tunesmith.machine import megabytes
-from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_asked
+from tunesmith.models.source import ModelSource, find_model, stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import LITTLE, disk, from_finding, trackers
 from tunesmith.progress import Clock
@@ -61,7 +61,7 @@ def read_inputs(
     """
     recipe = loaded.recipe
     require_trl(recipe)
-    stay_offline_unless_asked(recipe)
+    stay_offline_unless_needed(recipe)
     with clock.phase("data"):
         data = load_conversations(recipe, loaded.base, frames)
         if data.validation is None:

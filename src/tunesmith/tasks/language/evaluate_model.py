@@ -17,8 +17,9 @@ from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.generation.generator import adapter_source, load_causal
 from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
-from tunesmith.models.chat.template import adopt, choose_template
-from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens, set_padding
+from tunesmith.models.chat.template import adopt_template, choose_template
+from tunesmith.models.language.model import CAUSAL
+from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens, set_padding
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.language_rules import LANGUAGE
@@ -140,16 +141,16 @@ def prepared_model(name: str, recipe: Recipe, rows: Conversations) -> tuple[Lang
     data = ConversationData(rows.take(list(everything), "train"), None, rows)
     inputs = LanguageInputs(recipe, data, source, general_texts(recipe, Path()), ())
     template = choose_template(tokenizer, None, rows, Path())
-    adopt(tokenizer, template)
+    adopt_template(tokenizer, template)
     limit = max_input_tokens(model.config, tokenizer, recipe.data.max_length)
     rendered = {
-        split: rendered_split(inputs, of_split, tokenizer, template, limit, "causal") for split, of_split in named(inputs).items()
+        split: rendered_split(inputs, of_split, tokenizer, template, limit, CAUSAL) for split, of_split in named(inputs).items()
     }
     stop_at(model, rendered["train"].end_ids)
     tokens = TrainingTokens((), (), (), (), tokenizer.pad_token_id)
-    kernels = language_kernels(recipe, "causal")
-    prepared = Prepared(model, tokenizer, "causal", tokens, kernels, math.log(len(tokenizer)))
-    return inputs, ready_with(inputs, Loaded(model, tokenizer, source, ()), prepared, template, rendered, limit)
+    kernels = language_kernels(recipe, CAUSAL)
+    prepared = Prepared(model, tokenizer, CAUSAL, tokens, kernels, math.log(len(tokenizer)))
+    return inputs, ready_with(inputs, LoadedModel(model, tokenizer, source, ()), prepared, template, rendered, limit)
 
 
 def hear_all(name: str, inputs: LanguageInputs, ready: Ready) -> Heard:

@@ -16,17 +16,17 @@ from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.evaluation.metrics.table import compute
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.arguments import Decoding
 from tunesmith.machine import device_name, quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.models.adapters.language import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.chat.render import Rendered, render
-from tunesmith.models.chat.template import NONE, Template, adopt, choose_template
-from tunesmith.models.chat.truncation import NOT_LEARNT
-from tunesmith.models.language.masking import masked
-from tunesmith.models.language.model import add_tokens, load_language_model, objective_of
+from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
+from tunesmith.models.encode import IGNORE_INDEX
+from tunesmith.models.language.masking import mask_tokens
+from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
+from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens
 from tunesmith.preflight.language import language_checks, lengths
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener
@@ -37,7 +37,7 @@ from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
 from tunesmith.tasks.language.batches import language_kernels, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageInputs
 from tunesmith.tasks.language.scoring import Asking, Hearing, Said, hear, hearing_of
-from tunesmith.tasks.language.training import Objective, Prepared, fit
+from tunesmith.tasks.language.training import Prepared, fit
 from tunesmith.training.fit import Fit
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.signals import stop_on_signals
@@ -64,7 +64,7 @@ class Ready:
         prompt_limit: tokens that a prompt may have, so that an answer still fits.
     """
 
-    loaded: Loaded
+    loaded: LoadedModel
     prepared: Prepared
     template: Template
     train: Rendered
@@ -94,7 +94,7 @@ def load_model(inputs: LanguageInputs, seed: int) -> Ready:
     add_tokens(tokenizer, recipe.model.new_tokens)
     objective = objective_for(inputs)
     template = choose_template(tokenizer, recipe.sft.chat_template, inputs.data.train, inputs.base)
-    adopt(tokenizer, template)
+    adopt_template(tokenizer, template)
     seed_everything(seed)
     loaded = load_language_model(inputs.source, tokenizer, objective, recipe.quantisation)
     max_length = max_input_tokens(loaded.model.config, tokenizer, recipe.data.max_length)
@@ -131,16 +131,16 @@ def objective_for(inputs: LanguageInputs) -> Objective:
 
     source, asked = inputs.source, inputs.recipe.pretraining.objective
     config = AutoConfig.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
-    found = objective_of(config, f"model.name {source.name}")
-    if asked is not None and asked != found:
-        message = f"{source.name} is a {found} language model ({config.model_type})."
-        raise RecipeError.one("pretraining.objective", message, f"Write {found}, or leave it out.")
+    found = detect_objective(config, f"model.name {source.name}")
+    if asked is not None and asked != found.name:
+        message = f"{source.name} is a {found.name} language model ({config.model_type})."
+        raise RecipeError.one("pretraining.objective", message, f"Write {found.name}, or leave it out.")
     section = sequences(inputs.recipe)
     joined = [key for key in ("packing", "padding_free") if getattr(section, key)]
-    if inputs.recipe.task == "sft" and found == "masked":
+    if inputs.recipe.task == "sft" and found.needs_masking:
         message = f"{source.name} is a masked language model ({config.model_type}): it writes no answers."
         raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
-    if found == "masked" and joined:
+    if found.needs_masking and joined:
         message = f"{source.name} is a masked language model ({config.model_type}), whose rows are not joined."
         raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of like length.")
     return found
@@ -150,11 +150,11 @@ def rendered_split(
     inputs: LanguageInputs, rows: Conversations, tokenizer: Any, template: Template, max_length: int, objective: Objective
 ) -> Rendered:
     """A split as tokens; plain texts are cut into windows. What a masked model is judged on is masked once for all."""
-    sft, is_masked = inputs.recipe.sft, objective == "masked"
+    sft, is_masked = inputs.recipe.sft, objective.needs_masking
     if rows.form != "text":
         return render(tokenizer, rows, template, max_length, sft.loss_on, sft.long_rows)
     long_rows = "split" if rows.split == GENERAL else sft.long_rows
-    found = render(tokenizer, rows, NONE, max_length, "all", long_rows, masked=is_masked)
+    found = render(tokenizer, rows, NO_TEMPLATE, max_length, "all", long_rows, masked=is_masked)
     if not is_masked or rows.split == "train":
         return found
     pairs = [masked_once(inputs, ids, i, tokenizer) for i, ids in enumerate(found.input_ids)]
@@ -163,13 +163,13 @@ def rendered_split(
 
 def masked_once(inputs: LanguageInputs, ids: np.ndarray, entry: int, tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
     """An entry with the same tokens masked whenever it is judged."""
-    return masked(
+    return mask_tokens(
         ids, np.isin(ids, tokenizer.all_special_ids), inputs.recipe.train.seed, JUDGED_EPOCH, entry,
         inputs.recipe.pretraining.mlm_probability, tokenizer.mask_token_id, len(tokenizer),
     )  # fmt: skip
 
 
-def trainable(inputs: LanguageInputs, loaded: Loaded, tokens: TrainingTokens, objective: Objective) -> Any:
+def trainable(inputs: LanguageInputs, loaded: LoadedModel, tokens: TrainingTokens, objective: Objective) -> Any:
     """The model as it is trained: with its adapter, or with layers frozen."""
     recipe = inputs.recipe
     if recipe.train.dropout is not None:
@@ -183,7 +183,7 @@ def trainable(inputs: LanguageInputs, loaded: Loaded, tokens: TrainingTokens, ob
 
 
 def ready_with(
-    inputs: LanguageInputs, loaded: Loaded, prepared: Prepared, template: Template, rendered: Mapping[str, Rendered],
+    inputs: LanguageInputs, loaded: LoadedModel, prepared: Prepared, template: Template, rendered: Mapping[str, Rendered],
     max_length: int,
 ) -> Ready:  # fmt: skip
     """Everything as tokens: what is heard, by which metrics, and the examples that the base model is shown."""
@@ -197,7 +197,7 @@ def ready_with(
     }
     if recipe.evaluate.stride is not None or recipe.evaluate.context_lengths:
         split = list(inputs.judged)[-1]
-        whole = render(prepared.tokenizer, inputs.judged[split], NONE, None, "all")
+        whole = render(prepared.tokenizer, inputs.judged[split], NO_TEMPLATE, None, "all")
         hearings[split] = replace(hearings[split], documents=whole.input_ids)
     draw = np.random.default_rng([recipe.train.seed, section.shots])
     shown = sorted(draw.permutation(len(inputs.data.train))[: section.shots].tolist())
@@ -211,7 +211,7 @@ def check_windows(recipe: Recipe, objective: Objective, max_length: int) -> None
     """Raise RecipeError where windows are asked for that cannot slide."""
     section = recipe.evaluate
     for key, sizes in (("stride", [section.stride] if section.stride else []), ("context_lengths", section.context_lengths)):
-        if sizes and (recipe.task != "pretraining" or objective != "causal"):
+        if sizes and (recipe.task != "pretraining" or not objective.shifts_labels):
             message = "windows slide over the plain texts of a causal model."
             raise RecipeError.one(f"evaluate.{key}", message, "Leave it out, or write task: pretraining for a causal model.")
         if max(sizes, default=0) >= max_length:
@@ -226,13 +226,13 @@ def label_tokens(inputs: LanguageInputs, tokenizer: Any, template: Template) -> 
         return ()
     turns = tuple((*of_row[:-1], Turn("assistant", label)) for of_row, label in zip(first.turns, labels, strict=True))
     rendered = render(tokenizer, replace(first, turns=turns), template, None, "completion", "drop")
-    return tuple(tuple(learnt[learnt != NOT_LEARNT].tolist()) for learnt in rendered.labels)
+    return tuple(tuple(learnt[learnt != IGNORE_INDEX].tolist()) for learnt in rendered.labels)
 
 
 def asking_of(inputs: LanguageInputs, train: Rendered, labels: tuple[tuple[int, ...], ...], max_length: int) -> Asking:
     """How answers are written and compared."""
     section, rows = inputs.recipe.evaluate.answers, inputs.data.train
-    longest = max((int((labels != NOT_LEARNT).sum()) for labels in train.labels), default=1)
+    longest = max((int((labels != IGNORE_INDEX).sum()) for labels in train.labels), default=1)
     n_new = section.max_new_tokens or min(max(8, math.ceil(ROOM * longest)), max(1, max_length // 2))
     decoding = Decoding(
         max_new_tokens=n_new, num_beams=section.num_beams, do_sample=section.do_sample, temperature=section.temperature or 1.0,

@@ -13,7 +13,7 @@ import numpy as np
 from tunesmith.data.chat.conversations import answer_of, asked_of
 from tunesmith.data.chat.load import data_record
 from tunesmith.machine import environment, peak_memory_bytes
-from tunesmith.models.chat.prompts import coloured
+from tunesmith.models.chat.prompts import supervised_runs
 from tunesmith.models.chat.render import Rendered, render_record
 from tunesmith.models.language.save import SavedModel, save_language_model
 from tunesmith.preflight.language import batch_invariance, sample_rows
@@ -83,7 +83,7 @@ def shown(inputs: LanguageInputs, ready: Ready, judged: Judged) -> dict[str, Any
     rows, split = ready.train, list(inputs.judged)[-1]
     hearing, ours = ready.hearings[split], judged.kept.said[split]
     seen = [
-        {"row_id": rows.row_ids[i], "runs": coloured(ready.prepared.tokenizer, rows.input_ids[i], rows.labels[i])}
+        {"row_id": rows.row_ids[i], "runs": supervised_runs(ready.prepared.tokenizer, rows.input_ids[i], rows.labels[i])}
         for i in range(min(SHOWN_ROWS, len(rows.input_ids)))
     ]  # fmt: skip
     answers = []
@@ -109,7 +109,7 @@ def training_record(inputs: LanguageInputs, ready: Ready, judged: Judged, notes:
         "dropout": train.dropout, "batch_rows": train.batch_rows, "rows_per_second": fit.rows_per_second,
         "train_seconds": fit.train_seconds, "kernels": asdict(ready.prepared.kernels), "seeds": [r.seed for r in judged.runs],
         "seed": run.seed, "expected_first_loss": ready.prepared.expected_loss, "first_loss": losses[0] if losses else None,
-        "last_loss": losses[-1] if losses else None, "objective": ready.prepared.objective, "template": ready.template.name,
+        "last_loss": losses[-1] if losses else None, "objective": ready.prepared.objective.name, "template": ready.template.name,
         "template_source": ready.template.source, "packed": tokens.is_packed, "padding_free": tokens.padding_free,
         "quantisation": inputs.recipe.quantisation,
         "tokens": int(tokens.lengths.sum()), "learnt_tokens": ready.train.target_tokens,
@@ -125,7 +125,7 @@ def result(
 ) -> RunResult:
     """Everything for result.json."""
     certificates = (proven[0], *proven[1].certificates)
-    kind = f"{ready.prepared.objective}_language_model"
+    kind = f"{ready.prepared.objective.name}_language_model"
     data = data_record(inputs.data) | {"base": str(inputs.base.absolute()), "problem_type": kind}
     if inputs.recipe.sft.labels:
         data["labels"] = list(inputs.recipe.sft.labels)

@@ -11,13 +11,13 @@ import numpy as np
 from tunesmith.data.chat.conversations import Conversations
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
 from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, from_scores
-from tunesmith.generation.decode import Written, generate
+from tunesmith.generation.arguments import Decoding
+from tunesmith.generation.decode import GeneratedText, generate
 from tunesmith.generation.labels import label_probabilities
-from tunesmith.generation.steering import Decoding
 from tunesmith.models.chat.prompts import few_shot_ids, prompt_ids
 from tunesmith.models.chat.render import Rendered
 from tunesmith.models.chat.template import Template
-from tunesmith.models.chat.truncation import NOT_LEARNT
+from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.perplexity import document_losses
 from tunesmith.models.language.token_losses import TokenLosses
 from tunesmith.tasks.language.training import Prepared, losses_of
@@ -72,7 +72,7 @@ class Said:
     """
 
     losses: TokenLosses | None = None
-    written: tuple[Written, ...] = ()
+    written: tuple[GeneratedText, ...] = ()
     worth: Mapping[str, np.ndarray] = field(default_factory=dict)
     labels: Predictions | None = None
 
@@ -95,7 +95,7 @@ def hearing_of(
 
 def learnt_bytes(rows: Rendered, positions: Sequence[int], tokenizer: Any) -> np.ndarray:
     """(N) bytes of the text of the learnt tokens of each row, without special tokens; a row's first token is never learnt."""
-    learnt = [labels[1:][labels[1:] != NOT_LEARNT].tolist() for labels in rows.labels]
+    learnt = [labels[1:][labels[1:] != IGNORE_INDEX].tolist() for labels in rows.labels]
     sizes = [len(text.encode()) for text in tokenizer.batch_decode(learnt, skip_special_tokens=True)]
     return of_rows(rows, positions, sizes).astype(np.int64)
 
@@ -168,11 +168,11 @@ def answer(prepared: Prepared, model: Any, hearing: Hearing, asking: Asking, pro
     return Said(None, tuple(written), worth)
 
 
-def written_after(prepared: Prepared, model: Any, prompts: Sequence[Sequence[int]], asking: Asking) -> list[Written]:
+def written_after(prepared: Prepared, model: Any, prompts: Sequence[Sequence[int]], asking: Asking) -> list[GeneratedText]:
     """What the model writes after each prompt; behind a long one only as much as there is room for."""
     asked = asking.decoding.max_new_tokens
     rooms = [max(1, min(asked, asking.window - len(ids))) for ids in prompts]
-    found: dict[int, Written] = {}
+    found: dict[int, GeneratedText] = {}
     for room in sorted(set(rooms), reverse=True):
         chosen = [i for i, one in enumerate(rooms) if one == room]
         decoding = replace(asking.decoding, max_new_tokens=room)

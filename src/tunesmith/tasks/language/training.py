@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from transformers import TrainingArguments
 
 from tunesmith.models.chat.render import Rendered
-from tunesmith.models.fast.path import Kernels
+from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import is_head_alone
+from tunesmith.models.language.model import Objective
 from tunesmith.models.language.token_losses import TokenLosses, token_losses
 from tunesmith.progress import Listener
 from tunesmith.recipe.metric_names import higher_is_better
@@ -23,7 +24,6 @@ from tunesmith.training.fit import fit as run_fit
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.trainers.tokens import TrainingTokens
 
-Objective = Literal["causal", "masked"]
 Measure = Callable[[Any], dict[str, float]]
 
 
@@ -41,7 +41,7 @@ class Prepared:
     tokenizer: Any
     objective: Objective
     tokens: TrainingTokens
-    kernels: Kernels
+    kernels: FastPath
     expected_loss: float
 
     @property
@@ -57,7 +57,7 @@ class Prepared:
 def losses_of(prepared: Prepared, model: Any, rows: Rendered) -> TokenLosses:
     """Sum of losses and number of learnt tokens of each sequence. Rows of a masked model come masked."""
     return token_losses(
-        model, rows.input_ids, rows.labels, prepared.pad_id, prepared.kernels.precision, masked=prepared.objective == "masked"
+        model, rows.input_ids, rows.labels, prepared.pad_id, prepared.kernels.precision, masked=prepared.objective.needs_masking
     )
 
 
@@ -79,7 +79,7 @@ def fit(
 
 def arguments_of(prepared: Prepared) -> tuple[type[TrainingArguments], Mapping[str, Any]]:
     """Upstream's class of arguments, and those it has beside the usual ones."""
-    if prepared.objective == "masked":
+    if prepared.objective.needs_masking:
         return TrainingArguments, {}
     from trl import SFTConfig
 
@@ -99,7 +99,7 @@ def trainer_of(prepared: Prepared, recipe: Recipe, measure: Measure) -> Callable
             "model": prepared.model, "args": arguments, "tokens": prepared.tokens, "measure": measure,
             "expected_loss": prepared.expected_loss, "processing_class": prepared.tokenizer,
         }  # fmt: skip
-        if prepared.objective == "causal":
+        if prepared.objective.shifts_labels:
             return AnswerTrainer(**usual, kernels=prepared.kernels, head_alone=prepared.head_alone)
         return MaskedTrainer(
             **usual, specials=np.array(prepared.tokenizer.all_special_ids), probability=recipe.pretraining.mlm_probability,
