@@ -37,7 +37,7 @@ SETS: list[dict[str, Any]] = [
 
 
 def best_by_reading(model: Any, wanted: Constraints, length_penalty: float) -> tuple[tuple[int, ...], float] | None:
-    """The best of all texts, judged by reading each."""
+    """The best of all texts, by checking each."""
     prompt = decoded(letters(), [PROMPT])[0]
     good = [
         (tokens, logprob / len(tokens) ** length_penalty)

@@ -1,4 +1,4 @@
-"""Constraints that cannot be are refused with one message each, and texts are judged by what they say."""
+"""Contradictory constraints are refused with one message each, and texts are checked against constraints."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "message"), REFUSED, ids=[message[:30] for _, message in REFUSED])
-def test_what_cannot_be_is_refused(asked: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[message[:30] for _, message in REFUSED])
+def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(GenerationError) as refused:
-        Constraints(**asked)
+        Constraints(**options)
     assert message in str(refused.value)
 
 
-def test_all_problems_are_said_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(GenerationError) as refused:
         Constraints(must_include=("", "fox"), forbid=("fox",))
     assert len(refused.value.problems) == 2
@@ -48,7 +48,7 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
 
 
 @pytest.mark.parametrize(
-    ("asked", "text", "amiss"),
+    ("options", "text", "problems"),
     [
         ({"must_include": ["fox", "red hat"]}, "a fox in a red hat.", []),
         ({"must_include": ["fox"]}, "two foxes", ["'fox' is missing"]),
@@ -61,8 +61,8 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
         ({"json_schema": SCHEMA}, '{"age": "3"}', ["it does not fulfil the schema: '3' is not of type 'integer'"]),
     ],
 )
-def test_a_text_is_judged_by_what_it_says(asked: dict[str, Any], text: str, amiss: list[str]) -> None:
-    assert unfulfilled(Constraints(**asked), text) == amiss
+def test_a_text_is_checked_by_its_characters(options: dict[str, Any], text: str, problems: list[str]) -> None:
+    assert unfulfilled(Constraints(**options), text) == problems
 
 
 def test_constraints_are_true_where_they_ask_for_something() -> None:

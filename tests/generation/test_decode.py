@@ -123,11 +123,11 @@ def test_bf16_runs_and_is_near(made: Any) -> None:
         assert found.logprob < 0
 
 
-def test_progress_is_told(made: Any) -> None:
+def test_progress_is_reported(made: Any) -> None:
     model, tokenizer, prompts = made
-    told: list[int] = []
-    generate(model, tokenizer, prompts, Decoding(max_new_tokens=2), max_rows=2, progress=told.append)
-    assert told == [2, 4, 6]
+    counts: list[int] = []
+    generate(model, tokenizer, prompts, Decoding(max_new_tokens=2), max_rows=2, progress=counts.append)
+    assert counts == [2, 4, 6]
 
 
 def test_what_cannot_be_decoded_is_refused(made: Any) -> None:

@@ -42,7 +42,7 @@ def test_a_word_is_not_left_at_the_end_nor_spelled_otherwise(seed: int) -> None:
 
 
 def test_a_longer_word_may_be_written() -> None:
-    """Of "a" only the word itself is barred: the best of all texts with "ab" is found by beams."""
+    """Only the word "a" itself is barred: beams find the best of all texts with "ab"."""
     model, wanted = tiny_llama(6, 3), Constraints(forbid=("a",), must_include=("ab",))
     ((found,),) = generate(model, letters(), [[1, 4]], Decoding(max_new_tokens=4, num_beams=4), wanted)
     assert found.satisfied

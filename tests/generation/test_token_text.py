@@ -1,4 +1,4 @@
-"""What tokens are said to add to a text is what decoding them gives, for every kind of tokenizer."""
+"""The recorded text of tokens is the text that decoding them adds, for every kind of tokenizer."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def save_base(folder: Path, family: str, **settings: Any) -> ModelSource:
 
 
 def batch(seed: int = 0) -> Any:
-    """Token ids (4, 12) that repeat themselves, so that they can be learnt."""
+    """Repetitive token ids (4, 12), on which a model can be trained."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The names of adapter methods: peft's, those of options of one of them, and what is said of others."""
+"""The names of adapter methods: peft's methods, well-known variants of them, and messages for unknown names."""
 
 from __future__ import annotations
 

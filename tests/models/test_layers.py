@@ -1,4 +1,4 @@
-"""What train_layers leaves trainable, and models cut to their first layers."""
+"""Parameters that train_layers selects, and models reduced to their first layers."""
 
 from __future__ import annotations
 

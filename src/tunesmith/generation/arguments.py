@@ -56,16 +56,12 @@ class Decoding:
 
     def __post_init__(self) -> None:
         is_valid = {
-            "max_new_tokens": self.max_new_tokens >= 1,
-            "num_beams": self.num_beams is None or self.num_beams >= 1,
-            "temperature": self.temperature > 0,
-            "top_p": 0 < self.top_p <= 1,
-            "top_k": self.top_k >= 0,
-            "repetition_penalty": self.repetition_penalty > 0,
-            "num_return_sequences": self.num_return_sequences >= 1,
+            "max_new_tokens": self.max_new_tokens >= 1, "num_beams": self.num_beams is None or self.num_beams >= 1,
+            "temperature": self.temperature > 0, "top_p": 0 < self.top_p <= 1, "top_k": self.top_k >= 0,
+            "repetition_penalty": self.repetition_penalty > 0, "num_return_sequences": self.num_return_sequences >= 1,
             "min_new_tokens": 0 <= self.min_new_tokens <= self.max_new_tokens,
             "early_stopping": self.early_stopping in (True, False, "never"),
-        }
+        }  # fmt: skip
         wrong = next((name for name, valid in is_valid.items() if not valid), None)
         if wrong is not None:
             raise GenerationError.one(wrong, f"{getattr(self, wrong)!r} is out of its range.")
@@ -80,15 +76,11 @@ class Decoding:
         """Returns keyword arguments of ``model.generate``, all explicit, so that none of the model's own defaults applies."""
         beams = self.beams(constraints)
         arguments: dict[str, Any] = {
-            "max_new_tokens": self.max_new_tokens,
-            "min_new_tokens": self.min_new_tokens or None,
-            "num_beams": beams,
-            "do_sample": self.do_sample,
-            "repetition_penalty": self.repetition_penalty,
-            "no_repeat_ngram_size": self.no_repeat_ngram_size,
-            "num_return_sequences": self.num_return_sequences,
+            "max_new_tokens": self.max_new_tokens, "min_new_tokens": self.min_new_tokens or None, "num_beams": beams,
+            "do_sample": self.do_sample, "repetition_penalty": self.repetition_penalty,
+            "no_repeat_ngram_size": self.no_repeat_ngram_size, "num_return_sequences": self.num_return_sequences,
             "use_cache": True,
-        }
+        }  # fmt: skip
         if self.do_sample:
             arguments |= {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
         if beams > 1:

@@ -18,13 +18,10 @@ Nodes = frozenset[Node]
 """Alternative expressions; the rest of the text has to match one of them."""
 EMPTY: Node = ("empty",)
 IN_CATEGORY: dict[Any, Callable[[str], bool]] = {
-    codes.CATEGORY_DIGIT: str.isdecimal,
-    codes.CATEGORY_NOT_DIGIT: lambda c: not c.isdecimal(),
-    codes.CATEGORY_WORD: lambda c: c.isalnum() or c == "_",
-    codes.CATEGORY_NOT_WORD: lambda c: not (c.isalnum() or c == "_"),
-    codes.CATEGORY_SPACE: str.isspace,
-    codes.CATEGORY_NOT_SPACE: lambda c: not c.isspace(),
-}
+    codes.CATEGORY_DIGIT: str.isdecimal, codes.CATEGORY_NOT_DIGIT: lambda c: not c.isdecimal(),
+    codes.CATEGORY_WORD: lambda c: c.isalnum() or c == "_", codes.CATEGORY_NOT_WORD: lambda c: not (c.isalnum() or c == "_"),
+    codes.CATEGORY_SPACE: str.isspace, codes.CATEGORY_NOT_SPACE: lambda c: not c.isspace(),
+}  # fmt: skip
 SAMPLES = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,!?-'\"()[]{}:;/\\_@#$%^&*+=<>|~`\n\t"
 REPEATS = (codes.MAX_REPEAT, codes.MIN_REPEAT)
 

@@ -151,11 +151,7 @@ def generate(
     Raises:
         InputError: contradictory constraints or settings, or a model that cannot be loaded.
     """
-    unknown = sorted(set(decoding) - set(Decoding.__dataclass_fields__))
-    if unknown:
-        message = f"There are: {listed(Decoding.__dataclass_fields__)}."
-        raise GenerationError.one(unknown[0], "there is no setting of that name.", message)
-    settings = Decoding(**decoding)
+    settings = make_decoding(decoding)
     constraints = Constraints(
         must_include=tuple(must_include),
         any_of=tuple(tuple(group) for group in any_of),
@@ -174,6 +170,15 @@ def generate(
 
     tokenizer = generator.tokenizer
     return decode.generate(generator.model, tokenizer, rows, settings, constraints, stream=stream, progress=progress)
+
+
+def make_decoding(settings: Mapping[str, Any]) -> Decoding:
+    """Makes the decoding settings. Raises GenerationError for unknown names and values out of range."""
+    unknown = sorted(set(settings) - set(Decoding.__dataclass_fields__))
+    if unknown:
+        remedy = f"There are: {listed(Decoding.__dataclass_fields__)}."
+        raise GenerationError.one(unknown[0], "there is no setting of that name.", remedy)
+    return Decoding(**settings)
 
 
 def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:

@@ -109,8 +109,7 @@ class KeywordTracker:
         key = (place, tuple(states[self.n_forced :].tolist()))
         if key not in self._barred:
             bad = self._ending(place, states)
-            stands = np.flatnonzero(~bad & self._stands_after(place, states))
-            for token in stands.tolist():
+            for token in np.flatnonzero(~bad & self._completing(place, states)).tolist():
                 after_place, after = self.step_one(place, states, token)
                 bad[token] = after_place > START or not self._leads_out(after)
             self._barred[key] = bad
@@ -123,7 +122,7 @@ class KeywordTracker:
             bad = bad | (table[k, states[k]] == self.words[k].automaton.found)
         return np.asarray(bad)
 
-    def _stands_after(self, place: int, states: Array) -> Array:
+    def _completing(self, place: int, states: Array) -> Array:
         """Returns tokens after which a forbidden word is at the end of the text: (V,) bool."""
         table, at_end = self.table(place), np.zeros(self.vocabulary.n_tokens, dtype=bool)
         for k in range(self.n_forced, len(self.words)):
@@ -134,13 +133,13 @@ class KeywordTracker:
         """Returns True if some token extends the forbidden word at the end to a longer word."""
         key = tuple(states[self.n_forced :].tolist())
         if key not in self._ways_out:
-            good = ~self._ending(INNER, states) & ~self._stands_after(INNER, states)
+            good = ~self._ending(INNER, states) & ~self._completing(INNER, states)
             self._ways_out[key] = bool((good & (self.vocabulary.at(INNER).following == INNER)).any())
         return self._ways_out[key]
 
     def leaves_open(self, place: int, states: Array) -> Array:
         """Returns tokens after which a forbidden word, or an incomplete character, is at the end of the text: (V,) bool."""
-        return self._stands_after(place, states) | (self.vocabulary.at(place).following > START)
+        return self._completing(place, states) | (self.vocabulary.at(place).following > START)
 
     def may_end(self, places: Array, states: Array) -> Array:
         """Returns whether forbidden words and characters allow the text to end here: (...) bool."""

@@ -11,6 +11,7 @@ import torch
 
 from tunesmith.errors import GenerationError
 from tunesmith.generation.token_text import Array
+from tunesmith.models.chat.render import tokenize_continuation
 from tunesmith.models.inference import batches_by_length, evaluation_mode, no_progress
 from tunesmith.models.language.token_losses import accepts_positions, pad_rows
 
@@ -33,19 +34,11 @@ def label_tokens(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], blan
     """
     sequences = []
     for label in labels:
-        tokens = tokenize_after_line(tokenizer, f" {label}" if blank else label)
+        tokens = tokenize_continuation(tokenizer, f" {label}" if blank else label)
         if not label.strip() or not tokens or tokenizer.unk_token_id in tokens:
             raise GenerationError.one(f"label {label!r}", "no tokens of this tokenizer spell it.", "Choose another label.")
         sequences.append(tokens)
     return sequences
-
-
-def tokenize_after_line(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokenises a text after a line break, or alone if the tokenizer does not separate line breaks."""
-    line = tokenizer.encode("\n", add_special_tokens=False)
-    whole = tokenizer.encode(f"\n{text}", add_special_tokens=False)
-    tokens: list[int] = whole[len(line) :] if whole[: len(line)] == line else tokenizer.encode(text, add_special_tokens=False)
-    return tokens
 
 
 def make_trie(sequences: Sequence[Sequence[int]], ends: Sequence[int]) -> Trie:

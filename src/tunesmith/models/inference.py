@@ -58,11 +58,6 @@ def no_progress(_done: int) -> None:
     """A progress callback that does nothing."""
 
 
-def call_with_kwargs(model: PreTrainedModel, batch: Batch) -> Any:
-    """Calls a model that takes its tensors as keyword arguments."""
-    return model(**batch)
-
-
 def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
     """Returns the context for forward passes in this precision: bf16 by autocast, fp32 without."""
     return torch.autocast(device_type, torch.bfloat16) if precision == "bf16" else nullcontext()
@@ -92,7 +87,7 @@ def run_model(
     *,
     max_rows: int = 64,
     precision: str = "fp32",
-    call: Callable[[Any, Batch], Any] = call_with_kwargs,
+    call: Callable[[Any, Batch], Any] = lambda model, batch: model(**batch),
     progress: Callable[[int], None] = no_progress,
 ) -> np.ndarray:
     """Returns ``collect(outputs, attention_mask)`` of every row, float32, in the order of the rows: (N, D).

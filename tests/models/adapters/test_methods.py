@@ -74,7 +74,7 @@ for folder, name in requested["folders"].items():
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of one way to train."""
+    """Results of one training method."""
 
     losses: list[float]
     without_gradient: list[str]

@@ -1,4 +1,4 @@
-"""Tokens and what is learnt of them: prompts as at inference, whole answers with their ends, every row counted."""
+"""Tokens and labels: prompts as at inference, whole answers with their ends, every row counted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def texts(*found: str) -> Conversations:
 
 
 def learnt(tokenizer: Any, made: Rendered, entry: int = 0) -> list[str]:
-    """The text of each learnt run."""
+    """The text of each supervised run."""
     ids, labels = made.input_ids[entry], made.labels[entry]
     assert ((labels == ids) | (labels == IGNORE_INDEX)).all()
     runs = np.split(ids, np.flatnonzero(np.diff(labels != IGNORE_INDEX)) + 1)

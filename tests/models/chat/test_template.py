@@ -8,7 +8,7 @@ import pytest
 
 from tunesmith.data.chat.conversations import INPUT_HEADING, Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
-from tunesmith.models.chat.template import DEFAULTS, NAMED_TEMPLATES, adopt_template, choose_template, edges, messages_of
+from tunesmith.models.chat.template import DEFAULTS, NAMED_TEMPLATES, adopt_template, choose_template, edges, to_messages
 
 OWN = "{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] + eos_token }}{% endfor %}"
 TALK = (
@@ -26,7 +26,7 @@ def rows(form: str = "messages", turns: tuple[Turn, ...] = TALK[1:3]) -> Convers
 
 def written(tokenizer, template, turns, prompt: bool = False) -> str:
     return tokenizer.apply_chat_template(
-        messages_of(turns), chat_template=template.text, tokenize=False, add_generation_prompt=prompt
+        to_messages(turns), chat_template=template.text, tokenize=False, add_generation_prompt=prompt
     )
 
 
@@ -77,7 +77,7 @@ def test_marked_parts_are_the_answers_with_their_ends(byte_tokenizer, name: str)
     template = choose_template(tokenizer, name, rows())
     adopt_template(tokenizer, template)
     assert template.has_markers
-    made = tokenizer.apply_chat_template(messages_of(TALK), return_assistant_tokens_mask=True, return_dict=True)
+    made = tokenizer.apply_chat_template(to_messages(TALK), return_assistant_tokens_mask=True, return_dict=True)
     marked = [token for token, is_marked in zip(made["input_ids"], made["assistant_masks"], strict=True) if is_marked]
     end = "<|im_end|>" if name == "chatml" else "<eos>"
     assert tokenizer.decode(marked).replace(" ", "") == f"itisme{end}no{end}"

@@ -36,7 +36,7 @@ def test_every_row_stands_whole_in_one_pack() -> None:
 
 
 def test_rows_meet_that_upstream_would_not_let_meet() -> None:
-    """TRL packs 1,000 rows at a time unless it is told otherwise: the long rows come first here, the short ones last."""
+    """TRL packs 1,000 rows at a time by default: here the long rows come first, the short ones last."""
     packs = pack_rows([30] * 1000 + [10] * 1000, 40)
     assert len(packs) == 1000
 

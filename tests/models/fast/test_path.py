@@ -82,12 +82,12 @@ def test_bf16_outputs_are_near(family):
     assert torch.allclose(near.float(), plain, atol=0.02)
 
 
-def trained(family: str, kernels: FastPath | None, steps: int = 5) -> tuple[dict[str, torch.Tensor], list[float]]:
+def trained(family: str, fast_path: FastPath | None, steps: int = 5) -> tuple[dict[str, torch.Tensor], list[float]]:
     rates = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "seq_classif_dropout")
     rates += ("attn_pdrop", "resid_pdrop", "embd_pdrop", "pooler_dropout")
     model = tiny(family, **dict.fromkeys(rates, 0.0)).train()
-    if kernels is not None:
-        apply_fast_path(model, kernels, REACHED)
+    if fast_path is not None:
+        apply_fast_path(model, fast_path, REACHED)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(steps):
@@ -103,18 +103,18 @@ def trained(family: str, kernels: FastPath | None, steps: int = 5) -> tuple[dict
 @pytest.mark.parametrize("family", CONFIGS)
 def test_training_without_dropout_is_the_plain_training(family):
     _, plain = trained(family, None)
-    for kernels in (FP32, SHORTCUTS):
-        _, fast = trained(family, kernels)
+    for fast_path in (FP32, SHORTCUTS):
+        _, fast = trained(family, fast_path)
         assert fast == pytest.approx(plain, abs=1e-5)
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "deberta"])
 def test_gradients_are_the_plain_ones(family):
     found = []
-    for kernels in (FastPath(), FP32):
+    for fast_path in (FastPath(), FP32):
         model = tiny(family, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, dropout=0.0, attention_dropout=0.0,
                      seq_classif_dropout=0.0, pooler_dropout=0.0).train()  # fmt: skip
-        apply_fast_path(model, kernels)
+        apply_fast_path(model, fast_path)
         model(**batch()).loss.backward()
         found.append({name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None})
         remove_fast_path(model)

@@ -1,4 +1,4 @@
-"""The loss of the learnt tokens is the loss of the whole batch, and its gradient the same, however many logits are kept."""
+"""The supervised loss and its gradient are those of the whole batch, for any number of logits in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PART = 5
 
 
 def batch() -> dict[str, torch.Tensor]:
-    """Six padded rows of which a part is learnt."""
+    """Six padded rows, partly supervised."""
     mask = [np.ones(len(row), dtype=np.int64) for row in ROWS]
     labels = pad_rows(labels_of(ROWS), -100)
     return {"input_ids": pad_rows(ROWS, 0), "attention_mask": pad_rows(mask, 0), "labels": labels}
@@ -38,7 +38,7 @@ def in_parts(model: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[float, dict[s
 
 
 def gradients(model: Any) -> dict[str, torch.Tensor]:
-    """Of each parameter that has one."""
+    """Gradients by parameter name."""
     return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
 
 

@@ -12,7 +12,7 @@ from tunesmith.data.chat.conversations import Conversations, Turn
 from tunesmith.errors import DataError
 from tunesmith.models.chat.render import render, tokenize_chats
 from tunesmith.models.chat.spans import LossOn, Refusal, apply_template, earlier_answers, join_turns, render_chats
-from tunesmith.models.chat.template import Template, edges, messages_of
+from tunesmith.models.chat.template import Template, edges, to_messages
 from tunesmith.models.chat.truncation import Ids
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.results import Certificate
@@ -161,7 +161,7 @@ def reference_prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template,
     if not question:
         return []
     ids = tokenizer.apply_chat_template(
-        messages_of(question),
+        to_messages(question),
         chat_template=template.text,
         tokenize=True,
         add_generation_prompt=True,

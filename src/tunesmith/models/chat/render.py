@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from tunesmith.data.chat.conversations import Conversations
 from tunesmith.errors import DataError, ModelError, RecipeError
 from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, LossOn, Refusal, RenderedChat, render_chats
 from tunesmith.models.chat.template import Template, edges, lacking
-from tunesmith.models.chat.truncation import Ids, LongRows, Row, fit_row, fit_text, make_frame, n_supervised
+from tunesmith.models.chat.truncation import Fitted, Frame, Ids, LongRows, Row, fit_row, fit_text, make_frame, n_supervised
 from tunesmith.models.encode import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2_000
 """Rows rendered and tokenised at a time; the encodings of all rows would fill the memory."""
-NO_SUPERVISED_TOKENS = "in which nothing is learnt"
+NO_SUPERVISED_TOKENS = "in which nothing is learnt"  # a key in result.json
 FEW = 0.01
 """Share of rows that a template may not fit: those rows are dropped; a template that fits fewer rows is refused."""
 REMEDIES = {
@@ -86,21 +86,14 @@ def render_record(rendered: Rendered) -> dict[str, Any]:
     """Summarises a split's rows and supervised tokens for result.json; plain JSON types."""
     lengths = np.fromiter(map(len, rendered.input_ids), np.int64, len(rendered))
     return {
-        "rows": len(rendered),
-        "max_length": rendered.max_length,
-        "loss_on": rendered.loss_on,
-        "tokens": rendered.tokens,
-        "target_tokens": rendered.target_tokens,
-        "supervised_share": rendered.supervised_share,
+        "rows": len(rendered), "max_length": rendered.max_length, "loss_on": rendered.loss_on,
+        "tokens": rendered.tokens, "target_tokens": rendered.target_tokens, "supervised_share": rendered.supervised_share,
         "target_tokens_lost": rendered.target_tokens_lost,
         "dropped": {reason: len(ids) for reason, ids in rendered.dropped.items()},
-        "rows_cut": len(rendered.cut),
-        "rows_divided": len(rendered.divided),
-        "rows_rejoined": len(rendered.rejoined),
-        "rows_without_end": len(rendered.without_end),
-        "end_ids": list(rendered.end_ids),
+        "rows_cut": len(rendered.cut), "rows_divided": len(rendered.divided), "rows_rejoined": len(rendered.rejoined),
+        "rows_without_end": len(rendered.without_end), "end_ids": list(rendered.end_ids),
         "length_tokens": {**{f"p{q}": int(np.percentile(lengths, q)) for q in (50, 90, 99)}, "max": int(lengths.max())},
-    }
+    }  # fmt: skip
 
 
 def render(
@@ -119,15 +112,14 @@ def render(
     beginning-of-text token. The tokens before the last answer are those of the prompt at inference, in every row: if one token
     would span prompt and answer, the two are tokenised apart. An answer is supervised with its end-of-turn token.
 
-    Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts conversations at their beginning, after the
-    beginning-of-text token: the last answer stays whole, since half an answer teaches to stop in the middle, and an earlier
-    one that lost its beginning is not supervised; a row whose answer fills more than seven eighths is dropped. Texts are cut at
-    the end. ``split`` makes windows of a text, which all begin as texts begin; only the last ends with the end-of-text token.
+    Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts texts at the end, and conversations after the
+    beginning-of-text token: the last answer stays whole, since half an answer teaches to stop early, and an earlier one without
+    its beginning is not supervised; a row whose answer fills more than 7/8 is dropped. ``split`` makes windows of texts, which
+    all begin as texts begin; only the last ends with the end-of-text token.
 
     Args:
         max_length: in tokens; None for no limit.
-        loss_on: None for ``assistant``, and for ``all`` with plain texts.
-        long_rows: None for ``drop``, and for ``split`` with plain texts.
+        loss_on, long_rows: None for ``assistant`` and ``drop``, with plain texts for ``all`` and ``split``.
         masked: for a masked language model: texts are framed by the tokenizer's special tokens, which are not supervised.
 
     Raises:
@@ -136,29 +128,23 @@ def render(
         DataError: rows are too long and ``long_rows`` is ``error``, or no row is left.
     """
     is_text = conversations.form == "text"
-    loss_on = loss_on or ("all" if is_text else "assistant")
-    long_rows = long_rows or ("split" if is_text else "drop")
+    loss_on, long_rows = loss_on or ("all" if is_text else "assistant"), long_rows or ("split" if is_text else "drop")
     check_options(tokenizer, conversations, template, loss_on, long_rows)
-    tally = Tally()
     if is_text:
-        frame = make_frame(tokenizer, masked)
-        for position, ids in text_tokens(tokenizer, conversations):
-            tally.add(position, *fit_text(ids, frame, max_length, long_rows))
+        rows = fitted_texts(tokenizer, conversations, make_frame(tokenizer, masked), max_length, long_rows)
     else:
-        for position, row in conversation_rows(tokenizer, conversations, template, loss_on):
-            if isinstance(row, Refusal):
-                tally.add(position, [], row.reason)
-            else:
-                tally.add(position, *fit_row(row, max_length, long_rows, tokenizer.bos_token_id, loss_on))
+        chats = conversation_rows(tokenizer, conversations, template, loss_on)
+        rows = fitted_chats(chats, max_length, loss_on, long_rows, tokenizer.bos_token_id)
+    tally = Tally()
+    for position, fitted in rows:
+        tally.add(position, *fitted)
     if long_rows == "error" and tally.too_long:
         raise_too_long(conversations, tally, max_length)
     if not tally.rows:
         raise_all_dropped(conversations, tally)
     added = frozenset(tokenizer.added_tokens_decoder)
-    if is_text:
-        ends = [[] if masked else [int(tokenizer.eos_token_id)]] * len(tally.rows)
-    else:
-        ends = [answer_ends(row, loss_on, added) for _, row in tally.rows]
+    text_ends = [] if masked else [tokenizer.eos_token_id]
+    ends = [text_ends if is_text else answer_ends(row, loss_on, added) for _, row in tally.rows]
     return tally.make_rendered(conversations, max_length, loss_on, ends, added)
 
 
@@ -345,9 +331,23 @@ def token_span(encodings: BatchEncoding, i: int, first: int, last: int, offset: 
     return offset + start, offset + stop
 
 
-def text_tokens(tokenizer: PreTrainedTokenizerBase, conversations: Conversations) -> Iterator[tuple[int, list[int]]]:
-    """Yields each text's position and token ids, without special tokens."""
+def fitted_texts(
+    tokenizer: PreTrainedTokenizerBase, conversations: Conversations, frame: Frame, max_length: int | None, long_rows: LongRows
+) -> Iterator[tuple[int, Fitted]]:
+    """Yields each text's position and fitted rows."""
     for start in range(0, len(conversations), CHUNK_ROWS):
         texts = [turns[0].content for turns in conversations.turns[start : start + CHUNK_ROWS]]
         chunk = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-        yield from enumerate(chunk, start)
+        for position, ids in enumerate(chunk, start):
+            yield position, fit_text(ids, frame, max_length, long_rows)
+
+
+def fitted_chats(
+    rows: Iterable[tuple[int, Row | Refusal]], max_length: int | None, loss_on: LossOn, long_rows: LongRows, bos_id: int | None
+) -> Iterator[tuple[int, Fitted]]:
+    """Yields each conversation's position and fitted row, or the reason that it has none."""
+    for position, row in rows:
+        if isinstance(row, Refusal):
+            yield position, ([], row.reason, 0, False)
+        else:
+            yield position, fit_row(row, max_length, long_rows, bos_id, loss_on)

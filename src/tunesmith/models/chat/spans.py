@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tunesmith.data.chat.conversations import Turn
-from tunesmith.models.chat.template import Template, end_token, messages_of
+from tunesmith.models.chat.template import Template, end_token, to_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -118,7 +118,7 @@ def apply_template(
     if not all(conversations):  # upstream takes no empty conversation; its prompt is the empty text
         chunks = [apply_template(tokenizer, template, [turns], as_prompt) if turns else [""] for turns in conversations]
         return [text for chunk in chunks for text in chunk]
-    messages = [messages_of(turns) for turns in conversations]
+    messages = [to_messages(turns) for turns in conversations]
     options = {"chat_template": template.text, "tokenize": False, "add_generation_prompt": as_prompt}
     try:
         return list(tokenizer.apply_chat_template(messages, **options))

@@ -253,6 +253,6 @@ def end_token(tokenizer: PreTrainedTokenizerBase, why: str = "it marks the end o
     return str(tokenizer.eos_token)
 
 
-def messages_of(turns: Sequence[Turn]) -> list[dict[str, str]]:
+def to_messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
     """Converts turns to the dictionaries that templates read."""
     return [{"role": turn.role, "content": turn.content} for turn in turns]

@@ -22,7 +22,6 @@ from tunesmith.models.load import UNLIMITED, first_line, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers import SentenceTransformer
 
 SIMILARITIES: Mapping[str, Similarity] = {"cosine": "cosine", "dot": "dot", "euclidean": "euclidean"}
@@ -63,18 +62,13 @@ class SentenceEncoder:
             model.tokenizer.pad_token_id,
             lambda outputs, _mask: outputs["sentence_embedding"],
             precision=self.fast_path.precision,
-            call=call_with_dict,
+            call=lambda model, batch: model(dict(batch)),  # the model adds its outputs to the dictionary
             progress=progress,
         )
 
     def prompt_for(self, *names: str) -> str:
         """Returns the first of these prompts that the model has, else the empty string."""
         return next((self.prompts[name] for name in names if self.prompts.get(name)), "")
-
-
-def call_with_dict(model: Any, batch: dict[str, torch.Tensor]) -> Any:
-    """Calls a ``SentenceTransformer``, which takes its tensors in a dictionary and adds to it."""
-    return model(dict(batch))
 
 
 def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool = True) -> SentenceEncoder:

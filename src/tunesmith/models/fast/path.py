@@ -24,21 +24,10 @@ if TYPE_CHECKING:
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 # Encoders whose attention is softmax(q k^T * scale + mask) v and nothing else; others keep their own attention.
-PLAIN_ATTENTION = frozenset(
-    {
-        "albert",
-        "bert",
-        "camembert",
-        "data2vec-text",
-        "distilbert",
-        "electra",
-        "ernie",
-        "esm",
-        "roberta",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-    }
-)
+PLAIN_ATTENTION = frozenset({
+    "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "roberta", "xlm-roberta",
+    "xlm-roberta-xl",
+})  # fmt: skip
 WORDS_PER_DRAW = 4
 LEVELS = 1 << 16
 SHORTCUT_REASONS = {

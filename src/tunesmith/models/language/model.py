@@ -55,25 +55,14 @@ class Objective:
 
 
 CAUSAL = Objective(
-    name="causal",
-    auto_class="AutoModelForCausalLM",
-    shifts_labels=True,
-    needs_masking=False,
-    padding_side="left",
-    peft_task_type="CAUSAL_LM",
-    context="only what comes before each token",
-    remedy="Name an encoder, or use it as causal.",
-)
+    "causal", "AutoModelForCausalLM", shifts_labels=True, needs_masking=False, padding_side="left", peft_task_type="CAUSAL_LM",
+    context="only what comes before each token", remedy="Name an encoder, or use it as causal.",
+)  # fmt: skip
 MASKED = Objective(
-    name="masked",
-    auto_class="AutoModelForMaskedLM",
-    shifts_labels=False,
-    needs_masking=True,
-    padding_side="right",
-    peft_task_type="FEATURE_EXTRACTION",
-    context="both sides of each token",
+    "masked", "AutoModelForMaskedLM", shifts_labels=False, needs_masking=True, padding_side="right",
+    peft_task_type="FEATURE_EXTRACTION", context="both sides of each token",
     remedy="Name a decoder, or adapt it by task: pretraining.",
-)
+)  # fmt: skip
 
 
 def detect_objective(config: PreTrainedConfig, where: str = "model.name") -> Objective:
