@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from record import write
 
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.decode import Written, generate
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.decode import GeneratedText, generate
 
 MODELS = ("stories3M", "stories260K")
 BEAMS = (4, 10)
@@ -77,13 +77,13 @@ def drawn(texts: list[str], count: int) -> tuple[list[Constraints], list[str]]:
 
 def timed(
     model: Any, tokenizer: Any, prompts: list[list[int]], settings: Decoding, sets: list[Constraints] | None
-) -> tuple[list[Written], float]:  # fmt: skip
+) -> tuple[list[GeneratedText], float]:  # fmt: skip
     started = time.perf_counter()
     found = generate(model, tokenizer, prompts, settings, sets, max_rows=MAX_ROWS)
     return [texts[0] for texts in found], time.perf_counter() - started
 
 
-def counted(sets: list[Constraints], found: list[Written]) -> dict[str, int]:
+def counted(sets: list[Constraints], found: list[GeneratedText]) -> dict[str, int]:
     """How many sets are satisfied, were said not to be, and are wrongly reported."""
     truth = [holds(wanted, written.text) for wanted, written in zip(sets, found, strict=True)]
     said = [bool(written.satisfied) for written in found]
@@ -101,7 +101,7 @@ def holds(wanted: Constraints, text: str) -> bool:
     return all(present[word] for word in wanted.must_include) and not any(present[word] for word in wanted.forbid)
 
 
-def likelihood(found: list[Written]) -> dict[str, float]:
+def likelihood(found: list[GeneratedText]) -> dict[str, float]:
     """Mean log-probability of a text under the plain model, and of a token."""
     sums, lengths = np.array([w.logprob for w in found]), np.array([len(w.token_ids) for w in found])
     return {"mean_logprob": round(float(sums.mean()), 3), "mean_logprob_per_token": round(float(sums.sum() / lengths.sum()), 4)}

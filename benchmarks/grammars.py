@@ -20,9 +20,9 @@ from typing import Any
 import jsonschema
 from record import write
 
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.decode import Written, generate
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.decode import GeneratedText, generate
 
 WAYS: dict[str, dict[str, Any]] = {
     "greedy": {},
@@ -67,7 +67,7 @@ def main() -> None:
     write("grammars", figures)
 
 
-def texts_of(model: Any, tokenizer: Any, wanted: list[Constraints], settings: dict[str, Any]) -> list[list[Written]]:
+def texts_of(model: Any, tokenizer: Any, wanted: list[Constraints], settings: dict[str, Any]) -> list[list[GeneratedText]]:
     prompts = [tokenizer("Once upon a time, there was a note that said: ")["input_ids"]] * len(wanted)
     return generate(model, tokenizer, prompts, Decoding(max_new_tokens=MAX_NEW_TOKENS, **settings), wanted, max_rows=MAX_ROWS)
 

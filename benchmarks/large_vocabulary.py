@@ -47,7 +47,7 @@ def steps(way: str, vocabulary: int) -> dict[str, Any]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from tunesmith.machine import peak_memory_bytes
-    from tunesmith.models.fast.supervised_loss import is_head_alone, loss_where_learnt
+    from tunesmith.models.fast.supervised_loss import is_head_alone, supervised_loss
     from tunesmith.models.inference import autocast
 
     torch.manual_seed(0)
@@ -66,7 +66,7 @@ def steps(way: str, vocabulary: int) -> dict[str, Any]:
     for _ in range(STEPS):
         started = time.perf_counter()
         with autocast("bf16", "cpu"):
-            loss = loss_where_learnt(model, {"input_ids": ids, "labels": labels}, head_alone=head_alone)
+            loss = supervised_loss(model, {"input_ids": ids, "labels": labels}, head_alone=head_alone)
         loss.backward()
         seconds.append(time.perf_counter() - started)
     mib = (peak_memory_bytes() - before) / 2**20

@@ -25,7 +25,7 @@ from tunesmith.machine import quiet_libraries, seed_everything
 from tunesmith.models.adapters.attach import load_adapter
 from tunesmith.models.adapters.language import add_language_adapter
 from tunesmith.models.adapters.quantise import Quantisation
-from tunesmith.models.language.model import load_language_model
+from tunesmith.models.language.model import CAUSAL, load_language_model
 from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource
@@ -51,8 +51,8 @@ def rows() -> tuple[list[list[int]], list[list[int]]]:
 def adapted(kind: Quantisation, guarded: bool = True, section: AdapterSection = LORA) -> Any:
     """The base in few bits with a new adapter, the same every time."""
     seed_everything(0)
-    loaded = load_language_model(SOURCE, load_tokenizer(SOURCE), "causal", kind)
-    model = add_language_adapter(loaded, section, STEPS, "causal")
+    loaded = load_language_model(SOURCE, load_tokenizer(SOURCE), CAUSAL, kind)
+    model = add_language_adapter(loaded, section, STEPS, CAUSAL)
     if not guarded:
         for module in model.modules():
             if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -107,21 +107,21 @@ def merging(kind: Quantisation, train_rows: Any, held_out: Any) -> dict[str, Any
     from bitsandbytes.functional import has_avx512bf16
 
     tokenizer = load_tokenizer(SOURCE)
-    base = load_language_model(SOURCE, tokenizer, "causal").model.eval()
+    base = load_language_model(SOURCE, tokenizer, CAUSAL).model.eval()
     model = adapted(kind)
-    seed_base = load_language_model(SOURCE, tokenizer, "causal", kind).model.eval()
+    seed_base = load_language_model(SOURCE, tokenizer, CAUSAL, kind).model.eval()
     started = time.perf_counter()
     log = train(model, train_rows, held_out, STEPS, 0)
     seconds = time.perf_counter() - started
 
     def loss(of: Any) -> float:
-        return mean_loss(sample_logits(of.eval(), held_out), held_out, "causal")
+        return mean_loss(sample_logits(of.eval(), held_out), held_out, CAUSAL)
 
     before, rounded_before, rounded = loss(base), loss(seed_base), loss(model)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
         saved = save_language_model(model, tokenizer, folder, SOURCE, held_out[:8])
-        merged = loss(reload_language_model(folder, "causal"))
+        merged = loss(reload_language_model(folder, CAUSAL))
         on_whole_base = loss(load_adapter(base, folder.parent / "adapter"))
         as_fp32 = load_adapter(seed_base.dequantize(torch.float32), folder.parent / "adapter")
         on_dequantised, into_dequantised = loss(as_fp32), loss(as_fp32.merge_and_unload())

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 
 from tunesmith.data.chat.load import load_conversation_data
 from tunesmith.data.checks.chat import check_rows
-from tunesmith.models.chat.prompts import rendering_proof
+from tunesmith.models.chat.prompts import certify_rendering
 from tunesmith.models.chat.render import render, render_record
 from tunesmith.models.chat.template import choose_template
 from tunesmith.recipe.sections import Recipe
@@ -49,7 +49,7 @@ def measure(name: str) -> dict[str, Any]:
         started = time.perf_counter(), time.process_time()
         found = check_rows({"train": train}, joined=template.source == "none")
         timed("lint", started)
-    proof = rendering_proof(tokenizer, template, train, rows=None)
+    proof = certify_rendering(tokenizer, template, train, rows=None)
     n = len(train)
     return {
         "rows": n, "template": template.name, "record": render_record(rendered),

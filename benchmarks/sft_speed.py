@@ -147,7 +147,8 @@ def held_out_loss(model: Path, file: Path) -> float:
     from tunesmith.data.chat.rows import usable_conversations
     from tunesmith.data.readers.read import read_table
     from tunesmith.models.chat.render import render
-    from tunesmith.models.chat.template import NONE
+    from tunesmith.models.chat.template import NO_TEMPLATE
+    from tunesmith.models.language.model import CAUSAL
     from tunesmith.models.language.save import reload_language_model
     from tunesmith.models.language.token_losses import token_losses
     from tunesmith.models.load import load_tokenizer
@@ -157,8 +158,8 @@ def held_out_loss(model: Path, file: Path) -> float:
     table = read_table(str(file))
     conversations = usable_conversations(table, detect_chat_format(table, ColumnsSection()), "test")
     tokenizer = load_tokenizer(ModelSource(str(model), str(model), "folder"))
-    made = render(tokenizer, conversations, NONE, LONGEST)
-    found = token_losses(reload_language_model(model, "causal"), made.input_ids, made.labels, tokenizer.eos_token_id)
+    made = render(tokenizer, conversations, NO_TEMPLATE, LONGEST)
+    found = token_losses(reload_language_model(model, CAUSAL), made.input_ids, made.labels, tokenizer.eos_token_id)
     return found.mean
 
 

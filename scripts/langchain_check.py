@@ -26,7 +26,7 @@ from importlib.metadata import version
 from langchain_huggingface import HuggingFacePipeline
 from transformers import pipeline
 from tunesmith.generation.constraints import Constraints, unfulfilled
-from tunesmith.generation.steering import Decoding, generation_arguments
+from tunesmith.generation.arguments import Decoding, generation_arguments
 
 folder, prompt, asked = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 write, wanted = pipeline("text-generation", folder), Constraints(**asked)

@@ -27,7 +27,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pocket_start import look_back
-from tunesmith.models.builtin import sha256_of
+from tunesmith.models.builtin import hash_file
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "pocket"
@@ -275,7 +275,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, held_out: 
     tokenizer.save_pretrained(TARGET)
     loaded = LlamaForCausalLM.from_pretrained(TARGET, dtype=torch.float32)
     found = {**figures, "held_out_perplexity": round(perplexity(loaded, held_out), 3), "held_out_tokens": len(held_out)}
-    found["sha256"] = sha256_of(TARGET / "model.safetensors")
+    found["sha256"] = hash_file(TARGET / "model.safetensors")
     (TARGET / "figures.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (TARGET / "README.md").write_text(card(found), encoding="utf-8")
     print(json.dumps(found, indent=1))

@@ -139,10 +139,10 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "layers and adapter": (recipe(adapter={"method": "lora"}, train={"train_layers": "last 1"}), TRAIN, "train_layers"),
     "unknown adapter": (recipe(adapter={"method": "lorra"}), TRAIN, "Did you mean lora?"),
     "unknown adapter option": (recipe(adapter={"method": "lora", "rank": 8}), TRAIN, "adapter.rank: the method lora has no option of that name."),
-    "too many layers": (recipe(train={"train_layers": "last 40"}), TRAIN, "the last 40 layers were asked for, the model has 2."),
+    "too many layers": (recipe(train={"train_layers": "last 40"}), TRAIN, "the last 40 layers are requested, but the model has 2."),
     "no parameter of that name": (recipe(train={"train_layers": ["decoder"]}), TRAIN, "no parameter name contains 'decoder'."),
     "weight of no class": (recipe(train={"class_weights": {"pos": 1, "neu": 2}}), TRAIN, "no class is called 'neu'."),
-    "too long inputs": (recipe(data={"train": "train.csv", "max_length": 4000}), TRAIN, "4000 tokens were asked for, the model has only 64 positions."),
+    "too long inputs": (recipe(data={"train": "train.csv", "max_length": 4000}), TRAIN, "4000 tokens are requested, but the model has only 64 positions."),
     # the data
     "missing file": (recipe(data={"train": "gone.csv"}), TRAIN, "gone.csv"),
     "empty file": (put("train.csv", ""), TRAIN, "train.csv"),

@@ -32,7 +32,7 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
         return [[written(f" text {i}", i == 0, "" if i == 0 else "'fox' is missing")] for i in range(len(prompts))]
 
     stand_in(
-        "tunesmith.generation.generator", generate=generate, load_writer=lambda name: f"writer of {name}",
+        "tunesmith.generation.generator", generate=generate, load_text_generator=lambda name: f"writer of {name}",
         read_prompts=lambda path: ["from", str(path)],
     )  # fmt: skip
     return made

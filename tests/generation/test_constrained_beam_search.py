@@ -10,11 +10,11 @@ import torch
 
 from tests.generation.made import KINDS, all_texts, letters, tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError
-from tunesmith.generation.constrained_beam_search import Finished, search_banks, share
+from tunesmith.generation.arguments import Decoding, generation_arguments
+from tunesmith.generation.constrained_beam_search import Finished, allocate_beams, constrained_beam_search
 from tunesmith.generation.constraints import Constraints, unfulfilled
 from tunesmith.generation.decode import generate
-from tunesmith.generation.keyword_tracker import watch_of
-from tunesmith.generation.steering import Decoding, generation_arguments
+from tunesmith.generation.keyword_tracker import make_tracker
 from tunesmith.generation.token_text import continuation, decoded
 
 END, MOST = 0, 4
@@ -37,7 +37,7 @@ SETS: list[dict[str, Any]] = [
 
 
 def best_by_reading(model: Any, wanted: Constraints, length_penalty: float) -> tuple[tuple[int, ...], float] | None:
-    """The best of all texts, judged by reading each."""
+    """The best of all texts, by checking each."""
     prompt = decoded(letters(), [PROMPT])[0]
     good = [
         (tokens, logprob / len(tokens) ** length_penalty)
@@ -48,9 +48,9 @@ def best_by_reading(model: Any, wanted: Constraints, length_penalty: float) -> t
 
 
 @pytest.mark.parametrize(("seed", "length_penalty"), [(0, 0.0), (1, 1.0)])
-@pytest.mark.parametrize("asked", SETS, ids=str)
-def test_with_enough_beams_the_best_text_is_found(asked: dict[str, Any], seed: int, length_penalty: float) -> None:
-    model, wanted = tiny_llama(6, seed), Constraints(**asked)
+@pytest.mark.parametrize("options", SETS, ids=str)
+def test_with_enough_beams_the_best_text_is_found(options: dict[str, Any], seed: int, length_penalty: float) -> None:
+    model, wanted = tiny_llama(6, seed), Constraints(**options)
     settings = Decoding(max_new_tokens=MOST, num_beams=1300, length_penalty=length_penalty, early_stopping="never")
     ((found,),) = generate(model, letters(), [PROMPT], settings, wanted, max_rows=1300)
     best = best_by_reading(model, wanted, length_penalty)
@@ -108,10 +108,12 @@ def test_without_words_it_is_upstreams_beam_search() -> None:
     tokenizer = tokenizer_of("word_pieces")
     model = tiny_llama(len(tokenizer), seed=1)
     ids = torch.tensor([tokenizer.encode("the cat", add_special_tokens=False)])
-    watch = watch_of(tokenizer, Constraints(), len(tokenizer))
-    asked = {"num_beams": 5, "num_return_sequences": 5, "max_new_tokens": 8, "do_sample": False, "pad_token_id": 1}
-    plain = model.generate(input_ids=ids, **asked)
-    ours = model.generate(input_ids=ids, custom_generate=search_banks, watches=[watch], prompts=["the cat"], **asked)
+    tracker = make_tracker(tokenizer, Constraints(), len(tokenizer))
+    options = {"num_beams": 5, "num_return_sequences": 5, "max_new_tokens": 8, "do_sample": False, "pad_token_id": 1}
+    plain = model.generate(input_ids=ids, **options)
+    ours = model.generate(
+        input_ids=ids, custom_generate=constrained_beam_search, trackers=[tracker], prompts=["the cat"], **options
+    )
     assert torch.equal(plain, ours)
 
 
@@ -166,11 +168,11 @@ def test_the_beams_are_shared_among_the_banks() -> None:
 
     ranks, needs = np.array([-1.0, -2.0, -3.0, -9.0, -10.0]), np.array([2, 2, 2, 1, 0])
     in_time, late = np.zeros(5, dtype=bool), np.array([True, True, False, False, False])
-    assert sorted(share(ranks, needs, in_time, 3).tolist()) == [0, 3, 4]
-    assert sorted(share(ranks, needs, in_time, 4).tolist()) == [0, 1, 3, 4]
-    assert share(ranks, needs, in_time, 1).tolist() == [0]
-    assert sorted(share(ranks, needs, late, 3).tolist()) == [2, 3, 4]
-    assert len(share(ranks[:0], needs[:0], late[:0], 3)) == 0
+    assert sorted(allocate_beams(ranks, needs, in_time, 3).tolist()) == [0, 3, 4]
+    assert sorted(allocate_beams(ranks, needs, in_time, 4).tolist()) == [0, 1, 3, 4]
+    assert allocate_beams(ranks, needs, in_time, 1).tolist() == [0]
+    assert sorted(allocate_beams(ranks, needs, late, 3).tolist()) == [2, 3, 4]
+    assert len(allocate_beams(ranks[:0], needs[:0], late[:0], 3)) == 0
 
 
 def test_finished_texts_are_kept_best_first() -> None:

@@ -1,4 +1,4 @@
-"""Constraints that cannot be are refused with one message each, and texts are judged by what they say."""
+"""Contradictory constraints are refused with one message each, and texts are checked against constraints."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from tunesmith.errors import GenerationError
 from tunesmith.generation.constraints import Constraints, unfulfilled
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"must_include": ["fox"], "forbid": ["fox"]}, "must_include 'fox': what has to be in the text is also forbidden."),
-    ({"must_include": ["red fox"], "forbid": ["fox"]}, "also forbidden (it holds 'fox')"),
-    ({"any_of": [["cat", "dog"]], "forbid": ["dog", "cat"]}, "any_of cat,dog: what has to be in the text is also forbidden"),
+    ({"must_include": ["fox"], "forbid": ["fox"]}, "must_include 'fox': the required text is also forbidden."),
+    ({"must_include": ["red fox"], "forbid": ["fox"]}, "also forbidden (it contains 'fox')"),
+    ({"any_of": [["cat", "dog"]], "forbid": ["dog", "cat"]}, "any_of cat,dog: the required text is also forbidden"),
     ({"must_include": [""]}, "must_include: a word is empty."),
     ({"forbid": [" fox"]}, "forbid: ' fox' has a blank at an end, which is no part of a word. Write 'fox'."),
     ({"any_of": [[]]}, "any_of: a group has no words."),
     ({"choices": ["yes", "yes"]}, "choices: 'yes' is there twice."),
-    ({"regex": "a", "choices": ["a"]}, "choices and regex: each says what the whole text is."),
-    ({"regex": "a", "must_include": ["b"]}, "regex and must_include: regex says what the whole text is."),
+    ({"regex": "a", "choices": ["a"]}, "choices and regex: each determines the whole text."),
+    ({"regex": "a", "must_include": ["b"]}, "regex and must_include: regex determines the whole text."),
     ({"json_schema": {}, "forbid": ["b"]}, "json_schema and forbid"),
     ({"regex": "(a"}, "regex: '(a' is no regular expression"),
     ({"json_schema": "x"}, "json_schema: a schema is a JSON object."),
 ]
 
 
-@pytest.mark.parametrize(("asked", "message"), REFUSED, ids=[message[:30] for _, message in REFUSED])
-def test_what_cannot_be_is_refused(asked: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[message[:30] for _, message in REFUSED])
+def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(GenerationError) as refused:
-        Constraints(**asked)
+        Constraints(**options)
     assert message in str(refused.value)
 
 
-def test_all_problems_are_said_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(GenerationError) as refused:
         Constraints(must_include=("", "fox"), forbid=("fox",))
     assert len(refused.value.problems) == 2
@@ -48,7 +48,7 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
 
 
 @pytest.mark.parametrize(
-    ("asked", "text", "amiss"),
+    ("options", "text", "problems"),
     [
         ({"must_include": ["fox", "red hat"]}, "a fox in a red hat.", []),
         ({"must_include": ["fox"]}, "two foxes", ["'fox' is missing"]),
@@ -61,8 +61,8 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
         ({"json_schema": SCHEMA}, '{"age": "3"}', ["it does not fulfil the schema: '3' is not of type 'integer'"]),
     ],
 )
-def test_a_text_is_judged_by_what_it_says(asked: dict[str, Any], text: str, amiss: list[str]) -> None:
-    assert unfulfilled(Constraints(**asked), text) == amiss
+def test_a_text_is_checked_by_its_characters(options: dict[str, Any], text: str, problems: list[str]) -> None:
+    assert unfulfilled(Constraints(**options), text) == problems
 
 
 def test_constraints_are_true_where_they_ask_for_something() -> None:

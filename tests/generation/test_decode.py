@@ -9,9 +9,9 @@ import torch
 
 from tests.generation.made import KINDS, tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.decode import Written, generate
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.decode import GeneratedText, generate
 
 TEXTS = ["the cat", "she said: where is the dog and the cat and the fox", "a", "he", "the fox ran to the", "no"]
 
@@ -22,7 +22,7 @@ def made() -> tuple[Any, Any, list[list[int]]]:
     return tiny_llama(len(tokenizer), 1), tokenizer, [tokenizer.encode(text, add_special_tokens=False) for text in TEXTS]
 
 
-def ids_of(found: list[list[Written]]) -> list[list[tuple[int, ...]]]:
+def ids_of(found: list[list[GeneratedText]]) -> list[list[tuple[int, ...]]]:
     return [[written.token_ids for written in texts] for texts in found]
 
 
@@ -123,11 +123,11 @@ def test_bf16_runs_and_is_near(made: Any) -> None:
         assert found.logprob < 0
 
 
-def test_progress_is_told(made: Any) -> None:
+def test_progress_is_reported(made: Any) -> None:
     model, tokenizer, prompts = made
-    told: list[int] = []
-    generate(model, tokenizer, prompts, Decoding(max_new_tokens=2), max_rows=2, progress=told.append)
-    assert told == [2, 4, 6]
+    counts: list[int] = []
+    generate(model, tokenizer, prompts, Decoding(max_new_tokens=2), max_rows=2, progress=counts.append)
+    assert counts == [2, 4, 6]
 
 
 def test_what_cannot_be_decoded_is_refused(made: Any) -> None:

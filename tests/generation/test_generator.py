@@ -10,7 +10,7 @@ import pytest
 import tunesmith
 from tests.generation.made import tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError, ModelError
-from tunesmith.generation.generator import load_writer
+from tunesmith.generation.generator import load_text_generator
 
 TEMPLATE = (
     "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}{% endfor %}{% if add_generation_prompt %} [assistant]{% endif %}"
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_texts_of_a_folder(folder: Path) -> None:
     found = tunesmith.generate(folder, ["the cat", "she"], must_include=["fox"], max_new_tokens=12)
     assert [(len(texts), texts[0].satisfied) for texts in found] == [(1, True)] * 2
-    one = tunesmith.generate(load_writer(str(folder)), "she", must_include=["fox"], max_new_tokens=12)
+    one = tunesmith.generate(load_text_generator(str(folder)), "she", must_include=["fox"], max_new_tokens=12)
     assert one[0][0].token_ids == found[1][0].token_ids
 
 
@@ -39,10 +39,10 @@ def test_a_chat_template_is_used_unless_raw(folder: Path, tmp_path: Path) -> Non
 
     place = tmp_path / "chat"
     shutil.copytree(folder, place)
-    tokenizer: Any = load_writer(str(place)).tokenizer
+    tokenizer: Any = load_text_generator(str(place)).tokenizer
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(place)
-    writer = load_writer(str(place))
+    writer = load_text_generator(str(place))
     decode = writer.tokenizer.decode
     assert decode(writer.prompt_ids("the cat")) == "[user] the cat [assistant]"
     assert decode(writer.prompt_ids("the cat", raw=True)) == "the cat"
@@ -51,14 +51,14 @@ def test_a_chat_template_is_used_unless_raw(folder: Path, tmp_path: Path) -> Non
         == "[system] be[user] a [assistant]"
     )
     with pytest.raises(GenerationError, match="turns need a chat template"):
-        load_writer(str(folder)).prompt_ids([{"role": "user", "content": "a"}])
+        load_text_generator(str(folder)).prompt_ids([{"role": "user", "content": "a"}])
 
 
 def test_an_adapter_writes_as_its_model(folder: Path, tmp_path: Path) -> None:
     peft, torch = pytest.importorskip("peft"), pytest.importorskip("torch")
     torch.manual_seed(0)
     adapted = peft.get_peft_model(
-        load_writer(str(folder)).model, peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=2)
+        load_text_generator(str(folder)).model, peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=2)
     )
     adapted.save_pretrained(tmp_path / "adapter")
     tokenizer_of("byte_level").save_pretrained(tmp_path / "adapter")

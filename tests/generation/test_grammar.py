@@ -10,9 +10,9 @@ import pytest
 
 from tests.generation.made import letters, tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError, MissingExtra
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.decode import generate
-from tunesmith.generation.steering import Decoding
 
 WAYS = [{}, {"do_sample": True, "num_return_sequences": 2}, {"num_beams": 3, "num_return_sequences": 2}]
 REGEXES = [r"[a-z]+!", r"(cat|dog)s? and (cat|dog)s?\.", r"\d{3}-[A-Z]{2,4}", r"a*b+c", r"[^x]*x", r"(ab)+(é|狐)?z"]

@@ -8,10 +8,10 @@ import torch
 
 from tests.generation.made import KINDS, letters, tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.decode import generate
-from tunesmith.generation.labels import label_probabilities, label_tokens, shortest, trie_of
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.labels import label_probabilities, label_tokens, make_trie, shortest
 
 LABELS = ["yes", "no", "not sure", "maybe"]
 
@@ -88,6 +88,6 @@ def test_labels_that_cannot_be_spelled_are_refused() -> None:
 
 
 def test_the_trie() -> None:
-    trie = trie_of([[1, 2], [1], [3, 4, 5]], [0])
+    trie = make_trie([[1, 2], [1], [3, 4, 5]], [0])
     assert trie == {1: {2: {0: {}}, 0: {}}, 3: {4: {5: {0: {}}}}}
     assert (shortest(trie), shortest(trie[3]), shortest(trie[1])) == (1, 2, 0)

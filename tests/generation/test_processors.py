@@ -8,11 +8,11 @@ import torch
 
 from tests.generation.made import KINDS, letters, tiny_llama, tokenizer_of
 from tunesmith.data.arrays import Array
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints, unfulfilled
 from tunesmith.generation.decode import generate
-from tunesmith.generation.keyword_tracker import watch_of
-from tunesmith.generation.processors import ForbiddenWords, LooksAhead, Steered
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.keyword_tracker import make_tracker
+from tunesmith.generation.processors import ForbiddenWords, Lookahead, RuleProcessor
 from tunesmith.generation.token_text import continuation
 
 WAYS = [{}, {"do_sample": True, "num_return_sequences": 3}, {"num_beams": 3}, {"do_sample": True, "num_beams": 3}]
@@ -43,7 +43,7 @@ def test_a_word_is_not_left_at_the_end_nor_spelled_otherwise(seed: int) -> None:
 
 
 def test_a_longer_word_may_be_written() -> None:
-    """Of "a" only the word itself is barred: the best of all texts with "ab" is found by beams."""
+    """Only the word "a" itself is barred: beams find the best of all texts with "ab"."""
     model, wanted = tiny_llama(6, 3), Constraints(forbid=("a",), must_include=("ab",))
     ((found,),) = generate(model, letters(), [[1, 4]], Decoding(max_new_tokens=4, num_beams=4), wanted)
     assert found.satisfied
@@ -52,33 +52,33 @@ def test_a_longer_word_may_be_written() -> None:
 def test_a_word_that_nothing_makes_longer_is_not_begun() -> None:
     for kind, is_begun in (("whole_words", False), ("byte_level", True)):
         tokenizer = tokenizer_of(kind)
-        watch = watch_of(tokenizer, Constraints(forbid=("cat",)), len(tokenizer))
+        tracker = make_tracker(tokenizer, Constraints(forbid=("cat",)), len(tokenizer))
         word = tokenizer.encode(" cat", add_special_tokens=False)
-        assert watch.barred(*watch.begin("the"))[word].tolist() == [not is_begun]
+        assert tracker.barred(*tracker.begin("the"))[word].tolist() == [not is_begun]
 
 
 def test_looking_ahead_weighs_a_beginning_by_what_follows() -> None:
     """log p("▁a") becomes log p("▁a") + log p(a letter after it)."""
     model, prompt = tiny_llama(6, 1), [1, 4]
-    rule = ForbiddenWords(watch_of(letters(), Constraints(forbid=("a",)), 6), letters().decode(prompt), np.array([0]))
+    rule = ForbiddenWords(make_tracker(letters(), Constraints(forbid=("a",)), 6), letters().decode(prompt), np.array([0]))
     ids = torch.tensor([prompt])
     with torch.inference_mode():
         now = torch.log_softmax(model(input_ids=ids).logits[0, -1], dim=-1)
         after = torch.softmax(model(input_ids=torch.tensor([[*prompt, 1]])).logits[0, -1], dim=-1)
         scores = now[None].clone()
-        LooksAhead(model, [rule], None)(ids, scores, {0: rule.start()})
+        Lookahead(model, [rule], None)(ids, scores, {0: rule.start()})
     letters_after = letters().convert_tokens_to_ids(["a", "b"])
     assert scores[0, 1] == pytest.approx(float(now[1] + torch.log(after[letters_after].sum())), abs=1e-5)
     assert torch.equal(scores[0, [0, 2, 3, 4, 5]], now[[0, 2, 3, 4, 5]])
 
 
 def test_looking_ahead_sees_no_padding() -> None:
-    model, rule = tiny_llama(6, 1), ForbiddenWords(watch_of(letters(), Constraints(forbid=("a",)), 6), "ab", np.array([0]))
+    model, rule = tiny_llama(6, 1), ForbiddenWords(make_tracker(letters(), Constraints(forbid=("a",)), 6), "ab", np.array([0]))
     plain, padded = torch.zeros(1, 6), torch.zeros(1, 6)
     with torch.inference_mode():
-        LooksAhead(model, [rule], None)(torch.tensor([[1, 4]]), plain, {0: rule.start()})
+        Lookahead(model, [rule], None)(torch.tensor([[1, 4]]), plain, {0: rule.start()})
         mask = torch.tensor([[0, 0, 1, 1]])
-        LooksAhead(model, [rule], mask)(torch.tensor([[5, 5, 1, 4]]), padded, {0: rule.start()})
+        Lookahead(model, [rule], mask)(torch.tensor([[5, 5, 1, 4]]), padded, {0: rule.start()})
     assert plain[0, 1] < -0.01
     assert torch.allclose(plain, padded, atol=1e-5)
 
@@ -99,7 +99,7 @@ class Counted:
 
 
 def test_rows_are_replayed_whatever_their_order() -> None:
-    ours = Steered([Counted(), Counted()], 1, 9, frozenset({0}))
+    ours = RuleProcessor([Counted(), Counted()], 1, 9, frozenset({0}))
     for rows in ([[9, 1], [9, 2]], [[9, 2, 1], [9, 1, 1]], [[9, 3, 3, 4], [9, 2, 1, 0]], [[9, 1], [9, 4]]):
         scores = ours(torch.tensor(rows), torch.zeros(2, 5))
         for row, found in zip(rows, scores, strict=True):
@@ -108,7 +108,7 @@ def test_rows_are_replayed_whatever_their_order() -> None:
 
 
 def test_where_nothing_may_follow_the_text_ends() -> None:
-    ours = Steered([Counted()], 0, 9, frozenset({0}))
+    ours = RuleProcessor([Counted()], 0, 9, frozenset({0}))
     scores = ours(torch.tensor([[1, 2, 3, 4]]), torch.zeros(1, 5))
     assert torch.isfinite(scores[0]).tolist() == [True, False, False, False, False]
 
@@ -116,7 +116,7 @@ def test_where_nothing_may_follow_the_text_ends() -> None:
         def barred(self, state: tuple[int, ...], left: int, scores: torch.Tensor) -> Array:
             return np.ones(5, dtype=bool)
 
-    scores = Steered([Nothing()], 0, 9, frozenset({0}))(torch.tensor([[1, 2]]), torch.zeros(1, 5))
+    scores = RuleProcessor([Nothing()], 0, 9, frozenset({0}))(torch.tensor([[1, 2]]), torch.zeros(1, 5))
     assert torch.isfinite(scores[0]).tolist() == [True, False, False, False, False]
 
 

@@ -1,4 +1,4 @@
-"""What tokens are said to add to a text is what decoding them gives, for every kind of tokenizer."""
+"""The recorded text of tokens is the text that decoding them adds, for every kind of tokenizer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from tests.generation.made import KINDS, tokenizer_of
 from tunesmith.generation.keyword_tracker import usual_sequences
-from tunesmith.generation.token_text import INNER, START, continuation, continued, decoded, surfaces_of
+from tunesmith.generation.token_text import INNER, START, complete_characters, continuation, decoded, vocabulary_text
 
 
 def walked(kind: str, choices: list[int], place: int) -> tuple[list[int], str, int]:
-    """Tokens that may follow each other, chosen by the numbers, what the surfaces say they write, and the last place."""
-    found = surfaces_of(tokenizer_of(kind), len(tokenizer_of(kind)))
+    """Tokens that may follow each other, chosen by the numbers, what the vocabulary say they write, and the last place."""
+    found = vocabulary_text(tokenizer_of(kind), len(tokenizer_of(kind)))
     tokens, text = [], ""
     for choice in choices:
         here = found.at(place)
@@ -46,7 +46,7 @@ def test_a_text_without_a_prompt_begins_as_decoding_begins_it(kind: str, choices
 
 
 def test_bytes_of_one_character_stay_together() -> None:
-    found = surfaces_of(tokenizer_of("sentencepiece"), len(tokenizer_of("sentencepiece")))
+    found = vocabulary_text(tokenizer_of("sentencepiece"), len(tokenizer_of("sentencepiece")))
     first, second, third = (tokenizer_of("sentencepiece").convert_tokens_to_ids(f"<0x{b:02X}>") for b in "狐".encode())
     inside = int(found.at(INNER).following[first])
     assert inside > START
@@ -58,10 +58,10 @@ def test_bytes_of_one_character_stay_together() -> None:
 
 
 def test_bytes_that_lead_to_no_character_are_refused_at_once() -> None:
-    assert continued(b"\xed", b"\xa0") is None  # a surrogate, which no third byte makes a character
-    assert continued(b"\xed", b"\x9f") == ("", b"\xed\x9f")
-    assert continued(b"", b"\xa0") is None
-    assert continued(b"\xc3", b"\xa9!") == ("é!", b"")
+    assert complete_characters(b"\xed", b"\xa0") is None  # a surrogate, which no third byte makes a character
+    assert complete_characters(b"\xed", b"\x9f") == ("", b"\xed\x9f")
+    assert complete_characters(b"", b"\xa0") is None
+    assert complete_characters(b"\xc3", b"\xa9!") == ("é!", b"")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.machine import quiet_libraries
+from tunesmith.models.language.model import CAUSAL, MASKED
 from tunesmith.models.source import ModelSource
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
 VOCABULARY = 40
-OBJECTIVES = {"llama": "causal", "bert": "masked"}
+OBJECTIVES = {"llama": CAUSAL, "bert": MASKED}
 SAMPLE = [list(range(5, 15)), list(range(30, 34)), [7, 7, 9, 30, 12]]
 """Token ids of a few texts."""
 
@@ -49,7 +50,7 @@ def save_base(folder: Path, family: str, **settings: Any) -> ModelSource:
 
 
 def batch(seed: int = 0) -> Any:
-    """Token ids (4, 12) that repeat themselves, so that they can be learnt."""
+    """Repetitive token ids (4, 12), on which a model can be trained."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

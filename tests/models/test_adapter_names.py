@@ -1,4 +1,4 @@
-"""The names of adapter methods: peft's, those of options of one of them, and what is said of others."""
+"""The names of adapter methods: peft's methods, well-known variants of them, and messages for unknown names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_finer_form_of_the_name_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("method", "options", "said"),
     [
-        ("dora", {"use_dora": False}, "dora is lora with use_dora: True, and this says False."),
+        ("dora", {"use_dora": False}, "dora is lora with use_dora: True, and this recipe has False."),
         ("lorra", {}, "peft has no method 'lorra'. Did you mean lora?"),
         ("houlsbi", {}, "Did you mean houlsby?"),
         ("dora", {"lora_alfa": 2}, "Did you mean lora_alpha?"),

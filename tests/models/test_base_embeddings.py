@@ -1,4 +1,4 @@
-"""Rows with very many tokens go through half of the layers, it is said, and other texts are embedded the same way."""
+"""Rows with very many tokens are embedded by half of the layers, with a note, and other texts likewise."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_half_the_layers_are_enough_for_very_many_tokens(of_layers: int, n_token
     assert enough_layers(of_layers, n_tokens) == expected
 
 
-def test_all_layers_are_used_and_nothing_is_said_of_it(source: ModelSource) -> None:
+def test_all_layers_are_used_without_a_note(source: ModelSource) -> None:
     made = embed(texts("an owl", "a bee", pairs=["night", "honey"]), source)
     assert (made.n_layers, made.of_layers, made.note) == (2, 2, "")
     assert isinstance(made.vectors, tuple)
     assert np.array_equal(made.vectors[1], embedder(source)(["night", "honey"]))
 
 
-def test_half_the_layers_are_said_and_can_be_asked_for_again(source: ModelSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_the_layers_are_noted_and_can_be_requested_again(source: ModelSource, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = embed(texts("an owl", "a bee"), source).vectors
     monkeypatch.setattr(embeddings, "MANY_TOKENS", 3)
     monkeypatch.setattr(embeddings, "FEWEST_LAYERS", 2)

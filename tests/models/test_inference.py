@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tunesmith.data.table import Examples
 from tunesmith.models.encode import encode
-from tunesmith.models.equivalence import batch_invariance, plain_logits
-from tunesmith.models.fast.path import Kernels
+from tunesmith.models.equivalence import batch_invariance, fp32_logits
+from tunesmith.models.fast.path import FastPath
 from tunesmith.models.inference import batches_by_length, mean_embeddings
 
 
@@ -38,17 +38,17 @@ def model_and_rows(tiny_model: Path, sentences: list[dict[str, str]]):
 
 def test_batch_size_never_changes_a_logit(model_and_rows) -> None:
     model, rows = model_and_rows
-    alone = plain_logits(model, rows, 0, 1)
+    alone = fp32_logits(model, rows, 0, 1)
     for size in (3, 8, 40):
-        assert np.abs(plain_logits(model, rows, 0, size) - alone).max() < 1e-5
+        assert np.abs(fp32_logits(model, rows, 0, size) - alone).max() < 1e-5
 
 
 def test_order_and_mode_are_kept_and_no_random_number_is_drawn(model_and_rows) -> None:
     model, rows = model_and_rows
     model.train()
     state = torch.get_rng_state()
-    whole = plain_logits(model, rows, 0, 8)
-    backwards = plain_logits(model, rows.take(np.arange(40)[::-1]), 0, 8)
+    whole = fp32_logits(model, rows, 0, 8)
+    backwards = fp32_logits(model, rows.take(np.arange(40)[::-1]), 0, 8)
     assert np.abs(whole[::-1] - backwards).max() < 1e-5
     assert model.training
     assert torch.equal(state, torch.get_rng_state())
@@ -64,7 +64,7 @@ def test_a_model_that_looks_at_padding_fails_the_certificate(model_and_rows, mon
 
 def test_mean_embeddings_ignore_padding(model_and_rows) -> None:
     model, rows = model_and_rows
-    together = mean_embeddings(model.base_model, rows, 0, Kernels())
-    alone = mean_embeddings(model.base_model, rows, 0, Kernels(), max_rows=1)
+    together = mean_embeddings(model.base_model, rows, 0, FastPath())
+    alone = mean_embeddings(model.base_model, rows, 0, FastPath(), max_rows=1)
     assert together.shape == (40, 32)
     assert np.abs(together - alone).max() < 1e-5

@@ -1,4 +1,4 @@
-"""What train_layers leaves trainable, and models cut to their first layers."""
+"""Parameters that train_layers selects, and models reduced to their first layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tunesmith.errors import RecipeError
-from tunesmith.models.layers import freeze, keep_first_layers, n_layers_of, set_dropout
+from tunesmith.models.layers import count_layers, freeze, keep_first_layers, set_dropout
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_patterns(model) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("last 9", "the last 9 layers were asked for, the model has 2."),
+        ("last 9", "the last 9 layers are requested, but the model has 2."),
         (["nothing"], "no parameter name contains 'nothing'."),
         (["("], "'(' is no regular expression"),
     ],
@@ -69,10 +69,10 @@ def test_the_first_layers_say_what_they_said_inside_the_whole_model(model) -> No
     body, ids = model.base_model.eval(), torch.arange(12).view(2, 6)
     with torch.inference_mode():
         states = body(input_ids=ids, output_hidden_states=True)["hidden_states"]
-        assert n_layers_of(body) == 2
+        assert count_layers(body) == 2
         keep_first_layers(body, 1)
         assert torch.equal(body(input_ids=ids)["last_hidden_state"], states[1])
-    assert (n_layers_of(body), body.config.num_hidden_layers) == (1, 1)
+    assert (count_layers(body), body.config.num_hidden_layers) == (1, 1)
 
 
 def test_a_decoder_can_be_cut_too() -> None:
@@ -91,8 +91,8 @@ def test_a_model_with_layers_in_two_places_is_left_whole() -> None:
     from transformers import AutoModel, T5Config
 
     both = AutoModel.from_config(T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2))
-    assert n_layers_of(both) == 0
-    with pytest.raises(ValueError, match="1 layers were asked for"):
+    assert count_layers(both) == 0
+    with pytest.raises(ValueError, match="1 layers are requested"):
         keep_first_layers(both, 1)
 
 

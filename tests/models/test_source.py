@@ -1,4 +1,4 @@
-"""Every way a base model's files can be wrong is said before torch is loaded."""
+"""Damaged and missing files of base models are reported before torch is loaded."""
 
 from __future__ import annotations
 

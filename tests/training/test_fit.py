@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tests.fits import fit_in, load_session
 from tunesmith.errors import Interrupted, NonFinite, TrainingFailed
 from tunesmith.models.encode import Encoded
-from tunesmith.models.fast.path import Kernels
+from tunesmith.models.fast.path import FastPath
 from tunesmith.models.inference import logits
 from tunesmith.training.checkpoints import newest_whole
 from tunesmith.training.fit import Fit
@@ -109,7 +109,7 @@ def test_the_logits_of_every_row_and_whole_epoch_are_kept(train, without_dropout
     kept = done.fit.epoch_logits
     assert kept is not None
     assert kept.shape == (2, len(done.train), 2)
-    plain = logits(done.model, done.train, done.pad_id, Kernels())  # a model that did not move says the same in every step
+    plain = logits(done.model, done.train, done.pad_id, FastPath())  # a model that did not move says the same in every step
     assert np.abs(kept - plain).max() < 2e-5
 
 
@@ -149,8 +149,8 @@ def test_the_fast_path_trains_like_the_plain_one_in_fp32(train, without_dropout:
 
     settings, model = {"num_train_epochs": 1, "n_logs": 100}, {"name": str(without_dropout)}
     plain = train("a", model=model, train={**settings, "fast": False})
-    fast = Kernels(fast=True, precision="fp32", attention="eager", dropout="words", keep_memory=True, bucketed=False)
-    monkeypatch.setattr(work, "choose_kernels", lambda **_: fast)
+    fast = FastPath(fast=True, precision="fp32", attention="eager", dropout="words", keep_memory=True, bucketed=False)
+    monkeypatch.setattr(work, "choose_fast_path", lambda **_: fast)
     assert train("b", model=model, train=settings).losses == pytest.approx(plain.losses, abs=1e-5)
 
 

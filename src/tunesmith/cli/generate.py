@@ -12,8 +12,8 @@ from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, print_json
 
 if TYPE_CHECKING:
-    from tunesmith.generation.decode import Written
-    from tunesmith.generation.generator import Writer
+    from tunesmith.generation.decode import GeneratedText
+    from tunesmith.generation.generator import TextGenerator
 
 DECODING = (
     ("--max-new-tokens", int, "N", "tokens of a text at most (64)"),
@@ -54,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.generation.generator import generate, load_writer, read_prompts
+    from tunesmith.generation.generator import generate, load_text_generator, read_prompts
 
     require_usage(args)
     prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
     settings = {**decoding_of(args), **constraints_of(args), "raw": args.raw}
     if args.stream:
-        return streamed(load_writer(args.model), prompts, settings, terminal)
+        return streamed(load_text_generator(args.model), prompts, settings, terminal)
     found = generate(args.model, prompts, **settings, listener=terminal.listener)
     return shown(args, prompts, found, terminal)
 
@@ -126,7 +126,7 @@ def schema_of(given: str) -> Any:
         raise UsageError.one("generate", f"--json-schema: this is no JSON: {error}.") from None
 
 
-def streamed(writer: Writer, prompts: Sequence[str], settings: dict[str, Any], terminal: Terminal) -> Outcome:
+def streamed(writer: TextGenerator, prompts: Sequence[str], settings: dict[str, Any], terminal: Terminal) -> Outcome:
     """Each prompt and its text, piece by piece."""
     from tunesmith.generation.generator import generate
 
@@ -141,7 +141,7 @@ def streamed(writer: Writer, prompts: Sequence[str], settings: dict[str, Any], t
     return Outcome(None, notes=notes)
 
 
-def shown(args: argparse.Namespace, prompts: Sequence[str], found: list[list[Written]], terminal: Terminal) -> Outcome:
+def shown(args: argparse.Namespace, prompts: Sequence[str], found: list[list[GeneratedText]], terminal: Terminal) -> Outcome:
     """One JSON object a text, or the texts; a file where one is named."""
     rows = list(rows_of(prompts, found))
     amiss = sum(row["satisfied"] is False for row in rows)
@@ -161,7 +161,7 @@ def shown(args: argparse.Namespace, prompts: Sequence[str], found: list[list[Wri
     return Outcome(None, lines=[f"{row['prompt']}{joint(row)}{row['text']}" for row in rows], notes=notes)
 
 
-def rows_of(prompts: Sequence[str], found: list[list[Written]]) -> Iterator[dict[str, Any]]:
+def rows_of(prompts: Sequence[str], found: list[list[GeneratedText]]) -> Iterator[dict[str, Any]]:
     for prompt, texts in zip(prompts, found, strict=True):
         for written in texts:
             yield {

@@ -33,7 +33,7 @@ from tunesmith.diagnosis.pool import (
 from tunesmith.diagnosis.rows import RESULT, pooled, whole_files
 from tunesmith.diagnosis.shared_labels import Shared, shared_rows
 from tunesmith.errors import InputError
-from tunesmith.models.source import find_model, stay_offline_unless_asked
+from tunesmith.models.source import find_model, stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.draft import stem
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, resolved_yaml
@@ -132,7 +132,7 @@ def diagnose_across(
     if len(named) < FEWEST:
         raise InputError.one("diagnose", f"{listed(named) or 'nothing'} is no two data sets.", "Give two or more.")
     place = claim(folder or output_of(recipes[0].output, named), overwrite=overwrite)
-    stay_offline_unless_asked(*recipes)
+    stay_offline_unless_needed(*recipes)
     with clock.phase("data"):
         read = [load_labelled_data(recipe, loaded.base, frames) for recipe, (loaded, frames) in zip(recipes, given, strict=True)]
         shared = shared_rows(named, read)

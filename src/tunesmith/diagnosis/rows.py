@@ -36,7 +36,7 @@ from tunesmith.diagnosis.outcome import (
     texts_to_read,
 )
 from tunesmith.evaluation.metrics.predictions import SINGLE
-from tunesmith.models.source import stay_offline_unless_asked
+from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.sections import Recipe
@@ -105,7 +105,7 @@ def diagnose(
     started, clock = time.perf_counter(), Clock(listener, {})
     recipe = whole_files(loaded.recipe)
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
-    stay_offline_unless_asked(recipe)
+    stay_offline_unless_needed(recipe)
     with clock.phase("data"):
         splits = load_labelled_data(recipe, loaded.base, frames, columns_asked(recipe.diagnose), keep_unlabelled=True)
         wanted = wanted_of(recipe.diagnose, splits, loaded.base)

@@ -134,7 +134,7 @@ class RowsTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """What the first ``size`` dimensions say, always by cosine."""
-        from tunesmith.models.embedding.encoder import normalised
+        from tunesmith.evaluation.similarity import normalised
 
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
@@ -184,10 +184,10 @@ class SearchTest:
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
         from tunesmith.evaluation.search import nearest
+        from tunesmith.evaluation.similarity import inner_product_maps
         from tunesmith.machine import device_name
-        from tunesmith.models.embedding.encoder import comparable
 
-        of_asked, of_documents = comparable(similarity)
+        of_asked, of_documents = inner_product_maps(similarity)
         queries, documents = of_asked(vectors[0][:, :size]), of_documents(vectors[1][:, :size])
         return nearest(queries, documents, self.depth, device_name())[0]
 

@@ -56,8 +56,8 @@ class ParaphraseTest:
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
         from tunesmith.evaluation.search import nearest
+        from tunesmith.evaluation.similarity import normalised
         from tunesmith.machine import device_name
-        from tunesmith.models.embedding.encoder import normalised
 
         unit = normalised(vectors[0][:, :size])
         ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())

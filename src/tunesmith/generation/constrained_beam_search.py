@@ -1,10 +1,10 @@
-"""Beam search that puts given words into the text, over banks; upstream's own left transformers with version 5.
+"""Constrained beam search over banks: puts required words into the text; upstream removed its own with version 5.
 
 Hypotheses that need the same number of further tokens for their missing words form a bank, and compete only with one another:
-else those that pay for a word would always lose against those that put it off. The beams are shared among the banks (dynamic
+else those that generate a word would always lose against those that postpone it. The beams are shared among the banks (dynamic
 beam allocation: Post and Vilar 2018; of grid beam search: Hokamp and Liu 2017). A group of words is fulfilled by any of them
-(disjunctive sets: Hu et al. 2019). Words are watched as text (``generation.watch``), so any tokens may spell them, several words
-may share their tokens, and a word that is broken off costs its progress.
+(disjunctive sets: Hu et al. 2019). Words are tracked as text (``generation.keyword_tracker``), so any tokens may spell them,
+several words may share their tokens, and a word that is broken off loses its progress.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,15 +20,18 @@ from transformers.generation.utils import GenerateBeamDecoderOnlyOutput
 
 from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError
-from tunesmith.generation.keyword_tracker import Watch
+from tunesmith.generation.keyword_tracker import KeywordTracker
 from tunesmith.generation.words import NEVER
 
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
+
 PRICE_OF_NEED = 4.0
-"""What a token that is still needed is expected to cost, in nats: which banks come first if there are more than beams."""
+"""Expected cost of a token that is still needed, in nats: it ranks the banks if there are more of them than beams."""
 PRICE_OF_ESCAPE = 6.0
-"""What it is expected to cost to make a longer word of a forbidden one that has just been written, in nats."""
+"""Expected cost of extending a forbidden word that was just generated to a longer word, in nats."""
 MOST_FORCED = 32
-"""Tokens towards missing words that are looked at for one hypothesis, the likeliest first."""
+"""Tokens towards missing words that are considered for one hypothesis, the likeliest first."""
 LOWEST = -1e9
 STOPS_KNOWN = {"MaxLengthCriteria", "EosTokenCriteria"}
 
@@ -38,8 +41,8 @@ class Finished:
     """The best ended texts of one prompt so far.
 
     Attributes:
-        scores: by falling score: the sum of log-probabilities, divided by the length to the power of ``length_penalty``.
-        tokens: of each the written tokens.
+        scores: descending: the sum of log-probabilities, divided by the length to the power of ``length_penalty``.
+        tokens: the generated tokens of each.
     """
 
     most: int
@@ -59,9 +62,9 @@ class Finished:
 
 @dataclass(eq=False)
 class Beams:
-    """The running hypotheses of one prompt: (n,) scores and places, (n, K) states, their written tokens."""
+    """The running hypotheses of one prompt: (n,) scores and places, (n, K) states, their generated tokens."""
 
-    watch: Watch
+    tracker: KeywordTracker
     scores: Array
     places: Array
     states: Array
@@ -73,14 +76,14 @@ class Beams:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Continuations by one token, those of one prompt: (C,) arrays, by falling rank.
+    """Continuations of one prompt's hypotheses by one token: (C,) arrays, by descending rank.
 
     Attributes:
-        parents: which hypothesis is continued.
-        ranks: the scores by which candidates compete; lower than ``scores`` where a forbidden word has yet to be made longer.
+        parents: index of the hypothesis that is continued.
+        ranks: scores by which candidates compete; lower than ``scores`` if a forbidden word has yet to be extended.
         ends: whether the token ends the text.
         needs: tokens still needed for missing words.
-        late: whether fewer are left.
+        late: whether fewer tokens than needed are left.
     """
 
     parents: Array
@@ -92,6 +95,10 @@ class Candidates:
     late: Array
     places: Array
     states: Array
+
+    def tokens_with(self, beams: Beams, i: int) -> list[int]:
+        """Returns the generated tokens of candidate ``i``."""
+        return [*beams.tokens[self.parents[i]], int(self.tokens[i])]
 
 
 @dataclass(frozen=True)
@@ -106,86 +113,104 @@ class Search:
     ends: Array
 
 
-def search_banks(
-    model: Any, input_ids: torch.Tensor, logits_processor: Any, stopping_criteria: Any, generation_config: Any,
-    watches: Sequence[Watch], prompts: Sequence[str], **model_kwargs: Any,
-) -> Any:  # fmt: skip
-    """The sequences (N x num_return_sequences, T) found, prompts included: for ``model.generate(custom_generate=...)``.
+def constrained_beam_search(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: StoppingCriteriaList,
+    generation_config: GenerationConfig,
+    trackers: Sequence[KeywordTracker],
+    prompts: Sequence[str],
+    **model_kwargs: Any,
+) -> torch.Tensor | GenerateBeamDecoderOnlyOutput:
+    """Generates sequences (N x num_return_sequences, T), prompts included: for ``model.generate(custom_generate=...)``.
 
-    The best of each prompt come first; where fewer texts than asked for fulfil the words, others follow. With
-    ``return_dict_in_generate`` it is upstream's object with ``sequences`` and ``sequences_scores``.
+    The best of each prompt come first; if fewer texts than requested fulfil the words, others follow. With
+    ``return_dict_in_generate`` it returns upstream's object with ``sequences`` and ``sequences_scores``.
 
     Args:
         input_ids: (N x num_beams, P) prompts, each repeated.
-        logits_processor: what upstream prepared: bias, repetition penalty, forbidden tokens; they are respected.
-        watches, prompts: of each of the N prompts the words, and its text.
+        logits_processor: upstream's processors (bias, repetition penalty, bad words), which are applied.
+        trackers, prompts: for each of the N prompts its words, and its text.
 
     Raises:
         GenerationError: a stopping criterion other than the length and the end token.
     """
-    settings = settings_of(generation_config, stopping_criteria, input_ids.shape[1])
-    all_beams = [begin(watch, prompt, settings) for watch, prompt in zip(watches, prompts, strict=True)]
+    settings = search_settings(generation_config, stopping_criteria, input_ids.shape[1])
+    all_beams = [begin(tracker, prompt, settings) for tracker, prompt in zip(trackers, prompts, strict=True)]
     outputs = model._prefill(input_ids, generation_config, model_kwargs)
     running = input_ids
-    for written in range(settings.max_new):
+    for n_generated in range(settings.max_new):
         model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs, is_encoder_decoder=False)
         log_probs = torch.log_softmax(outputs.logits[:, -1, :].float(), dim=-1).to(input_ids.device)
         log_probs = logits_processor(running, log_probs)
-        parents, tokens = advance(all_beams, log_probs, settings, settings.max_new - written)
+        parents, tokens = advance(all_beams, log_probs, settings, settings.max_new - n_generated)
         if all(beams.is_done for beams in all_beams):
             break
         index = torch.as_tensor(parents, device=input_ids.device)
         running = torch.cat([running[index], torch.as_tensor(tokens, device=input_ids.device)[:, None]], dim=1)
-        reorder(model, model_kwargs, index)
+        reorder_cache(model, model_kwargs, index)
         length = 1 if model_kwargs["use_cache"] else None
-        outputs = model(
-            **model.prepare_inputs_for_generation(running, next_sequence_length=length, **model_kwargs), return_dict=True
-        )
-    sequences, scores = assembled(all_beams, input_ids, settings, filler_of(generation_config))
+        inputs = model.prepare_inputs_for_generation(running, next_sequence_length=length, **model_kwargs)
+        outputs = model(**inputs, return_dict=True)
+    padding = generation_config._pad_token_tensor
+    if padding is None:
+        padding = generation_config._eos_token_tensor
+    sequences, scores = assemble(all_beams, input_ids, settings, 0 if padding is None else int(padding.reshape(-1)[0]))
     if generation_config.return_dict_in_generate:
         return GenerateBeamDecoderOnlyOutput(sequences=sequences, sequences_scores=scores)
     return sequences
 
 
-def settings_of(config: Any, stopping_criteria: Any, n_prompt: int) -> Search:
-    """The settings as upstream prepared them."""
+def search_settings(config: GenerationConfig, stopping_criteria: StoppingCriteriaList, n_prompt: int) -> Search:
+    """Reads the settings that upstream prepared. Raises GenerationError for unknown stopping criteria."""
     unknown = [type(stop).__name__ for stop in stopping_criteria if type(stop).__name__ not in STOPS_KNOWN]
     if unknown:
         message = f"{unknown[0]} cannot stop a search for words: a text ends by its end token or its length."
         raise GenerationError.one("stopping_criteria", message, "Leave it out, or leave must_include and any_of out.")
-    ends = config._eos_token_tensor
-    ids = np.zeros(0, dtype=np.int64) if ends is None else ends.reshape(-1).cpu().numpy()
     return Search(
-        config.num_beams, config.num_return_sequences, config.max_length - n_prompt, config.length_penalty,
-        config.early_stopping, ids,
-    )  # fmt: skip
+        n_beams=config.num_beams,
+        n_return=config.num_return_sequences,
+        max_new=config.max_length - n_prompt,
+        length_penalty=config.length_penalty,
+        early_stopping=config.early_stopping,
+        ends=prepared_end_ids(config),
+    )
 
 
-def filler_of(config: Any) -> int:
-    """What stands behind a text that is shorter than others."""
-    token = config._pad_token_tensor if config._pad_token_tensor is not None else config._eos_token_tensor
-    return 0 if token is None else int(token.reshape(-1)[0])
+def prepared_end_ids(config: GenerationConfig) -> Array:
+    """Returns the ids that end a text, as upstream prepared them."""
+    ends = config._eos_token_tensor
+    ids: Array = np.zeros(0, dtype=np.int64) if ends is None else ends.reshape(-1).cpu().numpy()
+    return ids
 
 
-def begin(watch: Watch, prompt: str, settings: Search) -> Beams:
-    """The beams before anything is written: the same hypothesis, of which all but the first can win nothing."""
-    place, states = watch.begin(prompt)
+def begin(tracker: KeywordTracker, prompt: str, settings: Search) -> Beams:
+    """Makes the initial beams: the same hypothesis, whose copies after the first have the lowest score."""
+    place, states = tracker.begin(prompt)
     n = settings.n_beams
     scores = np.full(n, LOWEST)
     scores[0] = 0.0
-    places, repeated = np.full(n, place), np.repeat(states[None], n, axis=0)
-    return Beams(watch, scores, places, repeated, [[] for _ in range(n)], Finished(n), Finished(n))
+    return Beams(
+        tracker=tracker,
+        scores=scores,
+        places=np.full(n, place),
+        states=np.repeat(states[None], n, axis=0),
+        tokens=[[] for _ in range(n)],
+        finished=Finished(n),
+        spare=Finished(n),
+    )
 
 
 def advance(all_beams: list[Beams], log_probs: torch.Tensor, settings: Search, left: int) -> tuple[Array, Array]:
-    """Continue every prompt's hypotheses by one token.
+    """Continues every prompt's hypotheses by one token.
 
     Args:
         log_probs: (N x n, V) of the next token.
-        left: tokens that may still be written, this one included.
+        left: tokens that may still be generated, this one included.
 
     Returns:
-        Of each new hypothesis the row it continues and its token: (N x n,) each.
+        For each new hypothesis the row that it continues and its token: (N x n,) each.
     """
     n = settings.n_beams
     for i, beams in enumerate(all_beams):
@@ -198,129 +223,136 @@ def advance(all_beams: list[Beams], log_probs: torch.Tensor, settings: Search, l
     for i, beams in enumerate(all_beams):
         rows = slice(i * n, (i + 1) * n)
         if not beams.is_done:
-            found = candidates_of(beams, on_cpu[rows], top_tokens[rows], settings, left)
-            chosen = keep(beams, found, settings, left)
-            parents.append(found.parents[chosen] + i * n)
-            tokens.append(found.tokens[chosen])
+            candidates = make_candidates(beams, on_cpu[rows], top_tokens[rows], settings, left)
+            chosen = select_hypotheses(beams, candidates, settings, left)
+            parents.append(candidates.parents[chosen] + i * n)
+            tokens.append(candidates.tokens[chosen])
         if beams.is_done:
             parents[i:], tokens[i:] = [np.arange(i * n, (i + 1) * n)], [np.zeros(n, dtype=np.int64)]
     return np.concatenate(parents), np.concatenate(tokens)
 
 
 def bar(beams: Beams, log_probs: torch.Tensor, settings: Search, left: int) -> None:
-    """Take away, in place, the tokens that may not follow, and the end where words are missing or forbidden ones stand there."""
-    watch = beams.watch
-    needs = watch.need(beams.places, beams.states)
-    may_end = watch.may_end(beams.places, beams.states) & (needs == 0)
+    """Bars tokens in place: those that may not follow, and the end while words are missing or a forbidden one is last."""
+    tracker = beams.tracker
+    needs = tracker.need(beams.places, beams.states)
+    may_end = tracker.may_end(beams.places, beams.states) & (needs == 0)
     for row in range(len(beams.scores)):
         place, states = int(beams.places[row]), beams.states[row]
-        bad = watch.barred(place, states)
+        bad = tracker.barred(place, states)
         if left == 1:
-            bad = bad | watch.leaves_open(place, states)
+            bad = bad | tracker.leaves_open(place, states)
         if len(settings.ends):
             bad = bad.copy()
             bad[settings.ends] = not may_end[row]
         log_probs[row].masked_fill_(torch.from_numpy(bad).to(log_probs.device), -torch.inf)
 
 
-def candidates_of(beams: Beams, log_probs: Array, top_tokens: Array, settings: Search, left: int) -> Candidates:
-    """The likeliest tokens of every hypothesis, and those that bring missing words nearer."""
+def make_candidates(beams: Beams, log_probs: Array, top_tokens: Array, settings: Search, left: int) -> Candidates:
+    """Continues every hypothesis by its likeliest tokens, and by tokens towards missing words."""
+    tracker = beams.tracker
     alive = np.flatnonzero(beams.scores > LOWEST / 2)
-    per_row = [tokens_of(beams, row, log_probs[row], top_tokens[row]) for row in alive.tolist()]
+    per_row = [next_tokens(beams, row, log_probs[row], top_tokens[row]) for row in alive.tolist()]
     parents, tokens = np.repeat(alive, [len(row) for row in per_row]), np.concatenate(per_row)
     scores = beams.scores[parents] + log_probs[parents, tokens]
     places, states = beams.places[parents], beams.states[parents]
     for place in set(beams.places[alive].tolist()):
-        there = np.flatnonzero(beams.places[parents] == place)
-        places[there], states[there] = beams.watch.step(place, states[there], tokens[there])
-    ends = np.isin(tokens, settings.ends)
-    needs, may_end = beams.watch.need(places, states), beams.watch.may_end(places, states)
+        here = np.flatnonzero(beams.places[parents] == place)
+        places[here], states[here] = tracker.step(place, states[here], tokens[here])
+    may_end = tracker.may_end(places, states)
     ranks = scores - PRICE_OF_ESCAPE * ~may_end
-    late = beams.watch.need(places, states, least=True) + ~may_end > left - 1
     order = np.flatnonzero(np.isfinite(scores))
     order = order[np.argsort(-ranks[order], kind="stable")]
-    return Candidates(*(values[order] for values in (parents, tokens, scores, ranks, ends, needs, late, places, states)))
+    return Candidates(
+        parents=parents[order],
+        tokens=tokens[order],
+        scores=scores[order],
+        ranks=ranks[order],
+        ends=np.isin(tokens, settings.ends)[order],
+        needs=tracker.need(places, states)[order],
+        late=(tracker.need(places, states, least=True) + ~may_end > left - 1)[order],
+        places=places[order],
+        states=states[order],
+    )
 
 
-def tokens_of(beams: Beams, row: int, log_probs: Array, top_tokens: Array) -> Array:
-    """The tokens by which one hypothesis is continued: the likeliest, and others towards missing words."""
-    towards = beams.watch.towards(int(beams.places[row]), beams.states[row])
+def next_tokens(beams: Beams, row: int, log_probs: Array, top_tokens: Array) -> Array:
+    """Returns the tokens that continue one hypothesis: the likeliest, and others towards missing words."""
+    towards = beams.tracker.towards(int(beams.places[row]), beams.states[row])
     forced = towards[~(towards[:, None] == top_tokens).any(axis=1)]
     if len(forced) > MOST_FORCED:
         forced = forced[np.argsort(-log_probs[forced], kind="stable")[:MOST_FORCED]]
     return np.concatenate([top_tokens, forced])
 
 
-def keep(beams: Beams, found: Candidates, settings: Search, left: int) -> Array:
-    """Put ended texts aside, make the best others the new hypotheses, and say which those are: (n,) positions in ``found``.
+def select_hypotheses(beams: Beams, candidates: Candidates, settings: Search, left: int) -> Array:
+    """Stores ended texts and makes the best others the new hypotheses; returns their positions in ``candidates``: (n,).
 
-    Where there are fewer, they are repeated as hypotheses that can win nothing; where there are none, the search is done.
+    If there are fewer, they are repeated with the lowest score; if there are none, the search is done.
     """
-    n, written = settings.n_beams, len(beams.tokens[0]) + 1
-    divisor = written**settings.length_penalty
-    whole = np.flatnonzero(found.needs == 0)[:n]
-    for i in whole[found.ends[whole] | (left == 1)].tolist():
-        beams.finished.add(found.scores[i] / divisor, continued(beams, found, i))
-    running = np.flatnonzero(~found.ends)
-    chosen: Array = running[share(found.ranks[running], found.needs[running], found.late[running], n)]
+    n, n_tokens = settings.n_beams, len(beams.tokens[0]) + 1
+    divisor = n_tokens**settings.length_penalty
+    whole = np.flatnonzero(candidates.needs == 0)[:n]
+    for i in whole[candidates.ends[whole] | (left == 1)].tolist():
+        beams.finished.add(candidates.scores[i] / divisor, candidates.tokens_with(beams, i))
+    running = np.flatnonzero(~candidates.ends)
+    ranks, needs, late = candidates.ranks[running], candidates.needs[running], candidates.late[running]
+    chosen: Array = running[allocate_beams(ranks, needs, late, n)]
     if left == 1 or not len(chosen):
-        leave(beams, found, chosen)
+        finish(beams, candidates, chosen)
         return chosen
     filled = np.resize(chosen, n)
-    beams.tokens = [continued(beams, found, i) for i in filled.tolist()]
-    beams.scores = np.where(np.arange(n) < len(chosen), found.scores[filled], LOWEST)
-    beams.places, beams.states = found.places[filled], found.states[filled]
-    beams.is_done = cannot_improve(beams, settings, written)
+    beams.tokens = [candidates.tokens_with(beams, i) for i in filled.tolist()]
+    beams.scores = np.where(np.arange(n) < len(chosen), candidates.scores[filled], LOWEST)
+    beams.places, beams.states = candidates.places[filled], candidates.states[filled]
+    beams.is_done = cannot_improve(beams, settings, n_tokens)
     return filled
 
 
-def continued(beams: Beams, found: Candidates, i: int) -> list[int]:
-    return [*beams.tokens[found.parents[i]], int(found.tokens[i])]
-
-
-def share(ranks: Array, needs: Array, late: Array, n: int) -> Array:
-    """(at most n,) positions of the candidates kept: of every bank the best one, then of every bank the second, and so on.
+def allocate_beams(ranks: Array, needs: Array, late: Array, n: int) -> Array:
+    """Selects candidates for n beams, the best one of every bank, then the second of every bank, and so on: (at most n,).
 
     Args:
-        ranks: (C,) falling.
-        needs: (C,) the bank of each. Where there are more banks than beams, those come first whose best score is highest after
-            ``PRICE_OF_NEED`` for every token it still needs.
-        late: (C,) candidates to whose words the tokens left may not suffice: they come after all others.
+        ranks: (C,) descending.
+        needs: (C,) the bank of each. If there are more banks than beams, those come first whose best score is highest after
+            ``PRICE_OF_NEED`` for every token that is still needed.
+        late: (C,) candidates whose words may need more tokens than are left: they come after all others.
     """
     banks, first, which = np.unique(needs + late * 2 * NEVER, return_index=True, return_inverse=True)
-    worth = ranks[first] - PRICE_OF_NEED * needs[first]
+    bank_scores = ranks[first] - PRICE_OF_NEED * needs[first]
     by_bank = np.argsort(which, kind="stable")
     begins = np.searchsorted(which[by_bank], np.arange(len(banks)))
     turns = np.empty(len(ranks), dtype=np.int64)
     turns[by_bank] = np.arange(len(ranks)) - begins[which[by_bank]]
-    return np.asarray(np.lexsort((-worth[which], turns, late))[:n])
+    return np.asarray(np.lexsort((-bank_scores[which], turns, late))[:n])
 
 
-def leave(beams: Beams, found: Candidates, chosen: Array) -> None:
-    """End the search; what it has in hand is kept for want of better."""
+def finish(beams: Beams, candidates: Candidates, chosen: Array) -> None:
+    """Ends the search; its unfulfilled hypotheses are kept as spare texts."""
     beams.is_done = True
     for i in chosen.tolist():
-        if found.needs[i]:
-            beams.spare.add(float(found.scores[i] - PRICE_OF_NEED * found.needs[i]), continued(beams, found, i))
+        if candidates.needs[i]:
+            score = float(candidates.scores[i] - PRICE_OF_NEED * candidates.needs[i])
+            beams.spare.add(score, candidates.tokens_with(beams, i))
     if not len(chosen):
         for score, tokens in zip(beams.scores.tolist(), beams.tokens, strict=True):
             if score > LOWEST / 2:
                 beams.spare.add(score, tokens)
 
 
-def cannot_improve(beams: Beams, settings: Search, written: int) -> bool:
-    """Upstream's rule: whether no running hypothesis can still beat the worst of the finished ones."""
+def cannot_improve(beams: Beams, settings: Search, n_tokens: int) -> bool:
+    """Applies upstream's rule: True if no running hypothesis can beat the worst of the finished ones."""
     if not beams.finished.is_full:
         return False
     if settings.early_stopping is True:
         return True
     never = settings.early_stopping == "never" and settings.length_penalty > 0
-    length = settings.max_new if never else written
+    length = settings.max_new if never else n_tokens
     return bool(beams.scores.max() / length**settings.length_penalty <= beams.finished.scores[-1])
 
 
-def reorder(model: Any, model_kwargs: dict[str, Any], index: torch.Tensor) -> None:
-    """Give every new hypothesis the cached keys and values of the one it continues."""
+def reorder_cache(model: PreTrainedModel, model_kwargs: dict[str, Any], index: torch.Tensor) -> None:
+    """Gives every new hypothesis the cached keys and values of the one that it continues."""
     cache = model_kwargs.get("past_key_values")
     if cache is None:
         return
@@ -330,19 +362,16 @@ def reorder(model: Any, model_kwargs: dict[str, Any], index: torch.Tensor) -> No
         cache.reorder_cache(index)
 
 
-def assembled(
-    all_beams: list[Beams], input_ids: torch.Tensor, settings: Search, filler: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sequences (N x num_return_sequences, T) with their prompts, and their scores; minus infinity for unfulfilled ones."""
-    written: list[list[int]] = []
+def assemble(all_beams: list[Beams], input_ids: torch.Tensor, settings: Search, pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the sequences (N x num_return_sequences, T) with prompts, and their scores; minus infinity for unfulfilled ones."""
+    rows: list[list[int]] = []
     scores: list[float] = []
     for beams in all_beams:
-        found = [*beams.finished.tokens, *beams.spare.tokens][: settings.n_return]
-        written += [*found, *[[]] * (settings.n_return - len(found))]
+        texts = [*beams.finished.tokens, *beams.spare.tokens][: settings.n_return]
+        rows += [*texts, *[[]] * (settings.n_return - len(texts))]
         good = beams.finished.scores[: settings.n_return]
         scores += [*good, *[-math.inf] * (settings.n_return - len(good))]
-    width = max(map(len, written))
-    filled = torch.tensor([[*tokens, *[filler] * (width - len(tokens))] for tokens in written], dtype=torch.long)
-    n_prompts = len(all_beams)
-    prompts = input_ids.view(n_prompts, settings.n_beams, -1)[:, :1].expand(-1, settings.n_return, -1).flatten(0, 1)
+    width = max(map(len, rows))
+    filled = torch.tensor([[*tokens, *[pad_id] * (width - len(tokens))] for tokens in rows], dtype=torch.long)
+    prompts = input_ids.view(len(all_beams), settings.n_beams, -1)[:, :1].expand(-1, settings.n_return, -1).flatten(0, 1)
     return torch.cat([prompts, filled.to(prompts.device)], dim=1), torch.tensor(scores, device=prompts.device)

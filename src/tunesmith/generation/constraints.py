@@ -1,7 +1,7 @@
-"""What a generated text has to fulfil: words in it, words not in it, one of several answers, a regular expression, a JSON schema.
+"""Constraints on generated texts: required and forbidden words, choices, a regular expression, a JSON schema.
 
-Everything is said and judged of the text, not of tokens: a word may be spelled by any tokens, with or without a blank before it.
-What a whole word is says ``generation.words``.
+All constraints apply to the text, not to tokens: any tokens may spell a word, with or without a blank before it.
+``generation.words`` defines whole words.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ FORMS = ("choices", "regex", "json_schema")
 
 @dataclass(frozen=True)
 class Constraints:
-    """What the written text, without the prompt, has to fulfil.
+    """Constraints on the generated text, without the prompt.
 
     Attributes:
         must_include: words or phrases, spelled exactly so, each as a whole word (``generation.words``) in the text.
         any_of: of each tuple at least one word or phrase has to be in the text.
         forbid: words or phrases that may not be in the text as whole words, nor begin in the prompt and end in the text.
-        bias: word -> what is added to the log-probability of the token that completes it; upstream's ``sequence_bias``.
-        choices: the text is exactly one of these, but for a blank before it.
+        bias: word -> value added to the log-probability of the token that completes it; upstream's ``sequence_bias``.
+        choices: the text is exactly one of these, except for a blank before it.
         regex: the whole text matches, as by ``re.fullmatch``.
         json_schema: the whole text is JSON that fulfils the schema.
     """
@@ -45,78 +45,80 @@ class Constraints:
         object.__setattr__(self, "any_of", tuple(tuple(group) for group in self.any_of))
         for name in ("must_include", "forbid", "choices"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        problems = list(problems_of(self))
+        problems = list(find_problems(self))
         if problems:
             raise GenerationError(problems)
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Of each group at least one word has to be in the text."""
+        """Groups of required words; at least one word of each group has to be in the text."""
         return (*((word,) for word in self.must_include), *self.any_of)
 
     @property
     def form(self) -> str | None:
-        """The one of ``FORMS`` that the text has to have; None where it is free."""
+        """The one of ``FORMS`` that determines the whole text; None if there is none."""
         return next((name for name in FORMS if getattr(self, name) not in ((), None)), None)
 
     def __bool__(self) -> bool:
         return bool(self.groups or self.forbid or self.bias or self.form)
 
 
-def problems_of(wanted: Constraints) -> Iterator[Problem]:
-    """Everything that no text could fulfil, or that cannot be understood."""
-    yield from empty_words(wanted)
-    for word in wanted.must_include:
-        yield from contradicted(wanted, f"must_include {word!r}", (word,))
-    for group in wanted.any_of:
-        yield from contradicted(wanted, f"any_of {','.join(group)}", group)
-    yield from forms_together(wanted)
-    repeated = sorted({choice for choice in wanted.choices if wanted.choices.count(choice) > 1})
+def find_problems(constraints: Constraints) -> Iterator[Problem]:
+    """Yields contradictions, which no text could fulfil, and constraints that cannot be parsed."""
+    yield from empty_words(constraints)
+    for word in constraints.must_include:
+        yield from contradictions(constraints, f"must_include {word!r}", (word,))
+    for group in constraints.any_of:
+        yield from contradictions(constraints, f"any_of {','.join(group)}", group)
+    yield from several_forms(constraints)
+    repeated = sorted({choice for choice in constraints.choices if constraints.choices.count(choice) > 1})
     if repeated:
         yield problem("choices", f"{repeated[0]!r} is there twice.", "Name each choice once.")
-    yield from unreadable(wanted)
+    yield from syntax_errors(constraints)
 
 
-def empty_words(wanted: Constraints) -> Iterator[Problem]:
-    named = [
-        *(("must_include", word) for word in wanted.must_include), *(("forbid", word) for word in wanted.forbid),
-        *(("any_of", word) for group in wanted.any_of for word in group), *(("bias", word) for word in wanted.bias),
-        *(("choices", choice) for choice in wanted.choices),
-    ]  # fmt: skip
-    for name, word in named:
+def empty_words(constraints: Constraints) -> Iterator[Problem]:
+    words: dict[str, Sequence[str]] = {
+        "must_include": constraints.must_include,
+        "forbid": constraints.forbid,
+        "any_of": [word for group in constraints.any_of for word in group],
+        "bias": list(constraints.bias),
+        "choices": constraints.choices,
+    }
+    for name, word in ((name, word) for name, own in words.items() for word in own):
         if not word.strip():
             yield problem(name, "a word is empty.", "Give each word at least one character.")
         elif word != word.strip():
             yield problem(name, f"{word!r} has a blank at an end, which is no part of a word.", f"Write {word.strip()!r}.")
-    if () in wanted.any_of:
+    if () in constraints.any_of:
         yield problem("any_of", "a group has no words.", "Give each group at least one word.")
 
 
-def contradicted(wanted: Constraints, where: str, group: Sequence[str]) -> Iterator[Problem]:
-    """The problem of a group of which every word would bring a forbidden one with it."""
-    inside = [next((bad for bad in wanted.forbid if bad and has_word(word, bad)), None) for word in group]
+def contradictions(constraints: Constraints, where: str, group: Sequence[str]) -> Iterator[Problem]:
+    """Yields a problem if every word of a group contains a forbidden one."""
+    inside = [next((bad for bad in constraints.forbid if bad and has_word(word, bad)), None) for word in group]
     if group and all(inside):
-        of = "" if inside[0] in group else f" (it holds {inside[0]!r})"
-        yield problem(where, f"what has to be in the text is also forbidden{of}.", "Leave one of the two out.")
+        contained = "" if inside[0] in group else f" (it contains {inside[0]!r})"
+        yield problem(where, f"the required text is also forbidden{contained}.", "Leave one of the two out.")
 
 
-def forms_together(wanted: Constraints) -> Iterator[Problem]:
-    forms = [name for name in FORMS if getattr(wanted, name) not in ((), None)]
+def several_forms(constraints: Constraints) -> Iterator[Problem]:
+    forms = [name for name in FORMS if getattr(constraints, name) not in ((), None)]
     if len(forms) > 1:
-        yield problem(" and ".join(forms), "each says what the whole text is.", "Give one of them.")
-    words = [name for name in ("must_include", "any_of", "forbid") if getattr(wanted, name)]
+        yield problem(" and ".join(forms), "each determines the whole text.", "Give one of them.")
+    words = [name for name in ("must_include", "any_of", "forbid") if getattr(constraints, name)]
     if forms and words:
         remedy = f"Leave {words[0]} out, or write it into the {forms[0]}."
-        yield problem(f"{forms[0]} and {words[0]}", f"{forms[0]} says what the whole text is.", remedy)
+        yield problem(f"{forms[0]} and {words[0]}", f"{forms[0]} determines the whole text.", remedy)
 
 
-def unreadable(wanted: Constraints) -> Iterator[Problem]:
-    if wanted.regex is not None:
+def syntax_errors(constraints: Constraints) -> Iterator[Problem]:
+    if constraints.regex is not None:
         try:
-            re.compile(wanted.regex)
+            re.compile(constraints.regex)
         except re.error as error:
-            yield problem("regex", f"{wanted.regex!r} is no regular expression: {error}.")
-    if wanted.json_schema is not None and not isinstance(wanted.json_schema, Mapping):
+            yield problem("regex", f"{constraints.regex!r} is no regular expression: {error}.")
+    if constraints.json_schema is not None and not isinstance(constraints.json_schema, Mapping):
         yield problem("json_schema", "a schema is a JSON object.", 'For example {"type": "object"}.')
 
 
@@ -124,29 +126,26 @@ def problem(where: str, message: str, remedy: str = "") -> Problem:
     return Problem(GenerationError.check, where, message, remedy)
 
 
-def unfulfilled(wanted: Constraints, text: str, prompt: str = "") -> list[str]:
-    """What the text does not fulfil, as words for the user; empty where it fulfils everything. Only the text is looked at.
+def unfulfilled(constraints: Constraints, text: str, prompt: str = "") -> list[str]:
+    """Lists the constraints that a text does not fulfil, as messages for the user, from the text alone.
 
     Args:
-        prompt: the text before it; its last character is the neighbour of the first one.
+        prompt: the text before it, whose last character may join the text's first word.
     """
-    missing = [f"{' or '.join(map(repr, group))} is missing" for group in wanted.groups if not any_in(group, text, prompt)]
-    found = [f"{word!r} is in it" for word in wanted.forbid if has_word(text, word, prompt, within=False)]
-    wrong = []
-    if wanted.choices and text.strip() not in wanted.choices:
-        wrong.append("it is none of the choices")
-    if wanted.regex is not None and not is_match(wanted.regex, text):
-        wrong.append("it does not match the regular expression")
-    if wanted.json_schema is not None:
-        wrong += against_schema(wanted.json_schema, text)
-    return [*missing, *found, *wrong]
+    missing = [group for group in constraints.groups if not any(has_word(text, word, prompt) for word in group)]
+    present = [word for word in constraints.forbid if has_word(text, word, prompt, within=False)]
+    problems = [f"{' or '.join(map(repr, group))} is missing" for group in missing]
+    problems += [f"{word!r} is in it" for word in present]
+    if constraints.choices and text.strip() not in constraints.choices:
+        problems.append("it is none of the choices")
+    if constraints.regex is not None and not is_match(constraints.regex, text):
+        problems.append("it does not match the regular expression")
+    if constraints.json_schema is not None:
+        problems += schema_problems(constraints.json_schema, text)
+    return problems
 
 
-def any_in(group: Sequence[str], text: str, prompt: str) -> bool:
-    return any(has_word(text, word, prompt) for word in group)
-
-
-def against_schema(schema: Mapping[str, Any], text: str) -> list[str]:
+def schema_problems(schema: Mapping[str, Any], text: str) -> list[str]:
     import jsonschema  # type: ignore[import-untyped]
 
     try:

@@ -1,7 +1,7 @@
-"""Regular expressions followed one character at a time, in time proportional to the text: what still matches, and by which text.
+"""Matches regular expressions one character at a time, in time proportional to the text, and finds shortest matches.
 
-By partial derivatives (Antimirov 1996): the derivatives of an expression by a character are the expressions that what follows the
-character has to match. Python's own ``re`` says only whether a whole text matches, and may take exponentially long for it.
+Uses partial derivatives (Antimirov 1996): the derivatives of an expression by a character are the expressions that the text after
+the character has to match. Python's own ``re`` only matches whole texts, and may take exponentially long for it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 Node = tuple[Any, ...]
 Nodes = frozenset[Node]
-"""Expressions of which what follows has to match one."""
+"""Alternative expressions; the rest of the text has to match one of them."""
 EMPTY: Node = ("empty",)
-IS_OF: dict[Any, Callable[[str], bool]] = {
+IN_CATEGORY: dict[Any, Callable[[str], bool]] = {
     codes.CATEGORY_DIGIT: str.isdecimal, codes.CATEGORY_NOT_DIGIT: lambda c: not c.isdecimal(),
     codes.CATEGORY_WORD: lambda c: c.isalnum() or c == "_", codes.CATEGORY_NOT_WORD: lambda c: not (c.isalnum() or c == "_"),
     codes.CATEGORY_SPACE: str.isspace, codes.CATEGORY_NOT_SPACE: lambda c: not c.isspace(),
@@ -27,30 +27,30 @@ REPEATS = (codes.MAX_REPEAT, codes.MIN_REPEAT)
 
 
 class NotRegular(Exception):
-    """An expression with parts that look around, back or at case."""
+    """Raised for expressions with look-around, back references, flags or anchors."""
 
 
 @lru_cache(maxsize=4096)
 def parsed(regex: str) -> Nodes | None:
-    """The expression, or None where it has parts that are not followed here: anchors, look-around, back references, flags."""
+    """Parses an expression; None if it has anchors, look-around, back references or flags."""
     try:
         tree = parser.parse(regex)
         if tree.state.flags & ~re.UNICODE:
             return None
-        return frozenset({node_of(tree)})
+        return frozenset({node_from_tree(tree)})
     except NotRegular:
         return None
 
 
 def follow(nodes: Nodes, text: str) -> Nodes:
-    """What has to match after that text; empty where nothing can."""
+    """Returns the expressions that the rest has to match after a text; empty if none can."""
     for character in text:
         nodes = frozenset(after for node in nodes for after in derivatives(node, character))
     return nodes
 
 
 def is_match(regex: str, text: str) -> bool:
-    """Whether the whole text matches, as by ``re.fullmatch``."""
+    """Returns True if the whole text matches, as by ``re.fullmatch``."""
     nodes = parsed(regex)
     if nodes is None:
         return re.fullmatch(regex, text) is not None
@@ -58,32 +58,32 @@ def is_match(regex: str, text: str) -> bool:
 
 
 def shortest(nodes: Nodes) -> str | None:
-    """A shortest text that matches; None where none does."""
-    texts = [text for text in map(shortest_of, nodes) if text is not None]
+    """Returns a shortest matching text; None if there is none."""
+    texts = [text for text in map(shortest_of_node, nodes) if text is not None]
     return min(texts, key=lambda text: (len(text.encode()), text), default=None)
 
 
-def node_of(tree: Any) -> Node:
-    """A parsed expression of the standard library as nested tuples."""
-    return joined(tuple(part_of(kind, value) for kind, value in tree))
+def node_from_tree(tree: Any) -> Node:
+    """Converts a parse tree of the standard library to nested tuples."""
+    return joined(tuple(node_from_part(kind, value) for kind, value in tree))
 
 
-def part_of(kind: Any, value: Any) -> Node:
+def node_from_part(kind: object, value: Any) -> Node:
     if kind is codes.BRANCH:
-        return either(tuple(node_of(branch) for branch in value[1]))
+        return either(tuple(node_from_tree(branch) for branch in value[1]))
     if kind is codes.SUBPATTERN:
         _, with_flags, without_flags, inner = value
         if with_flags or without_flags:
             raise NotRegular
-        return node_of(inner)
+        return node_from_tree(inner)
     if kind in REPEATS:
         low, high, inner = value
-        return repeated(node_of(inner), int(low), None if high is codes.MAXREPEAT else int(high))
-    return set_of(kind, value)
+        return repeated(node_from_tree(inner), int(low), None if high is codes.MAXREPEAT else int(high))
+    return character_set(kind, value)
 
 
-def set_of(kind: Any, value: Any) -> Node:
-    """A set of characters: ("set", ranges, categories, whether it is the others)."""
+def character_set(kind: object, value: Any) -> Node:
+    """Makes a set of characters: ("set", ranges, categories, whether it is negated)."""
     if kind is codes.LITERAL:
         return ("set", ((value, value),), (), False)
     if kind is codes.NOT_LITERAL:
@@ -113,7 +113,7 @@ def repeated(node: Node, low: int, high: int | None) -> Node:
 
 @lru_cache(maxsize=65536)
 def derivatives(node: Node, character: str) -> Nodes:
-    """The expressions that have to match behind the character."""
+    """Returns the partial derivatives: the expressions that the text after the character has to match."""
     kind = node[0]
     if kind == "set":
         return frozenset({EMPTY}) if is_in(node, character) else frozenset()
@@ -121,8 +121,8 @@ def derivatives(node: Node, character: str) -> Nodes:
         return frozenset(after for part in node[1] for after in derivatives(part, character))
     if kind == "joined":
         first, rest = node[1][0], joined(node[1][1:])
-        found = {joined((after, rest)) for after in derivatives(first, character)}
-        return frozenset(found | derivatives(rest, character)) if may_be_empty(first) else frozenset(found)
+        through_first = {joined((after, rest)) for after in derivatives(first, character)}
+        return frozenset(through_first | derivatives(rest, character)) if may_be_empty(first) else frozenset(through_first)
     if kind == "repeated":
         _, inner, low, high = node
         rest = repeated(inner, max(low - 1, 0), None if high is None else high - 1)
@@ -132,7 +132,7 @@ def derivatives(node: Node, character: str) -> Nodes:
 
 @lru_cache(maxsize=65536)
 def may_be_empty(node: Node) -> bool:
-    """Whether it matches the empty text."""
+    """Returns True if the expression matches the empty text."""
     kind = node[0]
     if kind == "either":
         return any(may_be_empty(part) for part in node[1])
@@ -142,26 +142,26 @@ def may_be_empty(node: Node) -> bool:
 
 
 @lru_cache(maxsize=65536)
-def shortest_of(node: Node) -> str | None:
-    """A shortest text that one expression matches."""
+def shortest_of_node(node: Node) -> str | None:
+    """Returns a shortest text that one expression matches; None if there is none."""
     kind = node[0]
     if kind == "set":
         return next((letter for letter in (*SAMPLES, *(chr(low) for low, _ in node[1])) if is_in(node, letter)), None)
     if kind == "either":
-        texts = [text for text in map(shortest_of, node[1]) if text is not None]
+        texts = [text for text in map(shortest_of_node, node[1]) if text is not None]
         return min(texts, key=lambda text: len(text.encode()), default=None)
     if kind == "joined":
-        parts = [shortest_of(part) for part in node[1]]
+        parts = [shortest_of_node(part) for part in node[1]]
         return None if None in parts else "".join(part for part in parts if part is not None)
     if kind == "repeated" and node[2]:
-        inner = shortest_of(node[1])
+        inner = shortest_of_node(node[1])
         return None if inner is None else inner * node[2]
     return ""
 
 
 def is_in(node: Node, character: str) -> bool:
-    """Whether a set holds a character."""
-    _, ranges, categories, others = node
+    """Returns True if a set contains a character."""
+    _, ranges, categories, is_negated = node
     point = ord(character)
-    found = any(low <= point <= high for low, high in ranges) or any(IS_OF[category](character) for category in categories)
-    return bool(found != others)
+    in_range = any(low <= point <= high for low, high in ranges)
+    return bool((in_range or any(IN_CATEGORY[category](character) for category in categories)) != is_negated)

@@ -1,4 +1,4 @@
-"""Texts of a finished run or of any causal language model, for prompts given or read from a file."""
+"""Generates texts with a finished run or any causal language model, for prompts given directly or in a file."""
 
 from __future__ import annotations
 
@@ -6,63 +6,68 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError
+from tunesmith.generation import decode
+from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
-from tunesmith.generation.decode import Written
-from tunesmith.generation.decode import generate as write
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.decode import GeneratedText
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.adapters.attach import is_adapter
 from tunesmith.models.adapters.base import PEFT_SETTINGS
-from tunesmith.models.adapters.quantise import quantisation_of
-from tunesmith.models.fast.path import choose_kernels
+from tunesmith.models.adapters.quantise import detect_quantisation
+from tunesmith.models.fast.path import choose_fast_path
+from tunesmith.models.language.model import CAUSAL
 from tunesmith.models.language.save import reload_language_model
 from tunesmith.models.load import first_line, load_tokenizer
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 PROMPT_COLUMNS = ("prompt", "text", "instruction")
 BF16_FROM = 30_000_000
-"""Parameters from which weights are bf16 where the machine has it: every token reads every weight (with 90 million on a
-CPU it is 1.6 times as fast). Smaller models stay in fp32, where a text does not depend on rounding."""
+"""Parameters from which weights are bf16 if the machine has it: every token reads every weight (with 90 million on a
+CPU it is 1.6 times as fast). Smaller models stay in fp32, in which a text does not depend on rounding."""
 Prompt = str | Sequence[Mapping[str, str]]
 """A text, or the turns of a conversation: ``[{"role": "user", "content": "..."}]``."""
 
 
 @dataclass(frozen=True)
-class Writer:
-    """A causal language model in memory that writes texts."""
+class TextGenerator:
+    """A causal language model in memory, with its tokenizer."""
 
-    model: Any
-    tokenizer: Any
+    model: PreTrainedModel | PeftModel
+    tokenizer: PreTrainedTokenizerBase
 
     def prompt_ids(self, prompt: Prompt, raw: bool = False) -> list[int]:
-        """The tokens of a prompt: by the tokenizer's chat template where it has one, else as they are.
+        """Tokenises a prompt: by the tokenizer's chat template if it has one, else unchanged.
 
         Args:
-            raw: no template; a text as it is.
+            raw: no template; a text unchanged.
 
         Raises:
-            GenerationError: turns, and there is no template for them.
+            GenerationError: turns without a template.
         """
-        templated = self.tokenizer.chat_template is not None and not raw
-        if isinstance(prompt, str) and not templated:
+        is_templated = self.tokenizer.chat_template is not None and not raw
+        if isinstance(prompt, str) and not is_templated:
             ids: list[int] = self.tokenizer(prompt)["input_ids"]
             return ids
-        if not templated:
+        if not is_templated:
             raise GenerationError.one("prompt", "turns need a chat template, and the tokenizer has none.", "Give texts.")
         turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(turn) for turn in prompt]
         ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
         return ids
 
 
-def load_writer(name: str, base: Path = Path()) -> Writer:
-    """The model of a run, a folder, a hub id or a built-in name, on this machine's device.
+def load_text_generator(name: str, base: Path = Path()) -> TextGenerator:
+    """Loads the model of a run, a folder, a hub id or a built-in name, on this machine's device.
 
     Raises:
         ModelError: no such model, or it is no causal language model.
@@ -71,25 +76,24 @@ def load_writer(name: str, base: Path = Path()) -> Writer:
     source = adapter_source(name, base) or find_model(ModelSection(name=name), base)
     tokenizer = load_tokenizer(source)
     model = load_causal(source)
-    kernels = choose_kernels(fast=True, device=device_name())
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    is_whole = quantisation_of(model) is None
-    if is_whole and kernels.precision == "bf16" and (device_name() == "cuda" or n_parameters >= BF16_FROM):
+    has_bf16 = choose_fast_path(fast=True, device=device_name()).precision == "bf16"
+    is_large = device_name() == "cuda" or sum(parameter.numel() for parameter in model.parameters()) >= BF16_FROM
+    if detect_quantisation(model) is None and has_bf16 and is_large:
         model = model.bfloat16()
-    return Writer(model.eval(), tokenizer)
+    return TextGenerator(model.eval(), tokenizer)
 
 
 def adapter_source(name: str, base: Path) -> ModelSource | None:
-    """A folder, or a run's, that holds an adapter, which knows its base model; None where it is none."""
+    """Returns the folder, or a run's folder, that holds an adapter, whose base model is recorded there; None for others."""
     folders = [place / inner for place in (base / name, Path(name)) for inner in ("", "model")]
-    found = next((folder for folder in folders if is_adapter(folder)), None)
-    return None if found is None else ModelSource(name, str(found), "folder")
+    folder = next((folder for folder in folders if is_adapter(folder)), None)
+    return None if folder is None else ModelSource(name, str(folder), "folder")
 
 
-def load_causal(source: ModelSource) -> Any:
-    """The causal language model of a source on this machine's device, with its adapter where it is one.
+def load_causal(source: ModelSource) -> PreTrainedModel | PeftModel:
+    """Loads a causal language model, with an adapter if the source is one, on this machine's device.
 
-    Its weights are fp32, but for those of an adapter's base in few bits.
+    Its weights are fp32, except the quantised base of an adapter.
 
     Raises:
         ModelError: it cannot be loaded, or has no weights for the next token.
@@ -98,15 +102,17 @@ def load_causal(source: ModelSource) -> Any:
     if is_adapter(Path(source.location)):
         if (Path(source.location) / PEFT_SETTINGS).exists() and find_spec("peft") is None:
             raise MissingExtra.of("peft", "adapters", f"the adapter in {source.location}")
-        adapted = reload_language_model(Path(source.location), "causal")
-        return adapted if quantisation_of(adapted) is not None else adapted.to(device_name())
-    from transformers import AutoModelForCausalLM
-
+        adapted = reload_language_model(Path(source.location), CAUSAL)
+        return adapted if detect_quantisation(adapted) is not None else adapted.to(device_name())
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            source.location, revision=source.revision, trust_remote_code=source.trust_remote_code, dtype="float32",
-            use_safetensors=True, output_loading_info=True,
-        )  # fmt: skip
+        model, info = CAUSAL.load(
+            source.location,
+            revision=source.revision,
+            trust_remote_code=source.trust_remote_code,
+            dtype="float32",
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         message = f"it cannot be loaded as a causal language model: {first_line(error)}"
         raise ModelError.one(where, message, remedy) from error
@@ -117,45 +123,66 @@ def load_causal(source: ModelSource) -> Any:
 
 
 def generate(
-    model: str | Path | Writer, prompts: Prompt | Sequence[Prompt], *, must_include: Sequence[str] = (),
-    any_of: Sequence[Sequence[str]] = (), forbid: Sequence[str] = (), bias: Mapping[str, float] | None = None,
-    choices: Sequence[str] = (), regex: str | None = None, json_schema: Mapping[str, Any] | None = None, raw: bool = False,
-    stream: Callable[[str], None] | None = None, listener: Listener = silent, **decoding: Any,
-) -> list[list[Written]]:  # fmt: skip
-    """What a model writes after each prompt: a list of texts for each, in the order of the prompts.
+    model: str | Path | TextGenerator,
+    prompts: Prompt | Sequence[Prompt],
+    *,
+    must_include: Sequence[str] = (),
+    any_of: Sequence[Sequence[str]] = (),
+    forbid: Sequence[str] = (),
+    bias: Mapping[str, float] | None = None,
+    choices: Sequence[str] = (),
+    regex: str | None = None,
+    json_schema: Mapping[str, Any] | None = None,
+    raw: bool = False,
+    stream: Callable[[str], None] | None = None,
+    listener: Listener = silent,
+    **decoding: Any,
+) -> list[list[GeneratedText]]:
+    """Generates texts after each prompt: a list of texts for each, in the order of the prompts.
 
     Args:
-        model: a run, a folder, a hub id, or a ``Writer`` that ``load_writer`` gave.
-        prompts: texts, or conversations as lists of turns; one alone is a list of one.
+        model: a run, a folder, a hub id, or a ``TextGenerator`` from ``load_text_generator``.
+        prompts: texts, or conversations as lists of turns; a single prompt counts as a list of one.
         must_include, any_of, forbid, bias, choices, regex, json_schema: see ``generation.constraints.Constraints``.
         raw: without the tokenizer's chat template.
-        stream: hears the text of a single prompt as it grows.
-        decoding: ``max_new_tokens``, ``num_beams`` and the other fields of ``generation.steering.Decoding``.
+        stream: called with each new piece of the text of a single prompt.
+        decoding: ``max_new_tokens``, ``num_beams`` and the other fields of ``generation.arguments.Decoding``.
 
     Raises:
-        InputError: what is asked for cannot be, or the model cannot be loaded.
+        InputError: contradictory constraints or settings, or a model that cannot be loaded.
     """
-    unknown = sorted(set(decoding) - set(Decoding.__dataclass_fields__))
-    if unknown:
-        raise GenerationError.one(
-            unknown[0], "there is no setting of that name.", f"There are: {listed(Decoding.__dataclass_fields__)}."
-        )
-    settings = Decoding(**decoding)
-    wanted = Constraints(
-        must_include=tuple(must_include), any_of=tuple(tuple(group) for group in any_of), forbid=tuple(forbid), bias=bias or {},
-        choices=tuple(choices), regex=regex, json_schema=json_schema,
-    )  # fmt: skip
+    settings = make_decoding(decoding)
+    constraints = Constraints(
+        must_include=tuple(must_include),
+        any_of=tuple(tuple(group) for group in any_of),
+        forbid=tuple(forbid),
+        bias=bias or {},
+        choices=tuple(choices),
+        regex=regex,
+        json_schema=json_schema,
+    )
     listener(Event("phase", "texts"))
-    writer = model if isinstance(model, Writer) else load_writer(str(model))
-    rows = [writer.prompt_ids(prompt, raw) for prompt in several(prompts)]
-    return write(
-        writer.model, writer.tokenizer, rows, settings, wanted, stream=stream,
-        progress=lambda done: listener(Event("step", "texts", done, len(rows))),
-    )  # fmt: skip
+    generator = model if isinstance(model, TextGenerator) else load_text_generator(str(model))
+    rows = [generator.prompt_ids(prompt, raw) for prompt in as_list(prompts)]
+
+    def progress(done: int) -> None:
+        listener(Event("step", "texts", done, len(rows)))
+
+    tokenizer = generator.tokenizer
+    return decode.generate(generator.model, tokenizer, rows, settings, constraints, stream=stream, progress=progress)
 
 
-def several(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
-    """The prompts as a list, where one may stand alone."""
+def make_decoding(settings: Mapping[str, Any]) -> Decoding:
+    """Makes the decoding settings. Raises GenerationError for unknown names and values out of range."""
+    unknown = sorted(set(settings) - set(Decoding.__dataclass_fields__))
+    if unknown:
+        remedy = f"There are: {listed(Decoding.__dataclass_fields__)}."
+        raise GenerationError.one(unknown[0], "there is no setting of that name.", remedy)
+    return Decoding(**settings)
+
+
+def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
+    """Returns the prompts as a list, also for a single prompt."""
     if isinstance(prompts, str):
         return [prompts]
     if len(prompts) and isinstance(prompts[0], Mapping):
@@ -164,28 +191,25 @@ def several(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """The prompts of a file: a line each of a text file, else the column ``prompt``, ``text`` or ``instruction``.
+    """Reads the prompts of a file: each line of a text file, else the column ``prompt``, ``text`` or ``instruction``.
 
     Raises:
-        DataError: no such file, no such column, a prompt that is missing.
+        DataError: no such file, no such column, a missing prompt, or no prompts.
     """
     if path.suffix == ".txt":
         if not path.is_file():
             raise DataError.one(str(path), "there is no such file.")
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return nonempty(lines, str(path))
-    table = read_table(path)
-    name = next((name for name in PROMPT_COLUMNS if name in table.columns), None)
-    if name is None:
-        message = f"it has no column {listed(PROMPT_COLUMNS)}."
-        raise DataError.one(str(path), message, f"Columns: {listed(table.columns)}.")
-    missing = next((i for i, cell in enumerate(table.columns[name]) if is_missing(cell)), None)
-    if missing is not None:
-        raise DataError.one(str(path), f"{table.place(missing)} has no {name}.", "Fill it in, or leave the row out.")
-    return nonempty([str(cell) for cell in table.columns[name]], str(path))
-
-
-def nonempty(prompts: list[str], where: str) -> list[str]:
+        prompts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    else:
+        table = read_table(path)
+        name = next((name for name in PROMPT_COLUMNS if name in table.columns), None)
+        if name is None:
+            message = f"it has no column {listed(PROMPT_COLUMNS)}."
+            raise DataError.one(str(path), message, f"Columns: {listed(table.columns)}.")
+        missing = next((i for i, cell in enumerate(table.columns[name]) if is_missing(cell)), None)
+        if missing is not None:
+            raise DataError.one(str(path), f"{table.place(missing)} has no {name}.", "Fill it in, or leave the row out.")
+        prompts = [str(cell) for cell in table.columns[name]]
     if not prompts:
-        raise DataError.one(where, "it has no prompts.")
+        raise DataError.one(str(path), "it has no prompts.")
     return prompts

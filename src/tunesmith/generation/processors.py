@@ -1,55 +1,58 @@
-"""What may follow a text while it is written, for upstream's greedy, sampling and beam loops.
+"""Logits processors that bar tokens by a rule, for upstream's greedy, sampling and beam loops.
 
-A rule says which tokens are barred in a state of the text. The processor keeps no memory of rows: it replays what a row has
-written, with the states of the last length at hand, so that reordered beams cannot confuse it.
+A rule bars tokens in a state of the text. The processor keeps no memory of rows: it replays the generated tokens of a row, from
+cached states of the last length, so that reordered beams do not matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from transformers import LogitsProcessor
 
 from tunesmith.data.arrays import Array
-from tunesmith.generation.keyword_tracker import Watch
-from tunesmith.generation.labels import placed
+from tunesmith.generation.keyword_tracker import KeywordTracker
+from tunesmith.generation.labels import position_inputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 LIKELY = 1e-3
-"""Probability from which the beginning of a forbidden word is looked ahead of."""
+"""Probability from which the continuations of a forbidden word's spelling are computed."""
 
 
 class Rule(Protocol):
-    """What may follow in the text of one prompt."""
+    """Bars tokens in the text of one prompt; each rule has a state type of its own."""
 
     def start(self) -> Any:
-        """The state before anything is written."""
+        """Returns the state before the first token."""
 
     def step(self, state: Any, token: int) -> Any:
-        """The state after one more token."""
+        """Returns the state after one more token."""
 
     def barred(self, state: Any, left: int, scores: torch.Tensor) -> Array:
-        """(V,) tokens that may not follow, the ends of the text among them.
+        """Returns the tokens that may not follow, end tokens among them: (V,) bool.
 
         Args:
-            left: tokens that may still be written, this one included.
-            scores: (V,) what the model makes of them.
+            left: tokens that may still be generated, this one included.
+            scores: (V,) the model's scores.
         """
 
 
 @dataclass(eq=False)
-class Steered(LogitsProcessor):  # type: ignore[misc]
+class RuleProcessor(LogitsProcessor):  # type: ignore[misc]
     """Bars tokens by the rule of each row's prompt.
 
     Attributes:
-        rules: one of each prompt; rows of one prompt follow each other.
+        rules: one for each prompt; rows of one prompt are adjacent.
         n_prompt: tokens of the (padded) prompts.
         max_length: of prompt and text together.
         ends: ids that end a text.
-        lookahead: called with the rows' tokens and scores and the states of the rows still written, before tokens are barred.
+        lookahead: called with the rows' tokens and scores and the states of unfinished rows, before tokens are barred.
     """
 
     rules: Sequence[Rule]
@@ -57,95 +60,97 @@ class Steered(LogitsProcessor):  # type: ignore[misc]
     max_length: int
     ends: frozenset[int]
     lookahead: Callable[[torch.Tensor, torch.Tensor, dict[int, Any]], None] | None = None
-    _kept: dict[tuple[int, tuple[int, ...]], Any] = field(default_factory=dict)
+    _states: dict[tuple[int, tuple[int, ...]], Any] = field(default_factory=dict)
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        written = [tuple(row) for row in input_ids[:, self.n_prompt :].tolist()]
-        per_prompt = len(written) // len(self.rules)
-        keys = {i: (i // per_prompt, row) for i, row in enumerate(written) if not self.ends.intersection(row)}
+        rows = [tuple(row) for row in input_ids[:, self.n_prompt :].tolist()]
+        per_prompt = len(rows) // len(self.rules)
+        keys = {i: (i // per_prompt, row) for i, row in enumerate(rows) if not self.ends.intersection(row)}
         states = {i: self._state(*key) for i, key in keys.items()}
-        self._kept = {keys[i]: state for i, state in states.items()}
+        self._states = {keys[i]: state for i, state in states.items()}
         if self.lookahead is not None:
             self.lookahead(input_ids, scores, states)
         left = self.max_length - input_ids.shape[1]
         for i, state in states.items():
             bad = self.rules[i // per_prompt].barred(state, left, scores[i])
             if bad.all():
-                bad[list(self.ends)] = False  # nothing leads on: the text ends here, unfulfilled
+                bad[list(self.ends)] = False  # no token is allowed: the text ends here, unfulfilled
             if not bad.all():
                 scores[i].masked_fill_(torch.from_numpy(bad).to(scores.device), -torch.inf)
         return scores
 
-    def _state(self, prompt: int, written: tuple[int, ...]) -> Any:
-        before = self._kept.get((prompt, written[:-1]))
-        if written and before is not None:
-            return self.rules[prompt].step(before, written[-1])
+    def _state(self, prompt: int, tokens: tuple[int, ...]) -> Any:
+        before = self._states.get((prompt, tokens[:-1]))
+        if tokens and before is not None:
+            return self.rules[prompt].step(before, tokens[-1])
         state = self.rules[prompt].start()
-        for token in written:
+        for token in tokens:
             state = self.rules[prompt].step(state, token)
         return state
 
 
 @dataclass(frozen=True, eq=False)
 class ForbiddenWords:
-    """The rule that keeps forbidden words out of a text, whatever tokens would spell them."""
+    """The rule that excludes forbidden words from a text, for any tokens that spell them."""
 
-    watch: Watch
+    tracker: KeywordTracker
     prompt: str
     ends: Array
 
     def start(self) -> tuple[int, Array]:
-        return self.watch.begin(self.prompt)
+        return self.tracker.begin(self.prompt)
 
     def step(self, state: tuple[int, Array], token: int) -> tuple[int, Array]:
-        return self.watch.step_one(*state, token)
+        return self.tracker.step_one(*state, token)
 
     def barred(self, state: tuple[int, Array], left: int, scores: torch.Tensor) -> Array:
         place, states = state
-        bad = self.watch.barred(place, states)
-        bad = bad | self.watch.leaves_open(place, states) if left == 1 else bad.copy()
-        bad[self.ends] = not self.watch.may_end(np.array(place), states)
+        bad = self.tracker.barred(place, states)
+        bad = bad | self.tracker.leaves_open(place, states) if left == 1 else bad.copy()
+        bad[self.ends] = not self.tracker.may_end(np.array(place), states)
         return bad
 
 
 @dataclass(frozen=True, eq=False)
-class LooksAhead:
-    """Weighs a token that spells a forbidden word by how likely a longer word follows.
+class Lookahead:
+    """Weights a token that completes a forbidden word by the probability of a longer word.
 
-    Such a token may be written, since "fox" begins "foxes". But once it is there, only a longer word is allowed, however odd.
-    So its log-probability is that of being written **and** going on, for which the model is run one token further.
+    Such a token is allowed, since "fox" begins "foxes". But after it only a longer word is allowed, however unlikely. So its
+    log-probability becomes that of the token **and** a continuation, for which the model is run one token further.
 
     Attributes:
-        attention_mask: (N, P) of the prompts; None where they are not padded.
+        attention_mask: (N, P) of the prompts; None if they are not padded.
     """
 
-    model: Any
+    model: PreTrainedModel
     rules: Sequence[ForbiddenWords]
     attention_mask: torch.Tensor | None
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, states: dict[int, Any]) -> None:
         per_prompt = len(input_ids) // len(self.rules)
-        found: list[tuple[int, int, Array]] = []
+        rows: list[int] = []
+        tokens: list[int] = []
+        barred: list[Array] = []
         for i, state in states.items():
             rule, probabilities = self.rules[i // per_prompt], torch.softmax(scores[i].float(), dim=-1).cpu().numpy()
-            open_after = rule.watch.leaves_open(*state) & ~rule.watch.barred(*state) & (probabilities > LIKELY)
+            open_after = rule.tracker.leaves_open(*state) & ~rule.tracker.barred(*state) & (probabilities > LIKELY)
             for token in np.flatnonzero(open_after).tolist():
                 after = rule.step(state, token)
-                bad = rule.watch.barred(*after) | rule.watch.leaves_open(*after)
+                bad = rule.tracker.barred(*after) | rule.tracker.leaves_open(*after)
                 bad[rule.ends] = True
-                found.append((i, token, bad))
-        if found:
-            rows, tokens, barred = [i for i, _, _ in found], [token for _, token, _ in found], [bad for _, _, bad in found]
-            going_on = self._next_probabilities(input_ids, rows, tokens).masked_fill(
-                torch.from_numpy(np.stack(barred)).to(scores.device), 0.0
-            )  # fmt: skip
-            scores[rows, tokens] += torch.log(going_on.sum(dim=-1).clamp_min(1e-30)).to(scores.dtype)
+                rows.append(i)
+                tokens.append(token)
+                barred.append(bad)
+        if rows:
+            bars = torch.from_numpy(np.stack(barred)).to(scores.device)
+            continuing = self._next_probabilities(input_ids, rows, tokens).masked_fill(bars, 0.0)
+            scores[rows, tokens] += torch.log(continuing.sum(dim=-1).clamp_min(1e-30)).to(scores.dtype)
 
     def _next_probabilities(self, input_ids: torch.Tensor, rows: list[int], tokens: list[int]) -> torch.Tensor:
-        """(M, V) what the model writes after each of these rows and tokens."""
+        """Returns the next-token probabilities after each of these rows and tokens: (M, V)."""
         longer = torch.cat([input_ids[rows], torch.tensor(tokens, device=input_ids.device)[:, None]], dim=1)
         mask = torch.ones_like(longer)
         if self.attention_mask is not None:
             mask[:, : self.attention_mask.shape[1]] = self.attention_mask[rows]
-        logits = self.model(**placed(self.model, longer, mask), use_cache=False).logits[:, -1]
+        logits = self.model(**position_inputs(self.model, longer, mask), use_cache=False).logits[:, -1]
         return torch.softmax(logits.float(), dim=-1).to(input_ids.device)

@@ -1,7 +1,7 @@
-"""What each token of a vocabulary adds to the text, whatever the kind of tokenizer, and which tokens keep its characters whole.
+"""The text that each token of a vocabulary adds, for any kind of tokenizer, and the tokens that keep characters complete.
 
-A token's text depends on its place: SentencePiece drops the blank before the very first word, word pieces write none before it,
-and a token that holds only some bytes of a character needs the others after it.
+A token's text depends on its place: SentencePiece drops the blank before the very first word, WordPiece has none before it, and
+a token with only some bytes of a character needs the others after it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ INNER, START = 0, 1
 """Places: inside a text, and before its first word. Higher numbers are places inside a character."""
 ANCHOR = "a"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_KEPT: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+_CACHES: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """What every token writes at one place of the text.
+class TokenTable:
+    """The texts of all tokens at one place.
 
     Attributes:
-        following: (V,) the place after each token; -1 where the token cannot be written here.
-        order: the tokens that write something, those with the most characters first.
-        columns: for each position in a token's text the code points there, of the tokens of ``order`` that are so long.
+        following: (V,) the place after each token; -1 for tokens that are not allowed here.
+        order: the tokens with text, those with the most characters first.
+        columns: for each position in a token's text the code points there, of the tokens of ``order`` that are long enough.
     """
 
     following: Array
@@ -42,40 +42,40 @@ class Place:
 
 
 @dataclass(eq=False)
-class Surfaces:
+class VocabularyText:
     """The texts of a whole vocabulary.
 
     Attributes:
-        inner, first: (V) what a token adds inside a text and as its beginning: text, or the bytes where they are no whole
-            characters; None where a token is no text at all.
-        silent: ids that write nothing, such as special tokens.
+        inner, first: (V) the text that a token adds inside a text and at its beginning; bytes if they are incomplete characters;
+            None for tokens without text or bytes.
+        silent: ids of tokens without text, such as special tokens.
     """
 
     inner: list[str | bytes | None]
     first: list[str | bytes | None]
     silent: frozenset[int]
     _buffers: list[bytes] = field(default_factory=lambda: [b"", b""])
-    _places: dict[int, Place] = field(default_factory=dict)
+    _tables: dict[int, TokenTable] = field(default_factory=dict)
 
     @property
     def n_tokens(self) -> int:
         return len(self.inner)
 
-    def place_of(self, unfinished: bytes) -> int:
-        """The place inside a character of which these bytes are written."""
+    def place_after(self, unfinished: bytes) -> int:
+        """Returns the place inside a character after these bytes of it."""
         if not unfinished:
             return INNER
         if unfinished not in self._buffers:
             self._buffers.append(unfinished)
         return self._buffers.index(unfinished)
 
-    def at(self, place: int) -> Place:
-        """What every token writes at that place."""
-        if place not in self._places:
-            self._places[place] = self._made(place)
-        return self._places[place]
+    def at(self, place: int) -> TokenTable:
+        """Returns the texts of all tokens at a place."""
+        if place not in self._tables:
+            self._tables[place] = self._make_table(place)
+        return self._tables[place]
 
-    def _made(self, place: int) -> Place:
+    def _make_table(self, place: int) -> TokenTable:
         before = self._buffers[place]
         texts, following = [""] * self.n_tokens, np.full(self.n_tokens, -1, dtype=np.int32)
         for token, piece in enumerate(self.first if place == START else self.inner):
@@ -85,14 +85,14 @@ class Surfaces:
                 if not before:
                     texts[token], following[token] = piece, INNER
             elif piece is not None:
-                read = continued(before, piece)
-                if read is not None:
-                    texts[token], following[token] = read[0], self.place_of(read[1])
-        return Place(following, *columns_of(texts))
+                characters = complete_characters(before, piece)
+                if characters is not None:
+                    texts[token], following[token] = characters[0], self.place_after(characters[1])
+        return TokenTable(following, *code_point_columns(texts))
 
 
-def continued(before: bytes, piece: bytes) -> tuple[str, bytes] | None:
-    """The characters that bytes complete, and those left over; None where they are no UTF-8."""
+def complete_characters(before: bytes, piece: bytes) -> tuple[str, bytes] | None:
+    """Returns the characters that bytes complete, and the bytes left over; None if they are no UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         text = decoder.decode(before + piece)
@@ -103,8 +103,8 @@ def continued(before: bytes, piece: bytes) -> tuple[str, bytes] | None:
     return None if is_surrogate else (text, left)
 
 
-def columns_of(texts: list[str]) -> tuple[Array, tuple[Array, ...]]:
-    """``order`` and ``columns`` of a ``Place``."""
+def code_point_columns(texts: list[str]) -> tuple[Array, tuple[Array, ...]]:
+    """Returns ``order`` and ``columns`` of a ``TokenTable``."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     flat = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)
     starts = np.cumsum(lengths) - lengths
@@ -115,50 +115,50 @@ def columns_of(texts: list[str]) -> tuple[Array, tuple[Array, ...]]:
     return order, tuple(flat[starts[order[:count]] + i] for i, count in enumerate(counts))
 
 
-def surfaces_of(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> Surfaces:
-    """The texts of a tokenizer's tokens, found by decoding each behind a known one; made once for a tokenizer.
+def vocabulary_text(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> VocabularyText:
+    """Returns the texts of a tokenizer's tokens, cached; ids beyond the tokenizer's are not allowed.
 
     Args:
-        n_vocabulary: the width of the model's logits; ids that the tokenizer does not have are no text.
+        n_vocabulary: width of the model's logits.
     """
-    kept, key = kept_with(tokenizer), ("surfaces", n_vocabulary, len(tokenizer))
-    if key not in kept:
-        kept[key] = read_surfaces(tokenizer, n_vocabulary)
-    made: Surfaces = kept[key]
-    return made
+    cache, key = tokenizer_cache(tokenizer), ("vocabulary", n_vocabulary, len(tokenizer))
+    if key not in cache:
+        cache[key] = read_vocabulary(tokenizer, n_vocabulary)
+    vocabulary: VocabularyText = cache[key]
+    return vocabulary
 
 
-def kept_with(tokenizer: Any) -> dict[Any, Any]:
-    """What was found out about a tokenizer, kept as long as the tokenizer is."""
-    return _KEPT.setdefault(tokenizer, {})
+def tokenizer_cache(tokenizer: PreTrainedTokenizerBase) -> dict[Any, Any]:
+    """Returns the cache of values computed from a tokenizer; it lives as long as the tokenizer."""
+    return _CACHES.setdefault(tokenizer, {})
 
 
-def read_surfaces(tokenizer: Any, n_vocabulary: int) -> Surfaces:
-    """The texts of a tokenizer's tokens."""
+def read_vocabulary(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> VocabularyText:
+    """Decodes every token of a tokenizer, alone and after an anchor."""
     n_known = min(len(tokenizer), n_vocabulary)
     anchor = tokenizer.encode(ANCHOR, add_special_tokens=False)
-    behind = decoded(tokenizer, [[*anchor, token] for token in range(n_known)])
-    lone = decoded(tokenizer, [[token] for token in range(n_known)])
+    after_anchor = decoded(tokenizer, [[*anchor, token] for token in range(n_known)])
+    alone = decoded(tokenizer, [[token] for token in range(n_known)])
     before = decoded(tokenizer, [anchor])[0]
     names = tokenizer.convert_ids_to_tokens(list(range(n_known)))
     missing: list[str | bytes | None] = [None] * (n_vocabulary - n_known)
-    inner = [piece(text.removeprefix(before), name) for text, name in zip(behind, names, strict=True)]
-    first = [piece(text, name) for text, name in zip(lone, names, strict=True)]
+    inner = [token_piece(text.removeprefix(before), name) for text, name in zip(after_anchor, names, strict=True)]
+    first = [token_piece(text, name) for text, name in zip(alone, names, strict=True)]
     special = set(tokenizer.all_special_ids)
     silent = frozenset(token for token, text in enumerate(inner) if text == "" or token in special)
-    return Surfaces([*inner, *missing], [*first, *missing], silent)
+    return VocabularyText([*inner, *missing], [*first, *missing], silent)
 
 
-def decoded(tokenizer: Any, rows: list[list[int]]) -> list[str]:
-    """The texts of many rows of token ids, special tokens left out."""
+def decoded(tokenizer: PreTrainedTokenizerBase, rows: list[list[int]]) -> list[str]:
+    """Decodes many rows of token ids, without special tokens."""
     if tokenizer.is_fast:
         texts: list[str] = tokenizer.backend_tokenizer.decode_batch(rows, skip_special_tokens=True)
         return texts
     return [tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
 
 
-def piece(text: str, name: str | None) -> str | bytes | None:
-    """A token's text, or its bytes where the text is damaged because they are no whole characters."""
+def token_piece(text: str, name: str | None) -> str | bytes | None:
+    """Returns a token's text, or its bytes if they are incomplete characters."""
     if name is None:
         return None
     if REPLACEMENT not in text:
@@ -171,14 +171,14 @@ def piece(text: str, name: str | None) -> str | bytes | None:
 
 
 def byte_alphabet() -> dict[str, int]:
-    """The character by which byte-level vocabularies write each byte (GPT-2)."""
+    """Maps the characters that byte-level vocabularies use for bytes (GPT-2) to the bytes."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in plain]
     return {**{chr(byte): byte for byte in plain}, **{chr(256 + i): byte for i, byte in enumerate(others)}}
 
 
-def continuation(tokenizer: PreTrainedTokenizerBase, prompt: list[int], written: list[int]) -> str:
-    """What the written tokens add to the text of the prompt, special tokens left out; a blank before the first word is kept."""
-    before, whole = decoded(tokenizer, [prompt, [*prompt, *written]])
+def continuation(tokenizer: PreTrainedTokenizerBase, prompt: list[int], tokens: list[int]) -> str:
+    """Decodes the text that tokens add to a prompt, without special tokens, with a blank before the first word."""
+    before, whole = decoded(tokenizer, [prompt, [*prompt, *tokens]])
     same = next((i for i, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), min(len(before), len(whole)))
     return whole[same:]

@@ -1,8 +1,8 @@
-"""Whole words in a text, and an automaton that finds them while the text is being written, whatever tokens spell it.
+"""Finds whole words in a text, also during generation, by an automaton that is independent of the tokens.
 
-A word is found where its characters stand in the text and no letter, digit, mark or underscore touches it on a side on which it
-has one itself: ``fox`` is in "the fox." and in "fox-trot", not in "foxes" nor "Fox". Scripts that are written without blanks
-(Chinese, Japanese, Thai, ...) have no such edges: there the characters alone count.
+A word is found if its characters are in the text and no letter, digit, mark or underscore touches it on a side on which it has
+one itself: ``fox`` is in "the fox." and in "fox-trot", not in "foxes" nor "Fox". Scripts without blanks (Chinese, Japanese,
+Thai, ...) have no such edges: there only the characters count.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from functools import lru_cache
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.generation.token_text import INNER, Place, Surfaces
+from tunesmith.generation.token_text import INNER, TokenTable, VocabularyText
 
 UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
     (0xF900, 0xFAFF), (0x20000, 0x323AF),
 )  # fmt: skip
-"""Thai and Lao, Myanmar, Khmer, kana, and the Han ideographs: blanks do not part words in them."""
+"""Scripts without blanks between words: Thai and Lao, Myanmar, Khmer, kana, and the Han ideographs."""
 NEVER = 10_000
-"""Tokens to a word that cannot be spelled from there."""
+"""Distance in tokens to a word that cannot be reached."""
 DETOUR = 3
-"""What a token costs that the tokenizer itself would not have used to spell the word, in tokens that it would."""
+"""Cost of a token that is not in the tokenizer's own spelling of the word, in tokens that are."""
 
 State = tuple[frozenset[int], bool]
 
 
 @lru_cache(maxsize=65536)
 def joins(character: str) -> bool:
-    """Whether a character makes one word with such a neighbour."""
+    """Returns True if a character forms one word with such a neighbour."""
     point = ord(character)
     if any(low <= point <= high for low, high in UNSPACED):
         return False
@@ -39,11 +39,11 @@ def joins(character: str) -> bool:
 
 
 def has_word(text: str, word: str, before: str = "", within: bool = True) -> bool:
-    """Whether the word is in ``text`` as a whole word.
+    """Returns True if the word is in ``text`` as a whole word.
 
     Args:
-        before: what stands before the text; its last character is the neighbour of the text's first.
-        within: the word has to lie in ``text`` wholly; else it may begin in ``before``.
+        before: the preceding text, whose last character may join the first of ``text``.
+        within: the whole word has to be in ``text``; else it may begin in ``before``.
     """
     whole, start = before + text, len(before) if within else 0
     while (start := whole.find(word, start)) >= 0:
@@ -58,11 +58,11 @@ def has_word(text: str, word: str, before: str = "", within: bool = True) -> boo
 
 @dataclass(frozen=True, eq=False)
 class Automaton:
-    """The states in which a text can be with regard to one word.
+    """The automaton of one word.
 
     Attributes:
-        states: what a state stands for: how much of the word is matched (several at once where it overlaps itself), and
-            whether the last character joins. The last state, ``found``, is never left.
+        states: the numbers of matched characters (several if the word overlaps itself), and whether the last character joins.
+            The last state, ``found``, is final.
         alphabet: the word's code points, ascending.
         steps: (S, C) the state after each class of characters: those of ``alphabet``, then others that do not join and that do.
         at_end: (S,) whether the word is found if the text ends here.
@@ -79,12 +79,12 @@ class Automaton:
         return len(self.states)
 
     def classes(self, points: Array, joining: Array) -> Array:
-        """The class of each code point."""
+        """Returns the class of each code point."""
         place = np.searchsorted(self.alphabet, points).clip(max=len(self.alphabet) - 1)
         return np.where(self.alphabet[place] == points, place, len(self.alphabet) + joining)
 
     def after(self, before: str, within: bool) -> int:
-        """The state after a prompt. ``within``: the word has to lie wholly behind it; what lies wholly in it never counts."""
+        """Returns the state after a prompt; words inside it never count. ``within``: the word may not begin in it either."""
         joined = bool(before) and joins(before[-1])
         if within or not before:
             return self.states.index((frozenset(), joined))
@@ -95,7 +95,7 @@ class Automaton:
 
 
 def stepped(word: str, state: State, character: str, joining: bool) -> State | None:
-    """The state after one more character; None where the word is found by it."""
+    """Returns the state after one more character; None if it completes the word."""
     matched, joined = state
     if len(word) in matched and not joining:
         return None
@@ -107,7 +107,7 @@ def stepped(word: str, state: State, character: str, joining: bool) -> State | N
 
 
 def automaton(word: str) -> Automaton:
-    """The automaton of one word, all states that any text can reach."""
+    """Builds the automaton of one word, with all reachable states."""
     letters = sorted(set(word))
     kinds = [*((letter, joins(letter)) for letter in letters), ("", False), ("", True)]
     states: list[State] = [(frozenset(), False), (frozenset(), True)]
@@ -128,44 +128,44 @@ def automaton(word: str) -> Automaton:
 
 @dataclass(eq=False)
 class Spelling:
-    """One word over a whole vocabulary.
+    """The spellings of one word in a vocabulary.
 
     Attributes:
-        usual: the token sequences by which the tokenizer itself spells the word, in the places it can stand.
+        usual: the tokenizer's own token sequences for the word in several contexts.
     """
 
     automaton: Automaton
-    surfaces: Surfaces
+    vocabulary: VocabularyText
     usual: tuple[tuple[int, ...], ...]
     _tables: dict[int, Array] = field(default_factory=dict)
     _guided: dict[tuple[int, int], Array] = field(default_factory=dict)
     _distances: tuple[dict[int, Array], dict[int, Array]] | None = None
 
     def table(self, place: int) -> Array:
-        """(S + 1, V) the state after each token written at that place."""
+        """Returns the state after each token at a place: (S + 1, V)."""
         if place not in self._tables:
-            self._tables[place] = token_steps(self.automaton, self.surfaces.at(place))
+            self._tables[place] = token_steps(self.automaton, self.vocabulary.at(place))
         return self._tables[place]
 
     @property
     def guide(self) -> dict[int, Array]:
-        """Place -> (S + 1,) tokens to the word, the tokenizer's own counted as one and others as ``DETOUR``."""
+        """Place -> (S + 1,) distance to the word: the tokenizer's own tokens count 1, others ``DETOUR``."""
         return self._found_distances()[0]
 
     @property
     def least(self) -> dict[int, Array]:
-        """Place -> (S + 1,) the fewest tokens to the word; ``NEVER`` where none lead there."""
+        """Place -> (S + 1,) the fewest tokens to the word; ``NEVER`` if it cannot be reached."""
         return self._found_distances()[1]
 
     def whole(self, least: bool) -> int:
-        """The tokens of the whole word from the worst place to begin it."""
+        """Returns the tokens of the whole word from the worst place to begin it."""
         return int((self.least if least else self.guide)[INNER][:2].max())
 
     def towards(self, place: int, state: int) -> Array:
-        """The tokens that bring the word nearer."""
+        """Returns the tokens that lead towards the word."""
         key = (place, state)
         if key not in self._guided:
-            tokens = np.zeros(self.surfaces.n_tokens, dtype=bool)
+            tokens = np.zeros(self.vocabulary.n_tokens, dtype=bool)
             for distances in (self.guide, self.least):
                 if place in distances:
                     tokens |= self._successors(place, distances)[state] < distances[place][state]
@@ -178,10 +178,10 @@ class Spelling:
         return self._distances
 
     def _distance(self, detour: int) -> dict[int, Array]:
-        """Shortest paths to the word, by Bellman's equation."""
+        """Computes shortest paths to the word by Bellman's equation."""
         letters = [letter.encode("utf-8") for letter in sorted(set(self.automaton.word))]
         inside = {letter[:end] for letter in letters for end in range(1, len(letter))}
-        places = [INNER, *sorted(self.surfaces.place_of(piece) for piece in inside)]
+        places = [INNER, *sorted(self.vocabulary.place_after(piece) for piece in inside)]
         usual = self._usual_steps()
         goal = np.where(self.automaton.at_end, 0, NEVER).astype(np.int32)
         values = {place: goal.copy() if place == INNER else np.full_like(goal, NEVER) for place in places}
@@ -200,36 +200,36 @@ class Spelling:
         return values
 
     def _successors(self, place: int, values: dict[int, Array]) -> Array:
-        """(S + 1, V) the value after each token; ``NEVER`` where a token leads to a place without values."""
-        after, following = self.table(place), self.surfaces.at(place).following
-        found = np.full(after.shape, NEVER, dtype=np.int32)
+        """Returns the value after each token; ``NEVER`` for tokens that lead to a place without values: (S + 1, V)."""
+        after, following = self.table(place), self.vocabulary.at(place).following
+        values_after = np.full(after.shape, NEVER, dtype=np.int32)
         for target, value in values.items():
             tokens = np.flatnonzero(following == target)
-            found[:, tokens] = value[after[:, tokens]]
-        return found
+            values_after[:, tokens] = value[after[:, tokens]]
+        return values_after
 
     def _usual_steps(self) -> list[tuple[int, int, int]]:
-        """(place, state, token) of every step by which the tokenizer itself spells the word."""
-        found = []
+        """Returns (place, state, token) of every step in the tokenizer's own spellings."""
+        steps = []
         for sequence in self.usual:
             for state in (0, 1):
                 place = INNER
                 for token in sequence:
-                    found.append((place, state, token))
+                    steps.append((place, state, token))
                     state = int(self.table(place)[state, token])
-                    place = int(self.surfaces.at(place).following[token])
-        return found
+                    place = int(self.vocabulary.at(place).following[token])
+        return steps
 
 
-def token_steps(found: Automaton, place: Place) -> Array:
-    """(S + 1, V) the state of the automaton after each token written at that place."""
-    n_states = found.found + 1
-    table = np.repeat(np.arange(n_states, dtype=np.int16)[:, None], len(place.following), axis=1)
-    current = table[:, place.order]
-    for points in place.columns:
+def token_steps(word: Automaton, tokens: TokenTable) -> Array:
+    """Returns the state of the automaton after each token of a table: (S + 1, V)."""
+    n_states = word.found + 1
+    table = np.repeat(np.arange(n_states, dtype=np.int16)[:, None], len(tokens.following), axis=1)
+    current = table[:, tokens.order]
+    for points in tokens.columns:
         distinct, where = np.unique(points, return_inverse=True)
         joining = np.array([joins(chr(point)) for point in distinct], dtype=np.int64)
-        classes = found.classes(distinct, joining)[where]
-        current[:, : len(points)] = found.steps[current[:, : len(points)], classes[None, :]]
-    table[:, place.order] = current
+        classes = word.classes(distinct, joining)[where]
+        current[:, : len(points)] = word.steps[current[:, : len(points)], classes[None, :]]
+    table[:, tokens.order] = current
     return table

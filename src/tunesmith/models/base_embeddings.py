@@ -1,37 +1,40 @@
-"""Embeddings of rows by a base model as it came."""
+"""Computes mean embeddings of rows with the untuned base model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples
 from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
-from tunesmith.models.fast.path import Kernels, apply_kernels, choose_kernels
+from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import mean_embeddings
-from tunesmith.models.layers import keep_first_layers, n_layers_of
+from tunesmith.models.layers import count_layers, keep_first_layers
 from tunesmith.models.load import load_body, load_tokenizer, max_input_tokens
 from tunesmith.models.source import ModelSource
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 MOST_TOKENS = 256
-"""Of a text where nothing was asked for: what comes later costs more than it tells of a label."""
+"""Tokens per text if no limit is requested: later ones cost more than they tell about a label."""
 MANY_TOKENS = 2_000_000
-"""Of all rows together, above which the first half of the layers has to do: with thousands of rows it ranks wrong labels as well
-as all layers do (AUROC 0.900 and 0.896 on SST-2, 0.9987 and 0.9991 on Banking77) at half the cost; with 900 rows it does not."""
+"""Tokens of all rows above which the first half of the layers is used: with thousands of rows it ranks wrong labels as well as
+all layers do (AUROC 0.900 and 0.896 on SST-2, 0.9987 and 0.9991 on Banking77) at half the cost; with 900 rows it does not."""
 FEWEST_LAYERS = 4
 
 
 @dataclass(frozen=True)
 class BaseEmbeddings:
-    """What the base model makes of rows.
+    """Embeddings of rows by the base model.
 
     Attributes:
-        vectors: mean embeddings (N, D) float32 of the texts; of both texts of pairs, (N, D) each.
-        n_layers: layers they went through, of ``of_layers``.
+        vectors: mean embeddings (N, D) float32 of the texts; for pairs one such array per text column.
+        n_layers: layers that were used, of ``of_layers``.
         n_tokens: of all texts, after truncation.
     """
 
@@ -42,7 +45,7 @@ class BaseEmbeddings:
 
     @property
     def note(self) -> str:
-        """What the user should know; empty where all layers were used."""
+        """Explains to the user that not all layers were used; empty if all were."""
         if self.n_layers == self.of_layers:
             return ""
         millions = f"{self.n_tokens / 1e6:.1f} million tokens"
@@ -50,63 +53,63 @@ class BaseEmbeddings:
 
 
 @dataclass(frozen=True)
-class _Ready:
-    tokenizer: Any
-    body: Any
-    kernels: Kernels
+class _BodyEncoder:
+    tokenizer: PreTrainedTokenizerBase
+    body: PreTrainedModel
+    fast_path: FastPath
     max_tokens: int
 
-    def encoded(self, texts: list[str]) -> Encoded:
+    def tokenize(self, texts: list[str]) -> Encoded:
         rows = Examples("", "", list(range(len(texts))), texts, [0] * len(texts))
         return encode(self.tokenizer, rows, self.max_tokens, count_cut=False)
 
     def vectors(self, encoded: Encoded) -> Array:
-        return mean_embeddings(self.body, encoded, self.tokenizer.pad_token_id, self.kernels)
+        return mean_embeddings(self.body, encoded, self.tokenizer.pad_token_id, self.fast_path)
 
 
 def embed(rows: Examples, source: ModelSource, max_length: int | None = None) -> BaseEmbeddings:
-    """Mean embeddings of all rows; of the first half of the layers where the rows have very many tokens.
+    """Computes mean embeddings of all rows, with the first half of the layers if the rows have very many tokens.
 
     Raises:
-        ModelError: the base model cannot be loaded, or has fewer positions than tokens were asked for.
+        ModelError: the base model cannot be loaded, or has fewer positions than ``max_length``.
     """
-    ready = _ready(source, max_length)
-    parts = [ready.encoded(texts) for texts in (rows.texts, rows.pairs) if texts is not None]
-    n_tokens, of_layers = sum(int(part.lengths.sum()) for part in parts), n_layers_of(ready.body)
+    encoder = _load_encoder(source, max_length)
+    columns = [encoder.tokenize(texts) for texts in (rows.texts, rows.pairs) if texts is not None]
+    n_tokens, of_layers = sum(int(column.lengths.sum()) for column in columns), count_layers(encoder.body)
     n_layers = enough_layers(of_layers, n_tokens)
     if n_layers < of_layers:
-        keep_first_layers(ready.body, n_layers)
-    vectors = [ready.vectors(part) for part in parts]
+        keep_first_layers(encoder.body, n_layers)
+    vectors = [encoder.vectors(column) for column in columns]
     return BaseEmbeddings(vectors[0] if len(vectors) == 1 else (vectors[0], vectors[1]), n_layers, of_layers, n_tokens)
 
 
 def enough_layers(of_layers: int, n_tokens: int) -> int:
-    """How many layers rows with so many tokens go through. Models whose layers cannot be counted have 0, and all are used."""
+    """Returns the number of layers to use for this many tokens; all of them if they cannot be counted (0)."""
     return -(-of_layers // 2) if n_tokens > MANY_TOKENS and of_layers >= FEWEST_LAYERS else of_layers
 
 
 def embedder(source: ModelSource, max_length: int | None = None, n_layers: int | None = None) -> Callable[[list[str]], Array]:
-    """The function from texts to their mean embeddings (N, D) float32; the model is loaded once, and stays with it.
+    """Loads the model once and returns a function from texts to their mean embeddings (N, D) float32.
 
     Args:
-        n_layers: that the embeddings they are compared with went through; all when not said.
+        n_layers: layers of the embeddings that these are compared with; None for all.
 
     Raises:
-        ModelError: the base model cannot be loaded, or has fewer positions than tokens were asked for.
+        ModelError: the base model cannot be loaded, or has fewer positions than ``max_length``.
     """
-    ready = _ready(source, max_length)
-    if n_layers is not None and n_layers < n_layers_of(ready.body):
-        keep_first_layers(ready.body, n_layers)
-    return lambda texts: ready.vectors(ready.encoded(texts))
+    encoder = _load_encoder(source, max_length)
+    if n_layers is not None and n_layers < count_layers(encoder.body):
+        keep_first_layers(encoder.body, n_layers)
+    return lambda texts: encoder.vectors(encoder.tokenize(texts))
 
 
-def _ready(source: ModelSource, max_length: int | None) -> _Ready:
+def _load_encoder(source: ModelSource, max_length: int | None) -> _BodyEncoder:
     quiet_libraries()
     tokenizer = load_tokenizer(source)
     body = load_body(source, tokenizer).to(device_name())
-    kernels = choose_kernels(fast=True, device=device_name())
-    apply_kernels(body, kernels)
-    if kernels.precision == "bf16":  # weights too: 9 % faster than autocast, which converts and converts back
-        body, kernels = body.bfloat16(), replace(kernels, precision="fp32")
+    fast_path = choose_fast_path(fast=True, device=device_name())
+    apply_fast_path(body, fast_path)
+    if fast_path.precision == "bf16":  # weights too: 9 % faster than autocast, which converts and converts back
+        body, fast_path = body.bfloat16(), replace(fast_path, precision="fp32")
     tokens = max_input_tokens(body.config, tokenizer, max_length)
-    return _Ready(tokenizer, body, kernels, tokens if max_length else min(MOST_TOKENS, tokens))
+    return _BodyEncoder(tokenizer, body, fast_path, tokens if max_length else min(MOST_TOKENS, tokens))

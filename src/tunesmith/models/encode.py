@@ -1,8 +1,8 @@
-"""Texts to token ids, with a count of everything that was cut."""
+"""Tokenises texts and counts truncated rows and lost tokens."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,17 @@ from tunesmith.data.table import Examples
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+IGNORE_INDEX = -100
+"""The label of a token without a loss: PyTorch's ``ignore_index``, as everywhere in transformers."""
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """The token ids of one split.
+    """One tokenised split.
 
     Attributes:
         input_ids: (N) lists of token ids, special tokens included, at most ``max_length`` long.
-        token_type_ids: (N) lists, or None where the model has no segments or the texts are single.
+        token_type_ids: (N) lists; None if the model has no segments or the texts are single.
         lengths: (N) tokens after truncation.
         full_lengths: (N) tokens before truncation.
     """
@@ -40,16 +43,16 @@ class Encoded:
 
     @cached_property
     def vocabulary(self) -> np.ndarray:
-        """The distinct token ids, ascending."""
+        """Distinct token ids, ascending."""
         return np.unique(np.fromiter(chain.from_iterable(self.input_ids), np.int64, int(self.lengths.sum())))
 
     @property
     def n_truncated(self) -> int:
-        """Rows that lost tokens."""
+        """Number of truncated rows."""
         return int((self.full_lengths > self.lengths).sum())
 
     def item(self, position: int) -> dict[str, Any]:
-        """One row as the collator takes it."""
+        """Returns one row as the collator takes it."""
         row: dict[str, Any] = {"input_ids": self.input_ids[position], "row_id": self.row_ids[position]}
         if self.token_type_ids is not None:
             row["token_type_ids"] = self.token_type_ids[position]
@@ -58,22 +61,27 @@ class Encoded:
         return row
 
     def take(self, positions: list[int] | np.ndarray) -> Encoded:
-        """The rows at those positions, in that order."""
+        """Selects rows by position, in that order."""
         index = np.asarray(positions, dtype=np.int64)
         pick = index.tolist()
         types = None if self.token_type_ids is None else [self.token_type_ids[i] for i in pick]
-        return Encoded(
-            self.split, [self.row_ids[i] for i in pick], [self.input_ids[i] for i in pick], types,
-            [self.labels[i] for i in pick], self.lengths[index], self.full_lengths[index], self.max_length,
-        )  # fmt: skip
+        return replace(
+            self,
+            row_ids=[self.row_ids[i] for i in pick],
+            input_ids=[self.input_ids[i] for i in pick],
+            token_type_ids=types,
+            labels=[self.labels[i] for i in pick],
+            lengths=self.lengths[index],
+            full_lengths=self.full_lengths[index],
+        )
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, examples: Examples, max_length: int, count_cut: bool = True) -> Encoded:
-    """The token ids of every row; pairs are cut from their longer text first.
+    """Tokenises every row; in pairs the longer text is truncated first.
 
     Args:
-        count_cut: tokenise rows that reach the limit a second time without it, so that what they lost is known; else
-            ``full_lengths`` are the lengths.
+        count_cut: tokenise rows that reach the limit a second time without it, to count the lost tokens; else
+            ``full_lengths`` equals ``lengths``.
     """
     input_ids, types = tokenise(tokenizer, examples.texts, examples.pairs, max_length)
     lengths = np.fromiter((len(ids) for ids in input_ids), np.int64, len(input_ids))
@@ -83,18 +91,27 @@ def encode(tokenizer: PreTrainedTokenizerBase, examples: Examples, max_length: i
         pairs = None if examples.pairs is None else [examples.pairs[i] for i in cut]
         whole, _ = tokenise(tokenizer, [examples.texts[i] for i in cut], pairs, None)
         full[cut] = [len(ids) for ids in whole]
-    return Encoded(examples.split, examples.row_ids, input_ids, types, examples.labels, lengths, full, max_length)
+    return Encoded(
+        split=examples.split,
+        row_ids=examples.row_ids,
+        input_ids=input_ids,
+        token_type_ids=types,
+        labels=examples.labels,
+        lengths=lengths,
+        full_lengths=full,
+        max_length=max_length,
+    )
 
 
-def met_in_training(encoded: Encoded, pad_id: int) -> np.ndarray:
-    """Every token id in batches of these rows, ascending."""
+def used_token_ids(encoded: Encoded, pad_id: int) -> np.ndarray:
+    """Returns the distinct token ids in padded batches of these rows, ascending."""
     return np.union1d(encoded.vocabulary, [pad_id])
 
 
 def tokenise(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None, max_length: int | None
 ) -> tuple[list[list[int]], list[list[int]] | None]:
-    """Token ids and, for pairs of a model with segments, segment ids."""
+    """Returns token ids and, for pairs and a model with segments, segment ids."""
     if not texts:
         return [], None
     wants_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
@@ -104,7 +121,7 @@ def tokenise(
 
 
 def length_record(encoded: Encoded) -> dict[str, Any]:
-    """Percentiles, a histogram and the truncation of one split, for result.json; lengths in tokens before truncation."""
+    """Summarises lengths (tokens before truncation) and truncation of one split for result.json."""
     if not len(encoded):
         return {"rows_truncated": 0, "max_length": encoded.max_length}
     full = encoded.full_lengths

@@ -43,7 +43,7 @@ def is_causal_model(name: str) -> bool:
     """Tells whether a name is a causal language model: the run of one, a folder, a hub id or ``builtin:NAME``."""
     from transformers import AutoConfig
 
-    from tunesmith.models.adapters.base import FILE, AdapterBase
+    from tunesmith.models.adapters.base import BASE_FILE, AdapterBase
     from tunesmith.models.source import find_model
 
     path = Path(name)
@@ -52,7 +52,7 @@ def is_causal_model(name: str) -> bool:
     for folder in (path, path / "model"):
         if is_embedding_folder(folder):
             return False
-        if (folder / FILE).exists():
+        if (folder / BASE_FILE).exists():
             return AdapterBase.load(folder).objective == "causal"
     source = find_model(ModelSection(name=name), Path())
     config = AutoConfig.from_pretrained(source.location, revision=source.revision)

@@ -1,14 +1,13 @@
-"""The last layer of a regression: in fp32, and trained as if the targets had a standard deviation of about 1.
+"""Regression head in fp32, trained as if the targets had a standard deviation of about 1.
 
-Under bf16 an output has three significant digits: the years 2001 and 2004 would be one number. And with targets of a million a
-head that starts near zero needs as many steps as it takes Adam to walk there. So a new head starts at the mean of the training
-targets, and its weights are kept divided by a power of two near their standard deviation, which is exact: what is saved are the
-plain weights.
+Under bf16 an output has three significant digits: the years 2001 and 2004 would be one number. With targets of a million, a head
+that starts near zero needs many steps of Adam to reach them. So a new head starts at the mean of the training targets, and its
+weights are divided by a power of two near their standard deviation. That division is exact: the plain weights are saved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 import torch
@@ -17,10 +16,10 @@ from torch.nn import functional
 
 
 class NumberHead(nn.Linear):
-    """A linear layer (..., D) -> (..., 1) whose state is the plain layer's.
+    """Linear layer (..., D) -> (..., 1) whose state dict is the plain layer's.
 
     Attributes:
-        scale: a power of two; ``weight`` and ``bias`` are the plain ones divided by it.
+        scale: a power of two by which ``weight`` and ``bias`` are divided.
     """
 
     scale: float
@@ -29,12 +28,12 @@ class NumberHead(nn.Linear):
         with torch.autocast(input.device.type, enabled=False):
             return functional.linear(input.float(), self.weight, self.bias) * self.scale
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         for name, parameter in self._parameters.items():
             if parameter is not None:
                 destination[prefix + name] = parameter.detach() * self.scale
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: object) -> None:
         with torch.no_grad():
             for name, parameter in self._parameters.items():
                 if parameter is not None and prefix + name in state_dict:
@@ -42,10 +41,10 @@ class NumberHead(nn.Linear):
 
 
 def use_number_head(model: nn.Module, scale: float = 1.0, mean: float = 0.0, new_weights: Container[str] = ()) -> None:
-    """Make the last linear layer to one number a ``NumberHead``, in place and for good.
+    """Turns the last linear layer with one output into a ``NumberHead``, in place and permanently.
 
-    A trained head computes the function it computed. A new one says the mean at first, and its weights, which were drawn for
-    targets of standard deviation 1, are taken as that.
+    A trained head still computes the same function. A new head starts by predicting the mean, and its weights, which were drawn
+    for targets of standard deviation 1, stay as they are.
 
     Args:
         scale: a power of two near the standard deviation of the targets.

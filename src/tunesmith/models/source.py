@@ -1,4 +1,4 @@
-"""Where a base model comes from, and whether its files can be used; no torch needed to say so."""
+"""Resolves a model name to a folder or hub id and validates its files, without importing torch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "mod
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A base model that was found.
+    """The location of a base model.
 
     Attributes:
-        name: as the recipe gives it.
-        location: what ``from_pretrained`` is given: a folder, or a hub id.
-        kind: where it comes from.
-        n_bytes: size of the weights; 0 where they are not on this machine yet.
-        rope_parameters: rope_type and factor of stretched rotary positions; None for the model's own.
+        name: as written in the recipe.
+        location: the argument of ``from_pretrained``: a folder or a hub id.
+        n_bytes: size of the weights; 0 if they are not on this machine yet.
+        rope_parameters: rope_type and factor of RoPE scaling; None for the model's own.
     """
 
     name: str
@@ -40,18 +39,18 @@ class ModelSource:
 
 
 def find_model(section: ModelSection, base: Path) -> ModelSource:
-    """The model a recipe names. Relative folders are looked for beside the recipe, then in the current directory.
+    """Resolves the recipe's model section. Relative folders are searched beside the recipe, then in the current directory.
 
     Raises:
         ModelError: no such model, a folder that is no model, damaged weights, weights only as a pickle,
             a hub id that is neither cached nor reachable.
     """
-    found = found_model(section, base)
-    return found if section.rope_parameters is None else replace(found, rope_parameters=section.rope_parameters.model_dump())
+    source = resolve_name(section, base)
+    return source if section.rope_parameters is None else replace(source, rope_parameters=section.rope_parameters.model_dump())
 
 
-def found_model(section: ModelSection, base: Path) -> ModelSource:
-    """The model by its name alone."""
+def resolve_name(section: ModelSection, base: Path) -> ModelSource:
+    """Resolves ``model.name`` as a builtin model, a folder, a run folder or a hub id."""
     where = f"model.name {section.name}"
     if section.name.startswith("builtin:"):
         path = builtin_model(section.name.removeprefix("builtin:"))
@@ -68,7 +67,7 @@ def found_model(section: ModelSection, base: Path) -> ModelSource:
 
 
 def find_on_hub(section: ModelSection, where: str) -> ModelSource:
-    """The source for a hub id that is cached or can be reached."""
+    """Resolves a hub id that is cached or reachable. Raises ModelError for any other name."""
     if looks_like_path(section.name):
         raise ModelError.one(
             where, "there is no such folder.", "Give a folder, a hub id such as org/name, builtin:minilm or builtin:pocket."
@@ -92,12 +91,12 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
 
 
 def looks_like_path(name: str) -> bool:
-    """Whether a name can only be meant as a folder."""
+    """Returns True if a name cannot be a hub id, only a folder."""
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
 
 
 def check_folder(folder: Path, where: str) -> int:
-    """The bytes of weights in a model folder, after the cheap checks that its files are whole.
+    """Checks that the files of a model folder are complete and returns the size of its weights in bytes.
 
     Raises:
         ModelError: no or broken config.json, no safetensors, truncated safetensors.
@@ -107,10 +106,8 @@ def check_folder(folder: Path, where: str) -> int:
     if not weights:
         pickles = [name for name in PICKLES if (folder / name).exists()]
         if pickles:
-            raise ModelError.one(
-                where, f"the weights are only there as {pickles[0]}, a pickle, which can run code when it is loaded.",
-                "Convert them to safetensors (save_pretrained of a current transformers does).",
-            )  # fmt: skip
+            message = f"the weights are only there as {pickles[0]}, a pickle, which can run code when it is loaded."
+            raise ModelError.one(where, message, "Convert them to safetensors (save_pretrained of a current transformers does).")
         raise ModelError.one(
             where,
             "the folder has no model.safetensors.",
@@ -123,7 +120,7 @@ def check_folder(folder: Path, where: str) -> int:
 
 
 def read_config(folder: Path, where: str) -> dict[str, Any]:
-    """The model's config.json. Raises ModelError where it is missing, unreadable or names no model type."""
+    """Reads config.json. Raises ModelError if it is missing, unreadable or has no model type."""
     path = folder / "config.json"
     if not path.exists():
         if (folder / "adapter_config.json").exists() or (folder / "bottleneck.json").exists():
@@ -141,7 +138,7 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
 
 
 def check_safetensors(path: Path, where: str) -> int:
-    """The size of a safetensors file whose header is readable and covers the whole file.
+    """Checks that the header of a safetensors file covers the whole file and returns its size in bytes.
 
     Format: 8 bytes little-endian header length, the JSON header, then the tensors' bytes.
     """
@@ -165,14 +162,14 @@ def check_safetensors(path: Path, where: str) -> int:
     return size
 
 
-def stay_offline_unless_asked(*recipes: Recipe) -> None:
-    """Forbid the hub's libraries the network where no recipe names data or a model of the hub."""
-    if not any(asks_the_hub(recipe) for recipe in recipes):
+def stay_offline_unless_needed(*recipes: Recipe) -> None:
+    """Blocks network access of the hub's libraries if no recipe names data or a model on the hub."""
+    if not any(names_the_hub(recipe) for recipe in recipes):
         stay_offline()
 
 
-def asks_the_hub(recipe: Recipe) -> bool:
-    """Whether the recipe names data or a model of the hub."""
+def names_the_hub(recipe: Recipe) -> bool:
+    """Returns True if the recipe names data or a model on the hub."""
     name = recipe.model.name
     with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
     return recipe.data.train.startswith("hub:") or with_hub

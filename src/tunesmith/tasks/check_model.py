@@ -11,7 +11,7 @@ from typing import Any
 
 from tunesmith.machine import device_name
 from tunesmith.models.equivalence import certificate
-from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import check_trial_steps, estimate_time, length_line, proven
 from tunesmith.results import Certificate
@@ -43,14 +43,14 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> CheckedModel:
     lines.append(CheckLine("trainable", f"{trained:,} of {total:,} parameters; new: {new}"))
     remedy = f"The model mixes the {steps.sample_unit}s of a batch; its results would depend on the batch size."
     lines.append(proven(batch_invariance(steps, session), remedy))
-    apply_kernels(session.body, session.kernels, session.used_token_ids)
+    apply_fast_path(session.body, session.kernels, session.used_token_ids)
     try:
         trial_lines, first_loss = check_trial_steps(parts, recipe.train.batch_rows, session.expected_loss)
         lines += trial_lines
         lines.append(trial_evaluation(steps, session))
         seconds, time_line = estimate_time(parts, session.rows_per_epoch, recipe.train)
     finally:
-        restore(session.body)
+        remove_fast_path(session.body)
     if recipe.adapter is None:
         lines += trial_save(steps, session)
     return CheckedModel((*lines, time_line), first_loss, seconds)

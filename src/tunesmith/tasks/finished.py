@@ -18,7 +18,7 @@ from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT
 
 if TYPE_CHECKING:
-    from tunesmith.models.fast.path import Kernels
+    from tunesmith.models.fast.path import FastPath
 
 USE = "tunesmith.json"
 
@@ -73,7 +73,7 @@ class ModelInUse:
     model: Any
     tokenizer: Any
     record: UseRecord
-    kernels: Kernels
+    kernels: FastPath
 
     def scores(self, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
         """Probabilities (N, K) in the order of the labels, or numbers (N) for a regression."""
@@ -112,7 +112,7 @@ def load_for_use(run: Path) -> ModelInUse:
 
     from tunesmith.machine import device_name, quiet_libraries, stay_offline
     from tunesmith.models.adapters.attach import is_adapter
-    from tunesmith.models.fast.path import apply_kernels, choose_kernels
+    from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
     from tunesmith.models.load import reload_classifier
     from tunesmith.models.source import check_folder
 
@@ -125,8 +125,8 @@ def load_for_use(run: Path) -> ModelInUse:
     stay_offline()
     quiet_libraries()
     model = reload_classifier(folder).to(device_name())
-    kernels = choose_kernels(fast=True, device=device_name())
-    apply_kernels(model, kernels)
+    kernels = choose_fast_path(fast=True, device=device_name())
+    apply_fast_path(model, kernels)
     return ModelInUse(model, AutoTokenizer.from_pretrained(folder), record, kernels)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.machine import megabytes
-from tunesmith.models.source import stay_offline_unless_asked
+from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import disk, from_finding, trackers
 from tunesmith.progress import Listener
@@ -28,7 +28,7 @@ def read(task: Task, request: Request) -> TaskData:
     Raises:
         InputError: anything that keeps the run from starting.
     """
-    stay_offline_unless_asked(request.loaded.recipe)
+    stay_offline_unless_needed(request.loaded.recipe)
     with request.clock.phase("data"):
         data: TaskData = task.reading.read(request)
         data = replace(data, checks=tuple(static_checks(task, data)))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.data.arrays import Array
-    from tunesmith.models.fast.path import Kernels
+    from tunesmith.models.fast.path import FastPath
     from tunesmith.preflight.trial_step import TrialPart
     from tunesmith.run_folder import RunFolder
     from tunesmith.training.fit import Fit, TrainerSpec
@@ -95,7 +95,7 @@ class Session:
 
     data: TaskData
     model: Any
-    kernels: Kernels
+    kernels: FastPath
     rows_per_epoch: int
     metric: str
     expected_loss: float

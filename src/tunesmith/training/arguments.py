@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import RecipeError
 from tunesmith.machine import device_name
-from tunesmith.models.fast.path import Kernels
+from tunesmith.models.fast.path import FastPath
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.training.schedule import Schedule
@@ -27,7 +27,7 @@ def learning_rate(recipe: Recipe, n_parameters: int) -> float:
 
 
 def training_arguments(
-    recipe: Recipe, schedule: Schedule, kernels: Kernels, checkpoints: Path, seed: int, rate: float,
+    recipe: Recipe, schedule: Schedule, kernels: FastPath, checkpoints: Path, seed: int, rate: float,
     arguments_class: type[TrainingArguments], own_arguments: Mapping[str, object],
 ) -> TrainingArguments:  # fmt: skip
     """Upstream's arguments for a run. Logs, evaluations and saves are asked for step by step, so their own intervals are off.

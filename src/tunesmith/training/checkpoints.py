@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tunesmith.errors import OutputError, TrainingFailed
 from tunesmith.machine import free_disk_bytes, megabytes
-from tunesmith.models.builtin import sha256_of
+from tunesmith.models.builtin import hash_file
 
 MANIFEST = "manifest.json"
 BEST = "best"
@@ -30,7 +30,7 @@ class Checkpoint:
 def seal(folder: Path, step: int) -> None:
     """Write the manifest of a finished checkpoint; without one it does not count."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    entries = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files}
+    entries = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": hash_file(path)} for path in files}
     part = folder / f".{MANIFEST}.part"
     with part.open("w", encoding="utf-8") as file:
         json.dump({"step": step, "files": entries}, file, indent=1)
@@ -54,7 +54,7 @@ def damage(folder: Path) -> str:
             return f"{name} is missing"
         if file.stat().st_size != entry["bytes"]:
             return f"{name} has {file.stat().st_size:,} bytes, its manifest says {entry['bytes']:,}"
-        if sha256_of(file) != entry["sha256"]:
+        if hash_file(file) != entry["sha256"]:
             return f"{name} was changed (sha256 differs)"
     return ""
 

@@ -14,7 +14,7 @@ import numpy as np
 from transformers import PrinterCallback, TrainingArguments
 
 from tunesmith.errors import Interrupted, TrainingFailed
-from tunesmith.models.fast.path import Kernels, apply_kernels, restore
+from tunesmith.models.fast.path import FastPath, apply_fast_path, remove_fast_path
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
@@ -52,7 +52,7 @@ class FitPlan:
     Attributes:
         n_rows: items of one pass over the training data.
         metric, higher_is_better: the selection metric: it chooses the best checkpoint.
-        used_token_ids: every token id in the training batches; see ``apply_kernels``.
+        used_token_ids: every token id in the training batches; see ``apply_fast_path``.
         body: the part of the model that the fast path is applied to.
         smoke: no saves; the last weights are kept.
     """
@@ -64,7 +64,7 @@ class FitPlan:
     higher_is_better: bool
     checkpoints: Path
     metrics_log: Path
-    kernels: Kernels
+    kernels: FastPath
     body: Any
     seed: int
     used_token_ids: np.ndarray | None = None
@@ -116,11 +116,11 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
     listener(Event("phase", "training", 0, schedule.total_steps))
     started = time.perf_counter()
     with plan.spec.around():
-        apply_kernels(plan.body, plan.kernels, plan.used_token_ids)
+        apply_fast_path(plan.body, plan.kernels, plan.used_token_ids)
         try:
             trainer.resume(checkpoint.path) if checkpoint else trainer.train()
         finally:
-            restore(plan.body)
+            remove_fast_path(plan.body)
             trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its forward stays under autocast
     seconds = time.perf_counter() - started
     if request and trainer.state.global_step < schedule.total_steps:

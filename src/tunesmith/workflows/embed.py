@@ -152,10 +152,10 @@ def joined(table: Table, columns: Sequence[str]) -> list[str | None]:
 
 def loaded(source: ModelSource, max_length: int | None, dimensions: int | None) -> SentenceEncoder:
     """The model, after its vectors were found to have as many dimensions as are to be kept."""
-    from tunesmith.models.embedding.encoder import load_encoder, sizes_of
+    from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
 
     encoder = load_encoder(source, max_length)
-    sizes_of(encoder, [] if dimensions is None else [dimensions])
+    resolve_dimensions(encoder, [] if dimensions is None else [dimensions])
     return encoder
 
 
@@ -208,7 +208,7 @@ def part_path(parts: Path, number: int) -> Path:
 
 def cut(vectors: Array, settings: Settings) -> Array:
     """The vectors (N, D) as they are kept (N, dimensions)."""
-    from tunesmith.models.embedding.encoder import normalised
+    from tunesmith.evaluation.similarity import normalised
 
     first = vectors[:, : settings.dimensions]
     return (normalised(first) if settings.normalize else first).astype(settings.dtype)

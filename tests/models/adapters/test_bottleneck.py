@@ -12,13 +12,13 @@ import torch
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.machine import quiet_libraries
 from tunesmith.models.adapters.bottleneck import (
-    PLACES,
+    SUBLAYERS,
     BottleneckSettings,
     add_bottlenecks,
     bottlenecks,
     load_bottlenecks,
+    read_settings,
     save_bottlenecks,
-    settings_of,
 )
 from tunesmith.recipe.sections import AdapterSection
 
@@ -58,7 +58,7 @@ def states(model: Any) -> torch.Tensor:
     return found
 
 
-@pytest.mark.parametrize("family", sorted(PLACES))
+@pytest.mark.parametrize("family", sorted(SUBLAYERS))
 @pytest.mark.parametrize("method", ["houlsby", "pfeiffer"])
 def test_a_new_one_changes_nothing_and_a_changed_one_something(family: str, method: str) -> None:
     model = body(family)
@@ -77,7 +77,7 @@ def test_a_new_one_changes_nothing_and_a_changed_one_something(family: str, meth
 def test_a_type_whose_places_are_not_known_is_refused() -> None:
     model = body("bert")
     model.config.model_type = "unheard-of"
-    with pytest.raises(ModelError, match=r"it is not known where bottlenecks go .* unheard-of"):
+    with pytest.raises(ModelError, match=r"the places for bottlenecks in a model of type unheard-of are not known"):
         add_bottlenecks(model, BottleneckSettings("houlsby"))
 
 
@@ -111,7 +111,7 @@ def test_a_copy_has_bottlenecks_of_its_own() -> None:
 )
 def test_options_that_cannot_be(options: dict[str, Any], said: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        settings_of(AdapterSection(method="houlsby", **options))
+        read_settings(AdapterSection(method="houlsby", **options))
     assert said in str(caught.value)
 
 

@@ -55,25 +55,26 @@ RELOAD = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoTokenizer
 from tunesmith.machine import quiet_libraries
 from tunesmith.models.adapters.attach import is_adapter
+from tunesmith.models.language.model import CAUSAL, MASKED
 from tunesmith.models.language.save import reload_language_model, sample_logits
 
 quiet_libraries()
-plain = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM}
-asked = json.loads(Path(sys.argv[1]).read_text())
-for folder, objective in asked["folders"].items():
-    path = Path(folder)
-    model = reload_language_model(path, objective) if is_adapter(path) else plain[objective].from_pretrained(path).eval()
+objectives = {"causal": CAUSAL, "masked": MASKED}
+requested = json.loads(Path(sys.argv[1]).read_text())
+for folder, name in requested["folders"].items():
+    path, objective = Path(folder), objectives[name]
+    model = reload_language_model(path, objective) if is_adapter(path) else objective.load(path).eval()
     assert len(AutoTokenizer.from_pretrained(path)) == 40
-    np.savez(path / "logits.npz", *sample_logits(model, asked["sample"]))
+    np.savez(path / "logits.npz", *sample_logits(model, requested["sample"]))
 """
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of one way to train."""
+    """Results of one training method."""
 
     losses: list[float]
     without_gradient: list[str]
@@ -120,13 +121,13 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Trai
         source = save_base(root / family, family)
         for method in WAYS:
             found[family, method] = train(source, family, method, root / f"{family}-{method}" / "model")
-    folders = {str(t.folder): OBJECTIVES[family] for (family, _), t in found.items()}
-    alone = [(t.folder.parent / "adapter", OBJECTIVES[f]) for (f, _), t in found.items()]
-    folders |= {str(folder): objective for folder, objective in alone if folder.exists()}
-    (root / "asked.json").write_text(json.dumps({"folders": folders, "sample": SAMPLE}))
+    folders = {str(t.folder): OBJECTIVES[family].name for (family, _), t in found.items()}
+    alone = [(t.folder.parent / "adapter", OBJECTIVES[f].name) for (f, _), t in found.items()]
+    folders |= {str(folder): name for folder, name in alone if folder.exists()}
+    (root / "requested.json").write_text(json.dumps({"folders": folders, "sample": SAMPLE}))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", RELOAD, str(root / "asked.json")], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-c", RELOAD, str(root / "requested.json")], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return found

@@ -11,8 +11,8 @@ import torch
 from tests.models.language_bases import SAMPLE, batch, save_base, steps
 from tunesmith.errors import ModelError
 from tunesmith.models.adapters.language import add_language_adapter
-from tunesmith.models.adapters.quantise import keep_gradients, quantisation_of, refuse_without_adapter
-from tunesmith.models.language.model import load_language_model
+from tunesmith.models.adapters.quantise import detect_quantisation, keep_trainable_form, refuse_without_adapter
+from tunesmith.models.language.model import CAUSAL, load_language_model
 from tunesmith.models.language.save import reload_language_model, save_language_model
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource
@@ -30,9 +30,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> ModelSource:
 
 def adapted(base: ModelSource, kind: str | None, method: str = "lora", **options: Any) -> Any:
     """The base in few bits with an adapter, drawn by a seed."""
-    loaded = load_language_model(base, load_tokenizer(base), "causal", kind)
+    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, kind)
     torch.manual_seed(0)
-    return add_language_adapter(loaded, AdapterSection(method=method, **options), 10, "causal")
+    return add_language_adapter(loaded, AdapterSection(method=method, **options), 10, CAUSAL)
 
 
 def trained(model: Any, evaluate: bool) -> tuple[list[float], list[float]]:
@@ -57,7 +57,7 @@ def trained(model: Any, evaluate: bool) -> tuple[list[float], list[float]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_evaluation_changes_nothing(base: ModelSource, kind: str) -> None:
     model = adapted(base, kind)
-    assert quantisation_of(model) == kind
+    assert detect_quantisation(model) == kind
     without, _ = trained(model, evaluate=False)
     losses, norms = trained(adapted(base, kind), evaluate=True)
     assert losses == without
@@ -72,7 +72,7 @@ def test_without_the_guard_an_evaluation_ends_learning(tmp_path: Path) -> None:
     base = save_base(tmp_path / "wider", "llama", hidden_size=64, intermediate_size=128)
     model = adapted(base, "nf4")
     layers = [module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
-    assert keep_gradients(model) == len(layers) > 0
+    assert keep_trainable_form(model) == len(layers) > 0
     for layer in layers:
         layer.support_avx512bf16_for_cpu = True
     losses, norms = trained(model, evaluate=True)
@@ -92,8 +92,8 @@ def test_an_adapter_is_merged_into_whole_weights(base: ModelSource, kind: str, t
         "the saved model equals the merged one",
     ]
     assert all(certificate.passed for certificate in saved.certificates)
-    assert "merged into whole ones: loss" in saved.notes[0]
-    assert quantisation_of(reload_language_model(tmp_path / "model", "causal")) is None
+    assert "merged into unquantised ones: loss" in saved.notes[0]
+    assert detect_quantisation(reload_language_model(tmp_path / "model", CAUSAL)) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,16 +102,16 @@ def test_what_cannot_be_merged_is_read_in_as_many_bits(base: ModelSource, kind: 
     steps(model, 2)
     saved = save_language_model(model, load_tokenizer(base), tmp_path / "model", base, SAMPLE)
     assert [certificate.figure for certificate in saved.certificates] == [0.0]
-    assert quantisation_of(reload_language_model(tmp_path / "model", "causal")) == kind
+    assert detect_quantisation(reload_language_model(tmp_path / "model", CAUSAL)) == kind
 
 
 @pytest.mark.parametrize(
     ("method", "kind", "said"),
     [
-        ("pissa", "nf4", "it begins with a part of the base model's weights"),
+        ("pissa", "nf4", "it starts from a part of the base model's weights"),
         ("lokr", "nf4", "peft cannot compute it on weights in 4 bits (NF4)"),
         ("dora", "int8", "peft cannot compute it on weights in 8 bits"),
-        ("houlsby", "nf4", "upstream's trainer takes no quantised model"),
+        ("houlsby", "nf4", "upstream's trainer takes quantised models only with"),
     ],
 )
 def test_methods_that_need_whole_weights_are_refused(base: ModelSource, method: str, kind: str, said: str) -> None:
@@ -130,15 +130,15 @@ def test_quantised_weights_alone_cannot_be_trained(base: ModelSource, tmp_path: 
     with pytest.raises(ModelError, match=r"weights in 4 bits .* cannot be trained themselves"):
         refuse_without_adapter("nf4")
     refuse_without_adapter(None)
-    loaded = load_language_model(base, load_tokenizer(base), "causal", "int8")
+    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, "int8")
     with pytest.raises(ModelError, match="weights in 8 bits"):
         save_language_model(loaded.model, loaded.tokenizer, tmp_path / "model", base, SAMPLE)
 
 
 def test_a_base_whose_files_are_quantised_is_refused(base: ModelSource, tmp_path: Path) -> None:
-    loaded = load_language_model(base, load_tokenizer(base), "causal", "nf4")
+    loaded = load_language_model(base, load_tokenizer(base), CAUSAL, "nf4")
     loaded.model.save_pretrained(tmp_path / "few")
     loaded.tokenizer.save_pretrained(tmp_path / "few")
     few = ModelSource("few", str(tmp_path / "few"), "folder")
     with pytest.raises(ModelError, match=r"its files hold quantised weights.*cannot be merged"):
-        load_language_model(few, load_tokenizer(few), "causal")
+        load_language_model(few, load_tokenizer(few), CAUSAL)

@@ -12,9 +12,9 @@ from tunesmith.data.chat.rows import Conversations, Turn, usable_conversations
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
 from tunesmith.models.chat import prompts
-from tunesmith.models.chat.prompts import answer_ids, coloured, few_shot_ids, prompt_ids, rendering_proof
+from tunesmith.models.chat.prompts import answer_ids, certify_rendering, few_shot_ids, prompt_ids, supervised_runs
 from tunesmith.models.chat.render import render
-from tunesmith.models.chat.template import NONE, Template, adopt, choose_template
+from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
 from tunesmith.recipe.sections import ColumnsSection
 
 
@@ -35,7 +35,7 @@ def test_prompts_end_where_the_answer_begins(byte_tokenizer) -> None:
     expected = "User: who is it\nAssistant: it is me<eos>\nUser: so?\nAssistant:"
     assert tokenizer.decode(prompt_ids(tokenizer, template, TALKS.turns[0])) == expected
     assert tokenizer.decode(prompt_ids(tokenizer, template, TALKS.turns[0][:3])) == expected
-    assert tokenizer.decode(prompt_ids(tokenizer, NONE, talk("who is it: ", "me"))) == "who is it:"
+    assert tokenizer.decode(prompt_ids(tokenizer, NO_TEMPLATE, talk("who is it: ", "me"))) == "who is it:"
     strict = Template("tokenizer", "{{ raise_exception('Not so.') }}", "tokenizer")
     with pytest.raises(DataError, match="refused by the chat template: Not so"):
         prompt_ids(tokenizer, strict, talk("a"))
@@ -57,7 +57,7 @@ def test_examples_stand_before_the_question(byte_tokenizer) -> None:
     assert tokenizer.decode(few_shot_ids(tokenizer, template, examples, talk("five", "six"))) == (
         "<bos>System: be good\nUser: one\nAssistant: two<eos>\nUser: three\nAssistant: four<eos>\nUser: five\nAssistant:"
     )
-    plain = few_shot_ids(tokenizer, NONE, [talk("one: ", "two"), talk("three:", " four")], talk("five: ", "six"))
+    plain = few_shot_ids(tokenizer, NO_TEMPLATE, [talk("one: ", "two"), talk("three:", " four")], talk("five: ", "six"))
     assert tokenizer.decode(plain) == "<bos>one: two\n\nthree: four\n\nfive:"
     assert few_shot_ids(tokenizer, template, [], talk("five", "six")) == prompt_ids(tokenizer, template, talk("five"))
 
@@ -65,24 +65,24 @@ def test_examples_stand_before_the_question(byte_tokenizer) -> None:
 def test_the_text_in_runs(byte_tokenizer, spaced_tokenizer) -> None:
     for tokenizer in (byte_tokenizer(), spaced_tokenizer()):
         made = render(tokenizer, TALKS, choose_template(tokenizer, None, TALKS))
-        runs = coloured(tokenizer, made.input_ids[0], made.labels[0])
+        runs = supervised_runs(tokenizer, made.input_ids[0], made.labels[0])
         end = tokenizer.eos_token
         assert "".join(text for text, _ in runs) == tokenizer.decode(made.input_ids[0])
         assert [text.strip() for text, learnt in runs if learnt] == [f"it is me{end}", f"no{end}"]
         assert [learnt for _, learnt in runs] == [False, True, False, True]
-    assert coloured(tokenizer, [], []) == []
+    assert supervised_runs(tokenizer, [], []) == []
 
 
 @pytest.mark.parametrize("name", ["dialogue", "alpaca", "chatml", None])
 def test_the_proof_holds_for_our_templates(byte_tokenizer, spaced_tokenizer, name: str | None) -> None:
     for tokenizer in (byte_tokenizer(bos="<bos>", adds_bos=True), spaced_tokenizer()):
         found = TALKS if name else rows(("a b", " c"), ("a b ", "c"), ("a", "b"), form="prompt_completion")
-        template = choose_template(tokenizer, name, found) if name else NONE
-        adopt(tokenizer, template)
+        template = choose_template(tokenizer, name, found) if name else NO_TEMPLATE
+        adopt_template(tokenizer, template)
         for loss_on in ("assistant", "completion", "all"):
-            proof = rendering_proof(tokenizer, template, found, loss_on=loss_on)  # type: ignore[arg-type]
+            proof = certify_rendering(tokenizer, template, found, loss_on=loss_on)  # type: ignore[arg-type]
             assert (proof.passed, proof.figure, proof.limit) == (True, 0.0, 0.0), proof
-        assert rendering_proof(tokenizer, template, found, rows=1).note.startswith("1 of ")
+        assert certify_rendering(tokenizer, template, found, rows=1).note.startswith("1 of ")
 
 
 def test_the_proof_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_the_proof_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.Mo
         return made
 
     monkeypatch.setattr(prompts, "render", spoilt)
-    proof = rendering_proof(tokenizer, template, TALKS)
+    proof = certify_rendering(tokenizer, template, TALKS)
     assert (proof.passed, proof.figure) == (False, 1.0)
     assert "they differ in rows 1" in proof.note
 
@@ -107,7 +107,7 @@ def test_the_proof_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.Mo
         return made
 
     monkeypatch.setattr(prompts, "render", shifted)
-    assert "they differ in rows 0" in rendering_proof(tokenizer, template, TALKS).note
+    assert "they differ in rows 0" in certify_rendering(tokenizer, template, TALKS).note
 
     def early(*args: Any, **options: Any) -> Any:
         made = honest(*args, **options)
@@ -116,7 +116,7 @@ def test_the_proof_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.Mo
         return made
 
     monkeypatch.setattr(prompts, "render", early)
-    assert "they differ in rows 1" in rendering_proof(tokenizer, template, TALKS).note
+    assert "they differ in rows 1" in certify_rendering(tokenizer, template, TALKS).note
 
 
 @pytest.mark.parametrize(("name", "template"), [("alpaca/alpaca_5000.json", "alpaca"), ("gsm8k/test.jsonl", "none")])
@@ -133,4 +133,4 @@ def test_real_rows_with_a_real_tokenizer(shared: Path, name: str, template: str)
     assert made.without_end == ()
     assert made.end_ids == (2,)
     assert 0.2 < made.supervised_share < 0.8
-    assert rendering_proof(tokenizer, chosen, found, rows=100).passed
+    assert certify_rendering(tokenizer, chosen, found, rows=100).passed

@@ -1,4 +1,4 @@
-"""Tokens and what is learnt of them: prompts as at inference, whole answers with their ends, every row counted."""
+"""Tokens and labels: prompts as at inference, whole answers with their ends, every row counted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import DataError, ModelError, RecipeError
 from tunesmith.models.chat.prompts import prompt_ids
 from tunesmith.models.chat.render import Rendered, render, render_record
-from tunesmith.models.chat.template import NONE, Template, adopt, choose_template
-from tunesmith.models.chat.truncation import NOT_LEARNT, windows
+from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
+from tunesmith.models.chat.truncation import windows
+from tunesmith.models.encode import IGNORE_INDEX
 
 CHATML = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}" + (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -37,11 +38,11 @@ def texts(*found: str) -> Conversations:
 
 
 def learnt(tokenizer: Any, made: Rendered, entry: int = 0) -> list[str]:
-    """The text of each learnt run."""
+    """The text of each supervised run."""
     ids, labels = made.input_ids[entry], made.labels[entry]
-    assert ((labels == ids) | (labels == NOT_LEARNT)).all()
-    runs = np.split(ids, np.flatnonzero(np.diff(labels != NOT_LEARNT)) + 1)
-    first = int(labels[0] == NOT_LEARNT)
+    assert ((labels == ids) | (labels == IGNORE_INDEX)).all()
+    runs = np.split(ids, np.flatnonzero(np.diff(labels != IGNORE_INDEX)) + 1)
+    first = int(labels[0] == IGNORE_INDEX)
     return [tokenizer.decode(run) for run in runs[first::2]]
 
 
@@ -86,7 +87,7 @@ def test_pad_equal_to_end_hides_no_end(byte_tokenizer) -> None:
         made = render(tokenizer, found, choose_template(tokenizer, None, found))
         assert made.labels[0][-1] == tokenizer.eos_token_id == tokenizer.pad_token_id, form
         assert made.without_end == ()
-    text = render(tokenizer, texts("a b"), NONE)
+    text = render(tokenizer, texts("a b"), NO_TEMPLATE)
     assert text.labels[0][-1] == tokenizer.eos_token_id
 
 
@@ -94,7 +95,7 @@ def test_no_end_of_text_token(byte_tokenizer) -> None:
     tokenizer = byte_tokenizer(eos=None)
     for found in (texts("a b"), rows(("a", "b"), form="prompt_completion")):
         with pytest.raises(ModelError, match="it has no end-of-text token"):
-            render(tokenizer, found, NONE)
+            render(tokenizer, found, NO_TEMPLATE)
 
 
 def test_a_template_that_ends_no_answer_is_refused(byte_tokenizer) -> None:
@@ -132,7 +133,7 @@ def test_rows_that_the_template_refuses_are_named(tokenizer) -> None:
     assert made.dropped == {"refused by the chat template: The user begins": (51,)}
     assert (made.row_ids, made.positions) == ((50, 52), (0, 2))
     with pytest.raises(
-        DataError, match=r"none of 1 rows of train can be learnt \(1 refused by the chat template: The user begins"
+        DataError, match=r"none of 1 rows of train can be trained on \(1 refused by the chat template: The user begins"
     ):
         render(tokenizer, rows(bad), Template("tokenizer", text, "tokenizer"))
 
@@ -143,8 +144,8 @@ def test_the_beginning_of_text_token_stands_there_once(byte_tokenizer) -> None:
     for found, template in (
         (rows(TALK), begun),
         (rows(TALK), choose_template(tokenizer, None, rows(TALK))),
-        (rows(("a", " b"), form="prompt_completion"), NONE),
-        (texts("a"), NONE),
+        (rows(("a", " b"), form="prompt_completion"), NO_TEMPLATE),
+        (texts("a"), NO_TEMPLATE),
     ):
         ids = render(tokenizer, found, template).input_ids[0].tolist()
         assert ids[0] == tokenizer.bos_token_id
@@ -163,17 +164,17 @@ CONTENT = st.text(st.sampled_from("ab .:?\n 9é漢🙂"), min_size=1, max_size=1
 def test_training_begins_as_inference_whatever_the_contents(byte_tokenizer, spaced_tokenizer, found, kind: str) -> None:
     for tokenizer in (byte_tokenizer(bos="<bos>", adds_bos=True), spaced_tokenizer()):
         made_rows = rows(*found, form="messages" if kind else "prompt_completion")
-        template = choose_template(tokenizer, kind, made_rows) if kind else NONE
-        adopt(tokenizer, template)
+        template = choose_template(tokenizer, kind, made_rows) if kind else NO_TEMPLATE
+        adopt_template(tokenizer, template)
         made = render(tokenizer, made_rows, template)
         assert len(made) == len(found)
         assert made.without_end == ()
         for ids, labels, turns in zip(made.input_ids, made.labels, made_rows.turns, strict=True):
             prompt = prompt_ids(tokenizer, template, turns)
             assert ids[: len(prompt)].tolist() == prompt
-            assert (labels[: len(prompt)] == NOT_LEARNT).all()
-            assert labels[len(prompt)] != NOT_LEARNT
-            answer = tokenizer.decode(labels[labels != NOT_LEARNT], skip_special_tokens=True)
+            assert (labels[: len(prompt)] == IGNORE_INDEX).all()
+            assert labels[len(prompt)] != IGNORE_INDEX
+            answer = tokenizer.decode(labels[labels != IGNORE_INDEX], skip_special_tokens=True)
             assert answer.strip() == turns[-1].content.strip()
 
 
@@ -181,7 +182,7 @@ def test_prompt_and_answer_that_share_a_token_are_tokenised_apart(byte_tokenizer
     tokenizer = byte_tokenizer()
     found = rows(("the answer is the goo", "d"), ("the answer is", " good"), form="prompt_completion")
     assert [*tokenizer.tokenize("the goo"), "d"] != tokenizer.tokenize("the good")
-    made = render(tokenizer, found, NONE)
+    made = render(tokenizer, found, NO_TEMPLATE)
     assert made.rejoined == (50,)
     assert learnt(tokenizer, made) == ["d<eos>"]
     assert tokenizer.decode(made.input_ids[0]) == "the answer is the good<eos>"
@@ -189,7 +190,7 @@ def test_prompt_and_answer_that_share_a_token_are_tokenised_apart(byte_tokenizer
 
 def test_an_answer_that_is_tokenised_apart_gets_no_space_of_its_own(spaced_tokenizer) -> None:
     tokenizer = spaced_tokenizer()
-    made = render(tokenizer, rows(("to", "o"), form="prompt_completion"), NONE)
+    made = render(tokenizer, rows(("to", "o"), form="prompt_completion"), NO_TEMPLATE)
     assert made.rejoined == (50,)
     assert tokenizer.decode(made.input_ids[0], skip_special_tokens=True) == "too"
 
@@ -210,7 +211,7 @@ LONG = "good " * 40
 def test_long_conversations(tokenizer) -> None:
     found = rows(TALK, (LONG, "yes", "so?", "no"), ("so?", LONG))
     lengths = [len(ids) for ids in render(tokenizer, found, OWN).input_ids]
-    targets = [int((labels != NOT_LEARNT).sum()) for labels in render(tokenizer, found, OWN).labels]
+    targets = [int((labels != IGNORE_INDEX).sum()) for labels in render(tokenizer, found, OWN).labels]
     limit = lengths[0] + 2
     dropped = render(tokenizer, found, OWN, limit)
     assert dropped.dropped == {f"longer than {limit} tokens": (51, 52)}
@@ -242,7 +243,7 @@ def test_an_earlier_answer_that_lost_its_beginning_is_not_learnt(byte_tokenizer)
 
 def test_a_row_whose_answer_is_wholly_too_long_leaves_a_message(tokenizer) -> None:
     with pytest.raises(
-        DataError, match=r"none of 1 rows of train can be learnt .*answer leaves no room for its question in 12 tokens"
+        DataError, match=r"none of 1 rows of train can be trained on .*answer leaves no room for its question in 12 tokens"
     ) as error:
         render(tokenizer, rows(("so?", LONG)), OWN, 12, long_rows="truncate")
     assert "data.max_length" in error.value.problems[0].remedy
@@ -252,21 +253,21 @@ def test_long_texts(byte_tokenizer) -> None:
     tokenizer = byte_tokenizer(bos="<bos>", adds_bos=True)
     found = texts("a", LONG)
     n = len(tokenizer(LONG, add_special_tokens=False)["input_ids"])
-    split = render(tokenizer, found, NONE, 12)
+    split = render(tokenizer, found, NO_TEMPLATE, 12)
     assert split.divided == (51,)
     assert set(split.row_ids[1:]) == {51}
     pieces = [token for ids in split.input_ids[1:] for token in ids[1:].tolist()]
     assert pieces == [*tokenizer(LONG, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     assert all(ids[0] == tokenizer.bos_token_id and len(ids) <= 12 for ids in split.input_ids)
     assert split.target_tokens == n + 1 + 2
-    cut = render(tokenizer, found, NONE, 12, long_rows="truncate")
+    cut = render(tokenizer, found, NO_TEMPLATE, 12, long_rows="truncate")
     assert (cut.cut, cut.target_tokens_lost) == ((51,), n + 1 - 11)
     assert cut.input_ids[1][-1] != tokenizer.eos_token_id  # a text that was cut does not end
-    assert render(tokenizer, found, NONE, 12, long_rows="drop").dropped == {"longer than 12 tokens": (51,)}
+    assert render(tokenizer, found, NO_TEMPLATE, 12, long_rows="drop").dropped == {"longer than 12 tokens": (51,)}
     with pytest.raises(RecipeError, match="leave no room"):
-        render(tokenizer, found, NONE, 1)
+        render(tokenizer, found, NO_TEMPLATE, 1)
     with pytest.raises(RecipeError, match="plain texts have no answers"):
-        render(tokenizer, found, NONE, 12, "completion")
+        render(tokenizer, found, NO_TEMPLATE, 12, "completion")
 
 
 @given(n=st.integers(1, 400), room=st.integers(1, 50))
@@ -283,11 +284,11 @@ def test_texts_of_a_masked_model_stand_between_its_marks(tiny_model: Path) -> No
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    made = render(tokenizer, texts("good film " * 10), NONE, 12, masked=True)
+    made = render(tokenizer, texts("good film " * 10), NO_TEMPLATE, 12, masked=True)
     assert [len(ids) for ids in made.input_ids] == [12, 12]
     for ids, labels in zip(made.input_ids, made.labels, strict=True):
         assert (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
-        assert (labels[[0, -1]] == NOT_LEARNT).all()
+        assert (labels[[0, -1]] == IGNORE_INDEX).all()
         assert (labels[1:-1] == ids[1:-1]).all()
     assert made.end_ids == ()
 
@@ -297,5 +298,5 @@ def test_a_template_must_be_given_to_the_tokenizer_first(byte_tokenizer) -> None
     template = choose_template(tokenizer, "chatml", rows(TALK))
     with pytest.raises(ValueError, match=r"lacks \['<|im_start|>'"):
         render(tokenizer, rows(TALK), template)
-    adopt(tokenizer, template)
+    adopt_template(tokenizer, template)
     assert learnt(tokenizer, render(tokenizer, rows(TALK), template)) == ["it is me<|im_end|>", "no<|im_end|>"]

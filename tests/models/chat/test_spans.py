@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tunesmith.data.chat.rows import Turn
-from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, Refusal, Written, answer_end, write
-from tunesmith.models.chat.template import NONE, Template
+from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, Refusal, RenderedChat, answer_end, render_chats
+from tunesmith.models.chat.template import NO_TEMPLATE, Template
 
 HEAD = "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}"
 TAIL = "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
@@ -34,13 +34,13 @@ def tokenizer(byte_tokenizer) -> Any:
     return byte_tokenizer("<end>", "<|user|>", "<|assistant|>", "<|system|>")
 
 
-def answers(found: Written | Refusal) -> list[str]:
-    assert isinstance(found, Written), found
+def answers(found: RenderedChat | Refusal) -> list[str]:
+    assert isinstance(found, RenderedChat), found
     return [found.text[start:stop] for start, stop in found.answers]
 
 
-def one(tokenizer: Any, text: str, turns: tuple[Turn, ...], loss_on: str = "assistant") -> Written | Refusal:
-    return write(tokenizer, Template("tokenizer", text, "tokenizer"), [turns], loss_on)[0]  # type: ignore[arg-type]
+def one(tokenizer: Any, text: str, turns: tuple[Turn, ...], loss_on: str = "assistant") -> RenderedChat | Refusal:
+    return render_chats(tokenizer, Template("tokenizer", text, "tokenizer"), [turns], loss_on)[0]  # type: ignore[arg-type]
 
 
 def test_answers_and_their_ends_without_markers(tokenizer) -> None:
@@ -48,7 +48,7 @@ def test_answers_and_their_ends_without_markers(tokenizer) -> None:
     assert answers(one(tokenizer, PLAIN, TWO, "completion")) == ["no <end>"]
     assert answers(one(tokenizer, CLOSING, TWO)) == ["it is me<end>", "no <end>\n<eos>"]
     found = one(tokenizer, PLAIN, TWO)
-    assert isinstance(found, Written)
+    assert isinstance(found, RenderedChat)
     assert found.prompt == "<|user|>who<end>\n<|assistant|>it is me<end>\n<|user|>so?<end>\n<|assistant|>"
 
 
@@ -80,15 +80,15 @@ def test_thoughts_that_a_template_takes_out_later_are_learnt_in_the_last_answer(
 
 def test_a_refused_row_takes_no_other_with_it(tokenizer) -> None:
     bad = (Turn("user", "a"), Turn("user", "b"), Turn("assistant", "c"))
-    found = write(tokenizer, Template("t", STRICT, "tokenizer"), [TWO, bad, TWO, bad, TWO], "assistant")
-    assert [isinstance(row, Written) for row in found] == [True, False, True, False, True]
+    found = render_chats(tokenizer, Template("t", STRICT, "tokenizer"), [TWO, bad, TWO, bad, TWO], "assistant")
+    assert [isinstance(row, RenderedChat) for row in found] == [True, False, True, False, True]
     assert [answers(row) for row in found[::2]] == [["it is me<end>", "no <end>"]] * 3
 
 
 def test_without_a_template_the_space_before_the_answer_is_the_answers(tokenizer) -> None:
-    found = write(tokenizer, NONE, [(Turn("user", "who is it?  "), Turn("assistant", "me"))], "assistant")[0]
+    found = render_chats(tokenizer, NO_TEMPLATE, [(Turn("user", "who is it?  "), Turn("assistant", "me"))], "assistant")[0]
     assert answers(found) == ["  me<eos>"]
-    assert isinstance(found, Written)
+    assert isinstance(found, RenderedChat)
     assert found.prompt == "who is it?"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
-from tunesmith.models.chat.template import DEFAULTS, NAMED, adopt, choose_template, edges, messages_of
+from tunesmith.models.chat.template import DEFAULTS, NAMED_TEMPLATES, adopt_template, choose_template, edges, to_messages
 
 OWN = "{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] + eos_token }}{% endfor %}"
 TALK = (
@@ -26,7 +26,7 @@ def rows(form: str = "messages", turns: tuple[Turn, ...] = TALK[1:3]) -> Convers
 
 def written(tokenizer, template, turns, prompt: bool = False) -> str:
     return tokenizer.apply_chat_template(
-        messages_of(turns), chat_template=template.text, tokenize=False, add_generation_prompt=prompt
+        to_messages(turns), chat_template=template.text, tokenize=False, add_generation_prompt=prompt
     )
 
 
@@ -47,7 +47,7 @@ def test_the_tokenizers_own_template_is_used_and_never_altered(byte_tokenizer) -
         found = choose_template(tokenizer, None, rows(form))
         assert (found.source, found.text, found.has_markers) == ("tokenizer", OWN, False)
         assert "no {% generation %} markers" in found.sentence()
-        assert adopt(tokenizer, found) == 0
+        assert adopt_template(tokenizer, found) == 0
     with pytest.raises(ModelError, match="a chat template of its own") as error:
         choose_template(tokenizer, "chatml", rows())
     assert "Leave sft.chat_template out" in error.value.problems[0].remedy
@@ -61,7 +61,7 @@ def test_a_template_that_was_saved_with_the_model_may_be_named_again(byte_tokeni
     template = choose_template(tokenizer, "chatml", rows())
     assert template.new_tokens == ("<|im_start|>", "<|im_end|>")
     before = len(tokenizer)
-    assert adopt(tokenizer, template) == 2 == len(tokenizer) - before
+    assert adopt_template(tokenizer, template) == 2 == len(tokenizer) - before
     tokenizer.save_pretrained(tmp_path)
     assert (tmp_path / "chat_template.jinja").read_text() == template.text
     again = AutoTokenizer.from_pretrained(tmp_path)
@@ -71,13 +71,13 @@ def test_a_template_that_was_saved_with_the_model_may_be_named_again(byte_tokeni
     assert (found.source, found.text, found.new_tokens) == ("tokenizer", template.text, ())
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", NAMED_TEMPLATES)
 def test_marked_parts_are_the_answers_with_their_ends(byte_tokenizer, name: str) -> None:
     tokenizer = byte_tokenizer(bos="<bos>", adds_bos=True)
     template = choose_template(tokenizer, name, rows())
-    adopt(tokenizer, template)
+    adopt_template(tokenizer, template)
     assert template.has_markers
-    made = tokenizer.apply_chat_template(messages_of(TALK), return_assistant_tokens_mask=True, return_dict=True)
+    made = tokenizer.apply_chat_template(to_messages(TALK), return_assistant_tokens_mask=True, return_dict=True)
     marked = [token for token, is_marked in zip(made["input_ids"], made["assistant_masks"], strict=True) if is_marked]
     end = "<|im_end|>" if name == "chatml" else "<eos>"
     assert tokenizer.decode(marked).replace(" ", "") == f"itisme{end}no{end}"

@@ -77,18 +77,18 @@ def test_adapters_are_looked_into_unless_they_add_tokens(method, changed):
 def test_it_is_undone():
     model = tiny("bert")
     before = [type(module) for module in model.modules()]
-    with first_token_only(model, wanted=True):
+    with first_token_only(model, enabled=True):
         assert not use_first_token(model)
         assert [type(module) for module in model.modules()] != before
     assert [type(module) for module in model.modules()] == before
-    with first_token_only(model, wanted=False):
+    with first_token_only(model, enabled=False):
         assert [type(module) for module in model.modules()] == before
 
 
 def test_a_model_that_came_with_it_keeps_it():
     model = tiny("bert")
     use_first_token(model)
-    with first_token_only(model, wanted=True):
+    with first_token_only(model, enabled=True):
         pass
     assert not use_first_token(model)
     use_all_tokens(model)

@@ -6,49 +6,52 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.models.tiny_language_models import labels_of, made, token_rows
 from tunesmith.errors import DataError
+from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.fast import packing
-from tunesmith.models.fast.packing import pack_columns, packed, packed_batch, packed_losses, packing_isolation
-from tunesmith.models.language.token_losses import token_losses
+from tunesmith.models.fast.packing import Packs, certify_packing, collate_packs, pack_rows
+from tunesmith.models.inference import evaluation_mode
+from tunesmith.models.language.token_losses import Rows, TokenLosses, move_to, shift_labels, supervised_losses, token_losses
 
 ROWS = token_rows(30)
 LABELS = labels_of(ROWS)
 
 
 def test_every_row_stands_whole_in_one_pack() -> None:
-    packs = packed([len(row) for row in ROWS], 48)
+    packs = pack_rows([len(row) for row in ROWS], 48)
     assert sorted(row for pack in packs.rows for row in pack.tolist()) == list(range(len(ROWS)))
     assert all(packs.lengths[pack].sum() <= 48 for pack in packs.rows)
-    assert packs.filled > 0.8
-    columns = pack_columns(packs, ROWS, LABELS, [100 + i for i in range(len(ROWS))])
-    for i, pack in enumerate(packs.rows):
-        assert columns["input_ids"][i] == np.concatenate([ROWS[row] for row in pack]).tolist()
-        assert columns["seq_lengths"][i] == [len(ROWS[row]) for row in pack]
-        assert columns["row_ids"][i] == [100 + row for row in pack]
-        starts = np.append(0, np.cumsum(columns["seq_lengths"][i])[:-1])
-        assert (np.array(columns["labels"][i])[starts] == -100).all()
-        assert np.count_nonzero(np.array(columns["labels"][i]) != -100) == sum((LABELS[row][1:] != -100).sum() for row in pack)
+    assert packs.lengths.sum() / (len(packs) * packs.max_length) > 0.8
+    for pack in packs.rows:
+        batch = collate_packs([[ROWS[row] for row in pack]], [[LABELS[row] for row in pack]], 0)
+        assert batch["input_ids"][0].tolist() == np.concatenate([ROWS[row] for row in pack]).tolist()
+        starts = np.append(0, np.cumsum(packs.lengths[pack]))
+        assert batch["cu_seq_lens_q"].tolist() == starts.tolist()
+        labels = batch["labels"][0].numpy()
+        assert (labels[starts[:-1]] == -100).all()
+        assert np.count_nonzero(labels != -100) == sum((LABELS[row][1:] != -100).sum() for row in pack)
 
 
 def test_rows_meet_that_upstream_would_not_let_meet() -> None:
-    """TRL packs 1,000 rows at a time unless it is told otherwise: the long rows come first here, the short ones last."""
-    packs = packed([30] * 1000 + [10] * 1000, 40)
+    """TRL packs 1,000 rows at a time by default: here the long rows come first, the short ones last."""
+    packs = pack_rows([30] * 1000 + [10] * 1000, 40)
     assert len(packs) == 1000
 
 
 def test_rows_that_upstream_would_cut_or_drop_are_refused() -> None:
     with pytest.raises(DataError, match=r"row 1 of those to pack: it has 49 tokens"):
-        packed([3, 49], 48)
+        pack_rows([3, 49], 48)
     with pytest.raises(DataError, match="it has 0 tokens"):
-        packed([3, 0], 48)
-    assert packed([], 48).rows == ()
+        pack_rows([3, 0], 48)
+    assert pack_rows([], 48).rows == ()
 
 
 def test_a_batch_has_positions_labels_and_ends_of_its_rows() -> None:
     a, b, c = np.array([5, 6, 7]), np.array([8, 9]), np.array([3, 4])
-    batch = packed_batch([[a, b], [c]], [[a, b], [c]], 0)
+    batch = collate_packs([[a, b], [c]], [[a, b], [c]], 0)
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8, 9], [3, 4, 0, 0, 0]]
     assert batch["labels"].tolist() == [[-100, 6, 7, -100, 9], [-100, 4, -100, -100, -100]]
     assert batch["position_ids"].tolist() == [[0, 1, 2, 0, 1], [0, 1, 0, 1, 2]]
@@ -61,10 +64,26 @@ def test_one_pack_is_what_upstreams_collator_makes() -> None:
     from transformers import DataCollatorWithFlattening
 
     theirs = DataCollatorWithFlattening(return_flash_attn_kwargs=True)([{"input_ids": row.tolist()} for row in ROWS[:4]])
-    ours = packed_batch([ROWS[:4]], [ROWS[:4]], 0)
+    ours = collate_packs([ROWS[:4]], [ROWS[:4]], 0)
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
         assert (ours[name] == value) if isinstance(value, int) else (ours[name].tolist() == value.tolist())
+
+
+def packed_losses(model: Any, packs: Packs, input_ids: Rows, labels: Rows, max_packs: int) -> TokenLosses:
+    """The losses of every row, computed pack by pack."""
+    sums = np.zeros(len(packs.lengths))
+    counts = np.array([np.count_nonzero(shift_labels(row) != IGNORE_INDEX) for row in labels], dtype=np.int64)
+    with evaluation_mode(model, "fp32") as device:
+        for start in range(0, len(packs), max_packs):
+            rows = packs.rows[start : start + max_packs]
+            tokens, supervised = ([[values[i] for i in pack] for pack in rows] for values in (input_ids, labels))
+            batch = collate_packs(tokens, supervised, 0)
+            targets = torch.cat([batch["labels"][:, 1:], torch.full((len(rows), 1), IGNORE_INDEX)], dim=1)
+            losses, _ = supervised_losses(model, move_to(device, packing.packed_inputs(batch)), targets.to(device))
+            order = np.concatenate(rows)
+            sums[order] = np.bincount(np.repeat(order, counts[order]), losses, minlength=len(sums))[order]
+    return TokenLosses(sums, counts)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -72,11 +91,11 @@ def test_one_pack_is_what_upstreams_collator_makes() -> None:
 def test_packed_loss_is_unpacked_loss(kind: str, attention: str) -> None:
     model = made(kind, attn_implementation=attention)
     alone = token_losses(model, ROWS, LABELS, 0)
-    together = packed_losses(model, packed([len(row) for row in ROWS], 48), ROWS, LABELS, 0, max_packs=3)
+    together = packed_losses(model, pack_rows([len(row) for row in ROWS], 48), ROWS, LABELS, max_packs=3)
     assert (together.counts == alone.counts).all()
     assert np.abs(together.sums - alone.sums).max() < 1e-4
     assert together.mean == pytest.approx(alone.mean, abs=1e-5)
-    proof = packing_isolation(model, ROWS, 0)
+    proof = certify_packing(model, ROWS, 0)
     assert proof.passed
     assert proof.figure < proof.limit
 
@@ -93,15 +112,15 @@ def leaking(kind: str) -> Any:
 def test_rows_that_see_each_other_fail_the_proof(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = made("llama")
     monkeypatch.setattr(packing, "packed_inputs", leaking(kind))
-    proof = packing_isolation(model, ROWS, 0)
+    proof = certify_packing(model, ROWS, 0)
     assert not proof.passed
     assert proof.figure > 0.01
 
 
 def test_an_architecture_that_cannot_keep_rows_apart_fails_the_proof() -> None:
-    assert not packing_isolation(made("bloom"), ROWS, 0).passed
+    assert not certify_packing(made("bloom"), ROWS, 0).passed
 
 
 def test_the_proof_needs_two_rows() -> None:
     with pytest.raises(ValueError, match="two rows"):
-        packing_isolation(made("llama"), ROWS[:1], 0)
+        certify_packing(made("llama"), ROWS[:1], 0)

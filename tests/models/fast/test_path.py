@@ -19,12 +19,12 @@ from transformers import (
 
 from tunesmith.models.fast.path import (
     ATTENTION_NAME,
-    Kernels,
+    FastPath,
     WordDropout,
-    apply_kernels,
-    choose_kernels,
+    apply_fast_path,
+    choose_fast_path,
     keep_freed_memory,
-    restore,
+    remove_fast_path,
     word_dropout,
 )
 
@@ -36,7 +36,7 @@ CONFIGS = {
     "deberta": lambda: DebertaV2Config(**SIZE, relative_attention=True, pos_att_type=["p2c", "c2p"], max_relative_positions=16),
     "gpt2": lambda: GPT2Config(vocab_size=60, n_embd=32, n_layer=2, n_head=4, pad_token_id=0),
 }
-FP32 = Kernels(True, "fp32", "eager", "words", keep_memory=True, bucketed=True)
+FP32 = FastPath(True, "fp32", "eager", "words", keep_memory=True, bucketed=True)
 SHORTCUTS = replace(FP32, first_token=True, reached_rows=True)
 REACHED = np.arange(40)
 
@@ -63,11 +63,11 @@ def batch() -> dict[str, torch.Tensor]:
 def test_outputs_outside_training_are_the_plain_ones(family):
     model = tiny(family).eval()
     plain = model(**batch()).logits
-    apply_kernels(model, FP32)
+    apply_fast_path(model, FP32)
     assert torch.equal(model(**batch()).logits, plain)
-    apply_kernels(model, SHORTCUTS, REACHED)
+    apply_fast_path(model, SHORTCUTS, REACHED)
     assert torch.allclose(model(**batch()).logits, plain, atol=1e-6)
-    restore(model)
+    remove_fast_path(model)
     assert torch.equal(model(**batch()).logits, plain)
 
 
@@ -75,19 +75,19 @@ def test_outputs_outside_training_are_the_plain_ones(family):
 def test_bf16_outputs_are_near(family):
     model = tiny(family).eval()
     plain = model(**batch()).logits
-    apply_kernels(model, FP32)
+    apply_fast_path(model, FP32)
     with torch.autocast("cpu", torch.bfloat16):
         near = model(**batch()).logits
-    restore(model)
+    remove_fast_path(model)
     assert torch.allclose(near.float(), plain, atol=0.02)
 
 
-def trained(family: str, kernels: Kernels | None, steps: int = 5) -> tuple[dict[str, torch.Tensor], list[float]]:
+def trained(family: str, fast_path: FastPath | None, steps: int = 5) -> tuple[dict[str, torch.Tensor], list[float]]:
     rates = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "seq_classif_dropout")
     rates += ("attn_pdrop", "resid_pdrop", "embd_pdrop", "pooler_dropout")
     model = tiny(family, **dict.fromkeys(rates, 0.0)).train()
-    if kernels is not None:
-        apply_kernels(model, kernels, REACHED)
+    if fast_path is not None:
+        apply_fast_path(model, fast_path, REACHED)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(steps):
@@ -96,28 +96,28 @@ def trained(family: str, kernels: Kernels | None, steps: int = 5) -> tuple[dict[
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
-    restore(model)
+    remove_fast_path(model)
     return model.state_dict(), losses
 
 
 @pytest.mark.parametrize("family", CONFIGS)
 def test_training_without_dropout_is_the_plain_training(family):
     _, plain = trained(family, None)
-    for kernels in (FP32, SHORTCUTS):
-        _, fast = trained(family, kernels)
+    for fast_path in (FP32, SHORTCUTS):
+        _, fast = trained(family, fast_path)
         assert fast == pytest.approx(plain, abs=1e-5)
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "deberta"])
 def test_gradients_are_the_plain_ones(family):
     found = []
-    for kernels in (Kernels(), FP32):
+    for fast_path in (FastPath(), FP32):
         model = tiny(family, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, dropout=0.0, attention_dropout=0.0,
                      seq_classif_dropout=0.0, pooler_dropout=0.0).train()  # fmt: skip
-        apply_kernels(model, kernels)
+        apply_fast_path(model, fast_path)
         model(**batch()).loss.backward()
         found.append({name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None})
-        restore(model)
+        remove_fast_path(model)
     assert found[0].keys() == found[1].keys()
     assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
 
@@ -127,7 +127,7 @@ def test_names_weights_and_saved_configuration_stay(family, tmp_path):
     model = tiny(family)
     names = list(model.state_dict())
     model.save_pretrained(tmp_path / "plain")
-    apply_kernels(model, SHORTCUTS, REACHED)
+    apply_fast_path(model, SHORTCUTS, REACHED)
     assert list(model.state_dict()) == names
     model.save_pretrained(tmp_path / "fast")
     plain, fast = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("plain", "fast"))
@@ -141,11 +141,11 @@ def test_names_weights_and_saved_configuration_stay(family, tmp_path):
 def test_restore_puts_everything_back():
     model = tiny("bert")
     before = [type(module) for module in model.modules()]
-    apply_kernels(model, SHORTCUTS, REACHED)
+    apply_fast_path(model, SHORTCUTS, REACHED)
     assert sum(type(module) is WordDropout for module in model.modules()) == sum(kind is nn.Dropout for kind in before)
     assert model.config._attn_implementation == ATTENTION_NAME
-    apply_kernels(model, FP32)
-    restore(model)
+    apply_fast_path(model, FP32)
+    remove_fast_path(model)
     assert [type(module) for module in model.modules()] == before
     assert model.config._attn_implementation == "sdpa"
 
@@ -154,16 +154,16 @@ def test_restore_puts_everything_back():
 def test_attention_that_is_more_than_the_plain_one_is_left_alone(family):
     model = tiny(family)
     before = model.config._attn_implementation
-    apply_kernels(model, FP32)
+    apply_fast_path(model, FP32)
     assert model.config._attn_implementation == before
-    restore(model)
+    remove_fast_path(model)
 
 
 def test_a_module_that_is_no_transformer_keeps_working():
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
-    apply_kernels(model, FP32)
+    apply_fast_path(model, FP32)
     assert type(model[1]) is WordDropout
-    restore(model)
+    remove_fast_path(model)
     assert type(model[1]) is nn.Dropout
 
 
@@ -222,27 +222,27 @@ def test_dropout_at_its_ends():
 
 def test_attention_dropout_reaches_the_probabilities():
     model = tiny("bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.5).train()
-    apply_kernels(model, FP32)
+    apply_fast_path(model, FP32)
     inputs = batch()  # it seeds, so it is made once
     first, second = model(**inputs).logits, model(**inputs).logits
-    restore(model)
+    remove_fast_path(model)
     assert not torch.equal(first, second)
 
 
 def test_choice_follows_the_machine():
-    assert choose_kernels(True, "cpu", frozenset({"avx512_bf16"})).precision == "bf16"
-    assert choose_kernels(True, "cpu", frozenset({"amx_bf16"})).precision == "bf16"
-    plain = choose_kernels(True, "cpu", frozenset({"avx2"}))
+    assert choose_fast_path(True, "cpu", frozenset({"avx512_bf16"})).precision == "bf16"
+    assert choose_fast_path(True, "cpu", frozenset({"amx_bf16"})).precision == "bf16"
+    plain = choose_fast_path(True, "cpu", frozenset({"avx2"}))
     assert (plain.precision, plain.dropout, plain.attention) == ("fp32", "words", "eager")
-    off = choose_kernels(False, "cpu", frozenset({"avx512_bf16"}))
+    off = choose_fast_path(False, "cpu", frozenset({"avx512_bf16"}))
     assert (off.fast, off.precision, off.attention, off.dropout, off.keep_memory, off.bucketed) == (
         False, "fp32", "upstream", "torch", False, False,
     )  # fmt: skip
-    assert choose_kernels(True, "mps").precision == "fp32"
+    assert choose_fast_path(True, "mps").precision == "fp32"
 
 
 def test_every_choice_has_its_reason():
-    chosen = choose_kernels(True, "cpu", frozenset({"avx512_bf16"}))
+    chosen = choose_fast_path(True, "cpu", frozenset({"avx512_bf16"}))
     assert set(chosen.reasons) == {
         "precision", "attention", "dropout", "keep_memory", "bucketed", "first_token", "reached_rows",
     }  # fmt: skip

@@ -10,14 +10,14 @@ import torch
 
 from tests.models.tiny_language_models import labels_of, made, token_rows
 from tunesmith.models.fast import row_attention
-from tunesmith.models.fast.packing import packed_batch, packing_isolation
+from tunesmith.models.fast.packing import certify_packing, collate_packs
 from tunesmith.models.fast.row_attention import NAME, attend_by_rows, can_attend_by_rows
 
 ROWS = token_rows(8)
 LABELS = labels_of(ROWS)
 BATCHES = {
-    "one sequence": packed_batch([ROWS], [LABELS], 0),
-    "packs": packed_batch([ROWS[:5], ROWS[5:]], [LABELS[:5], LABELS[5:]], 0),
+    "one sequence": collate_packs([ROWS], [LABELS], 0),
+    "packs": collate_packs([ROWS[:5], ROWS[5:]], [LABELS[:5], LABELS[5:]], 0),
 }
 
 
@@ -51,7 +51,7 @@ def test_long_rows_are_computed_by_sdpa(monkeypatch: pytest.MonkeyPatch) -> None
     real = row_attention.attend
     monkeypatch.setattr(row_attention, "attend", lambda *given, **named: sizes.append(given[1].shape[2]) or real(*given, **named))
     attend_by_rows(model)
-    assert packing_isolation(model, ROWS, 0).passed
+    assert certify_packing(model, ROWS, 0).passed
     gradients(model, BATCHES["one sequence"], torch.float32)
     assert 0 < max(sizes) <= 10 < max(map(len, ROWS))
 

@@ -1,4 +1,4 @@
-"""The loss of the learnt tokens is the loss of the whole batch, and its gradient the same, however many logits are kept."""
+"""The supervised loss and its gradient are those of the whole batch, for any number of logits in memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from tests.models.tiny_language_models import VOCABULARY, labels_of, made, token_rows
-from tunesmith.models.adapters.prompt_positions import aligned
+from tunesmith.models.adapters.prompt_positions import hide_virtual_tokens
 from tunesmith.models.fast import supervised_loss as file
-from tunesmith.models.fast.supervised_loss import is_head_alone, loss_where_learnt
-from tunesmith.models.language.token_losses import padded_rows
+from tunesmith.models.fast.supervised_loss import is_head_alone, supervised_loss
+from tunesmith.models.language.token_losses import pad_rows
 
 ROWS = token_rows(6)
 PART = 5
 
 
 def batch() -> dict[str, torch.Tensor]:
-    """Six padded rows of which a part is learnt."""
+    """Six padded rows, partly supervised."""
     mask = [np.ones(len(row), dtype=np.int64) for row in ROWS]
-    labels = padded_rows(labels_of(ROWS), -100)
-    return {"input_ids": padded_rows(ROWS, 0), "attention_mask": padded_rows(mask, 0), "labels": labels}
+    labels = pad_rows(labels_of(ROWS), -100)
+    return {"input_ids": pad_rows(ROWS, 0), "attention_mask": pad_rows(mask, 0), "labels": labels}
 
 
 def in_parts(model: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[float, dict[str, torch.Tensor], list[int]]:
@@ -30,7 +30,7 @@ def in_parts(model: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[float, dict[s
     widths: list[int] = []
     monkeypatch.setattr(file, "MOST_LOGITS", PART * VOCABULARY)
     handle = model.get_output_embeddings().register_forward_hook(lambda _m, _i, out: widths.append(out.numel() // VOCABULARY))
-    found = loss_where_learnt(model, batch(), head_alone=True)
+    found = supervised_loss(model, batch(), head_alone=True)
     model.zero_grad(set_to_none=True)
     found.backward()
     handle.remove()
@@ -38,7 +38,7 @@ def in_parts(model: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[float, dict[s
 
 
 def gradients(model: Any) -> dict[str, torch.Tensor]:
-    """Of each parameter that has one."""
+    """Gradients by parameter name."""
     return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
 
 
@@ -62,9 +62,9 @@ def test_in_parts_loss_and_gradients_are_upstreams(kind: str, monkeypatch: pytes
     assert found == pytest.approx(expected, abs=1e-6)
     assert ours.keys() == theirs.keys()
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in theirs)
-    n_learnt = int((batch()["labels"][:, 1:] != -100).sum())
-    assert sorted(set(widths)) == sorted({len(ROWS), PART, n_learnt % PART or PART})  # of the last places, and of parts
-    assert sum(widths) == len(ROWS) + 2 * n_learnt  # each part again in the backward pass
+    n_supervised = int((batch()["labels"][:, 1:] != -100).sum())
+    assert sorted(set(widths)) == sorted({len(ROWS), PART, n_supervised % PART or PART})  # of the last places, and of parts
+    assert sum(widths) == len(ROWS) + 2 * n_supervised  # each part again in the backward pass
 
 
 def adapted(kind: str) -> Any:
@@ -76,7 +76,7 @@ def adapted(kind: str) -> Any:
         if kind == "lora"
         else PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=3)
     )
-    return aligned(get_peft_model(made("llama"), config))
+    return hide_virtual_tokens(get_peft_model(made("llama"), config))
 
 
 def test_logits_that_are_capped_after_the_layer_are_not_taken_for_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,18 +84,18 @@ def test_logits_that_are_capped_after_the_layer_are_not_taken_for_the_layers(mon
     assert not is_head_alone(model)
     found, _, _ = in_parts(model, monkeypatch)
     assert abs(found - whole(model)[0]) > 1e-3
-    assert float(loss_where_learnt(model, batch())) == pytest.approx(whole(model)[0], abs=1e-6)
+    assert float(supervised_loss(model, batch())) == pytest.approx(whole(model)[0], abs=1e-6)
 
 
 def test_few_logits_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = made("llama")
     monkeypatch.setattr(file, "loss_in_parts", None)
-    assert torch.isfinite(loss_where_learnt(model, batch(), head_alone=True))
+    assert torch.isfinite(supervised_loss(model, batch(), head_alone=True))
 
 
 def test_the_sum_is_divided_by_the_tokens_of_the_whole_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, n_learnt = made("llama").eval(), int((batch()["labels"][:, 1:] != -100).sum())
-    mean = float(loss_where_learnt(model, batch()))
-    assert float(loss_where_learnt(model, batch(), 2)) == pytest.approx(mean * n_learnt / 2, rel=1e-6)
+    model, n_supervised = made("llama").eval(), int((batch()["labels"][:, 1:] != -100).sum())
+    mean = float(supervised_loss(model, batch()))
+    assert float(supervised_loss(model, batch(), 2)) == pytest.approx(mean * n_supervised / 2, rel=1e-6)
     monkeypatch.setattr(file, "MOST_LOGITS", PART * VOCABULARY)
-    assert float(loss_where_learnt(model, batch(), 2, head_alone=True)) == pytest.approx(mean * n_learnt / 2, rel=1e-6)
+    assert float(supervised_loss(model, batch(), 2, head_alone=True)) == pytest.approx(mean * n_supervised / 2, rel=1e-6)

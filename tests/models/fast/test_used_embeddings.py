@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
-from tunesmith.models.fast.used_embeddings import ReachedRows, use_all_rows, use_reached_rows
+from tunesmith.models.fast.used_embeddings import UsedEmbeddings, train_all_embeddings, train_used_embeddings
 
 SIZE = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
 REACHED = np.array([3, 4, 5, 9, 20])
@@ -42,10 +42,10 @@ def test_reached_rows_are_trained_as_in_the_plain_model_and_the_others_stay():
     plain, ours = tiny(), tiny()
     before = words(ours).weight.detach().clone()
     train(plain)
-    use_reached_rows(ours, REACHED)
+    train_used_embeddings(ours, REACHED)
     assert words(ours).weight.shape == (6, 32)  # the padding id belongs to them
     train(ours)
-    use_all_rows(ours)
+    train_all_embeddings(ours)
     rows = [0, *REACHED]
     assert torch.allclose(words(ours).weight[rows], words(plain).weight[rows], atol=1e-5)
     others = np.setdiff1d(np.arange(50), rows)
@@ -60,7 +60,7 @@ def test_other_words_are_read_from_the_table_outside_training():
     model = tiny().eval()
     inputs = {"input_ids": torch.tensor([[3, 30, 49, 0]])}
     plain = model(**inputs).logits
-    use_reached_rows(model, REACHED)
+    train_used_embeddings(model, REACHED)
     assert torch.equal(model(**inputs).logits, plain)
     model.train()
     with pytest.raises(IndexError):
@@ -69,16 +69,16 @@ def test_other_words_are_read_from_the_table_outside_training():
 
 def test_the_state_is_the_plain_one_and_can_be_read_back():
     model = tiny()
-    use_reached_rows(model, REACHED)
+    train_used_embeddings(model, REACHED)
     train(model)
     state = model.state_dict()
     assert state["bert.embeddings.word_embeddings.weight"].shape == (50, 32)
     other = tiny()
-    use_reached_rows(other, REACHED)
+    train_used_embeddings(other, REACHED)
     other.load_state_dict(state)
     assert torch.equal(words(other).weight, words(model).weight)
-    use_all_rows(other)
-    use_all_rows(model)
+    train_all_embeddings(other)
+    train_all_embeddings(model)
     assert torch.equal(words(other).weight, words(model).weight)
     assert torch.equal(words(model).weight, state["bert.embeddings.word_embeddings.weight"])
 
@@ -86,12 +86,12 @@ def test_the_state_is_the_plain_one_and_can_be_read_back():
 def test_it_is_undone_with_the_same_parameter():
     model = tiny()
     parameter = words(model).weight
-    use_reached_rows(model, REACHED)
+    train_used_embeddings(model, REACHED)
     assert parameter not in set(model.parameters())
-    use_all_rows(model)
+    train_all_embeddings(model)
     assert words(model).weight is parameter
     assert type(words(model)) is nn.Embedding
-    assert not {"table", "rows", "places", "padding_place"} & words(model).__dict__.keys()
+    assert not {"table", "rows", "places", "padding_index"} & words(model).__dict__.keys()
 
 
 def test_frozen_shared_or_nearly_full_embeddings_are_left_alone():
@@ -100,6 +100,6 @@ def test_frozen_shared_or_nearly_full_embeddings_are_left_alone():
     tied = BertForMaskedLM(BertConfig(**SIZE, tie_word_embeddings=True))
     full = tiny()
     for model, reached in ((frozen, REACHED), (tied, REACHED), (full, np.arange(45))):
-        use_reached_rows(model, reached)
-        assert not any(type(module) is ReachedRows for module in model.modules())
-    use_reached_rows(nn.Linear(2, 2), REACHED)
+        train_used_embeddings(model, reached)
+        assert not any(type(module) is UsedEmbeddings for module in model.modules())
+    train_used_embeddings(nn.Linear(2, 2), REACHED)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.models.language.masking import FIXED_EPOCH, masked
+from tunesmith.models.language.masking import FIXED_EPOCH, mask_tokens
 
 MASK, VOCABULARY = 4, 1000
 IDS = np.random.default_rng(0).integers(5, VOCABULARY, 400)
@@ -15,7 +15,7 @@ PLAIN = np.zeros(400, dtype=bool)
 
 
 def of(seed: int = 0, epoch: int = 0, row_id: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    return masked(IDS, PLAIN, seed, epoch, row_id, 0.15, MASK, VOCABULARY)
+    return mask_tokens(IDS, PLAIN, seed, epoch, row_id, 0.15, MASK, VOCABULARY)
 
 
 @given(
@@ -27,7 +27,7 @@ def test_only_tokens_that_are_to_be_guessed_change(
 ) -> None:
     ids = np.array(tokens, dtype=np.int64)
     special = np.array(data.draw(st.lists(st.booleans(), min_size=len(tokens), max_size=len(tokens))), dtype=bool)
-    hidden, labels = masked(ids, special, seed, epoch, row_id, share, MASK, VOCABULARY)
+    hidden, labels = mask_tokens(ids, special, seed, epoch, row_id, share, MASK, VOCABULARY)
     guessed = labels != -100
     assert (labels[guessed] == ids[guessed]).all()
     assert (hidden[~guessed] == ids[~guessed]).all()

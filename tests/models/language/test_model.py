@@ -15,7 +15,7 @@ from tunesmith.errors import ModelError, RecipeError
 from tunesmith.models.adapters.base import AdapterBase, fingerprint
 from tunesmith.models.adapters.language import add_language_adapter
 from tunesmith.models.builtin import builtin_model
-from tunesmith.models.language.model import add_tokens, load_language_model, objective_of
+from tunesmith.models.language.model import CAUSAL, MASKED, Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model
 from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource
@@ -30,48 +30,48 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> ModelSource:
 def adapted(source: ModelSource, method: str = "lora", new: tuple[str, ...] = (), **options):
     known = load_tokenizer(source)
     add_tokens(known, new)
-    loaded = load_language_model(source, known, "causal")
-    return add_language_adapter(loaded, AdapterSection(method=method, **options), 10, "causal"), loaded
+    loaded = load_language_model(source, known, CAUSAL)
+    return add_language_adapter(loaded, AdapterSection(method=method, **options), 10, CAUSAL), loaded
 
 
 @pytest.mark.parametrize(
     ("family", "settings", "expected"),
     [
-        ("llama", {}, "causal"),
-        ("gpt2", {}, "causal"),
-        ("qwen3", {}, "causal"),
-        ("bert", {}, "masked"),
-        ("bert", {"is_decoder": True}, "causal"),
-        ("roberta", {}, "masked"),
-        ("modernbert", {}, "masked"),
-        ("modernbert-decoder", {}, "causal"),
-        ("distilbert", {}, "masked"),
+        ("llama", {}, CAUSAL),
+        ("gpt2", {}, CAUSAL),
+        ("qwen3", {}, CAUSAL),
+        ("bert", {}, MASKED),
+        ("bert", {"is_decoder": True}, CAUSAL),
+        ("roberta", {}, MASKED),
+        ("modernbert", {}, MASKED),
+        ("modernbert-decoder", {}, CAUSAL),
+        ("distilbert", {}, MASKED),
     ],
 )
-def test_the_architecture_says_what_a_model_sees(family: str, settings: dict[str, bool], expected: str) -> None:
-    assert objective_of(SimpleNamespace(model_type=family, **settings)) == expected
+def test_the_architecture_says_what_a_model_sees(family: str, settings: dict[str, bool], expected: Objective) -> None:
+    assert detect_objective(SimpleNamespace(model_type=family, **settings)) == expected
 
 
 @pytest.mark.parametrize("config", [SimpleNamespace(model_type="t5", is_encoder_decoder=True), SimpleNamespace(model_type="vit")])
 def test_other_models_are_no_language_models(config: SimpleNamespace) -> None:
     with pytest.raises(ModelError, match="is neither a causal nor a masked language model"):
-        objective_of(config)
+        detect_objective(config)
 
 
 def test_the_wrong_kind_is_refused(base: ModelSource) -> None:
     with pytest.raises(ModelError, match=r"it is a causal language model \(llama\)"):
-        load_language_model(base, load_tokenizer(base), "masked")
+        load_language_model(base, load_tokenizer(base), MASKED)
     encoder = ModelSource("builtin:minilm", str(builtin_model("minilm")), "builtin")
     with pytest.raises(ModelError, match=r"it is a masked language model \(bert\)"):
-        load_language_model(encoder, load_tokenizer(encoder), "causal")
+        load_language_model(encoder, load_tokenizer(encoder), CAUSAL)
 
 
 def test_a_masked_head_the_base_has_not_is_new_and_trained_with_an_adapter(tiny_model: Path, tmp_path: Path) -> None:
     source = ModelSource("tiny", str(tiny_model), "folder")
-    loaded = load_language_model(source, load_tokenizer(source), "masked")
+    loaded = load_language_model(source, load_tokenizer(source), MASKED)
     assert "cls.predictions.transform.dense.weight" in loaded.new_weights
     assert not any("decoder.weight" in name or "embeddings" in name for name in loaded.new_weights)
-    model = add_language_adapter(loaded, AdapterSection(method="lora"), 10, "masked")
+    model = add_language_adapter(loaded, AdapterSection(method="lora"), 10, MASKED)
     before = model.base_model.model.cls.predictions.transform.dense.weight.detach().clone()
     steps(model, 2)
     assert not torch.equal(model.base_model.model.cls.predictions.transform.dense.weight, before)
@@ -85,23 +85,23 @@ def test_a_body_alone_is_no_causal_language_model(base: ModelSource, tmp_path: P
     LlamaModel.from_pretrained(base.location).save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"do not hold the whole model: lm_head.weight"):
-        load_language_model(ModelSource("body", str(tmp_path), "folder"), tokenizer(), "causal")
+        load_language_model(ModelSource("body", str(tmp_path), "folder"), tokenizer(), CAUSAL)
 
 
 def test_new_tokens_get_rows_that_start_as_the_mean(base: ModelSource) -> None:
     known = load_tokenizer(base)
     assert add_tokens(known, ["<a>", "w7", "<b>", "<a>"]) == (40, 41)
     state = torch.get_rng_state()
-    loaded = load_language_model(base, known, "causal")
+    loaded = load_language_model(base, known, CAUSAL)
     assert torch.equal(torch.get_rng_state(), state)
     assert loaded.new_tokens == (40, 41)
     rows = loaded.model.get_input_embeddings().weight
     assert rows.shape[0] == loaded.model.config.vocab_size == 42
     assert torch.allclose(rows[40:], rows[:40].mean(0).expand(2, -1), atol=1e-3)
     torch.manual_seed(7)
-    again = load_language_model(base, known, "causal").model.get_input_embeddings().weight
+    again = load_language_model(base, known, CAUSAL).model.get_input_embeddings().weight
     assert torch.equal(again, rows)
-    assert load_language_model(base, load_tokenizer(base), "causal").new_tokens == ()
+    assert load_language_model(base, load_tokenizer(base), CAUSAL).new_tokens == ()
     with pytest.raises(ModelError, match="an empty text"):
         add_tokens(known, [""])
 
@@ -117,9 +117,9 @@ def test_an_adapter_trains_new_tokens_and_no_old_ones(tmp_path: Path, tied: bool
         optimizer.step()
     saved = save_language_model(model, loaded.tokenizer, tmp_path / "model", source, [[5, 40, 41, 9], *SAMPLE])
     assert all(certificate.passed for certificate in saved.certificates)
-    whole = reload_language_model(tmp_path / "model", "causal")
+    whole = reload_language_model(tmp_path / "model", CAUSAL)
     assert whole.config.tie_word_embeddings == tied
-    base_model = load_language_model(source, loaded.tokenizer, "causal").model
+    base_model = load_language_model(source, loaded.tokenizer, CAUSAL).model
     for ours, theirs in (
         (whole.get_input_embeddings(), base_model.get_input_embeddings()),
         (whole.get_output_embeddings(), base_model.get_output_embeddings()),
@@ -145,13 +145,13 @@ def test_settings_of_writing_are_saved_so_that_answers_end(tmp_path: Path) -> No
     source = save_base(tmp_path / "base", "llama")
     published = {"temperature": 0.7, "do_sample": False, "eos_token_id": 9}
     (tmp_path / "base/generation_config.json").write_text(json.dumps(published))
-    loaded = load_language_model(source, load_tokenizer(source), "causal")
+    loaded = load_language_model(source, load_tokenizer(source), CAUSAL)
     loaded.model.config.use_cache = False  # as upstream's trainer leaves it
     save_language_model(loaded.model, loaded.tokenizer, tmp_path / "model", source, SAMPLE)
     settings = json.loads((tmp_path / "model/generation_config.json").read_text())
     assert (settings["pad_token_id"], settings["eos_token_id"]) == (0, [3, 9])
     assert "temperature" not in settings
-    assert reload_language_model(tmp_path / "model", "causal").config.use_cache
+    assert reload_language_model(tmp_path / "model", CAUSAL).config.use_cache
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_an_adapter_for_another_base_is_refused(base: ModelSource, adapter: Path
     tokenizer().save_pretrained(tmp_path / "other")
     another = ModelSource("other", str(tmp_path / "other"), "folder")
     with pytest.raises(ModelError, match=r"it was trained on llama \(weights \w{12}\), and other has others"):
-        reload_language_model(adapter, "causal", another)
+        reload_language_model(adapter, CAUSAL, another)
 
 
 def test_an_adapter_knows_its_base_in_another_place_and_in_other_files(base: ModelSource, adapter: Path, tmp_path: Path) -> None:
@@ -186,8 +186,8 @@ def test_an_adapter_knows_its_base_in_another_place_and_in_other_files(base: Mod
     assert len(list((tmp_path / "parts").glob("*.safetensors"))) > 1
     moved = ModelSource("parts", str(tmp_path / "parts"), "folder")
     assert fingerprint(moved) == fingerprint(base)
-    ours = sample_logits(reload_language_model(adapter, "causal"), SAMPLE)
-    theirs = sample_logits(reload_language_model(adapter, "causal", moved), SAMPLE)
+    ours = sample_logits(reload_language_model(adapter, CAUSAL), SAMPLE)
+    theirs = sample_logits(reload_language_model(adapter, CAUSAL, moved), SAMPLE)
     assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
 
 
@@ -195,15 +195,15 @@ def test_an_adapter_from_elsewhere_goes_by_the_name_peft_wrote(base: ModelSource
     folder = shutil.copytree(adapter, tmp_path / "foreign")
     (folder / "base.json").unlink()
     assert AdapterBase.load(folder).source.location == base.location
-    reload_language_model(folder, "causal", base)
+    reload_language_model(folder, CAUSAL, base)
     with pytest.raises(ModelError, match="it belongs to another base model"):
-        reload_language_model(folder, "causal", ModelSource("org/other", "org/other", "hub"))
+        reload_language_model(folder, CAUSAL, ModelSource("org/other", "org/other", "hub"))
 
 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda folder: (folder / "base.json").write_text("{"), "which model the adapter belongs to"),
+        (lambda folder: (folder / "base.json").write_text("{"), "its base model cannot be read"),
         (lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"x" * 20), "its adapter cannot be loaded"),
         (
             lambda folder: (folder / "base.json").write_text(
@@ -217,17 +217,17 @@ def test_damaged_adapters_say_so(adapter: Path, tmp_path: Path, damage, said: st
     folder = shutil.copytree(adapter, tmp_path / "damaged")
     damage(folder)
     with pytest.raises(ModelError, match=said):
-        reload_language_model(folder, "causal")
+        reload_language_model(folder, CAUSAL)
 
 
 def test_a_saved_whole_model_of_the_other_kind_is_refused(base: ModelSource) -> None:
     with pytest.raises(ModelError, match="masked language model"):
-        reload_language_model(Path(base.location), "masked")
+        reload_language_model(Path(base.location), MASKED)
 
 
 def test_the_loss_is_that_of_upstream(base: ModelSource) -> None:
-    model, ids = reload_language_model(Path(base.location), "causal"), torch.tensor([SAMPLE[0]])
-    ours = mean_loss(sample_logits(model, SAMPLE[:1]), SAMPLE[:1], "causal")
+    model, ids = reload_language_model(Path(base.location), CAUSAL), torch.tensor([SAMPLE[0]])
+    ours = mean_loss(sample_logits(model, SAMPLE[:1]), SAMPLE[:1], CAUSAL)
     assert ours == pytest.approx(float(model(input_ids=ids, labels=ids).loss.detach()), rel=1e-5)
 
 
@@ -249,8 +249,8 @@ def test_tokens_before_the_text_leave_inputs_and_outputs_those_of_the_text(base:
 
 def test_a_masked_model_with_tokens_before_the_text_takes_labels_of_the_text(tmp_path: Path) -> None:
     source = save_base(tmp_path / "bert", "bert")
-    loaded = load_language_model(source, load_tokenizer(source), "masked")
-    model = add_language_adapter(loaded, AdapterSection(method="prompt_tuning", num_virtual_tokens=3), 10, "masked").eval()
+    loaded = load_language_model(source, load_tokenizer(source), MASKED)
+    model = add_language_adapter(loaded, AdapterSection(method="prompt_tuning", num_virtual_tokens=3), 10, MASKED).eval()
     ids = torch.tensor([SAMPLE[0]])
     with torch.inference_mode():
         said = model(input_ids=ids, labels=ids, attention_mask=torch.ones_like(ids))

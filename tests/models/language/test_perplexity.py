@@ -18,8 +18,8 @@ from tunesmith.models.language.perplexity import (
     context_curve,
     decoded_bytes,
     document_losses,
+    make_windows,
     sliding_losses,
-    windows_of,
 )
 from tunesmith.models.language.token_losses import token_losses
 
@@ -67,7 +67,7 @@ def test_windows_score_every_token_but_the_first_once_with_enough_before_it(
     n_tokens: int, window: int, data: st.DataObject
 ) -> None:
     stride = data.draw(st.integers(1, window))
-    windows = windows_of(n_tokens, window, stride)
+    windows = make_windows(n_tokens, window, stride)
     scored = [after for _, first, stop in windows for after in range(first, stop)]
     assert scored == list(range(n_tokens - 1))
     assert all(stop - start <= window and start <= first < stop for start, first, stop in windows)

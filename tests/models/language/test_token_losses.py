@@ -55,7 +55,7 @@ def test_a_masked_model_predicts_each_token_in_its_own_place() -> None:
     ours, theirs = token_losses(model, ROWS, LABELS, 0, masked=True, max_rows=8), upstreams(model, shift=False)
     assert (ours.counts == theirs.counts).all()
     assert np.abs(ours.sums - theirs.sums).max() < 2e-4
-    with pytest.raises(ValueError, match="padded behind"):
+    with pytest.raises(ValueError, match="padded on the right"):
         token_losses(model, ROWS, LABELS, 0, masked=True, left=True)
 
 

@@ -132,7 +132,7 @@ SCORED: dict[str, list[Any]] = {"text": ASKED, "pair": NEAR, "score": []}
         ({"text": NEAR, "label": ["a"] * 12}, {"columns": {"text": "text", "label": "label"}}, "all texts are of the class 'a'"),
         ({"premise": ASKED, "hypothesis": NEAR, "label": ["a", "b", "c"] * 4}, {}, "classes are a, b, c; which of them"),
         (SCORED | {"score": [0.5] * 11 + ["x"]}, {"columns": {part: part for part in SCORED}}, "the score 'x' is no number"),
-        ({"anchor": ASKED, "positive": NEAR}, {"dimensions": [999]}, "999 dimensions were asked for"),
+        ({"anchor": ASKED, "positive": NEAR}, {"dimensions": [999]}, "999 dimensions are requested"),
         ({"anchor": ASKED[:1], "positive": NEAR[:1]}, {}, "1 rows have all of"),
     ],
 )  # fmt: skip

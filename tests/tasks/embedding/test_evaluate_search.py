@@ -59,7 +59,7 @@ def test_the_terminal_shows_every_system_and_the_words(folder: Path, capsys) -> 
 
 
 def test_vectors_are_ranked_as_the_model_compares_them() -> None:
-    from tunesmith.models.embedding.encoder import comparable
+    from tunesmith.evaluation.similarity import inner_product_maps
 
     draw = np.random.default_rng(0)
     queries, documents = draw.normal(size=(5, 4)), draw.normal(size=(9, 4)) * draw.uniform(0.2, 3, size=(9, 1))
@@ -70,14 +70,14 @@ def test_vectors_are_ranked_as_the_model_compares_them() -> None:
         "euclidean": np.linalg.norm(queries[:, None] - documents[None], axis=2),
     }
     for name, distances in wanted.items():
-        of_queries, of_documents = comparable(name)  # type: ignore[arg-type]
+        of_queries, of_documents = inner_product_maps(name)  # type: ignore[arg-type]
         assert np.array_equal(np.argsort(-(of_queries(queries) @ of_documents(documents).T)), np.argsort(distances)), name
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dimensions": [4, 999]}, "999 dimensions were asked for; the vectors of builtin:minilm have 384"),
+        ({"dimensions": [4, 999]}, "999 dimensions are requested; the vectors of builtin:minilm have 384"),
         ({"metrics": ["ndcg"]}, "'ndcg' is no retrieval metric"),
         ({"baselines": ["lucene"]}, "'lucene' is no baseline of retrieval"),
         ({"split": "dev"}, "judgements in qrels.tsv only"),

@@ -322,6 +322,7 @@ def test_windows_slide_over_texts(train) -> None:
 
 @pytest.mark.parametrize("adapter", [None, {"method": "lora", "r": 4}, {"method": "prompt_tuning", "num_virtual_tokens": 2}])
 def test_stretched_positions_stay_stretched(tmp_path: Path, llama: Path, general: Path, adapter: dict[str, Any] | None) -> None:
+    from tunesmith.models.language.model import CAUSAL
     from tunesmith.models.language.save import reload_language_model
 
     long = [{"text": " ".join(row["text"] for row in texts(20, seed))} for seed in range(16)]
@@ -336,7 +337,7 @@ def test_stretched_positions_stay_stretched(tmp_path: Path, llama: Path, general
     run = run_recipe(load_recipe(path, [f"output={tmp_path / 'out'}"]))
     found = check_contract(run)
     assert [point["window"] for point in found["training"]["context"]["after"]] == [32, 120]
-    config = reload_language_model(run.folder / "model", "causal").config
+    config = reload_language_model(run.folder / "model", CAUSAL).config
     assert (config.rope_parameters["rope_type"], config.max_position_embeddings) == ("yarn", 128)
 
 
@@ -347,7 +348,7 @@ def test_positions_that_cannot_be_stretched(tmp_path: Path, bert: Path, general:
     stretched = {"name": str(bert), "rope_parameters": {"rope_type": "linear", "factor": 2}}
     path = tmp_path / "recipe.yaml"
     path.write_text(json.dumps({**given, "model": stretched}))
-    with pytest.raises(ModelError, match="positions are vectors learnt for each place"):
+    with pytest.raises(ModelError, match="positions are learned vectors, one for each position"):
         run_recipe(load_recipe(path))
     with pytest.raises(RecipeError, match="`rope_parameters` applies only to language models"):
         recipe_from_mapping({**given, "task": "classification", "model": stretched})

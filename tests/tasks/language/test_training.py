@@ -14,8 +14,8 @@ import torch
 from tests.fits import Trained, fit_in, load_session
 from tests.language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import Interrupted
-from tunesmith.models.fast.path import Kernels
-from tunesmith.models.fast.supervised_loss import loss_where_learnt
+from tunesmith.models.fast.path import FastPath
+from tunesmith.models.fast.supervised_loss import supervised_loss
 from tunesmith.training.trainers.tokens import batch_of
 
 
@@ -180,7 +180,7 @@ def test_a_gpu_and_several_processes_get_upstreams_loss(device: str, n_processes
     from tunesmith.training.trainers.tokens import picks_logits
 
     accelerator = SimpleNamespace(device=torch.device(device), num_processes=n_processes)
-    assert picks_logits(Kernels(fast=fast), accelerator) is ours
+    assert picks_logits(FastPath(fast=fast), accelerator) is ours
 
 
 def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready) -> None:
@@ -188,8 +188,8 @@ def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready
     tokens, model = loaded.tokens, loaded.model.eval()
     batch = batch_of(tokens, range(8))
     with torch.no_grad():
-        assert float(loss_where_learnt(model, batch)) == pytest.approx(float(model(**batch).loss), abs=1e-6)
-        assert float(loss_where_learnt(model, batch, 2)) == pytest.approx(
+        assert float(supervised_loss(model, batch)) == pytest.approx(float(model(**batch).loss), abs=1e-6)
+        assert float(supervised_loss(model, batch, 2)) == pytest.approx(
             float(model(**batch).loss) * int((batch["labels"][:, 1:] != -100).sum()) / 2, rel=1e-5
         )
 

@@ -1,4 +1,4 @@
-"""Which base model an adapter was trained on, and whether another model is the same: written beside the adapter."""
+"""Records the base model of an adapter in base.json, and checks that another model is the same."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tunesmith.errors import ModelError
 from tunesmith.models.adapters.quantise import Quantisation
 from tunesmith.models.source import ModelSource
 
-FILE = "base.json"
+BASE_FILE = "base.json"
 PEFT_SETTINGS = "adapter_config.json"
 READ_NUMBERS = 4096
 
 
 @dataclass(frozen=True)
 class AdapterBase:
-    """The base of an adapter.
+    """The base model of an adapter.
 
     Attributes:
-        fingerprint: see ``fingerprint``; empty where the weights could not be read, or the adapter comes from elsewhere.
-        objective: ``causal`` or ``masked`` of a language model, empty of a classifier.
-        quantisation: in how many bits the base was while the adapter was trained: ``nf4``, ``int8`` or None.
+        fingerprint: see ``fingerprint``; empty if the weights could not be read, or for adapters of other programs.
+        objective: name of a language model's objective; empty for a classifier.
+        quantisation: format of the base model's weights during training; None for unquantised weights.
     """
 
     source: ModelSource
@@ -34,75 +34,77 @@ class AdapterBase:
 
     @classmethod
     def of(cls, source: ModelSource, objective: str = "", quantisation: Quantisation | None = None) -> AdapterBase:
-        """The record of a base model that is there now."""
+        """Makes the record of a base model from its present files."""
         return cls(source, fingerprint(source), objective, quantisation)
 
     def save(self, folder: Path) -> None:
-        """Write it beside the adapter."""
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Writes the record beside the adapter."""
+        (folder / BASE_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> AdapterBase:
-        """What stands beside an adapter, or what peft noted of it.
+        """Reads the record beside an adapter, else the base model in peft's own settings.
 
         Raises:
             ModelError: neither can be read.
         """
         try:
-            if (folder / FILE).exists():
-                found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-                return cls(**{**found, "source": ModelSource(**found["source"])})
+            if (folder / BASE_FILE).exists():
+                record = json.loads((folder / BASE_FILE).read_text(encoding="utf-8"))
+                return cls(**{**record, "source": ModelSource(**record["source"])})
             name = json.loads((folder / PEFT_SETTINGS).read_text(encoding="utf-8"))["base_model_name_or_path"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"it cannot be read which model the adapter belongs to: {error}."
+            message = f"its base model cannot be read from its files: {error}."
             raise ModelError.one(str(folder), message, "Copy the folder again.") from error
         if not name:
             raise ModelError.one(str(folder), "its adapter_config.json names no base model.", "Name it as the base.")
         return cls(ModelSource(name, name, "folder" if Path(name).is_dir() else "hub"), "")
 
     def check(self, folder: Path, other: ModelSource) -> None:
-        """Raise ModelError where another model is not the one the adapter was trained on."""
+        """Raises ModelError if another model is not the base model that the adapter was trained on."""
         is_same_place = other.location == self.source.location and other.revision == self.source.revision
-        found = fingerprint(other)
-        differs = found != self.fingerprint if self.fingerprint and found else not is_same_place
+        actual = fingerprint(other)
+        differs = actual != self.fingerprint if self.fingerprint and actual else not is_same_place
         if differs:
-            ours, theirs = self.fingerprint[:12] or "unknown", found[:12] or "unknown"
-            raise ModelError.one(
-                f"adapter {folder}", "it belongs to another base model: "
-                f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs}).",
-                f"Use it with {self.source.name}, or train an adapter on {other.name}.",
-            )  # fmt: skip
+            ours, theirs = self.fingerprint[:12] or "unknown", actual[:12] or "unknown"
+            message = (
+                "it belongs to another base model: "
+                f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs})."
+            )
+            remedy = f"Use it with {self.source.name}, or train an adapter on {other.name}."
+            raise ModelError.one(f"adapter {folder}", message, remedy)
 
     def present(self, folder: Path) -> ModelSource:
-        """The base, found where it was. Raises ModelError where it is gone, or another model now."""
+        """Returns the recorded base model. Raises ModelError if it is gone, or its files are another model now."""
         source = self.source
         if source.kind != "hub" and not Path(source.location).is_dir():
-            raise ModelError.one(
-                f"adapter {folder}", f"its base model {source.name} is not at {source.location} any more.",
-                "Put it back there, or name where it is now.",
-            )  # fmt: skip
+            message = f"its base model {source.name} is not at {source.location} any more."
+            raise ModelError.one(f"adapter {folder}", message, "Put it back there, or name its new place.")
         self.check(folder, source)
         return source
 
 
 def weight_files(source: ModelSource) -> list[Path]:
-    """The safetensors of a model on this machine; none where they are elsewhere."""
+    """Lists the safetensors of a model; empty if they are not on this machine."""
     folder = Path(source.location)
     if folder.is_dir():
         return sorted(path for path in folder.glob("*.safetensors") if path.name.startswith("model"))
     from huggingface_hub import try_to_load_from_cache
 
-    one = try_to_load_from_cache(source.location, "model.safetensors", revision=source.revision)
-    if isinstance(one, str):
-        return [Path(one)]
+    single = try_to_load_from_cache(source.location, "model.safetensors", revision=source.revision)
+    if isinstance(single, str):
+        return [Path(single)]
     index = try_to_load_from_cache(source.location, "model.safetensors.index.json", revision=source.revision)
     return sorted(Path(index).parent.glob("model*.safetensors")) if isinstance(index, str) else []
 
 
 def fingerprint(source: ModelSource) -> str:
-    """A sha256 (hex) of the names, shapes and a sample of the numbers of every tensor; the same however they lie in files.
+    """Hashes the names, shapes and a sample of the values of every tensor; independent of how they are split into files.
 
-    Empty where the weights are not on this machine. The sample is a middle row of each tensor: another training changes them all.
+    The sample is a middle row of each tensor: another training changes them all.
+
+    Returns:
+        sha256 (hex); empty if the weights are not on this machine.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -111,7 +113,7 @@ def fingerprint(source: ModelSource) -> str:
         for path in weight_files(source):
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118 (it is no mapping)
-                    parts[name] = sample_of(file.get_slice(name))
+                    parts[name] = sample_bytes(file.get_slice(name))
     except (OSError, SafetensorError) as error:
         message = f"its weights cannot be read: {error}."
         raise ModelError.one(f"model.name {source.name}", message, "Copy or download it again.") from error
@@ -123,8 +125,8 @@ def fingerprint(source: ModelSource) -> str:
     return digest.hexdigest()
 
 
-def sample_of(tensor: Any) -> bytes:
-    """The shape and some of the numbers of a tensor in a file."""
+def sample_bytes(tensor: Any) -> bytes:
+    """Returns the shape, dtype and some values of a tensor in a file (a safetensors slice)."""
     import torch
 
     shape = tensor.get_shape()

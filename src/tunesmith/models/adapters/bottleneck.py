@@ -1,21 +1,21 @@
-"""Bottleneck adapters, which peft does not have: small layers behind the sublayers of a transformer.
+"""Bottleneck adapters, which peft does not have: small layers after the sublayers of a transformer.
 
-After a sublayer with output h (and before the residual connection adds what went in):
+A sublayer's output h becomes, before the residual connection:
 
     h + W_up f(W_down h + b_down) + b_up
 
-W_up and b_up begin at zero, so that a model with new adapters is the base model. Houlsby et al. 2019 ("Parameter-Efficient
-Transfer Learning for NLP") put one behind attention and one behind the feed-forward sublayer of each layer; Pfeiffer et al. 2021
-("AdapterFusion") one behind the feed-forward sublayer alone.
+W_up and b_up start at zero, so that a model with new adapters equals the base model. Houlsby et al. 2019 ("Parameter-Efficient
+Transfer Learning for NLP") add one after attention and one after the feed-forward sublayer of each layer; Pfeiffer et al. 2021
+("AdapterFusion") one after the feed-forward sublayer only.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -27,13 +27,16 @@ from tunesmith.models.adapters.methods import BOTTLENECKS
 from tunesmith.models.layers import layer_lists
 from tunesmith.recipe.sections import AdapterSection
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 SETTINGS, WEIGHTS = "bottleneck.json", "bottleneck.safetensors"
 
-# Model type -> the last modules of attention and of the feed-forward sublayer, as named inside a layer. Both end what the
-# sublayer adds to its input: its dropout where that stands as a module, else its last product.
+# Model type -> the last modules of attention and of the feed-forward sublayer, as named inside a layer: the dropout if it is
+# a module, else the last linear layer.
 BERT_LIKE = ("attention.output.dropout", "output.dropout")
 LLAMA_LIKE = ("self_attn.o_proj", "mlp.down_proj")
-PLACES: Mapping[str, tuple[str, str]] = {
+SUBLAYERS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("bert", "camembert", "deberta-v2", "electra", "roberta", "xlm-roberta"), BERT_LIKE),
     "distilbert": ("attention.out_lin", "ffn"),
     "mpnet": ("attention.dropout", "output.dropout"),
@@ -48,7 +51,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "phi": ("self_attn.dense", "mlp.fc2"),
     "opt": ("self_attn.out_proj", "fc2"),
 }
-NON_LINEARITIES: Mapping[str, Any] = {
+NON_LINEARITIES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": torch.relu,
     "gelu": nn.functional.gelu,
     "swish": nn.functional.silu,
@@ -58,10 +61,10 @@ NON_LINEARITIES: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class BottleneckSettings:
-    """What is put behind the sublayers.
+    """Method and size of the bottlenecks.
 
     Attributes:
-        reduction_factor: the width of the model over that of the bottleneck.
+        reduction_factor: width of the model divided by that of the bottleneck.
     """
 
     method: Literal["houlsby", "pfeiffer"]
@@ -70,7 +73,7 @@ class BottleneckSettings:
 
 
 class Bottleneck(nn.Module):
-    """(..., D) -> (..., D); the identity until it is trained."""
+    """Residual bottleneck (..., D) -> (..., D); the identity until it is trained."""
 
     def __init__(self, width: int, settings: BottleneckSettings) -> None:
         super().__init__()
@@ -88,74 +91,74 @@ class Bottleneck(nn.Module):
         return states + added.to(states.dtype)
 
 
-def settings_of(section: AdapterSection) -> BottleneckSettings:
-    """The settings in a recipe's adapter section.
+def read_settings(section: AdapterSection) -> BottleneckSettings:
+    """Reads and checks the settings in a recipe's adapter section.
 
     Raises:
         RecipeError: unknown options, or values they cannot have.
     """
-    given, known = dict(section.model_extra or {}), ("reduction_factor", "non_linearity")
-    for name in sorted(set(given) - set(known)):
+    options = dict(section.model_extra or {})
+    for name in sorted(set(options) - {"reduction_factor", "non_linearity"}):
         message = f"the method {section.method} has no option of that name."
-        raise RecipeError.one(f"adapter.{name}", message, f"Known: {', '.join(known)}.")
-    factor, shape = given.get("reduction_factor", 16), given.get("non_linearity", "gelu")
+        raise RecipeError.one(f"adapter.{name}", message, "Known: reduction_factor, non_linearity.")
+    factor, non_linearity = options.get("reduction_factor", 16), options.get("non_linearity", "gelu")
     if isinstance(factor, bool) or not isinstance(factor, int | float) or factor < 1:
         raise RecipeError.one("adapter.reduction_factor", f"must be a number from 1 on, found {factor!r}.", "For example 16.")
-    if shape not in NON_LINEARITIES:
-        raise RecipeError.one("adapter.non_linearity", f"{shape!r} is unknown.", f"Known: {', '.join(NON_LINEARITIES)}.")
-    return BottleneckSettings(section.method, float(factor), shape)  # type: ignore[arg-type]
+    if non_linearity not in NON_LINEARITIES:
+        message = f"{non_linearity!r} is unknown."
+        raise RecipeError.one("adapter.non_linearity", message, f"Known: {', '.join(NON_LINEARITIES)}.")
+    return BottleneckSettings(section.method, float(factor), non_linearity)  # type: ignore[arg-type]
 
 
-def add_bottlenecks(model: Any, settings: BottleneckSettings) -> int:
-    """Put bottlenecks into a model in place and freeze everything else; how many there are.
+def add_bottlenecks(model: PreTrainedModel, settings: BottleneckSettings) -> int:
+    """Adds bottlenecks in place, freezes everything else, and returns the number of bottlenecks.
 
     Raises:
-        ModelError: it is not known where they go in a model of this type, or the model has some already.
+        ModelError: the sublayers of this model type are not known, or the model has bottlenecks already.
     """
     where = f"adapter.method {settings.method}"
     if has_bottlenecks(model):
         raise ModelError.one(where, "the model has bottleneck adapters already.")
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    places = modules_behind(model, settings.method, where)
-    for module, width in places:
+    modules = find_sublayers(model, settings.method, where)
+    width = getattr(model.config, "hidden_size", None) or model.config.dim
+    for module in modules:
         anchor = next(model.parameters())
         module.add_module("bottleneck", Bottleneck(width, settings).to(anchor.device))
-        module.register_forward_hook(through_bottleneck)
-    return len(places)
+        module.register_forward_hook(apply_bottleneck)
+    return len(modules)
 
 
-def through_bottleneck(module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-    """The output of a module with a bottleneck behind it."""
-    changed: torch.Tensor = module.bottleneck(output)
+def apply_bottleneck(module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+    """Forward hook: applies the module's bottleneck to its output."""
+    changed: torch.Tensor = module.bottleneck(output)  # type: ignore[operator]
     return changed
 
 
-def modules_behind(model: Any, method: str, where: str) -> list[tuple[nn.Module, int]]:
-    """The modules that get a bottleneck behind them, each with the width of its output."""
+def find_sublayers(model: PreTrainedModel, method: str, where: str) -> list[nn.Module]:
+    """Lists the modules that get a bottleneck. Raises ModelError for model types whose sublayers are not known."""
     family = getattr(model.config, "model_type", "")
-    if family not in PLACES:
-        raise ModelError.one(
-            where, f"it is not known where bottlenecks go in a model of type {family or 'unknown'}.",
-            f"Use lora, or a model of one of these types: {', '.join(sorted(PLACES))}.",
-        )  # fmt: skip
-    names = PLACES[family][1:] if method == "pfeiffer" else PLACES[family]
-    width = getattr(model.config, "hidden_size", None) or model.config.dim
+    if family not in SUBLAYERS:
+        message = f"the places for bottlenecks in a model of type {family or 'unknown'} are not known."
+        remedy = f"Use lora, or a model of one of these types: {', '.join(sorted(SUBLAYERS))}."
+        raise ModelError.one(where, message, remedy)
+    names = SUBLAYERS[family][1:] if method == "pfeiffer" else SUBLAYERS[family]
     layers = [layer for layers in layer_lists(model).values() for layer in layers]
-    return [(layer.get_submodule(name), width) for layer in layers for name in names]
+    return [layer.get_submodule(name) for layer in layers for name in names]
 
 
-def bottlenecks(model: Any) -> list[Bottleneck]:
-    """Those that a model has."""
+def bottlenecks(model: nn.Module) -> list[Bottleneck]:
+    """Lists the model's bottlenecks."""
     return [module for module in model.modules() if isinstance(module, Bottleneck)]
 
 
-def has_bottlenecks(model: Any) -> bool:
+def has_bottlenecks(model: nn.Module) -> bool:
     return bool(bottlenecks(model))
 
 
-def save_bottlenecks(model: Any, folder: Path) -> None:
-    """Write the settings and everything that was trained, a new head included."""
+def save_bottlenecks(model: nn.Module, folder: Path) -> None:
+    """Writes the settings and all trained parameters, including a new head."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = bottlenecks(model)[0].settings
     (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
@@ -163,30 +166,28 @@ def save_bottlenecks(model: Any, folder: Path) -> None:
     save_file(trained, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def load_bottlenecks(model: Any, folder: Path) -> None:
-    """Put saved bottlenecks, and what else was trained with them, into the base model in place.
+def load_bottlenecks(model: PreTrainedModel, folder: Path) -> None:
+    """Loads saved bottlenecks, and the parameters trained with them, into the base model, in place.
 
     Raises:
         ModelError: the files are missing or damaged, or belong to a model of other shapes.
     """
     where = str(folder)
     try:
-        found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-        settings = BottleneckSettings(**found)
+        settings = BottleneckSettings(**saved)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ModelError.one(where, f"its bottleneck adapters cannot be read: {error}.", "Copy the folder again.") from error
     if settings.method not in BOTTLENECKS or settings.non_linearity not in NON_LINEARITIES:
-        raise ModelError.one(where, f"{SETTINGS} names no bottleneck adapter: {found}.")
+        raise ModelError.one(where, f"{SETTINGS} names no bottleneck adapter: {saved}.")
     add_bottlenecks(model, settings)
     own = dict(model.named_parameters())
     wrong = [name for name, tensor in tensors.items() if name not in own or own[name].shape != tensor.shape]
-    left = [name for name in own if ".bottleneck." in name and name not in tensors]
-    if wrong or left:
-        raise ModelError.one(
-            where, f"its adapters do not fit the base model: {', '.join((wrong + left)[:3])}.",
-            "Load them with the model they were trained on.",
-        )  # fmt: skip
+    missing = [name for name in own if ".bottleneck." in name and name not in tensors]
+    if wrong or missing:
+        message = f"its adapters do not fit the base model: {', '.join((wrong + missing)[:3])}."
+        raise ModelError.one(where, message, "Load them with the model they were trained on.")
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)

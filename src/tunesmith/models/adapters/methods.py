@@ -1,15 +1,18 @@
-"""The names of adapter methods: peft's own, what people call an option of one of them, and the bottlenecks that are ours."""
+"""Resolves names of adapter methods: peft's methods, well-known variants of them, and our bottlenecks."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.sections import AdapterSection
 
-# What has a name of its own and is another method with options: name -> (peft's method, options).
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+# Methods with a name of their own that are another method with options: name -> (peft's method, options).
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "dora": ("lora", {"use_dora": True}),
     "rslora": ("lora", {"use_rslora": True}),
@@ -29,46 +32,45 @@ DEFAULTS: Mapping[str, dict[str, Any]] = {
     "prompt_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
     "p_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
 }
-"""Options that peft has no default for, and cannot do without."""
+"""Required options without a default in peft."""
 CHANGES_BASE = ("pissa", "olora", "loftq", "corda")
-"""Ways to begin LoRA that take the adapter's first value out of the base model's weights."""
+"""Initialisations of LoRA that subtract the adapter's initial value from the base model's weights."""
 
 
 def method_and_options(section: AdapterSection, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """peft's name of the method, and its options.
+    """Returns peft's name of the method, and its options.
 
     Args:
-        known: the methods of the installed peft.
+        known: methods of the installed peft.
 
     Raises:
         RecipeError: no such method, or an option that contradicts the method's name.
     """
-    name, given = section.method.replace("-", "_").lower(), dict(section.model_extra or {})
+    name, options = section.method.replace("-", "_").lower(), dict(section.model_extra or {})
     method, implied = VARIANTS.get(name, (name, {}))
     if method not in known:
-        raise RecipeError.one("adapter.method", f"peft has no method {section.method!r}.", remedy(name, [*known]))
+        raise RecipeError.one("adapter.method", f"peft has no method {section.method!r}.", suggest_method(name, [*known]))
     for option, value in implied.items():
-        if option in given and given[option] != value and not refines(given[option], value):
-            raise RecipeError.one(
-                f"adapter.{option}", f"{name} is {method} with {option}: {value}, and this says {given[option]}.",
-                f"Remove the option, or write method: {method}.",
-            )  # fmt: skip
-    return method, {**DEFAULTS.get(method, {}), **implied, **given}
+        if option in options and options[option] != value and not refines(options[option], value):
+            message = f"{name} is {method} with {option}: {value}, and this recipe has {options[option]}."
+            raise RecipeError.one(f"adapter.{option}", message, f"Remove the option, or write method: {method}.")
+    return method, {**DEFAULTS.get(method, {}), **implied, **options}
 
 
-def refines(given: Any, value: Any) -> bool:
-    """Whether an option is a finer form of what the method's name says: ``pissa_niter_4`` of ``pissa``, settings of settings."""
-    return (isinstance(value, dict) and isinstance(given, dict)) or (isinstance(value, str) and str(given).startswith(value))
+def refines(option: object, implied: object) -> bool:
+    """Returns True if an option specialises the implied one: ``pissa_niter_4`` for ``pissa``, a dictionary for a dictionary."""
+    both_settings = isinstance(implied, dict) and isinstance(option, dict)
+    return both_settings or (isinstance(implied, str) and str(option).startswith(implied))
 
 
-def remedy(name: str, known: list[str]) -> str:
-    """What to write in place of an unknown method."""
+def suggest_method(name: str, known: list[str]) -> str:
+    """Suggests what to write instead of an unknown method."""
     names = sorted({*known, *VARIANTS, *BOTTLENECKS})
     close = difflib.get_close_matches(name, names, 1)
     return f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(names)}."
 
 
-def changes_base(config: Any) -> bool:
-    """Whether an adapter of this peft config is no difference from the base model as its files have it."""
+def changes_base(config: PeftConfig) -> bool:
+    """Returns True if the adapter changes the base model's weights, so that it does not fit the base model's files."""
     start = getattr(config, "init_lora_weights", None)
     return (isinstance(start, str) and start.startswith(CHANGES_BASE)) or str(getattr(config, "peft_type", "")).endswith("OSF")

@@ -1,8 +1,8 @@
-"""Conversations and texts to token ids, with what is learnt of them by offsets; everything dropped, cut or divided is counted."""
+"""Tokenises conversations and texts, with labels for the supervised tokens; counts all rows dropped, truncated or split."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +11,21 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError, ModelError, RecipeError
-from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, LossOn, Refusal, Written, write
-from tunesmith.models.chat.template import Template, edges
-from tunesmith.models.chat.truncation import NOT_LEARNT, Ids, LongRows, Row, fit_row, fit_text, frame_of, n_learnt
+from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, LossOn, Refusal, RenderedChat, render_chats
+from tunesmith.models.chat.template import Template, edges, lacking
+from tunesmith.models.chat.truncation import Fitted, Frame, Ids, LongRows, Row, fit_row, fit_text, make_frame, n_supervised
+from tunesmith.models.encode import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 CHUNK_ROWS = 2_000
-"""Rows that are written and tokenised at a time; the encodings of all rows would fill the memory."""
-NOTHING_LEARNT = "in which nothing is learnt"
+"""Rows rendered and tokenised at a time; the encodings of all rows would fill the memory."""
+NO_SUPERVISED_TOKENS = "in which nothing is learnt"  # a key in result.json
 FEW = 0.01
-"""A template that does not fit a smaller share of the rows costs those rows; one that does not fit more is refused."""
+"""Share of rows that a template may not fit: those rows are dropped; a template that fits fewer rows is refused."""
 REMEDIES = {
-    CHANGED: "Use sft.loss_on: completion, which learns the last answer only.",
+    CHANGED: "Use sft.loss_on: completion, which trains on the last answer only.",
     OTHER_PROMPT: "The answers must begin as the template's own prompt for them does, for instance with <think>; or use a model "
     "with another template.",
     LOST: "The template may be one for images and texts. Use a model whose template writes plain texts.",
@@ -34,18 +35,18 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Rendered:
-    """The token ids of one split (N), one entry a row, or a window of a long text.
+    """The tokenised rows of one split (N); an entry is a row, or a window of a long text.
 
     Attributes:
-        row_ids: of the source, one for each entry.
-        positions: of the conversation that each entry comes from.
-        labels: the token ids where they are learnt, else -100.
-        dropped: why conversations are not here -> their row ids.
-        cut, divided, rejoined: row ids of those that lost tokens, became several windows, or have prompt and answer tokenised
-            apart since together their tokens run into each other.
-        without_end: row ids of entries with an answer whose end-of-turn token is not learnt: none, or it is a fault.
-        end_ids: the tokens that end learnt answers; generation stops at them.
-        target_tokens_lost: tokens that would have been learnt, of what was cut or dropped for its length.
+        row_ids: in the source, one for each entry.
+        positions: position of the conversation of each entry.
+        labels: the token ids of supervised tokens, else -100.
+        dropped: reason -> row ids of dropped conversations.
+        cut, divided, rejoined: row ids of conversations that were truncated, split into windows, or have prompt and answer
+            tokenised apart since one token would span both.
+        without_end: row ids of entries whose answer has no supervised end-of-turn token; not empty is a fault.
+        end_ids: tokens that end supervised answers; generation stops at them.
+        target_tokens_lost: supervised tokens lost by truncation or dropping for length.
     """
 
     split: str
@@ -72,17 +73,17 @@ class Rendered:
 
     @property
     def target_tokens(self) -> int:
-        """Tokens that are learnt. A row's first token is not predicted, so it never counts."""
-        return sum(map(n_learnt, self.labels))
+        """Number of supervised tokens. A row's first token is not predicted, so it never counts."""
+        return sum(map(n_supervised, self.labels))
 
     @property
     def supervised_share(self) -> float:
-        """The share of the tokens that is learnt, in [0, 1]."""
+        """The share of supervised tokens, in [0, 1]."""
         return self.target_tokens / self.tokens if len(self) else 0.0
 
 
 def render_record(rendered: Rendered) -> dict[str, Any]:
-    """What became of a split's rows and how much of it is learnt, for result.json; plain JSON types."""
+    """Summarises a split's rows and supervised tokens for result.json; plain JSON types."""
     lengths = np.fromiter(map(len, rendered.input_ids), np.int64, len(rendered))
     return {
         "rows": len(rendered), "max_length": rendered.max_length, "loss_on": rendered.loss_on,
@@ -96,25 +97,30 @@ def render_record(rendered: Rendered) -> dict[str, Any]:
 
 
 def render(
-    tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, max_length: int | None = None,
-    loss_on: LossOn | None = None, long_rows: LongRows | None = None, *, masked: bool = False,
-) -> Rendered:  # fmt: skip
-    """The token ids of every row with what is learnt of them.
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Conversations,
+    template: Template,
+    max_length: int | None = None,
+    loss_on: LossOn | None = None,
+    long_rows: LongRows | None = None,
+    *,
+    masked: bool = False,
+) -> Rendered:
+    """Tokenises every row and labels its supervised tokens.
 
-    A conversation begins as the template writes it and a text as the tokenizer begins texts, so a beginning-of-text token stands
-    there once or not at all. The tokens before the last answer are those of the prompt at inference, in every row: where tokens
-    of prompt and answer would run into each other, the two are tokenised apart. An answer is learnt with its end-of-turn token.
+    A conversation begins as the template writes it and a text as the tokenizer begins texts, so it has at most one
+    beginning-of-text token. The tokens before the last answer are those of the prompt at inference, in every row: if one token
+    would span prompt and answer, the two are tokenised apart. An answer is supervised with its end-of-turn token.
 
-    Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts conversations at their beginning, after the
-    beginning-of-text token: the last answer stays whole, since half an answer teaches to stop in the middle, and an earlier
-    one that lost its beginning is not learnt; a row whose answer fills more than seven eighths is dropped. Of texts it cuts the
-    end. ``split`` makes windows of a text, each of which begins as texts begin; only the last ends with the end-of-text token.
+    Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts texts at the end, and conversations after the
+    beginning-of-text token: the last answer stays whole, since half an answer teaches to stop early, and an earlier one without
+    its beginning is not supervised; a row whose answer fills more than 7/8 is dropped. ``split`` makes windows of texts, which
+    all begin as texts begin; only the last ends with the end-of-text token.
 
     Args:
-        max_length: tokens; None is no limit.
-        loss_on: ``assistant`` when not said, ``all`` for plain texts.
-        long_rows: ``drop`` when not said, ``split`` for plain texts.
-        masked: for a masked language model: texts stand between the tokenizer's own marks, which are not learnt.
+        max_length: in tokens; None for no limit.
+        loss_on, long_rows: None for ``assistant`` and ``drop``, with plain texts for ``all`` and ``split``.
+        masked: for a masked language model: texts are framed by the tokenizer's special tokens, which are not supervised.
 
     Raises:
         ModelError: no end-of-text token or no offsets, or the template does not fit more than 1 % of the rows.
@@ -122,31 +128,29 @@ def render(
         DataError: rows are too long and ``long_rows`` is ``error``, or no row is left.
     """
     is_text = conversations.kind == "text"
-    loss_on = loss_on or ("all" if is_text else "assistant")
-    long_rows = long_rows or ("split" if is_text else "drop")
-    check(tokenizer, conversations, template, loss_on, long_rows)
-    tally = Tally()
+    loss_on, long_rows = loss_on or ("all" if is_text else "assistant"), long_rows or ("split" if is_text else "drop")
+    check_options(tokenizer, conversations, template, loss_on, long_rows)
     if is_text:
-        frame = frame_of(tokenizer, masked)
-        for position, ids in text_tokens(tokenizer, conversations):
-            tally.add(position, *fit_text(ids, frame, max_length, long_rows))
+        rows = fitted_texts(tokenizer, conversations, make_frame(tokenizer, masked), max_length, long_rows)
     else:
-        for position, found in conversation_rows(tokenizer, conversations, template, loss_on):
-            if isinstance(found, Refusal):
-                tally.add(position, [], found.reason)
-            else:
-                tally.add(position, *fit_row(found, max_length, long_rows, tokenizer.bos_token_id, loss_on))
+        chats = conversation_rows(tokenizer, conversations, template, loss_on)
+        rows = fitted_chats(chats, max_length, loss_on, long_rows, tokenizer.bos_token_id)
+    tally = Tally()
+    for position, fitted in rows:
+        tally.add(position, *fitted)
     if long_rows == "error" and tally.too_long:
-        refuse_long(conversations, tally, max_length)
+        raise_too_long(conversations, tally, max_length)
     if not tally.rows:
-        refuse_all(conversations, tally)
-    ends = [] if masked else [tokenizer.eos_token_id]
-    return finished(conversations, tally, max_length, loss_on, frozenset(tokenizer.added_tokens_decoder), ends)
+        raise_all_dropped(conversations, tally)
+    added = frozenset(tokenizer.added_tokens_decoder)
+    text_ends = [] if masked else [tokenizer.eos_token_id]
+    ends = [text_ends if is_text else answer_ends(row, loss_on, added) for _, row in tally.rows]
+    return tally.make_rendered(conversations, max_length, loss_on, ends, added)
 
 
 @dataclass
 class Tally:
-    """What has become of the conversations so far; all by their positions."""
+    """Rows and counts of the conversations so far; all by position."""
 
     rows: list[tuple[int, Row]] = field(default_factory=list)
     dropped: dict[str, list[int]] = field(default_factory=dict)
@@ -156,90 +160,104 @@ class Tally:
     lost: int = 0
 
     def add(self, position: int, rows: Sequence[Row], reason: str = "", lost: int = 0, long: bool = False) -> None:
-        """A conversation's rows: several are windows, none is one that is left out for that reason."""
+        """Adds a conversation: several rows are windows, none means that it is dropped for that reason."""
         self.lost += lost
         if long:
             self.too_long.append(position)
-        learnt = [row for row in rows if n_learnt(row.labels)]
-        if not learnt:
-            self.dropped.setdefault(reason or NOTHING_LEARNT, []).append(position)
+        supervised = [row for row in rows if n_supervised(row.labels)]
+        if not supervised:
+            self.dropped.setdefault(reason or NO_SUPERVISED_TOKENS, []).append(position)
             return
-        self.rows += [(position, row) for row in learnt]
-        if len(learnt) > 1:
+        self.rows += [(position, row) for row in supervised]
+        if len(supervised) > 1:
             self.divided.append(position)
         elif long:
             self.cut.append(position)
 
+    def make_rendered(
+        self,
+        conversations: Conversations,
+        max_length: int | None,
+        loss_on: LossOn,
+        ends: Sequence[Sequence[int]],
+        added: frozenset[int],
+    ) -> Rendered:
+        """Makes the split by row ids.
 
-def refuse_long(conversations: Conversations, tally: Tally, max_length: int | None) -> None:
+        Args:
+            ends: for each row the supervised tokens that end its answers.
+            added: special tokens, one of which has to end each answer.
+        """
+
+        def row_ids(positions: Sequence[int]) -> tuple[int, ...]:
+            return tuple(conversations.row_ids[position] for position in positions)
+
+        positions, rows = [position for position, _ in self.rows], [row for _, row in self.rows]
+        unended = [position for position, own in zip(positions, ends, strict=True) if not added.issuperset(own)]
+        return Rendered(
+            split=conversations.split,
+            row_ids=row_ids(positions),
+            positions=tuple(positions),
+            input_ids=tuple(row.ids for row in rows),
+            labels=tuple(row.labels for row in rows),
+            max_length=max_length,
+            loss_on=loss_on,
+            dropped={reason: row_ids(dropped) for reason, dropped in self.dropped.items()},
+            cut=row_ids(self.cut),
+            divided=row_ids(self.divided),
+            rejoined=row_ids([position for position, row in self.rows if row.rejoined]),
+            without_end=row_ids(unended),
+            end_ids=tuple(sorted(added.intersection(end for own in ends for end in own))),
+            target_tokens_lost=self.lost,
+        )
+
+
+def raise_too_long(conversations: Conversations, tally: Tally, max_length: int | None) -> None:
     shown = listed((conversations.row_ids[position] for position in tally.too_long), 5)
     message = f"{len(tally.too_long):,} of {len(conversations):,} rows are longer than {max_length} tokens: rows {shown}."
-    raise DataError.one(conversations.source, message, "Raise data.max_length, or say sft.long_rows: drop or truncate.")
+    raise DataError.one(conversations.source, message, "Raise data.max_length, or set sft.long_rows: drop or truncate.")
 
 
-def refuse_all(conversations: Conversations, tally: Tally) -> None:
-    counted = "; ".join(f"{len(positions):,} {reason}" for reason, positions in tally.dropped.items())
-    message = f"none of {len(conversations):,} rows of {conversations.split} can be learnt ({counted})."
-    longest = any(reason.endswith("tokens") for reason in tally.dropped)
-    remedy = "Raise data.max_length." if longest else "Correct the rows, or use a model with another chat template."
+def raise_all_dropped(conversations: Conversations, tally: Tally) -> None:
+    counts = "; ".join(f"{len(positions):,} {reason}" for reason, positions in tally.dropped.items())
+    message = f"none of {len(conversations):,} rows of {conversations.split} can be trained on ({counts})."
+    is_length = any(reason.endswith("tokens") for reason in tally.dropped)
+    remedy = "Raise data.max_length." if is_length else "Correct the rows, or use a model with another chat template."
     raise DataError.one(conversations.source, message, remedy)
 
 
-def finished(
-    conversations: Conversations, tally: Tally, max_length: int | None, loss_on: LossOn, added: frozenset[int],
-    text_ends: Sequence[int],
-) -> Rendered:  # fmt: skip
-    """The rendered split, by row ids; with a second look at whether every answer's end is learnt."""
-    row_ids = conversations.row_ids
-
-    def named(positions: Sequence[int]) -> tuple[int, ...]:
-        return tuple(row_ids[position] for position in positions)
-
-    is_text = conversations.kind == "text"
-    ends = [text_ends if is_text else ends_of(row, loss_on, added) for _, row in tally.rows]
-    return Rendered(
-        conversations.split, named([position for position, _ in tally.rows]), tuple(position for position, _ in tally.rows),
-        tuple(row.ids for _, row in tally.rows), tuple(row.labels for _, row in tally.rows), max_length, loss_on,
-        {reason: named(positions) for reason, positions in tally.dropped.items()}, named(tally.cut), named(tally.divided),
-        named([position for position, row in tally.rows if row.rejoined]),
-        named([position for (position, _), found in zip(tally.rows, ends, strict=True) if not added.issuperset(found)]),
-        tuple(sorted(added.intersection(end for found in ends for end in found))), tally.lost,
-    )  # fmt: skip
-
-
-def ends_of(row: Row, loss_on: LossOn, added: frozenset[int]) -> list[int]:
-    """The last learnt token of each answer; where all is learnt, that of the last answer, which white space may follow."""
+def answer_ends(row: Row, loss_on: LossOn, added: frozenset[int]) -> list[int]:
+    """Returns the last supervised token of each answer; with ``all`` only of the last, which white space may follow."""
     if loss_on == "all":
         ids: list[int] = row.ids.tolist()
         return [ids[answer_stop(ids, added) - 1]]
-    is_end = (row.labels != NOT_LEARNT) & np.append(row.labels[1:] == NOT_LEARNT, True)
-    found: list[int] = row.labels[is_end].tolist()
-    return found
+    is_end = (row.labels != IGNORE_INDEX) & np.append(row.labels[1:] == IGNORE_INDEX, True)
+    ends: list[int] = row.labels[is_end].tolist()
+    return ends
 
 
-def check(
+def check_options(
     tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, loss_on: LossOn, long_rows: LongRows
 ) -> None:
-    """Raises for options and tokenizers that rows of this form cannot be rendered with."""
+    """Raises errors for options and tokenizers that rows of this form cannot be tokenised with."""
     if conversations.kind == "text" and loss_on != "all":
-        message = f"{loss_on} is asked for, and plain texts have no answers."
-        raise RecipeError.one("sft.loss_on", message, "Leave it out, or say all.")
+        message = f"{loss_on} is requested, but plain texts have no answers."
+        raise RecipeError.one("sft.loss_on", message, "Leave it out, or write all.")
     if conversations.kind != "text" and long_rows == "split":
         message = "split makes windows of plain texts; a conversation in pieces has answers without questions."
         raise RecipeError.one("sft.long_rows", message, "Use drop, truncate or error.")
     if not tokenizer.is_fast:
-        message = "it cannot say where its tokens stand in the text, so what is learnt cannot be found."
+        message = "it has no offsets of tokens in the text, so the supervised tokens cannot be found."
         raise ModelError.one("tokenizer", message, "Use a model with a tokenizer.json.")
-    known = tokenizer.get_vocab()
-    lacking = [token for token in template.new_tokens if token not in known]
-    if lacking:
-        raise ValueError(f"the tokenizer lacks {lacking}: give it the template first (chat_template.adopt)")
+    missing = lacking(tokenizer, template.new_tokens)
+    if missing:
+        raise ValueError(f"the tokenizer lacks {list(missing)}: call chat.template.adopt_template first")
 
 
 def conversation_rows(
     tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, loss_on: LossOn
 ) -> Iterator[tuple[int, Row | Refusal]]:
-    """Each conversation's position and tokens, or why it has none.
+    """Yields each conversation's position and row, or the reason that it has none.
 
     Raises:
         ModelError: the template does not fit more than 1 % of the rows.
@@ -247,12 +265,12 @@ def conversation_rows(
     before = list(edges(tokenizer)[0]) if template.source == "none" else []
     unfit: list[tuple[int, Refusal]] = []
     for start in range(0, len(conversations), CHUNK_ROWS):
-        found = write(tokenizer, template, conversations.turns[start : start + CHUNK_ROWS], loss_on)
-        rows = iter(tokenised(tokenizer, [one for one in found if isinstance(one, Written)], before, loss_on))
-        for position, one in enumerate(found, start):
-            yield position, one if isinstance(one, Refusal) else next(rows)
-            if isinstance(one, Refusal) and one.reason in REMEDIES:
-                unfit.append((position, one))
+        chats = render_chats(tokenizer, template, conversations.turns[start : start + CHUNK_ROWS], loss_on)
+        rows = iter(tokenize_chats(tokenizer, [chat for chat in chats if isinstance(chat, RenderedChat)], before, loss_on))
+        for position, chat in enumerate(chats, start):
+            yield position, chat if isinstance(chat, Refusal) else next(rows)
+            if isinstance(chat, Refusal) and chat.reason in REMEDIES:
+                unfit.append((position, chat))
     if len(unfit) > FEW * len(conversations):
         position, first = unfit[0]
         where = f"{conversations.source}, row {conversations.row_ids[position]}"
@@ -261,28 +279,37 @@ def conversation_rows(
         raise ModelError.one(f"chat template {template.name}; {where}", message, REMEDIES[first.reason])
 
 
-def tokenised(tokenizer: PreTrainedTokenizerBase, written: Sequence[Written], before: list[int], loss_on: LossOn) -> list[Row]:
-    """The tokens of each text; those before the last answer are the prompt's own."""
-    if not written:
+def tokenize_chats(
+    tokenizer: PreTrainedTokenizerBase, chats: Sequence[RenderedChat], before: list[int], loss_on: LossOn
+) -> list[Row]:
+    """Tokenises rendered chats; the tokens before the last answer are those of the prompt alone.
+
+    Args:
+        before: token ids put before each row.
+    """
+    if not chats:
         return []
     options: dict[str, Any] = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
-    wholes = tokenizer([one.text for one in written], **options)["input_ids"]
-    prompts = tokenizer([one.prompt for one in written], **options)
+    wholes = tokenizer([chat.text for chat in chats], **options)["input_ids"]
+    prompts = tokenizer([chat.prompt for chat in chats], **options)
     added = frozenset(tokenizer.added_tokens_decoder)
     rows = []
-    for i, (one, whole, prompt) in enumerate(zip(written, wholes, prompts["input_ids"], strict=True)):
+    for i, (chat, whole, prompt) in enumerate(zip(chats, wholes, prompts["input_ids"], strict=True)):
         rejoined = whole[: len(prompt)] != prompt
-        ids = before + (prompt + continuation(tokenizer, one.text[len(one.prompt) :]) if rejoined else whole)
+        ids = before + (prompt + tokenize_continuation(tokenizer, chat.text[len(chat.prompt) :]) if rejoined else whole)
         answer = len(before) + len(prompt)
         spans = [(answer, answer_stop(ids, added))]
-        for first, last in one.answers[:-1]:
-            spans.append(token_span(prompts, i, first, last, len(before)))
-        rows.append(labelled(ids, spans, answer, rejoined, loss_on))
+        spans += [token_span(prompts, i, first, last, len(before)) for first, last in chat.answers[:-1]]
+        tokens = np.array(ids, dtype=np.int32)
+        labels = tokens.copy() if loss_on == "all" else np.full(len(ids), IGNORE_INDEX, dtype=np.int32)
+        for start, stop in spans:
+            labels[start:stop] = tokens[start:stop]
+        rows.append(Row(tokens, labels, answer, rejoined))
     return rows
 
 
-def continuation(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The tokens of a text that follows another: without the space that some tokenizers put before a text."""
+def tokenize_continuation(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokenises a text that follows another: without the space that some tokenizers put before a text."""
     line = tokenizer("\n", add_special_tokens=False)["input_ids"]
     ids: list[int] = tokenizer("\n" + text, add_special_tokens=False)["input_ids"]
     if ids[: len(line)] == line:
@@ -292,31 +319,35 @@ def continuation(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def answer_stop(ids: list[int], added: frozenset[int]) -> int:
-    """The place after the last special token: what follows the end of the last answer is white space."""
+    """Returns the position after the last special token, which ends the last answer; only white space follows."""
     return next(len(ids) - i for i, token in enumerate(reversed(ids)) if token in added)
 
 
-def token_span(encodings: Any, i: int, first: int, last: int, offset: int) -> tuple[int, int]:
-    """The tokens of the characters from ``first`` to ``last``. A token that begins before them is none of them."""
+def token_span(encodings: BatchEncoding, i: int, first: int, last: int, offset: int) -> tuple[int, int]:
+    """Converts a character span of text ``i`` to a token span. A token that begins before the span is left out."""
     start = next(token for at in range(first, last) if (token := encodings.char_to_token(i, at)) is not None)
     start += encodings.token_to_chars(i, start).start < first
     stop = encodings.char_to_token(i, last - 1) + 1
     return offset + start, offset + stop
 
 
-def labelled(ids: list[int], spans: Sequence[tuple[int, int]], answer: int, rejoined: bool, loss_on: LossOn) -> Row:
-    tokens = np.array(ids, dtype=np.int32)
-    if loss_on == "all":
-        return Row(tokens, tokens.copy(), answer, rejoined)
-    labels = np.full(len(ids), NOT_LEARNT, dtype=np.int32)
-    for start, stop in spans:
-        labels[start:stop] = tokens[start:stop]
-    return Row(tokens, labels, answer, rejoined)
-
-
-def text_tokens(tokenizer: PreTrainedTokenizerBase, conversations: Conversations) -> Iterator[tuple[int, list[int]]]:
-    """Each text's position and tokens, without what frames them."""
+def fitted_texts(
+    tokenizer: PreTrainedTokenizerBase, conversations: Conversations, frame: Frame, max_length: int | None, long_rows: LongRows
+) -> Iterator[tuple[int, Fitted]]:
+    """Yields each text's position and fitted rows."""
     for start in range(0, len(conversations), CHUNK_ROWS):
         texts = [turns[0].content for turns in conversations.turns[start : start + CHUNK_ROWS]]
-        found = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-        yield from enumerate(found, start)
+        chunk = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        for position, ids in enumerate(chunk, start):
+            yield position, fit_text(ids, frame, max_length, long_rows)
+
+
+def fitted_chats(
+    rows: Iterable[tuple[int, Row | Refusal]], max_length: int | None, loss_on: LossOn, long_rows: LongRows, bos_id: int | None
+) -> Iterator[tuple[int, Fitted]]:
+    """Yields each conversation's position and fitted row, or the reason that it has none."""
+    for position, row in rows:
+        if isinstance(row, Refusal):
+            yield position, ([], row.reason, 0, False)
+        else:
+            yield position, fit_row(row, max_length, long_rows, bos_id, loss_on)

@@ -1,7 +1,7 @@
-"""Conversations as the text a model reads: the whole of it, what stands before each answer, and where each answer ends.
+"""Renders conversations as text by a chat template, and finds the span of each answer.
 
-Answers are found without the template's help: what it writes for the turns before an answer, asked to go on, must be how the
-whole begins, and what it writes for the turns up to it must be how the whole goes on.
+Answers are found without markers in the template: the text rendered for the turns before an answer, with a generation prompt,
+must be a prefix of the whole text, and the text rendered for the turns up to the answer must continue it.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tunesmith.data.chat.rows import Turn
-from tunesmith.models.chat.template import Template, end_token, messages_of
+from tunesmith.models.chat.template import Template, end_token, to_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LossOn = Literal["completion", "assistant", "all"]
 
+# Reasons for dropped rows, which are keys in result.json.
 REFUSED = "refused by the chat template: {}"
 OTHER_PROMPT = "whose prompt at inference is not how their training text begins"
 CHANGED = "whose earlier answers the chat template changes when turns follow"
 NO_END = "whose answer the chat template does not end with a special token"
 LOST = "whose question or answer the chat template does not write"
 SEEN_CHARACTERS = 20
-"""So much of the end of a content must stand in the text: templates take thoughts and white space off its beginning."""
+"""Last characters of a content that must be in the text: templates remove thoughts and white space from its start."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a conversation cannot be written.
+    """The reason that a conversation cannot be rendered.
 
     Attributes:
         reason: the same for all rows of one kind.
-        detail: of this row, where there is more to say.
+        detail: about this row; may be empty.
     """
 
     reason: str
@@ -42,12 +43,12 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A conversation as text.
+class RenderedChat:
+    """A conversation rendered as text.
 
     Attributes:
-        answers: (first character, character after the end-of-turn token) of each answer that is learnt, in order; the last is
-            that of the last turn.
+        answers: (first character, character after the end-of-turn token) of each supervised answer, in order; the last is that
+            of the last turn.
     """
 
     text: str
@@ -55,128 +56,135 @@ class Written:
 
     @property
     def prompt(self) -> str:
-        """What stands before the last answer: the prompt at inference."""
+        """The text before the last answer, which is the prompt at inference."""
         return self.text[: self.answers[-1][0]]
 
 
-def write(
+def render_chats(
     tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]], loss_on: LossOn
-) -> list[Written | Refusal]:
-    """Each conversation as text, or why it cannot be. The last turn is an answer.
+) -> list[RenderedChat | Refusal]:
+    """Renders each conversation, or returns the reason that it cannot be rendered. The last turn must be an answer.
 
     Args:
-        loss_on: with ``assistant`` every answer to something is found, else only the last.
+        loss_on: with ``assistant`` every answer to something is located, else only the last.
     """
     if template.source == "none":
         end = end_token(tokenizer)
-        return [joined(turns, end) for turns in conversations]
-    wholes = rendered(tokenizer, template, conversations)
-    prompts = rendered(tokenizer, template, [turns[:-1] for turns in conversations], as_prompt=True)
-    ends = tuple(tokenizer.added_tokens_encoder)
-    found: list[Written | Refusal] = []
+        return [join_turns(turns, end) for turns in conversations]
+    wholes = apply_template(tokenizer, template, conversations)
+    prompts = apply_template(tokenizer, template, [turns[:-1] for turns in conversations], as_prompt=True)
+    ends = tuple(tokenizer.added_tokens_encoder)  # computed anew at each access
+    chats: list[RenderedChat | Refusal] = []
     for turns, whole, prompt in zip(conversations, wholes, prompts, strict=True):
-        earlier = earlier_answers(turns) if loss_on == "assistant" else ()
+        earlier = earlier_answers(turns) if loss_on == "assistant" else []
         if isinstance(whole, Refusal) or isinstance(prompt, Refusal):
-            found.append(whole if isinstance(whole, Refusal) else prompt)  # type: ignore[arg-type]
+            chats.append(whole if isinstance(whole, Refusal) else prompt)  # type: ignore[arg-type]
         elif len(turns) == 1 and not prompt:
-            found.append(Refusal(OTHER_PROMPT))
+            chats.append(Refusal(OTHER_PROMPT))
         else:
-            found.append(placed(tokenizer, template, turns, whole, [*earlier, len(turns) - 1], prompt, ends))
-    return found
+            chats.append(locate_answers(tokenizer, template, turns, whole, earlier=earlier, last_prompt=prompt, ends=ends))
+    return chats
 
 
-def joined(turns: Sequence[Turn], end: str) -> Written:
-    """The contents one after the other, and the end-of-text token.
+def join_turns(turns: Sequence[Turn], end: str) -> RenderedChat:
+    """Concatenates the contents and the end-of-text token.
 
     Spaces at the end of the prompt belong to the answer: tokenizers join a space with the word that follows it, so a prompt that
-    ends with one is never how a text begins.
+    ends with one would never be a prefix of the tokens.
     """
     text = "".join(turn.content for turn in turns)
     start = len(text[: len(text) - len(turns[-1].content)].rstrip(" "))
-    return Written(text + end, ((start, len(text) + len(end)),))
+    return RenderedChat(text + end, ((start, len(text) + len(end)),))
 
 
 def earlier_answers(turns: Sequence[Turn]) -> list[int]:
-    """The places of the assistant's turns before the last that answer something; a greeting before any question does not."""
+    """Returns indices of the assistant's turns before the last that answer something; an initial greeting does not."""
     first = next((k for k, turn in enumerate(turns) if turn.role in ("user", "tool")), len(turns))
     return [k for k, turn in enumerate(turns[:-1]) if turn.role == "assistant" and k > first]
 
 
-def rendered(
+def apply_template(
     tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]], as_prompt: bool = False
 ) -> list[str | Refusal]:
-    """What the template writes for each conversation; where it refuses one, its own words.
+    """Applies the template to each conversation; a refusal quotes the template's own error.
 
     Args:
-        as_prompt: ends with what asks the model to go on.
+        as_prompt: adds the generation prompt.
     """
     import jinja2
 
     if not conversations:
         return []
-    if not all(conversations):
-        # upstream knows no empty conversation: nothing said so far is an empty prompt
-        return [one for turns in conversations for one in (rendered(tokenizer, template, [turns], as_prompt) if turns else [""])]
+    if not all(conversations):  # upstream takes no empty conversation; its prompt is the empty text
+        chunks = [apply_template(tokenizer, template, [turns], as_prompt) if turns else [""] for turns in conversations]
+        return [text for chunk in chunks for text in chunk]
+    messages = [to_messages(turns) for turns in conversations]
+    options = {"chat_template": template.text, "tokenize": False, "add_generation_prompt": as_prompt}
     try:
-        return list(
-            tokenizer.apply_chat_template(
-                [messages_of(turns) for turns in conversations], chat_template=template.text, tokenize=False,
-                add_generation_prompt=as_prompt,
-            )
-        )  # fmt: skip
+        return list(tokenizer.apply_chat_template(messages, **options))
     except (jinja2.TemplateError, TypeError, ValueError) as error:
         if len(conversations) == 1:
             return [Refusal(REFUSED.format(" ".join(str(error).split()).rstrip(".")))]
     half = len(conversations) // 2
     return [
-        *rendered(tokenizer, template, conversations[:half], as_prompt),
-        *rendered(tokenizer, template, conversations[half:], as_prompt),
+        *apply_template(tokenizer, template, conversations[:half], as_prompt),
+        *apply_template(tokenizer, template, conversations[half:], as_prompt),
     ]
 
 
-def placed(
-    tokenizer: PreTrainedTokenizerBase, template: Template, turns: Sequence[Turn], whole: str, places: Sequence[int],
-    last_prompt: str, ends: tuple[str, ...],
-) -> Written | Refusal:  # fmt: skip
-    """The whole with the answers at those places of the turns."""
+def locate_answers(
+    tokenizer: PreTrainedTokenizerBase,
+    template: Template,
+    turns: Sequence[Turn],
+    whole: str,
+    *,
+    earlier: Sequence[int],
+    last_prompt: str,
+    ends: tuple[str, ...],
+) -> RenderedChat | Refusal:
+    """Finds the spans of earlier answers and of the last turn in the whole text.
+
+    Args:
+        ends: special tokens, one of which has to end each answer.
+    """
+    last = len(turns) - 1
     spans: list[tuple[int, int]] = []
-    for k in places:
-        is_last = k == len(turns) - 1
-        prompt = last_prompt if is_last else rendered(tokenizer, template, [turns[:k]], as_prompt=True)[0]
-        so_far = whole if is_last else rendered(tokenizer, template, [turns[: k + 1]])[0]
+    for k in (*earlier, last):
+        prompt = last_prompt if k == last else apply_template(tokenizer, template, [turns[:k]], as_prompt=True)[0]
+        so_far = whole if k == last else apply_template(tokenizer, template, [turns[: k + 1]])[0]
         if isinstance(prompt, Refusal) or isinstance(so_far, Refusal):
             return Refusal(CHANGED, "it refuses the turns up to an earlier answer")
         if not whole.startswith(prompt):
-            return Refusal(OTHER_PROMPT if is_last else CHANGED, parting(prompt, whole))
-        stop = agreement(so_far.rstrip(), whole)
+            return Refusal(OTHER_PROMPT if k == last else CHANGED, describe_difference(prompt, whole))
+        stop = common_prefix(so_far.rstrip(), whole)
         answer = whole[len(prompt) : stop]
         end = answer_end(answer, turns[k].content.strip(), ends)
-        is_said = is_written(turns[k], answer) and all(is_written(turn, prompt) for turn in turns[:k] if turn.role == "user")
-        if end is None or not is_said:
-            if not is_last and stop < len(so_far.rstrip()):
-                return Refusal(CHANGED, parting(so_far, whole))
-            return Refusal(LOST, repr(whole[-80:])) if not is_said else Refusal(NO_END, repr(answer[-40:]))
+        is_written = contains_turn(answer, turns[k]) and all(contains_turn(prompt, t) for t in turns[:k] if t.role == "user")
+        if end is None or not is_written:
+            if k != last and stop < len(so_far.rstrip()):
+                return Refusal(CHANGED, describe_difference(so_far, whole))
+            return Refusal(LOST, repr(whole[-80:])) if not is_written else Refusal(NO_END, repr(answer[-40:]))
         spans.append((len(prompt), len(prompt) + end))
-    return Written(whole, tuple(spans))
+    return RenderedChat(whole, tuple(spans))
 
 
-def is_written(turn: Turn, text: str) -> bool:
-    """Whether the end of what is said stands in the text. A template for images and texts writes nothing of a plain text."""
+def contains_turn(text: str, turn: Turn) -> bool:
+    """Returns True if the text has the end of the turn's content. A template for images and texts writes no plain text."""
     return turn.content.strip()[-SEEN_CHARACTERS:] in text
 
 
 def answer_end(answer: str, content: str, ends: tuple[str, ...]) -> int | None:
-    """Where an answer ends: after the last special token that follows its content; None where there is none."""
+    """Returns the end of an answer: after the last special token that follows its content; None if there is none."""
     closed = answer.rstrip()
     if closed.endswith(ends):
         return len(closed)
     after = closed.find(content) + len(content) if content in closed else len(closed)
-    places = [found.end() for found in re.finditer("|".join(map(re.escape, ends)), closed) if found.start() >= after]
+    places = [match.end() for match in re.finditer("|".join(map(re.escape, ends)), closed) if match.start() >= after]
     return places[-1] if places else None
 
 
-def agreement(text: str, whole: str) -> int:
-    """How many characters two texts have in common at their beginnings."""
+def common_prefix(text: str, whole: str) -> int:
+    """Returns the length of the common prefix of two texts, by bisection."""
     if whole.startswith(text):
         return len(text)
     low, high = 0, min(len(text), len(whole))
@@ -186,9 +194,9 @@ def agreement(text: str, whole: str) -> int:
     return low
 
 
-def parting(text: str, whole: str) -> str:
-    """Where two texts part, for a message."""
-    at = agreement(text, whole)
+def describe_difference(text: str, whole: str) -> str:
+    """Quotes the first difference of two texts, for a message."""
+    at = common_prefix(text, whole)
     return (
         f"after {whole[max(0, at - 30) : at]!r} one goes on with {text[at : at + 30]!r}, the other with {whole[at : at + 30]!r}"
     )

@@ -1,4 +1,4 @@
-"""How turns become text: the tokenizer's own template, or, only where it has none, one by name; and the proof that it holds."""
+"""Chooses the chat template: the tokenizer's own or, only if it has none, one by name or from a file."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ ALPACA = (
 
 
 @dataclass(frozen=True)
-class Named:
-    """A template that can be chosen by name.
+class NamedTemplate:
+    """A built-in template.
 
     Attributes:
         tokens: special tokens that it writes, besides the tokenizer's own.
-        needs_end: it ends answers with the tokenizer's end-of-text token.
+        needs_end: True if it ends answers with the tokenizer's end-of-text token.
     """
 
     text: str
@@ -78,28 +78,28 @@ class Named:
     needs_end: bool = True
 
 
-NAMED: Mapping[str, Named] = MappingProxyType(
+NAMED_TEMPLATES: Mapping[str, NamedTemplate] = MappingProxyType(
     {
-        "dialogue": Named(DIALOGUE),  # plain words, so that a base model knows all of it
-        "alpaca": Named(ALPACA),  # Taori et al. 2023
-        "chatml": Named(CHATML, ("<|im_start|>", "<|im_end|>"), needs_end=False),
+        "dialogue": NamedTemplate(DIALOGUE),  # plain words, so that a base model knows all of it
+        "alpaca": NamedTemplate(ALPACA),  # Taori et al. 2023
+        "chatml": NamedTemplate(CHATML, ("<|im_start|>", "<|im_end|>"), needs_end=False),
     }
 )
 DEFAULTS: Mapping[ChatKind, str] = MappingProxyType(
     {"messages": "dialogue", "sharegpt": "dialogue", "labelled": "dialogue", "alpaca": "alpaca"}
 )
-"""Form of the rows -> the template where the tokenizer has none and none is asked for. Prompts and completions stay as they are,
-but for those that are lists of messages."""
+"""Form of the rows -> the template if the tokenizer has none and none is requested. Prompts and completions get none, unless they
+are lists of messages."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """How turns become text.
+    """A chat template.
 
     Attributes:
-        name: ``tokenizer``, a name of ``NAMED``, a file, or ``none``.
-        text: Jinja; empty where contents are joined as they are and the end-of-text token follows.
-        new_tokens: special tokens that it needs and the tokenizer lacks; with them the embedding grows.
+        name: ``tokenizer``, a name of ``NAMED_TEMPLATES``, a file, or ``none``.
+        text: Jinja; empty if contents are concatenated, with the end-of-text token after them.
+        new_tokens: special tokens that the tokenizer lacks; they enlarge the embedding.
     """
 
     name: str
@@ -109,82 +109,85 @@ class Template:
 
     @property
     def has_markers(self) -> bool:
-        """Whether it marks its answers with ``{% generation %}``. Masks do not need it; other tools may."""
+        """True if answers are marked with ``{% generation %}``. Labels do not need it; other tools may."""
         return MARKER.search(self.text) is not None
 
     def sentence(self) -> str:
-        """What was chosen, for the user."""
+        """Describes the choice to the user."""
         if self.source == "none":
             return "No chat template: contents are joined as they are, and the end-of-text token follows."
-        own = {"tokenizer": "the tokenizer's own chat template", "file": f"the chat template of the file {self.name}"}
-        what = own.get(self.source, f"the chat template {self.name!r}, since the tokenizer has none; it is saved with the model")
+        origins = {
+            "tokenizer": "the tokenizer's own chat template",
+            "file": f"the chat template of the file {self.name}",
+            "named": f"the chat template {self.name!r}, since the tokenizer has none; it is saved with the model",
+        }
         marks = "" if self.has_markers else " It has no {% generation %} markers; answers are found by where they begin and end."
         new = f" New special tokens: {', '.join(self.new_tokens)}." if self.new_tokens else ""
-        return f"Turns become text by {what}.{marks}{new}"
+        return f"Turns become text by {origins[self.source]}.{marks}{new}"
 
 
-NONE = Template("none", "", "none")
+NO_TEMPLATE = Template("none", "", "none")
 
 
 def choose_template(
-    tokenizer: PreTrainedTokenizerBase, asked: str | None, conversations: Conversations, base: Path | None = None
+    tokenizer: PreTrainedTokenizerBase, requested: str | None, conversations: Conversations, base: Path | None = None
 ) -> Template:
-    """The template for these rows: the tokenizer's own, which is never altered; else what is asked for; else what the form needs.
+    """Chooses the tokenizer's own template, which is never altered; else the requested one; else the default of the form.
 
     Args:
-        asked: a name of ``NAMED`` or a file (``sft.chat_template``).
-        base: the folder that a relative file is looked for in.
+        requested: a name of ``NAMED_TEMPLATES`` or a file (``sft.chat_template``).
+        base: the folder that a relative file is searched in.
 
     Raises:
-        ModelError: another template is asked for than the tokenizer has, or it needs an end-of-text token that there is not.
-        RecipeError: the name is none, the file is no template, or the rows are plain texts.
+        ModelError: the tokenizer has another template than the requested one, or lacks the end-of-text token that it needs.
+        RecipeError: there is no template of that name, the file is no template, or the rows are plain texts.
     """
     own = tokenizer.get_chat_template() if tokenizer.chat_template else None
-    if asked is not None and conversations.kind == "text":
-        message = f"{asked!r} is asked for, and plain texts have no turns."
+    if requested is not None and conversations.kind == "text":
+        message = f"{requested!r} is requested, but plain texts have no turns."
         raise RecipeError.one("sft.chat_template", message, "Leave it out.")
     if conversations.kind == "text":
-        return NONE
-    wanted = None if asked is None else asked_template(tokenizer, asked, base or Path())
+        return NO_TEMPLATE
+    template = None if requested is None else requested_template(tokenizer, requested, base or Path())
     if own is not None:
-        if wanted is not None and wanted.text != own:
-            refuse_other(tokenizer, asked)
+        if template is not None and template.text != own:
+            raise_other_template(tokenizer, requested)
         return Template("tokenizer", own, "tokenizer")
-    if wanted is None:
+    if template is None:
         name = DEFAULTS.get(conversations.kind) or ("dialogue" if has_messages(conversations) else None)
-        wanted = NONE if name is None else named_template(tokenizer, name)
-    return wanted
+        template = NO_TEMPLATE if name is None else named_template(tokenizer, name)
+    return template
 
 
-def refuse_other(tokenizer: PreTrainedTokenizerBase, asked: str | None) -> None:
+def raise_other_template(tokenizer: PreTrainedTokenizerBase, requested: str | None) -> None:
     message = (
-        f"{asked!r} is asked for, and the tokenizer of {tokenizer.name_or_path or 'this model'} has a chat template of its own, "
-        "which the model was trained with. It is never replaced."
+        f"{requested!r} is requested, but the tokenizer of {tokenizer.name_or_path or 'this model'} has a chat template of its "
+        "own, which the model was trained with. It is never replaced."
     )
     remedy = "Leave sft.chat_template out, or start from a base model whose tokenizer has no template."
     raise ModelError.one("sft.chat_template", message, remedy)
 
 
 def has_messages(conversations: Conversations) -> bool:
-    """Whether prompts and completions are more than one text each."""
+    """Returns True if prompts and completions are more than one text each."""
     return any(len(turns) != 2 or (turns[0].role, turns[1].role) != ("user", "assistant") for turns in conversations.turns)
 
 
-def asked_template(tokenizer: PreTrainedTokenizerBase, asked: str, base: Path) -> Template:
-    """The template of that name or file."""
-    if asked in NAMED:
-        return named_template(tokenizer, asked)
-    path = locate(asked, base)
+def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base: Path) -> Template:
+    """Returns the template of that name or file. Raises RecipeError if there is none."""
+    if requested in NAMED_TEMPLATES:
+        return named_template(tokenizer, requested)
+    path = locate(requested, base)
     if not path.is_file():
-        message = f"{asked!r} is neither a template nor a file. Templates: {', '.join(NAMED)}."
+        message = f"{requested!r} is neither a template nor a file. Templates: {', '.join(NAMED_TEMPLATES)}."
         raise RecipeError.one("sft.chat_template", message, "Choose one of them, or give a Jinja file.")
     text = path.read_text(encoding="utf-8")
-    check_syntax(tokenizer, text, asked)
-    return Template(asked, text, "file", lacking(tokenizer, re.findall(r"<\|[a-z_]+\|>", text)))
+    check_syntax(tokenizer, text, requested)
+    return Template(requested, text, "file", lacking(tokenizer, re.findall(r"<\|[a-z_]+\|>", text)))
 
 
 def check_syntax(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> None:
-    """Raises RecipeError where the text is no Jinja template."""
+    """Raises RecipeError if the text is no Jinja template."""
     import jinja2
 
     try:
@@ -193,30 +196,32 @@ def check_syntax(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> No
         where = f"sft.chat_template {name}, line {error.lineno}"
         raise RecipeError.one(where, f"The file is no Jinja template: {error.message}", "Correct it.") from None
     except (jinja2.TemplateError, TypeError, ValueError):
-        return  # it reads as a template; what it says of a single turn is no matter here
+        return  # the syntax is right; the template may refuse a single turn
 
 
 def named_template(tokenizer: PreTrainedTokenizerBase, name: str) -> Template:
-    """A template of ``NAMED``, which begins with the tokenizer's beginning-of-text token where plain texts do, too."""
-    made = NAMED[name]
-    if made.needs_end:
+    """Returns a built-in template, which begins with the beginning-of-text token if the tokenizer adds it to plain texts."""
+    built_in = NAMED_TEMPLATES[name]
+    if built_in.needs_end:
         end_token(tokenizer, f"the chat template {name!r} ends each answer with it")
     begins = bool(tokenizer.bos_token) and tokenizer.bos_token_id in edges(tokenizer)[0]
-    text = "{{ bos_token }}" + made.text if begins else made.text
-    return Template(name, text, "named", lacking(tokenizer, made.tokens))
+    text = "{{ bos_token }}" + built_in.text if begins else built_in.text
+    return Template(name, text, "named", lacking(tokenizer, built_in.tokens))
 
 
 def lacking(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[str, ...]:
-    """Those of the tokens that the tokenizer does not have."""
-    known = tokenizer.get_vocab()
-    return tuple(token for token in dict.fromkeys(tokens) if token not in known)
+    """Returns the tokens that the tokenizer does not have."""
+    vocabulary = tokenizer.get_vocab()
+    return tuple(token for token in dict.fromkeys(tokens) if token not in vocabulary)
 
 
-def adopt(tokenizer: PreTrainedTokenizerBase, template: Template) -> int:
-    """Gives the tokenizer the template and the tokens that it needs, in place, so that both are saved with it.
+def adopt_template(tokenizer: PreTrainedTokenizerBase, template: Template) -> int:
+    """Sets the template and its new tokens on the tokenizer, in place, so that both are saved with it.
 
-    Returns the number of new tokens; where there are some, the model's embedding must be resized to ``len(tokenizer)``. A
-    tokenizer with a template of its own stays as it is.
+    A tokenizer with a template of its own is not changed.
+
+    Returns:
+        The number of new tokens; if not 0, the model's embedding must be resized to ``len(tokenizer)``.
     """
     if template.source in ("tokenizer", "none"):
         return 0
@@ -228,16 +233,16 @@ def adopt(tokenizer: PreTrainedTokenizerBase, template: Template) -> int:
 
 
 def edges(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The token ids that the tokenizer puts before and after a text."""
-    made = tokenizer("a", return_special_tokens_mask=True)
-    ids, special = made["input_ids"], made["special_tokens_mask"]
+    """Returns the special token ids that the tokenizer adds before and after a text."""
+    encoding = tokenizer("a", return_special_tokens_mask=True)
+    ids, special = encoding["input_ids"], encoding["special_tokens_mask"]
     first = special.index(0) if 0 in special else len(ids)
     last = len(ids) - special[::-1].index(0) if 0 in special else len(ids)
     return tuple(ids[:first]), tuple(ids[last:])
 
 
-def end_token(tokenizer: PreTrainedTokenizerBase, why: str = "it says where a text ends") -> str:
-    """The end-of-text token. Raises ModelError where the tokenizer has none."""
+def end_token(tokenizer: PreTrainedTokenizerBase, why: str = "it marks the end of a text") -> str:
+    """Returns the end-of-text token. Raises ModelError if the tokenizer has none."""
     if not tokenizer.eos_token:
         message = f"it has no end-of-text token, and {why}: a model that never learns it never stops."
         remedy = (
@@ -248,6 +253,6 @@ def end_token(tokenizer: PreTrainedTokenizerBase, why: str = "it says where a te
     return str(tokenizer.eos_token)
 
 
-def messages_of(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """Turns as templates read them."""
+def to_messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
+    """Converts turns to the dictionaries that templates read."""
     return [{"role": turn.role, "content": turn.content} for turn in turns]

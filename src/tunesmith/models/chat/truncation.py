@@ -1,4 +1,4 @@
-"""Rows within the limit of tokens: whole, without their beginning or end, in windows, or not at all."""
+"""Fits tokenised rows to the length limit: unchanged, truncated, split into windows, or dropped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from tunesmith.errors import RecipeError
 from tunesmith.models.chat.spans import LossOn
 from tunesmith.models.chat.template import edges, end_token
+from tunesmith.models.encode import IGNORE_INDEX
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
 LongRows = Literal["drop", "truncate", "split", "error"]
 Ids = np.ndarray[Any, np.dtype[np.int32]]
 
-NOT_LEARNT = -100
+# Reasons for dropped rows, which are keys in result.json.
 TOO_LONG = "longer than {} tokens"
 ANSWER_TOO_LONG = "whose answer leaves no room for its question in {} tokens"
 LEAST_PROMPT = 1 / 8
-"""Of the limit: a row that is cut keeps so much of what stands before the answer, or it would answer nothing."""
+"""Share of the limit that a truncated row keeps at least for the tokens before the answer, since an answer needs its question."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row in tokens.
+    """One tokenised row.
 
     Attributes:
-        answer: the place of the first token of the last answer; 0 in a plain text.
-        rejoined: prompt and answer were tokenised apart, since together their tokens run into each other.
+        answer: position of the first token of the last answer; 0 in a plain text.
+        rejoined: prompt and answer were tokenised apart, since one token would span both.
     """
 
     ids: Ids
@@ -40,64 +41,65 @@ class Row:
 
 
 Fitted = tuple[list[Row], str, int, bool]
-"""Rows, why there are none, target tokens lost, and whether the limit was exceeded."""
+"""Rows, the reason if there are none, supervised tokens lost, and whether the limit was exceeded."""
 
 
 def fit_row(row: Row, max_length: int | None, long_rows: LongRows, bos_id: int | None, loss_on: LossOn) -> Fitted:
-    """A conversation within the limit: as it is, without its beginning, or not at all."""
+    """Fits a conversation to the limit: unchanged, truncated on the left, or dropped."""
     n = len(row.ids)
     if max_length is None or n <= max_length:
         return [row], "", 0, False
     if long_rows != "truncate":
-        return [], TOO_LONG.format(max_length), n_learnt(row.labels), True
-    kept = 1 if bos_id is not None and row.ids[0] == bos_id else 0
-    start = n - (max_length - kept)
+        return [], TOO_LONG.format(max_length), n_supervised(row.labels), True
+    n_bos = 1 if bos_id is not None and row.ids[0] == bos_id else 0
+    start = n - (max_length - n_bos)
     if row.answer - start < LEAST_PROMPT * max_length:
-        return [], ANSWER_TOO_LONG.format(max_length), n_learnt(row.labels), True
+        return [], ANSWER_TOO_LONG.format(max_length), n_supervised(row.labels), True
     labels = row.labels[start:].copy()
-    if loss_on != "all" and row.labels[start - 1] != NOT_LEARNT and labels[0] != NOT_LEARNT:
-        labels[: int(np.argmax(labels == NOT_LEARNT))] = NOT_LEARNT
-    cut = Row(np.concatenate([row.ids[:kept], row.ids[start:]]), np.concatenate([row.labels[:kept], labels]), 0, row.rejoined)
-    return [cut], "", n_learnt(row.labels) - n_learnt(cut.labels), True
+    if loss_on != "all" and row.labels[start - 1] != IGNORE_INDEX and labels[0] != IGNORE_INDEX:
+        labels[: int(np.argmax(labels == IGNORE_INDEX))] = IGNORE_INDEX
+    ids = np.concatenate([row.ids[:n_bos], row.ids[start:]])
+    cut = Row(ids, np.concatenate([row.labels[:n_bos], labels]), 0, row.rejoined)
+    return [cut], "", n_supervised(row.labels) - n_supervised(cut.labels), True
 
 
 def fit_text(ids: list[int], frame: Frame, max_length: int | None, long_rows: LongRows) -> Fitted:
-    """A text within the limit: as it is, without its end, in windows, or not at all."""
+    """Fits a text to the limit: unchanged, truncated on the right, split into windows, or dropped."""
     body = [*ids, *frame.last]
     room = len(body) if max_length is None else max_length - len(frame.before) - len(frame.after)
     if room < 1:
         message = f"{max_length} tokens leave no room for a text between the tokens that the tokenizer puts around it."
         raise RecipeError.one("data.max_length", message, "Give more.")
     if len(body) <= room:
-        return [framed(body, frame)], "", 0, False
+        return [frame.wrap(body)], "", 0, False
     if long_rows == "split":
-        return [framed(body[first:last], frame) for first, last in windows(len(body), room)], "", 0, True
+        return [frame.wrap(body[first:last]) for first, last in windows(len(body), room)], "", 0, True
     if long_rows == "truncate":
-        return [framed(body[:room], frame)], "", len(body) - room, True
+        return [frame.wrap(body[:room])], "", len(body) - room, True
     return [], TOO_LONG.format(max_length), len(body), True
-
-
-def framed(body: list[int], frame: Frame) -> Row:
-    ids = np.array([*frame.before, *body, *frame.after], dtype=np.int32)
-    labels = ids.copy()
-    if not frame.is_learnt:
-        labels[: len(frame.before)] = NOT_LEARNT
-        labels[len(ids) - len(frame.after) :] = NOT_LEARNT
-    return Row(ids, labels)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around the tokens of a text: before each window, after each, and after the last."""
+    """The special tokens around the tokens of a text: before each window, after each, and after the last."""
 
     before: list[int]
     after: list[int]
     last: list[int]
-    is_learnt: bool
+    is_supervised: bool
+
+    def wrap(self, body: list[int]) -> Row:
+        """Makes the row of a window."""
+        ids = np.array([*self.before, *body, *self.after], dtype=np.int32)
+        labels = ids.copy()
+        if not self.is_supervised:
+            labels[: len(self.before)] = IGNORE_INDEX
+            labels[len(ids) - len(self.after) :] = IGNORE_INDEX
+        return Row(ids, labels)
 
 
-def frame_of(tokenizer: PreTrainedTokenizerBase, masked: bool) -> Frame:
-    """How the tokenizer frames texts. A causal model's text ends with the end-of-text token, also where it does not add one."""
+def make_frame(tokenizer: PreTrainedTokenizerBase, masked: bool) -> Frame:
+    """Returns the tokenizer's frame; for a causal model the text also ends with the end-of-text token."""
     before, after = edges(tokenizer)
     if masked:
         return Frame(list(before), list(after), [], False)
@@ -106,7 +108,7 @@ def frame_of(tokenizer: PreTrainedTokenizerBase, masked: bool) -> Frame:
 
 
 def windows(n_tokens: int, room: int) -> list[tuple[int, int]]:
-    """Where a text is divided: full windows, but the last two share what is left, so that none is a stump."""
+    """Splits a text into full windows; the last two share the rest equally, so that none is very short."""
     stops = list(range(room, n_tokens, room))
     if stops:
         begin = stops[-1] - room
@@ -114,5 +116,6 @@ def windows(n_tokens: int, room: int) -> list[tuple[int, int]]:
     return list(zip([0, *stops], [*stops, n_tokens], strict=True))
 
 
-def n_learnt(labels: Ids) -> int:
-    return int((labels[1:] != NOT_LEARNT).sum())
+def n_supervised(labels: Ids) -> int:
+    """Counts supervised tokens. The first token is not predicted, so it never counts."""
+    return int((labels[1:] != IGNORE_INDEX).sum())

@@ -1,82 +1,93 @@
-"""An embedding model to be trained: modules, prompts, frozen layers, adapters; and the whole model it leaves."""
+"""Prepares an embedding model for training: modules, prompts, frozen layers, adapters; and merges the adapter afterwards."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError
 from tunesmith.models.adapters.attach import adapter_config
 from tunesmith.models.adapters.methods import BOTTLENECKS
-from tunesmith.models.embedding.encoder import SentenceEncoder, dimension_of, is_plain, load_encoder, similarity_of
-from tunesmith.models.fast.path import Kernels
-from tunesmith.models.layers import by_patterns, last_layers, set_dropout
+from tunesmith.models.embedding.encoder import (
+    SentenceEncoder,
+    embedding_dimension,
+    is_plain,
+    load_encoder,
+    nonempty_prompts,
+    similarity_name,
+)
+from tunesmith.models.fast.path import FastPath
+from tunesmith.models.layers import last_layers, match_patterns, set_dropout
+from tunesmith.models.load import first_line
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.sections import AdapterSection, EmbeddingSection, Recipe
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 POOLER = ".pooler."
 """A head of the body that sentence embeddings do not use."""
 
 
 def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
-    """The embedding model of a recipe, in fp32, before anything is frozen or added. New weights are drawn from torch's generator.
+    """Loads the embedding model of a recipe in fp32, before freezing and adapters. New weights use torch's generator.
 
     Raises:
-        ModelError: the model cannot be loaded, or has no token vectors to be pooled.
+        ModelError: the model cannot be loaded, or has no token vectors to pool.
     """
     encoder = load_encoder(source, recipe.data.max_length, recipe.train.fast)
     section = recipe.embedding
     if section.pooling is not None or section.dense is not None or section.normalize is not None:
         encoder = replace(encoder, model=with_modules(encoder, section))
+    model: Any = encoder.model
     if section.prompts:
-        encoder.model.prompts = {**(encoder.model.prompts or {}), **section.prompts}
+        model.prompts = {**(model.prompts or {}), **section.prompts}
     if recipe.train.dropout is not None:
-        set_dropout(encoder.model, recipe.train.dropout)
-    model = encoder.model
-    prompts = {name: text for name, text in (model.prompts or {}).items() if text}
-    where = f"model.name {source.name}"
+        set_dropout(model, recipe.train.dropout)
     return replace(
-        encoder, dimension=dimension_of(model), similarity=similarity_of(model, where), prompts=prompts, is_plain=is_plain(model),
-        kernels=for_vectors(encoder.kernels),
-    )  # fmt: skip
+        encoder,
+        dimension=embedding_dimension(model),
+        similarity=similarity_name(model, f"model.name {source.name}"),
+        prompts=nonempty_prompts(model),
+        is_plain=is_plain(model),
+        fast_path=for_vectors(encoder.fast_path),
+    )
 
 
-def for_vectors(kernels: Kernels) -> Kernels:
-    """The kernels without those of classifiers: all tokens are pooled, and batches are random but run in groups by length."""
-    reasons = {name: why for name, why in kernels.reasons.items() if name not in ("bucketed", "first_token")}
-    if kernels.fast:
+def for_vectors(fast_path: FastPath) -> FastPath:
+    """Disables the shortcuts for classifiers: all tokens are pooled, and random batches are run in groups by length."""
+    reasons = {name: why for name, why in fast_path.reasons.items() if name not in ("bucketed", "first_token")}
+    if fast_path.fast:
         reasons["length_groups"] = "each batch is drawn at random and run in groups of similar length: less padding"
-    return replace(kernels, bucketed=False, first_token=False, reasons=reasons)
+    return replace(fast_path, bucketed=False, first_token=False, reasons=reasons)
 
 
-def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> Any:
-    """The body with the pooling, the dense layer and the normalisation that the recipe names."""
+def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> SentenceTransformer:
+    """Rebuilds the model with the pooling, dense layer and normalisation of the recipe."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Dense, Normalize
     from sentence_transformers.sentence_transformer.modules import Pooling
 
-    before = list(encoder.model)
+    before: list[Any] = list(encoder.model)
     if not encoder.is_plain:
         raise ModelError.one(f"model.name {encoder.name}", "its first module is no transformer on text: it has nothing to pool.")
-    modules = [before[0]]
-    pooled = next((module for module in before if isinstance(module, Pooling)), None)
-    width = before[0].get_embedding_dimension()
-    if section.pooling is not None or pooled is None:
-        pooled = Pooling(width, section.pooling or "mean")
-    modules.append(pooled)
+    pooling: Any = next((module for module in before if isinstance(module, Pooling)), None)
+    if section.pooling is not None or pooling is None:
+        pooling = Pooling(before[0].get_embedding_dimension(), section.pooling or "mean")
+    modules = [before[0], pooling]
     if section.dense is not None:
-        modules.append(Dense(pooled.get_embedding_dimension(), section.dense))
+        modules.append(Dense(pooling.get_embedding_dimension(), section.dense))
     else:
         modules += [module for module in before if isinstance(module, Dense) and section.pooling is None]
-    kept = section.pooling is None and section.dense is None and any(isinstance(module, Normalize) for module in before)
-    if section.normalize if section.normalize is not None else kept:
+    normalises = section.pooling is None and section.dense is None and any(isinstance(module, Normalize) for module in before)
+    if section.normalize if section.normalize is not None else normalises:
         modules.append(Normalize())
-    model = encoder.model
+    model: Any = encoder.model
     return SentenceTransformer(modules=modules, device=str(model.device), prompts=model.prompts)
 
 
 def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int) -> None:
-    """Freeze what is not trained, or put an adapter on the body, in place.
+    """Freezes the parameters that are not trained, or puts an adapter on the body, in place.
 
     Raises:
         RecipeError: more layers than there are, a pattern that matches nothing, options the method does not have.
@@ -89,37 +100,35 @@ def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int)
     names = [name for name, _ in model.named_parameters()]
     outside = {name for name in names if not name.startswith("0.")}
     if isinstance(layers, list):
-        chosen = by_patterns(names, layers)
+        selected = match_patterns(names, layers)
     elif layers == "all":
-        chosen = set(names)
+        selected = set(names)
     else:
-        chosen = outside | (set() if layers == "head" else last_layers(names, int(layers.removeprefix("last "))))
+        selected = outside | (set() if layers == "head" else last_layers(names, int(layers.removeprefix("last "))))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in chosen and POOLER not in name)
+        parameter.requires_grad_(name in selected and POOLER not in name)
 
 
 def add_adapter(encoder: SentenceEncoder, section: AdapterSection, total_steps: int) -> None:
-    """Put a method of peft on the body. Raises ModelError for one that adds tokens, which would be pooled with the text's."""
-    where = f"adapter.method {section.method}"
+    """Puts a peft adapter on the body, in place. Raises ModelError for methods that cannot be merged or that add tokens."""
+    where, remedy = f"adapter.method {section.method}", "Use lora, dora, ia3, adalora, vera, ..."
     if section.method in BOTTLENECKS:
-        message = "it cannot be merged, and an embedding model is saved whole."
-        raise ModelError.one(where, message, "Use lora, dora, ia3, adalora, vera, ...")
+        raise ModelError.one(where, "it cannot be merged, and an embedding model is saved whole.", remedy)
     config = adapter_config(section, total_steps, "FEATURE_EXTRACTION")
     if config.is_prompt_learning:
         message = "it adds tokens to every text, which would be pooled with the text's own and cannot be merged."
-        raise ModelError.one(where, message, "Use lora, dora, ia3, adalora, vera, ...")
+        raise ModelError.one(where, message, remedy)
     from peft import get_peft_model
 
-    body = encoder.model[0].model
+    first: Any = encoder.model[0]
     try:
-        adapted = get_peft_model(body, config)
+        first.model = get_peft_model(first.model, config)
     except (ValueError, TypeError, NotImplementedError, ImportError, AttributeError) as error:
-        raise ModelError.one(where, f"peft cannot put it on this model: {str(error).splitlines()[0]}") from error
-    encoder.model[0].model = adapted
+        raise ModelError.one(where, f"peft cannot put it on this model: {first_line(error)}") from error
 
 
 def merge_adapter(encoder: SentenceEncoder) -> None:
-    """Merge an adapter into its body, in place; nothing where there is none."""
-    body: Any = encoder.model[0].model if encoder.is_plain else None
-    if hasattr(body, "merge_and_unload"):
-        encoder.model[0].model = body.merge_and_unload()
+    """Merges an adapter into the body, in place; does nothing without an adapter."""
+    first: Any = encoder.model[0] if encoder.is_plain else None
+    if first is not None and hasattr(first.model, "merge_and_unload"):
+        first.model = first.model.merge_and_unload()

@@ -1,63 +1,82 @@
-"""The last layer for the first token alone, where a classifier's head reads no other.
+"""Computes a classifier's last layer for the first token only, if its head reads no other token.
 
-The keys and values of all tokens are still needed; queries, feed-forward and norms of the others are computed for nothing. In a
-model of L layers this saves about 5/6 of one of them. The outputs are the plain ones up to fp32 rounding.
+The keys and values of all tokens are still needed; queries, feed-forward and norms of the other tokens are not. In a model of L
+layers this saves about 5/6 of one of them. The outputs are the plain ones up to fp32 rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # model_type of classifiers whose head reads the first token, and which of the two layouts below their layers have.
 BERT_LIKE = frozenset({"bert", "camembert", "data2vec-text", "electra", "ernie", "roberta", "xlm-roberta"})
 FAMILIES = BERT_LIKE | {"distilbert"}
 ATTENTION_NAME = "tunesmith_eager"
-"""Our own attention for training, see ``kernels``."""
+"""Our own attention for training, see ``fast.path``."""
 
 
-def mix_first(
-    mixer: Any, query: nn.Module, key: nn.Module, value: nn.Module, n_heads: int, hidden: torch.Tensor, mask: torch.Tensor | None
-) -> torch.Tensor:
-    """Attention of the first token over all: hidden (B, T, H), mask (B, 1, T, T) or None -> (B, 1, H)."""
+@dataclass(frozen=True)
+class AttentionParts:
+    """A self-attention module and its projections, as named in its model family."""
+
+    module: Any
+    query: nn.Module
+    key: nn.Module
+    value: nn.Module
+    n_heads: int
+
+
+def attend_first_token(parts: AttentionParts, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Computes attention of the first token over all: hidden (B, T, H), mask (B, 1, T, T) or None -> (B, 1, H)."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    attend = ALL_ATTENTION_FUNCTIONS[mixer.config._attn_implementation]
+    module = parts.module
+    attend = ALL_ATTENTION_FUNCTIONS[module.config._attn_implementation]
 
     def heads(states: torch.Tensor) -> torch.Tensor:
-        return states.view(len(hidden), -1, n_heads, mixer.attention_head_size).transpose(1, 2)
+        return states.view(len(hidden), -1, parts.n_heads, module.attention_head_size).transpose(1, 2)
 
     mixed, _ = attend(
-        mixer, heads(query(hidden[:, :1])), heads(key(hidden)), heads(value(hidden)), None if mask is None else mask[:, :, :1],
-        dropout=mixer.dropout.p if mixer.training else 0.0, scaling=mixer.scaling,
-    )  # fmt: skip
+        module,
+        heads(parts.query(hidden[:, :1])),
+        heads(parts.key(hidden)),
+        heads(parts.value(hidden)),
+        None if mask is None else mask[:, :, :1],
+        dropout=module.dropout.p if module.training else 0.0,
+        scaling=module.scaling,
+    )
     whole: torch.Tensor = mixed.reshape(len(hidden), 1, -1)
     return whole
 
 
 class FirstTokenBert:
-    """Before a layer class of the BERT family: its forward pass for the first token, (B, T, H) -> (B, 1, H)."""
+    """Base class put before a layer class of the BERT family: forward pass for the first token, (B, T, H) -> (B, 1, H)."""
 
     plain: type[nn.Module]
     attention: Any
     feed_forward_chunk: Any
 
     def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: Any, **__: Any
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: object, **__: object
     ) -> torch.Tensor:
-        mixer = self.attention.self
-        heads = mixer.num_attention_heads
-        mixed = mix_first(mixer, mixer.query, mixer.key, mixer.value, heads, hidden_states, attention_mask)
+        attention = self.attention.self
+        parts = AttentionParts(attention, attention.query, attention.key, attention.value, attention.num_attention_heads)
+        mixed = attend_first_token(parts, hidden_states, attention_mask)
         out: torch.Tensor = self.feed_forward_chunk(self.attention.output(mixed, hidden_states[:, :1]))
         return out
 
 
 class FirstTokenDistilBert:
-    """Before DistilBERT's layer class: its forward pass for the first token, (B, T, H) -> (B, 1, H)."""
+    """Base class put before DistilBERT's layer class: forward pass for the first token, (B, T, H) -> (B, 1, H)."""
 
     plain: type[nn.Module]
     attention: Any
@@ -65,10 +84,11 @@ class FirstTokenDistilBert:
     ffn: Any
     output_layer_norm: Any
 
-    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> torch.Tensor:
-        mixer = self.attention
-        mixed = mix_first(mixer, mixer.q_lin, mixer.k_lin, mixer.v_lin, mixer.n_heads, hidden_states, attention_mask)
-        attended = self.sa_layer_norm(mixer.out_lin(mixed) + hidden_states[:, :1])
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: object) -> torch.Tensor:
+        attention = self.attention
+        parts = AttentionParts(attention, attention.q_lin, attention.k_lin, attention.v_lin, attention.n_heads)
+        mixed = attend_first_token(parts, hidden_states, attention_mask)
+        attended = self.sa_layer_norm(attention.out_lin(mixed) + hidden_states[:, :1])
         out: torch.Tensor = self.output_layer_norm(self.ffn(attended) + attended)
         return out
 
@@ -76,15 +96,10 @@ class FirstTokenDistilBert:
 FIRST_TOKEN = (FirstTokenBert, FirstTokenDistilBert)
 
 
-def first_token_class(plain: type[nn.Module], distil: bool) -> type[nn.Module]:
-    """The layer class with the first token's forward pass; everything else is the plain class's."""
-    return type(f"FirstToken{plain.__name__}", (FirstTokenDistilBert if distil else FirstTokenBert, plain), {"plain": plain})
+def find_last_layer(model: PreTrainedModel) -> tuple[nn.Module, str] | None:
+    """Returns the last layer and the model_type of a classifier that the shortcut is correct for; None for every other model.
 
-
-def last_layer(model: Any) -> tuple[Any, str] | None:
-    """The last layer and the model_type of a classifier this is known to be right for; None for every other model.
-
-    A model wrapped by peft is looked into, unless its adapter adds tokens before the first.
+    A model wrapped by peft is unwrapped, unless its adapter adds tokens before the first.
     """
     if hasattr(model, "peft_config"):
         if any(config.is_prompt_learning for config in model.peft_config.values()):
@@ -100,28 +115,29 @@ def last_layer(model: Any) -> tuple[Any, str] | None:
     return (body.transformer if family == "distilbert" else body.encoder).layer[-1], family
 
 
-def use_first_token(model: Any) -> bool:
-    """Compute the last layer for the first token alone. Whether anything changed."""
-    found = last_layer(model)
-    if found is None or isinstance(found[0], FIRST_TOKEN):
+def use_first_token(model: PreTrainedModel) -> bool:
+    """Computes the last layer for the first token only, from now on. Returns True if anything changed."""
+    match = find_last_layer(model)
+    if match is None or isinstance(match[0], FIRST_TOKEN):
         return False
-    layer, family = found
-    plain: type[nn.Module] = type(layer)
-    layer.__class__ = first_token_class(plain, family == "distilbert")
+    layer, family = match
+    plain = type(layer)
+    first_token = FirstTokenDistilBert if family == "distilbert" else FirstTokenBert
+    layer.__class__ = type(f"FirstToken{plain.__name__}", (first_token, plain), {"plain": plain})
     return True
 
 
-def use_all_tokens(model: Any) -> None:
-    """Undo ``use_first_token``."""
+def use_all_tokens(model: nn.Module) -> None:
+    """Undoes ``use_first_token``."""
     shortened: list[Any] = [module for module in model.modules() if isinstance(module, FIRST_TOKEN)]
     for module in shortened:
         module.__class__ = module.plain
 
 
 @contextmanager
-def first_token_only(model: Any, wanted: bool) -> Iterator[None]:
-    """The context in which logits are wanted and nothing else; the model leaves it as it came."""
-    changed = wanted and use_first_token(model)
+def first_token_only(model: PreTrainedModel, enabled: bool) -> Iterator[None]:
+    """Applies ``use_first_token`` if enabled, for code that reads only logits, and undoes it afterwards."""
+    changed = enabled and use_first_token(model)
     try:
         yield
     finally:

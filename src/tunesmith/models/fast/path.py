@@ -1,7 +1,7 @@
-"""The fast path: precision, attention, dropout and memory chosen for the machine, put on a model and taken off again.
+"""The fast path: chooses precision, attention, dropout and memory for the machine, and applies them to a model.
 
-Nothing here changes what a model is: parameter names, saved weights and saved configuration stay those of the plain model,
-and in fp32 its outputs outside training are the plain ones up to rounding.
+Parameter names, saved weights and saved configuration stay those of the plain model, and in fp32 its outputs outside training
+are the plain ones up to rounding.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,34 +17,26 @@ from torch import nn
 
 from tunesmith.machine import cpu_flags
 from tunesmith.models.fast.first_token import ATTENTION_NAME, use_all_tokens, use_first_token
-from tunesmith.models.fast.used_embeddings import use_all_rows, use_reached_rows
+from tunesmith.models.fast.used_embeddings import train_all_embeddings, train_used_embeddings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
-# Encoders whose attention is softmax(q k^T * scale + mask) v and nothing else; others keep the attention they came with.
-PLAIN_ATTENTION = frozenset(
-    {
-        "albert",
-        "bert",
-        "camembert",
-        "data2vec-text",
-        "distilbert",
-        "electra",
-        "ernie",
-        "esm",
-        "roberta",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-    }
-)
+# Encoders whose attention is softmax(q k^T * scale + mask) v and nothing else; others keep their own attention.
+PLAIN_ATTENTION = frozenset({
+    "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "roberta", "xlm-roberta",
+    "xlm-roberta-xl",
+})  # fmt: skip
 WORDS_PER_DRAW = 4
 LEVELS = 1 << 16
 SHORTCUT_REASONS = {
     "first_token": "a classifier that reads the first token needs the last layer of no other",
-    "reached_rows": "the gradient of words that training never meets is zero",
+    "reached_rows": "the gradient of tokens that do not occur in the training texts is zero",
     "bucketed": "less padding",
 }
-# glibc's <malloc.h>: parameter -> (value while memory is kept, value afterwards). Naming any of them ends glibc's own tuning, so
-# that the values afterwards are those it settles at in a program with large tensors, not those it starts with.
+# glibc's <malloc.h>: parameter -> (value while memory is kept, value afterwards). Setting any of them ends glibc's own tuning, so
+# the values afterwards are those it settles at in a program with large tensors, not its initial ones.
 MALLOC_PARAMETERS = {
     -1: (2**31 - 1, 64 * 2**20),  # M_TRIM_THRESHOLD
     -3: (32 * 2**20, 32 * 2**20),  # M_MMAP_THRESHOLD
@@ -53,19 +45,19 @@ MALLOC_PARAMETERS = {
 
 
 @dataclass(frozen=True)
-class Kernels:
-    """What the fast path does on this machine.
+class FastPath:
+    """The choices of the fast path on this machine; the fields are written to result.json as ``kernels``.
 
     Attributes:
         fast: False is the plain upstream path, in fp32 and with random batches.
         precision: of the matrix products, by autocast; weights and optimizer state are fp32 in both.
-        attention: ``eager`` puts our matrix products in place of SDPA while training; ``upstream`` leaves the model's own.
+        attention: ``eager`` replaces SDPA by our matrix products during training; ``upstream`` leaves the model's own.
         dropout: ``words`` draws masks as 16-bit words (the rate is rounded to 1/65536, the mean is exact); ``torch`` is torch's.
         keep_memory: freed memory stays with the process during training.
         bucketed: batches of rows of similar length, in random order.
-        first_token: the last layer is computed for the first token alone, where the head reads no other.
-        reached_rows: only the rows of the word embedding that the training texts can reach are trained.
-        reasons: field -> why it has this value, for the report.
+        first_token: the last layer is computed for the first token only, if the head reads no other.
+        reached_rows: only the rows of the word embedding whose tokens occur in the training texts are trained.
+        reasons: field -> reason for its value, for the report.
     """
 
     fast: bool = False
@@ -79,34 +71,34 @@ class Kernels:
     reasons: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
 
 
-def choose_kernels(fast: bool, device: str, flags: frozenset[str] | None = None) -> Kernels:
-    """The kernels for a device.
+def choose_fast_path(fast: bool, device: str, flags: frozenset[str] | None = None) -> FastPath:
+    """Chooses the fast path for a device.
 
     Args:
-        fast: False asks for the plain upstream path.
+        fast: False for the plain upstream path.
         device: ``cuda``, ``mps`` or ``cpu``.
-        flags: instruction-set flags of the processor; this machine's when not said.
+        flags: instruction-set flags of the processor; None for this machine's.
     """
     if not fast:
-        return Kernels(reasons={"fast": "switched off: the plain upstream path, in fp32"})
+        return FastPath(reasons={"fast": "switched off: the plain upstream path, in fp32"})
     if device == "cuda":
-        return gpu_kernels(torch.cuda.is_bf16_supported())
+        return choose_for_gpu(torch.cuda.is_bf16_supported())
     if device != "cpu":
         reasons = {"precision": f"fp32: bf16 was not measured on {device}"} | SHORTCUT_REASONS
-        return Kernels(fast=True, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
-    return cpu_kernels(cpu_flags() if flags is None else flags)
+        return FastPath(fast=True, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
+    return choose_for_cpu(cpu_flags() if flags is None else flags)
 
 
-def gpu_kernels(has_bf16: bool) -> Kernels:
-    """On a GPU upstream's SDPA and dropout are fused kernels, and freed memory stays with torch's own allocator."""
+def choose_for_gpu(has_bf16: bool) -> FastPath:
+    """Leaves attention, dropout and memory as they are: SDPA and dropout are fused, and torch's allocator keeps freed memory."""
     why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16"
     reasons = {"precision": why, "attention": "SDPA is a fused kernel here"} | SHORTCUT_REASONS
     precision: Literal["bf16", "fp32"] = "bf16" if has_bf16 else "fp32"
-    return Kernels(True, precision, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
+    return FastPath(True, precision, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
 
 
-def cpu_kernels(flags: frozenset[str]) -> Kernels:
-    """On a CPU what counts is bf16 where the processor has it, and no work besides the matrix products."""
+def choose_for_cpu(flags: frozenset[str]) -> FastPath:
+    """Uses bf16 if the processor has it, and avoids all work besides the matrix products."""
     has_bf16 = bool(BF16_FLAGS & flags)
     reasons = {
         "precision": "the processor multiplies bf16 in hardware" if has_bf16 else "the processor has no bf16 instructions",
@@ -115,51 +107,59 @@ def cpu_kernels(flags: frozenset[str]) -> Kernels:
         "keep_memory": "memory given back to the system after each step has to be mapped page by page in the next",
     } | SHORTCUT_REASONS
     precision: Literal["bf16", "fp32"] = "bf16" if has_bf16 else "fp32"
-    return Kernels(
-        True, precision, "eager", "words", keep_memory=True, bucketed=True, first_token=True, reached_rows=True, reasons=reasons
+    return FastPath(
+        fast=True,
+        precision=precision,
+        attention="eager",
+        dropout="words",
+        keep_memory=True,
+        bucketed=True,
+        first_token=True,
+        reached_rows=True,
+        reasons=reasons,
     )
 
 
-def apply_kernels(model: Any, kernels: Kernels, reached: np.ndarray | None = None) -> None:
-    """Put the kernels on a model, in place. A second call replaces the first; ``restore`` undoes both.
+def apply_fast_path(model: PreTrainedModel, fast_path: FastPath, used_ids: np.ndarray | None = None) -> None:
+    """Applies the fast path to a model, in place. A second call replaces the first; ``remove_fast_path`` undoes both.
 
     Args:
-        reached: every token id the model will meet in training mode; without them all rows of the embedding are trained.
+        used_ids: every token id that the model will get in training mode; None trains all rows of the embedding.
     """
-    restore(model)
-    if kernels.attention == "eager":
+    remove_fast_path(model)
+    if fast_path.attention == "eager":
         use_attention(model)
-    if kernels.first_token:
+    if fast_path.first_token:
         use_first_token(model)
-    if kernels.reached_rows and reached is not None:
-        use_reached_rows(model, reached)
-    if kernels.dropout == "words":
+    if fast_path.reached_rows and used_ids is not None:
+        train_used_embeddings(model, used_ids)
+    if fast_path.dropout == "words":
         change_class(model, nn.Dropout, WordDropout)
-    if kernels.keep_memory:
+    if fast_path.keep_memory:
         model.__dict__["_keeps_memory"] = keep_freed_memory(True)
 
 
-def restore(model: Any) -> None:
-    """Take the kernels off: the model is as upstream made it, and the process gives freed memory back again."""
+def remove_fast_path(model: PreTrainedModel) -> None:
+    """Undoes ``apply_fast_path``: the model is the plain one, and the process returns freed memory again."""
     before = model.__dict__.pop("_attention_before", None)
     if before is not None:
         model.set_attn_implementation(before)
     change_class(model, WordDropout, nn.Dropout)
     use_all_tokens(model)
-    use_all_rows(model)
+    train_all_embeddings(model)
     if model.__dict__.pop("_keeps_memory", False):
         keep_freed_memory(False)
 
 
-def change_class(model: Any, old: type[nn.Module], new: type[nn.Module]) -> None:
-    """Make every module of exactly the old class one of the new, where it stands: names, hooks and sharing stay."""
+def change_class(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> None:
+    """Changes the class of every module of exactly the old class, in place: names, hooks and sharing stay."""
     for module in model.modules():
         if type(module) is old:
             module.__class__ = new
 
 
-def use_attention(model: Any) -> None:
-    """Training attention by plain matrix products, where the model is known to mean nothing else by attention."""
+def use_attention(model: PreTrainedModel) -> None:
+    """Computes training attention by plain matrix products, for models in ``PLAIN_ATTENTION``."""
     config: Any = getattr(model, "config", None)
     if getattr(config, "model_type", None) not in PLAIN_ATTENTION or getattr(config, "is_decoder", False):
         return
@@ -175,17 +175,23 @@ def use_attention(model: Any) -> None:
 
 
 def attend(
-    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None,
-    dropout: float = 0.0, scaling: float | None = None, **others: Any,
-) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
-    """softmax(q k^T * scale + mask) v in training; SDPA outside of it and in fp32 without dropout, where it is a fused kernel.
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Computes softmax(q k^T * scale + mask) v in training, by SDPA outside of it and in fp32 without dropout (a fused kernel).
 
     Args:
         query, key, value: (B, H, T, D); key and value may have fewer heads, each for a group of neighbours.
-        attention_mask: (B, 1, T, T), True where a key may be seen, or None for all.
+        attention_mask: (B, 1, T, T), True for visible keys; None for all visible.
 
     Returns:
-        The mixed values (B, T, H, D) and, where SDPA was not used, the probabilities (B, H, T, T).
+        Outputs (B, T, H, D) and, if SDPA was not used, the probabilities (B, H, T, T).
     """
     from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
@@ -204,21 +210,21 @@ def attend(
 
 
 def additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A boolean mask as numbers to add: 0 where a key may be seen, the lowest number elsewhere."""
+    """Converts a boolean mask to an additive one: 0 for visible keys, else the lowest number."""
     if mask.dtype != torch.bool:
         return mask
     return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
 class WordDropout(nn.Dropout):
-    """nn.Dropout with ``word_dropout`` for its masks."""
+    """nn.Dropout that draws its masks by ``word_dropout``."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return word_dropout(input, self.p) if self.training else input
 
 
 def word_dropout(values: torch.Tensor, p: float) -> torch.Tensor:
-    """``values`` with a share p of them set to zero, the others scaled so that the mean stays.
+    """Sets a share p of the values to zero and scales the others so that the mean stays.
 
     Each element has a 16-bit word of its own from torch's global generator. p is rounded to k / 65536, and the scale is
     1 / (1 - k / 65536), so that the mean is exact for the rate that is used.
@@ -236,14 +242,14 @@ def word_dropout(values: torch.Tensor, p: float) -> torch.Tensor:
 
 
 def keep_freed_memory(keep: bool) -> bool:
-    """Whether the C library was told to keep freed memory (or to give it back again); it can only be told on glibc."""
+    """Sets whether the C library keeps freed memory or returns it. Returns True on success; only glibc has the setting."""
     if not sys.platform.startswith("linux"):
         return False
     try:
         library = ctypes.CDLL("libc.so.6")
-        told = [library.mallopt(name, kept if keep else after) for name, (kept, after) in MALLOC_PARAMETERS.items()]
+        results = [library.mallopt(name, kept if keep else after) for name, (kept, after) in MALLOC_PARAMETERS.items()]
         if not keep:
             library.malloc_trim(0)
     except (OSError, AttributeError):
         return False
-    return all(told)
+    return all(results)

@@ -1,77 +1,78 @@
-"""How many tokens a model can read at once, and the same model for more of them."""
+"""Finds the context length of a model, and extends it by RoPE scaling."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
 RECURRENT = frozenset({"falcon_mamba", "jamba", "mamba", "mamba2", "rwkv", "xlstm"})
-"""They have a state in place of positions (jamba: beside attention without positions)."""
+"""Model types with a recurrent state instead of positions (jamba: beside attention without positions)."""
 LINEAR_BIASES = frozenset({"bloom", "falcon"})
-"""ALiBi (Press et al. 2022): scores fall with the distance, whatever it is. Falcon only where its config says ``alibi``."""
+"""Model types with ALiBi (Press et al. 2022): scores fall with any distance. Falcon only if its config has ``alibi``."""
 BIASES_IN_ADVANCE = "mpt"
-"""ALiBi, too, but the biases are made for ``max_seq_len`` tokens; no weight depends on that number."""
+"""Model type with ALiBi whose biases are made for ``max_seq_len`` tokens; no weight depends on that number."""
 SCALED_BY = {"yarn": ("factor", "original_max_position_embeddings"), "linear": ("factor",)}
-"""Ways to scale rotary positions to the fields they need: YaRN (Peng et al. 2024), position interpolation (Chen et al. 2023)."""
+"""rope_type -> its fields: YaRN (Peng et al. 2024), position interpolation (Chen et al. 2023)."""
 
 
-def most_tokens(config: Any) -> int | None:
-    """The tokens that a model of that config was made for; None where no number of tokens is too many for it."""
+def context_limit(config: PreTrainedConfig) -> int | None:
+    """Returns the context length in tokens; None if it is unlimited."""
     kind = getattr(config, "model_type", "")
     if kind in RECURRENT or (kind in LINEAR_BIASES and getattr(config, "alibi", kind == "bloom")):
         return None
-    found = getattr(config, "max_seq_len" if kind == BIASES_IN_ADVANCE else "max_position_embeddings", None)
-    return None if found is None else int(found)
+    limit = getattr(config, "max_seq_len" if kind == BIASES_IN_ADVANCE else "max_position_embeddings", None)
+    return None if limit is None else int(limit)
 
 
-def check_length(config: Any, n_tokens: int, where: str) -> None:
-    """Raise ModelError where a model of that config was made for fewer tokens."""
-    most = most_tokens(config)
-    if most is None or n_tokens <= most:
+def check_length(config: PreTrainedConfig, n_tokens: int, where: str) -> None:
+    """Raises ModelError if the context length is shorter than ``n_tokens``."""
+    limit = context_limit(config)
+    if limit is None or n_tokens <= limit:
         return
-    message = f"the model was made for {most:,} tokens; {n_tokens:,} were asked for."
+    message = f"the model was made for {limit:,} tokens; {n_tokens:,} are requested."
     rotary = bool(getattr(config, "rope_parameters", None))
     remedy = "Give at most its own length" + (", or load it with rope_parameters for more, such as YaRN." if rotary else ".")
     raise ModelError.one(where, message, remedy)
 
 
-def with_longer_context(config: Any, factor: float, kind: str = "yarn") -> Any:
-    """A copy of the config for ``factor`` times as many tokens; the weights are loaded with it as they are.
+def with_longer_context(config: PreTrainedConfig, factor: float, kind: str = "yarn") -> PreTrainedConfig:
+    """Copies the config for ``factor`` times as many tokens; the weights are loaded with it as they are.
 
     Args:
         kind: ``yarn`` (YaRN, Peng et al. 2024) or ``linear`` (position interpolation, Chen et al. 2023), for rotary positions.
             MPT's biases are only made for more tokens, and models without a limit stay as they are.
 
     Raises:
-        ModelError: the positions are learnt vectors, or already scaled, or differ between the layers.
+        ModelError: the positions are learned vectors, or already scaled, or differ between the layers.
     """
-    most = most_tokens(config)
+    limit = context_limit(config)
     longer = copy.deepcopy(config)
-    if most is None:
+    if limit is None:
         return longer
     if config.model_type == BIASES_IN_ADVANCE:
-        longer.max_seq_len = int(most * factor)
+        longer.max_seq_len = int(limit * factor)
         return longer
-    now = rotary_parameters(config)
-    offered = {"factor": float(factor), "original_max_position_embeddings": most}
-    longer.rope_parameters = {**now, "rope_type": kind, **{name: offered[name] for name in SCALED_BY[kind]}}
-    longer.max_position_embeddings = int(most * factor)
+    fields = {"factor": float(factor), "original_max_position_embeddings": limit}
+    scaling = {"rope_type": kind, **{name: fields[name] for name in SCALED_BY[kind]}}
+    longer.rope_parameters = {**rope_parameters(config), **scaling}
+    longer.max_position_embeddings = int(limit * factor)
     return longer
 
 
-def rotary_parameters(config: Any) -> dict[str, Any]:
-    """The unscaled ``rope_parameters`` of a config. Raises ModelError where it has none, or others."""
-    where, found = f"model {config.model_type}", getattr(config, "rope_parameters", None)
-    if not found:
-        raise ModelError.one(
-            where, "its positions are vectors learnt for each place; it cannot read more than it was made for.",
-            "Take a model with rotary positions, or windows of at most its own length.",
-        )  # fmt: skip
+def rope_parameters(config: PreTrainedConfig) -> dict[str, Any]:
+    """Returns the unscaled ``rope_parameters`` of a config. Raises ModelError for others."""
+    where, parameters = f"model {config.model_type}", getattr(config, "rope_parameters", None)
+    if not parameters:
+        message = "its positions are learned vectors, one for each position; it cannot read more than it was made for."
+        raise ModelError.one(where, message, "Take a model with rotary positions, or windows of at most its own length.")
     remedy = "Set rope_parameters in the model's own config."
-    if "rope_type" not in found:
+    if "rope_type" not in parameters:
         raise ModelError.one(where, "its layers have different rotary positions.", remedy)
-    if found["rope_type"] != "default":
-        raise ModelError.one(where, f"its rotary positions are scaled already ({found['rope_type']}).", remedy)
-    return dict(found)
+    if parameters["rope_type"] != "default":
+        raise ModelError.one(where, f"its rotary positions are scaled already ({parameters['rope_type']}).", remedy)
+    return dict(parameters)

@@ -1,4 +1,4 @@
-"""Language models on disk: an adapter merged where it can be, into whole weights, and proven to be what was trained."""
+"""Saves and reloads language models: merges adapters into whole weights if possible, and certifies the result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,31 +15,32 @@ from tunesmith.errors import ModelError
 from tunesmith.models.adapters.attach import can_merge, has_adapter, is_adapter, load_adapter, save_model_files
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.methods import changes_base
-from tunesmith.models.adapters.quantise import NAMES, Quantisation, quantisation_of, refuse_without_adapter
+from tunesmith.models.adapters.quantise import NAMES, Quantisation, detect_quantisation, refuse_without_adapter
 from tunesmith.models.equivalence import certificate
-from tunesmith.models.language.model import Objective, check_kind, load_language_model, objective_of
+from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
 from tunesmith.models.load import first_line, load_tokenizer
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ADAPTER = "adapter"
-ADAPTER_PROOF = "the saved adapter on its base model equals the trained model"
+ADAPTER_CERTIFICATE = "the saved adapter on its base model equals the trained model"
 CANNOT_MERGE = (NotImplementedError, ValueError, RuntimeError, TypeError, AttributeError)
-"""What peft raises where a method, or one of its options, has no place in the weights."""
+"""Errors of peft for methods or options that cannot be merged into the weights."""
 Sample = Sequence[Sequence[int]]
 """Token ids of a few texts, on which two models are compared."""
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What lies on disk now.
+    """The files of a saved model.
 
     Attributes:
         is_merged: the folder holds a whole model that had an adapter.
-        notes: what a user should know of it.
+        notes: notes for the user.
     """
 
     certificates: tuple[Certificate, ...]
@@ -47,14 +48,35 @@ class SavedModel:
     notes: tuple[str, ...] = ()
 
 
-def save_language_model(
-    model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, source: ModelSource, sample: Sample, merge: bool = True
-) -> SavedModel:
-    """Save a trained language model so that ``from_pretrained(folder)`` gives it, or its adapter where it cannot be merged.
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained language model in memory, its base model, and its logits on sample texts.
 
-    An adapter is merged into the base model as its files have it, never into rounded weights, and saved by itself in
+    Attributes:
+        logits: (T, V) of each sample text.
+    """
+
+    model: PreTrainedModel | PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    source: ModelSource
+    objective: Objective
+    sample: Sample
+    logits: list[np.ndarray]
+
+
+def save_language_model(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    source: ModelSource,
+    sample: Sample,
+    merge: bool = True,
+) -> SavedModel:
+    """Saves a trained language model for ``from_pretrained(folder)``, or its adapter if it cannot be merged.
+
+    An adapter is merged into the base model as its files have it, never into quantised weights, and saved by itself in
     ``adapter`` beside the folder. A method that cannot be merged is saved alone, with a record of its base model. The trained
-    model is left as it is, in the mode it came in.
+    model and its mode do not change.
 
     Args:
         source: the base model, which is loaded again.
@@ -63,96 +85,91 @@ def save_language_model(
     Raises:
         ModelError: quantised weights without an adapter, or a base model that cannot be loaded any more.
     """
-    objective, was_training = objective_of(model.config, f"model.name {source.name}"), model.training
+    objective, was_training = detect_objective(model.config, f"model.name {source.name}"), model.training
     model.eval()
-    trained = sample_logits(model, sample)
+    trained = TrainedModel(model, tokenizer, source, objective, sample, sample_logits(model, sample))
     if not has_adapter(model):
-        refuse_without_adapter(quantisation_of(model))
+        refuse_without_adapter(detect_quantisation(model))
         write_whole(model, tokenizer, folder)
-        saved = SavedModel((reload_proof(folder, objective, trained, sample, "the saved model equals the trained one"),), False)
+        name = "the saved model equals the trained one"
+        saved = SavedModel((certify_reload(folder, objective, trained.logits, sample, name),), False)
     elif merge and can_merge(model):
-        saved = save_merged(model, tokenizer, folder, source, objective, trained, sample)
+        saved = save_merged(trained, folder)
     else:
-        saved = save_adapter(model, tokenizer, folder, source, objective, trained, sample)
+        saved = save_adapter(trained, folder)
     model.train(was_training)
     return saved
 
 
-def save_adapter(
-    model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, source: ModelSource, objective: Objective,
-    trained: list[np.ndarray], sample: Sample,
-) -> SavedModel:  # fmt: skip
-    """Save an adapter alone, and prove that on its base model it is what was trained."""
-    write_adapter(model, tokenizer, folder, source, objective)
-    return SavedModel((reload_proof(folder, objective, trained, sample, ADAPTER_PROOF),), False)
+def save_adapter(trained: TrainedModel, folder: Path) -> SavedModel:
+    """Saves an adapter alone, and certifies that on its base model it equals the trained model."""
+    write_adapter(trained, folder)
+    proof = certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE)
+    return SavedModel((proof,), False)
 
 
-def save_merged(
-    model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, source: ModelSource, objective: Objective,
-    trained: list[np.ndarray], sample: Sample,
-) -> SavedModel:  # fmt: skip
-    """Save the adapter by itself, then the whole model it makes of its unrounded base, and prove each step."""
-    kind, proofs = quantisation_of(model), []
+def save_merged(trained: TrainedModel, folder: Path) -> SavedModel:
+    """Saves the adapter by itself and the model merged with its unquantised base, and certifies each step."""
+    model, sample, certificates = trained.model, trained.sample, []
+    kind = detect_quantisation(model)
     if changes_base(next(iter(model.peft_config.values()))):
-        before, adapted = trained, copy.deepcopy(model)
+        before, adapted = trained.logits, copy.deepcopy(model)
     else:
         place = folder.parent / ADAPTER
-        write_adapter(model, tokenizer, place, source, objective)
-        adapted = load_adapter(load_language_model(source, tokenizer, objective).model, place)
+        write_adapter(trained, place)
+        base = load_language_model(trained.source, trained.tokenizer, trained.objective).model
+        adapted = load_adapter(base, place)
         before = sample_logits(adapted, sample)
         if kind is None:
-            proofs.append(compared(ADAPTER_PROOF, trained, before))
+            certificates.append(certify_equal_logits(ADAPTER_CERTIFICATE, trained.logits, before))
     try:
-        whole = adapted.merge_and_unload().eval()
+        merged = adapted.merge_and_unload().eval()
     except CANNOT_MERGE as error:
         method = model.peft_config["default"].peft_type.value.lower()
         note = f"{method} cannot be merged, so the adapter was saved: {first_line(error)}"
-        return replace(save_adapter(model, tokenizer, folder, source, objective, trained, sample), notes=(note,))
-    after = sample_logits(whole, sample)
-    proofs.append(compared("the merged model equals the adapter", before, after))
-    write_whole(whole, tokenizer, folder)
-    del adapted, whole
-    proofs.append(reload_proof(folder, objective, after, sample, "the saved model equals the merged one"))
-    notes = () if kind is None else (rounding_note(kind, trained, after, sample, objective),)
-    return SavedModel(tuple(proofs), True, notes)
+        return replace(save_adapter(trained, folder), notes=(note,))
+    after = sample_logits(merged, sample)
+    certificates.append(certify_equal_logits("the merged model equals the adapter", before, after))
+    write_whole(merged, trained.tokenizer, folder)
+    del adapted, merged
+    certificates.append(certify_reload(folder, trained.objective, after, sample, "the saved model equals the merged one"))
+    notes = () if kind is None else (rounding_note(kind, trained, after),)
+    return SavedModel(tuple(certificates), True, notes)
 
 
-def write_whole(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a model without adapter, and its tokenizer."""
+def write_whole(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes a model without adapter, and its tokenizer."""
     if hasattr(model.config, "use_cache"):
-        model.config.use_cache = True  # upstream's trainer switches it off, and with it fast writing in every program
+        model.config.use_cache = True  # upstream's trainer disables it, and with it fast generation in every program
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def write_adapter(
-    model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, source: ModelSource, objective: Objective
-) -> None:
-    """Write an adapter, what it was trained on, and the tokenizer."""
-    save_model_files(model, folder)
-    AdapterBase.of(source, objective, quantisation_of(model)).save(folder)
-    tokenizer.save_pretrained(folder)
+def write_adapter(trained: TrainedModel, folder: Path) -> None:
+    """Writes an adapter, the record of its base model, and the tokenizer."""
+    save_model_files(trained.model, folder)
+    AdapterBase.of(trained.source, trained.objective.name, detect_quantisation(trained.model)).save(folder)
+    trained.tokenizer.save_pretrained(folder)
 
 
-def reload_language_model(folder: Path, objective: Objective, base: ModelSource | None = None) -> Any:
-    """A saved language model in evaluation mode; an adapter on its base model, in as many bits as it was trained on.
+def reload_language_model(folder: Path, objective: Objective, base: ModelSource | None = None) -> PreTrainedModel | PeftModel:
+    """Loads a saved language model in evaluation mode; an adapter on its base model, quantised as during training.
 
     Args:
-        base: where the base model of an adapter is now; where it was when not said.
+        base: the present place of an adapter's base model; None for the recorded one.
 
     Raises:
-        ModelError: it cannot be loaded, is of the other kind, or is an adapter of another base model than the one named.
+        ModelError: the model cannot be loaded, has another objective, or is an adapter of another base model than the one named.
     """
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     where = str(folder)
     if not is_adapter(folder):
-        kind = AutoModelForCausalLM if objective == "causal" else AutoModelForMaskedLM
         try:
-            model = kind.from_pretrained(folder, dtype="float32", use_safetensors=True)
+            model = objective.load(folder, dtype="float32", use_safetensors=True)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelError.one(where, f"it cannot be loaded as a {objective} language model: {first_line(error)}") from error
+            message = f"it cannot be loaded as a {objective.name} language model: {first_line(error)}"
+            raise ModelError.one(where, message) from error
         check_kind(model.config, objective, where)
         return model.eval()
     record = AdapterBase.load(folder)
@@ -164,27 +181,26 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
     return load_adapter(load_language_model(base, tokenizer, objective, record.quantisation).model, folder)
 
 
-def sample_logits(model: Any, sample: Sample) -> list[np.ndarray]:
-    """The logits (T, V) of each text by itself, in fp32."""
+def sample_logits(model: PreTrainedModel | PeftModel, sample: Sample) -> list[np.ndarray]:
+    """Returns the logits (T, V) of each text by itself, in fp32."""
     device = next(model.parameters()).device
     with torch.inference_mode():
-        outputs = [model(input_ids=torch.tensor([list(ids)], device=device)).logits[0].float().cpu().numpy() for ids in sample]
-    return outputs
+        return [model(input_ids=torch.tensor([list(ids)], device=device)).logits[0].float().cpu().numpy() for ids in sample]
 
 
-def compared(name: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Certificate:
-    """The certificate that two models give the same logits, to fp32 rounding."""
+def certify_equal_logits(name: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Certificate:
+    """Certifies that two models have the same logits, to fp32 rounding."""
     return certificate(name, np.concatenate([x.ravel() for x in ours]), np.concatenate([x.ravel() for x in theirs]))
 
 
-def reload_proof(folder: Path, objective: Objective, expected: list[np.ndarray], sample: Sample, name: str) -> Certificate:
-    """The certificate that what lies on disk gives these logits."""
-    return compared(name, expected, sample_logits(reload_language_model(folder, objective), sample))
+def certify_reload(folder: Path, objective: Objective, expected: list[np.ndarray], sample: Sample, name: str) -> Certificate:
+    """Certifies that the model reloaded from disk has the expected logits."""
+    return certify_equal_logits(name, expected, sample_logits(reload_language_model(folder, objective), sample))
 
 
 def mean_loss(logits: list[np.ndarray], sample: Sample, objective: Objective) -> float:
-    """The mean loss of a token: of the next one, or for masked models of the one that is there."""
-    shift = 1 if objective == "causal" else 0
+    """Returns the mean loss per token in nats: of the next token, or for masked models of the token at the position."""
+    shift = 1 if objective.shifts_labels else 0
     total, count = 0.0, 0
     for values, ids in zip(logits, sample, strict=True):
         steps = torch.log_softmax(torch.from_numpy(values).double(), -1)[: len(ids) - shift]
@@ -193,12 +209,10 @@ def mean_loss(logits: list[np.ndarray], sample: Sample, objective: Objective) ->
     return total / max(1, count)
 
 
-def rounding_note(
-    kind: Quantisation, trained: list[np.ndarray], saved: list[np.ndarray], sample: Sample, objective: Objective
-) -> str:  # fmt: skip
-    """What the adapter's loss is on the rounded base it was trained on, and on the whole one it was merged into."""
-    before, after = mean_loss(trained, sample, objective), mean_loss(saved, sample, objective)
+def rounding_note(kind: Quantisation, trained: TrainedModel, saved: list[np.ndarray]) -> str:
+    """Describes the losses on the quantised base of training and on the unquantised base of the saved model, for the user."""
+    before, after = (mean_loss(logits, trained.sample, trained.objective) for logits in (trained.logits, saved))
     return (
-        f"the adapter was trained on weights in {NAMES[kind]} and merged into whole ones: "
-        f"loss {before:.4f} there, {after:.4f} in the saved model (on {len(sample)} rows)"
+        f"the adapter was trained on weights in {NAMES[kind]} and merged into unquantised ones: "
+        f"loss {before:.4f} there, {after:.4f} in the saved model (on {len(trained.sample)} rows)"
     )

@@ -1,6 +1,6 @@
-"""The loss of every row as a sum over its tokens and their number: the same whatever rows share a batch.
+"""Computes the loss of every row as a sum over its tokens and their number, which do not depend on the batch.
 
-A mean over batches depends on the batches. Here no batch has a mean: each counted token has a loss, and the row keeps their sum.
+A mean over batches depends on the batches. Here each supervised token has a loss, and the row keeps their sum.
 """
 
 from __future__ import annotations
@@ -9,176 +9,171 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from tunesmith.evaluation.outputs import TokenLosses
-from tunesmith.models.inference import TOKENS_PER_BATCH, autocast, batches_by_length, unheard
+from tunesmith.models.encode import IGNORE_INDEX
+from tunesmith.models.inference import MOST_LOGITS, TOKENS_PER_BATCH, batches_by_length, evaluation_mode, no_progress
 from tunesmith.models.language.context_length import check_length
 
-IGNORED = -100
-"""The label of a token that is not counted, as everywhere in transformers."""
-MOST_LOGITS = 2**25
-"""Logits in memory at once: 128 MB in fp32, and a few times that while their losses are computed."""
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Rows = Sequence[np.ndarray]
 
 
 def token_losses(
-    model: Any, input_ids: Rows, labels: Rows, pad_id: int, precision: str = "fp32", max_tokens: int = TOKENS_PER_BATCH, *,
-    max_rows: int = 64, masked: bool = False, left: bool = False, progress: Callable[[int], None] = unheard,
-) -> TokenLosses:  # fmt: skip
-    """The losses of every row under a causal model, or with ``masked`` a masked one, in the order of the rows.
+    model: PreTrainedModel,
+    input_ids: Rows,
+    labels: Rows,
+    pad_id: int,
+    precision: str = "fp32",
+    max_tokens: int = TOKENS_PER_BATCH,
+    *,
+    max_rows: int = 64,
+    masked: bool = False,
+    left: bool = False,
+    progress: Callable[[int], None] = no_progress,
+) -> TokenLosses:
+    """Computes the losses of every row under a causal model, or with ``masked`` a masked one, in the order of the rows.
 
     Args:
-        labels: for each token its label, or -100 where it is not counted. For a causal model they stand at their own tokens
-            and are shifted here: the first token of a row has nothing before it and is never counted.
-        left: pad in front, as generation does; for causal models.
-        progress: hears the number of rows done.
+        labels: for each token its label, or -100 for tokens without a loss. For a causal model they are aligned with their own
+            tokens and are shifted here: the first token of a row has no context and is never counted.
+        left: pad on the left, as generation does; for causal models.
+        progress: called with the number of rows done.
 
     Raises:
-        ModelError: a row is longer than the model's positions.
+        ModelError: a row is longer than the model's context length.
     """
     if masked and left:
-        raise ValueError("rows of a masked model are padded behind")
-    targets = [row if masked else next_labels(row) for row in labels]
-    counts = np.array([np.count_nonzero(row != IGNORED) for row in targets], dtype=np.int64)
-    sums, scored = np.zeros(len(targets)), np.flatnonzero(counts)
-    # What stands behind the last counted token of a row changes nothing for a causal model, and is not read.
-    reach = np.array([len(row) if masked else last_counted(row) for row in (targets[i] for i in scored)], dtype=np.int64)
-    check_length(model.config, int(reach.max(initial=0)), "the longest row")
-    done = len(targets) - len(scored)
-    with evaluating(model, precision) as device:
-        for batch in batches_by_length(reach, max_rows, max_tokens):
-            rows, widths = scored[batch], reach[batch]
-            ids = padded_rows([input_ids[row][:width] for row, width in zip(rows, widths, strict=True)], pad_id, left)
-            wanted = padded_rows([targets[row][:width] for row, width in zip(rows, widths, strict=True)], IGNORED, left)
-            inputs = model_inputs(model, ids, widths, left=left, masked=masked)
-            losses, of_row = counted_losses(model, on(device, inputs), wanted.to(device))
-            sums[rows] = np.bincount(of_row, losses, minlength=len(rows))
+        raise ValueError("rows of a masked model are padded on the right")
+    targets = [row if masked else shift_labels(row) for row in labels]
+    counts = np.array([np.count_nonzero(row != IGNORE_INDEX) for row in targets], dtype=np.int64)
+    sums, supervised = np.zeros(len(targets)), np.flatnonzero(counts)
+    # Tokens after the last supervised one change nothing for a causal model, and are not read.
+    lengths = [len(targets[row]) if masked else supervised_length(targets[row]) for row in supervised]
+    widths = np.array(lengths, dtype=np.int64)
+    check_length(model.config, int(widths.max(initial=0)), "the longest row")
+    done = len(targets) - len(supervised)
+    with evaluation_mode(model, precision) as device:
+        for batch in batches_by_length(widths, max_rows, max_tokens):
+            rows, sizes = supervised[batch], widths[batch]
+            ids = pad_rows([input_ids[row][:size] for row, size in zip(rows, sizes, strict=True)], pad_id, left)
+            labelled = pad_rows([targets[row][:size] for row, size in zip(rows, sizes, strict=True)], IGNORE_INDEX, left)
+            inputs = model_inputs(model, ids, sizes, left=left, masked=masked)
+            losses, row_index = supervised_losses(model, move_to(device, inputs), labelled.to(device))
+            sums[rows] = np.bincount(row_index, losses, minlength=len(rows))
             done += len(rows)
             progress(done)
     return TokenLosses(sums, counts)
 
 
-def next_labels(labels: np.ndarray) -> np.ndarray:
-    """(T) for each place the label of the token after it; the last place has none."""
-    return np.append(labels[1:], IGNORED)
+def shift_labels(labels: np.ndarray) -> np.ndarray:
+    """Returns the label of the next token for each position (T); -100 for the last."""
+    return np.append(labels[1:], IGNORE_INDEX)
 
 
-def last_counted(targets: np.ndarray) -> int:
-    """The places up to the last counted one."""
-    return int(np.flatnonzero(targets != IGNORED)[-1]) + 1
+def supervised_length(targets: np.ndarray) -> int:
+    """Returns the number of positions up to the last supervised one."""
+    return int(np.flatnonzero(targets != IGNORE_INDEX)[-1]) + 1
 
 
-def padded_rows(rows: Rows, fill: int, left: bool = False) -> torch.Tensor:
-    """(B, T) int64, the rows filled up to the longest of them."""
+def pad_rows(rows: Rows | Sequence[Sequence[int]], fill: int, left: bool = False) -> torch.Tensor:
+    """Pads rows to the longest of them: (B, T) int64."""
     width = max(len(row) for row in rows)
-    whole = np.full((len(rows), width), fill, dtype=np.int64)
-    for place, row in enumerate(rows):
-        whole[place, slice(width - len(row), None) if left else slice(len(row))] = row
-    return torch.from_numpy(whole)
+    padded = np.full((len(rows), width), fill, dtype=np.int64)
+    for i, row in enumerate(rows):
+        padded[i, slice(width - len(row), None) if left else slice(len(row))] = np.asarray(row)
+    return torch.from_numpy(padded)
 
 
-def model_inputs(model: Any, ids: torch.Tensor, lengths: np.ndarray, *, left: bool, masked: bool) -> dict[str, Any]:
-    """What a model is called with for padded rows: mask, positions where padding in front moved them, and no cache."""
+def model_inputs(model: PreTrainedModel, ids: torch.Tensor, lengths: np.ndarray, *, left: bool, masked: bool) -> dict[str, Any]:
+    """Builds the arguments of the forward pass for padded rows: mask, positions for left-padded rows, and no cache."""
     places = torch.arange(ids.shape[1])[None]
     sizes = torch.from_numpy(np.asarray(lengths, dtype=np.int64))[:, None]
     mask = (places >= ids.shape[1] - sizes if left else places < sizes).long()
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
-    if left and takes_positions(model):
+    if left and accepts_positions(model):
         inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
     return inputs if masked else inputs | {"use_cache": False}
 
 
-def takes_positions(model: Any) -> bool:
-    """Whether the model itself, under any adapter, can be told the position of each token."""
+def accepts_positions(model: PreTrainedModel) -> bool:
+    """Returns True if the model itself, under any adapter, takes ``position_ids``."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "position_ids" in inspect.signature(inner.forward).parameters
 
 
-def on(device: torch.device, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs with their tensors on that device."""
+def move_to(device: torch.device, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Moves the tensors of the inputs to a device."""
     return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in inputs.items()}
 
 
-@contextmanager
-def evaluating(model: Any, precision: str) -> Iterator[torch.device]:
-    """No gradients, no dropout, that precision; afterwards every part of the model is in the mode it was found in."""
-    modes, device = [(part, part.training) for part in model.modules()], next(model.parameters()).device
-    model.eval()
-    try:
-        with torch.inference_mode(), autocast(precision, device.type):
-            yield device
-    finally:
-        for part, mode in modes:
-            part.training = mode
-
-
-def counted_losses(model: Any, inputs: dict[str, Any], targets: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """The loss at each counted place, row by row: (n) float64 in nats, and (n) the row it stands in.
+def supervised_losses(model: PreTrainedModel, inputs: dict[str, Any], targets: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the loss at each supervised position, row by row, (n) float64 in nats; and its row (n).
 
     Args:
-        targets: (B, T) the token that is to be predicted at each place, or -100.
+        targets: (B, T) the token to predict at each position, or -100.
     """
-    counted = targets != IGNORED
-    wanted, losses = targets[counted], []
-    for logits in logits_at(model, inputs, counted):
-        part, wanted = wanted[: len(logits)], wanted[len(logits) :]
+    is_supervised = targets != IGNORE_INDEX
+    remaining, losses = targets[is_supervised], []
+    for logits in logits_at(model, inputs, is_supervised):
+        part, remaining = remaining[: len(logits)], remaining[len(logits) :]
         losses.append(torch.nn.functional.cross_entropy(logits.float(), part, reduction="none"))
-    rows = counted.nonzero()[:, 0]
+    rows = is_supervised.nonzero()[:, 0]
     return torch.cat(losses).double().cpu().numpy(), rows.cpu().numpy()
 
 
-def logits_at(model: Any, inputs: dict[str, Any], chosen: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The logits (n, V) at the chosen places (B, T), row by row, in parts of at most ``MOST_LOGITS`` numbers.
+def logits_at(model: PreTrainedModel, inputs: dict[str, Any], selected: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yields the logits (n, V) at the selected positions (B, T), row by row, in parts of at most ``MOST_LOGITS`` values.
 
-    The model runs with an output layer that is shown one place of each row, and the layer is applied to the hidden states of the
-    chosen places afterwards. Where that does not give the model's own logits at that place (they are scaled or capped after
-    the layer), the model runs once for each part, its output layer shown the places of that part.
+    The model runs with an output layer that gets one position of each row, and the layer is applied to the hidden states of the
+    selected positions afterwards. If that does not give the model's own logits at that position (they are scaled or capped after
+    the layer), the model runs once for each part, and its output layer gets the positions of that part.
     """
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    width = chosen.shape[1]
+    width = selected.shape[1]
     if head is None:
-        yield model(**inputs).logits[:, -width:][chosen]
+        yield model(**inputs).logits[:, -width:][selected]
         return
     states, last = run_to_head(model, head, inputs)
     size = max(1, MOST_LOGITS // last.shape[-1])
     if torch.equal(head(states[:, -1:]), last):
-        yield from (head(part) for part in torch.split(states[:, -width:][chosen], size))
+        yield from (head(part) for part in torch.split(states[:, -width:][selected], size))
         return
-    for places in torch.split(chosen.flatten().nonzero()[:, 0], size):
-        with shown(head, partial(states_at, width=width, places=places)):
+    for positions in torch.split(selected.flatten().nonzero()[:, 0], size):
+        with edit_head_inputs(head, partial(states_at, width=width, positions=positions)):
             logits = model(**inputs).logits[0]
         yield logits
 
 
-def run_to_head(model: Any, head: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the output layer would be shown (B, T, H), virtual tokens in front included, and the model's logits at the last place
-    alone (B, 1, V)."""
-    with shown(head, lambda states: states[:, -1:]) as seen:
+def run_to_head(model: PreTrainedModel, head: torch.nn.Module, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the output layer's inputs (B, T, H), virtual tokens included, and the last position's logits (B, 1, V)."""
+    with edit_head_inputs(head, lambda states: states[:, -1:]) as original:
         last = model(**inputs).logits
-    return seen[0], last
+    return original[0], last
 
 
-def states_at(states: torch.Tensor, width: int, places: torch.Tensor) -> torch.Tensor:
-    """(1, n, H) the hidden states at some places of the flattened batch; an adapter's virtual tokens in front are no places."""
-    return states[:, -width:].flatten(0, 1)[places][None]
+def states_at(states: torch.Tensor, width: int, positions: torch.Tensor) -> torch.Tensor:
+    """Selects hidden states (1, n, H) at positions of the flattened batch, without an adapter's leading virtual tokens."""
+    return states[:, -width:].flatten(0, 1)[positions][None]
 
 
 @contextmanager
-def shown(head: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """The output layer is shown changed hidden states; those that it would have been shown are collected."""
-    seen: list[torch.Tensor] = []
+def edit_head_inputs(head: torch.nn.Module, edit: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Edits the hidden states that the output layer gets, and yields a list that collects the original ones."""
+    original: list[torch.Tensor] = []
 
-    def hook(_layer: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        seen.append(given[0])
-        return (change(given[0]), *given[1:])
+    def hook(_layer: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        original.append(arguments[0])
+        return (edit(arguments[0]), *arguments[1:])
 
     handle = head.register_forward_pre_hook(hook)
     try:
-        yield seen
+        yield original
     finally:
         handle.remove()

@@ -16,7 +16,7 @@ from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.evaluation.metrics.thresholds import tune
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.encode import encode
-from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.tasks import baselines_of, task_settings
@@ -98,11 +98,11 @@ MAKERS: dict[str, Callable[[LabelledSession], Answers]] = {
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:
     """Computes the untouched base model's mean embeddings of every split."""
     body: Any = session.loaded.model.base_model
-    apply_kernels(body, session.kernels)
+    apply_fast_path(body, session.kernels)
     try:
         return {rows.split: embed(rows, body, session) for rows in session.data.splits.named().values()}
     finally:
-        restore(body)
+        remove_fast_path(body)
 
 
 def embed(rows: Examples, body: Any, session: LabelledSession) -> Embedded:

@@ -11,10 +11,10 @@ from tunesmith.data.table import Labels
 from tunesmith.evaluation.metrics.predictions import REGRESSION
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
-from tunesmith.models.encode import Encoded, encode, length_record, met_in_training
-from tunesmith.models.fast.path import choose_kernels
+from tunesmith.models.encode import Encoded, encode, length_record, used_token_ids
+from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import Loaded, load_classifier, load_tokenizer, max_input_tokens
+from tunesmith.models.load import LoadedModel, load_classifier, load_tokenizer, max_input_tokens
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import metric_of
 from tunesmith.tasks.classification.data import LabelledTaskData
@@ -52,7 +52,7 @@ class LabelledSession(Session):
     """
 
     data: LabelledTaskData = field()
-    loaded: Loaded
+    loaded: LoadedModel
     tokens: TokenisedSplits
 
 
@@ -94,14 +94,14 @@ def load(
     return LabelledSession(
         data=data,
         model=model.to(device_name()),
-        kernels=choose_kernels(fast=recipe.train.fast, device=device_name()),
+        kernels=choose_fast_path(fast=recipe.train.fast, device=device_name()),
         rows_per_epoch=n_rows,
         metric=metric_of(recipe),
         expected_loss=tokens.expected_loss,
         new_weights=loaded.new_weights,
         class_names=() if labels.problem_type == REGRESSION else labels.names,
         lengths={name: SplitLengths(len(rows), rows.n_truncated, length_record(rows)) for name, rows in tokens.encoded.items()},
-        used_token_ids=met_in_training(tokens.encoded["train"], tokens.pad_id),
+        used_token_ids=used_token_ids(tokens.encoded["train"], tokens.pad_id),
         loaded=loaded,
         tokens=tokens,
     )

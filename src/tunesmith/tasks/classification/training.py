@@ -9,8 +9,8 @@ from transformers import TrainingArguments
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.evaluation.outputs import metric_values
-from tunesmith.models.equivalence import plain_logits, spread_rows
-from tunesmith.models.inference import autocast, padded
+from tunesmith.models.equivalence import fp32_logits, spread_rows
+from tunesmith.models.inference import autocast, pad_batch
 from tunesmith.preflight.trial_step import TrialPart
 from tunesmith.tasks.classification.evaluation import split_metrics
 from tunesmith.tasks.classification.model import LabelledSession
@@ -50,7 +50,7 @@ def trial_parts(session: LabelledSession) -> list[TrialPart]:
 
     def compute_loss(positions: list[int]) -> torch.Tensor:
         device, rows = next(model.parameters()).device, train.take(positions)
-        batch = {name: tensor.to(device) for name, tensor in padded(rows, np.arange(len(rows)), tokens.pad_id).items()}
+        batch = {name: tensor.to(device) for name, tensor in pad_batch(rows, np.arange(len(rows)), tokens.pad_id).items()}
         with autocast(session.kernels.precision, device.type):
             outputs = model(**batch)
         return tokens.loss(outputs, torch.tensor(rows.labels, device=device))
@@ -73,4 +73,4 @@ def evaluate_fn(session: LabelledSession, max_rows: int | None) -> EvaluateFn:
 
 def sample_outputs(session: LabelledSession, max_rows: int) -> Array:
     """Computes the logits (n, K) of a few training rows from the shortest to the longest, in fp32."""
-    return plain_logits(session.model, spread_rows(session.tokens.encoded["train"]), session.tokens.pad_id, max_rows)
+    return fp32_logits(session.model, spread_rows(session.tokens.encoded["train"]), session.tokens.pad_id, max_rows)

@@ -208,12 +208,12 @@ def evaluate_model(
     name: str, test: EmbeddingTest, dimensions: Sequence[int], max_length: int | None, clock: Clock
 ) -> EvaluatedModel:
     """Computes the outputs of a model, also with its embeddings cut."""
-    from tunesmith.models.embedding.encoder import load_encoder, sizes_of
+    from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
 
     started = time.perf_counter()
     with clock.phase("model"):
         encoder = load_encoder(find_model(ModelSection(name=name), Path()), max_length)
-        sizes = [size for size in sizes_of(encoder, dimensions) if size != encoder.dimension]
+        sizes = [size for size in resolve_dimensions(encoder, dimensions) if size != encoder.dimension]
     with clock.phase("embeddings"):
         vectors = test.vectors(encoder, lambda done: clock.listener(Event("step", "embeddings", done, test.n_texts)))
     with clock.phase("answers"):

@@ -13,9 +13,9 @@ from tunesmith.data.pairs.load import EmbeddingData
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.evaluation.embedding_tests import same_or_not
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
-from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokens_of
+from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokenize_texts
 from tunesmith.models.embedding.model import load_trainable, prepare_training
-from tunesmith.models.encode import length_record, met_in_training
+from tunesmith.models.encode import length_record, used_token_ids
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock
 from tunesmith.recipe.sections import ModelSection, Recipe
@@ -97,12 +97,12 @@ def load(data: EmbeddingTaskData, seed: int, earlier: EmbeddingSession | None = 
     return EmbeddingSession(
         data=data,
         model=encoder.model,
-        kernels=encoder.kernels,
+        kernels=encoder.fast_path,
         rows_per_epoch=rows_per_epoch(parts, recipe),
         metric=data.metric,
         expected_loss=float("nan"),
         lengths=lengths(rows, encoder) if earlier is None else earlier.lengths,
-        used_token_ids=used_token_ids(encoder, parts) if earlier is None else earlier.used_token_ids,
+        used_token_ids=training_token_ids(encoder, parts) if earlier is None else earlier.used_token_ids,
         encoder=encoder,
         parts=tuple(parts),
     )
@@ -113,7 +113,7 @@ def has_own_passes(parts: Sequence[Part]) -> bool:
     return any(part.choice.name in OWN_PASSES for part in parts)
 
 
-def used_token_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> Array | None:
+def training_token_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> Array | None:
     """Returns every token id in the training batches; None where the embeddings of all tokens are trained."""
     if has_own_passes(parts) or not encoder.is_plain:
         return None
@@ -122,7 +122,7 @@ def used_token_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> Array | N
         prompts = prompts_of(encoder, part.rows)
         for name, side in zip(names_of(part.rows), part.rows.sides, strict=True):
             texts += [prompts.get(name, "") + text for text in dict.fromkeys(side)]
-    return met_in_training(tokens_of(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
+    return used_token_ids(tokenize_texts(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
 
 
 def load_guide(data: EmbeddingTaskData) -> Any:
@@ -186,7 +186,7 @@ def lengths(rows: EmbeddingData, encoder: SentenceEncoder) -> dict[str, SplitLen
 
 def split_lengths(rows: EmbeddingRows, encoder: SentenceEncoder) -> SplitLengths:
     """Returns the lengths of one split; a row loses tokens where one of its texts does."""
-    encoded = tokens_of(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
+    encoded = tokenize_texts(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
     cut = (encoded.full_lengths > encoded.lengths).reshape(len(rows.sides), -1)
     n_cut = int(cut.any(axis=0).sum())
     by_column = {column: int(n) for column, n in zip(rows.format.texts, cut.sum(axis=1), strict=True)}

@@ -34,7 +34,7 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
     from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
     encoder = session.encoder
-    in_groups = encoder.is_plain and encoder.kernels.fast and not session.has_own_passes
+    in_groups = encoder.is_plain and encoder.fast_path.fast and not session.has_own_passes
     in_groups = in_groups and not session.data.recipe.embedding.adaptive_layers
 
     def make(arguments: Any, _schedule: Any) -> EmbeddingTrainer:
@@ -130,7 +130,7 @@ def batch_loss(encoder: SentenceEncoder, part: Part, positions: list[int]) -> to
     if part.choice.name in (TSDAE, "ContrastiveTensionLoss"):
         features = [features[0], dict(features[0])]
     targets = None if part.labels is None else torch.tensor([part.labels[i] for i in positions], device=device)
-    with autocast(encoder.kernels.precision, device.type):
+    with autocast(encoder.fast_path.precision, device.type):
         loss = part.loss(features, targets)
     return torch.stack(list(loss.values())).sum() if isinstance(loss, dict) else loss
 

@@ -9,24 +9,24 @@ import numpy as np
 
 from tunesmith.machine import device_name
 from tunesmith.models.chat.render import Rendered
-from tunesmith.models.fast.packing import packed, packing_isolation
-from tunesmith.models.fast.path import Kernels, choose_kernels
+from tunesmith.models.fast.packing import certify_packing, pack_rows
+from tunesmith.models.fast.path import FastPath, choose_fast_path
 from tunesmith.models.fast.row_attention import attend_by_rows, can_attend_by_rows
-from tunesmith.models.language.model import Objective, objective_of
-from tunesmith.models.load import Loaded
+from tunesmith.models.language.model import Objective, detect_objective
+from tunesmith.models.load import LoadedModel
 from tunesmith.recipe.language_rules import PROMPTED, sequences
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 
-def training_tokens(recipe: Recipe, rows: Rendered, loaded: Loaded, max_length: int, kernels: Kernels) -> TrainingTokens:
+def training_tokens(recipe: Recipe, rows: Rendered, loaded: LoadedModel, max_length: int, kernels: FastPath) -> TrainingTokens:
     """The training rows, joined where that is asked for or saves time; on a CPU the model then attends to them one by one."""
     asked, model = sequences(recipe), loaded.model
-    may_join = kernels.fast and objective_of(model.config) == "causal" and not joining_changes(recipe)
+    may_join = kernels.fast and detect_objective(model.config).shifts_labels and not joining_changes(recipe)
     is_packed = device_name() == "cuda" and may_join if asked.packing is None else asked.packing
     packs: list[tuple[int, ...]] = [(i,) for i in range(len(rows.input_ids))]
     if is_packed:
-        packs = [tuple(pack.tolist()) for pack in packed([len(ids) for ids in rows.input_ids], max_length).rows]
+        packs = [tuple(pack.tolist()) for pack in pack_rows([len(ids) for ids in rows.input_ids], max_length).rows]
     by_rows = device_name() == "cpu" and can_attend_by_rows(model)
     if by_rows and (is_packed or asked.padding_free or (asked.padding_free is None and may_join)):
         attend_by_rows(model)
@@ -36,11 +36,11 @@ def training_tokens(recipe: Recipe, rows: Rendered, loaded: Loaded, max_length: 
     return TrainingTokens(rows.row_ids, rows.input_ids, rows.labels, packs, loaded.tokenizer.pad_token_id, padding_free)
 
 
-def keeps_apart(loaded: Loaded, input_ids: Sequence[np.ndarray]) -> bool:
+def keeps_apart(loaded: LoadedModel, input_ids: Sequence[np.ndarray]) -> bool:
     """Whether rows in one sequence do not see each other in this model; those with a state or without positions cannot."""
     if sum(len(ids) > 1 for ids in input_ids) < 2:
         return False
-    return packing_isolation(loaded.model, input_ids, loaded.tokenizer.pad_token_id).passed
+    return certify_packing(loaded.model, input_ids, loaded.tokenizer.pad_token_id).passed
 
 
 def joining_changes(recipe: Recipe) -> bool:
@@ -49,11 +49,11 @@ def joining_changes(recipe: Recipe) -> bool:
     return prompted or "neftune_noise_alpha" in recipe.upstream
 
 
-def language_kernels(recipe: Recipe, objective: Objective) -> Kernels:
+def language_kernels(recipe: Recipe, objective: Objective) -> FastPath:
     """The fast path for this machine. Causal models get mixed batches: where rows of like length share one, a batch of short rows
     has few tokens, and a model learns less from as many steps (docs/experiments.md)."""
-    found = choose_kernels(fast=recipe.train.fast, device=device_name())
-    if objective == "masked":
+    found = choose_fast_path(fast=recipe.train.fast, device=device_name())
+    if objective.needs_masking:
         return found
     reasons = {name: why for name, why in found.reasons.items() if name != "bucketed"}
     return replace(found, bucketed=False, reasons=reasons)

@@ -27,8 +27,9 @@ from tunesmith.evaluation.outputs import (
 )
 from tunesmith.generation.generator import adapter_source, load_causal
 from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
-from tunesmith.models.chat.template import adopt, choose_template
-from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens, set_padding
+from tunesmith.models.chat.template import adopt_template, choose_template
+from tunesmith.models.language.model import CAUSAL
+from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens, set_padding
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import recipe_from_mapping
@@ -167,18 +168,18 @@ def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSess
     splits = ConversationData(rows.take(list(range(len(rows))), "train"), None, rows)
     data = LanguageTaskData(recipe=recipe, source=source, rows=splits, general=general_texts(recipe, Path()))
     template = choose_template(tokenizer, None, rows, Path())
-    adopt(tokenizer, template)
-    reader = Reader(tokenizer, template, "causal", max_input_tokens(model.config, tokenizer, recipe.data.max_length))
+    adopt_template(tokenizer, template)
+    reader = Reader(tokenizer, template, CAUSAL, max_input_tokens(model.config, tokenizer, recipe.data.max_length))
     rendered = {name: render_split(data, of_split, reader) for name, of_split in data.all_rows.items()}
     stop_at(model, rendered["train"].end_ids)
     return make_session(
         data,
         reader,
         rendered,
-        loaded=Loaded(model, tokenizer, source, ()),
+        loaded=LoadedModel(model, tokenizer, source, ()),
         model=model,
         tokens=TrainingTokens((), (), (), (), tokenizer.pad_token_id),
-        kernels=language_kernels(recipe, "causal"),
+        kernels=language_kernels(recipe, CAUSAL),
     )
 
 

@@ -15,19 +15,19 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
-from tunesmith.generation.steering import Decoding
+from tunesmith.generation.arguments import Decoding
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.language import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.chat.render import Rendered, render, render_record
-from tunesmith.models.chat.template import NONE, Template, adopt, choose_template
-from tunesmith.models.chat.truncation import NOT_LEARNT
-from tunesmith.models.fast.path import Kernels
+from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
+from tunesmith.models.encode import IGNORE_INDEX
+from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import is_head_alone
-from tunesmith.models.language.masking import masked
-from tunesmith.models.language.model import Objective, add_tokens, load_language_model, objective_of
+from tunesmith.models.language.masking import mask_tokens
+from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
+from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens
 from tunesmith.recipe.language_rules import sequences
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
@@ -62,7 +62,7 @@ class LanguageSession(Session):
     """
 
     data: LanguageTaskData = field()
-    loaded: Loaded
+    loaded: LoadedModel
     tokenizer: PreTrainedTokenizerBase
     template: Template
     objective: Objective
@@ -104,7 +104,7 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
     add_tokens(tokenizer, recipe.model.new_tokens)
     objective = objective_for(data)
     template = choose_template(tokenizer, recipe.sft.chat_template, data.rows.train, data.base)
-    adopt(tokenizer, template)
+    adopt_template(tokenizer, template)
     seed_everything(seed)
     loaded = load_language_model(data.source, tokenizer, objective, recipe.quantisation)
     max_length = max_input_tokens(loaded.model.config, tokenizer, recipe.data.max_length)
@@ -118,8 +118,8 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
 
 
 def make_session(
-    data: LanguageTaskData, reader: Reader, rendered: Mapping[str, Rendered], *, loaded: Loaded, model: Any,
-    tokens: TrainingTokens, kernels: Kernels,
+    data: LanguageTaskData, reader: Reader, rendered: Mapping[str, Rendered], *, loaded: LoadedModel, model: Any,
+    tokens: TrainingTokens, kernels: FastPath,
 ) -> LanguageSession:  # fmt: skip
     """Returns the session of a model: its evaluation splits, the settings of generation, the examples of few-shot prompts."""
     recipe, section = data.recipe, data.recipe.evaluate.answers
@@ -132,7 +132,7 @@ def make_session(
     }
     if recipe.evaluate.stride is not None or recipe.evaluate.context_lengths:
         split = list(data.evaluation_rows)[-1]
-        whole = render(reader.tokenizer, data.evaluation_rows[split], NONE, None, "all")
+        whole = render(reader.tokenizer, data.evaluation_rows[split], NO_TEMPLATE, None, "all")
         splits[split] = replace(splits[split], documents=whole.input_ids)
     draw = np.random.default_rng([recipe.train.seed, section.shots])
     shown = sorted(draw.permutation(len(data.rows.train))[: section.shots].tolist())
@@ -191,28 +191,28 @@ def objective_for(data: LanguageTaskData) -> Objective:
 
     source, asked = data.source, data.recipe.pretraining.objective
     config = AutoConfig.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
-    found = objective_of(config, f"model.name {source.name}")
-    if asked is not None and asked != found:
-        message = f"{source.name} is a {found} language model ({config.model_type})."
-        raise RecipeError.one("pretraining.objective", message, f"Write {found}, or leave it out.")
+    objective = detect_objective(config, f"model.name {source.name}")
+    if asked is not None and asked != objective.name:
+        message = f"{source.name} is a {objective.name} language model ({config.model_type})."
+        raise RecipeError.one("pretraining.objective", message, f"Write {objective.name}, or leave it out.")
     section = sequences(data.recipe)
     joined = [key for key in ("packing", "padding_free") if getattr(section, key)]
-    if not task_settings(data.recipe).plain_texts and found == "masked":
+    if not task_settings(data.recipe).plain_texts and objective.needs_masking:
         message = f"{source.name} is a masked language model ({config.model_type}): it writes no answers."
         raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
-    if found == "masked" and joined:
+    if objective.needs_masking and joined:
         message = f"{source.name} is a masked language model ({config.model_type}), whose rows are not joined."
         raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of like length.")
-    return found
+    return objective
 
 
 def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) -> Rendered:
     """Returns a split as tokens; plain texts are cut into windows. Evaluation rows of a masked model are masked once."""
-    sft, is_masked = data.recipe.sft, reader.objective == "masked"
+    sft, is_masked = data.recipe.sft, reader.objective.needs_masking
     if rows.kind != "text":
         return render(reader.tokenizer, rows, reader.template, reader.max_length, sft.loss_on, sft.long_rows)
     long_rows = "split" if rows.split == GENERAL else sft.long_rows
-    rendered = render(reader.tokenizer, rows, NONE, reader.max_length, "all", long_rows, masked=is_masked)
+    rendered = render(reader.tokenizer, rows, NO_TEMPLATE, reader.max_length, "all", long_rows, masked=is_masked)
     if not is_masked or rows.split == "train":
         return rendered
     pairs = [mask_once(data.recipe, ids, i, reader.tokenizer) for i, ids in enumerate(rendered.input_ids)]
@@ -222,13 +222,13 @@ def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) ->
 def mask_once(recipe: Recipe, ids: Array, entry: int, tokenizer: PreTrainedTokenizerBase) -> tuple[Array, Array]:
     """Masks an entry, at each evaluation the same tokens."""
     is_special = np.isin(ids, tokenizer.all_special_ids)
-    return masked(
+    return mask_tokens(
         ids, is_special, recipe.train.seed, EVALUATION_EPOCH, entry, recipe.pretraining.mlm_probability,
         mask_id=tokenizer.mask_token_id, vocab_size=len(tokenizer),
     )  # fmt: skip
 
 
-def trainable(data: LanguageTaskData, loaded: Loaded, tokens: TrainingTokens, objective: Objective) -> Any:
+def trainable(data: LanguageTaskData, loaded: LoadedModel, tokens: TrainingTokens, objective: Objective) -> Any:
     """Returns the model that is trained: with its adapter, or with layers frozen."""
     recipe = data.recipe
     if recipe.train.dropout is not None:
@@ -245,7 +245,7 @@ def check_windows(recipe: Recipe, reader: Reader) -> None:
     """Raises RecipeError where windows are requested that cannot slide."""
     section = recipe.evaluate
     for key, sizes in (("stride", [section.stride] if section.stride else []), ("context_lengths", section.context_lengths)):
-        if sizes and not (task_settings(recipe).plain_texts and reader.objective == "causal"):
+        if sizes and not (task_settings(recipe).plain_texts and reader.objective.shifts_labels):
             message = "windows slide over the plain texts of a causal model."
             raise RecipeError.one(f"evaluate.{key}", message, "Leave it out, or write task: pretraining for a causal model.")
         if max(sizes, default=0) >= reader.max_length:
@@ -261,13 +261,13 @@ def label_tokens(data: LanguageTaskData, reader: Reader) -> tuple[tuple[int, ...
     first = data.rows.train.take([0] * len(labels), "train")
     turns = tuple((*of_row[:-1], Turn("assistant", label)) for of_row, label in zip(first.turns, labels, strict=True))
     rendered = render(reader.tokenizer, replace(first, turns=turns), reader.template, None, "completion", "drop")
-    return tuple(tuple(targets[targets != NOT_LEARNT].tolist()) for targets in rendered.labels)
+    return tuple(tuple(targets[targets != IGNORE_INDEX].tolist()) for targets in rendered.labels)
 
 
 def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader) -> GenerationEval:
     """Returns how answers are generated and compared."""
     section, rows, labels = data.recipe.evaluate.answers, data.rows.train, label_tokens(data, reader)
-    longest = max((int((targets != NOT_LEARNT).sum()) for targets in train.labels), default=1)
+    longest = max((int((targets != IGNORE_INDEX).sum()) for targets in train.labels), default=1)
     n_new = section.max_new_tokens or min(max(8, math.ceil(ROOM * longest)), max(1, reader.max_length // 2))
     decoding = Decoding(
         max_new_tokens=n_new,

@@ -11,7 +11,7 @@ import numpy as np
 from tunesmith.data.chat import load as chat
 from tunesmith.data.chat.rows import first_prompt, last_answer
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.models.chat.prompts import coloured
+from tunesmith.models.chat.prompts import supervised_runs
 from tunesmith.models.language.save import save_language_model
 from tunesmith.results import TEXT_CHARACTERS
 from tunesmith.run_folder import RunFolder
@@ -84,7 +84,7 @@ def shown_rows(evaluation: Evaluation) -> dict[str, Any]:
     rows, name = session.train, list(session.data.evaluation_rows)[-1]
     split, ours = session.splits[name], best.outputs[name]
     seen = [
-        {"row_id": rows.row_ids[i], "runs": coloured(session.tokenizer, rows.input_ids[i], rows.labels[i])}
+        {"row_id": rows.row_ids[i], "runs": supervised_runs(session.tokenizer, rows.input_ids[i], rows.labels[i])}
         for i in range(min(SHOWN_ROWS, len(rows.input_ids)))
     ]
     systems = {one.name: one.outputs[name] for one in evaluation.systems.systems if name in one.outputs}
@@ -103,7 +103,7 @@ def shown_rows(evaluation: Evaluation) -> dict[str, Any]:
 
 def data_record(session: LanguageSession) -> dict[str, Any]:
     """Returns the data record of result.json."""
-    data = chat.data_record(session.data.rows) | {"problem_type": f"{session.objective}_language_model"}
+    data = chat.data_record(session.data.rows) | {"problem_type": f"{session.objective.name}_language_model"}
     labels = session.data.recipe.sft.labels
     return data | ({"labels": list(labels)} if labels else {})
 
@@ -115,7 +115,7 @@ def training_record(evaluation: Evaluation) -> dict[str, Any]:
     split, tokens = list(session.data.evaluation_rows)[-1], session.tokens
     before = [outputs.context_curve for one in evaluation.systems.systems if (outputs := one.outputs.get(split)) is not None]
     return {
-        "objective": session.objective,
+        "objective": session.objective.name,
         "template": session.template.name,
         "template_source": session.template.source,
         "packed": tokens.is_packed,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.errors import Problem
-from tunesmith.models.chat.prompts import coloured, rendering_proof
-from tunesmith.models.fast.packing import packing_isolation
+from tunesmith.models.chat.prompts import certify_rendering, supervised_runs
+from tunesmith.models.fast.packing import certify_packing
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import proven
 from tunesmith.tasks.language.model import LanguageSession
@@ -19,7 +19,7 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     """Checks the template, the share of supervised tokens, the ends of answers, and that joined rows do not see each other."""
     rows, conversations = session.train, session.data.rows.train
     if conversations.kind != "text":
-        proof = rendering_proof(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
+        proof = certify_rendering(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", session.template.sentence())
         yield proven(proof, "Training would show the model other tokens before an answer than it is asked with later.")
     n_supervised, n_tokens = rows.target_tokens, rows.tokens
@@ -36,12 +36,12 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     yield CheckLine("ends", note or "every answer's end is learnt", note=note)
     if session.tokens.is_joined:
         sample = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
-        isolation = packing_isolation(session.model, sample, session.pad_id)
+        isolation = certify_packing(session.model, sample, session.pad_id)
         yield proven(isolation, "Rows in one sequence would see each other. Write packing: false and padding_free: false.")
 
 
 def sample_line(session: LanguageSession) -> str:
     """Returns the start of the first row; supervised text stands in brackets."""
-    runs = coloured(session.tokenizer, session.train.input_ids[0], session.train.labels[0])
+    runs = supervised_runs(session.tokenizer, session.train.input_ids[0], session.train.labels[0])
     text = "".join(f"⟦{part}⟧" if supervised else part for part, supervised in runs).replace("\n", "⏎")
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"

@@ -14,13 +14,13 @@ from tunesmith.data.chat.rows import Conversations
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
 from tunesmith.evaluation.metrics.predictions import SINGLE, from_scores
 from tunesmith.evaluation.outputs import Outputs, TokenLosses
-from tunesmith.generation.decode import Written, generate
+from tunesmith.generation.arguments import Decoding
+from tunesmith.generation.decode import GeneratedText, generate
 from tunesmith.generation.labels import label_probabilities
-from tunesmith.generation.steering import Decoding
 from tunesmith.models.chat.prompts import few_shot_ids, prompt_ids
 from tunesmith.models.chat.render import Rendered
 from tunesmith.models.chat.template import Template
-from tunesmith.models.chat.truncation import NOT_LEARNT
+from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.perplexity import document_losses
 from tunesmith.models.language.token_losses import token_losses
 from tunesmith.tasks.subsample import spread_positions
@@ -28,7 +28,7 @@ from tunesmith.tasks.subsample import spread_positions
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from tunesmith.models.fast.path import Kernels
+    from tunesmith.models.fast.path import FastPath
     from tunesmith.models.language.model import Objective
 
 Prompts = Sequence[Sequence[int]]
@@ -47,7 +47,7 @@ class TokenSession(Protocol):
     def objective(self) -> Objective: ...
 
     @property
-    def kernels(self) -> Kernels: ...
+    def kernels(self) -> FastPath: ...
 
     @property
     def pad_id(self) -> int: ...
@@ -164,7 +164,7 @@ def make_eval_split(
 
 def supervised_bytes(rows: Rendered, positions: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Array:
     """Counts the UTF-8 bytes (N) of each row's supervised text, without special tokens and the row's first token."""
-    supervised = [labels[1:][labels[1:] != NOT_LEARNT].tolist() for labels in rows.labels]
+    supervised = [labels[1:][labels[1:] != IGNORE_INDEX].tolist() for labels in rows.labels]
     sizes = [len(text.encode()) for text in tokenizer.batch_decode(supervised, skip_special_tokens=True)]
     return sum_over_rows(rows, positions, sizes).astype(np.int64)
 
@@ -198,7 +198,7 @@ def row_losses(session: TokenSession, model: torch.nn.Module, split: EvalSplit, 
         split.rows.labels,
         session.pad_id,
         session.kernels.precision,
-        masked=session.objective == "masked",
+        masked=session.objective.needs_masking,
     )
     sums, counts = (sum_over_rows(split.rows, split.positions, values) for values in (entries.sums, entries.counts))
     return TokenLosses(sums, counts.astype(np.int64))
@@ -235,11 +235,13 @@ def answer_prompts(
     return Outputs(texts=tuple(texts), row_scores=scores_by_metric)
 
 
-def generate_answers(session: TokenSession, model: torch.nn.Module, prompts: Prompts, settings: GenerationEval) -> list[Written]:
+def generate_answers(
+    session: TokenSession, model: torch.nn.Module, prompts: Prompts, settings: GenerationEval
+) -> list[GeneratedText]:
     """Generates after each prompt; after a long one only as many tokens as there is room for."""
     requested = settings.decoding.max_new_tokens
     rooms = [max(1, min(requested, settings.window - len(ids))) for ids in prompts]
-    answers: dict[int, Written] = {}
+    answers: dict[int, GeneratedText] = {}
     for room in sorted(set(rooms), reverse=True):
         chosen = [i for i, one in enumerate(rooms) if one == room]
         decoding = replace(settings.decoding, max_new_tokens=room)

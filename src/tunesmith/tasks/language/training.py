@@ -11,9 +11,9 @@ from transformers import TrainingArguments
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.outputs import metric_values
-from tunesmith.models.fast.supervised_loss import loss_where_learnt
+from tunesmith.models.fast.supervised_loss import supervised_loss
 from tunesmith.models.inference import autocast
-from tunesmith.models.language.token_losses import on, token_losses
+from tunesmith.models.language.token_losses import move_to, token_losses
 from tunesmith.preflight.trial_step import TrialPart
 from tunesmith.recipe.metric_names import LOSS_METRICS
 from tunesmith.tasks.language.evaluation import split_metrics
@@ -40,7 +40,7 @@ def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> 
             "expected_loss": session.expected_loss,
             "processing_class": session.tokenizer,
         }
-        if session.objective == "causal":
+        if session.objective.shifts_labels:
             return AnswerTrainer(**usual, kernels=session.kernels, head_alone=session.head_alone)
         return MaskedTrainer(
             **usual,
@@ -55,7 +55,7 @@ def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> 
 
 def arguments_of(session: LanguageSession) -> tuple[type[TrainingArguments], Mapping[str, object]]:
     """Returns upstream's class of arguments, and those it has beside the usual ones."""
-    if session.objective == "masked":
+    if session.objective.needs_masking:
         return TrainingArguments, {}
     from trl import SFTConfig
 
@@ -69,10 +69,10 @@ def trial_parts(session: LanguageSession) -> list[TrialPart]:
 
     def compute_loss(items: list[int]) -> torch.Tensor:
         device = next(model.parameters()).device
-        batch = on(device, batch_of(session.tokens, items))
+        batch = move_to(device, batch_of(session.tokens, items))
         with autocast(session.kernels.precision, device.type):
-            if session.objective == "causal":
-                return loss_where_learnt(model, batch, head_alone=session.head_alone)
+            if session.objective.shifts_labels:
+                return supervised_loss(model, batch, head_alone=session.head_alone)
             loss: torch.Tensor = model(**batch).loss
             return loss
 
@@ -110,5 +110,5 @@ def sample_rows(session: LanguageSession) -> list[list[int]]:
 def sample_outputs(session: LanguageSession, max_rows: int) -> Array:
     """Computes the summed loss of a few training sequences (n), all their tokens counted, in fp32."""
     ids = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
-    is_masked = session.objective == "masked"
+    is_masked = session.objective.needs_masking
     return token_losses(session.model, ids, ids, session.pad_id, "fp32", masked=is_masked, max_rows=max_rows).sums

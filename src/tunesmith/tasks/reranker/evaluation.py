@@ -8,7 +8,7 @@ from typing import Any
 from tunesmith.evaluation.embedding_tests import metrics_of_test
 from tunesmith.evaluation.metrics.retrieval import of_queries
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
-from tunesmith.models.fast.path import apply_kernels, restore
+from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.progress import Listener
 from tunesmith.recipe.tasks import baselines_of
 from tunesmith.tasks.classification import evaluation as pairs
@@ -35,11 +35,11 @@ def outputs(session: LabelledSession) -> dict[str, Outputs]:
     """Computes the predictions for the pairs of each split, and the retrieval metrics of the reordered search."""
     first, record = rows_of(session).first_stage, UseRecord(session.tokens.labels, session.tokens.max_length, None, {})
     model = ModelInUse(session.model, session.loaded.tokenizer, record, session.kernels)
-    apply_kernels(session.body, session.kernels)
+    apply_fast_path(session.body, session.kernels)
     try:
         search = reranked(first.test, first.ranked, session.data.recipe.embedding.top_k, relevance_of(model, "model"))
     finally:
-        restore(session.body)
+        remove_fast_path(session.body)
     return {**scoring.outputs(session), RETRIEVAL: search}
 
 

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
 
 from tunesmith.models.encode import Encoded
-from tunesmith.models.fast.path import Kernels
-from tunesmith.models.inference import padded
+from tunesmith.models.fast.path import FastPath
+from tunesmith.models.inference import pad_batch
 from tunesmith.training.epoch_logits import EpochLogits
 from tunesmith.training.guarded import CheckedSteps
 from tunesmith.training.losses.classification import LossFunction
@@ -44,7 +44,7 @@ class EncodedTrainer(CheckedSteps, Trainer):
     """
 
     def __init__(
-        self, *, encoded: Encoded, pad_id: int, kernels: Kernels, loss: LossFunction, epoch_logits: EpochLogits | None,
+        self, *, encoded: Encoded, pad_id: int, kernels: FastPath, loss: LossFunction, epoch_logits: EpochLogits | None,
         steps_per_epoch: int, **upstream: Any,
     ) -> None:  # fmt: skip
         self.encoded, self.pad_id, self.kernels, self.loss = encoded, pad_id, kernels, loss
@@ -56,7 +56,7 @@ class EncodedTrainer(CheckedSteps, Trainer):
     def collate(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """One batch, padded to its longest row."""
         index = np.asarray(positions, dtype=np.int64)
-        batch = padded(self.encoded, index, self.pad_id)
+        batch = pad_batch(self.encoded, index, self.pad_id)
         batch["labels"] = torch.as_tensor(np.asarray([self.encoded.labels[i] for i in positions]))
         batch["positions"] = torch.as_tensor(index)
         return batch

@@ -13,12 +13,12 @@ from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
 from trl import SFTTrainer
 
-from tunesmith.models.chat.truncation import NOT_LEARNT
-from tunesmith.models.fast.packing import packed_batch
-from tunesmith.models.fast.path import Kernels
-from tunesmith.models.fast.supervised_loss import loss_where_learnt
-from tunesmith.models.language.masking import masked
-from tunesmith.models.language.token_losses import padded_rows
+from tunesmith.models.encode import IGNORE_INDEX
+from tunesmith.models.fast.packing import collate_packs
+from tunesmith.models.fast.path import FastPath
+from tunesmith.models.fast.supervised_loss import supervised_loss
+from tunesmith.models.language.masking import mask_tokens
+from tunesmith.models.language.token_losses import pad_rows
 from tunesmith.training.guarded import CheckedSteps
 from tunesmith.training.sampling import BucketedSampler
 
@@ -72,14 +72,14 @@ def batch_of(tokens: TrainingTokens, items: Sequence[int]) -> dict[str, Any]:
     if tokens.padding_free:
         chosen = [tuple(i for pack in chosen for i in pack)]
     joined, learnt = ([[part[i] for i in pack] for pack in chosen] for part in (tokens.input_ids, tokens.labels))
-    return packed_batch(joined, learnt, tokens.pad_id)
+    return collate_packs(joined, learnt, tokens.pad_id)
 
 
 def padded_batch(rows: Sequence[np.ndarray], labels: Sequence[np.ndarray], pad_id: int) -> dict[str, torch.Tensor]:
     """``input_ids``, ``attention_mask`` and ``labels`` of sequences padded on the right: (B, T)."""
     mask = [np.ones(len(row), dtype=np.int64) for row in rows]
     return {
-        "input_ids": padded_rows(rows, pad_id), "labels": padded_rows(labels, NOT_LEARNT), "attention_mask": padded_rows(mask, 0),
+        "input_ids": pad_rows(rows, pad_id), "labels": pad_rows(labels, IGNORE_INDEX), "attention_mask": pad_rows(mask, 0),
     }  # fmt: skip
 
 
@@ -90,10 +90,10 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         tokens: the training rows.
         kernels: on the fast path of one process the logits are computed only where something is learnt; on a GPU by upstream's
             fused output layer, elsewhere by ours.
-        head_alone: see ``loss_where_learnt``.
+        head_alone: see ``supervised_loss``.
     """
 
-    def __init__(self, *, tokens: TrainingTokens, kernels: Kernels, head_alone: bool, **upstream: Any) -> None:
+    def __init__(self, *, tokens: TrainingTokens, kernels: FastPath, head_alone: bool, **upstream: Any) -> None:
         from datasets import Dataset as Table
 
         self.tokens, self.kernels, self.head_alone = tokens, kernels, head_alone
@@ -122,10 +122,10 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
     ) -> Any:
         if not self.few_logits or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        return loss_where_learnt(model, inputs, num_items_in_batch, head_alone=self.head_alone)
+        return supervised_loss(model, inputs, num_items_in_batch, head_alone=self.head_alone)
 
 
-def picks_logits(kernels: Kernels, accelerator: Any) -> bool:
+def picks_logits(kernels: FastPath, accelerator: Any) -> bool:
     """Whether the loss is ours: on the fast path of one process, but on a GPU upstream's output layer is a fused kernel."""
     is_alone, has_fused_kernel = accelerator.num_processes == 1, accelerator.device.type == "cuda"
     return kernels.fast and is_alone and not has_fused_kernel
@@ -180,7 +180,7 @@ class MaskedTrainer(CheckedSteps, Trainer):
         """Token ids and labels of an item in an epoch."""
         ids = self.tokens.input_ids[self.tokens.packs[item][0]]
         is_special = np.isin(ids, self.specials)
-        return masked(ids, is_special, self.args.seed, epoch, item, self.probability, self.mask_id, self.vocab_size)
+        return mask_tokens(ids, is_special, self.args.seed, epoch, item, self.probability, self.mask_id, self.vocab_size)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return EpochSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)

@@ -9,9 +9,9 @@ from transformers import pipeline
 
 from tests.generation.made import tiny_llama, tokenizer_of
 from tunesmith.errors import GenerationError
+from tunesmith.generation.arguments import BEAMS_FOR_WORDS, Decoding, generation_arguments
 from tunesmith.generation.constraints import Constraints, unfulfilled
 from tunesmith.generation.decode import generate
-from tunesmith.generation.steering import BEAMS_FOR_WORDS, Decoding, generation_arguments
 
 WANTED = [
     Constraints(must_include=("fox",), forbid=("the",)),
@@ -86,8 +86,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"top_p": 1.5}, "top_p: 1.5 is out of its range."),
     ({"num_beams": 0}, "num_beams: 0 is out of its range."),
     ({"min_new_tokens": 99}, "min_new_tokens: 99 is out of its range."),
-    ({"num_return_sequences": 3}, "num_return_sequences: 3 texts were asked for, and without sampling 1 beams give 1."),
-    ({"num_return_sequences": 3, "num_beams": 2, "do_sample": True}, "3 texts were asked for, and there are 2 beams."),
+    ({"num_return_sequences": 3}, "num_return_sequences: 3 texts are requested, and without sampling 1 beams give 1."),
+    ({"num_return_sequences": 3, "num_beams": 2, "do_sample": True}, "3 texts are requested, and there are 2 beams."),
 ]
 
 
@@ -99,5 +99,5 @@ def test_settings_that_cannot_be_are_refused(given: dict[str, Any], message: str
 
 
 def test_words_cannot_be_drawn() -> None:
-    with pytest.raises(GenerationError, match="do_sample: words that have to be in the text are searched for"):
+    with pytest.raises(GenerationError, match="do_sample: required words need beam search"):
         generation_arguments(tokenizer_of("byte_level"), Constraints(must_include=("fox",)), Decoding(do_sample=True))
