@@ -32,26 +32,58 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
         return [[written(f" text {i}", i == 0, "" if i == 0 else "'fox' is missing")] for i in range(len(prompts))]
 
     stand_in(
-        "tunesmith.generation.generator", generate=generate, load_writer=lambda name: f"writer of {name}",
+        "tunesmith.generation.generator",
+        generate=generate,
+        load_writer=lambda name: f"writer of {name}",
         read_prompts=lambda path: ["from", str(path)],
-    )  # fmt: skip
+    )
     return made
 
 
 def test_options_reach_the_work_by_upstreams_names(cli: Cli, calls: list[Any]) -> None:
     said = cli(
-        "generate", "runs/a", "Once", "--prompts", "p.txt", "--num-beams", "5", "--do-sample", "--temperature", "0.5", "--raw",
-        "--must-include", "red fox", "--must-include", "cat", "--any-of", "a, b", "--any-of", "c,d", "--forbid", "e",
-        "--bias", "f=g=2.5", "--bias", "h=-1",
-    )  # fmt: skip
+        "generate",
+        "runs/a",
+        "Once",
+        "--prompts",
+        "p.txt",
+        "--num-beams",
+        "5",
+        "--do-sample",
+        "--temperature",
+        "0.5",
+        "--raw",
+        "--must-include",
+        "red fox",
+        "--must-include",
+        "cat",
+        "--any-of",
+        "a, b",
+        "--any-of",
+        "c,d",
+        "--forbid",
+        "e",
+        "--bias",
+        "f=g=2.5",
+        "--bias",
+        "h=-1",
+    )
     ((model, prompts, settings),) = calls
     assert (said.code, model, prompts) == (0, "runs/a", ["Once", "from", "p.txt"])
     settings.pop("listener")
     assert settings == {
-        "num_beams": 5, "do_sample": True, "temperature": 0.5, "raw": True, "must_include": ["red fox", "cat"],
-        "any_of": [["a", "b"], ["c", "d"]], "forbid": ["e"], "bias": {"f=g": 2.5, "h": -1.0}, "choices": [], "regex": None,
+        "num_beams": 5,
+        "do_sample": True,
+        "temperature": 0.5,
+        "raw": True,
+        "must_include": ["red fox", "cat"],
+        "any_of": [["a", "b"], ["c", "d"]],
+        "forbid": ["e"],
+        "bias": {"f=g": 2.5, "h": -1.0},
+        "choices": [],
+        "regex": None,
         "json_schema": None,
-    }  # fmt: skip
+    }
 
 
 def test_texts_and_what_is_amiss(cli: Cli, calls: list[Any]) -> None:

@@ -39,7 +39,7 @@ USAGE = [
     (["report", "runs/a", "runs/b"], "tunesmith: report: several runs make a page that belongs to none of them."),
     (["demo", "poetry"], "invalid choice: 'poetry'"),
     (["init", "nope.csv", "--output", "-"], "tunesmith: nope.csv: "),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])

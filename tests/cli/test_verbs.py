@@ -179,10 +179,13 @@ def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], co
 
 def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = {
-        "row_id": 3, "raw": {"message": " hi "}, "dropped": None, "label": {"name": "greeting", "encoded": 0},
+        "row_id": 3,
+        "raw": {"message": " hi "},
+        "dropped": None,
+        "label": {"name": "greeting", "encoded": 0},
         "tokens": [{"text": "[CLS]", "id": 101, "mask": 0}, {"text": "hi", "id": 7632, "mask": 1}],
         "shares": {"mcc": float("nan")},
-    }  # fmt: skip
+    }
     calls: Calls = []
     monkeypatch.setattr("tunesmith.workflows.trace.trace", recorder(calls, stages))
     said = cli("trace", recipe, "--row", "3", "--run", "runs/a", "train.seed=2")
@@ -253,18 +256,28 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     calls: Calls = []
     RESULT.save(run_folder / "result.json")
     predictions = {
-        "row_id": [1, 2, 3], "split": ["validation", "validation", "test"], "label": ["refund"] * 3, "prediction": ["other"] * 3,
-        "loss": [0.1, 4.0, 9.0], "pred_probs": [[0.5, 0.5]] * 3, "text": ["likely", "my parcel", "of the test"],
-    }  # fmt: skip
+        "row_id": [1, 2, 3],
+        "split": ["validation", "validation", "test"],
+        "label": ["refund"] * 3,
+        "prediction": ["other"] * 3,
+        "loss": [0.1, 4.0, 9.0],
+        "pred_probs": [[0.5, 0.5]] * 3,
+        "text": ["likely", "my parcel", "of the test"],
+    }
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
     monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, RESULT)))
     said = cli("demo", "--output", "own runs/it's")
     assert said.code == 0
     for part in (
-        "the tuned model", "TF-IDF + linear", "better than TF-IDF + linear: +0.100 [+0.050, +0.150]",
-        "cannot tell whether it beats", "row 7 of train: given refund", "Every prediction is the same.",
-        f"{run_folder}/report.html", "    row 2, labelled refund, read as other:\n      'my parcel'\n    row 1,",
-    ):  # fmt: skip
+        "the tuned model",
+        "TF-IDF + linear",
+        "better than TF-IDF + linear: +0.100 [+0.050, +0.150]",
+        "cannot tell whether it beats",
+        "row 7 of train: given refund",
+        "Every prediction is the same.",
+        f"{run_folder}/report.html",
+        "    row 2, labelled refund, read as other:\n      'my parcel'\n    row 1,",
+    ):
         assert part in said.out
     (loaded,), options = calls[0]
     assert loaded.recipe.output == "own runs/it's"
@@ -294,8 +307,11 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
     result = replace(RESULT, task="sft")
     result.save(run_folder / "result.json")
     predictions = {
-        "row_id": [0, 1, 2], "split": ["test", "test", "validation"], "label": ["yes", "no", "why"], "loss": [0.5, 2.0, 9.0],
-    }  # fmt: skip
+        "row_id": [0, 1, 2],
+        "split": ["test", "test", "validation"],
+        "label": ["yes", "no", "why"],
+        "loss": [0.5, 2.0, 9.0],
+    }
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
     written = [{"prompt": "Is it?\nSay yes.", "untuned": "", "this run": "yes!", "reference": "yes"}]
     seen = [{"runs": [["User: Is it?\nAssistant: ", False], ["yes", True]]}]
@@ -307,8 +323,9 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
     for part in (
         "    User: Is it?\n    Assistant: ⟦yes⟧\n",
         "  Is it?\n  Say yes.\n    before: (nothing)\n    after:  'yes!'\n    right:  'yes'\n",
-        "    2.00  row 1: 'no'\n    0.50  row 0: 'yes'\n", f"tunesmith generate {run_folder} ",
-    ):  # fmt: skip
+        "    2.00  row 1: 'no'\n    0.50  row 0: 'yes'\n",
+        f"tunesmith generate {run_folder} ",
+    ):
         assert part in said.out
     assert "why" not in said.out
     (loaded,), _ = calls[0]
@@ -355,9 +372,15 @@ def test_the_verbs_answer_json_only(cli: Cli, recipe: str, monkeypatch: pytest.M
     ):
         monkeypatch.setattr(f"tunesmith.{name}", broken)
     for words in (
-        ["train", recipe], ["check", recipe], ["evaluate", "a", "b"], ["predict", "a", "b"], ["compare", "a", "b"],
-        ["trace", recipe, "--row", "0"], ["init", "x.csv", "--output", "-"], ["demo"],
-    ):  # fmt: skip
+        ["train", recipe],
+        ["check", recipe],
+        ["evaluate", "a", "b"],
+        ["predict", "a", "b"],
+        ["compare", "a", "b"],
+        ["trace", recipe, "--row", "0"],
+        ["init", "x.csv", "--output", "-"],
+        ["demo"],
+    ):
         said = cli(*words, "--json")
         assert said.code == 1, words
         assert json.loads(said.out)["error"]["message"] == "unexpected ValueError: oops; run again with --debug to see where."

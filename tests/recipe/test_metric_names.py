@@ -3,7 +3,7 @@
 import pytest
 
 from tunesmith.recipe.load import recipe_from_mapping
-from tunesmith.recipe.metric_names import ALIASES, DEFAULT_METRIC, METRICS, higher_is_better, metric_of, suggest_metric
+from tunesmith.recipe.metric_names import ALIASES, DEFAULT_METRIC, METRICS, higher_is_better, primary_metric, suggest_metric
 from tunesmith.recipe.sections import TaskName
 
 
@@ -20,9 +20,9 @@ def test_aliases_lead_to_metrics_and_are_none() -> None:
 
 def test_metric_of_takes_the_recipe_first() -> None:
     data = {"data": {"train": "a.csv"}}
-    assert metric_of(recipe_from_mapping(data)) == "macro_f1"
-    assert metric_of(recipe_from_mapping(data | {"task": "regression"})) == "spearman"
-    assert metric_of(recipe_from_mapping(data | {"evaluate": {"metric": "mcc"}})) == "mcc"
+    assert primary_metric(recipe_from_mapping(data)) == "macro_f1"
+    assert primary_metric(recipe_from_mapping(data | {"task": "regression"})) == "spearman"
+    assert primary_metric(recipe_from_mapping(data | {"evaluate": {"metric": "mcc"}})) == "mcc"
 
 
 def test_directions() -> None:

@@ -50,8 +50,8 @@ def test_every_key_is_there_with_its_meaning() -> None:
 
 def test_keys_out_of_use_are_comments() -> None:
     text = resolved_yaml(recipe_from_mapping({"task": "regression", "data": {"train": "a.csv"}, "train": {"max_steps": 5}}))
-    assert "  # num_train_epochs: not used, max_steps says how long to train\n" in text
-    assert "  # tune_threshold: not used, a regression has no threshold\n" in text
+    assert "  # num_train_epochs: not used, max_steps sets the length of training\n" in text
+    assert "  # tune_threshold: not used, regression has no decision threshold\n" in text
 
 
 @pytest.mark.parametrize(

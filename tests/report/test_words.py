@@ -22,8 +22,10 @@ def test_better() -> None:
 
 
 def test_the_hardest_opponent_is_named() -> None:
-    verdicts = [Verdict("macro_f1", "test", name, by, by - 0.1, by + 0.1, word) for name, by, word in
-                (("majority", 0.6, "better"), ("frozen", -0.02, "cannot tell"), ("tfidf", 0.05, "cannot tell"))]  # fmt: skip
+    verdicts = [
+        Verdict("macro_f1", "test", name, by, by - 0.1, by + 0.1, word)
+        for name, by, word in (("majority", 0.6, "better"), ("frozen", -0.02, "cannot tell"), ("tfidf", 0.05, "cannot tell"))
+    ]
     said = headline(result(F1, *verdicts))
     assert (
         "cannot tell whether it is better than frozen embeddings + linear (difference -0.020 [-0.120, +0.080])" in said.sentence

@@ -1,7 +1,7 @@
-"""Defaults that follow from the size of the base model and from the number of training rows.
+"""Sets defaults that depend on the size of the base model and on the number of training rows.
 
-A small model underfits in the few epochs of a fine-tuning: dropout slows it down, and it can take larger batches. The figures
-behind both are in docs/experiments.md.
+A small model underfits in the few epochs of fine-tuning, so it trains without dropout and with larger batches.
+Measurements: docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ SMALL_MODEL_BYTES = 200_000_000
 MANY_ROWS = 4_000
 BATCH_OF_MANY_ROWS = 64
 BATCH_OF_ANSWERS = 8
-"""Conversations are long, and a few hundred of them are a few dozen steps."""
+"""Conversations are long, and data sets of a few hundred rows should still give a few dozen optimizer steps."""
 
 
 def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
-    """The recipe with a value for everything that was left open and can be known before the model is loaded.
+    """Fills in the defaults that can be set before the model is loaded.
 
     Args:
-        model_bytes: size of the base model's weights; 0 where it is not known, which counts as large.
+        model_bytes: size of the base model's weights; 0 if unknown, which counts as large.
         n_rows: training rows.
     """
     settled: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Rules between keys of language models: what belongs to them alone, and what they do not have."""
+"""Checks rules between keys of language models: keys that apply only to them, and keys that do not."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunesmith.recipe.metric_names import BASELINES, LOSSES, METRICS
+from tunesmith.recipe.metric_names import BASELINES, LOSS_METRICS, METRICS
 from tunesmith.recipe.sections import AnswersSection, DiagnoseSection, PretrainingSection, Recipe, SequenceSection, SftSection
 from tunesmith.recipe.source import Fault, KeyPath
 
-LANGUAGE = ("sft", "pretraining")
+LANGUAGE_TASKS = ("sft", "pretraining")
 OWN_COLUMNS = ("prompt", "completion", "messages")
-OF_LABELS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "calibration_error")
+LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "calibration_error")
 
 
 def only_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Keys that only language models have."""
-    if recipe.task in LANGUAGE:
+    """Refuses keys of language models in recipes of other tasks."""
+    if recipe.task in LANGUAGE_TASKS:
         return
     evaluate, columns = recipe.evaluate, recipe.data.columns
     own: dict[KeyPath, bool] = {
@@ -34,13 +34,13 @@ def only_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
     }
     for path, was_given in own.items():
         if was_given:
-            message = f"{path[-1]} is of language models; the task is {recipe.task}"
+            message = f"`{path[-1]}` applies only to language models, and the task is {recipe.task}"
             yield Fault(path, message, "Remove the key, or write task: sft or pretraining.")
 
 
 def not_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Keys that language models do not have."""
-    if recipe.task not in LANGUAGE:
+    """Refuses keys that do not apply to language models."""
+    if recipe.task not in LANGUAGE_TASKS:
         return
     columns, data = recipe.data.columns, recipe.data
     foreign: dict[KeyPath, bool] = {
@@ -52,19 +52,21 @@ def not_language_models(recipe: Recipe, base: Path) -> Iterator[Fault]:
     }
     for path, was_given in foreign.items():
         if was_given:
-            yield Fault(path, "language models have no such setting", "Remove the key.")
+            yield Fault(path, "does not apply to language models", "Remove the key.")
     if recipe.evaluate.tune_threshold and "tune_threshold" in recipe.evaluate.model_fields_set:
-        yield Fault(("evaluate", "tune_threshold"), "answers have no threshold to tune", "Remove the key.")
+        yield Fault(("evaluate", "tune_threshold"), "language models have no decision threshold", "Remove the key.")
     for name in recipe.evaluate.baselines or ():
         if name not in BASELINES[recipe.task]:
             remedy = f"Known: {', '.join(BASELINES[recipe.task])}."
-            yield Fault(("evaluate", "baselines"), f"{name} is no baseline of {recipe.task}", remedy)
+            yield Fault(("evaluate", "baselines"), f"{name} is not a baseline of {recipe.task}", remedy)
 
 
 def other_task(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Keys of the one task of language models in a recipe of the other."""
+    """Refuses keys of sft in a pretraining recipe, and the reverse."""
     if recipe.task == "sft" and recipe.pretraining != PretrainingSection():
-        yield Fault(("pretraining",), "pretraining is of another task; this is sft", "Remove the key.")
+        yield Fault(
+            ("pretraining",), "`pretraining` applies only to the task pretraining, and the task is sft", "Remove the key."
+        )
     if recipe.task != "pretraining":
         return
     own: dict[KeyPath, bool] = {
@@ -74,24 +76,26 @@ def other_task(recipe: Recipe, base: Path) -> Iterator[Fault]:
     }
     for path, was_given in own.items():
         if was_given:
-            yield Fault(path, "plain texts have no questions and answers", "Remove the key, or write task: sft.")
+            yield Fault(
+                path, "applies only to prompts and answers, and the task is pretraining", "Remove the key, or write task: sft."
+            )
 
 
 def quantised(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Weights in 4 or 8 bits cannot be trained themselves."""
+    """Requires an adapter for quantized weights, which cannot be trained."""
     if recipe.quantisation is not None and recipe.adapter is None:
-        message = f"{recipe.quantisation} weights cannot be trained themselves, and there is no adapter"
+        message = f"{recipe.quantisation} weights cannot be trained, and there is no adapter"
         yield Fault(("quantisation",), message, "Add adapter: {method: lora}, or remove the key.")
 
 
 def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Tokens that are none, or whose vectors would never be learnt."""
+    """Refuses empty tokens, and new tokens whose embeddings would not be trained."""
     named: KeyPath = ("model", "new_tokens")
     if any(not token.strip() for token in recipe.model.new_tokens):
-        yield Fault(named, "a token is an empty text", "")
+        yield Fault(named, "a token is empty", "")
     layers = recipe.train.train_layers
     if recipe.model.new_tokens and recipe.adapter is None and isinstance(layers, str) and layers.startswith("last"):
-        message = f"train_layers: {layers} freezes the token vectors, so that new ones would not be learnt"
+        message = f"train_layers: {layers} freezes the token embeddings, so the new ones would not be trained"
         yield Fault(named, message, "Write train_layers: all, or add an adapter.")
 
 
@@ -99,71 +103,77 @@ PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
 
 
 def sequences(recipe: Recipe) -> SequenceSection:
-    """How the rows of this task, one of `LANGUAGE`, share sequences."""
+    """Returns the section with packing and padding_free of the recipe's task, one of `LANGUAGE_TASKS`."""
     return recipe.sft if recipe.task == "sft" else recipe.pretraining
 
 
 def joined_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Learnt prompts stand before the first row of a sequence only."""
+    """Refuses packing with prompt-tuning methods, whose virtual tokens precede only the first row of a sequence."""
     if recipe.adapter is None or recipe.adapter.method not in PROMPTED:
         return
-    message = f"{recipe.adapter.method} puts learnt tokens before a sequence, and only the first row in it would see them"
+    message = (
+        f"{recipe.adapter.method} prepends trained virtual tokens to a sequence, and only its first row would attend to them"
+    )
     for key in ("packing", "padding_free"):
-        if recipe.task in LANGUAGE and getattr(sequences(recipe), key):
-            yield Fault((recipe.task, key), message, f"Write {recipe.task}.{key}: false, or another adapter.")
+        if recipe.task in LANGUAGE_TASKS and getattr(sequences(recipe), key):
+            yield Fault((recipe.task, key), message, f"Set {recipe.task}.{key}: false, or use another adapter.")
 
 
 def labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Labels that cannot be told apart, or are no choice."""
+    """Refuses labels that are ambiguous, empty or fewer than two."""
     named: KeyPath = ("sft", "labels")
     listed = recipe.sft.labels
     if recipe.task != "sft" or not listed:
         return
     if len(listed) == 1:
-        yield Fault(named, "one label leaves nothing to choose", "Name all labels.")
+        yield Fault(named, "a single label leaves nothing to predict", "Name all labels.")
     if len(set(listed)) < len(listed):
-        yield Fault(named, "a label is listed twice", "Name each one once.")
+        yield Fault(named, "a label is listed twice", "List each one once.")
     if any(not label.strip() for label in listed):
-        yield Fault(named, "a label is an empty text", "")
-    begun = [(one, other) for one in listed for other in listed if one.strip() and one != other and other.startswith(one)]
-    for short, longer in begun[:1]:
-        message = f'"{short}" is how "{longer}" begins, so that a model that writes it may not have finished'
+        yield Fault(named, "a label is empty", "")
+    prefixes = [(short, longer) for short in listed for longer in listed if short.strip() and short != longer]
+    for short, longer in [pair for pair in prefixes if pair[1].startswith(pair[0])][:1]:
+        message = f'"{short}" is a prefix of "{longer}", so a generated answer would be ambiguous'
         yield Fault(named, message, "Rename one of them, here and in the data.")
 
 
 def answers(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """How answers are judged, against what there is to judge."""
+    """Checks that the metric fits the answers, and that the generation options fit together."""
     if recipe.task != "sft":
         return
     metric, asked = recipe.evaluate.metric, recipe.evaluate.answers
     path: KeyPath = ("evaluate", "metric")
     if recipe.sft.labels:
-        if metric is not None and metric not in (*OF_LABELS, *LOSSES):
-            remedy = f"There are: {', '.join((*OF_LABELS, *LOSSES))}."
-            yield Fault(path, f"answers that are labels are not judged by {metric}", remedy)
-    elif metric in OF_LABELS:
-        yield Fault(path, f"{metric} is of labels, and sft.labels names none", "Name them, or use exact_match.")
+        if metric is not None and metric not in (*LABEL_METRICS, *LOSS_METRICS):
+            remedy = f"There are: {', '.join((*LABEL_METRICS, *LOSS_METRICS))}."
+            yield Fault(path, f"answers that are labels are not evaluated by {metric}", remedy)
+    elif metric in LABEL_METRICS:
+        yield Fault(
+            path,
+            f"{metric} applies only to labels, and sft.labels is empty",
+            "List the labels in sft.labels, or use exact_match.",
+        )
     elif metric == "function" and asked.function is None:
-        yield Fault(path, "there is no function", "Name it: evaluate.answers.function: file.py:name.")
-    elif asked.rows == 0 and metric in METRICS["sft"] and metric not in LOSSES:
-        yield Fault(path, f"{metric} judges answers, and answers.rows is 0", "Raise evaluate.answers.rows.")
+        yield Fault(path, "there is no function that computes it", "Set evaluate.answers.function: file.py:name.")
+    elif asked.rows == 0 and metric in METRICS["sft"] and metric not in LOSS_METRICS:
+        yield Fault(path, f"{metric} needs generated answers, and answers.rows is 0", "Raise evaluate.answers.rows.")
     if asked.pattern is not None:
         yield from broken_pattern(asked.pattern)
     if (asked.temperature is not None or asked.top_p is not None) and not asked.do_sample:
-        message = "temperature and top_p are of drawn tokens, and do_sample is false"
-        yield Fault(("evaluate", "answers"), message, "Write do_sample: true, or remove them.")
+        message = "temperature and top_p apply only to sampling, and do_sample is false"
+        yield Fault(("evaluate", "answers"), message, "Set do_sample: true, or remove them.")
 
 
 def broken_pattern(pattern: str) -> Iterator[Fault]:
-    """A regular expression that cannot be read, or has no group."""
+    """Refuses a regular expression that is invalid or has no group."""
     path: KeyPath = ("evaluate", "answers", "pattern")
     try:
-        found = re.compile(pattern)
+        compiled = re.compile(pattern)
     except re.error as error:
-        yield Fault(path, f"is no regular expression: {error}", 'For example "#### (.*)".')
+        yield Fault(path, f"is not a valid regular expression: {error}", 'For example "#### (.*)".')
         return
-    if found.groups < 1:
-        yield Fault(path, "has no group, so it does not say what counts", 'For example "#### (.*)".')
+    if compiled.groups < 1:
+        yield Fault(path, "has no group, so it extracts nothing from an answer", 'For example "#### (.*)".')
 
 
 RULES = (only_language_models, not_language_models, other_task, quantised, new_tokens, joined_prompts, labels, answers)

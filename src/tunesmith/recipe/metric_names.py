@@ -1,4 +1,4 @@
-"""The metrics each task can be judged by. A literal table, so that a recipe is checked before anything heavy loads."""
+"""Lists the metrics and baselines of each task, as literal tables, so that a recipe is checked without heavy imports."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import MappingProxyType
 
 from tunesmith.recipe.sections import Recipe, TaskName
 
-# Of the tokens of a text: mean negative log-likelihood in nats, its exponential, and in bits for each byte of the text.
-LOSSES: Mapping[str, bool] = MappingProxyType({"loss": False, "perplexity": False, "bits_per_byte": False})
-# Of what is written, beside what should be.
-ANSWERS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")
-# By which labels are judged where nothing else is said.
+# Token losses: mean negative log-likelihood in nats, its exponential, and bits per byte of text.
+LOSS_METRICS: Mapping[str, bool] = MappingProxyType({"loss": False, "perplexity": False, "bits_per_byte": False})
+# Metrics that compare a generated text with the reference.
+TEXT_METRICS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal", "function")
+# Default metric of predicted labels.
 LABEL_METRIC = "macro_f1"
 
 # task -> metric -> whether higher is better.
@@ -48,13 +48,13 @@ METRICS: Mapping[TaskName, Mapping[str, bool]] = MappingProxyType(
             True,
         ),
         "sft": {
-            **LOSSES,
-            **dict.fromkeys(ANSWERS, True),
+            **LOSS_METRICS,
+            **dict.fromkeys(TEXT_METRICS, True),
             **dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "mcc"), True),
             "log_loss": False,
             "calibration_error": False,
         },
-        "pretraining": LOSSES,
+        "pretraining": LOSS_METRICS,
     }
 )
 
@@ -71,7 +71,7 @@ BASELINES: Mapping[TaskName, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-# What other tools call it -> our names, the best match first. Suggested, never accepted.
+# Name in other tools -> our names, the best match first. Used for suggestions only.
 ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "acc": ("accuracy",),
@@ -121,28 +121,28 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def metric_of(recipe: Recipe) -> str:
-    """The metric that chooses the best checkpoint and leads the verdict: the recipe's, or the task's default."""
+def primary_metric(recipe: Recipe) -> str:
+    """Returns the recipe's metric or the task's default; it selects the best checkpoint and leads the verdicts."""
     return recipe.evaluate.metric or DEFAULT_METRIC[recipe.task]
 
 
-def baselines_of(recipe: Recipe) -> tuple[str, ...]:
-    """What the result is compared with: what the recipe names, or all that the task has."""
-    asked = recipe.evaluate.baselines
-    return BASELINES[recipe.task] if asked is None else tuple(asked)
+def baseline_names(recipe: Recipe) -> tuple[str, ...]:
+    """Returns the baselines that the recipe names, or all of its task."""
+    requested = recipe.evaluate.baselines
+    return BASELINES[recipe.task] if requested is None else tuple(requested)
 
 
 def higher_is_better(name: str) -> bool:
-    """Whether a larger value of the metric is the better one.
+    """Whether a larger value of the metric is better.
 
     Raises:
-        KeyError: no task has a metric of this name.
+        KeyError: no task has a metric with this name.
     """
     return {metric: higher for names in METRICS.values() for metric, higher in names.items()}[name]
 
 
 def suggest_metric(name: str, task: TaskName) -> str:
-    """A sentence for a name that is no metric of the task: what it may have meant and what there is."""
+    """Suggests a metric for an unknown name, or lists the metrics of the task."""
     own = METRICS[task]
     plain = name.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("eval_").removeprefix("val_")
     candidates = [alias for alias in (plain, *ALIASES.get(plain, ())) if alias in own] or get_close_matches(plain, own, 1, 0.7)

@@ -1,4 +1,4 @@
-"""The resolved recipe: every default filled in, every key with its meaning above it."""
+"""Writes the resolved recipe: every default filled in, every key with its documentation above it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 import yaml
 
-from tunesmith.recipe.language_rules import LANGUAGE
+from tunesmith.recipe.language_rules import LANGUAGE_TASKS
 from tunesmith.recipe.sections import Recipe, Section
 from tunesmith.recipe.source import RecipeDumper
 
 _WIDTH = 118
-# PyYAML writes these as they are and reads them back as something else; then everything beyond ASCII is escaped.
+# PyYAML writes these characters unescaped but does not read them back; values with them are escaped to ASCII.
 _LINE_BREAKS = "\x85\u2028\u2029\ufeff"
 
 
 def resolved_yaml(recipe: Recipe) -> str:
-    """The recipe as YAML that loads back to an equal recipe, with a comment for each key.
+    """Formats the recipe as YAML that loads back to an equal recipe, with a comment for each key.
 
-    A key that another one puts out of use (``num_train_epochs`` beside ``max_steps``, ``tune_threshold`` in a
-    regression) stands there as a comment, because giving both is refused.
+    A key that has no effect (``num_train_epochs`` beside ``max_steps``, ``tune_threshold`` in a
+    regression) is written as a comment, because giving it is an error.
     """
     return "\n".join(["# The resolved recipe: every default filled in.", *_section_lines(recipe, (), _unused(recipe))]) + "\n"
 
@@ -29,13 +29,13 @@ def resolved_yaml(recipe: Recipe) -> str:
 def _unused(recipe: Recipe) -> dict[tuple[str, ...], str]:
     unused: dict[tuple[str, ...], str] = {}
     if recipe.train.max_steps is not None:
-        unused["train", "num_train_epochs"] = "max_steps says how long to train"
+        unused["train", "num_train_epochs"] = "max_steps sets the length of training"
     if recipe.task == "regression":
-        unused["evaluate", "tune_threshold"] = "a regression has no threshold"
+        unused["evaluate", "tune_threshold"] = "regression has no decision threshold"
     if recipe.task == "embedding":
-        unused["evaluate", "tune_threshold"] = "vectors have no threshold"
-    if recipe.task in LANGUAGE:
-        unused["evaluate", "tune_threshold"] = "answers have no threshold"
+        unused["evaluate", "tune_threshold"] = "embedding models have no decision threshold"
+    if recipe.task in LANGUAGE_TASKS:
+        unused["evaluate", "tune_threshold"] = "language models have no decision threshold"
     return unused
 
 
@@ -60,7 +60,7 @@ def _section_lines(section: Section, path: tuple[str, ...], unused: dict[tuple[s
 
 
 def _value_line(key: str, value: Any) -> str:
-    """One key with its value; lists and maps in one line, which YAML reads wherever they stand."""
+    """Formats one key and its value, with lists and maps in flow style, which is valid at any indentation."""
     dumped = _dumped({key: value}, readable=True)
     if any(character in dumped for character in _LINE_BREAKS):
         dumped = _dumped({key: value}, readable=False)

@@ -13,7 +13,7 @@ import numpy as np
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import ModelError
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, decide
-from tunesmith.recipe.language_rules import LANGUAGE
+from tunesmith.recipe.language_rules import LANGUAGE_TASKS
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT
 
@@ -71,7 +71,7 @@ class UseRecord:
 def is_language_run(run: Path) -> bool:
     """Whether a folder is the finished run of a language model."""
     path = run / RESULT
-    return path.exists() and RunResult.load(path).task in LANGUAGE
+    return path.exists() and RunResult.load(path).task in LANGUAGE_TASKS
 
 
 def is_causal_model(name: str) -> bool:

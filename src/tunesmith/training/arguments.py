@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.errors import RecipeError
 from tunesmith.machine import device_name
 from tunesmith.models.fast.path import Kernels
-from tunesmith.recipe.language_rules import LANGUAGE
+from tunesmith.recipe.language_rules import LANGUAGE_TASKS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.schedule import Schedule
 
@@ -32,7 +32,7 @@ def learning_rate(recipe: Recipe, n_parameters: int) -> float:
     """The recipe's learning rate, or the one that goes with the model's size and with what is trained."""
     if recipe.train.learning_rate is not None:
         return recipe.train.learning_rate
-    if recipe.task in LANGUAGE:
+    if recipe.task in LANGUAGE_TASKS:
         rates = LANGUAGE_LEARNING_RATES if recipe.adapter is None else LANGUAGE_ADAPTER_LEARNING_RATES
         return next(rate for limit, rate in rates if n_parameters < limit)
     if recipe.adapter is not None:

@@ -12,7 +12,7 @@ from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.recipe.metric_names import metric_of
+from tunesmith.recipe.metric_names import primary_metric
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Verdict
 from tunesmith.run_folder import claim
@@ -99,7 +99,7 @@ def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
     labels = Labels(first.data["problem_type"], tuple(first.data["labels"]))
     mine, other = ([saved_predictions(run, split, labels) for run in runs] for runs in (ours, theirs))
     check_rows(mine, other)
-    name = metric_of(Recipe.model_validate(first.recipe))
+    name = primary_metric(Recipe.model_validate(first.recipe))
     return [verdict(name, mine, other, "without adaptation", split, paired_seeds=len(mine) > 1)]
 
 

@@ -299,12 +299,12 @@ def draft_of(guess: Guess, given: dict[str, Any], splits: Splits | None, table: 
     return Draft(
         source=str(given["train"]), task=guess.task,
         task_reason=guess.task_reason if "label" not in asked else "decide on the label column first",
-        foreign=splits is not None and is_foreign(splits), data=given, data_reasons=data_reasons(given, splits, table, sources),
+        non_latin=splits is not None and is_foreign(splits), data=given, data_reasons=data_reasons(given, splits, table, sources),
         separator=guess.separator, separator_reason=guess.separator_reason,
         columns={part: names for part, names in parts_of(guess.columns).items() if part not in asked},
         column_reasons=guess.columns.reasons, questions=guess.questions,
         epochs=epochs(splits), epochs_reason=epochs_reason(splits),
-        uneven=splits is not None and is_uneven(label_counts(splits)),
+        imbalanced=splits is not None and is_uneven(label_counts(splits)),
     )  # fmt: skip
 
 

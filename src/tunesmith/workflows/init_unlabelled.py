@@ -11,7 +11,7 @@ from tunesmith.data.pairs.formats import MEANING, Shape, detect_shape
 from tunesmith.data.profile import profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
-from tunesmith.recipe.draft import MINILM, drafted_by, entry, stem
+from tunesmith.recipe.draft import MINILM, draft_header, entry, stem
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.numbers import plural
 
@@ -79,7 +79,7 @@ def unlabelled_recipe(found: Unlabelled, table: Table, given: Mapping[str, Any])
         given: split -> source or share, ``train`` at least.
     """
     lines = [
-        *drafted_by(str(given["train"])),
+        *draft_header(str(given["train"])),
         entry("", "task", found.task, found.reason),
         *(f"# {note}" for note in found.notes),
     ]

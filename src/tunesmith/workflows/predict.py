@@ -22,8 +22,8 @@ from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Predictions, from_scores
 from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.recipe.language_rules import LANGUAGE
-from tunesmith.recipe.metric_names import METRICS, metric_of
+from tunesmith.recipe.language_rules import LANGUAGE_TASKS
+from tunesmith.recipe.metric_names import METRICS, primary_metric
 from tunesmith.recipe.sections import ColumnsSection, Recipe, TaskName
 from tunesmith.results import RunResult, Verdict
 from tunesmith.tasks.embedding.compare import against as embedding_verdict
@@ -226,10 +226,10 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
     first = loaded[0]
     if first.result.task == "embedding":
         return [embedding_verdict(first, other, metric, split) for other in loaded[1:]]
-    if any(run.result.task in LANGUAGE for run in loaded):
+    if any(run.result.task in LANGUAGE_TASKS for run in loaded):
         return [language_verdict(first, other, metric, split) for other in loaded[1:]]
     recipe = Recipe.model_validate(first.result.recipe)
-    name = metric or metric_of(recipe)
+    name = metric or primary_metric(recipe)
     if name not in METRICS[recipe.task]:
         raise InputError.one(
             "--metric", f"{first.result.task} has no metric {name!r}.", f"Known: {', '.join(METRICS[recipe.task])}."

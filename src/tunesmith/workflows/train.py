@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.errors import TunesmithError
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock, Listener, silent
-from tunesmith.recipe.language_rules import LANGUAGE
+from tunesmith.recipe.language_rules import LANGUAGE_TASKS
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RunFolder, claim, finish
@@ -33,7 +33,7 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
 
 def story_of(loaded: LoadedRecipe) -> Any:
     """The module that tells the run of a recipe: it has ``check`` and ``train``."""
-    if loaded.recipe.task in LANGUAGE:
+    if loaded.recipe.task in LANGUAGE_TASKS:
         return language_run
     if loaded.recipe.task != "embedding":
         return labelled_run

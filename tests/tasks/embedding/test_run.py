@@ -134,7 +134,7 @@ def test_files_of_other_shapes_have_a_loss_each(tiny_model: Path, capsys) -> Non
     assert main(["train", recipe(tiny_model, f"{data}\n{SHORT}"), "--overwrite"]) == 2
     assert "positive pair rows and these labelled text rows; one table has one shape" in capsys.readouterr().err
     assert main(["check", recipe(tiny_model, f"{data}\nembedding: {{losses: {{x.csv: TripletLoss}}}}\n{SHORT}")]) == 2
-    assert "is no file of data.also" in capsys.readouterr().err
+    assert "is not a file of data.also" in capsys.readouterr().err
 
 
 def test_hard_negatives_are_wrong_answers_near_the_question(tiny_model: Path, capsys) -> None:
@@ -274,4 +274,4 @@ def test_a_classification_recipe_has_no_embedding_keys(tiny_model: Path, capsys)
     write("rows.csv", {"text": ASKED, "label": ["a", "b"] * 48})
     Path("recipe.yaml").write_text("data: {train: rows.csv}\nembedding: {pooling: cls}\n", encoding="utf-8")
     assert main(["check", "recipe.yaml", "--static"]) == 2
-    assert "embedding is of embeddings; the task is classification" in capsys.readouterr().err
+    assert "`embedding` applies only to embedding models, and the task is classification" in capsys.readouterr().err

@@ -291,9 +291,12 @@ def test_new_tokens_are_single_and_learnt(tmp_path: Path, llama: Path, general: 
 
 
 NEW_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
-    "of a classifier": ({"task": "classification"}, "new_tokens is of language models; the task is classification"),
-    "an empty one": ({"model": {"name": "m", "new_tokens": [" "]}}, "a token is an empty text"),
-    "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token vectors, so that new ones would not be learnt"),
+    "of a classifier": (
+        {"task": "classification"},
+        "`new_tokens` applies only to language models, and the task is classification",
+    ),
+    "an empty one": ({"model": {"name": "m", "new_tokens": [" "]}}, "a token is empty"),
+    "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token embeddings, so the new ones would not be trained"),
 }
 
 
@@ -346,7 +349,7 @@ def test_positions_that_cannot_be_stretched(tmp_path: Path, bert: Path, general:
     path.write_text(json.dumps({**given, "model": stretched}))
     with pytest.raises(ModelError, match="positions are vectors learnt for each place"):
         run_recipe(load_recipe(path))
-    with pytest.raises(RecipeError, match="rope_parameters is of language models"):
+    with pytest.raises(RecipeError, match="`rope_parameters` applies only to language models"):
         recipe_from_mapping({**given, "task": "classification", "model": stretched})
     with pytest.raises(RecipeError, match="must be above 1, found 1"):
         recipe_from_mapping({**given, "model": {"name": "m", "rope_parameters": {"factor": 1}}})

@@ -22,7 +22,7 @@ from tunesmith.models.encode import encode
 from tunesmith.models.fast.path import apply_kernels, restore
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.metric_names import METRICS, baselines_of, higher_is_better, metric_of
+from tunesmith.recipe.metric_names import METRICS, baseline_names, higher_is_better, primary_metric
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.classification.data import Inputs
 from tunesmith.tasks.classification.model import JUDGED, Ready, SeedRun, chosen
@@ -50,7 +50,7 @@ class Judged:
 
 def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[Answers], Embedded | None]:
     """Every baseline the recipe asks for, on the judged splits; and the embeddings of train, where one of them needed any."""
-    asked, labels = baselines_of(inputs.recipe), inputs.splits.labels
+    asked, labels = baseline_names(inputs.recipe), inputs.splits.labels
     found, of_train = [], None
     for done, name in enumerate(asked, 1):
         if name == "frozen":
@@ -132,14 +132,14 @@ def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers],
         metric for split in splits_of(decided) for metric in measured(inputs, split, [run.predictions[split] for run in decided])
     ]
     if thresholds is not None:  # the baselines get the same advantage
-        baselines = [measure.with_thresholds(kind, answers, metric_of(recipe), recipe.train.seed) for answers in baselines]
+        baselines = [measure.with_thresholds(kind, answers, primary_metric(recipe), recipe.train.seed) for answers in baselines]
     compared = tuple(
         measure.measured(kind, answers, splits_of(decided), recipe.evaluate.n_resamples, recipe.train.seed)
         for answers in baselines
     )
     verdicts = verdicts_on(inputs, decided, baselines)
     listener(Event("step", "judging", 1, 1))
-    gone_off = alarms(facts(inputs, decided, baselines, metric_of(recipe)))
+    gone_off = alarms(facts(inputs, decided, baselines, primary_metric(recipe)))
     return Judged(decided, tuple(metrics), compared, verdicts, gone_off, thresholds, notes)
 
 
@@ -159,8 +159,8 @@ def choose_thresholds(inputs: Inputs, runs: Sequence[SeedRun]) -> tuple[list[flo
     """
     if not inputs.recipe.evaluate.tune_threshold:
         return None, ()
-    kept = chosen(runs, higher_is_better(metric_of(inputs.recipe)))
-    found = tune(kept.predictions["validation"], metric_of(inputs.recipe), inputs.recipe.train.seed)
+    kept = chosen(runs, higher_is_better(primary_metric(inputs.recipe)))
+    found = tune(kept.predictions["validation"], primary_metric(inputs.recipe), inputs.recipe.train.seed)
     if found is None:
         return None, ()
     if "test" not in kept.predictions:
@@ -185,7 +185,7 @@ def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metri
 
 def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers]) -> tuple[Verdict, ...]:
     """The leading metric, and accuracy where it is another one, against every baseline that could answer."""
-    metric, split, kind = metric_of(inputs.recipe), main_split(runs), inputs.splits.labels.problem_type
+    metric, split, kind = primary_metric(inputs.recipe), main_split(runs), inputs.splits.labels.problem_type
     names = list(dict.fromkeys([metric, *(["accuracy"] if kind == SINGLE else [])]))
     ours = [run.predictions[split] for run in runs]
     n_resamples, seed = inputs.recipe.evaluate.n_resamples, inputs.recipe.train.seed

@@ -18,7 +18,7 @@ from tunesmith.models.load import Loaded, load_classifier, load_tokenizer, max_i
 from tunesmith.preflight.loaded import lengths, model_checks, time_estimate
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener
-from tunesmith.recipe.metric_names import metric_of
+from tunesmith.recipe.metric_names import primary_metric
 from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
 from tunesmith.tasks.classification.data import Inputs
 from tunesmith.tasks.classification.training import Prepared, fit, predict, prepare
@@ -107,7 +107,7 @@ def fit_seeds(inputs: Inputs, ready: Ready, folder: RunFolder, listener: Listene
             seed_everything(seed)
             checkpoints, log = seed_places(folder, seed, train.n_seeds)
             fitted = fit(
-                now.model, now.prepared, inputs.recipe, now.kernels, checkpoints, log, metric_of(inputs.recipe), seed,
+                now.model, now.prepared, inputs.recipe, now.kernels, checkpoints, log, primary_metric(inputs.recipe), seed,
                 request, listener, resume=resume, smoke=smoke,
             )  # fmt: skip
             runs.append(say(SeedRun(seed, fitted, now.model, {}, {}), now))

@@ -21,7 +21,7 @@ from tunesmith.models.encode import length_record
 from tunesmith.models.equivalence import batch_invariance, reload_equality
 from tunesmith.models.load import reload_classifier
 from tunesmith.models.source import ModelSource
-from tunesmith.recipe.metric_names import higher_is_better, metric_of
+from tunesmith.recipe.metric_names import higher_is_better, primary_metric
 from tunesmith.results import TEXT_CHARACTERS, Certificate, Finding, RunResult, unproven
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.tasks.classification.data import Inputs
@@ -37,7 +37,7 @@ def save_model(inputs: Inputs, ready: Ready, judged: Judged, folder: Path) -> tu
 
     An adapter that can be merged is saved both ways: merged in ``model/``, by itself in ``adapter/``.
     """
-    run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
+    run = chosen(judged.runs, higher_is_better(primary_metric(inputs.recipe)))
     model, sample, pad_id = run.model, ready.prepared.encoded["train"], ready.prepared.pad_id
     model.to("cpu")
     proofs = [batch_invariance(model, sample, pad_id)]
@@ -82,14 +82,14 @@ def save_predictions(inputs: Inputs, judged: Judged, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
+    run = chosen(judged.runs, higher_is_better(primary_metric(inputs.recipe)))
     tables = [pa.table(split_columns(inputs, run, split)) for split in run.predictions]
     pq.write_table(pa.concat_tables(tables, promote_options="default"), path)
 
 
 def save_training_logits(inputs: Inputs, judged: Judged, folder: Path) -> None:
     """Write what the chosen seed's training said of its rows, for a later diagnosis."""
-    run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
+    run = chosen(judged.runs, higher_is_better(primary_metric(inputs.recipe)))
     save_epoch_logits(inputs, run.fit.epoch_logits, MODE, folder)
 
 
@@ -121,13 +121,13 @@ def names_of(values: np.ndarray, labels: Labels) -> list[Any]:
 
 def training_record(inputs: Inputs, ready: Ready, judged: Judged) -> dict[str, Any]:
     """How the training went, for result.json; the chosen seed's where there are several."""
-    run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
+    run = chosen(judged.runs, higher_is_better(primary_metric(inputs.recipe)))
     fit, losses = run.fit, [entry["loss"] for entry in run.fit.history if "loss" in entry]
     return {
         "n_parameters": fit.n_parameters, "n_trainable_parameters": fit.n_trainable_parameters,
         "new_weights": list(ready.loaded.new_weights),
         "steps": fit.steps, "planned_steps": fit.schedule.total_steps, "epochs": fit.history[-1].get("epoch"),
-        "best_step": fit.best_step, "best_metric": {"name": metric_of(inputs.recipe), "value": fit.best_value},
+        "best_step": fit.best_step, "best_metric": {"name": primary_metric(inputs.recipe), "value": fit.best_value},
         "learning_rate": fit.learning_rate, "dropout": inputs.recipe.train.dropout,
         "batch_rows": inputs.recipe.train.batch_rows, "rows_per_second": fit.rows_per_second, "train_seconds": fit.train_seconds,
         "kernels": asdict(ready.kernels), "seeds": [r.seed for r in judged.runs], "seed": run.seed,

@@ -12,7 +12,7 @@ import numpy as np
 from tunesmith.evaluation.embedding_tests import Answer, RowsTest, VectorTest, metrics_of, sized, verdict_of
 from tunesmith.evaluation.metrics.geometry import Geometry, alarms_of
 from tunesmith.models.embedding.encoder import normalised
-from tunesmith.recipe.metric_names import baselines_of
+from tunesmith.recipe.metric_names import baseline_names
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.embedding.data import RETRIEVAL, EmbeddingInputs
 from tunesmith.tasks.embedding.model import SeedRun, Untuned, values_of
@@ -71,7 +71,7 @@ class Judged:
 
 def compared_with(inputs: EmbeddingInputs, untuned: Untuned) -> Before:
     """Every baseline the recipe asks for, on every test."""
-    asked, rivals, vectors = baselines_of(inputs.recipe), [], untuned.vectors
+    asked, rivals, vectors = baseline_names(inputs.recipe), [], untuned.vectors
     if UNTUNED in asked:
         at = {
             name: answers(test, vectors[name], sizes_below(inputs, vectors[name]), untuned.similarity)

@@ -22,7 +22,7 @@ from tunesmith.models.source import find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.recipe.metric_names import baselines_of
+from tunesmith.recipe.metric_names import baseline_names
 from tunesmith.recipe.sections import HardNegativesSection, ModelSection, Recipe
 from tunesmith.results import Baseline, RunResult
 from tunesmith.run_folder import RunFolder
@@ -151,7 +151,7 @@ def judged(result: RunResult, retrieval: Retrieval, loaded: LoadedRecipe, model:
     score = relevance_of(load_for_use(model), str(model))
     ours = reranked(test, ranked, recipe.embedding.top_k, score)
     rivals = {FIRST_STAGE: Answer(values=of_queries(ranked, retrieval.judgements, DEFAULT))}
-    rivals |= {name: search() for name, search in test.by_words().items() if name in baselines_of(recipe)}
+    rivals |= {name: search() for name, search in test.by_words().items() if name in baseline_names(recipe)}
     beside = tuple(
         Baseline(name, tuple(metrics_of([said], test, *settings)), note=note_of(name, recipe)) for name, said in rivals.items()
     )

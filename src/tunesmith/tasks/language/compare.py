@@ -12,8 +12,8 @@ from tunesmith.evaluation.metrics.language import token_mean_verdict
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.row_means import mean_verdict
 from tunesmith.evaluation.metrics.verdict import verdict
-from tunesmith.recipe.language_rules import OF_LABELS
-from tunesmith.recipe.metric_names import ANSWERS, LABEL_METRIC, LOSSES
+from tunesmith.recipe.language_rules import LABEL_METRICS
+from tunesmith.recipe.metric_names import LABEL_METRIC, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.words import main_metric, main_split
 from tunesmith.results import Verdict
 from tunesmith.saved_run import load
@@ -39,9 +39,9 @@ def against(ours: Run, other: Run, metric: str | None, split: str) -> Verdict:
     if name not in known:
         remedy = f"Both keep: {', '.join(known)}." if known else "They keep none together."
         raise InputError.one("--metric", f"the runs do not both keep {name} of their {split} rows.", remedy)
-    if name in LOSSES:
+    if name in LOSS_METRICS:
         return of_losses(name, mine, theirs, str(other.folder), split)
-    if name in OF_LABELS:
+    if name in LABEL_METRICS:
         labels = same_labels(ours, other)
         said = [of_labels(rows, run.result.data["labels"], labels) for rows, run in ((mine, ours), (theirs, other))]
         return verdict(name, [said[0]], [said[1]], str(other.folder), split)
@@ -50,9 +50,9 @@ def against(ours: Run, other: Run, metric: str | None, split: str) -> Verdict:
 
 def kept_metrics(rows: Mapping[str, Sequence[Any]]) -> list[str]:
     """The metrics that can be found again from the columns of a run's predictions."""
-    of_tokens = [name for name in LOSSES if "n_tokens" in rows and (name != BITS or "n_bytes" in rows)]
-    of_labels = [name for name in OF_LABELS if "pred_probs" in rows]
-    return [*of_tokens, *of_labels, *(name for name in ANSWERS if name in rows)]
+    of_tokens = [name for name in LOSS_METRICS if "n_tokens" in rows and (name != BITS or "n_bytes" in rows)]
+    of_labels = [name for name in LABEL_METRICS if "pred_probs" in rows]
+    return [*of_tokens, *of_labels, *(name for name in TEXT_METRICS if name in rows)]
 
 
 def same_labels(ours: Run, other: Run) -> list[str]:

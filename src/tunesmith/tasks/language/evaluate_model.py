@@ -21,7 +21,7 @@ from tunesmith.models.chat.template import adopt, choose_template
 from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens, set_padding
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Listener, silent
-from tunesmith.recipe.language_rules import LANGUAGE
+from tunesmith.recipe.language_rules import LANGUAGE_TASKS
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection, ModelSection, Recipe
 from tunesmith.results import Baseline, Finding, Metric, RunResult, Verdict
@@ -114,7 +114,7 @@ def recipe_of(target: str | Path, table: Table, columns: Mapping[str, Any], give
         if isinstance(name, str) and name in table.columns
     }
     task = found.get("task")
-    if task not in LANGUAGE:
+    if task not in LANGUAGE_TASKS:
         form = recognise(table, ColumnsSection(**named_columns)).form
         task = "pretraining" if form == "text" else "sft"
     asked = {"rows": given["answers"], "max_new_tokens": given["max_new_tokens"]}

@@ -15,8 +15,8 @@ from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.evaluation.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.language_rules import OF_LABELS
-from tunesmith.recipe.metric_names import LABEL_METRIC, LOSSES, baselines_of, higher_is_better
+from tunesmith.recipe.language_rules import LABEL_METRICS
+from tunesmith.recipe.metric_names import LABEL_METRIC, LOSS_METRICS, baseline_names, higher_is_better
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
 from tunesmith.tasks.language.context import seen_windows
 from tunesmith.tasks.language.data import GENERAL, LanguageInputs
@@ -62,7 +62,7 @@ class Judged:
 
 def before_training(inputs: LanguageInputs, ready: Ready, listener: Listener) -> tuple[Rival, ...]:
     """The base model as it came, and with examples in its prompt."""
-    asked, found = baselines_of(inputs.recipe), []
+    asked, found = baseline_names(inputs.recipe), []
     section = inputs.recipe.evaluate.answers
     with base_model(inputs, ready) as model:
         if UNTUNED in asked:
@@ -135,7 +135,7 @@ def metrics_of(said: Sequence[Said], hearing: Hearing, n_resamples: int, seed: i
         found.append(mean_metric(name, split, [one.worth[name] for one in said], n_resamples, seed))
     if first.labels is not None:
         labelled = [one.labels for one in said if one.labels is not None]
-        found += metric_intervals(SINGLE, labelled, split, OF_LABELS, n_resamples, seed)
+        found += metric_intervals(SINGLE, labelled, split, LABEL_METRICS, n_resamples, seed)
     return found
 
 
@@ -147,7 +147,7 @@ def verdicts_of(
     theirs, found, settings = rival.said[split], [], (n_resamples, seed)
     asked = inputs.recipe.evaluate.metric
     if theirs.losses is not None:
-        name = asked if asked in LOSSES and asked is not None else "loss"
+        name = asked if asked in LOSS_METRICS and asked is not None else "loss"
         mine = [(one.losses.sums, one.losses.counts) for one in ours if one.losses is not None]
         other = [(theirs.losses.sums, theirs.losses.counts)]
         found.append(token_mean_verdict(mine, other, rival.name, split, name, n_bytes, *settings))
@@ -155,7 +155,7 @@ def verdicts_of(
         name = asked if asked in theirs.worth and asked is not None else next(iter(theirs.worth))
         found.append(mean_verdict(name, [one.worth[name] for one in ours], [theirs.worth[name]], rival.name, split, *settings))
     if theirs.labels is not None:
-        name = asked if asked in OF_LABELS and asked is not None else LABEL_METRIC
+        name = asked if asked in LABEL_METRICS and asked is not None else LABEL_METRIC
         labelled = [one.labels for one in ours if one.labels is not None]
         found.append(verdict(name, labelled, [theirs.labels], rival.name, split, *settings))
     return found

@@ -30,8 +30,8 @@ from tunesmith.models.load import Loaded, load_tokenizer, max_input_tokens
 from tunesmith.preflight.language import language_checks, lengths
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener
-from tunesmith.recipe.language_rules import OF_LABELS, sequences
-from tunesmith.recipe.metric_names import LOSSES
+from tunesmith.recipe.language_rules import LABEL_METRICS, sequences
+from tunesmith.recipe.metric_names import LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import RunFolder, nearest_folder, seed_places
 from tunesmith.tasks.language.batches import language_kernels, training_tokens
@@ -251,7 +251,7 @@ def asking_of(inputs: LanguageInputs, train: Rendered, labels: tuple[tuple[int, 
 def steering_metric(recipe: Recipe, asking: Asking) -> str:
     """The metric of validation that chooses the checkpoint. Raises RecipeError for one that nothing measures."""
     asked = recipe.evaluate.metric or "loss"
-    known = (*LOSSES, *asking.metrics, *(OF_LABELS if asking.labels else ()))
+    known = (*LOSS_METRICS, *asking.metrics, *(LABEL_METRICS if asking.labels else ()))
     if asked not in known:
         message = f"these rows are not measured by {asked}."
         raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(known)}.")
@@ -289,7 +289,7 @@ def measure_of(ready: Ready) -> Any:
     """A function that gives a model's loss and metrics on validation, with the answers of a few rows or of all that choose."""
     hearing, asking = ready.hearings["validation"], ready.asking
     asking = replace(asking, stride=None)
-    if ready.metric in LOSSES and not asking.labels:
+    if ready.metric in LOSS_METRICS and not asking.labels:
         hearing = watched(hearing)
 
     def run(model: Any) -> dict[str, float]:
@@ -300,7 +300,7 @@ def measure_of(ready: Ready) -> Any:
         found |= {name: float(values.mean()) for name, values in said.worth.items()}
         if said.labels is not None:
             values = compute(SINGLE, said.labels)
-            found |= {name: math.nan if (value := values[name]) is None else value for name in OF_LABELS}
+            found |= {name: math.nan if (value := values[name]) is None else value for name in LABEL_METRICS}
         return found
 
     return run
