@@ -99,7 +99,7 @@ def test_json_is_an_object_a_text(cli: Cli, calls: list[Any]) -> None:
 
 def test_output_is_a_file_of_objects(cli: Cli, calls: list[Any]) -> None:
     said = cli("generate", "runs/a", "Once", "Tom", "--output", "out.jsonl")
-    assert said.out == "2 texts written to out.jsonl, 1 of them not as asked for\n"
+    assert said.out == "2 texts written to out.jsonl, 1 of them violate the constraints\n"
     assert [json.loads(line)["text"] for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()] == [
         " text 0",
         " text 1",
@@ -122,13 +122,13 @@ def test_a_schema_is_a_file_or_stands_there(cli: Cli, calls: list[Any], given: s
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "there is no prompt. Give one, or a file of them"),
-        (["x", "--top-k", "3"], "--top-k has no meaning without --do-sample"),
-        (["x", "--stream", "--json"], "--stream shows texts as they grow"),
-        (["x", "--output", "a.csv"], "texts are not written as .csv. Name it OUT.jsonl."),
-        (["x", "--bias", "fox"], "--bias fox: 'fox' is no number. Write WORD=NUMBER"),
+        ([], "there is no prompt. Give one, or a file of prompts"),
+        (["x", "--top-k", "3"], "--top-k works only with --do-sample"),
+        (["x", "--stream", "--json"], "--stream cannot be combined with --json or --output"),
+        (["x", "--output", "a.csv"], "texts cannot be written as .csv. Name it OUT.jsonl."),
+        (["x", "--bias", "fox"], "--bias fox: 'fox' is not a number. Write WORD=NUMBER"),
         (["x", "--json-schema", "nope.json"], "--json-schema nope.json: there is no such file."),
-        (["x", "--json-schema", "{'a': 1}"], "--json-schema: this is no JSON"),
+        (["x", "--json-schema", "{'a': 1}"], "--json-schema: this is not JSON"),
         (["x", "--num-beam", "3"], "Did you mean --num-beams?"),
     ],
 )

@@ -190,7 +190,7 @@ def test_folders_that_are_no_runs_are_named(tmp_path: Path, write_run: WriteRun)
         write_report(run)
     run = write_run("binary", name="other")
     (run / "predictions.parquet").write_bytes(b"no parquet")
-    with pytest.raises(InputError, match="no readable parquet"):
+    with pytest.raises(InputError, match="not readable as parquet"):
         write_report(run)
 
 
