@@ -302,7 +302,7 @@ def test_a_browser_that_refuses_to_keep_anything_says_so(tab: chrome.Page) -> No
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=refuse)["identifier"]
     tab.reload(READY)
     tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
-    assert "does not let the page keep decisions" in text(tab, "note")
+    assert "This browser cannot store decisions" in text(tab, "note")
     assert not tab.js("document.getElementById('note').hidden")
     tab.press("a")
     assert text(tab, "counter") == "1 of 4 decided"

@@ -67,7 +67,7 @@ def test_findings_come_by_what_they_do_to_the_result() -> None:
     found = [Finding(name, f"about {name}", flagged=i + 1) for i, name in enumerate(names)]
     quiet = [Finding("leakage_validation", "none"), Finding("aum", "", skipped="no logits")]
     said = [line.strip() for line in summary_lines(replace(made("binary"), alarms=(), findings=(*found, *quiet)))]
-    place = said.index("rows worth a look")
+    place = said.index("rows to check")
     assert said[place + 1 : place + 7] == [
         "about leakage_test",
         "about conflicting_labels",

@@ -129,9 +129,9 @@ def ablation_lines(done: Worth, terminal: Terminal) -> list[str]:
     from tunesmith.diagnosis.ablation import ALL, UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import CORRECTED, RANDOM_REMOVED, REMOVED
     from tunesmith.report.numbers import plural
-    from tunesmith.report.words import plain_name
+    from tunesmith.report.words import display_name
 
-    about = f"{plain_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
+    about = f"{display_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
     lines = [f"{about}; in brackets the 95 % interval of the difference:"]
     lines += [f"  {line}" for line in against_original(done, UNDISPUTED, terminal)]
     for against in (RANDOM_REMOVED, REMOVED):

@@ -47,13 +47,13 @@ def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, n
         noun: the unit of the sample size.
     """
     from tunesmith.report.numbers import number, plural, with_interval
-    from tunesmith.report.words import plain_name
+    from tunesmith.report.words import display_name
 
     rows = [
         (
             v.word,
             f"{'against' if v.word == 'cannot tell' else 'than'} {v.against}",
-            f"{plain_name(v.metric)} on {v.split}",
+            f"{display_name(v.metric)} on {v.split}",
             with_interval(v.difference, v.low, v.high, signed=True),
             plural(v.n, noun),
         )

@@ -131,7 +131,7 @@ def result_lines(finished: Run, terminal: Terminal) -> list[str]:
 def scores(result: RunResult) -> list[str]:
     """Formats the primary metric of the fine-tuned model and of the baselines."""
     from tunesmith.report.numbers import plural, with_interval
-    from tunesmith.report.words import counted, main_metric, plain_name
+    from tunesmith.report.words import display_name, main_metric, sample_unit
 
     main = main_metric(result)
     if main is None:
@@ -140,14 +140,14 @@ def scores(result: RunResult) -> list[str]:
     for baseline in result.baselines:
         for metric in baseline.metrics:
             if (metric.name, metric.split) == (main.name, main.split):
-                rows.append((plain_name(baseline.name), with_interval(metric.value, metric.low, metric.high)))
-    about = f"  {plain_name(main.name)} on {plural(main.n, counted(main))} of {main.split}; in brackets the 95 % interval:"
+                rows.append((display_name(baseline.name), with_interval(metric.value, metric.low, metric.high)))
+    about = f"  {display_name(main.name)} on {plural(main.n, sample_unit(main))} of {main.split}; in brackets the 95 % interval:"
     return [about, *table(rows, indent=4)]
 
 
 def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
     from tunesmith.report.numbers import with_interval
-    from tunesmith.report.words import main_metric, plain_name, verdicts_on
+    from tunesmith.report.words import display_name, main_metric, verdicts_on
 
     main = main_metric(result)
     lines = []
@@ -155,7 +155,7 @@ def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
         word = terminal.paint(verdict.word, WORD_COLOURS[verdict.word])
         difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
         joined = "whether it is better than" if verdict.word == "cannot tell" else "than"
-        lines.append(f"  {word} {joined} {plain_name(verdict.against)}: {difference}")
+        lines.append(f"  {word} {joined} {display_name(verdict.against)}: {difference}")
     return lines or ["  There are no baselines."]
 
 

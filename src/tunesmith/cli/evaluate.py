@@ -105,9 +105,9 @@ def is_language_model(name: str) -> bool:
 def metric_lines(result: RunResult) -> list[str]:
     """Formats the metrics with their intervals, then flagged findings and alarms."""
     from tunesmith.report.numbers import plural, with_interval
-    from tunesmith.report.words import plain_name
+    from tunesmith.report.words import display_name
 
-    rows = [(plain_name(m.name), with_interval(m.value, m.low, m.high), f"on {plural(m.n, 'row')}") for m in result.metrics]
+    rows = [(display_name(m.name), with_interval(m.value, m.low, m.high), f"on {plural(m.n, 'row')}") for m in result.metrics]
     lines = table(rows) if rows else ["Nothing could be measured."]
     lines += [f"note: {finding.summary}" for finding in result.findings if finding.flagged]
     return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
@@ -170,14 +170,14 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 def metric_rows(result: RunResult) -> list[str]:
     """Formats the metrics of each split, with those of the baselines side by side."""
     from tunesmith.report.numbers import number, with_interval
-    from tunesmith.report.words import plain_name
+    from tunesmith.report.words import display_name
 
     baselines = [{(m.split, m.name): m.value for m in baseline.metrics} for baseline in result.baselines]
     head = [("", "", "", *(baseline.name for baseline in result.baselines))] if baselines else []
     rows = [
         (
             m.split,
-            plain_name(m.name),
+            display_name(m.name),
             f"{with_interval(m.value, m.low, m.high)} on {m.n:,} rows",
             *(number(values.get((m.split, m.name))) for values in baselines),
         )

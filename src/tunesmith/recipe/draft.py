@@ -106,7 +106,7 @@ def train_lines(draft: Draft) -> Iterator[str]:
     yield entry("  # ", "n_seeds", 3, "trains with three seeds: the intervals then also cover the variance between seeds")
 
 
-def entry(indent: str, key: str, value: Any, reason: str) -> str:
+def entry(indent: str, key: str, value: object, reason: str) -> str:
     """Formats ``key: value  # reason``; a long reason goes on the line above."""
     line = f"{indent}{key}: {scalar(value)}"
     if not reason:
@@ -115,7 +115,7 @@ def entry(indent: str, key: str, value: Any, reason: str) -> str:
     return commented if len(commented) <= WIDTH else f"{indent.removesuffix('# ')}# {one_line(reason)}\n{line}"
 
 
-def scalar(value: Any) -> str:
+def scalar(value: object) -> str:
     """Formats a value as YAML on one line; quotes text that YAML would read as something else."""
     if isinstance(value, list):
         return "[" + ", ".join(quoted(item) for item in value) + "]"

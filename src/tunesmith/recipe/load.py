@@ -126,7 +126,7 @@ def _valid_part(plain: Mapping[str, Any], invalid: set[KeyPath]) -> Recipe | Non
     return check_values(rest, {})[0]
 
 
-def _without(value: Any, paths: set[KeyPath], path: KeyPath = ()) -> Any:
+def _without(value: object, paths: set[KeyPath], path: KeyPath = ()) -> Any:
     if isinstance(value, Mapping):
         return {key: _without(inner, paths, (*path, key)) for key, inner in value.items() if (*path, key) not in paths}
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from tunesmith.recipe.tree import Schema, branches
 
@@ -60,7 +59,7 @@ def _plural(schema: Schema) -> str:
     return " or ".join(kind or "values" for kind in kinds)
 
 
-def describe_value(value: Any, written: str | None = None) -> str:
+def describe_value(value: object, written: str | None = None) -> str:
     """Describes a value, e.g. ``the text "abc"`` or ``no, which YAML reads as false``."""
     if value is None:
         return "nothing" if written == "" else "null"

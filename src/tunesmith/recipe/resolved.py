@@ -59,7 +59,7 @@ def _section_lines(section: Section, path: tuple[str, ...], unused: dict[tuple[s
         yield indent + _value_line(key, value)
 
 
-def _value_line(key: str, value: Any) -> str:
+def _value_line(key: str, value: object) -> str:
     """Formats one key and its value, with lists and maps in flow style, which is valid at any indentation."""
     dumped = _dumped({key: value}, readable=True)
     if any(character in dumped for character in _LINE_BREAKS):

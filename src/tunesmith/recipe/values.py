@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
@@ -44,7 +44,7 @@ _REMEDIES = {
 }
 
 
-def to_plain(value: Any, path: KeyPath, faults: list[Fault]) -> Any:
+def to_plain(value: object, path: KeyPath, faults: list[Fault]) -> Any:
     """Converts a value to dict, list, str, int, float, bool and None; values of other types become faults."""
     if len(path) > MAX_DEPTH:
         faults.append(Fault(path, f"lists and maps are nested more than {MAX_DEPTH} deep"))
@@ -167,7 +167,7 @@ def _missing_remedy(path: tuple[str, ...], given: Mapping[str, Any]) -> str:
     return _REMEDIES.get(path, "")
 
 
-def _section_remedy(path: tuple[str, ...], value: Any) -> str:
+def _section_remedy(path: tuple[str, ...], value: object) -> str:
     if value is None:
         return _REMEDIES.get(path) or _empty_remedy(path)
     if isinstance(value, str) and path in _INTENDED:
@@ -175,7 +175,7 @@ def _section_remedy(path: tuple[str, ...], value: Any) -> str:
     return _REMEDIES.get(path, f"Write {path[-1]}: {{key: value}}.")
 
 
-def wrong_value(path: KeyPath, value: Any, schema: Schema, written: str | None, locations: Locations) -> list[Fault]:
+def wrong_value(path: KeyPath, value: object, schema: Schema, written: str | None, locations: Locations) -> list[Fault]:
     """Describes a value that its schema refuses; one fault for each wrong item of a list or map."""
     for branch in branches(schema):
         if isinstance(value, list) and branch.get("type") == "array":
@@ -204,7 +204,7 @@ def _wrong_items(path: KeyPath, items: list[tuple[Any, Any]], schema: Schema, lo
     return faults
 
 
-def _fits(value: Any, schema: Schema) -> bool:
+def _fits(value: object, schema: Schema) -> bool:
     options = branches(schema)
     if len(options) > 1:
         return any(_fits(value, option) for option in options)
@@ -216,16 +216,16 @@ def _fits(value: Any, schema: Schema) -> bool:
     return _in_range(value, schema) if schema["type"] in ("number", "integer") else isinstance(value, str)
 
 
-def _in_range(value: Any, schema: Schema) -> bool:
+def _in_range(value: object, schema: Schema) -> bool:
     return _is_number(value, schema) and value >= schema.get("minimum", value) and value <= schema.get("maximum", value)
 
 
-def _is_number(value: Any, schema: Schema) -> bool:
+def _is_number(value: object, schema: Schema) -> TypeGuard[float]:
     kinds = (int, float) if schema.get("type") == "number" else (int,) if schema.get("type") == "integer" else ()
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def _value_remedy(path: KeyPath, value: Any, schema: Schema, written: str | None) -> str:
+def _value_remedy(path: KeyPath, value: object, schema: Schema, written: str | None) -> str:
     options = branches(schema)
     kinds = {branch.get("type") for branch in options}
     listed = [name for branch in options for name in choices(branch) or []]
@@ -260,7 +260,7 @@ def _number_remedy(text: str) -> str:
     return "Remove the quotes." if bare == text.strip() else f"Write {bare}."
 
 
-def value_at(given: Any, path: Sequence[str | int]) -> Any:
+def value_at(given: object, path: Sequence[str | int]) -> Any:
     """Looks up a path in nested maps and lists; None if it does not exist."""
     for part in path:
         if isinstance(given, Mapping):
