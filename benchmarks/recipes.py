@@ -17,8 +17,8 @@ from typing import Any
 from record import RESULTS, seconds_of, write
 
 ROOT = Path(__file__).resolve().parents[1]
-LANGUAGE = {"sft", "pretraining"}
-KINDS = {"classification", "regression", "embedding", *LANGUAGE}
+LANGUAGE_TASKS = {"sft", "pretraining"}
+KINDS = {"classification", "regression", "embedding", *LANGUAGE_TASKS}
 REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in KINDS)
 
 
@@ -63,7 +63,7 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
         return any((m["name"], m["split"]) == (leading, split) for m in metrics)
 
     every = {}
-    if result["task"] in LANGUAGE:
+    if result["task"] in LANGUAGE_TASKS:
         systems = {"this run": result["metrics"], **{b["name"]: b["metrics"] for b in result["baselines"]}}
         every = {"systems": {name: by_split(metrics) for name, metrics in systems.items()}}
     return {

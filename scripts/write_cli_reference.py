@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from tunesmith.cli.main import ABOUT, VERBS
-from tunesmith.cli.parsing import Verb, main_help, parser_of
+from tunesmith.cli.parsing import Verb, main_help, make_parser
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
 
@@ -42,7 +42,7 @@ def section(verb: Verb) -> str:
 
 def arguments(verb: Verb) -> list[tuple[str, str]]:
     """The verb's arguments as they are typed, each with its help."""
-    parser = parser_of(verb)
+    parser = make_parser(verb)
     return [(spelled(action), meaning(action)) for action in parser._actions if action.dest != "help"]
 
 

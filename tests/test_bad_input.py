@@ -229,7 +229,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "pairs beside single texts": (put("b.csv", TWO), [*SETS, "b.csv"], "It has pairs of texts, train.csv has single texts"),
     "a regression beside classes": (regression, [*SETS, "score.yaml"], "It has numbers as labels"),
     "a data set that is not there": (nothing, [*SETS, "gone.csv"], "gone.csv"),
-    "an override without a value": (nothing, [*SETS, "diagnose.n_folds"], "diagnose.n_folds is neither a file nor a setting."),
+    "an override without a value": (nothing, [*SETS, "diagnose.n_folds"], "diagnose.n_folds is neither a file nor an override."),
     "too few rows for the folds": (put("b.csv", rows("a good film,pos", "a bad day,neg", "some food,neg", "it rains,pos")), [*SETS, "b.csv"], "cannot be divided into 5 folds"),
     "no such oracle": (nothing, [*ASK, "people.csv"], "there is no such run, file or function. Give the folder"),
     "an oracle that is no run": (nothing, [*ASK, "tiny"], "it has no result.json"),
@@ -253,7 +253,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "init over a file": (put("recipe.yaml", "mine"), ["init", "train.csv"], "recipe.yaml"),
     "init of nothing": (nothing, ["init", "gone.csv", "--output", "new.yaml"], "gone.csv"),
     # corrections
-    "measure without a recipe": (lambda d: corrections(fixes(3), "c/corrections.csv")(d), ["apply", "c/corrections.csv", "train.csv", "--measure"], "Name one: --measure RECIPE."),
+    "measure without a recipe": (lambda d: corrections(fixes(3), "c/corrections.csv")(d), ["apply", "c/corrections.csv", "train.csv", "--measure"], "Name the recipe to train with: --measure RECIPE."),
     "measure with a recipe that has moved": (
         lambda d: (corrections(fixes(3))(d), put("other/recipe.yaml", json.dumps(RECIPE | {"data": {"train": "gone.csv"}}))(d),
                    shutil.move(d / "corrections.csv", d / "other/corrections.csv")),
@@ -274,7 +274,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "measure corrections of judged rows": (judged_rows, MEASURE, "there is nothing to measure"),
     "measure with several processes": (corrections(fixes(3)), [*MEASURE, "parallel.processes=2"], "Add parallel.processes=1."),
     "measure twice": (lambda d: (corrections(fixes(3))(d), put("runs/out-worth/worth.json", "{}")(d)), MEASURE, "Replace it with --overwrite"),
-    "settings without measure": (corrections(fixes(3)), [*MEASURE[:3], "train.seed=1"], "train.seed=1 has no meaning without --measure."),
+    "settings without measure": (corrections(fixes(3)), [*MEASURE[:3], "train.seed=1"], "train.seed=1 works only with --measure."),
 }  # fmt: skip
 
 

@@ -32,26 +32,58 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
         return [[written(f" text {i}", i == 0, "" if i == 0 else "'fox' is missing")] for i in range(len(prompts))]
 
     stand_in(
-        "tunesmith.generation.generator", generate=generate, load_text_generator=lambda name: f"writer of {name}",
+        "tunesmith.generation.generator",
+        generate=generate,
+        load_text_generator=lambda name: f"writer of {name}",
         read_prompts=lambda path: ["from", str(path)],
-    )  # fmt: skip
+    )
     return made
 
 
 def test_options_reach_the_work_by_upstreams_names(cli: Cli, calls: list[Any]) -> None:
     said = cli(
-        "generate", "runs/a", "Once", "--prompts", "p.txt", "--num-beams", "5", "--do-sample", "--temperature", "0.5", "--raw",
-        "--must-include", "red fox", "--must-include", "cat", "--any-of", "a, b", "--any-of", "c,d", "--forbid", "e",
-        "--bias", "f=g=2.5", "--bias", "h=-1",
-    )  # fmt: skip
+        "generate",
+        "runs/a",
+        "Once",
+        "--prompts",
+        "p.txt",
+        "--num-beams",
+        "5",
+        "--do-sample",
+        "--temperature",
+        "0.5",
+        "--raw",
+        "--must-include",
+        "red fox",
+        "--must-include",
+        "cat",
+        "--any-of",
+        "a, b",
+        "--any-of",
+        "c,d",
+        "--forbid",
+        "e",
+        "--bias",
+        "f=g=2.5",
+        "--bias",
+        "h=-1",
+    )
     ((model, prompts, settings),) = calls
     assert (said.code, model, prompts) == (0, "runs/a", ["Once", "from", "p.txt"])
     settings.pop("listener")
     assert settings == {
-        "num_beams": 5, "do_sample": True, "temperature": 0.5, "raw": True, "must_include": ["red fox", "cat"],
-        "any_of": [["a", "b"], ["c", "d"]], "forbid": ["e"], "bias": {"f=g": 2.5, "h": -1.0}, "choices": [], "regex": None,
+        "num_beams": 5,
+        "do_sample": True,
+        "temperature": 0.5,
+        "raw": True,
+        "must_include": ["red fox", "cat"],
+        "any_of": [["a", "b"], ["c", "d"]],
+        "forbid": ["e"],
+        "bias": {"f=g": 2.5, "h": -1.0},
+        "choices": [],
+        "regex": None,
         "json_schema": None,
-    }  # fmt: skip
+    }
 
 
 def test_texts_and_what_is_amiss(cli: Cli, calls: list[Any]) -> None:
@@ -67,7 +99,7 @@ def test_json_is_an_object_a_text(cli: Cli, calls: list[Any]) -> None:
 
 def test_output_is_a_file_of_objects(cli: Cli, calls: list[Any]) -> None:
     said = cli("generate", "runs/a", "Once", "Tom", "--output", "out.jsonl")
-    assert said.out == "2 texts written to out.jsonl, 1 of them not as asked for\n"
+    assert said.out == "2 texts written to out.jsonl, 1 of them violate the constraints\n"
     assert [json.loads(line)["text"] for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()] == [
         " text 0",
         " text 1",
@@ -90,13 +122,13 @@ def test_a_schema_is_a_file_or_stands_there(cli: Cli, calls: list[Any], given: s
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "there is no prompt. Give one, or a file of them"),
-        (["x", "--top-k", "3"], "--top-k has no meaning without --do-sample"),
-        (["x", "--stream", "--json"], "--stream shows texts as they grow"),
-        (["x", "--output", "a.csv"], "texts are not written as .csv. Name it OUT.jsonl."),
-        (["x", "--bias", "fox"], "--bias fox: 'fox' is no number. Write WORD=NUMBER"),
+        ([], "there is no prompt. Give one, or a file of prompts"),
+        (["x", "--top-k", "3"], "--top-k works only with --do-sample"),
+        (["x", "--stream", "--json"], "--stream cannot be combined with --json or --output"),
+        (["x", "--output", "a.csv"], "texts cannot be written as .csv. Name it OUT.jsonl."),
+        (["x", "--bias", "fox"], "--bias fox: 'fox' is not a number. Write WORD=NUMBER"),
         (["x", "--json-schema", "nope.json"], "--json-schema nope.json: there is no such file."),
-        (["x", "--json-schema", "{'a': 1}"], "--json-schema: this is no JSON"),
+        (["x", "--json-schema", "{'a': 1}"], "--json-schema: this is not JSON"),
         (["x", "--num-beam", "3"], "Did you mean --num-beams?"),
     ],
 )

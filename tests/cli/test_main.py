@@ -15,6 +15,7 @@ from tests.cli.conftest import Cli
 from tunesmith import __version__
 from tunesmith.cli.main import VERBS, quiet_libraries
 from tunesmith.errors import Interrupted, TrainingFailed
+from tunesmith.workflows import train as train_workflow
 
 COMMAND = [sys.executable, "-m", "tunesmith.cli.main"]
 
@@ -25,7 +26,7 @@ USAGE = [
     (["--frobnicate"], "tunesmith: there is no option --frobnicate."),
     (["train"], "tunesmith: train: the following arguments are required: RECIPE."),
     (["predict"], "tunesmith: predict: the following arguments are required: RUN."),
-    (["evaluate", "runs/a"], "tunesmith: evaluate: there is nothing to measure on. Give rows, or --retrieval FOLDER."),
+    (["evaluate", "runs/a"], "tunesmith: evaluate: there is nothing to evaluate on. Give rows, or --retrieval FOLDER."),
     (["train", "r.yaml", "--overwite"], "tunesmith: train: unrecognized arguments: --overwite. Did you mean --overwrite?"),
     (["train", "r.yaml", "--over"], "tunesmith: train: unrecognized arguments: --over. Did you mean --overwrite?"),
     (["train", "r.yaml", "--processes", "two"], "tunesmith: train: argument --processes: invalid int value: 'two'."),
@@ -36,10 +37,10 @@ USAGE = [
     (["trace", "recipe.yaml"], "tunesmith: trace: the following arguments are required: --row."),
     (["trace", "recipe.yaml", "--row", "first"], "tunesmith: trace: argument --row: invalid int value: 'first'."),
     (["report", "runs/a", "--format", "pdf"], "invalid choice: 'pdf'"),
-    (["report", "runs/a", "runs/b"], "tunesmith: report: several runs make a page that belongs to none of them."),
+    (["report", "runs/a", "runs/b"], "tunesmith: report: the page of several runs has no default path."),
     (["demo", "poetry"], "invalid choice: 'poetry'"),
     (["init", "nope.csv", "--output", "-"], "tunesmith: nope.csv: "),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])
@@ -81,7 +82,7 @@ def test_an_error_behind_a_verb(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("tunesmith.workflows.train.train", fail)
+    monkeypatch.setattr(train_workflow, "train", fail)
     said = cli("train", recipe)
     assert (said.code, said.out) == (code, "")
     assert said.err.startswith(message)
@@ -96,7 +97,7 @@ def test_ctrl_c_in_any_verb(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPat
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tunesmith.workflows.train.check", stopped)
+    monkeypatch.setattr(train_workflow, "check", stopped)
     said = cli("check", recipe)
     assert (said.code, said.out, said.err) == (130, "", "tunesmith: interrupted before anything was finished.\n")
 
@@ -155,7 +156,7 @@ def test_options_may_stand_anywhere(cli: Cli, recipe: str, monkeypatch: pytest.M
         seen.append(loaded.recipe.train.seed)  # type: ignore[attr-defined]
         raise Interrupted("enough")
 
-    monkeypatch.setattr("tunesmith.workflows.train.check", check)
+    monkeypatch.setattr(train_workflow, "check", check)
     cli("check", "--static", recipe, "train.seed=5", "--json")
     cli("--json", "check", recipe, "--static", "train.seed=6")
     assert seen == [5, 6]
@@ -190,7 +191,7 @@ def test_a_signal_ends_with_130_and_says_what_is_kept(recipe: str, number: signa
 
 def test_the_handlers_are_put_back(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("tunesmith.workflows.train.train", lambda *_, **__: None)
+    monkeypatch.setattr(train_workflow, "train", lambda *_, **__: None)
     cli("train", recipe)
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -202,7 +203,7 @@ def test_libraries_are_quiet_unless_debugged(cli: Cli, recipe: str, monkeypatch:
         warnings.warn("look at me", UserWarning, stacklevel=2)
         print("and at me")  # noqa: T201 - as libraries do
 
-    monkeypatch.setattr("tunesmith.workflows.train.train", noisy)
+    monkeypatch.setattr(train_workflow, "train", noisy)
     monkeypatch.delenv("TRANSFORMERS_VERBOSITY", raising=False)
     said = cli("train", recipe)
     assert (said.code, said.out, said.err) == (0, "", "and at me\n")

@@ -11,10 +11,18 @@ from tunesmith.errors import RecipeError
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("recipe.yaml", False), ("recipe.yml", False), ("recipe", False), ("tickets.csv", True), ("TICKETS.CSV", True),
-        ("t.jsonl.gz", True), ("t.parquet", True), ("builtin:support_train", True), ("hub:imdb", True), (".", True),
+        ("recipe.yaml", False),
+        ("recipe.yml", False),
+        ("recipe", False),
+        ("tickets.csv", True),
+        ("TICKETS.CSV", True),
+        ("t.jsonl.gz", True),
+        ("t.parquet", True),
+        ("builtin:support_train", True),
+        ("hub:imdb", True),
+        (".", True),
     ],
-)  # fmt: skip
+)
 def test_what_is_data(source: str, expected: bool) -> None:
     assert is_data(source) is expected
 
@@ -30,7 +38,7 @@ def test_a_data_file_is_a_recipe_with_every_default() -> None:
     assert load("again.yaml", []).recipe == loaded.recipe
 
 
-@pytest.mark.parametrize(("override", "message"), [("seed", "is no override"), ("train.sede=1", "Did you mean")])
+@pytest.mark.parametrize(("override", "message"), [("seed", "is not an override"), ("train.sede=1", "Did you mean")])
 def test_wrong_overrides_of_a_data_file(override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load("tickets.csv", [override])

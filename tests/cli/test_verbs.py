@@ -18,6 +18,11 @@ from tunesmith.errors import InputError, Problem
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.results import Verdict
 from tunesmith.tasks.finished import Run
+from tunesmith.training import launch
+from tunesmith.workflows import init as init_workflow
+from tunesmith.workflows import predict as predict_workflow
+from tunesmith.workflows import trace as trace_workflow
+from tunesmith.workflows import train as train_workflow
 from tunesmith.workflows.predict import PredictionTable
 
 Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
@@ -44,7 +49,7 @@ def run_folder(tmp_path: Path) -> Path:
 
 def test_train(cli: Cli, recipe: str, run_folder: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Callable[..., None]) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, RESULT)))
+    monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, RESULT)))
     stand_in("tunesmith.report.summary", summary_lines=lambda result: ["It is better."])
     said = cli("train", recipe, "train.seed=4", "--smoke")
     assert said.code == 0
@@ -62,8 +67,8 @@ def test_train_with_several_processes_is_handed_to_the_launcher(
 ) -> None:
     calls: Calls = []
     trained: Calls = []
-    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(trained, None))
-    monkeypatch.setattr("tunesmith.training.launch.launch", recorder(calls, 7))
+    monkeypatch.setattr(train_workflow, "train", recorder(trained, None))
+    monkeypatch.setattr(launch, "launch", recorder(calls, 7))
     words = ["train", recipe, "--processes", "2", "--json"]
     said = cli(*words)
     assert (said.code, said.out, calls, trained) == (7, "", [((words, 2), {})], [])
@@ -79,20 +84,20 @@ def test_interrupted_training_names_what_is_kept(cli: Cli, recipe: str, monkeypa
         Path("runs/tickets.partial").mkdir(parents=True)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tunesmith.workflows.train.train", stopped)
+    monkeypatch.setattr(train_workflow, "train", stopped)
     said = cli("train", recipe)
     assert said.code == 130
-    assert said.err == "tunesmith: interrupted: what was done is kept in runs/tickets.partial; continue with --resume.\n"
+    assert said.err == "tunesmith: interrupted: partial results are in runs/tickets.partial; continue with --resume.\n"
 
 
 def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     good = CheckReport((CheckLine("disk", "1 MB needed"), CheckLine("rows", "9 used", note="1 row is not used")), 12.0)
-    monkeypatch.setattr("tunesmith.workflows.train.check", recorder(calls, good))
+    monkeypatch.setattr(train_workflow, "check", recorder(calls, good))
     said = cli("check", recipe, "--static")
     assert said.code == 0
     assert said.out.splitlines()[0] == "ok   disk: 1 MB needed"
-    assert said.out.endswith("Nothing stands in the way. 1 note above should be looked at. Training will take about 12 s.\n")
+    assert said.out.endswith("All checks passed. See 1 note above. Training will take about 12 s.\n")
     assert calls[0][1]["static"] is True
     plain = json.loads(cli("check", recipe, "--json").out)
     assert (plain["problems"], plain["notes"], plain["estimate_seconds"]) == ([], ["1 row is not used"], 12.0)
@@ -100,7 +105,7 @@ def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_check_with_problems(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem("disk", "runs", "is full.", "Free some space.")
-    monkeypatch.setattr("tunesmith.workflows.train.check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
+    monkeypatch.setattr(train_workflow, "check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
     said = cli("check", recipe)
     assert (said.code, said.out) == (2, "FAIL disk: 0 MB\n")
     assert "tunesmith: runs: is full. Free some space." in said.err
@@ -115,7 +120,7 @@ def test_check_counts_a_broken_recipe_among_its_problems(cli: Cli) -> None:
 
 def test_evaluate(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.workflows.predict.evaluate", recorder(calls, RESULT))
+    monkeypatch.setattr(predict_workflow, "evaluate", recorder(calls, RESULT))
     said = cli("evaluate", "runs/a", "new.csv", "--text", "body", "--label", "a", "--label", "b")
     assert said.code == 0
     assert "  macro F1  0.900 [0.850, 0.950]  on 200 rows\n" in said.out
@@ -134,7 +139,7 @@ ROWS = [
 def test_predict(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     predicted = PredictionTable(ROWS, ("refund", "other"), {"text is empty": 1})
-    monkeypatch.setattr("tunesmith.workflows.predict.predict", recorder(calls, predicted))
+    monkeypatch.setattr(predict_workflow, "predict", recorder(calls, predicted))
     said = cli("predict", "runs/a", "new.csv")
     assert said.out == predicted.text(".csv")
     assert said.err.endswith("1 row not predicted: text is empty\n")
@@ -165,7 +170,7 @@ def verdict(word: Any, difference: float) -> Verdict:
 def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int) -> None:
     calls: Calls = []
     verdicts = [verdict(word, 0.05) for word in words]
-    monkeypatch.setattr("tunesmith.workflows.predict.compare", recorder(calls, verdicts))
+    monkeypatch.setattr(predict_workflow, "compare", recorder(calls, verdicts))
     said = cli("compare", "runs/a", *["runs/b"] * len(words), "--metric", "mcc")
     assert said.code == code
     assert said.out.startswith("runs/a is\n")
@@ -179,12 +184,15 @@ def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], co
 
 def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = {
-        "row_id": 3, "raw": {"message": " hi "}, "dropped": None, "label": {"name": "greeting", "encoded": 0},
+        "row_id": 3,
+        "raw": {"message": " hi "},
+        "dropped": None,
+        "label": {"name": "greeting", "encoded": 0},
         "tokens": [{"text": "[CLS]", "id": 101, "mask": 0}, {"text": "hi", "id": 7632, "mask": 1}],
         "shares": {"mcc": float("nan")},
-    }  # fmt: skip
+    }
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.workflows.trace.trace", recorder(calls, stages))
+    monkeypatch.setattr(trace_workflow, "trace", recorder(calls, stages))
     said = cli("trace", recipe, "--row", "3", "--run", "runs/a", "train.seed=2")
     assert said.code == 0
     assert "raw\n  message:  ' hi '\n" in said.out
@@ -196,8 +204,8 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_report(cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.tasks.finished.Run.load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr("tunesmith.workflows.predict.compare", lambda *_, **__: [verdict("better", 0.1)])
+    monkeypatch.setattr(Run, "load", lambda folder: Run(folder, RESULT))
+    monkeypatch.setattr(predict_workflow, "compare", lambda *_, **__: [verdict("better", 0.1)])
     stand_in("tunesmith.report.page", write_report=recorder(calls, Path("runs/a/report.html")))
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
     stand_in("tunesmith.report.markdown", markdown_report=lambda run: f"# {run}\n")
@@ -220,16 +228,16 @@ def test_runs_that_cannot_be_compared_still_make_a_page(
     calls: Calls = []
     stand_in("tunesmith.report.page", write_report=None)
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
-    monkeypatch.setattr("tunesmith.tasks.finished.Run.load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr("tunesmith.workflows.predict.compare", refuse)
+    monkeypatch.setattr(Run, "load", lambda folder: Run(folder, RESULT))
+    monkeypatch.setattr(predict_workflow, "compare", refuse)
     said = cli("report", "runs/a", "runs/b", "--output", "both.html")
     assert (said.code, calls[0][0][2]) == (0, [])
-    assert "The page has no verdict between the runs: runs/b: it has other labels." in said.err
+    assert "The page has no verdicts between the runs: runs/b: it has other labels." in said.err
 
 
 def test_init_writes_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr("tunesmith.workflows.init.draft_recipe", recorder(calls, ("task: classification\n", ["9 rows"])))
+    monkeypatch.setattr(init_workflow, "draft_recipe", recorder(calls, ("task: classification\n", ["9 rows"])))
     said = cli("init", "tickets.csv", "--test", "test.csv")
     assert said.out.startswith("9 rows\n")
     assert Path("recipe.yaml").read_text(encoding="utf-8") == "task: classification\n"
@@ -253,18 +261,28 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     calls: Calls = []
     RESULT.save(run_folder / "result.json")
     predictions = {
-        "row_id": [1, 2, 3], "split": ["validation", "validation", "test"], "label": ["refund"] * 3, "prediction": ["other"] * 3,
-        "loss": [0.1, 4.0, 9.0], "pred_probs": [[0.5, 0.5]] * 3, "text": ["likely", "my parcel", "of the test"],
-    }  # fmt: skip
+        "row_id": [1, 2, 3],
+        "split": ["validation", "validation", "test"],
+        "label": ["refund"] * 3,
+        "prediction": ["other"] * 3,
+        "loss": [0.1, 4.0, 9.0],
+        "pred_probs": [[0.5, 0.5]] * 3,
+        "text": ["likely", "my parcel", "of the test"],
+    }
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
-    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, RESULT)))
+    monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, RESULT)))
     said = cli("demo", "--output", "own runs/it's")
     assert said.code == 0
     for part in (
-        "the tuned model", "TF-IDF + linear", "better than TF-IDF + linear: +0.100 [+0.050, +0.150]",
-        "cannot tell whether it beats", "row 7 of train: given refund", "Every prediction is the same.",
-        f"{run_folder}/report.html", "    row 2, labelled refund, read as other:\n      'my parcel'\n    row 1,",
-    ):  # fmt: skip
+        "fine-tuned model",
+        "TF-IDF + linear",
+        "better than TF-IDF + linear: +0.100 [+0.050, +0.150]",
+        "cannot tell whether it is better than",
+        "row 7 of train: given refund",
+        "Every prediction is the same.",
+        f"{run_folder}/report.html",
+        "    row 2, labelled refund, predicted other:\n      'my parcel'\n    row 1,",
+    ):
         assert part in said.out
     (loaded,), options = calls[0]
     assert loaded.recipe.output == "own runs/it's"
@@ -279,7 +297,7 @@ def test_demo_of_embeddings(cli: Cli, run_folder: Path, monkeypatch: pytest.Monk
     result.save(run_folder / "result.json")
     predictions = {"row_id": [0, 1, 2], "split": ["test"] * 3, "score": [0.9, 0.1, 0.4], "text": ["found", "missed", "half"]}
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
-    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, result)))
+    monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, result)))
     said = cli("demo", "embedding")
     assert said.code == 0
     assert "calls the water pump a wren" in said.err + said.out
@@ -294,21 +312,25 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
     result = replace(RESULT, task="sft")
     result.save(run_folder / "result.json")
     predictions = {
-        "row_id": [0, 1, 2], "split": ["test", "test", "validation"], "label": ["yes", "no", "why"], "loss": [0.5, 2.0, 9.0],
-    }  # fmt: skip
+        "row_id": [0, 1, 2],
+        "split": ["test", "test", "validation"],
+        "label": ["yes", "no", "why"],
+        "loss": [0.5, 2.0, 9.0],
+    }
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
     written = [{"prompt": "Is it?\nSay yes.", "untuned": "", "this run": "yes!", "reference": "yes"}]
     seen = [{"runs": [["User: Is it?\nAssistant: ", False], ["yes", True]]}]
     answers = {"seen": seen, "answers": written, "split": "test"}
     (run_folder / "answers.json").write_text(json.dumps(answers))
-    monkeypatch.setattr("tunesmith.workflows.train.train", recorder(calls, Run(run_folder, result)))
+    monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, result)))
     said = cli("demo", "sft")
     assert said.code == 0
     for part in (
         "    User: Is it?\n    Assistant: ⟦yes⟧\n",
-        "  Is it?\n  Say yes.\n    before: (nothing)\n    after:  'yes!'\n    right:  'yes'\n",
-        "    2.00  row 1: 'no'\n    0.50  row 0: 'yes'\n", f"tunesmith generate {run_folder} ",
-    ):  # fmt: skip
+        "  Is it?\n  Say yes.\n    before:    (empty)\n    after:     'yes!'\n    reference: 'yes'\n",
+        "    2.00  row 1: 'no'\n    0.50  row 0: 'yes'\n",
+        f"tunesmith generate {run_folder} ",
+    ):
         assert part in said.out
     assert "why" not in said.out
     (loaded,), _ = calls[0]
@@ -316,18 +338,18 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_only_an_earlier_demo_is_replaced() -> None:
-    from tunesmith.cli.demo import holds_a_demo, recipe_path
+    from tunesmith.cli.demo import is_earlier_demo, recipe_path
 
     text = recipe_path("classification").read_text(encoding="utf-8")
-    assert not holds_a_demo("runs/demo", text)
+    assert not is_earlier_demo("runs/demo", text)
     Path("runs/demo").mkdir(parents=True)
     Path("runs/demo/precious.txt").touch()
-    assert not holds_a_demo("runs/demo", text)
+    assert not is_earlier_demo("runs/demo", text)
     Path("runs/demo/recipe.yaml").write_text(text, encoding="utf-8")
-    assert holds_a_demo("runs/demo", text)
+    assert is_earlier_demo("runs/demo", text)
     Path("runs/demo.partial").mkdir()
     Path("runs/demo.partial/recipe.yaml").write_text("task: regression\n", encoding="utf-8")
-    assert not holds_a_demo("runs/demo", text)
+    assert not is_earlier_demo("runs/demo", text)
 
 
 def test_the_real_check_on_built_in_data(cli: Cli) -> None:
@@ -344,20 +366,28 @@ def test_the_verbs_answer_json_only(cli: Cli, recipe: str, monkeypatch: pytest.M
         print("noise of a library")  # noqa: T201 - as libraries do
         raise ValueError("oops")
 
-    for name in (
-        "run.train",
-        "run.check",
-        "use.evaluate",
-        "use.predict",
-        "use.compare",
-        "trace.trace",
-        "survey_recipe.draft_recipe",
+    for module, name in (
+        (train_workflow, "train"),
+        (train_workflow, "check"),
+        (predict_workflow, "evaluate"),
+        (predict_workflow, "predict"),
+        (predict_workflow, "compare"),
+        (trace_workflow, "trace"),
+        (init_workflow, "draft_recipe"),
     ):
-        monkeypatch.setattr(f"tunesmith.{name}", broken)
+        monkeypatch.setattr(module, name, broken)
     for words in (
-        ["train", recipe], ["check", recipe], ["evaluate", "a", "b"], ["predict", "a", "b"], ["compare", "a", "b"],
-        ["trace", recipe, "--row", "0"], ["init", "x.csv", "--output", "-"], ["demo"],
-    ):  # fmt: skip
+        ["train", recipe],
+        ["check", recipe],
+        ["evaluate", "a", "b"],
+        ["predict", "a", "b"],
+        ["compare", "a", "b"],
+        ["trace", recipe, "--row", "0"],
+        ["init", "x.csv", "--output", "-"],
+        ["demo"],
+    ):
         said = cli(*words, "--json")
         assert said.code == 1, words
-        assert json.loads(said.out)["error"]["message"] == "unexpected ValueError: oops; run again with --debug to see where."
+        assert (
+            json.loads(said.out)["error"]["message"] == "unexpected ValueError: oops; run again with --debug for the traceback."
+        )

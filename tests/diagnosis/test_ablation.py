@@ -166,7 +166,7 @@ def test_judged_rows_with_corrections_are_left_out_and_judged_a_second_time(
     assert {(v["rows"], v["n"]) for v in found["verdicts"]} == {("undisputed", 48 - left_out), ("all", 48)}
     assert {v["split"] for v in found["verdicts"]} == {"validation"}
     assert [m["n"] for m in found["variants"][0]["metrics_all_rows"]] == [48, 48]
-    assert "the same on all 48 rows, with the labels given:" in out
+    assert "the same on all 48 rows, with the original labels:" in out
     assert "the judged rows also chose each variant's best checkpoint" in err
     (plan,) = untrained
     assert len(plan.inputs.splits.validation) == 48 - left_out
@@ -207,7 +207,7 @@ def test_an_interruption_keeps_the_corrected_file_and_the_next_try_uses_it(
 
     monkeypatch.setattr(worth, "trained", stopped)
     assert main([*APPLY, "--measure"]) == 130
-    assert "train.corrected.csv is written and whole; the measurement starts over" in capsys.readouterr().err
+    assert "train.corrected.csv is complete; repeat the command" in capsys.readouterr().err
     content = Path("train.corrected.csv").read_bytes()
     assert not [path for path in Path("runs").iterdir()]
     monkeypatch.setattr(worth, "trained", finished)

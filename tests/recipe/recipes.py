@@ -22,7 +22,7 @@ GOOD: list[dict[str, Any]] = [
 _name = st.text(min_size=1, max_size=12).filter(lambda text: "\0" not in text)
 _file = _name.map(lambda text: f"{text}.csv")
 _share = st.floats(0.01, 0.4)
-_whole = st.integers(1, 10**6)
+_invalid_key = st.integers(1, 10**6)
 _positive = st.floats(1e-9, 1e9)
 _free = st.recursive(
     st.none()
@@ -41,19 +41,19 @@ def _some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 _train = _some(
     learning_rate=st.none() | _positive,
-    per_device_train_batch_size=_whole,
+    per_device_train_batch_size=_invalid_key,
     weight_decay=st.floats(0, 10),
     warmup_steps=st.floats(0, 0.99) | st.integers(1, 100),
     lr_scheduler_type=st.sampled_from(sorted(SCHEDULES)),
     optim=st.sampled_from(sorted(OPTIMIZERS)),
     class_weights=st.sampled_from(["none", "balanced"]) | st.dictionaries(st.text(max_size=6), _positive, min_size=1, max_size=3),
-    early_stopping=st.none() | _some(patience=_whole, delta=st.floats(0, 1)),
+    early_stopping=st.none() | _some(patience=_invalid_key, delta=st.floats(0, 1)),
     seed=st.integers(0, 2**31),
     fast=st.booleans(),
     report_to=st.sampled_from(["none", "wandb", ["tensorboard", "trackio"], []]),
     run_name=st.none() | st.text(max_size=12),
 )
-_length = _some(max_steps=_whole) | _some(num_train_epochs=_positive)
+_length = _some(max_steps=_invalid_key) | _some(num_train_epochs=_positive)
 
 RECIPES = st.fixed_dictionaries(
     {
@@ -66,7 +66,7 @@ RECIPES = st.fixed_dictionaries(
                 columns=_some(text=st.just("t"), label=st.sampled_from(["l", ["l", "m"], "no", "1e5", "", None]).filter(bool)),
                 header=st.none() | st.booleans(),
                 encoding=st.sampled_from([None, "utf-8"]),
-                max_length=st.none() | _whole,
+                max_length=st.none() | _invalid_key,
             ),
         )
     },

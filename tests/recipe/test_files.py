@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.recipe.files import inside, is_file, locate, same_place
+from tunesmith.recipe.files import inside, is_file, locate, same_path
 
 
 def test_beside_the_recipe_first_then_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_absolute_home_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_same_place_follows_links(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    assert same_place(tmp_path / "a", tmp_path / "b")
+    assert same_path(tmp_path / "a", tmp_path / "b")
     assert inside(tmp_path / "b", tmp_path)
     assert not inside(tmp_path, tmp_path / "a")
 
@@ -41,4 +41,4 @@ def test_same_place_follows_links(tmp_path: Path) -> None:
 def test_impossible_names_raise_nothing(name: str, tmp_path: Path) -> None:
     assert locate(name, tmp_path) == Path(name)
     assert not is_file(Path(name))
-    assert not same_place(Path(name), tmp_path)
+    assert not same_path(Path(name), tmp_path)

@@ -67,14 +67,14 @@ outptu: x
         "recipe.yaml:3 train.learning_rat: there is no key learning_rat in train. Did you mean train.learning_rate?",
         'recipe.yaml:4 train.learning_rate: expected a number above 0, found the text "abc".',
         "recipe.yaml:6 train.seed: is given twice, first on line 5. Remove one of the two.",
-        "recipe.yaml:7 train.max_steps: max_steps (10) and num_train_epochs (2) both say how long to train."
-        " Keep one: max_steps for a number of steps, num_train_epochs for passes.",
+        "recipe.yaml:7 train.max_steps: max_steps (10) and num_train_epochs (2) both set the length of training."
+        " Keep one: max_steps for a number of steps, num_train_epochs for epochs.",
         "recipe.yaml:11 data.validation: expected a number above 0 and below 1, or text, found the number 1.5."
-        " A share is written like 0.1; null means none.",
+        " Write a fraction such as 0.1, or null for none.",
         "recipe.yaml:12 outptu: a recipe has no key outptu. Did you mean output?",
         "override train.n_seeds=0: must be above 0, found 0.",
         "override adapter.r=8 adapter.method: adapter.method is missing. For example adapter: {method: lora}.",
-        "override foo: is no override. Write key=value, for example train.seed=1.",
+        "override foo: is not an override. Write key=value, for example train.seed=1.",
     ]
 
 
@@ -95,7 +95,7 @@ outptu: x
         ("a: 1".encode("utf-16"), "recipe.yaml: is saved as UTF-16; expected UTF-8. Save it as UTF-8."),
         (
             b"PAR1\x00\x01",
-            "recipe.yaml: the file holds the control character U+0000. Is this a text file? Save the recipe as plain text.",
+            "recipe.yaml: the file contains the control character U+0000. Save the recipe as plain text.",
         ),
         (b"#" * 1_000_001, "recipe.yaml: has 1.0 MB; a recipe has at most 1 MB. Is this a data file?"),
         (b"a:\n\tb: 1", "recipe.yaml:2: a tab is used where YAML allows only spaces. Replace the tab by spaces."),
@@ -120,7 +120,7 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
     assert said(tmp_path / "recipe.yaml") == "HERE/recipe.yaml: there is no such file. Did you mean recipe.yml?"
     assert said(tmp_path / "no" / "x.yaml") == "HERE/no/x.yaml: there is no such file. There is no folder HERE/no either."
     assert said(tmp_path) == "HERE: is a folder; expected a recipe file. Did you mean HERE/recipe.yml?"
-    assert said(Path("/dev/null")) == "/dev/null: is no ordinary file; expected a recipe file."
+    assert said(Path("/dev/null")) == "/dev/null: is not a regular file; expected a recipe file."
     assert said(tmp_path / "a\0b").endswith("there is no such file. There is: recipe.yml.")
     assert said(tmp_path / ("x" * 300)).endswith("cannot be read: File name too long.")
 
@@ -156,13 +156,13 @@ def test_numpy_scalars_are_numbers() -> None:
         ),
         (GOOD | {"upstream": {"adam_beta1": float("nan")}}, "recipe upstream.adam_beta1: must be a finite number, found nan."),
         (GOOD | {"train": {"learning_rate": float("inf")}}, "recipe train.learning_rate: must be a finite number, found inf."),
-        (GOOD | {"train": {"max_steps": 10**5000}}, "recipe train.max_steps: is a number of more than 300 digits."),
+        (GOOD | {"train": {"max_steps": 10**5000}}, "recipe train.max_steps: has more than 300 digits."),
         (GOOD | {"train": {True: 1}}, "recipe train: a key is true; keys are text."),
         (
             GOOD | {"train": {"class_weights": {"1": 1, 1: 2}}},
             "recipe train.class_weights.1: is given twice, as text and as a number.",
         ),
-        (GOOD | {"output": "\ud800"}, "recipe output: the text holds half of a surrogate pair and cannot be saved as UTF-8."),
+        (GOOD | {"output": "\ud800"}, "recipe output: the text contains half of a surrogate pair and cannot be saved as UTF-8."),
         (
             GOOD | {"train": {"class_weights": {"a": 1, "b": "x"}}},
             'recipe train.class_weights.b: expected a number, found the text "x".',

@@ -71,13 +71,13 @@ def test_the_order_of_overrides_is_kept(tmp_path: Path) -> None:
         (
             "train.class_weights.a=1",
             'override train.class_weights.a=1: train.class_weights is the text "balanced" in the recipe and has no keys.'
-            " Give it as a whole: train.class_weights=VALUE.",
+            " Override it as a whole: train.class_weights=VALUE.",
         ),
-        ("train.seed", "override train.seed: is no override. Write key=value, for example train.seed=1."),
-        ("=1", "override =1: is no override."),
-        ("train..seed=1", "override train..seed=1: is no override."),
-        ("data.train=#a", "override data.train=#a: a # begins a comment in YAML, so part of the value is lost."),
-        ("data.train=a #b", "override data.train=a #b: a # begins a comment"),
+        ("train.seed", "override train.seed: is not an override. Write key=value, for example train.seed=1."),
+        ("=1", "override =1: is not an override."),
+        ("train..seed=1", "override train..seed=1: is not an override."),
+        ("data.train=#a", "override data.train=#a: # begins a comment in YAML, so part of the value is lost."),
+        ("data.train=a #b", "override data.train=a #b: # begins a comment"),
         ("data.train=[a", "override data.train=[a: the value: a list opened with [ is not closed. Close it with ]."),
         (
             "data.columns.label=no",

@@ -11,44 +11,44 @@ from tunesmith.recipe.load import load_recipe, recipe_from_mapping
 BROKEN: list[tuple[dict[str, Any], str]] = [
     (
         {"train": {"early_stopping": {}}, "data": {"validation": None}},
-        "train.early_stopping: early stopping watches validation, and there is none (data.validation: null)."
-        " Give data.validation a share such as 0.1 or a file.",
+        "train.early_stopping: early stopping needs a validation split, and there is none (data.validation: null)."
+        " Set data.validation to a fraction such as 0.1, or to a file.",
     ),
     (
         {"train": {"train_layers": "last 0"}},
-        'train.train_layers: "last 0" is none of: all, head, last N (N from 1), or a list of patterns.'
-        " head trains the new head alone.",
+        'train.train_layers: "last 0" is not one of: all, head, last N (N at least 1), a list of patterns.'
+        " head trains only the new head.",
     ),
     ({"train": {"train_layers": "last2"}}, "Did you mean last 2?"),
     ({"train": {"train_layers": "haed"}}, "Did you mean head?"),
-    ({"train": {"train_layers": []}}, "train.train_layers: a list of parameter-name patterns with nothing in it."),
+    ({"train": {"train_layers": []}}, "train.train_layers: the list of parameter-name patterns is empty, or one of them is."),
     ({"train": {"train_layers": "head"}, "adapter": {"method": "lora"}}, "train.train_layers: train_layers and adapter exclude"),
     (
         {"train": {"max_steps": 5, "num_train_epochs": 3}},
-        "train.max_steps: max_steps (5) and num_train_epochs (3) both say how long to train."
-        " Keep one: max_steps for a number of steps, num_train_epochs for passes.",
+        "train.max_steps: max_steps (5) and num_train_epochs (3) both set the length of training."
+        " Keep one: max_steps for a number of steps, num_train_epochs for epochs.",
     ),
-    ({"train": {"warmup_steps": 1.5}}, "train.warmup_steps: 1.5 is neither a share (below 1) nor a whole number of steps."),
+    ({"train": {"warmup_steps": 1.5}}, "train.warmup_steps: 1.5 is neither a fraction (below 1) nor a whole number of steps."),
     (
         {"train": {"seed": 2**32 - 1, "n_seeds": 2}},
-        "train.n_seeds: the last of 2 seeds from 4294967295 on would be above 4294967295.",
+        "train.n_seeds: the last of 2 seeds, starting at 4294967295, would be above 4294967295.",
     ),
     (
         {"train": {"class_weights": {"a": -1, "b": 1}}},
-        "train.class_weights.a: must be at least 0, found -1. 0 leaves the class out.",
+        "train.class_weights.a: must be at least 0, found -1. 0 excludes the class from the loss.",
     ),
     ({"train": {"class_weights": {}}}, "train.class_weights: no class has a weight above 0."),
     (
         {"task": "regression", "train": {"class_weights": "balanced"}},
-        "train.class_weights: a regression has no classes to weigh. Remove the key, or write task: classification.",
+        "train.class_weights: class weights apply only to classification. Remove the key, or write task: classification.",
     ),
     (
         {"task": "regression", "train": {"label_smoothing_factor": 0.1}},
-        "train.label_smoothing_factor: a regression has no classes",
+        "train.label_smoothing_factor: label smoothing applies only to classification",
     ),
     (
         {"task": "regression", "evaluate": {"tune_threshold": True}},
-        "evaluate.tune_threshold: a regression has no threshold to tune.",
+        "evaluate.tune_threshold: regression has no decision threshold.",
     ),
     ({"task": "regression", "data": {"label_separator": "|"}}, "data.label_separator: a regression has one number in a row"),
     (
@@ -61,7 +61,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     ({"task": "regression", "evaluate": {"metric": "mcc"}}, 'evaluate.metric: "mcc" is not a metric of regression.'),
     ({"evaluate": {"baselines": ["tfidf", "tfidf"]}}, "evaluate.baselines: a name is listed twice: tfidf, tfidf."),
-    ({"train": {"report_to": ["none", "wandb"]}}, "train.report_to: none stands beside other names."),
+    ({"train": {"report_to": ["none", "wandb"]}}, "train.report_to: none is combined with other names."),
     ({"upstream": {"output_dir": "x"}}, "upstream.output_dir: tunesmith sets this field itself. Write output."),
     ({"upstream": {"max_grad_norm": 1}}, "upstream.max_grad_norm: tunesmith sets this field itself. Write train.max_grad_norm."),
     ({"upstream": {"hub_token": "x"}}, "upstream.hub_token: tunesmith sets this field itself. Secrets do not belong in a recipe"),
@@ -75,27 +75,27 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"train": {"lr_scheduler_type": "linaer"}}, 'transformers has no schedule "linaer". Did you mean linear?'),
     (
         {"parallel": {"strategy": "none", "processes": 2}},
-        "parallel.processes: strategy none is one process, and processes says 2.",
+        "parallel.processes: strategy none uses one process, and processes is 2.",
     ),
-    ({"model": {"revision": "main"}}, "model.revision: builtin:minilm has no revisions. Leave the key out."),
-    ({"adapter": {"method": "lora", "a b": 1}}, "adapter.a b: is no option name."),
+    ({"model": {"revision": "main"}}, "model.revision: builtin:minilm has no revisions. Remove the key."),
+    ({"adapter": {"method": "lora", "a b": 1}}, "adapter.a b: is not a valid option name."),
     ({"data": {"validation": 0.5, "test": 0.5}}, "data.test: validation (0.5) and test (0.5) leave no row for training."),
     (
         {"data": {"validation": "a.csv"}},
-        "data.validation: is the same file as data.train: the result would be judged on the rows it learnt."
-        " Give other rows, or a share such as validation: 0.1.",
+        "data.validation: is the same file as data.train: the model would be evaluated on its training rows."
+        " Give other rows, or a fraction such as validation: 0.1.",
     ),
     ({"data": {"test": "./x/../a.csv"}}, "data.test: is the same file as data.train"),
     (
         {"data": {"validation": "b.csv", "test": "b.csv"}},
-        "data.test: is the same file as data.validation, on which the best checkpoint is chosen."
-        " Leave test out: the verdict is then given on validation.",
+        "data.test: is the same file as data.validation, which selects the best checkpoint."
+        " Remove test: the verdict is then computed on validation.",
     ),
-    ({"data": {"validation": "0.1"}}, 'data.validation: "0.1" is text and would be the name of a file.'),
-    ({"data": {"test": "10%"}}, 'data.test: "10%" is text and would be the name of a file.'),
-    ({"data": {"train": ""}}, "data.train: is an empty text."),
-    ({"data": {"train": "a\0b"}}, "data.train: holds a NUL character."),
-    ({"data": {"label_separator": ""}}, "data.label_separator: is an empty text."),
+    ({"data": {"validation": "0.1"}}, 'data.validation: "0.1" is text and would be read as a file name.'),
+    ({"data": {"test": "10%"}}, 'data.test: "10%" is text and would be read as a file name.'),
+    ({"data": {"train": ""}}, "data.train: is empty."),
+    ({"data": {"train": "a\0b"}}, "data.train: contains a NUL character."),
+    ({"data": {"label_separator": ""}}, "data.label_separator: is empty."),
     ({"data": {"columns": {"text": "x", "pair": "x"}}}, 'data.columns.pair: the column "x" is already the text column.'),
     ({"data": {"columns": {"text": "x", "label": ["y", "x"]}}}, 'data.columns.label: the column "x" is already the text column.'),
     ({"data": {"columns": {"label": ["y", "y"]}}}, 'data.columns.label: "y" is listed twice.'),
@@ -108,20 +108,20 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"data": {"columns": {"annotators": ["x", "x"]}}}, 'data.columns.annotators: "x" is listed twice.'),
     (
         {"task": "regression", "data": {"columns": {"annotators": ["x"]}}},
-        "data.columns.annotators: annotators are compared where",
+        "data.columns.annotators: annotators are compared only in single-label classification",
     ),
     (
         {"data": {"columns": {"annotators": ["x"]}, "label_separator": "|"}},
-        "data.columns.annotators: annotators are compared where each row has one class.",
+        "data.columns.annotators: annotators are compared only in single-label classification.",
     ),
     (
         {"data": {"columns": {"label": ["y"]}, "label_separator": "|"}},
-        "data.label_separator: several label columns and a separator",
+        "data.label_separator: several label columns and label_separator exclude each other",
     ),
-    ({"data": {"encoding": "utf-9"}}, 'data.encoding: Python knows no encoding "utf-9".'),
-    ({"output": "."}, "output: holds the data file of data.train (a.csv)."),
-    ({"output": "a.csv"}, "output: holds the data file of data.train (a.csv)."),
-    ({"output": "a.csv/run"}, "output: lies inside the data file of data.train (a.csv)."),
+    ({"data": {"encoding": "utf-9"}}, 'data.encoding: Python has no encoding "utf-9".'),
+    ({"output": "."}, "output: contains the data file of data.train (a.csv)."),
+    ({"output": "a.csv"}, "output: contains the data file of data.train (a.csv)."),
+    ({"output": "a.csv/run"}, "output: is inside the data file of data.train (a.csv)."),
 ]
 
 

@@ -75,7 +75,7 @@ def test_written_is_kept_for_plain_scalars_only() -> None:
         ("{a: 1", 1, "a map opened with { is not closed"),
         ('a: 1\nb: "x', 2, "a quote is opened here and never closed"),
         ("a:\n  b: 1\n c: 2", 3, "the indentation does not match the lines above"),
-        ("a: @x", 1, "a value begins with a character that has a meaning of its own in YAML"),
+        ("a: @x", 1, "a value begins with a character that has a special meaning in YAML"),
         ("a: 1\nb\n", 3, "a key without a colon"),
         ("a: 1\n---\nb: 2", 2, "a second document begins here (a line of ---)"),
         ('a: "\\q"', 1, "a backslash in double quotes begins no known escape"),
@@ -89,7 +89,7 @@ def test_written_is_kept_for_plain_scalars_only() -> None:
         ("? [a]\n: 1", 1, "a key is a list or a map; keys are plain text"),
         ("a: 1\nb: 2\na: 3", 3, "is given twice, first on line 1"),
         ("%YAML 9.1\n---\na: 1", 1, "this is not valid YAML: found incompatible YAML document (version 1.* is required)"),
-        ("a: \x00", None, "the file holds the control character U+0000"),
+        ("a: \x00", None, "the file contains the control character U+0000"),
         ("a: [" + "[" * 100, 1, f"lists and maps are nested more than {MAX_DEPTH} deep"),
     ],
 )

@@ -35,7 +35,7 @@ from tunesmith.recipe.tree import all_keys
         ("eval_steps", ("train",), "Did you mean train.n_evaluations?"),
         ("load_best_model_at_end", ("train",), "The best checkpoint by evaluate.metric is always the result."),
         ("lora_r", (), "Did you mean adapter.r?"),
-        ("warmup_ratio", ("train",), "Did you mean train.warmup_steps? Below 1 it is a share of all steps."),
+        ("warmup_ratio", ("train",), "Did you mean train.warmup_steps? A value below 1 is a fraction of all steps."),
         ("fp16", ("train",), "train.fast chooses the precision for the machine; upstream.fp16: true forces it."),
         ("adam_beta1", ("train",), "It is a field of transformers.TrainingArguments: write upstream.adam_beta1."),
         ("colums", ("data",), "Did you mean data.columns?"),

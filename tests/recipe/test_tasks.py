@@ -17,9 +17,9 @@ from tunesmith.recipe.tasks import (
     TASKS,
     VECTOR_OPTIONS,
     Key,
-    baselines_of,
-    metric_of,
+    baseline_names,
     missing_keys,
+    primary_metric,
     refusal,
     suggest_metric,
     task_settings,
@@ -204,12 +204,12 @@ def test_messages(name: str, key: Key, message: str) -> None:
 
 def test_metric_and_baselines_of_the_recipe_come_first() -> None:
     data = {"data": {"train": "a.csv"}}
-    assert metric_of(recipe_from_mapping(data)) == "macro_f1"
-    assert metric_of(recipe_from_mapping(data | {"task": "regression"})) == "spearman"
-    assert metric_of(recipe_from_mapping(data | {"evaluate": {"metric": "mcc"}})) == "mcc"
-    assert baselines_of(recipe_from_mapping(data | {"task": "pretraining"})) == ("untuned",)
-    assert baselines_of(recipe_from_mapping(data | {"evaluate": {"baselines": ["tfidf"]}})) == ("tfidf",)
-    assert baselines_of(recipe_from_mapping(data | {"evaluate": {"baselines": []}})) == ()
+    assert primary_metric(recipe_from_mapping(data)) == "macro_f1"
+    assert primary_metric(recipe_from_mapping(data | {"task": "regression"})) == "spearman"
+    assert primary_metric(recipe_from_mapping(data | {"evaluate": {"metric": "mcc"}})) == "mcc"
+    assert baseline_names(recipe_from_mapping(data | {"task": "pretraining"})) == ("untuned",)
+    assert baseline_names(recipe_from_mapping(data | {"evaluate": {"baselines": ["tfidf"]}})) == ("tfidf",)
+    assert baseline_names(recipe_from_mapping(data | {"evaluate": {"baselines": []}})) == ()
 
 
 @pytest.mark.parametrize(

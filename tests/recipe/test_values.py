@@ -19,8 +19,8 @@ BAD = [
     ("train: {seed: true}", "2 train.seed: expected a whole number of at least 0 and below 4294967296, found true."),
     ("train: {seed: yes}", "found yes, which YAML reads as true."),
     ("train: {seed: -1}", "2 train.seed: must be at least 0 and below 4294967296, found -1."),
-    ("train: {seed:}", "found nothing. Leave the key out for its default."),
-    ("train: {seed: null}", "found null. Leave the key out for its default."),
+    ("train: {seed:}", "found nothing. Remove the key to use its default."),
+    ("train: {seed: null}", "found null. Remove the key to use its default."),
     ("train: {seed: [1]}", "found a list."),
     ("train: {seed: {a: 1}}", "found keys and values."),
     ("train: {learning_rate: abc}", '2 train.learning_rate: expected a number above 0, found the text "abc".'),
@@ -90,7 +90,7 @@ BAD = [
     ("evaluate: {tune_threshold: 0.5}", "2 evaluate.tune_threshold: expected true or false, found the number 0.5."),
     ("upstream: 5", "2 upstream: expected keys and values, found the number 5."),
     ("output: yes", '2 output: expected text, found yes, which YAML reads as true. Put it in quotes: "yes".'),
-    ("output: ", "2 output: expected text, found nothing. Leave the key out for its default."),
+    ("output: ", "2 output: expected text, found nothing. Remove the key to use its default."),
     ("trian: {seed: 1}", "2 trian: a recipe has no key trian. Did you mean train?"),
     ("train: {epochs: 3}", "2 train.epochs: there is no key epochs in train. Did you mean train.num_train_epochs?"),
     ("train.seed: 1", "2 train.seed: a recipe has no key train.seed. Sections are nested in the file: write train: {seed: ...}"),
@@ -106,7 +106,7 @@ BAD_DATA = [
     (
         "data: {train: a, validation: 0}",
         "recipe.yaml:1 data.validation: expected a number above 0 and below 1, or text, found the number 0."
-        " A share is written like 0.1; null means none.",
+        " Write a fraction such as 0.1, or null for none.",
     ),
     (
         "data: {train: a, columns: {label: no}}",

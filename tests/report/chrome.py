@@ -19,16 +19,29 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-extensions",
-    "--disable-component-update", "--disable-dev-shm-usage",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-extensions",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+)
 ALT, CONTROL, META, SHIFT = 1, 2, 4, 8
 # Keys that are no letter: code, number, and what they type.
 KEYS = {
-    "Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "Backspace": ("Backspace", 8, ""), "Tab": ("Tab", 9, ""),
-    "ArrowDown": ("ArrowDown", 40, ""), "ArrowUp": ("ArrowUp", 38, ""), "End": ("End", 35, ""), "Home": ("Home", 36, ""),
-    "/": ("Slash", 191, "/"), "?": ("Slash", 191, "?"),
-}  # fmt: skip
+    "Enter": ("Enter", 13, "\r"),
+    "Escape": ("Escape", 27, ""),
+    "Backspace": ("Backspace", 8, ""),
+    "Tab": ("Tab", 9, ""),
+    "ArrowDown": ("ArrowDown", 40, ""),
+    "ArrowUp": ("ArrowUp", 38, ""),
+    "End": ("End", 35, ""),
+    "Home": ("Home", 36, ""),
+    "/": ("Slash", 191, "/"),
+    "?": ("Slash", 191, "?"),
+}
 
 
 def chromium() -> str:

@@ -23,25 +23,41 @@ FINDINGS = (
 def small() -> Review:
     """Six rows, in the file's order; by score the rows are 3, 0, 5, 1, 2, 4. Each corner of the data map has one."""
     return Review(
-        "tickets", "tickets.csv", DIGEST, LABELS, DIAGNOSES, FINDINGS,
+        "tickets",
+        "tickets.csv",
+        DIGEST,
+        LABELS,
+        DIAGNOSES,
+        FINDINGS,
         ReviewRows(
-            row_ids=[0, 1, 2, 3, 4, 0], splits=["train"] * 5 + ["test"],
+            row_ids=[0, 1, 2, 3, 4, 0],
+            splits=["train"] * 5 + ["test"],
             texts=["where is my money", "the parcel\nis late", "cannot log in", "zebra", "hello", "my PARCEL came open"],
-            pairs=None, given=[0, 1, 2, 1, -1, 0], proposed=[1, 0, 2, 0, -1, 1], scores=[0.1, 0.4, 0.5, 0.0, None, 0.2],
-            flagged=[True, True, False, True, False, True], diagnoses=[[0], [0, 1], [], [0], [], [1]],
+            pairs=None,
+            given=[0, 1, 2, 1, -1, 0],
+            proposed=[1, 0, 2, 0, -1, 1],
+            scores=[0.1, 0.4, 0.5, 0.0, None, 0.2],
+            flagged=[True, True, False, True, False, True],
+            diagnoses=[[0], [0, 1], [], [0], [], [1]],
             reasons=["looks like delivery", 'says "late", twice', "", "looks like refund", "", "near row 1"],
-            confidence=[0.0, 1.0, 0.5, 0.0, float("nan"), 1.0], variability=[0.0, 0.0, 0.25, 0.5, float("nan"), 0.5],
+            confidence=[0.0, 1.0, 0.5, 0.0, float("nan"), 1.0],
+            variability=[0.0, 0.0, 0.25, 0.5, float("nan"), 0.5],
             correctness=[0, 4, 2, 0, 0, 3],
         ),
-    )  # fmt: skip
+    )
 
 
 def hostile() -> Review:
     """One row and everything around it made of code."""
     return Review(
-        ATTACK, ATTACK, DIGEST, (ATTACK, "plain"), (ATTACK,), (Finding(ATTACK, ATTACK, 1, remedy=ATTACK),),
+        ATTACK,
+        ATTACK,
+        DIGEST,
+        (ATTACK, "plain"),
+        (ATTACK,),
+        (Finding(ATTACK, ATTACK, 1, remedy=ATTACK),),
         ReviewRows([7], [ATTACK], [ATTACK], [ATTACK], [0], [1], [0.5], [True], [[0]], [ATTACK], [0.5], [0.1], [1]),
-    )  # fmt: skip
+    )
 
 
 def many(n: int, length: int, seed: int = 0) -> Review:
@@ -54,13 +70,18 @@ def many(n: int, length: int, seed: int = 0) -> Review:
     wrong = [rng.random() < 0.05 for _ in range(n)]
     correct = [rng.randrange(3) if bad else 6 - min(6, int(rng.expovariate(1))) for bad in wrong]
     rows = ReviewRows(
-        row_ids=list(range(n)), splits=["train" if i % 10 else "validation" for i in range(n)],
-        texts=[f"{i} {prose[i % 50]}"[:length] for i in range(n)], pairs=None,
-        given=given, proposed=[(given[i] + 1 + rng.randrange(11)) % 12 if bad else given[i] for i, bad in enumerate(wrong)],
-        scores=[rng.random() * (0.3 if bad else 1) for bad in wrong], flagged=wrong,
+        row_ids=list(range(n)),
+        splits=["train" if i % 10 else "validation" for i in range(n)],
+        texts=[f"{i} {prose[i % 50]}"[:length] for i in range(n)],
+        pairs=None,
+        given=given,
+        proposed=[(given[i] + 1 + rng.randrange(11)) % 12 if bad else given[i] for i, bad in enumerate(wrong)],
+        scores=[rng.random() * (0.3 if bad else 1) for bad in wrong],
+        flagged=wrong,
         diagnoses=[[rng.randrange(2)] if bad else [] for bad in wrong],
         reasons=[f"given (3%), looks like {labels[i % 12]} (91%)" if bad else "" for i, bad in enumerate(wrong)],
         confidence=[min(1.0, max(0.0, c / 6 + rng.gauss(0, 0.08))) for c in correct],
-        variability=[abs(rng.gauss(0.08 + 0.25 * (c / 6) * (1 - c / 6) * 4 / 2, 0.05)) for c in correct], correctness=correct,
-    )  # fmt: skip
+        variability=[abs(rng.gauss(0.08 + 0.25 * (c / 6) * (1 - c / 6) * 4 / 2, 0.05)) for c in correct],
+        correctness=correct,
+    )
     return Review("many rows", "many.csv", DIGEST, labels, DIAGNOSES, FINDINGS, rows)

@@ -17,31 +17,63 @@ from tunesmith.results import Alarm, Baseline, Certificate, Finding, Metric, Run
 SCRIPT_ROW = "</script><script>alert(1)</script> cannot log in"
 IMAGE_ROW = "lost parcel <img src=x onerror=\"document.title='broken'\"> again"
 AWKWARD = [
-    SCRIPT_ROW, IMAGE_ROW, "{{7*7}} ${7*7} %s &lt;b&gt;", "nul \x00 and bell \x07", "\u202eright to left override",
-    "long" * 200, "é ü 漢字 🙂", "",
-]  # fmt: skip
+    SCRIPT_ROW,
+    IMAGE_ROW,
+    "{{7*7}} ${7*7} %s &lt;b&gt;",
+    "nul \x00 and bell \x07",
+    "\u202eright to left override",
+    "long" * 200,
+    "é ü 漢字 🙂",
+    "",
+]
 INTENTS = [
-    "refund", "delivery late", "cancel order", "change address", "login problem", "invoice copy",
-    "damaged item", "discount code", "payment failed", "product question", "complaint <b>bold</b>", "other",
-]  # fmt: skip
+    "refund",
+    "delivery late",
+    "cancel order",
+    "change address",
+    "login problem",
+    "invoice copy",
+    "damaged item",
+    "discount code",
+    "payment failed",
+    "product question",
+    "complaint <b>bold</b>",
+    "other",
+]
 VERBS = ["lost", "change", "why_is_my", "activate", "top_up_by", "exchange", "verify"]
 THINGS = [
-    "card", "pin", "transfer", "cash_withdrawal_charge", "fiat_currency", "exchange_rate", "identity", "top_up_limit", "atm",
-    "direct_debit", "refund",
-]  # fmt: skip
+    "card",
+    "pin",
+    "transfer",
+    "cash_withdrawal_charge",
+    "fiat_currency",
+    "exchange_rate",
+    "identity",
+    "top_up_limit",
+    "atm",
+    "direct_debit",
+    "refund",
+]
 CLASSES = {
-    "binary": ["acceptable", "unacceptable"], "twelve": INTENTS,
+    "binary": ["acceptable", "unacceptable"],
+    "twelve": INTENTS,
     "seventyseven": [f"{verb}_{thing}" for verb in VERBS for thing in THINGS],
-    "multilabel": ["toxic", "insult", "threat", "spam"], "regression": ["score"],
-}  # fmt: skip
+    "multilabel": ["toxic", "insult", "threat", "spam"],
+    "regression": ["score"],
+}
 KINDS = (*CLASSES, "minimal")
 PROBLEMS = {"multilabel": "multi_label_classification", "regression": "regression"}
 # metric -> value of the run, and how much worse a baseline is per unit of badness
 METRICS = {
     "regression": {"rmse": (0.412, 0.6), "spearman": (0.871, -0.8), "pearson": (0.874, -0.8)},
-    "": {"macro_f1": (0.913, -0.9), "accuracy": (0.921, -0.8), "mcc": (0.902, -0.9),
-         "log_loss": (0.31, 2.0), "calibration_error": (0.034, 0.1)},
-}  # fmt: skip
+    "": {
+        "macro_f1": (0.913, -0.9),
+        "accuracy": (0.921, -0.8),
+        "mcc": (0.902, -0.9),
+        "log_loss": (0.31, 2.0),
+        "calibration_error": (0.034, 0.1),
+    },
+}
 BADNESS = {"tfidf": 0.08, "frozen": 0.01, "majority": 0.7, "untuned": float("nan")}
 ALARMS = (
     Alarm(
@@ -153,12 +185,22 @@ def fake_findings() -> tuple[Finding, ...]:
 
 def fake_training(metric: str) -> dict[str, Any]:
     return {
-        "n_parameters": 22_700_000, "n_trainable_parameters": 22_700_000, "steps": 75, "epochs": 3.0, "best_step": 60,
-        "best_metric": {"name": metric, "value": 0.921}, "learning_rate": 5e-5, "rows_per_second": 341.2,
+        "n_parameters": 22_700_000,
+        "n_trainable_parameters": 22_700_000,
+        "steps": 75,
+        "epochs": 3.0,
+        "best_step": 60,
+        "best_metric": {"name": metric, "value": 0.921},
+        "learning_rate": 5e-5,
+        "rows_per_second": 341.2,
         "kernels": {"precision": "bf16", "attention": "eager", "reasons": {"precision": "the processor has AMX"}},
-        "seeds": [0], "thresholds": None, "first_loss": 2.49, "expected_first_loss": 2.485, "last_loss": 0.21,
+        "seeds": [0],
+        "thresholds": None,
+        "first_loss": 2.49,
+        "expected_first_loss": 2.485,
+        "last_loss": 0.21,
         "notes": ["a note"],
-    }  # fmt: skip
+    }
 
 
 def fake_data(kind: str, rows: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -179,13 +221,18 @@ def fake_split(split: str, rows: int, names: list[str], rng: np.random.Generator
     counts, edges = np.histogram(tokens, bins=30)
     middle, high, top = np.percentile(tokens, [50, 90, 99])
     return {
-        "source": f"data/{split}.csv", "sha256": "9f86d081884c7d659a2feaa0c55ad015", "rows_read": rows + 5, "rows": rows,
-        "dropped": {"empty text": 3, "label <unknown>": 2}, "dropped_rows": [1, 2, 3],
-        "rows_truncated": int((tokens > 128).sum()), "max_length": 128,
+        "source": f"data/{split}.csv",
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015",
+        "rows_read": rows + 5,
+        "rows": rows,
+        "dropped": {"empty text": 3, "label <unknown>": 2},
+        "dropped_rows": [1, 2, 3],
+        "rows_truncated": int((tokens > 128).sum()),
+        "max_length": 128,
         "label_counts": {name: int(n) for name, n in zip(names, rng.integers(5, 60, len(names)), strict=True)},
         "length_tokens": {"p50": middle, "p90": high, "p99": top, "max": float(tokens.max())},
         "length_histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
-    }  # fmt: skip
+    }
 
 
 def fake_events(kind: str, rng: np.random.Generator) -> list[dict[str, Any]]:

@@ -190,7 +190,7 @@ def test_folders_that_are_no_runs_are_named(tmp_path: Path, write_run: WriteRun)
         write_report(run)
     run = write_run("binary", name="other")
     (run / "predictions.parquet").write_bytes(b"no parquet")
-    with pytest.raises(InputError, match="no readable parquet"):
+    with pytest.raises(InputError, match="not readable as parquet"):
         write_report(run)
 
 
@@ -210,7 +210,7 @@ def test_comparison_shows_runs_verdicts_and_differences(write_run: WriteRun, tmp
 
 def test_comparison_warns_of_runs_that_cannot_be_compared(write_run: WriteRun, tmp_path: Path) -> None:
     page = write_comparison([write_run("twelve"), write_run("minimal")], tmp_path / "c.html").read_text(encoding="utf-8")
-    assert "The runs were not measured on the same test rows: their figures cannot be compared." in page
+    assert "The runs were not evaluated on the same test rows: their metrics cannot be compared." in page
     with pytest.raises(InputError):
         write_comparison([], tmp_path / "d.html")
 

@@ -74,10 +74,8 @@ def test_no_script_makes_markup_or_runs_text() -> None:
 
 def test_findings_are_listed_the_most_rows_first_and_those_that_did_not_run_last() -> None:
     text = read(OURS.sub("", review_html(small()))).text
-    assert "3 diagnoses ran, 1 did not" in text
-    said = [
-        text.index(name) for name in ("suspect labels: 41", "near duplicates: 12", "odd lengths", "leakage: did not run: there")
-    ]
+    assert "Findings of 3 diagnoses, 1 skipped" in text
+    said = [text.index(name) for name in ("suspect labels: 41", "near duplicates: 12", "odd lengths", "leakage: skipped: there")]
     assert said == sorted(said)
 
 

@@ -302,7 +302,7 @@ def test_a_browser_that_refuses_to_keep_anything_says_so(tab: chrome.Page) -> No
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=refuse)["identifier"]
     tab.reload(READY)
     tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
-    assert "does not let the page keep decisions" in text(tab, "note")
+    assert "This browser cannot store decisions" in text(tab, "note")
     assert not tab.js("document.getElementById('note').hidden")
     tab.press("a")
     assert text(tab, "counter") == "1 of 4 decided"
@@ -336,11 +336,14 @@ def test_the_data_map_selects_the_nearest_row_in_the_list(tab: chrome.Page) -> N
 def painted(tab: chrome.Page, canvas: int) -> int:
     """How many pixels of the map's canvas (0: points, 1: ring) are not empty."""
     copy = "new OffscreenCanvas(from.width, from.height).getContext('2d', { willReadFrequently: true })"
-    return int(tab.js(
-        f"(() => {{ const from = document.querySelectorAll('.plane canvas')[{canvas}], pen = {copy}; pen.drawImage(from, 0, 0);"
-        " const bytes = pen.getImageData(0, 0, from.width, from.height).data;"
-        " let n = 0; for (let i = 3; i < bytes.length; i += 4) n += bytes[i] > 0; return n; })()"
-    ))  # fmt: skip
+    return int(
+        tab.js(
+            f"(() => {{ const from = document.querySelectorAll('.plane canvas')[{canvas}], pen = {copy};"
+            " pen.drawImage(from, 0, 0);"
+            " const bytes = pen.getImageData(0, 0, from.width, from.height).data;"
+            " let n = 0; for (let i = 3; i < bytes.length; i += 4) n += bytes[i] > 0; return n; })()"
+        )
+    )
 
 
 def test_the_selected_row_is_ringed_and_the_pointer_explains(tab: chrome.Page) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tunesmith.report.words import headline, main_metric, main_split, plain_name
+from tunesmith.report.words import display_name, headline, main_metric, main_split
 from tunesmith.results import Metric, RunResult, Verdict
 
 F1 = Metric("macro_f1", "test", 0.913, 0.88, 0.94, 300)
@@ -22,8 +22,10 @@ def test_better() -> None:
 
 
 def test_the_hardest_opponent_is_named() -> None:
-    verdicts = [Verdict("macro_f1", "test", name, by, by - 0.1, by + 0.1, word) for name, by, word in
-                (("majority", 0.6, "better"), ("frozen", -0.02, "cannot tell"), ("tfidf", 0.05, "cannot tell"))]  # fmt: skip
+    verdicts = [
+        Verdict("macro_f1", "test", name, by, by - 0.1, by + 0.1, word)
+        for name, by, word in (("majority", 0.6, "better"), ("frozen", -0.02, "cannot tell"), ("tfidf", 0.05, "cannot tell"))
+    ]
     said = headline(result(F1, *verdicts))
     assert (
         "cannot tell whether it is better than frozen embeddings + linear (difference -0.020 [-0.120, +0.080])" in said.sentence
@@ -42,7 +44,7 @@ def test_where_less_is_better_the_amount_is_still_positive() -> None:
     [
         (RunResult("classification"), "Nothing was measured in this run."),
         (result(replace(F1, value=None)), "Test macro F1 could not be computed."),
-        (result(F1), "Test macro F1 0.913 [0.880, 0.940]: not compared with anything simpler."),
+        (result(F1), "Test macro F1 0.913 [0.880, 0.940]: not compared with a baseline."),
     ],
 )
 def test_with_less_to_say(found: RunResult, sentence: str) -> None:
@@ -60,4 +62,4 @@ def test_the_main_metric_is_the_one_asked_for_on_the_main_split() -> None:
 
 
 def test_unknown_names_are_shown_as_they_are() -> None:
-    assert plain_name("my_own_metric") == "my own metric"
+    assert display_name("my_own_metric") == "my own metric"

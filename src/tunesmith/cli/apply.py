@@ -1,4 +1,4 @@
-"""``apply``: the corrections, in a new file; with ``--measure`` what they are worth."""
+"""``apply``: writes corrected data to a new file; ``--measure`` also trains on it and compares."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
     from tunesmith.diagnosis.ablation import Comparison, Worth
     from tunesmith.recipe.load import LoadedRecipe
 
-BESIDE = "recipe.yaml"
-DOING = {"corrected": "correcting {}", "removed": "removing them", "random_removed": "removing {} random rows"}
+DEFAULT_RECIPE = "recipe.yaml"
+VARIANTS = {"corrected": "correcting {}", "removed": "removing them", "random_removed": "removing {} random rows"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("corrections", metavar="CORRECTIONS", help="the corrections.csv of a diagnosis or of its review page")
-    parser.add_argument("data", metavar="DATA", help="the file they were made for")
+    parser.add_argument("corrections", metavar="CORRECTIONS", help="corrections.csv of a diagnosis or of its review page")
+    parser.add_argument("data", metavar="DATA", help="the file that the corrections were made for")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help=f"with --measure: {recipes.OVERRIDES}")
-    parser.add_argument("--output", metavar="OUT", help="the new file (default: NAME.corrected.SUFFIX beside the old one)")
-    parser.add_argument("--label", metavar="COLUMN", help="the label column, where several hold the same labels")
+    parser.add_argument("--output", metavar="OUT", help="the new file (default: NAME.corrected.SUFFIX in the folder of DATA)")
+    parser.add_argument("--label", metavar="COLUMN", help="the label column, if several columns hold the same labels")
     parser.add_argument(
-        "--measure", metavar="RECIPE", nargs="?", const="",
-        help="train with the rows as given, corrected, removed, and as many random ones removed, and say which is better "
-        "(default: the recipe beside CORRECTIONS)",
-    )  # fmt: skip
+        "--measure",
+        metavar="RECIPE",
+        nargs="?",
+        const="",
+        help="train on the original rows, the corrected rows, without the rows to correct, and without as many random rows, and "
+        "compare (default: the recipe in the folder of CORRECTIONS)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="with --measure: replace an earlier measurement")
 
 
@@ -41,119 +44,126 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     corrections, output = Path(args.corrections), None if args.output is None else Path(args.output)
     if args.measure is not None:
-        return measured(args, corrections, output, terminal)
+        return measure(args, corrections, output, terminal)
     if args.overrides or args.overwrite:
-        what = args.overrides[0] if args.overrides else "--overwrite"
-        raise UsageError.one("apply", f"{what} has no meaning without --measure.", "See: tunesmith apply --help")
-    done = apply_corrections(read_corrections(corrections), Path(args.data), output, args.label)
-    return Outcome(json_of(done), lines=[line_of(done)], notes=left_out(done))
+        option = args.overrides[0] if args.overrides else "--overwrite"
+        raise UsageError.one("apply", f"{option} works only with --measure.", "See: tunesmith apply --help")
+    applied = apply_corrections(read_corrections(corrections), Path(args.data), output, args.label)
+    return Outcome(applied_json(applied), lines=[applied_line(applied)], notes=skipped_notes(applied))
 
 
-def json_of(done: AppliedCorrections) -> dict[str, Any]:
-    return {"output": str(done.path), "relabelled": done.n_relabelled, "removed": done.n_removed, "rows": done.n_rows,
-            "of_other_files": done.n_of_other_files}  # fmt: skip
+def applied_json(applied: AppliedCorrections) -> dict[str, Any]:
+    return {
+        "output": str(applied.path),
+        "relabelled": applied.n_relabelled,
+        "removed": applied.n_removed,
+        "rows": applied.n_rows,
+        "of_other_files": applied.n_of_other_files,
+    }
 
 
-def line_of(done: AppliedCorrections) -> str:
+def applied_line(applied: AppliedCorrections) -> str:
     from tunesmith.report.numbers import plural
 
-    changed = f"{plural(done.n_relabelled, 'row')} relabelled, {done.n_removed:,} removed"
-    return f"{changed}: {plural(done.n_rows, 'row')} in {done.path}"
+    changed = f"{plural(applied.n_relabelled, 'row')} relabelled, {applied.n_removed:,} removed"
+    return f"{changed}: {plural(applied.n_rows, 'row')} in {applied.path}"
 
 
-def left_out(done: AppliedCorrections) -> list[str]:
+def skipped_notes(applied: AppliedCorrections) -> list[str]:
     from tunesmith.report.numbers import plural
 
-    return [f"{plural(done.n_of_other_files, 'correction')} left out: made for other files"] if done.n_of_other_files else []
+    n_skipped = applied.n_of_other_files
+    return [f"{plural(n_skipped, 'correction')} skipped: made for other files"] if n_skipped else []
 
 
-def measured(args: argparse.Namespace, corrections: Path, output: Path | None, terminal: Terminal) -> Outcome:
-    """The corrected file, and the verdict between the four training sets."""
+def measure(args: argparse.Namespace, corrections: Path, output: Path | None, terminal: Terminal) -> Outcome:
+    """Writes the corrected file and compares the four training sets."""
     from tunesmith.data.corrections.apply import output_path
     from tunesmith.data.corrections.corrections_csv import read_corrections
     from tunesmith.diagnosis import ablation as worth
 
-    found, data = read_corrections(corrections), Path(args.data)
-    loaded = recipe_of(args.measure, args.overrides, corrections)
+    rows, data = read_corrections(corrections), Path(args.data)
+    loaded = find_recipe(args.measure, args.overrides, corrections)
     try:
         done = worth.measure(
-            loaded, found, data, output=output, column=args.label, overwrite=args.overwrite, listener=terminal.listener
-        )  # fmt: skip
+            loaded, rows, data, output=output, column=args.label, overwrite=args.overwrite, listener=terminal.listener
+        )
     except (KeyboardInterrupt, Interrupted) as error:
         target = output_path(data, output)
-        kept = f"{target} is written and whole; " if target.exists() else ""
-        message = f"interrupted: {kept}the measurement starts over when the command is given again."
+        state = f"{target} is complete; " if target.exists() else ""
+        message = f"interrupted: {state}repeat the command to start the measurement again."
         raise Interrupted(message) from error
-    lines = [line_of(done.corrected), "", *worth_lines(done, terminal), "", f"numbers     {done.folder / worth.RESULT}"]
-    notes = [*left_out(done.corrected), *(f"note: {note}" for note in done.notes)]
-    return Outcome({**json_of(done.corrected), "worth": done.to_json()}, lines=lines, notes=notes)
+    lines = [applied_line(done.corrected), "", *ablation_lines(done, terminal), "", f"numbers     {done.folder / worth.RESULT}"]
+    notes = [*skipped_notes(done.corrected), *(f"note: {note}" for note in done.notes)]
+    return Outcome({**applied_json(done.corrected), "worth": done.to_json()}, lines=lines, notes=notes)
 
 
-def recipe_of(asked: str, overrides: list[str], corrections: Path) -> LoadedRecipe:
-    """The recipe that was named, or the one that lies beside the corrections.
+def find_recipe(source: str, overrides: list[str], corrections: Path) -> LoadedRecipe:
+    """Loads the named recipe, or the one in the folder of the corrections.
 
     Raises:
-        RecipeError: there is none, or a file it names is not found from here.
+        RecipeError: there is none, or a file that it names does not exist.
     """
     from tunesmith.errors import RecipeError
     from tunesmith.recipe.files import is_file_name, locate
 
-    if "=" in asked and not Path(asked).exists():  # the word after --measure is a setting
-        asked, overrides = "", [*overrides, asked]
-    if asked:
-        return recipes.load(asked, overrides)
-    beside = corrections.parent / BESIDE
-    if not beside.is_file():
-        message = f"there is no {BESIDE} beside it, so nothing says how to train."
-        raise RecipeError.one(str(corrections), message, "Name one: --measure RECIPE.")
-    loaded = recipes.load(str(beside), overrides)
-    sources = [getattr(loaded.recipe.data, split) for split in ("train", "validation", "test")]
-    lost = [name for name in sources if isinstance(name, str) and is_file_name(name) and not locate(name, loaded.base).exists()]
-    if lost:
-        message = f"{', '.join(lost)} is not found from here."
-        raise RecipeError.one(str(beside), message, "Name the recipe that was diagnosed: --measure RECIPE.")
+    if "=" in source and not Path(source).exists():  # the word after --measure is an override
+        source, overrides = "", [*overrides, source]
+    if source:
+        return recipes.load(source, overrides)
+    recipe = corrections.parent / DEFAULT_RECIPE
+    if not recipe.is_file():
+        message = f"there is no {DEFAULT_RECIPE} in its folder."
+        raise RecipeError.one(str(corrections), message, "Name the recipe to train with: --measure RECIPE.")
+    loaded = recipes.load(str(recipe), overrides)
+    names = [getattr(loaded.recipe.data, split) for split in ("train", "validation", "test")]
+    missing = [name for name in names if isinstance(name, str) and is_file_name(name) and not locate(name, loaded.base).exists()]
+    if missing:
+        message = f"{', '.join(missing)} is not found from the current directory."
+        raise RecipeError.one(str(recipe), message, "Name the recipe that was diagnosed: --measure RECIPE.")
     return loaded
 
 
-def worth_lines(done: Worth, terminal: Terminal) -> list[str]:
-    """The verdicts on the leading metric, and where they are others on all judged rows."""
+def ablation_lines(done: Worth, terminal: Terminal) -> list[str]:
+    """Formats the verdicts on the primary metric; also on all rows, if some were left out."""
     from tunesmith.diagnosis.ablation import ALL, UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import CORRECTED, RANDOM_REMOVED, REMOVED
     from tunesmith.report.numbers import plural
-    from tunesmith.report.words import plain_name
+    from tunesmith.report.words import display_name
 
-    judged = f"{plain_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
-    lines = [f"{judged}; in brackets the 95 % interval of the difference:"]
-    lines += [f"  {line}" for line in against_given(done, UNDISPUTED, terminal)]
+    about = f"{display_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
+    lines = [f"{about}; in brackets the 95 % interval of the difference:"]
+    lines += [f"  {line}" for line in against_original(done, UNDISPUTED, terminal)]
     for against in (RANDOM_REMOVED, REMOVED):
-        found = done.comparison(CORRECTED, against)
-        if found is not None:
-            lines.append(f"  correcting against {DOING[against].format('as many')}: {word_of(found, terminal)}")
+        comparison = done.comparison(CORRECTED, against)
+        if comparison is not None:
+            lines.append(f"  correcting against {VARIANTS[against].format('as many')}: {verdict_text(comparison, terminal)}")
     if done.n_left_out:
-        lines.append(f"the same on all {plural(done.n_judged + done.n_left_out, 'row')}, with the labels given:")
-        lines += [f"  {line}" for line in against_given(done, ALL, terminal)]
+        lines.append(f"the same on all {plural(done.n_judged + done.n_left_out, 'row')}, with the original labels:")
+        lines += [f"  {line}" for line in against_original(done, ALL, terminal)]
     return lines
 
 
-def against_given(done: Worth, rows: str, terminal: Terminal) -> Iterator[str]:
-    """One line for each variant against the rows as given."""
+def against_original(done: Worth, rows: str, terminal: Terminal) -> Iterator[str]:
+    """Formats one line per variant: its metric and its verdict against the original rows."""
     from tunesmith.diagnosis.ablation import UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED
     from tunesmith.report.numbers import number, plural
 
     values = {v.name: (v.metrics if rows == UNDISPUTED else v.metrics_all_rows)[0].value for v in done.variants}
-    for name, doing in DOING.items():
-        found = done.comparison(name, AS_GIVEN, rows=rows)
-        if found is not None:
-            what = doing.format(plural(done.places.train, "row") if name == CORRECTED else "as many")
-            yield f"{what}: {number(values[AS_GIVEN])} -> {number(values[name])}, {word_of(found, terminal)}"
+    for name, template in VARIANTS.items():
+        comparison = done.comparison(name, AS_GIVEN, rows=rows)
+        if comparison is not None:
+            variant = template.format(plural(done.places.train, "row") if name == CORRECTED else "as many")
+            change = f"{number(values[AS_GIVEN])} -> {number(values[name])}"
+            yield f"{variant}: {change}, {verdict_text(comparison, terminal)}"
 
 
-def word_of(found: Comparison, terminal: Terminal) -> str:
-    """``better (+0.050 [+0.020, +0.080])``."""
+def verdict_text(comparison: Comparison, terminal: Terminal) -> str:
+    """Formats ``better (+0.050 [+0.020, +0.080])``."""
     from tunesmith.report.numbers import with_interval
 
-    verdict = found.verdict
+    verdict = comparison.verdict
     difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
     return f"{terminal.paint(verdict.word, WORD_COLOURS[verdict.word])} ({difference})"
 
@@ -161,11 +171,11 @@ def word_of(found: Comparison, terminal: Terminal) -> str:
 VERB = Verb(
     name="apply",
     takes="CORRECTIONS DATA",
-    does="write a corrected copy of a data file; --measure: what it is worth",
-    about="Applies a file of corrections to the data it was made for. The old file stays as it is;\n"
-    "in the new one only the corrected rows differ, which is proven by reading it again.\n"
-    "With --measure it also trains with the rows as given, corrected, removed, and with as many random rows\n"
-    "removed, and gives the verdicts between them, into OUTPUT-worth of the recipe.",
+    does="write a corrected copy of a data file; --measure: compare models trained on it",
+    about="Applies corrections to a copy of the data file that they were made for. The original file is not changed.\n"
+    "The copy differs only in the corrected rows, which is verified by reading it again.\n"
+    "--measure also trains on the original rows, the corrected rows, without the rows to correct, and without as many\n"
+    "random rows, and writes the verdicts to OUTPUT-worth, where OUTPUT is the recipe's output.",
     example="tunesmith apply runs/tickets-diagnosis/corrections.csv tickets.csv\n"
     "tunesmith apply runs/tickets-diagnosis/corrections.csv tickets.csv --measure\n"
     "tunesmith apply corrections.csv tickets.csv train.n_seeds=3 --measure recipe.yaml",

@@ -1,4 +1,4 @@
-"""``check``: the pre-flight."""
+"""``check``: runs the pre-flight checks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,27 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipes.add_recipe(parser)
-    parser.add_argument("--static", action="store_true", help="stop after the recipe and the data; loads no model")
+    parser.add_argument("--static", action="store_true", help="check only the recipe and the data; loads no model")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     try:
-        found = check(args, terminal)
+        report = check(args, terminal)
     except InputError as error:
-        # What keeps the checks from starting is a problem like those they find, and stands in the same list.
+        # A problem that prevents the checks is listed like the problems that they find.
         problems = [problem.to_json() for problem in error.problems]
         lines = error_lines(str(error), error.problems, terminal.err)
         return Outcome({"problems": problems, "notes": []}, notes=lines, exit_code=InputError.exit_code)
-    return outcome(found, terminal)
+    json: dict[str, Any] = {
+        "problems": [problem.to_json() for problem in report.problems],
+        "notes": list(report.notes),
+        "checks": list(report.lines),
+        "estimate_seconds": report.estimate_seconds,
+    }
+    if report.problems:
+        errors = error_lines("", report.problems, terminal.err)
+        return Outcome(json, lines=report.lines, notes=errors, exit_code=InputError.exit_code)
+    return Outcome(json, lines=[*report.lines, closing_line(report, terminal)])
 
 
 def check(args: argparse.Namespace, terminal: Terminal) -> CheckReport:
@@ -37,31 +46,21 @@ def check(args: argparse.Namespace, terminal: Terminal) -> CheckReport:
     return workflow.check(loaded, static=args.static, listener=terminal.listener)
 
 
-def outcome(found: CheckReport, terminal: Terminal) -> Outcome:
-    json: dict[str, Any] = {
-        "problems": [problem.to_json() for problem in found.problems], "notes": list(found.notes), "checks": list(found.lines),
-        "estimate_seconds": found.estimate_seconds,
-    }  # fmt: skip
-    if found.problems:
-        wrong = error_lines("", found.problems, terminal.err)
-        return Outcome(json, lines=found.lines, notes=wrong, exit_code=InputError.exit_code)
-    return Outcome(json, lines=[*found.lines, *closing(found, terminal)])
-
-
-def closing(found: CheckReport, terminal: Terminal) -> list[str]:
+def closing_line(report: CheckReport, terminal: Terminal) -> str:
     from tunesmith.report.numbers import duration, plural
 
-    seconds = found.estimate_seconds
-    took = "" if seconds is None else f" Training will take about {duration(round(seconds))}."
-    seen = f" {plural(len(found.notes), 'note')} above should be looked at." if found.notes else ""
-    return [terminal.paint("Nothing stands in the way.", "green") + seen + took]
+    seconds = report.estimate_seconds
+    estimate = "" if seconds is None else f" Training will take about {duration(round(seconds))}."
+    notes = f" See {plural(len(report.notes), 'note')} above." if report.notes else ""
+    return terminal.paint("All checks passed.", "green") + notes + estimate
 
 
 VERB = Verb(
     name="check",
     takes="RECIPE [KEY=VALUE ...]",
-    does="prove that the run will work before it is paid for",
-    about="Checks the recipe, the data and the loaded model, cheapest first, and estimates the time. Writes nothing.",
+    does="check recipe, data and model before training",
+    about="Checks the recipe, the data and the loaded model, cheapest checks first, and estimates the training time.\n"
+    "Writes nothing.",
     example="tunesmith check recipe.yaml --static\ntunesmith check recipe.yaml train.seed=1",
     add_arguments=add_arguments,
     run=run,

@@ -1,4 +1,4 @@
-"""``compare``: the verdict between runs."""
+"""``compare``: computes the verdict between runs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WORSE, CANNOT_TELL = 3, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; the first is compared with each other one")
-    parser.add_argument("--metric", metavar="M", help="the metric to compare by (default: the one the first run was judged by)")
-    parser.add_argument("--split", metavar="S", help="the rows to compare on (default: those that the first run was judged on)")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; the first is compared with every other")
+    parser.add_argument("--metric", metavar="M", help="the metric (default: the primary metric of the first run)")
+    parser.add_argument("--split", metavar="S", help="the split to compare on (default: the evaluation split of the first run)")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -31,31 +31,34 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
     verdicts = compare([Path(name) for name in args.runs], metric=args.metric, split=args.split)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
-    return Outcome(json, lines=lines_of(args.runs[0], verdicts, terminal), exit_code=exit_code(verdicts))
+    return Outcome(json, lines=verdict_lines(args.runs[0], verdicts, terminal), exit_code=exit_code(verdicts))
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """3 where the first run is worse than any other, else 4 where it cannot be told for any, else 0."""
+    """Returns 3 if any verdict is worse, otherwise 4 if any cannot tell, otherwise 0."""
     words = {verdict.word for verdict in verdicts}
     return WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
 
 
-def lines_of(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:
-    """One line a verdict, and below what the data could have shown where it could not be told.
+def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:
+    """Formats one line per verdict; below, the smallest detectable difference of every "cannot tell".
 
     Args:
-        noun: what was measured on.
+        noun: the unit of the sample size.
     """
     from tunesmith.report.numbers import number, plural, with_interval
-    from tunesmith.report.words import plain_name
+    from tunesmith.report.words import display_name
 
     rows = [
         (
-            v.word, f"{'against' if v.word == 'cannot tell' else 'than'} {v.against}", f"{plain_name(v.metric)} on {v.split}",
-            with_interval(v.difference, v.low, v.high, signed=True), plural(v.n, noun),
+            v.word,
+            f"{'against' if v.word == 'cannot tell' else 'than'} {v.against}",
+            f"{display_name(v.metric)} on {v.split}",
+            with_interval(v.difference, v.low, v.high, signed=True),
+            plural(v.n, noun),
         )
         for v in verdicts
-    ]  # fmt: skip
+    ]
     words = [terminal.paint(v.word, WORD_COLOURS[v.word]) for v in verdicts]
     lines = [line.replace(row[0], word, 1) for line, row, word in zip(table(rows), rows, words, strict=True)]
     small = [
@@ -69,8 +72,8 @@ def lines_of(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: 
 VERB = Verb(
     name="compare",
     takes="RUN RUN ...",
-    does="say whether one run is better than another, or whether it is noise",
-    about="Compares the first run with each other one on the same rows: better, worse or cannot tell, with the\n"
+    does="test whether one run is significantly better than another",
+    about="Compares the first run with every other run on the same rows: better, worse or cannot tell, with the\n"
     "difference and its 95 % interval.",
     example="tunesmith compare runs/b runs/a --metric macro_f1",
     add_arguments=add_arguments,

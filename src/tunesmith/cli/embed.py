@@ -1,4 +1,4 @@
-"""``embed``: the vectors of a file's texts."""
+"""``embed``: writes the embeddings of the texts in a file."""
 
 from __future__ import annotations
 
@@ -16,34 +16,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run, a folder, a hub id or builtin:NAME")
     parser.add_argument("file", metavar="FILE", help="the rows: csv, tsv, json, jsonl, parquet, builtin:NAME or hub:NAME")
     parser.add_argument("--output", metavar="OUT", required=True, help="OUT.parquet (id, embedding) or OUT.npy")
-    parser.add_argument("--text", metavar="COLUMN", action="append", default=[], help="the text; again to join several columns")
-    parser.add_argument("--prompt", metavar="TEXT", default="", help="put before every text")
-    parser.add_argument("--dimensions", metavar="N", type=int, help="keep the first N dimensions (Matryoshka)")
-    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of the numbers (float32)")
-    parser.add_argument("--normalize", action="store_true", help="give every vector length 1")
-    parser.add_argument("--max-length", metavar="TOKENS", type=int, help="tokens of a text that are read; the model's own limit")
-    again = parser.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue an interrupted embedding")
-    again.add_argument("--overwrite", action="store_true", help="replace a file, or an unfinished embedding")
+    parser.add_argument("--text", metavar="COLUMN", action="append", default=[], help="the text column; repeat to join columns")
+    parser.add_argument("--prompt", metavar="TEXT", default="", help="a prompt to prepend to every text")
+    parser.add_argument("--dimensions", metavar="N", type=int, help="truncate embeddings to N dimensions (Matryoshka)")
+    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="data type (default: %(default)s)")
+    parser.add_argument("--normalize", action="store_true", help="normalize embeddings to length 1")
+    parser.add_argument("--max-length", metavar="TOKENS", type=int, help="maximum text length (default: the model's limit)")
+    restart = parser.add_mutually_exclusive_group()
+    restart.add_argument("--resume", action="store_true", help="continue an interrupted embedding")
+    restart.add_argument("--overwrite", action="store_true", help="replace an existing file or an interrupted embedding")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.workflows import embed as vectors
 
     done = vectors.embed(
-        args.model, args.file, args.output, text=args.text, prompt=args.prompt, dtype=args.dtype, dimensions=args.dimensions,
-        normalize=args.normalize, max_length=args.max_length, resume=args.resume, overwrite=args.overwrite,
+        args.model,
+        args.file,
+        args.output,
+        text=args.text,
+        prompt=args.prompt,
+        dtype=args.dtype,
+        dimensions=args.dimensions,
+        normalize=args.normalize,
+        max_length=args.max_length,
+        resume=args.resume,
+        overwrite=args.overwrite,
         listener=terminal.listener,
-    )  # fmt: skip
-    return Outcome(done.to_json(), lines=lines_of(done))
+    )
+    return Outcome(done.to_json(), lines=embedded_lines(done))
 
 
-def lines_of(done: Embedded) -> list[str]:
-    """What was written, and which rows have no vector."""
+def embedded_lines(done: Embedded) -> list[str]:
+    """Describes the written embeddings and the rows without one."""
     from tunesmith.report.numbers import duration, plural
 
-    what = f"{plural(done.n_rows, 'vector')} of {done.dimension} dimensions ({done.dtype}) of {' + '.join(done.columns)}"
-    lines = [f"{what} written to {done.path} in {duration(done.seconds)}"]
+    shape = f"{plural(done.n_rows, 'vector')} of {done.dimension} dimensions ({done.dtype}) of {' + '.join(done.columns)}"
+    lines = [f"{shape} written to {done.path} in {duration(done.seconds)}"]
     if done.n_kept:
         lines.append(f"{plural(done.n_kept, 'row')} had been embedded before the interruption")
     if done.n_missing:
@@ -55,9 +64,9 @@ def lines_of(done: Embedded) -> list[str]:
 VERB = Verb(
     name="embed",
     takes="MODEL FILE",
-    does="write the vectors of a file's texts",
-    about="Writes a vector for every row of a file, in its order, by any embedding model. An interrupted embedding goes on\n"
-    "with --resume.",
+    does="write the embeddings of the texts in a file",
+    about="Writes one embedding per row of a file, in its order, with any embedding model. --resume continues an\n"
+    "interrupted embedding.",
     example="tunesmith embed builtin:minilm corpus.jsonl --text title --text text --output corpus.parquet",
     add_arguments=add_arguments,
     run=run,

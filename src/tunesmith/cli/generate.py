@@ -1,4 +1,4 @@
-"""``generate``: what a model writes after a prompt, free or under constraints."""
+"""``generate``: generates texts with a language model, free or under constraints."""
 
 from __future__ import annotations
 
@@ -16,41 +16,44 @@ if TYPE_CHECKING:
     from tunesmith.generation.generator import TextGenerator
 
 DECODING = (
-    ("--max-new-tokens", int, "N", "tokens of a text at most (64)"),
-    ("--min-new-tokens", int, "N", "tokens of a text at least"),
-    ("--num-beams", int, "N", "beams (1; 4 where words have to be in the text)"),
-    ("--temperature", float, "T", "of the draws (1.0)"),
-    ("--top-p", float, "P", "draw from the likeliest tokens of this share (1.0)"),
-    ("--top-k", int, "K", "draw from so many tokens (50); 0 for all"),
-    ("--repetition-penalty", float, "X", "above 1 against repetitions (1.0)"),
-    ("--no-repeat-ngram-size", int, "N", "no sequence of N tokens twice"),
-    ("--num-return-sequences", int, "N", "texts for each prompt (1)"),
-    ("--length-penalty", float, "X", "of beams: above 0 for longer texts (1.0)"),
-    ("--seed", int, "N", "of the draws (0)"),
+    ("--max-new-tokens", int, "N", "maximum number of new tokens (default: 64)"),
+    ("--min-new-tokens", int, "N", "minimum number of new tokens"),
+    ("--num-beams", int, "N", "number of beams (default: 1; 4 with --must-include or --any-of)"),
+    ("--temperature", float, "T", "sampling temperature (default: 1.0)"),
+    ("--top-p", float, "P", "nucleus sampling: keep the most likely tokens up to this cumulative probability (default: 1.0)"),
+    ("--top-k", int, "K", "sample from the K most likely tokens (default: 50); 0 for all"),
+    ("--repetition-penalty", float, "X", "penalty on repeated tokens; values above 1 reduce repetition (default: 1.0)"),
+    ("--no-repeat-ngram-size", int, "N", "forbid repeated sequences of N tokens"),
+    ("--num-return-sequences", int, "N", "texts per prompt (default: 1)"),
+    ("--length-penalty", float, "X", "beam search: values above 0 favour longer texts (default: 1.0)"),
+    ("--seed", int, "N", "random seed of sampling (default: 0)"),
 )
 ONLY_SAMPLING = ("temperature", "top_p", "top_k", "seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run, a folder, a hub id or builtin:NAME")
-    parser.add_argument("prompts", metavar="PROMPT", nargs="*", help="what the text follows; each its own")
+    parser.add_argument("prompts", metavar="PROMPT", nargs="*", help="one or several prompts")
     parser.add_argument(
-        "--prompts", metavar="FILE", dest="file", help="a line each (txt), or a column prompt, text or instruction"
+        "--prompts",
+        metavar="FILE",
+        dest="file",
+        help="a file with a prompt per line (txt) or a column prompt, text or instruction",
     )
-    parser.add_argument("--raw", action="store_true", help="prompts as they are, without the tokenizer's chat template")
-    parser.add_argument("--do-sample", action="store_true", help="draw the tokens")
+    parser.add_argument("--raw", action="store_true", help="use prompts unchanged, without the tokenizer's chat template")
+    parser.add_argument("--do-sample", action="store_true", help="sample instead of greedy decoding or beam search")
     for name, kind, metavar, meaning in DECODING:
         parser.add_argument(name, type=kind, metavar=metavar, help=meaning)
-    several: dict[str, Any] = {"action": "append", "default": []}
-    parser.add_argument("--must-include", metavar="WORD", **several, help="a word that has to be in the text; again for more")
-    parser.add_argument("--any-of", metavar="A,B", **several, help="words of which one has to be in the text; again for more")
-    parser.add_argument("--forbid", metavar="WORD", **several, help="a word that may not be in the text; again for more")
-    parser.add_argument("--bias", metavar="WORD=X", **several, help="added to the log-probability of a word, e.g. fox=2.5")
-    parser.add_argument("--choices", metavar="A,B", help="the text is exactly one of these")
-    parser.add_argument("--regex", metavar="R", help="the whole text matches this regular expression")
-    parser.add_argument("--json-schema", metavar="SCHEMA", help="the text is JSON of this schema: a file, or the schema itself")
-    parser.add_argument("--stream", action="store_true", help="show the text as it grows")
-    parser.add_argument("--output", metavar="OUT", help="OUT.jsonl: prompt, text, satisfied, logprob of each text")
+    repeatable: dict[str, Any] = {"action": "append", "default": []}
+    parser.add_argument("--must-include", metavar="WORD", **repeatable, help="a word that must occur in the text; repeatable")
+    parser.add_argument("--any-of", metavar="A,B", **repeatable, help="words of which one must occur in the text; repeatable")
+    parser.add_argument("--forbid", metavar="WORD", **repeatable, help="a word that must not occur in the text; repeatable")
+    parser.add_argument("--bias", metavar="WORD=X", **repeatable, help="bias on the log-probability of a word, e.g. fox=2.5")
+    parser.add_argument("--choices", metavar="A,B", help="the text must be exactly one of these")
+    parser.add_argument("--regex", metavar="R", help="a regular expression that the whole text must match")
+    parser.add_argument("--json-schema", metavar="SCHEMA", help="a JSON schema that the text must match: a file or the schema")
+    parser.add_argument("--stream", action="store_true", help="print the text token by token")
+    parser.add_argument("--output", metavar="OUT", help="OUT.jsonl: prompt, text, satisfied and logprob of each text")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -58,93 +61,96 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     require_usage(args)
     prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
-    settings = {**decoding_of(args), **constraints_of(args), "raw": args.raw}
+    settings = {**decoding_settings(args), **constraint_settings(args), "raw": args.raw}
     if args.stream:
-        return streamed(load_text_generator(args.model), prompts, settings, terminal)
-    found = generate(args.model, prompts, **settings, listener=terminal.listener)
-    return shown(args, prompts, found, terminal)
+        return stream_texts(load_text_generator(args.model), prompts, settings, terminal)
+    texts = generate(args.model, prompts, **settings, listener=terminal.listener)
+    return print_texts(args, prompts, texts, terminal)
 
 
 def require_usage(args: argparse.Namespace) -> None:
-    """Raise UsageError for options that do not go together."""
+    """Raises UsageError for options that exclude each other."""
     if not args.prompts and not args.file:
-        raise UsageError.one("generate", "there is no prompt.", "Give one, or a file of them: --prompts FILE.")
+        raise UsageError.one("generate", "there is no prompt.", "Give one, or a file of prompts: --prompts FILE.")
     if args.output and Path(args.output).suffix != ".jsonl":
-        raise UsageError.one(
-            "generate", f"texts are not written as {Path(args.output).suffix or 'such a file'}.", "Name it OUT.jsonl."
-        )
+        message = f"texts cannot be written as {Path(args.output).suffix or 'a file without a suffix'}."
+        raise UsageError.one("generate", message, "Name it OUT.jsonl.")
     if args.stream and (args.json or args.output):
-        raise UsageError.one("generate", "--stream shows texts as they grow, and --json and --output need them whole.")
+        raise UsageError.one("generate", "--stream cannot be combined with --json or --output.", "Remove one of them.")
     unused = [name for name in ONLY_SAMPLING if getattr(args, name) is not None and not args.do_sample]
     if unused:
         option = unused[0].replace("_", "-")
-        raise UsageError.one("generate", f"--{option} has no meaning without --do-sample.", "Add it, or leave the option out.")
+        raise UsageError.one("generate", f"--{option} works only with --do-sample.", "Add --do-sample, or remove the option.")
 
 
-def decoding_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given, by upstream's names."""
+def decoding_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Collects the given decoding options, by upstream's names."""
     names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     return {**given, "do_sample": args.do_sample}
 
 
-def constraints_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What the text has to fulfil, by the names of ``Constraints``."""
+def constraint_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Collects the constraints, by the field names of ``Constraints``."""
     return {
-        "must_include": args.must_include, "any_of": [parts(group) for group in args.any_of], "forbid": args.forbid,
-        "bias": dict(biased(word) for word in args.bias), "choices": parts(args.choices) if args.choices is not None else [],
-        "regex": args.regex, "json_schema": None if args.json_schema is None else schema_of(args.json_schema),
-    }  # fmt: skip
+        "must_include": args.must_include,
+        "any_of": [split_commas(group) for group in args.any_of],
+        "forbid": args.forbid,
+        "bias": dict(parse_bias(word) for word in args.bias),
+        "choices": [] if args.choices is None else split_commas(args.choices),
+        "regex": args.regex,
+        "json_schema": None if args.json_schema is None else load_schema(args.json_schema),
+    }
 
 
-def parts(listed: str) -> list[str]:
-    return [word.strip() for word in listed.split(",")]
+def split_commas(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
 
 
-def biased(given: str) -> tuple[str, float]:
-    """``fox=2.5`` as a word and a number."""
-    word, sign, number = given.rpartition("=")
+def parse_bias(text: str) -> tuple[str, float]:
+    """Parses ``fox=2.5`` to a word and a number."""
+    word, sign, number = text.rpartition("=")
     try:
-        return word if sign else given, float(number)
+        return word if sign else text, float(number)
     except ValueError:
-        raise UsageError.one(
-            "generate", f"--bias {given}: {number!r} is no number.", "Write WORD=NUMBER, e.g. fox=2.5."
-        ) from None
+        message = f"--bias {text}: {number!r} is not a number."
+        raise UsageError.one("generate", message, "Write WORD=NUMBER, e.g. fox=2.5.") from None
 
 
-def schema_of(given: str) -> Any:
-    """The schema, which is in a file or stands there itself."""
-    is_schema = given.lstrip().startswith("{")
-    if not is_schema and not Path(given).is_file():
-        raise UsageError.one(
-            "generate", f"--json-schema {given}: there is no such file.", "Or give the schema: '{\"type\": ...}'."
-        )
-    text = given if is_schema else Path(given).read_text(encoding="utf-8")
+def load_schema(source: str) -> Any:
+    """Parses a JSON schema, given as a file or as JSON."""
+    is_schema = source.lstrip().startswith("{")
+    if not is_schema and not Path(source).is_file():
+        message = f"--json-schema {source}: there is no such file."
+        raise UsageError.one("generate", message, "Or give the schema: '{\"type\": ...}'.")
+    text = source if is_schema else Path(source).read_text(encoding="utf-8")
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError.one("generate", f"--json-schema: this is no JSON: {error}.") from None
+        raise UsageError.one("generate", f"--json-schema: this is not JSON: {error}.") from None
 
 
-def streamed(writer: TextGenerator, prompts: Sequence[str], settings: dict[str, Any], terminal: Terminal) -> Outcome:
-    """Each prompt and its text, piece by piece."""
+def stream_texts(writer: TextGenerator, prompts: Sequence[str], settings: dict[str, Any], terminal: Terminal) -> Outcome:
+    """Prints each prompt and its text, token by token."""
     from tunesmith.generation.generator import generate
 
     notes = []
     for prompt in prompts:
         print(prompt, end="", file=terminal.out, flush=True)
-        (written,) = generate(
-            writer, prompt, **settings, stream=lambda text: print(text, end="", file=terminal.out, flush=True)
-        )[0]  # fmt: skip
+        (written,) = generate(writer, prompt, **settings, stream=lambda text: print(text, end="", file=terminal.out, flush=True))[
+            0
+        ]
         print(file=terminal.out, flush=True)
         notes += [written.note] if written.note else []
     return Outcome(None, notes=notes)
 
 
-def shown(args: argparse.Namespace, prompts: Sequence[str], found: list[list[GeneratedText]], terminal: Terminal) -> Outcome:
-    """One JSON object a text, or the texts; a file where one is named."""
-    rows = list(rows_of(prompts, found))
-    amiss = sum(row["satisfied"] is False for row in rows)
+def print_texts(
+    args: argparse.Namespace, prompts: Sequence[str], texts: list[list[GeneratedText]], terminal: Terminal
+) -> Outcome:
+    """Prints the texts, or one JSON object per text; writes a file with --output."""
+    rows = list(text_rows(prompts, texts))
+    n_violations = sum(row["satisfied"] is False for row in rows)
     if args.output:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         Path(args.output).write_text(text, encoding="utf-8")
@@ -156,32 +162,36 @@ def shown(args: argparse.Namespace, prompts: Sequence[str], found: list[list[Gen
     if args.output:
         from tunesmith.report.numbers import plural
 
-        which = f", {amiss} of them not as asked for" if amiss else ""
-        return Outcome(None, lines=[f"{plural(len(rows), 'text')} written to {args.output}{which}"], notes=notes)
-    return Outcome(None, lines=[f"{row['prompt']}{joint(row)}{row['text']}" for row in rows], notes=notes)
+        suffix = f", {n_violations} of them violate the constraints" if n_violations else ""
+        return Outcome(None, lines=[f"{plural(len(rows), 'text')} written to {args.output}{suffix}"], notes=notes)
+    return Outcome(None, lines=[joined(row["prompt"], row["text"]) for row in rows], notes=notes)
 
 
-def rows_of(prompts: Sequence[str], found: list[list[GeneratedText]]) -> Iterator[dict[str, Any]]:
-    for prompt, texts in zip(prompts, found, strict=True):
-        for written in texts:
+def text_rows(prompts: Sequence[str], texts: list[list[GeneratedText]]) -> Iterator[dict[str, Any]]:
+    for prompt, generated in zip(prompts, texts, strict=True):
+        for text in generated:
             yield {
-                "prompt": prompt, "text": written.text, "satisfied": written.satisfied, "logprob": written.logprob,
-                "finished": written.finished, "note": written.note,
-            }  # fmt: skip
+                "prompt": prompt,
+                "text": text.text,
+                "satisfied": text.satisfied,
+                "logprob": text.logprob,
+                "finished": text.finished,
+                "note": text.note,
+            }
 
 
-def joint(row: dict[str, Any]) -> str:
-    """What stands between a prompt and its text on the screen."""
-    return "" if row["text"][:1].isspace() or not row["text"][:1].isalnum() else " "
+def joined(prompt: str, text: str) -> str:
+    """Joins a prompt and its text, with a space if the text begins with a letter or digit."""
+    return f"{prompt}{' ' if text[:1].isalnum() else ''}{text}"
 
 
 VERB = Verb(
     name="generate",
     takes="MODEL PROMPT",
-    does="write texts after prompts, free or under constraints",
-    about="Writes what a language model makes of each prompt: greedily, by beams, or drawn. Words can be forced and forbidden,\n"
-    "and the text can be held to some choices, a regular expression or a JSON schema; whether it fulfils them is read from the\n"
-    "text and said. With --json one object a text: prompt, text, satisfied, logprob.",
+    does="generate texts from prompts, free or under constraints",
+    about="Generates a text for each prompt: greedy decoding, beam search or sampling. Words can be forced\n"
+    "and forbidden, and the text can be constrained to choices, a regular expression or a JSON schema; each text is checked\n"
+    "against its constraints. --json prints one object per text: prompt, text, satisfied, logprob.",
     example='tunesmith generate runs/stories "Once upon a time" --must-include fox --forbid wolf\n'
     "tunesmith generate runs/tickets --prompts tickets.jsonl --choices refund,exchange,other --json",
     add_arguments=add_arguments,

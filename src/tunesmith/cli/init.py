@@ -1,4 +1,4 @@
-"""``init``: look at the data, say what was recognised, write a commented recipe."""
+"""``init``: detects the format of the data and writes a commented recipe."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", metavar="DATA", help="csv, tsv, json, jsonl or parquet (also .gz), a folder, builtin:NAME or hub:NAME"
     )
-    parser.add_argument("--test", metavar="FILE", help="the rows the result is judged on")
-    parser.add_argument("--validation", metavar="FILE", help="the rows the best checkpoint is chosen on")
+    parser.add_argument("--test", metavar="FILE", help="the test rows, for the final evaluation")
+    parser.add_argument("--validation", metavar="FILE", help="the validation rows, which select the best checkpoint")
     parser.add_argument(
-        "--output", metavar="FILE", default="recipe.yaml", help="the recipe (default: %(default)s); - is standard output"
+        "--output", metavar="FILE", default="recipe.yaml", help="the recipe file (default: %(default)s); - is standard output"
     )
-    parser.add_argument("--force", action="store_true", help="replace the recipe if there is one")
+    parser.add_argument("--force", action="store_true", help="replace an existing recipe")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     path = None if args.output == "-" else Path(args.output)
     if path is not None:
-        require_free(path, args.force)
+        require_writable(path, args.force)
     if not any(str(source).startswith("hub:") for source in (args.data, args.test, args.validation)):
         stay_offline()
     text, recognised = draft_recipe(args.data, test=args.test, validation=args.validation)
@@ -36,22 +36,22 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if path is None:
         return Outcome(json, lines=text.rstrip("\n").split("\n"), notes=recognised)
     write(path, text)
-    following = [f"Recipe written to {path}.", f"Next: tunesmith check {path}, then tunesmith train {path}"]
-    return Outcome(json, lines=[*recognised, "", *following])
+    next_steps = [f"Recipe written to {path}.", f"Next: tunesmith check {path}, then tunesmith train {path}"]
+    return Outcome(json, lines=[*recognised, "", *next_steps])
 
 
-def require_free(path: Path, force: bool) -> None:
-    """Raise OutputError where the recipe cannot be written, before the data are read."""
+def require_writable(path: Path, force: bool) -> None:
+    """Raises OutputError if the recipe cannot be written, before the data are read."""
     if path.is_dir():
         raise OutputError.one(str(path), "this is a folder; the recipe is a file.", "Give the file's name: --output FILE.")
     if path.exists() and not force:
         raise OutputError.one(str(path), "this file exists already.", "Choose another --output, or replace it with --force.")
     if not path.absolute().parent.is_dir():
-        raise OutputError.one(str(path), f"there is no folder {path.parent}.", "Make it first, or choose another --output.")
+        raise OutputError.one(str(path), f"there is no folder {path.parent}.", "Create it first, or choose another --output.")
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file whole or not at all."""
+    """Writes the file atomically."""
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_text(text, encoding="utf-8")
@@ -63,8 +63,8 @@ def write(path: Path, text: str) -> None:
 VERB = Verb(
     name="init",
     takes="DATA",
-    does="look at the data and write a commented recipe for it",
-    about="Looks at the data, says what it recognised and why, and writes a commented recipe.",
+    does="inspect data and write a commented recipe for it",
+    about="Detects the format, columns and task of the data, explains its choices, and writes a commented recipe.",
     example="tunesmith init tickets.csv --test test.csv",
     add_arguments=add_arguments,
     run=run,

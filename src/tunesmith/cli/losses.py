@@ -1,4 +1,4 @@
-"""``losses``: which loss of embeddings takes which data."""
+"""``losses``: lists the embedding losses that fit each dataset format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", nargs="?", help="only what fits these rows: a file, a folder or hub:NAME")
+    parser.add_argument(
+        "data", metavar="DATA", nargs="?", help="list only the losses for these rows: a file, a folder or hub:NAME"
+    )
 
 
 def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
 
 
 def of_data(source: str) -> Outcome:
-    """The shape of a file's rows, and the losses for it."""
+    """Detects the dataset format of a file and lists the losses for it."""
     from tunesmith.data.cells import is_missing
     from tunesmith.data.pairs.formats import detect_pair_format
     from tunesmith.data.readers.read import read_table
@@ -41,45 +43,54 @@ def of_data(source: str) -> Outcome:
         n_classes = len({str(cell).strip() for cell in rows.columns[shape.target[0]] if not is_missing(cell)})
     parts = " + ".join(shape.columns)
     head = f"{source}: {len(rows):,} rows, {parts} ({shape.reason})"
-    found = {"data": source, "rows": len(rows), "columns": list(shape.columns), "n_classes": n_classes}
-    others = conversions(rows, shape)
-    json = {**found, "shapes": [record(shape.kind, n_classes)], "conversions": others, "wrappers": wrappers()}
-    lines = [line for one in others for line in conversion_lines(one)]
+    converted = conversions(rows, shape)
+    json = {
+        "data": source,
+        "rows": len(rows),
+        "columns": list(shape.columns),
+        "n_classes": n_classes,
+        "shapes": [record(shape.kind, n_classes)],
+        "conversions": converted,
+        "wrappers": wrappers(),
+    }
+    lines = [f"as {target['shape'].replace('_', ' ')}: {target['summary']}; {target['default']}" for target in converted]
     return Outcome(json, lines=[head, "", *shape_lines(shape.kind, n_classes), *lines])
 
 
 def conversions(rows: Table, shape: PairFormat) -> list[dict[str, Any]]:
-    """What the rows can be made into, with counts and the default loss for it."""
+    """Lists the formats that the rows can be converted to, with row counts and the default loss of each."""
     from tunesmith.data.pairs.conversions import CONVERSIONS, convert
     from tunesmith.errors import DataError
     from tunesmith.training.losses.embedding import default_for
 
-    found = []
+    targets = []
     for kind in [after for before, after in CONVERSIONS if before == shape.kind]:
-        one: dict[str, Any] = {"shape": kind, "default": default_for(kind).loss}
         try:
-            made = convert(rows, shape, kind)
-            found.append({**one, "rows": len(made.rows), "left_out": dict(made.left_out), "summary": made.summary()})
+            converted = convert(rows, shape, kind)
+            n_rows, left_out, summary = len(converted.rows), dict(converted.left_out), converted.summary()
         except DataError as error:
-            found.append({**one, "rows": 0, "left_out": {}, "summary": error.problems[0].message})
-    return found
-
-
-def conversion_lines(one: dict[str, Any]) -> list[str]:
-    return [f"as {one['shape'].replace('_', ' ')}: {one['summary']}; {one['default']}"]
+            n_rows, left_out, summary = 0, {}, error.problems[0].message
+        default = default_for(kind).loss
+        targets.append({"shape": kind, "default": default, "rows": n_rows, "left_out": left_out, "summary": summary})
+    return targets
 
 
 def record(kind: PairKind, n_classes: int) -> dict[str, Any]:
-    """One shape with its losses, as ``--json`` has it."""
+    """Lists the losses of one format, as printed by ``--json``."""
     from tunesmith.data.pairs.formats import MEANING
     from tunesmith.training.losses.embedding import LOSSES, default_for, fitting
 
     default = default_for(kind, n_classes)
     losses = [
-        {"name": name, "does": LOSSES[name].does, "in_batch": LOSSES[name].in_batch, "has_weights": LOSSES[name].has_weights,
-         "teacher": LOSSES[name].teacher}
+        {
+            "name": name,
+            "does": LOSSES[name].does,
+            "in_batch": LOSSES[name].in_batch,
+            "has_weights": LOSSES[name].has_weights,
+            "teacher": LOSSES[name].teacher,
+        }
         for name in fitting(kind, n_classes)
-    ]  # fmt: skip
+    ]
     return {"shape": kind, "meaning": MEANING[kind], "default": default.loss, "because": default.because, "losses": losses}
 
 
@@ -90,31 +101,30 @@ def wrappers() -> list[dict[str, str]]:
 
 
 def shape_lines(kind: PairKind, n_classes: int) -> list[str]:
-    """A shape and its losses, the default marked and explained."""
+    """Formats one format and its losses; marks and explains the default."""
     found = record(kind, n_classes)
-    rows = [("*" if one["name"] == found["default"] else "", one["name"], described(one)) for one in found["losses"]]
+    rows = [("*" if loss["name"] == found["default"] else "", loss["name"], describe(loss)) for loss in found["losses"]]
     return [f"{kind.replace('_', ' ')}: {found['meaning']}", *table(rows), f"  * the default: {found['because']}"]
 
 
-def described(loss: dict[str, Any]) -> str:
-    """What a loss does and what to know of it."""
-    more = [word for key, word in NOTES.items() if loss[key]]
-    return str(loss["does"]) + (f" ({', '.join(more)})" if more else "")
+def describe(loss: dict[str, Any]) -> str:
+    notes = [note for key, note in NOTES.items() if loss[key]]
+    return str(loss["does"]) + (f" ({', '.join(notes)})" if notes else "")
 
 
-NOTES = {"in_batch": "negatives of the batch", "has_weights": "own weights", "teacher": "needs a teacher or guide"}
+NOTES = {"in_batch": "in-batch negatives", "has_weights": "has trainable weights", "teacher": "needs a teacher or guide"}
 
 
 def wrapper_lines() -> list[str]:
-    return ["around or beside another loss", *table([("", one["name"], one["does"]) for one in wrappers()])]
+    return ["wrappers and regularizers of another loss", *table([("", loss["name"], loss["does"]) for loss in wrappers()])]
 
 
 VERB = Verb(
     name="losses",
     takes="[DATA]",
-    does="say which loss of embeddings fits which data",
-    about="Lists the shapes that data for embeddings have and the losses that take each, the default marked with its reason.\n"
-    "With a file: what its rows are, and the losses for them.",
+    does="list the losses that fit embedding data",
+    about="Lists the dataset formats for embedding models and the losses for each; explains the default loss.\n"
+    "With a file: detects its format and lists the losses for it.",
     example="tunesmith losses\ntunesmith losses pairs.csv",
     add_arguments=add_arguments,
     run=run,

@@ -1,4 +1,4 @@
-"""``tunesmith VERB ...``: finds the verb, runs it, prints what it hands back, and turns errors into exit codes."""
+"""Entry point of ``tunesmith VERB ...``: runs the verb, prints its outcome, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tunesmith.cli import (
     trace,
     train,
 )
-from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, parse, parser_of, split_verb
+from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, make_parser, parse, split_verb
 from tunesmith.cli.terminal import Outcome, Terminal, show, show_error
 from tunesmith.errors import TunesmithError
 from tunesmith.progress import silent
@@ -36,13 +36,26 @@ from tunesmith.progress import silent
 ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
 
 VERBS: tuple[Verb, ...] = (
-    demo.VERB, init.VERB, check.VERB, train.VERB, evaluate.VERB, predict.VERB, embed.VERB, generate.VERB, losses.VERB,
-    compare.VERB, adapt.VERB, diagnose.DIAGNOSE, apply.VERB, trace.VERB, report.VERB,
-)  # fmt: skip
+    demo.VERB,
+    init.VERB,
+    check.VERB,
+    train.VERB,
+    evaluate.VERB,
+    predict.VERB,
+    embed.VERB,
+    generate.VERB,
+    losses.VERB,
+    compare.VERB,
+    adapt.VERB,
+    diagnose.DIAGNOSE,
+    apply.VERB,
+    trace.VERB,
+    report.VERB,
+)
 
 INTERRUPTED = 130
 
-# Read by the libraries when they are imported. A value the user has set stays.
+# Environment variables that the libraries read on import. Values set by the user are kept.
 QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
@@ -53,7 +66,7 @@ QUIET = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code of one command line, ``sys.argv`` when none is given."""
+    """Runs one command line (default: ``sys.argv``) and returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     terminal = Terminal(sys.stdout, sys.stderr, as_json="--json" in words)
     try:
@@ -61,13 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Python flushes standard output once more on its way out; into nothing, so that this cannot fail again.
+        # Python flushes standard output once more at exit; redirected to /dev/null, so that this cannot fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def guarded(words: list[str], terminal: Terminal) -> int:
-    """Run the command line; every error becomes one readable message and its exit code."""
+    """Runs the command line; reports every error as one readable message and an exit code."""
     try:
         return dispatch(words, terminal)
     except TunesmithError as error:
@@ -80,9 +93,9 @@ def guarded(words: list[str], terminal: Terminal) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return fail(error, 1, f"{place}{error.strerror or error}.", words, terminal)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one line, and --debug shows it
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        seen = "." if "--debug" in words else "; run again with --debug to see where."
-        return fail(error, 1, f"unexpected {what}{seen}", words, terminal)
+        description = " ".join(f"{type(error).__name__}: {error}".split())
+        hint = "." if "--debug" in words else "; run again with --debug for the traceback."
+        return fail(error, 1, f"unexpected {description}{hint}", words, terminal)
 
 
 def fail(error: BaseException, code: int, message: str, words: list[str], terminal: Terminal) -> int:
@@ -95,13 +108,13 @@ def fail(error: BaseException, code: int, message: str, words: list[str], termin
 
 
 def dispatch(words: list[str], terminal: Terminal) -> int:
-    """Run the verb that the words name, or answer --help and --version."""
+    """Runs the verb, or prints the text of --help or --version."""
     name, rest = split_verb(words)
     if name is None:
         return without_verb(words, terminal)
     verb = find_verb(name)
     if {"-h", "--help"} & set(rest):
-        terminal.out.write(parser_of(verb).format_help())
+        terminal.out.write(make_parser(verb).format_help())
         return 0
     args = parse(verb, rest)
     args.words = words
@@ -126,7 +139,7 @@ def without_verb(words: list[str], terminal: Terminal) -> int:
 
 
 def find_verb(name: str) -> Verb:
-    """The verb of that name. Raises UsageError with the closest one."""
+    """Looks up a verb by name. Raises UsageError with the closest name."""
     for verb in VERBS:
         if verb.name == name:
             return verb
@@ -139,15 +152,15 @@ def listed() -> str:
 
 
 def run(verb: Verb, args: object, terminal: Terminal) -> Outcome:
-    """The verb's outcome. While it runs, what libraries print goes to standard error, and SIGTERM counts as Ctrl-C."""
+    """Runs a verb. Meanwhile, output of libraries goes to standard error, and SIGTERM acts as Ctrl-C."""
     from argparse import Namespace
 
     from tunesmith.cli.progress import progress_on
 
     assert isinstance(args, Namespace)
-    is_extra = "TUNESMITH_CHILD" in os.environ and os.environ.get("RANK", "0") != "0"
+    is_other_rank = "TUNESMITH_CHILD" in os.environ and os.environ.get("RANK", "0") != "0"
     progress = progress_on(terminal.err)
-    listener = silent if is_extra else progress
+    listener = silent if is_other_rank else progress
     done = False
     try:
         with contextlib.redirect_stdout(terminal.err), terminate_as_interrupt():
@@ -160,7 +173,7 @@ def run(verb: Verb, args: object, terminal: Terminal) -> Outcome:
 
 @contextlib.contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as SIGINT does. Training sets handlers of its own inside and puts these back."""
+    """Makes SIGTERM raise KeyboardInterrupt, as SIGINT does. Training installs its own handlers inside and restores these."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -173,12 +186,12 @@ def terminate_as_interrupt() -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' warnings and bars off the screen; their errors still come through as exceptions."""
+    """Turns off warnings and progress bars of the libraries; their errors are still raised as exceptions."""
     import logging
 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it asks for a package of GPU kernels as it is imported
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it warns about missing GPU kernels on import
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

@@ -1,4 +1,4 @@
-"""The arguments of a verb: argparse with our own words for mistakes, and nothing guessed."""
+"""Parses the arguments of a verb with argparse: own error messages, no abbreviated options."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Verb:
     """One verb of the command line.
 
     Attributes:
-        takes: what stands after it, for the list of verbs.
-        does: half a sentence, for the list of verbs.
-        about: more about it, for its own help.
-        example: commands that work as they stand, given the files they name.
+        takes: its arguments, for the list of verbs.
+        does: a short summary, for the list of verbs.
+        about: description in its own help.
+        example: commands that work without changes if the named files exist.
     """
 
     name: str
@@ -35,41 +35,39 @@ class Verb:
 
 
 class UsageError(InputError):
-    """The command line itself cannot be understood."""
+    """Invalid usage of the command line."""
 
     check = "usage"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises UsageError instead of printing and leaving."""
+    """ArgumentParser that raises UsageError instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
         remedy = self.suggestion(message) or f"See: {self.prog} --help"
         raise UsageError.one(self.prog.removeprefix("tunesmith "), f"{self.without_optional(message)}.", remedy)
 
     def without_optional(self, message: str) -> str:
-        """The message without arguments that may be left out, which parse_intermixed_args names as missing, too."""
-        start, found, names = message.partition("are required: ")
+        """Removes optional arguments from argparse's message; parse_intermixed_args also lists them as missing."""
+        start, separator, names = message.partition("are required: ")
         optional = {str(action.metavar) for action in self._actions if action.nargs in ("?", "*")}
-        needed = [name for name in names.split(", ") if name not in optional]
-        return f"{start}{found}{', '.join(needed)}"
+        return f"{start}{separator}{', '.join(name for name in names.split(', ') if name not in optional)}"
 
     def suggestion(self, message: str) -> str:
-        """``Did you mean --OPTION?`` for an unknown option."""
-        wrong = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-        return did_you_mean(wrong, self._option_string_actions) if wrong.startswith("-") else ""
+        """Returns ``Did you mean --OPTION?`` for an unknown option."""
+        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
+        return did_you_mean(unknown, self._option_string_actions) if unknown.startswith("-") else ""
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """``Did you mean NAME?`` for the closest spelling; empty where nothing is close."""
+    """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar."""
     import difflib
 
     near = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
     return f"Did you mean {near[0]}?" if near else ""
 
 
-def parser_of(verb: Verb) -> Parser:
-    """The parser of one verb."""
+def make_parser(verb: Verb) -> Parser:
     example = "\n".join(f"  {line}" for line in verb.example.splitlines())
     parser = Parser(
         prog=f"tunesmith {verb.name}",
@@ -80,23 +78,19 @@ def parser_of(verb: Verb) -> Parser:
     )
     verb.add_arguments(parser)
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON object on standard output, all else on standard error"
+        "--json", action="store_true", help="print one JSON object on standard output, everything else on standard error"
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error and the libraries' own messages")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and the messages of libraries")
     return parser
 
 
 def parse(verb: Verb, rest: list[str]) -> argparse.Namespace:
-    """The verb's arguments. Options may stand anywhere between them.
-
-    Raises:
-        UsageError: they cannot be understood.
-    """
-    return parser_of(verb).parse_intermixed_args(rest)
+    """Parses the verb's arguments and options, in any order. Raises UsageError if they are invalid."""
+    return make_parser(verb).parse_intermixed_args(rest)
 
 
 def split_verb(argv: list[str]) -> tuple[str | None, list[str]]:
-    """The first word that is no option, and everything else."""
+    """Splits off the first word that is not an option."""
     for i, word in enumerate(argv):
         if not word.startswith("-"):
             return word, [*argv[:i], *argv[i + 1 :]]
@@ -104,16 +98,22 @@ def split_verb(argv: list[str]) -> tuple[str | None, list[str]]:
 
 
 def main_help(verbs: Iterable[Verb], about: str) -> str:
-    """The text of ``tunesmith --help``."""
+    """Formats the text of ``tunesmith --help``."""
     verbs = list(verbs)
     width = max(len(f"{verb.name} {verb.takes}") for verb in verbs)
     lines = [f"  {f'{verb.name} {verb.takes}'.ljust(width)}  {verb.does}" for verb in verbs]
     return "\n".join(
         [
-            "usage: tunesmith VERB ... [--json] [--debug]", "", about, "", *lines, "",
+            "usage: tunesmith VERB ... [--json] [--debug]",
+            "",
+            about,
+            "",
+            *lines,
+            "",
             "Try it without any data:   tunesmith demo",
             "With your own table:       tunesmith init DATA.csv && tunesmith train recipe.yaml",
             "More about one verb:       tunesmith VERB --help",
-            "", f"{EXIT_CODES}; compare: 3 worse, 4 cannot tell",
+            "",
+            f"{EXIT_CODES}; compare: 3 worse, 4 cannot tell",
         ]
-    )  # fmt: skip
+    )

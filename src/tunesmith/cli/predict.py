@@ -1,4 +1,4 @@
-"""``predict``: a finished run on new rows."""
+"""``predict``: applies a finished run to new rows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ RUN_HELP = "the folder of a finished run"
 
 
 def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
-    """The options that say which column plays which part, where that cannot be seen."""
-    parser.add_argument("--text", metavar="COLUMN", help="the column with the text")
-    parser.add_argument("--pair", metavar="COLUMN", help="the column with the second text of a pair")
+    """Adds the options that name the columns, for data whose columns cannot be detected."""
+    parser.add_argument("--text", metavar="COLUMN", help="the text column")
+    parser.add_argument("--pair", metavar="COLUMN", help="the column of the second text of a pair")
     if label:
-        parser.add_argument(
-            "--label", metavar="COLUMN", action="append", help="the column with the label; again for several 0/1 columns"
-        )
+        parser.add_argument("--label", metavar="COLUMN", action="append", help="the label column; repeat for several 0/1 columns")
 
 
-def columns_of(args: argparse.Namespace) -> ColumnsSection:
+def columns_from_args(args: argparse.Namespace) -> ColumnsSection:
     from tunesmith.recipe.sections import ColumnsSection
 
     given = getattr(args, "label", None)
@@ -37,10 +35,13 @@ def columns_of(args: argparse.Namespace) -> ColumnsSection:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument(
-        "file", metavar="FILE", nargs="?", default="-",
-        help="rows to predict; - or nothing is standard input: one text a line, csv with a header, or json lines",
-    )  # fmt: skip
-    parser.add_argument("--output", metavar="OUT", help="csv, tsv, json, jsonl or parquet; csv on standard output when not given")
+        "file",
+        metavar="FILE",
+        nargs="?",
+        default="-",
+        help="rows to predict; default: standard input (one text per line, csv with a header, or json lines)",
+    )
+    parser.add_argument("--output", metavar="OUT", help="csv, tsv, json, jsonl or parquet file (default: csv on standard output)")
     add_columns(parser, label=False)
 
 
@@ -49,10 +50,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.workflows import predict as use
 
     if args.file == "-" and sys.stdin.isatty():
-        print("Type one text a line; end with Ctrl-D.", file=terminal.err)
+        print("Type one text per line; end with Ctrl-D.", file=terminal.err)
     source: str | TextIO = sys.stdin if args.file == "-" else args.file
     output = None if args.output is None else Path(args.output)
-    predicted = use.predict(args.run, source, output=output, columns=columns_of(args), listener=terminal.listener)
+    predicted = use.predict(args.run, source, output=output, columns=columns_from_args(args), listener=terminal.listener)
     json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
     notes = [f"{plural(count, 'row')} not predicted: {reason}" for reason, count in predicted.dropped.items()]
     if output is None:
@@ -64,8 +65,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 VERB = Verb(
     name="predict",
     takes="RUN [FILE]",
-    does="predict for the rows of a file or of standard input",
-    about="Predicts for the rows of a file, or of standard input, and writes csv or the format that OUT's ending names.",
+    does="predict labels for the rows of a file or of standard input",
+    about="Predicts labels for the rows of a file or of standard input. Writes csv, or the format given by the suffix of OUT.",
     example="tunesmith predict runs/tickets new.csv --output predicted.parquet\n"
     'echo "where is my parcel" | tunesmith predict runs/tickets',
     add_arguments=add_arguments,

@@ -1,4 +1,4 @@
-"""How long work looks while it runs: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Shows the progress of long work: a bar with the remaining time on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunesmith.cli.terminal import is_terminal, paint
 from tunesmith.progress import Event
 from tunesmith.report.numbers import duration
 
-# Lines for steps: never two within so many seconds, and one after so many even if little was done.
+# Plain lines for steps: at most one per LINE_SECONDS; one per LINE_SHARE of all steps, or after QUIET_SECONDS.
 LINE_SECONDS = 10.0
 QUIET_SECONDS = 60.0
 LINE_SHARE = 0.1
@@ -24,12 +24,12 @@ CLEAR_LINE = "\r\x1b[2K"
 
 @dataclass
 class Phase:
-    """The part of the work that is under way.
+    """The running phase.
 
     Attributes:
-        began: seconds of the clock.
-        first: when and at which step the first step was reported; the time left is reckoned from there.
-        shown: when and at which step a line was last printed.
+        began: start time in seconds of the clock.
+        first: time and number of the first reported step; the remaining time is estimated from it.
+        shown: time and step of the last printed line.
     """
 
     name: str
@@ -40,9 +40,9 @@ class Phase:
 
 @dataclass
 class Progress:
-    """A listener that writes plain lines: when a phase begins and ends, and now and then how far it is.
+    """Progress listener that prints plain lines at the start and end of a phase, and from time to time in between.
 
-    Nobody watching is no reason to stop: where the stream is closed, it falls silent and the work goes on.
+    If the stream is closed, it prints nothing more and the work continues.
     """
 
     stream: TextIO
@@ -52,11 +52,11 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         try:
-            self.tell(event)
+            self.handle(event)
         except BrokenPipeError:
             self.is_closed = True
 
-    def tell(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         if self.is_closed:
             return
         if event.kind == "phase" and self.phase is not None and self.phase.name == event.text:
@@ -71,7 +71,7 @@ class Progress:
             self.note(event.text)
 
     def close(self, done: bool = True) -> None:
-        """End the last phase; ``done`` is False where an error ended it."""
+        """Ends the last phase; ``done`` is False if an error ended it."""
         with suppress(BrokenPipeError):
             if not self.is_closed:
                 self.end_phase(done)
@@ -87,7 +87,7 @@ class Progress:
             self.line(f"{self.phase.name} ...")
 
     def restart(self, event: Event) -> None:
-        """The same phase once more, as for every seed: its steps are counted from the beginning."""
+        """Restarts the step count of the phase, as for every seed."""
         if self.phase is not None:
             self.phase.first, self.phase.shown = None, (self.clock(), event.done)
 
@@ -110,7 +110,7 @@ class Progress:
 
 
 def time_left(phase: Phase, event: Event, now: float) -> str:
-    """``, 2 min 05 s left``; empty while nothing can be said."""
+    """Formats the remaining time as ``, 2 min 05 s left``; empty before the first step."""
     began, start = phase.first or (now, event.done)
     if event.done <= start:
         return ""
@@ -119,7 +119,7 @@ def time_left(phase: Phase, event: Event, now: float) -> str:
 
 @dataclass
 class BarProgress(Progress):
-    """The same on a terminal: the running phase on one line that redraws itself, with a bar where its steps are known."""
+    """Progress listener for terminals: redraws one line, with a bar if the number of steps is known."""
 
     bar: Any = field(default=None)
 
@@ -165,7 +165,7 @@ class BarProgress(Progress):
             self.begin_phase()
 
     def erase(self) -> None:
-        """Leave an empty line with the cursor at its beginning."""
+        """Clears the line and moves the cursor to its beginning."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
@@ -173,18 +173,24 @@ class BarProgress(Progress):
 
 
 def new_bar(name: str, event: Event, stream: TextIO) -> Any:
-    """A tqdm bar that starts where the phase stands, so that a resumed run's time left is right."""
+    """Makes a tqdm bar that starts at the current step, so that the remaining time of a resumed run is correct."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    # Some terminals (of containers, of tools that pretend) say that they are 0 columns wide; tqdm would draw nothing there.
+    # Some terminals (in containers) report a width of 0 columns, for which tqdm would draw nothing.
     is_sized = os.get_terminal_size(stream.fileno()).columns > 0
     return tqdm(
-        total=event.total, initial=event.done, desc=name, file=stream, leave=False, bar_format=BAR, dynamic_ncols=is_sized,
+        total=event.total,
+        initial=event.done,
+        desc=name,
+        file=stream,
+        leave=False,
+        bar_format=BAR,
+        dynamic_ncols=is_sized,
         ncols=None if is_sized else USUAL_COLUMNS,
         mininterval=0.2,
-    )  # fmt: skip
+    )
 
 
 def progress_on(stream: TextIO) -> Progress:
-    """The listener that fits the stream."""
+    """Returns the listener that fits the stream."""
     return BarProgress(stream) if is_terminal(stream) else Progress(stream)

@@ -1,4 +1,4 @@
-"""The RECIPE of a command line: a YAML file with overrides, or a data file that is trained on with all defaults."""
+"""Loads the RECIPE argument: a YAML file with overrides, or a data file, which stands for a recipe of defaults."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
 
 DATA_ENDINGS = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet")
-OVERRIDES = "settings that win over the recipe, e.g. train.seed=1 or train.learning_rate=1e-4"
+OVERRIDES = "overrides of recipe keys, e.g. train.seed=1 or train.learning_rate=1e-4"
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
-    """The arguments RECIPE and KEY=VALUE."""
-    parser.add_argument(
-        "recipe", metavar="RECIPE", help="a recipe file; a data file or folder stands for a recipe with every default"
-    )
+    """Adds the arguments RECIPE and KEY=VALUE."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file, or a data file or folder (all keys have their defaults)")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help=OVERRIDES)
 
 
 def is_data(source: str) -> bool:
-    """Whether the text names data rather than a recipe."""
+    """Whether the argument is a data source, not a recipe."""
     if source.startswith(("builtin:", "hub:")):
         return True
     name = source.lower().removesuffix(".gz")
@@ -31,23 +29,18 @@ def is_data(source: str) -> bool:
 
 
 def load(source: str, overrides: Sequence[str]) -> LoadedRecipe:
-    """The checked recipe of a file, or of a data file with every default.
+    """Loads a recipe file, or makes a recipe of defaults for a data file.
 
     Raises:
-        RecipeError: with every problem of the recipe and the overrides.
+        RecipeError: lists every problem of the recipe and the overrides.
     """
-    from tunesmith.recipe.load import load_recipe
-
-    return of_data(source, overrides) if is_data(source) else load_recipe(Path(source), overrides)
-
-
-def of_data(source: str, overrides: Sequence[str]) -> LoadedRecipe:
-    """The recipe that says no more than where the rows are."""
     import yaml
 
     from tunesmith.recipe.draft import stem
-    from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping
+    from tunesmith.recipe.load import LoadedRecipe, load_recipe, override, recipe_from_mapping
 
+    if not is_data(source):
+        return load_recipe(Path(source), overrides)
     given: dict[str, Any] = {"data": {"train": source}, "output": f"runs/{stem(source)}"}
     override(given, overrides)
     recipe = recipe_from_mapping(given, source)

@@ -1,4 +1,4 @@
-"""``report``: what finished runs showed, as a page, Markdown or a LaTeX table."""
+"""``report``: writes the results of finished runs as an HTML page, Markdown or a LaTeX table."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; several make one comparison")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="finished runs; several are compared on one page")
     parser.add_argument(
-        "--output", metavar="FILE", help="where to write it (html: report.html in the run; others: standard output)"
+        "--output", metavar="FILE", help="the file (default: report.html in the run folder; md and latex: standard output)"
     )
     parser.add_argument("--format", choices=("html", "md", "latex"), default="html", help="default: %(default)s")
 
@@ -38,28 +38,26 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def write_page(runs: Sequence[Path], output: Path | None) -> tuple[Path, list[str]]:
-    """The HTML page that was written, of one run or a comparison of several, and what it had to leave out."""
+    """Writes the HTML page of one run, or a comparison of several; returns its path and notes on missing parts."""
     from tunesmith.report.comparison import write_comparison
     from tunesmith.report.page import write_report
 
     if len(runs) == 1:
         return write_report(runs[0], output), []
     if output is None:
-        raise UsageError.one(
-            "report", "several runs make a page that belongs to none of them.", "Say where it goes: --output FILE."
-        )
+        raise UsageError.one("report", "the page of several runs has no default path.", "Name the file: --output FILE.")
     verdicts, notes = verdicts_between(runs)
     return write_comparison(runs, output, verdicts), notes
 
 
 def verdicts_between(runs: Sequence[Path]) -> tuple[list[Verdict], list[str]]:
-    """The verdict of the first run against each other one; a note where they cannot be compared row by row."""
+    """Compares the first run with every other; returns a note instead if the rows do not match."""
     from tunesmith.workflows.compare import compare
 
     try:
         return compare(runs), []
     except InputError as error:
-        return [], [f"The page has no verdict between the runs: {error}"]
+        return [], [f"The page has no verdicts between the runs: {error}"]
 
 
 def text_of(runs: Sequence[Path], format_name: str) -> str:
@@ -74,8 +72,8 @@ def text_of(runs: Sequence[Path], format_name: str) -> str:
 VERB = Verb(
     name="report",
     takes="RUN ...",
-    does="write one self-contained page (or Markdown, or a LaTeX table)",
-    about="Writes what finished runs showed: one self-contained HTML page, Markdown, or a LaTeX table.",
+    does="write a report: one self-contained HTML page, Markdown or a LaTeX table",
+    about="Writes the results of finished runs as one self-contained HTML page, Markdown, or a LaTeX table.",
     example="tunesmith report runs/tickets\ntunesmith report runs/a runs/b --format latex --output table.tex",
     add_arguments=add_arguments,
     run=run,

@@ -1,4 +1,4 @@
-"""What a verb hands back, and where it goes: results to standard output, everything else to standard error."""
+"""Prints the outcome of a verb: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ WORD_COLOURS = {"better": "green", "worse": "red", "cannot tell": "yellow"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a verb hands back.
+    """The output of a verb.
 
     Attributes:
-        json: the object that ``--json`` prints; None where a child process has printed it.
-        lines: what a person sees on standard output.
-        notes: what a person sees on standard error, so that standard output can be piped on.
+        json: the object that ``--json`` prints; None if a child process has printed it.
+        lines: text for standard output.
+        notes: text for standard error, so that standard output can be piped.
     """
 
     json: dict[str, Any] | None
@@ -34,11 +34,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Terminal:
-    """Where a verb may speak while it works.
+    """The output streams of a running verb.
 
     Attributes:
-        as_json: standard output belongs to one JSON object, so ``say`` goes to standard error.
-        listener: what long work reports to.
+        as_json: standard output is reserved for one JSON object, so ``print`` writes to standard error.
+        listener: receives the progress of long work.
     """
 
     out: TextIO
@@ -46,29 +46,29 @@ class Terminal:
     as_json: bool = False
     listener: Listener = field(default=silent)
 
-    def say(self, line: str = "") -> None:
-        """One line for the person who watches, at once."""
+    def print(self, line: str = "") -> None:
+        """Prints one line and flushes."""
         print(line, file=self.err if self.as_json else self.out, flush=True)
 
     def paint(self, text: str, colour: str) -> str:
-        """The text in that colour where ``say`` writes to a terminal that shows colours."""
+        """Colours the text if ``print`` writes to a terminal that shows colours."""
         return paint(text, colour, self.err if self.as_json else self.out)
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person watches this stream on a screen that can move its cursor."""
+    """Whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, colour: str, stream: TextIO) -> str:
-    """The text in that colour; unchanged off a terminal and where NO_COLOR is set (no-color.org)."""
+    """Colours the text; returns it unchanged if the stream is no terminal or NO_COLOR is set (no-color.org)."""
     if os.environ.get("NO_COLOR") or not is_terminal(stream):
         return text
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
 
 def show(outcome: Outcome, terminal: Terminal) -> None:
-    """Print the outcome: the JSON object alone, or its lines."""
+    """Prints the outcome: only the JSON object, or the lines and notes."""
     if terminal.as_json:
         if outcome.json is not None:
             print_json(outcome.json, terminal.out)
@@ -81,27 +81,23 @@ def show(outcome: Outcome, terminal: Terminal) -> None:
 
 
 def print_json(plain: dict[str, Any], stream: TextIO) -> None:
-    """The object on one line; escaped to ASCII where the stream's encoding could not write it."""
+    """Prints the object on one line, escaped to ASCII if the stream's encoding is not Unicode."""
     is_unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")
     print(json.dumps(plain, ensure_ascii=not is_unicode, allow_nan=False), file=stream, flush=True)
 
 
 def show_error(error: BaseException, exit_code: int, message: str, terminal: Terminal) -> None:
-    """Say what went wrong on standard error, and with ``--json`` as an object on standard output."""
+    """Prints the error on standard error, and with ``--json`` as an object on standard output."""
     problems = error.problems if isinstance(error, InputError) else ()
     print("\n".join(error_lines(message, problems, terminal.err)), file=terminal.err)
     if not terminal.as_json:
         return
-    found: dict[str, Any] = {"exit_code": exit_code}
-    if problems:
-        found["problems"] = [problem.to_json() for problem in problems]
-    else:
-        found["message"] = message
-    print_json({"error": found}, terminal.out)
+    details = {"problems": [problem.to_json() for problem in problems]} if problems else {"message": message}
+    print_json({"error": {"exit_code": exit_code, **details}}, terminal.out)
 
 
 def error_lines(message: str, problems: Sequence[Problem], stream: TextIO = sys.stderr) -> list[str]:
-    """The error as a person reads it: one line, or a count and one line a problem."""
+    """Formats an error for people: one line, or a count and one line per problem."""
     name = paint("tunesmith:", "red", stream)
     if len(problems) < 2:
         return [f"{name} {problems[0].line() if problems else message}"]
@@ -109,7 +105,7 @@ def error_lines(message: str, problems: Sequence[Problem], stream: TextIO = sys.
 
 
 def table(rows: Sequence[Sequence[str]], indent: int = 2) -> list[str]:
-    """The rows with their columns lined up."""
+    """Formats rows as aligned columns."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     margin = " " * indent
     return [(margin + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip() for row in rows]

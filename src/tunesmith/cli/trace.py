@@ -1,4 +1,4 @@
-"""``trace``: one row at every stage."""
+"""``trace``: shows one row at every processing stage."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from tunesmith.cli.terminal import Outcome, Terminal, table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipes.add_recipe(parser)
-    parser.add_argument("--row", metavar="N", type=int, required=True, help="position in the source file, counted from 0")
+    parser.add_argument("--row", metavar="N", type=int, required=True, help="position in the source file, starting at 0")
     parser.add_argument("--split", metavar="S", default="train", help="train, validation or test (default: %(default)s)")
-    parser.add_argument("--run", metavar="RUN", help="a finished run, to see its prediction and the row's share of each metric")
+    parser.add_argument(
+        "--run", metavar="RUN", help="a finished run: also shows its prediction and the row's contribution to each metric"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -30,15 +32,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def stage_lines(stages: Mapping[str, Any]) -> list[str]:
-    """The stages one below the other, each under its name."""
-    lines: list[str] = []
-    for name, stage in stages.items():
-        if stage is not None:
-            lines += stage_of(name, stage)
-    return lines
+    """Formats all stages, each below its name."""
+    return [line for name, stage in stages.items() if stage is not None for line in format_stage(name, stage)]
 
 
-def stage_of(name: str, stage: Any) -> list[str]:
+def format_stage(name: str, stage: object) -> list[str]:
     if isinstance(stage, Mapping):
         return [name, *table([(f"{key}:", plain(value)) for key, value in stage.items()])] if stage else [f"{name}: nothing"]
     if isinstance(stage, list | tuple) and stage and isinstance(stage[0], Mapping):
@@ -47,8 +45,8 @@ def stage_of(name: str, stage: Any) -> list[str]:
     return [f"{name}: {plain(stage)}"]
 
 
-def plain(value: Any) -> str:
-    """A value on one line: numbers short, text in quotes so that spaces at its ends are seen."""
+def plain(value: object) -> str:
+    """Formats a value on one line: short numbers, and text in quotes so that spaces at its ends are visible."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
@@ -60,8 +58,8 @@ VERB = Verb(
     name="trace",
     takes="RECIPE --row N",
     does="follow one row through every stage",
-    about="Shows one row as it was read, as it was mapped, its label, its tokens with what the model attends to, and,\n"
-    "given a finished run, its prediction and its share of each metric.",
+    about="Shows one row as read from the file, after column mapping, its label, its tokens with the attention mask, and,\n"
+    "with a finished run, its prediction and its contribution to each metric.",
     example="tunesmith trace recipe.yaml --row 17\ntunesmith trace recipe.yaml --row 3 --split test --run runs/tickets",
     add_arguments=add_arguments,
     run=run,

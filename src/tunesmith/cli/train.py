@@ -1,4 +1,4 @@
-"""``train``: check, train, evaluate, baselines, verdict, report."""
+"""``train``: checks, trains, evaluates, compares with baselines and writes the report."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
     from tunesmith.tasks.finished import Run
 
-# What a run folder holds for people, in the order they will want it.
+# Files of a run folder to list after training.
 FILES = (("report", "report.html"), ("model", "model"), ("predictions", "predictions.parquet"), ("numbers", "result.json"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipes.add_recipe(parser)
-    parser.add_argument("--resume", action="store_true", help="continue the run that was interrupted")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in the output folder")
-    parser.add_argument("--smoke", action="store_true", help="a quick try: at most 100 rows a split, nothing saved")
-    parser.add_argument("--processes", metavar="N", type=int, help="training processes (parallel.processes)")
+    parser.add_argument("--smoke", action="store_true", help="quick test: at most 100 rows per split, nothing is saved")
+    parser.add_argument("--processes", metavar="N", type=int, help="number of training processes (parallel.processes)")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
@@ -43,34 +43,32 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
         return Outcome(None, exit_code=launch(args.words, processes))
     finished = train(loaded, args, terminal)
-    # Of several processes only the first one has the run, and speaks for all.
+    # With several processes, only rank 0 returns the run and prints.
     return Outcome(None) if finished is None else summary(finished)
 
 
 def train(loaded: LoadedRecipe, args: argparse.Namespace, terminal: Terminal) -> Run | None:
     from tunesmith.workflows import train as runs
 
-    with naming_what_is_kept(loaded.recipe.output):
-        return runs.train(
-            loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener
-        )  # fmt: skip
+    with explain_interruption(loaded.recipe.output):
+        return runs.train(loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener)
 
 
 @contextmanager
-def naming_what_is_kept(output: str, remedy: str = "continue with --resume.") -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM outside the training loop into Interrupted with a word on what is on disk."""
+def explain_interruption(output: str, remedy: str = "continue with --resume.") -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM outside the training loop into Interrupted, with a message about the saved files."""
     try:
         yield
     except KeyboardInterrupt:
         from tunesmith.run_folder import claim
 
         work = claim(output, overwrite=True).work
-        kept = f"what was done is kept in {work}; {remedy}" if work.exists() else "nothing was written."
-        raise Interrupted(f"interrupted: {kept}") from None
+        state = f"partial results are in {work}; {remedy}" if work.exists() else "nothing was written."
+        raise Interrupted(f"interrupted: {state}") from None
 
 
 def summary(run: Run) -> Outcome:
-    """The result in a few lines, and where everything is."""
+    """Formats the result in a few lines, and the paths of its files."""
     from tunesmith.report.summary import summary_lines
 
     json: dict[str, Any] = {**run.result.to_json(), "run": str(run.folder)}
@@ -78,17 +76,16 @@ def summary(run: Run) -> Outcome:
 
 
 def paths(folder: Path) -> list[str]:
-    """Where the parts of the run are, for those that exist."""
-    found = [(name, folder / file) for name, file in FILES if (folder / file).exists()]
-    return [f"{name:<12}{path}" for name, path in found]
+    """Lists the files of the run that exist."""
+    return [f"{name:<12}{folder / file}" for name, file in FILES if (folder / file).exists()]
 
 
 VERB = Verb(
     name="train",
     takes="RECIPE [KEY=VALUE ...]",
     does="check, train, evaluate, compare with baselines, report",
-    about="Checks, trains, evaluates, compares with simpler systems, and writes a run folder with a report.\n"
-    "A data file instead of a recipe is trained on with every default, into runs/NAME.",
+    about="Checks, trains, evaluates, compares with baselines, and writes a run folder with a report.\n"
+    "With a data file instead of a recipe, all keys have their defaults and the run folder is runs/NAME.",
     example="tunesmith train recipe.yaml train.seed=1 --overwrite\ntunesmith train tickets.csv",
     add_arguments=add_arguments,
     run=run,

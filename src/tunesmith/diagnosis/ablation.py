@@ -42,7 +42,7 @@ from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
-from tunesmith.recipe.tasks import metric_of
+from tunesmith.recipe.tasks import primary_metric
 from tunesmith.results import SCHEMA, Metric, Verdict, finite
 from tunesmith.run_folder import RunFolder, begin, claim, finish, write_record
 from tunesmith.tasks import steps
@@ -282,7 +282,7 @@ def judged(
         for v in plan.variants
     )
     return Worth(
-        folder, applied, plan.places, metric_of(plan.inputs.recipe), plan.held.split, len(plan.held.judged) - disputed,
+        folder, applied, plan.places, primary_metric(plan.inputs.recipe), plan.held.split, len(plan.held.judged) - disputed,
         disputed, tuple(plan.seeds), measured, tuple(comparisons), notes_of(plan), estimate, seconds,
     )  # fmt: skip
 
@@ -295,7 +295,7 @@ def of_rows(systems: Sequence[Predictions], chosen: np.ndarray) -> list[Predicti
 def names_of(plan: Plan) -> list[str]:
     """The leading metric, and accuracy where it is another one and rows have one label."""
     also = ["accuracy"] if plan.inputs.splits.labels.problem_type == SINGLE else []
-    return list(dict.fromkeys([metric_of(plan.inputs.recipe), *also]))
+    return list(dict.fromkeys([primary_metric(plan.inputs.recipe), *also]))
 
 
 def metrics_of(plan: Plan, systems: Sequence[Predictions]) -> tuple[Metric, ...]:

@@ -1,4 +1,4 @@
-"""A drafted recipe as commented YAML: every line that is not a default has its reason beside it."""
+"""Formats a drafted recipe as commented YAML: every line that is not a default has a comment with its reason."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from tunesmith.recipe.source import parse
 from tunesmith.recipe.tasks import TASKS
 
-# Reasons stand behind their line up to this width, and above it beyond.
+# A reason follows its line up to this width; a longer one is written above the line.
 WIDTH, COMMENT_COLUMN = 110, 36
 MINILM = ("builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a folder")
 
 
 @dataclass(frozen=True)
 class Question:
-    """Something only the user can decide.
+    """A choice between columns that the user has to make.
 
     Attributes:
         part: the key under ``data.columns``.
-        names: the columns to choose from.
+        names: the candidate columns.
     """
 
     part: str
@@ -34,17 +34,17 @@ class Draft:
     """The settings of a recipe that are not defaults, with their reasons.
 
     Attributes:
-        foreign: the texts are not written in Latin letters.
-        data: train, test and validation as given (a source or a share).
-        columns: part -> the column or columns that play it.
+        non_latin: many letters of the texts are not Latin.
+        data: train, test and validation as given (a source or a fraction).
+        columns: part -> its column or columns.
         epochs: None for the default.
-        uneven: one class has many times the rows of another.
+        imbalanced: one class has many times the rows of another.
     """
 
     source: str
     task: str
     task_reason: str
-    foreign: bool
+    non_latin: bool
     data: Mapping[str, Any]
     data_reasons: Mapping[str, str]
     separator: str | None
@@ -54,48 +54,40 @@ class Draft:
     questions: tuple[Question, ...]
     epochs: int | None
     epochs_reason: str
-    uneven: bool
+    imbalanced: bool
 
 
 def yaml_text(draft: Draft) -> str:
-    """The recipe; it can be loaded as it stands, unless a question is open."""
-    return (
-        "\n".join(
-            [*head(draft), *model(draft), *data(draft), *train(draft), entry("", "output", f"runs/{stem(draft.source)}", "")]
-        )
-        + "\n"
-    )
+    """Formats the recipe. The text loads without changes, unless a question is open."""
+    output = entry("", "output", f"runs/{stem(draft.source)}", "")
+    return "\n".join([*task_and_model_lines(draft), *data_lines(draft), *train_lines(draft), output]) + "\n"
 
 
-def drafted_by(source: str) -> tuple[str, str]:
-    """The first lines of every draft."""
+def draft_header(source: str) -> tuple[str, str]:
     return (
         f"# Drafted by: tunesmith init {one_line(source)}",
-        "# What is not named here has its default. Lines that begin with # are suggestions: remove the # to use one.",
+        "# Keys that are not listed have their defaults. Lines that begin with # are suggestions: remove the # to use one.",
     )
 
 
-def head(draft: Draft) -> Iterator[str]:
-    yield from drafted_by(draft.source)
+def task_and_model_lines(draft: Draft) -> Iterator[str]:
+    yield from draft_header(draft.source)
     yield entry("", "task", draft.task, draft.task_reason)
-
-
-def model(draft: Draft) -> Iterator[str]:
     yield "model:"
-    if draft.foreign:
-        yield "  # It has learnt English only, and many letters here are not Latin: a multilingual model will do better."
+    if draft.non_latin:
+        yield "  # This model was trained on English only, and many letters in the data are not Latin: use a multilingual model."
         yield "  # name: intfloat/multilingual-e5-small"
     yield entry("  ", "name", *MINILM)
 
 
-def data(draft: Draft) -> Iterator[str]:
+def data_lines(draft: Draft) -> Iterator[str]:
     yield "data:"
     for split in ("train", "validation", "test"):
         if split in draft.data:
             yield entry("  ", split, draft.data[split], draft.data_reasons.get(split, ""))
     if draft.separator is not None:
         yield entry("  ", "label_separator", draft.separator, draft.separator_reason)
-    # A key without a value would be an empty section, which is an error.
+    # A key without a value is an empty section, which is an error.
     yield "  columns:" if draft.columns else "  # columns:"
     for part, names in draft.columns.items():
         value = names[0] if len(names) == 1 else list(names)
@@ -106,29 +98,26 @@ def data(draft: Draft) -> Iterator[str]:
             yield f"    # {question.part}: {scalar(name)}"
 
 
-def train(draft: Draft) -> Iterator[str]:
+def train_lines(draft: Draft) -> Iterator[str]:
     yield "train:" if draft.epochs else "# train:"
     if draft.epochs:
         yield entry("  ", "num_train_epochs", draft.epochs, draft.epochs_reason)
-    if draft.uneven and TASKS[draft.task].has_key(("train", "class_weights")):
-        yield entry("  # ", "class_weights", "balanced", "the classes are uneven: this makes the rare ones count as much")
-    yield entry("  # ", "n_seeds", 3, "trains three times: the interval then covers luck in training, too")
+    if draft.imbalanced and TASKS[draft.task].has_key(("train", "class_weights")):
+        yield entry("  # ", "class_weights", "balanced", "the classes are imbalanced: gives rare classes the same total weight")
+    yield entry("  # ", "n_seeds", 3, "trains with three seeds: the intervals then also cover the variance between seeds")
 
 
-def entry(indent: str, key: str, value: Any, reason: str) -> str:
-    """``key: value  # reason``; a long reason stands on the line above."""
+def entry(indent: str, key: str, value: object, reason: str) -> str:
+    """Formats ``key: value  # reason``; a long reason goes on the line above."""
     line = f"{indent}{key}: {scalar(value)}"
     if not reason:
         return line
-    behind = f"{line.ljust(COMMENT_COLUMN)} # {one_line(reason)}"
-    if len(behind) <= WIDTH:
-        return behind
-    margin = indent if not indent.endswith("# ") else indent.removesuffix("# ")
-    return f"{margin}# {one_line(reason)}\n{line}"
+    commented = f"{line.ljust(COMMENT_COLUMN)} # {one_line(reason)}"
+    return commented if len(commented) <= WIDTH else f"{indent.removesuffix('# ')}# {one_line(reason)}\n{line}"
 
 
-def scalar(value: Any) -> str:
-    """The value as YAML on one line: plain where that means the same, else in quotes."""
+def scalar(value: object) -> str:
+    """Formats a value as YAML on one line; quotes text that YAML would read as something else."""
     if isinstance(value, list):
         return "[" + ", ".join(quoted(item) for item in value) + "]"
     if not isinstance(value, str):
@@ -138,22 +127,22 @@ def scalar(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text in double quotes, with escapes for what YAML does not take as it is."""
-    return '"' + "".join(escaped(letter) for letter in text) + '"'
+    """Quotes a text with double quotes and escapes special characters."""
 
+    def escape(letter: str) -> str:
+        if letter in '"\\':
+            return "\\" + letter
+        return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
 
-def escaped(letter: str) -> str:
-    if letter in '"\\':
-        return "\\" + letter
-    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+    return '"' + "".join(map(escape, text)) + '"'
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and other characters that would end a comment."""
+    """Removes line breaks and other characters that would end a comment."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def stem(source: str) -> str:
-    """The name without folders and endings: ``tickets`` of ``data/tickets.csv.gz``."""
+    """Returns the file name without folders and suffixes: ``tickets`` for ``data/tickets.csv.gz``."""
     name = Path(source.rpartition(":")[2]).name
     return name.split(".")[0] or "run"

@@ -1,4 +1,4 @@
-"""Where the paths in a recipe lead."""
+"""Resolves the paths in a recipe."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ NOT_FILES = ("hub:", "builtin:")
 
 
 def locate(path_text: str, base: Path) -> Path:
-    """The path that a recipe means.
+    """Resolves a path in a recipe.
 
-    A relative path is looked for beside the recipe first (``base``); where nothing is there, it is relative to the
-    current directory, whether something is there or not. ``~`` is the home folder. ``hub:NAME`` and ``builtin:NAME``
-    are names, not paths, and come back as they are. Nothing is opened.
+    A relative path is looked up in the folder of the recipe (``base``) first; if it does not exist there, it is
+    relative to the current directory, whether it exists or not. ``~`` is the home folder. ``hub:NAME`` and
+    ``builtin:NAME`` are names and are returned unchanged. Nothing is opened.
 
     Args:
         path_text: the text in the recipe.
@@ -28,29 +28,32 @@ def locate(path_text: str, base: Path) -> Path:
             return path
     if path.is_absolute():
         return path
-    return base / path if _exists(base / path) else path
+    try:
+        return base / path if (base / path).exists() else path
+    except (OSError, ValueError):
+        return path
 
 
 def is_file_name(path_text: str) -> bool:
-    """Whether a text of a recipe names a file or folder (not ``hub:NAME`` or ``builtin:NAME``)."""
+    """Whether a name in a recipe is a path (not ``hub:NAME`` or ``builtin:NAME``)."""
     return not path_text.startswith(NOT_FILES)
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; False for a path the system cannot even look up."""
+    """Whether the path is a file; False for a path that the system cannot look up."""
     try:
         return path.is_file()
     except (OSError, ValueError):
         return False
 
 
-def same_place(one: Path, other: Path) -> bool:
-    """Whether two paths lead to the same file, links followed."""
+def same_path(one: Path, other: Path) -> bool:
+    """Whether two paths are the same file, with links resolved."""
     return _resolved(one) == _resolved(other)
 
 
 def inside(inner: Path, outer: Path) -> bool:
-    """Whether a path lies in (or is) another one, links followed."""
+    """Whether a path is inside (or equal to) another one, with links resolved."""
     return _resolved(inner).is_relative_to(_resolved(outer))
 
 
@@ -59,10 +62,3 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL character, a name that is too long
         return path
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False

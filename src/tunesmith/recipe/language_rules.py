@@ -26,7 +26,7 @@ def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Refuse empty new tokens, and new tokens whose embeddings would stay frozen."""
     path: KeyPath = ("model", "new_tokens")
     if any(not token.strip() for token in recipe.model.new_tokens):
-        yield Fault(path, "a token is an empty text", "")
+        yield Fault(path, "a token is empty", "")
     layers = recipe.train.train_layers
     if recipe.model.new_tokens and recipe.adapter is None and isinstance(layers, str) and layers.startswith("last"):
         message = f"train_layers: {layers} freezes the token embeddings, so new ones would not be trained"

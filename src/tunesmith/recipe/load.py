@@ -1,6 +1,6 @@
-"""A recipe file, or a mapping, to a checked Recipe: all problems at once, each with its line.
+"""Loads and validates a recipe from a YAML file or a mapping; reports all problems at once, each with its line.
 
-The way of a key: ``source`` (YAML with lines) -> ``overrides`` -> ``values`` (each key by itself) -> ``rules`` (keys
+Steps: ``source`` (YAML with line numbers) -> ``overrides`` -> ``values`` (each key alone) -> ``rules`` (several keys
 together) -> Recipe.
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 from tunesmith.errors import Problem, RecipeError
 from tunesmith.recipe.files import locate
 from tunesmith.recipe.overrides import merge_overrides
-from tunesmith.recipe.phrases import found
+from tunesmith.recipe.phrases import describe_value
 from tunesmith.recipe.resolved import resolved_yaml
 from tunesmith.recipe.rules import broken_rules
 from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.source import Fault, KeyPath, Parsed, Place, Places, parse
+from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, parse
 from tunesmith.recipe.suggest import closest
 from tunesmith.recipe.tree import field_path
-from tunesmith.recipe.values import check_values, plain
+from tunesmith.recipe.values import check_values, to_plain
 
 __all__ = ["LoadedRecipe", "load_recipe", "locate", "recipe_from_mapping", "resolved_yaml"]
 
@@ -31,14 +31,14 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A checked recipe and where it came from.
+    """A validated recipe and its source.
 
     Attributes:
-        recipe: every default filled in.
-        path: the file; None where there was none.
-        given: what was given, overrides merged, nothing filled in.
-        text: the file as it is.
-        base: the folder that relative data and model paths are looked for in first (see ``locate``).
+        recipe: the recipe with every default filled in.
+        path: the recipe file; None if there was none.
+        given: the given keys with overrides merged, without defaults.
+        text: content of the file.
+        base: the folder in which relative data and model paths are looked up first (see ``locate``).
     """
 
     recipe: Recipe
@@ -49,111 +49,113 @@ class LoadedRecipe:
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
-    """The checked recipe of a YAML file.
+    """Loads and validates a recipe file.
 
     Args:
-        path: the file.
-        overrides: ``key=value`` texts that win over the file, e.g. ``train.seed=1``; the value is YAML.
+        path: the YAML file.
+        overrides: ``key=value`` texts that take precedence over the file, e.g. ``train.seed=1``; the value is YAML.
 
     Raises:
-        RecipeError: with every problem of the file and the overrides, sorted by line.
+        RecipeError: lists every problem of the file and the overrides, sorted by line.
     """
     name = str(path)
     text = _read(path)
     parsed = parse(text)
     if not isinstance(parsed.value, dict):
-        raise _located(_no_mapping(parsed), {}, name)
-    written = {key: Place(f"{name}:{line}", (0, line), parsed.written.get(key)) for key, line in parsed.lines.items()}
+        raise _recipe_error(parsed.faults or [_not_a_mapping(parsed)], {}, name)
+    written = {key: Location(f"{name}:{line}", (0, line), parsed.written.get(key)) for key, line in parsed.lines.items()}
     faults = list(parsed.faults)
     given: dict[str, Any] = parsed.value
     faults += merge_overrides(given, written, overrides)
-    recipe = _checked(given, written, faults, name, path.parent)
+    recipe = _validate(given, written, faults, name, path.parent)
     return LoadedRecipe(recipe, path, given, text, path.parent)
 
 
 def override(given: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Write overrides into nested mappings that came from no file. Raises RecipeError with all that are wrong."""
+    """Merges overrides into a recipe given as nested mappings, in place. Raises RecipeError with every wrong override."""
     faults = merge_overrides(given, {}, overrides)
     if faults:
-        where = [fault.place.where if fault.place else "override" for fault in faults]
-        raise RecipeError([Problem("recipe", place, f.message, f.remedy) for place, f in zip(where, faults, strict=True)])
+        raise RecipeError(
+            [Problem("recipe", f.location.where if f.location else "override", f.message, f.remedy) for f in faults]
+        )
 
 
 def recipe_from_mapping(mapping: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """The checked recipe of nested mappings, as a YAML file would hold them.
+    """Validates a recipe given as nested mappings.
 
-    Paths (``os.PathLike``) may stand for text, tuples for lists, and whole sections for mappings. Relative data paths
+    Accepts paths (``os.PathLike``) as text, tuples as lists, and sections as mappings. Relative data paths
     are relative to the current directory.
 
     Raises:
-        RecipeError: with every problem; ``where`` is ``source`` and the key.
+        RecipeError: lists every problem; ``where`` is ``source`` and the key.
     """
     if not isinstance(mapping, Mapping):
-        raise RecipeError([Problem("recipe", source, f"expected keys and values, found {found(mapping)}.", "Give a mapping.")])
-    return _checked(mapping, {}, [], source, Path())
+        raise RecipeError(
+            [Problem("recipe", source, f"expected keys and values, found {describe_value(mapping)}.", "Give a mapping.")]
+        )
+    return _validate(mapping, {}, [], source, Path())
 
 
-def _checked(given: Mapping[str, Any], places: Places, faults: list[Fault], name: str, base: Path) -> Recipe:
-    unclean: list[Fault] = []
-    cleaned = plain(given, (), unclean)
-    recipe, wrong = check_values(cleaned, places)
-    known = {fault.path for fault in unclean}
-    faults = [*faults, *unclean, *(fault for fault in wrong if fault.path not in known)]
-    sound = recipe or _sound_part(cleaned, {_whole(fault.path) for fault in faults if fault.path})
-    if sound is not None:
-        faults += broken_rules(sound, base)
+def _validate(given: Mapping[str, Any], locations: Locations, faults: list[Fault], name: str, base: Path) -> Recipe:
+    type_faults: list[Fault] = []
+    plain = to_plain(given, (), type_faults)
+    recipe, value_faults = check_values(plain, locations)
+    reported = {fault.path for fault in type_faults}
+    faults = [*faults, *type_faults, *(fault for fault in value_faults if fault.path not in reported)]
+    valid = recipe or _valid_part(plain, {_invalid_key(fault.path) for fault in faults if fault.path})
+    if valid is not None:
+        faults += broken_rules(valid, base)
     if faults or recipe is None:
-        raise _located(faults, places, name)
+        raise _recipe_error(faults, locations, name)
     return recipe
 
 
-def _whole(path: KeyPath) -> KeyPath:
-    """The key that a fault spoils: a list or map as a whole, but only the one field of ``upstream`` or ``adapter``."""
+def _invalid_key(path: KeyPath) -> KeyPath:
+    """Maps the path of a fault to the key to remove: a list or map as a whole, but single fields of upstream and adapter."""
     return path[:2] if path[0] in ("upstream", "adapter") else field_path(path)
 
 
-def _sound_part(cleaned: Mapping[str, Any], spoilt: set[KeyPath]) -> Recipe | None:
-    """The recipe without its wrong keys, so that the rules are checked in the same go; None where too little is left."""
-    left = _without(cleaned, spoilt)
-    data = left.setdefault("data", {})
+def _valid_part(plain: Mapping[str, Any], invalid: set[KeyPath]) -> Recipe | None:
+    """Removes the invalid keys, so that the rules are checked in the same run; None if the rest is no recipe."""
+    rest = _without(plain, invalid)
+    data = rest.setdefault("data", {})
     if isinstance(data, dict):
         data.setdefault("train", "?")
-    if isinstance(left.get("adapter"), dict) and "method" not in left["adapter"]:
-        del left["adapter"]
-    return check_values(left, {})[0]
+    if isinstance(rest.get("adapter"), dict) and "method" not in rest["adapter"]:
+        del rest["adapter"]
+    return check_values(rest, {})[0]
 
 
-def _without(value: Any, paths: set[KeyPath], path: KeyPath = ()) -> Any:
+def _without(value: object, paths: set[KeyPath], path: KeyPath = ()) -> Any:
     if isinstance(value, Mapping):
         return {key: _without(inner, paths, (*path, key)) for key, inner in value.items() if (*path, key) not in paths}
     return value
 
 
-def _located(faults: Sequence[Fault], places: Places, name: str) -> RecipeError:
-    """The error with every fault at its place, in the order of the file, then of the overrides."""
-    entries = []
-    for fault in faults:
-        place = fault.place or _place(fault, places, name)
-        entries.append((place.order, Problem("recipe", _where(fault, place), f"{fault.message}.", fault.remedy)))
-    return RecipeError([problem for _, problem in sorted(entries, key=lambda entry: entry[0])])
+def _recipe_error(faults: Sequence[Fault], locations: Locations, name: str) -> RecipeError:
+    """Makes one error of all faults, sorted by line, then by override."""
+    located = sorted(
+        ((fault.location or _location(fault, locations, name), fault) for fault in faults), key=lambda entry: entry[0].order
+    )
+    return RecipeError([Problem("recipe", _where(fault, place), f"{fault.message}.", fault.remedy) for place, fault in located])
 
 
-def _place(fault: Fault, places: Places, name: str) -> Place:
+def _location(fault: Fault, locations: Locations, name: str) -> Location:
     if fault.line is not None:
-        return Place(f"{name}:{fault.line}", (0, fault.line))
+        return Location(f"{name}:{fault.line}", (0, fault.line))
     for end in range(len(fault.path), 0, -1):
-        if fault.path[:end] in places:
-            return places[fault.path[:end]]
-    return Place(name, (0, 0))
+        if fault.path[:end] in locations:
+            return locations[fault.path[:end]]
+    return Location(name, (0, 0))
 
 
-def _where(fault: Fault, place: Place) -> str:
+def _where(fault: Fault, location: Location) -> str:
     key = ""
     for part in fault.path:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
-    if fault.place is not None or not key or place.where.startswith(f"override {key}="):
-        return place.where
-    return f"{place.where} {key}"
+    if fault.location is not None or not key or location.where.startswith(f"override {key}="):
+        return location.where
+    return f"{location.where} {key}"
 
 
 def _read(path: Path) -> str:
@@ -167,7 +169,7 @@ def _read(path: Path) -> str:
         if not path.exists():
             raise RecipeError.one(where, "there is no such file.", _similar(path))
         if not path.is_file():
-            raise RecipeError.one(where, "is no ordinary file; expected a recipe file.")
+            raise RecipeError.one(where, "is not a regular file; expected a recipe file.")
         if path.stat().st_size > MAX_BYTES:
             size = path.stat().st_size / 1e6
             raise RecipeError.one(
@@ -199,11 +201,8 @@ def _similar(path: Path) -> str:
     return closest(path.name, names) or (f"There is: {', '.join(sorted(names)[:8])}." if names else "")
 
 
-def _no_mapping(parsed: Parsed) -> list[Fault]:
-    if parsed.faults:
-        return list(parsed.faults)
+def _not_a_mapping(parsed: Parsed) -> Fault:
     if parsed.value is None:
-        return [Fault((), "the recipe is empty", "Write at least data: {train: FILE}.")]
-    return [
-        Fault((), f"expected keys and values, found {found(parsed.value)}", "Write key: value, for example task: classification.")
-    ]
+        return Fault((), "the recipe is empty", "Write at least data: {train: FILE}.")
+    message = f"expected keys and values, found {describe_value(parsed.value)}"
+    return Fault((), message, "Write key: value, for example task: classification.")

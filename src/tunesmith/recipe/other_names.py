@@ -1,4 +1,4 @@
-"""What other tools call things, and the recipe's key for each. Offered in messages, never accepted.
+"""Maps option names of other tools to recipe keys. Used for suggestions in messages only; the names are not accepted.
 
 Sources: transformers.TrainingArguments 4.x and its example scripts, LLaMA-Factory, axolotl, simpletransformers, Ludwig,
 sentence-transformers, SetFit, spaCy.
@@ -106,16 +106,16 @@ _GROUPS: dict[str, str] = {
     "task": "task_type problem_type task_name objective stage type_of_task",
 }
 
-# name -> the recipe's key.
+# Name in another tool -> recipe key.
 OTHER_NAMES: Mapping[str, str] = MappingProxyType({name: key for key, names in _GROUPS.items() for name in names.split()})
 
-# Names without a key, or whose key needs a word of explanation -> the whole sentence.
+# Names without a corresponding key, or whose key needs an explanation -> the whole sentence.
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         "amp": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
         "bf16": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
-        "cache_dir": "The hub's own variable HF_HOME says where downloads are kept.",
-        "device": "The device is found; upstream.use_cpu: true keeps the run off the GPU.",
+        "cache_dir": "Set the Hub's environment variable HF_HOME to choose the download folder.",
+        "device": "The device is detected; upstream.use_cpu: true keeps the run off the GPU.",
         "dtype": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
         "do_eval": "The command (train, evaluate, predict) decides.",
         "do_predict": "The command (train, evaluate, predict) decides.",
@@ -132,7 +132,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "lora": "Write adapter: {method: lora}.",
         "multi_label": "A classification is multi-label by its data: data.label_separator, or a list as data.columns.label.",
         "no_cuda": "Write upstream.use_cpu: true.",
-        "num_labels": "The labels are counted in the data.",
+        "num_labels": "The labels are read from the data.",
         "overwrite": "Use: tunesmith train RECIPE --overwrite",
         "overwrite_output_dir": "Use: tunesmith train RECIPE --overwrite",
         "precision": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
@@ -141,14 +141,14 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "resume_from_checkpoint": "Use: tunesmith train RECIPE --resume",
         "sample_packing": "Language models have sft.packing and pretraining.packing; others avoid padding by train.fast.",
         "save_best_model": "The best checkpoint by evaluate.metric is always the result.",
-        "save_steps": "Saves follow the evaluations: train.n_evaluations.",
-        "save_strategy": "Saves follow the evaluations: train.n_evaluations.",
-        "save_total_limit": "Two checkpoints stay: the best and the last.",
+        "save_steps": "Checkpoints are saved at evaluations: train.n_evaluations.",
+        "save_strategy": "Checkpoints are saved at evaluations: train.n_evaluations.",
+        "save_total_limit": "Two checkpoints are kept: the best and the last.",
         "torch_dtype": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
-        "use_cuda": "The device is found; upstream.use_cpu: true keeps the run off the GPU.",
+        "use_cuda": "The device is detected; upstream.use_cpu: true keeps the run off the GPU.",
         "use_fast": "The tokenizer is always a fast one.",
-        "warmup": "Did you mean train.warmup_steps? Below 1 it is a share of all steps.",
-        "warmup_proportion": "Did you mean train.warmup_steps? Below 1 it is a share of all steps.",
-        "warmup_ratio": "Did you mean train.warmup_steps? Below 1 it is a share of all steps.",
+        "warmup": "Did you mean train.warmup_steps? A value below 1 is a fraction of all steps.",
+        "warmup_proportion": "Did you mean train.warmup_steps? A value below 1 is a fraction of all steps.",
+        "warmup_ratio": "Did you mean train.warmup_steps? A value below 1 is a fraction of all steps.",
     }
 )

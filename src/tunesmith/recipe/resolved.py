@@ -1,4 +1,4 @@
-"""The resolved recipe: every default filled in, every key with its meaning above it."""
+"""Writes the resolved recipe: every default filled in, every key with its documentation above it."""
 
 from __future__ import annotations
 

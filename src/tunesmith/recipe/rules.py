@@ -1,4 +1,4 @@
-"""Rules between keys that need neither the data nor the model: one function a subject, one table at the end."""
+"""Checks rules between keys that need neither the data nor the model: one function per subject, one table at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunesmith.recipe import task_rules
-from tunesmith.recipe.files import inside, is_file, is_file_name, locate, same_place
+from tunesmith.recipe.files import inside, is_file, is_file_name, locate, same_path
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
@@ -22,17 +22,17 @@ _SEED_LIMIT = 2**32
 
 
 def broken_rules(recipe: Recipe, base: Path) -> list[Fault]:
-    """Every rule the recipe breaks.
+    """Checks all rules and returns the faults.
 
     Args:
-        recipe: values already checked one by one.
-        base: the folder that relative data paths are looked for in first.
+        recipe: a recipe whose single values are valid.
+        base: the folder in which relative data paths are looked up first.
     """
     return [fault for rule in RULES for fault in rule(recipe, base)]
 
 
 def _texts(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Names that are there but empty, and shares written as text."""
+    """Refuses empty names and fractions given as text."""
     data = recipe.data
     named: dict[KeyPath, str | float | list[str] | None] = {
         ("model", "name"): recipe.model.name,
@@ -45,13 +45,13 @@ def _texts(recipe: Recipe, base: Path) -> Iterator[Fault]:
     }
     for path, text in named.items():
         if text == "":
-            yield Fault(path, "is an empty text", "")
+            yield Fault(path, "is empty", "")
         elif isinstance(text, str) and "\0" in text:
-            yield Fault(path, "holds a NUL character", "")
-    for split, share in (("validation", data.validation), ("test", data.test)):
-        if isinstance(share, str) and _NUMBER.match(share):
-            message = f'"{share}" is text and would be the name of a file'
-            yield Fault(("data", split), message, "A share is written like 0.1, without quotes and percent signs.")
+            yield Fault(path, "contains a NUL character", "")
+    for split, source in (("validation", data.validation), ("test", data.test)):
+        if isinstance(source, str) and _NUMBER.match(source):
+            message = f'"{source}" is text and would be read as a file name'
+            yield Fault(("data", split), message, "Write a fraction such as 0.1, without quotes or percent signs.")
 
 
 def _splits(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -59,22 +59,20 @@ def _splits(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if isinstance(data.validation, float) and isinstance(data.test, float) and data.validation + data.test >= 1:
         message = f"validation ({data.validation:g}) and test ({data.test:g}) leave no row for training"
         yield Fault(("data", "test"), message, "Together they must stay below 1.")
-    named = [(split, name) for split, name in (("train", data.train), ("validation", data.validation), ("test", data.test))]
-    files = [(split, locate(name, base)) for split, name in named if isinstance(name, str) and name]
+    sources = (("train", data.train), ("validation", data.validation), ("test", data.test))
+    files = [(split, locate(name, base)) for split, name in sources if isinstance(name, str) and name]
     for index, (split, path) in enumerate(files):
-        same = next((other for other, earlier in files[:index] if same_place(path, earlier)), None)
+        same = next((other for other, earlier in files[:index] if same_path(path, earlier)), None)
         if same == "train":
-            remedy = f"Give other rows, or a share such as {split}: 0.1."
-            yield Fault(
-                ("data", split), "is the same file as data.train: the result would be judged on the rows it learnt", remedy
-            )
+            message = "is the same file as data.train: the model would be evaluated on its training rows"
+            yield Fault(("data", split), message, f"Give other rows, or a fraction such as {split}: 0.1.")
         elif same:
-            message = f"is the same file as data.{same}, on which the best checkpoint is chosen"
-            yield Fault(("data", split), message, "Leave test out: the verdict is then given on validation.")
+            message = f"is the same file as data.{same}, which selects the best checkpoint"
+            yield Fault(("data", split), message, "Remove test: the verdict is then computed on validation.")
 
 
-def _places(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """The run folder must not swallow the data, nor lie in a file."""
+def _output_folder(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuses a run folder that contains a data file or is inside one."""
     if not recipe.output:
         return
     output, data = Path(recipe.output), recipe.data
@@ -83,13 +81,11 @@ def _places(recipe: Recipe, base: Path) -> Iterator[Fault]:
             continue
         path = locate(name, base)
         if inside(path, output):
-            yield Fault(
-                ("output",), f"holds the data file of data.{split} ({name})", "Choose a folder of its own, such as runs/first."
-            )
+            message = f"contains the data file of data.{split} ({name})"
+            yield Fault(("output",), message, "Choose a separate folder, such as runs/first.")
         elif is_file(path) and inside(output, path):
-            yield Fault(
-                ("output",), f"lies inside the data file of data.{split} ({name})", "Choose a folder, such as runs/first."
-            )
+            message = f"is inside the data file of data.{split} ({name})"
+            yield Fault(("output",), message, "Choose a folder, such as runs/first.")
 
 
 def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -114,8 +110,8 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(("data", "columns", part), message, "Each column plays one part.")
         seen.setdefault(name, part)
     if isinstance(columns.label, list) and recipe.data.label_separator is not None:
-        message = "several label columns and a separator inside one column exclude each other"
-        yield Fault(("data", "label_separator"), message, "Keep the one that your data has.")
+        message = "several label columns and label_separator exclude each other"
+        yield Fault(("data", "label_separator"), message, "Keep the one that matches your data.")
 
 
 def _annotators(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -135,55 +131,58 @@ def _encoding(recipe: Recipe, base: Path) -> Iterator[Fault]:
     try:
         codecs.lookup(name)
     except (LookupError, ValueError):
-        yield Fault(("data", "encoding"), f'Python knows no encoding "{name}"', "For example utf-8, cp1252, latin-1, utf-16.")
+        yield Fault(("data", "encoding"), f'Python has no encoding "{name}"', "For example utf-8, cp1252, latin-1, utf-16.")
 
 
 def _model(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.model.revision is not None and recipe.model.name.startswith("builtin:"):
-        yield Fault(("model", "revision"), f"{recipe.model.name} has no revisions", "Leave the key out.")
+        yield Fault(("model", "revision"), f"{recipe.model.name} has no revisions", "Remove the key.")
 
 
 def _adapter(recipe: Recipe, base: Path) -> Iterator[Fault]:
     for key in (recipe.adapter.model_extra or {}) if recipe.adapter else {}:
         if not key.isidentifier():
-            yield Fault(
-                ("adapter", key), "is no option name", "The options of a peft method are Python names, such as r or lora_alpha."
-            )
+            remedy = "The options of a peft method are Python names, such as r or lora_alpha."
+            yield Fault(("adapter", key), "is not a valid option name", remedy)
 
 
 def _layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
     path, layers = ("train", "train_layers"), recipe.train.train_layers
     if isinstance(layers, list):
         if not layers or "" in layers:
-            yield Fault(path, "a list of parameter-name patterns with nothing in it", 'For example ["classifier.*"], or all.')
+            yield Fault(
+                path, "the list of parameter-name patterns is empty, or one of them is", 'For example ["classifier.*"], or all.'
+            )
     elif layers not in ("all", "head") and not _LAST.match(layers):
         digits = re.search(r"[1-9][0-9]*", layers)
         guess = f"Did you mean last {digits[0]}?" if digits else closest(layers, ("all", "head"))
-        message = f'"{layers}" is none of: all, head, last N (N from 1), or a list of patterns'
-        yield Fault(path, message, guess or "head trains the new head alone.")
+        message = f'"{layers}" is not one of: all, head, last N (N at least 1), a list of patterns'
+        yield Fault(path, message, guess or "head trains only the new head.")
     if recipe.adapter is not None and layers != "all":
-        message = "train_layers and adapter exclude each other: the adapter says itself which layers it changes"
-        yield Fault(path, message, "Leave one out; for layers of an adapter use adapter.layers_to_transform.")
+        message = "train_layers and adapter exclude each other: the adapter selects the layers itself"
+        yield Fault(path, message, "Remove one of them; to select the layers of an adapter, use adapter.layers_to_transform.")
 
 
 def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     train = recipe.train
     if train.max_steps is not None and "num_train_epochs" in train.model_fields_set:
-        message = f"max_steps ({train.max_steps}) and num_train_epochs ({train.num_train_epochs:g}) both say how long to train"
-        yield Fault(("train", "max_steps"), message, "Keep one: max_steps for a number of steps, num_train_epochs for passes.")
+        message = (
+            f"max_steps ({train.max_steps}) and num_train_epochs ({train.num_train_epochs:g}) both set the length of training"
+        )
+        yield Fault(("train", "max_steps"), message, "Keep one: max_steps for a number of steps, num_train_epochs for epochs.")
     if train.warmup_steps >= 1 and not train.warmup_steps.is_integer():
-        message = f"{train.warmup_steps:g} is neither a share (below 1) nor a whole number of steps"
+        message = f"{train.warmup_steps:g} is neither a fraction (below 1) nor a whole number of steps"
         yield Fault(("train", "warmup_steps"), message, f"For example 0.06, or {round(train.warmup_steps)}.")
     if train.seed + train.n_seeds > _SEED_LIMIT:
-        message = f"the last of {train.n_seeds} seeds from {train.seed} on would be above {_SEED_LIMIT - 1}"
+        message = f"the last of {train.n_seeds} seeds, starting at {train.seed}, would be above {_SEED_LIMIT - 1}"
         yield Fault(("train", "n_seeds"), message, "Start from a smaller train.seed.")
 
 
 def _stopping(recipe: Recipe, base: Path) -> Iterator[Fault]:
     data = recipe.data
     if recipe.train.early_stopping is not None and data.validation is None and data.columns.split is None:
-        message = "early stopping watches validation, and there is none (data.validation: null)"
-        yield Fault(("train", "early_stopping"), message, "Give data.validation a share such as 0.1 or a file.")
+        message = "early stopping needs a validation split, and there is none (data.validation: null)"
+        yield Fault(("train", "early_stopping"), message, "Set data.validation to a fraction such as 0.1, or to a file.")
 
 
 def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -192,7 +191,9 @@ def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:
         return
     for name, weight in weights.items():
         if weight < 0:
-            yield Fault(("train", "class_weights", name), f"must be at least 0, found {weight:g}", "0 leaves the class out.")
+            yield Fault(
+                ("train", "class_weights", name), f"must be at least 0, found {weight:g}", "0 excludes the class from the loss."
+            )
     if not any(weights.values()):
         message = "no class has a weight above 0"
         yield Fault(("train", "class_weights"), message, "Write balanced, none, or a weight for each class.")
@@ -207,9 +208,9 @@ def _lists(recipe: Recipe, base: Path) -> Iterator[Fault]:
     }
     for path, names in listed.items():
         if len(set(names)) < len(names):
-            yield Fault(path, f"a name is listed twice: {', '.join(names)}", "Name each one once.")
+            yield Fault(path, f"a name is listed twice: {', '.join(names)}", "List each one once.")
         if "none" in names and len(names) > 1:
-            yield Fault(path, "none stands beside other names", "Remove none, or the others.")
+            yield Fault(path, "none is combined with other names", "Remove none, or the other names.")
 
 
 def _upstream(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -218,24 +219,26 @@ def _upstream(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(("upstream", key), "tunesmith sets this field itself", OWNED[key])
         elif key not in UPSTREAM_FIELDS:
             yield Fault(("upstream", key), f"transformers.TrainingArguments has no field {key}", suggest_upstream(key))
-    named = (("optim", recipe.train.optim, OPTIMIZERS), ("lr_scheduler_type", recipe.train.lr_scheduler_type, SCHEDULES))
-    for key, name, known in named:
-        if name not in known:
-            thing = "optimizer" if key == "optim" else "schedule"
-            remedy = closest(name, sorted(known)) or f"There are: {', '.join(sorted(known))}."
-            yield Fault(("train", key), f'transformers has no {thing} "{name}"', remedy)
+    optimizer, schedule = recipe.train.optim, recipe.train.lr_scheduler_type
+    for key, kind, name, names in (
+        ("optim", "optimizer", optimizer, OPTIMIZERS),
+        ("lr_scheduler_type", "schedule", schedule, SCHEDULES),
+    ):
+        if name not in names:
+            remedy = closest(name, sorted(names)) or f"There are: {', '.join(sorted(names))}."
+            yield Fault(("train", key), f'transformers has no {kind} "{name}"', remedy)
 
 
 def _processes(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.parallel.strategy == "none" and recipe.parallel.processes > 1:
-        message = f"strategy none is one process, and processes says {recipe.parallel.processes}"
+        message = f"strategy none uses one process, and processes is {recipe.parallel.processes}"
         yield Fault(("parallel", "processes"), message, "Write strategy: ddp, or processes: 1.")
 
 
 RULES: tuple[Rule, ...] = (
     _texts,
     _splits,
-    _places,
+    _output_folder,
     _columns,
     _annotators,
     _encoding,

@@ -1,6 +1,6 @@
-"""The recipe: one frozen section per concern, each option declared here and nowhere else.
+"""Declares the recipe: one frozen section per concern, each option once.
 
-The reference page, the JSON Schema and the command-line help are made from these fields.
+The reference page, the JSON Schema and the comments of ``resolved.yaml`` are generated from these fields.
 Options that exist upstream keep upstream's name, meaning and unit.
 """
 
@@ -10,375 +10,375 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 NotNegative = Annotated[int, Field(ge=0)]
 TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining"]
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
 
 class Section(BaseModel):
-    """A part of the recipe: frozen, and closed to keys it does not know."""
+    """Base class of the sections: frozen, and refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 
 
 class RopeSection(Section):
-    """Rotary positions stretched over longer texts than the model was made for; upstream's names."""
+    """RoPE scaling: extends the context length of a model with rotary positions. Keys as in transformers' `rope_parameters`."""
 
     rope_type: Literal["yarn", "linear"] = "yarn"
-    """YaRN (Peng et al. 2024), or linear interpolation of positions (Chen et al. 2023)."""
+    """Scaling method: YaRN (Peng et al. 2024), or linear position interpolation (Chen et al. 2023)."""
     factor: float = Field(gt=1.0)
-    """How many times as many tokens."""
+    """Scaling factor of the context length: 2 doubles it."""
 
 
 class ModelSection(Section):
     """The base model."""
 
     name: str = "builtin:minilm"
-    """A hub id, a local folder, a finished run's folder, or builtin:NAME (works without a network)."""
+    """A hub id, a local folder, the folder of a finished run, or builtin:NAME (needs no network)."""
     revision: str | None = None
     """Branch, tag or commit of a hub id."""
     trust_remote_code: bool = False
-    """Run Python code that comes with the model."""
+    """Run the Python code in the model's repository."""
     new_tokens: list[str] = []
-    """Tokens to add to a language model's tokenizer; their vectors start at the mean of the others and are learnt."""
+    """Tokens to add to a language model's tokenizer. Their embeddings start at the mean embedding and are trained."""
     rope_parameters: RopeSection | None = None
-    """Let a language model with rotary positions read more tokens than it was made for: {rope_type: yarn, factor: 2}."""
+    """Extend the context length of a language model with rotary positions: {rope_type: yarn, factor: 2}."""
 
 
 class ColumnsSection(Section):
-    """Which column plays which part, where the names and the content do not say it."""
+    """Maps columns to their roles. Needed only if column names and contents are ambiguous."""
 
     text: str | None = None
     """The text, or the first text of a pair."""
     pair: str | None = None
     """The second text of a pair."""
     label: str | list[str] | None = None
-    """The label; several columns of 0 and 1 make a multi-label task."""
+    """The label. Several columns of 0 and 1 make a multi-label task."""
     id: str | None = None
-    """The user's own name of a row."""
+    """Your own id of each row."""
     group: str | None = None
-    """Rows with the same value stay in the same split."""
+    """Rows with the same value go into the same split."""
     split: str | None = None
-    """A column that says train, validation or test."""
+    """The split of each row: train, validation or test."""
     anchor: str | None = None
-    """Embeddings: the text that asks (query, question, claim)."""
+    """Embeddings: the anchor (query, question, claim)."""
     positive: str | None = None
-    """Embeddings: the text that belongs to it."""
+    """Embeddings: the positive, a text that matches the anchor."""
     negative: str | list[str] | None = None
-    """Embeddings: a text that does not, or several."""
+    """Embeddings: one or several negatives, texts that do not match the anchor."""
     score: str | list[str] | None = None
-    """Embeddings: how alike a pair is, or what a teacher says of the texts."""
+    """Embeddings: the similarity score of a pair, or the scores of a teacher model."""
     vector: str | None = None
-    """Embeddings: the vector a teacher gives a text."""
+    """Embeddings: the teacher model's embedding of the text."""
     prompt: str | None = None
-    """Language models: what is asked, as a text or as a list of messages."""
+    """Language models: the prompt, as text or as a list of messages."""
     completion: str | None = None
-    """Language models: what is answered."""
+    """Language models: the completion, as text or as a list of messages."""
     messages: str | None = None
     """Language models: whole conversations, as lists of {role, content} or {from, value}."""
     annotators: dict[str, str] | list[str] | None = None
-    """{class: column} where a column counts the annotators who chose a class; a list where each holds one annotator's label."""
+    """{class: column} if columns count the annotators of each class; a list if each column holds the labels of one annotator."""
 
 
 class DataSection(Section):
-    """The rows."""
+    """The training, validation and test rows."""
 
     train: str = Field(...)
     """A file (csv, tsv, json, jsonl, parquet, each also .gz), a folder, or hub:NAME."""
-    validation: Share | str | None = 0.1
-    """A share of the training rows (stratified, or grouped by `group`), or a file."""
-    test: Share | str | None = None
-    """A file, or a share of the training rows. Without one the verdict is given on validation."""
+    validation: Fraction | str | None = 0.1
+    """A fraction of the training rows (stratified, or grouped by `group`), or a file."""
+    test: Fraction | str | None = None
+    """A file, or a fraction of the training rows. Without a test split, the verdict is computed on validation."""
     also: list[str] = []
-    """Embeddings: further training files, each with columns of its own; see embedding.mix."""
+    """Embeddings: additional training files, each with its own columns; see embedding.mix."""
     columns: ColumnsSection = ColumnsSection()
-    """Only where detection cannot know."""
+    """Needed only if the columns cannot be detected."""
     header: bool | None = None
-    """Whether csv and tsv files have a header line; found out when not said."""
+    """Whether csv and tsv files have a header line. Default: detected."""
     encoding: str | None = None
-    """Of text files; UTF-8 or a byte-order mark is found out, anything else has to be said or is guessed and reported."""
+    """Encoding of text files. UTF-8 and byte-order marks are detected; any other encoding is guessed and reported."""
     label_separator: str | None = None
-    """Splits a label cell into several labels (multi-label), for instance "|"."""
+    """Separator of several labels in one cell (multi-label), for example "|"."""
     max_length: PositiveInt | None = None
-    """Longest input in tokens; longer ones are truncated and counted. The model's own limit when not said."""
+    """Maximum input length in tokens. Longer inputs are truncated and counted. Default: the model's own limit."""
     max_rows: PositiveInt | None = None
-    """Use at most so many training rows (a random sample by the seed)."""
+    """Maximum number of training rows; a random sample (by train.seed) is used."""
 
 
 class AdapterSection(Section):
-    """A parameter-efficient method of the installed peft library, with its own option names."""
+    """Parameter-efficient fine-tuning with the installed peft. Other keys are options of the method, by peft's names."""
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), use_attribute_docstrings=True)
 
     method: str = Field(...)
-    """Method: any of the installed peft (lora, dora, ia3, prefix_tuning, ...), or houlsby or pfeiffer (bottlenecks)."""
+    """Any method of the installed peft (lora, dora, ia3, prefix_tuning, ...), or a bottleneck adapter: houlsby, pfeiffer."""
 
 
 class HardNegativesSection(Section):
-    """Wrong answers that the base model takes for right ones, mined before training; options as upstream names them."""
+    """Hard-negative mining with the base model, before training. Options as in `mine_hard_negatives` of sentence-transformers."""
 
     num_negatives: PositiveInt = 1
-    """Negatives beside each pair; a pair with fewer is not used."""
+    """Negatives per pair. Pairs with fewer negatives are dropped."""
     range_min: NotNegative = 0
-    """The nearest so many texts are passed over, since some of them are right as well."""
+    """Skip this many of the most similar candidates, which may be unlabelled positives."""
     range_max: PositiveInt | None = None
-    """Only the nearest so many are candidates. Not said: as many as the negatives and margins need."""
+    """Consider only this many of the most similar candidates. Default: as many as num_negatives and the margins need."""
     absolute_margin: float | None = None
-    """A candidate's similarity must stay so far below the right text's."""
+    """Minimum difference between the similarities of the positive and of a negative."""
     relative_margin: float | None = None
-    """The same as a share of the right text's similarity: 0.05 leaves out candidates above 95 % of it."""
+    """The same, relative to the similarity of the positive: 0.05 excludes candidates above 95 % of it."""
     max_score: float | None = None
-    """Candidates above this similarity are left out."""
+    """Exclude candidates above this similarity."""
     min_score: float | None = None
-    """Candidates below this similarity are left out."""
+    """Exclude candidates below this similarity."""
     sampling_strategy: Literal["top", "random"] = "top"
-    """The nearest candidates, or some of them at random."""
+    """Take the most similar candidates, or a random sample of the candidates."""
     cross_encoder: str | None = None
-    """A reranker that scores the candidates again; named like model.name."""
+    """A cross-encoder that rescores the candidates; given like model.name."""
 
 
 class EmbeddingSection(Section):
-    """How sentence embeddings are learnt (task: embedding)."""
+    """Training of sentence embedding models and rerankers (task: embedding)."""
 
     head: Literal["vector", "cross-encoder"] = "vector"
-    """vector, or cross-encoder: a reranker, which reads a question and a text together and says whether they belong together."""
+    """vector trains an embedding model; cross-encoder trains a reranker, which scores a query and a document together."""
     first_stage: str | None = None
-    """Of a reranker: the model whose best texts are reranked, and by which negatives are mined; model.name when not said."""
+    """Rerankers: the embedding model that retrieves the documents to rerank and mines the negatives. Default: model.name."""
     top_k: PositiveInt = 100
-    """Of a reranker: how many texts of the first stage are put in order again."""
+    """Rerankers: how many documents of the first stage are reranked."""
     loss: str | None = None
-    """A loss of sentence-transformers for rows of this shape (see `tunesmith losses`). Not said: the shape's default."""
+    """A loss of sentence-transformers that fits the dataset format; see `tunesmith losses`. Default: that of the format."""
     loss_options: dict[str, Any] = {}
     """Options of the loss, by upstream's names."""
     mix: Literal["concatenate", "proportional", "round_robin"] = "concatenate"
-    """How data.also joins data.train: as one table of one shape, or with a loss each, in batches by size or in turns."""
+    """Combines data.also with data.train: as one table, or with a loss per file in batches by size, or in alternating batches."""
     losses: dict[str, str] = {}
-    """File of data.also -> its loss, where it is not its shape's default."""
+    """Loss of each file of data.also, if it is not the default of the file's format."""
     matryoshka_dimensions: list[PositiveInt] = []
-    """The vectors are also trained to be good when cut to these sizes, and judged at each beside the base model's."""
+    """Matryoshka dimensions: truncated embeddings of these sizes are also trained, and evaluated against the base model's."""
     adaptive_layers: bool = False
-    """The first layers alone are trained to give good vectors, too."""
+    """Also train the embeddings of the first layers alone (AdaptiveLayerLoss)."""
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None
-    """How the vectors of the tokens become one. Not said: as the base model has it, else the mean."""
+    """Pooling of the token embeddings. Default: the base model's pooling, or mean."""
     dense: PositiveInt | None = None
-    """A dense layer to so many dimensions after the pooling."""
+    """Output dimensions of a dense layer after pooling."""
     normalize: bool | None = None
-    """Whether vectors get length 1. Not said: as the base model has it; no, where pooling or dense make it another."""
+    """Normalize embeddings to length 1. Default: as in the base model; false if pooling or dense changes the model."""
     prompts: dict[Literal["query", "document"], str] = {}
-    """Put before the texts that ask and before those that answer, in training and afterwards."""
+    """Prompts (prefixes) of queries and documents, used in training and saved with the model."""
     batch_sampler: Literal["batch_sampler", "no_duplicates", "no_duplicates_hashed", "group_by_label"] | None = None
-    """How batches are drawn, by upstream's names. Not said: what the loss needs."""
+    """Batch sampler, by upstream's names. Default: the one that the loss needs."""
     guide: str | None = None
-    """The model that tells GISTEmbedLoss which negatives are none; named like model.name. Not said: the base model itself."""
+    """Guide model of GISTEmbedLoss, which filters false negatives; given like model.name. Default: the base model."""
     same: str | None = None
-    """The label that says two texts mean the same, where it is none of the usual words."""
+    """The label of pairs with the same meaning, if it is not one of the usual words."""
     score_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    """The lowest and the highest score, which become 0 and 1."""
+    """Lowest and highest score; scores are scaled from this range to [0, 1]."""
     hard_negatives: HardNegativesSection | None = None
-    """Off unless given: negatives for pairs that belong together, by the base model."""
+    """Mine hard negatives for (anchor, positive) pairs with the base model. Off by default."""
     convert: Literal["positive_pair", "triplet"] | None = None
-    """The rows become pairs or triplets first: labelled texts, NLI pairs, rows with several negatives."""
+    """Convert the rows to pairs or triplets first; possible for labelled texts, NLI pairs, and rows with several negatives."""
 
 
 class SequenceSection(Section):
-    """How rows of a causal language model share sequences."""
+    """How rows of a causal language model are combined into sequences."""
 
     packing: bool | None = None
-    """Several rows in one sequence, none of which sees another. Not said: on a GPU, where it saves time."""
+    """Pack several rows into one sequence, without attention between rows. Default: true on a GPU, if it saves time."""
     padding_free: bool | None = None
-    """The rows of a batch in one sequence, none of which sees another, instead of padded. Not said: on a CPU, where it can."""
+    """Concatenate the rows of a batch instead of padding, without attention between rows. Default: true on a CPU, if possible."""
 
 
 class SftSection(SequenceSection):
-    """How a language model learns to answer (task: sft)."""
+    """Supervised fine-tuning of a language model (task: sft)."""
 
     loss_on: Literal["completion", "assistant", "all"] | None = None
-    """Which tokens are learnt: of the last answer, of every answer, or all. Not said: assistant; all for plain texts."""
+    """Supervised tokens: those of the last answer, of every assistant turn, or all. Default: assistant; all for plain texts."""
     chat_template: str | None = None
-    """How turns become text, by name (chatml, alpaca, dialogue) or as a file; only where the tokenizer has no template."""
+    """Chat template, by name (chatml, alpaca, dialogue) or as a file. Used only if the tokenizer has no template."""
     long_rows: Literal["drop", "truncate", "split", "error"] | None = None
-    """What becomes of rows longer than data.max_length. Not said: drop, so that no answer is cut; split for plain texts."""
+    """How to handle rows longer than data.max_length. Default: drop, so that no answer is truncated; split for plain texts."""
     labels: list[str] = []
-    """The answers are these labels: the model is used and judged as a classifier that writes one of them."""
+    """The answers are these labels: the model is evaluated and used as a classifier that generates one of them."""
 
 
 class PretrainingSection(SequenceSection):
-    """How a model goes on learning from plain texts (task: pretraining)."""
+    """Continued pretraining on plain texts (task: pretraining)."""
 
     objective: Literal["causal", "masked"] | None = None
-    """Next tokens, or masked ones. Not said: as the architecture has it."""
+    """Causal or masked language modelling. Default: the objective of the architecture."""
     mlm_probability: float = Field(default=0.15, gt=0.0, lt=1.0)
-    """Share of the tokens that are masked."""
+    """Fraction of the tokens that are masked."""
 
 
 class AnswersSection(Section):
-    """How answers are written when a language model is judged; options of generation as upstream names them."""
+    """Generation of answers when a language model is evaluated. Options as in transformers' `GenerationConfig`."""
 
     rows: NotNegative = 64
-    """Rows of a split whose answers are written and compared; 0 writes none."""
+    """Rows per split for which answers are generated and compared with the reference; 0 turns it off."""
     max_new_tokens: PositiveInt | None = None
-    """Longest answer in tokens. Not said: a little more than the longest answer of the training rows."""
+    """Maximum answer length in tokens. Default: a little more than the longest answer of the training rows."""
     num_beams: PositiveInt = 1
-    """Beams of the search; 1 is greedy."""
+    """Number of beams; 1 is greedy decoding."""
     do_sample: bool = False
-    """Draw tokens instead of taking the likeliest."""
+    """Sample instead of greedy decoding."""
     temperature: float | None = Field(default=None, gt=0.0)
-    """Of the drawing."""
+    """Sampling temperature."""
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
-    """Of the drawing: the likeliest tokens up to this probability."""
+    """Nucleus sampling: keep the most likely tokens up to this cumulative probability."""
     shots: NotNegative = 3
-    """Examples in the prompt of the base model, which is compared with; 0 leaves this baseline out."""
+    """Examples in the prompt of the few_shot baseline; 0 turns this baseline off."""
     pattern: str | None = None
-    """A regular expression whose first group is what counts of an answer: "#### (.*)"."""
+    """A regular expression whose first group extracts the part of an answer to compare: "#### (.*)"."""
     function: str | None = None
-    """file.py:name, a function of (answer, reference, row) that returns a number from 0 to 1."""
+    """file.py:name, a function of (answer, reference, row) that returns a score from 0 to 1."""
 
 
 class EarlyStoppingSection(Section):
-    """Stop when validation no longer improves."""
+    """Stops training when the selection metric no longer improves on validation."""
 
     patience: PositiveInt = 3
-    """Evaluations without an improvement before training stops."""
+    """Evaluations without improvement before training stops."""
     delta: float = Field(default=0.0, ge=0.0)
     """Smallest change of the metric that counts as an improvement."""
 
 
 class TrainSection(Section):
-    """How the model is trained."""
+    """Training arguments."""
 
     num_train_epochs: float = Field(default=3.0, gt=0.0)
-    """Passes over the training rows."""
+    """Number of training epochs."""
     max_steps: PositiveInt | None = None
-    """Optimizer steps, in place of num_train_epochs; giving both is refused."""
+    """Number of optimizer steps, in place of num_train_epochs; giving both is an error."""
     learning_rate: float | None = Field(default=None, gt=0.0)
-    """Highest learning rate. When not said it follows from the size of the model and from what is trained."""
+    """Peak learning rate. Default: chosen by model size and by the trained parameters."""
     per_device_train_batch_size: PositiveInt | None = None
-    """Rows per device and forward pass. Not said: 8 for sft; 64 for small models from 4,000 rows on; else 32."""
+    """Batch size per device. Default: 8 for sft; 64 for small models with at least 4,000 training rows; otherwise 32."""
     per_device_eval_batch_size: PositiveInt = 64
-    """Rows per device in one evaluation pass."""
+    """Evaluation batch size per device."""
     gradient_accumulation_steps: PositiveInt = 1
-    """Forward passes per optimizer step."""
+    """Batches per optimizer step."""
     weight_decay: float = Field(default=0.01, ge=0.0)
-    """AdamW's decoupled weight decay (not on biases and LayerNorm)."""
+    """AdamW's decoupled weight decay (not applied to biases and LayerNorm)."""
     dropout: float | None = Field(default=None, ge=0.0, lt=1.0)
-    """Dropout of the base model while it is trained. Not said: none below 50 million weights, the model's own above."""
+    """Dropout of the base model in training. Default: 0 below 50 million parameters, otherwise the model's own."""
     warmup_steps: float = Field(default=0.06, ge=0.0)
-    """Steps of linear warm-up; below 1 it is a share of all steps."""
+    """Linear warm-up steps; a value below 1 is a fraction of all steps."""
     lr_scheduler_type: str = "linear"
-    """Any schedule of the installed transformers."""
+    """Any learning-rate schedule of the installed transformers."""
     optim: str = "adamw_torch_fused"
-    """Any optimizer name of the installed transformers."""
+    """Any optimizer of the installed transformers."""
     max_grad_norm: float = Field(default=1.0, ge=0.0)
-    """Gradients are scaled down to this norm; 0 turns it off."""
+    """Maximum gradient norm (clipping); 0 turns clipping off."""
     train_layers: str | list[str] = "all"
-    """all; head (frozen body); "last N" (head and last N layers, frozen embeddings); or a list of parameter-name patterns."""
+    """all; head (body frozen); "last N" (head and last N layers, embeddings frozen); or a list of parameter-name patterns."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
-    """Weights of the classes in the loss: balanced is n / (K * n_c)."""
+    """Class weights in the loss; balanced is n / (K * n_c), as in scikit-learn."""
     label_smoothing_factor: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of the target's weight spread over all classes."""
+    """Label smoothing: fraction of the target probability spread over all classes."""
     early_stopping: EarlyStoppingSection | None = None
-    """Off unless given. It watches evaluate.metric, whose direction is known."""
+    """Early stopping on evaluate.metric. Off by default."""
     n_evaluations: PositiveInt = 10
-    """Evaluations on validation during training, resolved to whole steps."""
+    """Evaluations on validation during training, at evenly spaced steps."""
     n_logs: PositiveInt = 100
-    """Log lines during training, resolved to whole steps."""
+    """Log entries during training, at evenly spaced steps."""
     seed: int = Field(default=0, ge=0, lt=2**32)
-    """Of everything random: split, order, dropout, new weights."""
+    """Random seed of everything: split, row order, dropout, new weights."""
     n_seeds: PositiveInt = 1
-    """Train so many times (seed, seed + 1, ...) and give intervals over rows and seeds."""
+    """Train with this many seeds (seed, seed + 1, ...); intervals then cover rows and seeds."""
     fast: bool = True
-    """The fast path: precision, attention, dropout and batch order chosen for the machine. False is the plain upstream path."""
+    """The fast path: precision, attention, dropout and batch order chosen for the machine. false: plain transformers."""
     report_to: ReportTo | list[ReportTo] = "none"
-    """Experiment trackers that get the logs besides the run folder."""
+    """Experiment trackers that receive the logs, in addition to the run folder."""
     run_name: str | None = None
-    """Name of the run in the trackers; the output folder's name when not said."""
+    """Name of the run in the trackers. Default: the name of the output folder."""
 
     @property
     def batch_rows(self) -> int:
-        """Rows per device in one forward pass, also where nothing was said."""
+        """Training batch size per device; 32 if the recipe gives none."""
         return self.per_device_train_batch_size or 32
 
 
 class EvaluateSection(Section):
-    """How the result is judged."""
+    """Evaluation and baselines."""
 
     metric: str | None = None
-    """Chooses the best checkpoint and leads the verdict; the task's own default when not said."""
+    """Selects the best checkpoint and is the primary metric of the verdict. Default: the task's default metric."""
     tune_threshold: bool = True
-    """Binary and multi-label: choose the decision threshold on validation, where the metric depends on one."""
+    """Binary and multi-label: tune the decision threshold on validation, if the metric depends on it."""
     retrieval: str | None = None
-    """Embeddings: a folder in the BEIR layout, searched before and after."""
+    """Embeddings: a folder in the BEIR layout, for retrieval evaluation before and after training."""
     answers: AnswersSection = AnswersSection()
-    """Language models: the answers that are written."""
+    """Language models: generation of answers for evaluation."""
     stride: PositiveInt | None = None
-    """Language models: tokens that the sliding window of perplexity moves on; the whole window when not said."""
+    """Language models: stride in tokens of the sliding window for perplexity. Default: the window size (no overlap)."""
     context_lengths: list[PositiveInt] = []
-    """Language models: perplexity with windows of these sizes, too."""
+    """Language models: also compute perplexity with these context lengths."""
     general: str | None = None
-    """Language models: a file of plain texts that should not be forgotten. Not said: texts that come with tunesmith."""
+    """Language models: a file of plain texts that measures forgetting. Default: texts that come with tunesmith."""
     baselines: list[Literal["majority", "tfidf", "frozen", "untuned", "bm25", "few_shot"]] | None = None
-    """Not said: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25; for language models untuned, few_shot."""
+    """Default: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25; for language models untuned, few_shot."""
     n_resamples: PositiveInt = 10_000
-    """Bootstrap resamples behind every interval."""
+    """Bootstrap resamples of every confidence interval."""
 
 
 class DiagnoseSection(Section):
-    """How `tunesmith diagnose` looks at the rows."""
+    """Settings of `tunesmith diagnose`."""
 
     method: Literal["frozen", "finetune"] = "frozen"
-    """Judge rows by linear models on words and the untouched base model (seconds), or also fine-tune it once for each fold."""
+    """frozen: linear models on words and on embeddings of the base model (seconds). finetune: also fine-tune it once per fold."""
     n_folds: int | None = Field(default=None, ge=2)
-    """A row is judged by a model of the other folds; near-duplicates and groups share one. Not said: 5, below 2,000 rows 10."""
+    """Cross-validation folds; near-duplicates and groups stay in one fold. Default: 10 below 2,000 rows, otherwise 5."""
     null_model: Literal["prior", "trained"] = "prior"
-    """What PVI compares with: the share of each class, or a model trained without the text, in the same folds."""
+    """Null model of PVI: the class frequencies, or a model trained without the text, in the same folds."""
     inputs: list[str] = []
-    """What parts tell: text_only (premise_only), pair_only (hypothesis_only), shuffled_words, overlap_only, or columns."""
+    """Input ablations: text_only (premise_only), pair_only (hypothesis_only), shuffled_words, overlap_only, or column names."""
     slices: list[str] = []
-    """Columns; the mean PVI of the rows with each of their values."""
+    """Columns to slice by: reports the mean PVI for each value."""
     words_of_rows: NotNegative | list[NotNegative] = 0
-    """So many rows of each split with the lowest PVI, or these row ids of train, are judged without each of their words."""
+    """Leave-one-word-out PVI for this many rows with the lowest PVI of each split, or for these row ids of train."""
     word_lists: dict[str, str | list[str]] = {}
-    """Lists of words, each a list or a file with a word a line: their pinned bias, and what replacing them by hypernyms does."""
+    """Word lists (each a list, or a file with a word per line): measures their label bias and the effect of hypernyms."""
 
 
 class ParallelSection(Section):
-    """Several processes."""
+    """Distributed training."""
 
     strategy: Literal["auto", "none", "ddp"] = "auto"
-    """How the work is divided; auto is one process unless `processes` says more."""
+    """Distribution strategy; auto is ddp if `processes` is above 1, otherwise none."""
     processes: PositiveInt = 1
     """Number of training processes."""
 
 
 class Recipe(Section):
-    """The whole recipe."""
+    """The top-level section."""
 
     task: TaskName = "classification"
-    """What is learnt: classification (one label or several), regression, embedding, sft (answers), pretraining (texts)."""
+    """classification (one label or several), regression, embedding, sft (prompts and answers), or pretraining (plain texts)."""
     model: ModelSection = ModelSection()
     """The base model."""
     data: DataSection = Field(...)
-    """The rows."""
+    """The training, validation and test rows."""
     adapter: AdapterSection | None = None
-    """Parameter-efficient fine-tuning; the whole model is trained without it."""
+    """Parameter-efficient fine-tuning. Default: full fine-tuning."""
     quantisation: Literal["nf4", "int8"] | None = None
-    """The frozen base model in 4 or 8 bits, by bitsandbytes; needs an adapter."""
+    """Quantize the frozen base model to 4 or 8 bits with bitsandbytes; needs an adapter."""
     embedding: EmbeddingSection = EmbeddingSection()
-    """How sentence embeddings are learnt."""
+    """Training of sentence embedding models and rerankers."""
     sft: SftSection = SftSection()
-    """How a language model learns to answer."""
+    """Supervised fine-tuning of a language model."""
     pretraining: PretrainingSection = PretrainingSection()
-    """How a model goes on learning from plain texts."""
+    """Continued pretraining on plain texts."""
     train: TrainSection = TrainSection()
-    """How the model is trained."""
+    """Training arguments."""
     evaluate: EvaluateSection = EvaluateSection()
-    """How the result is judged."""
+    """Evaluation and baselines."""
     diagnose: DiagnoseSection = DiagnoseSection()
-    """How the rows are looked at."""
+    """Settings of `tunesmith diagnose`."""
     upstream: dict[str, Any] = {}
-    """Any other field of transformers.TrainingArguments, checked by name."""
+    """Any other field of transformers.TrainingArguments; names are checked."""
     parallel: ParallelSection = ParallelSection()
-    """Several processes."""
+    """Distributed training."""
     output: str = "runs/run"
-    """The run folder; must not exist yet."""
+    """The run folder. It must not exist yet."""

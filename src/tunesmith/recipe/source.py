@@ -1,8 +1,8 @@
-"""YAML text to plain values, with the line every value stands on.
+"""Parses YAML to plain values and records the line of every value.
 
 PyYAML follows YAML 1.1, where ``010`` is eight, ``1:30`` is ninety, ``1e-4`` is text and ``no`` is a boolean.
-Here numbers are what they look like; booleans stay as YAML 1.1 has them (other programs read the same files), and
-the text as written is kept, so that a ``no`` where text belongs can be named instead of becoming ``False``.
+This parser reads numbers as they look and booleans as YAML 1.1 does (other programs read the same files). It keeps
+the scalars as written, so that an error message can quote a ``no`` in place of text instead of ``False``.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a value was given.
+class Location:
+    """Source of a value: a line of the recipe or an override.
 
     Attributes:
         where: ``recipe.yaml:12`` or ``override train.seed=x``.
-        order: sorts problems: the file by line first, then the overrides in their order.
-        written: a plain scalar as written (``no``, ``1e-4``, empty for a blank value); None for quoted text and for
+        order: sort key of problems: the file by line, then the overrides in their order.
+        written: a plain scalar as written (``no``, ``1e-4``, empty for a blank value); None for quoted text,
             lists and maps.
     """
 
@@ -42,34 +42,34 @@ class Place:
     written: str | None = None
 
 
-Places = dict[KeyPath, Place]
+Locations = dict[KeyPath, Location]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong at one key.
+    """A problem of one key.
 
     Attributes:
-        line: of the parsed text, where it is known better than by the key.
-        place: where the key's own place is not the right one (an override that could not be merged).
+        line: line of the parsed text, if it is more exact than the line of the key.
+        location: replaces the location of the key, for an override that could not be merged.
     """
 
     path: KeyPath
     message: str
     remedy: str = ""
     line: int | None = None
-    place: Place | None = None
+    location: Location | None = None
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A YAML text as plain values (dict, list, str, int, float, bool, None).
+    """A parsed YAML document as plain values (dict, list, str, int, float, bool, None).
 
     Attributes:
         lines: the 1-based line of every key and list item.
         written: plain scalars as written.
-        length: characters the value takes up; less than the text where a comment follows.
-        faults: what cannot be used; ``value`` is then incomplete.
+        length: number of characters up to the end of the value, without a trailing comment.
+        faults: problems of the document; ``value`` is incomplete if there are any.
     """
 
     value: Any
@@ -80,11 +80,11 @@ class Parsed:
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """YAML that is valid but not used in recipes."""
+    """Raised for valid YAML that recipes do not support."""
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that composes without aliases and without unbounded nesting."""
+    """SafeLoader that refuses aliases and limits the nesting depth."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own class attribute
     depth = 0
@@ -102,21 +102,21 @@ class _Loader(yaml.SafeLoader):
 
 
 class RecipeDumper(yaml.SafeDumper):
-    """SafeDumper that also quotes text which only this module reads as a number (``1e-4``)."""
+    """SafeDumper that also quotes text that only this module reads as a number (``1e-4``)."""
 
 
 for _name, _pattern in (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL)):
     RecipeDumper.add_implicit_resolver(f"{_CORE}{_name}", _pattern, None)  # type: ignore[no-untyped-call]
     _Loader.add_implicit_resolver(f"{_CORE}{_name}", _pattern, None)  # type: ignore[no-untyped-call]
 
-# The start of PyYAML's own wording -> (ours, remedy).
+# (Start of PyYAML's message, our message, remedy).
 _SENTENCES: tuple[tuple[str, str, str], ...] = (
     ("an alias", "an alias (*name) is used, which recipes do not support", "Write the value out."),
     ("too deep", f"lists and maps are nested more than {MAX_DEPTH} deep", ""),
     ("found character '\\t'", "a tab is used where YAML allows only spaces", "Replace the tab by spaces."),
     (
         "found character",
-        "a value begins with a character that has a meaning of its own in YAML",
+        "a value begins with a character that has a special meaning in YAML",
         'Put the value in quotes: "...".',
     ),
     (
@@ -132,21 +132,21 @@ _SENTENCES: tuple[tuple[str, str, str], ...] = (
     (
         "but found another document",
         "a second document begins here (a line of ---)",
-        "A recipe is one document: use one file for each recipe.",
+        "A recipe is one document: use one file per recipe.",
     ),
     ("found unknown escape character", "a backslash in double quotes begins no known escape", "Use single quotes: '...'."),
 )
 
 
 def parse(text: str) -> Parsed:
-    """The values of one YAML document; faults instead of exceptions for everything that is wrong with it."""
+    """Parses one YAML document; reports its problems as faults, not as exceptions."""
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
     except yaml.YAMLError as error:
         return Parsed(None, {}, {}, 0, (_yaml_fault(error),))
-    except (ValueError, OverflowError) as error:  # PyYAML's scanner, from \U escapes beyond Unicode and the like
+    except (ValueError, OverflowError) as error:  # raised by PyYAML's scanner, e.g. for \U escapes beyond Unicode
         return Parsed(None, {}, {}, 0, (Fault((), f"this is not valid YAML: {error}"),))
     finally:
         if loader is not None:
@@ -163,9 +163,7 @@ def parse(text: str) -> Parsed:
 def _yaml_fault(error: yaml.YAMLError) -> Fault:
     if isinstance(error, yaml.reader.ReaderError):
         code = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
-        return Fault(
-            (), f"the file holds the control character U+{code:04X}", "Is this a text file? Save the recipe as plain text."
-        )
+        return Fault((), f"the file contains the control character U+{code:04X}", "Save the recipe as plain text.")
     if not isinstance(error, yaml.MarkedYAMLError):
         return Fault((), f"this is not valid YAML: {error}")
     mark = error.problem_mark or error.context_mark
@@ -203,7 +201,7 @@ def _mapping(
         if not isinstance(key_node, yaml.ScalarNode):
             faults.append(Fault(path, "a key is a list or a map; keys are plain text", "", line))
             continue
-        # A key is the text as written, whatever YAML would make of it: a class may be called no, or 0.
+        # A key is the text as written, not the value that YAML reads: a class may be called no, or 0.
         key = key_node.value
         if key in values:
             faults.append(

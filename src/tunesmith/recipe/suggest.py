@@ -1,4 +1,4 @@
-"""What a key that the recipe does not know may have meant."""
+"""Suggests the right key for an unknown one."""
 
 from __future__ import annotations
 
@@ -15,47 +15,45 @@ _MANY_KEYS = 15
 
 
 def suggest(key: str, section_path: Sequence[str] = ()) -> str:
-    """One sentence for an unknown key: where it belongs, what it is called here, or the closest spelling.
+    """Suggests a key in one sentence.
 
-    In this order: a dotted key that names a real one, the same key in another section, what other tools call it, the
-    closest spelling, and where nothing is near the keys there are.
+    Tries in this order: a dotted key, the same key in another section, the name in other tools, the closest spelling,
+    and finally the list of keys.
 
     Args:
         key: the unknown key as written.
-        section_path: the section it was written in, e.g. ``("train",)``; empty for the top of the recipe.
+        section_path: the section of the key, e.g. ``("train",)``; empty for the top level.
     """
-    section = tuple(section_path)
-    keys = all_keys()
-    plain = _plain(key)
+    section, keys, name = tuple(section_path), all_keys(), _snake_case(key)
     return (
         _dotted(key, section, keys)
-        or _elsewhere(plain, section, keys)
-        or _other_tools(plain)
-        or _closest(plain, section, keys)
-        or _listed(section)
+        or _elsewhere(name, section, keys)
+        or _other_tools(name)
+        or _closest_key(name, section, keys)
+        or _list_keys(section)
     )
 
 
 def suggest_upstream(key: str) -> str:
-    """One sentence for a name that may not stand under ``upstream``."""
-    plain = _plain(key)
-    if plain in RENAMED or plain in OWNED:
-        return RENAMED.get(plain) or OWNED[plain]
-    near = get_close_matches(plain, sorted(UPSTREAM_KEYS | OWNED.keys()), 1, _CLOSE)
+    """Suggests a field for a name that is not allowed under ``upstream``, in one sentence."""
+    name = _snake_case(key)
+    if name in RENAMED or name in OWNED:
+        return RENAMED.get(name) or OWNED[name]
+    near = get_close_matches(name, sorted(UPSTREAM_KEYS | OWNED.keys()), 1, _CLOSE)
     if near:
         return f"Did you mean {near[0]}? {OWNED.get(near[0], '')}".rstrip()
-    outside = _elsewhere(plain, ("upstream",), all_keys()) or _other_tools(plain)
+    outside = _elsewhere(name, ("upstream",), all_keys()) or _other_tools(name)
     return outside or "It takes the fields of transformers.TrainingArguments."
 
 
 def closest(word: str, names: Iterable[str]) -> str:
-    """``Did you mean NAME?`` for the closest spelling, or nothing."""
+    """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar."""
     spelled = {name.lower(): name for name in names}
     near = get_close_matches(word.lower(), spelled, 1, 0.6)
     return f"Did you mean {spelled[near[0]]}?" if near else ""
 
 
-def _plain(key: str) -> str:
+def _snake_case(key: str) -> str:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key.strip().lstrip("-"))
     return snake.lower().replace("-", "_").replace(" ", "_")
 
@@ -71,36 +69,36 @@ def _dotted(key: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> 
     return f"Sections are nested in the file: write {'.'.join(path[:-1])}: {{{path[-1]}: ...}}"
 
 
-def _elsewhere(plain: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
-    if (*section, plain) in keys:
-        return _did_you_mean([(*section, plain)])
-    same = [path for path in keys if path[-1] == plain]
+def _elsewhere(name: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
+    if (*section, name) in keys:
+        return _did_you_mean([(*section, name)])
+    same = [path for path in keys if path[-1] == name]
     if same:
-        also = [tuple(OTHER_NAMES[plain].split("."))] if plain in OTHER_NAMES else []
+        also = [tuple(OTHER_NAMES[name].split("."))] if name in OTHER_NAMES else []
         return _did_you_mean([*also, *same])
-    if plain in UPSTREAM_KEYS and section != ("upstream",) and plain not in SENTENCES:
-        return f"It is a field of transformers.TrainingArguments: write upstream.{plain}."
+    if name in UPSTREAM_KEYS and section != ("upstream",) and name not in SENTENCES:
+        return f"It is a field of transformers.TrainingArguments: write upstream.{name}."
     return ""
 
 
-def _other_tools(plain: str) -> str:
-    if plain in SENTENCES:
-        return SENTENCES[plain]
-    return f"Did you mean {OTHER_NAMES[plain]}?" if plain in OTHER_NAMES else ""
+def _other_tools(name: str) -> str:
+    if name in SENTENCES:
+        return SENTENCES[name]
+    return f"Did you mean {OTHER_NAMES[name]}?" if name in OTHER_NAMES else ""
 
 
-def _closest(plain: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
+def _closest_key(name: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
     own = {path[-1]: path for path in keys if path[:-1] == section}
     everywhere = {path[-1]: path for path in reversed(keys)} | own
     for names in (own, everywhere):
-        near = get_close_matches(plain, names, 1, _CLOSE)
+        near = get_close_matches(name, names, 1, _CLOSE)
         if near:
             return _did_you_mean([names[near[0]]])
-    near = get_close_matches(plain, [*OTHER_NAMES, *SENTENCES], 1, 0.85)
+    near = get_close_matches(name, [*OTHER_NAMES, *SENTENCES], 1, 0.85)
     return _other_tools(near[0]) if near else ""
 
 
-def _listed(section: tuple[str, ...]) -> str:
+def _list_keys(section: tuple[str, ...]) -> str:
     model = section_at(section)
     if model is not None and len(model.model_fields) <= _MANY_KEYS:
         return f"Keys of {'.'.join(section) or 'a recipe'}: {', '.join(model.model_fields)}."

@@ -317,12 +317,12 @@ def task_settings(recipe: Recipe) -> TaskSettings:
     return TASKS["reranker" if is_reranker else recipe.task]
 
 
-def metric_of(recipe: Recipe) -> str:
+def primary_metric(recipe: Recipe) -> str:
     """Return the selection metric, which also leads the verdict: the recipe's, or the task's default."""
     return recipe.evaluate.metric or task_settings(recipe).default_metric
 
 
-def baselines_of(recipe: Recipe) -> tuple[str, ...]:
+def baseline_names(recipe: Recipe) -> tuple[str, ...]:
     """Return the names of the baselines: those in the recipe, or all of the task."""
     requested = recipe.evaluate.baselines
     return task_settings(recipe).baselines if requested is None else tuple(requested)

@@ -1,4 +1,4 @@
-"""The recipe's sections as a tree: which keys exist, and what each one takes."""
+"""Walks the tree of recipe sections: lists the keys and the JSON Schema of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Schema = dict[str, Any]
 
 
 def subsection(section: type[Section], key: str) -> type[Section] | None:
-    """The section behind a key; None where the key is a value or unknown."""
+    """Returns the section class of a key; None if the key is a value or unknown."""
     field = section.model_fields.get(key)
     if field is None:
         return None
@@ -23,19 +23,19 @@ def subsection(section: type[Section], key: str) -> type[Section] | None:
 
 
 def field_path(path: Sequence[str | int]) -> tuple[str, ...]:
-    """The part of a path that the sections declare: ends at the first value, or at the first key they do not know."""
+    """Cuts a path after the first key that is a value or unknown, e.g. after ``labels`` in ``sft.labels[0]``."""
     section: type[Section] | None = Recipe
-    found: list[str] = []
+    keys: list[str] = []
     for part in path:
         if section is None:
             break
-        found.append(str(part))
+        keys.append(str(part))
         section = subsection(section, str(part))
-    return tuple(found)
+    return tuple(keys)
 
 
 def section_at(path: Sequence[str]) -> type[Section] | None:
-    """The section at a path; None where there is a value or nothing."""
+    """Returns the section class at a path; None for a value or an unknown key."""
     section: type[Section] | None = Recipe
     for part in path:
         if section is None:
@@ -45,7 +45,7 @@ def section_at(path: Sequence[str]) -> type[Section] | None:
 
 
 def sections(section: type[Section] = Recipe, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type[Section]]]:
-    """Every section with its path, the recipe itself (path ``()``) first, in the order of declaration."""
+    """Yields every section with its path in the order of declaration; the recipe itself (path ``()``) is the first."""
     yield path, section
     for key in section.model_fields:
         inner = subsection(section, key)
@@ -54,30 +54,26 @@ def sections(section: type[Section] = Recipe, path: tuple[str, ...] = ()) -> Ite
 
 
 def all_keys() -> list[tuple[str, ...]]:
-    """The path of every key, sections included, in the order of declaration."""
+    """Lists the path of every key, sections included, in the order of declaration."""
     return [(*path, key) for path, section in sections() for key in section.model_fields]
 
 
 @cache
 def recipe_schema() -> Schema:
-    """The JSON Schema pydantic makes of the sections."""
+    """Returns pydantic's JSON Schema of the recipe."""
     return Recipe.model_json_schema()
 
 
 def key_schema(path: Sequence[str]) -> Schema:
-    """The JSON Schema of one key.
-
-    Raises:
-        KeyError: there is no such key.
-    """
+    """Returns the JSON Schema of one key. Raises KeyError if there is no such key."""
     schema = recipe_schema()
     for part in path:
-        schema = _section_schema(schema)["properties"][part]
+        schema = next(branch for branch in branches(schema) if "properties" in branch)["properties"][part]
     return schema
 
 
 def branches(schema: Schema) -> list[Schema]:
-    """The alternatives of a key's schema, references resolved, ``null`` left out."""
+    """Lists the alternatives of a key's schema without ``null``, with references resolved."""
     resolved = [_resolve(branch) for branch in schema.get("anyOf", [schema])]
     return [branch for branch in resolved if branch.get("type") != "null"]
 
@@ -85,10 +81,6 @@ def branches(schema: Schema) -> list[Schema]:
 def nullable(schema: Schema) -> bool:
     """Whether the key takes ``null``."""
     return any(branch.get("type") == "null" for branch in schema.get("anyOf", []))
-
-
-def _section_schema(schema: Schema) -> Schema:
-    return next(branch for branch in branches(schema) if "properties" in branch)
 
 
 def _resolve(schema: Schema) -> Schema:

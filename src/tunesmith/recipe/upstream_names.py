@@ -1,4 +1,4 @@
-"""Names of the installed transformers, as literal lists, so that a recipe is checked without importing it.
+"""Lists names of the installed transformers as literals, so that a recipe is checked without importing it.
 
 A test compares them with the installed version (transformers 5.23).
 """
@@ -59,7 +59,7 @@ _SHARED = (
     "optim per_device_eval_batch_size per_device_train_batch_size report_to run_name seed warmup_steps weight_decay"
 ).split()
 
-# Fields that tunesmith sets itself -> what to write instead, or why there is nothing to write.
+# Fields that tunesmith sets itself -> the key to use instead, or the reason that there is none.
 OWNED: Mapping[str, str] = MappingProxyType(
     {name: f"Write train.{name}." for name in _SHARED}
     | {
@@ -69,7 +69,7 @@ OWNED: Mapping[str, str] = MappingProxyType(
         "do_predict": "The command (train, evaluate, predict) decides.",
         "do_train": "The command (train, evaluate, predict) decides.",
         "enable_jit_checkpoint": "SIGTERM and Ctrl-C always save and stop at the next step.",
-        "eval_steps": "Write train.n_evaluations: evaluations are counted, not spaced.",
+        "eval_steps": "Write train.n_evaluations, the number of evaluations.",
         "eval_strategy": "Write train.n_evaluations.",
         "fp16_full_eval": "It leaves the model in fp16 after the first evaluation.",
         "greater_is_better": "The direction of evaluate.metric is known.",
@@ -85,35 +85,35 @@ OWNED: Mapping[str, str] = MappingProxyType(
         "prediction_loss_only": "The metrics need the predictions.",
         "resume_from_checkpoint": "Use: tunesmith train RECIPE --resume",
         "save_only_model": "Checkpoints are always complete, so that a run can be resumed.",
-        "save_steps": "Saves follow the evaluations: write train.n_evaluations.",
-        "save_strategy": "Saves follow the evaluations: write train.n_evaluations.",
-        "save_total_limit": "Two checkpoints stay: the best and the last.",
+        "save_steps": "Checkpoints are saved at evaluations: write train.n_evaluations.",
+        "save_strategy": "Checkpoints are saved at evaluations: write train.n_evaluations.",
+        "save_total_limit": "Two checkpoints are kept: the best and the last.",
     }
 )
 
-# Fields of transformers 4.x that are gone -> what took their place.
+# Fields of transformers 4.x that were removed -> their replacement.
 RENAMED: Mapping[str, str] = MappingProxyType(
     {
         "evaluation_strategy": "Write train.n_evaluations.",
-        "fp16_backend": "It is gone from transformers 5; upstream.fp16 is enough.",
-        "fp16_opt_level": "It is gone from transformers 5; upstream.fp16 is enough.",
+        "fp16_backend": "It was removed in transformers 5; upstream.fp16 is enough.",
+        "fp16_opt_level": "It was removed in transformers 5; upstream.fp16 is enough.",
         "group_by_length": "It is now upstream.train_sampling_strategy: group_by_length; train.fast does it by itself.",
-        "half_precision_backend": "It is gone from transformers 5; upstream.bf16 or upstream.fp16 is enough.",
+        "half_precision_backend": "It was removed in transformers 5; upstream.bf16 or upstream.fp16 is enough.",
         "include_inputs_for_metrics": "It is now upstream.include_for_metrics: [inputs].",
         "include_tokens_per_second": "It is now upstream.include_num_input_tokens_seen: all.",
-        "jit_mode_eval": "It is gone from transformers 5.",
-        "logging_dir": "It is gone from transformers 5: the trackers' files lie in the run folder (output).",
+        "jit_mode_eval": "It was removed in transformers 5.",
+        "logging_dir": "It was removed in transformers 5: the trackers' files lie in the run folder (output).",
         "no_cuda": "It is now upstream.use_cpu: true.",
         "overwrite_output_dir": "Use: tunesmith train RECIPE --overwrite",
-        "past_index": "It is gone from transformers 5.",
+        "past_index": "It was removed in transformers 5.",
         "per_gpu_eval_batch_size": "Write train.per_device_eval_batch_size.",
         "per_gpu_train_batch_size": "Write train.per_device_train_batch_size.",
         "save_safetensors": "Models are always saved as safetensors.",
-        "tpu_num_cores": "It is gone from transformers 5.",
-        "use_mps_device": "It is gone from transformers 5: the device is found.",
-        "warmup_ratio": "Write train.warmup_steps: below 1 it is a share of all steps.",
+        "tpu_num_cores": "It was removed in transformers 5.",
+        "use_mps_device": "It was removed in transformers 5: the device is detected.",
+        "warmup_ratio": "Write train.warmup_steps: a value below 1 is a fraction of all steps.",
     }
 )
 
 UPSTREAM_KEYS: frozenset[str] = UPSTREAM_FIELDS - OWNED.keys()
-"""What may stand under ``upstream``."""
+"""The keys allowed under ``upstream``."""

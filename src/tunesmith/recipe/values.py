@@ -1,4 +1,4 @@
-"""Values against the sections: every wrong one as a fault in plain words."""
+"""Validates the values of a recipe against the sections; describes every wrong value in plain words."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
-from tunesmith.recipe.phrases import choices, found, limits, number, takes
+from tunesmith.recipe.phrases import choices, describe_range, describe_type, describe_value, format_number
 from tunesmith.recipe.sections import Recipe, Section
-from tunesmith.recipe.source import MAX_DEPTH, Fault, KeyPath, Places
+from tunesmith.recipe.source import MAX_DEPTH, Fault, KeyPath, Locations
 from tunesmith.recipe.suggest import closest, suggest
 from tunesmith.recipe.tree import Schema, branches, field_path, key_schema, nullable, section_at
 
@@ -22,8 +22,8 @@ _NUMBER = re.compile(r"^[-+]?(?:[0-9]+(?:[.,][0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]
 _HUGE = 10**300
 _NOTHING = (None, False, 0, "none", "None", "no", "off", "")
 
-# The key that a single word in place of a section was meant for.
-_MEANT = {
+# Section -> the suggestion for a single word in its place.
+_INTENDED = {
     ("model",): "model: {{name: {}}}",
     ("data",): "data: {{train: {}}}",
     ("train",): "data: {{train: {}}}",
@@ -32,20 +32,20 @@ _MEANT = {
     ("data", "columns"): "columns: {{text: {}}}",
 }
 
-# What to do about a value that nothing more exact is known of.
+# Key -> the remedy where no more specific one applies.
 _REMEDIES = {
     ("data",): "Write at least data: {train: FILE}.",
     ("data", "train"): "Write the file with the training rows.",
-    ("data", "validation"): "A share is written like 0.1; null means none.",
-    ("data", "test"): "A share is written like 0.1; null means none.",
+    ("data", "validation"): "Write a fraction such as 0.1, or null for none.",
+    ("data", "test"): "Write a fraction such as 0.1, or null for none.",
     ("data", "columns", "text"): "The second text of a pair goes to data.columns.pair.",
     ("adapter", "method"): "For example adapter: {method: lora}.",
     ("train", "early_stopping"): "Write early_stopping: {} for the defaults, or null for none.",
 }
 
 
-def plain(value: Any, path: KeyPath, faults: list[Fault]) -> Any:
-    """The value with only dict, list, str, int, float, bool and None in it; what is none of these becomes a fault."""
+def to_plain(value: object, path: KeyPath, faults: list[Fault]) -> Any:
+    """Converts a value to dict, list, str, int, float, bool and None; values of other types become faults."""
     if len(path) > MAX_DEPTH:
         faults.append(Fault(path, f"lists and maps are nested more than {MAX_DEPTH} deep"))
     elif isinstance(value, Section):
@@ -53,9 +53,9 @@ def plain(value: Any, path: KeyPath, faults: list[Fault]) -> Any:
     elif isinstance(value, Mapping):
         return _plain_mapping(value, path, faults)
     elif isinstance(value, list | tuple):
-        return [plain(item, (*path, index), faults) for index, item in enumerate(value)]
+        return [to_plain(item, (*path, index), faults) for index, item in enumerate(value)]
     elif isinstance(value, os.PathLike):
-        return plain(os.fspath(value), path, faults)
+        return to_plain(os.fspath(value), path, faults)
     elif isinstance(value, str):
         return _plain_text(value, path, faults)
     elif value is None or isinstance(value, bool):
@@ -64,18 +64,22 @@ def plain(value: Any, path: KeyPath, faults: list[Fault]) -> Any:
         return _plain_number(value, path, faults)
     else:
         faults.append(
-            Fault(path, f"expected plain values, found {found(value)}", "Use text, numbers, true, false, null, lists, maps.")
+            Fault(
+                path,
+                f"expected plain values, found {describe_value(value)}",
+                "Use text, numbers, true, false, null, lists, maps.",
+            )
         )
     return None
 
 
 def _plain_number(value: Real, path: KeyPath, faults: list[Fault]) -> int | float | None:
-    """The int or float; numpy's scalars, as they come out of a DataFrame, included."""
+    """Converts a number, also a numpy scalar from a DataFrame, to int or float."""
     plain_value = int(value) if isinstance(value, Integral) else float(value)
     if isinstance(plain_value, float) and not math.isfinite(plain_value):
         faults.append(Fault(path, f"must be a finite number, found {plain_value}"))
     elif isinstance(plain_value, int) and abs(plain_value) >= _HUGE:
-        faults.append(Fault(path, "is a number of more than 300 digits"))
+        faults.append(Fault(path, "has more than 300 digits"))
     else:
         return plain_value
     return None
@@ -84,40 +88,35 @@ def _plain_number(value: Real, path: KeyPath, faults: list[Fault]) -> int | floa
 def _plain_mapping(value: Mapping[Any, Any], path: KeyPath, faults: list[Fault]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, inner in value.items():
-        whole = isinstance(key, int) and not isinstance(key, bool)
-        if not isinstance(key, str) and not whole:
-            faults.append(Fault(path, f"a key is {found(key)}; keys are text"))
+        is_whole = isinstance(key, int) and not isinstance(key, bool)
+        if not isinstance(key, str) and not is_whole:
+            faults.append(Fault(path, f"a key is {describe_value(key)}; keys are text"))
         elif str(key) in result:
             faults.append(Fault((*path, str(key)), "is given twice, as text and as a number", "Remove one of the two."))
         else:
-            result[str(key)] = plain(inner, (*path, str(key)), faults)
+            result[str(key)] = to_plain(inner, (*path, str(key)), faults)
     return result
 
 
 def _plain_text(value: str, path: KeyPath, faults: list[Fault]) -> str | float:
-    """The text; a number where YAML 1.1 makes text of one (``1e-4``) and the key takes numbers only."""
+    """Converts a text to plain str, or to a float if it is one that YAML 1.1 reads as text (``1e-4``) and the key is numeric."""
     if any("\ud800" <= character <= "\udfff" for character in value):
-        faults.append(Fault(path, "the text holds half of a surrogate pair and cannot be saved as UTF-8"))
+        faults.append(Fault(path, "the text contains half of a surrogate pair and cannot be saved as UTF-8"))
         return ""
     value = str.__str__(value)  # members of a StrEnum become plain text
     if not _EXPONENT.match(value) or not math.isfinite(float(value)):
         return value
     keys = [str(part) for part in path]
-    if field_path(keys) != tuple(keys) or section_at(keys[:-1]) is None or keys[-1] not in section_fields(keys[:-1]):
+    section = section_at(keys[:-1])
+    if field_path(keys) != tuple(keys) or section is None or keys[-1] not in section.model_fields:
         return value
     kinds = {branch.get("type") for branch in branches(key_schema(keys))}
     return float(value) if "number" in kinds and "string" not in kinds else value
 
 
-def section_fields(path: Sequence[str]) -> tuple[str, ...]:
-    """The keys of the section at a path; none where there is no section."""
-    section = section_at(path)
-    return tuple(section.model_fields) if section else ()
-
-
-def check_values(given: Mapping[str, Any], places: Places) -> tuple[Recipe | None, list[Fault]]:
-    """The recipe, or None with every key that is unknown, missing or wrong."""
-    faults = list(_empty_sections(given, places))
+def check_values(given: Mapping[str, Any], locations: Locations) -> tuple[Recipe | None, list[Fault]]:
+    """Validates all keys; returns the recipe, or None and a fault for every unknown, missing or wrong key."""
+    faults = list(_empty_sections(given, locations))
     try:
         recipe = Recipe.model_validate(given, strict=True)
     except ValidationError as error:
@@ -126,16 +125,16 @@ def check_values(given: Mapping[str, Any], places: Places) -> tuple[Recipe | Non
             path = field_path(entry["loc"])
             if path not in seen and not any(fault.path == path for fault in faults):
                 seen[path] = None
-                faults += _fault(entry["type"], path, given, places)
+                faults += _fault(entry["type"], path, given, locations)
         return None, faults
     return (None if faults else recipe), faults
 
 
-def _empty_sections(given: Mapping[str, Any], places: Places) -> Iterator[Fault]:
-    """Sections whose name stands there with nothing under it: off, or the defaults? The user has to say."""
-    for path, place in places.items():
+def _empty_sections(given: Mapping[str, Any], locations: Locations) -> Iterator[Fault]:
+    """Finds sections without content: the user has to choose between null and ``{}`` (the defaults)."""
+    for path, location in locations.items():
         keys = [str(part) for part in path]
-        if keys and place.written == "" and section_at(keys) is not None and value_at(given, path) is None:
+        if keys and location.written == "" and section_at(keys) is not None and value_at(given, path) is None:
             yield Fault(path, "the section is empty", _REMEDIES.get(tuple(keys)) or _empty_remedy(tuple(keys)))
 
 
@@ -145,7 +144,7 @@ def _empty_remedy(path: tuple[str, ...]) -> str:
     return f"Delete the line, or write {path[-1]}: {{}} for the defaults."
 
 
-def _fault(kind: str, path: tuple[str, ...], given: Mapping[str, Any], places: Places) -> list[Fault]:
+def _fault(kind: str, path: tuple[str, ...], given: Mapping[str, Any], locations: Locations) -> list[Fault]:
     if kind == "extra_forbidden":
         name = ".".join(path[:-1])
         message = f"there is no key {path[-1]} in {name}" if name else f"a recipe has no key {path[-1]}"
@@ -153,53 +152,59 @@ def _fault(kind: str, path: tuple[str, ...], given: Mapping[str, Any], places: P
     if kind == "missing":
         return [Fault(path, f"{'.'.join(path)} is missing", _missing_remedy(path, given))]
     value = value_at(given, path)
-    place = places.get(path)
-    written = place.written if place else None
+    written = locations[path].written if path in locations else None
     if section_at(path) is not None:
-        return [Fault(path, f"expected keys and values, found {found(value, written)}", _section_remedy(path, value))]
-    return wrong_value(path, value, key_schema(path), written, places)
+        return [Fault(path, f"expected keys and values, found {describe_value(value, written)}", _section_remedy(path, value))]
+    return wrong_value(path, value, key_schema(path), written, locations)
 
 
 def _missing_remedy(path: tuple[str, ...], given: Mapping[str, Any]) -> str:
     siblings = value_at(given, path[:-1])
     if path == ("adapter", "method") and isinstance(siblings, Mapping):
-        meant = [key for key in ("type", "name", "peft_type", "adapter_type", "finetuning_type") if key in siblings]
-        if meant:
-            return f"Write method instead of {meant[0]}."
+        used = [key for key in ("type", "name", "peft_type", "adapter_type", "finetuning_type") if key in siblings]
+        if used:
+            return f"Write method instead of {used[0]}."
     return _REMEDIES.get(path, "")
 
 
-def _section_remedy(path: tuple[str, ...], value: Any) -> str:
+def _section_remedy(path: tuple[str, ...], value: object) -> str:
     if value is None:
         return _REMEDIES.get(path) or _empty_remedy(path)
-    if isinstance(value, str) and path in _MEANT:
-        return f"Did you mean {_MEANT[path].format(value)}?"
+    if isinstance(value, str) and path in _INTENDED:
+        return f"Did you mean {_INTENDED[path].format(value)}?"
     return _REMEDIES.get(path, f"Write {path[-1]}: {{key: value}}.")
 
 
-def wrong_value(path: KeyPath, value: Any, schema: Schema, written: str | None, places: Places) -> list[Fault]:
-    """The faults of one value that its schema refuses; one for each wrong item of a list or map."""
+def wrong_value(path: KeyPath, value: object, schema: Schema, written: str | None, locations: Locations) -> list[Fault]:
+    """Describes a value that its schema refuses; one fault for each wrong item of a list or map."""
     for branch in branches(schema):
         if isinstance(value, list) and branch.get("type") == "array":
-            return _wrong_items(path, list(enumerate(value)), branch["items"], places)
+            return _wrong_items(path, list(enumerate(value)), branch["items"], locations)
         if isinstance(value, dict) and isinstance(branch.get("additionalProperties"), dict):
-            return _wrong_items(path, list(value.items()), branch["additionalProperties"], places)
+            return _wrong_items(path, list(value.items()), branch["additionalProperties"], locations)
     options = branches(schema)
     if len(options) == 1 and _is_number(value, options[0]):
-        return [Fault(path, f"must be {limits(options[0])}, found {number(value, written)}")]
-    return [Fault(path, f"expected {takes(schema)}, found {found(value, written)}", _value_remedy(path, value, schema, written))]
+        return [Fault(path, f"must be {describe_range(options[0])}, found {format_number(value, written)}")]
+    return [
+        Fault(
+            path,
+            f"expected {describe_type(schema)}, found {describe_value(value, written)}",
+            _value_remedy(path, value, schema, written),
+        )
+    ]
 
 
-def _wrong_items(path: KeyPath, items: list[tuple[Any, Any]], schema: Schema, places: Places) -> list[Fault]:
+def _wrong_items(path: KeyPath, items: list[tuple[Any, Any]], schema: Schema, locations: Locations) -> list[Fault]:
     faults = []
     for key, item in items:
         if not _fits(item, schema):
-            place = places.get((*path, key))
-            faults += wrong_value((*path, key), item, schema, place.written if place else None, places)
+            inner = (*path, key)
+            written = locations[inner].written if inner in locations else None
+            faults += wrong_value(inner, item, schema, written, locations)
     return faults
 
 
-def _fits(value: Any, schema: Schema) -> bool:
+def _fits(value: object, schema: Schema) -> bool:
     options = branches(schema)
     if len(options) > 1:
         return any(_fits(value, option) for option in options)
@@ -211,16 +216,16 @@ def _fits(value: Any, schema: Schema) -> bool:
     return _in_range(value, schema) if schema["type"] in ("number", "integer") else isinstance(value, str)
 
 
-def _in_range(value: Any, schema: Schema) -> bool:
+def _in_range(value: object, schema: Schema) -> bool:
     return _is_number(value, schema) and value >= schema.get("minimum", value) and value <= schema.get("maximum", value)
 
 
-def _is_number(value: Any, schema: Schema) -> bool:
+def _is_number(value: object, schema: Schema) -> TypeGuard[float]:
     kinds = (int, float) if schema.get("type") == "number" else (int,) if schema.get("type") == "integer" else ()
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def _value_remedy(path: KeyPath, value: Any, schema: Schema, written: str | None) -> str:
+def _value_remedy(path: KeyPath, value: object, schema: Schema, written: str | None) -> str:
     options = branches(schema)
     kinds = {branch.get("type") for branch in options}
     listed = [name for branch in options for name in choices(branch) or []]
@@ -232,12 +237,12 @@ def _value_remedy(path: KeyPath, value: Any, schema: Schema, written: str | None
         exact = _scalar_remedy(value, kinds, listed, written)
     if not exact and value in _NOTHING and ("none" in listed or (nullable(schema) and "string" not in kinds)):
         exact = "Write none." if "none" in listed else "Write null for none."
-    general = "Leave the key out for its default." if value is None else ""
+    general = "Remove the key to use its default." if value is None else ""
     return exact or _REMEDIES.get(tuple(str(part) for part in path)) or general
 
 
 def _scalar_remedy(value: float, kinds: set[Any], listed: list[str], written: str | None) -> str:
-    """What to write for a number or boolean that should have been something else."""
+    """Suggests the right spelling of a number or boolean that has the wrong type."""
     if isinstance(value, float) and "integer" in kinds and value.is_integer():
         return f"Write {int(value)}."
     if "string" in kinds and not listed and not kinds & {"number", "integer"}:
@@ -246,7 +251,7 @@ def _scalar_remedy(value: float, kinds: set[Any], listed: list[str], written: st
 
 
 def _number_remedy(text: str) -> str:
-    """What to write for a text that holds a number."""
+    """Suggests the number for a text that contains one."""
     if not _NUMBER.match(text.strip()):
         return ""
     bare = text.strip().rstrip("%").rstrip().replace(",", ".")
@@ -255,8 +260,8 @@ def _number_remedy(text: str) -> str:
     return "Remove the quotes." if bare == text.strip() else f"Write {bare}."
 
 
-def value_at(given: Any, path: Sequence[str | int]) -> Any:
-    """The value at a path of nested maps and lists; None where there is none."""
+def value_at(given: object, path: Sequence[str | int]) -> Any:
+    """Looks up a path in nested maps and lists; None if it does not exist."""
     for part in path:
         if isinstance(given, Mapping):
             given = given.get(str(part))

@@ -1,4 +1,4 @@
-"""Counts behind the tables and figures: confusion, per-class scores with intervals, reliability. Arrays in, small records out."""
+"""Computes the numbers of tables and figures: confusion matrix, per-class scores with intervals, reliability bins."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z95 = 1.959963984540054
-Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share with its 95 % interval; all None where it is undefined (0 of 0)."""
+    """A proportion with its 95 % interval; all None if it is undefined (0 of 0)."""
 
     value: float | None
     low: float | None = None
@@ -25,7 +24,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class was recognised. ``support``: rows that carry the label; ``predicted``: rows given it by the model."""
+    """Scores of one class. ``support``: rows with this label; ``predicted``: rows with this prediction."""
 
     name: str
     support: int
@@ -37,7 +36,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Bin:
-    """One step of a reliability diagram: the mean confidence in it and the share that was right."""
+    """One bin of a reliability diagram: number of rows, mean confidence, and accuracy (``right``)."""
 
     n: int
     confidence: float
@@ -45,7 +44,7 @@ class Bin:
 
 
 def wilson(hits: int, n: int) -> Rate:
-    """The share ``hits / n`` with Wilson's score interval (Wilson 1927, eq. 4 as in Brown, Cai and DasGupta 2001)."""
+    """Computes ``hits / n`` with Wilson's score interval (Wilson 1927, eq. 4 as in Brown, Cai and DasGupta 2001)."""
     if n <= 0:
         return Rate(None)
     share, z2 = hits / n, Z95 * Z95
@@ -55,7 +54,7 @@ def wilson(hits: int, n: int) -> Rate:
 
 
 def f1_rate(true_positive: int, missed: int, wrong: int) -> Rate:
-    """F1 with an interval: Wilson's on F* = TP / (TP + FN + FP), a plain proportion, mapped by F1 = 2 F* / (1 + F*).
+    """Computes F1 with an interval: Wilson's on F* = TP / (TP + FN + FP), a plain proportion, mapped by F1 = 2 F* / (1 + F*).
 
     The map is monotone, so the interval keeps its coverage (Hand, Christen and Kirielle 2021, "F*: an interpretable
     transformation of the F-measure").
@@ -66,16 +65,16 @@ def f1_rate(true_positive: int, missed: int, wrong: int) -> Rate:
 
 
 def class_names(declared: Sequence[str], *columns: Sequence[Any]) -> list[str]:
-    """The declared class names in their order, then any other label that occurs, sorted."""
+    """Lists the declared class names in their order, then other labels that occur, sorted."""
     seen = {name for column in columns for cell in column for name in (cell if isinstance(cell, list) else [cell])}
     extra = sorted(str(name) for name in seen if name is not None and name not in set(declared))
     return [*declared, *extra]
 
 
 def confusion(given: Sequence[Any], predicted: Sequence[Any], names: Sequence[str]) -> NDArray[np.int64]:
-    """Counts (K, K): row = given class, column = predicted class. Rows without a label or a prediction are not counted."""
-    place = {name: i for i, name in enumerate(names)}
-    pairs = [(place[str(a)], place[str(b)]) for a, b in zip(given, predicted, strict=True) if a is not None and b is not None]
+    """Counts the confusion matrix (K, K): row = label, column = prediction. Skips rows without a label or a prediction."""
+    index = {name: i for i, name in enumerate(names)}
+    pairs = [(index[str(a)], index[str(b)]) for a, b in zip(given, predicted, strict=True) if a is not None and b is not None]
     matrix = np.zeros((len(names), len(names)), np.int64)
     if pairs:
         rows, columns = np.array(pairs).T
@@ -84,24 +83,27 @@ def confusion(given: Sequence[Any], predicted: Sequence[Any], names: Sequence[st
 
 
 def indicators(cells: Sequence[Any], names: Sequence[str]) -> NDArray[np.bool_]:
-    """Lists of class names as (N, K) booleans."""
-    place = {name: i for i, name in enumerate(names)}
-    marks = np.zeros((len(cells), len(names)), bool)
+    """Converts lists of class names to (N, K) booleans."""
+    index = {name: i for i, name in enumerate(names)}
+    result = np.zeros((len(cells), len(names)), bool)
     for i, cell in enumerate(cells):
-        marks[i, [place[str(name)] for name in cell or ()]] = True
-    return marks
+        result[i, [index[str(name)] for name in cell or ()]] = True
+    return result
 
 
-def class_scores(names: Sequence[str], right: Any, support: Any, predicted: Any) -> list[ClassScore]:
-    """One record per class from its true positives, its labels and its predictions (each (K,))."""
+def class_scores(
+    names: Sequence[str], right: NDArray[np.int64], support: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> list[ClassScore]:
+    """Computes the scores of each class from its true positives, labels and predictions (each (K,))."""
     scores = []
-    for name, hit, has, said in zip(names, map(int, right), map(int, support), map(int, predicted), strict=True):
-        scores.append(ClassScore(name, has, said, wilson(hit, said), wilson(hit, has), f1_rate(hit, has - hit, said - hit)))
+    for name, hits, n_label, n_predicted in zip(names, right.tolist(), support.tolist(), predicted.tolist(), strict=True):
+        f1 = f1_rate(hits, n_label - hits, n_predicted - hits)
+        scores.append(ClassScore(name, n_label, n_predicted, wilson(hits, n_predicted), wilson(hits, n_label), f1))
     return scores
 
 
 def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], n: int = 15) -> list[tuple[str, str, int, float]]:
-    """The most frequent mistakes: given, predicted, rows, share of the given class."""
+    """Lists the most frequent confusions: label, prediction, rows, fraction of the label's rows."""
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:n]
@@ -111,22 +113,22 @@ def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], n: int = 15)
 
 
 def probabilities(cells: Sequence[Any], n_classes: int) -> NDArray[np.float64] | None:
-    """``pred_probs`` as (N, K), NaN where a row has none; None where they do not fit the classes."""
-    width = {len(cell) for cell in cells if cell is not None}
-    if width != {n_classes}:
+    """Converts ``pred_probs`` to (N, K), NaN for rows without; None if they do not have n_classes columns."""
+    if {len(cell) for cell in cells if cell is not None} != {n_classes}:
         return None
     missing = [None] * n_classes
     return np.array([missing if cell is None else cell for cell in cells], dtype=np.float64)
 
 
 def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_], n_bins: int = 10) -> list[Bin]:
-    """The occupied bins of equal width over [0, 1]. Confidences that are not finite are left out."""
-    usable = np.isfinite(confidence)
-    confidence, right = confidence[usable], right[usable]
-    place = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    """Computes the non-empty bins of equal width over [0, 1]; skips confidences that are not finite."""
+    is_finite = np.isfinite(confidence)
+    confidence, right = confidence[is_finite], right[is_finite]
+    index = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     bins = []
     for i in range(n_bins):
-        here = place == i
-        if here.any():
-            bins.append(Bin(int(here.sum()), float(confidence[here].mean()), wilson(int(right[here].sum()), int(here.sum()))))
+        inside = index == i
+        n = int(inside.sum())
+        if n:
+            bins.append(Bin(n, float(confidence[inside].mean()), wilson(int(right[inside].sum()), n)))
     return bins

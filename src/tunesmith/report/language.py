@@ -1,4 +1,4 @@
-"""The sections of a language model's run: what its loss sees, and answers before and after."""
+"""Builds the report sections of language models: supervised tokens, answers before and after training, context length."""
 
 from __future__ import annotations
 
@@ -9,66 +9,58 @@ from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
-from tunesmith.report.words import part, plain_name
+from tunesmith.report.words import display_name, part
 from tunesmith.saved_run import SavedRun
 
 OWN_COLUMNS = ("row_id", "prompt", "reference")
 THIS_RUN = "this run"
 
 
-def seen(run: SavedRun) -> Markup | None:
-    """A few training rows with the tokens that are learnt marked."""
+def supervised_tokens(run: SavedRun) -> Markup | None:
+    """Shows a few training rows with their supervised tokens marked."""
     rows = (run.answers or {}).get("seen") or ()
     if not rows:
         return None
-    training = run.result.training
-    total, learnt = training.get("tokens"), training.get("learnt_tokens")
-    said = "Marked is what the model learns to write; the rest it only reads."
-    if total and learnt:
-        said += f" Of {count(total)} tokens {count(learnt)} are learnt ({percent(learnt / total)})."
-    return join([tag("p", said), *(seen_row(row) for row in rows)])
+    total, supervised = run.result.training.get("tokens"), run.result.training.get("learnt_tokens")
+    note = "Marked tokens are supervised: the loss is computed only on them."
+    if total and supervised:
+        note += f" {count(supervised)} of {count(total)} tokens are supervised ({percent(supervised / total)})."
+    return join([tag("p", note), *(rendered_row(row) for row in rows)])
 
 
-def seen_row(row: Mapping[str, Any]) -> Markup:
-    """One row as it is rendered."""
-    parts = [tag("mark", tables.public(text)) if learnt else tag("span", tables.public(text)) for text, learnt in row["runs"]]
+def rendered_row(row: Mapping[str, Any]) -> Markup:
+    parts = [tag("mark" if is_supervised else "span", tables.public(text)) for text, is_supervised in row["runs"]]
     return tag("figure", tag("figcaption", f"row {row['row_id']}"), tag("pre", *parts, class_="seen", tabindex=0))
 
 
 def answers(run: SavedRun) -> Markup | None:
-    """Prompts with the answers they should have, those of this run, and those of what it is compared with."""
-    found = run.answers or {}
-    rows = found.get("answers") or ()
+    """Builds a table of prompts with the reference answers, the answers of this run, and those of the baselines."""
+    generated = run.answers or {}
+    rows = generated.get("answers") or ()
     if not rows:
         return None
     systems = sorted((name for name in rows[0] if name not in OWN_COLUMNS), key=lambda name: name == THIS_RUN)
-    heads = ("row", "prompt", "right answer", *(plain_name(name) for name in systems))
-    cells = [
-        (
-            tables.num(row["row_id"]), tables.text_cell(row["prompt"]), tables.text_cell(row["reference"]),
-            *(tables.text_cell(row.get(name)) for name in systems),
-        )
-        for row in rows
-    ]  # fmt: skip
-    said = f"Rows of {found['split']}, none of which was learnt."
-    return join([tag("p", said), tables.table(heads, cells, box="cards tall")])
+    heads = ("row", "prompt", "reference", *(display_name(name) for name in systems))
+    texts = ("prompt", "reference", *systems)
+    cells = [(tables.num(row["row_id"]), *(tables.text_cell(row.get(name)) for name in texts)) for row in rows]
+    note = f"Rows of {generated['split']}; none was used for training."
+    return join([tag("p", note), tables.table(heads, cells, box="cards tall")])
 
 
 def context(run: SavedRun) -> Markup | None:
-    """Perplexity by how much of a text the model sees."""
-    found = part(run.result.training, "context")
-    curves = {"this run": found.get("after") or [], "untuned model": found.get("before") or []}
-    named = {name: points for name, points in curves.items() if points}
-    if not named:
+    """Shows perplexity by context length, before and after training."""
+    record = part(run.result.training, "context")
+    curves = {"this run": record.get("after") or [], "untuned model": record.get("before") or []}
+    measured = {name: points for name, points in curves.items() if points}
+    if not measured:
         return None
-    sizes = [point["window"] for point in next(iter(named.values()))]
-    rows = [(tables.num(count(size)), *(tables.num(interval(points, size)) for points in named.values())) for size in sizes]
-    said = "Each token is scored once, by a window that sees so many tokens before it."
-    table = tables.table(("tokens of the window", *named), rows, caption="perplexity", box="fit")
-    return join([tag("p", said), table, grid(plot(figures.context_curves(named), "Perplexity", "lower is better"))])
+    sizes = [point["window"] for point in next(iter(measured.values()))]
+    rows = [(tables.num(count(size)), *(tables.num(perplexity(points, size)) for points in measured.values())) for size in sizes]
+    note = "Each token is scored once, with at most this many preceding tokens as context."
+    table = tables.table(("context length in tokens", *measured), rows, caption="perplexity", box="fit")
+    return join([tag("p", note), table, grid(plot(figures.context_curves(measured), "Perplexity", "lower is better"))])
 
 
-def interval(points: Sequence[Mapping[str, Any]], size: int) -> str:
-    """The perplexity with a window of that size."""
-    point = next(one for one in points if one["window"] == size)
+def perplexity(points: Sequence[Mapping[str, Any]], size: int) -> str:
+    point = next(point for point in points if point["window"] == size)
     return with_interval(point["perplexity"], point["low"], point["high"])

@@ -1,4 +1,4 @@
-"""One self-contained HTML file from a saved run: no network, no state, the same bytes for the same folder."""
+"""Writes the report of a run as one self-contained HTML file: no network, no state, the same bytes for the same folder."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("metrics", "Metrics", evidence.metrics),
     ("curves", "Training curves", evidence.curves),
     ("classes", "Classes", evidence.classes),
-    ("confusion", "Confusion", evidence.mistakes),
+    ("confusion", "Confusion matrix", evidence.confusion),
     ("calibration", "Calibration", evidence.calibration),
     ("regression", "Predictions", evidence.regression),
-    ("vectors", "Vectors", vectors.geometry),
+    ("vectors", "Geometry of the embeddings", vectors.geometry),
     ("similarity", "Similarity before and after", vectors.heat_maps),
     ("answers", "Answers before and after", language.answers),
-    ("seen", "What the loss sees", language.seen),
-    ("context", "Use of context", language.context),
+    ("seen", "Supervised tokens", language.supervised_tokens),
+    ("context", "Context length", language.context),
     ("lengths", "Lengths", record.lengths),
     ("findings", "Findings in the data", record.findings),
     ("worst", "Hardest rows", record.worst),
@@ -45,10 +45,10 @@ OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vect
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
-    """Write the report of a run folder and return its path, ``report.html`` in the folder where none is named.
+    """Writes the report of a run folder, by default to ``report.html`` in it, and returns its path.
 
     Raises:
-        InputError: the folder holds no finished run.
+        InputError: the folder is not a finished run.
     """
     run = Path(run)
     target = Path(out) if out is not None else run / "report.html"
@@ -57,7 +57,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 
 
 def report_html(run: SavedRun) -> str:
-    """The whole page of one run."""
+    """Builds the whole page of one run."""
     written = [(name, title, writer(run)) for name, title, writer in SECTIONS]
     sections = [(name, title, content) for name, title, content in written if content]
     absent = [title.lower() for name, title, content in written if not content and name not in OPTIONAL]
@@ -66,22 +66,17 @@ def report_html(run: SavedRun) -> str:
 
 
 def opening(run: SavedRun) -> Markup:
-    """The run's name, the one sentence, the facts and the alarms."""
-    said = headline(run.result)
-    kind = tables.WORD_CLASSES.get(said.word or "", "")
-    return tag(
-        "header",
-        tag("h1", run.name),
-        tag("div", tag("p", said.sentence), class_=f"headline {kind}".strip()),
-        alarms(run.result),
-        facts(run),
-    )
+    """Builds the header: name, headline, alarms and key facts."""
+    summary = headline(run.result)
+    kind = tables.WORD_CLASSES.get(summary.word or "", "")
+    sentence = tag("div", tag("p", summary.sentence), class_=f"headline {kind}".strip())
+    return tag("header", tag("h1", run.name), sentence, alarms(run.result), facts(run))
 
 
 def alarms(result: RunResult) -> Markup:
-    """Every alarm with its remedy, loudly; one quiet line where there is none."""
+    """Lists every alarm with its remedy; one line if there are none."""
     if not result.alarms:
-        return tag("p", "✓ No alarms: training and data showed no sign of a run that went wrong.", class_="calm")
+        return tag("p", "✓ No alarms: no problem was found in training or data.", class_="calm")
     items = [
         tag("li", tag("strong", "⚠ ", alarm.message), tag("p", "What to do: ", alarm.remedy) if alarm.remedy else None)
         for alarm in result.alarms
@@ -90,7 +85,7 @@ def alarms(result: RunResult) -> Markup:
 
 
 def facts(run: SavedRun) -> Markup | None:
-    """The run in six numbers."""
+    """Lists six key facts of the run."""
     result = run.result
     rows = {name: split.get("rows") for name, split in record.splits(run).items()}
     seconds = total_seconds(result)
@@ -108,7 +103,7 @@ def facts(run: SavedRun) -> Markup | None:
 
 
 def document(title: str, opening: Markup, sections: Sequence[Section], closing: Markup | None) -> str:
-    """The page: navigation, sections, and the scripts last, so that the text shows before plotly is read."""
+    """Builds the page: navigation, sections, and the scripts last, so that text is shown before plotly.js loads."""
     needs_plotly = any('class="plot"' in content for _, _, content in sections)
     scripts = [*([plotly_script()] if needs_plotly else []), packaged("page.js")]
     links = tag("ul", *(tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections))
@@ -117,15 +112,15 @@ def document(title: str, opening: Markup, sections: Sequence[Section], closing: 
         tag("section", tag("h2", name, id=f"{key}-title"), content, id=key, aria_labelledby=f"{key}-title")
         for key, name, content in sections
     ]
-    hint = tag("noscript", tag("p", "The figures need JavaScript; every number is in the tables.", class_="note"))
-    footer = tag("footer", closing, tag("p", "Written by tunesmith from the run folder alone. Intervals are 95 %."))
+    hint = tag("noscript", tag("p", "The figures need JavaScript; all numbers are also in the tables.", class_="note"))
+    footer = tag("footer", closing, tag("p", "Generated by tunesmith from the run folder. Intervals are 95 % intervals."))
     main = tag("main", opening, hint, *body, footer, id="main")
     skip = tag("a", "Skip to the report", href="#main", class_="skip")
     return html_page(title, ("theme.css", "page.css"), [skip, tag("div", nav, main, class_="layout")], scripts)
 
 
 def plotly_script() -> str:
-    """The plotly.js that the installed plotly brings. Its figure classes are not needed, and importing them is slow."""
+    """Returns plotly.js of the installed plotly, without importing plotly's figure classes, which is slow."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())

@@ -1,17 +1,17 @@
-"""The sections of a report that say what went in and how the run was made: texts, data, training, machine, recipe."""
+"""Builds the report sections about inputs and training: lengths, findings, data, training, environment, recipe."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tunesmith.report import figures, tables
-from tunesmith.report.evidence import grid, judged, plot, problem
+from tunesmith.report.evidence import evaluated_rows, grid, plot, problem_type
 from tunesmith.report.markup import Markup, join, tag
-from tunesmith.report.numbers import ABSENT, count, duration, is_number, number, percent, plural, significant, size
-from tunesmith.report.words import CAUSAL, EMBEDDING, MASKED, TASK_NAMES, part, plain_name, total_seconds, worst_first
-from tunesmith.results import Certificate, Finding
+from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, number, percent, plural, significant, size
+from tunesmith.report.words import CAUSAL, EMBEDDING, MASKED, TASK_NAMES, display_name, part, total_seconds, worst_first
+from tunesmith.results import Finding
 from tunesmith.saved_run import SavedRun
 
 WORST_ROWS = 100
@@ -20,12 +20,12 @@ ROW_KEYS = ("row_id", "split", "reason")
 
 
 def splits(run: SavedRun) -> dict[str, dict[str, Any]]:
-    """The data record of each split."""
+    """Returns the data record of each split."""
     return {name: dict(record) for name, record in part(run.result.data, "splits").items() if isinstance(record, Mapping)}
 
 
 def lengths(run: SavedRun) -> Markup | None:
-    """How long the texts are in tokens and how many were cut."""
+    """Shows the lengths of the texts in tokens and the number of truncated rows."""
     records = {
         name: record
         for name, record in splits(run).items()
@@ -34,46 +34,35 @@ def lengths(run: SavedRun) -> Markup | None:
     if not records:
         return None
     marks = ("p50", "p90", "p99", "max")
-    heads = ("split", "median", "90 %", "99 %", "longest", "limit", "rows cut")
+    heads = ("split", "median", "90 %", "99 %", "maximum", "max_length", "truncated rows")
     rows = []
     for name, record in records.items():
-        cut, total = record.get("rows_truncated"), record.get("rows")
-        share = f"{count(cut)} ({percent(cut / total)})" if is_number(cut) and is_number(total) and total else count(cut)
+        truncated, total = record.get("rows_truncated"), record.get("rows")
+        truncated_share = fraction(truncated, total)
+        share = count(truncated) if truncated_share is None else f"{count(truncated)} ({percent(truncated_share)})"
         tokens = [tables.num(count(part(record, "length_tokens").get(mark))) for mark in marks]
         rows.append((name, *tokens, tables.num(count(record.get("max_length"))), tables.num(share)))
-    picture = plot(figures.lengths(records), "Length of the texts", "in tokens; dashed: where longer texts are cut")
-    return join([tables.table(heads, rows, caption="tokens per row"), grid(picture)])
+    figure = plot(figures.lengths(records), "Text lengths", "in tokens; dashed: max_length")
+    return join([tables.table(heads, rows, caption="tokens per row"), grid(figure)])
 
 
 def findings(run: SavedRun) -> Markup | None:
-    """What the checks and diagnoses found, the worst first; after them those that point at no row, and what was skipped."""
+    """Lists the findings: those that flag rows, the worst first; then the others; then the skipped ones."""
     worst = worst_first(run.result.findings)
-    found = [*worst, *sorted((f for f in run.result.findings if f not in worst), key=lambda finding: bool(finding.skipped))]
-    return join([finding_box(finding) for finding in found]) if found else None
+    others = sorted((f for f in run.result.findings if f not in worst), key=lambda finding: bool(finding.skipped))
+    return join([finding_box(finding) for finding in (*worst, *others)]) if run.result.findings else None
 
 
 def finding_box(finding: Finding) -> Markup:
-    """One finding: its line, and behind it the remedy and the first rows."""
-    badge = tag(
-        "span",
-        ABSENT if finding.skipped else count(finding.flagged),
-        class_="badge" if finding.flagged and not finding.skipped else "badge none",
-    )
-    line = join(
-        [
-            badge,
-            tag("strong", finding.name.replace("_", " ")),
-            f": did not run: {finding.skipped}" if finding.skipped else f": {finding.summary}",
-        ]
-    )
-    inside = [tag("p", finding.remedy) if finding.remedy else None, finding_rows(finding)]
-    if not any(inside):
-        return tag("details", tag("summary", line), tag("div", tag("p", "No rows to show.", class_="quiet")))
-    return tag("details", tag("summary", line), tag("div", *inside))
+    """Builds an expandable box of a finding: its summary, remedy and first rows."""
+    details = [tag("p", finding.remedy) if finding.remedy else None, finding_rows(finding)]
+    if not any(details):
+        details = [tag("p", "No rows to show.", class_="quiet")]
+    return tag("details", tag("summary", *tables.finding_line(finding)), tag("div", *details))
 
 
 def finding_rows(finding: Finding) -> Markup | None:
-    """The first flagged rows with whatever was recorded of them."""
+    """Builds a table of the first flagged rows."""
     if not finding.rows:
         return None
     keys = list(dict.fromkeys([*ROW_KEYS, *(key for row in finding.rows for key in row)]))
@@ -83,64 +72,63 @@ def finding_rows(finding: Finding) -> Markup | None:
     return tables.table([key.replace("_", " ") for key in keys], rows, caption=first, box="cards tall")
 
 
-def finding_cell(key: str, value: Any) -> tables.Cell:
+def finding_cell(key: str, value: object) -> tables.Cell:
     if isinstance(value, str) and len(value) > 30:
         return tables.text_cell(value)
     return tables.num(value) if key == "row_id" else tables.Cell(tables.value_text(value), "name")
 
 
 def worst(run: SavedRun) -> Markup | None:
-    """The rows the model found hardest, with a box to search them."""
+    """Builds a searchable table of the rows with the highest loss."""
     columns = run.predictions or {}
     losses = columns.get("loss") or []
     order = sorted((i for i, loss in enumerate(losses) if is_number(loss)), key=lambda i: -losses[i])[:WORST_ROWS]
     if not order:
         return None
     names = [str(name) for name in run.result.data.get("labels") or ()]
-    heads: Sequence[str] = ("row", "split", "text", "given", "predicted", "p(given)", "p(predicted)", "loss")
+    heads: Sequence[str] = ("row", "split", "text", "label", "predicted", "p(label)", "p(predicted)", "loss")
     rows: list[Sequence[tables.Cell]] = [worst_row({key: values[i] for key, values in columns.items()}, names) for i in order]
-    if problem(run) != "single_label_classification" or not any(row[5].content != ABSENT for row in rows):
+    if problem_type(run) != "single_label_classification" or not any(row[5].content != ABSENT for row in rows):
         heads, rows = [*heads[:5], heads[7]], [[*row[:5], row[7]] for row in rows]
-    largest = f"The {plural(len(rows), 'row')} with the largest loss, of {plural(len(losses), 'row')}."
-    said = f"{largest} Wrong labels, rare cases and weak spots of the model are here."
+    shown, total = plural(len(rows), "row"), plural(len(losses), "row")
+    note = f"The {shown} with the highest loss, of {total}: often wrong labels or rare cases."
     box = tag(
         "div",
         tag("label", "Search ", tag("input", type="search", aria_controls="worst-rows")),
         tag("span", aria_live="polite", class_="quiet"),
         class_="filter",
     )
-    return join([tag("p", said), box, tables.table(heads, rows, id="worst-rows", sortable=True, box="cards tall")])
+    return join([tag("p", note), box, tables.table(heads, rows, id="worst-rows", sortable=True, box="cards tall")])
 
 
 def worst_row(row: Mapping[str, Any], names: list[str]) -> tuple[tables.Cell, ...]:
-    """The cells of one row."""
-    chances = row.get("pred_probs") or ()
-    odds = dict(zip(names, chances, strict=True)) if len(chances) == len(names) else {}
+    pred_probs = row.get("pred_probs") or ()
+    probabilities = dict(zip(names, pred_probs, strict=True)) if len(pred_probs) == len(names) else {}
     label, prediction = row.get("label"), row.get("prediction")
-    given, said = (odds.get(name) if isinstance(name, str) else None for name in (label, prediction))
+    p_label, p_predicted = (probabilities.get(name) if isinstance(name, str) else None for name in (label, prediction))
     return (
         tables.num(value_of(row.get("row_id"))),
         tables.Cell(value_of(row.get("split"))),
         tables.text_cell(row.get("text"), row.get("pair")),
         tables.Cell(tables.value_text(label), "name"),
         tables.Cell(tables.value_text(prediction), "name"),
-        tables.num(number(given), given),
-        tables.num(number(said), said),
+        tables.num(number(p_label), p_label),
+        tables.num(number(p_predicted), p_predicted),
         tables.num(number(row.get("loss")), row.get("loss")),
     )
 
 
-def value_of(value: Any) -> object:
+def value_of(value: object) -> object:
     return ABSENT if value is None else value
 
 
 def data(run: SavedRun) -> Markup | None:
-    """The files, the rows read, dropped and used, the columns and why they were taken."""
+    """Shows the files, the numbers of rows read, dropped and used, and the columns with the reasons for their roles."""
     if not run.result.data:
         return None
     columns, reasons = part(run.result.data, "columns"), part(run.result.data, "columns_reasons")
     used = [
-        (name, tables.value_text(value), tables.value_text(reasons.get(name, "")))
+        (name, tables.Cell(tables.value_text(value), "name"), tables.value_text(reasons.get(name, "")))
         for name, value in columns.items()
         if value not in (None, [], "") and name != "reasons"
     ]
@@ -148,23 +136,13 @@ def data(run: SavedRun) -> Markup | None:
     n_labels = len(run.result.data.get("labels") or ())
     task = f"The task is {kind}{f', {n_labels} classes' if n_labels > 1 else ''}." if kind else ""
     notes = [tag("li", note) for note in run.result.data.get("notes") or ()]
-    return join(
-        [
-            tag("p", task) if task else None,
-            files_table(run),
-            tag("h3", "Columns") if used else None,
-            tables.table(("part", "column", "why"), [(a, tables.Cell(b, "name"), c) for a, b, c in used], box="fit")
-            if used
-            else None,
-            label_counts(run),
-            tag("h3", "Notes") if notes else None,
-            tag("ul", *notes) if notes else None,
-        ]
-    )
+    columns_table = [tag("h3", "Columns"), tables.table(("role", "column", "reason"), used, box="fit")] if used else []
+    notes_list = [tag("h3", "Notes"), tag("ul", *notes)] if notes else []
+    return join([tag("p", task) if task else None, files_table(run), *columns_table, label_counts(run), *notes_list])
 
 
 def files_table(run: SavedRun) -> Markup | None:
-    """One line a split: source, rows read, dropped and used, the file's sha256."""
+    """Builds a table with one row per split: source, numbers of rows read, dropped and used, and the file's sha256."""
     rows = []
     for name, record in splits(run).items():
         dropped = ", ".join(f"{count(n)} {reason}" for reason, n in part(record, "dropped").items()) or "0"
@@ -183,143 +161,145 @@ def files_table(run: SavedRun) -> Markup | None:
 
 
 def label_counts(run: SavedRun) -> Markup | None:
-    """How often each label occurs in each split."""
+    """Builds a table of the number of rows of each label in each split."""
     records = {name: part(record, "label_counts") for name, record in splits(run).items()}
-    records = {name: counted for name, counted in records.items() if counted}
+    records = {name: counts for name, counts in records.items() if counts}
     if not records:
         return None
-    labels = list(
-        dict.fromkeys([*(run.result.data.get("labels") or ()), *(label for counted in records.values() for label in counted)])
-    )
+    labels = dict.fromkeys([*(run.result.data.get("labels") or ()), *(label for counts in records.values() for label in counts)])
     rows = [
         (
             tables.Cell(label, "name"),
-            *(tables.num(count(counted.get(label, 0)), counted.get(label, 0)) for counted in records.values()),
+            *(tables.num(count(counts.get(label, 0)), counts.get(label, 0)) for counts in records.values()),
         )
         for label in labels
     ]
     table = tables.table(("label", *records), rows, sortable=True, box="fit tall")
     if len(rows) <= 12:
         return join([tag("h3", "Labels"), table])
-    return tag("details", tag("summary", f"How often each of the {len(rows)} labels occurs"), tag("div", table))
+    return tag("details", tag("summary", f"Rows of each of the {len(rows)} labels"), tag("div", table))
 
 
 def training(run: SavedRun) -> Markup | None:
-    """Parameters, steps, rate, kept step and the choices of the fast path."""
-    found = run.result.training
-    kernels = part(found, "kernels")
-    total, trained = found.get("n_parameters"), found.get("n_trainable_parameters")
-    share = (
-        f"{count(trained)} ({percent(trained / total)})" if is_number(trained) and is_number(total) and total else count(trained)
-    )
-    thresholds = found.get("thresholds")
-    fast = [
-        (f"{key.replace('_', ' ')} (fast path)", tables.value_text(value)) for key, value in kernels.items() if key != "reasons"
-    ]
+    """Shows parameters, steps, learning rate, selected checkpoint and the settings of the fast path."""
+    record = run.result.training
+    fast_path = part(record, "kernels")
+    total, trained = record.get("n_parameters"), record.get("n_trainable_parameters")
+    share = fraction(trained, total)
+    thresholds, speed = record.get("thresholds"), record.get("rows_per_second")
     table = tables.pairs(
         (
             ("parameters", count(total)),
-            ("trained parameters", share),
-            ("optimizer steps", count(found.get("steps"))),
-            ("epochs", significant(found.get("epochs"))),
-            ("step that was kept", count(found.get("best_step"))),
-            ("its validation score", best_text(found.get("best_metric"))),
-            ("highest learning rate", significant(found.get("learning_rate"))),
-            ("rows in a batch", count(found.get("batch_rows"))),
-            ("dropout", dropout_text(found)),
-            ("loss", str(found.get("loss") or "")),
-            ("batches drawn by", str(found.get("batch_sampler") or "")),
-            ("dimensions", count(found.get("dimension")) if found.get("dimension") else ""),
-            ("first loss", loss_text(found)),
-            ("last loss", number(found.get("last_loss"))),
-            ("speed", f"{significant(found.get('rows_per_second'))} rows/s" if is_number(found.get("rows_per_second")) else ""),
-            ("seeds", tables.value_text(found.get("seeds")) if found.get("seeds") else ""),
+            ("trained parameters", count(trained) if share is None else f"{count(trained)} ({percent(share)})"),
+            ("optimizer steps", count(record.get("steps"))),
+            ("epochs", significant(record.get("epochs"))),
+            ("selected checkpoint (step)", count(record.get("best_step"))),
+            ("its validation metric", best_text(record.get("best_metric"))),
+            ("peak learning rate", significant(record.get("learning_rate"))),
+            ("batch size (rows)", count(record.get("batch_rows"))),
+            ("dropout", dropout_text(record)),
+            ("loss", str(record.get("loss") or "")),
+            ("batch sampler", str(record.get("batch_sampler") or "")),
+            ("dimensions", count(record.get("dimension")) if record.get("dimension") else ""),
+            ("first loss", loss_text(record)),
+            ("last loss", number(record.get("last_loss"))),
+            ("speed", f"{significant(speed)} rows/s" if is_number(speed) else ""),
+            ("seeds", tables.value_text(record.get("seeds")) if record.get("seeds") else ""),
             ("decision thresholds", tables.value_text(thresholds) if thresholds else ""),
-            *fast,
+            *(
+                (f"{key.replace('_', ' ')} (fast path)", tables.value_text(value))
+                for key, value in fast_path.items()
+                if key != "reasons"
+            ),
         )
     )
-    reasons = [tag("li", line) for line in (*reason_lines(kernels.get("reasons")), *(found.get("notes") or ()))]
-    return join([table, tag("ul", *reasons, class_="note") if reasons else None]) if table or reasons else None
+    notes = [tag("li", line) for line in (*reason_lines(fast_path.get("reasons")), *(record.get("notes") or ()))]
+    return join([table, tag("ul", *notes, class_="note") if notes else None]) if table or notes else None
 
 
-def reason_lines(reasons: Any) -> list[str]:
-    """Why each choice of the fast path was made: a list of sentences, or a record of choice and sentence."""
+def reason_lines(reasons: Mapping[str, object] | Iterable[object] | None) -> list[str]:
+    """Formats the reasons for the settings of the fast path, recorded as a list or as setting -> reason."""
     if isinstance(reasons, Mapping):
         return [f"{str(name).replace('_', ' ')}: {reason}" for name, reason in reasons.items()]
     return [str(reason) for reason in reasons or ()]
 
 
-def best_text(best: Any) -> str:
-    """The score that chose the kept step: a number, or a record of its name and value."""
+def best_text(best: object) -> str:
+    """Formats the validation metric of the selected checkpoint, recorded as a number or with its name."""
     if isinstance(best, Mapping):
-        return f"{number(best.get('value'))} ({plain_name(str(best.get('name')))})" if is_number(best.get("value")) else ABSENT
+        return f"{number(best.get('value'))} ({display_name(str(best.get('name')))})" if is_number(best.get("value")) else ABSENT
     return number(best)
 
 
-def dropout_text(found: Mapping[str, Any]) -> str:
-    """The rate in training; nothing where it was not recorded."""
-    if "dropout" not in found:
+def dropout_text(record: Mapping[str, Any]) -> str:
+    """Formats the dropout of training; empty if it was not recorded."""
+    if "dropout" not in record:
         return ""
-    return "the model's own" if found["dropout"] is None else significant(found["dropout"])
+    return "the model's own" if record["dropout"] is None else significant(record["dropout"])
 
 
-def loss_text(found: Mapping[str, Any]) -> str:
-    """The first loss beside what an untrained head should give."""
-    first, expected = found.get("first_loss"), found.get("expected_first_loss")
+def loss_text(record: Mapping[str, Any]) -> str:
+    """Formats the first loss, with the loss expected of an untrained head."""
+    first, expected = record.get("first_loss"), record.get("expected_first_loss")
     return f"{number(first)} (expected about {number(expected)})" if is_number(first) and is_number(expected) else number(first)
 
 
 def certificates(run: SavedRun) -> Markup | None:
-    """Claims about this run that were checked on this run."""
-    rows = [certificate_row(one) for one in run.result.certificates]
-    return tables.table(("claim", "checked", "measured", "limit", "note"), rows) if rows else None
-
-
-def certificate_row(one: Certificate) -> tuple[object, ...]:
-    passed = tag("span", "✓ holds", class_="word better") if one.passed else tag("span", "✗ fails", class_="word worse")
-    return (
-        one.name.replace("_", " "),
-        passed,
-        tables.num(significant(one.figure)),
-        tables.num(significant(one.limit)),
-        tables.Cell(one.note, "name"),
-    )
+    """Builds the table of verified claims about this run."""
+    rows = [
+        (
+            certificate.name.replace("_", " "),
+            tag(
+                "span",
+                "✓ passed" if certificate.passed else "✗ failed",
+                class_="word better" if certificate.passed else "word worse",
+            ),
+            tables.num(significant(certificate.figure)),
+            tables.num(significant(certificate.limit)),
+            tables.Cell(certificate.note, "name"),
+        )
+        for certificate in run.result.certificates
+    ]
+    return tables.table(("claim", "result", "measured", "limit", "note"), rows) if rows else None
 
 
 def machine(run: SavedRun) -> Markup | None:
-    """Processor, memory and versions."""
-    shown = [
-        (key.replace("_bytes", "").replace("_", " "), size(value) if key.endswith("_bytes") else environment_text(value))
-        for key, value in run.result.environment.items()
-    ]
-    return tables.pairs(shown)
+    """Builds the table of hardware and versions."""
 
+    def text(key: str, value: object) -> str:
+        if key.endswith("_bytes"):
+            return size(value)
+        return str(value) if isinstance(value, float) else tables.value_text(value)
 
-def environment_text(value: Any) -> str:
-    return str(value) if isinstance(value, float) else tables.value_text(value)
+    return tables.pairs(
+        (key.replace("_bytes", "").replace("_", " "), text(key, value)) for key, value in run.result.environment.items()
+    )
 
 
 def timings(run: SavedRun) -> Markup | None:
-    """Seconds per phase and the peak memory."""
+    """Shows the time per phase and the peak memory."""
     phases = {name: seconds for name, seconds in run.result.timings_seconds.items() if is_number(seconds)}
     total = total_seconds(run.result)
     phases.pop("total", None)
     rest = total - math.fsum(phases.values())
     if rest > 0.01 * total:
-        phases["everything else"] = rest
-    rows = [timing_row(name.replace("_", " "), seconds, total) for name, seconds in phases.items()]
+        phases["other"] = rest
+    rows: list[tuple[object, ...]] = [
+        (
+            name.replace("_", " "),
+            tables.num(duration(seconds)),
+            tables.Cell(tables.share_bar(seconds / total if total else 0.0)),
+        )
+        for name, seconds in phases.items()
+    ]
     if total:
         rows.append((tag("strong", "total"), tables.num(tag("strong", duration(total))), tables.Cell("")))
     peak = tag("p", f"Peak memory: {size(run.result.peak_memory_bytes)}.") if run.result.peak_memory_bytes else None
     return join([tables.table(("phase", "time", "share"), rows, box="fit") if rows else None, peak]) if rows or peak else None
 
 
-def timing_row(name: str, seconds: float, total: float) -> tuple[object, ...]:
-    return (name, tables.num(duration(seconds)), tables.Cell(tables.share_bar(seconds / total if total else 0.0)))
-
-
 def recipe(run: SavedRun) -> Markup | None:
-    """The resolved recipe, every default filled in."""
+    """Shows the resolved recipe."""
     text = run.resolved
     if not text and run.result.recipe:
         import yaml
@@ -329,20 +309,15 @@ def recipe(run: SavedRun) -> Markup | None:
 
 
 def use(run: SavedRun) -> Markup | None:
-    """How to load the model, in three lines."""
-    return tag(
-        "pre", tag("code", loading_lines(f"{run.name}/model", problem(run), has_pair(run))), tabindex=0, aria_label="Python code"
-    )
-
-
-def has_pair(run: SavedRun) -> bool:
-    """Whether the task has a second text."""
-    rows, _ = judged(run)
-    return bool(part(run.result.data, "columns").get("pair")) or any(pair is not None for pair in rows.get("pair", ()))
+    """Shows how to load the model, in three lines of Python."""
+    rows, _ = evaluated_rows(run)
+    has_pair = bool(part(run.result.data, "columns").get("pair")) or any(pair is not None for pair in rows.get("pair", ()))
+    code = loading_lines(f"{run.name}/model", problem_type(run), has_pair)
+    return tag("pre", tag("code", code), tabindex=0, aria_label="Python code")
 
 
 def loading_lines(model: str, problem_type: str, pair: bool) -> str:
-    """Three lines of Python that load the model and use it."""
+    """Formats three lines of Python that load and use the model."""
     if problem_type == EMBEDDING:
         load = f'model = SentenceTransformer("{model}")'
         return f'from sentence_transformers import SentenceTransformer\n{load}\nprint(model.encode(["a text"]))\n'

@@ -254,7 +254,7 @@
 
   const identity = (row) => rows.splits[row] + ":" + rows.row_ids[row];
   const kept = keptDecisions("tunesmith-review:" + data.source_sha256, () => {
-    $("note").textContent = "This browser does not let the page keep decisions: download the corrections before you close it.";
+    $("note").textContent = "This browser cannot store decisions: download the corrections before you close the page.";
     $("note").hidden = false;
     addEventListener("beforeunload", (event) => { if (done.length) event.preventDefault(); });
   });

@@ -1,4 +1,4 @@
-"""What every page of a report has around it: the head, a policy that lets nothing else run, styles and scripts inside."""
+"""Builds the HTML around every page: head, content security policy, inline styles and scripts."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from tunesmith.report.markup import Markup, tag
 
 
 def html_page(title: str, styles: Sequence[str], body: Sequence[object], scripts: Sequence[str]) -> str:
-    """One self-contained HTML file.
+    """Builds one self-contained HTML file.
 
     Args:
         styles: names of the installed style sheets, in the order of the cascade.
-        body: what the page shows; anything that is not markup is escaped.
-        scripts: the text of each script. They stand last, so that the page shows before they are read.
+        body: content; anything that is not markup is escaped.
+        scripts: the text of each script. They are at the end, so that the page is shown before they run.
     """
-    head = tag(
-        "head",
+    metas = [
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy(scripts)),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", title),
-        tag("style", Markup("".join(packaged(name) for name in styles))),
-    )
-    ends = [tag("script", Markup(script)) for script in scripts]
-    return "<!doctype html>\n" + tag("html", head, tag("body", *body, *ends), lang="en") + "\n"
+    ]
+    style = tag("style", Markup("".join(packaged(name) for name in styles)))
+    head = tag("head", *metas, tag("title", title), style)
+    body_scripts = [tag("script", Markup(script)) for script in scripts]
+    return "<!doctype html>\n" + tag("html", head, tag("body", *body, *body_scripts), lang="en") + "\n"
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """A content security policy that lets exactly these scripts run and nothing be fetched, whatever the data holds."""
+    """Returns a content security policy that allows only these scripts and no network requests."""
     digests = [base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii") for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     rest = "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
@@ -40,5 +39,5 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 def packaged(name: str) -> str:
-    """A text file that is installed beside this module."""
+    """Reads a text file of this package."""
     return resources.files("tunesmith.report").joinpath(name).read_text(encoding="utf-8")

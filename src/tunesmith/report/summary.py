@@ -1,4 +1,4 @@
-"""The result of a run in a few lines of plain text, for the end of a command."""
+"""Formats the result of a run as a few lines of plain text, printed at the end of a command."""
 
 from __future__ import annotations
 
@@ -6,110 +6,108 @@ import textwrap
 from collections.abc import Sequence
 
 from tunesmith.report.numbers import ABSENT, is_number, plural, with_interval
-from tunesmith.report.words import counted, headline, main_metric, main_split, plain_name, verdicts_on, worst_first
-from tunesmith.results import Metric, RunResult, Verdict
+from tunesmith.report.words import (
+    display_name,
+    headline,
+    main_metric,
+    main_split,
+    metric_interval,
+    sample_unit,
+    verdicts_on,
+    worst_first,
+)
+from tunesmith.results import Metric, RunResult
 
 WIDTH = 100
 MOST_FINDINGS = 5
 
 
 def summary_lines(result: RunResult) -> list[str]:
-    """The headline, the metrics against the baselines, the alarms and the findings, at most 100 columns wide.
-
-    The paths of what was written are left to the caller.
-    """
-    parts = [
+    """Formats headline, metrics, baselines, alarms and findings, at most 100 columns wide; without paths of files."""
+    blocks = [
         wrapped(headline(result).sentence),
-        systems_lines(result),
+        baseline_lines(result),
         other_metrics(result),
         alarm_lines(result),
         finding_lines(result),
     ]
     lines: list[str] = []
-    for block in parts:
+    for block in blocks:
         lines += ["", *block] if block and lines else block
     return lines
 
 
 def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
-    """One paragraph broken at 100 columns."""
+    """Wraps one paragraph at 100 columns."""
     clean = " ".join(text.split())
     return textwrap.wrap(clean, WIDTH, initial_indent=indent, subsequent_indent=indent + hanging)
 
 
 def aligned(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
-    """Rows as columns of equal width, two spaces apart."""
+    """Formats rows as columns of equal width, two spaces apart, cut at 100 columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [shorten(indent + line) for line in lines]
+    return [cut(indent + line, WIDTH) for line in lines]
 
 
-def shorten(line: str) -> str:
-    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+def cut(line: str, longest: int) -> str:
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def short(text: str, longest: int) -> str:
-    """The text in one line, cut with a mark where it is longer."""
-    clean = " ".join(text.split())
-    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+    """Cuts a text to ``longest`` characters on one line."""
+    return cut(" ".join(text.split()), longest)
 
 
-def interval(metric: Metric | None) -> str:
-    return ABSENT if metric is None else with_interval(metric.value, metric.low, metric.high)
-
-
-def systems_lines(result: RunResult) -> list[str]:
-    """The main metric of this run and of everything it was compared with, and the verdicts."""
+def baseline_lines(result: RunResult) -> list[str]:
+    """Formats the primary metric of this run and of the baselines, with the verdicts."""
     metric = main_metric(result)
     if metric is None:
         return []
-    judged = {verdict.against: verdict for verdict in verdicts_on(result, metric)}
+    verdicts = {verdict.against: verdict for verdict in verdicts_on(result, metric)}
     measured = {
         b.name: next((m for m in b.metrics if (m.name, m.split) == (metric.name, metric.split)), None) for b in result.baselines
     }
-    if not measured and not judged:
+    if not measured and not verdicts:
         return []
-    names = [*judged, *(name for name in measured if name not in judged)]
-    rows = [["this run", interval(metric), "", ""]]
-    rows += [[short(plain_name(name), 30), interval(measured.get(name)), *verdict_cells(judged.get(name))] for name in names]
-    rows = [["", plain_name(metric.name), "difference", "this run is"], *rows] if judged else [row[:2] for row in rows]
-    return [f"{plain_name(metric.name)} on {metric.split}, {plural(metric.n, counted(metric))}", *aligned(rows)]
-
-
-def verdict_cells(verdict: Verdict | None) -> list[str]:
-    """The difference and the word."""
-    if verdict is None:
-        return ["", ""]
-    return [with_interval(verdict.difference, verdict.low, verdict.high, signed=True), verdict.word]
+    rows = [["this run", metric_interval(metric), "", ""]]
+    for name in dict.fromkeys([*verdicts, *measured]):
+        verdict = verdicts.get(name)
+        difference = "" if verdict is None else with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
+        word = "" if verdict is None else verdict.word
+        rows.append([short(display_name(name), 30), metric_interval(measured.get(name)), difference, word])
+    name = display_name(metric.name)
+    rows = [["", name, "difference", "this run is"], *rows] if verdicts else [row[:2] for row in rows]
+    return [f"{name} on {metric.split}, {plural(metric.n, sample_unit(metric))}", *aligned(rows)]
 
 
 def other_metrics(result: RunResult) -> list[str]:
-    """Every other metric beside the best baseline's."""
+    """Formats the other metrics with the best baseline of each."""
     main, split = main_metric(result), main_split(result)
     others = [metric for metric in result.metrics if metric.split == split and metric != main]
     if not others:
         return []
-    rows = [[plain_name(metric.name), interval(metric), *best_rival(result, metric)] for metric in others]
+    rows = [[display_name(metric.name), metric_interval(metric), *best_baseline(result, metric)] for metric in others]
     heads = ["", "this run", "best baseline", ""]
     return [f"other metrics on {split}", *aligned([heads, *rows] if result.baselines else [row[:2] for row in rows])]
 
 
-def best_rival(result: RunResult, metric: Metric) -> list[str]:
-    """The best baseline's value in that metric and its name."""
-    found = [
-        (rival.value if metric.higher_is_better else -rival.value, baseline.name, rival)
+def best_baseline(result: RunResult, metric: Metric) -> list[str]:
+    """Returns the value and the name of the best baseline in that metric."""
+    candidates = [
+        (theirs.value if metric.higher_is_better else -theirs.value, baseline.name, theirs)
         for baseline in result.baselines
-        for rival in baseline.metrics
-        if (rival.name, rival.split) == (metric.name, metric.split) and rival.value is not None and is_number(rival.value)
+        for theirs in baseline.metrics
+        if (theirs.name, theirs.split) == (metric.name, metric.split) and is_number(theirs.value)
     ]
-    if not found:
+    if not candidates:
         return [ABSENT, ""]
-    _, name, rival = max(found, key=lambda entry: entry[0])
-    return [interval(rival), short(plain_name(name), 30)]
+    _, name, best = max(candidates, key=lambda candidate: candidate[0])
+    return [metric_interval(best), short(display_name(name), 30)]
 
 
 def alarm_lines(result: RunResult) -> list[str]:
-    """Every alarm and its remedy, marked so that it is not overlooked."""
+    """Formats every alarm with its remedy, marked with an exclamation mark."""
     lines: list[str] = []
     for alarm in result.alarms:
         lines += wrapped(f"! {alarm.message}", hanging="  ")
@@ -118,13 +116,11 @@ def alarm_lines(result: RunResult) -> list[str]:
 
 
 def finding_lines(result: RunResult) -> list[str]:
-    """The five worst findings, one line each."""
-    found = worst_first(result.findings)
-    if not found:
+    """Formats the five worst findings, one line each."""
+    findings = worst_first(result.findings)
+    if not findings:
         return []
-    said = [
-        finding.summary or f"{plain_name(finding.name)}: {plural(finding.flagged, 'row')}" for finding in found[:MOST_FINDINGS]
-    ]
-    shown = [f"  {short(text, WIDTH - 2)}" for text in said]
-    more = len(found) - len(shown)
-    return ["rows worth a look", *shown, *([f"  and {plural(more, 'more finding')} in the report"] if more > 0 else [])]
+    summaries = [f.summary or f"{display_name(f.name)}: {plural(f.flagged, 'row')}" for f in findings[:MOST_FINDINGS]]
+    n_hidden = len(findings) - len(summaries)
+    hidden = [f"  and {plural(n_hidden, 'more finding')} in the report"] if n_hidden > 0 else []
+    return ["rows to check", *(f"  {short(summary, WIDTH - 2)}" for summary in summaries), *hidden]

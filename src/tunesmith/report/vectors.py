@@ -1,7 +1,8 @@
-"""The sections of an embedding run: how its vectors lie, and how alike a few texts are before and after."""
+"""Builds the report sections of embedding runs: geometry of the embeddings, and similarities before and after training."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.report import figures, tables
@@ -12,26 +13,25 @@ from tunesmith.report.words import part
 from tunesmith.saved_run import SavedRun
 
 ROWS = (
-    ("mean_cosine", "mean cosine", "of two different texts; 0 where vectors point in all directions alike"),
-    ("uniformity", "uniformity", "at most 0; lower is more spread"),
-    ("uniform", "... of the sphere", "what vectors drawn uniformly would have"),
-    ("iso_score", "IsoScore", "0 to 1: the share of the dimensions that are used alike"),
-    ("alignment", "alignment", "mean squared distance of texts that belong together; 0 where they have one vector"),
+    ("mean_cosine", "mean cosine", "of two different texts; 0 if embeddings are spread in all directions"),
+    ("uniformity", "uniformity", "at most 0; lower is more uniform"),
+    ("uniform", "... of the sphere", "uniformity of embeddings drawn uniformly from the sphere"),
+    ("iso_score", "IsoScore", "0 to 1: fraction of the dimensions that are used uniformly"),
+    ("alignment", "alignment", "mean squared distance of positive pairs; 0 if their embeddings are equal"),
 )
 
 
 def geometry(run: SavedRun) -> Markup | None:
-    """How the vectors lie, before and after."""
-    found = part(run.result.training, "geometry")
-    shown = [block for split, both in found.items() if (block := geometry_table(split, both)) is not None]
+    """Describes the geometry of the embeddings before and after training."""
+    tables_by_split = [geometry_table(split, both) for split, both in part(run.result.training, "geometry").items()]
+    shown = [table for table in tables_by_split if table is not None]
     if not shown:
         return None
-    note = "A description of how the vectors lie, not of how well they search: two models with the same figures may differ."
+    note = "The geometry does not measure retrieval quality: two models with the same values can differ in quality."
     return join([tag("p", note, class_="note"), *shown])
 
 
-def geometry_table(split: str, both: Any) -> Markup | None:
-    """One split's figures; None where there are none."""
+def geometry_table(split: str, both: Mapping[str, Any] | None) -> Markup | None:
     before, after = part(both, "before"), part(both, "after")
     rows = [
         (name, tables.num(number(before.get(key))), tables.num(number(after.get(key))), meaning)
@@ -44,16 +44,12 @@ def geometry_table(split: str, both: Any) -> Markup | None:
 
 
 def heat_maps(run: SavedRun) -> Markup | None:
-    """The cosine of a few texts with each other, by the base model and by this one."""
-    found = run.heat_map
-    if not found:
+    """Plots the cosine similarities of a few texts by the base model and by this run."""
+    similarities = run.heat_map
+    if not similarities:
         return None
-    texts = [tables.public(text) for text in found["texts"]]
-    said = f"The first rows of {found['split']}: each text with each other, by their cosine. Neighbours belong to one row."
-    return join([
-        tag("p", said),
-        grid(
-            plot(figures.cosine_map(found["before"], texts), "Before", "the base model"),
-            plot(figures.cosine_map(found["after"], texts), "After", "this run"),
-        ),
-    ])  # fmt: skip
+    texts = [tables.public(text) for text in similarities["texts"]]
+    note = f"Cosine similarities of the texts of the first {similarities['split']} rows. Adjacent texts are of the same row."
+    before = plot(figures.cosine_map(similarities["before"], texts), "Before", "the base model")
+    after = plot(figures.cosine_map(similarities["after"], texts), "After", "this run")
+    return join([tag("p", note), grid(before, after)])

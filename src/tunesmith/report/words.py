@@ -1,4 +1,4 @@
-"""What things are called in a report, and the one sentence that says what a run showed."""
+"""Display names for reports, and the sentence that summarizes a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import is_number, with_interval
+from tunesmith.report.numbers import ABSENT, is_number, with_interval
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 METRIC_NAMES = {
@@ -16,18 +16,25 @@ METRIC_NAMES = {
     "json_valid": "valid JSON", "json_equal": "equal JSON",
 }  # fmt: skip
 BASELINE_NAMES = {
-    "majority": "majority class", "tfidf": "TF-IDF + linear", "tfidf + linear": "TF-IDF + linear",
-    "frozen": "frozen embeddings + linear", "untuned": "untuned model", "bm25": "BM25",
-    "few_shot": "untuned model with examples",
-}  # fmt: skip
+    "majority": "majority class",
+    "tfidf": "TF-IDF + linear",
+    "tfidf + linear": "TF-IDF + linear",
+    "frozen": "frozen embeddings + linear",
+    "untuned": "untuned model",
+    "bm25": "BM25",
+    "few_shot": "untuned model, few-shot",
+}
 TASK_NAMES = {
-    "single_label_classification": "one label per text", "multi_label_classification": "several labels per text",
-    "regression": "a number per text", "embedding": "a vector per text",
-    "causal_language_model": "the next token of a text", "masked_language_model": "the masked tokens of a text",
-}  # fmt: skip
+    "single_label_classification": "single-label classification",
+    "multi_label_classification": "multi-label classification",
+    "regression": "regression",
+    "embedding": "sentence embedding",
+    "causal_language_model": "causal language modelling",
+    "masked_language_model": "masked language modelling",
+}
 
 EMBEDDING, RETRIEVAL = "embedding", "retrieval"
-"""The problem type of vectors, and the split of what they are searched for."""
+"""The problem type of embedding models, and the split of the retrieval evaluation."""
 CAUSAL, MASKED = "causal_language_model", "masked_language_model"
 """The problem types of language models."""
 
@@ -37,116 +44,121 @@ class Headline:
     """The first sentence of a report.
 
     Attributes:
-        word: of the verdict it states; None where the run was compared with nothing.
+        word: the word of the verdict in the sentence; None without a verdict.
     """
 
     sentence: str
     word: str | None
 
 
-def plain_name(name: str) -> str:
-    """A metric's or baseline's name as a reader would write it."""
+def display_name(name: str) -> str:
+    """Returns the display name of a metric or baseline."""
     return METRIC_NAMES.get(name) or BASELINE_NAMES.get(name) or name.replace("_", " ")
 
 
-def counted(metric: Metric) -> str:
-    """What a metric's ``n`` counts."""
+def sample_unit(metric: Metric) -> str:
+    """Returns the unit of a metric's ``n``."""
     return "query" if "@" in metric.name else "row"
 
 
+def metric_interval(metric: Metric | None) -> str:
+    """Formats a metric with its interval; a dash if there is none."""
+    return ABSENT if metric is None else with_interval(metric.value, metric.low, metric.high)
+
+
 def part(record: Mapping[str, Any] | None, *keys: str) -> dict[str, Any]:
-    """The record found under the keys; empty where any of them is absent, null or no record."""
-    found: Any = record
+    """Returns the nested record under the keys; empty if a key is absent, null or not a record."""
+    nested: Any = record
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return dict(found) if isinstance(found, Mapping) else {}
+        nested = nested.get(key) if isinstance(nested, Mapping) else None
+    return dict(nested) if isinstance(nested, Mapping) else {}
 
 
 def total_seconds(result: RunResult) -> float:
-    """How long the run took: the recorded total, else the sum of its phases; 0 where no time was recorded."""
+    """Returns the duration of the run: the recorded total, or the sum of its phases; 0 without timings."""
     seconds = {name: value for name, value in result.timings_seconds.items() if is_number(value)}
     return seconds.get("total") or math.fsum(seconds.values())
 
 
 def main_split(result: RunResult) -> str:
-    """The split a run is judged on: test where it has one, else a search, else validation, else whatever was measured."""
+    """Returns the primary evaluation split: test, retrieval, validation, or the first evaluated split."""
     splits = [metric.split for metric in result.metrics] or [verdict.split for verdict in result.verdicts]
-    for wanted in ("test", RETRIEVAL, "validation"):
-        if wanted in splits:
-            return wanted
-    return splits[0] if splits else "test"
+    preferred = (split for split in ("test", RETRIEVAL, "validation") if split in splits)
+    return next(preferred, splits[0] if splits else "test")
 
 
 def main_metric(result: RunResult) -> Metric | None:
-    """The metric a run is judged by: the recipe's, else the verdict's, else the first that was measured."""
+    """Returns the primary metric on the primary split: the recipe's, the verdict's, or the first computed one."""
     split = main_split(result)
-    here = {metric.name: metric for metric in result.metrics if metric.split == split}
-    asked = part(result.recipe, "evaluate").get("metric") or part(result.training, "best_metric").get("name")
-    judged = [verdict.metric for verdict in result.verdicts if verdict.split == split]
-    for name in (asked, *judged, *here):
-        if name in here:
-            return here[name]
-    return None
+    metrics = {metric.name: metric for metric in result.metrics if metric.split == split}
+    configured = part(result.recipe, "evaluate").get("metric") or part(result.training, "best_metric").get("name")
+    compared = [verdict.metric for verdict in result.verdicts if verdict.split == split]
+    return next((metrics[name] for name in (configured, *compared, *metrics) if name in metrics), None)
 
 
 def verdicts_on(result: RunResult, metric: Metric) -> list[Verdict]:
-    """The verdicts on that metric and split, the hardest opponent first."""
-    found = [verdict for verdict in result.verdicts if (verdict.metric, verdict.split) == (metric.name, metric.split)]
-    return sorted(found, key=lambda verdict: gain(verdict, metric))
+    """Returns the verdicts on that metric and split, the strongest baseline first."""
 
+    def improvement(verdict: Verdict) -> float:
+        if not is_number(verdict.difference):
+            return float("inf")
+        return verdict.difference if metric.higher_is_better else -verdict.difference
 
-def gain(verdict: Verdict, metric: Metric) -> float:
-    """The difference counted so that more is better; infinite where it is unknown."""
-    if not is_number(verdict.difference) or verdict.difference is None:
-        return float("inf")
-    return verdict.difference if metric.higher_is_better else -verdict.difference
+    verdicts = [verdict for verdict in result.verdicts if (verdict.metric, verdict.split) == (metric.name, metric.split)]
+    return sorted(verdicts, key=improvement)
 
 
 def headline(result: RunResult) -> Headline:
-    """What the run showed, against the strongest thing it was compared with."""
+    """Summarizes the run in one sentence: the primary metric and the verdict against the strongest baseline."""
     metric = main_metric(result)
     if metric is None:
         return Headline("Nothing was measured in this run.", None)
-    name = f"{metric.split.capitalize()} {plain_name(metric.name)}"
+    name = f"{metric.split.capitalize()} {display_name(metric.name)}"
     if not is_number(metric.value):
         return Headline(f"{name} could not be computed.", None)
     value = f"{name} {with_interval(metric.value, metric.low, metric.high)}"
     verdicts = verdicts_on(result, metric)
     if not verdicts:
-        return Headline(f"{value}: not compared with anything simpler.", None)
-    return Headline(f"{value}: {against(verdicts[0], metric)}.", verdicts[0].word)
+        return Headline(f"{value}: not compared with a baseline.", None)
+    return Headline(f"{value}: {verdict_phrase(verdicts[0], metric)}.", verdicts[0].word)
 
 
-def against(verdict: Verdict, metric: Metric) -> str:
-    """``better than TF-IDF + linear by 0.060 [0.030, 0.090]``."""
-    rival = plain_name(verdict.against)
+def verdict_phrase(verdict: Verdict, metric: Metric) -> str:
+    """Formats ``better than TF-IDF + linear by 0.060 [0.030, 0.090]``; the difference is always positive."""
+    baseline = display_name(verdict.against)
     if verdict.word == "cannot tell":
         difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
-        return f"cannot tell whether it is better than {rival} (difference {difference})"
-    return f"{verdict.word} than {rival} by {amount(verdict, metric)}"
-
-
-def amount(verdict: Verdict, metric: Metric) -> str:
-    """How much better or worse, as a positive number with its interval."""
-    upward = metric.higher_is_better == (verdict.word == "better")
-    if upward or not is_number(verdict.difference):
-        return with_interval(verdict.difference, verdict.low, verdict.high)
-    value, low, high = (None if end is None else -end for end in (verdict.difference, verdict.high, verdict.low))
-    return with_interval(value, low, high)
+        return f"cannot tell whether it is better than {baseline} (difference {difference})"
+    value, low, high = verdict.difference, verdict.low, verdict.high
+    if metric.higher_is_better != (verdict.word == "better") and is_number(value):
+        value, low, high = (None if end is None else -end for end in (value, high, low))
+    return f"{verdict.word} than {baseline} by {with_interval(value, low, high)}"
 
 
 CONSEQUENCE = (
-    "leakage", "unseen_labels", "conflicting_labels", "suspect_labels", "dropped_rows", "encoding_damage", "html_entities",
-    "shortcut_words", "surface_form", "duplicates", "personal_data", "annotator_disagreement", "language", "rare_labels",
-)  # fmt: skip
-"""What a finding does to a result, the worst first: figures that are not true, wrong labels, lost rows, wrong reasons, waste."""
+    "leakage",
+    "unseen_labels",
+    "conflicting_labels",
+    "suspect_labels",
+    "dropped_rows",
+    "encoding_damage",
+    "html_entities",
+    "shortcut_words",
+    "surface_form",
+    "duplicates",
+    "personal_data",
+    "annotator_disagreement",
+    "language",
+    "rare_labels",
+)
+"""Findings by their effect on the result, the worst first: invalid metrics, wrong labels, lost rows, shortcuts, waste."""
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that point at rows, by what they do to the result and then by how many rows they point at."""
+    """Sorts the findings that flag rows by their effect on the result, then by the number of rows."""
 
-    def place(finding: Finding) -> tuple[int, int]:
+    def rank(finding: Finding) -> tuple[int, int]:
         ranks = (rank for rank, name in enumerate(CONSEQUENCE) if finding.name.startswith(name))
         return next(ranks, len(CONSEQUENCE)), -finding.flagged
 
-    return sorted((finding for finding in findings if finding.flagged and not finding.skipped), key=place)
+    return sorted((finding for finding in findings if finding.flagged and not finding.skipped), key=rank)

@@ -12,7 +12,7 @@ from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.tasks import TASKS, metric_of, task_settings
+from tunesmith.recipe.tasks import TASKS, primary_metric, task_settings
 from tunesmith.results import Verdict
 from tunesmith.run_folder import claim
 from tunesmith.tasks.finished import Run
@@ -93,7 +93,7 @@ def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
     split = "test" if any(metric.split == "test" for metric in first.metrics) else "validation"
     mine, other = ([saved_predictions(saved_split(run, split), first.data["labels"]) for run in runs] for runs in (ours, theirs))
     check_rows(mine, other)
-    name = metric_of(Recipe.model_validate(first.recipe))
+    name = primary_metric(Recipe.model_validate(first.recipe))
     return [verdict(name, mine, other, "without adaptation", split, paired_seeds=len(mine) > 1)]
 
 

@@ -285,7 +285,7 @@ def make_draft(guess: Guess, given: dict[str, Any], splits: LabelledData | None,
         source=str(given["train"]),
         task=guess.task,
         task_reason=guess.task_reason if "label" not in undecided else "decide on the label column first",
-        foreign=splits is not None and is_foreign(splits),
+        non_latin=splits is not None and is_foreign(splits),
         data=given,
         data_reasons=data_reasons(given, splits, table, sources),
         separator=guess.separator,
@@ -295,7 +295,7 @@ def make_draft(guess: Guess, given: dict[str, Any], splits: LabelledData | None,
         questions=guess.questions,
         epochs=epochs(splits),
         epochs_reason=epochs_reason(splits),
-        uneven=splits is not None and is_imbalanced(label_counts(splits)),
+        imbalanced=splits is not None and is_imbalanced(label_counts(splits)),
     )
 
 

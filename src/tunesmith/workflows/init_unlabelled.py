@@ -12,7 +12,7 @@ from tunesmith.data.pairs.formats import MEANING, PairFormat, detect_pair_format
 from tunesmith.data.profile import profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
-from tunesmith.recipe.draft import MINILM, drafted_by, entry, stem
+from tunesmith.recipe.draft import MINILM, draft_header, entry, stem
 from tunesmith.recipe.sections import ColumnsSection
 from tunesmith.report.numbers import plural
 
@@ -76,7 +76,7 @@ def unlabelled_recipe(unlabelled: Unlabelled, table: Table, given: Mapping[str, 
         given: split -> source or share, ``train`` at least.
     """
     lines = [
-        *drafted_by(str(given["train"])),
+        *draft_header(str(given["train"])),
         entry("", "task", unlabelled.task, unlabelled.reason),
         *(f"# {note}" for note in unlabelled.notes),
     ]

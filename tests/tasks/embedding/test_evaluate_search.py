@@ -92,9 +92,9 @@ def test_what_cannot_be_asked_is_said(folder: Path, options: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["runs/x"], "there is nothing to measure on"),
-        (["runs/x", "rows.csv", "--retrieval", "folder"], "two things to measure on"),
-        (["runs/x", "rows.csv", "--dimensions", "4"], "--dimensions is of embedding models; runs/x is none"),
+        (["runs/x"], "there is nothing to evaluate on"),
+        (["runs/x", "rows.csv", "--retrieval", "folder"], "rows.csv and --retrieval folder exclude each other"),
+        (["runs/x", "rows.csv", "--dimensions", "4"], "--dimensions works only for embedding models, and runs/x is not one"),
     ],
 )
 def test_what_does_not_fit_together_is_said(words: list[str], message: str, capsys) -> None:

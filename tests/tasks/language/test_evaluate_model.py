@@ -109,7 +109,7 @@ def test_the_command(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "30 rows of" in out
     assert "better" in out
-    assert "should be:" in out
+    assert "reference:" in out
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -127,8 +127,8 @@ def test_what_cannot_be_is_said(place: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    (["builtin:minilm", "--stride", "4"], "--stride is of causal language models"),
-    (["builtin:pocket", "--mine"], "--mine is of embedding models; builtin:pocket is a language model"),
+    (["builtin:minilm", "--stride", "4"], "--stride works only for causal language models"),
+    (["builtin:pocket", "--mine"], "--mine works only for embedding models, and builtin:pocket is a language model"),
 ])  # fmt: skip
 def test_options_of_other_models(place: Path, given: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     from tunesmith.cli.main import main

@@ -84,7 +84,7 @@ def test_answers(train) -> None:
     total = sum(row["loss"] * row["n_tokens"] for row in rows) / sum(row["n_tokens"] for row in rows)
     assert total == pytest.approx(run.result.metric("loss").value, rel=1e-6)
     page = (run.folder / "report.html").read_text()
-    assert "What the loss sees" in page
+    assert "Supervised tokens" in page
     assert "Answers before and after" in page
     assert "<mark>" in page
     assert "text-generation" in page
@@ -295,7 +295,7 @@ NEW_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
         {"task": "classification"},
         "`new_tokens` applies only to language models, and the task is classification",
     ),
-    "an empty one": ({"model": {"name": "m", "new_tokens": [" "]}}, "a token is an empty text"),
+    "an empty one": ({"model": {"name": "m", "new_tokens": [" "]}}, "a token is empty"),
     "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token embeddings, so the new ones would not be trained"),
 }
 
@@ -317,7 +317,7 @@ def test_windows_slide_over_texts(train) -> None:
     for when in ("before", "after"):
         assert [point["window"] for point in found["training"]["context"][when]] == [4, 8, 16]
     assert run.result.metric("loss").value < next(b for b in run.result.baselines).metrics[0].value
-    assert "Use of context" in (run.folder / "report.html").read_text()
+    assert "Context length" in (run.folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize("adapter", [None, {"method": "lora", "r": 4}, {"method": "prompt_tuning", "num_virtual_tokens": 2}])

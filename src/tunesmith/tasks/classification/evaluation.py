@@ -19,7 +19,7 @@ from tunesmith.models.encode import encode
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.progress import Event, Listener
-from tunesmith.recipe.tasks import baselines_of, task_settings
+from tunesmith.recipe.tasks import baseline_names, task_settings
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
@@ -47,7 +47,7 @@ def evaluation_rows(session: LabelledSession) -> list[Examples]:
 
 def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     """Fits and evaluates every baseline that the recipe names; keeps the base model's embeddings of train where computed."""
-    requested, labels = baselines_of(session.data.recipe), session.data.splits.labels
+    requested, labels = baseline_names(session.data.recipe), session.data.splits.labels
     train, targets = session.data.splits.train, evaluation_rows(session)
     systems: list[Answers] = []
     base: dict[str, Outputs] = {}

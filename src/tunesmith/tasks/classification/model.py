@@ -16,7 +16,7 @@ from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_classifier, load_tokenizer, max_input_tokens
 from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.tasks import metric_of
+from tunesmith.recipe.tasks import primary_metric
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import LossFunction, class_weights, expected_first_loss, loss_function
@@ -96,7 +96,7 @@ def load(
         model=model.to(device_name()),
         kernels=choose_fast_path(fast=recipe.train.fast, device=device_name()),
         rows_per_epoch=n_rows,
-        metric=metric_of(recipe),
+        metric=primary_metric(recipe),
         expected_loss=tokens.expected_loss,
         new_weights=loaded.new_weights,
         class_names=() if labels.problem_type == REGRESSION else labels.names,

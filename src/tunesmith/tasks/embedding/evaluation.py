@@ -12,7 +12,7 @@ from tunesmith.evaluation.metrics.geometry import alarms_of
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.embedding.encoder import SentenceEncoder
 from tunesmith.progress import Listener
-from tunesmith.recipe.tasks import baselines_of
+from tunesmith.recipe.tasks import baseline_names
 from tunesmith.results import Alarm
 from tunesmith.tasks.embedding.model import EmbeddingSession, load_base_encoder
 from tunesmith.tasks.task import Baselines, Evaluation
@@ -45,7 +45,7 @@ def metrics(session: EmbeddingSession) -> list[SplitMetrics]:
 
 def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
     """Computes the outputs of the base model and of the lexical baselines that the recipe names."""
-    requested, tests, systems = baselines_of(session.data.recipe), session.data.tests, []
+    requested, tests, systems = baseline_names(session.data.recipe), session.data.tests, []
     started = time.perf_counter()
     encoder = load_base_encoder(session)
     base = {name: test_outputs(session, test, encoder) for name, test in tests.items()}

@@ -14,7 +14,7 @@ from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.language.perplexity import context_curve
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS
-from tunesmith.recipe.tasks import baselines_of
+from tunesmith.recipe.tasks import baseline_names
 from tunesmith.results import Alarm
 from tunesmith.tasks.language.data import GENERAL
 from tunesmith.tasks.language.model import LanguageSession, base_model
@@ -79,7 +79,7 @@ def perplexity_by_context(session: LanguageSession, model: torch.nn.Module, spli
 
 def baselines(session: LanguageSession, listener: Listener) -> Baselines:
     """Computes the outputs of the base model as it came, and with training examples in its prompt."""
-    requested, systems, base = baselines_of(session.data.recipe), list[BaselineOutputs](), dict[str, Outputs]()
+    requested, systems, base = baseline_names(session.data.recipe), list[BaselineOutputs](), dict[str, Outputs]()
     with base_model(session) as model:
         if UNTUNED in requested:
             started = time.perf_counter()

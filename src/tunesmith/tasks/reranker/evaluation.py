@@ -10,7 +10,7 @@ from tunesmith.evaluation.metrics.retrieval import of_queries
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.progress import Listener
-from tunesmith.recipe.tasks import baselines_of
+from tunesmith.recipe.tasks import baseline_names
 from tunesmith.tasks.classification import evaluation as pairs
 from tunesmith.tasks.classification import outputs as pair_outputs
 from tunesmith.tasks.classification import scoring
@@ -54,7 +54,7 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     alone = Outputs(row_scores=of_queries(first.ranked, first.test.data.judgements, first.test.metrics))
     note = f"{recipe.embedding.first_stage or recipe.model.name} by itself"
     systems = [BaselineOutputs(FIRST_STAGE, {RETRIEVAL: alone}, first.seconds, note)]
-    requested = baselines_of(recipe)
+    requested = baseline_names(recipe)
     for name, search in first.test.lexical_baselines().items():
         if name in requested:
             started = time.perf_counter()
