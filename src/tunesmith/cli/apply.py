@@ -14,7 +14,7 @@ from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
     from tunesmith.data.corrections.apply import Applied
-    from tunesmith.diagnosis.ablation import Comparison, Worth
+    from tunesmith.diagnosis.ablation import AblationResult, Comparison
     from tunesmith.recipe.load import LoadedRecipe
 
 BESIDE = "recipe.yaml"
@@ -71,12 +71,12 @@ def measured(args: argparse.Namespace, corrections: Path, output: Path | None, t
     """The corrected file, and the verdict between the four training sets."""
     from tunesmith.data.corrections.apply import target_of
     from tunesmith.data.corrections.corrections_csv import read_corrections
-    from tunesmith.diagnosis import ablation as worth
+    from tunesmith.diagnosis.ablation import ABLATION_FILE, run_ablation
 
     found, data = read_corrections(corrections), Path(args.data)
     loaded = recipe_of(args.measure, args.overrides, corrections)
     try:
-        done = worth.measure(
+        done = run_ablation(
             loaded, found, data, output=output, column=args.label, overwrite=args.overwrite, listener=terminal.listener
         )  # fmt: skip
     except (KeyboardInterrupt, Interrupted) as error:
@@ -84,7 +84,7 @@ def measured(args: argparse.Namespace, corrections: Path, output: Path | None, t
         kept = f"{target} is written and whole; " if target.exists() else ""
         message = f"interrupted: {kept}the measurement starts over when the command is given again."
         raise Interrupted(message) from error
-    lines = [line_of(done.corrected), "", *worth_lines(done, terminal), "", f"numbers     {done.folder / worth.RESULT}"]
+    lines = [line_of(done.corrected), "", *worth_lines(done, terminal), "", f"numbers     {done.folder / ABLATION_FILE}"]
     notes = [*left_out(done.corrected), *(f"note: {note}" for note in done.notes)]
     return Outcome({**json_of(done.corrected), "worth": done.to_json()}, lines=lines, notes=notes)
 
@@ -115,27 +115,27 @@ def recipe_of(asked: str, overrides: list[str], corrections: Path) -> LoadedReci
     return loaded
 
 
-def worth_lines(done: Worth, terminal: Terminal) -> list[str]:
+def worth_lines(done: AblationResult, terminal: Terminal) -> list[str]:
     """The verdicts on the leading metric, and where they are others on all judged rows."""
     from tunesmith.diagnosis.ablation import ALL, UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import CORRECTED, RANDOM_REMOVED, REMOVED
     from tunesmith.report.numbers import plural
     from tunesmith.report.words import plain_name
 
-    judged = f"{plain_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
+    judged = f"{plain_name(done.metric)} on {plural(done.n_rows, 'row')} of {done.split}"
     lines = [f"{judged}; in brackets the 95 % interval of the difference:"]
     lines += [f"  {line}" for line in against_given(done, UNDISPUTED, terminal)]
     for against in (RANDOM_REMOVED, REMOVED):
         found = done.comparison(CORRECTED, against)
         if found is not None:
             lines.append(f"  correcting against {DOING[against].format('as many')}: {word_of(found, terminal)}")
-    if done.n_left_out:
-        lines.append(f"the same on all {plural(done.n_judged + done.n_left_out, 'row')}, with the labels given:")
+    if done.n_disputed:
+        lines.append(f"the same on all {plural(done.n_rows + done.n_disputed, 'row')}, with the labels given:")
         lines += [f"  {line}" for line in against_given(done, ALL, terminal)]
     return lines
 
 
-def against_given(done: Worth, rows: str, terminal: Terminal) -> Iterator[str]:
+def against_given(done: AblationResult, rows: str, terminal: Terminal) -> Iterator[str]:
     """One line for each variant against the rows as given."""
     from tunesmith.diagnosis.ablation import UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED
@@ -145,7 +145,7 @@ def against_given(done: Worth, rows: str, terminal: Terminal) -> Iterator[str]:
     for name, doing in DOING.items():
         found = done.comparison(name, AS_GIVEN, rows=rows)
         if found is not None:
-            what = doing.format(plural(done.places.train, "row") if name == CORRECTED else "as many")
+            what = doing.format(plural(done.counts.train, "row") if name == CORRECTED else "as many")
             yield f"{what}: {number(values[AS_GIVEN])} -> {number(values[name])}, {word_of(found, terminal)}"
 
 

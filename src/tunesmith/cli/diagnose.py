@@ -12,7 +12,7 @@ from tunesmith.cli.terminal import Outcome, Terminal, table
 
 if TYPE_CHECKING:
     from tunesmith.diagnosis.checks.agreement import Agreement
-    from tunesmith.diagnosis.datasets import AcrossDiagnosis
+    from tunesmith.diagnosis.datasets import DatasetsDiagnosis
     from tunesmith.diagnosis.rows import DataDiagnosis
     from tunesmith.recipe.load import LoadedRecipe
 
@@ -42,13 +42,13 @@ def diagnose(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         return diagnose_several(sources, overrides, args, terminal)
     from tunesmith.diagnosis import rows as diagnosis
 
-    ask = None
+    oracle = None
     if args.oracle is not None:
-        from tunesmith.diagnosis.oracle import asking
+        from tunesmith.diagnosis.oracle import make_oracle_query
 
-        ask = asking(args.oracle)
+        oracle = make_oracle_query(args.oracle)
     run, loaded = run_and_recipe(args.recipe, overrides)
-    found = diagnosis.diagnose(loaded, run=run, overwrite=args.overwrite, listener=terminal.listener, ask=ask)
+    found = diagnosis.diagnose(loaded, run=run, overwrite=args.overwrite, listener=terminal.listener, oracle=oracle)
     agreed = [line for one in found.agreement for line in agreement_lines(one)]
     notes = [f"note: {note}" for note in found.notes]
     return Outcome(found.to_json(), lines=[*finding_lines(found), *agreed, "", *places(found)], notes=notes)
@@ -72,18 +72,18 @@ def data_set(word: str) -> str:
 
 
 def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.diagnosis.datasets import diagnose_across
+    from tunesmith.diagnosis.datasets import diagnose_recipes
 
     loaded = [run_and_recipe(source, overrides)[1] for source in sources]
     said = [word.partition("=")[2] for word in overrides if word.startswith("output=")]
     folder = Path(f"{said[-1]}-diagnosis") if said else None
-    found = diagnose_across(
+    found = diagnose_recipes(
         [(one, None) for one in loaded], oracle=args.oracle, folder=folder, overwrite=args.overwrite, listener=terminal.listener
     )
     return Outcome(found.to_json(), lines=across_lines(found), notes=[f"note: {note}" for note in found.notes])
 
 
-def across_lines(found: AcrossDiagnosis) -> list[str]:
+def across_lines(found: DatasetsDiagnosis) -> list[str]:
     """The data sets, what was found, the matrix, the agreement with the oracle, where the files are."""
     from tunesmith.diagnosis.datasets import OPPOSITE, ORACLE
 
@@ -99,7 +99,7 @@ def across_lines(found: AcrossDiagnosis) -> list[str]:
     return [*lines, "", *matrix_lines(found), *(["", *agreed] if agreed else []), "", *files]
 
 
-def matrix_lines(found: AcrossDiagnosis) -> list[str]:
+def matrix_lines(found: DatasetsDiagnosis) -> list[str]:
     """The transfer matrix, a row a data set that was trained on."""
     from tunesmith.report.numbers import ABSENT, with_interval
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tunesmith.data.table import Examples, Labels
 from tunesmith.training.launch import rank, sum_over_processes
 
+FILE = "epoch_logits.npz"
 MODE = "train"
 """The logits are those of the training step: before its update, with dropout where the model has any."""
 MOST_BYTES = 512 * 2**20
@@ -65,3 +67,10 @@ def room_for(n_epochs: int, n_rows: int, n_classes: int) -> EpochLogits | None:
     if not n_epochs * n_classes or 2 * n_epochs * n_rows * n_classes > MOST_BYTES:
         return None
     return EpochLogits(np.zeros((n_epochs, n_rows, n_classes), dtype=np.float16), np.zeros((n_epochs, n_rows), dtype=bool))
+
+
+def save_epoch_logits(train: Examples, labels: Labels, epoch_logits: np.ndarray | None, folder: Path) -> None:
+    """Writes the logits (E, N, K) of the training rows with row ids, class names and mode; no file without logits."""
+    if epoch_logits is not None:
+        row_ids, names = np.asarray(train.row_ids), np.asarray(labels.names)
+        np.savez(folder / FILE, logits=epoch_logits, row_ids=row_ids, names=names, mode=MODE, sha256=train.sha256)

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.answers import Answers, label_array
 from tunesmith.evaluation.baselines.frozen import linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
-from tunesmith.evaluation.baselines.measure import measured, with_thresholds
+from tunesmith.evaluation.baselines.predictions import BaselinePredictions, label_array, score_baseline, tune_baseline
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics.table import TABLE, compute
@@ -66,7 +65,7 @@ def embedded(given: list[Examples]) -> dict[str, np.ndarray]:
     return {e.split: np.array([[*(text.split().count(word) for word in vocabulary), 1.0] for text in e.texts]) for e in given}
 
 
-def all_answers(kind: str) -> list[Answers]:
+def all_answers(kind: str) -> list[BaselinePredictions]:
     train, targets = splits(kind)
     labels = LABELS[kind]
     return [
@@ -188,7 +187,7 @@ def test_an_unlabelled_row_is_named() -> None:
 
 def test_measured_holds_every_metric_of_the_splits_there_are() -> None:
     train, targets = splits(SINGLE)
-    baseline = measured(SINGLE, majority(LABELS[SINGLE], train, targets), ["validation", "test", "elsewhere"], 100)
+    baseline = score_baseline(SINGLE, majority(LABELS[SINGLE], train, targets), ["validation", "test", "elsewhere"], 100)
     assert [(m.split, m.name) for m in baseline.metrics] == [(s, m) for s in ("validation", "test") for m in TABLE[SINGLE]]
     assert baseline.name == "majority"
 
@@ -205,6 +204,6 @@ def test_thresholds_are_tuned_on_validation_and_used_everywhere() -> None:
     train, targets = made("train", 400), [made("validation", 400), made("test", 400)]
     embeddings = {e.split: np.array(e.labels)[:, None] * 1.2 + rng.normal(size=(len(e), 1)) for e in [train, *targets]}
     plain = linear_on_embeddings(labels, train, targets, embeddings)
-    tuned = with_thresholds(SINGLE, plain, "macro_f1")
+    tuned = tune_baseline(SINGLE, plain, "macro_f1")
     assert compute(SINGLE, tuned.predictions["test"])["macro_f1"] > compute(SINGLE, plain.predictions["test"])["macro_f1"] + 0.03
-    assert with_thresholds(SINGLE, plain, "auroc") is plain
+    assert tune_baseline(SINGLE, plain, "auroc") is plain

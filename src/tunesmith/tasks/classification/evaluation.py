@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.data.table import Examples
-from tunesmith.evaluation.baselines import measure
-from tunesmith.evaluation.baselines.answers import Answers
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
+from tunesmith.evaluation.baselines.predictions import BaselinePredictions, score_baseline, tune_baseline
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions
@@ -48,7 +47,7 @@ class Judged:
     notes: tuple[str, ...]
 
 
-def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[Answers], Embedded | None]:
+def run_baselines(inputs: Inputs, ready: Ready, listener: Listener) -> tuple[list[BaselinePredictions], Embedded | None]:
     """Every baseline the recipe asks for, on the judged splits; and the embeddings of train, where one of them needed any."""
     asked, labels = baselines_of(inputs.recipe), inputs.splits.labels
     found, of_train = [], None
@@ -69,11 +68,11 @@ def judged_splits(inputs: Inputs) -> list[Examples]:
     return [split for split in (inputs.splits.validation, inputs.splits.test) if split is not None]
 
 
-def majority_answers(inputs: Inputs, _ready: Ready) -> Answers:
+def majority_answers(inputs: Inputs, _ready: Ready) -> BaselinePredictions:
     return majority(inputs.splits.labels, inputs.splits.train, judged_splits(inputs))
 
 
-def tfidf_answers(inputs: Inputs, _ready: Ready) -> Answers:
+def tfidf_answers(inputs: Inputs, _ready: Ready) -> BaselinePredictions:
     return tfidf_linear(inputs.splits.labels, inputs.splits.train, judged_splits(inputs))
 
 
@@ -102,10 +101,10 @@ def embed(split: Examples, body: Any, ready: Ready) -> Embedded:
     )
 
 
-def untuned_answers(inputs: Inputs, ready: Ready) -> Answers:
+def untuned_answers(inputs: Inputs, ready: Ready) -> BaselinePredictions:
     """The base model as it came, where it came with a head for these labels."""
     if ready.loaded.new_weights:
-        return Answers("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
+        return BaselinePredictions("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
     started, prepared = time.perf_counter(), ready.prepared
     said = {
         split.split: predict(ready.loaded.model, prepared.encoded[split.split], prepared.pad_id, prepared.labels, ready.kernels)[
@@ -113,17 +112,17 @@ def untuned_answers(inputs: Inputs, ready: Ready) -> Answers:
         ]
         for split in judged_splits(inputs)
     }
-    return Answers("untuned", said, time.perf_counter() - started, "the base model as it came")
+    return BaselinePredictions("untuned", said, time.perf_counter() - started, "the base model as it came")
 
 
-MAKERS: dict[str, Callable[[Inputs, Ready], Answers]] = {
+MAKERS: dict[str, Callable[[Inputs, Ready], BaselinePredictions]] = {
     "majority": majority_answers,
     "tfidf": tfidf_answers,
     "untuned": untuned_answers,
 }
 
 
-def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], listener: Listener) -> Judged:
+def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselinePredictions], listener: Listener) -> Judged:
     """Thresholds from validation, then metrics, verdicts and alarms on the judged splits."""
     recipe, kind = inputs.recipe, inputs.splits.labels.problem_type
     thresholds, notes = choose_thresholds(inputs, runs)
@@ -132,10 +131,9 @@ def judge(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers],
         metric for split in splits_of(decided) for metric in measured(inputs, split, [run.predictions[split] for run in decided])
     ]
     if thresholds is not None:  # the baselines get the same advantage
-        baselines = [measure.with_thresholds(kind, answers, metric_of(recipe), recipe.train.seed) for answers in baselines]
+        baselines = [tune_baseline(kind, answers, metric_of(recipe), recipe.train.seed) for answers in baselines]
     compared = tuple(
-        measure.measured(kind, answers, splits_of(decided), recipe.evaluate.n_resamples, recipe.train.seed)
-        for answers in baselines
+        score_baseline(kind, answers, splits_of(decided), recipe.evaluate.n_resamples, recipe.train.seed) for answers in baselines
     )
     verdicts = verdicts_on(inputs, decided, baselines)
     listener(Event("step", "judging", 1, 1))
@@ -183,7 +181,7 @@ def measured(inputs: Inputs, split: str, said: list[Predictions]) -> tuple[Metri
     )  # fmt: skip
 
 
-def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers]) -> tuple[Verdict, ...]:
+def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselinePredictions]) -> tuple[Verdict, ...]:
     """The leading metric, and accuracy where it is another one, against every baseline that could answer."""
     metric, split, kind = metric_of(inputs.recipe), main_split(runs), inputs.splits.labels.problem_type
     names = list(dict.fromkeys([metric, *(["accuracy"] if kind == SINGLE else [])]))
@@ -197,7 +195,7 @@ def verdicts_on(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Ans
     return tuple(said[position] for position in range(len(names)) for said in found)
 
 
-def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[Answers], metric: str) -> RunFacts:
+def facts(inputs: Inputs, runs: Sequence[SeedRun], baselines: Sequence[BaselinePredictions], metric: str) -> RunFacts:
     """What the alarms look at, from the first seed's run."""
     run, labels, split = runs[0], inputs.splits.labels, main_split(runs)
     commonest = next((b.predictions[split] for b in baselines if b.name == "majority"), None)

@@ -11,8 +11,6 @@ import numpy as np
 
 from tunesmith.data.labelled.load import data_record
 from tunesmith.data.table import Labels
-from tunesmith.diagnosis.after_training import without_repeats
-from tunesmith.diagnosis.training_logits import save_epoch_logits
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.adapters.attach import can_merge, is_adapter, save_head_description, save_model_files
@@ -22,13 +20,13 @@ from tunesmith.models.equivalence import batch_invariance, reload_equality
 from tunesmith.models.load import reload_classifier
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.metric_names import higher_is_better, metric_of
-from tunesmith.results import TEXT_CHARACTERS, Certificate, Finding, RunResult, unproven
+from tunesmith.results import TEXT_CHARACTERS, Certificate, Finding, RunResult, merge_findings, unproven
 from tunesmith.run_folder import RunFolder, write_lines
 from tunesmith.tasks.classification.data import Inputs
 from tunesmith.tasks.classification.evaluation import Judged
 from tunesmith.tasks.classification.model import Ready, SeedRun, chosen
 from tunesmith.tasks.finished import UseRecord
-from tunesmith.training.epoch_logits import MODE
+from tunesmith.training.epoch_logits import save_epoch_logits
 from tunesmith.training.history import as_events
 
 
@@ -90,7 +88,7 @@ def save_predictions(inputs: Inputs, judged: Judged, path: Path) -> None:
 def save_training_logits(inputs: Inputs, judged: Judged, folder: Path) -> None:
     """Write what the chosen seed's training said of its rows, for a later diagnosis."""
     run = chosen(judged.runs, higher_is_better(metric_of(inputs.recipe)))
-    save_epoch_logits(inputs, run.fit.epoch_logits, MODE, folder)
+    save_epoch_logits(inputs.splits.train, inputs.splits.labels, run.fit.epoch_logits, folder)
 
 
 def split_columns(inputs: Inputs, run: SeedRun, split: str) -> dict[str, list[Any]]:
@@ -147,7 +145,7 @@ def result(
         data["splits"][name] |= length_record(encoded)
     return RunResult(
         task=inputs.recipe.task, metrics=judged.metrics, baselines=judged.baselines, verdicts=judged.verdicts,
-        findings=tuple(without_repeats(inputs.splits.findings, findings)), alarms=(*judged.alarms, *unproven(certificates)),
+        findings=tuple(merge_findings(inputs.splits.findings, findings)), alarms=(*judged.alarms, *unproven(certificates)),
         certificates=certificates, timings_seconds=seconds, peak_memory_bytes=peak_memory_bytes(),
         environment=environment(), data=data, training=training_record(inputs, ready, judged),
         recipe=inputs.recipe.model_dump(mode="json"),
