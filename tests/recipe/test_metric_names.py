@@ -2,6 +2,9 @@
 
 import pytest
 
+from tunesmith.evaluation.metrics import answers, language, retrieval
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE
+from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.metric_names import ALIASES, DEFAULT_METRIC, METRICS, higher_is_better, metric_of, suggest_metric
 from tunesmith.recipe.sections import TaskName
@@ -30,6 +33,34 @@ def test_directions() -> None:
     assert not higher_is_better("log_loss")
     with pytest.raises(KeyError):
         higher_is_better("f1")
+
+
+def measured_directions() -> dict[TaskName, dict[str, bool]]:
+    """Whether higher is better, from the tables of the functions that compute the metrics."""
+    tables = {kind: {name: metric.higher_is_better for name, metric in table.items()} for kind, table in TABLE.items()}
+    scored = {name: True for name in (*answers.METRICS, "function")}
+    losses = {name: False for name in language.LOWER_IS_BETTER}
+    rankings = {name: True for name in METRICS["embedding"] if name.partition("@")[0] in retrieval.METRICS}
+    pairs = {"best_f1": True, "accuracy": tables[MULTI]["accuracy"]}
+    ranked = {name: tables[SINGLE][name] for name in ("auroc", "average_precision")}
+    correlations = {name: tables[REGRESSION][name] for name in ("spearman", "pearson")}
+    labels = {name: tables[SINGLE][name] for name in tables[SINGLE] if name not in ranked}
+    return {
+        "classification": tables[SINGLE],
+        "regression": tables[REGRESSION],
+        "embedding": {**rankings, **correlations, **ranked, **pairs, **tables[CLUSTERING]},
+        "sft": {**losses, **scored, **labels},
+        "pretraining": losses,
+    }
+
+
+def test_directions_are_those_of_the_functions_that_compute_the_metrics() -> None:
+    assert {task: dict(metrics) for task, metrics in METRICS.items()} == measured_directions()
+
+
+def test_a_metric_has_one_direction_in_all_problem_types() -> None:
+    directions = {(name, metric.higher_is_better) for table in TABLE.values() for name, metric in table.items()}
+    assert len(directions) == len({name for name, _ in directions})
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,7 @@ class CrossValidation:
     def part(self, rows: slice) -> EvidenceArrays:
         """The arrays of some of the rows."""
         arrays = EvidenceArrays(
-            pred_probs=self.out_of_fold.pred_probs[rows],
-            folds=self.out_of_fold.folds[rows],
-            embeddings=self.embeddings[rows],
+            pred_probs=self.out_of_fold.pred_probs[rows], folds=self.out_of_fold.folds[rows], embeddings=self.embeddings[rows]
         )
         if self.epoch_logits is not None:
             arrays |= {"epoch_logits": self.epoch_logits[:, rows], "epoch_mode": self.epoch_mode}

@@ -29,6 +29,7 @@ from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.folds import FOLDS, assign_folds, unit_numbers
 from tunesmith.diagnosis.oracle import query_oracle
 from tunesmith.diagnosis.pool import (
+    OracleComparison,
     Pool,
     compare_oracle,
     opposite_finding,
@@ -147,9 +148,8 @@ def diagnose_recipes(
     """Compares the data sets of several recipes, with the model and the settings of the first.
 
     Args:
-        names: of the data sets; by default from their outputs or files.
+        names, folder: by default from the outputs or files of the recipes.
         oracle: see ``oracle.open_oracle``.
-        folder: the output; by default ``A-B-diagnosis`` beside the output of the first recipe.
 
     Raises:
         InputError: they cannot be read or compared; nothing was written.
@@ -157,38 +157,45 @@ def diagnose_recipes(
     started, clock = time.perf_counter(), Clock(listener, {})
     recipes = [without_split_shares(loaded.recipe) for loaded, _ in sources]
     names = tuple(names or short_names([loaded for loaded, _ in sources]))
-    if len(names) < MIN_SETS:
-        raise InputError.one("diagnose", f"{listed(names) or 'nothing'} is no two data sets.", "Give two or more.")
+    require_two(names)
     place = claim(folder or default_folder(recipes[0].output, names), overwrite=overwrite)
     stay_offline_unless_asked(*recipes)
     with clock.phase("data"):
         data = [load_splits(recipe, loaded.base, frames) for recipe, (loaded, frames) in zip(recipes, sources, strict=True)]
         shared = select_shared_labels(names, data)
         pool = make_pool(names, shared)
-    oracle_comparisons = []
-    if oracle is not None:
-        with clock.phase("oracle"):
-            oracle_comparisons = compare_oracle(pool, query_oracle(oracle, shared.data))
+    oracle_labels = [] if oracle is None else query_in_phase(pool, shared, oracle, clock)
     comparison = compare_datasets(pool, recipes[0], sources[0][0].base, clock)
     begin(place, yaml_documents(loaded.text for loaded, _ in sources), yaml_documents(map(resolved_yaml, recipes)))
     with clock.phase("save"):
         write_opposite(pool, comparison.opposite, place.work / OPPOSITE)
-        if oracle_comparisons:
-            write_oracle(pool, oracle_comparisons, place.work / ORACLE)
+        if oracle_labels:
+            write_oracle(pool, oracle_labels, place.work / ORACLE)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     outcome = DatasetsDiagnosis(
         folder=place.final,
         data=tuple(data_records(names, data, shared)),
         labels=shared.labels.names,
-        findings=(*comparison.findings, *(oracle_finding(pool, i, item) for i, item in enumerate(oracle_comparisons))),
+        findings=(*comparison.findings, *(oracle_finding(pool, i, item) for i, item in enumerate(oracle_labels))),
         matrix=tuple(comparison.matrix),
-        agreement=tuple(item.agreement for item in oracle_comparisons),
+        agreement=tuple(item.agreement for item in oracle_labels),
         notes=tuple([*notes_on_reading(names, recipes, data, shared), *filter(None, [comparison.note])]),
         timings_seconds=dict(clock.seconds),
     )
     write_record(place.work / DIAGNOSIS_FILE, outcome.to_json())
     finish(place)
     return outcome
+
+
+def require_two(names: Sequence[str]) -> None:
+    """Raises InputError for fewer than two data sets."""
+    if len(names) < MIN_SETS:
+        raise InputError.one("diagnose", f"{listed(names) or 'nothing'} is no two data sets.", "Give two or more.")
+
+
+def query_in_phase(pool: Pool, shared: SharedData, oracle: object, clock: Clock) -> list[OracleComparison]:
+    with clock.phase("oracle"):
+        return compare_oracle(pool, query_oracle(oracle, shared.data))
 
 
 def short_names(recipes: Sequence[LoadedRecipe]) -> list[str]:

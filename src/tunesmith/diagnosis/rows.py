@@ -118,36 +118,33 @@ def diagnose(
         splits = load_splits(recipe, loaded.base, frames, ablation_columns(recipe.diagnose), keep_unlabelled=True)
         request = make_ablation_request(recipe.diagnose, splits, loaded.base)
         rows, starts = pool_splits(splits)
-    answers = None
-    if oracle is not None:
-        with clock.phase("oracle"):
-            answers = oracle(splits)
+    answers = None if oracle is None else query_in_phase(oracle, splits, clock)
     with clock.phase("near-duplicates"):
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs))
     arrays = None
     if splits.labels.problem_type == SINGLE:
         arrays = cross_validate(pooled, recipe, loaded.base, request, run, clock)
+    method = recipe.diagnose.method
     with clock.phase("diagnoses"):
-        method, parts = recipe.diagnose.method, splits.named().values()
-        results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in parts]
+        results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in splits.named().values()]
         findings = tuple(all_findings(pooled, results))
     begin(folder, loaded.text, resolved_yaml(recipe))
     with clock.phase("save"):
         n_corrections = write_outcome(folder.work, results)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    outcome = DataDiagnosis(
-        folder=folder.final,
-        findings=findings,
-        n_rows=len(rows),
-        n_corrections=n_corrections,
-        method=recipe.diagnose.method,
-        timings_seconds=dict(clock.seconds),
-        agreement=() if answers is None else answers.agreements(splits.named(), splits.labels),
-        notes=() if arrays is None or not arrays.note else (arrays.note,),
-    )
+    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, method, dict(clock.seconds))
+    if answers is not None:
+        outcome = replace(outcome, agreement=answers.agreements(splits.named(), splits.labels))
+    if arrays is not None and arrays.note:
+        outcome = replace(outcome, notes=(arrays.note,))
     write_record(folder.work / DIAGNOSIS_FILE, outcome.to_json())
     finish(folder)
     return outcome
+
+
+def query_in_phase(oracle: Callable[[Splits], OracleAnswers], splits: Splits, clock: Clock) -> OracleAnswers:
+    with clock.phase("oracle"):
+        return oracle(splits)
 
 
 def without_split_shares(recipe: Recipe) -> Recipe:

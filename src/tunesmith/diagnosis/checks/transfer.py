@@ -13,7 +13,7 @@ from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Array, Predictions, both, from_scores
+from tunesmith.evaluation.metrics.predictions import SINGLE, Array, Predictions, concatenate, from_scores
 from tunesmith.results import Metric
 
 METRIC = "mcc"
@@ -169,7 +169,7 @@ def cross_validated(data: TransferData, labels: Labels, progress: Callable[[], N
     for fold in range(n_folds):
         held = np.flatnonzero(data.folds == fold)
         part = predict_rows(data, np.flatnonzero(data.folds != fold), data, held, labels)
-        predictions = part if predictions is None else both(predictions, part)
+        predictions = part if predictions is None else concatenate(predictions, part)
         progress()
     assert predictions is not None
     return make_cell(data, data, score(predictions, data.name), round(len(predictions) * (n_folds - 1) / n_folds), 0)

@@ -19,11 +19,7 @@ STRENGTHS = Strengths(inverse=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3), ridge=(30_00
 
 
 def linear_on_embeddings(
-    labels: Labels,
-    train: Examples,
-    targets: Sequence[Examples],
-    embeddings: Mapping[str, Embedded],
-    seconds: float = 0.0,
+    labels: Labels, train: Examples, targets: Sequence[Examples], embeddings: Mapping[str, Embedded], seconds: float = 0.0
 ) -> BaselinePredictions:
     """Fits a logistic or ridge regression to embeddings computed elsewhere.
 

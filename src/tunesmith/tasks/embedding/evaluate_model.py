@@ -17,7 +17,7 @@ from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
 from tunesmith.evaluation.baselines.search import SEARCHES
 from tunesmith.evaluation.embedding_tests import Answer, SearchTest, VectorTest, check_metrics, metrics_of, rows_test, verdict_of
-from tunesmith.evaluation.metrics.geometry import Geometry, alarms_of
+from tunesmith.evaluation.metrics.geometry import Geometry, collapse_alarms
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.evaluation.paraphrase_mining import paraphrase_test
 from tunesmith.machine import environment, peak_memory_bytes
@@ -201,7 +201,7 @@ def result(task: str, found: Examined, about: dict[str, Any], notes: Sequence[st
     lie = None if ours.geometry is None else asdict(ours.geometry)
     return RunResult(
         task=task, metrics=found.metrics, baselines=found.baselines, verdicts=found.verdicts,
-        findings=tuple(Finding("not_measured", note, flagged=1) for note in notes), alarms=alarms_of(ours.geometry),
+        findings=tuple(Finding("not_measured", note, flagged=1) for note in notes), alarms=collapse_alarms(ours.geometry),
         timings_seconds=clock.seconds, peak_memory_bytes=peak_memory_bytes(), environment=environment(),
         data=about | {"dimension": ours.dimension, "similarity": ours.similarity, "geometry": lie},
     )  # fmt: skip

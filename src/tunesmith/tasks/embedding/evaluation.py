@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.evaluation.embedding_tests import Answer, RowsTest, VectorTest, metrics_of, sized, verdict_of
-from tunesmith.evaluation.metrics.geometry import Geometry, alarms_of
+from tunesmith.evaluation.metrics.geometry import Geometry, collapse_alarms
 from tunesmith.models.embedding.encoder import normalised
 from tunesmith.recipe.metric_names import baselines_of
 from tunesmith.results import Alarm, Baseline, Metric, Verdict
@@ -121,7 +121,7 @@ def judge(inputs: EmbeddingInputs, runs: Sequence[SeedRun], before: Before) -> J
     geometry = {name: {"before": asdict(before.geometry[name]), "after": asdict(lie)} for name, lie in after.items()}
     return Judged(
         tuple(runs), kept, tuple(metrics), beside, tuple(verdicts(inputs, said, before.rivals, *settings)),
-        (*alarms_of(after[inputs.judged[-1]]), *alarms(facts(inputs, kept))), geometry, heat_map(inputs, before, kept),
+        (*collapse_alarms(after[inputs.judged[-1]]), *alarms(facts(inputs, kept))), geometry, heat_map(inputs, before, kept),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.evaluation.embedding_tests import Answer, SearchTest, metrics_of, verdict_of
-from tunesmith.evaluation.metrics.retrieval import DEFAULT, of_queries
+from tunesmith.evaluation.metrics.retrieval import DEFAULT, query_metrics
 from tunesmith.models.source import find_model, stay_offline_unless_asked
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock
@@ -150,7 +150,7 @@ def judged(result: RunResult, retrieval: Retrieval, loaded: LoadedRecipe, model:
     ranked = test.ranked(test.vectors(encoder), encoder.dimension, encoder.similarity)
     score = relevance_of(load_for_use(model), str(model))
     ours = reranked(test, ranked, recipe.embedding.top_k, score)
-    rivals = {FIRST_STAGE: Answer(values=of_queries(ranked, retrieval.judgements, DEFAULT))}
+    rivals = {FIRST_STAGE: Answer(values=query_metrics(ranked, retrieval.judgements, DEFAULT))}
     rivals |= {name: search() for name, search in test.by_words().items() if name in baselines_of(recipe)}
     beside = tuple(
         Baseline(name, tuple(metrics_of([said], test, *settings)), note=note_of(name, recipe)) for name, said in rivals.items()
