@@ -21,8 +21,8 @@ from typing import Any
 from record import write
 
 from tunesmith.data.labelled.load import load_labelled_data
-from tunesmith.diagnosis.datasets import AcrossDiagnosis, diagnose_data_sets
-from tunesmith.diagnosis.oracle import asking
+from tunesmith.diagnosis.datasets import DatasetsDiagnosis, diagnose_data_sets
+from tunesmith.diagnosis.oracle import make_oracle_query
 from tunesmith.recipe.load import recipe_from_mapping
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +101,7 @@ def compared(data: dict[str, Rows]) -> dict[str, Any]:
     return {**without_texts(found), "seconds": found.timings_seconds}
 
 
-def without_texts(found: AcrossDiagnosis) -> dict[str, Any]:
+def without_texts(found: DatasetsDiagnosis) -> dict[str, Any]:
     plain = found.to_json()
     findings = [{"name": one["name"], "flagged": one["flagged"], "summary": one["summary"]} for one in plain["findings"]]
     return {"rows": {one["name"]: one["rows"] for one in plain["data"]}, "findings": findings, "matrix": plain["matrix"]}
@@ -110,7 +110,7 @@ def without_texts(found: AcrossDiagnosis) -> dict[str, Any]:
 def agreement(name: str, train: str, oracle: Any, frame: Rows | None = None) -> dict[str, Any]:
     recipe = recipe_from_mapping({"data": {"train": train, "validation": None}}, "benchmark")
     splits = load_labelled_data(recipe, ROOT, None if frame is None else {"train": frame})
-    (found,) = asking(oracle)(splits).agreements(splits.named(), splits.labels)
+    (found,) = make_oracle_query(oracle)(splits).agreements(splits.named(), splits.labels)
     return {**found.to_json(), "data": name, "oracle": "labels"}
 
 

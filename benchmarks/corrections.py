@@ -70,16 +70,16 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     test = f"data.test={DATA / 'banking77' / 'test.csv'}"
     loaded = load_recipe(RECIPE, [*base, test, f"train.n_seeds={seeds}", "evaluate.metric=accuracy"])
     new = correct_file(corrections, place / "train.csv", place / "new.csv")
-    plan = worth.planned(read_inputs(loaded, clock), corrections, new)
+    plan = worth.make_plan(read_inputs(loaded, clock), corrections, new)
     plan = replace(plan, variants=(*plan.variants, clean(plan, truth)))
     folder = claim(f"{loaded.recipe.output}-worth")
     begin(folder, "", "")
-    said = worth.trained(plan, plan.variants, folder, clock, progress)
-    done = worth.judged(plan, said, folder.final, new.applied, 0.0, clock.seconds)
+    said = worth.train_variants(plan, plan.variants, folder, clock, progress)
+    done = worth.evaluate_variants(plan, said, folder.final, new.applied, 0.0)
     lost = verdict("accuracy", said[AS_GIVEN], said[CLEAN], CLEAN, "test", paired_seeds=True)
     return {
         "rows": len(truth), "flipped": SHARE, "seeds": list(done.seeds), "settings": list(settings),
-        "corrections": flags(corrections, truth, given) | {"places": asdict(done.places)}, "test_rows": done.n_judged,
+        "corrections": flags(corrections, truth, given) | {"places": asdict(done.counts)}, "test_rows": done.n_rows,
         "accuracy": {v.name: {k: getattr(v.metrics[0], k) for k in ("value", "low", "high")} for v in done.variants},
         "of_each_seed": {name: [float(hits.mean()) for hits in right(systems)] for name, systems in said.items()},
         "verdicts": [{"variant": AS_GIVEN, **asdict(lost)}]
@@ -105,7 +105,7 @@ def write_flipped(path: Path, n_rows: int | None) -> tuple[list[str], list[str]]
     return [labels[i] for i in chosen], [names[label] for label in given]
 
 
-def clean(plan: worth.Plan, truth: Sequence[str]) -> Variant:
+def clean(plan: worth.AblationPlan, truth: Sequence[str]) -> Variant:
     """The training rows with their true labels. The rows that steer stay as the others have them."""
     train, names = plan.inputs.splits.train, plan.inputs.splits.labels.names
     right_one = replace(train, labels=[names.index(truth[row_id]) for row_id in train.row_ids])

@@ -25,8 +25,8 @@ from record import write
 from tunesmith import diagnose
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.checks.table import DIAGNOSES
-from tunesmith.diagnosis.evidence import evidence_of
+from tunesmith.diagnosis.checks.table import CHECKS
+from tunesmith.diagnosis.evidence import make_evidence
 from tunesmith.diagnosis.out_of_fold import out_of_fold
 from tunesmith.models.base_embeddings import embed
 from tunesmith.models.source import find_model
@@ -63,17 +63,17 @@ def of_each(reviews: list[dict[str, Any]], sizes: Sequence[int]) -> dict[str, di
     whole = Examples("train", "", list(range(len(texts))), texts, given)
     vectors, labels = embed(whole, find_model(ModelSection(), Path())).vectors, Labels("single_label_classification", ("0", "1"))
     assert isinstance(vectors, np.ndarray)
-    table: dict[str, dict[str, float]] = {name: {} for name, _ in DIAGNOSES}
+    table: dict[str, dict[str, float]] = {name: {} for name, _ in CHECKS}
     for size in sizes:
         chosen = np.linspace(0, len(texts) - 1, size).astype(int)
         rows = whole.take(chosen.tolist(), "train")
         near, logits = near_duplicates(rows.texts), np.random.default_rng(0).normal(size=(8, size, 2)).astype(np.float32)
         said = out_of_fold(rows, labels, vectors[chosen], near)
-        evidence = evidence_of(
+        evidence = make_evidence(
             rows, labels, pred_probs=said.pred_probs, folds=said.folds, near=near, embeddings=vectors[chosen], method="frozen",
             epoch_logits=logits, epoch_mode="train",
         )  # fmt: skip
-        for name, diagnosis in DIAGNOSES:
+        for name, diagnosis in CHECKS:
             table[name][str(size)] = statistics.median(timed(lambda d=diagnosis, e=evidence: d(e)) for _ in range(3))
     return table
 

@@ -36,8 +36,8 @@ from tunesmith.diagnosis.checks.label_errors import combined, confident_learning
 from tunesmith.diagnosis.checks.pvi import pvi
 from tunesmith.diagnosis.checks.shapley import shapley
 from tunesmith.diagnosis.checks.suspects import suspect_labels
-from tunesmith.diagnosis.cross_validation import mean_of_both
-from tunesmith.diagnosis.evidence import Diagnosis, Evidence, evidence_of
+from tunesmith.diagnosis.cross_validation import average_pred_probs
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, make_evidence
 from tunesmith.diagnosis.fold_finetuning import fine_tuned
 from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.models.base_embeddings import embed
@@ -115,7 +115,7 @@ def judge(rows: Rows, given: np.ndarray, seed: int) -> Evidence:
     """The evidence of the rows under these labels."""
     examples = replace(rows.examples, labels=given.tolist())
     said = out_of_fold(examples, rows.labels, rows.vectors, rows.near, seed=seed)
-    return evidence_of(
+    return make_evidence(
         examples,
         rows.labels,
         pred_probs=said.pred_probs,
@@ -179,11 +179,11 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         splits = LabelledData(examples, None, None, rows.labels, Columns("text", label=("label",)))
         started = time.perf_counter()
         tuned, logits = fine_tuned(Inputs(recipe, splits, source), rows.near, FOLDS)
-        said = mean_of_both(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)
+        said = average_pred_probs(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)
         runs.setdefault("fine-tuned models alone", []).append(float(roc_auc_score(wrong, -own_chance(tuned, given))))
         known = {"pred_probs": said.pred_probs, "folds": said.folds, "near": rows.near, "method": "finetune"}
-        found = {"suspect_labels without AUM": suspect_labels(evidence_of(examples, rows.labels, **known))}
-        evidence = evidence_of(examples, rows.labels, **known, epoch_logits=logits, epoch_mode="train")
+        found = {"suspect_labels without AUM": suspect_labels(make_evidence(examples, rows.labels, **known))}
+        evidence = make_evidence(examples, rows.labels, **known, epoch_logits=logits, epoch_mode="train")
         found |= {score.__name__: score(evidence) for score in (suspect_labels, loss_rank, aum)}
         for name, diagnosis in found.items():
             assert diagnosis.scores is not None

@@ -19,7 +19,7 @@ import numpy as np
 from record import write
 
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.diagnosis.checks.leakage import leaks
+from tunesmith.diagnosis.checks.rows import overlaps_with_first
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 SHOWN = 50
@@ -31,7 +31,7 @@ def hatemoderate() -> dict[str, Any]:
     with (DATA / "hatecheck" / "all_cases.csv").open(encoding="utf-8", newline="") as file:
         cases = [row["test_case"] for row in csv.DictReader(file)]
     texts = [row["sentence"] for row in examples]
-    found = leaks(near_duplicates([*cases, *texts]), len(cases))
+    found = overlaps_with_first(near_duplicates([*cases, *texts]), len(cases))
     copied = np.array([row["dataset"].lower() == "hatecheck" for row in examples])
     flagged = found.partner >= 0
     others = np.flatnonzero(flagged & ~copied)

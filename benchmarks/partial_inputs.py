@@ -22,8 +22,8 @@ from record import write
 
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.evidence import evidence_of
-from tunesmith.diagnosis.input_ablation import Wanted, changed_diagnoses, changed_inputs, vectors_of
+from tunesmith.diagnosis.evidence import make_evidence
+from tunesmith.diagnosis.input_ablation import AblationRequest, ablate_inputs, ablation_diagnoses, embed_examples
 from tunesmith.diagnosis.out_of_fold import out_of_fold
 from tunesmith.models.base_embeddings import embedder
 from tunesmith.models.source import find_model
@@ -61,13 +61,13 @@ def examples(name: str, rows: list[tuple[str, str, str]]) -> Examples:
 def measure(rows: Examples, embed: Any) -> dict[str, Any]:
     """Figures of every input, and the seconds of each step."""
     started, clock = time.perf_counter(), Clock(lambda event: None, {})
-    vectors = vectors_of(rows, embed)
+    vectors = embed_examples(rows, embed)
     embedded = time.perf_counter()
     said = out_of_fold(rows, LABELS, vectors, near_duplicates(rows.texts, rows.pairs))
     judged = time.perf_counter()
-    found = changed_inputs(Wanted(trained_null=True, inputs=INPUTS), rows, LABELS, vectors, said, embed, 0, clock)
-    evidence = evidence_of(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
-    tables = {d.name.removeprefix("input_"): d.figures["table"][0] for d in changed_diagnoses(found, evidence, 0, [])}
+    found = ablate_inputs(AblationRequest(trained_null=True, inputs=INPUTS), rows, vectors, said, embed, seed=0, clock=clock)
+    evidence = make_evidence(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
+    tables = {d.name.removeprefix("input_"): d.figures["table"][0] for d in ablation_diagnoses(found, evidence, 0, [])}
     seconds = {"embeddings": embedded - started, "whole": judged - embedded, "inputs_and_null": clock.seconds["changed inputs"]}
     return {
         "inputs": {name: {key: table[key] for key in SHOWN} for name, table in tables.items()},

@@ -26,7 +26,7 @@ import numpy as np
 
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
-from tunesmith.evaluation.metrics.table import kind_of
+from tunesmith.evaluation.metrics.table import metric_kind
 from tunesmith.evaluation.metrics.verdict import verdict, verdicts
 from tunesmith.machine import cpu_name
 
@@ -65,7 +65,7 @@ def true_value(metric: str, table: np.ndarray) -> float:
     """The metric of a system whose P(label, answer) is ``table`` (K, K)."""
     labels, decisions = (axis.ravel() for axis in np.indices(table.shape))
     said = Predictions(labels, np.zeros((labels.size, len(table))), decisions)
-    return float(kind_of(SINGLE, metric).statistic(said)(table.ravel()[None])[0])
+    return float(metric_kind(SINGLE, metric).statistic(said)(table.ravel()[None])[0])
 
 
 def draw(table: np.ndarray, n: int, rng: np.random.Generator) -> tuple[Predictions, Predictions]:

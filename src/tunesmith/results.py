@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -194,6 +195,14 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
+
+
+def merge_findings(first: Sequence[Finding], second: Sequence[Finding]) -> list[Finding]:
+    """The findings of both lists, ``second`` before ``first``; of two with one name the one with more flagged rows."""
+    by_name = {finding.name: finding for finding in second if not finding.skipped}
+    names = {finding.name for finding in first}
+    larger = [max((finding, by_name.get(finding.name, finding)), key=lambda item: item.flagged) for finding in first]
+    return [*(finding for finding in second if finding.name not in names), *larger]
 
 
 def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:

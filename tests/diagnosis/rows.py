@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.evidence import Evidence, evidence_of
+from tunesmith.diagnosis.evidence import Evidence, make_evidence
 
 
 def evidence(given: Sequence[int | None], texts: Sequence[str] | None = None, n_classes: int = 0, **known: Any) -> Evidence:
@@ -18,7 +18,7 @@ def evidence(given: Sequence[int | None], texts: Sequence[str] | None = None, n_
     words = list(texts) if texts is not None else [f"text number {i}" for i in range(len(given))]
     pairs = known.pop("pairs", None)
     rows = Examples("train", "rows.csv", list(range(100, 100 + len(given))), words, list(given), pairs)
-    return evidence_of(rows, labels, **known)
+    return make_evidence(rows, labels, **known)
 
 
 def clouds(flipped: int, n: int = 300, seed: int = 0) -> tuple[Evidence, np.ndarray]:

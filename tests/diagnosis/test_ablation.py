@@ -17,7 +17,7 @@ from tests.conftest import rows as sentences_of
 from tunesmith.cli.main import main
 from tunesmith.data.corrections.corrections_csv import Correction, write_corrections
 from tunesmith.data.readers.read import read_file
-from tunesmith.diagnosis import ablation as worth
+from tunesmith.diagnosis import ablation
 from tunesmith.errors import Interrupted
 from tunesmith.evaluation.metrics.predictions import SINGLE, from_scores
 
@@ -109,26 +109,28 @@ def check_predictions(path: Path) -> None:
 
 
 @pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> list[worth.Plan]:
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[ablation.AblationPlan]:
     """Stand-ins for the pre-flight and the trainings: the corrected variant is right, the others in two rows of three."""
-    plans: list[worth.Plan] = []
+    plans: list[ablation.AblationPlan] = []
 
-    def trained(plan: worth.Plan, variants: Any, *_args: Any) -> dict[str, Any]:
+    def trained(plan: ablation.AblationPlan, variants: Any, *_args: Any) -> dict[str, Any]:
         plans.append(plan)
-        truth = np.array(plan.held.judged.labels)
+        truth = np.array(plan.holdout.evaluation.labels)
         found = {}
         for variant in variants:
             wrong = np.arange(len(truth)) % 3 == (3 if variant.name == "corrected" else 1)
             scores = np.eye(plan.inputs.splits.labels.n)[np.where(wrong, 1 - truth, truth)]
-            found[variant.name] = [from_scores(SINGLE, truth, scores, row_ids=plan.held.judged.row_ids) for _ in plan.seeds]
+            found[variant.name] = [
+                from_scores(SINGLE, truth, scores, row_ids=plan.holdout.evaluation.row_ids) for _ in plan.seeds
+            ]
         return found
 
-    monkeypatch.setattr(worth, "checked", lambda *_args: 2.0)
-    monkeypatch.setattr(worth, "trained", trained)
+    monkeypatch.setattr(ablation, "check_plan", lambda *_args: 2.0)
+    monkeypatch.setattr(ablation, "train_variants", trained)
     return plans
 
 
-def test_what_a_person_reads(place: Path, untrained: list[worth.Plan], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_person_reads(place: Path, untrained: list[ablation.AblationPlan], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*APPLY, "--measure"]) == 0
     out, err = capsys.readouterr()
     n = worth_record()["corrections"]["train"]
@@ -144,7 +146,7 @@ def test_what_a_person_reads(place: Path, untrained: list[worth.Plan], capsys: p
     assert lines[7].startswith("  correcting against removing them: better (")
     assert lines[-1] == "numbers     runs/out-worth/worth.json"
     assert "4 trainings, together about 8 s" in err
-    assert f"note: {70 - n} rows of validation have corrections; they choose no checkpoint in any variant" in err
+    assert f"note: {70 - n} rows of validation have corrections; they select no checkpoint in any variant" in err
     assert "note: one seed" in err
 
 
@@ -154,7 +156,7 @@ def worth_record() -> dict[str, Any]:
 
 
 def test_judged_rows_with_corrections_are_left_out_and_judged_a_second_time(
-    place: Path, untrained: list[worth.Plan], tiny_model: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, untrained: list[ablation.AblationPlan], tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_recipe(tiny_model)
     assert main([*APPLY, "--measure"]) == 0
@@ -167,12 +169,12 @@ def test_judged_rows_with_corrections_are_left_out_and_judged_a_second_time(
     assert {v["split"] for v in found["verdicts"]} == {"validation"}
     assert [m["n"] for m in found["variants"][0]["metrics_all_rows"]] == [48, 48]
     assert "the same on all 48 rows, with the original labels:" in out
-    assert "the judged rows also chose each variant's best checkpoint" in err
+    assert "the evaluation rows also selected each variant's best checkpoint" in err
     (plan,) = untrained
     assert len(plan.inputs.splits.validation) == 48 - left_out
 
 
-def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[worth.Plan], capsys) -> None:
+def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
     assert main([*APPLY, "train.n_seeds=3", "train.seed=5", "--measure", "recipe.yaml"]) == 0
     assert worth_record()["seeds"] == [5, 6, 7]
     assert worth_record()["recipe"]["train"]["n_seeds"] == 3
@@ -180,7 +182,7 @@ def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[worth.P
     assert "note: one seed" not in capsys.readouterr().err
 
 
-def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[worth.Plan]) -> None:
+def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[ablation.AblationPlan]) -> None:
     """It lies beside the corrections, and its files where the diagnosis was started."""
     folder = Path("runs/out-diagnosis")
     folder.mkdir(parents=True)
@@ -190,33 +192,33 @@ def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[
     assert worth_record()["judged"]["rows"] == 200
 
 
-def test_a_setting_may_follow_the_option(place: Path, untrained: list[worth.Plan]) -> None:
+def test_a_setting_may_follow_the_option(place: Path, untrained: list[ablation.AblationPlan]) -> None:
     assert main([*APPLY, "--measure", "train.seed=5"]) == 0
     assert worth_record()["seeds"] == [5]
 
 
 def test_an_interruption_keeps_the_corrected_file_and_the_next_try_uses_it(
-    place: Path, untrained: list[worth.Plan], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, untrained: list[ablation.AblationPlan], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finished = worth.trained
+    finished = ablation.train_variants
 
     def stopped(*_args: Any) -> None:
         assert Path("train.corrected.csv").exists()
         assert Path("runs/out-worth.partial").exists()
         raise Interrupted("stopped by SIGINT after step 3 of 9")
 
-    monkeypatch.setattr(worth, "trained", stopped)
+    monkeypatch.setattr(ablation, "train_variants", stopped)
     assert main([*APPLY, "--measure"]) == 130
     assert "train.corrected.csv is complete; repeat the command" in capsys.readouterr().err
     content = Path("train.corrected.csv").read_bytes()
     assert not [path for path in Path("runs").iterdir()]
-    monkeypatch.setattr(worth, "trained", finished)
+    monkeypatch.setattr(ablation, "train_variants", finished)
     assert main([*APPLY, "--measure"]) == 0
     assert Path("train.corrected.csv").read_bytes() == content
     assert worth_record()["verdicts"]
 
 
-def test_an_earlier_measurement_is_replaced_only_when_asked(place: Path, untrained: list[worth.Plan], capsys) -> None:
+def test_an_earlier_measurement_is_replaced_only_when_asked(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
     assert main([*APPLY, "--measure"]) == 0
     kept = files()
     assert main([*APPLY, "--measure"]) == 2
@@ -226,7 +228,9 @@ def test_an_earlier_measurement_is_replaced_only_when_asked(place: Path, untrain
     assert worth_record()["seeds"] == [3]
 
 
-def test_another_file_in_the_place_of_the_corrected_one_is_refused(place: Path, untrained: list[worth.Plan], capsys) -> None:
+def test_another_file_in_the_place_of_the_corrected_one_is_refused(
+    place: Path, untrained: list[ablation.AblationPlan], capsys
+) -> None:
     Path("train.corrected.csv").write_text("precious", encoding="utf-8")
     before = files()
     assert main([*APPLY, "--measure"]) == 2
@@ -234,7 +238,7 @@ def test_another_file_in_the_place_of_the_corrected_one_is_refused(place: Path, 
     assert files() == before
 
 
-def test_corrections_that_remove_are_measured_once(place: Path, untrained: list[worth.Plan], capsys) -> None:
+def test_corrections_that_remove_are_measured_once(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
     text = Path("corrections.csv").read_text(encoding="utf-8").replace(",relabel,", ",remove,")
     Path("corrections.csv").write_text(text, encoding="utf-8")
     assert main([*APPLY, "--measure"]) == 0
@@ -244,7 +248,7 @@ def test_corrections_that_remove_are_measured_once(place: Path, untrained: list[
     assert "removing them" not in out
 
 
-def test_a_file_of_the_diagnosis_of_several_files_is_measured_too(place: Path, untrained: list[worth.Plan]) -> None:
+def test_a_file_of_the_diagnosis_of_several_files_is_measured_too(place: Path, untrained: list[ablation.AblationPlan]) -> None:
     """Its rows of the test file have numbers that rows of the training file have as well."""
     test_sha = read_file(Path("test.csv"), "").sha256
     with Path("test.csv").open(encoding="utf-8", newline="") as file:
@@ -254,4 +258,4 @@ def test_a_file_of_the_diagnosis_of_several_files_is_measured_too(place: Path, u
     assert main([*APPLY, "--measure"]) == 0
     found = worth_record()
     assert found["judged"] == {"split": "test", "rows": 190, "left_out": 10}
-    assert untrained[0].held.judged.labels == [{"neg": 0, "pos": 1}[label] for label in labels]
+    assert untrained[0].holdout.evaluation.labels == [{"neg": 0, "pos": 1}[label] for label in labels]

@@ -14,7 +14,7 @@ from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_file
 from tunesmith.data.table import Examples, Table
-from tunesmith.diagnosis.ablation_sets import Variant, held_out, places_of, random_rows, variants_of
+from tunesmith.diagnosis.ablation_sets import Variant, count_corrections, make_holdout, make_variants, random_rows
 from tunesmith.errors import DataError
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import Recipe
@@ -42,7 +42,7 @@ def rows(tmp_path: Path) -> Callable[..., tuple[LabelledData, Table, Recipe]]:
 
 def made(rows: tuple[LabelledData, Table, Recipe], corrections: list[Correction]) -> dict[str, Variant]:
     splits, table, recipe = rows
-    return {v.name: v for v in variants_of(splits, table, find_changes(corrections, table, "label"), recipe)}
+    return {v.name: v for v in make_variants(splits, table, find_changes(corrections, table, "label"), recipe)}
 
 
 def labelled(train: Examples) -> dict[int, int]:
@@ -90,29 +90,29 @@ def test_rows_that_steer_and_judge_stay_as_they_are(rows) -> None:
     in_train, steering, judged = splits.train.row_ids[0], splits.validation.row_ids[:3], splits.test.row_ids[:2]
     corrections = [fix(i, other(i)) for i in (in_train, *steering, *judged)]
     changes = find_changes(corrections, table, "label")
-    held = held_out(splits, corrections, table.sha256)
+    held = make_holdout(splits, corrections, table.sha256)
     assert held.split == "test"
-    assert labelled(held.judged) == labelled(splits.test)
-    assert [held.judged.row_ids[i] for i in np.flatnonzero(held.disputed)] == judged
-    assert labelled(held.steering) == {i: k for i, k in labelled(splits.validation).items() if i not in steering}
-    trains = [set(v.trains[0].row_ids) for v in variants_of(splits, table, changes, recipe)]
+    assert labelled(held.evaluation) == labelled(splits.test)
+    assert [held.evaluation.row_ids[i] for i in np.flatnonzero(held.disputed)] == judged
+    assert labelled(held.selection) == {i: k for i, k in labelled(splits.validation).items() if i not in steering}
+    trains = [set(v.trains[0].row_ids) for v in make_variants(splits, table, changes, recipe)]
     assert not any(train & {*splits.validation.row_ids, *splits.test.row_ids} for train in trains)
-    places = places_of(splits, changes, table.sha256)
+    places = count_corrections(splits, changes, table.sha256)
     assert (places.train, places.validation, places.test, places.unused) == (1, 3, 2, 0)
 
 
 def test_without_test_rows_the_validation_rows_judge(rows) -> None:
     splits, table, _ = rows()
     row = splits.validation.row_ids[1]
-    held = held_out(splits, [fix(row, other(row))], table.sha256)
-    assert (held.split, held.judged.split, held.steering.split) == ("validation", "test", "validation")
-    assert held.judged.row_ids == splits.validation.row_ids
-    assert row not in held.steering.row_ids
+    held = make_holdout(splits, [fix(row, other(row))], table.sha256)
+    assert (held.split, held.evaluation.split, held.selection.split) == ("validation", "test", "validation")
+    assert held.evaluation.row_ids == splits.validation.row_ids
+    assert row not in held.selection.row_ids
 
 
 def test_a_correction_of_another_file_is_none_of_this_one(rows) -> None:
     splits, table, _ = rows()
-    held = held_out(splits, [fix(splits.validation.row_ids[0], "a", sha256="0" * 64)], table.sha256)
+    held = make_holdout(splits, [fix(splits.validation.row_ids[0], "a", sha256="0" * 64)], table.sha256)
     assert not held.disputed.any()
 
 
@@ -121,9 +121,9 @@ def test_rows_that_are_not_sampled_are_counted(rows) -> None:
     held = {*splits.train.row_ids, *splits.validation.row_ids}
     unused = next(i for i in range(60) if i not in held)
     changes = find_changes([fix(unused, other(unused))], table, "label")
-    assert places_of(splits, changes, table.sha256).unused == 1
+    assert count_corrections(splits, changes, table.sha256).unused == 1
     with pytest.raises(DataError, match="None of the corrections is of a row that the recipe trains on"):
-        variants_of(splits, table, changes, recipe)
+        make_variants(splits, table, changes, recipe)
 
 
 def test_the_last_row_of_a_class_is_not_drawn_while_there_are_others() -> None:
@@ -158,13 +158,13 @@ def test_what_cannot_be_measured_is_said(rows) -> None:
         assert message in str(caught.value)
     changes = find_changes([fix(train.row_ids[0], other(train.row_ids[0]))], table, "label")
     with pytest.raises(DataError, match="not on this file"):
-        variants_of(splits, replace(table, sha256="0" * 64), changes, recipe)
+        make_variants(splits, replace(table, sha256="0" * 64), changes, recipe)
     with pytest.raises(DataError, match="reads this file in another way"):
-        variants_of(replace(splits, train=replace(train, labels=[*train.labels[1:], 0])), table, changes, recipe)
-    with pytest.raises(DataError, match="column 'topic', the recipe learns label"):
-        variants_of(splits, table, replace(changes, column="topic"), recipe)
+        make_variants(replace(splits, train=replace(train, labels=[*train.labels[1:], 0])), table, changes, recipe)
+    with pytest.raises(DataError, match="column 'topic', the recipe predicts label"):
+        make_variants(splits, table, replace(changes, column="topic"), recipe)
     with pytest.raises(DataError, match="All but 1 of the validation rows have corrections"):
-        held_out(splits, [fix(i) for i in validation.row_ids[1:]], table.sha256)
+        make_holdout(splits, [fix(i) for i in validation.row_ids[1:]], table.sha256)
 
 
 def test_removing_may_empty_a_class_that_correcting_leaves(rows) -> None:

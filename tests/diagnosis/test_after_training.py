@@ -10,9 +10,8 @@ import pytest
 from tests.conftest import rows
 from tests.fits import read_rows
 from tunesmith.diagnosis import after_training as training_rows
-from tunesmith.diagnosis.after_training import TOLD, training_findings, without_repeats
+from tunesmith.diagnosis.after_training import REPORTED_CHECKS, training_findings
 from tunesmith.progress import silent
-from tunesmith.results import Finding
 from tunesmith.tasks.classification.data import LabelledTaskData
 
 
@@ -32,7 +31,7 @@ def test_every_finding_is_there_within_its_time(inputs: LabelledTaskData) -> Non
     n = len(inputs.splits.train)
     logits = np.random.default_rng(0).normal(size=(3, n, 2)).astype(np.float16)
     found = training_findings(inputs, vectors(inputs), logits, 10_000.0, silent)
-    assert {finding.name for finding in found} == set(TOLD)
+    assert {finding.name for finding in found} == set(REPORTED_CHECKS)
     said = {finding.name: finding for finding in found}
     assert "labels of train are wrong" in said["suspect_labels"].summary
     assert "over 3 epochs" in said["cartography"].summary
@@ -47,16 +46,3 @@ def test_what_would_take_a_tenth_of_the_training_is_left_out(inputs: LabelledTas
     monkeypatch.setattr(training_rows, "FREE_SECONDS", 0.0)
     found = {finding.name: finding for finding in training_findings(inputs, vectors(inputs), None, 1e-6, silent)}
     assert "a tenth of the training time; see tunesmith diagnose" in found["suspect_labels"].skipped
-
-
-def test_of_two_findings_of_a_name_the_larger_one_stays() -> None:
-    of_rows = [Finding("labels", "2 classes"), Finding("duplicates", "exact", 3), Finding("encoding_damage", "two", 2)]
-    of_training = [
-        Finding("suspect_labels", "some", 4),
-        Finding("duplicates", "near", 5),
-        Finding("encoding_damage", "", skipped="no"),
-    ]
-    kept = without_repeats(of_rows, of_training)
-    assert [(finding.name, finding.summary) for finding in kept] == [
-        ("suspect_labels", "some"), ("labels", "2 classes"), ("duplicates", "near"), ("encoding_damage", "two"),
-    ]  # fmt: skip

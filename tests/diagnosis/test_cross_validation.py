@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import rows
 from tunesmith.cli.main import main
 from tunesmith.diagnosis.checks.label_noise import label_noise
-from tunesmith.diagnosis.cross_validation import mean_of_both
+from tunesmith.diagnosis.cross_validation import average_pred_probs
 from tunesmith.diagnosis.out_of_fold import OutOfFold
 
 RATE = 0.1
@@ -29,13 +29,13 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def test_the_two_are_averaged_row_by_row() -> None:
-    both = mean_of_both(said(np.array([0.2, 0.6])), said(np.array([0.4, 1.0])))
+    both = average_pred_probs(said(np.array([0.2, 0.6])), said(np.array([0.4, 1.0])))
     assert both.pred_probs[:, 1].tolist() == pytest.approx([0.3, 0.8])
 
 
 def test_models_of_other_folds_are_refused() -> None:
     with pytest.raises(ValueError, match="different folds"):
-        mean_of_both(said(np.array([0.2, 0.6]), [0, 1]), said(np.array([0.4, 1.0]), [1, 0]))
+        average_pred_probs(said(np.array([0.2, 0.6]), [0, 1]), said(np.array([0.4, 1.0]), [1, 0]))
 
 
 def test_the_share_of_wrong_labels_is_not_lost_to_a_model_that_learnt_them() -> None:
@@ -47,7 +47,7 @@ def test_the_share_of_wrong_labels_is_not_lost_to_a_model_that_learnt_them() -> 
     learnt_noise = said((1 - RATE) * sigmoid(truth) + RATE * (1 - sigmoid(truth)))
     unsure = said(sigmoid(0.5 * (truth + draw.normal(0, 1, 6_000))))
     alone = label_noise(learnt_noise.pred_probs, given)
-    both = label_noise(mean_of_both(unsure, learnt_noise).pred_probs, given)
+    both = label_noise(average_pred_probs(unsure, learnt_noise).pred_probs, given)
     assert alone.rate < RATE / 2
     assert abs(both.rate - RATE) < RATE / 3
 

@@ -15,17 +15,17 @@ from tunesmith.cli.main import main
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
-from tunesmith.diagnosis.evidence import Diagnosis, Evidence, evidence_of
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, make_evidence
 from tunesmith.diagnosis.input_ablation import (
-    ChangedInputs,
-    Wanted,
-    changed_diagnoses,
-    changed_inputs,
-    columns_asked,
-    vectors_of,
-    vectors_of_part,
-    wanted_of,
-    words_of_list,
+    AblationRequest,
+    InputAblation,
+    ablate_inputs,
+    ablation_columns,
+    ablation_diagnoses,
+    embed_examples,
+    embed_variant,
+    make_ablation_request,
+    read_word_list,
     write_tables,
 )
 from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
@@ -51,18 +51,18 @@ def embed(texts: list[str]) -> np.ndarray:
     return np.array([[float(word in text.split()) for word in [*WORDS, "nobody"]] for text in texts], dtype=np.float32)
 
 
-def judged(rows: Examples, asked: Wanted, vectors: Any = None) -> tuple[ChangedInputs, Evidence]:
+def judged(rows: Examples, asked: AblationRequest, vectors: Any = None) -> tuple[InputAblation, Evidence]:
     """What is found of these rows, as the story finds it."""
     near = near_duplicates(rows.texts, rows.pairs)
-    whole = vectors_of(rows, embed) if vectors is None else vectors
+    whole = embed_examples(rows, embed) if vectors is None else vectors
     said = out_of_fold(rows, LABELS, whole, near, 4, keep_models=asked.needs_models)
-    found = changed_inputs(asked, rows, LABELS, whole, said, embed, 0, Clock(lambda event: None, {}))
-    return found, evidence_of(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
+    found = ablate_inputs(asked, rows, whole, said, embed, seed=0, clock=Clock(lambda event: None, {}))
+    return found, make_evidence(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
 
 
 def test_a_planted_artefact_is_found_in_the_side_that_has_it() -> None:
-    found, evidence = judged(pairs(), Wanted(inputs=("pair_only", "text_only", "length")))
-    second, first, length = (d.figures["table"][0] for d in changed_diagnoses(found, evidence, 0, []))
+    found, evidence = judged(pairs(), AblationRequest(inputs=("pair_only", "text_only", "length")))
+    second, first, length = (d.figures["table"][0] for d in ablation_diagnoses(found, evidence, 0, []))
     assert second["accuracy"] > 0.8
     assert second["v_information_bits"] > 0.2
     assert first["v_information_bits"] < 0.1
@@ -81,17 +81,17 @@ def test_each_text_is_embedded_once_and_the_sides_of_a_pair_not_again() -> None:
     whole = (embed(rows.texts), embed(rows.pairs or []))
     said = out_of_fold(rows, LABELS, whole, near_duplicates(pairs().texts), 4)
     clock = Clock(lambda event: None, {})
-    changed_inputs(Wanted(inputs=("pair_only", "text_only")), rows, LABELS, whole, said, counting, 0, clock)
+    ablate_inputs(AblationRequest(inputs=("pair_only", "text_only")), rows, whole, said, counting, seed=0, clock=clock)
     assert seen == []
-    changed_inputs(Wanted(inputs=("overlap_only",), trained_null=True), rows, LABELS, whole, said, counting, 0, clock)
+    ablate_inputs(AblationRequest(inputs=("overlap_only",), trained_null=True), rows, whole, said, counting, seed=0, clock=clock)
     assert sorted(seen) == [" ", " ", "apple"]
     assert "changed inputs" in clock.seconds
 
 
 def test_the_trained_null_model_is_the_share_of_each_class_in_the_other_folds() -> None:
     rows = replace(pairs(), labels=[int(i < 20) for i in range(79)] + [None])
-    found, evidence = judged(rows, Wanted(trained_null=True))
-    given, folds = np.array(rows.labels[:79], dtype=int), found.said.folds
+    found, evidence = judged(rows, AblationRequest(trained_null=True))
+    given, folds = np.array(rows.labels[:79], dtype=int), found.linear.folds
     assert found.null_log2 is not None
     assert found.null_log2[79] == 0
     assert evidence.null_log2 is found.null_log2
@@ -102,36 +102,38 @@ def test_the_trained_null_model_is_the_share_of_each_class_in_the_other_folds() 
 
 def test_words_are_left_out_for_the_models_of_the_rows_own_fold() -> None:
     rows = pairs()
-    found, evidence = judged(rows, Wanted(words_of_rows=(103, 101)))
-    (diagnosis,) = changed_diagnoses(found, evidence, 0, [])
+    found, evidence = judged(rows, AblationRequest(words_of_rows=(103, 101)))
+    (diagnosis,) = ablation_diagnoses(found, evidence, 0, [])
     table = diagnosis.figures["table"]
     assert {row["row_id"] for row in table} == {101, 103}
     (nobody,) = [row for row in table if row["word"] == "nobody"]
     assert nobody["pvi_change_bits"] == min(row["pvi_change_bits"] for row in table)
     shorter = replace(rows.take([3], "train"), pairs=[(rows.pairs or [])[3].replace(" nobody", "")])
-    assert found.said.models is not None
-    own = found.said.models.pred_probs(shorter, vectors_of(shorter, embed), found.said.folds[[3]])[0, 1]
-    assert nobody["pvi_change_bits"] == pytest.approx(np.log2(own / found.said.pred_probs[3, 1]), abs=1e-4)
+    assert found.linear.models is not None
+    own = found.linear.models.pred_probs(shorter, embed_examples(shorter, embed), found.linear.folds[[3]])[0, 1]
+    assert nobody["pvi_change_bits"] == pytest.approx(np.log2(own / found.linear.pred_probs[3, 1]), abs=1e-4)
 
 
 def test_the_fold_of_a_row_is_that_of_its_split() -> None:
     """A split that begins later among all rows is asked with its own folds."""
     rows = pairs()
-    found, _ = judged(rows, Wanted(words_of_rows=2))
+    found, _ = judged(rows, AblationRequest(words_of_rows=2))
     part = rows.take(list(range(50, 80)), "test")
-    evidence = evidence_of(part, LABELS, pred_probs=found.said.pred_probs[50:])
-    (later,) = changed_diagnoses(found, evidence, 50, [])
-    mixed = replace(found, said=replace(found.said, folds=np.roll(found.said.folds, -50), pred_probs=found.said.pred_probs[50:]))
-    (alone,) = changed_diagnoses(mixed, evidence, 0, [])
+    evidence = make_evidence(part, LABELS, pred_probs=found.linear.pred_probs[50:])
+    (later,) = ablation_diagnoses(found, evidence, 50, [])
+    mixed = replace(
+        found, linear=replace(found.linear, folds=np.roll(found.linear.folds, -50), pred_probs=found.linear.pred_probs[50:])
+    )
+    (alone,) = ablation_diagnoses(mixed, evidence, 0, [])
     assert later.figures["table"] == alone.figures["table"]
     assert len({row["row_id"] for row in later.figures["table"]}) == 2
-    assert changed_diagnoses(replace(found, asked=Wanted(words_of_rows=(100,))), evidence, 50, []) == []
+    assert ablation_diagnoses(replace(found, request=AblationRequest(words_of_rows=(100,))), evidence, 50, []) == []
 
 
 def test_rows_with_personal_data_are_not_gone_through() -> None:
-    found, evidence = judged(pairs(), Wanted(words_of_rows=(103, 105)))
+    found, evidence = judged(pairs(), AblationRequest(words_of_rows=(103, 105)))
     private = Diagnosis("personal_data", "", reasons={3: "an address"})
-    (diagnosis,) = changed_diagnoses(found, evidence, 0, [private])
+    (diagnosis,) = ablation_diagnoses(found, evidence, 0, [private])
     assert {row["row_id"] for row in diagnosis.figures["table"]} == {105}
     assert "1 rows hold personal data" in diagnosis.summary
 
@@ -141,15 +143,15 @@ def test_word_lists_are_read_alone_and_replaced_in_the_rows(monkeypatch: pytest.
 
     monkeypatch.setattr(word_bias, "hypernyms", lambda words, lexicon: {"nobody": "person"})
     single = replace(pairs(), texts=pairs().pairs or [], pairs=None)
-    found, evidence = judged(single, Wanted(word_lists={"people": ("nobody", "apple")}))
-    bias, moved = changed_diagnoses(found, evidence, 0, [])
+    found, evidence = judged(single, AblationRequest(word_lists={"people": ("nobody", "apple")}))
+    bias, moved = ablation_diagnoses(found, evidence, 0, [])
     assert "towards contradiction" in bias.summary
     (row,) = moved.figures["table"]
     assert (row["n_rows"], row["n_replaced"], row["n_missing"]) == (30, 1, 1)
     assert row["accuracy_before"] == 1
     assert row["accuracy_after"] < 0.7
     test = replace(evidence, rows=replace(evidence.rows, split="test"))
-    assert [d.name for d in changed_diagnoses(found, test, 0, [])] == ["hypernyms_people"]
+    assert [d.name for d in ablation_diagnoses(found, test, 0, [])] == ["hypernyms_people"]
 
 
 class Asking:
@@ -174,8 +176,8 @@ def test_replaced_words_are_judged_by_the_models_of_the_rows_own_fold(monkeypatc
     rows = Examples("test", "", list(range(5)), texts, [0, None, 1, 1, 0])
     models = Asking()
     said = OutOfFold(np.full((8, 2), 0.5), np.array([9, 9, 9, 4, 5, 6, 7, 8]), np.zeros(8, dtype=bool), models)  # type: ignore[arg-type]
-    found = ChangedInputs(Wanted(word_lists={"colours": ("red",)}), said, said.pred_probs, {}, None, embed)
-    (moved,) = changed_diagnoses(found, evidence_of(rows, LABELS), 3, [])
+    found = InputAblation(AblationRequest(word_lists={"colours": ("red",)}), said, said.pred_probs, {}, None, embed)
+    (moved,) = ablation_diagnoses(found, make_evidence(rows, LABELS), 3, [])
     assert moved.figures["table"][0]["n_rows"] == 3
     assert models.folds == [4, 7, 8]
 
@@ -185,13 +187,13 @@ def test_the_vectors_of_one_side_are_used_again() -> None:
         raise AssertionError(texts)
 
     sides = (np.zeros((2, 1)), np.ones((2, 1)))
-    assert vectors_of_part("text_only", pairs(2), sides, never) is sides[0]
-    assert vectors_of_part("pair_only", pairs(2), sides, never) is sides[1]
+    assert embed_variant("text_only", pairs(2), sides, never) is sides[0]
+    assert embed_variant("pair_only", pairs(2), sides, never) is sides[1]
 
 
 def test_the_tables_hold_all_splits_and_are_there_only_where_something_is(tmp_path: Path) -> None:
-    found, evidence = judged(pairs(), Wanted(inputs=("pair_only",), slices=("picture",)))
-    diagnoses = changed_diagnoses(found, evidence, 0, [])
+    found, evidence = judged(pairs(), AblationRequest(inputs=("pair_only",), slices=("picture",)))
+    diagnoses = ablation_diagnoses(found, evidence, 0, [])
     test = replace(evidence, rows=replace(evidence.rows, split="test"))
     write_tables(tmp_path, [(evidence, diagnoses), (test, diagnoses)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["inputs.csv", "slices.csv"]
@@ -209,11 +211,13 @@ def test_what_is_not_asked_costs_nothing() -> None:
     probs = np.full((3, 2), 0.5)
     said = OutOfFold(probs, np.arange(3), np.zeros(3, dtype=bool))
     rows, clock = pairs(3), Clock(lambda event: None, {})
-    found = changed_inputs(wanted_of(DiagnoseSection(), splits(rows), Path()), rows, LABELS, probs, said, never, 0, clock)
-    assert changed_diagnoses(found, evidence_of(rows, LABELS, pred_probs=probs), 0, []) == []
+    found = ablate_inputs(
+        make_ablation_request(DiagnoseSection(), splits(rows), Path()), rows, probs, said, never, seed=0, clock=clock
+    )
+    assert ablation_diagnoses(found, make_evidence(rows, LABELS, pred_probs=probs), 0, []) == []
     assert clock.seconds == {}
-    assert not found.asked.needs_models
-    assert columns_asked(DiagnoseSection()) == {}
+    assert not found.request.needs_models
+    assert ablation_columns(DiagnoseSection()) == {}
 
 
 def splits(rows: Examples, problem_type: str = "single_label_classification") -> LabelledData:
@@ -222,10 +226,10 @@ def splits(rows: Examples, problem_type: str = "single_label_classification") ->
 
 def test_the_other_names_and_repeated_ones_become_one() -> None:
     section = DiagnoseSection(inputs=["hypothesis_only", "pair_only", "a+b"], slices=["c", "c"], words_of_rows=[101, 100, 101])
-    asked = wanted_of(section, splits(pairs()), Path())
+    asked = make_ablation_request(section, splits(pairs()), Path())
     assert (asked.inputs, asked.slices, asked.words_of_rows) == (("pair_only", "a+b"), ("c",), (101, 100))
-    assert set(columns_asked(section)) == {"a", "b", "c"}
-    assert "pair_only" in columns_asked(section)["a"]
+    assert set(ablation_columns(section)) == {"a", "b", "c"}
+    assert "pair_only" in ablation_columns(section)["a"]
 
 
 @pytest.mark.parametrize(
@@ -241,23 +245,23 @@ def test_the_other_names_and_repeated_ones_become_one() -> None:
 def test_what_cannot_be_asked_is_refused(section: dict[str, Any], single: bool, message: str, tmp_path: Path) -> None:
     rows = replace(pairs(), pairs=None) if single else pairs()
     with pytest.raises(InputError) as caught:
-        wanted_of(DiagnoseSection(**section), splits(rows), tmp_path)
+        make_ablation_request(DiagnoseSection(**section), splits(rows), tmp_path)
     assert message in str(caught.value)
 
 
 def test_rows_with_several_classes_are_refused() -> None:
     with pytest.raises(InputError, match=r"diagnose.slices: it needs rows with one class each"):
-        wanted_of(DiagnoseSection(slices=["c"]), splits(pairs(), "multi_label_classification"), Path())
+        make_ablation_request(DiagnoseSection(slices=["c"]), splits(pairs(), "multi_label_classification"), Path())
 
 
 def test_a_word_list_is_a_file_with_a_word_a_line(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("# my words\none \n\nin two words\none\n", encoding="utf-8")
-    assert words_of_list("x", "list.txt", tmp_path) == ("one", "in two words")
+    assert read_word_list("x", "list.txt", tmp_path) == ("one", "in two words")
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfone\ntwo\n")
-    assert words_of_list("x", "list.txt", tmp_path) == ("one", "two")
+    assert read_word_list("x", "list.txt", tmp_path) == ("one", "two")
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="it is not UTF-8"):
-        words_of_list("x", "list.txt", tmp_path)
+        read_word_list("x", "list.txt", tmp_path)
 
 
 def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path: Path, capsys, monkeypatch) -> None:

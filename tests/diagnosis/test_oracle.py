@@ -12,7 +12,7 @@ import pytest
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Examples, Labels
-from tunesmith.diagnosis.oracle import asking, consult, open_oracle
+from tunesmith.diagnosis.oracle import make_oracle_query, open_oracle, query_oracle
 from tunesmith.errors import InputError
 from tunesmith.results import RunResult
 from tunesmith.tasks.finished import Run
@@ -35,8 +35,8 @@ def finished(monkeypatch: pytest.MonkeyPatch, labels: list[str], sha256: str = "
 
 
 def test_a_run_answers_with_probabilities_and_knows_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = asking(finished(monkeypatch, ["bill", "login"]))(data([0, 1, 1]))
-    said = asked.answers["train"]
+    asked = make_oracle_query(finished(monkeypatch, ["bill", "login"]))(data([0, 1, 1]))
+    said = asked.labels["train"]
     assert (asked.oracle, said.names, said.known) == ("runs/other", ["bill"] * 3, {"bill", "login"})
     assert said.confidence == pytest.approx(np.full(3, 0.75))
     (found,) = asked.agreements(data([0, 1, 1]).named(), Labels(SINGLE, ("bill", "parcel")))
@@ -46,25 +46,27 @@ def test_a_run_answers_with_probabilities_and_knows_its_labels(monkeypatch: pyte
 def test_a_run_that_was_trained_on_the_rows_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     run = finished(monkeypatch, ["bill", "parcel"])
     seen, stranger, of_test = (
-        asking(run)(data([0, 1], sha256=sha)).answers["train"].remarks for sha in ("1", "2", "of the test file")
+        make_oracle_query(run)(data([0, 1], sha256=sha)).labels["train"].remarks for sha in ("1", "2", "of the test file")
     )
-    assert seen == ("It was trained on rows.csv and has seen labels of it: it agrees more than a stranger would.",)
+    assert seen == ("It was trained on labels of rows.csv: its agreement is higher than that of an independent oracle.",)
     assert stranger == of_test == ()
 
 
 def test_a_function_answers_in_python() -> None:
-    said = consult(lambda texts: ["bill" if "bill" in text else None for text in texts], [data([0, 1, 1])])
-    assert said[0].answers["train"].names == [None, "bill", None]
-    assert consult(lambda texts: np.array(["parcel"] * len(texts)), [data([0, 1])])[0].answers["train"].names == ["parcel"] * 2
+    said = query_oracle(lambda texts: ["bill" if "bill" in text else None for text in texts], [data([0, 1, 1])])
+    assert said[0].labels["train"].names == [None, "bill", None]
+    assert (
+        query_oracle(lambda texts: np.array(["parcel"] * len(texts)), [data([0, 1])])[0].labels["train"].names == ["parcel"] * 2
+    )
 
 
 def test_a_function_gets_both_texts_of_pairs() -> None:
-    said = consult(lambda texts, pairs: pairs, [data([0, 1], pairs=["bill", "parcel"])])
-    assert said[0].answers["train"].names == ["bill", "parcel"]
+    said = query_oracle(lambda texts, pairs: pairs, [data([0, 1], pairs=["bill", "parcel"])])
+    assert said[0].labels["train"].names == ["bill", "parcel"]
 
 
 def test_numbers_are_the_labels_that_files_have() -> None:
-    assert consult(lambda texts: np.ones(len(texts)), [data([0, 1], ("0", "1"))])[0].answers["train"].names == ["1", "1"]
+    assert query_oracle(lambda texts: np.ones(len(texts)), [data([0, 1], ("0", "1"))])[0].labels["train"].names == ["1", "1"]
 
 
 def test_a_module_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,14 +75,14 @@ def test_a_module_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: py
     monkeypatch.delitem(sys.modules, "house_rules", raising=False)
     before = list(sys.path)
     oracle = open_oracle("house_rules:label")
-    assert (oracle.name, oracle.answer(data([0, 1]))["train"].names) == ("house_rules:label", ["bill", "bill"])
+    assert (oracle.name, oracle.label(data([0, 1]))["train"].names) == ("house_rules:label", ["bill", "bill"])
     assert sys.path == before
     del sys.modules["house_rules"]
 
 
 def test_labels_in_a_table_say_how_they_were_matched() -> None:
     labels = [{"row_id": 1, "label": "bill"}, {"row_id": 9, "label": "bill"}]
-    said = consult(labels, [data([0, 1, 1])])[0].answers["train"]
+    said = query_oracle(labels, [data([0, 1, 1])])[0].labels["train"]
     assert said.names == [None, "bill", None]
     assert said.remarks == ("Its labels were matched by row_id.", "1 of its 2 labels belong to no row of rows.csv.")
 
@@ -88,8 +90,8 @@ def test_labels_in_a_table_say_how_they_were_matched() -> None:
 def test_one_data_set_without_an_answer_is_enough_where_another_has_some() -> None:
     stranger = Examples("train", "other.csv", [0], ["something else"], [0])
     other = LabelledData(stranger, None, None, Labels(SINGLE, ("bill",)), Columns("text"))
-    asked = consult({"text": TEXTS[:2], "label": ["bill", "parcel"]}, [data([0, 1]), other])
-    assert [one.answers["train"].names for one in asked] == [["bill", "parcel"], [None]]
+    asked = query_oracle({"text": TEXTS[:2], "label": ["bill", "parcel"]}, [data([0, 1]), other])
+    assert [one.labels["train"].names for one in asked] == [["bill", "parcel"], [None]]
 
 
 def fails(texts: list[str]) -> list[str]:
@@ -106,7 +108,7 @@ def fails(texts: list[str]) -> list[str]:
         (lambda texts: [["bill"]] * len(texts), data([0, 1]), r"answer 0 is \"\['bill'\]\"; the name of one label"),
         (fails, data([0, 1]), "the function failed: RuntimeError: no key"),
         (lambda texts: [None] * len(texts), data([0, 1]), "it has no label for any row of rows.csv"),
-        (lambda texts: ["spam"] * len(texts), data([0, 1]), "it says spam; the labels of rows.csv are bill, parcel"),
+        (lambda texts: ["spam"] * len(texts), data([0, 1]), "it answers spam; the labels of rows.csv are bill, parcel"),
         (lambda texts: texts, data([0.1, 0.2], ("score",), "regression"), "the rows have numbers as labels"),
         (lambda texts: texts, data([(0, 1), (1, 0)], kind=MULTI), "the rows have several labels each"),
         (5, data([0, 1]), "A DataFrame, a dict of lists or a list of dicts was expected, not int"),
@@ -114,13 +116,13 @@ def fails(texts: list[str]) -> list[str]:
 )
 def test_what_cannot_be_asked_is_said(oracle: Any, rows: LabelledData, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        asking(oracle)(rows)
+        make_oracle_query(oracle)(rows)
 
 
 def test_a_run_of_other_texts_or_labels_is_refused_before_its_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     other, pairs = finished(monkeypatch, ["spam", "ham"]), finished(monkeypatch, ["bill", "parcel"], pair="second")
     monkeypatch.setattr(Run, "predict", lambda self, texts, pairs=None: pytest.fail("it was asked"))
-    with pytest.raises(InputError, match=r"it says ham, spam; the labels of rows.csv are bill, parcel"):
-        asking(other)(data([0, 1]))
+    with pytest.raises(InputError, match=r"it answers ham, spam; the labels of rows.csv are bill, parcel"):
+        make_oracle_query(other)(data([0, 1]))
     with pytest.raises(InputError, match=r"trained on pairs of texts, rows.csv has single texts"):
-        asking(pairs)(data([0, 1]))
+        make_oracle_query(pairs)(data([0, 1]))

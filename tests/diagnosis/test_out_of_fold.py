@@ -8,7 +8,7 @@ import pytest
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis import out_of_fold as module
-from tunesmith.diagnosis.out_of_fold import judged_in_folds, out_of_fold, word_features
+from tunesmith.diagnosis.out_of_fold import fit_word_features, out_of_fold, predict_folds
 
 LABELS = Labels("single_label_classification", ("a", "b"))
 WORDS = ["apple", "river", "stone", "cloud", "green", "seven", "music", "paper", "light", "house", "water", "sugar"]
@@ -47,7 +47,7 @@ def test_a_model_of_nothing_says_the_share_of_each_class_in_the_other_folds() ->
     examples, _ = rows()
     blank = Examples("train", "", examples.row_ids, [" "] * 60, examples.labels)
     folds = np.arange(60) // 25  # the last one is smaller, and other classes are frequent in it
-    said, _ = judged_in_folds(blank, 2, np.ones((60, 4), dtype=np.float32), folds)
+    said, _ = predict_folds(blank, 2, np.ones((60, 4), dtype=np.float32), folds)
     given = np.array(examples.labels)
     for fold in range(3):
         assert said[folds == fold][:, 1] == pytest.approx(given[folds != fold].mean(), abs=1e-3)
@@ -55,7 +55,7 @@ def test_a_model_of_nothing_says_the_share_of_each_class_in_the_other_folds() ->
 
 def test_words_that_are_all_different_are_no_features_and_no_error() -> None:
     many = Examples("train", "", list(range(1200)), [f"{'x' * 900}{i}" for i in range(1200)], [0] * 1200)
-    features, of_others = word_features(many)
+    features, of_others = fit_word_features(many)
     assert (features.shape, features.nnz) == ((1200, 1), 0)
     assert of_others(many.take([1, 2], "train")).shape == (2, 1)
 
@@ -64,6 +64,6 @@ def test_another_error_is_not_taken_for_a_lack_of_words(monkeypatch: pytest.Monk
     def broken(_rows: Examples) -> None:
         raise ValueError("something else")
 
-    monkeypatch.setattr(module, "fitted_tfidf", broken)
+    monkeypatch.setattr(module, "fit_tfidf", broken)
     with pytest.raises(ValueError, match="something else"):
-        word_features(rows()[0])
+        fit_word_features(rows()[0])

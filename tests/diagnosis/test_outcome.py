@@ -8,7 +8,7 @@ from tests.diagnosis.rows import evidence
 from tunesmith.diagnosis.checks.label_errors import loss_rank
 from tunesmith.diagnosis.checks.suspects import suspect_labels
 from tunesmith.diagnosis.evidence import Diagnosis
-from tunesmith.diagnosis.outcome import reason_of
+from tunesmith.diagnosis.outcome import row_reason
 
 
 def saying(name: str, reason: str | None) -> Diagnosis:
@@ -23,17 +23,17 @@ def test_what_one_diagnosis_says_is_not_said_again() -> None:
         saying("twins", "same text as row 3"),
         saying("none", None),
     ]
-    assert reason_of(0, main, others) == "90% to be wrong: given a (1%), looks like b (98%); same text as row 3"
+    assert row_reason(0, main, others) == "90% to be wrong: given a (1%), looks like b (98%); same text as row 3"
 
 
 def test_the_leading_diagnosis_comes_first_and_may_be_silent() -> None:
     main = saying("main", None)
-    assert reason_of(0, main, [saying("twins", "same text as row 3"), main]) == "same text as row 3"
-    assert reason_of(0, main, [main]) == ""
+    assert row_reason(0, main, [saying("twins", "same text as row 3"), main]) == "same text as row 3"
+    assert row_reason(0, main, [main]) == ""
 
 
 def test_suspect_labels_and_loss_rank_share_their_words() -> None:
     probs = np.tile([0.999, 0.001], (100, 1))
     rows = evidence([0] * 97 + [1] * 3, pred_probs=probs)
     main = suspect_labels(rows)
-    assert reason_of(99, main, [main, loss_rank(rows)]).count("looks like a") == 1
+    assert row_reason(99, main, [main, loss_rank(rows)]).count("looks like a") == 1

@@ -6,10 +6,10 @@ import numpy as np
 
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.checks.agreement import Answers, Asked
-from tunesmith.diagnosis.checks.transfer import Transfer, opposite_labels, twins
+from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
+from tunesmith.diagnosis.checks.transfer import Transfer, opposite_labels, twin_sets
 from tunesmith.diagnosis.evidence import class_ids
-from tunesmith.diagnosis.pool import Pool, heard, opposite_finding, oracle_finding, same_texts, transfer_finding
+from tunesmith.diagnosis.pool import Pool, compare_oracle, opposite_finding, oracle_finding, same_texts, transfer_finding
 from tunesmith.evaluation.metrics.predictions import SINGLE
 
 FIRST = Examples("all", "a.csv", [7, 0], ["the very same text", "something else"], [1, 0])
@@ -21,7 +21,7 @@ def test_every_row_is_found_again() -> None:
     assert POOL.owner.tolist() == [0, 0, 1, 1, 1]
     assert POOL.slices() == [slice(0, 2), slice(2, 5)]
     assert POOL.rows().texts == FIRST.texts + SECOND.texts
-    assert [POOL.place(i) for i in range(5)] == [
+    assert [POOL.locate(i) for i in range(5)] == [
         ("a", 7, "train", "yes"), ("a", 0, "test", "no"),
         ("b", 4, "train", "no"), ("b", 5, "train", "no"), ("b", 6, "train", "yes"),
     ]  # fmt: skip
@@ -29,7 +29,7 @@ def test_every_row_is_found_again() -> None:
 
 def test_the_same_texts_and_their_labels_in_words() -> None:
     near = near_duplicates(POOL.rows().texts)
-    reached = twins(near, POOL.owner, 2)
+    reached = twin_sets(near, POOL.owner, 2)
     found = opposite_finding(POOL, *opposite_labels(near, POOL.owner, class_ids(POOL.rows())), reached)
     assert (found.flagged, found.summary) == (
         2, "2 of the 2 rows whose text another data set has (100%) are labelled differently there.",
@@ -56,12 +56,14 @@ def test_a_model_far_below_the_own_one_gets_a_remedy() -> None:
 
 def test_the_answers_to_all_splits_are_one_agreement() -> None:
     asked = [
-        Asked("an oracle", {"train": Answers(["no"], np.array([0.9])), "test": Answers(["yes"], np.array([0.99]))}),
-        Asked("an oracle", {"train": Answers([None, None, None])}),
+        OracleAnswers(
+            "an oracle", {"train": OracleLabels(["no"], np.array([0.9])), "test": OracleLabels(["yes"], np.array([0.99]))}
+        ),
+        OracleAnswers("an oracle", {"train": OracleLabels([None, None, None])}),
     ]
-    first, second = heard(POOL, asked)
+    first, second = compare_oracle(POOL, asked)
     assert (first.agreement.data, first.agreement.n, first.agreement.share) == ("a", 2, 0.0)
     found = oracle_finding(POOL, 0, first)
     assert (found.name, found.flagged) == ("oracle_a", 2)
     assert [(row["row_id"], row["split"]) for row in found.rows] == [(0, "test"), (7, "train")]  # the surest first
-    assert oracle_finding(POOL, 1, second).skipped == "an oracle says nothing of these rows"
+    assert oracle_finding(POOL, 1, second).skipped == "an oracle has no label for these rows"

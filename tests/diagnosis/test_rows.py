@@ -11,9 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import tunesmith
 from tunesmith.cli.main import main
+from tunesmith.models import base_embeddings
 
-TRUTH = Path(__file__).parent / "data" / "support_truth.csv"
+TRUTH = Path(__file__).parents[1] / "data" / "support_truth.csv"
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def planted() -> set[int]:
     """Rows of the sample whose label is wrong on purpose."""
-    import tunesmith.samples
-
-    sample = Path(next(iter(tunesmith.samples.__path__))) / "support_train.csv"
+    sample = Path(tunesmith.__file__).parent / "data" / "samples" / "support_train.csv"
     with sample.open(encoding="utf-8", newline="") as given, TRUTH.open(encoding="utf-8", newline="") as right:
         pairs = zip(csv.DictReader(given), csv.DictReader(right), strict=True)
         return {int(truth["row_id"]) for row, truth in pairs if row["intent"] != truth["intent"]}
@@ -68,9 +68,7 @@ def test_the_record_has_every_diagnosis_with_a_summary_or_a_reason(folder: Path)
 
 
 def test_the_corrections_can_be_applied_and_the_old_file_stays(folder: Path, tmp_path: Path, capsys) -> None:
-    import tunesmith.samples
-
-    sample = Path(next(iter(tunesmith.samples.__path__))) / "support_train.csv"
+    sample = Path(tunesmith.__file__).parent / "data" / "samples" / "support_train.csv"
     data = tmp_path / "support_train.csv"
     data.write_bytes(sample.read_bytes())
     assert main(["apply", str(folder / "corrections.csv"), str(data), "--json"]) == 0
@@ -88,7 +86,7 @@ def test_splits_without_enough_labels_are_said_to_have_none(tmp_path: Path, caps
     Path("none.csv").write_text("text,label\nnobody has judged this,\n", encoding="utf-8")
     Path("one.csv").write_text("text,label\nsomebody has judged that,x\n", encoding="utf-8")
     _, findings = diagnosed(["rows.csv", "data.validation=none.csv", "data.test=one.csv", "diagnose.n_folds=2"], capsys)
-    assert findings["pvi_validation"]["skipped"] == "no row has a label that a model could judge"
+    assert findings["pvi_validation"]["skipped"] == "no row has a label to compare with the model"
     assert findings["unlabelled_validation"]["flagged"] == 1
     assert findings["knn_shapley_test"]["skipped"] == "it needs two rows with a label"
     assert "nan" not in str([finding["summary"] for finding in findings.values()])
@@ -147,8 +145,8 @@ def diagnosed(words: list[str], capsys) -> tuple[dict[str, Any], dict[str, dict[
 
 def test_rows_embedded_by_half_of_the_layers_are_said_to_be(tmp_path: Path, tiny_model: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tunesmith.models.base_embeddings.MANY_TOKENS", 10)
-    monkeypatch.setattr("tunesmith.models.base_embeddings.FEWEST_LAYERS", 2)
+    monkeypatch.setattr(base_embeddings, "MANY_TOKENS", 10)
+    monkeypatch.setattr(base_embeddings, "FEWEST_LAYERS", 2)
     Path("rows.csv").write_text("\n".join(["text,label", *different_rows(20)]), encoding="utf-8")
     words = ["diagnose", "rows.csv", f"model.name={tiny_model}", "diagnose.n_folds=2"]
     assert main(words) == 0
@@ -237,8 +235,6 @@ def table(n: int) -> dict[str, list[str]]:
 
 
 def test_the_python_function_takes_tables_and_settings(tmp_path: Path) -> None:
-    import tunesmith
-
     settings = {"data": {"columns": {"text": "text", "label": "label"}}, "diagnose": {"n_folds": 3}}
     found = tunesmith.diagnose(table(45), test=table(12), output=tmp_path / "rows", **settings)
     assert found.folder == tmp_path / "rows-diagnosis"
@@ -252,8 +248,6 @@ def test_the_python_function_takes_tables_and_settings(tmp_path: Path) -> None:
 
 
 def test_the_python_function_takes_a_recipe_and_nothing_beside_it(tmp_path: Path, monkeypatch) -> None:
-    import tunesmith
-
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45)]), encoding="utf-8")
     Path("recipe.yaml").write_text("data: {train: rows.csv}\noutput: runs/rows\n", encoding="utf-8")
@@ -265,7 +259,6 @@ def test_the_python_function_takes_a_recipe_and_nothing_beside_it(tmp_path: Path
 
 
 def test_the_function_stays_callable_when_its_rooms_are_imported() -> None:
-    import tunesmith
     import tunesmith.diagnosis.rows
 
     assert callable(tunesmith.diagnose)

@@ -8,7 +8,7 @@ from tests.data.tables import examples
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Labels
-from tunesmith.diagnosis.shared_labels import shared_rows
+from tunesmith.diagnosis.shared_labels import select_shared_labels
 from tunesmith.errors import DataError
 
 
@@ -19,7 +19,7 @@ def data(names: tuple[str, ...], labels: list[int], kind: str = SINGLE, **more) 
 
 def test_rows_of_shared_labels_stay_under_the_ids_of_the_first() -> None:
     first, second = data(("a", "b", "c"), [0, 1, 2, 2]), data(("b", "c", "d", "e"), [0, 1, 2, 2, 3])
-    found = shared_rows(("one", "two"), (first, second))
+    found = select_shared_labels(("one", "two"), (first, second))
     assert found.labels.names == ("b", "c")
     assert [x.train.labels for x in found.data] == [[0, 1, 1], [0, 1]]
     assert [x.train.row_ids for x in found.data] == [[1, 2, 3], [0, 1]]
@@ -29,7 +29,7 @@ def test_rows_of_shared_labels_stay_under_the_ids_of_the_first() -> None:
 def test_a_split_without_a_shared_label_is_left_out() -> None:
     whole = data(("a", "b", "c"), [0, 1, 2])
     test = examples(["more"], [2], "test")
-    found = shared_rows(
+    found = select_shared_labels(
         ("one", "two"), (LabelledData(whole.train, None, test, whole.labels, whole.columns), data(("a", "b"), [0, 1]))
     )
     assert list(found.data[0].named()) == ["train"]
@@ -49,4 +49,4 @@ def test_a_split_without_a_shared_label_is_left_out() -> None:
 )
 def test_what_cannot_be_compared_is_said(second: LabelledData, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        shared_rows(("one", "two"), (data(("a", "b"), [0, 1], sha256="1" if second.train.sha256 else ""), second))
+        select_shared_labels(("one", "two"), (data(("a", "b"), [0, 1], sha256="1" if second.train.sha256 else ""), second))

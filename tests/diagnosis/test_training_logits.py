@@ -12,10 +12,11 @@ import pytest
 
 from tests.conftest import rows
 from tunesmith.data.labelled.load import load_labelled_data
-from tunesmith.diagnosis.rows import diagnose, whole_files
-from tunesmith.diagnosis.training_logits import FILE, read_epoch_logits, recipe_of_run
+from tunesmith.diagnosis.rows import diagnose, without_split_shares
+from tunesmith.diagnosis.training_logits import read_epoch_logits, recipe_of_run
 from tunesmith.errors import DataError, ModelError
 from tunesmith.recipe.load import load_recipe
+from tunesmith.training.epoch_logits import FILE
 from tunesmith.workflows.train import train
 
 
@@ -40,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
 def test_the_logits_lie_with_the_rows_they_are_of(run: Path) -> None:
     loaded = recipe_of_run(run)
     split = load_labelled_data(loaded.recipe, loaded.base)
-    whole = load_labelled_data(whole_files(loaded.recipe), loaded.base)
+    whole = load_labelled_data(without_split_shares(loaded.recipe), loaded.base)
     logits, mode = read_epoch_logits(run, whole.train, whole.labels)
     assert mode == "train"
     assert logits is not None
@@ -70,11 +71,11 @@ def test_the_report_of_the_run_tells_what_was_found_in_its_rows(run: Path) -> No
 
 def test_another_file_is_refused(run: Path, tmp_path: Path) -> None:
     loaded = recipe_of_run(run)
-    whole = load_labelled_data(whole_files(loaded.recipe), loaded.base)
+    whole = load_labelled_data(without_split_shares(loaded.recipe), loaded.base)
     changed = tmp_path / "rows.csv"
     changed.write_text((loaded.base / whole.train.source).read_text(encoding="utf-8") + "good day,pos\n", encoding="utf-8")
     recipe = loaded.recipe.model_copy(update={"data": loaded.recipe.data.model_copy(update={"train": str(changed)})})
-    other = load_labelled_data(whole_files(recipe), tmp_path)
+    other = load_labelled_data(without_split_shares(recipe), tmp_path)
     with pytest.raises(DataError, match="is not the one that the run"):
         read_epoch_logits(run, other.train, other.labels)
 

@@ -14,7 +14,7 @@ from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
     from tunesmith.data.corrections.apply import AppliedCorrections
-    from tunesmith.diagnosis.ablation import Comparison, Worth
+    from tunesmith.diagnosis.ablation import AblationResult, Comparison
     from tunesmith.recipe.load import LoadedRecipe
 
 DEFAULT_RECIPE = "recipe.yaml"
@@ -80,12 +80,12 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
     """Writes the corrected file and compares the four training sets."""
     from tunesmith.data.corrections.apply import output_path
     from tunesmith.data.corrections.corrections_csv import read_corrections
-    from tunesmith.diagnosis import ablation as worth
+    from tunesmith.diagnosis.ablation import ABLATION_FILE, run_ablation
 
     rows, data = read_corrections(corrections), Path(args.data)
     loaded = find_recipe(args.measure, args.overrides, corrections)
     try:
-        done = worth.measure(
+        done = run_ablation(
             loaded, rows, data, output=output, column=args.label, overwrite=args.overwrite, listener=terminal.listener
         )
     except (KeyboardInterrupt, Interrupted) as error:
@@ -93,7 +93,7 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
         state = f"{target} is complete; " if target.exists() else ""
         message = f"interrupted: {state}repeat the command to start the measurement again."
         raise Interrupted(message) from error
-    lines = [applied_line(done.corrected), "", *ablation_lines(done, terminal), "", f"numbers     {done.folder / worth.RESULT}"]
+    lines = [applied_line(done.corrected), "", *ablation_lines(done, terminal), "", f"numbers     {done.folder / ABLATION_FILE}"]
     notes = [*skipped_notes(done.corrected), *(f"note: {note}" for note in done.notes)]
     return Outcome({**applied_json(done.corrected), "worth": done.to_json()}, lines=lines, notes=notes)
 
@@ -124,27 +124,27 @@ def find_recipe(source: str, overrides: list[str], corrections: Path) -> LoadedR
     return loaded
 
 
-def ablation_lines(done: Worth, terminal: Terminal) -> list[str]:
+def ablation_lines(done: AblationResult, terminal: Terminal) -> list[str]:
     """Formats the verdicts on the primary metric; also on all rows, if some were left out."""
     from tunesmith.diagnosis.ablation import ALL, UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import CORRECTED, RANDOM_REMOVED, REMOVED
     from tunesmith.report.numbers import plural
     from tunesmith.report.words import display_name
 
-    about = f"{display_name(done.metric)} on {plural(done.n_judged, 'row')} of {done.split}"
+    about = f"{display_name(done.metric)} on {plural(done.n_rows, 'row')} of {done.split}"
     lines = [f"{about}; in brackets the 95 % interval of the difference:"]
     lines += [f"  {line}" for line in against_original(done, UNDISPUTED, terminal)]
     for against in (RANDOM_REMOVED, REMOVED):
         comparison = done.comparison(CORRECTED, against)
         if comparison is not None:
             lines.append(f"  correcting against {VARIANTS[against].format('as many')}: {verdict_text(comparison, terminal)}")
-    if done.n_left_out:
-        lines.append(f"the same on all {plural(done.n_judged + done.n_left_out, 'row')}, with the original labels:")
+    if done.n_disputed:
+        lines.append(f"the same on all {plural(done.n_rows + done.n_disputed, 'row')}, with the original labels:")
         lines += [f"  {line}" for line in against_original(done, ALL, terminal)]
     return lines
 
 
-def against_original(done: Worth, rows: str, terminal: Terminal) -> Iterator[str]:
+def against_original(done: AblationResult, rows: str, terminal: Terminal) -> Iterator[str]:
     """Formats one line per variant: its metric and its verdict against the original rows."""
     from tunesmith.diagnosis.ablation import UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED
@@ -154,7 +154,7 @@ def against_original(done: Worth, rows: str, terminal: Terminal) -> Iterator[str
     for name, template in VARIANTS.items():
         comparison = done.comparison(name, AS_GIVEN, rows=rows)
         if comparison is not None:
-            variant = template.format(plural(done.places.train, "row") if name == CORRECTED else "as many")
+            variant = template.format(plural(done.counts.train, "row") if name == CORRECTED else "as many")
             change = f"{number(values[AS_GIVEN])} -> {number(values[name])}"
             yield f"{variant}: {change}, {verdict_text(comparison, terminal)}"
 

@@ -1,7 +1,7 @@
-"""What corrections are worth: the same recipe trained on the rows as given, corrected, without them, and without as many others.
+"""Ablation of label corrections: trains one recipe on the original, corrected and reduced rows, and on a equal random reduction.
 
-The variants differ in nothing but the training rows: one division of the data, made before, holds the rows that steer and
-judge them all (``docs/decisions/worth-of-corrections.md``).
+The variants differ only in the training rows: one split of the data, made before, holds the rows that select the checkpoint and
+evaluate them all (``docs/decisions/worth-of-corrections.md``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.corrections.apply import (
     AppliedCorrections,
     CorrectedFile,
@@ -29,12 +30,12 @@ from tunesmith.diagnosis.ablation_sets import (
     CORRECTED,
     RANDOM_REMOVED,
     REMOVED,
-    Held,
-    Places,
+    CorrectionCounts,
+    HoldoutRows,
     Variant,
-    held_out,
-    places_of,
-    variants_of,
+    count_corrections,
+    make_holdout,
+    make_variants,
 )
 from tunesmith.errors import InputError, OutputError
 from tunesmith.evaluation.metrics.intervals import metric_intervals
@@ -53,28 +54,33 @@ from tunesmith.tasks.task import Request
 if TYPE_CHECKING:
     from tunesmith.tasks.task import SeedResult
 
-RESULT, PREDICTIONS = "worth.json", "predictions.parquet"
+ABLATION_FILE, PREDICTIONS = "worth.json", "predictions.parquet"
 PAIRS = (
-    (CORRECTED, AS_GIVEN), (REMOVED, AS_GIVEN), (RANDOM_REMOVED, AS_GIVEN), (CORRECTED, RANDOM_REMOVED), (CORRECTED, REMOVED),
-)  # fmt: skip
+    (CORRECTED, AS_GIVEN),
+    (REMOVED, AS_GIVEN),
+    (RANDOM_REMOVED, AS_GIVEN),
+    (CORRECTED, RANDOM_REMOVED),
+    (CORRECTED, REMOVED),
+)
 Rows = Literal["undisputed", "all"]
 UNDISPUTED: Rows = "undisputed"
 ALL: Rows = "all"
-Said = Mapping[str, Sequence[Predictions]]
+VariantPredictions = Mapping[str, Sequence[Predictions]]
+"""Variant -> predictions of its model of each seed on the evaluation rows."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is trained and what it is judged by.
+class AblationPlan:
+    """The variants to train and the rows that evaluate them.
 
     Attributes:
-        inputs: of the variant as given; its validation rows steer, its test rows are the judged ones of every variant.
+        inputs: of the variant as given; its validation rows select the checkpoint, its test rows evaluate every variant.
     """
 
     inputs: LabelledTaskData
     variants: tuple[Variant, ...]
-    held: Held
-    places: Places
+    holdout: HoldoutRows
+    counts: CorrectionCounts
 
     @property
     def seeds(self) -> range:
@@ -83,12 +89,12 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One variant: its training rows (the first seed's), and its metrics on the judged rows.
+class VariantMetrics:
+    """The number of training rows of one variant (the first seed's), and its metrics on the evaluation rows.
 
     Attributes:
-        metrics: the leading one and, for one label a row, accuracy, on the judged rows without corrections.
-        metrics_all_rows: the same on all judged rows with the labels given; empty where no judged row has a correction.
+        metrics: the leading one and, for one label a row, accuracy, on the evaluation rows without corrections.
+        metrics_all_rows: the same on all evaluation rows with their given labels; empty if none has a correction.
     """
 
     name: str
@@ -99,7 +105,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The verdict of one variant against another (``verdict.against``), on the judged rows of that kind."""
+    """The verdict of one variant against another (``verdict.against``), on the evaluation rows of that kind."""
 
     variant: str
     rows: Rows
@@ -107,101 +113,113 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What corrections are worth.
+class AblationResult:
+    """Metrics and verdicts of all variants.
 
     Attributes:
         folder: holds ``worth.json``, ``predictions.parquet``, the recipe, and the training log of every variant.
         corrected: the corrected file.
         metric: the recipe's leading metric.
-        comparisons: first those on judged rows without corrections, the leading metric before accuracy.
+        n_rows: evaluation rows without a correction.
+        n_disputed: evaluation rows with one.
+        comparisons: first those on evaluation rows without corrections, the leading metric before accuracy.
         estimate_seconds: of all trainings, from the pre-flight.
     """
 
     folder: Path
     corrected: AppliedCorrections
-    places: Places
+    counts: CorrectionCounts
     metric: str
     split: str
-    n_judged: int
-    n_left_out: int
+    n_rows: int
+    n_disputed: int
     seeds: tuple[int, ...]
-    variants: tuple[Measured, ...]
+    variants: tuple[VariantMetrics, ...]
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     estimate_seconds: float
     timings_seconds: dict[str, float]
 
     def comparison(self, variant: str, against: str, metric: str | None = None, rows: str = UNDISPUTED) -> Comparison | None:
-        """The comparison of two variants on the leading metric or another one; None where it was not made."""
-        for found in self.comparisons:
-            asked = (variant, against, metric or self.metric, rows)
-            if (found.variant, found.verdict.against, found.verdict.metric, found.rows) == asked:
-                return found
+        """The comparison of two variants on a metric, by default the leading one; None if there is none."""
+        requested = (variant, against, metric or self.metric, rows)
+        for item in self.comparisons:
+            if (item.variant, item.verdict.against, item.verdict.metric, item.rows) == requested:
+                return item
         return None
 
     def to_json(self) -> dict[str, Any]:
-        plain: dict[str, Any] = finite(
-            {
-                "schema": SCHEMA, "folder": str(self.folder), "output": str(self.corrected.path), "metric": self.metric,
-                "corrections": asdict(self.places),
-                "judged": {"split": self.split, "rows": self.n_judged, "left_out": self.n_left_out},
-                "seeds": list(self.seeds), "variants": [asdict(variant) for variant in self.variants],
-                "verdicts": [{"variant": c.variant, "rows": c.rows, **asdict(c.verdict)} for c in self.comparisons],
-                "notes": list(self.notes), "estimate_seconds": self.estimate_seconds, "timings_seconds": self.timings_seconds,
-            }
-        )  # fmt: skip
-        return plain
+        plain = {
+            "schema": SCHEMA,
+            "folder": str(self.folder),
+            "output": str(self.corrected.path),
+            "metric": self.metric,
+            "corrections": asdict(self.counts),
+            "judged": {"split": self.split, "rows": self.n_rows, "left_out": self.n_disputed},
+            "seeds": list(self.seeds),
+            "variants": [asdict(variant) for variant in self.variants],
+            "verdicts": [{"variant": item.variant, "rows": item.rows, **asdict(item.verdict)} for item in self.comparisons],
+            "notes": list(self.notes),
+            "estimate_seconds": self.estimate_seconds,
+            "timings_seconds": self.timings_seconds,
+        }
+        json_types: dict[str, Any] = finite(plain)
+        return json_types
 
 
-def measure(
-    loaded: LoadedRecipe, corrections: Sequence[Correction], data: Path, *, output: Path | None = None,
-    column: str | None = None, overwrite: bool = False, listener: Listener = silent,
-) -> Worth:  # fmt: skip
-    """Write the corrected file, train the variants and judge them, into ``OUTPUT-worth`` of the recipe.
+def run_ablation(
+    loaded: LoadedRecipe,
+    corrections: Sequence[Correction],
+    data: Path,
+    *,
+    output: Path | None = None,
+    column: str | None = None,
+    overwrite: bool = False,
+    listener: Listener = silent,
+) -> AblationResult:
+    """Writes the corrected file, trains and evaluates the variants, into ``OUTPUT-worth`` of the recipe.
 
-    The corrected file is written before the first training and stays whatever happens then; where it is there already, as
-    after an interruption, it is left as it is.
+    The corrected file is written before the first training and is kept if a training fails; if it exists already, as after an
+    interruption, it is left as it is.
 
     Args:
         loaded: the recipe; its training file has to be ``data``.
         output, column: of the corrected file, see ``apply_corrections``.
-        overwrite: replace an earlier measurement.
+        overwrite: replace an earlier ablation.
 
     Returns:
-        The verdicts, on the leading metric and on accuracy, with one seed about these models, with several about training
-        again.
+        The verdicts, on the leading metric and on accuracy: with one seed about these models, with several about training again.
 
     Raises:
-        InputError: nothing can be measured; nothing was written.
-        TrainingFailed, Interrupted: a training ended early; the corrected file is whole, the measurement is gone.
+        InputError: the variants cannot be trained or evaluated; nothing was written.
+        TrainingFailed, Interrupted: a training ended early; the corrected file is whole, the ablation is gone.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
-    new = correct_file(corrections, data, output_path(data, output), column)
-    if not new.is_written:
-        require_free(new.target)
-    folder = claimed(loaded, overwrite)
+    target = correct_file(corrections, data, output_path(data, output), column)
+    if not target.is_written:
+        require_free(target.target)
+    folder = claim_folder(loaded, overwrite)
     inputs = steps.read(task_for(loaded.recipe), Request(loaded, clock))
     assert isinstance(inputs, LabelledTaskData)
-    plan = planned(inputs, corrections, new)
-    seconds = checked(plan, clock) * len(plan.variants)
+    plan = make_plan(inputs, corrections, target)
+    seconds = check_plan(plan, clock) * len(plan.variants)
     listener(Event("note", f"{len(plan.variants) * len(plan.seeds)} trainings, together about {round(seconds):,} s"))
-    applied = new.applied if new.is_written else write_corrected(new)
+    applied = target.applied if target.is_written else write_corrected(target)
     begin(folder, loaded.text, resolved_yaml(plan.inputs.recipe))
     try:
-        said = trained(plan, plan.variants, folder, clock, listener)
+        predictions = train_variants(plan, plan.variants, folder, clock, listener)
         with clock.phase("judging"):
-            worth = judged(plan, said, folder.final, applied, seconds, clock.seconds)
+            result = evaluate_variants(plan, predictions, folder.final, applied, seconds)
         clock.seconds["total"] = round(time.perf_counter() - started, 3)
-        save(replace(worth, timings_seconds=dict(clock.seconds)), plan, said, folder)
+        save(replace(result, timings_seconds=dict(clock.seconds)), plan, predictions, folder)
     except BaseException:
         shutil.rmtree(folder.work, ignore_errors=True)
         raise
-    return replace(worth, folder=finish(folder), timings_seconds=dict(clock.seconds))
+    return replace(result, folder=finish(folder), timings_seconds=dict(clock.seconds))
 
 
-def claimed(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
-    """The folder of the measurement. Raises OutputError where something is in the way."""
+def claim_folder(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
+    """Claims the folder of the ablation. Raises OutputError if it holds files."""
     if loaded.recipe.parallel.processes > 1:
         message = f"is {loaded.recipe.parallel.processes}; corrections are measured by one process."
         raise InputError.one("parallel.processes", message, "Add parallel.processes=1.")
@@ -212,17 +230,18 @@ def claimed(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
     return folder
 
 
-def planned(inputs: LabelledTaskData, corrections: Sequence[Correction], new: CorrectedFile) -> Plan:
-    """The variants and the rows they are judged on, from one division of the data."""
-    splits, sha256 = inputs.splits, new.table.sha256
-    variants = variants_of(splits, new.table, new.changes, inputs.recipe)
-    held = held_out(splits, corrections, sha256)
-    same = replace(splits, validation=held.steering, test=held.judged)
-    return Plan(replace(inputs, splits=same), variants, held, places_of(splits, new.changes, sha256))
+def make_plan(inputs: LabelledTaskData, corrections: Sequence[Correction], target: CorrectedFile) -> AblationPlan:
+    """Makes the variants and selects the rows that evaluate them, from one split of the data."""
+    splits, sha256 = inputs.splits, target.table.sha256
+    variants = make_variants(splits, target.table, target.changes, inputs.recipe)
+    holdout = make_holdout(splits, corrections, sha256)
+    same = replace(splits, validation=holdout.selection, test=holdout.evaluation)
+    counts = count_corrections(splits, target.changes, sha256)
+    return AblationPlan(replace(inputs, splits=same), variants, holdout, counts)
 
 
-def checked(plan: Plan, clock: Clock) -> float:
-    """The seconds that the trainings of one variant will take, after the pre-flight. Raises InputError with its problems."""
+def check_plan(plan: AblationPlan, clock: Clock) -> float:
+    """Runs the pre-flight and returns the seconds that the trainings of one variant take. Raises InputError with its problems."""
     with clock.phase("libraries"):
         from tunesmith.tasks.classification.steps import STEPS
     with clock.phase("check"):
@@ -231,38 +250,38 @@ def checked(plan: Plan, clock: Clock) -> float:
     return report.estimate_seconds or 0.0
 
 
-def trained(
-    plan: Plan, variants: Sequence[Variant], folder: RunFolder, clock: Clock, listener: Listener
+def train_variants(
+    plan: AblationPlan, variants: Sequence[Variant], folder: RunFolder, clock: Clock, listener: Listener
 ) -> dict[str, list[Predictions]]:
-    """Variant -> what its model of each seed says of the judged rows.
+    """Trains every variant with every seed and predicts the evaluation rows.
 
     Raises:
         TrainingFailed, Interrupted: see ``training.fit``.
     """
     from tunesmith.tasks.classification.evaluation import choose_thresholds
 
-    said = {}
+    predictions = {}
     for variant in variants:
         phase = f"training {variant.name.replace('_', ' ')}"
 
-        def under_its_name(event: Event, phase: str = phase) -> None:
+        def rename_phase(event: Event, phase: str = phase) -> None:
             listener(replace(event, text=phase) if event.kind == "phase" else event)
 
         with clock.phase(phase):
-            runs = [fitted(plan, variant, i, folder, under_its_name) for i in range(len(plan.seeds))]
-        if plan.held.split == "test":
+            runs = [train_variant(plan, variant, i, folder, rename_phase) for i in range(len(plan.seeds))]
+        if plan.holdout.split == "test":
             runs = list(choose_thresholds(runs, ()).seeds)
-        said[variant.name] = [predictions for run in runs if (predictions := run.outputs["test"].predictions) is not None]
-    return said
+        predictions[variant.name] = [p for run in runs if (p := run.outputs["test"].predictions) is not None]
+    return predictions
 
 
-def fitted(plan: Plan, variant: Variant, i: int, folder: RunFolder, listener: Listener) -> SeedResult:
-    """The result of one variant with its i-th seed; its checkpoints are gone, its log stays."""
+def train_variant(plan: AblationPlan, variant: Variant, i: int, folder: RunFolder, listener: Listener) -> SeedResult:
+    """Trains one variant with its i-th seed; keeps the log, and neither the model nor the checkpoints."""
     from tunesmith.tasks.classification.steps import STEPS
 
     recipe, train, seed = plan.inputs.recipe, variant.trains[i], plan.seeds[i]
-    once = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed, "n_seeds": 1})})
-    inputs = replace(plan.inputs, recipe=once, splits=replace(plan.inputs.splits, train=train))
+    one_seed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed, "n_seeds": 1})})
+    inputs = replace(plan.inputs, recipe=one_seed, splits=replace(plan.inputs.splits, train=train))
     place = RunFolder(folder.final / variant.name / f"seed-{seed}", folder.work / variant.name / f"seed-{seed}")
     session = STEPS.load(inputs, seed, None)
     (run,) = steps.fit_seeds(STEPS, session, place, listener, resume=False, smoke=False)
@@ -270,92 +289,118 @@ def fitted(plan: Plan, variant: Variant, i: int, folder: RunFolder, listener: Li
     return replace(run, session=replace(session, model=None, loaded=replace(session.loaded, model=None)))
 
 
-def judged(
-    plan: Plan, said: Said, folder: Path, applied: AppliedCorrections, estimate: float, seconds: dict[str, float]
-) -> Worth:
-    """Metrics and verdicts of the variants."""
-    kept = {name: of_rows(systems, ~plan.held.disputed) for name, systems in said.items()}
-    disputed = int(plan.held.disputed.sum())
-    comparisons = [*compared(plan, kept, UNDISPUTED), *(compared(plan, said, ALL) if disputed else ())]
+def evaluate_variants(
+    plan: AblationPlan, predictions: VariantPredictions, folder: Path, applied: AppliedCorrections, estimate_seconds: float
+) -> AblationResult:
+    """Computes metrics and verdicts of the variants; the timings are empty."""
+    disputed = plan.holdout.disputed
+    undisputed = {name: take_rows(systems, ~disputed) for name, systems in predictions.items()}
+    comparisons = compare_variants(plan, undisputed, UNDISPUTED)
+    if disputed.any():
+        comparisons += compare_variants(plan, predictions, ALL)
     measured = tuple(
-        Measured(v.name, len(v.trains[0]), metrics_of(plan, kept[v.name]), metrics_of(plan, said[v.name]) if disputed else ())
-        for v in plan.variants
+        VariantMetrics(
+            variant.name,
+            len(variant.trains[0]),
+            compute_metrics(plan, undisputed[variant.name]),
+            compute_metrics(plan, predictions[variant.name]) if disputed.any() else (),
+        )
+        for variant in plan.variants
     )
-    return Worth(
-        folder, applied, plan.places, primary_metric(plan.inputs.recipe), plan.held.split, len(plan.held.judged) - disputed,
-        disputed, tuple(plan.seeds), measured, tuple(comparisons), notes_of(plan), estimate, seconds,
-    )  # fmt: skip
+    return AblationResult(
+        folder=folder,
+        corrected=applied,
+        counts=plan.counts,
+        metric=primary_metric(plan.inputs.recipe),
+        split=plan.holdout.split,
+        n_rows=int((~disputed).sum()),
+        n_disputed=int(disputed.sum()),
+        seeds=tuple(plan.seeds),
+        variants=measured,
+        comparisons=tuple(comparisons),
+        notes=reading_notes(plan),
+        estimate_seconds=estimate_seconds,
+        timings_seconds={},
+    )
 
 
-def of_rows(systems: Sequence[Predictions], chosen: np.ndarray) -> list[Predictions]:
-    positions = np.flatnonzero(chosen)
+def take_rows(systems: Sequence[Predictions], mask: Array) -> list[Predictions]:
+    positions = np.flatnonzero(mask)
     return [system.take(positions) for system in systems]
 
 
-def names_of(plan: Plan) -> list[str]:
-    """The leading metric, and accuracy where it is another one and rows have one label."""
-    also = ["accuracy"] if plan.inputs.splits.labels.problem_type == SINGLE else []
-    return list(dict.fromkeys([primary_metric(plan.inputs.recipe), *also]))
+def metric_names(plan: AblationPlan) -> list[str]:
+    """The leading metric, and accuracy if it is another one and rows have one label."""
+    accuracy = ["accuracy"] if plan.inputs.splits.labels.problem_type == SINGLE else []
+    return list(dict.fromkeys([primary_metric(plan.inputs.recipe), *accuracy]))
 
 
-def metrics_of(plan: Plan, systems: Sequence[Predictions]) -> tuple[Metric, ...]:
+def compute_metrics(plan: AblationPlan, systems: Sequence[Predictions]) -> tuple[Metric, ...]:
     """The metrics of one variant over its seeds, with intervals."""
-    recipe = plan.inputs.recipe
-    return metric_intervals(
-        plan.inputs.splits.labels.problem_type, systems, plan.held.split, names_of(plan), recipe.evaluate.n_resamples,
-        recipe.train.seed,
-    )  # fmt: skip
-
-
-def compared(plan: Plan, said: Said, rows: Rows) -> list[Comparison]:
-    """Every pair that can be compared, metric by metric."""
-    recipe, names, split = plan.inputs.recipe, names_of(plan), plan.held.split
+    recipe, kind = plan.inputs.recipe, plan.inputs.splits.labels.problem_type
     n_resamples, seed = recipe.evaluate.n_resamples, recipe.train.seed
-    found = [
-        (one, verdicts(names, said[one], said[other], other, split, n_resamples, seed, paired_seeds=True))
-        for one, other in PAIRS
-        if one in said and other in said
-    ]
-    return [Comparison(one, rows, of_metrics[k]) for k in range(len(names)) for one, of_metrics in found]
+    return metric_intervals(kind, systems, plan.holdout.split, metric_names(plan), n_resamples=n_resamples, seed=seed)
 
 
-def notes_of(plan: Plan) -> tuple[str, ...]:
-    """What a reader has to know to read the verdicts rightly."""
-    places, notes = plan.places, []
-    left_out = int(plan.held.disputed.sum())
-    if left_out:
+def compare_variants(plan: AblationPlan, predictions: VariantPredictions, rows: Rows) -> list[Comparison]:
+    """Compares every available pair of variants, metric by metric."""
+    recipe, names, split = plan.inputs.recipe, metric_names(plan), plan.holdout.split
+    n_resamples, seed = recipe.evaluate.n_resamples, recipe.train.seed
+
+    def compare(first: str, second: str) -> tuple[Verdict, ...]:
+        ours, other = predictions[first], predictions[second]
+        return verdicts(names, ours, other, second, split, n_resamples=n_resamples, seed=seed, paired_seeds=True)
+
+    pairs = [(first, compare(first, second)) for first, second in PAIRS if first in predictions and second in predictions]
+    return [Comparison(first, rows, by_metric[k]) for k in range(len(names)) for first, by_metric in pairs]
+
+
+def reading_notes(plan: AblationPlan) -> tuple[str, ...]:
+    """Notes a reader needs to interpret the verdicts."""
+    counts, split, notes = plan.counts, plan.holdout.split, []
+    n_disputed = int(plan.holdout.disputed.sum())
+    if n_disputed:
         notes.append(
-            f"{left_out} rows of {plan.held.split} have corrections; they are left out of the verdict, and stand with the "
+            f"{n_disputed} rows of {split} have corrections; they are left out of the verdict, and evaluated with the "
             "labels given in a second one on all rows"
         )
-    if places.validation and plan.held.split == "test":
-        notes.append(f"{places.validation} rows of validation have corrections; they choose no checkpoint in any variant")
-    if places.unused:
-        notes.append(f"{places.unused} corrections are of rows that the recipe does not use")
-    if plan.held.split == "validation":
-        notes.append("the judged rows also chose each variant's best checkpoint, so the values flatter all alike; give data.test")
+    if counts.validation and split == "test":
+        notes.append(f"{counts.validation} rows of validation have corrections; they select no checkpoint in any variant")
+    if counts.unused:
+        notes.append(f"{counts.unused} corrections are of rows that the recipe does not use")
+    if split == "validation":
+        notes.append(
+            "the evaluation rows also selected each variant's best checkpoint, so all values are optimistic; give data.test"
+        )
     if len(plan.seeds) == 1:
-        notes.append("one seed: the verdicts are about these models; train.n_seeds=3 tells what training again would give")
+        notes.append("one seed: the verdicts are about these models; train.n_seeds=3 covers training again with other seeds")
     if REMOVED not in {variant.name for variant in plan.variants}:
         notes.append("all corrections of training rows remove them, so corrected is removed")
     return tuple(notes)
 
 
-def save(worth: Worth, plan: Plan, said: Said, folder: RunFolder) -> None:
-    """Write the result and the predictions of all variants."""
+def save(result: AblationResult, plan: AblationPlan, predictions: VariantPredictions, folder: RunFolder) -> None:
+    """Writes the result and the predictions of all variants."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from tunesmith.tasks.classification.outputs import label_names as class_names
 
-    rows, labels = plan.held.judged, plan.inputs.splits.labels
+    rows, labels = plan.holdout.evaluation, plan.inputs.splits.labels
     tables = [
         pa.table(
-            {"row_id": list(rows.row_ids), "split": [plan.held.split] * len(rows), "variant": [name] * len(rows),
-             "seed": [seed] * len(rows), "label": class_names(system.labels, labels),
-             "prediction": class_names(system.decisions, labels), "disputed": plan.held.disputed.tolist()}
+            {
+                "row_id": list(rows.row_ids),
+                "split": [plan.holdout.split] * len(rows),
+                "variant": [name] * len(rows),
+                "seed": [seed] * len(rows),
+                "label": class_names(system.labels, labels),
+                "prediction": class_names(system.decisions, labels),
+                "disputed": plan.holdout.disputed.tolist(),
+            }
         )
-        for name, systems in said.items() for seed, system in zip(plan.seeds, systems, strict=True)
-    ]  # fmt: skip
+        for name, systems in predictions.items()
+        for seed, system in zip(plan.seeds, systems, strict=True)
+    ]
     pq.write_table(pa.concat_tables(tables), folder.work / PREDICTIONS)
-    write_record(folder.work / RESULT, {**worth.to_json(), "recipe": plan.inputs.recipe.model_dump(mode="json")})
+    write_record(folder.work / ABLATION_FILE, {**result.to_json(), "recipe": plan.inputs.recipe.model_dump(mode="json")})

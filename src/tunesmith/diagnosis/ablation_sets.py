@@ -1,4 +1,4 @@
-"""The training sets between which corrections are measured, and the rows they are judged on: the same for all of them."""
+"""The training sets of an ablation of corrections, and the rows that select and evaluate all of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.data.cells import listed
 from tunesmith.data.corrections.apply import LabelChanges
@@ -19,39 +19,42 @@ from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
 
+Mask = NDArray[np.bool_]
 AS_GIVEN, CORRECTED, REMOVED, RANDOM_REMOVED = "as_given", "corrected", "removed", "random_removed"
-SMALLEST = 2
+MIN_ROWS = 2
 SHOWN = 5
+Label = int | float | tuple[int, ...] | None
+"""A class id, a number, 0 or 1 for each class, or no label."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A training set, once for each seed; only the random removal differs from seed to seed."""
+    """A training set for each seed; only the random removal differs from seed to seed."""
 
     name: str
     trains: tuple[Examples, ...]
 
 
 @dataclass(frozen=True)
-class Held:
+class HoldoutRows:
     """The rows that no variant changes or removes.
 
     Attributes:
-        steering: validation rows without a correction; they choose the best checkpoint.
-        judged: the rows of the verdict with the labels given, those with a correction among them.
-        split: ``test``, or ``validation`` where the recipe has no test rows; then the judged rows also steer.
-        disputed: (N,) bool: judged rows that have a correction.
+        selection: validation rows without a correction; they select the best checkpoint.
+        evaluation: the rows of the verdict with their given labels, those with a correction among them.
+        split: ``test``, or ``validation`` if the recipe has no test rows; then the evaluation rows also select.
+        disputed: (N,) bool: evaluation rows that have a correction.
     """
 
-    steering: Examples
-    judged: Examples
+    selection: Examples
+    evaluation: Examples
     split: str
-    disputed: np.ndarray[Any, np.dtype[np.bool_]]
+    disputed: Mask
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the corrections of the file fall; ``unused`` are rows that the recipe drops or does not sample."""
+class CorrectionCounts:
+    """The number of corrected rows in each split; ``unused`` are rows that the recipe drops or does not sample."""
 
     train: int
     validation: int
@@ -59,10 +62,10 @@ class Places:
     unused: int
 
 
-def variants_of(splits: LabelledData, table: Table, changes: LabelChanges, recipe: Recipe) -> tuple[Variant, ...]:
-    """The training rows as given, corrected, without the corrected rows, and without as many random ones.
+def make_variants(splits: LabelledData, table: Table, changes: LabelChanges, recipe: Recipe) -> tuple[Variant, ...]:
+    """Makes the training sets: as given, corrected, without the corrected rows, and without as many random ones.
 
-    Where every correction removes its row, corrected is removed, and ``removed`` is not there a second time.
+    If every correction removes its row, ``corrected`` equals ``removed``, and ``removed`` is left out.
 
     Raises:
         DataError: the recipe does not train on this file and its label column, no correction is of a training row, a
@@ -75,82 +78,81 @@ def variants_of(splits: LabelledData, table: Table, changes: LabelChanges, recip
     if not touched:
         message = "None of the corrections is of a row that the recipe trains on; there is nothing to measure."
         raise DataError.one(table.source, message, "Rows taken for validation and test, and rows not used, do not count.")
-    given = encoded(splits, table, changes, recipe.data.label_separator)
-    corrected = with_labels(train, given, changes)
+    new_labels = encode_corrections(splits, table, changes, recipe.data.label_separator)
+    corrected = apply_changes(train, new_labels, changes)
     removed = without(train, touched)
     seeds = range(seed, seed + recipe.train.n_seeds)
     drawn = tuple(without(train, random_rows(train, len(touched), s)) for s in seeds)
-    found = {AS_GIVEN: (train,) * len(seeds), CORRECTED: (corrected,) * len(seeds)}
-    if given:
-        found[REMOVED] = (removed,) * len(seeds)
-    for name, trains in found.items():
+    variants = {AS_GIVEN: (train,) * len(seeds), CORRECTED: (corrected,) * len(seeds)}
+    if new_labels:
+        variants[REMOVED] = (removed,) * len(seeds)
+    for name, trains in variants.items():
         require_classes(trains[0], train, splits.labels, name)
-    return tuple(Variant(name, trains) for name, trains in (found | {RANDOM_REMOVED: drawn}).items())
+    return tuple(Variant(name, trains) for name, trains in (variants | {RANDOM_REMOVED: drawn}).items())
 
 
-def held_out(splits: LabelledData, corrections: Sequence[Correction], sha256: str) -> Held:
-    """What steers and what judges all variants.
+def make_holdout(splits: LabelledData, corrections: Sequence[Correction], sha256: str) -> HoldoutRows:
+    """Selects the rows that select the checkpoint and evaluate all variants.
 
     Args:
         corrections: of all files; those that name no file are of the one with this ``sha256``.
 
     Raises:
-        DataError: corrections leave fewer than two rows to steer or to judge.
+        DataError: corrections leave fewer than two rows to select or to evaluate.
     """
     validation = splits.validation
-    assert validation is not None, "the pre-flight refuses recipes without validation rows"
-    judged = splits.test if splits.test is not None else validation
-    questioned = are_questioned(validation, corrections, sha256)
-    steering = validation.take(np.flatnonzero(~questioned).tolist(), "validation")
-    disputed = are_questioned(judged, corrections, sha256)
-    for name, n in ((validation.split, len(steering)), (judged.split, int((~disputed).sum()))):
-        if n < SMALLEST:
-            message = f"All but {n} of the {name} rows have corrections; what is left cannot judge what corrections are worth."
-            raise DataError.one(judged.source, message, f"Give the recipe other rows: data.{name}.")
-    return Held(steering, replace(judged, split="test"), judged.split, disputed)
+    assert validation is not None, "the pre-flight rejects recipes without validation rows"
+    evaluation = splits.test if splits.test is not None else validation
+    selection = validation.take(np.flatnonzero(~has_correction(validation, corrections, sha256)).tolist(), "validation")
+    disputed = has_correction(evaluation, corrections, sha256)
+    for name, n in ((validation.split, len(selection)), (evaluation.split, int((~disputed).sum()))):
+        if n < MIN_ROWS:
+            message = f"All but {n} of the {name} rows have corrections; the rest is too small to evaluate the corrections."
+            raise DataError.one(evaluation.source, message, f"Give the recipe other rows: data.{name}.")
+    return HoldoutRows(selection, replace(evaluation, split="test"), evaluation.split, disputed)
 
 
-def places_of(splits: LabelledData, changes: LabelChanges, sha256: str) -> Places:
-    """How many of the changed rows are in which split."""
+def count_corrections(splits: LabelledData, changes: LabelChanges, sha256: str) -> CorrectionCounts:
+    """Counts the changed rows in each split."""
     changed = changes.removed | set(changes.labels)
     counts = {
         split: len(changed & set(part.row_ids)) if part is not None and part.sha256 == sha256 else 0
         for split, part in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
     }
-    return Places(**counts, unused=len(changed) - sum(counts.values()))
+    return CorrectionCounts(**counts, unused=len(changed) - sum(counts.values()))
 
 
-def are_questioned(part: Examples, corrections: Sequence[Correction], sha256: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def has_correction(part: Examples, corrections: Sequence[Correction], sha256: str) -> Mask:
     """(N,) bool: the rows of a split that a correction names."""
-    named = {c.row_id for c in corrections if (c.source_sha256 or sha256) == part.sha256}
-    return np.array([row_id in named for row_id in part.row_ids], dtype=bool)
+    corrected = {c.row_id for c in corrections if (c.source_sha256 or sha256) == part.sha256}
+    return np.array([row_id in corrected for row_id in part.row_ids], dtype=bool)
 
 
 def require_this_file(splits: LabelledData, table: Table) -> None:
-    """Raise DataError where the recipe trains on another file than the one that is corrected."""
+    """Raises DataError if the recipe trains on another file than the corrected one."""
     train = splits.train
     if train.sha256 == table.sha256:
         return
     others = [part.split for part in (splits.validation, splits.test) if part is not None and part.sha256 == table.sha256]
     if others:
-        message = f"The recipe has this file for {others[0]}, not for training; corrections there teach a model nothing."
+        message = f"The recipe has this file for {others[0]}, not for training; corrections there do not change the model."
         raise DataError.one(table.source, message, "Measure corrections of the training file.")
     message = f"The recipe trains on {train.source} (sha256 {train.sha256[:12]}...), not on this file ({table.sha256[:12]}...)."
     raise DataError.one(table.source, message, "Give the recipe that trains on it: --measure RECIPE.")
 
 
 def require_column(columns: Columns, changes: LabelChanges, table: Table) -> None:
-    """Raise DataError where the recipe learns another column than the one that is corrected."""
+    """Raises DataError if the recipe predicts another column than the corrected one."""
     if columns.label != (changes.column,):
-        message = f"The corrections are of the column {changes.column!r}, the recipe learns {listed(columns.label)}."
+        message = f"The corrections are of the column {changes.column!r}, the recipe predicts {listed(columns.label)}."
         raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
 
 
-def encoded(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Any]:
-    """Row id -> new label as the task uses it, for the relabelled training rows.
+def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Label]:
+    """Row id -> encoded new label, for the relabelled training rows.
 
     Raises:
-        DataError: a proposed label that is no class, or a recipe that numbers the rows in another way than the file.
+        DataError: a proposed label is no class, or the recipe numbers the rows in another way than the file.
     """
     place = {row_id: i for i, row_id in enumerate(splits.train.row_ids)}
     ids = [row_id for row_id in changes.labels if row_id in place]
@@ -163,58 +165,60 @@ def encoded(splits: LabelledData, table: Table, changes: LabelChanges, separator
     if wrong:
         shown = listed((f"{str(changes.labels[ids[i]])!r} for row {ids[i]}" for i in wrong), SHOWN)
         message = f"{len(wrong)} corrections propose labels that no training row has: {shown}."
-        raise DataError.one(table.source, message, "Correct their spelling; what a new class is worth cannot be measured.")
+        raise DataError.one(table.source, message, "Correct their spelling; a new class cannot be evaluated.")
     return dict(zip(ids, new, strict=True))
 
 
-def with_labels(train: Examples, new: dict[int, Any], changes: LabelChanges) -> Examples:
-    """The rows with their new labels, and without those that are removed."""
+def apply_changes(train: Examples, new: dict[int, Label], changes: LabelChanges) -> Examples:
+    """The rows with their new labels, without the removed ones."""
     relabelled = [new.get(row_id, label) for row_id, label in zip(train.row_ids, train.labels, strict=True)]
     gone = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.removed]
     return without(replace(train, labels=relabelled), gone)
 
 
 def without(train: Examples, positions: Sequence[int]) -> Examples:
-    """The rows but those at these positions, in their order."""
+    """The rows without those at these positions, in their order."""
     gone = set(positions)
     return train.take([i for i in range(len(train)) if i not in gone], train.split)
 
 
 def random_rows(train: Examples, n: int, seed: int) -> list[int]:
-    """Positions of so many random rows; the last row of a class only where no others are left."""
+    """Positions of n random rows; the last row of a class is drawn only after all others."""
     draw = np.random.default_rng([seed, zlib.crc32(RANDOM_REMOVED.encode())])
     left = Counter(k for label in train.labels for k in classes_in(label))
-    chosen, last = [], []
+    drawn, last = [], []
     for i in draw.permutation(len(train)).tolist():
         own = classes_in(train.labels[i])
         if any(left[k] == 1 for k in own):
             last.append(i)
             continue
-        chosen.append(i)
+        drawn.append(i)
         left.subtract(own)
-    return [*chosen, *last][:n]
+    return [*drawn, *last][:n]
 
 
-def classes_in(label: Any) -> list[int]:
-    """The classes that a label names; none for a number."""
+def classes_in(label: Label) -> list[int]:
+    """The classes of a label; none for a number."""
     if isinstance(label, tuple):
         return [k for k, is_on in enumerate(label) if is_on]
     return [label] if isinstance(label, int) else []
 
 
-DOING: dict[str, str] = {CORRECTED: "Correcting", REMOVED: "Removing the rows with corrections"}
+CHANGE_WORDS: dict[str, str] = {CORRECTED: "Correcting", REMOVED: "Removing the rows with corrections"}
 
 
 def require_classes(left: Examples, train: Examples, labels: Labels, name: str) -> None:
-    """Raise DataError where a class, or nearly every row, is gone."""
-    gone = sorted(classes_of(train) - classes_of(left))
+    """Raises DataError if a class, or nearly every row, is gone."""
+    gone = sorted(present_classes(train) - present_classes(left))
     if gone:
         names = listed((repr(labels.names[k]) for k in gone), SHOWN)
-        message = f"{DOING[name]} leaves no training row of {names}; a model that never saw a class cannot be compared."
+        message = (
+            f"{CHANGE_WORDS[name]} leaves no training row of {names}; a model that was not trained on a class cannot be compared."
+        )
         raise DataError.one(train.source, message, "Apply them without --measure, or take corrections out.")
-    if len(left) < SMALLEST:
-        raise DataError.one(train.source, f"{DOING[name]} leaves {len(left)} training rows.", "Take corrections out.")
+    if len(left) < MIN_ROWS:
+        raise DataError.one(train.source, f"{CHANGE_WORDS[name]} leaves {len(left)} training rows.", "Take corrections out.")
 
 
-def classes_of(rows: Examples) -> set[int]:
+def present_classes(rows: Examples) -> set[int]:
     return {k for label in rows.labels for k in classes_in(label)}

@@ -1,44 +1,52 @@
-"""Which of its training rows a run should not have been given: diagnosed after training, where that costs little of its time."""
+"""Checks the training rows after training, in at most a tenth of the training time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.diagnosis.checks.table import DIAGNOSES, MAIN
-from tunesmith.diagnosis.evidence import Evidence, evidence_of, skip
-from tunesmith.diagnosis.folds import folds_for
+from tunesmith.diagnosis.checks.suspects import NAME as SUSPECTS
+from tunesmith.diagnosis.checks.table import CHECKS
+from tunesmith.diagnosis.evidence import Evidence, EvidenceArrays, make_evidence, skip
+from tunesmith.diagnosis.folds import default_folds
 from tunesmith.diagnosis.out_of_fold import out_of_fold
-from tunesmith.diagnosis.outcome import finding_of
+from tunesmith.diagnosis.outcome import make_finding
 from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.progress import Event, Listener
-from tunesmith.results import Finding
+from tunesmith.results import Finding, merge_findings
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.task import Evaluation, TaskData
 from tunesmith.training.epoch_logits import MODE
 
-TOLD = (
-    MAIN, "conflicting_labels", "annotator_disagreement", "duplicates", "cartography", "class_pairs", "shortcut_words",
-    "surface_form", "encoding_damage", "language", "personal_data",
-)  # fmt: skip
-"""The others answer the question of suspect labels once more; ``tunesmith diagnose RUN`` gives them all."""
-SHARE = 0.1
-FREE_SECONDS = 15.0
-"""A diagnosis may take a tenth of the training time, or this where that is less: nobody minds a few seconds."""
+REPORTED_CHECKS = (
+    SUSPECTS,
+    "conflicting_labels",
+    "annotator_disagreement",
+    "duplicates",
+    "cartography",
+    "class_pairs",
+    "shortcut_words",
+    "surface_form",
+    "encoding_damage",
+    "language",
+    "personal_data",
+)
+"""The others rank suspect labels by other methods; ``tunesmith diagnose RUN`` runs them all."""
+BUDGET_SHARE = 0.1
+MIN_BUDGET_SECONDS = 15.0
+"""A diagnosis may take a tenth of the training time, and at least this."""
 
 
 class OverBudget(Exception):
-    """The diagnosis would take longer than it may."""
+    """The diagnosis would exceed its time budget."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The time a diagnosis may take, from its making on."""
+    """The time a diagnosis may take from its start."""
 
     limit_seconds: float
     started_seconds: float
@@ -47,69 +55,63 @@ class Budget:
         return time.perf_counter() - self.started_seconds
 
     def too_long(self) -> str:
-        """Why a diagnosis was left out."""
+        """The reason for a check that was left out."""
         return f"it would have taken more than {self.limit_seconds:.0f} s, a tenth of the training time; see tunesmith diagnose"
 
 
 def training_findings(
     inputs: LabelledTaskData, vectors: Embedded | None, epoch_logits: Array | None, training_seconds: float, listener: Listener
 ) -> list[Finding]:
-    """What the diagnoses of ``TOLD`` say of the training rows; those that would take too long are skipped and say so.
+    """Runs the checks of ``REPORTED_CHECKS`` on the training rows; those over the time budget are skipped with a reason.
 
     Args:
-        vectors: embeddings of train by the untouched base model; None where no baseline needed them.
+        vectors: embeddings of train by the untouched base model; None if no baseline needed them.
         epoch_logits: (E, N, K) of train.
     """
-    budget = Budget(max(FREE_SECONDS, SHARE * training_seconds), time.perf_counter())
-    evidence, unjudged = evidence_within(inputs, vectors, epoch_logits, budget, listener)
+    budget = Budget(max(MIN_BUDGET_SECONDS, BUDGET_SHARE * training_seconds), time.perf_counter())
+    evidence, no_probabilities = evidence_within(inputs, vectors, epoch_logits, budget, listener)
     findings = []
-    for name, diagnosis in DIAGNOSES:
-        if name in TOLD:
-            late = budget.spent_seconds() > budget.limit_seconds
-            found = skip(name, budget.too_long()) if late else diagnosis(evidence)
-            if unjudged and found.skipped and "pred_probs" in found.needed:
-                found = skip(name, unjudged)
-            findings.append(finding_of(found, evidence))
+    for name, check in CHECKS:
+        if name in REPORTED_CHECKS:
+            is_late = budget.spent_seconds() > budget.limit_seconds
+            diagnosis = skip(name, budget.too_long()) if is_late else check(evidence)
+            if no_probabilities and diagnosis.skipped and "pred_probs" in diagnosis.needed:
+                diagnosis = skip(name, no_probabilities)
+            findings.append(make_finding(diagnosis, evidence))
     return findings
 
 
 def evidence_within(
     inputs: LabelledTaskData, vectors: Embedded | None, epoch_logits: Array | None, budget: Budget, listener: Listener
 ) -> tuple[Evidence, str]:
-    """The evidence of train, and why it has no out-of-fold probabilities where they would have taken too long."""
+    """Builds the evidence of train; the second value is why it has no out-of-fold probabilities if they exceed the budget."""
     train, labels = inputs.splits.train, inputs.splits.labels
-    known: dict[str, Any] = {"near": near_duplicates(train.texts, train.pairs)}
+    near = near_duplicates(train.texts, train.pairs)
+    arrays = EvidenceArrays(near=near)
     if epoch_logits is not None:
-        known |= {"epoch_logits": epoch_logits, "epoch_mode": MODE}
+        arrays |= {"epoch_logits": epoch_logits, "epoch_mode": MODE}
     if labels.problem_type != SINGLE or vectors is None:
-        return evidence_of(train, labels, **known), ""
-    n_folds = folds_for(inputs.recipe.diagnose.n_folds, len(train))
+        return make_evidence(train, labels, **arrays), ""
+    n_folds, seed = default_folds(inputs.recipe.diagnose.n_folds, len(train)), inputs.recipe.train.seed
     spent: list[float] = []
 
     def progress(done: int) -> None:
         listener(Event("step", "diagnosis", done, n_folds))
         spent.append(budget.spent_seconds())
-        a_fold = (spent[-1] - spent[0]) / max(1, done - 1)  # the first one also makes the features
-        if spent[-1] + a_fold * (n_folds - done) > budget.limit_seconds:
+        fold_seconds = (spent[-1] - spent[0]) / max(1, done - 1)  # the first fold also makes the features
+        if spent[-1] + fold_seconds * (n_folds - done) > budget.limit_seconds:
             raise OverBudget
 
     try:
-        said = out_of_fold(train, labels, vectors, known["near"], n_folds, inputs.recipe.train.seed, progress)
+        predictions = out_of_fold(train, labels, vectors, near, n_folds, seed, progress=progress)
     except OverBudget:
-        return evidence_of(train, labels, **known), budget.too_long()
-    return evidence_of(train, labels, method="frozen", pred_probs=said.pred_probs, folds=said.folds, **known), ""
-
-
-def without_repeats(of_rows: Sequence[Finding], of_training: Sequence[Finding]) -> list[Finding]:
-    """Both lists; where both have a finding, the one that points at more rows."""
-    better = {found.name: found for found in of_training if not found.skipped}
-    names = {found.name for found in of_rows}
-    kept = [max((found, better.get(found.name, found)), key=lambda one: one.flagged) for found in of_rows]
-    return [*(found for found in of_training if found.name not in names), *kept]
+        return make_evidence(train, labels, **arrays), budget.too_long()
+    arrays |= {"method": "frozen", "pred_probs": predictions.pred_probs, "folds": predictions.folds}
+    return make_evidence(train, labels, **arrays), ""
 
 
 def findings_after_training(data: TaskData, evaluation: Evaluation, listener: Listener) -> tuple[Finding, ...]:
-    """Returns the findings of the data checks with those about the training rows; other tasks have the former only."""
+    """Returns the findings of the data checks with those about the training rows; tasks without labels have the former only."""
     if not isinstance(data, LabelledTaskData):
         return data.findings
     base, fit = evaluation.systems.base.get("train"), evaluation.seeds[0].fit
@@ -117,4 +119,4 @@ def findings_after_training(data: TaskData, evaluation: Evaluation, listener: Li
     if base is not None:
         vectors = base.embeddings[0] if len(base.embeddings) == 1 else (base.embeddings[0], base.embeddings[1])
     found = training_findings(data, vectors, fit.epoch_logits, fit.train_seconds * len(evaluation.seeds), listener)
-    return tuple(without_repeats(data.findings, found))
+    return tuple(merge_findings(data.findings, found))

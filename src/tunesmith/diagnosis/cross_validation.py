@@ -1,26 +1,26 @@
-"""What models say of rows they did not see, and a training run of rows it saw: the arrays that diagnoses read."""
+"""Cross-validation of all rows of a data set: the arrays that the checks read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.load import LabelledData
-from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples
-from tunesmith.diagnosis.folds import folds_for
-from tunesmith.diagnosis.input_ablation import ChangedInputs, Wanted, changed_inputs, lazy_embedder
+from tunesmith.diagnosis.evidence import EvidenceArrays
+from tunesmith.diagnosis.folds import default_folds
+from tunesmith.diagnosis.input_ablation import AblationRequest, InputAblation, ablate_inputs, lazy_embedder
 from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
+from tunesmith.diagnosis.pool import PooledSplits
 from tunesmith.diagnosis.training_logits import read_epoch_logits
 from tunesmith.models.source import ModelSource, find_model
-from tunesmith.progress import Clock, Event, Listener
+from tunesmith.progress import Clock, Event
 from tunesmith.recipe.defaults import with_defaults
-from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.classification.data import LabelledTaskData
 
@@ -31,100 +31,98 @@ FROZEN, FINETUNE = "frozen", "finetune"
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Arrays over all rows of a diagnosis.
+class CrossValidation:
+    """Arrays over all N rows of a diagnosis.
 
     Attributes:
-        said: out-of-fold probabilities with their folds.
+        out_of_fold: out-of-fold probabilities with their folds.
         embeddings: (N, D) of the untouched base model; both texts of a pair side by side.
-        epoch_logits: (E, N, K); None where no training followed the rows.
+        epoch_logits: (E, N, K); None if no training run recorded them.
         epoch_mode: ``train`` or ``evaluation``.
-        changed: what linear models say of changed inputs, where that was asked for.
-        note: what the user should know of the embeddings; may be empty.
+        ablation: predictions of the linear models on ablated inputs; empty unless the recipe requests them.
+        note: limits of the embeddings, for the user; may be empty.
     """
 
-    said: OutOfFold
+    out_of_fold: OutOfFold
     embeddings: Array
     epoch_logits: Array | None
     epoch_mode: str
-    changed: ChangedInputs
+    ablation: InputAblation
     note: str = ""
 
-    def part(self, rows: slice) -> dict[str, Any]:
-        """The fields of ``Evidence`` for some of the rows."""
-        known: dict[str, Any] = {
-            "pred_probs": self.said.pred_probs[rows],
-            "folds": self.said.folds[rows],
-            "embeddings": self.embeddings[rows],
-        }
+    def part(self, rows: slice) -> EvidenceArrays:
+        """The arrays of some of the rows."""
+        arrays = EvidenceArrays(
+            pred_probs=self.out_of_fold.pred_probs[rows], folds=self.out_of_fold.folds[rows], embeddings=self.embeddings[rows]
+        )
         if self.epoch_logits is not None:
-            known |= {"epoch_logits": self.epoch_logits[:, rows], "epoch_mode": self.epoch_mode}
-        if self.changed.null_log2 is not None:
-            known["null_log2"] = self.changed.null_log2[rows]
-        return known
+            arrays |= {"epoch_logits": self.epoch_logits[:, rows], "epoch_mode": self.epoch_mode}
+        if self.ablation.null_log2 is not None:
+            arrays["null_log2"] = self.ablation.null_log2[rows]
+        return arrays
 
 
-def held_out(
-    splits: LabelledData, rows: Examples, near: NearDuplicates, recipe: Recipe, loaded: LoadedRecipe, wanted: Wanted, run: Path | None,
-    clock: Clock, listener: Listener,
-) -> HeldOut:  # fmt: skip
-    """The arrays for all rows of all splits together, train first.
+def cross_validate(
+    pooled: PooledSplits, recipe: Recipe, base: Path, request: AblationRequest, run: Path | None, clock: Clock
+) -> CrossValidation:
+    """Computes the arrays for all rows.
 
     Args:
-        rows: the rows of all splits.
-        wanted: of changed inputs. They are judged by linear models, and compared with such models of the whole rows.
-        run: a finished run whose training followed the rows of train.
+        base: folder that a relative model path is looked up in first.
+        request: input ablations. Linear models predict them, and are compared with such models of the whole rows.
+        run: a finished run that recorded logits of the rows of train.
     """
-    source = find_model(recipe.model, loaded.base)
-    n_folds = folds_for(recipe.diagnose.n_folds, len(rows))
-    base = embedded(rows, source, recipe.data.max_length, clock)
+    splits, rows, seed = pooled.splits, pooled.rows, recipe.train.seed
+    source = find_model(recipe.model, base)
+    n_folds = default_folds(recipe.diagnose.n_folds, len(rows))
+    embeddings = embed_rows(rows, source, recipe.data.max_length, clock)
+    vectors = embeddings.vectors
     epoch_logits, mode = (None, "") if run is None else read_epoch_logits(run, splits.train, splits.labels)
 
     def progress(done: int) -> None:
-        listener(Event("step", "cross-validation", done, n_folds))
+        clock.listener(Event("step", "cross-validation", done, n_folds))
 
     with clock.phase("cross-validation"):
-        keep, seed = wanted.needs_models, recipe.train.seed
-        said = linear = out_of_fold(rows, splits.labels, base.vectors, near, n_folds, seed, progress, keep_models=keep)
+        linear = out_of_fold(
+            rows, splits.labels, vectors, pooled.near, n_folds, seed, progress=progress, keep_models=request.needs_models
+        )
+        predictions = linear
         if recipe.diagnose.method == FINETUNE:
             from tunesmith.training.epoch_logits import MODE
 
-            tuned, followed = by_fine_tuning(splits, rows, near, recipe, source, n_folds, progress)
-            said = mean_of_both(linear, tuned)
-            epoch_logits, mode = (followed, MODE) if epoch_logits is None else (epoch_logits, mode)
-    embedder = lazy_embedder(source, recipe.data.max_length, base.n_layers)
-    changed = changed_inputs(wanted, rows, splits.labels, base.vectors, linear, embedder, recipe.train.seed, clock)
-    flat = np.concatenate(base.vectors, axis=1) if isinstance(base.vectors, tuple) else base.vectors
-    return HeldOut(said, flat, on_rows(epoch_logits, len(rows)), mode, changed, base.note)
+            tuned, fold_logits = finetune_folds(pooled, recipe, source, n_folds, progress)
+            predictions = average_pred_probs(linear, tuned)
+            epoch_logits, mode = (fold_logits, MODE) if epoch_logits is None else (epoch_logits, mode)
+    embedder = lazy_embedder(source, recipe.data.max_length, embeddings.n_layers)
+    ablation = ablate_inputs(request, rows, vectors, linear, embedder, seed=seed, clock=clock)
+    flat = np.concatenate(vectors, axis=1) if isinstance(vectors, tuple) else vectors
+    return CrossValidation(predictions, flat, pad_rows(epoch_logits, len(rows)), mode, ablation, embeddings.note)
 
 
-def embedded(rows: Examples, source: ModelSource, max_length: int | None, clock: Clock) -> BaseEmbeddings:
-    """The embeddings of all rows by the untouched base model."""
+def embed_rows(rows: Examples, source: ModelSource, max_length: int | None, clock: Clock) -> BaseEmbeddings:
+    """Embeds all rows by the untouched base model."""
     with clock.phase("libraries"):
         from tunesmith.models.base_embeddings import embed
     with clock.phase("embeddings"):
         return embed(rows, source, max_length)
 
 
-def by_fine_tuning(
-    splits: LabelledData, rows: Examples, near: NearDuplicates, recipe: Recipe, source: ModelSource, n_folds: int,
-    progress: Callable[[int], None],
-) -> tuple[OutOfFold, Array | None]:  # fmt: skip
+def finetune_folds(
+    pooled: PooledSplits, recipe: Recipe, source: ModelSource, n_folds: int, progress: Callable[[int], None]
+) -> tuple[OutOfFold, Array | None]:
+    """Cross-validates fine-tuned models on all rows; see ``fine_tuned``."""
     from tunesmith.diagnosis.fold_finetuning import fine_tuned
 
+    rows, splits = pooled.rows, pooled.splits
     whole = LabelledData(replace(rows, split="train"), None, None, splits.labels, splits.columns)
-    return fine_tuned(
-        LabelledTaskData(recipe=with_defaults(recipe, source.n_bytes, len(rows)), splits=whole, source=source),
-        near,
-        n_folds,
-        progress,
-    )
+    settled = with_defaults(recipe, source.n_bytes, len(rows))
+    return fine_tuned(LabelledTaskData(recipe=settled, splits=whole, source=source), pooled.near, n_folds, progress)
 
 
-def mean_of_both(linear: OutOfFold, tuned: OutOfFold) -> OutOfFold:
-    """Linear and fine-tuned models of the same folds as one: the mean of their probabilities.
+def average_pred_probs(linear: OutOfFold, tuned: OutOfFold) -> OutOfFold:
+    """Averages the probabilities of linear and fine-tuned models of the same folds.
 
-    A model fine-tuned on wrong labels is as sure of the noise as of the rest, and the share of wrong labels cannot be read
+    A model fine-tuned on wrong labels is as confident of the noise as of the rest, and the share of wrong labels cannot be read
     from it alone: on SST-2 with a tenth of them changed it comes out as 0 %, from the mean as 9 % (``docs/experiments.md``).
 
     Raises:
@@ -135,8 +133,8 @@ def mean_of_both(linear: OutOfFold, tuned: OutOfFold) -> OutOfFold:
     return replace(linear, pred_probs=(linear.pred_probs + tuned.pred_probs) / 2)
 
 
-def on_rows(epoch_logits: Array | None, n_rows: int) -> Array | None:
-    """Logits (E, n, K) of the first rows as those of all rows (E, n_rows, K), NaN for the others."""
+def pad_rows(epoch_logits: Array | None, n_rows: int) -> Array | None:
+    """Extends the logits (E, n, K) of the first n rows to all rows (E, n_rows, K), with NaN for the others."""
     if epoch_logits is None or epoch_logits.shape[1] == n_rows:
         return epoch_logits
     after = np.full((len(epoch_logits), n_rows - epoch_logits.shape[1], epoch_logits.shape[2]), np.nan, dtype=np.float32)

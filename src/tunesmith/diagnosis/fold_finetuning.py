@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities by fine-tuning: each row is judged by a model that was trained on the other folds."""
+"""Out-of-fold probabilities by fine-tuning: one model a fold, trained on the other folds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
-from tunesmith.diagnosis.folds import fold_of, units_of
-from tunesmith.diagnosis.out_of_fold import OutOfFold, alone_in_fold
+from tunesmith.diagnosis.folds import assign_folds, unit_numbers
+from tunesmith.diagnosis.out_of_fold import OutOfFold, in_one_fold
 from tunesmith.models.encode import encode
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
@@ -29,11 +29,11 @@ from tunesmith.training.signals import StopRequest
 def fine_tuned(
     inputs: LabelledTaskData, near: NearDuplicates, n_folds: int, progress: Callable[[int], None] = lambda done: None
 ) -> tuple[OutOfFold, Array | None]:
-    """Probabilities of every row of train by fine-tuned models, and each row's logits over the epochs.
+    """Predicts every row of train by fine-tuned models, and averages each row's logits over the epochs.
 
-    A model is trained once for each fold by the recipe's own settings and has the weights of its last step: no evaluation
-    chooses them, so that no row has a say in the model that judges it. A row is in the training set of all fits but one; its
-    logits (E, N, K) are their mean over those fits, None where they were not kept.
+    The recipe's own settings train one model a fold, and the weights of the last step are used: no evaluation selects them, so
+    that no row influences the model that predicts it. A row is in the training set of all fits but one; its logits (E, N, K)
+    are their mean over those fits, None if they were not recorded.
 
     Raises:
         DataError: there are fewer sets of rows that must stay together than folds.
@@ -41,70 +41,69 @@ def fine_tuned(
     """
     rows, labels, seed = inputs.splits.train, inputs.splits.labels, inputs.recipe.train.seed
     given = class_ids(rows)
-    folds = fold_of(given, units_of(rows, near), n_folds, seed, rows.source)
+    folds = assign_folds(given, unit_numbers(rows, near), n_folds, seed, rows.source)
     quiet = replace(inputs, recipe=without_evaluations(inputs.recipe))
     whole = prepared_rows(quiet, given)
-    pred_probs, total = np.zeros((len(given), labels.n)), None
+    pred_probs, logits = np.zeros((len(given), labels.n)), None
     for fold in range(n_folds):
         held, rest = np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & (given != UNLABELLED))
-        pred_probs[held], followed = judged(quiet, part_of(whole, rest, held))
-        if followed is not None:
-            total = np.zeros((len(followed), len(given), labels.n), dtype=np.float32) if total is None else total
-            total[:, rest] += followed.astype(np.float32) / (n_folds - 1)
+        pred_probs[held], fold_logits = train_fold(quiet, fold_rows(whole, rest, held))
+        if fold_logits is not None:
+            logits = np.zeros((len(fold_logits), len(given), labels.n), dtype=np.float32) if logits is None else logits
+            logits[:, rest] += fold_logits.astype(np.float32) / (n_folds - 1)
         progress(fold + 1)
-    return OutOfFold(pred_probs, folds, alone_in_fold(given, folds)), total
+    return OutOfFold(pred_probs, folds, in_one_fold(given, folds)), logits
 
 
 def prepared_rows(inputs: LabelledTaskData, given: Array) -> TokenisedSplits:
-    """All rows tokenised, with the loss of the labelled ones; unlabelled rows, which are only judged, have class 0."""
+    """Tokenises all rows, with the loss of the labelled ones; unlabelled rows, which are only predicted, get class 0."""
     rows, seed = inputs.splits.train, inputs.recipe.train.seed
     labelled = rows.take(np.flatnonzero(given != UNLABELLED).tolist(), "train")
     session = load(replace(inputs, splits=replace(inputs.splits, train=labelled)), seed)
-    filled = replace(rows, labels=np.maximum(given, 0).tolist())
+    labelled_rows = replace(rows, labels=np.maximum(given, 0).tolist())
     tokens = session.tokens
-    return replace(tokens, encoded={"train": encode(session.loaded.tokenizer, filled, tokens.max_length)})
+    return replace(tokens, encoded={"train": encode(session.loaded.tokenizer, labelled_rows, tokens.max_length)})
 
 
 def without_evaluations(recipe: Recipe) -> Recipe:
-    """The recipe with one evaluation and one log line, and no early stop: a fit of a fold is steered by nothing."""
+    """The recipe with one evaluation and one log line, and no early stopping: nothing selects the weights of a fold."""
     train = recipe.train.model_copy(update={"n_evaluations": 1, "n_logs": 1, "early_stopping": None, "report_to": "none"})
     return recipe.model_copy(update={"train": train})
 
 
-def part_of(whole: TokenisedSplits, rest: Array, held: Array) -> TokenisedSplits:
-    """The rows to train on, and the rows to judge as ``validation``."""
+def fold_rows(whole: TokenisedSplits, rest: Array, held: Array) -> TokenisedSplits:
+    """The rows to train on, and the rows to predict as ``validation``."""
     encoded = whole.encoded["train"]
     return replace(whole, encoded={"train": encoded.take(rest), "validation": encoded.take(held)})
 
 
-def judged(inputs: LabelledTaskData, prepared: TokenisedSplits) -> tuple[Array, Array | None]:
-    """Probabilities of the held rows (M, K) by a model trained on the others, and the others' logits (E, N - M, K)."""
+def train_fold(inputs: LabelledTaskData, tokens: TokenisedSplits) -> tuple[Array, Array | None]:
+    """Trains on the other folds; returns probabilities (M, K) of the held rows and logits (E, N - M, K) of the others."""
     recipe, seed = inputs.recipe, inputs.recipe.train.seed
-    session = load(inputs, seed, tokens=prepared)
+    session = load(inputs, seed, tokens=tokens)
     scores: list[Array] = []
 
     def evaluate(model: torch.nn.Module) -> dict[str, float]:
-        found = predict(model, prepared.encoded["validation"], session)
+        found = predict(model, tokens.encoded["validation"], session)
         assert found.predictions is not None
         assert found.losses is not None
         scores.append(found.predictions.scores)
         return {"loss": float(found.losses.mean())}
 
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
         plan = FitPlan(
             recipe=recipe,
             spec=trainer_spec(session, evaluate, seed),
             n_rows=session.rows_per_epoch,
             metric="loss",
             higher_is_better=False,
-            checkpoints=folder,
-            metrics_log=folder / "metrics.jsonl",
+            checkpoints=Path(place),
+            metrics_log=Path(place) / "metrics.jsonl",
             kernels=session.kernels,
             body=session.body,
             used_token_ids=session.used_token_ids,
             seed=seed,
             smoke=True,
         )
-        done = fit(session.model, plan, StopRequest(), silent)
-    return scores[-1], done.epoch_logits
+        result = fit(session.model, plan, StopRequest(), silent)
+    return scores[-1], result.epoch_logits

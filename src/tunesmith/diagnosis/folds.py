@@ -1,4 +1,4 @@
-"""Folds for cross-validation in which no row is judged by a model that saw its twin."""
+"""Folds for cross-validation that keep groups and near-duplicates together."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tunesmith.errors import DataError
 
 FOLDS, MORE_FOLDS = 5, 10
 FEW_ROWS = 2_000
-"""Below, ten folds instead of five cost seconds, and models of nine tenths of the rows find more than those of four fifths."""
+"""Fewer rows get ten folds: they cost seconds, and models of nine tenths of the rows find more than those of four fifths."""
 
 
-def folds_for(asked: int | None, n_rows: int) -> int:
-    """The number of folds: what was asked for, or ten for few rows and five for many."""
-    return asked or (MORE_FOLDS if n_rows < FEW_ROWS else FOLDS)
+def default_folds(requested: int | None, n_rows: int) -> int:
+    """The requested number of folds, else ten for few rows and five for many."""
+    return requested or (MORE_FOLDS if n_rows < FEW_ROWS else FOLDS)
 
 
-def units_of(rows: Examples, near: NearDuplicates | None = None) -> Array:
-    """The number of each row's unit (N): rows of one group, and nearly the same rows, directly or through others, share one."""
+def unit_numbers(rows: Examples, near: NearDuplicates | None = None) -> Array:
+    """The number of each row's unit (N): rows of one group and near-duplicates, directly or through others, share one."""
     near = near if near is not None else near_duplicates(rows.texts, rows.pairs)
     if rows.groups is None:
         return clusters(near)
@@ -28,10 +28,10 @@ def units_of(rows: Examples, near: NearDuplicates | None = None) -> Array:
     return clusters(near, (first_of_group[group], np.arange(len(rows))))
 
 
-def fold_of(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0, source: str = "") -> Array:
+def assign_folds(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0, source: str = "") -> Array:
     """The fold of each row (N), 0 to n_folds - 1: units are never divided, and each class is spread evenly.
 
-    Units come in random order, larger ones first, and go where the class of their first row has the fewest rows so far.
+    Units come in random order, larger ones first, and go to the fold with the fewest rows of the class of their first row.
 
     Raises:
         DataError: there are fewer units than folds.
@@ -44,20 +44,14 @@ def fold_of(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0, sou
     order = draw.permutation(n_units)
     sizes = np.bincount(units, minlength=n_units)
     order = order[np.argsort(-sizes[order], kind="stable")]
-    kind = first_label(given, units, n_units)
-    held = np.zeros((int(given.max()) + 2, n_folds), dtype=np.int64)  # the last row is for the unlabelled
-    total = np.zeros(n_folds, dtype=np.int64)
-    fold_of_unit = np.empty(n_units, dtype=np.int64)
+    unit_class = np.empty(n_units, dtype=np.int64)
+    unit_class[units[::-1]] = given[::-1]  # the class of each unit's first row
+    class_sizes = np.zeros((int(given.max()) + 2, n_folds), dtype=np.int64)  # the last row is for the unlabelled
+    fold_sizes = np.zeros(n_folds, dtype=np.int64)
+    unit_fold = np.empty(n_units, dtype=np.int64)
     for unit in order.tolist():
-        fold = int(np.lexsort((total, held[kind[unit]]))[0])
-        fold_of_unit[unit] = fold
-        held[kind[unit], fold] += sizes[unit]
-        total[fold] += sizes[unit]
-    return fold_of_unit[units]
-
-
-def first_label(given: Array, units: Array, n_units: int) -> Array:
-    """The label of the first row of each unit."""
-    kind = np.empty(n_units, dtype=np.int64)
-    kind[units[::-1]] = given[::-1]
-    return kind
+        fold = int(np.lexsort((fold_sizes, class_sizes[unit_class[unit]]))[0])
+        unit_fold[unit] = fold
+        class_sizes[unit_class[unit], fold] += sizes[unit]
+        fold_sizes[fold] += sizes[unit]
+    return unit_fold[units]

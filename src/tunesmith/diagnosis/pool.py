@@ -1,4 +1,4 @@
-"""The rows of several data sets as one, and what was found between them: as findings and as files."""
+"""Pooled rows (of all splits, of several data sets), and the findings and files of a comparison of data sets."""
 
 from __future__ import annotations
 
@@ -13,20 +13,65 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.load import LabelledData
+from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.personal import personal_data_kinds
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.checks.agreement import Agreement, Answers, Asked, agreement, differing, given_names
-from tunesmith.diagnosis.checks.leakage import how_much
+from tunesmith.diagnosis.checks.agreement import (
+    Agreement,
+    OracleAnswers,
+    OracleLabels,
+    disagreement,
+    given_names,
+    measure_agreement,
+)
+from tunesmith.diagnosis.checks.rows import overlap_words
 from tunesmith.diagnosis.checks.transfer import Opposite, Transfer
-from tunesmith.diagnosis.evidence import LISTED, Diagnosis, evidence_of, worst_first
+from tunesmith.diagnosis.evidence import ROWS_IN_FINDING, Diagnosis, make_evidence, worst_first
 from tunesmith.results import TEXT_CHARACTERS, Finding
 
-OPPOSITE_COLUMNS = (
-    "overlap", "first", "first_row_id", "first_split", "first_label", "first_rows",
-    "second", "second_row_id", "second_split", "second_label", "second_rows",
-)  # fmt: skip
-FEWEST = 2
+SIDE_COLUMNS = ("", "_row_id", "_split", "_label", "_rows")
+OPPOSITE_COLUMNS = ("overlap", *(f"{side}{column}" for side in ("first", "second") for column in SIDE_COLUMNS))
+MIN_SETS = 2
 ORACLE_COLUMNS = ("data", "row_id", "split", "given", "oracle", "confidence")
+
+
+@dataclass(frozen=True)
+class PooledSplits:
+    """The rows of all splits of one data set, train first.
+
+    Attributes:
+        rows: (N) all rows as one set.
+        starts: split -> position of its first row.
+        near: near-duplicates among all rows.
+    """
+
+    splits: LabelledData
+    rows: Examples
+    starts: dict[str, int]
+    near: NearDuplicates
+
+
+def pool_splits(splits: LabelledData) -> tuple[Examples, dict[str, int]]:
+    """The rows of all splits as one set, train first, and the position of each split's first row."""
+    parts = list(splits.named().values())
+    starts = dict(zip((part.split for part in parts), np.cumsum([0, *(len(part) for part in parts)]).tolist(), strict=False))
+    groups = None
+    if any(part.groups is not None for part in parts):
+        groups = [group for part in parts for group in part.groups or [f"{part.split} {i}" for i in part.row_ids]]
+    rows = replace(
+        parts[0],
+        split="all",
+        others={name: [cell for part in parts for cell in part.others[name]] for name in parts[0].others},
+        row_ids=[i for part in parts for i in part.row_ids],
+        texts=[text for part in parts for text in part.texts],
+        labels=[label for part in parts for label in part.labels],
+        pairs=None if parts[0].pairs is None else [pair for part in parts for pair in part.pairs or []],
+        groups=groups,
+        ids=None,
+        annotations=None,
+    )
+    return rows, starts
 
 
 @dataclass(frozen=True)
@@ -53,20 +98,23 @@ class Pool:
         return np.repeat(np.arange(len(self.sets)), self.sizes)
 
     def slices(self) -> list[slice]:
-        """Where the rows of each data set are."""
+        """The positions of each data set's rows."""
         ends = np.cumsum([0, *self.sizes]).tolist()
         return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
     def rows(self) -> Examples:
-        """All rows as one set, without groups and names: those mean something within a data set only."""
-        pairs = None if self.sets[0].pairs is None else [pair for rows in self.sets for pair in rows.pairs or []]
+        """All rows as one set, without groups and ids, which have meaning only within a data set."""
         return replace(
-            self.sets[0], row_ids=[i for rows in self.sets for i in rows.row_ids],
-            texts=[text for rows in self.sets for text in rows.texts], pairs=pairs,
-            labels=[label for rows in self.sets for label in rows.labels], groups=None, ids=None,
-        )  # fmt: skip
+            self.sets[0],
+            row_ids=[i for rows in self.sets for i in rows.row_ids],
+            texts=[text for rows in self.sets for text in rows.texts],
+            pairs=None if self.sets[0].pairs is None else [pair for rows in self.sets for pair in rows.pairs or []],
+            labels=[label for rows in self.sets for label in rows.labels],
+            groups=None,
+            ids=None,
+        )
 
-    def place(self, position: int) -> tuple[str, int, str, str]:
+    def locate(self, position: int) -> tuple[str, int, str, str]:
         """Data set, row id, split and label name of a pooled row."""
         owner = int(np.searchsorted(np.cumsum(self.sizes), position, side="right"))
         own = position - sum(self.sizes[:owner])
@@ -74,93 +122,98 @@ class Pool:
         return self.names[owner], rows.row_ids[own], self.splits[owner][own], self.labels.names[rows.labels[own]]
 
 
-def shown(text: str) -> str:
-    """The beginning of a text; nothing where it holds personal data."""
+def public_start(text: str) -> str:
+    """The beginning of a text; empty if it holds personal data."""
     return "" if personal_data_kinds(text) else text[:TEXT_CHARACTERS]
 
 
-def same_texts(pool: Pool, reached: Array) -> Finding:
-    """How many rows of each data set another one has, too.
+def same_texts(pool: Pool, in_sets: Array) -> Finding:
+    """Counts the rows of each data set that another one has, too.
 
     Args:
-        reached: see ``between.twins``.
+        in_sets: (N, S), see ``transfer.twin_sets``.
     """
-    parts, flagged = [], np.zeros(len(reached), dtype=bool)
+    parts, flagged = [], np.zeros(len(in_sets), dtype=bool)
     for i, rows in enumerate(pool.slices()):
         for j, other in enumerate(pool.names):
-            if i != j and reached[rows, j].any():
-                flagged[rows] |= reached[rows, j]
-                parts.append(f"{int(reached[rows, j].sum()):,} of {pool.sizes[i]:,} rows of {pool.names[i]} are in {other}")
+            if i != j and in_sets[rows, j].any():
+                flagged[rows] |= in_sets[rows, j]
+                parts.append(f"{int(in_sets[rows, j].sum()):,} of {pool.sizes[i]:,} rows of {pool.names[i]} are in {other}")
     summary = f"{'; '.join(parts)}: exactly, or nearly." if parts else "No data set has a text of another one."
-    remedy = "They are not trained on where the other data set is the test." if flagged.any() else ""
+    remedy = "They are left out of training if the other data set is the test." if flagged.any() else ""
     return Finding("same_texts", summary, int(flagged.sum()), remedy=remedy)
 
 
-def opposite_finding(pool: Pool, found: Sequence[Opposite], flagged: Array, reached: Array) -> Finding:
-    """The same texts with different labels; the share is of the rows whose text another data set has."""
-    elsewhere = reached.sum(axis=1) > 1
+def opposite_finding(pool: Pool, pairs: Sequence[Opposite], flagged: Array, in_sets: Array) -> Finding:
+    """Counts the same texts with different labels; the share is of the rows whose text another data set has."""
+    elsewhere = in_sets.sum(axis=1) > 1
     n, n_both = int(flagged.sum()), int(elsewhere.sum())
     summary = "No text is in two data sets, so none is labelled twice."
     if n_both:
         share = f"{n:,} of the {n_both:,} rows whose text another data set has ({n / n_both:.0%})"
-        summary = f"{share} are labelled differently there.{by_sets(pool, found)}"
+        summary = f"{share} are labelled differently there.{counts_by_sets(pool, pairs)}"
     texts = pool.rows().texts
-    rows = tuple({**opposite_row(pool, pair), "text": shown(texts[pair.first])} for pair in found[:LISTED])
-    remedy = "Read them: they show where the data sets draw the line between two labels differently." if n else ""
+    rows = tuple({**opposite_row(pool, pair), "text": public_start(texts[pair.first])} for pair in pairs[:ROWS_IN_FINDING])
+    remedy = "Read them: they show how the data sets draw the line between two labels differently." if n else ""
     return Finding("opposite_labels", summary, n, rows=rows, remedy=remedy)
 
 
-def by_sets(pool: Pool, found: Sequence[Opposite]) -> str:
-    """How many texts each two of several data sets label differently; empty for two."""
-    counts = Counter((pool.place(pair.first)[0], pool.place(pair.second)[0]) for pair in found)
-    shown = "; ".join(f"{n:,} of {one} and {other}" for (one, other), n in counts.most_common())
-    return f" Texts: {shown}." if len(pool.sets) > FEWEST and shown else ""
+def counts_by_sets(pool: Pool, pairs: Sequence[Opposite]) -> str:
+    """Counts the texts that each two of several data sets label differently; empty for two."""
+    counts = Counter((pool.locate(pair.first)[0], pool.locate(pair.second)[0]) for pair in pairs)
+    shown = "; ".join(f"{n:,} of {first} and {second}" for (first, second), n in counts.most_common())
+    return f" Texts: {shown}." if len(pool.sets) > MIN_SETS and shown else ""
 
 
 def opposite_row(pool: Pool, pair: Opposite) -> dict[str, Any]:
-    """A pair of rows as a finding holds it."""
-    name, row_id, split, label = pool.place(pair.first)
-    other, other_row, other_split, other_label = pool.place(pair.second)
-    reason = f"{label} here, {other_label} in {other}: {how_much(pair.overlap)} row {other_row}"
+    """A pair of rows in the form of a finding."""
+    name, row_id, split, label = pool.locate(pair.first)
+    other, other_row, other_split, other_label = pool.locate(pair.second)
     return {
-        "row_id": row_id, "split": split, "data": name, "given": label, "other_data": other, "other_row_id": other_row,
-        "other_split": other_split, "other_label": other_label, "reason": reason,
-    }  # fmt: skip
+        "row_id": row_id,
+        "split": split,
+        "data": name,
+        "given": label,
+        "other_data": other,
+        "other_row_id": other_row,
+        "other_split": other_split,
+        "other_label": other_label,
+        "reason": f"{label} here, {other_label} in {other}: {overlap_words(pair.overlap)} row {other_row}",
+    }
 
 
-def write_opposite(pool: Pool, found: Sequence[Opposite], path: Path) -> None:
-    """One line a text that two data sets label differently, the closest first."""
+def write_opposite(pool: Pool, pairs: Sequence[Opposite], path: Path) -> None:
+    """Writes one line for each text that two data sets label differently, the closest first."""
     rows = pool.rows()
     sides = [("text", rows.texts), *([("pair", rows.pairs)] if rows.pairs is not None else [])]
     header = [*OPPOSITE_COLUMNS, *(f"{side}_{name}" for name, _ in sides for side in ("first", "second"))]
 
-    def lines() -> Iterator[list[Any]]:
-        for pair in found:
-            first, second = pool.place(pair.first), pool.place(pair.second)
-            texts = [shown(side[position]) for _, side in sides for position in (pair.first, pair.second)]
+    def lines() -> Iterator[list[object]]:
+        for pair in pairs:
+            first, second = pool.locate(pair.first), pool.locate(pair.second)
+            texts = [public_start(side[position]) for _, side in sides for position in (pair.first, pair.second)]
             yield [f"{pair.overlap:.3f}", *first, pair.n_first, *second, pair.n_second, *texts]
 
     write_csv(path, header, lines())
 
 
 def transfer_finding(matrix: Sequence[Transfer]) -> Finding:
-    """What models of one data set are worth on the others, beside the other's own."""
+    """Describes MCC of each data set's models on the others, beside that of the other's own models."""
     own = {cell.tested_on: cell for cell in matrix if cell.held_out}
-    sentences, below = [], False
+    sentences, is_below = [], False
     for cell in matrix:
         if not cell.held_out:
-            of_own = own[cell.tested_on]
-            sentences.append(
-                f"Trained on {cell.trained_on}: MCC {value_of(cell)} on {cell.tested_on}, its own {value_of(of_own)}."
-            )
-            below |= cell.high is not None and of_own.low is not None and cell.high < of_own.low
+            reference = own[cell.tested_on]
+            values = f"MCC {value_words(cell)} on {cell.tested_on}, its own {value_words(reference)}"
+            sentences.append(f"Trained on {cell.trained_on}: {values}.")
+            is_below |= cell.high is not None and reference.low is not None and cell.high < reference.low
     remedy = (
-        "Where the interval is below that of its own rows, the labels mean something else there or the texts are of another kind."
+        "If the interval is below that of its own rows, the labels mean something else there or the texts are of another kind."
     )
-    return Finding("transfer", " ".join(sentences), remedy=remedy if below else "")
+    return Finding("transfer", " ".join(sentences), remedy=remedy if is_below else "")
 
 
-def value_of(cell: Transfer) -> str:
+def value_words(cell: Transfer) -> str:
     if cell.value is None:
         return f"not known ({cell.note})"
     value, low, high = (None if part is None else round(part, 2) + 0.0 for part in (cell.value, cell.low, cell.high))
@@ -168,60 +221,67 @@ def value_of(cell: Transfer) -> str:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What an oracle said of one data set, all splits together."""
+class OracleComparison:
+    """An oracle's labels of one data set, all splits together, compared with the given ones."""
 
-    answers: Answers
+    labels: OracleLabels
     agreement: Agreement
     diagnosis: Diagnosis
 
 
-def heard(pool: Pool, asked: Sequence[Asked]) -> list[Heard]:
-    """The oracle's answers, its agreement, and the rows that differ, for each data set."""
-    found = []
-    for name, rows, said in zip(pool.names, pool.sets, asked, strict=True):
-        answers = joined(list(said.answers.values()))
-        agreed = agreement(name, said.oracle, given_names(rows, pool.labels), answers, pool.labels.names)
-        found.append(Heard(answers, agreed, differing(evidence_of(rows, pool.labels), agreed, answers)))
-    return found
+def compare_oracle(pool: Pool, answers: Sequence[OracleAnswers]) -> list[OracleComparison]:
+    """Compares the oracle's labels with the given ones for each data set."""
+    comparisons = []
+    for name, rows, of_set in zip(pool.names, pool.sets, answers, strict=True):
+        labels = join_splits(list(of_set.labels.values()))
+        agreement = measure_agreement(name, of_set.oracle, given_names(rows, pool.labels), labels, pool.labels.names)
+        diagnosis = disagreement(make_evidence(rows, pool.labels), agreement, labels)
+        comparisons.append(OracleComparison(labels, agreement, diagnosis))
+    return comparisons
 
 
-def joined(parts: Sequence[Answers]) -> Answers:
-    """The answers of several splits as one."""
+def join_splits(parts: Sequence[OracleLabels]) -> OracleLabels:
+    """The labels of several splits as one."""
     confidence = None
     if all(part.confidence is not None for part in parts):
         confidence = np.concatenate([part.confidence for part in parts])  # type: ignore[misc]
     remarks = tuple(dict.fromkeys(remark for part in parts for remark in part.remarks))
-    return Answers([name for part in parts for name in part.names], confidence, parts[0].known, remarks)
+    return OracleLabels([name for part in parts for name in part.names], confidence, parts[0].known, remarks)
 
 
-def oracle_finding(pool: Pool, i: int, said: Heard) -> Finding:
-    """The rows of a data set on which the oracle says something else, the first fifty named."""
-    found, rows = said.diagnosis, pool.sets[i]
-    listed = tuple(
-        {"row_id": rows.row_ids[k], "split": pool.splits[i][k], "data": pool.names[i], "reason": found.reasons[k],
-         "text": shown(rows.texts[k])}
-        for k in worst_first(found)[:LISTED]
-    )  # fmt: skip
-    n = 0 if found.flagged is None else int(found.flagged.sum())
-    return Finding(f"oracle_{pool.names[i]}", found.summary, n, found.skipped, listed, found.remedy)
+def oracle_finding(pool: Pool, i: int, comparison: OracleComparison) -> Finding:
+    """The rows of a data set on which the oracle differs, the first fifty listed."""
+    diagnosis, rows = comparison.diagnosis, pool.sets[i]
+    first = tuple(
+        {
+            "row_id": rows.row_ids[k],
+            "split": pool.splits[i][k],
+            "data": pool.names[i],
+            "reason": diagnosis.reasons[k],
+            "text": public_start(rows.texts[k]),
+        }
+        for k in worst_first(diagnosis)[:ROWS_IN_FINDING]
+    )
+    n = 0 if diagnosis.flagged is None else int(diagnosis.flagged.sum())
+    return Finding(f"oracle_{pool.names[i]}", diagnosis.summary, n, diagnosis.skipped, first, diagnosis.remedy)
 
 
-def write_oracle(pool: Pool, said: Sequence[Heard], path: Path) -> None:
-    """One line a row on which the oracle says something else, data set by data set, the worst first."""
+def write_oracle(pool: Pool, comparisons: Sequence[OracleComparison], path: Path) -> None:
+    """Writes one line for each row on which the oracle differs, data set by data set, the worst first."""
 
-    def lines() -> Iterator[list[Any]]:
-        for i, one in enumerate(said):
-            given, answers = given_names(pool.sets[i], pool.labels), one.answers
-            for k in worst_first(one.diagnosis):
-                sure = "" if answers.confidence is None or np.isnan(answers.confidence[k]) else f"{answers.confidence[k]:.4g}"
-                row = [pool.names[i], pool.sets[i].row_ids[k], pool.splits[i][k], given[k], answers.names[k], sure]
-                yield [*row, shown(pool.sets[i].texts[k])]
+    def lines() -> Iterator[list[object]]:
+        for i, comparison in enumerate(comparisons):
+            rows, names, confidence = pool.sets[i], comparison.labels.names, comparison.labels.confidence
+            given = given_names(rows, pool.labels)
+            for k in worst_first(comparison.diagnosis):
+                probability = "" if confidence is None or np.isnan(confidence[k]) else f"{confidence[k]:.4g}"
+                row = [pool.names[i], rows.row_ids[k], pool.splits[i][k], given[k], names[k], probability]
+                yield [*row, public_start(rows.texts[k])]
 
     write_csv(path, [*ORACLE_COLUMNS, "text"], lines())
 
 
-def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(header)

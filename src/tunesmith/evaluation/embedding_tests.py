@@ -22,7 +22,7 @@ from tunesmith.evaluation.baselines.search import SEARCHES, nearest_by_words, wo
 from tunesmith.evaluation.metrics.geometry import Geometry
 from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, Predictions, from_scores
-from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, deepest, of_queries, parsed
+from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
 
 METRICS_OF_ROWS = {
@@ -179,7 +179,7 @@ class SearchTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Each metric's value for each query, by exact search."""
-        return Outputs(row_scores=of_queries(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
+        return Outputs(row_scores=query_metrics(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
@@ -194,7 +194,7 @@ class SearchTest:
     @property
     def depth(self) -> int:
         """How many documents are ranked."""
-        return min(deepest(self.metrics), len(self.data.documents))
+        return min(largest_k(self.metrics), len(self.data.documents))
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
         judged = self.data.judgements
@@ -205,7 +205,7 @@ class SearchTest:
 
     def ranked_by(self, search: Callable[[Sequence[str], Sequence[str], int], Array]) -> Outputs:
         ranked = search(self.data.documents, self.data.queries, self.depth)
-        return Outputs(row_scores=of_queries(ranked, self.data.judgements, self.metrics))
+        return Outputs(row_scores=query_metrics(ranked, self.data.judgements, self.metrics))
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -214,7 +214,7 @@ def check_metrics(names: Sequence[str]) -> None:
         raise InputError.one("--metric", "no metric was named.", f"Known: {', '.join(METRICS)}, each with @K.")
     for name in names:
         try:
-            parsed(name)
+            parse_metric(name)
         except ValueError as error:
             raise InputError.one("--metric", f"{error}.") from None
 
@@ -309,7 +309,7 @@ def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
     pairs = np.unique(np.stack(ids, axis=1), axis=0)
     judged = Judgements(pairs[:, 0], pairs[:, 1], np.ones(len(pairs)), len(places[0]), len(places[1]))
     queries, documents = sides[0][places[0]], sides[1][places[1]]
-    k = min(deepest(DEFAULT), judged.n_documents)
+    k = min(largest_k(DEFAULT), judged.n_documents)
     if hasattr(queries, "multiply"):
         ranked = nearest_by_words(queries, documents, k)
     else:
@@ -317,7 +317,7 @@ def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
         from tunesmith.machine import device_name
 
         ranked, _ = nearest(queries, documents, k, device_name())
-    return of_queries(ranked, judged)
+    return query_metrics(ranked, judged)
 
 
 def unique(side: Sequence[str]) -> tuple[list[int], Array]:

@@ -21,7 +21,7 @@ from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
 from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
-from tunesmith.evaluation.metrics.retrieval import of_queries
+from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
 
 METRICS = ("map@100", "recall@10", "recall@100")
@@ -90,7 +90,7 @@ class ParaphraseTest:
         )  # fmt: skip
         short = DEPTH - others.shape[1]
         filled = np.pad(others[asked], ((0, 0), (0, max(0, short))), constant_values=NO_DOCUMENT)
-        return Outputs(row_scores=of_queries(filled, judged, METRICS), figures=self.figures(others, unit))
+        return Outputs(row_scores=query_metrics(filled, judged, METRICS), figures=self.figures(others, unit))
 
     def figures(self, others: Array, unit: Any) -> dict[str, float]:
         """Average precision of all mined pairs in the order of their cosine, and the best F1 of any threshold."""

@@ -23,8 +23,9 @@ from tunesmith.recipe.suggest import closest
 from tunesmith.recipe.tree import field_path
 from tunesmith.recipe.values import check_values, to_plain
 
-__all__ = ["LoadedRecipe", "load_recipe", "locate", "recipe_from_mapping", "resolved_yaml"]
+__all__ = ["LoadedRecipe", "load_recipe", "locate", "recipe_from_mapping", "recipe_from_tables", "resolved_yaml"]
 
+IN_MEMORY = "table in memory"
 MAX_BYTES = 1_000_000
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -94,6 +95,33 @@ def recipe_from_mapping(mapping: Mapping[str, Any], source: str = "recipe") -> R
             [Problem("recipe", source, f"expected keys and values, found {describe_value(mapping)}.", "Give a mapping.")]
         )
     return _validate(mapping, {}, [], source, Path())
+
+
+def recipe_from_tables(
+    caller: str, data: Mapping[str, Any], model: str, settings: Mapping[str, Any]
+) -> tuple[LoadedRecipe, dict[str, Any] | None]:
+    """The recipe of data given in Python, and the tables in memory among them.
+
+    Args:
+        caller: names the Python function in errors.
+        data: split -> a table in memory, a path, a share of train, or None.
+        settings: the other keys of a recipe; its sections ``data`` and ``model`` win over ``data`` and ``model``.
+
+    Raises:
+        RecipeError: with every problem of the settings.
+    """
+    frames = {split: value for split, value in data.items() if is_table(value)}
+    names = {split: f"{IN_MEMORY} ({split})" if split in frames else value for split, value in data.items()}
+    sources = {split: str(value) if isinstance(value, Path) else value for split, value in names.items() if value is not None}
+    mapping = {**settings, "model": {"name": model, **settings.get("model", {})}}
+    mapping["data"] = {**sources, **settings.get("data", {})}
+    recipe = recipe_from_mapping(mapping, caller)
+    return LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd()), frames or None
+
+
+def is_table(value: object) -> bool:
+    """Whether a value is rows in memory rather than a share, a path or None."""
+    return value is not None and not isinstance(value, str | Path | int | float)
 
 
 def _validate(given: Mapping[str, Any], locations: Locations, faults: list[Fault], name: str, base: Path) -> Recipe:

@@ -12,6 +12,7 @@ import torch
 from tunesmith.data.table import Examples
 from tunesmith.training.launch import rank, sum_over_processes
 
+FILE = "epoch_logits.npz"
 MODE = "train"
 """The logits are those of the training step: before its update, with dropout where the model has any."""
 FILE = "epoch_logits.npz"

@@ -10,12 +10,11 @@ from tunesmith.diagnosis.rows import diagnose as diagnose_recipe
 from tunesmith.errors import RecipeError
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener, silent
-from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_mapping, resolved_yaml
+from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows.check import check as check_recipe
 from tunesmith.workflows.train import train as train_recipe
 
-IN_MEMORY = "table in memory"
 UNSAID = {"output": "runs/run", "task": "classification", "model": "builtin:minilm"}
 """The arguments' own defaults, beside a recipe, which says them itself."""
 
@@ -66,7 +65,8 @@ def described(
 ) -> tuple[LoadedRecipe, dict[str, Any] | None]:
     """The recipe that the arguments of ``caller`` name or describe, and the tables among them."""
     if not isinstance(data, str | Path) or Path(data).suffix not in {".yaml", ".yml"}:
-        return from_tables(caller, data, validation, test, output, task, model, sections)
+        settings = {**sections, "task": task, "output": str(output)}
+        return recipe_from_tables(caller, {"train": data, "validation": validation, "test": test}, model, settings)
     also = {"output": str(output), "task": task, "model": model}
     said = [*sections, *(name for name, value in also.items() if value != UNSAID[name]), *(["test"] if test is not None else [])]
     if said:
@@ -74,28 +74,6 @@ def described(
     return load_recipe(Path(data)), None
 
 
-def from_tables(
-    caller: str, data: Any, validation: Any, test: Any, output: str | Path, task: str, model: str, sections: dict[str, Any]
-) -> tuple[LoadedRecipe, dict[str, Any] | None]:
-    """The recipe that describes tables or files, and the tables among them."""
-    given = {"train": data, "validation": validation, "test": test}
-    frames = {split: value for split, value in given.items() if is_table(value)}
-    named = {split: f"{IN_MEMORY} ({split})" if split in frames else plain(value) for split, value in given.items()}
-    mapping = {**sections, "task": task, "model": {"name": model, **sections.get("model", {})}, "output": str(output)}
-    mapping["data"] = {**{split: value for split, value in named.items() if value is not None}, **sections.get("data", {})}
-    recipe = recipe_from_mapping(mapping, caller)
-    return LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd()), frames or None
-
-
 def check(recipe: str | Path, *, static: bool = False, listener: Listener = silent) -> CheckReport:
     """The pre-flight of a recipe file; see ``tunesmith.workflows.check.check``."""
     return check_recipe(load_recipe(Path(recipe)), static=static, listener=listener)
-
-
-def is_table(value: Any) -> bool:
-    """Whether a value is rows in memory rather than a share, a path or nothing."""
-    return value is not None and not isinstance(value, str | Path | int | float)
-
-
-def plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value

@@ -14,7 +14,7 @@ from tunesmith.data.labelled.annotators import annotation_counts
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.data.labelled.load import load_labelled_data
 from tunesmith.data.table import Columns, Labels
-from tunesmith.diagnosis.evidence import evidence_of
+from tunesmith.diagnosis.evidence import make_evidence
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection, Recipe
 
@@ -106,7 +106,7 @@ def test_shares_and_samples_take_the_counts_along() -> None:
     assert [len(part) for part in found.named().values()] == [12, 10, 10]
     for part in found.named().values():
         assert part.annotations == [(i, 1) for i in part.row_ids]
-        evidence = evidence_of(part, found.labels)
+        evidence = make_evidence(part, found.labels)
         assert evidence.annotations is not None
         assert np.array_equal(evidence.annotations, [(i, 1) for i in part.row_ids])
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from tests.diagnosis.rows import evidence
-from tunesmith.diagnosis.checks.agreement import Answers, Asked, agreement, class_agreement, differing, kappa, wilson
+from tunesmith.diagnosis.checks.agreement import (
+    OracleAnswers,
+    OracleLabels,
+    class_agreement,
+    disagreement,
+    kappa,
+    measure_agreement,
+    wilson,
+)
 from tunesmith.diagnosis.evidence import UNLABELLED, worst_first
 
 
@@ -33,22 +41,22 @@ def test_agreement_by_class() -> None:
 
 
 def test_what_was_not_compared_is_counted() -> None:
-    said = Answers(["a", None, "unsure", "b", "b"], known=frozenset({"a", "b", "unsure"}))
-    found = agreement("train", "an oracle", ["a", "a", "a", "b", "c"], said, ["a", "b", "c"])
+    said = OracleLabels(["a", None, "unsure", "b", "b"], known=frozenset({"a", "b", "unsure"}))
+    found = measure_agreement("train", "an oracle", ["a", "a", "a", "b", "c"], said, ["a", "b", "c"])
     assert (found.n, found.share, found.n_unanswered, found.n_unknown) == (3, pytest.approx(2 / 3), 1, 1)
     assert found.foreign == {"unsure": 1}
     assert [(item.name, item.n) for item in found.classes] == [("a", 2), ("b", 1)]
 
 
 def test_without_answers_there_is_no_share_and_the_diagnosis_is_skipped() -> None:
-    rows, said = evidence([0, 1]), Answers([None, None])
-    found = agreement("train", "labels.csv", ["a", "b"], said, ["a", "b"])
+    rows, said = evidence([0, 1]), OracleLabels([None, None])
+    found = measure_agreement("train", "labels.csv", ["a", "b"], said, ["a", "b"])
     assert (found.share, found.low, found.high, found.kappa) == (None, 0.0, 1.0, None)
-    assert differing(rows, found, said).skipped == "labels.csv says nothing of these rows"
+    assert disagreement(rows, found, said).skipped == "labels.csv has no label for these rows"
 
 
-def asked(names: list[str | None], confidence: list[float] | None = None) -> Asked:
-    return Asked("runs/other", {"train": Answers(names, None if confidence is None else np.array(confidence))})
+def asked(names: list[str | None], confidence: list[float] | None = None) -> OracleAnswers:
+    return OracleAnswers("runs/other", {"train": OracleLabels(names, None if confidence is None else np.array(confidence))})
 
 
 def test_the_row_the_oracle_is_surest_of_comes_first() -> None:
@@ -59,13 +67,13 @@ def test_the_row_the_oracle_is_surest_of_comes_first() -> None:
     assert found.flagged.tolist() == [True, True, False, True]
     assert found.scores == pytest.approx([0.2, 0.05, 0.9, 0.0])
     assert found.proposed.tolist() == [1, 1, UNLABELLED, UNLABELLED]  # c is no label of these rows
-    assert found.reasons[1] == "labelled a, runs/other says b (90%)"
+    assert found.reasons[1] == "labelled a, runs/other answers b (90%)"
 
 
 def test_a_row_without_a_probability_comes_last() -> None:
     found = asked(["b", "b"], [float("nan"), 0.9]).diagnosis(evidence([0, 0], n_classes=2))
     assert worst_first(found) == [1, 0]
-    assert found.reasons == {0: "labelled a, runs/other says b", 1: "labelled a, runs/other says b (90%)"}
+    assert found.reasons == {0: "labelled a, runs/other answers b", 1: "labelled a, runs/other answers b (90%)"}
 
 
 def test_without_probabilities_rows_are_flagged_and_not_ranked() -> None:

@@ -9,12 +9,12 @@ import pytest
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.input_variants import (
     NULL,
-    changed,
-    columns_of,
-    in_words,
-    known_name,
+    canonical_name,
+    describe,
+    make_variant,
     n_words,
     null_input,
+    variant_columns,
     without_each_word,
 )
 
@@ -26,37 +26,37 @@ SINGLE = Examples("train", "", [7, 8, 9], ["don't panic now", "panic", "a b c d 
 
 
 def test_one_side_of_a_pair() -> None:
-    first, second = changed(PAIRS, "text_only"), changed(PAIRS, "pair_only")
+    first, second = make_variant(PAIRS, "text_only"), make_variant(PAIRS, "pair_only")
     assert (first.texts, first.pairs) == (PAIRS.texts, None)
     assert (second.texts, second.pairs) == (PAIRS.pairs, None)
     assert second.row_ids == PAIRS.row_ids
 
 
 def test_what_both_texts_share_and_the_null_input_where_they_share_nothing() -> None:
-    shared = changed(PAIRS, "overlap_only")
+    shared = make_variant(PAIRS, "overlap_only")
     assert (shared.texts, shared.pairs) == (["a plan man", NULL], None)
 
 
 def test_shuffled_words_are_the_same_words_and_the_same_order_for_a_seed() -> None:
-    once, again, other = (changed(SINGLE, "shuffled_words", seed).texts for seed in (1, 1, 2))
+    once, again, other = (make_variant(SINGLE, "shuffled_words", seed).texts for seed in (1, 1, 2))
     assert once == again != other
     assert [sorted(text.split()) for text in once] == [sorted(text.split()) for text in SINGLE.texts]
     assert once[2] != SINGLE.texts[2]
-    both = changed(PAIRS, "shuffled_words", 3)
+    both = make_variant(PAIRS, "shuffled_words", 3)
     assert both.pairs is not None
     assert sorted(both.pairs[0].split()) == sorted(["A", "plan", "for", "the", "man"])
 
 
 def test_columns_are_joined_and_missing_cells_left_out() -> None:
-    assert changed(PAIRS, "title+year").texts == ["Panama\n1948", "2020"]
-    assert changed(PAIRS, "title").texts == ["Panama", NULL]
-    assert columns_of("title + year") == ("title", "year")
-    assert in_words("title + year") == "title and year alone"
+    assert make_variant(PAIRS, "title+year").texts == ["Panama\n1948", "2020"]
+    assert make_variant(PAIRS, "title").texts == ["Panama", NULL]
+    assert variant_columns("title + year") == ("title", "year")
+    assert describe("title + year") == "title and year alone"
 
 
 def test_the_names_of_the_field_are_taken() -> None:
-    assert (known_name("hypothesis_only"), known_name("premise_only")) == ("pair_only", "text_only")
-    assert columns_of("hypothesis_only") == ()
+    assert (canonical_name("hypothesis_only"), canonical_name("premise_only")) == ("pair_only", "text_only")
+    assert variant_columns("hypothesis_only") == ()
 
 
 def test_the_null_input_holds_nothing() -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from tests.diagnosis.rows import clouds, evidence
+from tunesmith.diagnosis.checks import shapley as module
 from tunesmith.diagnosis.checks.shapley import knn_shapley, shapley
 
 
@@ -42,7 +43,7 @@ def test_rows_beyond_the_nearest_agree_as_often_as_on_average(monkeypatch: pytes
     rows, _ = clouds(15, n=300)
     assert rows.embeddings is not None
     exact = knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True)
-    monkeypatch.setattr("tunesmith.diagnosis.checks.shapley.NEAREST", 100)
+    monkeypatch.setattr(module, "NEAREST", 100)
     near = knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True)
     assert near.sum() == pytest.approx(exact.sum())
     assert not np.array_equal(near, exact)
@@ -55,7 +56,7 @@ def test_one_ordered_row_fewer_than_there_are_changes_nothing(monkeypatch: pytes
     draw = np.random.default_rng(0)
     embeddings, given = draw.normal(size=(30, 3)), draw.integers(0, 3, 30)
     exact = knn_shapley(embeddings, given, embeddings, given, same=True)
-    monkeypatch.setattr("tunesmith.diagnosis.checks.shapley.NEAREST", 28)
+    monkeypatch.setattr(module, "NEAREST", 28)
     assert knn_shapley(embeddings, given, embeddings, given, same=True) == pytest.approx(exact)
 
 
@@ -63,7 +64,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, _ = clouds(10, n=60)
     assert rows.embeddings is not None
     whole = knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True)
-    monkeypatch.setattr("tunesmith.diagnosis.checks.shapley.BLOCK_ELEMENTS", 150)
+    monkeypatch.setattr(module, "BLOCK_ELEMENTS", 150)
     assert knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True) == pytest.approx(whole)
 
 

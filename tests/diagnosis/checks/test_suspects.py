@@ -9,15 +9,15 @@ from tests.diagnosis.rows import clouds, evidence
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.suspects import suspect_labels
-from tunesmith.diagnosis.evidence import evidence_of
-from tunesmith.diagnosis.out_of_fold import alone_in_fold, out_of_fold
+from tunesmith.diagnosis.evidence import make_evidence
+from tunesmith.diagnosis.out_of_fold import in_one_fold, out_of_fold
 
 
 def judged(rows):
     """The evidence with out-of-fold probabilities from its embeddings."""
     near = near_duplicates(rows.rows.texts)
     said = out_of_fold(rows.rows, rows.labels, rows.embeddings, near)
-    return evidence_of(rows.rows, rows.labels, pred_probs=said.pred_probs, folds=said.folds, near=near, method="frozen")
+    return make_evidence(rows.rows, rows.labels, pred_probs=said.pred_probs, folds=said.folds, near=near, method="frozen")
 
 
 def test_flipped_labels_come_first_with_the_right_proposal() -> None:
@@ -53,7 +53,7 @@ def test_every_row_is_judged_by_a_model_that_did_not_see_its_twin() -> None:
 
 
 def test_rows_alone_in_their_class_are_known() -> None:
-    assert alone_in_fold(np.array([0, 0, 1, 2, 2, -1]), np.array([0, 1, 0, 1, 1, 0])).tolist() == [
+    assert in_one_fold(np.array([0, 0, 1, 2, 2, -1]), np.array([0, 1, 0, 1, 1, 0])).tolist() == [
         False,
         False,
         True,

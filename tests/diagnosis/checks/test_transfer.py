@@ -8,7 +8,7 @@ import pytest
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.checks.transfer import Compared, opposite_labels, transfer_matrix, twins
+from tunesmith.diagnosis.checks.transfer import TransferData, opposite_labels, transfer_matrix, twin_sets
 from tunesmith.evaluation.metrics.predictions import SINGLE
 
 TEXT, NEAR, OTHER = "you people should all go home right now", "you people should all go home right away now", "something else"
@@ -33,11 +33,11 @@ def test_a_text_repeated_a_thousand_times_is_one_line() -> None:
 
 def test_twins_are_the_same_and_nearly_the_same_texts() -> None:
     near = near_duplicates([TEXT, OTHER, NEAR, "nobody has this one"])
-    reached = twins(near, np.array([0, 0, 1, 2]), 3)
+    reached = twin_sets(near, np.array([0, 0, 1, 2]), 3)
     assert reached.tolist() == [[True, True, False], [True, False, False], [True, True, False], [False, False, True]]
 
 
-def compared(name: str, said: list[int], place: int, shared: Array | None = None, flip: bool = False) -> Compared:
+def compared(name: str, said: list[int], place: int, shared: Array | None = None, flip: bool = False) -> TransferData:
     """Rows whose text and embedding tell the class; ``flip`` turns the meaning of the label around."""
     words = (("good", "fine", "nice"), ("bad", "poor", "sad"))
     draw = np.random.default_rng(place)
@@ -47,7 +47,7 @@ def compared(name: str, said: list[int], place: int, shared: Array | None = None
     reached = np.zeros((len(said), 3), dtype=bool) if shared is None else shared
     reached[:, place] = True
     rows = Examples("all", f"{name}.csv", list(range(len(said))), texts, labels)
-    return Compared(name, rows, vectors, np.arange(len(said)) // 2 % 5, reached)
+    return TransferData(name, rows, vectors, np.arange(len(said)) // 2 % 5, reached)
 
 
 def test_the_matrix_shows_a_label_that_means_the_opposite() -> None:
@@ -70,7 +70,9 @@ def test_the_diagonal_is_of_rows_that_were_not_trained_on() -> None:
     draw = np.random.default_rng(0)
     labels = draw.integers(0, 2, 60).tolist()
     noise = Examples("all", "noise.csv", list(range(60)), [f"word{i} of{i} its{i} own{i}" for i in range(60)], labels)
-    one = Compared("noise", noise, draw.normal(size=(60, 60)).astype(np.float32), np.arange(60) % 5, np.ones((60, 1), dtype=bool))
+    one = TransferData(
+        "noise", noise, draw.normal(size=(60, 60)).astype(np.float32), np.arange(60) % 5, np.ones((60, 1), dtype=bool)
+    )
     (cell,) = transfer_matrix([one], LABELS)
     assert cell.value is not None
     assert abs(cell.value) < 0.4  # a model that saw the rows would know them by heart

@@ -7,7 +7,16 @@ import pytest
 
 from tunesmith.data.table import Labels
 from tunesmith.diagnosis.checks import word_bias
-from tunesmith.diagnosis.checks.word_bias import hypernym_list, hypernyms, pinned_bias, replace_words, substitution, word_list
+from tunesmith.diagnosis.checks.word_bias import (
+    LabelledTexts,
+    WordList,
+    hypernym_effect,
+    hypernyms,
+    pinned_bias,
+    replace_words,
+    substitution,
+    word_list_bias,
+)
 from tunesmith.errors import MissingExtra
 
 CHANCE = {"plain": 0.1, "harsh": 0.9, "middling": 0.6, "person": 0.2}
@@ -42,7 +51,7 @@ def test_whole_words_are_replaced_whatever_their_case() -> None:
 
 def test_accuracy_and_bias_before_and_after() -> None:
     texts, given = ["a harsh one", "a plain one", "harsh again"], np.array([1, 0, 1])
-    found = substitution(["harsh", "unknown"], {"harsh": "person"}, texts, given, of_rows, scores, 1)
+    found = substitution(["harsh", "unknown"], {"harsh": "person"}, LabelledTexts(texts, given, of_rows), scores, 1)
     assert (found.n_changed, found.accuracy_before, found.accuracy_after) == (2, 1.0, 0.0)
     assert (found.bias_before, found.bias_after) == (pytest.approx(0.4), 0.0)
     assert found.missing == ("unknown",)
@@ -55,17 +64,28 @@ def test_the_rows_are_asked_by_their_positions() -> None:
         seen.append((positions, texts))
         return of_rows(positions, texts)
 
-    substitution(["harsh"], {"harsh": "person"}, ["plain", "a harsh one"], np.array([0, 1]), asked, scores, 1)
+    substitution(["harsh"], {"harsh": "person"}, LabelledTexts(["plain", "a harsh one"], np.array([0, 1]), asked), scores, 1)
     assert seen == [([1], ["a harsh one"]), ([1], ["a person one"])]
 
 
 def test_a_list_leans_to_the_class_with_the_highest_pinned_bias() -> None:
-    found, target = word_list("insults", ["plain", "harsh", "middling"], LABELS, scores)
+    found, target = word_list_bias(
+        WordList(
+            "insults",
+            (
+                "plain",
+                "harsh",
+                "middling",
+            ),
+        ),
+        LABELS,
+        scores,
+    )
     assert target == 1
     assert [row["pinned_bias"] for row in found.figures["table"]] == pytest.approx([0.4 / 3, 0.5 / 3])
     assert "pinned bias 0.167 towards toxic" in found.summary
     assert "highest: harsh 0.90, middling 0.60, plain 0.10" in found.summary
-    even, _ = word_list("even", ["nothing"], LABELS, lambda texts: np.full((len(texts), 2), 0.5))
+    even, _ = word_list_bias(WordList("even", ("nothing",)), LABELS, lambda texts: np.full((len(texts), 2), 0.5))
     assert "no word alone reaches one half" in even.summary
 
 
@@ -132,21 +152,39 @@ def barks(texts: list[str]) -> np.ndarray:
 
 def test_what_hypernyms_do_to_accuracy_and_bias(tiny_word_net: str) -> None:
     texts, given = ["a dog", "no dog", "a cat"], np.array([1, 0, 0])
-    found = hypernym_list("pets", ["dog", "cat"], texts, given, "toxic", 1, lambda _, part: barks(part), barks)
+    found = hypernym_effect(
+        WordList(
+            "pets",
+            (
+                "dog",
+                "cat",
+            ),
+        ),
+        LabelledTexts(texts, given, lambda _, part: barks(part)),
+        barks,
+        "toxic",
+        1,
+    )
     (row,) = found.figures["table"]
     assert (row["n_rows"], row["accuracy_before"], row["accuracy_after"]) == (2, 0.5, 0.5)
     assert (row["bias_before"], row["bias_after"]) == (pytest.approx(0.4), pytest.approx(0.2))
     assert "dog: canine; none for cat" in found.summary
-    unused = hypernym_list("pets", ["dog"], ["a cat"], given[:1], "toxic", 1, lambda _, part: np.zeros((0, 2)), barks)
+    unused = hypernym_effect(
+        WordList("pets", ("dog",)), LabelledTexts(["a cat"], given[:1], lambda _, part: np.zeros((0, 2))), barks, "toxic", 1
+    )
     assert "no labelled row has one" in unused.summary
     assert (
         "no hypernym for any"
-        in hypernym_list("pets", ["cat"], texts, given, "toxic", 1, lambda _, part: barks(part), barks).skipped
+        in hypernym_effect(
+            WordList("pets", ("cat",)), LabelledTexts(texts, given, lambda _, part: barks(part)), barks, "toxic", 1
+        ).skipped
     )
 
 
 def test_without_the_word_net_the_list_is_skipped_with_the_line_that_gets_it(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     wn = pytest.importorskip("wn", reason="needs the library wn (extra diagnosis)")
     monkeypatch.setattr(wn.config, "data_directory", tmp_path / "wn")
-    found = hypernym_list("pets", ["dog"], ["a dog"], np.array([1]), "toxic", 1, lambda _, part: barks(part), barks)
+    found = hypernym_effect(
+        WordList("pets", ("dog",)), LabelledTexts(["a dog"], np.array([1]), lambda _, part: barks(part)), barks, "toxic", 1
+    )
     assert found.skipped.endswith("Run: python -m wn download oewn:2024")

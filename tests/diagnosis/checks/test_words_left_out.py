@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.diagnosis.rows import evidence
-from tunesmith.diagnosis.checks.input_variants import LeftOut
-from tunesmith.diagnosis.checks.words_left_out import asked_rows, lowest_pvi, words_left_out
+from tunesmith.diagnosis.checks.input_variants import OmittedWord
+from tunesmith.diagnosis.checks.words_left_out import labelled_positions, lowest_pvi, words_left_out
 
 WHOLE = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
 
 
 def test_the_change_is_pvi_without_the_word_minus_pvi_with_it() -> None:
-    left = [LeftOut(0, "text", 0, "nobody"), LeftOut(0, "text", 1, "sleeps"), LeftOut(2, "text", 0, "yes")]
+    left = [OmittedWord(0, "text", 0, "nobody"), OmittedWord(0, "text", 1, "sleeps"), OmittedWord(2, "text", 0, "yes")]
     without = np.array([[0.25, 0.75], [1.0, 0.0], [0.9, 0.1]])
     found = words_left_out(evidence([0, 1, 0]), left, without, WHOLE)
     assert [row["pvi_change_bits"] for row in found.figures["table"]] == pytest.approx([-1, 1, 0])
@@ -25,7 +25,7 @@ def test_the_change_is_pvi_without_the_word_minus_pvi_with_it() -> None:
 
 
 def test_the_mean_is_given_of_words_that_are_frequent_in_a_class() -> None:
-    left = [LeftOut(0, "text", i, word) for i, word in enumerate(["Not"] * 3 + ["not"] * 3 + ["rare"] * 5)]
+    left = [OmittedWord(0, "text", i, word) for i, word in enumerate(["Not"] * 3 + ["not"] * 3 + ["rare"] * 5)]
     without = np.array([[0.25, 0.75]] * 11)
     found = words_left_out(evidence([0, 1, 0]), left, without, WHOLE, n_cut=1, n_hidden=2)
     assert 'mean change where a word is frequent: "not" -1.00 in a (6 times)' in found.summary
@@ -42,7 +42,7 @@ def test_the_lowest_rows_are_taken_and_hidden_or_unlabelled_ones_not() -> None:
 
 
 def test_rows_are_found_by_their_ids() -> None:
-    assert asked_rows(evidence([0, None, 1]), [102, 101, 555]) == [2]
+    assert labelled_positions(evidence([0, None, 1]), [102, 101, 555]) == [2]
 
 
 def test_with_nothing_to_go_through_it_is_skipped() -> None:

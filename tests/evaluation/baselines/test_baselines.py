@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.answers import Answers, label_array
 from tunesmith.evaluation.baselines.frozen import linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
-from tunesmith.evaluation.baselines.measure import measured, with_thresholds
+from tunesmith.evaluation.baselines.predictions import label_array
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics.table import TABLE, compute
+from tunesmith.evaluation.outputs import BaselineOutputs, Resampling, SplitMetrics, baseline_result
+from tunesmith.tasks.classification.evaluation import tuned_baseline
 
 WORDS = {0: "refund money card charged", 1: "parcel delivery late courier", 2: "password login account locked"}
 FILLER = ["the", "a", "my", "please", "hello", "still", "since", "yesterday", "again", "thanks"]
@@ -66,7 +67,7 @@ def embedded(given: list[Examples]) -> dict[str, np.ndarray]:
     return {e.split: np.array([[*(text.split().count(word) for word in vocabulary), 1.0] for text in e.texts]) for e in given}
 
 
-def all_answers(kind: str) -> list[Answers]:
+def all_answers(kind: str) -> list[BaselineOutputs]:
     train, targets = splits(kind)
     labels = LABELS[kind]
     return [
@@ -80,9 +81,9 @@ def all_answers(kind: str) -> list[Answers]:
 def test_every_row_of_every_split_is_answered(kind: str) -> None:
     _, targets = splits(kind)
     for answers in all_answers(kind):
-        assert list(answers.predictions) == ["validation", "test"]
+        assert list(answers.outputs) == ["validation", "test"]
         for target in targets:
-            predictions = answers.predictions[target.split]
+            predictions = answers.outputs[target.split].predictions
             assert predictions.row_ids is not None
             assert predictions.row_ids.tolist() == target.row_ids
             assert np.array_equal(predictions.labels, label_array(LABELS[kind], target))
@@ -94,7 +95,7 @@ def test_every_row_of_every_split_is_answered(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "metric"), [(SINGLE, "accuracy"), (MULTI, "micro_f1"), (REGRESSION, "spearman")])
 def test_linear_baselines_learn_and_the_majority_does_not(kind: str, metric: str) -> None:
-    constant, *linear = (compute(kind, answers.predictions["test"])[metric] for answers in all_answers(kind))
+    constant, *linear = (compute(kind, answers.outputs["test"].predictions)[metric] for answers in all_answers(kind))
     assert all(value > 0.8 for value in linear)
     assert constant is None or constant < 0.7
 
@@ -102,13 +103,13 @@ def test_linear_baselines_learn_and_the_majority_does_not(kind: str, metric: str
 @pytest.mark.parametrize("kind", list(LABELS))
 def test_answers_are_the_same_each_time(kind: str) -> None:
     for first, second in zip(all_answers(kind), all_answers(kind), strict=True):
-        assert np.array_equal(first.predictions["test"].scores, second.predictions["test"].scores)
+        assert np.array_equal(first.outputs["test"].predictions.scores, second.outputs["test"].predictions.scores)
 
 
 def test_the_majority_is_the_training_sets() -> None:
     train = Examples("train", "made", [0, 1, 2, 3], ["a"] * 4, [2, 2, 2, 0])
     test = Examples("test", "made", [0, 1], ["b"] * 2, [1, 2])
-    predictions = majority(LABELS[SINGLE], train, [test]).predictions["test"]
+    predictions = majority(LABELS[SINGLE], train, [test]).outputs["test"].predictions
     assert predictions.decisions.tolist() == [2, 2]
     np.testing.assert_allclose(predictions.scores[0], [(1 + 1 / 3) / 5, (1 / 3) / 5, (3 + 1 / 3) / 5])
     assert np.isfinite(compute(SINGLE, predictions)["log_loss"])
@@ -116,7 +117,7 @@ def test_the_majority_is_the_training_sets() -> None:
 
 def test_the_mean_is_a_regressions_majority() -> None:
     train = Examples("train", "made", [0, 1], ["a"] * 2, [1.0, 4.0])
-    predictions = majority(LABELS[REGRESSION], train, [Examples("test", "made", [5], ["b"], [3.0])]).predictions["test"]
+    predictions = majority(LABELS[REGRESSION], train, [Examples("test", "made", [5], ["b"], [3.0])]).outputs["test"].predictions
     assert predictions.scores.tolist() == [2.5]
     assert compute(REGRESSION, predictions)["pearson"] is None
 
@@ -134,11 +135,11 @@ def test_pairs_are_compared_and_not_only_read() -> None:
 
     labels = Labels(SINGLE, ("other", "same"))
     train, targets = made("train", 200), [made("validation", 60), made("test", 100)]
-    assert compute(SINGLE, tfidf_linear(labels, train, targets).predictions["test"])["accuracy"] > 0.95
+    assert compute(SINGLE, tfidf_linear(labels, train, targets).outputs["test"].predictions)["accuracy"] > 0.95
     given = [train, *targets]
     first, second = embedded(given), embedded([Examples(e.split, "", e.row_ids, e.pairs or [], []) for e in given])
     sides = {split: (first[split], second[split]) for split in first}
-    assert compute(SINGLE, linear_on_embeddings(labels, train, targets, sides).predictions["test"])["accuracy"] > 0.95
+    assert compute(SINGLE, linear_on_embeddings(labels, train, targets, sides).outputs["test"].predictions)["accuracy"] > 0.95
 
 
 @pytest.mark.parametrize("missing", [[1, 2], [0]])
@@ -149,14 +150,14 @@ def test_a_class_that_train_lacks_gets_no_probability(missing: list[int]) -> Non
         tfidf_linear(LABELS[SINGLE], kept, targets),
         linear_on_embeddings(LABELS[SINGLE], kept, targets, embedded([kept, *targets])),
     ):
-        assert answers.predictions["test"].scores[:, missing].max() == 0
-        assert compute(SINGLE, answers.predictions["test"])["log_loss"] is not None
+        assert answers.outputs["test"].predictions.scores[:, missing].max() == 0
+        assert compute(SINGLE, answers.outputs["test"].predictions)["log_loss"] is not None
 
 
 def test_a_label_nobody_has_is_never_on() -> None:
     train, targets = splits(MULTI)
     train = Examples("train", "made", train.row_ids, train.texts, [(a, b, 0) for a, b, _ in train.labels])
-    predictions = tfidf_linear(LABELS[MULTI], train, targets).predictions["test"]
+    predictions = tfidf_linear(LABELS[MULTI], train, targets).outputs["test"].predictions
     assert predictions.decisions[:, 2].max() == 0
 
 
@@ -167,7 +168,7 @@ def test_no_validation_is_no_obstacle(kind: str) -> None:
         tfidf_linear(LABELS[kind], train, [test]),
         linear_on_embeddings(LABELS[kind], train, [test], embedded([train, test])),
     ):
-        assert list(answers.predictions) == ["test"]
+        assert list(answers.outputs) == ["test"]
 
 
 @settings(max_examples=15, deadline=None)
@@ -176,7 +177,7 @@ def test_any_text_can_be_vectorised(texts: list[str]) -> None:
     """Empty texts, lone marks, any script; a table without a single word is the only exception, and it has one here."""
     train = Examples("train", "made", list(range(len(texts) + 1)), [*texts, "word"], [i % 2 for i in range(len(texts) + 1)])
     labels = Labels(SINGLE, ("no", "yes"))
-    predictions = tfidf_linear(labels, train, [Examples("test", "made", [0], [texts[0]], [0])]).predictions["test"]
+    predictions = tfidf_linear(labels, train, [Examples("test", "made", [0], [texts[0]], [0])]).outputs["test"].predictions
     assert np.isfinite(predictions.scores).all()
 
 
@@ -188,7 +189,8 @@ def test_an_unlabelled_row_is_named() -> None:
 
 def test_measured_holds_every_metric_of_the_splits_there_are() -> None:
     train, targets = splits(SINGLE)
-    baseline = measured(SINGLE, majority(LABELS[SINGLE], train, targets), ["validation", "test", "elsewhere"], 100)
+    metrics = [SplitMetrics(split, tuple(TABLE[SINGLE])) for split in ("validation", "test", "elsewhere")]
+    baseline = baseline_result(majority(LABELS[SINGLE], train, targets), metrics, Resampling(100))
     assert [(m.split, m.name) for m in baseline.metrics] == [(s, m) for s in ("validation", "test") for m in TABLE[SINGLE]]
     assert baseline.name == "majority"
 
@@ -205,6 +207,9 @@ def test_thresholds_are_tuned_on_validation_and_used_everywhere() -> None:
     train, targets = made("train", 400), [made("validation", 400), made("test", 400)]
     embeddings = {e.split: np.array(e.labels)[:, None] * 1.2 + rng.normal(size=(len(e), 1)) for e in [train, *targets]}
     plain = linear_on_embeddings(labels, train, targets, embeddings)
-    tuned = with_thresholds(SINGLE, plain, "macro_f1")
-    assert compute(SINGLE, tuned.predictions["test"])["macro_f1"] > compute(SINGLE, plain.predictions["test"])["macro_f1"] + 0.03
-    assert with_thresholds(SINGLE, plain, "auroc") is plain
+    tuned = tuned_baseline(plain, "macro_f1", 0)
+    assert (
+        compute(SINGLE, tuned.outputs["test"].predictions)["macro_f1"]
+        > compute(SINGLE, plain.outputs["test"].predictions)["macro_f1"] + 0.03
+    )
+    assert tuned_baseline(plain, "auroc", 0) is plain

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tunesmith.evaluation.metrics.geometry import alarms_of, geometry, iso_score, uniform_uniformity
+from tunesmith.evaluation.metrics.geometry import collapse_alarms, geometry, iso_score, uniform_uniformity
 
 
 def drawn(n: int, dimension: int, seed: int = 0) -> np.ndarray:
@@ -48,9 +48,9 @@ def test_iso_score_is_one_for_a_ball_and_zero_for_a_line() -> None:
 
 def test_one_vector_for_every_text_is_a_collapse() -> None:
     same = np.ones((50, 8)) + 1e-3 * drawn(50, 8)
-    (alarm,) = alarms_of(geometry(same))
+    (alarm,) = collapse_alarms(geometry(same))
     assert "mean cosine is 1.000" in alarm.message
-    assert alarms_of(geometry(drawn(50, 8))) == alarms_of(None) == ()
+    assert collapse_alarms(geometry(drawn(50, 8))) == collapse_alarms(None) == ()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from scipy import stats
 from tests.evaluation.metrics.made import KINDS, of_kind, single
 from tunesmith.evaluation.metrics.intervals import Spread, acceleration, bca, metric_intervals, score_interval, spread
 from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, from_scores
-from tunesmith.evaluation.metrics.resample import cells_of
+from tunesmith.evaluation.metrics.resample import make_cells
 from tunesmith.evaluation.metrics.table import TABLE, compute
 
 
@@ -61,7 +61,7 @@ def test_bca_equals_scipys() -> None:
     rng = np.random.default_rng(0)
     right = rng.random(80) < 0.85
     predictions = Predictions(np.ones(80, dtype=int), np.zeros((80, 2)), right.astype(int))
-    cells = cells_of([predictions], of_decisions=True)
+    cells = make_cells([predictions], of_decisions=True)
     statistic = TABLE[SINGLE]["accuracy"].statistic(cells.systems[0])
     drawn = rng.binomial(80, right.mean(), 40_000) / 80
     low, high = bca(right.mean(), drawn, acceleration(cells, statistic))
@@ -79,7 +79,7 @@ def test_bca_is_the_percentile_interval_when_nothing_has_to_be_corrected_and_mov
 def test_jackknife_acceleration_is_the_skewness_over_six() -> None:
     """For a mean, Efron's acceleration is skewness / (6 sqrt(n))."""
     predictions = single(90, 2, 0)
-    cells = cells_of([predictions], of_decisions=True)
+    cells = make_cells([predictions], of_decisions=True)
     right = (predictions.labels == predictions.decisions).astype(float)
     expected = stats.skew(right) / (6 * 90**0.5)
     statistic = TABLE[SINGLE]["accuracy"].statistic(cells.systems[0])

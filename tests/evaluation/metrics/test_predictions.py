@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, decide, from_scores, problem_type_of
+from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, decide, from_scores, infer_problem_type
 
 SCORES = np.array([[0.7, 0.3], [0.5, 0.5], [0.2, 0.8]])
 
@@ -25,9 +25,9 @@ def test_one_threshold_needs_two_classes() -> None:
 
 
 def test_the_problem_type_is_seen_from_the_shapes() -> None:
-    assert problem_type_of(from_scores(SINGLE, [0, 1, 1], SCORES)) == SINGLE
-    assert problem_type_of(from_scores(MULTI, [(0, 1)] * 3, SCORES)) == MULTI
-    assert problem_type_of(from_scores(REGRESSION, [0.5, 1, 1], SCORES[:, 0])) == REGRESSION
+    assert infer_problem_type(from_scores(SINGLE, [0, 1, 1], SCORES)) == SINGLE
+    assert infer_problem_type(from_scores(MULTI, [(0, 1)] * 3, SCORES)) == MULTI
+    assert infer_problem_type(from_scores(REGRESSION, [0.5, 1, 1], SCORES[:, 0])) == REGRESSION
 
 
 @pytest.mark.parametrize(

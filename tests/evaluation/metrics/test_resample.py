@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation.metrics.made import KINDS, of_kind, single
 from tunesmith.evaluation.metrics import resample
-from tunesmith.evaluation.metrics.resample import affordable, cells_of, replicate, weight_blocks
+from tunesmith.evaluation.metrics.resample import affordable, make_cells, replicate, weight_blocks
 from tunesmith.evaluation.metrics.table import TABLE
 
 
@@ -17,7 +17,7 @@ from tunesmith.evaluation.metrics.table import TABLE
 @given(n=st.integers(1, 60), seed=st.integers(0, 1000), kind=st.sampled_from(KINDS[:2]))
 def test_metrics_of_cells_are_those_of_the_rows(n: int, seed: int, kind: str) -> None:
     predictions = of_kind(kind, max(n, 3), seed)
-    cells = cells_of([predictions], of_decisions=True)
+    cells = make_cells([predictions], of_decisions=True)
     assert cells.counts.sum() == len(predictions)
     assert np.array_equal(np.bincount(cells.of_row), cells.counts)
     for metric in TABLE[kind].values():
@@ -29,7 +29,7 @@ def test_metrics_of_cells_are_those_of_the_rows(n: int, seed: int, kind: str) ->
 def test_cells_keep_systems_apart() -> None:
     """Rows are one cell only if every system decided them alike."""
     first, second = single(200, 3, 0), single(200, 3, 0, skill=0.5)
-    cells = cells_of([first, second], of_decisions=True)
+    cells = make_cells([first, second], of_decisions=True)
     for system, grouped in zip((first, second), cells.systems, strict=True):
         assert np.array_equal(grouped.decisions[cells.of_row], system.decisions)
         assert np.array_equal(grouped.labels[cells.of_row], system.labels)
@@ -37,7 +37,7 @@ def test_cells_keep_systems_apart() -> None:
 
 @pytest.mark.parametrize("n", [30, 500])
 def test_every_resample_has_as_many_rows_and_the_expected_counts(n: int) -> None:
-    cells = cells_of([single(n, 2, 0)], of_decisions=True)
+    cells = make_cells([single(n, 2, 0)], of_decisions=True)
     blocks = list(weight_blocks(cells, 3000, np.random.default_rng(0)))
     weights = np.concatenate(blocks)
     assert weights.shape == (3000, len(cells.counts))
@@ -47,14 +47,14 @@ def test_every_resample_has_as_many_rows_and_the_expected_counts(n: int) -> None
 
 def test_blocks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resample, "BLOCK_ELEMENTS", 1000)
-    cells = cells_of([single(100, 3, 0)], of_decisions=False)
+    cells = make_cells([single(100, 3, 0)], of_decisions=False)
     assert max(block.size for block in weight_blocks(cells, 95, np.random.default_rng(0))) <= 1000
 
 
 def test_replicates_vary_as_theory_says() -> None:
     """The standard deviation of a resampled share is sqrt(p (1 - p) / n)."""
     predictions = single(400, 3, 1)
-    cells = cells_of([predictions], of_decisions=True)
+    cells = make_cells([predictions], of_decisions=True)
     statistic = TABLE["single_label_classification"]["accuracy"].statistic(cells.systems[0])
     drawn = replicate(cells, [[statistic]], 4000, 0)[0][:, 0]
     share = (predictions.labels == predictions.decisions).mean()
@@ -66,5 +66,5 @@ def test_large_tables_use_fewer_resamples_for_scores_only() -> None:
     assert affordable(300, 10_000, "decisions", 77) == 10_000
     assert affordable(527, 10_000, "ranks", 1) == 10_000
     assert affordable(25_000, 10_000, "ranks", 1) == 800
-    assert affordable(3_080, 10_000, "ranks", 77) == resample.FEWEST_RESAMPLES
+    assert affordable(3_080, 10_000, "ranks", 77) == resample.MIN_RESAMPLES
     assert affordable(25_000, 100, "ranks", 1) == 100

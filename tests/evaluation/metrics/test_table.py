@@ -7,7 +7,7 @@ import pytest
 
 from tests.evaluation.metrics.made import KINDS, of_kind
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, from_scores
-from tunesmith.evaluation.metrics.table import TABLE, compute, kind_of, why_undefined
+from tunesmith.evaluation.metrics.table import TABLE, compute, metric_kind, why_undefined
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,7 +57,7 @@ def test_constant_regression_is_undefined() -> None:
 
 def test_an_unknown_metric_names_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"no metric 'f1'; it has accuracy, macro_f1"):
-        kind_of(SINGLE, "f1")
+        metric_kind(SINGLE, "f1")
 
 
 def test_the_recipe_knows_the_same_metrics_in_the_same_direction() -> None:

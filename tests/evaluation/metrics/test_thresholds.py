@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.evaluation.metrics.made import multi, regression, single
 from tunesmith.evaluation.metrics import thresholds as module
 from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, from_scores
-from tunesmith.evaluation.metrics.table import kind_of, value_of
+from tunesmith.evaluation.metrics.table import metric_kind, metric_value
 from tunesmith.evaluation.metrics.thresholds import tune
 
 OF_DECISIONS = ("accuracy", "macro_f1", "micro_f1", "mcc")
@@ -30,8 +30,8 @@ def binary(n: int, prior: float, shift: float, seed: int) -> Predictions:
 def test_the_sweep_is_the_metric_at_every_cut(seed: int, metric: str, n: int) -> None:
     predictions = single(n, 2, seed, digits=1)
     sweep = module._binary(predictions.labels == 1, predictions.scores[:, 1], metric, both_classes=True)
-    kind = kind_of(SINGLE, metric)
-    expected = [value_of(kind, predictions.decided(SINGLE, [cut])) for cut in sweep.cuts]
+    kind = metric_kind(SINGLE, metric)
+    expected = [metric_value(kind, predictions.decided(SINGLE, [cut])) for cut in sweep.cuts]
     found = sweep.objective(np.ones((1, n)))[0]
     assert 0.5 in sweep.cuts
     # The metric leaves a class that does not occur out of its mean; the sweep counts it as 0. Only there they differ.
@@ -47,7 +47,7 @@ def test_the_sweep_is_the_metric_at_every_cut(seed: int, metric: str, n: int) ->
 def test_the_shared_sweep_of_several_labels_is_the_metric_at_every_cut(seed: int, metric: str) -> None:
     predictions = multi(25, 3, seed, digits=1)
     sweep = module._pooled(predictions) if metric == "micro_f1" else module._exact_match(predictions)
-    expected = [value_of(kind_of(MULTI, metric), predictions.decided(MULTI, [cut] * 3)) for cut in sweep.cuts]
+    expected = [metric_value(metric_kind(MULTI, metric), predictions.decided(MULTI, [cut] * 3)) for cut in sweep.cuts]
     np.testing.assert_allclose(sweep.objective(np.ones((1, 25)))[0], np.array(expected, dtype=float), atol=1e-12)
 
 
@@ -58,17 +58,17 @@ def test_a_shifted_model_is_put_right(metric: str) -> None:
     assert tuned is not None
     assert tuned.values[0] < 0.4
     assert tuned.gain > 0
-    kind = kind_of(SINGLE, metric)
-    assert value_of(kind, test.decided(SINGLE, tuned.values)) > value_of(kind, test) + 0.02
+    kind = metric_kind(SINGLE, metric)
+    assert metric_value(kind, test.decided(SINGLE, tuned.values)) > metric_value(kind, test) + 0.02
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "mcc"])
 def test_a_calibrated_model_loses_little(metric: str) -> None:
     """On 40 small validation sets the mean loss on new rows stays under 1.5 points."""
     test = binary(20_000, 0.5, 0.0, 99)
-    kind = kind_of(SINGLE, metric)
-    usual = value_of(kind, test)
-    after = [value_of(kind, test.decided(SINGLE, tune(binary(100, 0.5, 0.0, seed), metric).values)) for seed in range(40)]
+    kind = metric_kind(SINGLE, metric)
+    usual = metric_value(kind, test)
+    after = [metric_value(kind, test.decided(SINGLE, tune(binary(100, 0.5, 0.0, seed), metric).values)) for seed in range(40)]
     assert np.mean(after) > usual - 0.015
 
 

@@ -202,9 +202,9 @@ def test_the_exact_test_holds_the_bootstrap_back(monkeypatch: pytest.MonkeyPatch
 
 def test_the_swap_test_is_mcnemars_for_accuracy() -> None:
     ours, other = pair(200, 14, 6, 150)
-    cells = module.cells_of([ours, other], of_decisions=True)
-    kind = module.kind_of(SINGLE, "micro_f1")
-    values = tuple(module.value_of(kind, system) for system in (ours, other))
+    cells = module.make_cells([ours, other], of_decisions=True)
+    kind = module.metric_kind(SINGLE, "micro_f1")
+    values = tuple(module.metric_value(kind, system) for system in (ours, other))
     made = module._Pair("micro_f1", kind, cells, 1, values, np.zeros((1, 2)), 1)
     assert module._swap_p_value(made, None, 20_000, 0) == pytest.approx(mcnemar(14, 6), abs=0.012)
 

@@ -70,8 +70,8 @@ def test_vectors_are_ranked_as_the_model_compares_them() -> None:
         "euclidean": np.linalg.norm(queries[:, None] - documents[None], axis=2),
     }
     for name, distances in wanted.items():
-        of_queries, of_documents = inner_product_maps(name)  # type: ignore[arg-type]
-        assert np.array_equal(np.argsort(-(of_queries(queries) @ of_documents(documents).T)), np.argsort(distances)), name
+        query_metrics, of_documents = inner_product_maps(name)  # type: ignore[arg-type]
+        assert np.array_equal(np.argsort(-(query_metrics(queries) @ of_documents(documents).T)), np.argsort(distances)), name
 
 
 @pytest.mark.parametrize(

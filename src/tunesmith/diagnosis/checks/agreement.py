@@ -1,4 +1,4 @@
-"""Whether someone or something else would give the rows the labels they have: shares by class, kappa, the rows that differ."""
+"""Agreement of an oracle with the given labels: shares by class, Cohen's kappa, the rows that differ."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LOWEST = 3
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What an oracle says of N rows.
+class OracleLabels:
+    """An oracle's labels of N rows.
 
     Attributes:
-        names: class name of each row (N); None where it says nothing.
-        confidence: the probability of each answer (N) in [0, 1]; None where the oracle gives none.
-        known: every class it can say; None where that cannot be known.
-        remarks: what makes these answers worth less, or how they were matched, as sentences.
+        names: class name of each row (N); None for rows without an answer.
+        confidence: the probability of each answer (N) in [0, 1]; None if the oracle gives none.
+        known: every class it can answer; None if that is unknown.
+        remarks: limits of these labels, or how they were matched to rows, as sentences.
     """
 
     names: Sequence[str | None]
@@ -42,7 +42,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class ClassAgreement:
-    """How often an oracle gives the rows of one class that class.
+    """The share of the rows of one class that an oracle gives that class.
 
     Attributes:
         low, high: Wilson's 95 % interval of the share.
@@ -57,16 +57,16 @@ class ClassAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often an oracle gives the rows of one data set the label they have.
+    """The share of the rows of one data set that an oracle gives their own label.
 
     Attributes:
-        data: name of the data set; of the split where there is one data set only.
-        n: rows with a label that the oracle knows and an answer.
-        share: of these rows on which both say the same; None without rows.
+        data: name of the data set; of the split if there is one data set only.
+        n: rows with an answer and a label that the oracle knows.
+        share: of these rows on which both agree; None without rows.
         low, high: Wilson's 95 % interval of the share.
-        kappa: Cohen's kappa; None where it is not defined.
-        n_unanswered: rows of which the oracle says nothing.
-        n_unknown: rows with a label that the oracle cannot say.
+        kappa: Cohen's kappa; None if it is not defined.
+        n_unanswered: rows without an answer.
+        n_unknown: rows with a label that the oracle cannot answer.
         foreign: answers that are no label of the data -> rows; they count as different.
     """
 
@@ -94,119 +94,135 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return score_interval(share, (share * (1 - share) / n) ** 0.5, n, Z95)
 
 
-def class_agreement(given: Sequence[str], said: Sequence[str]) -> tuple[ClassAgreement, ...]:
-    """For each given class the share of its rows on which the oracle says the same, classes in alphabetical order."""
-    rows, hits = Counter(given), Counter(label for label, answer in zip(given, said, strict=True) if label == answer)
+def class_agreement(given: Sequence[str], answers: Sequence[str]) -> tuple[ClassAgreement, ...]:
+    """For each given class the share of its rows with the same answer, classes in alphabetical order."""
+    rows, hits = Counter(given), Counter(label for label, answer in zip(given, answers, strict=True) if label == answer)
     return tuple(
         ClassAgreement(name, rows[name], hits[name] / rows[name], *wilson(hits[name], rows[name])) for name in sorted(rows)
     )
 
 
-def kappa(given: Sequence[str], said: Sequence[str]) -> float | None:
-    """Cohen's kappa (1960): agreement beyond chance. None where chance alone is certain: one class and one answer."""
+def kappa(given: Sequence[str], answers: Sequence[str]) -> float | None:
+    """Cohen's kappa (1960): agreement beyond chance. None if chance alone is certain: one class and one answer."""
     from sklearn.metrics import cohen_kappa_score
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is not defined is what None says
-        value = float(cohen_kappa_score(given, said)) if len(given) else float("nan")
+        warnings.simplefilter("ignore")  # an undefined kappa is returned as None
+        value = float(cohen_kappa_score(given, answers)) if len(given) else float("nan")
     return None if np.isnan(value) else value
 
 
 def given_names(rows: Examples, labels: Labels) -> list[str | None]:
-    """The label of each row as the user knows it (N)."""
+    """The class name of each row's label (N); None for rows without one."""
     return [None if label == UNLABELLED else labels.names[label] for label in class_ids(rows).tolist()]
 
 
-def comparable(given: Sequence[str | None], answers: Answers) -> Array:
-    """Positions of the rows with a label that the oracle could say and an answer."""
-    return np.array(
-        [
-            i
-            for i, (label, answer) in enumerate(zip(given, answers.names, strict=True))
-            if label is not None and answer is not None and (answers.known is None or label in answers.known)
-        ],
-        dtype=np.int64,
+def comparable_rows(given: Sequence[str | None], oracle_labels: OracleLabels) -> Array:
+    """Positions of the rows with an answer and a label that the oracle knows."""
+    known = oracle_labels.known
+    pairs = zip(given, oracle_labels.names, strict=True)
+    rows = [
+        i
+        for i, (label, answer) in enumerate(pairs)
+        if label is not None and answer is not None and (known is None or label in known)
+    ]
+    return np.array(rows, dtype=np.int64)
+
+
+def measure_agreement(
+    data: str, oracle: str, given: Sequence[str | None], oracle_labels: OracleLabels, label_names: Sequence[str]
+) -> Agreement:
+    """Measures the agreement of an oracle's labels with the given ones (N), over all rows and by class."""
+    rows, known = comparable_rows(given, oracle_labels).tolist(), oracle_labels.known
+    labels, answers = [str(given[i]) for i in rows], [str(oracle_labels.names[i]) for i in rows]
+    hits = sum(label == answer for label, answer in zip(labels, answers, strict=True))
+    low, high = wilson(hits, len(rows))
+    return Agreement(
+        data=data,
+        oracle=oracle,
+        n=len(rows),
+        share=hits / len(rows) if rows else None,
+        low=low,
+        high=high,
+        kappa=kappa(labels, answers),
+        classes=class_agreement(labels, answers),
+        n_unanswered=sum(answer is None for answer in oracle_labels.names),
+        n_unknown=0 if known is None else sum(label is not None and label not in known for label in given),
+        foreign=dict(Counter(answer for answer in answers if answer not in label_names).most_common()),
     )
 
 
-def agreement(data: str, oracle: str, given: Sequence[str | None], answers: Answers, label_names: Sequence[str]) -> Agreement:
-    """How often the oracle says what the rows (N) are labelled, over all and by class."""
-    rows = comparable(given, answers).tolist()
-    labels, said = [str(given[i]) for i in rows], [str(answers.names[i]) for i in rows]
-    hits = sum(a == b for a, b in zip(labels, said, strict=True))
-    unknown = 0 if answers.known is None else sum(label is not None and label not in answers.known for label in given)
-    foreign = Counter(answer for answer in said if answer not in label_names)
-    return Agreement(
-        data, oracle, len(rows), hits / len(rows) if rows else None, *wilson(hits, len(rows)), kappa(labels, said),
-        class_agreement(labels, said), sum(answer is None for answer in answers.names), unknown, dict(foreign.most_common()),
-    )  # fmt: skip
+def disagreement(evidence: Evidence, agreement: Agreement, oracle_labels: OracleLabels) -> Diagnosis:
+    """Flags the rows on which the oracle's label differs.
 
-
-def differing(evidence: Evidence, found: Agreement, answers: Answers) -> Diagnosis:
-    """The rows on which the oracle says something else.
-
-    Score: (1 - c) / 2 where they differ and (1 + c) / 2 where they agree, c being the oracle's probability of its answer; no
-    score where it gives none. So the row it is surest to be wrong comes first.
+    Score: (1 - c) / 2 for rows that differ and (1 + c) / 2 for rows that agree, c being the oracle's probability of its answer;
+    no score without probabilities. So the row with the most confident contradiction comes first.
     """
-    if not found.n:
-        return skip(NAME, f"{found.oracle} says nothing of these rows")
-    given = given_names(evidence.rows, evidence.labels)
-    compared = comparable(given, answers)
+    if not agreement.n:
+        return skip(NAME, f"{agreement.oracle} has no label for these rows")
+    given, names, confidence = given_names(evidence.rows, evidence.labels), oracle_labels.names, oracle_labels.confidence
+    compared = comparable_rows(given, oracle_labels)
     flagged = np.zeros(len(given), dtype=bool)
-    flagged[compared] = [given[i] != answers.names[i] for i in compared.tolist()]
+    flagged[compared] = [given[i] != names[i] for i in compared.tolist()]
     ids = {name: i for i, name in enumerate(evidence.labels.names)}
     proposed = np.full(len(given), UNLABELLED)
     reasons = {}
     for i in np.flatnonzero(flagged).tolist():
-        proposed[i] = ids.get(str(answers.names[i]), UNLABELLED)
-        sure = "" if answers.confidence is None or np.isnan(answers.confidence[i]) else f" ({answers.confidence[i]:.0%})"
-        reasons[i] = f"labelled {given[i]}, {found.oracle} says {answers.names[i]}{sure}"
+        proposed[i] = ids.get(str(names[i]), UNLABELLED)
+        probability = "" if confidence is None or np.isnan(confidence[i]) else f" ({confidence[i]:.0%})"
+        reasons[i] = f"labelled {given[i]}, {agreement.oracle} answers {names[i]}{probability}"
     scores = None
-    if answers.confidence is not None:
+    if confidence is not None:
         scores = np.full(len(given), np.nan)
-        scores[compared] = ((1 + np.where(flagged, -1, 1) * answers.confidence) / 2)[compared]
+        scores[compared] = ((1 + np.where(flagged, -1, 1) * confidence) / 2)[compared]
     remedy = "Read the rows on which they differ: either may be wrong, or the two may mean different things by a label."
     return Diagnosis(
-        NAME, in_words(found, answers.remarks), (), scores, flagged, proposed, reasons, remedy=remedy if flagged.any() else ""
-    )  # fmt: skip
+        NAME,
+        agreement_words(agreement, oracle_labels.remarks),
+        scores=scores,
+        flagged=flagged,
+        proposed=proposed,
+        reasons=reasons,
+        remedy=remedy if flagged.any() else "",
+    )
 
 
-def in_words(found: Agreement, remarks: Sequence[str] = ()) -> str:
-    """The agreement as sentences: over all, the classes with the least of it, and what was not compared."""
-    assert found.share is not None
-    kappa_words = "kappa is not defined" if found.kappa is None else f"kappa {found.kappa:.2f}"
-    between = f"(95 %: {found.low:.1%} to {found.high:.1%})"
-    parts = [f"{found.oracle} agrees with the label of {found.share:.1%} of {found.n:,} rows {between}, {kappa_words}."]
-    lowest = sorted((item for item in found.classes if item.share < 1), key=lambda item: item.share)[:LOWEST]
-    if lowest and len(found.classes) > 1:
+def agreement_words(agreement: Agreement, remarks: Sequence[str] = ()) -> str:
+    """Describes the agreement over all rows, the classes with the least of it, and the rows left out."""
+    assert agreement.share is not None
+    kappa_words = "kappa is not defined" if agreement.kappa is None else f"kappa {agreement.kappa:.2f}"
+    rows = f"{agreement.share:.1%} of {agreement.n:,} rows (95 %: {agreement.low:.1%} to {agreement.high:.1%})"
+    parts = [f"{agreement.oracle} agrees with the label of {rows}, {kappa_words}."]
+    lowest = sorted((item for item in agreement.classes if item.share < 1), key=lambda item: item.share)[:LOWEST]
+    if lowest and len(agreement.classes) > 1:
         shown = listed(f"{item.name} {item.share:.0%} ({item.low:.0%} to {item.high:.0%})" for item in lowest)
         parts.append(f"Least on {shown}.")
-    if found.foreign:
-        shown = listed((f"{name} ({n:,})" for name, n in found.foreign.items()), 5)
-        parts.append(f"It also says what is no label here, which counts as different: {shown}.")
-    if found.n_unanswered:
-        parts.append(f"It says nothing of {found.n_unanswered:,} rows.")
-    if found.n_unknown:
-        parts.append(f"{found.n_unknown:,} rows have labels that it does not know.")
+    if agreement.foreign:
+        shown = listed((f"{name} ({n:,})" for name, n in agreement.foreign.items()), 5)
+        parts.append(f"It also answers what is no label here, which counts as different: {shown}.")
+    if agreement.n_unanswered:
+        parts.append(f"It has no answer for {agreement.n_unanswered:,} rows.")
+    if agreement.n_unknown:
+        parts.append(f"{agreement.n_unknown:,} rows have labels that it does not know.")
     return " ".join([*parts, *remarks])
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What an oracle said of a data set, split by split."""
+class OracleAnswers:
+    """An oracle's labels for the splits of one data set."""
 
     oracle: str
-    answers: Mapping[str, Answers]
+    labels: Mapping[str, OracleLabels]
 
     def agreement(self, rows: Examples, labels: Labels) -> Agreement:
         """The agreement on one split."""
-        return agreement(rows.split, self.oracle, given_names(rows, labels), self.answers[rows.split], labels.names)
+        return measure_agreement(rows.split, self.oracle, given_names(rows, labels), self.labels[rows.split], labels.names)
 
     def agreements(self, parts: Mapping[str, Examples], labels: Labels) -> tuple[Agreement, ...]:
         """The agreement on each split."""
         return tuple(self.agreement(rows, labels) for rows in parts.values())
 
     def diagnosis(self, evidence: Evidence) -> Diagnosis:
-        """The rows of one split on which it says something else."""
+        """The rows of one split on which the oracle differs."""
         rows = evidence.rows
-        return differing(evidence, self.agreement(rows, evidence.labels), self.answers[rows.split])
+        return disagreement(evidence, self.agreement(rows, evidence.labels), self.labels[rows.split])

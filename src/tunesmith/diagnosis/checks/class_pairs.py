@@ -1,4 +1,4 @@
-"""Which classes are hard to tell apart by their words: Jensen-Shannon divergence of their word distributions."""
+"""Similarity of classes by their words: Jensen-Shannon divergence of their word distributions."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
-from tunesmith.diagnosis.checks.shortcuts import words_of
+from tunesmith.diagnosis.checks.shortcuts import lower_words
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
 
 MIN_FREQUENCY = 5
 ALPHA = 1.0
 PERMUTATIONS = 20
-MOST_CLASSES = 30
-"""All pairs of so many classes are 435; with more the diagnosis is skipped."""
+MAX_CLASSES = 30
+"""All pairs of so many classes are 435; with more the check is skipped."""
 
 
 @dataclass(frozen=True)
 class ClassPair:
-    """Two classes.
+    """The divergence of two classes.
 
     Attributes:
         raw: divergence in bits, 0 (same words) to 1 (no word shared).
-        null: its mean under shuffled labels: what class sizes and smoothing alone give.
+        null: its mean under shuffled labels: the effect of class sizes and smoothing alone.
         null_deviation: its standard deviation there.
     """
 
@@ -58,53 +58,58 @@ def distributions(counts: Array, alpha: float = ALPHA) -> Array:
 
 
 def occurrences(texts: Sequence[str], rows: Array, min_frequency: int) -> tuple[Array, Array, int]:
-    """Every occurrence of a word that these rows hold ``min_frequency`` times or more: its row and its number, each (T); and how
-    many words there are."""
+    """Occurrences of the words that these rows hold at least ``min_frequency`` times.
+
+    Returns:
+        The row and the word number of each occurrence, (T) each, and the number of such words.
+    """
     numbers: dict[str, int] = {}
-    found: list[int] = []
+    occurring: list[int] = []
     per_row: list[int] = []
     for row in rows.tolist():
-        own = words_of(texts[row])
-        found += [numbers.setdefault(word, len(numbers)) for word in own]
+        own = lower_words(texts[row])
+        occurring += [numbers.setdefault(word, len(numbers)) for word in own]
         per_row.append(len(own))
-    words: Array = np.array(found, dtype=np.int64)
-    row_of: Array = np.repeat(rows, per_row)
+    words: Array = np.array(occurring, dtype=np.int64)
+    row_of_word: Array = np.repeat(rows, per_row)
     kept = np.bincount(words, minlength=len(numbers)) >= min_frequency
     place = np.cumsum(kept) - 1
     frequent = kept[words]
-    return row_of[frequent], place[words[frequent]], int(kept.sum())
+    return row_of_word[frequent], place[words[frequent]], int(kept.sum())
 
 
-def class_pairs(texts: Sequence[str], given: Array, n_classes: int, *, min_frequency: int = MIN_FREQUENCY, alpha: float = ALPHA,
-                n_permutations: int = PERMUTATIONS, seed: int = 0) -> list[ClassPair]:  # fmt: skip
-    """Every pair of classes with its divergence and what it is under shuffled labels.
+def class_pairs(
+    texts: Sequence[str],
+    given: Array,
+    n_classes: int,
+    *,
+    min_frequency: int = MIN_FREQUENCY,
+    alpha: float = ALPHA,
+    n_permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> list[ClassPair]:
+    """Divergence of every pair of classes, with its mean and deviation under shuffled labels.
 
     Base 2, one vocabulary for all classes, words from ``min_frequency`` occurrences on, ``alpha`` added to each count. Most of
-    the raw figure can be smoothing and class size: it is to be read minus its null.
+    the raw figure can be smoothing and class size, so read it minus its null.
     """
     labelled = np.flatnonzero(given != UNLABELLED)
     rows, words, n_words = occurrences(texts, labelled, min_frequency)
     pairs = list(itertools.combinations(np.unique(given[labelled]).tolist(), 2))
 
-    def divergence(labels: Array) -> list[float]:
+    def divergences(labels: Array) -> list[float]:
         counts = np.bincount(words * n_classes + labels[rows], minlength=n_words * n_classes).reshape(-1, n_classes)
-        return divergences(distributions(counts, alpha), pairs)
+        per_class = distributions(counts, alpha)
+        return [jensen_shannon(per_class[a], per_class[b]) for a, b in pairs]
 
-    raw = divergence(given)
+    raw = divergences(given)
     draw, null = np.random.default_rng(seed), []
     for _ in range(n_permutations):
         shuffled = given.copy()
         shuffled[labelled] = given[draw.permutation(labelled)]
-        null.append(divergence(shuffled))
-    by_pair = np.array(null)
-    return [
-        ClassPair(a, b, raw[i], float(by_pair[:, i].mean()), float(by_pair[:, i].std()))
-        for i, (a, b) in enumerate(pairs)
-    ]  # fmt: skip
-
-
-def divergences(words: Array, pairs: Sequence[tuple[int, int]]) -> list[float]:
-    return [jensen_shannon(words[a], words[b]) for a, b in pairs]
+        null.append(divergences(shuffled))
+    drawn = np.array(null)
+    return [ClassPair(a, b, raw[i], float(drawn[:, i].mean()), float(drawn[:, i].std())) for i, (a, b) in enumerate(pairs)]
 
 
 MENTIONS = re.compile(r"@\w+|https?://\S+|www\.\S+")
@@ -126,16 +131,16 @@ def published_divergence(texts: Sequence[str], given: Array, n_classes: int, sto
             counts[label].update(w for w in words if len(w) >= SHORTEST and not w.isdigit() and w not in stopwords)
     kept = [published_words(count) for count in counts]
     missing = 1 / max(1, sum(map(Counter.total, counts)) + len(set().union(*counts)))
-    found = {}
+    divergences = {}
     for a, b in itertools.combinations(range(n_classes), 2):
         words = sorted({*kept[a], *kept[b]})
         first, second = (published_distribution(count, words, missing) for count in (kept[a], kept[b]))
-        found[a, b] = jensen_shannon(first, second, base=float(np.e))
-    return found
+        divergences[a, b] = jensen_shannon(first, second, base=float(np.e))
+    return divergences
 
 
 def published_distribution(count: dict[str, int], words: Sequence[str], missing: float) -> Array:
-    """Word chances of one class (V), adding up to 1."""
+    """Word probabilities of one class (V), adding up to 1."""
     total = sum(count.values()) + len(count)
     chance = np.array([(count[word] + 1) / total if word in count else missing for word in words])
     return np.asarray(chance / chance.sum())
@@ -148,20 +153,26 @@ def published_words(count: Counter[str]) -> dict[str, int]:
 
 
 def class_difficulty(evidence: Evidence) -> Diagnosis:
-    """The pairs of classes, the most alike first."""
+    """Ranks the pairs of classes by corrected divergence, the most alike first."""
     name = "class_pairs"
     present = np.unique(evidence.given[evidence.given != UNLABELLED])
-    if not 2 <= len(present) <= MOST_CLASSES:
-        return skip(name, f"it compares 2 to {MOST_CLASSES} classes with each other, the rows have {len(present)}")
+    if not 2 <= len(present) <= MAX_CLASSES:
+        return skip(name, f"it compares 2 to {MAX_CLASSES} classes with each other, the rows have {len(present)}")
     texts = evidence.rows.texts
     if evidence.rows.pairs is not None:
         texts = [f"{a} {b}" for a, b in zip(texts, evidence.rows.pairs, strict=True)]
-    found = sorted(class_pairs(texts, evidence.given, evidence.labels.n), key=lambda pair: pair.corrected)
+    pairs = sorted(class_pairs(texts, evidence.given, evidence.labels.n), key=lambda pair: pair.corrected)
     table = [
-        {"first": evidence.name(p.first), "second": evidence.name(p.second), "bits": p.raw, "null_bits": p.null,
-         "corrected_bits": p.corrected, "null_deviation": p.null_deviation}
-        for p in found
-    ]  # fmt: skip
+        {
+            "first": evidence.class_name(pair.first),
+            "second": evidence.class_name(pair.second),
+            "bits": pair.raw,
+            "null_bits": pair.null,
+            "corrected_bits": pair.corrected,
+            "null_deviation": pair.null_deviation,
+        }
+        for pair in pairs
+    ]
     shown = listed((f"{row['first']} and {row['second']} ({row['corrected_bits']:.3f} bits)" for row in table), 3)
     summary = f"Classes most alike by their words (divergence beyond shuffled labels; 1 bit is no word shared): {shown}."
-    return Diagnosis(name, summary, (), figures={"pairs": table})
+    return Diagnosis(name, summary, figures={"pairs": table})

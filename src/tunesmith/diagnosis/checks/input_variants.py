@@ -1,4 +1,4 @@
-"""Changed inputs t(x): a part of each row, its words in another order, or a row without one of its words. Text in, text out."""
+"""Input variants t(x): a part of each row, its words in another order, or a row without one of its words. Text in, text out."""
 
 from __future__ import annotations
 
@@ -9,73 +9,65 @@ import numpy as np
 
 from tunesmith.data.cells import is_missing
 from tunesmith.data.table import Examples
-from tunesmith.diagnosis.checks.shortcuts import WORD, words_of
+from tunesmith.diagnosis.checks.shortcuts import WORD, lower_words
 
 NULL = " "
-"""The input that tells nothing. An empty text makes trouble in some tokenizers (Ethayarajh et al. 2022 use a space, too)."""
+"""The input without information. Some tokenizers fail on an empty text (Ethayarajh et al. 2022 use a space, too)."""
 JOINT = "+"
 ALIASES = {"premise_only": "text_only", "hypothesis_only": "pair_only"}
-OF_PAIRS = frozenset({"text_only", "pair_only", "overlap_only"})
-IN_WORDS = {
+PAIR_VARIANTS = frozenset({"text_only", "pair_only", "overlap_only"})
+SHUFFLED = "shuffled_words"
+DESCRIPTIONS = {
     "text_only": "the first text alone",
     "pair_only": "the second text alone",
-    "shuffled_words": "the text in random word order",
+    SHUFFLED: "the text in random word order",
     "overlap_only": "what both texts share",
 }
-SHUFFLED = "shuffled_words"
 
 Sides = tuple[list[str], list[str] | None]
 
 
-def known_name(name: str) -> str:
-    """The name that is used for an input: the field's other names are taken, too."""
+def canonical_name(name: str) -> str:
+    """The name of a variant; the field's other names are accepted, too."""
     return ALIASES.get(name, name)
 
 
-def columns_of(name: str) -> tuple[str, ...]:
-    """The columns that an input is made of; none for the inputs that have a name of their own."""
-    return () if known_name(name) in IN_WORDS else tuple(part.strip() for part in name.split(JOINT))
+def variant_columns(name: str) -> tuple[str, ...]:
+    """The columns that a variant consists of; none for the named variants."""
+    return () if canonical_name(name) in DESCRIPTIONS else tuple(part.strip() for part in name.split(JOINT))
 
 
-def in_words(name: str) -> str:
-    """An input as a sentence names it."""
-    return IN_WORDS.get(name) or f"{' and '.join(columns_of(name))} alone"
+def describe(name: str) -> str:
+    """Names a variant within a sentence."""
+    return DESCRIPTIONS.get(name) or f"{' and '.join(variant_columns(name))} alone"
 
 
-def changed(rows: Examples, name: str, seed: int = 0) -> Examples:
-    """The rows with t(x) as their texts. What is left empty becomes ``NULL``.
+def make_variant(rows: Examples, name: str, seed: int = 0) -> Examples:
+    """The rows with t(x) as their texts. Blank texts become ``NULL``.
 
     Args:
-        name: one of ``IN_WORDS``, or columns in ``rows.others``, joined by ``+``.
+        name: one of ``DESCRIPTIONS``, or columns in ``rows.others``, joined by ``+``.
         seed: of the shuffled words.
     """
-    columns = columns_of(name)
-    texts, pairs = joined(rows, columns) if columns else CHANGES[name](rows, seed)
-    return replace(rows, texts=filled(texts), pairs=None if pairs is None else filled(pairs))
+    columns = variant_columns(name)
+    texts, pairs = join_columns(rows, columns) if columns else VARIANTS[name](rows, seed)
+    return replace(rows, texts=fill_blanks(texts), pairs=None if pairs is None else fill_blanks(pairs))
 
 
-def filled(texts: Sequence[str]) -> list[str]:
+def fill_blanks(texts: Sequence[str]) -> list[str]:
     """The texts, ``NULL`` in place of blank ones."""
     return [text if text.strip() else NULL for text in texts]
 
 
 def null_input(rows: Examples) -> Examples:
-    """The rows with nothing in them."""
+    """The rows with ``NULL`` as their texts."""
     return replace(rows, texts=[NULL] * len(rows), pairs=None)
 
 
-def joined(rows: Examples, columns: Sequence[str]) -> Sides:
+def join_columns(rows: Examples, columns: Sequence[str]) -> Sides:
     """The cells of the columns as one text, a line each; missing cells are left out."""
     cells = zip(*(rows.others[column] for column in columns), strict=True)
     return ["\n".join(str(cell) for cell in row if not is_missing(cell)) for row in cells], None
-
-
-def text_only(rows: Examples, _seed: int) -> Sides:
-    return rows.texts, None
-
-
-def pair_only(rows: Examples, _seed: int) -> Sides:
-    return list(rows.pairs or []), None
 
 
 def shuffled_words(rows: Examples, seed: int) -> Sides:
@@ -93,21 +85,21 @@ def overlap_only(rows: Examples, _seed: int) -> Sides:
     """The words of the second text that the first has, too, case aside, in the order of the second."""
     shared = []
     for first, second in zip(rows.texts, rows.pairs or [], strict=True):
-        there = set(words_of(first))
-        shared.append(" ".join(word for word in words_of(second) if word in there))
+        there = set(lower_words(first))
+        shared.append(" ".join(word for word in lower_words(second) if word in there))
     return shared, None
 
 
-CHANGES: dict[str, Callable[[Examples, int], Sides]] = {
-    "text_only": text_only,
-    "pair_only": pair_only,
+VARIANTS: dict[str, Callable[[Examples, int], Sides]] = {
+    "text_only": lambda rows, _seed: (rows.texts, None),
+    "pair_only": lambda rows, _seed: (list(rows.pairs or []), None),
     SHUFFLED: shuffled_words,
     "overlap_only": overlap_only,
 }
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OmittedWord:
     """One word of one row.
 
     Attributes:
@@ -122,13 +114,13 @@ class LeftOut:
     word: str
 
 
-def without_each_word(rows: Examples, positions: Sequence[int], most: int) -> tuple[list[LeftOut], Examples]:
+def without_each_word(rows: Examples, positions: Sequence[int], most: int) -> tuple[list[OmittedWord], Examples]:
     """The words of the rows at those positions (M over all), and M rows that each lack one of them.
 
     Args:
-        most: words of a row that are left out; what comes later in a side stays.
+        most: words of a side that are omitted one at a time; later words stay in all rows.
     """
-    left: list[LeftOut] = []
+    omitted: list[OmittedWord] = []
     texts: list[str] = []
     pairs: list[str] = []
     for i in positions:
@@ -136,14 +128,14 @@ def without_each_word(rows: Examples, positions: Sequence[int], most: int) -> tu
         for side, text in sides.items():
             for place, match in enumerate(list(WORD.finditer(text))[:most]):
                 shorter = f"{text[: match.start()].rstrip()} {text[match.end() :].lstrip()}".strip()
-                left.append(LeftOut(i, side, place, match.group()))
+                omitted.append(OmittedWord(i, side, place, match.group()))
                 texts.append(shorter if side == "text" else rows.texts[i])
                 pairs.append(shorter if side == "pair" else sides.get("pair", ""))
-    part = rows.take([word.row for word in left], rows.split)
-    return left, replace(part, texts=filled(texts), pairs=None if rows.pairs is None else filled(pairs))
+    part = rows.take([word.row for word in omitted], rows.split)
+    return omitted, replace(part, texts=fill_blanks(texts), pairs=None if rows.pairs is None else fill_blanks(pairs))
 
 
 def n_words(rows: Examples, position: int) -> int:
-    """The most words that a side of the row has."""
+    """The number of words of the longer side of a row."""
     sides = [rows.texts[position], *([] if rows.pairs is None else [rows.pairs[position]])]
     return max(len(WORD.findall(side)) for side in sides)

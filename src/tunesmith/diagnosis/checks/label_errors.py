@@ -1,4 +1,4 @@
-"""Which labels are probably wrong, from the probabilities of a model that did not see the row."""
+"""Label errors from out-of-fold probabilities (loss ranking, confident learning), and Bayes updates by training margins."""
 
 from __future__ import annotations
 
@@ -7,9 +7,43 @@ from importlib.util import find_spec
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
+from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 
 LOSS_RANK, CONFIDENT = "loss_rank", "confident_learning"
+MIN_PROBABILITY = 1e-9
+
+
+def loss_rank(evidence: Evidence) -> Diagnosis:
+    """Ranks rows by out-of-fold loss and flags labels with a probability below 1 / K.
+
+    The baseline that is hard to beat (Chong et al. 2022, "Detecting Label Errors by using Pre-Trained Language Models").
+    Its score is the probability of the given label.
+    """
+    if skipped := skip_if_missing(LOSS_RANK, evidence, "pred_probs"):
+        return skipped
+    probs, given = labelled_probabilities(evidence)
+    flags = own_probability(probs, given) < 1 / evidence.labels.n
+    return label_diagnosis(LOSS_RANK, evidence, flags, "are less likely than chance to a model that was not trained on the row")
+
+
+def confident_learning(evidence: Evidence) -> Diagnosis:
+    """Flags the rows that cleanlab prunes by noise rate, ranked by self-confidence.
+
+    Northcutt et al. 2021, "Confident Learning": the joint of given and true labels is counted from confident rows, and as many
+    rows of each pair of classes are flagged as the joint holds.
+    """
+    if skipped := skip_if_missing(CONFIDENT, evidence, "pred_probs"):
+        return skipped
+    if find_spec("cleanlab") is None:
+        return skip(CONFIDENT, "it needs the library cleanlab: pip install 'tunesmith[diagnosis]'", "pred_probs")
+    flags = pruned_by_noise_rate(*labelled_probabilities(evidence))
+    return label_diagnosis(CONFIDENT, evidence, flags, "are probably wrong, by the noise counted between each two classes")
+
+
+def labelled_probabilities(evidence: Evidence) -> tuple[Array, Array]:
+    """Probabilities (M, K) and given labels (M) of the labelled rows."""
+    assert evidence.pred_probs is not None
+    return evidence.pred_probs[evidence.labelled], evidence.given[evidence.labelled]
 
 
 def own_probability(pred_probs: Array, given: Array) -> Array:
@@ -17,51 +51,29 @@ def own_probability(pred_probs: Array, given: Array) -> Array:
     return np.asarray(pred_probs[np.arange(len(given)), given])
 
 
-def loss_rank(evidence: Evidence) -> Diagnosis:
-    """Rows by their held-out loss. Flagged: rows whose label is not the model's first choice and less likely than one in K.
+def label_diagnosis(name: str, evidence: Evidence, flags: Array, summary: str) -> Diagnosis:
+    """The diagnosis whose score is the probability of the given label and whose proposal is the most probable class.
 
-    The baseline that is hard to beat (Chong et al. 2022, "Detecting Label Errors by using Pre-Trained Language Models").
-    Its score is the probability of the given label.
+    Args:
+        flags: of the labelled rows (M) bool.
+        summary: continues "... labels".
     """
-    if skipped := lacking(LOSS_RANK, evidence, "pred_probs"):
-        return skipped
     assert evidence.pred_probs is not None
-    labelled = evidence.labelled
-    probs, given = evidence.pred_probs[labelled], evidence.given[labelled]
-    own = own_probability(probs, given)
-    scores, flagged = on_all_rows(evidence, own, own < 1 / evidence.labels.n)
+    scores, flagged = scatter_rows(evidence, own_probability(*labelled_probabilities(evidence)), flags)
     proposed = np.where(flagged, evidence.pred_probs.argmax(axis=1), UNLABELLED)
-    reasons = {int(i): chance_words(evidence, int(i), int(proposed[i])) for i in np.flatnonzero(flagged)}
-    summary = (
-        f"{int(flagged.sum()):,} of {len(evidence):,} labels are less likely than chance to a model that did not see the row."
+    return Diagnosis(
+        name,
+        f"{int(flagged.sum()):,} of {len(evidence):,} labels {summary}.",
+        ("pred_probs",),
+        scores=scores,
+        flagged=flagged,
+        proposed=proposed,
+        reasons={i: probability_words(evidence, i, int(proposed[i])) for i in np.flatnonzero(flagged).tolist()},
     )
-    return Diagnosis(LOSS_RANK, summary, ("pred_probs",), scores, flagged, proposed, reasons)
-
-
-def confident_learning(evidence: Evidence) -> Diagnosis:
-    """The rows that cleanlab prunes by noise rate, ranked by self-confidence.
-
-    Northcutt et al. 2021, "Confident Learning": the joint of given and true labels is counted from confident rows, and as many
-    rows of each pair of classes are flagged as the joint holds.
-    """
-    if skipped := lacking(CONFIDENT, evidence, "pred_probs"):
-        return skipped
-    if find_spec("cleanlab") is None:
-        return skip(CONFIDENT, "it needs the library cleanlab: pip install 'tunesmith[diagnosis]'", "pred_probs")
-    assert evidence.pred_probs is not None
-    labelled = evidence.labelled
-    probs, given = evidence.pred_probs[labelled], evidence.given[labelled]
-    scores, flagged = on_all_rows(evidence, own_probability(probs, given), pruned_by_noise_rate(probs, given))
-    proposed = np.where(flagged, evidence.pred_probs.argmax(axis=1), UNLABELLED)
-    reasons = {int(i): chance_words(evidence, int(i), int(proposed[i])) for i in np.flatnonzero(flagged)}
-    summary = (
-        f"{int(flagged.sum()):,} of {len(evidence):,} labels are probably wrong, by the noise counted between each two classes."
-    )
-    return Diagnosis(CONFIDENT, summary, ("pred_probs",), scores, flagged, proposed, reasons)
 
 
 def pruned_by_noise_rate(pred_probs: Array, given: Array) -> Array:
-    """cleanlab's ``prune_by_noise_rate`` (N) bool. Classes without a row are taken out first: cleanlab refuses them."""
+    """cleanlab's ``prune_by_noise_rate`` (N) bool. Classes without a row are removed first: cleanlab rejects them."""
     from cleanlab.filter import find_label_issues
 
     present, compact = np.unique(given, return_inverse=True)
@@ -72,19 +84,46 @@ def pruned_by_noise_rate(pred_probs: Array, given: Array) -> Array:
     return np.asarray(find_label_issues(compact, probs, filter_by="prune_by_noise_rate", n_jobs=1))
 
 
-def chance_words(evidence: Evidence, position: int, proposed: int) -> str:
-    """Why a row is flagged: what the model thinks of the given label and of the proposed one."""
+def probability_words(evidence: Evidence, position: int, proposed: int) -> str:
+    """Names the given and the proposed label of a row with the model's probability of each."""
     assert evidence.pred_probs is not None
-    given, chances = int(evidence.given[position]), evidence.pred_probs[position]
-    return f"given {evidence.name(given)} ({chances[given]:.0%}), looks like {evidence.name(proposed)} ({chances[proposed]:.0%})"
+    given, probs = int(evidence.given[position]), evidence.pred_probs[position]
+    names = evidence.class_name(given), evidence.class_name(proposed)
+    return f"given {names[0]} ({probs[given]:.0%}), looks like {names[1]} ({probs[proposed]:.0%})"
 
 
 def combined(diagnoses: list[Diagnosis], n: int) -> Array:
-    """The mean of the ranks of several scores (N), in [0, 1]; a score that says nothing of a row is left out for it."""
-    known = [ranks(-diagnosis.scores) for diagnosis in diagnoses if diagnosis.scores is not None]
-    if not known:
+    """The mean of the ranks of several scores (N), in [0, 1]; scores that are NaN for a row are left out of its mean."""
+    rank_scores = [ranks(-diagnosis.scores) for diagnosis in diagnoses if diagnosis.scores is not None]
+    if not rank_scores:
         return np.full(n, np.nan)
-    stacked = np.stack(known)
+    stacked = np.stack(rank_scores)
     counted = (~np.isnan(stacked)).sum(axis=0)
     with np.errstate(invalid="ignore"):
         return ranks(-np.where(counted > 0, np.nansum(stacked, axis=0) / counted, np.nan))
+
+
+def update_by_margins(wrong: Array, margins: Array) -> Array:
+    """Updates each row's probability (N) of a wrong label by its area under the margin (AUM), by Bayes' rule.
+
+    AUM is taken to be normal among right and among wrong rows, of one variance, so that a larger margin always favours the
+    label; means and variance are those of the rows weighted by the prior probabilities. The two kinds of evidence are taken to
+    be independent given that a label is right or wrong: one comes from models that were not trained on the row, the other from
+    a model that was.
+
+    Args:
+        wrong: prior probabilities (N) from out-of-fold models.
+        margins: AUM (N), in logits; rows with NaN keep their prior.
+    """
+    present = np.isfinite(margins)
+    if not present.any():
+        return wrong
+    prior, value = np.clip(wrong[present], MIN_PROBABILITY, 1 - MIN_PROBABILITY), margins[present]
+    mean_wrong, mean_right = np.average(value, weights=prior), np.average(value, weights=1 - prior)
+    variance = float(np.mean(prior * (value - mean_wrong) ** 2 + (1 - prior) * (value - mean_right) ** 2))
+    if mean_wrong >= mean_right or variance == 0:  # margins do not separate right from wrong labels
+        return wrong
+    log_ratio = ((value - mean_right) ** 2 - (value - mean_wrong) ** 2) / (2 * variance)
+    posterior = wrong.copy()
+    posterior[present] = 1 / (1 + np.exp(-np.clip(np.log(prior / (1 - prior)) + log_ratio, -500, 500)))
+    return posterior

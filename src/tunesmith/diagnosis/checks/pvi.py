@@ -1,8 +1,8 @@
-"""How much of the label a model can read from the text: pointwise V-information (PVI) and its mean, in bits.
+"""Pointwise V-information (PVI), the bits of the label that a model reads from the text, and its mean, V-information.
 
 Ethayarajh et al. 2022, "Understanding Dataset Difficulty with V-Usable Information". PVI(x, y) = log2 g'[x](y) - log2 g[null](y),
-where g' is a model of the texts that did not see the row, and g one of the labels alone. The best g by log loss is the class
-prior, so it is the default: PVI then ranks rows of one class as their loss does, and makes classes comparable.
+where g' is a model of the texts that was not trained on the row, and g one of the labels alone. The best g by log loss is the
+class prior, so it is the default: PVI then ranks rows of one class as their loss does, and makes classes comparable.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
-from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, lacking, on_all_rows, ranks
+from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip_if_missing
 from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
 
 NAME = "pvi"
 SMALLEST = 1e-12
-"""Probabilities below are taken as this, so that one row cannot have infinite information."""
+"""Smaller probabilities are clipped to this, so that one row cannot have infinite information."""
 RESAMPLES = 2_000
-TRUST = tuple(i / 10 for i in range(31))
-"""Weights of the model against the prior that are tried: 0 to 3; above 1 the model was not sure enough."""
+MODEL_WEIGHTS = tuple(i / 10 for i in range(31))
+"""Weights of the model against the prior that are tried: 0 to 3; above 1 the model was underconfident."""
 
 
 @dataclass(frozen=True)
 class Information:
-    """V-information of some rows.
+    """V-information of N rows.
 
     Attributes:
         pvi: of each row (N), bits.
@@ -43,16 +43,16 @@ class Information:
 
 
 def prior_log2(given: Array, n_classes: int) -> Array:
-    """log2 of the share of each class (K) among labelled rows; of half a row where a class has none."""
+    """log2 of the share of each class (K) among labelled rows; a class without rows counts half a row."""
     counts = np.bincount(given[given != UNLABELLED], minlength=n_classes).astype(float)
     return np.asarray(np.log2(np.maximum(counts, 0.5) / max(1.0, counts.sum())))
 
 
 def information(pred_probs: Array, given: Array, null_log2: Array | None = None) -> Information:
-    """PVI of every row and its mean.
+    """Computes PVI of every row and its mean.
 
     Args:
-        pred_probs: held-out probabilities (N, K).
+        pred_probs: out-of-fold probabilities (N, K).
         given: class ids (N), all of them labelled.
         null_log2: log2 of the null model's probability of each row's label (N); None: the class prior.
     """
@@ -64,69 +64,77 @@ def information(pred_probs: Array, given: Array, null_log2: Array | None = None)
 
 
 def bounds(null_entropy: Array, n_classes: int) -> tuple[Array, Array]:
-    """PVI below the first (N): the model is surely wrong; above the second (N): surely right.
+    """PVI below which (N) the model is certainly wrong, and above which (N) it is certainly right.
 
     p(y) < 1 / K cannot be the largest of K probabilities, p(y) > 1 / 2 must be, and p(y) = 2^(PVI - H_null).
     """
     return null_entropy - np.log2(n_classes), null_entropy - 1
 
 
-def breaks_bounds(found: Information, is_right: Array, n_classes: int) -> Array:
+def breaks_bounds(values: Information, is_right: Array, n_classes: int) -> Array:
     """Positions of rows whose PVI and outcome contradict each other; there are none unless the arithmetic is wrong."""
-    low, high = bounds(found.null_entropy, n_classes)
+    low, high = bounds(values.null_entropy, n_classes)
     slack = 1e-9
-    return np.flatnonzero(((found.pvi < low - slack) & is_right) | ((found.pvi > high + slack) & ~is_right))
+    return np.flatnonzero(((values.pvi < low - slack) & is_right) | ((values.pvi > high + slack) & ~is_right))
 
 
 def pvi(evidence: Evidence) -> Diagnosis:
-    """PVI of every labelled row. Flagged: rows the model is surely wrong on that tell less than nothing (PVI < 0)."""
-    if skipped := lacking(NAME, evidence, "pred_probs"):
+    """Ranks labelled rows by PVI and flags rows below 0 on which the model is certainly wrong."""
+    if skipped := skip_if_missing(NAME, evidence, "pred_probs"):
         return skipped
     assert evidence.pred_probs is not None
-    labelled = evidence.labelled
-    n_classes = evidence.labels.n
-    found = information_of(evidence, evidence.pred_probs)
-    low, _ = bounds(found.null_entropy, n_classes)
-    badness, flagged = on_all_rows(evidence, -found.pvi, (found.pvi < low) & (found.pvi < 0))
-    reasons = {int(i): f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.name(int(evidence.given[i]))}"
-               for i in np.flatnonzero(flagged)}  # fmt: skip
-    counts = np.bincount(evidence.given[labelled], minlength=n_classes)
-    per_class = {
-        evidence.name(k): float(found.pvi[evidence.given[labelled] == k].mean()) for k in np.flatnonzero(counts).tolist()
-    }
+    values, given = evidence_information(evidence, evidence.pred_probs), evidence.given[evidence.labelled]
+    low, _ = bounds(values.null_entropy, evidence.labels.n)
+    badness, flagged = scatter_rows(evidence, -values.pvi, (values.pvi < low) & (values.pvi < 0))
+    counts = np.bincount(given, minlength=evidence.labels.n)
+    per_class = {evidence.class_name(k): float(values.pvi[given == k].mean()) for k in np.flatnonzero(counts).tolist()}
     summary = (
-        f"The text tells {found.v_information:.3f} of {found.null_entropy.mean():.3f} bits of the label "
-        f"({evidence.method or 'a'} model, accuracy {found.accuracy:.3f}); {int(flagged.sum()):,} rows tell less than nothing."
+        f"The text tells {values.v_information:.3f} of {values.null_entropy.mean():.3f} bits of the label "
+        f"({evidence.method or 'a'} model, accuracy {values.accuracy:.3f}); {int(flagged.sum()):,} rows tell less than nothing."
     )
-    figures = {"v_information_bits": found.v_information, "entropy_bits": float(found.null_entropy.mean()),
-               "accuracy": found.accuracy, "mean_pvi_bits_of_class": per_class}  # fmt: skip
+    figures = {
+        "v_information_bits": values.v_information,
+        "entropy_bits": float(values.null_entropy.mean()),
+        "accuracy": values.accuracy,
+        "mean_pvi_bits_of_class": per_class,
+    }
     return Diagnosis(
-        NAME, summary, ("pred_probs",), ranks(badness), flagged, reasons=reasons, figures=figures, remedy=hardest(per_class)
+        NAME,
+        summary,
+        ("pred_probs",),
+        scores=ranks(badness),
+        flagged=flagged,
+        reasons={
+            i: f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.class_name(int(evidence.given[i]))}"
+            for i in np.flatnonzero(flagged).tolist()
+        },
+        figures=figures,
+        remedy=hardest_classes(per_class),
     )
 
 
-def hardest(per_class: dict[str, float]) -> str:
-    """The classes of which the texts tell least."""
+def hardest_classes(per_class: dict[str, float]) -> str:
+    """Names the three classes with the lowest mean PVI."""
     worst = sorted(per_class, key=lambda name: per_class[name])[:3]
     return f"Hardest: {listed(f'{name} ({per_class[name]:.2f} bits)' for name in worst)}." if worst else ""
 
 
-def information_of(evidence: Evidence, pred_probs: Array) -> Information:
-    """``information`` of the labelled rows under some probabilities (N, K), with the null model of the evidence."""
+def evidence_information(evidence: Evidence, pred_probs: Array) -> Information:
+    """``information`` of the labelled rows for probabilities (N, K) of all rows, with the null model of the evidence."""
     rows = evidence.labelled
     null = None if evidence.null_log2 is None else evidence.null_log2[rows]
     return information(pred_probs[rows], evidence.given[rows], null)
 
 
 def tempered(pred_probs: Array, given: Array, folds: Array) -> Array:
-    """The probabilities (N, K) as far as they can be trusted: p^a prior^(1 - a), normalised, with a from the other folds' rows.
+    """Mixes probabilities (N, K) with the class prior: p^a prior^(1 - a), normalised, with a fitted on the other folds' rows.
 
-    V-information is that of the best model of a family, and every family has models that take no notice of the text (optional
-    ignorance, Xu et al. 2020): it cannot be below 0. Models that are too sure of a part that tells little are far below. Here
-    a = 0 is the class prior, a = 1 the model as it is, and a is what loses least on the out-of-fold rows of all other folds.
+    V-information is that of the best model of a family, and every family has models that ignore the text (optional
+    ignorance, Xu et al. 2020): it cannot be below 0. Overconfident models of an uninformative input are far below. Here
+    a = 0 is the class prior, a = 1 the model as it is, and a minimises the loss on the out-of-fold rows of all other folds.
 
     Args:
-        given: class ids (N); unlabelled rows choose nothing, and get probabilities, too.
+        given: class ids (N); unlabelled rows are not fitted to, and get probabilities, too.
     """
     n_classes = pred_probs.shape[1]
     log_p = np.log(np.clip(pred_probs, SMALLEST, 1))
@@ -134,20 +142,20 @@ def tempered(pred_probs: Array, given: Array, folds: Array) -> Array:
     for fold in np.unique(folds).tolist():
         rest, held = np.flatnonzero((folds != fold) & (given != UNLABELLED)), folds == fold
         log_prior = prior_log2(given[rest], n_classes) * np.log(2)
-        losses = [-mixed(log_p[rest], log_prior, trust)[np.arange(len(rest)), given[rest]].sum() for trust in TRUST]
-        best[held] = mixed(log_p[held], log_prior, TRUST[int(np.argmin(losses))])
+        losses = [-mixed(log_p[rest], log_prior, weight)[np.arange(len(rest)), given[rest]].sum() for weight in MODEL_WEIGHTS]
+        best[held] = mixed(log_p[held], log_prior, MODEL_WEIGHTS[int(np.argmin(losses))])
     return np.asarray(np.exp(best))
 
 
-def mixed(log_p: Array, log_prior: Array, trust: float) -> Array:
-    """Logarithms (N, K) of p^trust prior^(1 - trust), normalised."""
-    raw = trust * log_p + (1 - trust) * log_prior
+def mixed(log_p: Array, log_prior: Array, weight: float) -> Array:
+    """Logarithms (N, K) of p^weight prior^(1 - weight), normalised."""
+    raw = weight * log_p + (1 - weight) * log_prior
     raw -= raw.max(axis=1, keepdims=True)
     return np.asarray(raw - np.log(np.exp(raw).sum(axis=1, keepdims=True)))
 
 
 def conditional_information(with_text: Array, with_part: Array) -> Array:
-    """Pointwise information (N), bits, that the whole text has beyond a part t(x) of it: log2 p(y | x) - log2 p(y | t(x)).
+    """Pointwise information (N), bits, of the whole text beyond a part t(x) of it: log2 p(y | x) - log2 p(y | t(x)).
 
     Args:
         with_text, with_part: probabilities (N) of each row's label by a model of the whole and one of the part.
@@ -156,10 +164,10 @@ def conditional_information(with_text: Array, with_part: Array) -> Array:
 
 
 def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean of some rows' values (N) by bootstrap over rows; NaN for fewer than two.
+    """95 % interval of the mean of values (N) by bootstrap over rows; NaN for fewer than two.
 
     Expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain ones are too narrow for few.
-    Of very many rows fewer resamples are drawn, whose means are then near normal.
+    Large samples get fewer resamples; their means are near normal.
     """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 

@@ -1,50 +1,50 @@
-"""KNN-Shapley: what each training row is worth to a nearest-neighbour classifier, without an N x M matrix."""
+"""KNN-Shapley: the Shapley value of each training row for a nearest-neighbour classifier, without an N x M matrix."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.diagnosis.evidence import Diagnosis, Evidence, lacking, on_all_rows, ranks, skip
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 
 NAME = "knn_shapley"
 NEIGHBOURS = 10
 NEAREST = 1_000
-"""Neighbours of a judged row that are put in order. What lies beyond changes a value by no more than one in so many."""
+"""Neighbours of an evaluation row that are sorted. Each further one changes a value by at most one in so many."""
 BLOCK_ELEMENTS = 20_000_000
 """Similarities in memory at once; 80 MB, and as much again for their order."""
 
 
 def knn_shapley(
-    embeddings: Array, given: Array, judged: Array, judged_labels: Array, k: int = NEIGHBOURS, same: bool = False
+    embeddings: Array, given: Array, evaluated: Array, evaluated_labels: Array, k: int = NEIGHBOURS, same: bool = False
 ) -> Array:
-    """The Shapley value of each training row (N) for the accuracy of a k-nearest-neighbour vote on the judged rows (M).
+    """The Shapley value of each training row (N) for the accuracy of a k-nearest-neighbour vote on the evaluation rows (M).
 
     Jia et al. 2019, "Efficient Task-Specific Data Valuation for Nearest Neighbor Algorithms", theorem 1. The values add up to
-    the accuracy of the soft vote minus that of no data. Exact for up to ``NEAREST`` training rows; with more, those farther from
-    a judged row than so many are taken to agree with its label as often as they do on average, for they are not put in order.
+    the accuracy of the soft vote minus that of no data. Exact for up to ``NEAREST`` training rows; with more, those beyond the
+    nearest ``NEAREST`` are not sorted and are taken to agree with the evaluation row's label as often as they do on average.
 
     Args:
-        embeddings, judged: (N, D) and (M, D) of unit length; neighbours by cosine.
-        same: the judged rows are the training rows; none is its own neighbour.
+        embeddings, evaluated: (N, D) and (M, D) of unit length; neighbours by cosine.
+        same: the evaluation rows are the training rows; none is its own neighbour.
     """
     total = np.zeros(len(given))
     step = max(1, BLOCK_ELEMENTS // max(1, len(given)))
-    for start in range(0, len(judged), step):
-        near = judged[start : start + step] @ embeddings.T  # (b, N)
+    for start in range(0, len(evaluated), step):
+        near = evaluated[start : start + step] @ embeddings.T  # (b, N)
         own = np.arange(start, start + len(near)) if same else None
         if own is not None:
             near[np.arange(len(near)), own] = -np.inf
-        total += block_values(near, given, judged_labels[start : start + step], k, own)
-    return total / max(1, len(judged))
+        total += block_values(near, given, evaluated_labels[start : start + step], k, own)
+    return total / max(1, len(evaluated))
 
 
 def block_values(near: Array, given: Array, labels: Array, k: int, own: Array | None) -> Array:
-    """The sum over some judged rows of every training row's value (N).
+    """Sums every training row's value (N) over a block of evaluation rows.
 
     Args:
-        near: similarity of judged and training rows (b, N).
-        own: each judged row's place among the training rows (b), where it is one of them.
+        near: similarity of evaluation and training rows (b, N).
+        own: each evaluation row's position among the training rows (b); None if it is not one of them.
     """
     n = near.shape[1] - (own is not None)
     order = nearest_first(near, min(n, NEAREST))
@@ -67,7 +67,7 @@ def block_values(near: Array, given: Array, labels: Array, k: int, own: Array | 
 
 
 def nearest_first(near: Array, count: int) -> Array:
-    """The places (b, count) of the largest similarities of (b, N), largest first, equal ones in their order."""
+    """The positions (b, count) of the largest similarities of (b, N), largest first, equal ones in their order."""
     chosen = np.argpartition(-near, count - 1, axis=1)[:, :count] if count < near.shape[1] else np.arange(count)[None]
     chosen = np.sort(np.broadcast_to(chosen, (len(near), count)), axis=1)
     order = np.argsort(-np.take_along_axis(near, chosen, axis=1), axis=1, kind="stable")
@@ -75,8 +75,8 @@ def nearest_first(near: Array, count: int) -> Array:
 
 
 def shapley(evidence: Evidence) -> Diagnosis:
-    """KNN-Shapley of the rows for each other. Flagged: rows that harm their neighbours (value below 0)."""
-    if skipped := lacking(NAME, evidence, "embeddings"):
+    """Computes KNN-Shapley of the rows for each other and flags rows that harm their neighbours (value below 0)."""
+    if skipped := skip_if_missing(NAME, evidence, "embeddings"):
         return skipped
     assert evidence.embeddings is not None
     labelled = evidence.labelled
@@ -85,8 +85,8 @@ def shapley(evidence: Evidence) -> Diagnosis:
     vectors = evidence.embeddings[labelled].astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     given = evidence.given[labelled]
-    found = knn_shapley(vectors, given, vectors, given, same=True)
-    badness, flagged = on_all_rows(evidence, -found, found < 0)
+    values = knn_shapley(vectors, given, vectors, given, same=True)
+    badness, flagged = scatter_rows(evidence, -values, values < 0)
     reasons = {int(i): "rows like it have other labels" for i in np.flatnonzero(flagged)}
     summary = f"{int(flagged.sum()):,} of {len(evidence):,} rows make their neighbours' labels harder to tell (k = {NEIGHBOURS})."
-    return Diagnosis(NAME, summary, ("embeddings",), ranks(badness), flagged, reasons=reasons)
+    return Diagnosis(NAME, summary, ("embeddings",), scores=ranks(badness), flagged=flagged, reasons=reasons)

@@ -1,4 +1,4 @@
-"""Words, lengths and punctuation that give the label away without the text being understood."""
+"""Shortcut features: words, lengths and punctuation that predict the label without the meaning of the text."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
 from tunesmith.evaluation.metrics.classification import column_auroc
 
 ALPHA = 0.01
-FEWEST = 20
-"""Occurrences from which a word's PMI or z-score is taken as more than chance, as in Gardner et al.; and rows of a class from
-which the form of its texts is looked at."""
-SHOWN = 20
+MIN_COUNT = 20
+"""Fewest occurrences for a word's PMI or z-score, as in Gardner et al., and fewest rows of a class for its surface form."""
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 @dataclass(frozen=True)
-class Words:
-    """How often each word stands in rows of each class.
+class WordCounts:
+    """Occurrences of each word in rows of each class.
 
     Attributes:
         words: (V), in alphabetical order.
@@ -38,21 +36,21 @@ class Words:
     counts: Array
 
 
-def words_of(text: str) -> list[str]:
+def lower_words(text: str) -> list[str]:
     """The words of a text, lower-cased, without punctuation."""
     return WORD.findall(text.lower())
 
 
-def count_words(texts: Sequence[str], given: Array, n_classes: int) -> Words:
-    """Occurrences of each word in each class."""
+def count_words(texts: Sequence[str], given: Array, n_classes: int) -> WordCounts:
+    """Counts each word in each class."""
     counts: dict[str, list[int]] = {}
     for text, label in zip(texts, given.tolist(), strict=True):
         if label == UNLABELLED:
             continue
-        for word in words_of(text):
+        for word in lower_words(text):
             counts.setdefault(word, [0] * n_classes)[label] += 1
     order = sorted(counts)
-    return Words(tuple(order), np.array([counts[word] for word in order], dtype=np.int64).reshape(len(order), n_classes))
+    return WordCounts(tuple(order), np.array([counts[word] for word in order], dtype=np.int64).reshape(len(order), n_classes))
 
 
 def z_statistics(counts: Array, prior: Array) -> Array:
@@ -73,35 +71,42 @@ def critical_z(n_tests: int, alpha: float = ALPHA) -> float:
 
 
 def pmi(counts: Array) -> Array:
-    """Pointwise mutual information of word and class (V, K), bits; -inf where a word is never in a class."""
+    """Pointwise mutual information of word and class (V, K), bits; -inf for words that a class does not have."""
     total = max(1, counts.sum())
     with np.errstate(divide="ignore"):
         joint = np.log2(counts / total)
         return np.asarray(joint - np.log2(counts.sum(axis=1, keepdims=True) / total) - np.log2(counts.sum(axis=0) / total))
 
 
-def shortcut_words(evidence: Evidence, fewest: int = FEWEST) -> Diagnosis:
-    """Words that stand in one class more often than chance allows. Flagged: rows that hold one of their own class's strongest.
+def shortcut_words(evidence: Evidence, fewest: int = MIN_COUNT) -> Diagnosis:
+    """Lists words that occur in one class more often than chance allows; flags no row.
 
-    It says where to look, not what is wrong: "refund" in the class refund_status is meaning, "nobody" in contradictions is not.
+    A listed word is no error by itself: "refund" in the class refund_status is meaning, "nobody" in contradictions is not.
     """
     name = "shortcut_words"
     texts = evidence.rows.texts if evidence.rows.pairs is None else evidence.rows.pairs
     present = evidence.given[evidence.given != UNLABELLED]
     if len(np.unique(present)) < 2:
         return skip(name, "it needs rows of two classes")
-    found = count_words([masked(text, " ") for text in texts], evidence.given, evidence.labels.n)  # words are named below
-    kept = np.flatnonzero(found.counts.sum(axis=1) >= fewest)
-    if not len(kept):
+    words = count_words([masked(text, " ") for text in texts], evidence.given, evidence.labels.n)  # words are named below
+    totals = words.counts.sum(axis=1)
+    frequent = np.flatnonzero(totals >= fewest)
+    if not len(frequent):
         return skip(name, f"no word is there {fewest} times")
     prior = np.maximum(np.bincount(present, minlength=evidence.labels.n) / len(present), 1e-9)
-    z, bits = z_statistics(found.counts[kept], prior), pmi(found.counts)[kept]
-    limit = critical_z(len(found.words))
+    z, bits = z_statistics(words.counts[frequent], prior), pmi(words.counts)[frequent]
+    limit = critical_z(len(words.words))
     table = [
-        {"word": found.words[kept[v]], "label": evidence.name(k), "z": float(z[v, k]), "pmi_bits": float(bits[v, k]),
-         "share": float(found.counts[kept[v], k] / found.counts[kept[v]].sum()), "n": int(found.counts[kept[v]].sum())}
+        {
+            "word": words.words[frequent[v]],
+            "label": evidence.class_name(k),
+            "z": float(z[v, k]),
+            "pmi_bits": float(bits[v, k]),
+            "share": float(words.counts[frequent[v], k] / totals[frequent[v]]),
+            "n": int(totals[frequent[v]]),
+        }
         for v, k in np.argwhere(z > limit).tolist()
-    ]  # fmt: skip
+    ]
     table.sort(key=lambda row: -float(row["z"]))
     shown = listed((f"{row['word']} in {row['label']} (z {row['z']:.1f})" for row in table), 5)
     summary = (
@@ -112,18 +117,18 @@ def shortcut_words(evidence: Evidence, fewest: int = FEWEST) -> Diagnosis:
     figures = {
         "words": table[:200],
         "critical_z": limit,
-        "vocabulary": len(found.words),
+        "vocabulary": len(words.words),
         "per_class": dict(Counter(str(row["label"]) for row in table)),
     }
-    remedy = "Where such a word is no reason for the label, write rows that hold it and bear another label."
-    return Diagnosis(name, summary, (), figures=figures, remedy=remedy)
+    remedy = "If such a word is no reason for the label, write rows that hold it and have another label."
+    return Diagnosis(name, summary, figures=figures, remedy=remedy)
 
 
 def surface_features(texts: Sequence[str]) -> dict[str, Array]:
-    """Features (N) of the form of a text that should not tell its label."""
+    """Surface features (N) of texts that should not predict the label."""
 
-    def share(text: str, kept: str) -> float:
-        return sum(c in kept for c in text) / max(1, len(text))
+    def share(text: str, characters: str) -> float:
+        return sum(c in characters for c in text) / max(1, len(text))
 
     return {
         "characters": np.array([len(text) for text in texts], dtype=float),
@@ -133,38 +138,36 @@ def surface_features(texts: Sequence[str]) -> dict[str, Array]:
         "question marks": np.array([text.count("?") for text in texts], dtype=float),
         "capital letters": np.array([sum(c.isupper() for c in text) / max(1, len(text)) for text in texts]),
         "digits": np.array([sum(c.isdigit() for c in text) / max(1, len(text)) for text in texts]),
-    }  # fmt: skip
+    }
 
 
 def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
-    """Whether length, punctuation or capitals alone tell a class from the others, as AUROC (0.5 is not at all)."""
+    """Measures how well length, punctuation or capitals alone predict each class, as AUROC (0.5 is not at all)."""
     name = "surface_form"
     rows = np.flatnonzero(evidence.given != UNLABELLED)
     given = evidence.given[rows]
     if len(np.unique(given)) < 2:
         return skip(name, "it needs rows of two classes")
-    classes = np.flatnonzero(np.bincount(given) >= FEWEST).tolist()
+    classes = np.flatnonzero(np.bincount(given) >= MIN_COUNT).tolist()
     if not classes:
-        return skip(name, f"no class has {FEWEST} rows")
+        return skip(name, f"no class has {MIN_COUNT} rows")
     sides = {"": evidence.rows.texts, **({" of the second text": evidence.rows.pairs} if evidence.rows.pairs is not None else {})}
     table: list[dict[str, Any]] = []
     for side, texts in sides.items():
         for feature, values in surface_features([texts[i] for i in rows.tolist()]).items():
             for k in classes:
-                area = column_auroc(given == k, values)
-                table.append({"feature": feature + side, "label": evidence.name(k), "auroc": area, "n": int((given == k).sum())})
+                area, n = column_auroc(given == k, values), int((given == k).sum())
+                table.append({"feature": feature + side, "label": evidence.class_name(k), "auroc": area, "n": n})
     table.sort(key=lambda row: -abs(float(row["auroc"]) - 0.5))
     strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5]
-    shown = listed(
-        (
-            f"{'more' if row['auroc'] > 0.5 else 'fewer'} {row['feature']} in {row['label']} (AUROC {row['auroc']:.2f})"
-            for row in strong
-        ),
-        4,
-    )
-    summary = (
-        f"The form of a text gives its class away: {shown}."
-        if strong
-        else f"The form of a text tells little of its class; most: {table[0]['feature']} (AUROC {table[0]['auroc']:.2f})."
-    )
-    return Diagnosis(name, summary, (), figures={"features": table[:100]})
+    top = table[0]
+    summary = f"The form of a text tells little of its class; most: {top['feature']} (AUROC {top['auroc']:.2f})."
+    if strong:
+        shown = listed((surface_words(row) for row in strong), 4)
+        summary = f"The form of a text gives its class away: {shown}."
+    return Diagnosis(name, summary, figures={"features": table[:100]})
+
+
+def surface_words(row: dict[str, Any]) -> str:
+    more = "more" if row["auroc"] > 0.5 else "fewer"
+    return f"{more} {row['feature']} in {row['label']} (AUROC {row['auroc']:.2f})"

@@ -1,4 +1,4 @@
-"""How much the texts tell in the rows with each value of a column."""
+"""V-information of the texts within the rows of each value of a column."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.personal import masked
-from tunesmith.diagnosis.checks.pvi import information_of, mean_interval
-from tunesmith.diagnosis.evidence import Diagnosis, Evidence, lacking
+from tunesmith.diagnosis.checks.pvi import evidence_information, mean_interval
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, skip, skip_if_missing
 
-FEWEST = 20
-"""Labelled rows below which a value is counted and no mean is given."""
+MIN_ROWS = 20
+"""Fewest labelled rows of a value for a mean; rarer values are only counted."""
 MISSING = "(missing)"
 SHOWN = 3
 
 
-def slices(evidence: Evidence, column: str, cells: Sequence[Any]) -> Diagnosis:
-    """Mean PVI of the rows with each value of a column, the lowest first, with 95 % intervals over rows.
+def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosis:
+    """Computes mean PVI of the rows with each value of a column, the lowest first, with 95 % intervals over rows.
 
     It is no V-information of the slice: no model was trained for it, and the null model is that of all rows.
 
@@ -27,38 +28,42 @@ def slices(evidence: Evidence, column: str, cells: Sequence[Any]) -> Diagnosis:
         cells: of that column, one a row (N). Personal data in them are masked.
     """
     name = f"slices_{column}"
-    if skipped := lacking(name, evidence, "pred_probs"):
+    if skipped := skip_if_missing(name, evidence, "pred_probs"):
         return skipped
     assert evidence.pred_probs is not None
     rows = evidence.labelled
-    found = information_of(evidence, evidence.pred_probs)
     values = np.array([MISSING if is_missing(cells[i]) else str(cells[i]) for i in rows.tolist()], dtype=object)
     names, place, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
-    large = np.flatnonzero(counts >= FEWEST)
-    if not len(large):
-        return Diagnosis(name, "", skipped=f"no value of {column} has {FEWEST} rows with a label")
+    large = np.flatnonzero(counts >= MIN_ROWS).tolist()
+    if not large:
+        return skip(name, f"no value of {column} has {MIN_ROWS} rows with a label")
+    information = evidence_information(evidence, evidence.pred_probs)
     right = evidence.pred_probs[rows].argmax(axis=1) == evidence.given[rows]
-    table: list[dict[str, Any]] = []
-    for value in large.tolist():
-        own = place == value
-        low, high = mean_interval(found.pvi[own])
-        table.append(
-            {"column": column, "value": masked(str(names[value])), "n": int(counts[value]),
-             "mean_pvi_bits": float(found.pvi[own].mean()), "low": low, "high": high, "accuracy": float(right[own].mean())}
-        )  # fmt: skip
+    table = [
+        {"column": column, "value": masked(str(names[value])), **slice_figures(information.pvi, right, place == value)}
+        for value in large
+    ]
     table.sort(key=lambda row: row["mean_pvi_bits"])
-    n_small, n_rows = len(names) - len(large), len(rows) - int(counts[large].sum())
-    return Diagnosis(
-        name, summary(column, table, found.v_information, n_small, n_rows), ("pred_probs",), figures={"table": table}
-    )
+    shown = f"{slice_words(column, table)}; all rows {information.v_information:.2f}."
+    if n_small := len(names) - len(large):
+        n_rows = len(rows) - int(counts[large].sum())
+        shown += f" Left out: {n_small:,} values with fewer than {MIN_ROWS} rows, {n_rows:,} rows in all."
+    return Diagnosis(name, shown, ("pred_probs",), figures={"table": table})
 
 
-def summary(column: str, table: Sequence[dict[str, Any]], overall: float, n_small: int, n_rows: int) -> str:
-    """The values of which the texts tell least, the mean of all rows, and what was left out."""
+def slice_figures(pvi: Array, right: Array, own: Array) -> dict[str, Any]:
+    """Mean PVI with its interval and accuracy of the rows of one value, given as a mask over the labelled rows."""
+    low, high = mean_interval(pvi[own])
+    mean, accuracy = float(pvi[own].mean()), float(right[own].mean())
+    return {"n": int(own.sum()), "mean_pvi_bits": mean, "low": low, "high": high, "accuracy": accuracy}
+
+
+def slice_words(column: str, table: Sequence[dict[str, Any]]) -> str:
+    """Names the values with the lowest mean PVI."""
     worst = listed(
-        (f"{row['value']} {row['mean_pvi_bits']:z.2f} [{row['low']:z.2f}, {row['high']:z.2f}] (accuracy {row['accuracy']:.2f}, "
-         f"{row['n']:,} rows)" for row in table[:SHOWN]), SHOWN,
-    )  # fmt: skip
+        f"{row['value']} {row['mean_pvi_bits']:z.2f} [{row['low']:z.2f}, {row['high']:z.2f}] (accuracy {row['accuracy']:.2f}, "
+        f"{row['n']:,} rows)"
+        for row in table[:SHOWN]
+    )
     more = f"; {len(table) - SHOWN:,} more" if len(table) > SHOWN else ""
-    left = f" Left out: {n_small:,} values with fewer than {FEWEST} rows, {n_rows:,} rows in all." if n_small else ""
-    return f"Mean PVI by {column}, in bits, lowest first: {worst}{more}; all rows {overall:.2f}.{left}"
+    return f"Mean PVI by {column}, in bits, lowest first: {worst}{more}"

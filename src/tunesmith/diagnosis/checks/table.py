@@ -1,4 +1,4 @@
-"""The diagnoses of a split, in the order they are reported: one line each."""
+"""The checks of a split, in the order they are reported."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from collections.abc import Callable
 
 from tunesmith.diagnosis.checks.class_pairs import class_difficulty
 from tunesmith.diagnosis.checks.conflicts import annotator_disagreement, conflicts, duplicates
-from tunesmith.diagnosis.checks.damage import encoding_damage
 from tunesmith.diagnosis.checks.dynamics import aum, cartography, forgetting
 from tunesmith.diagnosis.checks.label_errors import confident_learning, loss_rank
 from tunesmith.diagnosis.checks.languages import language
-from tunesmith.diagnosis.checks.privacy import personal_data
 from tunesmith.diagnosis.checks.pvi import pvi
+from tunesmith.diagnosis.checks.rows import NO_LABEL, PERSONAL_DATA, encoding_damage, personal_data, unlabelled
 from tunesmith.diagnosis.checks.shapley import shapley
 from tunesmith.diagnosis.checks.shortcuts import shortcut_words, surface
+from tunesmith.diagnosis.checks.suspects import NAME as SUSPECTS
 from tunesmith.diagnosis.checks.suspects import suspect_labels
-from tunesmith.diagnosis.checks.unlabelled import unlabelled
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence
 
-MAIN = "suspect_labels"
-
-DIAGNOSES: tuple[tuple[str, Callable[[Evidence], Diagnosis]], ...] = (
-    (MAIN, suspect_labels),
-    ("unlabelled", unlabelled),
+CHECKS: tuple[tuple[str, Callable[[Evidence], Diagnosis]], ...] = (
+    (SUSPECTS, suspect_labels),
+    (NO_LABEL, unlabelled),
     ("conflicting_labels", conflicts),
     ("annotator_disagreement", annotator_disagreement),
     ("loss_rank", loss_rank),
@@ -38,10 +35,10 @@ DIAGNOSES: tuple[tuple[str, Callable[[Evidence], Diagnosis]], ...] = (
     ("surface_form", surface),
     ("encoding_damage", encoding_damage),
     ("language", language),
-    ("personal_data", personal_data),
+    (PERSONAL_DATA, personal_data),
 )
 
 
-def diagnoses_of(evidence: Evidence) -> list[Diagnosis]:
-    """Every diagnosis of one split, skipped ones with their reason."""
-    return [diagnosis(evidence) for _, diagnosis in DIAGNOSES]
+def run_checks(evidence: Evidence) -> list[Diagnosis]:
+    """Runs every check on one split; skipped ones give their reason."""
+    return [check(evidence) for _, check in CHECKS]

@@ -1,4 +1,4 @@
-"""The base model's own embeddings, untouched, with a linear model: what fine-tuning has to beat."""
+"""The baseline ``frozen``: a linear model on the base model's own embeddings, without fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.answers import Answers, answered, label_array
-from tunesmith.evaluation.baselines.linear import Strengths, fit_linear
+from tunesmith.evaluation.baselines.linear import Strengths, fit_linear, validation_data
+from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
+from tunesmith.evaluation.outputs import BaselineOutputs
 
 Embedded = Array | tuple[Array, Array]
 """(N, D) of single texts, or both sides of pairs, (N, D) each."""
@@ -19,32 +20,27 @@ STRENGTHS = Strengths(inverse=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3), ridge=(30_00
 
 
 def linear_on_embeddings(
-    labels: Labels,
-    train: Examples,
-    targets: Sequence[Examples],
-    embeddings: Mapping[str, Embedded],
-    seconds: float = 0.0,
-) -> Answers:
-    """Logistic or ridge regression on embeddings computed elsewhere.
+    labels: Labels, train: Examples, targets: Sequence[Examples], embeddings: Mapping[str, Embedded], seconds: float = 0.0
+) -> BaselineOutputs:
+    """Fits a logistic or ridge regression to embeddings computed elsewhere.
 
     Pairs become [u, v, |u - v|, u * v] (Conneau et al. 2017, InferSent, section 3.1). Features are standardised by
-    train; the regularisation is chosen on the target named ``validation``.
+    train; the regularisation is selected on the target named ``validation``.
 
     Args:
         embeddings: split -> embeddings, for ``train`` and every target.
-        seconds: what computing the embeddings took, added to the baseline's own time.
+        seconds: time to compute the embeddings, added to the baseline's own.
     """
     start = time.perf_counter()
-    features = features_of(embeddings[train.split])
+    features = pair_features(embeddings[train.split])
     mean, scale = mean_and_scale(features)
-    given = {examples.split: (features_of(embeddings[examples.split]) - mean) / scale for examples in targets}
-    steering = next((examples for examples in targets if examples.split == "validation"), None)
-    checked = None if steering is None else (given["validation"], label_array(labels, steering))
-    known = label_array(labels, train)
-    scores, strength = fit_linear(labels.problem_type, labels.n, (features - mean) / scale, known, checked, STRENGTHS)
-    predictions = answered(labels, targets, [scores(given[examples.split]) for examples in targets])
+    inputs = {examples.split: (pair_features(embeddings[examples.split]) - mean) / scale for examples in targets}
+    validation = validation_data(labels, targets, inputs)
+    train_labels = label_array(labels, train)
+    scores, strength = fit_linear(labels.problem_type, labels.n, (features - mean) / scale, train_labels, validation, STRENGTHS)
+    predictions = outputs_by_split(labels, targets, [scores(inputs[examples.split]) for examples in targets])
     note = f"the base model's embeddings, {features.shape[1]:,} features, linear model of strength {strength:g}"
-    return Answers("frozen", predictions, seconds + time.perf_counter() - start, note)
+    return BaselineOutputs("frozen", predictions, seconds + time.perf_counter() - start, note)
 
 
 def mean_and_scale(features: Array) -> tuple[Array, Array]:
@@ -54,7 +50,7 @@ def mean_and_scale(features: Array) -> tuple[Array, Array]:
     return mean, scale
 
 
-def features_of(embedded: Embedded) -> Array:
+def pair_features(embedded: Embedded) -> Array:
     """(N, D) float32 of single texts, (N, 4 D) of pairs."""
     if isinstance(embedded, tuple):
         u, v = (side.astype(np.float32) for side in embedded)

@@ -1,4 +1,4 @@
-"""The answer that needs no text: the most frequent class, the shares of the labels, or the mean."""
+"""The baseline ``majority``: a constant prediction, the most frequent class, the label frequencies, or the mean."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.answers import Answers, answered, label_array
+from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
+from tunesmith.evaluation.outputs import BaselineOutputs
 
 
-def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> Answers:
-    """The same answer for every row of the targets.
+def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> BaselineOutputs:
+    """Predicts the same for every row of the targets.
 
     Class probabilities are the shares of train, with one row spread over the classes so that none is zero.
     """
@@ -23,17 +24,18 @@ def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> An
     scores = [
         np.tile(constant, (len(examples), 1)) if constant.ndim else np.full(len(examples), constant) for examples in targets
     ]
-    predictions = answered(labels, targets, scores)
-    return Answers("majority", predictions, time.perf_counter() - start, note)
+    predictions = outputs_by_split(labels, targets, scores)
+    return BaselineOutputs("majority", predictions, time.perf_counter() - start, note)
 
 
-def _constant(labels: Labels, known: Array) -> tuple[Array, str]:
-    """Probabilities (K), or the mean of a regression (0-d), and what it is in words."""
+def _constant(labels: Labels, train_labels: Array) -> tuple[Array, str]:
+    """Probabilities (K), or the mean of a regression (0-d), and its description."""
     if labels.problem_type == REGRESSION:
-        return np.asarray(known.mean()), f"the mean of train, {known.mean():.4g}, for every row"
+        mean = train_labels.mean()
+        return np.asarray(mean), f"the mean of train, {mean:.4g}, for every row"
     if labels.problem_type == MULTI:
-        shares = (known.sum(axis=0) + 0.5) / (len(known) + 1)
+        shares = (train_labels.sum(axis=0) + 0.5) / (len(train_labels) + 1)
         return shares, f"the {int((shares >= 0.5).sum())} labels that most training rows have, for every row"
-    counts = np.bincount(known, minlength=labels.n)
-    shares = (counts + 1 / labels.n) / (len(known) + 1)
+    counts = np.bincount(train_labels, minlength=labels.n)
+    shares = (counts + 1 / labels.n) / (len(train_labels) + 1)
     return shares, f"the most frequent class of train, {labels.names[int(counts.argmax())]!r}, for every row"

@@ -1,4 +1,4 @@
-"""Words and pieces of words, weighted by TF-IDF, with a linear model: what needs no pretrained network."""
+"""The baseline ``tfidf``: a linear model on TF-IDF features of words and characters, without a pretrained network."""
 
 from __future__ import annotations
 
@@ -9,43 +9,47 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.answers import Answers, answered, label_array
-from tunesmith.evaluation.baselines.linear import Strengths, fit_linear
+from tunesmith.evaluation.baselines.linear import Strengths, fit_linear, validation_data
+from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
+from tunesmith.evaluation.outputs import BaselineOutputs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 STRENGTHS = Strengths(inverse=(1.0, 3.0, 10.0, 30.0), ridge=(30.0, 10.0, 3.0, 1.0), usual=2)
 CHARACTERS = 1_000_000
 """Character n-grams are made while train is no longer than this. They cost about a second a million characters, and they
-help where texts are short and misspelt (Banking77: accuracy 0.890 -> 0.913)."""
+help on short and misspelt texts (Banking77: accuracy 0.890 -> 0.913)."""
 
 
-def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -> Answers:
-    """TF-IDF of words and word pairs (and of 3 or 4 characters within words), with logistic or ridge regression.
+def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -> BaselineOutputs:
+    """Fits a logistic or ridge regression to TF-IDF of words and word pairs (and of 3 or 4 characters within words).
 
-    A pair of texts is four parts: both texts, what they share (product) and what only one has (absolute difference),
-    with the share of common terms beside them. The regularisation is chosen on the target named ``validation``.
+    A pair of texts is four parts: both texts, their product (shared terms) and their absolute difference, with the cosine of
+    both texts beside them. The regularisation is selected on the target named ``validation``.
     """
     start = time.perf_counter()
     vectorisers = _vectorisers(train)
     features = _features([vectoriser.fit_transform(_texts(train)) for vectoriser in vectorisers], train)
-    given = {
+    inputs = {
         examples.split: _features([vectoriser.transform(_texts(examples)) for vectoriser in vectorisers], examples)
         for examples in targets
     }
-    steering = next((examples for examples in targets if examples.split == "validation"), None)
-    checked = None if steering is None else (given["validation"], label_array(labels, steering))
-    scores, strength = fit_linear(labels.problem_type, labels.n, features, label_array(labels, train), checked, STRENGTHS)
-    predictions = answered(labels, targets, [scores(given[examples.split]) for examples in targets])
+    validation = validation_data(labels, targets, inputs)
+    scores, strength = fit_linear(labels.problem_type, labels.n, features, label_array(labels, train), validation, STRENGTHS)
+    predictions = outputs_by_split(labels, targets, [scores(inputs[examples.split]) for examples in targets])
     what = "words and characters" if len(vectorisers) > 1 else "words"
     note = f"TF-IDF of {what}, {features.shape[1]:,} features, linear model of strength {strength:g}"
-    return Answers("tfidf", predictions, time.perf_counter() - start, note)
+    return BaselineOutputs("tfidf", predictions, time.perf_counter() - start, note)
 
 
-def fitted_tfidf(examples: Examples) -> tuple[csr_matrix, Callable[[Examples], csr_matrix]]:
-    """The same features of one set of rows, (N, D) float32, whose vocabulary and weights come from these rows; and the function
-    that makes them of other rows with this vocabulary and these weights."""
+def fit_tfidf(examples: Examples) -> tuple[csr_matrix, Callable[[Examples], csr_matrix]]:
+    """Fits the same features to one set of rows.
+
+    Returns:
+        Features (N, D) float32 of these rows, and the transform of other rows by their vocabulary and weights.
+    """
     vectorisers = _vectorisers(examples)
     features = _features([vectoriser.fit_transform(_texts(examples)) for vectoriser in vectorisers], examples)
     return features, lambda rows: _features([vectoriser.transform(_texts(rows)) for vectoriser in vectorisers], rows)
@@ -56,18 +60,17 @@ def _texts(examples: Examples) -> list[str]:
     return examples.texts + (examples.pairs or [])
 
 
-def _vectorisers(train: Examples) -> list[Any]:
-    """Not fitted yet."""
+def _vectorisers(train: Examples) -> list[TfidfVectorizer]:
+    """The vectorisers before fitting."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     texts = _texts(train)
-    least = 2 if len(texts) >= 1000 else 1
-    kept: dict[str, Any] = {"sublinear_tf": True, "min_df": least, "dtype": np.float32}
+    options: dict[str, Any] = {"sublinear_tf": True, "min_df": 2 if len(texts) >= 1000 else 1, "dtype": np.float32}
     # One letter or digit is a word too ("I", "a", "7"), and so is a mark, a character of an unspaced script, an emoji.
-    made = [TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", **kept)]
+    vectorisers = [TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", **options)]
     if sum(map(len, texts)) <= CHARACTERS:
-        made.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **kept))
-    return made
+        vectorisers.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **options))
+    return vectorisers
 
 
 def _features(vectors: Sequence[csr_matrix], examples: Examples) -> csr_matrix:

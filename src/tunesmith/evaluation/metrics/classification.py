@@ -1,8 +1,8 @@
-"""The classification metrics, each once, as a function of row weights.
+"""Classification metrics as functions of row weights.
 
 ``metric(predictions)`` returns a function that maps weights (B, N) to values (B,). A row of ones gives the metric
-itself; a row of resampled counts gives it on that resample. So the value that is printed and the replicates behind
-its interval come from the same lines. NaN stands for "undefined on these rows".
+itself; a row of resampled counts gives it on that resample. So the reported value and the replicates behind its interval
+come from the same lines. NaN means undefined on these rows.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CALIBRATION_BINS = 15
 
 
 def accuracy(predictions: Predictions) -> Statistic:
-    """Share of rows decided right; for multi-label the share of rows with every label right (subset accuracy)."""
+    """Share of correct rows; for multi-label the share of rows with every label right (subset accuracy)."""
     right = predictions.labels == predictions.decisions
     right = right.all(axis=1) if right.ndim == 2 else right
     return lambda weights: weights @ right.astype(np.float64) / weights.sum(axis=1)
 
 
 def macro_f1(predictions: Predictions) -> Statistic:
-    """Mean of the classes' F1 over the classes that occur as a label or as a decision."""
+    """Mean F1 over the classes that occur as a label or as a decision."""
     sums = _class_sums(predictions)
 
     def statistic(weights: Values) -> Values:
@@ -40,7 +40,7 @@ def macro_f1(predictions: Predictions) -> Statistic:
 
 
 def micro_f1(predictions: Predictions) -> Statistic:
-    """F1 of all decisions pooled; for a single label it equals accuracy. NaN where there is no positive at all."""
+    """F1 of all decisions pooled; for a single label it equals accuracy. NaN without any positive."""
     sums = _class_sums(predictions)
 
     def statistic(weights: Values) -> Values:
@@ -51,7 +51,7 @@ def micro_f1(predictions: Predictions) -> Statistic:
 
 
 def mcc(predictions: Predictions) -> Statistic:
-    """Matthews correlation in [-1, 1]; 0 where it is 0/0 (all labels or all decisions in one class).
+    """Matthews correlation in [-1, 1]; 0 for 0/0 (all labels or all decisions in one class).
 
     For K classes Gorodkin's R_K (2004, "Comparing two K-category assignments by a K-category correlation coefficient",
     eq. 8); for multi-label the mean of the labels' own coefficients over the labels that occur.
@@ -74,11 +74,11 @@ def mcc(predictions: Predictions) -> Statistic:
 
 
 def auroc(predictions: Predictions) -> Statistic:
-    """Area under the ROC curve: of class 1 where there are two, else the mean one-vs-rest (multi-label: over labels).
+    """Area under the ROC curve: of class 1 for two classes, else the mean one-vs-rest (multi-label: over labels).
 
-    Classes without a positive or without a negative row are left out of the mean; NaN where that leaves none.
+    Classes without a positive or without a negative row are left out of the mean; NaN if none is left.
     """
-    return _over_classes(predictions, _auroc_of)
+    return _over_classes(predictions, _binary_auroc)
 
 
 def column_auroc(positive: Array, scores: Array) -> float:
@@ -89,14 +89,14 @@ def column_auroc(positive: Array, scores: Array) -> float:
         scores: (N,) any numbers.
 
     Returns:
-        In [0, 1]; NaN where there is no positive or no negative row.
+        In [0, 1]; NaN without a positive or without a negative row.
     """
-    return float(_auroc_of(positive, scores)(np.ones((1, len(scores))))[0])
+    return float(_binary_auroc(positive, scores)(np.ones((1, len(scores))))[0])
 
 
 def average_precision(predictions: Predictions) -> Statistic:
-    """Average precision (sum of precision times recall step), averaged over classes as ``auroc`` is."""
-    return _over_classes(predictions, _average_precision_of)
+    """Average precision (sum of precision times recall step), averaged over classes like ``auroc``."""
+    return _over_classes(predictions, _binary_average_precision)
 
 
 def log_loss(predictions: Predictions) -> Statistic:
@@ -131,7 +131,7 @@ def calibration_error(predictions: Predictions) -> Statistic:
 
 
 def columns(predictions: Predictions) -> list[tuple[Array, Array]]:
-    """For each class that is scored against the rest: who is positive (N,) and the scores (N,)."""
+    """For each class that is scored against the rest: positive rows (N,) bool and scores (N,)."""
     scores, labels = predictions.scores, predictions.labels
     if labels.ndim == 2:
         return [(labels[:, k] == 1, scores[:, k]) for k in range(scores.shape[1])]
@@ -151,9 +151,9 @@ def _class_sums(predictions: Predictions) -> Callable[[Values], tuple[Values, Va
     return lambda weights: (weights @ hits, weights @ actual, weights @ predicted)
 
 
-def _over_classes(predictions: Predictions, of_one: Callable[[Array, Array], Statistic]) -> Statistic:
+def _over_classes(predictions: Predictions, binary_metric: Callable[[Array, Array], Statistic]) -> Statistic:
     """The mean of a binary ranking metric over the classes for which it is defined."""
-    parts = [of_one(positive, scores) for positive, scores in columns(predictions) if 0 < positive.sum() < len(positive)]
+    parts = [binary_metric(positive, scores) for positive, scores in columns(predictions) if 0 < positive.sum() < len(positive)]
 
     def statistic(weights: Values) -> Values:
         if not parts:
@@ -164,22 +164,22 @@ def _over_classes(predictions: Predictions, of_one: Callable[[Array, Array], Sta
     return statistic
 
 
-def _auroc_of(positive: Array, scores: Array) -> Statistic:
-    """Mann-Whitney: the weight below each positive row, ties by half; what positives beat of each other is P^2 / 2."""
+def _binary_auroc(positive: Array, scores: Array) -> Statistic:
+    """Mann-Whitney: sums the weight below each positive row, ties by half, minus the pairs of positives, P^2 / 2."""
     order, starts, ends = _ties(scores, positive)
     rows = np.flatnonzero(positive)
 
     def statistic(weights: Values) -> Values:
         below = _running(weights, order)
         own = weights[:, rows]
-        found = own.sum(axis=1)
-        won = np.einsum("ij,ij->i", own, below[:, starts] + below[:, ends]) / 2 - found**2 / 2
-        return _ratio(won, found * (below[:, -1] - found))
+        n_positive = own.sum(axis=1)
+        won = np.einsum("ij,ij->i", own, below[:, starts] + below[:, ends]) / 2 - n_positive**2 / 2
+        return _ratio(won, n_positive * (below[:, -1] - n_positive))
 
     return statistic
 
 
-def _average_precision_of(positive: Array, scores: Array) -> Statistic:
+def _binary_average_precision(positive: Array, scores: Array) -> Statistic:
     order, _, ends = _ties(-scores, positive)
     rows = np.flatnonzero(positive)
     own_order, _, own_ends = _ties(-scores[rows], np.ones(len(rows), dtype=bool))
@@ -187,10 +187,10 @@ def _average_precision_of(positive: Array, scores: Array) -> Statistic:
     def statistic(weights: Values) -> Values:
         seen = _running(weights, order)
         own = weights[:, rows]
-        found = own.sum(axis=1)
+        n_positive = own.sum(axis=1)
         precision = _ratio(_running(own, own_order)[:, own_ends], seen[:, ends], empty=0.0)
-        value = _ratio(np.einsum("ij,ij->i", own, precision), found)
-        return np.asarray(np.where(found == seen[:, -1], np.nan, value))
+        value = _ratio(np.einsum("ij,ij->i", own, precision), n_positive)
+        return np.asarray(np.where(n_positive == seen[:, -1], np.nan, value))
 
     return statistic
 
@@ -210,7 +210,7 @@ def _running(weights: Values, order: Array) -> Values:
 
 
 def _ratio(above: Values, below: Values, empty: float = np.nan) -> Values:
-    """above / below, and ``empty`` where below is not positive."""
+    """above / below; ``empty`` unless below is positive."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), empty), where=below > 0))
 
 
@@ -220,6 +220,6 @@ def _correlation(above: Values, below: Values) -> Values:
     return np.where(below > tiny, above / np.sqrt(np.where(below > tiny, below, 1.0)), 0.0)
 
 
-def _mean_where(values: Values, kept: NDArray[np.bool_]) -> Values:
-    """Mean along the second axis of the kept entries; NaN where none is kept."""
-    return _ratio(np.where(kept, values, 0.0).sum(axis=1), kept.sum(axis=1).astype(np.float64))
+def _mean_where(values: Values, mask: NDArray[np.bool_]) -> Values:
+    """Mean along the second axis over the masked entries; NaN if there are none."""
+    return _ratio(np.where(mask, values, 0.0).sum(axis=1), mask.sum(axis=1).astype(np.float64))

@@ -1,7 +1,7 @@
-"""How well clusters agree with classes, whatever the clusters are called: V-measure and the adjusted Rand index.
+"""Agreement of clusters with classes, up to a renaming of the clusters: V-measure and the adjusted Rand index.
 
 Each function takes the rows of one system, their class in ``labels`` and their cluster in ``decisions``, and returns a function
-of weights (B, N): how often each row was drawn.
+of weights (B, N), see ``classification``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def v_measure(predictions: Predictions) -> Statistic:
 
     Equal to 2 I(class; cluster) / (H(class) + H(cluster)). Source: Rosenberg and Hirschberg 2007, "V-Measure".
     """
-    table_of = contingency(predictions)
+    count_pairs = contingency(predictions)
 
     def statistic(weights: Values) -> Values:
-        table = table_of(weights)
+        table = count_pairs(weights)
         shares = table / table.sum(axis=(1, 2), keepdims=True)
         classes, clusters = entropy(shares.sum(axis=2)), entropy(shares.sum(axis=1))
         mutual = classes + clusters - entropy(shares.reshape(len(shares), -1))
@@ -32,14 +32,14 @@ def v_measure(predictions: Predictions) -> Statistic:
 
 
 def adjusted_rand(predictions: Predictions) -> Statistic:
-    """At most 1, 0 in expectation for clusters drawn at random: pairs of rows that are together in both, corrected for chance.
+    """Pairs of rows that are together in both, corrected for chance: at most 1, and 0 in expectation for random clusters.
 
     Source: Hubert and Arabie 1985, "Comparing Partitions", equation 5.
     """
-    table_of = contingency(predictions)
+    count_pairs = contingency(predictions)
 
     def statistic(weights: Values) -> Values:
-        table = table_of(weights)
+        table = count_pairs(weights)
         both = pairs(table).sum(axis=(1, 2))
         classes, clusters = pairs(table.sum(axis=2)).sum(axis=1), pairs(table.sum(axis=1)).sum(axis=1)
         chance = classes * clusters / np.maximum(pairs(table.sum(axis=(1, 2))), 1)
@@ -50,20 +50,20 @@ def adjusted_rand(predictions: Predictions) -> Statistic:
 
 
 def contingency(predictions: Predictions) -> Statistic:
-    """The function from weights (B, N) to rows of each class and cluster (B, K, J)."""
-    classes, of_class = np.unique(predictions.labels, return_inverse=True)
-    clusters, of_cluster = np.unique(predictions.decisions, return_inverse=True)
+    """Returns a function from weights (B, N) to the rows of each class and cluster (B, K, J)."""
+    classes, row_class = np.unique(predictions.labels, return_inverse=True)
+    clusters, row_cluster = np.unique(predictions.decisions, return_inverse=True)
     shape = (len(classes), len(clusters))
-    place = np.zeros((len(of_class), shape[0] * shape[1]))
-    place[np.arange(len(of_class)), of_class * shape[1] + of_cluster] = 1
-    return lambda weights: (weights @ place).reshape(-1, *shape)
+    cell = np.zeros((len(row_class), shape[0] * shape[1]))
+    cell[np.arange(len(row_class)), row_class * shape[1] + row_cluster] = 1
+    return lambda weights: (weights @ cell).reshape(-1, *shape)
 
 
 def entropy(shares: Array) -> Array:
-    """(B,) of shares (B, M) that add up to 1, in nats."""
+    """Entropy (B,) in nats of shares (B, M) that add up to 1."""
     return np.asarray(-(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=1))
 
 
 def pairs(counts: Array) -> Array:
-    """How many pairs so many rows make."""
+    """The number of pairs of so many rows."""
     return np.asarray(counts * (counts - 1) / 2)

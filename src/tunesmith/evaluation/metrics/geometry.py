@@ -1,4 +1,4 @@
-"""How vectors lie in their space: a description, not a quality. Two models with the same figures may search very differently.
+"""Geometry of embeddings: alignment, uniformity, isotropy. Models with the same figures may differ in retrieval quality.
 
 Alignment and uniformity: Wang and Isola 2020, "Understanding Contrastive Representation Learning through Alignment and
 Uniformity on the Hypersphere", equations 2 and 3. IsoScore: Rudman et al. 2022, "IsoScore: Measuring the Uniformity of Embedding
@@ -15,22 +15,22 @@ from tunesmith.data.arrays import Array
 from tunesmith.results import Alarm
 
 TEMPERATURE = 2.0
-MOST_ROWS = 4_000
-"""Drawn at random for the mean over all pairs."""
+MAX_ROWS = 4_000
+"""Rows drawn at random for the mean over all pairs."""
 COLLAPSED_COSINE = 0.99
-"""Mean cosine of different texts from which the vectors say next to nothing of them."""
+"""Mean cosine of different texts above which embeddings count as collapsed."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Figures of a set of vectors (N, D), normalised to length 1.
+    """Geometry of a set of vectors (N, D), normalised to length 1.
 
     Attributes:
-        mean_cosine: of two different rows, in [-1, 1]; 0 for vectors in all directions alike.
+        mean_cosine: of two different rows, in [-1, 1]; 0 for uniformly distributed directions.
         uniformity: log of the mean of exp(-2 |x - y|^2) over pairs, at most 0; lower is more spread.
         uniform: the uniformity of vectors drawn uniformly from the sphere of as many dimensions.
-        iso_score: in [0, 1]; the share of the dimensions that are used alike.
-        alignment: mean |x - y|^2 of texts that belong together, in [0, 4]; None where no pairs are known.
+        iso_score: in [0, 1]; the share of the dimensions that are used equally.
+        alignment: mean |x - y|^2 of positive pairs, in [0, 4]; None without pairs.
     """
 
     mean_cosine: float
@@ -41,37 +41,36 @@ class Geometry:
 
     @property
     def has_collapsed(self) -> bool:
-        """Whether different texts get nearly the same vector."""
+        """Whether different texts have nearly the same vector."""
         return self.mean_cosine > COLLAPSED_COSINE
 
 
-def alarms_of(found: Geometry | None) -> tuple[Alarm, ...]:
-    """The alarm of vectors that have collapsed; none where they have not."""
-    if found is None or not found.has_collapsed:
+def collapse_alarms(geometry: Geometry | None) -> tuple[Alarm, ...]:
+    """The alarm of collapsed embeddings; empty unless they have collapsed."""
+    if geometry is None or not geometry.has_collapsed:
         return ()
-    message = f"different texts have nearly the same vector: their mean cosine is {found.mean_cosine:.3f}."
-    return (
-        Alarm("collapsed_embeddings", message, "Train from another model, or with a smaller learning rate and more negatives."),
-    )
+    message = f"different texts have nearly the same vector: their mean cosine is {geometry.mean_cosine:.3f}."
+    remedy = "Train from another model, or with a smaller learning rate and more negatives."
+    return (Alarm("collapsed_embeddings", message, remedy),)
 
 
 def geometry(vectors: Array, pairs: tuple[Array, Array] | None = None, seed: int = 0) -> Geometry:
-    """The figures of vectors (N, D).
+    """Computes the geometry of vectors (N, D).
 
     Args:
-        pairs: vectors of texts that belong together, (P, D) each.
+        pairs: vectors of positive pairs, (P, D) each.
 
     Raises:
         ValueError: fewer than two vectors, or one of length 0 or not finite.
     """
     if len(vectors) < 2:
-        raise ValueError(f"{len(vectors)} vectors have no geometry; two are the least")
+        raise ValueError(f"{len(vectors)} vectors have no geometry; at least two are needed")
     unit = on_sphere(vectors)
-    kept = unit
-    if len(unit) > MOST_ROWS:
-        kept = unit[np.random.default_rng(seed).choice(len(unit), MOST_ROWS, replace=False)]
+    sample = unit
+    if len(unit) > MAX_ROWS:
+        sample = unit[np.random.default_rng(seed).choice(len(unit), MAX_ROWS, replace=False)]
     alignment = None if pairs is None else float(((on_sphere(pairs[0]) - on_sphere(pairs[1])) ** 2).sum(axis=1).mean())
-    return Geometry(mean_cosine(unit), uniformity(kept), uniform_uniformity(vectors.shape[1]), iso_score(unit), alignment)
+    return Geometry(mean_cosine(unit), uniformity(sample), uniform_uniformity(vectors.shape[1]), iso_score(unit), alignment)
 
 
 def on_sphere(vectors: Array) -> Array:
@@ -84,7 +83,7 @@ def on_sphere(vectors: Array) -> Array:
 
 
 def mean_cosine(unit: Array) -> float:
-    """Of two different rows of unit vectors (N, D), over all pairs: |sum|^2 counts each pair twice and each row once."""
+    """Mean cosine of two different unit vectors (N, D): |sum|^2 counts each pair twice and each row once."""
     n = len(unit)
     return float((np.square(unit.sum(axis=0)).sum() - n) / (n * (n - 1)))
 
@@ -97,7 +96,7 @@ def uniformity(unit: Array) -> float:
 
 
 def uniform_uniformity(dimension: int) -> float:
-    """What ``uniformity`` is in expectation for the uniform distribution on the sphere.
+    """The expectation of ``uniformity`` for the uniform distribution on the sphere.
 
     |x - y|^2 = 2 - 2 u, and E exp(k u) = 0F1(; D / 2; k^2 / 4) for the cosine u of two such vectors, with k = 2 t.
     """
@@ -108,7 +107,7 @@ def uniform_uniformity(dimension: int) -> float:
 
 
 def iso_score(vectors: Array) -> float:
-    """In [0, 1]: 1 where the variance is the same along all principal axes, 0 where it lies along one."""
+    """IsoScore in [0, 1]: 1 for equal variance along all principal axes, 0 for variance along one."""
     n = vectors.shape[1]
     if n == 1:
         return 1.0

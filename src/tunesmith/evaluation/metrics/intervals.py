@@ -1,45 +1,45 @@
 """95 % intervals of metrics, by bootstrap over rows and, with several seeds, over seeds.
 
-Which form each metric has and what the alternatives covered: ``docs/decisions/intervals.md``.
+The form of each metric's interval and the coverage of alternatives: ``docs/decisions/intervals.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
 from tunesmith.evaluation.metrics.classification import Statistic, Values, columns
 from tunesmith.evaluation.metrics.predictions import REGRESSION, Predictions
-from tunesmith.evaluation.metrics.resample import MOST_ELEMENTS, Cells, affordable, cells_of, replicate
-from tunesmith.evaluation.metrics.table import MetricKind, kind_of, value_of
+from tunesmith.evaluation.metrics.resample import MAX_ELEMENTS, Cells, affordable, make_cells, replicate
+from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
 from tunesmith.results import Metric
 
 LEVEL = 0.95
 JACKKNIFE_CELLS = 2_000
-"""Above so many cells the acceleration of BCa, of order 1 / sqrt(n), is left at 0."""
-MOST_UNDEFINED = 0.05
-"""Share of resamples that may be without a value (a class was not drawn) before there is no interval."""
+"""With more cells the acceleration of BCa, of order 1 / sqrt(n), is left at 0."""
+MAX_UNDEFINED = 0.05
+"""Largest share of resamples without a value (a class was not drawn) for which an interval is computed."""
 
 _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How uncertain a mean over seeds, or a difference of two, is.
+    """Uncertainty of a mean over seeds, or of a difference of two such means.
 
     Attributes:
         error: its standard error, over rows and seeds.
-        parts: the variances it is made of, rows first, each with the degrees of freedom it was estimated with.
+        parts: its variance components, rows first, each with its degrees of freedom.
     """
 
     error: float
     parts: tuple[tuple[float, int], ...]
 
     def quantile(self, probability: float) -> float:
-        """The t quantiles of the parts, averaged by their variances (Cochran 1964: never below the level, unlike Welch's)."""
+        """Averages the t quantiles of the parts by their variances (Cochran 1964: never below the level, unlike Welch's)."""
         from scipy.special import stdtrit  # type: ignore[import-untyped]
 
         quantiles = [float(stdtrit(freedom, probability)) for _, freedom in self.parts]
@@ -55,128 +55,126 @@ def metric_intervals(
     n_resamples: int = 10_000,
     seed: int = 0,
 ) -> tuple[Metric, ...]:
-    """The metrics of those names, each with its 95 % interval.
+    """Computes metrics, each with its 95 % interval.
 
     Args:
         predictions: of one run, or of several seeds on the same rows: then the value is the mean over the seeds and
             the interval covers other rows and other seeds.
 
     Returns:
-        One Metric a name; ``low`` and ``high`` are None where there is no interval and ``note`` says why.
+        One Metric a name; without an interval ``low`` and ``high`` are None and ``note`` gives the reason.
         The same seed gives the same intervals.
     """
     systems = [predictions] if isinstance(predictions, Predictions) else list(predictions)
     check_same_rows(systems)
-    kinds = [kind_of(problem_type, name) for name in names]
-    bounds: dict[str, Metric] = {}
-    for reads in MOST_ELEMENTS:
-        chosen = [(name, kind) for name, kind in zip(names, kinds, strict=True) if kind.reads == reads]
-        if chosen:
-            bounds |= _of_group(problem_type, systems, split, chosen, n_resamples, seed)
-    return tuple(bounds[name] for name in names)
+    kinds = [metric_kind(problem_type, name) for name in names]
+    metrics: dict[str, Metric] = {}
+    for reads in MAX_ELEMENTS:
+        group = [(name, kind) for name, kind in zip(names, kinds, strict=True) if kind.reads == reads]
+        if group:
+            metrics |= _group_intervals(problem_type, systems, split, group, n_resamples, seed)
+    return tuple(metrics[name] for name in names)
 
 
 def check_same_rows(systems: Sequence[Predictions]) -> None:
-    """Raise ValueError unless all systems answered the same rows in the same order."""
+    """Raises ValueError unless all systems predicted the same rows in the same order."""
     if not systems:
         raise ValueError("no predictions were given")
     first = systems[0]
     for other in systems[1:]:
         if len(first) != len(other):
-            raise ValueError(f"the systems answered {len(first)} and {len(other)} rows; they have to be the same rows")
+            raise ValueError(f"the systems predicted {len(first)} and {len(other)} rows; they have to be the same rows")
         if first.row_ids is not None and other.row_ids is not None and not np.array_equal(first.row_ids, other.row_ids):
-            place = int(np.flatnonzero(first.row_ids != other.row_ids)[0])
-            raise ValueError(f"the systems answered different rows: row ids differ from position {place} on")
+            position = int(np.flatnonzero(first.row_ids != other.row_ids)[0])
+            raise ValueError(f"the systems predicted different rows: row ids differ from position {position} on")
         if not np.array_equal(first.labels, other.labels):
-            raise ValueError("the systems answered different rows: their labels differ")
+            raise ValueError("the systems predicted different rows: their labels differ")
 
 
 def spread(values: Sequence[Sequence[float]], replicates: Sequence[Values], n: int) -> Spread:
-    """The standard error of a mean over seeds, or of the difference of two such means, over rows and seeds.
+    """Estimates the standard error of a mean over seeds, or of the difference of two such means, over rows and seeds.
 
-    Rows: the variance of the replicates, with n / (n - 1) for the rows it was estimated from. Seeds: the variance of
-    the values over their number. What rows and seeds do together is in both and is taken out once (the two-way
+    Rows: the variance of the replicates, times n / (n - 1) for the rows it was estimated from. Seeds: the variance of
+    the values over their number. The interaction of rows and seeds is in both and is subtracted once (the two-way
     random-effects estimate; Owen 2007, "The pigeonhole bootstrap", section 3).
 
     Args:
-        values: for the one or two systems, the metric of each of its seeds (S).
+        values: for each of one or two systems, the metric of each of its seeds (S).
         replicates: for each system, the metric of each seed on each resample (B, S); the same resamples for both.
     """
     small = n / max(n - 1, 1)
     means = [drawn.mean(axis=1) for drawn in replicates]
     rows = float((means[0] - means[1] if len(means) == 2 else means[0]).var()) * small
     total, parts = rows, [(rows, max(n - 1, 1))]
-    for of_seeds, drawn in zip(values, replicates, strict=True):
-        n_seeds = len(of_seeds)
+    for seed_values, drawn in zip(values, replicates, strict=True):
+        n_seeds = len(seed_values)
         if n_seeds > 1:
             own = drawn - drawn.mean(axis=1, keepdims=True)
-            between = float(np.var(of_seeds, ddof=1)) / n_seeds
+            between = float(np.var(seed_values, ddof=1)) / n_seeds
             total += between - float(own.var(axis=0).mean()) * small / (n_seeds - 1)
             parts.append((between, n_seeds - 1))
     return Spread(max(total, *(variance for variance, _ in parts)) ** 0.5 if len(parts) > 1 else rows**0.5, tuple(parts))
 
 
 def n_columns(problem_type: str, predictions: Predictions) -> int:
-    """How many rankings a score metric looks at."""
+    """The number of rankings that a score metric reads."""
     return 1 if problem_type == REGRESSION else len(columns(predictions))
 
 
-def _of_group(
-    problem_type: str,
-    systems: list[Predictions],
-    split: str,
-    chosen: list[tuple[str, MetricKind]],
-    n_resamples: int,
-    seed: int,
+def _group_intervals(
+    problem_type: str, systems: list[Predictions], split: str, group: list[tuple[str, MetricKind]], n_resamples: int, seed: int
 ) -> dict[str, Metric]:
     """The metrics that share their resamples: those of decisions, of scores, or of ranks."""
-    reads = chosen[0][1].reads
-    values = {name: [value_of(kind, system) for system in systems] for name, kind in chosen}
-    n = len(systems[0])
-    cells = cells_of(systems, of_decisions=reads == "decisions")
-    defined = [(name, kind) for name, kind in chosen if all(value is not None for value in values[name])]
+    reads, n = group[0][1].reads, len(systems[0])
+    values = {name: [metric_value(kind, system) for system in systems] for name, kind in group}
+    cells = make_cells(systems, of_decisions=reads == "decisions")
+    defined = [(name, kind) for name, kind in group if all(value is not None for value in values[name])]
     statistics = [[kind.statistic(system) for system in cells.systems] for _, kind in defined]
     n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem_type, systems[0]))
-    found = {name: Metric(name, split, None, None, None, n, kind.higher_is_better, note=kind.undefined) for name, kind in chosen}
+    metrics = {
+        name: Metric(name, split, None, None, None, n, higher_is_better=kind.higher_is_better, note=kind.undefined)
+        for name, kind in group
+    }
     replicates = replicate(cells, statistics, n_used, seed) if n > 1 else [np.empty((0, len(systems)))] * len(defined)
     for (name, kind), of_systems, drawn in zip(defined, statistics, replicates, strict=True):
-        known = [value for value in values[name] if value is not None]
-        low, high, how = _interval(kind, known, drawn, n, cells, of_systems[0])
+        seed_values = [value for value in values[name] if value is not None]
+        low, high, how = _interval(kind, seed_values, drawn, cells, of_systems[0])
         note = "" if how else "too few rows for an interval"
-        found[name] = Metric(name, split, float(np.mean(known)), low, high, n, kind.higher_is_better, interval=how, note=note)
-    return found
+        mean = float(np.mean(seed_values))
+        metrics[name] = replace(metrics[name], value=mean, low=low, high=high, interval=how, note=note)
+    return metrics
 
 
 def _interval(
-    kind: MetricKind, values: list[float], replicates: Values, n: int, cells: Cells, statistic: Statistic
+    kind: MetricKind, values: list[float], replicates: Values, cells: Cells, statistic: Statistic
 ) -> tuple[float | None, float | None, str]:
-    """Both ends and how they were made; (None, None, "") where there is no interval."""
-    usable = replicates[~np.isnan(replicates).any(axis=1)]
-    if n < 2 or len(usable) < (1 - MOST_UNDEFINED) * len(replicates):
+    """Both ends and a description of the method; (None, None, "") without an interval."""
+    n, usable = len(cells.of_row), replicates[~np.isnan(replicates).any(axis=1)]
+    if n < 2 or len(usable) < (1 - MAX_UNDEFINED) * len(replicates):
         return None, None, ""
     value = float(np.mean(values))
-    of_all = spread([values], [usable], n)
+    uncertainty = spread([values], [usable], n)
     resampled = f"{len(replicates)} resamples of rows" + (f" and {len(values)} seeds" if len(values) > 1 else "")
-    if kind.interval == "bca" and len(values) == 1 and of_all.error > 0:
+    if kind.interval == "bca" and len(values) == 1 and uncertainty.error > 0:
         low, high = bca(value, usable[:, 0], acceleration(cells, statistic))
         return low, high, f"BCa bootstrap, {resampled}"
     if kind.interval == "wilson" and len(values) == 1:
         low, high = score_interval(value, (value * (1 - value) / n) ** 0.5, n, _NORMAL.inv_cdf(0.5 + LEVEL / 2))
         return low, high, "Wilson"
     if kind.interval == "folded":
-        low, high = folded(value, float(usable.mean()) - value, of_all)
+        low, high = folded(value, float(usable.mean()) - value, uncertainty)
     else:
-        low, high = scaled(kind.interval, value, of_all, n)
+        low, high = scaled(kind.interval, value, uncertainty, n)
     return low, high, f"bootstrap standard error, {resampled}"
 
 
-def scaled(form: str, value: float, of_value: Spread, n: int) -> tuple[float, float]:
-    """The interval from a standard error on the scale where the metric's error is nearly symmetric.
+def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float, float]:
+    """The interval from a standard error, on the scale on which the metric's error is nearly symmetric.
 
     Shares (accuracy, F1, AUROC): the score interval with the effective number of rows. Correlations: Fisher's z.
     Positive quantities: the logarithm. R2: the logarithm of 1 - R2.
     """
-    t, error = of_value.quantile(0.5 + LEVEL / 2), of_value.error
+    t, error = uncertainty.quantile(0.5 + LEVEL / 2), uncertainty.error
     if form in ("wilson", "bca", "share"):
         return score_interval(value, error, n, t)
     if form == "correlation":
@@ -192,13 +190,13 @@ def scaled(form: str, value: float, of_value: Spread, n: int) -> tuple[float, fl
     return (float(1 - high), float(1 - low)) if form == "at_most_one" else (float(low), float(high))
 
 
-def folded(value: float, bias: float, of_value: Spread) -> tuple[float, float]:
-    """The interval of a mean of absolute gaps, which noise alone makes larger.
+def folded(value: float, bias: float, uncertainty: Spread) -> tuple[float, float]:
+    """The interval of a mean of absolute gaps, which noise alone increases.
 
-    Resampling adds the noise a second time, and of a gap that is truly zero only half as much as the rows did: so the
-    lower end is lowered by twice the bias that the resamples show.
+    Resampling adds the noise a second time, and to a gap that is truly zero only half as much as the rows did: so the
+    lower end is lowered by twice the bias of the resamples.
     """
-    half = of_value.quantile(0.5 + LEVEL / 2) * of_value.error
+    half = uncertainty.quantile(0.5 + LEVEL / 2) * uncertainty.error
     return max(0.0, value - 2 * max(bias, 0.0) - half), value + half
 
 
@@ -206,7 +204,7 @@ def score_interval(value: float, error: float, n: int, z: float) -> tuple[float,
     """Wilson's interval (1927) for a share with that standard error.
 
     The number of rows is the effective one, value * (1 - value) / error^2, so that it equals Wilson's for a plain
-    share and never leaves [0, 1]; at 0 and 1, where the error is no guide, it is ``n``.
+    share and never leaves [0, 1]; at 0 and 1, whose error is 0, it is ``n``.
     """
     effective = value * (1 - value) / error**2 if error > 0 and 0 < value < 1 else float(n)
     if error == 0 and 0 < value < 1:
@@ -236,8 +234,8 @@ def acceleration(cells: Cells, statistic: Statistic) -> float:
     if len(counts) > JACKKNIFE_CELLS:
         return 0.0
     left_out = statistic(counts - np.eye(len(counts)))
-    known = ~np.isnan(left_out)
-    weights = counts[known] / counts[known].sum()
-    gaps = weights @ left_out[known] - left_out[known]
-    squares = float(counts[known] @ gaps**2)
-    return float(counts[known] @ gaps**3) / (6 * squares**1.5) if squares > 1e-18 else 0.0
+    defined = ~np.isnan(left_out)
+    weights = counts[defined] / counts[defined].sum()
+    gaps = weights @ left_out[defined] - left_out[defined]
+    squares = float(counts[defined] @ gaps**2)
+    return float(counts[defined] @ gaps**3) / (6 * squares**1.5) if squares > 1e-18 else 0.0

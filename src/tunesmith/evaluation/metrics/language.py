@@ -1,8 +1,8 @@
-"""Losses of language models as means over tokens: their interval, and the verdict between two systems.
+"""Losses of language models as means over tokens: their intervals, and the verdict between two systems.
 
-A row has a sum of losses and a number of tokens. The metric is a ratio, sum over rows of the one by sum over rows of the other,
-so that long rows weigh as their tokens do, and what is resampled is the row with both. The procedure is that of ``row_means``,
-with the effective number of rows (Kish 1965) in place of their number: a few long rows among short ones are few.
+A row has a sum of losses and a number of tokens. The metric is the ratio of their sums over rows, so that each row is weighted by
+its tokens, and rows are resampled with both. The procedure is that of ``row_means``, with the effective number of rows (Kish
+1965), which a few long rows among short ones reduce.
 """
 
 from __future__ import annotations
@@ -18,136 +18,145 @@ from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
 from tunesmith.evaluation.metrics.intervals import scaled, spread
 from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
-from tunesmith.evaluation.metrics.row_means import FEWEST, judged
+from tunesmith.evaluation.metrics.row_means import MIN_ROWS, decide
 from tunesmith.results import Metric, Verdict
 
 TokenSums = tuple[Array, Array]
-"""Of one system: the sum of the losses of each row (N) in nats, and its counted tokens (N)."""
+"""The sum of one system's losses on each row (N) in nats, and the row's counted tokens (N)."""
 LOWER_IS_BETTER: Mapping[str, str] = MappingProxyType(
     {
         "loss": "nats a token",
-        "perplexity": "exp(loss): as many equally likely tokens would be as hard to guess",
+        "perplexity": "exp(loss): the number of equally likely tokens with the same loss",
         "bits_per_byte": "bits a byte of text, whatever the tokenizer",
     }
 )
-"""The metrics of tokens and what they count."""
+"""Token metric -> its unit."""
 
 
 def token_mean_metrics(
     systems: Sequence[TokenSums], n_bytes: Array | None, split: str, n_resamples: int = 10_000, seed: int = 0
 ) -> tuple[Metric, ...]:
-    """``loss`` and ``perplexity``, and with bytes ``bits_per_byte``, each with its 95 % interval.
+    """Computes ``loss`` and ``perplexity``, and with bytes ``bits_per_byte``, each with its 95 % interval.
 
     Args:
-        systems: of each seed's system, on the same rows. With several the loss is their mean, and the perplexity its exponential.
-        n_bytes: (N) bytes of UTF-8 that the counted tokens of each row stand for.
+        systems: one a seed, on the same rows. With several the loss is their mean, and the perplexity its exponential.
+        n_bytes: (N) bytes of UTF-8 that the counted tokens of each row encode.
 
     Raises:
         ValueError: no token is counted.
     """
     loss = ratio_metric("loss", systems, split, n_resamples, seed)
-    perplexity = replace(
-        loss, name="perplexity", value=exp(loss.value or 0.0),
-        low=None if loss.low is None else exp(loss.low), high=None if loss.high is None else exp(loss.high),
-    )  # fmt: skip
+    low, high = (None if end is None else exp(end) for end in (loss.low, loss.high))
+    perplexity = replace(loss, name="perplexity", value=exp(loss.value or 0.0), low=low, high=high)
     if n_bytes is None:
         return loss, perplexity
-    of_bytes = [in_bits(system, n_bytes) for system in systems]
-    return loss, perplexity, ratio_metric("bits_per_byte", of_bytes, split, n_resamples, seed)
+    in_bytes = [in_bits(system, n_bytes) for system in systems]
+    return loss, perplexity, ratio_metric("bits_per_byte", in_bytes, split, n_resamples, seed)
 
 
 def token_mean_verdict(
-    ours: Sequence[TokenSums], other: Sequence[TokenSums], against: str, split: str, metric: str = "loss",
-    n_bytes: Array | None = None, n_resamples: int = 10_000, seed: int = 0,
-) -> Verdict:  # fmt: skip
-    """Whether our loss is lower than the other system's on the same rows, with the interval of the difference.
+    ours: Sequence[TokenSums],
+    other: Sequence[TokenSums],
+    against: str,
+    split: str,
+    metric: str = "loss",
+    n_bytes: Array | None = None,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> Verdict:
+    """Compares our loss with the other system's on the same rows, with the interval of the difference; lower is better.
 
     A difference of perplexities is exp(loss) minus exp(loss); its standard error is that of the tangents at the two losses (the
-    delta method). It is uncertain by the height of both, too, so its word can be the more careful one.
+    delta method). Its uncertainty includes that of both losses, so its word can be more cautious.
 
     Args:
-        ours, other: of each seed's system, the same rows in the same order.
+        ours, other: one a seed, on the same rows in the same order.
         n_bytes: (N) bytes of each row, for ``bits_per_byte``: the only metric of the three that two tokenizers share.
 
     Raises:
-        ValueError: the systems answered other rows, or counted other tokens; no token is counted; the metric is unknown.
+        ValueError: the systems have other rows, or counted other tokens; no token is counted; the metric is unknown.
     """
     if metric == "bits_per_byte" and n_bytes is not None:
         ours, other = ([in_bits(system, n_bytes) for system in systems] for systems in (ours, other))
     elif metric not in ("loss", "perplexity"):
         raise ValueError(f"{metric!r} is none of {', '.join(LOWER_IS_BETTER)}, or has no bytes to divide by")
-    kept = counted_rows([*ours, *other])
-    return ratio_verdict(metric, kept[: len(ours)], kept[len(ours) :], against, split, n_resamples, seed)
+    sums = counted_rows([*ours, *other])
+    empty = Verdict(metric, split, against, None, None, None, word="cannot tell")
+    return ratio_verdict(empty, sums[: len(ours)], sums[len(ours) :], n_resamples, seed)
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
-    """The bits that a byte of text costs, from the sum of the losses of its tokens."""
+    """Bits per byte of text, from the sum of its token losses."""
     return nats / log(2) / n_bytes
 
 
 def in_bits(system: TokenSums, n_bytes: Array) -> TokenSums:
-    """Nats and tokens as bits and bytes; a row without counted tokens has no bytes that count."""
+    """Converts nats and tokens to bits and bytes; a row without counted tokens has no counted bytes."""
     return system[0] / log(2), np.where(system[1] > 0, n_bytes, 0)
 
 
 def ratio_metric(name: str, systems: Sequence[TokenSums], split: str, n_resamples: int, seed: int) -> Metric:
-    """The mean over seeds of sum / count with its interval, made on the logarithm so that it stays above zero."""
-    kept = counted_rows(systems)
-    values, n = ratios(kept), len(kept[0][0])
-    value = float(np.mean(values))
-    if n < FEWEST:
-        return Metric(name, split, value, None, None, n, False, note="too few rows for an interval")
-    drawn = ratio_replicates(kept, n_resamples, seed)
-    effective = effective_rows(kept[0][1])
-    low, high = scaled("positive", value, spread([values], [drawn], effective), effective)
-    how = f"bootstrap standard error, {len(drawn)} resamples of rows" + ("" if len(kept) == 1 else f" and {len(kept)} seeds")
-    return Metric(name, split, value, low, high, n, False, interval=how)
+    """The mean over seeds of sum / count with its interval, computed on the logarithm so that it stays above zero."""
+    sums = counted_rows(systems)
+    values, n = ratios(sums), len(sums[0][0])
+    metric = Metric(
+        name, split, float(np.mean(values)), None, None, n, higher_is_better=False, note="too few rows for an interval"
+    )
+    if n < MIN_ROWS:
+        return metric
+    drawn = ratio_replicates(sums, n_resamples, seed)
+    effective = effective_rows(sums[0][1])
+    low, high = scaled("positive", float(np.mean(values)), spread([values], [drawn], effective), effective)
+    how = f"bootstrap standard error, {len(drawn)} resamples of rows" + ("" if len(sums) == 1 else f" and {len(sums)} seeds")
+    return replace(metric, low=low, high=high, interval=how, note="")
 
 
-def ratio_verdict(
-    metric: str, ours: Sequence[TokenSums], other: Sequence[TokenSums], against: str, split: str, n_resamples: int, seed: int
-) -> Verdict:
-    """The verdict on sum / count, or on its exponential; lower is better."""
+def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[TokenSums], n_resamples: int, seed: int) -> Verdict:
+    """The verdict on sum / count, or on its exponential; lower is better.
+
+    Args:
+        empty: names the metric, the split and the other system.
+    """
     n, n_ours, values = len(ours[0][0]), len(ours), np.array(ratios([*ours, *other]))
-    drawn = ratio_replicates([*ours, *other], n_resamples, seed) if n >= FEWEST else np.zeros((0, len(values)))
+    drawn = ratio_replicates([*ours, *other], n_resamples, seed) if n >= MIN_ROWS else np.zeros((0, len(values)))
     sides = [(values[:n_ours], drawn[:, :n_ours]), (values[n_ours:], drawn[:, n_ours:])]
-    if metric == "perplexity":
+    if empty.metric == "perplexity":
         sides = [exponential(*side) for side in sides]
     difference = float(sides[0][0].mean() - sides[1][0].mean())
-    undecided = Verdict(metric, split, against, difference, None, None, "cannot tell", n)
-    if n < FEWEST:
+    undecided = replace(empty, difference=difference, n=n)
+    if n < MIN_ROWS:
         return replace(undecided, note="too few rows for an interval")
     error = spread([side[0].tolist() for side in sides], [side[1] for side in sides], effective_rows(ours[0][1]))
     if error.error == 0 and difference == 0:
         return replace(undecided, note="both give the same result whatever rows are drawn")
     # Both systems counted the same tokens, so exchanging a row's two sums exchanges its part of the difference.
-    sums = [[system[0] for system in systems] for systems in (ours, other)]
-    return judged(undecided, error, sums[0], sums[1], len(drawn), seed, higher_is_better=False)
+    row_sums = [[system[0] for system in systems] for systems in (ours, other)]
+    return decide(undecided, error, *row_sums, n_drawn=len(drawn), seed=seed, higher_is_better=False)
 
 
 def exponential(losses: Values, replicates: Values) -> tuple[Values, Values]:
-    """Losses and their replicates on the tangent of exp at the mean loss: their mean is exactly its exponential."""
+    """Maps losses and replicates to the tangent of exp at the mean loss, so that their mean is exactly its exponential."""
     mean = losses.mean()
     return exp(mean) * (1 + losses - mean), exp(mean) * (1 + replicates - mean)
 
 
 def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:
-    """The rows of which something is counted. Raises ValueError unless all systems count the same of the same rows."""
+    """Selects the rows with counted tokens. Raises ValueError unless all systems count the same tokens of the same rows."""
     counts = systems[0][1]
     for _, others in systems[1:]:
         if len(others) != len(counts):
-            raise ValueError(f"the systems answered {len(counts)} and {len(others)} rows; they have to be the same rows")
+            raise ValueError(f"the systems have {len(counts)} and {len(others)} rows; they have to be the same rows")
         if not np.array_equal(others, counts):
             raise ValueError("the systems count different tokens, so their losses cannot be compared; bits_per_byte can")
-    kept = counts > 0
-    if not kept.any():
+    counted = counts > 0
+    if not counted.any():
         raise ValueError("no token is counted")
-    return [(sums[kept].astype(np.float64), counts[kept].astype(np.float64)) for sums, counts in systems]
+    return [(sums[counted].astype(np.float64), counts[counted].astype(np.float64)) for sums, counts in systems]
 
 
 def effective_rows(counts: Values) -> int:
-    """As many rows of equal length would say as much: (sum of counts)^2 / sum of counts^2 (Kish 1965), at least two."""
-    return max(FEWEST, round(float(counts.sum() ** 2 / (counts**2).sum())))
+    """The effective number of rows of equal length: (sum of counts)^2 / sum of counts^2 (Kish 1965), at least two."""
+    return max(MIN_ROWS, round(float(counts.sum() ** 2 / (counts**2).sum())))
 
 
 def ratios(systems: Sequence[TokenSums]) -> list[float]:

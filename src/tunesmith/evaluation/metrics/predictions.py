@@ -1,4 +1,4 @@
-"""What a system said about the rows of one split, in the form every metric reads."""
+"""Predictions of one system on the rows of one split, in the form every metric reads."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
 REGRESSION = "regression"
 CLUSTERING = "clustering"
-"""Classes in ``labels`` and clusters, whatever they are called, in ``decisions``."""
+"""Problem type with classes in ``labels`` and cluster numbers in ``decisions``."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The labels of N rows and one system's answers to them.
+    """The labels of N rows and one system's predictions for them.
 
     Attributes:
         labels: (N,) class ids; or (N, K) of 0 and 1 (multi-label); or (N,) floats (regression).
         scores: (N, K) probabilities in [0, 1] (rows sum to 1 unless multi-label); (N,) for a regression.
         decisions: (N,) class ids or (N, K) of 0 and 1, after any threshold; the scores themselves for a regression.
-        row_ids: (N,) position of each row in its source; None where rows are compared by position.
+        row_ids: (N,) position of each row in its source; None to compare rows by position.
     """
 
     labels: Array
@@ -42,16 +42,16 @@ class Predictions:
         return Predictions(self.labels[positions], self.scores[positions], self.decisions[positions], ids)
 
     def decided(self, problem_type: str, thresholds: Sequence[float] | Array | None) -> Predictions:
-        """The same rows and scores, decided anew with those thresholds."""
+        """The same rows and scores with the decisions of those thresholds."""
         return replace(self, decisions=decide(problem_type, self.scores, thresholds))
 
 
 def decide(problem_type: str, scores: Array, thresholds: Sequence[float] | Array | None = None) -> Array:
-    """The decisions that follow from scores: class ids (N,), 0/1 (N, K), or the scores of a regression.
+    """Decides by the scores: class ids (N,), 0/1 (N, K), or the scores of a regression.
 
     Args:
         thresholds: the smallest probability that decides for class 1 (one value, two classes), or for each label (K).
-            Without it the largest probability wins, and a label is on from 0.5.
+            By default the class of the largest probability, and each label from 0.5 on.
     """
     if problem_type == REGRESSION:
         return scores
@@ -71,7 +71,7 @@ def from_scores(
     thresholds: Sequence[float] | Array | None = None,
     row_ids: ArrayLike | None = None,
 ) -> Predictions:
-    """The predictions that follow from labels and scores, with shapes and values checked.
+    """Makes predictions from labels and scores, with shapes and values checked.
 
     Args:
         labels: as in ``Predictions``; a list of ints, of 0/1 tuples or of floats will do.
@@ -107,14 +107,14 @@ def _check(problem_type: str, labels: Array, scores: Array) -> None:
         raise ValueError(f"labels run from {labels.min()} to {labels.max()}; 0 to {top} was expected")
 
 
-def problem_type_of(predictions: Predictions) -> str:
-    """The problem these predictions answer, from their shapes."""
+def infer_problem_type(predictions: Predictions) -> str:
+    """Infers the problem type of predictions from their shapes."""
     if predictions.scores.ndim == 1:
         return REGRESSION
     return MULTI if predictions.labels.ndim == 2 else SINGLE
 
 
-def both(first: Predictions, second: Predictions) -> Predictions:
+def concatenate(first: Predictions, second: Predictions) -> Predictions:
     """The rows of the first and then those of the second, without row ids."""
     return Predictions(
         np.concatenate([first.labels, second.labels]),

@@ -1,4 +1,4 @@
-"""The regression metrics as functions of row weights; see ``classification`` for the form."""
+"""Regression metrics as functions of row weights, see ``classification``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunesmith.evaluation.metrics.predictions import Predictions
 
 
 def pearson(predictions: Predictions) -> Statistic:
-    """Linear correlation of scores and labels in [-1, 1]; NaN where one of them is constant."""
+    """Linear correlation of scores and labels in [-1, 1]; NaN if one of them is constant."""
     x = _centred(predictions.scores)
     y = _centred(predictions.labels)
     moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
@@ -23,7 +23,7 @@ def pearson(predictions: Predictions) -> Statistic:
 
 
 def spearman(predictions: Predictions) -> Statistic:
-    """Correlation of the ranks (ties share their mean rank) in [-1, 1]; NaN where scores or labels are constant."""
+    """Correlation of the ranks (ties share their mean rank) in [-1, 1]; NaN if scores or labels are constant."""
     rank_scores, rank_labels = _ranks(predictions.scores), _ranks(predictions.labels)
 
     def statistic(weights: Values) -> Values:
@@ -50,7 +50,7 @@ def mae(predictions: Predictions) -> Statistic:
 
 
 def r2(predictions: Predictions) -> Statistic:
-    """Share of the labels' variance explained, at most 1; NaN where the labels are constant."""
+    """Share of the labels' variance explained, at most 1; NaN if the labels are constant."""
     y = _centred(predictions.labels)
     moments = np.stack([(predictions.scores - predictions.labels) ** 2, y, y * y], axis=1)
 
@@ -64,7 +64,7 @@ def r2(predictions: Predictions) -> Statistic:
 
 
 def _centred(values: Array) -> Values:
-    """Values minus their mean: sums of squares then lose no digits."""
+    """Values minus their mean, so that sums of squares lose no digits."""
     return np.asarray(values - values.mean(), dtype=np.float64)
 
 

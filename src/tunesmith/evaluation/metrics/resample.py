@@ -1,7 +1,7 @@
-"""Resampled rows as weights: how often each row (or group of equal rows) was drawn.
+"""Bootstrap resamples as row weights: how often each row (or group of equal rows) was drawn.
 
-A metric of decisions depends only on how many rows there are of each combination of label and decisions. Those
-combinations are the cells: 10,000 resamples of 3,000 rows then cost as much as their few hundred cells.
+A metric of decisions depends only on the number of rows of each combination of label and decisions. Those combinations are
+the cells: 10,000 resamples of 3,000 rows then cost as much as their few hundred cells.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tunesmith.evaluation.metrics.classification import Statistic, Values
 from tunesmith.evaluation.metrics.predictions import Predictions
 
 BLOCK_ELEMENTS = 2_000_000
-"""Weights in memory at once: 16 MB, and a few times that while a metric works on them."""
-MOST_ELEMENTS = {"decisions": 1_000_000_000, "scores": 100_000_000, "ranks": 20_000_000}
-"""Weights in all that a metric is recomputed over, by what it reads. Decisions come in cells and hardly ever reach it."""
-FEWEST_RESAMPLES = 400
+"""Weights in memory at once: 16 MB, and a few times that while a metric is computed."""
+MAX_ELEMENTS = {"decisions": 1_000_000_000, "scores": 100_000_000, "ranks": 20_000_000}
+"""Largest total of weights per metric, by what it reads. Decisions are grouped into cells and rarely reach it."""
+MIN_RESAMPLES = 400
 """A standard error from 400 resamples is within 3.5 % (1 / sqrt(2 * 400)); it moves an interval's end by as much."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows grouped into cells that no metric can tell apart.
+    """Rows grouped into cells of equal label and decisions.
 
     Attributes:
-        systems: one Predictions a system, a row a cell (C).
+        systems: one Predictions a system, with one row a cell (C).
         of_row: (N,) the cell of each row.
         counts: (C,) rows in each cell.
     """
@@ -38,8 +38,8 @@ class Cells:
     counts: Values
 
 
-def cells_of(systems: Sequence[Predictions], *, of_decisions: bool) -> Cells:
-    """The cells of several systems' answers to the same rows; scores make every row its own cell."""
+def make_cells(systems: Sequence[Predictions], *, of_decisions: bool) -> Cells:
+    """Groups the rows of several systems into cells; with scores every row is its own cell."""
     n = len(systems[0])
     if not of_decisions:
         return Cells(tuple(systems), np.arange(n), np.ones(n))
@@ -53,7 +53,7 @@ def cells_of(systems: Sequence[Predictions], *, of_decisions: bool) -> Cells:
 
 
 def weight_blocks(cells: Cells, n_resamples: int, rng: np.random.Generator) -> Iterator[Values]:
-    """Weights (b, C) of resamples drawn with replacement, ``n_resamples`` in all, in blocks of bounded size."""
+    """Yields weights (b, C) of resamples drawn with replacement, ``n_resamples`` in all, in blocks of bounded size."""
     n, n_cells = len(cells.of_row), len(cells.counts)
     few_cells = 10 * n_cells < n
     size = max(1, BLOCK_ELEMENTS // (n_cells if few_cells else max(n, n_cells)))
@@ -68,21 +68,21 @@ def weight_blocks(cells: Cells, n_resamples: int, rng: np.random.Generator) -> I
 
 
 def affordable(n_cells: int, n_resamples: int, reads: str, n_rankings: int) -> int:
-    """The number of resamples to use: all, or for scores of a large table as many as ``MOST_ELEMENTS`` allows.
+    """The number of resamples to use: all, or for scores of large data as many as ``MAX_ELEMENTS`` allows.
 
-    The intervals of score metrics need only the standard error of the replicates, not their extreme quantiles, so a
-    large table, whose replicates are near normal, does with fewer.
+    The intervals of score metrics need only the standard error of the replicates, not their extreme quantiles, so
+    large data, whose replicates are near normal, need fewer.
 
     Args:
         reads: see ``table.MetricKind``.
-        n_rankings: how many classes a ranking metric goes through.
+        n_rankings: the number of classes of a ranking metric.
     """
     work = max(1, n_cells * (n_rankings if reads == "ranks" else 1))
-    return min(n_resamples, max(FEWEST_RESAMPLES, MOST_ELEMENTS[reads] // work))
+    return min(n_resamples, max(MIN_RESAMPLES, MAX_ELEMENTS[reads] // work))
 
 
 def replicate(cells: Cells, statistics: Sequence[Sequence[Statistic]], n_resamples: int, seed: int) -> list[Values]:
-    """For each metric its replicates (B, S): the same resampled rows for all systems S and all metrics.
+    """Computes the replicates (B, S) of each metric on the same resampled rows for all systems S and all metrics.
 
     Args:
         statistics: metric -> system -> function of weights.

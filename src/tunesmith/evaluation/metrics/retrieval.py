@@ -1,8 +1,7 @@
-"""How well documents are ranked for queries: nDCG, reciprocal rank, recall and average precision, a value for each query.
+"""Retrieval metrics for each query: nDCG, reciprocal rank, recall and average precision.
 
-As trec_eval defines them, and with it BEIR and MTEB: nDCG has linear gains and the discount 1 / log2(rank + 1) (Järvelin and
-Kekäläinen 2002); recall and average precision at k are divided by the number of all relevant documents, also where that is
-above k.
+Defined as in trec_eval, BEIR and MTEB: nDCG has linear gains and the discount 1 / log2(rank + 1) (Järvelin and Kekäläinen 2002);
+recall and average precision at k are divided by the number of all relevant documents, even if that exceeds k.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from tunesmith.data.pairs.retrieval import Judgements
 
 @dataclass(frozen=True)
 class Ranking:
-    """What the metrics read.
+    """Gains of ranked documents for Q queries.
 
     Attributes:
         gains: (Q, k) of the ranked documents, best rank first.
-        ideal: (Q, k) the largest gains there are, 0 beyond the relevant documents.
+        ideal: (Q, k) the gains of the best possible ranking, 0 after the relevant documents.
         n_relevant: (Q,) at least 1.
     """
 
@@ -32,14 +31,14 @@ class Ranking:
     n_relevant: Array
 
 
-def ranking(ranked: Array, judgements: Judgements) -> Ranking:
-    """The gains of ranked documents.
+def make_ranking(ranked: Array, judgements: Judgements) -> Ranking:
+    """Looks up the gains of ranked documents.
 
     Args:
-        ranked: (Q, k) positions of documents, best first, each at most once a query; ``NO_DOCUMENT`` where there are fewer.
+        ranked: (Q, k) positions of documents, best first, each at most once a query; ``NO_DOCUMENT`` after the last.
 
     Raises:
-        ValueError: a query without a relevant document, or rankings of other queries.
+        ValueError: a query has no relevant document, or the number of rankings differs.
     """
     n_relevant = judgements.n_relevant()
     if len(ranked) != judgements.n_queries or not n_relevant.all():
@@ -63,27 +62,27 @@ def discounted(gains: Array) -> Array:
     return np.asarray(gains @ (1 / np.log2(np.arange(gains.shape[1]) + 2)))
 
 
-def ndcg(of: Ranking, k: int) -> Array:
+def ndcg(ranking: Ranking, k: int) -> Array:
     """(Q,) in [0, 1]: the discounted gain of the first k, over that of the best order."""
-    return discounted(of.gains[:, :k]) / discounted(of.ideal[:, :k])
+    return discounted(ranking.gains[:, :k]) / discounted(ranking.ideal[:, :k])
 
 
-def mrr(of: Ranking, k: int) -> Array:
-    """(Q,) in [0, 1]: one over the rank of the first relevant document, 0 where none is among the first k."""
-    hits = of.gains[:, :k] > 0
+def mrr(ranking: Ranking, k: int) -> Array:
+    """(Q,) in [0, 1]: one over the rank of the first relevant document, 0 if none is among the first k."""
+    hits = ranking.gains[:, :k] > 0
     return np.where(hits.any(axis=1), 1 / (hits.argmax(axis=1) + 1), 0.0)
 
 
-def recall(of: Ranking, k: int) -> Array:
+def recall(ranking: Ranking, k: int) -> Array:
     """(Q,) in [0, 1]: the share of the relevant documents that are among the first k."""
-    return np.asarray((of.gains[:, :k] > 0).sum(axis=1) / of.n_relevant)
+    return np.asarray((ranking.gains[:, :k] > 0).sum(axis=1) / ranking.n_relevant)
 
 
-def average_precision(of: Ranking, k: int) -> Array:
+def average_precision(ranking: Ranking, k: int) -> Array:
     """(Q,) in [0, 1]: the precision at the rank of each relevant document among the first k, summed, over all relevant ones."""
-    hits = of.gains[:, :k] > 0
+    hits = ranking.gains[:, :k] > 0
     precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
-    return np.asarray((precision * hits).sum(axis=1) / of.n_relevant)
+    return np.asarray((precision * hits).sum(axis=1) / ranking.n_relevant)
 
 
 METRICS: Mapping[str, Callable[[Ranking, int], Array]] = MappingProxyType(
@@ -93,29 +92,29 @@ DEFAULT = ("ndcg@10", "mrr@10", "recall@10", "recall@100", "map@100")
 LEADING = "ndcg@10"
 
 
-def parsed(name: str) -> tuple[str, int]:
-    """``ndcg@10`` as its metric and k. Raises ValueError where it is no such name."""
+def parse_metric(name: str) -> tuple[str, int]:
+    """Splits ``ndcg@10`` into metric and k. Raises ValueError for other names."""
     metric, _, k = name.partition("@")
     if metric not in METRICS or not k.isdecimal() or int(k) < 1:
-        raise ValueError(f"{name!r} is no retrieval metric; they are {', '.join(METRICS)}, each with @K, as {LEADING}")
+        raise ValueError(f"{name!r} is no retrieval metric; they are {', '.join(METRICS)}, each with @K, for example {LEADING}")
     return metric, int(k)
 
 
-def deepest(names: Sequence[str]) -> int:
+def largest_k(names: Sequence[str]) -> int:
     """The largest k of the metrics."""
-    return max(parsed(name)[1] for name in names)
+    return max(parse_metric(name)[1] for name in names)
 
 
-def of_queries(ranked: Array, judgements: Judgements, names: Sequence[str] = DEFAULT) -> dict[str, Array]:
+def query_metrics(ranked: Array, judgements: Judgements, names: Sequence[str] = DEFAULT) -> dict[str, Array]:
     """Metric name -> its value for each query (Q,), all in [0, 1].
 
     Args:
-        ranked: see ``ranking``; k at least the deepest of the metrics, or all documents.
+        ranked: see ``make_ranking``; k at least the largest k of the metrics, or all documents.
 
     Raises:
-        ValueError: an unknown name, or too short a ranking.
+        ValueError: a name is unknown, or the rankings are too short.
     """
-    if ranked.shape[1] < min(deepest(names), judgements.n_documents):
-        raise ValueError(f"the ranking ends at {ranked.shape[1]}, the metrics read up to {deepest(names)}")
-    whole = ranking(ranked, judgements)
-    return {name: METRICS[metric](whole, k) for name, (metric, k) in ((name, parsed(name)) for name in names)}
+    if ranked.shape[1] < min(largest_k(names), judgements.n_documents):
+        raise ValueError(f"the ranking ends at {ranked.shape[1]}, the metrics read up to {largest_k(names)}")
+    ranking = make_ranking(ranked, judgements)
+    return {name: METRICS[metric](ranking, k) for name, (metric, k) in ((name, parse_metric(name)) for name in names)}

@@ -1,4 +1,4 @@
-"""Which metrics a problem has, in which direction they are good, and their values."""
+"""The metrics of each problem type, their directions, and their values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunesmith.evaluation.metrics import classification as c
 from tunesmith.evaluation.metrics import clustering as cl
 from tunesmith.evaluation.metrics import regression as r
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Predictions
-from tunesmith.evaluation.metrics.resample import cells_of
+from tunesmith.evaluation.metrics.resample import make_cells
 
 Reads = Literal["decisions", "scores", "ranks"]
 Interval = Literal["wilson", "bca", "share", "correlation", "positive", "folded", "at_most_one"]
@@ -25,10 +25,10 @@ class MetricKind:
 
     Attributes:
         statistic: see ``classification``.
-        reads: the decisions (so that a threshold changes it), the scores, or only their order.
-        interval: how its 95 % interval is made, see ``intervals``.
-        undefined: the reason to give where it has no value.
-        exchangeable: one system's decision on a row can stand for another's; numbers of clusters cannot.
+        reads: the decisions (so that a threshold changes it), the scores, or only their ranks.
+        interval: the form of its 95 % interval, see ``intervals``.
+        undefined: the reason to report if it has no value.
+        exchangeable: the decisions of two systems on a row can be swapped; cluster numbers cannot.
     """
 
     statistic: Callable[[Predictions], c.Statistic]
@@ -85,8 +85,8 @@ TABLE: Mapping[str, Mapping[str, MetricKind]] = MappingProxyType(
 )
 
 
-def kind_of(problem_type: str, name: str) -> MetricKind:
-    """The metric of that name. Raises ValueError with the names there are."""
+def metric_kind(problem_type: str, name: str) -> MetricKind:
+    """Looks up a metric. Raises ValueError with the available names."""
     if problem_type not in TABLE or name not in TABLE[problem_type]:
         known = ", ".join(TABLE.get(problem_type, {})) or f"none; problem types are {', '.join(TABLE)}"
         raise ValueError(f"{problem_type} has no metric {name!r}; it has {known}")
@@ -94,24 +94,24 @@ def kind_of(problem_type: str, name: str) -> MetricKind:
 
 
 def compute(problem_type: str, predictions: Predictions) -> dict[str, float | None]:
-    """Every metric of the problem on these rows; None where it is undefined (``why_undefined`` says why)."""
-    return {name: value_of(kind, predictions) for name, kind in TABLE[problem_type].items()}
+    """Computes every metric of the problem on these rows; None for an undefined one (see ``why_undefined``)."""
+    return {name: metric_value(kind, predictions) for name, kind in TABLE[problem_type].items()}
 
 
 def why_undefined(problem_type: str, predictions: Predictions) -> dict[str, str]:
-    """Metric name -> reason, for the metrics that have no value on these rows."""
+    """Metric name -> reason, for the metrics without a value on these rows."""
     values = compute(problem_type, predictions)
     rows = len(predictions)
     reasons = {name: kind.undefined if rows else "there are no rows" for name, kind in TABLE[problem_type].items()}
     return {name: reasons[name] for name, value in values.items() if value is None}
 
 
-def value_of(kind: MetricKind, predictions: Predictions) -> float | None:
-    """One metric on these rows, or None where it is undefined."""
+def metric_value(kind: MetricKind, predictions: Predictions) -> float | None:
+    """Computes one metric on these rows; None if it is undefined."""
     if not len(predictions):
         return None
     if kind.of_decisions:
-        cells = cells_of([predictions], of_decisions=True)
+        cells = make_cells([predictions], of_decisions=True)
         predictions, weights = cells.systems[0], cells.counts
     else:
         weights = np.ones(len(predictions))

@@ -1,8 +1,8 @@
-"""Decision thresholds chosen on validation, where there is one to choose: two classes, or several labels.
+"""Tunes decision thresholds on validation, for two classes or several labels.
 
-The best cut of a small validation set overfits it. Two things hold against that: the threshold is the median of the
-best cuts of 50 resamples (bagging, Breiman 1996), and it replaces 0.5 only where its gain is more than one standard
-error. What the alternatives gave: ``docs/decisions/intervals.md``, "Thresholds".
+The best cut of a small validation set overfits it. Two measures reduce that: the threshold is the median of the best cuts of
+50 resamples (bagging, Breiman 1996), and it replaces 0.5 only if its gain is more than one standard error. Results of the
+alternatives: ``docs/decisions/intervals.md``, "Thresholds".
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, problem_type_of
-from tunesmith.evaluation.metrics.table import kind_of, value_of
+from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, infer_problem_type
+from tunesmith.evaluation.metrics.table import metric_kind, metric_value
 
-USUAL = 0.5
+DEFAULT = 0.5
 RESAMPLES = 50
-FEWEST_OF_A_LABEL = 10
+MIN_ROWS_PER_LABEL = 10
 """A label with fewer positive or fewer negative rows keeps 0.5: its best cut would follow single rows."""
 
 Objective = Callable[[Values], Values]
@@ -27,12 +27,12 @@ Objective = Callable[[Values], Values]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Thresholds and what they changed on validation.
+    """Thresholds and their effect on validation.
 
     Attributes:
         values: the smallest probability that decides for class 1 (one value), or for each label (K).
-        before, after: the metric at 0.5 and at ``values``; None where it is undefined.
-        note: what was chosen and why, for the user.
+        before, after: the metric at 0.5 and at ``values``; None if it is undefined.
+        note: the choice and its reason, for the user.
     """
 
     values: tuple[float, ...]
@@ -43,7 +43,7 @@ class Thresholds:
 
     @property
     def gain(self) -> float:
-        """The metric's change on the rows it was chosen on; on new rows it is smaller."""
+        """The change of the metric on the rows it was tuned on; on new rows it is smaller."""
         return (self.after or 0.0) - (self.before or 0.0)
 
 
@@ -52,7 +52,7 @@ class _Sweep:
     """A metric as a function of the threshold.
 
     Attributes:
-        cuts: (J) rising thresholds, one for each way the rows can be divided; 0.5 stands for the division it makes.
+        cuts: (J) rising thresholds, one for each division of the rows; 0.5 represents the division it makes.
         objective: weights (B, N) -> the metric at every cut (B, J).
         n: rows.
     """
@@ -63,35 +63,37 @@ class _Sweep:
 
 
 def tune(predictions: Predictions, metric: str, seed: int = 0) -> Thresholds | None:
-    """The thresholds for this metric, from the rows of validation; None where the metric has no threshold to tune.
+    """Tunes the thresholds for this metric on the rows of validation; None if the metric has no threshold.
 
     Two classes have one threshold. For multi-label, ``macro_f1`` and ``mcc`` are means over labels and each label has
     its own; ``micro_f1`` and ``accuracy`` (all labels right) have one that is shared, since the best threshold of
     micro F1 is the same for all labels (Lipton et al. 2014, theorem 1).
 
     Args:
-        predictions: of the validation rows, whatever they decided so far.
+        predictions: of the validation rows; their decisions are ignored.
     """
-    problem_type = problem_type_of(predictions)
+    problem_type = infer_problem_type(predictions)
     tunable = problem_type == MULTI or (problem_type == SINGLE and predictions.scores.shape[1] == 2)
-    if not tunable or not kind_of(problem_type, metric).of_decisions or len(predictions) < 2:
+    if not tunable or not metric_kind(problem_type, metric).of_decisions or len(predictions) < 2:
         return None
     rng = np.random.default_rng(seed)
     if problem_type == SINGLE:
-        values = [_choose(_binary(predictions.labels == 1, predictions.scores[:, 1], metric, both_classes=True), rng)]
+        values = [_bagged_cut(_binary(predictions.labels == 1, predictions.scores[:, 1], metric, both_classes=True), rng)]
     elif metric in ("macro_f1", "mcc"):
-        values = [_of_label(predictions.labels[:, k] == 1, scores, metric, rng) for k, scores in enumerate(predictions.scores.T)]
+        values = [
+            _label_threshold(predictions.labels[:, k] == 1, scores, metric, rng) for k, scores in enumerate(predictions.scores.T)
+        ]
     else:
         shared = _pooled(predictions) if metric == "micro_f1" else _exact_match(predictions)
-        values = [_choose(shared, rng)] * predictions.scores.shape[1]
+        values = [_bagged_cut(shared, rng)] * predictions.scores.shape[1]
     return _outcome(problem_type, predictions, metric, tuple(values))
 
 
 def _outcome(problem_type: str, predictions: Predictions, metric: str, values: tuple[float, ...]) -> Thresholds:
-    kind = kind_of(problem_type, metric)
-    before = value_of(kind, predictions.decided(problem_type, [USUAL] * len(values)))
-    after = value_of(kind, predictions.decided(problem_type, values))
-    moved = sum(value != USUAL for value in values)
+    kind = metric_kind(problem_type, metric)
+    before = metric_value(kind, predictions.decided(problem_type, [DEFAULT] * len(values)))
+    after = metric_value(kind, predictions.decided(problem_type, values))
+    moved = sum(value != DEFAULT for value in values)
     what = "threshold" if len(values) == 1 else f"{moved} of {len(values)} thresholds"
     if moved:
         note = f"{what} moved from 0.5 for {metric} on {len(predictions)} validation rows"
@@ -102,29 +104,29 @@ def _outcome(problem_type: str, predictions: Predictions, metric: str, values: t
     return Thresholds(values, metric, before, after, note)
 
 
-def _of_label(positive: Array, scores: Array, metric: str, rng: np.random.Generator) -> float:
-    """One label's own threshold, or 0.5 where it is too rare (or too common) to choose one."""
-    if min(positive.sum(), (~positive).sum()) < FEWEST_OF_A_LABEL:
-        return USUAL
-    return _choose(_binary(positive, scores, metric, both_classes=False), rng)
+def _label_threshold(positive: Array, scores: Array, metric: str, rng: np.random.Generator) -> float:
+    """One label's own threshold; 0.5 if it is too rare (or too common) to tune."""
+    if min(positive.sum(), (~positive).sum()) < MIN_ROWS_PER_LABEL:
+        return DEFAULT
+    return _bagged_cut(_binary(positive, scores, metric, both_classes=False), rng)
 
 
-def _choose(sweep: _Sweep, rng: np.random.Generator) -> float:
-    """The bagged best cut, or 0.5 where its gain is within one standard error."""
-    usual = int(np.flatnonzero(sweep.cuts == USUAL)[0])
+def _bagged_cut(sweep: _Sweep, rng: np.random.Generator) -> float:
+    """The bagged best cut; 0.5 if its gain is within one standard error."""
+    default = int(np.flatnonzero(sweep.cuts == DEFAULT)[0])
     weights = rng.multinomial(sweep.n, np.full(sweep.n, 1 / sweep.n), size=RESAMPLES).astype(np.float64)
     drawn = np.concatenate([sweep.objective(row[None]) for row in weights])
     bagged = np.median([sweep.cuts[_best(row, sweep.cuts)] for row in drawn])
-    chosen = int(np.abs(sweep.cuts - bagged).argmin())
+    nearest = int(np.abs(sweep.cuts - bagged).argmin())
     values = sweep.objective(np.ones((1, sweep.n)))[0]
-    error = float(np.std(drawn[:, chosen] - drawn[:, usual]))
-    return float(sweep.cuts[chosen]) if values[chosen] - values[usual] > error else USUAL
+    error = float(np.std(drawn[:, nearest] - drawn[:, default]))
+    return float(sweep.cuts[nearest]) if values[nearest] - values[default] > error else DEFAULT
 
 
 def _best(values: Values, cuts: Values) -> int:
-    """The place of the best value; of equal ones the nearest to 0.5."""
+    """The position of the best value; of equal ones the nearest to 0.5."""
     ties = np.flatnonzero(values >= np.nanmax(values) - 1e-12)
-    return int(ties[np.abs(cuts[ties] - USUAL).argmin()])
+    return int(ties[np.abs(cuts[ties] - DEFAULT).argmin()])
 
 
 def _cuts(points: Values) -> Values:
@@ -132,7 +134,7 @@ def _cuts(points: Values) -> Values:
     edges = np.concatenate([[0.0], points, [1.0]])
     cuts: Values = (edges[1:] + edges[:-1]) / 2
     cuts[-1] = max(cuts[-1], np.nextafter(points[-1], 2.0))  # a score of 1 is not above the last cut either
-    cuts[np.searchsorted(points, USUAL, "left")] = USUAL
+    cuts[np.searchsorted(points, DEFAULT, "left")] = DEFAULT
     return cuts
 
 
@@ -141,7 +143,7 @@ def _binary(positive: Array, scores: Array, metric: str, *, both_classes: bool) 
     points, place = np.unique(scores, return_inverse=True)
 
     def objective(weights: Values) -> Values:
-        return _of_counts(metric, *_above(weights, positive, place, len(points)), both_classes=both_classes)
+        return _metric_from_counts(metric, *_above(weights, positive, place, len(points)), both_classes=both_classes)
 
     return _Sweep(_cuts(points), objective, len(scores))
 
@@ -154,17 +156,17 @@ def _pooled(predictions: Predictions) -> _Sweep:
 
 
 def _exact_match(predictions: Predictions) -> _Sweep:
-    """Share of rows with every label right: a row is right for thresholds above all its absent and up to its present labels."""
+    """Share of rows with every label right: for thresholds above the scores of all absent labels, up to those of present ones."""
     present = predictions.labels == 1
     least = np.where(present, predictions.scores, np.inf).min(axis=1)
     most = np.where(present, -np.inf, predictions.scores).max(axis=1)
-    can_be = most < least
+    is_possible = most < least
     points = np.unique(predictions.scores)
     start = np.searchsorted(points, most, "right")
     stop = np.where(present.any(axis=1), np.searchsorted(points, least, "right"), len(points) + 1)
 
     def objective(weights: Values) -> Values:
-        right = weights * can_be
+        right = weights * is_possible
         steps = _sums_at(right, start, len(points) + 2) - _sums_at(right, stop, len(points) + 2)
         return np.asarray(np.cumsum(steps, axis=1)[:, : len(points) + 1] / weights.sum(axis=1, keepdims=True))
 
@@ -172,20 +174,22 @@ def _exact_match(predictions: Predictions) -> _Sweep:
 
 
 def _sums_at(weights: Values, place: Array, size: int) -> Values:
-    """(B, size) the weights summed by place."""
+    """(B, size) the weights summed by position."""
     return np.stack([np.bincount(place, row, minlength=size) for row in weights])
 
 
 def _above(weights: Values, positive: Array, place: Array, n_points: int) -> tuple[Values, Values, Values, Values]:
-    """At every cut: hits and rows decided for (B, J); and the positive rows and all rows (B, 1)."""
+    """Hits and positive decisions at every cut (B, J); positive rows and all rows (B, 1)."""
     hits = _sums_at(weights * positive, place, n_points)
     rows = _sums_at(weights, place, n_points)
     over = [np.concatenate([sums[:, ::-1].cumsum(axis=1)[:, ::-1], np.zeros((len(sums), 1))], axis=1) for sums in (hits, rows)]
     return over[0], over[1], over[0][:, :1], over[1][:, :1]
 
 
-def _of_counts(metric: str, hits: Values, decided: Values, actual: Values, total: Values, *, both_classes: bool) -> Values:
-    """The metric of a yes-or-no decision from its counts; F1 of the positive class, or the mean of both classes' F1."""
+def _metric_from_counts(
+    metric: str, hits: Values, decided: Values, actual: Values, total: Values, *, both_classes: bool
+) -> Values:
+    """A binary metric from its counts; F1 of the positive class, or the mean F1 of both classes."""
     if metric in ("accuracy", "micro_f1"):
         return np.asarray((total - actual - decided + 2 * hits) / total)
     if metric == "mcc":

@@ -1,11 +1,10 @@
-"""Better, worse or cannot tell: two systems on the same rows.
+"""The verdict between two systems on the same rows: better, worse or cannot tell.
 
-The word asks two things. The 95 % interval of the difference (paired bootstrap over rows, and over seeds) has to
-exclude zero; and with one seed each, swapping the two systems' answers on random rows must give a difference as large
-in at most 5 % of the cases. The second test is exact for systems that are equal, whatever the metric and however few
-the rows; for accuracy it is McNemar's. Where it does not reject, zero is part of the interval, so the interval is
-stretched to hold it: the interval and the word cannot contradict each other. ``docs/decisions/intervals.md`` has the
-figures.
+It combines two tests. The 95 % interval of the difference (paired bootstrap over rows, and over seeds) has to exclude
+zero; and with one seed each, swapping the two systems' predictions on random rows must give a difference as large in at
+most 5 % of the cases. The second test is exact for systems that are equal, for any metric and any number of rows; for
+accuracy it is McNemar's. If it does not reject, zero is part of the interval, so the interval is stretched to include
+it: the interval and the word cannot contradict each other. ``docs/decisions/intervals.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -16,27 +15,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import LEVEL, MOST_UNDEFINED, Spread, check_same_rows, n_columns, spread
-from tunesmith.evaluation.metrics.predictions import Predictions, both, problem_type_of
-from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, MOST_ELEMENTS, Cells, affordable, cells_of, replicate
-from tunesmith.evaluation.metrics.table import MetricKind, kind_of, value_of
+from tunesmith.evaluation.metrics.intervals import LEVEL, MAX_UNDEFINED, Spread, check_same_rows, n_columns, spread
+from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, infer_problem_type
+from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, MAX_ELEMENTS, Cells, affordable, make_cells, replicate
+from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
 from tunesmith.results import Verdict, Word
 
 POWER = 0.80
-MOST_SWAPS = 4_000
+MAX_SWAPS = 4_000
 """Swaps behind the exact test; a p-value near 0.05 is then within 0.007 of the one from all swaps."""
-FEWEST_ONE_SIDED = 6
-"""McNemar's exact p-value first falls below 0.05 when six rows differ and all in one direction: 2 / 2^6."""
+MIN_ONE_SIDED = 6
+"""McNemar's exact p-value first falls below 0.05 for six rows that differ, all in one direction: 2 / 2^6."""
+STRETCHED = "stretched to zero, which the exact test does not reject"
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two systems and one metric on the same rows, grouped into cells; the first ``n_ours`` systems are ours.
+    """Two systems and one metric on the same rows, grouped into cells; the first ``n_ours`` entries are ours.
 
     Attributes:
         values: (S) the metric of each system.
-        replicates: (B, S) the metric of each system on each resample; resamples without a value are gone.
-        n_drawn: resamples drawn, with those.
+        replicates: (B, S) the metric of each system on each resample, without undefined resamples.
+        n_drawn: resamples drawn, undefined ones among them.
         paired: the i-th systems of both sides share their seed, and are compared with each other.
     """
 
@@ -73,27 +73,37 @@ def verdict(
     paired_seeds: bool = False,
     problem_type: str | None = None,
 ) -> Verdict:
-    """Whether we are better than the other system on this metric, with the interval of the difference.
+    """Compares our predictions with the other system's on this metric, with the interval of the difference.
 
     Args:
         ours, other: one Predictions a seed, all of the same rows in the same order. With one seed each, the verdict
-            is about these two models; with several, about what training again with other seeds would give.
+            is about these two models; with several, about training again with other seeds.
         against: the other system's name.
-        paired_seeds: the i-th of both shared everything that its seed decides (initial weights, order of rows), as variants of
-            one recipe do. What the seed does to both alike then drops out of the interval.
-        problem_type: where the predictions do not tell it: ``clustering``.
+        paired_seeds: the i-th of both share everything that depends on the seed (initial weights, order of rows), as variants
+            of one recipe do. The common effect of a seed then drops out of the interval.
+        problem_type: only for ``clustering``, which the predictions do not determine.
 
     Returns:
-        The verdict. ``low`` and ``high`` are None, and the word ``cannot tell``, where a system has no value or both
-        give the same answer on every row; ``note`` says so. ``p_value`` is McNemar's exact test (accuracy, one seed).
+        The verdict. ``low`` and ``high`` are None, and the word is ``cannot tell``, if a system has no value or both
+        predict the same on every row; ``note`` gives the reason. ``p_value`` is McNemar's exact test (accuracy, one seed).
         ``smallest_detectable`` = (t(0.975) + t(0.80)) * standard error of the difference, the usual normal-theory
         formula (Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to
         Evals", section 5), with the standard error observed here. The same seed gives the same verdict.
 
     Raises:
-        ValueError: the rows do not match, the metric is unknown, or paired systems are not equally many.
+        ValueError: the rows do not match, the metric is unknown, or the numbers of paired systems differ.
     """
-    return verdicts([metric], ours, other, against, split, n_resamples, seed, paired_seeds, problem_type)[0]
+    return verdicts(
+        [metric],
+        ours,
+        other,
+        against,
+        split,
+        n_resamples=n_resamples,
+        seed=seed,
+        paired_seeds=paired_seeds,
+        problem_type=problem_type,
+    )[0]
 
 
 def verdicts(
@@ -107,34 +117,37 @@ def verdicts(
     paired_seeds: bool = False,
     problem_type: str | None = None,
 ) -> tuple[Verdict, ...]:
-    """The ``verdict`` on each of several metrics; those that read the same thing share their resamples."""
+    """The ``verdict`` on each of several metrics; metrics that read the same arrays share their resamples."""
     if not ours or not other:
         raise ValueError("a verdict needs predictions of both systems")
     if paired_seeds and len(ours) != len(other):
         raise ValueError(f"{len(ours)} and {len(other)} systems cannot be paired by their seeds")
     systems = [*ours, *other]
     check_same_rows(systems)
-    problem = problem_type or problem_type_of(ours[0])
-    kinds = {metric: kind_of(problem, metric) for metric in metrics}
-    found: dict[str, Verdict] = {}
-    for reads in MOST_ELEMENTS:
-        chosen = {metric: kind for metric, kind in kinds.items() if kind.reads == reads}
-        cells = cells_of(systems, of_decisions=reads == "decisions") if chosen else None
-        values = {metric: [value_of(kind, system) for system in systems] for metric, kind in chosen.items()}
-        for metric, kind in chosen.items():
+    problem = problem_type or infer_problem_type(ours[0])
+    kinds = {metric: metric_kind(problem, metric) for metric in metrics}
+    by_metric: dict[str, Verdict] = {}
+    for reads in MAX_ELEMENTS:
+        group = {metric: kind for metric, kind in kinds.items() if kind.reads == reads}
+        cells = make_cells(systems, of_decisions=reads == "decisions") if group else None
+        values = {metric: [metric_value(kind, system) for system in systems] for metric, kind in group.items()}
+        for metric, kind in group.items():
             if None in values[metric]:
                 who = "this run" if None in values[metric][: len(ours)] else against
-                found[metric] = _without(metric, against, split, len(ours[0]), f"no value for {who}: {kind.undefined}")
-        left = {metric: kind for metric, kind in chosen.items() if metric not in found}
-        if cells is not None and left:
+                note = f"no value for {who}: {kind.undefined}"
+                by_metric[metric] = Verdict(
+                    metric, split, against, None, None, None, word="cannot tell", n=len(ours[0]), note=note
+                )
+        defined = {metric: kind for metric, kind in group.items() if metric not in by_metric}
+        if cells is not None and defined:
             n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem, ours[0]))
-            for pair in _pairs(cells, left, values, len(ours), n_used, seed):
-                found[pair.metric] = _judged(replace(pair, paired=paired_seeds), against, split, seed)
-    return tuple(found[metric] for metric in metrics)
+            for pair in _pairs(cells, defined, values, len(ours), n_used, seed):
+                by_metric[pair.metric] = _decide(replace(pair, paired=paired_seeds), against, split, seed)
+    return tuple(by_metric[metric] for metric in metrics)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided exact p-value of McNemar's test: among the rows that only one system has right, a fair coin.
+    """The two-sided exact p-value of McNemar's test on the rows that only one system has right.
 
     Source: McNemar 1947; the exact binomial form.
     """
@@ -142,10 +155,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     discordant = only_first + only_second
     return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5))) if discordant else 1.0
-
-
-def _without(metric: str, against: str, split: str, n: int, note: str) -> Verdict:
-    return Verdict(metric, split, against, None, None, None, "cannot tell", n, note=note)
 
 
 def _pairs(
@@ -161,17 +170,33 @@ def _pairs(
     drawn = replicate(cells, statistics, n_resamples, seed)
     pairs = []
     for (metric, kind), replicates in zip(kinds.items(), drawn, strict=True):
-        known = tuple(value for value in values[metric] if value is not None)
-        usable = replicates[~np.isnan(replicates).any(axis=1)]
-        pairs.append(_Pair(metric, kind, cells, n_ours, known, usable, len(replicates)))
+        pair = _Pair(
+            metric=metric,
+            kind=kind,
+            cells=cells,
+            n_ours=n_ours,
+            values=tuple(value for value in values[metric] if value is not None),
+            replicates=replicates[~np.isnan(replicates).any(axis=1)],
+            n_drawn=len(replicates),
+        )
+        pairs.append(pair)
     return pairs
 
 
-def _judged(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
-    p_value = _mcnemar_of(pair) if pair.metric == "accuracy" and pair.single else None
-    error = _spread_of(pair)
+def _decide(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
+    p_value = _pair_mcnemar(pair) if pair.metric == "accuracy" and pair.single else None
+    error = _pair_spread(pair)
     undecided = Verdict(
-        pair.metric, split, against, pair.difference, None, None, "cannot tell", pair.n, p_value, _smallest(pair, error)
+        metric=pair.metric,
+        split=split,
+        against=against,
+        difference=pair.difference,
+        low=None,
+        high=None,
+        word="cannot tell",
+        n=pair.n,
+        p_value=p_value,
+        smallest_detectable=_smallest(pair, error),
     )
     if error is None:
         return replace(undecided, note="too few rows for an interval")
@@ -180,9 +205,9 @@ def _judged(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
     half = error.quantile(0.5 + LEVEL / 2) * error.error
     low, high, how = pair.difference - half, pair.difference + half, _how(pair)
     guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
-    if guarded and (low > 0 or high < 0) and _swap_p_value(pair, p_value, min(pair.n_drawn, MOST_SWAPS), seed) > 1 - LEVEL:
-        low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; stretched to zero, which the exact test does not reject"
-    return replace(undecided, low=low, high=high, word=word_of(low, high, pair.kind.higher_is_better), interval=how)
+    if guarded and (low > 0 or high < 0) and _swap_p_value(pair, p_value, min(pair.n_drawn, MAX_SWAPS), seed) > 1 - LEVEL:
+        low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; {STRETCHED}"
+    return replace(undecided, low=low, high=high, word=verdict_word(low, high, pair.kind.higher_is_better), interval=how)
 
 
 def _how(pair: _Pair) -> str:
@@ -191,16 +216,16 @@ def _how(pair: _Pair) -> str:
     return f"paired bootstrap standard error, {pair.n_drawn} resamples of rows{seeds}"
 
 
-def word_of(low: float, high: float, higher_is_better: bool) -> Word:
-    """What the 95 % interval of a difference says."""
+def verdict_word(low: float, high: float, higher_is_better: bool) -> Word:
+    """The word for the 95 % interval of a difference."""
     if low <= 0 <= high:
         return "cannot tell"
     return "better" if (low > 0) == higher_is_better else "worse"
 
 
-def _spread_of(pair: _Pair) -> Spread | None:
-    """The standard error of the difference; None where too many resamples have no value."""
-    if pair.n < 2 or len(pair.replicates) < (1 - MOST_UNDEFINED) * pair.n_drawn:
+def _pair_spread(pair: _Pair) -> Spread | None:
+    """The standard error of the difference; None if too many resamples have no value."""
+    if pair.n < 2 or len(pair.replicates) < (1 - MAX_UNDEFINED) * pair.n_drawn:
         return None
     k = pair.n_ours
     if pair.paired:  # one system whose values are the differences
@@ -209,16 +234,15 @@ def _spread_of(pair: _Pair) -> Spread | None:
     return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], pair.n)
 
 
-def _smallest(pair: _Pair, of_difference: Spread | None) -> float | None:
+def _smallest(pair: _Pair, error: Spread | None) -> float | None:
     """The smallest absolute difference that would have been shown with 80 % power."""
-    exact = FEWEST_ONE_SIDED / pair.n if pair.metric == "accuracy" and pair.single and pair.n else 0.0
-    if of_difference is None:
+    exact = MIN_ONE_SIDED / pair.n if pair.metric == "accuracy" and pair.single and pair.n else 0.0
+    if error is None:
         return exact or None
-    wanted = of_difference.quantile(0.5 + LEVEL / 2) + of_difference.quantile(POWER)
-    return max(wanted * of_difference.error, exact) or None
+    return max((error.quantile(0.5 + LEVEL / 2) + error.quantile(POWER)) * error.error, exact) or None
 
 
-def _mcnemar_of(pair: _Pair) -> float:
+def _pair_mcnemar(pair: _Pair) -> float:
     right = [system.labels == system.decisions for system in pair.cells.systems]
     first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
     counts = pair.cells.counts
@@ -226,7 +250,7 @@ def _mcnemar_of(pair: _Pair) -> float:
 
 
 def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -> float:
-    """The p-value of the difference when each row's two answers are exchanged by a fair coin.
+    """The p-value of the difference under a random exchange of each row's two predictions.
 
     Source: the paired permutation test (Fisher 1935; for classifier metrics Yeh 2000, "More accurate tests for the
     statistical significance of result differences", section 2). One is added above and below (Davison and Hinkley 1997,
@@ -235,7 +259,7 @@ def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -
     if p_value is not None:
         return p_value
     ours, other = pair.cells.systems
-    statistic = pair.kind.statistic(both(ours, other))
+    statistic = pair.kind.statistic(concatenate(ours, other))
     rng = np.random.default_rng([seed, 1])
     counts = pair.cells.counts
     differs = np.flatnonzero(_differs(ours, other))
@@ -245,8 +269,8 @@ def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -
         block = min(size, n_swaps - start)
         swapped = np.zeros((block, len(counts)))
         swapped[:, differs] = rng.binomial(counts[differs].astype(np.int64), 0.5, size=(block, len(differs)))
-        kept = counts - swapped
-        drawn: Values = statistic(np.hstack([kept, swapped])) - statistic(np.hstack([swapped, kept]))
+        stayed = counts - swapped
+        drawn: Values = statistic(np.hstack([stayed, swapped])) - statistic(np.hstack([swapped, stayed]))
         drawn = drawn[~np.isnan(drawn)]
         as_large += int(np.count_nonzero(np.abs(drawn) >= abs(pair.difference) - 1e-12))
         used += len(drawn)
@@ -254,6 +278,6 @@ def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -
 
 
 def _differs(ours: Predictions, other: Predictions) -> Values:
-    """(C,) whether the two systems answered a cell differently."""
+    """Cells (C,) bool with different predictions of the two systems."""
     changed = (ours.decisions != other.decisions).reshape(len(ours), -1).any(axis=1)
     return np.asarray(changed | (ours.scores != other.scores).reshape(len(ours), -1).any(axis=1))

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.table import Examples
-from tunesmith.evaluation.baselines.answers import Answers
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
@@ -49,7 +48,7 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     """Fits and evaluates every baseline that the recipe names; keeps the base model's embeddings of train where computed."""
     requested, labels = baseline_names(session.data.recipe), session.data.splits.labels
     train, targets = session.data.splits.train, evaluation_rows(session)
-    systems: list[Answers] = []
+    systems: list[BaselineOutputs] = []
     base: dict[str, Outputs] = {}
     for done, name in enumerate(requested, 1):
         if name == "frozen":
@@ -61,34 +60,27 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
         else:
             systems.append(MAKERS[name](session))
         listener(Event("step", "baselines", done, len(requested)))
-    return Baselines(tuple(as_outputs(labels.problem_type, system) for system in systems), base)
+    return Baselines(tuple(systems), base)
 
 
-def as_outputs(problem_type: str, system: Answers) -> BaselineOutputs:
-    """Returns a baseline's predictions as outputs."""
-    found = {split: Outputs(problem_type, predictions) for split, predictions in system.predictions.items()}
-    return BaselineOutputs(system.name, found, system.seconds, system.note)
-
-
-def majority_baseline(session: LabelledSession) -> Answers:
+def majority_baseline(session: LabelledSession) -> BaselineOutputs:
     return majority(session.data.splits.labels, session.data.splits.train, evaluation_rows(session))
 
 
-def tfidf_baseline(session: LabelledSession) -> Answers:
+def tfidf_baseline(session: LabelledSession) -> BaselineOutputs:
     return tfidf_linear(session.data.splits.labels, session.data.splits.train, evaluation_rows(session))
 
 
-def untuned_baseline(session: LabelledSession) -> Answers:
+def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
     """Evaluates the base model as it came, where it came with a head for these labels."""
     if session.new_weights:
-        return Answers("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
+        return BaselineOutputs("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
     started, encoded = time.perf_counter(), session.tokens.encoded
     found = {split.split: predict(session.loaded.model, encoded[split.split], session) for split in evaluation_rows(session)}
-    predictions = {split: outputs.predictions for split, outputs in found.items() if outputs.predictions is not None}
-    return Answers("untuned", predictions, time.perf_counter() - started, "the base model as it came")
+    return BaselineOutputs("untuned", found, time.perf_counter() - started, "the base model as it came")
 
 
-MAKERS: dict[str, Callable[[LabelledSession], Answers]] = {
+MAKERS: dict[str, Callable[[LabelledSession], BaselineOutputs]] = {
     "majority": majority_baseline,
     "tfidf": tfidf_baseline,
     "untuned": untuned_baseline,

@@ -24,7 +24,7 @@ from tunesmith.evaluation.embedding_tests import (
     rows_test,
     truncated_outputs,
 )
-from tunesmith.evaluation.metrics.geometry import Geometry, alarms_of
+from tunesmith.evaluation.metrics.geometry import Geometry, collapse_alarms
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.evaluation.outputs import (
     BaselineOutputs,
@@ -196,7 +196,7 @@ def evaluate_plan(
         baselines=beside,
         verdicts=verdicts,
         findings=tuple(Finding("not_measured", note, flagged=1) for note in notes),
-        alarms=alarms_of(ours.geometry),
+        alarms=collapse_alarms(ours.geometry),
         timings_seconds=clock.seconds,
         peak_memory_bytes=peak_memory_bytes(),
         environment=environment(),

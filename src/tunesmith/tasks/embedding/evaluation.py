@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, metrics_of_test, truncated_outputs
-from tunesmith.evaluation.metrics.geometry import alarms_of
+from tunesmith.evaluation.metrics.geometry import collapse_alarms
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.embedding.encoder import SentenceEncoder
 from tunesmith.progress import Listener
@@ -62,4 +62,4 @@ def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
 def alarms(session: EmbeddingSession, evaluation: Evaluation) -> list[Alarm]:
     """Returns the alarms about how the embeddings of the most telling test lie."""
     split, test = list(session.data.tests.items())[-1]
-    return list(alarms_of(test.geometry(evaluation.best.outputs[split].embeddings)))
+    return list(collapse_alarms(test.geometry(evaluation.best.outputs[split].embeddings)))

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from tunesmith.evaluation.embedding_tests import metrics_of_test
-from tunesmith.evaluation.metrics.retrieval import of_queries
+from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.progress import Listener
@@ -51,7 +51,7 @@ def metrics(session: LabelledSession) -> list[SplitMetrics]:
 def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     """Computes the search by the first stage alone and by words, and the majority class of the pairs."""
     recipe, first = session.data.recipe, rows_of(session).first_stage
-    alone = Outputs(row_scores=of_queries(first.ranked, first.test.data.judgements, first.test.metrics))
+    alone = Outputs(row_scores=query_metrics(first.ranked, first.test.data.judgements, first.test.metrics))
     note = f"{recipe.embedding.first_stage or recipe.model.name} by itself"
     systems = [BaselineOutputs(FIRST_STAGE, {RETRIEVAL: alone}, first.seconds, note)]
     requested = baseline_names(recipe)
@@ -60,7 +60,7 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
             started = time.perf_counter()
             systems.append(BaselineOutputs(name, {RETRIEVAL: search()}, time.perf_counter() - started))
     if MAJORITY in requested:
-        systems.append(pairs.as_outputs(session.tokens.labels.problem_type, pairs.majority_baseline(session)))
+        systems.append(pairs.majority_baseline(session))
     return Baselines(tuple(systems))
 
 

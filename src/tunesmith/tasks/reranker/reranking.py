@@ -13,7 +13,7 @@ from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 from tunesmith.errors import ModelError
 from tunesmith.evaluation.embedding_tests import SearchTest
 from tunesmith.evaluation.metrics.predictions import MULTI
-from tunesmith.evaluation.metrics.retrieval import of_queries
+from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.tasks.finished import ModelInUse
 
@@ -49,7 +49,7 @@ def reranked(test: SearchTest, ranked: Array, top_k: int, score: Score) -> Outpu
     scores[asked, place] = score([queries[i] for i in asked], [documents[i] for i in found])
     order = np.argsort(-scores, axis=1, kind="stable")
     new = np.concatenate([np.take_along_axis(ranked[:, :top_k], order, axis=1), ranked[:, top_k:]], axis=1)
-    return Outputs(row_scores=of_queries(new, test.data.judgements, test.metrics))
+    return Outputs(row_scores=query_metrics(new, test.data.judgements, test.metrics))
 
 
 def relevance_of(model: ModelInUse, name: str) -> Score:
