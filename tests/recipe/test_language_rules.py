@@ -11,7 +11,7 @@ from tunesmith.recipe.load import recipe_from_mapping
 
 
 def problems(**sections: Any) -> str:
-    """What is said of a recipe of a language model; empty where nothing is wrong."""
+    """The error message of a recipe of a language model; empty where nothing is wrong."""
     recipe = {"task": "sft", "data": {"train": "rows.jsonl"}, **sections}
     try:
         recipe_from_mapping(recipe)
@@ -29,7 +29,7 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "said"),
+    ("sections", "message"),
     [
         (
             {"task": "classification", "sft": {"labels": ["a", "b"]}},
@@ -74,8 +74,8 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_is_said(sections: dict[str, Any], said: str) -> None:
-    assert said in problems(**sections)
+def test_what_cannot_be_is_said(sections: dict[str, Any], message: str) -> None:
+    assert message in problems(**sections)
 
 
 def test_a_wrong_metric_names_those_there_are() -> None:

@@ -80,12 +80,12 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
     """Writes the corrected file and compares the four training sets."""
     from tunesmith.data.corrections.apply import target_of
     from tunesmith.data.corrections.corrections_csv import read_corrections
-    from tunesmith.diagnosis import ablation as worth
+    from tunesmith.diagnosis import ablation
 
     rows, data = read_corrections(corrections), Path(args.data)
     loaded = find_recipe(args.measure, args.overrides, corrections)
     try:
-        done = worth.measure(
+        done = ablation.measure(
             loaded, rows, data, output=output, column=args.label, overwrite=args.overwrite, listener=terminal.listener
         )
     except (KeyboardInterrupt, Interrupted) as error:
@@ -93,7 +93,13 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
         state = f"{target} is complete; " if target.exists() else ""
         message = f"interrupted: {state}repeat the command to start the measurement again."
         raise Interrupted(message) from error
-    lines = [applied_line(done.corrected), "", *ablation_lines(done, terminal), "", f"numbers     {done.folder / worth.RESULT}"]
+    lines = [
+        applied_line(done.corrected),
+        "",
+        *ablation_lines(done, terminal),
+        "",
+        f"numbers     {done.folder / ablation.RESULT}",
+    ]
     notes = [*skipped_notes(done.corrected), *(f"note: {note}" for note in done.notes)]
     return Outcome({**applied_json(done.corrected), "worth": done.to_json()}, lines=lines, notes=notes)
 

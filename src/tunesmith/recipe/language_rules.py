@@ -141,7 +141,7 @@ def answers(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Checks that the metric fits the answers, and that the generation options fit together."""
     if recipe.task != "sft":
         return
-    metric, asked = recipe.evaluate.metric, recipe.evaluate.answers
+    metric, generation = recipe.evaluate.metric, recipe.evaluate.answers
     path: KeyPath = ("evaluate", "metric")
     if recipe.sft.labels:
         if metric is not None and metric not in (*LABEL_METRICS, *LOSS_METRICS):
@@ -153,13 +153,13 @@ def answers(recipe: Recipe, base: Path) -> Iterator[Fault]:
             f"{metric} applies only to labels, and sft.labels is empty",
             "List the labels in sft.labels, or use exact_match.",
         )
-    elif metric == "function" and asked.function is None:
+    elif metric == "function" and generation.function is None:
         yield Fault(path, "there is no function that computes it", "Set evaluate.answers.function: file.py:name.")
-    elif asked.rows == 0 and metric in METRICS["sft"] and metric not in LOSS_METRICS:
+    elif generation.rows == 0 and metric in METRICS["sft"] and metric not in LOSS_METRICS:
         yield Fault(path, f"{metric} needs generated answers, and answers.rows is 0", "Raise evaluate.answers.rows.")
-    if asked.pattern is not None:
-        yield from broken_pattern(asked.pattern)
-    if (asked.temperature is not None or asked.top_p is not None) and not asked.do_sample:
+    if generation.pattern is not None:
+        yield from broken_pattern(generation.pattern)
+    if (generation.temperature is not None or generation.top_p is not None) and not generation.do_sample:
         message = "temperature and top_p apply only to sampling, and do_sample is false"
         yield Fault(("evaluate", "answers"), message, "Set do_sample: true, or remove them.")
 
