@@ -17,7 +17,7 @@ from tunesmith.results import Alarm, Baseline, Finding, Metric, RunResult, Verdi
 
 
 @dataclass(frozen=True)
-class Said:
+class Completed:
     """What one command line did."""
 
     code: int
@@ -25,7 +25,7 @@ class Said:
     err: str
 
 
-Cli = Callable[..., Said]
+Cli = Callable[..., Completed]
 
 RESULT = RunResult(
     task="classification",
@@ -57,13 +57,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run ``tunesmith`` with these words."""
 
-    def run(*words: str, stdin: str | None = None) -> Said:
+    def run(*words: str, stdin: str | None = None) -> Completed:
         if stdin is not None:
             monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         capsys.readouterr()
         code = main(list(words))
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        completed = capsys.readouterr()
+        return Completed(code, completed.out, completed.err)
 
     return run
 

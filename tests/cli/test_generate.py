@@ -41,7 +41,7 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
 
 
 def test_options_reach_the_work_by_upstreams_names(cli: Cli, calls: list[Any]) -> None:
-    said = cli(
+    completed = cli(
         "generate",
         "runs/a",
         "Once",
@@ -69,7 +69,7 @@ def test_options_reach_the_work_by_upstreams_names(cli: Cli, calls: list[Any]) -
         "h=-1",
     )
     ((model, prompts, settings),) = calls
-    assert (said.code, model, prompts) == (0, "runs/a", ["Once", "from", "p.txt"])
+    assert (completed.code, model, prompts) == (0, "runs/a", ["Once", "from", "p.txt"])
     settings.pop("listener")
     assert settings == {
         "num_beams": 5,
@@ -87,8 +87,8 @@ def test_options_reach_the_work_by_upstreams_names(cli: Cli, calls: list[Any]) -
 
 
 def test_texts_and_what_is_amiss(cli: Cli, calls: list[Any]) -> None:
-    said = cli("generate", "runs/a", "Once", "Tom")
-    assert (said.code, said.out, said.err) == (0, "Once text 0\nTom text 1\n", "note: 'Tom': 'fox' is missing\n")
+    completed = cli("generate", "runs/a", "Once", "Tom")
+    assert (completed.code, completed.out, completed.err) == (0, "Once text 0\nTom text 1\n", "note: 'Tom': 'fox' is missing\n")
 
 
 def test_json_is_an_object_a_text(cli: Cli, calls: list[Any]) -> None:
@@ -98,8 +98,8 @@ def test_json_is_an_object_a_text(cli: Cli, calls: list[Any]) -> None:
 
 
 def test_output_is_a_file_of_objects(cli: Cli, calls: list[Any]) -> None:
-    said = cli("generate", "runs/a", "Once", "Tom", "--output", "out.jsonl")
-    assert said.out == "2 texts written to out.jsonl, 1 of them violate the constraints\n"
+    completed = cli("generate", "runs/a", "Once", "Tom", "--output", "out.jsonl")
+    assert completed.out == "2 texts written to out.jsonl, 1 of them violate the constraints\n"
     assert [json.loads(line)["text"] for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()] == [
         " text 0",
         " text 1",
@@ -107,8 +107,8 @@ def test_output_is_a_file_of_objects(cli: Cli, calls: list[Any]) -> None:
 
 
 def test_a_stream_shows_prompt_and_text(cli: Cli, calls: list[Any]) -> None:
-    said = cli("generate", "runs/a", "Once", "Tom", "--stream")
-    assert said.out == "Once a fox\nTom a fox\n"
+    completed = cli("generate", "runs/a", "Once", "Tom", "--stream")
+    assert completed.out == "Once a fox\nTom a fox\n"
     assert [model for model, _, _ in calls] == ["writer of runs/a"] * 2
 
 
@@ -133,9 +133,9 @@ def test_a_schema_is_a_file_or_stands_there(cli: Cli, calls: list[Any], given: s
     ],
 )
 def test_wrong_usage(cli: Cli, calls: list[Any], words: list[str], message: str) -> None:
-    said = cli("generate", "runs/a", *words)
-    assert (said.code, calls) == (2, [])
-    assert message in said.err
+    completed = cli("generate", "runs/a", *words)
+    assert (completed.code, calls) == (2, [])
+    assert message in completed.err
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,10 @@ def test_wrong_usage_is_one_message_and_exit_2(
     cli: Cli, recipe: str, stand_in: Callable[..., None], words: list[str], message: str
 ) -> None:
     stand_in("tunesmith.report.comparison", write_comparison=None)
-    said = cli(*words)
-    assert (said.code, said.out) == (2, "")
-    assert message in said.err
-    assert "Traceback" not in said.err
+    completed = cli(*words)
+    assert (completed.code, completed.out) == (2, "")
+    assert message in completed.err
+    assert "Traceback" not in completed.err
     assert not Path("runs").exists()
 
 
@@ -83,13 +83,13 @@ def test_an_error_behind_a_verb(
         raise error
 
     monkeypatch.setattr(train_workflow, "train", fail)
-    said = cli("train", recipe)
-    assert (said.code, said.out) == (code, "")
-    assert said.err.startswith(message)
-    assert said.err.count("\n") == 1
-    told = json.loads(cli("train", recipe, "--json").out)["error"]
-    assert told["exit_code"] == code
-    assert f"tunesmith: {told['message']}".startswith(message.rstrip("."))
+    completed = cli("train", recipe)
+    assert (completed.code, completed.out) == (code, "")
+    assert completed.err.startswith(message)
+    assert completed.err.count("\n") == 1
+    reported = json.loads(cli("train", recipe, "--json").out)["error"]
+    assert reported["exit_code"] == code
+    assert f"tunesmith: {reported['message']}".startswith(message.rstrip("."))
     assert "Traceback" in cli("train", recipe, "--debug").err
 
 
@@ -98,23 +98,23 @@ def test_ctrl_c_in_any_verb(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train_workflow, "check", stopped)
-    said = cli("check", recipe)
-    assert (said.code, said.out, said.err) == (130, "", "tunesmith: interrupted before anything was finished.\n")
+    completed = cli("check", recipe)
+    assert (completed.code, completed.out, completed.err) == (130, "", "tunesmith: interrupted before anything was finished.\n")
 
 
 def test_several_problems_are_all_shown(cli: Cli) -> None:
     Path("bad.yaml").write_text("task: poetry\ndata: {trian: x.csv}\n", encoding="utf-8")
-    said = cli("check", "bad.yaml")
-    assert said.err.startswith("tunesmith: ")
-    assert " problems\n  - bad.yaml:1 task: " in said.err
+    completed = cli("check", "bad.yaml")
+    assert completed.err.startswith("tunesmith: ")
+    assert " problems\n  - bad.yaml:1 task: " in completed.err
 
 
 def test_help_names_every_verb_and_is_short(cli: Cli) -> None:
-    said = cli("--help")
-    assert said.code == 0
+    completed = cli("--help")
+    assert completed.code == 0
     for verb in VERBS:
-        assert f"\n  {verb.name} " in said.out
-    assert len(said.out.splitlines()) <= 25
+        assert f"\n  {verb.name} " in completed.out
+    assert len(completed.out.splitlines()) <= 25
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
@@ -122,9 +122,9 @@ def test_every_verb_has_help_with_an_example_that_parses(cli: Cli, verb: object)
     from tunesmith.cli.parsing import Verb, parse
 
     assert isinstance(verb, Verb)
-    said = cli(verb.name, "--help")
-    assert said.code == 0
-    assert f"example:\n  {verb.example.splitlines()[0]}" in said.out
+    completed = cli(verb.name, "--help")
+    assert completed.code == 0
+    assert f"example:\n  {verb.example.splitlines()[0]}" in completed.out
     for line in verb.example.splitlines():
         words = line.rpartition("tunesmith ")[2].split()
         assert words[0] == verb.name
@@ -205,8 +205,8 @@ def test_libraries_are_quiet_unless_debugged(cli: Cli, recipe: str, monkeypatch:
 
     monkeypatch.setattr(train_workflow, "train", noisy)
     monkeypatch.delenv("TRANSFORMERS_VERBOSITY", raising=False)
-    said = cli("train", recipe)
-    assert (said.code, said.out, said.err) == (0, "", "and at me\n")
+    completed = cli("train", recipe)
+    assert (completed.code, completed.out, completed.err) == (0, "", "and at me\n")
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"
 
 

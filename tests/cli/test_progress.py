@@ -23,7 +23,7 @@ class Clock:
         return self.now
 
 
-def told(events: list[tuple[float, Event]], done: bool = True) -> list[str]:
+def plain_lines(events: list[tuple[float, Event]], done: bool = True) -> list[str]:
     """The plain lines for events at those seconds."""
     clock, stream = Clock(), io.StringIO()
     progress = Progress(stream, clock)
@@ -39,18 +39,18 @@ def steps(seconds_each: float, total: int) -> list[tuple[float, Event]]:
 
 
 def test_phases_say_when_they_begin_and_how_long_they_took() -> None:
-    lines = told(
+    lines = plain_lines(
         [(0, Event("phase", "data")), (1.5, Event("note", "12 rows")), (2, Event("phase", "model")), (5, Event("note", "x"))]
     )
     assert lines == ["data ...", "12 rows", "data: done in 2 s", "model ...", "x", "model: done in 3 s"]
 
 
 def test_a_phase_that_failed_is_not_called_done() -> None:
-    assert told([(0, Event("phase", "data"))], done=False) == ["data ..."]
+    assert plain_lines([(0, Event("phase", "data"))], done=False) == ["data ..."]
 
 
 def test_a_quick_phase_has_no_step_lines() -> None:
-    assert told([(0, Event("phase", "training")), *steps(0.05, 100)]) == ["training ...", "training: done in 5 s"]
+    assert plain_lines([(0, Event("phase", "training")), *steps(0.05, 100)]) == ["training ...", "training: done in 5 s"]
 
 
 @pytest.mark.parametrize(("seconds_each", "total"), [(1.0, 100), (0.01, 5000), (30.0, 1000), (0.5, 40)])
@@ -58,7 +58,7 @@ def test_step_lines_are_ten_seconds_apart_or_more_and_never_more_than_a_minute_a
     seconds_each: float, total: int
 ) -> None:
     events = steps(seconds_each, total)
-    lines = [line for line in told([(0, Event("phase", "training")), *events]) if " of " in line]
+    lines = [line for line in plain_lines([(0, Event("phase", "training")), *events]) if " of " in line]
     at = [0.0, *(int(line.split(": ")[1].split(" of")[0].replace(",", "")) * seconds_each for line in lines)]
     gaps = [later - earlier for earlier, later in pairwise(at)]
     assert all(10 <= gap <= max(60, 2 * seconds_each) + seconds_each for gap in gaps)
@@ -67,14 +67,14 @@ def test_step_lines_are_ten_seconds_apart_or_more_and_never_more_than_a_minute_a
 def test_the_time_left_is_reckoned_from_the_first_step() -> None:
     # 100 seconds of preparation before the first step must not be counted as time per step.
     events = [(0.0, Event("phase", "training")), *((100.0 + i, Event("step", "training", i, 100)) for i in range(1, 60))]
-    lines = [line for line in told(events) if " of " in line]
+    lines = [line for line in plain_lines(events) if " of " in line]
     assert lines[0] == "training: 1 of 100"
     assert lines[1] == "training: 11 of 100, 89 s left"
 
 
 def test_the_same_phase_again_goes_on_and_counts_from_the_start() -> None:
     events = [(0.0, Event("phase", "training")), (1.0, Event("phase", "training", 0, 10)), (5.0, Event("phase", "save"))]
-    assert told(events) == ["training ...", "training: done in 5 s", "save ...", "save: done in 0 s"]
+    assert plain_lines(events) == ["training ...", "training: done in 5 s", "save ...", "save: done in 0 s"]
 
 
 def test_nobody_listening_does_not_stop_the_work() -> None:

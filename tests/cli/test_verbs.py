@@ -51,9 +51,9 @@ def test_train(cli: Cli, recipe: str, run_folder: Path, monkeypatch: pytest.Monk
     calls: Calls = []
     monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, RESULT)))
     stand_in("tunesmith.report.summary", summary_lines=lambda result: ["It is better."])
-    said = cli("train", recipe, "train.seed=4", "--smoke")
-    assert said.code == 0
-    assert said.out == f"It is better.\n\nreport      {run_folder}/report.html\n"
+    completed = cli("train", recipe, "train.seed=4", "--smoke")
+    assert completed.code == 0
+    assert completed.out == f"It is better.\n\nreport      {run_folder}/report.html\n"
     (loaded,), options = calls[0]
     assert loaded.recipe.train.seed == 4
     assert (options["smoke"], options["resume"], options["overwrite"]) == (True, False, False)
@@ -70,12 +70,12 @@ def test_train_with_several_processes_is_handed_to_the_launcher(
     monkeypatch.setattr(train_workflow, "train", recorder(trained, None))
     monkeypatch.setattr(launch, "launch", recorder(calls, 7))
     words = ["train", recipe, "--processes", "2", "--json"]
-    said = cli(*words)
-    assert (said.code, said.out, calls, trained) == (7, "", [((words, 2), {})], [])
+    completed = cli(*words)
+    assert (completed.code, completed.out, calls, trained) == (7, "", [((words, 2), {})], [])
     monkeypatch.setenv("TUNESMITH_CHILD", "1")
     monkeypatch.setenv("RANK", "1")
-    said = cli(*words)
-    assert (said.code, said.out, len(calls)) == (0, "", 1)
+    completed = cli(*words)
+    assert (completed.code, completed.out, len(calls)) == (0, "", 1)
     assert trained[0][0][0].recipe.parallel.processes == 2
 
 
@@ -85,19 +85,19 @@ def test_interrupted_training_names_what_is_kept(cli: Cli, recipe: str, monkeypa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train_workflow, "train", stopped)
-    said = cli("train", recipe)
-    assert said.code == 130
-    assert said.err == "tunesmith: interrupted: partial results are in runs/tickets.partial; continue with --resume.\n"
+    completed = cli("train", recipe)
+    assert completed.code == 130
+    assert completed.err == "tunesmith: interrupted: partial results are in runs/tickets.partial; continue with --resume.\n"
 
 
 def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     good = CheckReport((CheckLine("disk", "1 MB needed"), CheckLine("rows", "9 used", note="1 row is not used")), 12.0)
     monkeypatch.setattr(train_workflow, "check", recorder(calls, good))
-    said = cli("check", recipe, "--static")
-    assert said.code == 0
-    assert said.out.splitlines()[0] == "ok   disk: 1 MB needed"
-    assert said.out.endswith("All checks passed. See 1 note above. Training will take about 12 s.\n")
+    completed = cli("check", recipe, "--static")
+    assert completed.code == 0
+    assert completed.out.splitlines()[0] == "ok   disk: 1 MB needed"
+    assert completed.out.endswith("All checks passed. See 1 note above. Training will take about 12 s.\n")
     assert calls[0][1]["static"] is True
     plain = json.loads(cli("check", recipe, "--json").out)
     assert (plain["problems"], plain["notes"], plain["estimate_seconds"]) == ([], ["1 row is not used"], 12.0)
@@ -106,24 +106,24 @@ def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_check_with_problems(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem("disk", "runs", "is full.", "Free some space.")
     monkeypatch.setattr(train_workflow, "check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
-    said = cli("check", recipe)
-    assert (said.code, said.out) == (2, "FAIL disk: 0 MB\n")
-    assert "tunesmith: runs: is full. Free some space." in said.err
+    completed = cli("check", recipe)
+    assert (completed.code, completed.out) == (2, "FAIL disk: 0 MB\n")
+    assert "tunesmith: runs: is full. Free some space." in completed.err
     assert json.loads(cli("check", recipe, "--json").out)["problems"] == [problem.to_json()]
 
 
 def test_check_counts_a_broken_recipe_among_its_problems(cli: Cli) -> None:
-    said = cli("check", "nope.yaml", "--json")
-    plain = json.loads(said.out)
-    assert (said.code, set(plain), plain["problems"][0]["where"]) == (2, {"problems", "notes"}, "nope.yaml")
+    completed = cli("check", "nope.yaml", "--json")
+    plain = json.loads(completed.out)
+    assert (completed.code, set(plain), plain["problems"][0]["where"]) == (2, {"problems", "notes"}, "nope.yaml")
 
 
 def test_evaluate(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     monkeypatch.setattr(predict_workflow, "evaluate", recorder(calls, RESULT))
-    said = cli("evaluate", "runs/a", "new.csv", "--text", "body", "--label", "a", "--label", "b")
-    assert said.code == 0
-    assert "  macro F1  0.900 [0.850, 0.950]  on 200 rows\n" in said.out
+    completed = cli("evaluate", "runs/a", "new.csv", "--text", "body", "--label", "a", "--label", "b")
+    assert completed.code == 0
+    assert "  macro F1  0.900 [0.850, 0.950]  on 200 rows\n" in completed.out
     assert calls[0][0] == ("runs/a", "new.csv")
     assert (calls[0][1]["columns"].text, calls[0][1]["columns"].label) == ("body", ["a", "b"])
     assert json.loads(cli("evaluate", "runs/a", "new.csv", "--label", "a", "--json").out)["metrics"][0]["value"] == 0.9
@@ -140,15 +140,15 @@ def test_predict(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     predicted = PredictionTable(ROWS, ("refund", "other"), {"text is empty": 1})
     monkeypatch.setattr(predict_workflow, "predict", recorder(calls, predicted))
-    said = cli("predict", "runs/a", "new.csv")
-    assert said.out == predicted.text(".csv")
-    assert said.err.endswith("1 row not predicted: text is empty\n")
+    completed = cli("predict", "runs/a", "new.csv")
+    assert completed.out == predicted.text(".csv")
+    assert completed.err.endswith("1 row not predicted: text is empty\n")
     cli("predict", "runs/a", stdin="hello\n")
     assert calls[1][0][1].read() == "hello\n"
     plain = json.loads(cli("predict", "runs/a", "-", "--json", stdin="hello\n").out)
     assert (plain["predictions"], plain["rows"], plain["dropped"]) == (ROWS, 2, {"text is empty": 1})
-    said = cli("predict", "runs/a", "new.csv", "--output", "out.jsonl")
-    assert (said.out, calls[3][1]["output"]) == ("2 predictions written to out.jsonl\n", Path("out.jsonl"))
+    completed = cli("predict", "runs/a", "new.csv", "--output", "out.jsonl")
+    assert (completed.out, calls[3][1]["output"]) == ("2 predictions written to out.jsonl\n", Path("out.jsonl"))
 
 
 def verdict(word: Any, difference: float) -> Verdict:
@@ -171,11 +171,11 @@ def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], co
     calls: Calls = []
     verdicts = [verdict(word, 0.05) for word in words]
     monkeypatch.setattr(predict_workflow, "compare", recorder(calls, verdicts))
-    said = cli("compare", "runs/a", *["runs/b"] * len(words), "--metric", "mcc")
-    assert said.code == code
-    assert said.out.startswith("runs/a is\n")
-    assert all(word in said.out for word in words)
-    assert ("would probably have shown a difference of 0.200" in said.out) == ("cannot tell" in words)
+    completed = cli("compare", "runs/a", *["runs/b"] * len(words), "--metric", "mcc")
+    assert completed.code == code
+    assert completed.out.startswith("runs/a is\n")
+    assert all(word in completed.out for word in words)
+    assert ("would probably have shown a difference of 0.200" in completed.out) == ("cannot tell" in words)
     assert (calls[0][1]["metric"], calls[0][1]["split"]) == ("mcc", "test")
     found = cli("compare", "runs/a", "runs/b", "--json")
     assert found.code == code
@@ -193,11 +193,11 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     calls: Calls = []
     monkeypatch.setattr(trace_workflow, "trace", recorder(calls, stages))
-    said = cli("trace", recipe, "--row", "3", "--run", "runs/a", "train.seed=2")
-    assert said.code == 0
-    assert "raw\n  message:  ' hi '\n" in said.out
-    assert "tokens (2)\n  text     id    mask\n  '[CLS]'  101   0\n  'hi'     7632  1\n" in said.out
-    assert "dropped" not in said.out
+    completed = cli("trace", recipe, "--row", "3", "--run", "runs/a", "train.seed=2")
+    assert completed.code == 0
+    assert "raw\n  message:  ' hi '\n" in completed.out
+    assert "tokens (2)\n  text     id    mask\n  '[CLS]'  101   0\n  'hi'     7632  1\n" in completed.out
+    assert "dropped" not in completed.out
     assert calls[0][1] == {"split": "train", "run": Path("runs/a")}
     assert json.loads(cli("trace", recipe, "--row", "3", "--json").out)["shares"] == {"mcc": None}
 
@@ -230,27 +230,27 @@ def test_runs_that_cannot_be_compared_still_make_a_page(
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
     monkeypatch.setattr(Run, "load", lambda folder: Run(folder, RESULT))
     monkeypatch.setattr(predict_workflow, "compare", refuse)
-    said = cli("report", "runs/a", "runs/b", "--output", "both.html")
-    assert (said.code, calls[0][0][2]) == (0, [])
-    assert "The page has no verdicts between the runs: runs/b: it has other labels." in said.err
+    completed = cli("report", "runs/a", "runs/b", "--output", "both.html")
+    assert (completed.code, calls[0][0][2]) == (0, [])
+    assert "The page has no verdicts between the runs: runs/b: it has other labels." in completed.err
 
 
 def test_init_writes_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     monkeypatch.setattr(init_workflow, "draft_recipe", recorder(calls, ("task: classification\n", ["9 rows"])))
-    said = cli("init", "tickets.csv", "--test", "test.csv")
-    assert said.out.startswith("9 rows\n")
+    completed = cli("init", "tickets.csv", "--test", "test.csv")
+    assert completed.out.startswith("9 rows\n")
     assert Path("recipe.yaml").read_text(encoding="utf-8") == "task: classification\n"
     assert calls[0] == (("tickets.csv",), {"test": "test.csv", "validation": None})
-    said = cli("init", "tickets.csv")
-    assert (said.code, len(calls)) == (2, 1)
-    assert said.err == (
+    completed = cli("init", "tickets.csv")
+    assert (completed.code, len(calls)) == (2, 1)
+    assert completed.err == (
         "tunesmith: recipe.yaml: this file exists already. Choose another --output, or replace it with --force.\n"
     )
     assert cli("init", "tickets.csv", "--force").code == 0
-    said = cli("init", "tickets.csv", "--output", "-")
-    assert said.out == "task: classification\n"
-    assert "9 rows" in said.err
+    completed = cli("init", "tickets.csv", "--output", "-")
+    assert completed.out == "task: classification\n"
+    assert "9 rows" in completed.err
     plain = json.loads(cli("init", "tickets.csv", "--output", "-", "--json").out)
     assert plain == {"recipe": None, "recognised": ["9 rows"], "yaml": "task: classification\n"}
     assert cli("init", "tickets.csv", "--output", "no/such/folder.yaml").code == 2
@@ -271,8 +271,8 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     }
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
     monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, RESULT)))
-    said = cli("demo", "--output", "own runs/it's")
-    assert said.code == 0
+    completed = cli("demo", "--output", "own runs/it's")
+    assert completed.code == 0
     for part in (
         "fine-tuned model",
         "TF-IDF + linear",
@@ -283,10 +283,10 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         f"{run_folder}/report.html",
         "    row 2, labelled refund, predicted other:\n      'my parcel'\n    row 1,",
     ):
-        assert part in said.out
+        assert part in completed.out
     (loaded,), options = calls[0]
     assert loaded.recipe.output == "own runs/it's"
-    assert "row 3" not in said.out
+    assert "row 3" not in completed.out
     assert options["overwrite"] is False
     assert json.loads(cli("demo", "--json").out)["run"] == str(run_folder)
 
@@ -298,11 +298,11 @@ def test_demo_of_embeddings(cli: Cli, run_folder: Path, monkeypatch: pytest.Monk
     predictions = {"row_id": [0, 1, 2], "split": ["test"] * 3, "score": [0.9, 0.1, 0.4], "text": ["found", "missed", "half"]}
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
     monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, result)))
-    said = cli("demo", "embedding")
-    assert said.code == 0
-    assert "calls the water pump a wren" in said.err + said.out
-    assert "    0.10  'missed'\n    0.40  'half'\n    0.90  'found'" in said.out
-    assert f"tunesmith evaluate {run_folder}/model --retrieval builtin:handbook" in said.out
+    completed = cli("demo", "embedding")
+    assert completed.code == 0
+    assert "calls the water pump a wren" in completed.err + completed.out
+    assert "    0.10  'missed'\n    0.40  'half'\n    0.90  'found'" in completed.out
+    assert f"tunesmith evaluate {run_folder}/model --retrieval builtin:handbook" in completed.out
     (loaded,), _ = calls[0]
     assert (loaded.recipe.task, loaded.recipe.output) == ("embedding", "runs/demo-embedding")
 
@@ -323,16 +323,16 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
     answers = {"seen": seen, "answers": written, "split": "test"}
     (run_folder / "answers.json").write_text(json.dumps(answers))
     monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, result)))
-    said = cli("demo", "sft")
-    assert said.code == 0
+    completed = cli("demo", "sft")
+    assert completed.code == 0
     for part in (
         "    User: Is it?\n    Assistant: ⟦yes⟧\n",
         "  Is it?\n  Say yes.\n    before:    (empty)\n    after:     'yes!'\n    reference: 'yes'\n",
         "    2.00  row 1: 'no'\n    0.50  row 0: 'yes'\n",
         f"tunesmith generate {run_folder} ",
     ):
-        assert part in said.out
-    assert "why" not in said.out
+        assert part in completed.out
+    assert "why" not in completed.out
     (loaded,), _ = calls[0]
     assert (loaded.recipe.task, loaded.recipe.model.name, loaded.recipe.output) == ("sft", "builtin:pocket", "runs/demo-sft")
 
@@ -353,9 +353,9 @@ def test_only_an_earlier_demo_is_replaced() -> None:
 
 
 def test_the_real_check_on_built_in_data(cli: Cli) -> None:
-    said = cli("check", "builtin:support_train", "--static", "--json")
-    plain = json.loads(said.out)
-    assert (said.code, plain["problems"]) == (0, [])
+    completed = cli("check", "builtin:support_train", "--static", "--json")
+    plain = json.loads(completed.out)
+    assert (completed.code, plain["problems"]) == (0, [])
     assert any("intent" in line for line in plain["checks"])
 
 
@@ -386,8 +386,9 @@ def test_the_verbs_answer_json_only(cli: Cli, recipe: str, monkeypatch: pytest.M
         ["init", "x.csv", "--output", "-"],
         ["demo"],
     ):
-        said = cli(*words, "--json")
-        assert said.code == 1, words
+        completed = cli(*words, "--json")
+        assert completed.code == 1, words
         assert (
-            json.loads(said.out)["error"]["message"] == "unexpected ValueError: oops; run again with --debug for the traceback."
+            json.loads(completed.out)["error"]["message"]
+            == "unexpected ValueError: oops; run again with --debug for the traceback."
         )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tunesmith.data.table import Examples
 from tunesmith.models.encode import encode
-from tunesmith.models.equivalence import batch_invariance, fp32_logits
+from tunesmith.models.equivalence import certificate, fp32_logits
 from tunesmith.models.fast.path import FastPath
 from tunesmith.models.inference import batches_by_length, mean_embeddings
 
@@ -56,10 +56,10 @@ def test_order_and_mode_are_kept_and_no_random_number_is_drawn(model_and_rows) -
 
 def test_a_model_that_looks_at_padding_fails_the_certificate(model_and_rows, monkeypatch: pytest.MonkeyPatch) -> None:
     model, rows = model_and_rows
-    assert batch_invariance(model, rows, 0).passed
+    assert certificate("batches", fp32_logits(model, rows, 0, len(rows)), fp32_logits(model, rows, 0, 1)).passed
     honest = model.forward
     monkeypatch.setattr(model, "forward", lambda input_ids, attention_mask, **_: honest(input_ids=input_ids))
-    assert not batch_invariance(model, rows, 0).passed
+    assert not certificate("batches", fp32_logits(model, rows, 0, len(rows)), fp32_logits(model, rows, 0, 1)).passed
 
 
 def test_mean_embeddings_ignore_padding(model_and_rows) -> None:

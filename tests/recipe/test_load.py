@@ -112,17 +112,17 @@ def test_files_that_are_no_recipe(content: bytes, line: str, tmp_path: Path) -> 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     (tmp_path / "recipe.yml").touch()
 
-    def said(path: Path) -> str:
+    def error_line(path: Path) -> str:
         with pytest.raises(RecipeError) as caught:
             load_recipe(path)
         return str(caught.value).replace(str(tmp_path), "HERE")
 
-    assert said(tmp_path / "recipe.yaml") == "HERE/recipe.yaml: there is no such file. Did you mean recipe.yml?"
-    assert said(tmp_path / "no" / "x.yaml") == "HERE/no/x.yaml: there is no such file. There is no folder HERE/no either."
-    assert said(tmp_path) == "HERE: is a folder; expected a recipe file. Did you mean HERE/recipe.yml?"
-    assert said(Path("/dev/null")) == "/dev/null: is not a regular file; expected a recipe file."
-    assert said(tmp_path / "a\0b").endswith("there is no such file. There is: recipe.yml.")
-    assert said(tmp_path / ("x" * 300)).endswith("cannot be read: File name too long.")
+    assert error_line(tmp_path / "recipe.yaml") == "HERE/recipe.yaml: there is no such file. Did you mean recipe.yml?"
+    assert error_line(tmp_path / "no" / "x.yaml") == "HERE/no/x.yaml: there is no such file. There is no folder HERE/no either."
+    assert error_line(tmp_path) == "HERE: is a folder; expected a recipe file. Did you mean HERE/recipe.yml?"
+    assert error_line(Path("/dev/null")) == "/dev/null: is not a regular file; expected a recipe file."
+    assert error_line(tmp_path / "a\0b").endswith("there is no such file. There is: recipe.yml.")
+    assert error_line(tmp_path / ("x" * 300)).endswith("cannot be read: File name too long.")
 
 
 def test_a_mapping_may_hold_what_python_has() -> None:

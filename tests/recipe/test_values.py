@@ -128,7 +128,7 @@ BAD_DATA = [
 ]
 
 
-def said(folder: Path, text: str) -> str:
+def error_line(folder: Path, text: str) -> str:
     path = folder / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError) as caught:
@@ -138,7 +138,7 @@ def said(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize(("text", "message"), BAD, ids=[text for text, _ in BAD])
 def test_bad_values(text: str, message: str, tmp_path: Path) -> None:
-    line = said(tmp_path, DATA + text)
+    line = error_line(tmp_path, DATA + text)
     assert "\n" not in line
     if message[0] == "2":
         assert line == f"recipe.yaml:{message}"
@@ -148,7 +148,7 @@ def test_bad_values(text: str, message: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "message"), BAD_DATA, ids=[text for text, _ in BAD_DATA])
 def test_bad_data_sections(text: str, message: str, tmp_path: Path) -> None:
-    assert said(tmp_path, text) == message
+    assert error_line(tmp_path, text) == message
 
 
 @pytest.mark.parametrize(

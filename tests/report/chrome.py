@@ -57,14 +57,14 @@ class Page:
     """One tab.
 
     Attributes:
-        said: console messages, exceptions and what the browser logged about the page, oldest first.
+        console: console messages, exceptions and what the browser logged about the page, oldest first.
         downloads: the folder that downloads land in.
     """
 
     def __init__(self, wire: tuple[int, int], downloads: Path) -> None:
         self.reading, self.writing = wire
         self.downloads = downloads
-        self.said: list[str] = []
+        self.console: list[str] = []
         self.events: list[dict[str, Any]] = []
         self.rest = b""
         self.number = 0
@@ -93,7 +93,7 @@ class Page:
         until = time.monotonic() + seconds
         while b"\0" not in self.rest:
             if not select.select([self.reading], [], [], max(0.0, until - time.monotonic()))[0]:
-                raise TimeoutError(f"Chromium said nothing for {seconds} s")
+                raise TimeoutError(f"Chromium sent nothing for {seconds} s")
             some = os.read(self.reading, 1 << 20)
             if not some:
                 raise RuntimeError("Chromium is gone")
@@ -103,16 +103,16 @@ class Page:
         return message
 
     def note(self, message: dict[str, Any]) -> None:
-        """Keep an event; what the page says goes to ``said`` too."""
+        """Keep an event; what the page says goes to ``console`` too."""
         method, params = message.get("method", ""), message.get("params", {})
         self.events.append(message)
         if method == "Runtime.consoleAPICalled":
-            self.said.append(" ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"]))
+            self.console.append(" ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"]))
         elif method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
-            self.said.append(str(details.get("exception", {}).get("description", details["text"])))
+            self.console.append(str(details.get("exception", {}).get("description", details["text"])))
         elif method == "Log.entryAdded":
-            self.said.append(params["entry"]["text"])
+            self.console.append(params["entry"]["text"])
 
     def wait(self, method: str, seconds: float = 60, **wanted: Any) -> dict[str, Any]:
         """The parameters of the first event of that name that was not waited for yet, with these values."""

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def visit(tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
-    """A function that opens a page and returns its DOM and what it said on the console."""
+    """A function that opens a page and returns its DOM and its console messages."""
     browser = chromium()
 
     def open_page(page: Path, *flags: str) -> tuple[str, list[str]]:
@@ -52,8 +52,8 @@ def test_the_page_loads_draws_its_figures_and_says_nothing(
     kind: str, write_run: WriteRun, visit: Callable[..., tuple[str, list[str]]]
 ) -> None:
     page = write_report(write_run(kind, alarms=ALARMS) if kind == "binary" else write_run(kind))
-    dom, said = visit(page, "--window-size=1280,2400")
-    assert said == []
+    dom, console = visit(page, "--window-size=1280,2400")
+    assert console == []
     there, drawn = plots(dom)
     assert there == drawn
     assert (there > 0) == (kind != "minimal")
@@ -65,8 +65,8 @@ def test_a_comparison_loads_in_the_dark_on_a_phone(
     write_run: WriteRun, visit: Callable[..., tuple[str, list[str]]], tmp_path: Path
 ) -> None:
     page = write_comparison([write_run("twelve"), write_run("binary"), write_run("minimal")], tmp_path / "comparison.html")
-    dom, said = visit(page, "--window-size=390,2400", "--force-dark-mode", "--blink-settings=preferredColorScheme=0")
-    assert said == []
+    dom, console = visit(page, "--window-size=390,2400", "--force-dark-mode", "--blink-settings=preferredColorScheme=0")
+    assert console == []
     there, drawn = plots(dom)
     assert there == drawn > 0
 
@@ -109,8 +109,8 @@ f.onload = () => {
 </script>"""
     page = write_report(write_run("twelve")).with_name("probe.html")
     page.write_text(probe, encoding="utf-8")
-    dom, said = visit(page, "--allow-file-access-from-files")
-    assert said == []
+    dom, console = visit(page, "--allow-file-access-from-files")
+    assert console == []
     found = re.search(r"up ([\d,]+) down ([\d,]+) sort descending shown 1 said 1 of 100 rows", dom)
     assert found
     up, down = ([int(n) for n in part.split(",")] for part in found.groups())

@@ -40,7 +40,7 @@ def test_the_front_matter_survives_a_round_trip_through_the_hubs_own_writer() ->
 @pytest.mark.parametrize("kind", CLASSES)
 def test_holds_results_baselines_verdict_and_limits_and_no_text_from_the_data(kind: str) -> None:
     text = model_card(replace(made(kind), alarms=ALARMS))
-    for said in (
+    for fragment in (
         "# tickets",
         "TF-IDF + linear",
         "cannot tell",
@@ -50,7 +50,7 @@ def test_holds_results_baselines_verdict_and_limits_and_no_text_from_the_data(ki
         "learning_rate",
         "2,400",
     ):
-        assert said in text
+        assert fragment in text
     assert not [row for row in AWKWARD if row and row in text]
 
 

@@ -75,8 +75,10 @@ def test_no_script_makes_markup_or_runs_text() -> None:
 def test_findings_are_listed_the_most_rows_first_and_those_that_did_not_run_last() -> None:
     text = read(OURS.sub("", review_html(small()))).text
     assert "Findings of 3 diagnoses, 1 skipped" in text
-    said = [text.index(name) for name in ("suspect labels: 41", "near duplicates: 12", "odd lengths", "leakage: skipped: there")]
-    assert said == sorted(said)
+    positions = [
+        text.index(name) for name in ("suspect labels: 41", "near duplicates: 12", "odd lengths", "leakage: skipped: there")
+    ]
+    assert positions == sorted(positions)
 
 
 def test_what_is_not_there_leaves_no_empty_place() -> None:
@@ -129,15 +131,15 @@ def test_half_a_data_map_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value", "message"),
     [
         ("given", [0, 1, 2, 4, -1, 0], r"rows\.given\[3\] is 4, but labels has 4 entries"),
         ("proposed", [-2, 1, 2, 0, -1, 0], r"rows\.proposed\[0\] is -2, but labels"),
         ("diagnoses", [[0], [0, 2], [], [], [], []], r"rows\.diagnoses\[1\]\[1\] is 2, but diagnosis_names has 2 entries"),
     ],
 )
-def test_indices_that_point_at_nothing_are_named(column: str, value: list[Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_indices_that_point_at_nothing_are_named(column: str, value: list[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         replace(small(), rows=replace(small().rows, **{column: value}))
 
 

@@ -28,13 +28,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chrome.Page]:
 
 @pytest.fixture
 def tab(browser: chrome.Page, tmp_path: Path) -> Iterator[chrome.Page]:
-    """The tab with the six rows and no decisions; afterwards it must not have said anything."""
+    """The tab with the six rows and no decisions; afterwards its console must be empty."""
     show(browser, small(), tmp_path)
     browser.js("localStorage.clear()")
     browser.reload(READY)
-    browser.said.clear()
+    browser.console.clear()
     yield browser
-    assert browser.said == []
+    assert browser.console == []
 
 
 def show(page: chrome.Page, review: Review, folder: Path) -> None:
@@ -401,10 +401,10 @@ def test_these_tests_see_errors_and_forbidden_scripts(browser: chrome.Page, tmp_
     browser.open(page, READY)
     browser.js("setTimeout(() => { throw new Error('seen') })")
     browser.until("true")
-    said = " ".join(browser.said)
-    browser.said.clear()
-    assert "Content Security Policy" in said
-    assert "seen" in said
+    console = " ".join(browser.console)
+    browser.console.clear()
+    assert "Content Security Policy" in console
+    assert "seen" in console
     assert browser.js("document.title") == "tickets · tunesmith review"
 
 

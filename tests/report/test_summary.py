@@ -26,7 +26,7 @@ def test_fits_and_begins_with_the_headline(kind: str) -> None:
 
 def test_tells_metrics_baselines_words_alarms_and_findings() -> None:
     text = "\n".join(summary_lines(replace(made("twelve"), alarms=ALARMS)))
-    told = [
+    fragments = [
         "macro F1 on test, 300 rows",
         "0.913 [0.882, 0.942]",
         "TF-IDF + linear",
@@ -37,8 +37,8 @@ def test_tells_metrics_baselines_words_alarms_and_findings() -> None:
         "  Raise data.max_length to 256.",
         "31 rows look wrongly labelled.",
     ]
-    for said in told:
-        assert said in text
+    for fragment in fragments:
+        assert fragment in text
     assert text.index("3 test rows") < text.index("31 rows") < text.index("12 rows")
 
 
@@ -66,9 +66,9 @@ def test_findings_come_by_what_they_do_to_the_result() -> None:
     names = ("duplicates", "knn_shapley", "leakage_test", "suspect_labels", "conflicting_labels", "loss_rank")
     found = [Finding(name, f"about {name}", flagged=i + 1) for i, name in enumerate(names)]
     quiet = [Finding("leakage_validation", "none"), Finding("aum", "", skipped="no logits")]
-    said = [line.strip() for line in summary_lines(replace(made("binary"), alarms=(), findings=(*found, *quiet)))]
-    place = said.index("rows to check")
-    assert said[place + 1 : place + 7] == [
+    lines = [line.strip() for line in summary_lines(replace(made("binary"), alarms=(), findings=(*found, *quiet)))]
+    place = lines.index("rows to check")
+    assert lines[place + 1 : place + 7] == [
         "about leakage_test",
         "about conflicting_labels",
         "about suspect_labels",

@@ -22,8 +22,8 @@ def test_every_kind_of_run_has_a_markdown_report(kind: str, write_run: Callable[
 
 def test_markdown_holds_metrics_verdicts_alarms_and_findings(write_run: Callable[..., Path]) -> None:
     text = markdown_report(write_run("twelve", alarms=ALARMS))
-    for said in ("0.913 \\[0.882, 0.942\\]", "cannot tell", "Every test row", "31 rows", "## Metrics on test"):
-        assert said in text
+    for fragment in ("0.913 \\[0.882, 0.942\\]", "cannot tell", "Every test row", "31 rows", "## Metrics on test"):
+        assert fragment in text
 
 
 def test_plain_text_has_no_markdown_in_it() -> None:

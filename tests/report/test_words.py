@@ -16,9 +16,9 @@ def result(metric: Metric, *verdicts: Verdict) -> RunResult:
 
 
 def test_better() -> None:
-    said = headline(result(F1, Verdict("macro_f1", "test", "tfidf", 0.06, 0.03, 0.09, "better")))
-    assert said.sentence == "Test macro F1 0.913 [0.880, 0.940]: better than TF-IDF + linear by 0.060 [0.030, 0.090]."
-    assert said.word == "better"
+    summary = headline(result(F1, Verdict("macro_f1", "test", "tfidf", 0.06, 0.03, 0.09, "better")))
+    assert summary.sentence == "Test macro F1 0.913 [0.880, 0.940]: better than TF-IDF + linear by 0.060 [0.030, 0.090]."
+    assert summary.word == "better"
 
 
 def test_the_hardest_opponent_is_named() -> None:
@@ -26,17 +26,18 @@ def test_the_hardest_opponent_is_named() -> None:
         Verdict("macro_f1", "test", name, by, by - 0.1, by + 0.1, word)
         for name, by, word in (("majority", 0.6, "better"), ("frozen", -0.02, "cannot tell"), ("tfidf", 0.05, "cannot tell"))
     ]
-    said = headline(result(F1, *verdicts))
+    summary = headline(result(F1, *verdicts))
     assert (
-        "cannot tell whether it is better than frozen embeddings + linear (difference -0.020 [-0.120, +0.080])" in said.sentence
+        "cannot tell whether it is better than frozen embeddings + linear (difference -0.020 [-0.120, +0.080])"
+        in summary.sentence
     )
 
 
 def test_where_less_is_better_the_amount_is_still_positive() -> None:
-    said = headline(result(RMSE, Verdict("rmse", "test", "tfidf", -0.06, -0.09, -0.03, "better")))
-    assert said.sentence == "Test RMSE 0.410 [0.380, 0.440]: better than TF-IDF + linear by 0.060 [0.030, 0.090]."
-    said = headline(result(RMSE, Verdict("rmse", "test", "tfidf", 0.06, 0.03, 0.09, "worse")))
-    assert "worse than TF-IDF + linear by 0.060 [0.030, 0.090]" in said.sentence
+    summary = headline(result(RMSE, Verdict("rmse", "test", "tfidf", -0.06, -0.09, -0.03, "better")))
+    assert summary.sentence == "Test RMSE 0.410 [0.380, 0.440]: better than TF-IDF + linear by 0.060 [0.030, 0.090]."
+    summary = headline(result(RMSE, Verdict("rmse", "test", "tfidf", 0.06, 0.03, 0.09, "worse")))
+    assert "worse than TF-IDF + linear by 0.060 [0.030, 0.090]" in summary.sentence
 
 
 @pytest.mark.parametrize(

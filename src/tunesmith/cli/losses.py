@@ -23,14 +23,14 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
     from tunesmith.data.pairs.formats import MEANING
 
     if args.data is not None:
-        return of_data(args.data)
+        return losses_for_data(args.data)
     kinds: list[tuple[PairKind, int]] = [(kind, 0) for kind in MEANING]
     json = {"shapes": [record(kind, n) for kind, n in kinds], "wrappers": wrappers()}
     lines = [line for kind, n in kinds for line in (*shape_lines(kind, n), "")]
     return Outcome(json, lines=[*lines, *wrapper_lines()])
 
 
-def of_data(source: str) -> Outcome:
+def losses_for_data(source: str) -> Outcome:
     """Detects the dataset format of a file and lists the losses for it."""
     from tunesmith.data.cells import is_missing
     from tunesmith.data.pairs.formats import detect_pair_format
@@ -102,9 +102,9 @@ def wrappers() -> list[dict[str, str]]:
 
 def shape_lines(kind: PairKind, n_classes: int) -> list[str]:
     """Formats one format and its losses; marks and explains the default."""
-    found = record(kind, n_classes)
-    rows = [("*" if loss["name"] == found["default"] else "", loss["name"], describe(loss)) for loss in found["losses"]]
-    return [f"{kind.replace('_', ' ')}: {found['meaning']}", *table(rows), f"  * the default: {found['because']}"]
+    entry = record(kind, n_classes)
+    rows = [("*" if loss["name"] == entry["default"] else "", loss["name"], describe(loss)) for loss in entry["losses"]]
+    return [f"{kind.replace('_', ' ')}: {entry['meaning']}", *table(rows), f"  * the default: {entry['because']}"]
 
 
 def describe(loss: dict[str, Any]) -> str:

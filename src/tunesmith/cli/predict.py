@@ -27,8 +27,8 @@ def add_columns(parser: argparse.ArgumentParser, *, label: bool) -> None:
 def columns_from_args(args: argparse.Namespace) -> ColumnsSection:
     from tunesmith.recipe.sections import ColumnsSection
 
-    given = getattr(args, "label", None)
-    label = given[0] if given and len(given) == 1 else given
+    labels = getattr(args, "label", None)
+    label = labels[0] if labels and len(labels) == 1 else labels
     return ColumnsSection(text=args.text, pair=args.pair, label=label)
 
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if args.format == "html":
         written, notes = write_page(runs, output)
         return Outcome({"report": str(written), "notes": notes}, lines=[f"Report written to {written}"], notes=notes)
-    text = text_of(runs, args.format)
+    text = format_text(runs, args.format)
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
     write(output, text)
@@ -60,7 +60,7 @@ def verdicts_between(runs: Sequence[Path]) -> tuple[list[Verdict], list[str]]:
         return [], [f"The page has no verdicts between the runs: {error}"]
 
 
-def text_of(runs: Sequence[Path], format_name: str) -> str:
+def format_text(runs: Sequence[Path], format_name: str) -> str:
     from tunesmith.report.latex import latex_table
     from tunesmith.report.markdown import markdown_report
 

@@ -182,7 +182,7 @@ class EmbeddingSection(Section):
 
 
 class SequenceSection(Section):
-    """How rows of a causal language model are combined into sequences."""
+    """Combines rows of a causal language model into sequences."""
 
     packing: bool | None = None
     """Pack several rows into one sequence, without attention between rows. Default: true on a GPU, if it saves time."""
@@ -198,7 +198,7 @@ class SftSection(SequenceSection):
     chat_template: str | None = None
     """Chat template, by name (chatml, alpaca, dialogue) or as a file. Used only if the tokenizer has no template."""
     long_rows: Literal["drop", "truncate", "split", "error"] | None = None
-    """How to handle rows longer than data.max_length. Default: drop, so that no answer is truncated; split for plain texts."""
+    """Handling of rows longer than data.max_length. Default: drop, so that no answer is truncated; split for plain texts."""
     labels: list[str] = []
     """The answers are these labels: the model is evaluated and used as a classifier that generates one of them."""
 

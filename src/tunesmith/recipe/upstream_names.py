@@ -102,7 +102,7 @@ RENAMED: Mapping[str, str] = MappingProxyType(
         "include_inputs_for_metrics": "It is now upstream.include_for_metrics: [inputs].",
         "include_tokens_per_second": "It is now upstream.include_num_input_tokens_seen: all.",
         "jit_mode_eval": "It was removed in transformers 5.",
-        "logging_dir": "It was removed in transformers 5: the trackers' files lie in the run folder (output).",
+        "logging_dir": "It was removed in transformers 5: the trackers' files are in the run folder (output).",
         "no_cuda": "It is now upstream.use_cpu: true.",
         "overwrite_output_dir": "Use: tunesmith train RECIPE --overwrite",
         "past_index": "It was removed in transformers 5.",

@@ -172,7 +172,7 @@ def calibration(run: SavedRun) -> Markup | None:
         subject = "the probability of each label"
     else:
         confidence, right = most_likely(probabilities, rows["label"], names)
-        subject = "the probability of the predicted class"
+        subject = "the probability of the most likely class"
     bins = counts.reliability(confidence, right)
     if not bins:
         return None

@@ -169,9 +169,9 @@ def distinct(labels: Sequence[str]) -> list[str]:
     return numbered
 
 
-def reference_line(ends: Sequence[float], **options: object) -> Figure:
+def reference_line(ends: Sequence[float], width: float = 2, **options: object) -> Figure:
     """Makes a dotted diagonal between two points (x = y)."""
-    line = {"color": "@muted", "dash": "dot"}
+    line = {"color": "@muted", "dash": "dot", "width": width}
     return {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "hoverinfo": "skip", **options}
 
 
@@ -207,7 +207,7 @@ def reliability_diagram(bins: Sequence[Bin]) -> Figure:
         "hovermode": "closest",
         "showlegend": True,
     }
-    return figure([bars, reference_line([0, 1], name="perfect calibration"), points], layout, 380)
+    return figure([bars, reference_line([0, 1], width=1.5, name="perfect calibration"), points], layout, 380)
 
 
 def labels_and_predictions(given: NDArray[np.float64], predicted: NDArray[np.float64]) -> Figure:

@@ -107,8 +107,8 @@ def worst_row(row: Mapping[str, Any], names: list[str]) -> tuple[tables.Cell, ..
     label, prediction = row.get("label"), row.get("prediction")
     p_label, p_predicted = (probabilities.get(name) if isinstance(name, str) else None for name in (label, prediction))
     return (
-        tables.num(value_of(row.get("row_id"))),
-        tables.Cell(value_of(row.get("split"))),
+        tables.num(or_dash(row.get("row_id"))),
+        tables.Cell(or_dash(row.get("split"))),
         tables.text_cell(row.get("text"), row.get("pair")),
         tables.Cell(tables.value_text(label), "name"),
         tables.Cell(tables.value_text(prediction), "name"),
@@ -118,7 +118,7 @@ def worst_row(row: Mapping[str, Any], names: list[str]) -> tuple[tables.Cell, ..
     )
 
 
-def value_of(value: object) -> object:
+def or_dash(value: object) -> object:
     return ABSENT if value is None else value
 
 
@@ -150,7 +150,7 @@ def files_table(run: SavedRun) -> Markup | None:
         rows.append(
             (
                 name,
-                tables.Cell(value_of(record.get("source")), "name"),
+                tables.Cell(or_dash(record.get("source")), "name"),
                 tables.num(count(record.get("rows_read"))),
                 tables.Cell(dropped, "name"),
                 tables.num(count(record.get("rows"))),

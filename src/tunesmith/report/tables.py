@@ -185,8 +185,8 @@ def metrics_table(result: RunResult, split: str, beside: Sequence[str] = ()) -> 
 
 def metric_name(result: RunResult, name: str, split: str) -> Markup:
     """Builds the display name of a metric, with an arrow if lower is better."""
-    found = [find(metrics, name, split) for metrics in (result.metrics, *(baseline.metrics for baseline in result.baselines))]
-    is_lower_better = any(metric is not None and not metric.higher_is_better for metric in found)
+    measured = [find(metrics, name, split) for metrics in (result.metrics, *(baseline.metrics for baseline in result.baselines))]
+    is_lower_better = any(metric is not None and not metric.higher_is_better for metric in measured)
     arrow = tag("span", " ↓", class_="quiet", title="lower is better") if is_lower_better else None
     return join([display_name(name), arrow])
 
