@@ -54,7 +54,7 @@ def test_figures_are_those_of_upstream() -> None:
 
     encoder = load_encoder(find_model(ModelSection(name="builtin:minilm"), Path()), fast=False)
     test = paraphrase_test(rows("labelled_pair", ("1",) * 5 + ("0",) * 3))
-    ours = test.answer(test.vectors(encoder), encoder.dimension)
+    ours = test.outputs(test.vectors(encoder), encoder.dimension)
     judge = ParaphraseMiningEvaluator(
         {str(i): text for i, text in enumerate(test.texts)}, duplicates_list=[(str(a), str(b)) for a, b in test.pairs.tolist()]
     )

@@ -63,7 +63,7 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
             {"task": "pretraining", "pretraining": {"padding_free": True}, "adapter": {"method": "prefix_tuning"}},
             "pretraining.padding_free: prefix_tuning puts trained vectors before a sequence",
         ),
-        ({"sft": {"labels": ["yes"]}}, "a single label leaves nothing to predict"),
+        ({"sft": {"labels": ["yes"]}}, "one label leaves nothing to choose"),
         ({"sft": {"labels": ["yes", "yes"]}}, "a label is listed twice"),
         ({"sft": {"labels": ["yes", " "]}}, "a label is an empty text"),
         ({"sft": {"labels": ["sure", "sure not"]}}, '"sure" is the beginning of "sure not"'),

@@ -40,15 +40,15 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"train": {"class_weights": {}}}, "train.class_weights: no class has a weight above 0."),
     (
         {"task": "regression", "train": {"class_weights": "balanced"}},
-        "train.class_weights: class weights apply only to classification. Remove the key, or write task: classification.",
+        "train.class_weights: a regression has no classes to weigh. Remove the key, or write task: classification.",
     ),
     (
         {"task": "regression", "train": {"label_smoothing_factor": 0.1}},
-        "train.label_smoothing_factor: label smoothing applies only to classification",
+        "train.label_smoothing_factor: a regression has no classes to smooth over",
     ),
     (
         {"task": "regression", "evaluate": {"tune_threshold": True}},
-        "evaluate.tune_threshold: regression has no decision threshold.",
+        "evaluate.tune_threshold: a regression has no threshold to tune.",
     ),
     ({"task": "regression", "data": {"label_separator": "|"}}, "data.label_separator: a regression has one number in a row"),
     (
@@ -108,11 +108,11 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"data": {"columns": {"annotators": ["x", "x"]}}}, 'data.columns.annotators: "x" is listed twice.'),
     (
         {"task": "regression", "data": {"columns": {"annotators": ["x"]}}},
-        "data.columns.annotators: annotators are compared only in single-label classification",
+        "data.columns.annotators: annotators are compared where each row has one class",
     ),
     (
         {"data": {"columns": {"annotators": ["x"]}, "label_separator": "|"}},
-        "data.columns.annotators: annotators are compared only in single-label classification.",
+        "data.columns.annotators: annotators are compared where each row has one class.",
     ),
     (
         {"data": {"columns": {"label": ["y"]}, "label_separator": "|"}},
