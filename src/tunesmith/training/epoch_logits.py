@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from tunesmith.data.table import Examples, Labels
+from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.training.launch import rank, sum_over_processes
 
-FILE = "epoch_logits.npz"
 MODE = "train"
 """The logits are those of the training step: before its update, with dropout where the model has any."""
 MOST_BYTES = 512 * 2**20
@@ -73,4 +73,4 @@ def save_epoch_logits(train: Examples, labels: Labels, epoch_logits: np.ndarray 
     """Writes the logits (E, N, K) of the training rows with row ids, class names and mode; no file without logits."""
     if epoch_logits is not None:
         row_ids, names = np.asarray(train.row_ids), np.asarray(labels.names)
-        np.savez(folder / FILE, logits=epoch_logits, row_ids=row_ids, names=names, mode=MODE, sha256=train.sha256)
+        np.savez(folder / EPOCH_LOGITS, logits=epoch_logits, row_ids=row_ids, names=names, mode=MODE, sha256=train.sha256)
