@@ -15,6 +15,7 @@ from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.results import finite
 
 RESULT = "result.json"
+EPOCH_LOGITS = "epoch_logits.npz"
 SMOKE_ROWS = 100
 """So many rows of a split at most go through a smoke run."""
 

@@ -15,6 +15,7 @@ from tests.cli.conftest import Cli
 from tunesmith import __version__
 from tunesmith.cli.main import VERBS, quiet_libraries
 from tunesmith.errors import Interrupted, TrainingFailed
+from tunesmith.workflows import check as check_workflow
 from tunesmith.workflows import train as train_workflow
 
 COMMAND = [sys.executable, "-m", "tunesmith.cli.main"]
@@ -97,7 +98,7 @@ def test_ctrl_c_in_any_verb(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPat
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_workflow, "check", stopped)
+    monkeypatch.setattr(check_workflow, "check", stopped)
     completed = cli("check", recipe)
     assert (completed.code, completed.out, completed.err) == (130, "", "tunesmith: interrupted before anything was finished.\n")
 
@@ -156,7 +157,7 @@ def test_options_may_stand_anywhere(cli: Cli, recipe: str, monkeypatch: pytest.M
         seen.append(loaded.recipe.train.seed)  # type: ignore[attr-defined]
         raise Interrupted("enough")
 
-    monkeypatch.setattr(train_workflow, "check", check)
+    monkeypatch.setattr(check_workflow, "check", check)
     cli("check", "--static", recipe, "train.seed=5", "--json")
     cli("--json", "check", recipe, "--static", "train.seed=6")
     assert seen == [5, 6]

@@ -19,6 +19,9 @@ from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.results import Verdict
 from tunesmith.tasks.finished import Run
 from tunesmith.training import launch
+from tunesmith.workflows import check as check_workflow
+from tunesmith.workflows import compare as compare_workflow
+from tunesmith.workflows import evaluate as evaluate_workflow
 from tunesmith.workflows import init as init_workflow
 from tunesmith.workflows import predict as predict_workflow
 from tunesmith.workflows import trace as trace_workflow
@@ -93,7 +96,7 @@ def test_interrupted_training_names_what_is_kept(cli: Cli, recipe: str, monkeypa
 def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     good = CheckReport((CheckLine("disk", "1 MB needed"), CheckLine("rows", "9 used", note="1 row is not used")), 12.0)
-    monkeypatch.setattr(train_workflow, "check", recorder(calls, good))
+    monkeypatch.setattr(check_workflow, "check", recorder(calls, good))
     completed = cli("check", recipe, "--static")
     assert completed.code == 0
     assert completed.out.splitlines()[0] == "ok   disk: 1 MB needed"
@@ -105,7 +108,7 @@ def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_check_with_problems(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem("disk", "runs", "is full.", "Free some space.")
-    monkeypatch.setattr(train_workflow, "check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
+    monkeypatch.setattr(check_workflow, "check", recorder([], CheckReport((CheckLine("disk", "0 MB", problem),))))
     completed = cli("check", recipe)
     assert (completed.code, completed.out) == (2, "FAIL disk: 0 MB\n")
     assert "tunesmith: runs: is full. Free some space." in completed.err
@@ -120,7 +123,7 @@ def test_check_counts_a_broken_recipe_among_its_problems(cli: Cli) -> None:
 
 def test_evaluate(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr(predict_workflow, "evaluate", recorder(calls, RESULT))
+    monkeypatch.setattr(evaluate_workflow, "evaluate", recorder(calls, RESULT))
     completed = cli("evaluate", "runs/a", "new.csv", "--text", "body", "--label", "a", "--label", "b")
     assert completed.code == 0
     assert "  macro F1  0.900 [0.850, 0.950]  on 200 rows\n" in completed.out
@@ -170,7 +173,7 @@ def verdict(word: Any, difference: float) -> Verdict:
 def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int) -> None:
     calls: Calls = []
     verdicts = [verdict(word, 0.05) for word in words]
-    monkeypatch.setattr(predict_workflow, "compare", recorder(calls, verdicts))
+    monkeypatch.setattr(compare_workflow, "compare", recorder(calls, verdicts))
     completed = cli("compare", "runs/a", *["runs/b"] * len(words), "--metric", "mcc")
     assert completed.code == code
     assert completed.out.startswith("runs/a is\n")
@@ -205,7 +208,7 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_report(cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
     monkeypatch.setattr(Run, "load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr(predict_workflow, "compare", lambda *_, **__: [verdict("better", 0.1)])
+    monkeypatch.setattr(compare_workflow, "compare", lambda *_, **__: [verdict("better", 0.1)])
     stand_in("tunesmith.report.page", write_report=recorder(calls, Path("runs/a/report.html")))
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
     stand_in("tunesmith.report.markdown", markdown_report=lambda run: f"# {run}\n")
@@ -229,7 +232,7 @@ def test_runs_that_cannot_be_compared_still_make_a_page(
     stand_in("tunesmith.report.page", write_report=None)
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
     monkeypatch.setattr(Run, "load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr(predict_workflow, "compare", refuse)
+    monkeypatch.setattr(compare_workflow, "compare", refuse)
     completed = cli("report", "runs/a", "runs/b", "--output", "both.html")
     assert (completed.code, calls[0][0][2]) == (0, [])
     assert "The page has no verdicts between the runs: runs/b: it has other labels." in completed.err
@@ -368,10 +371,10 @@ def test_the_verbs_answer_json_only(cli: Cli, recipe: str, monkeypatch: pytest.M
 
     for module, name in (
         (train_workflow, "train"),
-        (train_workflow, "check"),
-        (predict_workflow, "evaluate"),
+        (check_workflow, "check"),
+        (evaluate_workflow, "evaluate"),
         (predict_workflow, "predict"),
-        (predict_workflow, "compare"),
+        (compare_workflow, "compare"),
         (trace_workflow, "trace"),
         (init_workflow, "draft_recipe"),
     ):

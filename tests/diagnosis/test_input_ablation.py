@@ -277,7 +277,7 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
     assert main(["diagnose", "rows.csv", "--json", *columns, *asked, "diagnose.null_model=trained"]) == 0
     said = json.loads(capsys.readouterr().out)
     found = {finding["name"]: finding for finding in said["findings"]}
-    assert found["input_pair_only"]["summary"].startswith("The second text alone tells 0.")
+    assert found["input_pair_only"]["summary"].startswith("The second text alone gives 0.")
     assert "accuracy 1.000" in found["input_source"]["summary"]
     assert found["input_source"]["flagged"] == 63
     assert found["words_left_out"]["flagged"] == 2

@@ -16,7 +16,7 @@ from tunesmith.diagnosis.rows import diagnose, without_split_shares
 from tunesmith.diagnosis.training_logits import read_epoch_logits, recipe_of_run
 from tunesmith.errors import DataError, ModelError
 from tunesmith.recipe.load import load_recipe
-from tunesmith.training.epoch_logits import FILE
+from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.workflows.train import train
 
 
@@ -48,7 +48,7 @@ def test_the_logits_lie_with_the_rows_they_are_of(run: Path) -> None:
     assert logits.shape == (2, 120, 2)
     followed = np.flatnonzero(np.isfinite(logits[0, :, 0])).tolist()
     assert followed == sorted(split.train.row_ids)
-    with np.load(run / FILE) as kept:
+    with np.load(run / EPOCH_LOGITS) as kept:
         third = kept["row_ids"].tolist().index(followed[3])
         assert np.array_equal(logits[:, followed[3]], kept["logits"][:, third].astype(np.float32))
 

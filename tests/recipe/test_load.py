@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.load import load_recipe, recipe_from_mapping
+from tunesmith.recipe.load import load_recipe, recipe_from_mapping, recipe_from_tables
 from tunesmith.recipe.sections import AdapterSection, ColumnsSection, EvaluateSection, Recipe, TrainSection
 from tunesmith.recipe.tree import all_keys
 
@@ -241,3 +241,15 @@ def test_loading_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert out[1:] == []
     assert float(out[0]) < 1.0
+
+
+def test_tables_in_memory_and_paths_become_a_recipe(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": "b"}]
+    data = {"train": rows, "validation": 0.2, "test": tmp_path / "test.csv"}
+    loaded, frames = recipe_from_tables("train()", data, "some/model", {"task": "classification", "data": {"max_length": 9}})
+    assert frames == {"train": rows}
+    assert loaded.given["data"] == {
+        "train": "table in memory (train)", "validation": 0.2, "test": str(tmp_path / "test.csv"), "max_length": 9,
+    }  # fmt: skip
+    assert (loaded.recipe.model.name, loaded.recipe.data.max_length, loaded.path) == ("some/model", 9, None)
+    assert recipe_from_tables("train()", {"train": "a.csv", "test": None}, "m", {"model": {"name": "own"}})[1] is None

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tunesmith.training.epoch_logits import LARGEST, MOST_BYTES, room_for
+from tunesmith.data.table import Examples, Labels
+from tunesmith.run_folder import EPOCH_LOGITS
+from tunesmith.training.epoch_logits import LARGEST, MODE, MOST_BYTES, room_for, save_epoch_logits
 
 
 def test_an_epoch_counts_only_where_every_row_was_seen() -> None:
@@ -52,3 +54,18 @@ def test_there_is_no_room_without_classes_without_an_epoch_or_for_too_much() -> 
     assert room_for(3, 10, 0) is None
     assert room_for(0, 10, 2) is None
     assert room_for(1, MOST_BYTES // 4 + 1, 2) is None
+
+
+def test_the_file_holds_the_rows_the_classes_and_the_mode(tmp_path: Path) -> None:
+    train, labels = (
+        Examples("train", "a.csv", [3, 5], ["a", "b"], [0, 1], sha256="1f"),
+        Labels("single_label_classification", ("x", "y")),
+    )
+    save_epoch_logits(train, labels, None, tmp_path)
+    assert not list(tmp_path.iterdir())
+    logits = np.ones((2, 2, 2), dtype=np.float16)
+    save_epoch_logits(train, labels, logits, tmp_path)
+    with np.load(tmp_path / EPOCH_LOGITS) as saved:
+        assert np.array_equal(saved["logits"], logits)
+        assert (saved["row_ids"].tolist(), saved["names"].tolist()) == ([3, 5], ["x", "y"])
+        assert (str(saved["mode"]), str(saved["sha256"])) == (MODE, "1f")

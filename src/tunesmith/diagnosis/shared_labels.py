@@ -65,7 +65,7 @@ def shape_problems(data: Sequence[LabelledData]) -> list[Problem]:
     if not pairs or not single:
         return []
     message = f"It has pairs of texts, {listed(single)} has single texts; these cannot be compared."
-    remedy = "If it has one text a row, say which in a recipe: columns: {text: NAME}."
+    remedy = "If it has one text a row, name its column in a recipe: columns: {text: NAME}."
     return [Problem("data", source, message, remedy) for source in pairs]
 
 

@@ -14,8 +14,8 @@ from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import DataError
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping
+from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.tasks.finished import Run
-from tunesmith.training.epoch_logits import FILE
 
 
 def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
@@ -49,9 +49,9 @@ def read_epoch_logits(run: Path, rows: Examples, labels: Labels) -> tuple[Array 
     Raises:
         DataError: the rows or the classes are not those of the run.
     """
-    if not (run / FILE).exists():
+    if not (run / EPOCH_LOGITS).exists():
         return None, ""
-    with np.load(run / FILE) as arrays:
+    with np.load(run / EPOCH_LOGITS) as arrays:
         logits, row_ids, names, mode, sha256 = (arrays[name] for name in ("logits", "row_ids", "names", "mode", "sha256"))
     if tuple(names.tolist()) != labels.names or str(sha256) != rows.sha256:
         message = f"the file is not the one that the run {run} was trained on (its sha256 differs)."

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from tunesmith.data.table import Examples
+from tunesmith.data.table import Examples, Labels
+from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.training.launch import rank, sum_over_processes
 
-FILE = "epoch_logits.npz"
 MODE = "train"
 """The logits are those of the training step: before its update, with dropout where the model has any."""
-FILE = "epoch_logits.npz"
-"""In the run folder."""
 MOST_BYTES = 512 * 2**20
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -72,15 +69,8 @@ def room_for(n_epochs: int, n_rows: int, n_classes: int) -> EpochLogits | None:
     return EpochLogits(np.zeros((n_epochs, n_rows, n_classes), dtype=np.float16), np.zeros((n_epochs, n_rows), dtype=bool))
 
 
-def save_epoch_logits(rows: Examples, names: Sequence[str], epoch_logits: np.ndarray | None, mode: str, folder: Path) -> None:
-    """Writes the logits (E, N, K) of the training rows, the rows' ids and the class names; nothing where none were kept."""
-    if epoch_logits is None:
-        return
-    np.savez(
-        folder / FILE,
-        logits=epoch_logits,
-        row_ids=np.asarray(rows.row_ids),
-        names=np.asarray(names),
-        mode=mode,
-        sha256=rows.sha256,
-    )
+def save_epoch_logits(train: Examples, labels: Labels, epoch_logits: np.ndarray | None, folder: Path) -> None:
+    """Writes the logits (E, N, K) of the training rows with row ids, class names and mode; no file without logits."""
+    if epoch_logits is not None:
+        row_ids, names = np.asarray(train.row_ids), np.asarray(labels.names)
+        np.savez(folder / EPOCH_LOGITS, logits=epoch_logits, row_ids=row_ids, names=names, mode=MODE, sha256=train.sha256)

@@ -40,7 +40,7 @@ def test_the_odd_one_out_is_flagged() -> None:
 def test_short_texts_are_not_guessed() -> None:
     found = language(evidence([0, 1], ["ok danke", "yes"]))
     assert found.figures["rows_of_language"] == {}
-    assert found.summary == "Languages of 0 rows that are long enough to tell: none."
+    assert found.summary == "Languages of 0 rows that are long enough to detect one: none."
 
 
 def spoken(*texts: tuple[str, int]):
@@ -77,4 +77,4 @@ def test_a_sure_difference_that_is_small_is_none() -> None:
 
 def test_too_few_rows_to_compare_are_said() -> None:
     found = language_drift(spoken((ENGLISH, 40)), spoken((GERMAN, 19), ("ok", 30)), "test")
-    assert found.skipped == "it needs 20 rows that are long enough to tell, train has 40 and test 19"
+    assert found.skipped == "it needs 20 rows with a detected language, train has 40 and test 19"

@@ -33,7 +33,7 @@ def test_rows_that_the_part_gives_away_are_flagged_and_score_lowest() -> None:
     assert np.isnan(found.scores[4])
     assert found.reasons[0] == "the second text alone gives a 95%"
     assert "evaluate models on the rows it gets wrong" in found.remedy
-    assert found.summary.startswith("The second text alone tells ")
+    assert found.summary.startswith("The second text alone gives ")
 
 
 def test_shuffled_words_hold_the_whole_row_and_flag_nothing() -> None:

@@ -59,7 +59,7 @@ def test_length_that_tells_the_class_is_said() -> None:
     texts = ["short one" if label == 0 else "this is a much longer text with many more words in it" for label in given]
     found = surface(evidence(given, texts))
     assert "AUROC 1.00" in found.summary
-    assert "tells little" in surface(evidence(given, ["the same form"] * 100)).summary
+    assert "hardly predicts" in surface(evidence(given, ["the same form"] * 100)).summary
 
 
 def test_the_form_of_a_few_rows_is_chance() -> None:

@@ -56,7 +56,7 @@ def test_another_model_stands_beside_it_with_verdicts(place: Path) -> None:
 
 
 def test_another_tokenizer_is_compared_by_bytes_or_not_at_all(place: Path, tmp_path: Path) -> None:
-    from language_models import tokenizer
+    from tests.language_models import tokenizer
 
     folder = write_model(tmp_path / "other")
     made = tokenizer()
@@ -83,7 +83,7 @@ def test_rows_that_are_too_long_are_told(place: Path) -> None:
 
 
 def test_a_tokenizer_without_padding(place: Path, tmp_path: Path) -> None:
-    from language_models import tokenizer
+    from tests.language_models import tokenizer
 
     folder = write_model(tmp_path / "unpadded")
     made = tokenizer()

@@ -16,6 +16,7 @@ from tests.language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import InputError, ModelError, RecipeError
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
 from tunesmith.workflows import compare as use
+from tunesmith.workflows.predict import predict
 from tunesmith.workflows.train import train as run_recipe
 
 QUICK = {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "num_train_epochs": 2, "n_evaluations": 2, "n_logs": 10}
@@ -144,7 +145,7 @@ def test_verbs_for_labels_say_which_verb_is_meant(train, tmp_path: Path) -> None
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "who has the lamp ?"}\n')
     with pytest.raises(ModelError, match="this is a language model: it predicts no labels"):
-        use.predict(tmp_path / "out", str(rows))
+        predict(tmp_path / "out", str(rows))
     loaded = load_recipe(tmp_path / "out" / "resolved.yaml")
     with pytest.raises(RecipeError, match="no labels to be looked at: the task is sft"):
         trace(loaded, 0)
@@ -296,7 +297,7 @@ NEW_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
         "`new_tokens` applies only to language models, and the task is classification",
     ),
     "an empty one": ({"model": {"name": "m", "new_tokens": [" "]}}, "a token is empty"),
-    "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token embeddings, so the new ones would not be trained"),
+    "frozen": ({"train": {"train_layers": "last 1"}}, "freezes the token embeddings, so new ones would not be trained"),
 }
 
 

@@ -53,7 +53,7 @@ def detect_languages(texts: Sequence[str]) -> list[str]:
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
-        raise MissingExtra.of("py3langid", "diagnosis", "Telling languages") from error
+        raise MissingExtra.of("py3langid", "diagnosis", "Language detection") from error
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     codes = []
     for text in texts:
@@ -80,7 +80,7 @@ def language(evidence: Evidence) -> Diagnosis:
     usual = counts.most_common(1)[0][0] if counts else ""
     reasons = {int(i): f"reads as {names[i]}, most rows as {usual}" for i in np.flatnonzero(flagged)}
     shown = listed((f"{name}: {count:,}" for name, count in counts.most_common()), 5)
-    summary = f"Languages of {total:,} rows that are long enough to tell: {shown or 'none'}."
+    summary = f"Languages of {total:,} rows that are long enough to detect one: {shown or 'none'}."
     figures = {"rows_of_language": dict(counts), "language_of_row": names}
     return Diagnosis(NAME, summary, flagged=flagged, reasons=reasons, figures=figures)
 
@@ -100,7 +100,7 @@ def language_drift(train: Diagnosis, other: Diagnosis, split: str) -> Diagnosis:
     here, there = (diagnosis.figures["rows_of_language"] for diagnosis in (train, other))
     n_here, n_there = sum(here.values()), sum(there.values())
     if min(n_here, n_there) < MIN_ROWS:
-        return skip(name, f"it needs {MIN_ROWS} rows that are long enough to tell, train has {n_here:,} and {split} {n_there:,}")
+        return skip(name, f"it needs {MIN_ROWS} rows with a detected language, train has {n_here:,} and {split} {n_there:,}")
     changes = drift(here, there)
     more = {change.language for change in changes if change.elsewhere > change.in_train}
     row_languages = other.figures["language_of_row"]

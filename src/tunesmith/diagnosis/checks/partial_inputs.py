@@ -82,7 +82,7 @@ def partial_summary(words: str, figures: dict[str, Any]) -> str:
     """Bits and accuracy of t(x), the gain of the whole, and the whole on the rows that t(x) gets wrong."""
     f = figures
     part = (
-        f"{words[0].upper()}{words[1:]} tells {f['v_information_bits']:z.3f} of {f['entropy_bits']:.3f} bits of the label "
+        f"{words[0].upper()}{words[1:]} gives {f['v_information_bits']:z.3f} of {f['entropy_bits']:.3f} bits of the label "
         f"(accuracy {f['accuracy']:.3f}; the largest class {f['majority_accuracy']:.3f})."
     )
     adds = f"The whole adds {f['whole_adds_bits']:z.3f} bits [{f['whole_adds_low']:z.3f}, {f['whole_adds_high']:z.3f}]"

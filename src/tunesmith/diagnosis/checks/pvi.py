@@ -89,8 +89,8 @@ def pvi(evidence: Evidence) -> Diagnosis:
     counts = np.bincount(given, minlength=evidence.labels.n)
     per_class = {evidence.class_name(k): float(values.pvi[given == k].mean()) for k in np.flatnonzero(counts).tolist()}
     summary = (
-        f"The text tells {values.v_information:.3f} of {values.null_entropy.mean():.3f} bits of the label "
-        f"({evidence.method or 'a'} model, accuracy {values.accuracy:.3f}); {int(flagged.sum()):,} rows tell less than nothing."
+        f"The text gives {values.v_information:.3f} of {values.null_entropy.mean():.3f} bits of the label "
+        f"({evidence.method or 'a'} model, accuracy {values.accuracy:.3f}); {int(flagged.sum()):,} rows have a negative PVI."
     )
     figures = {
         "v_information_bits": values.v_information,

@@ -88,5 +88,6 @@ def shapley(evidence: Evidence) -> Diagnosis:
     values = knn_shapley(vectors, given, vectors, given, same=True)
     badness, flagged = scatter_rows(evidence, -values, values < 0)
     reasons = {int(i): "rows like it have other labels" for i in np.flatnonzero(flagged)}
-    summary = f"{int(flagged.sum()):,} of {len(evidence):,} rows make their neighbours' labels harder to tell (k = {NEIGHBOURS})."
+    rows = f"{int(flagged.sum()):,} of {len(evidence):,} rows"
+    summary = f"{rows} make their neighbours' labels harder to predict (k = {NEIGHBOURS})."
     return Diagnosis(NAME, summary, ("embeddings",), scores=ranks(badness), flagged=flagged, reasons=reasons)

@@ -161,7 +161,7 @@ def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
     table.sort(key=lambda row: -abs(float(row["auroc"]) - 0.5))
     strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5]
     top = table[0]
-    summary = f"The form of a text tells little of its class; most: {top['feature']} (AUROC {top['auroc']:.2f})."
+    summary = f"The form of a text hardly predicts its class; most: {top['feature']} (AUROC {top['auroc']:.2f})."
     if strong:
         shown = listed((surface_words(row) for row in strong), 4)
         summary = f"The form of a text gives its class away: {shown}."

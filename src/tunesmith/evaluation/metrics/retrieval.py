@@ -42,7 +42,8 @@ def make_ranking(ranked: Array, judgements: Judgements) -> Ranking:
     """
     n_relevant = judgements.n_relevant()
     if len(ranked) != judgements.n_queries or not n_relevant.all():
-        raise ValueError(f"{len(ranked)} rankings for {judgements.n_queries} queries, {int((n_relevant == 0).sum())} not judged")
+        without = f"{int((n_relevant == 0).sum())} without a relevant document"
+        raise ValueError(f"{len(ranked)} rankings for {judgements.n_queries} queries, {without}")
     return Ranking(judgements.gains_at(ranked), ideal_gains(judgements, ranked.shape[1]), n_relevant)
 
 

@@ -23,7 +23,7 @@ from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.finished import UseRecord
 from tunesmith.tasks.task import Evaluation, SavedModel
-from tunesmith.training.epoch_logits import MODE, save_epoch_logits
+from tunesmith.training.epoch_logits import save_epoch_logits
 
 
 def save_model(session: LabelledSession, folder: Path, thresholds: list[float] | None) -> SavedModel:
@@ -94,7 +94,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     """Writes the logits of the training rows over the epochs, for a later diagnosis."""
     session: LabelledSession = evaluation.best.session
     splits = session.data.splits
-    save_epoch_logits(splits.train, splits.labels.names, evaluation.best.fit.epoch_logits, MODE, folder.work)
+    save_epoch_logits(splits.train, splits.labels, evaluation.best.fit.epoch_logits, folder.work)
 
 
 def data_record(session: LabelledSession) -> dict[str, Any]:
