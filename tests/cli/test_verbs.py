@@ -179,7 +179,7 @@ def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], co
     assert completed.out.startswith("runs/a is\n")
     assert all(word in completed.out for word in words)
     assert ("would probably have shown a difference of 0.200" in completed.out) == ("cannot tell" in words)
-    assert (calls[0][1]["metric"], calls[0][1]["split"]) == ("mcc", "test")
+    assert (calls[0][1]["metric"], calls[0][1]["split"]) == ("mcc", None)
     found = cli("compare", "runs/a", "runs/b", "--json")
     assert found.code == code
     assert [item["word"] for item in json.loads(found.out)["verdicts"]] == words
