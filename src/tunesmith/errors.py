@@ -156,3 +156,9 @@ class Interrupted(TunesmithError):
     """Ctrl-C or SIGTERM stopped the work at a step boundary; the state was saved."""
 
     exit_code = 130
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's text, else its class name."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -43,6 +43,6 @@ def test_without_embeddings_the_reason_is_the_missing_probabilities(inputs: Labe
 
 
 def test_what_would_take_a_tenth_of_the_training_is_left_out(inputs: LabelledTaskData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_rows, "FREE_SECONDS", 0.0)
+    monkeypatch.setattr(training_rows, "MIN_BUDGET_SECONDS", 0.0)
     found = {finding.name: finding for finding in training_findings(inputs, vectors(inputs), None, 1e-6, silent)}
     assert "a tenth of the training time; see tunesmith diagnose" in found["suspect_labels"].skipped

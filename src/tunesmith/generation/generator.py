@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.readers.read import read_table
-from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError
+from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError, first_line
 from tunesmith.generation import decode
 from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
@@ -22,7 +22,7 @@ from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL
 from tunesmith.models.language.save import reload_language_model
-from tunesmith.models.load import first_line, load_tokenizer
+from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
-from tunesmith.errors import ModelError
+from tunesmith.errors import ModelError, first_line
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -143,9 +143,3 @@ def max_input_tokens(model_config: PreTrainedConfig, tokenizer: PreTrainedTokeni
         return requested
     limit = min(positions, tokenizer.model_max_length)
     return int(limit) if limit < UNLIMITED else 512
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's text, else its class name."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

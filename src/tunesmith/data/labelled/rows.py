@@ -10,7 +10,7 @@ from tunesmith.data.cells import clip, is_missing, is_number
 from tunesmith.data.labelled.annotators import annotation_counts
 from tunesmith.data.labelled.labels import WRONG, encode, label_cells
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, InputError
 
 NUMBERS_SHARE = 0.5
 """A column with a larger share of numbers is no text column."""
@@ -41,23 +41,17 @@ def make_examples(
         DataError: the text column holds numbers, lists or objects; a cell of an annotator holds no class; no row is usable.
     """
     texts, reasons = read_texts(table, columns.text, "text")
-    pairs = None
-    if columns.pair is not None:
-        pairs, pair_reasons = read_texts(table, columns.pair, "second text")
-        reasons = pair_reasons | reasons
+    pairs, pair_reasons = (None, {}) if columns.pair is None else read_texts(table, columns.pair, "second text")
+    reasons = pair_reasons | reasons
     encoded: list[Any] = [None] * len(table)
     if labels is not None:
         encoded, label_reasons = encode(label_cells(table, columns), labels, separator)
-        if keep_unlabelled:
-            label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
-        reasons = label_reasons | reasons
-    dropped = {i for i, reason in reasons.items() if reason not in REPAIRS}
-    keep = [i for i in range(len(table)) if i not in dropped]
+        wrong = {i: reason for i, reason in label_reasons.items() if reason in WRONG or not keep_unlabelled}
+        reasons = wrong | reasons
+    keep = [i for i in range(len(table)) if i not in reasons or reasons[i] in REPAIRS]
     bad = bad_rows(table, reasons)
     if not keep:
-        counts = Counter(row.reason for row in bad if row.dropped)
-        shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
-        raise DataError.one(table.source, f"None of the {table.rows_read} rows can be used ({shown}).", "Check the columns.")
+        raise no_usable_row(table, bad)
     return Examples(
         split=split,
         source=table.source,
@@ -73,6 +67,13 @@ def make_examples(
         sha256=table.sha256,
         others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
     )
+
+
+def no_usable_row(table: Table, bad: list[BadRow]) -> InputError:
+    """Makes the error that counts the reasons why no row can be used."""
+    counts = Counter(row.reason for row in bad if row.dropped)
+    shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
+    return DataError.one(table.source, f"None of the {table.rows_read} rows can be used ({shown}).", "Check the columns.")
 
 
 def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError
+from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, first_line
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
 from tunesmith.models.adapters.bottleneck import (
     SETTINGS,
@@ -23,7 +23,6 @@ from tunesmith.models.adapters.bottleneck import (
 from tunesmith.models.adapters.methods import BOTTLENECKS, method_and_options
 from tunesmith.models.adapters.prompt_positions import hide_virtual_tokens
 from tunesmith.models.layers import head_parameters
-from tunesmith.models.load import first_line
 from tunesmith.recipe.sections import AdapterSection
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tunesmith.errors import ModelError
+from tunesmith.errors import ModelError, first_line
 from tunesmith.models.adapters.attach import adapter_config, attach_bottlenecks, wrap_with_peft
 from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base
 from tunesmith.models.adapters.prompt_positions import hide_virtual_tokens
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.language.model import Objective
-from tunesmith.models.load import LoadedModel, first_line
+from tunesmith.models.load import LoadedModel
 from tunesmith.recipe.sections import AdapterSection
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples
-from tunesmith.errors import InputError, MissingExtra, ModelError
+from tunesmith.errors import InputError, MissingExtra, ModelError, first_line
 from tunesmith.evaluation.similarity import Similarity
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import no_progress, run_model
-from tunesmith.models.load import UNLIMITED, first_line, set_padding
+from tunesmith.models.load import UNLIMITED, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:

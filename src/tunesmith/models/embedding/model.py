@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import ModelError
+from tunesmith.errors import ModelError, first_line
 from tunesmith.models.adapters.attach import adapter_config
 from tunesmith.models.adapters.methods import BOTTLENECKS
 from tunesmith.models.embedding.encoder import (
@@ -18,7 +18,6 @@ from tunesmith.models.embedding.encoder import (
 )
 from tunesmith.models.fast.path import FastPath
 from tunesmith.models.layers import last_layers, match_patterns, set_dropout
-from tunesmith.models.load import first_line
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.sections import AdapterSection, EmbeddingSection, Recipe
 

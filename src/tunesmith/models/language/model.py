@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from tunesmith.errors import ModelError
+from tunesmith.errors import ModelError, first_line
 from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options, refuse_stored_quantisation
 from tunesmith.models.language.context_length import with_longer_context
-from tunesmith.models.load import LoadedModel, first_line, set_padding
+from tunesmith.models.load import LoadedModel, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tunesmith.errors import ModelError
+from tunesmith.errors import ModelError, first_line
 from tunesmith.models.adapters.attach import can_merge, has_adapter, is_adapter, load_adapter, save_model_files
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, Quantisation, detect_quantisation, refuse_without_adapter
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
-from tunesmith.models.load import first_line, load_tokenizer
+from tunesmith.models.load import load_tokenizer
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
 
