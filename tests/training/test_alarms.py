@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tunesmith.training.alarms import RunFacts, alarms
+from tunesmith.training.alarms import AlarmInputs, alarms
 
 
-def healthy() -> RunFacts:
+def healthy() -> AlarmInputs:
     losses = [{"step": i, "loss": 1.0 / i, "learning_rate": 1e-4, "grad_norm": 1.0} for i in range(1, 21)]
     seen = [{"step": i, "eval_loss": 0.5, "eval_mcc": 0.5} for i in (5, 10, 15, 20)]
-    return RunFacts(
+    return AlarmInputs(
         metric="mcc", higher_is_better=True, class_names=("no", "yes"), decisions={"test": np.array([0, 1] * 10)},
         history=[*losses, *seen], asked_learning_rate=1e-4, ours=0.5, majority=0.0, truncated_share={"train": 0.1}, max_length=64,
     )  # fmt: skip

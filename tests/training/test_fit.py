@@ -144,7 +144,7 @@ def test_accumulating_equals_one_batch(train, without_dropout: Path) -> None:
 
 
 def test_the_fast_path_trains_like_the_plain_one_in_fp32(train, without_dropout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Same rows in the same batches: attention and dropout kernels change nothing but the time."""
+    """Same rows in the same batches: attention and dropout fast_path change nothing but the time."""
     from tunesmith.tasks.classification import model as work
 
     settings, model = {"num_train_epochs": 1, "n_logs": 100}, {"name": str(without_dropout)}

@@ -246,7 +246,7 @@ def check_plan(plan: AblationPlan, clock: Clock) -> float:
         from tunesmith.tasks.classification.steps import STEPS
     with clock.phase("check"):
         report, _ = steps.check(STEPS, steps.load(STEPS, plan.inputs, plan.seeds[0]))
-        report.refuse()
+        report.raise_if_failed()
     return report.estimate_seconds or 0.0
 
 

@@ -99,7 +99,7 @@ def train_fold(inputs: LabelledTaskData, tokens: TokenisedSplits) -> tuple[Array
             higher_is_better=False,
             checkpoints=Path(place),
             metrics_log=Path(place) / "metrics.jsonl",
-            kernels=session.kernels,
+            fast_path=session.fast_path,
             body=session.body,
             used_token_ids=session.used_token_ids,
             seed=seed,

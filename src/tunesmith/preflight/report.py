@@ -48,7 +48,7 @@ class CheckReport:
             f"{'FAIL' if line.problem else 'note' if line.note else 'ok':4} {line.check}: {line.figure}" for line in self.checks
         )
 
-    def refuse(self) -> None:
+    def raise_if_failed(self) -> None:
         """Raise InputError with every problem, where there is one."""
         if self.problems:
             raise InputError(self.problems)

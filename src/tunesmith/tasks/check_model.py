@@ -43,7 +43,7 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> CheckedModel:
     lines.append(CheckLine("trainable", f"{trained:,} of {total:,} parameters; new: {new}"))
     remedy = f"The model mixes the {steps.sample_unit}s of a batch; its results would depend on the batch size."
     lines.append(proven(batch_invariance(steps, session), remedy))
-    apply_fast_path(session.body, session.kernels, session.used_token_ids)
+    apply_fast_path(session.body, session.fast_path, session.used_token_ids)
     try:
         trial_lines, first_loss = check_trial_steps(parts, recipe.train.batch_rows, session.expected_loss)
         lines += trial_lines

@@ -14,7 +14,7 @@ from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Metric
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, Session, TaskSteps
-from tunesmith.training.alarms import RunFacts, alarms
+from tunesmith.training.alarms import AlarmInputs, alarms
 
 MAJORITY = "majority"
 
@@ -54,12 +54,12 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
     return replace(evaluation, alarms=gone_off)
 
 
-def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> RunFacts:
+def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> AlarmInputs:
     """Collects what the alarms read, from the best seed."""
     best, session = evaluation.best, evaluation.best.session
     split, metric = metrics[-1], session.metric
     majority = next((s.outputs.get(split.split) for s in evaluation.systems.systems if s.name == MAJORITY), None)
-    return RunFacts(
+    return AlarmInputs(
         metric=metric,
         higher_is_better=higher_is_better(metric),
         class_names=session.class_names,

@@ -24,7 +24,7 @@ USE = "tunesmith.json"
 
 
 @dataclass(frozen=True)
-class UseRecord:
+class PredictorConfig:
     """What beside the weights is needed to use a model: kept in ``model/tunesmith.json``.
 
     Attributes:
@@ -44,7 +44,7 @@ class UseRecord:
         (folder / USE).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> UseRecord:
+    def load(cls, folder: Path) -> PredictorConfig:
         """The record beside a saved model. Raises ModelError where there is none."""
         path = folder / USE
         if is_embedding_folder(folder):
@@ -67,13 +67,13 @@ class UseRecord:
 
 
 @dataclass(frozen=True)
-class ModelInUse:
+class Predictor:
     """A trained model in memory with everything that is needed to predict."""
 
     model: Any
     tokenizer: Any
-    record: UseRecord
-    kernels: FastPath
+    record: PredictorConfig
+    fast_path: FastPath
 
     def scores(self, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
         """Probabilities (N, K) in the order of the labels, or numbers (N) for a regression."""
@@ -83,7 +83,7 @@ class ModelInUse:
 
         examples = Examples("predict", "", list(range(len(texts))), texts, [None] * len(texts), pairs)
         outputs = logits(
-            self.model, encode(self.tokenizer, examples, self.record.max_length), self.tokenizer.pad_token_id, self.kernels
+            self.model, encode(self.tokenizer, examples, self.record.max_length), self.tokenizer.pad_token_id, self.fast_path
         )
         return to_scores(self.record.labels.problem_type, outputs)
 
@@ -102,7 +102,7 @@ class ModelInUse:
         ]
 
 
-def load_for_use(run: Path) -> ModelInUse:
+def load_predictor(run: Path) -> Predictor:
     """The model of a finished run, on this machine's device and fast path.
 
     Raises:
@@ -119,15 +119,15 @@ def load_for_use(run: Path) -> ModelInUse:
     folder = run / "model" if (run / "model").is_dir() else run
     if not folder.is_dir():
         raise ModelError.one(str(run), "there is no such run.")
-    record = UseRecord.load(folder)
+    record = PredictorConfig.load(folder)
     if not is_adapter(folder):
         check_folder(folder, str(folder))
     stay_offline()
     quiet_libraries()
     model = reload_classifier(folder).to(device_name())
-    kernels = choose_fast_path(fast=True, device=device_name())
-    apply_fast_path(model, kernels)
-    return ModelInUse(model, AutoTokenizer.from_pretrained(folder), record, kernels)
+    fast_path = choose_fast_path(fast=True, device=device_name())
+    apply_fast_path(model, fast_path)
+    return Predictor(model, AutoTokenizer.from_pretrained(folder), record, fast_path)
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,10 @@ class Run:
         return self.result.verdicts
 
     @cached_property
-    def in_use(self) -> ModelInUse:
+    def predictor(self) -> Predictor:
         """The model, loaded at the first use."""
-        return load_for_use(self.folder)
+        return load_predictor(self.folder)
 
     def predict(self, texts: list[str], pairs: list[str] | None = None) -> list[dict[str, Any]]:
-        """One dictionary a text: see ``ModelInUse.rows``."""
-        return self.in_use.rows(self.in_use.scores(list(texts), pairs))
+        """One dictionary a text: see ``Predictor.rows``."""
+        return self.predictor.rows(self.predictor.scores(list(texts), pairs))

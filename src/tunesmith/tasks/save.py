@@ -63,7 +63,7 @@ def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: t
         "batch_rows": train.batch_rows,
         "rows_per_second": fit.rows_per_second,
         "train_seconds": fit.train_seconds,
-        "kernels": asdict(session.kernels),
+        "kernels": asdict(session.fast_path),
         "seeds": [seed.seed for seed in evaluation.seeds],
         "seed": best.seed,
         "expected_first_loss": session.expected_loss,

@@ -32,7 +32,7 @@ def read(task: Task, request: Request) -> TaskData:
     with request.clock.phase("data"):
         data: TaskData = task.reading.read(request)
         data = replace(data, checks=tuple(static_checks(task, data)))
-    CheckReport(data.checks).refuse()
+    CheckReport(data.checks).raise_if_failed()
     return data
 
 
@@ -113,7 +113,7 @@ def fit_seed(
         higher_is_better=higher_is_better(session.metric),
         checkpoints=place.checkpoints,
         metrics_log=place.metrics_log,
-        kernels=session.kernels,
+        fast_path=session.fast_path,
         body=session.body,
         used_token_ids=session.used_token_ids,
         seed=seed,

@@ -95,7 +95,7 @@ class Session:
 
     data: TaskData
     model: Any
-    kernels: FastPath
+    fast_path: FastPath
     rows_per_epoch: int
     metric: str
     expected_loss: float

@@ -17,7 +17,7 @@ FIRST_LOSS_FACTOR, FIRST_LOSS_MARGIN = 1.5, 0.5
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class AlarmInputs:
     """What the alarms look at.
 
     Attributes:
@@ -41,12 +41,12 @@ class RunFacts:
     max_length: int = 0
 
 
-def alarms(facts: RunFacts) -> tuple[Alarm, ...]:
+def alarms(facts: AlarmInputs) -> tuple[Alarm, ...]:
     """Every alarm that goes off, in the order of ``ALARMS``."""
     return tuple(alarm for look in ALARMS if (alarm := look(facts)) is not None)
 
 
-def one_class(facts: RunFacts) -> Alarm | None:
+def one_class(facts: AlarmInputs) -> Alarm | None:
     """All predictions of a split are the same."""
     for split, decided in facts.decisions.items():
         if len(decided) < 10:
@@ -73,7 +73,7 @@ def is_abnormal_first_loss(loss: float, expected: float) -> bool:
     return loss > FIRST_LOSS_FACTOR * expected + FIRST_LOSS_MARGIN
 
 
-def first_loss_abnormal(facts: RunFacts) -> Alarm | None:
+def first_loss_abnormal(facts: AlarmInputs) -> Alarm | None:
     """The first logged training loss is far above that of a model that knows nothing."""
     first = next((entry["loss"] for entry in facts.history if "loss" in entry), None)
     if first is None or not is_abnormal_first_loss(first, facts.expected_first_loss):
@@ -85,7 +85,7 @@ def first_loss_abnormal(facts: RunFacts) -> Alarm | None:
     )
 
 
-def loss_not_lower(facts: RunFacts) -> Alarm | None:
+def loss_not_lower(facts: AlarmInputs) -> Alarm | None:
     """The training loss at the end is not below where it began."""
     losses = [entry["loss"] for entry in facts.history if "loss" in entry]
     if len(losses) < 4:
@@ -100,7 +100,7 @@ def loss_not_lower(facts: RunFacts) -> Alarm | None:
     )  # fmt: skip
 
 
-def not_above_majority(facts: RunFacts) -> Alarm | None:
+def not_above_majority(facts: AlarmInputs) -> Alarm | None:
     """The result is not better than always giving the commonest answer."""
     if facts.ours is None or facts.majority is None:
         return None
@@ -113,7 +113,7 @@ def not_above_majority(facts: RunFacts) -> Alarm | None:
     )  # fmt: skip
 
 
-def overfitted(facts: RunFacts) -> Alarm | None:
+def overfitted(facts: AlarmInputs) -> Alarm | None:
     """Validation loss rose well above its lowest point while the training loss went on falling."""
     seen = [(entry["step"], entry["eval_loss"]) for entry in evaluations(facts.history) if np.isfinite(entry["eval_loss"])]
     losses = [entry["loss"] for entry in facts.history if "loss" in entry]
@@ -131,7 +131,7 @@ def overfitted(facts: RunFacts) -> Alarm | None:
     )  # fmt: skip
 
 
-def learning_rate_not_reached(facts: RunFacts) -> Alarm | None:
+def learning_rate_not_reached(facts: AlarmInputs) -> Alarm | None:
     """The run ended before the warm-up did."""
     rates = [entry["learning_rate"] for entry in facts.history if "learning_rate" in entry]
     if not rates or facts.asked_learning_rate <= 0 or max(rates) >= 0.9 * facts.asked_learning_rate:
@@ -143,7 +143,7 @@ def learning_rate_not_reached(facts: RunFacts) -> Alarm | None:
     )  # fmt: skip
 
 
-def not_finite(facts: RunFacts) -> Alarm | None:
+def not_finite(facts: AlarmInputs) -> Alarm | None:
     """A logged figure is NaN or infinite."""
     # A loss that no evaluation has cannot be measured: validation rows of embeddings may be of another shape.
     measured = any(np.isfinite(entry["eval_loss"]) for entry in evaluations(facts.history))
@@ -158,7 +158,7 @@ def not_finite(facts: RunFacts) -> Alarm | None:
     )
 
 
-def mostly_truncated(facts: RunFacts) -> Alarm | None:
+def mostly_truncated(facts: AlarmInputs) -> Alarm | None:
     """Most rows of a split lost tokens."""
     for split, share in facts.truncated_share.items():
         if share > MOST:
@@ -170,7 +170,7 @@ def mostly_truncated(facts: RunFacts) -> Alarm | None:
     return None
 
 
-ALARMS: tuple[Callable[[RunFacts], Alarm | None], ...] = (
+ALARMS: tuple[Callable[[AlarmInputs], Alarm | None], ...] = (
     not_finite,
     first_loss_abnormal,
     one_class,

@@ -27,7 +27,7 @@ def learning_rate(recipe: Recipe, n_parameters: int) -> float:
 
 
 def training_arguments(
-    recipe: Recipe, schedule: Schedule, kernels: FastPath, checkpoints: Path, seed: int, rate: float,
+    recipe: Recipe, schedule: Schedule, fast_path: FastPath, checkpoints: Path, seed: int, rate: float,
     arguments_class: type[TrainingArguments], own_arguments: Mapping[str, object],
 ) -> TrainingArguments:  # fmt: skip
     """Upstream's arguments for a run. Logs, evaluations and saves are asked for step by step, so their own intervals are off.
@@ -46,13 +46,13 @@ def training_arguments(
         "gradient_accumulation_steps": train.gradient_accumulation_steps, "weight_decay": train.weight_decay,
         "warmup_steps": schedule.warmup_steps, "lr_scheduler_type": train.lr_scheduler_type, "optim": train.optim,
         "max_grad_norm": train.max_grad_norm, "seed": seed, "report_to": train.report_to,
-        "run_name": train.run_name or Path(recipe.output).name, "bf16": kernels.precision == "bf16",
+        "run_name": train.run_name or Path(recipe.output).name, "bf16": fast_path.precision == "bf16",
         "use_cpu": device_name() == "cpu",
         "logging_strategy": "no", "eval_strategy": "no", "save_strategy": "no", "logging_nan_inf_filter": False,
         "disable_tqdm": True, "remove_unused_columns": False, "dataloader_pin_memory": device_name() == "cuda",
         "restore_callback_states_from_checkpoint": True, "label_names": ["labels"], "save_total_limit": None,
     }  # fmt: skip
-    refuse_fp16_on_cpu(recipe)
+    require_no_fp16_on_cpu(recipe)
     try:
         arguments = arguments_class(**(own | dict(own_arguments) | recipe.upstream))
     except (TypeError, ValueError, ImportError) as error:
@@ -60,7 +60,7 @@ def training_arguments(
     return arguments
 
 
-def refuse_fp16_on_cpu(recipe: Recipe) -> None:
+def require_no_fp16_on_cpu(recipe: Recipe) -> None:
     """Upstream accepts fp16 on a CPU and then trains in fp32 without a word."""
     if recipe.upstream.get("fp16") and device_name() == "cpu":
         raise RecipeError.one(

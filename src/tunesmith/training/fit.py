@@ -20,13 +20,13 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
 from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
 from tunesmith.training.checkpoints import best_weights, newest_whole
-from tunesmith.training.guarded import CheckedSteps, require_finite_weights
+from tunesmith.training.guarded import GuardedTrainer, require_finite_weights
 from tunesmith.training.history import LogHistory, best_so_far
 from tunesmith.training.schedule import Schedule, plan_schedule
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import checkpoint_bytes, count_parameters, load_trained, save_trained
 
-MakeTrainer = Callable[[TrainingArguments, Schedule], CheckedSteps]
+MakeTrainer = Callable[[TrainingArguments, Schedule], GuardedTrainer]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class FitPlan:
     higher_is_better: bool
     checkpoints: Path
     metrics_log: Path
-    kernels: FastPath
+    fast_path: FastPath
     body: Any
     seed: int
     used_token_ids: np.ndarray | None = None
@@ -116,7 +116,7 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
     listener(Event("phase", "training", 0, schedule.total_steps))
     started = time.perf_counter()
     with plan.spec.around():
-        apply_fast_path(plan.body, plan.kernels, plan.used_token_ids)
+        apply_fast_path(plan.body, plan.fast_path, plan.used_token_ids)
         try:
             trainer.resume(checkpoint.path) if checkpoint else trainer.train()
         finally:
@@ -128,14 +128,14 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
     return conclude(model, plan, trainer, schedule, seconds, notes)
 
 
-def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[CheckedSteps, Schedule]:
+def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[GuardedTrainer, Schedule]:
     """The trainer with its callbacks, and the schedule."""
     recipe = plan.recipe
     n_batches = -(-plan.n_rows // (recipe.train.batch_rows * recipe.parallel.processes))
     schedule = plan_schedule(n_batches, recipe.train)
     rate = learning_rate(recipe, count_parameters(model)[0])
     arguments = training_arguments(
-        recipe, schedule, plan.kernels, plan.checkpoints, plan.seed, rate, arguments_class=plan.spec.arguments_class,
+        recipe, schedule, plan.fast_path, plan.checkpoints, plan.seed, rate, arguments_class=plan.spec.arguments_class,
         own_arguments=plan.spec.arguments,
     )  # fmt: skip
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.metrics_log.parent / "tensorboard")  # the only way upstream offers
@@ -147,7 +147,7 @@ def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener
 
 
 def callbacks(
-    model: Any, plan: FitPlan, trainer: CheckedSteps, schedule: Schedule, request: StopRequest, listener: Listener
+    model: Any, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
 ) -> Sequence[Any]:
     """The callbacks of a run, in the order they act."""
     chosen: list[Any] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
@@ -164,7 +164,7 @@ def callbacks(
     return chosen
 
 
-def conclude(model: Any, plan: FitPlan, trainer: CheckedSteps, schedule: Schedule, seconds: float, notes: list[str]) -> Fit:
+def conclude(model: Any, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, seconds: float, notes: list[str]) -> Fit:
     """The record of a finished fit, after the best weights were put back and found finite."""
     require_finite_weights(model)
     best = best_so_far(trainer.state.log_history, plan.metric, plan.higher_is_better)

@@ -24,13 +24,13 @@ DIVERGED_FACTOR = 1000.0
 PENDING = "pending_losses.json"
 
 
-class CheckedSteps(Trainer):
+class GuardedTrainer(Trainer):
     """Stands before a class of upstream's trainers. It stops at the first loss or gradient that is not finite and names the rows.
 
-    A trainer that uses it calls ``begin_rows`` before and ``checked`` after each forward and backward pass.
+    A trainer that uses it calls ``note_rows`` before and ``check_loss`` after each forward and backward pass.
 
     Args:
-        measure: called on the model in place of upstream's evaluation; returns metric name -> value, ``loss`` included.
+        evaluate_fn: called on the model in place of upstream's evaluation; returns metric name -> value, ``loss`` included.
         expected_loss: the loss of a model that knows nothing; a thousand times it counts as divergence.
 
     Attributes:
@@ -38,8 +38,8 @@ class CheckedSteps(Trainer):
         loop_seconds: time of the loop so far without logging, evaluations and saves.
     """
 
-    def __init__(self, *, measure: Callable[[Any], dict[str, float]], expected_loss: float, **upstream: Any) -> None:
-        self.measure, self.expected_loss = measure, expected_loss
+    def __init__(self, *, evaluate_fn: Callable[[Any], dict[str, float]], expected_loss: float, **upstream: Any) -> None:
+        self.evaluate_fn, self.expected_loss = evaluate_fn, expected_loss
         self.rows_trained, self.loop_seconds, self.mark = 0, 0.0, 0.0
         self.pending_losses: list[float] = []
         self.step_losses: list[float] = []
@@ -51,12 +51,12 @@ class CheckedSteps(Trainer):
         if self.ranks is not None:
             self.add_callback(self.ranks)
 
-    def begin_rows(self, row_ids: Sequence[int]) -> None:
+    def note_rows(self, row_ids: Sequence[int]) -> None:
         """Note the rows of the pass that begins."""
         self.batch_rows = list(row_ids) if not self.step_losses else [*self.batch_rows, *row_ids]
         self.rows_trained += len(row_ids)
 
-    def checked(self, loss: torch.Tensor) -> torch.Tensor:
+    def check_loss(self, loss: torch.Tensor) -> torch.Tensor:
         """The loss of a pass, noted and found finite. Raises NonFinite, or TrainingFailed where training diverged."""
         value = loss.item()
         if not math.isfinite(value):
@@ -98,7 +98,7 @@ class CheckedSteps(Trainer):
         )
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.measure(self.model).items()}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.evaluate_fn(self.model).items()}
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

@@ -14,7 +14,7 @@ from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
-from tunesmith.tasks.finished import load_for_use
+from tunesmith.tasks.finished import load_predictor
 from tunesmith.workflows.predict import text_columns
 
 
@@ -34,10 +34,10 @@ def evaluate(
     """
     table = read_table(data)
     listener(Event("phase", "model"))
-    in_use = load_for_use(Path(target))
-    labels, given = in_use.record.labels, columns or ColumnsSection()
+    predictor = load_predictor(Path(target))
+    labels, given = predictor.record.labels, columns or ColumnsSection()
     task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
-    text = text_columns(table, in_use, given)
+    text = text_columns(table, predictor, given)
     found = detect_columns(table, task, given.model_copy(update={"text": text.text, "pair": text.pair}))
     examples = make_examples(table, found, labels, split_name)
     if not len(examples):
@@ -46,7 +46,7 @@ def evaluate(
         )
     listener(Event("phase", "predicting"))
     predictions = from_scores(
-        labels.problem_type, examples.labels, in_use.scores(examples.texts, examples.pairs), in_use.record.thresholds
+        labels.problem_type, examples.labels, predictor.scores(examples.texts, examples.pairs), predictor.record.thresholds
     )
     outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, TASKS[task].metrics)
     metrics = metrics_of_outputs([outputs], split, Resampling(n_resamples))

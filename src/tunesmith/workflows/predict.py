@@ -17,7 +17,7 @@ from tunesmith.data.table import Columns, Examples, Table
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection
-from tunesmith.tasks.finished import ModelInUse, load_for_use
+from tunesmith.tasks.finished import Predictor, load_predictor
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
@@ -98,17 +98,17 @@ def predict(
         raise OutputError.one(str(output), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     table = read_table(data) if isinstance(data, str) else table_from_stream(data)
     listener(Event("phase", "model"))
-    in_use = load_for_use(Path(target))
-    found = text_columns(table, in_use, columns or ColumnsSection())
+    predictor = load_predictor(Path(target))
+    found = text_columns(table, predictor, columns or ColumnsSection())
     examples, dropped = unlabelled(table, found)
     listener(Event("phase", "predicting"))
-    rows = in_use.rows(in_use.scores(examples.texts, examples.pairs))
+    rows = predictor.rows(predictor.scores(examples.texts, examples.pairs))
     names: list[str] | list[None] = examples.ids or [None] * len(rows)
     whole = [
         {"row_id": row_id, **({"id": name} if name is not None else {}), **row}
         for row_id, name, row in zip(examples.row_ids, names, rows, strict=True)
     ]
-    made = PredictionTable(whole, in_use.record.labels.names, dropped)
+    made = PredictionTable(whole, predictor.record.labels.names, dropped)
     if output is not None:
         made.write(output)
     return made
@@ -143,9 +143,9 @@ def json_object(line: str, number: int) -> dict[str, Any]:
     return value
 
 
-def text_columns(table: Table, in_use: ModelInUse, given: ColumnsSection) -> Columns:
+def text_columns(table: Table, predictor: Predictor, given: ColumnsSection) -> Columns:
     """The text columns of a file: those that were said, those the run was trained with, or those that are found."""
-    trained = in_use.record.columns
+    trained = predictor.record.columns
     text = given.text or (trained["text"] if trained["text"] in table.columns else None)
     pair = given.pair or (trained["pair"] if trained["pair"] in table.columns else None)
     if text is None and len(table.columns) == 1:

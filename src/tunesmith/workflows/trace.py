@@ -17,7 +17,7 @@ from tunesmith.machine import quiet_libraries, stay_offline
 from tunesmith.models.load import load_tokenizer, max_input_tokens
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.tasks.finished import Run, load_for_use
+from tunesmith.tasks.finished import Run, load_predictor
 
 
 def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | None = None) -> dict[str, Any]:
@@ -118,8 +118,8 @@ def in_run(one: Examples, splits: LabelledData, run: Run, split: str, row: int) 
     """What a finished run says of the row and how much each metric owes to it."""
     from tunesmith.workflows.compare import saved_predictions, saved_split
 
-    in_use = load_for_use(run.folder)
-    stages: dict[str, Any] = {"prediction": in_use.rows(in_use.scores(one.texts, one.pairs))[0]}
+    predictor = load_predictor(run.folder)
+    stages: dict[str, Any] = {"prediction": predictor.rows(predictor.scores(one.texts, one.pairs))[0]}
     if split in ("validation", "test"):
         said = saved_predictions(saved_split(run, split), splits.labels.names)
         assert said.row_ids is not None

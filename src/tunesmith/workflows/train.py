@@ -59,7 +59,7 @@ def run_steps(request: Request, folder: RunFolder, *, resume: bool, smoke: bool)
         session = load(steps, data, data.recipe.train.seed)
     with clock.phase("check"):
         report, session = check(steps, session)
-        report.refuse()
+        report.raise_if_failed()
     if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
         fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
         return None

@@ -163,12 +163,12 @@ def trainer_for(loaded: Any, model: Any) -> Any:
     from trl import SFTConfig
 
     from tunesmith.tasks.language.training import arguments_of
-    from tunesmith.training.trainers.tokens import AnswerTrainer
+    from tunesmith.training.trainers.tokens import CausalTrainer
 
     own = dict(arguments_of(loaded)[1])
     arguments = SFTConfig(output_dir="unused", use_cpu=True, bf16=False, report_to="none", remove_unused_columns=False, **own)
-    return AnswerTrainer(
-        model=model, args=arguments, tokens=loaded.tokens, kernels=loaded.kernels, measure=lambda _: {},
+    return CausalTrainer(
+        model=model, args=arguments, tokens=loaded.tokens, fast_path=loaded.fast_path, evaluate_fn=lambda _: {},
         head_alone=loaded.head_alone, expected_loss=1.0, processing_class=loaded.tokenizer,
     )  # fmt: skip
 
@@ -177,10 +177,10 @@ def trainer_for(loaded: Any, model: Any) -> Any:
     ("cpu", 1, True, True), ("mps", 1, True, True), ("cuda", 1, True, False), ("cpu", 2, True, False), ("cpu", 1, False, False),
 ])  # fmt: skip
 def test_a_gpu_and_several_processes_get_upstreams_loss(device: str, n_processes: int, fast: bool, ours: bool) -> None:
-    from tunesmith.training.trainers.tokens import picks_logits
+    from tunesmith.training.trainers.tokens import computes_own_loss
 
     accelerator = SimpleNamespace(device=torch.device(device), num_processes=n_processes)
-    assert picks_logits(FastPath(fast=fast), accelerator) is ours
+    assert computes_own_loss(FastPath(fast=fast), accelerator) is ours
 
 
 def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready) -> None:

@@ -90,7 +90,7 @@ MAKERS: dict[str, Callable[[LabelledSession], BaselineOutputs]] = {
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:
     """Computes the untouched base model's mean embeddings of every split."""
     body: Any = session.loaded.model.base_model
-    apply_fast_path(body, session.kernels)
+    apply_fast_path(body, session.fast_path)
     try:
         return {rows.split: embed(rows, body, session) for rows in session.data.splits.named().values()}
     finally:
@@ -101,13 +101,13 @@ def embed(rows: Examples, body: Any, session: LabelledSession) -> Embedded:
     """Computes embeddings (N, D) of the texts, or of both texts of pairs."""
     tokens = session.tokens
     if rows.pairs is None:
-        return mean_embeddings(body, tokens.encoded[rows.split], tokens.pad_id, session.kernels)
+        return mean_embeddings(body, tokens.encoded[rows.split], tokens.pad_id, session.fast_path)
     first, second = (
         mean_embeddings(
             body,
             encode(session.loaded.tokenizer, Examples(rows.split, "", rows.row_ids, side, rows.labels), tokens.max_length),
             tokens.pad_id,
-            session.kernels,
+            session.fast_path,
         )
         for side in (rows.texts, rows.pairs)
     )

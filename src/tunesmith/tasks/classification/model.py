@@ -94,7 +94,7 @@ def load(
     return LabelledSession(
         data=data,
         model=model.to(device_name()),
-        kernels=choose_fast_path(fast=recipe.train.fast, device=device_name()),
+        fast_path=choose_fast_path(fast=recipe.train.fast, device=device_name()),
         rows_per_epoch=n_rows,
         metric=primary_metric(recipe),
         expected_loss=tokens.expected_loss,

@@ -21,7 +21,7 @@ from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.classification.model import LabelledSession
-from tunesmith.tasks.finished import UseRecord
+from tunesmith.tasks.finished import PredictorConfig
 from tunesmith.tasks.task import Evaluation, SavedModel
 from tunesmith.training.epoch_logits import save_epoch_logits
 
@@ -42,7 +42,7 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
         save_head_description(folder, model.config)
         AdapterBase.of(session.data.source).save(folder)
     session.loaded.tokenizer.save_pretrained(folder)
-    UseRecord(tokens.labels, tokens.max_length, thresholds, {"text": columns.text, "pair": columns.pair}).save(folder)
+    PredictorConfig(tokens.labels, tokens.max_length, thresholds, {"text": columns.text, "pair": columns.pair}).save(folder)
     proofs.append(reload_equality(model, reload_classifier(folder), sample, pad_id, "the saved model equals the trained one"))
     return SavedModel(tuple(proofs))
 

@@ -28,7 +28,7 @@ def predict(model: torch.nn.Module, encoded: Encoded, session: LabelledSession) 
         NonFinite: the model gives numbers that are not finite.
     """
     labels = session.tokens.labels
-    found = logits(model, encoded, session.tokens.pad_id, session.kernels)
+    found = logits(model, encoded, session.tokens.pad_id, session.fast_path)
     bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if len(bad):
         rows = ", ".join(str(encoded.row_ids[i]) for i in bad[:10].tolist())

@@ -19,7 +19,7 @@ from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.epoch_logits import room_for
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.schedule import Schedule
-from tunesmith.training.trainers.rows import EncodedTrainer
+from tunesmith.training.trainers.rows import RowTrainer
 
 
 def trainer_spec(session: LabelledSession, evaluate: EvaluateFn, _seed: int) -> TrainerSpec:
@@ -27,15 +27,15 @@ def trainer_spec(session: LabelledSession, evaluate: EvaluateFn, _seed: int) -> 
     tokens, train = session.tokens, session.tokens.encoded["train"]
     n_classes = tokens.labels.n if tokens.labels.problem_type == SINGLE else 0
 
-    def make(arguments: TrainingArguments, schedule: Schedule) -> EncodedTrainer:
-        return EncodedTrainer(
+    def make(arguments: TrainingArguments, schedule: Schedule) -> RowTrainer:
+        return RowTrainer(
             model=session.model,
             args=arguments,
             encoded=train,
             pad_id=tokens.pad_id,
-            kernels=session.kernels,
+            fast_path=session.fast_path,
             loss=tokens.loss,
-            measure=evaluate,
+            evaluate_fn=evaluate,
             expected_loss=tokens.expected_loss,
             steps_per_epoch=schedule.steps_per_epoch,
             epoch_logits=room_for(schedule.total_steps // schedule.steps_per_epoch, len(train), n_classes),
@@ -51,11 +51,11 @@ def trial_parts(session: LabelledSession) -> list[TrialPart]:
     def compute_loss(positions: list[int]) -> torch.Tensor:
         device, rows = next(model.parameters()).device, train.take(positions)
         batch = {name: tensor.to(device) for name, tensor in pad_batch(rows, np.arange(len(rows)), tokens.pad_id).items()}
-        with autocast(session.kernels.precision, device.type):
+        with autocast(session.fast_path.precision, device.type):
             outputs = model(**batch)
         return tokens.loss(outputs, torch.tensor(rows.labels, device=device))
 
-    return [TrialPart(train.lengths, compute_loss, model, is_bucketed=session.kernels.bucketed)]
+    return [TrialPart(train.lengths, compute_loss, model, is_bucketed=session.fast_path.bucketed)]
 
 
 def evaluate_fn(session: LabelledSession, max_rows: int | None) -> EvaluateFn:

@@ -131,10 +131,10 @@ def evaluate_retrieval(
     ours: EmbeddingTest = test
     if rerank is not None:
         with clock.phase("model"):
-            from tunesmith.tasks.finished import load_for_use
+            from tunesmith.tasks.finished import load_predictor
             from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
 
-            score = relevance_of(load_for_use(Path(rerank)), str(rerank))
+            score = relevance_of(load_predictor(Path(rerank)), str(rerank))
         ours = RerankedSearch(test.split, data, test.metrics, score=score, top_k=top_k)
         about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
     resampling = Resampling(n_resamples, seed)

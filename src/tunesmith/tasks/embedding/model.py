@@ -97,7 +97,7 @@ def load(data: EmbeddingTaskData, seed: int, earlier: EmbeddingSession | None = 
     return EmbeddingSession(
         data=data,
         model=encoder.model,
-        kernels=encoder.fast_path,
+        fast_path=encoder.fast_path,
         rows_per_epoch=rows_per_epoch(parts, recipe),
         metric=data.metric,
         expected_loss=float("nan"),

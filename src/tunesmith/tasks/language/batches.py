@@ -1,4 +1,4 @@
-"""How the training rows of a language model become batches: mixed, joined or padded, and by which kernels."""
+"""How the training rows of a language model become batches: mixed, joined or padded, and by which fast_path."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 
-def training_tokens(recipe: Recipe, rows: Rendered, loaded: LoadedModel, max_length: int, kernels: FastPath) -> TrainingTokens:
+def training_tokens(recipe: Recipe, rows: Rendered, loaded: LoadedModel, max_length: int, fast_path: FastPath) -> TrainingTokens:
     """The training rows, joined where that is asked for or saves time; on a CPU the model then attends to them one by one."""
     asked, model = sequences(recipe), loaded.model
-    may_join = kernels.fast and detect_objective(model.config).shifts_labels and not joining_changes(recipe)
+    may_join = fast_path.fast and detect_objective(model.config).shifts_labels and not joining_changes(recipe)
     is_packed = device_name() == "cuda" and may_join if asked.packing is None else asked.packing
     packs: list[tuple[int, ...]] = [(i,) for i in range(len(rows.input_ids))]
     if is_packed:
@@ -49,7 +49,7 @@ def joining_changes(recipe: Recipe) -> bool:
     return prompted or "neftune_noise_alpha" in recipe.upstream
 
 
-def language_kernels(recipe: Recipe, objective: Objective) -> FastPath:
+def language_fast_path(recipe: Recipe, objective: Objective) -> FastPath:
     """The fast path for this machine. Causal models get mixed batches: where rows of like length share one, a batch of short rows
     has few tokens, and a model learns less from as many steps (docs/experiments.md)."""
     found = choose_fast_path(fast=recipe.train.fast, device=device_name())

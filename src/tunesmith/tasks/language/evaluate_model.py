@@ -37,7 +37,7 @@ from tunesmith.recipe.sections import ColumnsSection, ModelSection, Recipe
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import Finding, RunResult, Verdict
 from tunesmith.run_folder import RESULT
-from tunesmith.tasks.language.batches import language_kernels
+from tunesmith.tasks.language.batches import language_fast_path
 from tunesmith.tasks.language.data import LanguageTaskData, general_texts
 from tunesmith.tasks.language.evaluation import metrics as split_metrics_of
 from tunesmith.tasks.language.evaluation import model_outputs
@@ -179,7 +179,7 @@ def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSess
         loaded=LoadedModel(model, tokenizer, source, ()),
         model=model,
         tokens=TrainingTokens((), (), (), (), tokenizer.pad_token_id),
-        kernels=language_kernels(recipe, CAUSAL),
+        fast_path=language_fast_path(recipe, CAUSAL),
     )
 
 

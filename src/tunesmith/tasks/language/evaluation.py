@@ -61,7 +61,7 @@ def perplexity_by_context(session: LanguageSession, model: torch.nn.Module, spli
         section.context_lengths,
         section.stride or max(section.context_lengths),
         split,
-        session.kernels.precision,
+        session.fast_path.precision,
         n_resamples=section.n_resamples,
         seed=session.data.recipe.train.seed,
     )

@@ -32,7 +32,7 @@ from tunesmith.recipe.language_rules import sequences
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
-from tunesmith.tasks.language.batches import language_kernels, training_tokens
+from tunesmith.tasks.language.batches import language_fast_path, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageTaskData
 from tunesmith.tasks.language.scoring import EvalSplit, GenerationEval, make_eval_split
 from tunesmith.tasks.task import Session, SplitLengths
@@ -111,15 +111,15 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
     reader = Reader(tokenizer, template, objective, max_length)
     rendered = {name: render_split(data, rows, reader) for name, rows in data.all_rows.items()}
     stop_at(loaded.model, rendered["train"].end_ids)
-    kernels = language_kernels(recipe, objective)
-    tokens = training_tokens(recipe, rendered["train"], loaded, max_length, kernels)
+    fast_path = language_fast_path(recipe, objective)
+    tokens = training_tokens(recipe, rendered["train"], loaded, max_length, fast_path)
     model = trainable(data, loaded, tokens, objective)
-    return make_session(data, reader, rendered, loaded=loaded, model=model, tokens=tokens, kernels=kernels)
+    return make_session(data, reader, rendered, loaded=loaded, model=model, tokens=tokens, fast_path=fast_path)
 
 
 def make_session(
     data: LanguageTaskData, reader: Reader, rendered: Mapping[str, Rendered], *, loaded: LoadedModel, model: Any,
-    tokens: TrainingTokens, kernels: FastPath,
+    tokens: TrainingTokens, fast_path: FastPath,
 ) -> LanguageSession:  # fmt: skip
     """Returns the session of a model: its evaluation splits, the settings of generation, the examples of few-shot prompts."""
     recipe, section = data.recipe, data.recipe.evaluate.answers
@@ -139,7 +139,7 @@ def make_session(
     return LanguageSession(
         data=data,
         model=model,
-        kernels=kernels,
+        fast_path=fast_path,
         rows_per_epoch=len(tokens.packs),
         metric=selection_metric(recipe, settings),
         expected_loss=math.log(len(reader.tokenizer)),

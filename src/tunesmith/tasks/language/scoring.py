@@ -47,7 +47,7 @@ class TokenSession(Protocol):
     def objective(self) -> Objective: ...
 
     @property
-    def kernels(self) -> FastPath: ...
+    def fast_path(self) -> FastPath: ...
 
     @property
     def pad_id(self) -> int: ...
@@ -190,14 +190,14 @@ def row_losses(session: TokenSession, model: torch.nn.Module, split: EvalSplit, 
     """Computes the losses of each row (N): summed over its entries, or by a window that slides over it."""
     if settings.stride is not None and split.documents:
         window = settings.window - 1  # the token behind it has a position as well
-        slid = document_losses(model, split.documents, window, min(settings.stride, window), session.kernels.precision)
+        slid = document_losses(model, split.documents, window, min(settings.stride, window), session.fast_path.precision)
         return TokenLosses(np.array([one.sum() for one in slid]), np.array([len(one) for one in slid], dtype=np.int64))
     entries = token_losses(
         model,
         split.rows.input_ids,
         split.rows.labels,
         session.pad_id,
-        session.kernels.precision,
+        session.fast_path.precision,
         masked=session.objective.needs_masking,
     )
     sums, counts = (sum_over_rows(split.rows, split.positions, values) for values in (entries.sums, entries.counts))
@@ -218,7 +218,7 @@ def answer_prompts(
             prompts,
             [label[:-1] for label in settings.labels],
             end=settings.labels[0][-1],
-            precision=session.kernels.precision,
+            precision=session.fast_path.precision,
         )
         return Outputs(SINGLE, from_scores(SINGLE, split.truth, scores))
     texts = [written.text for written in generate_answers(session, model, prompts, settings)]
@@ -245,7 +245,7 @@ def generate_answers(
     for room in sorted(set(rooms), reverse=True):
         chosen = [i for i, one in enumerate(rooms) if one == room]
         decoding = replace(settings.decoding, max_new_tokens=room)
-        texts = generate(model, session.tokenizer, [prompts[i] for i in chosen], decoding, precision=session.kernels.precision)
+        texts = generate(model, session.tokenizer, [prompts[i] for i in chosen], decoding, precision=session.fast_path.precision)
         answers |= {i: of_prompt[0] for i, of_prompt in zip(chosen, texts, strict=True)}
     return [answers[i] for i in range(len(prompts))]
 

@@ -21,7 +21,7 @@ from tunesmith.tasks.language.model import LanguageSession
 from tunesmith.tasks.language.scoring import score_split
 from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
-from tunesmith.training.trainers.tokens import AnswerTrainer, MaskedTrainer, TrainingTokens, batch_of
+from tunesmith.training.trainers.tokens import CausalTrainer, MaskedTrainer, TrainingTokens, batch_of
 
 SAMPLE_ROWS = 8
 WATCHED_ROWS = 16
@@ -31,17 +31,17 @@ WATCHED_ROWS = 16
 def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> TrainerSpec:
     """Returns the trainer of the session's model on the training rows: TRL's for causal models, transformers' for masked ones."""
 
-    def make(arguments: Any, _schedule: Any) -> AnswerTrainer | MaskedTrainer:
+    def make(arguments: Any, _schedule: Any) -> CausalTrainer | MaskedTrainer:
         usual = {
             "model": session.model,
             "args": arguments,
             "tokens": session.tokens,
-            "measure": evaluate,
+            "evaluate_fn": evaluate,
             "expected_loss": session.expected_loss,
             "processing_class": session.tokenizer,
         }
         if session.objective.shifts_labels:
-            return AnswerTrainer(**usual, kernels=session.kernels, head_alone=session.head_alone)
+            return CausalTrainer(**usual, fast_path=session.fast_path, head_alone=session.head_alone)
         return MaskedTrainer(
             **usual,
             specials=np.array(session.tokenizer.all_special_ids),
@@ -70,13 +70,13 @@ def trial_parts(session: LanguageSession) -> list[TrialPart]:
     def compute_loss(items: list[int]) -> torch.Tensor:
         device = next(model.parameters()).device
         batch = move_to(device, batch_of(session.tokens, items))
-        with autocast(session.kernels.precision, device.type):
+        with autocast(session.fast_path.precision, device.type):
             if session.objective.shifts_labels:
                 return supervised_loss(model, batch, head_alone=session.head_alone)
             loss: torch.Tensor = model(**batch).loss
             return loss
 
-    return [TrialPart(session.tokens.lengths, compute_loss, model, is_bucketed=session.kernels.bucketed)]
+    return [TrialPart(session.tokens.lengths, compute_loss, model, is_bucketed=session.fast_path.bucketed)]
 
 
 def evaluate_fn(session: LanguageSession, max_rows: int | None) -> EvaluateFn:

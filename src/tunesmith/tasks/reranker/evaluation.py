@@ -17,7 +17,7 @@ from tunesmith.tasks.classification import scoring
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.embedding.data import RETRIEVAL
 from tunesmith.tasks.evaluate import MAJORITY
-from tunesmith.tasks.finished import ModelInUse, UseRecord
+from tunesmith.tasks.finished import Predictor, PredictorConfig
 from tunesmith.tasks.reranker.model import RerankerRows
 from tunesmith.tasks.reranker.reranking import relevance_of, reranked
 from tunesmith.tasks.task import Baselines
@@ -33,9 +33,9 @@ def rows_of(session: LabelledSession) -> RerankerRows:
 
 def outputs(session: LabelledSession) -> dict[str, Outputs]:
     """Computes the predictions for the pairs of each split, and the retrieval metrics of the reordered search."""
-    first, record = rows_of(session).first_stage, UseRecord(session.tokens.labels, session.tokens.max_length, None, {})
-    model = ModelInUse(session.model, session.loaded.tokenizer, record, session.kernels)
-    apply_fast_path(session.body, session.kernels)
+    first, record = rows_of(session).first_stage, PredictorConfig(session.tokens.labels, session.tokens.max_length, None, {})
+    model = Predictor(session.model, session.loaded.tokenizer, record, session.fast_path)
+    apply_fast_path(session.body, session.fast_path)
     try:
         search = reranked(first.test, first.ranked, session.data.recipe.embedding.top_k, relevance_of(model, "model"))
     finally:

@@ -78,7 +78,7 @@ def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
         recipe=data.recipe, source=data.source, base=data.base, findings=splits.findings, splits=splits, retrieval=data.retrieval
     )
     rows = replace(rows, checks=(*data.checks, *check_labelled_rows(rows)))
-    CheckReport(rows.checks).refuse()
+    CheckReport(rows.checks).raise_if_failed()
     return rows
 
 

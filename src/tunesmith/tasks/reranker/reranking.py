@@ -15,7 +15,7 @@ from tunesmith.evaluation.embedding_tests import SearchTest
 from tunesmith.evaluation.metrics.predictions import MULTI
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.tasks.finished import ModelInUse
+from tunesmith.tasks.finished import Predictor
 
 RELEVANT = "1"
 """The class of pairs that belong together."""
@@ -52,7 +52,7 @@ def reranked(test: SearchTest, ranked: Array, top_k: int, score: Score) -> Outpu
     return Outputs(row_scores=query_metrics(new, test.data.judgements, test.metrics))
 
 
-def relevance_of(model: ModelInUse, name: str) -> Score:
+def relevance_of(model: Predictor, name: str) -> Score:
     """The probability of the class that says two texts belong together.
 
     Raises:

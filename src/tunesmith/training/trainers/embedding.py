@@ -15,7 +15,7 @@ from sentence_transformers.sentence_transformer.data_collator import SentenceTra
 from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 
 from tunesmith.data.pairs.rows import EmbeddingRows
-from tunesmith.training.guarded import CheckedSteps
+from tunesmith.training.guarded import GuardedTrainer
 from tunesmith.training.weights import load_trained, save_trained
 
 ROW_ID = "row_id"
@@ -99,7 +99,7 @@ class RowCollator(SentenceTransformerDataCollator):
         return {**super().__call__(rows), ROW_ID: torch.tensor(ids)}
 
 
-class EmbeddingTrainer(CheckedSteps, SentenceTransformerTrainer):
+class EmbeddingTrainer(GuardedTrainer, SentenceTransformerTrainer):
     """Upstream's trainer for sentence embeddings.
 
     Args:
@@ -133,8 +133,8 @@ class EmbeddingTrainer(CheckedSteps, SentenceTransformerTrainer):
         """The model card is the run's own."""
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        self.begin_rows(inputs.pop(ROW_ID).tolist())
-        return self.checked(super().training_step(model, inputs, num_items_in_batch))
+        self.note_rows(inputs.pop(ROW_ID).tolist())
+        return self.check_loss(super().training_step(model, inputs, num_items_in_batch))
 
     def losses(self) -> torch.nn.Module:
         """All that is trained: the model and what the losses have of their own."""

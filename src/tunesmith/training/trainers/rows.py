@@ -15,7 +15,7 @@ from tunesmith.models.encode import Encoded
 from tunesmith.models.fast.path import FastPath
 from tunesmith.models.inference import pad_batch
 from tunesmith.training.epoch_logits import EpochLogits
-from tunesmith.training.guarded import CheckedSteps
+from tunesmith.training.guarded import GuardedTrainer
 from tunesmith.training.losses.classification import LossFunction
 from tunesmith.training.sampling import BucketedSampler
 
@@ -33,8 +33,8 @@ class Positions(Dataset[int]):
         return position
 
 
-class EncodedTrainer(CheckedSteps, Trainer):
-    """A Trainer that takes an ``Encoded`` split and the kernels; all else is upstream's.
+class RowTrainer(GuardedTrainer, Trainer):
+    """A Trainer that takes an ``Encoded`` split and the fast_path; all else is upstream's.
 
     Batches hold ``input_ids``, ``attention_mask``, ``labels``, ``positions`` and, for pairs, ``token_type_ids``.
 
@@ -44,10 +44,10 @@ class EncodedTrainer(CheckedSteps, Trainer):
     """
 
     def __init__(
-        self, *, encoded: Encoded, pad_id: int, kernels: FastPath, loss: LossFunction, epoch_logits: EpochLogits | None,
+        self, *, encoded: Encoded, pad_id: int, fast_path: FastPath, loss: LossFunction, epoch_logits: EpochLogits | None,
         steps_per_epoch: int, **upstream: Any,
     ) -> None:  # fmt: skip
-        self.encoded, self.pad_id, self.kernels, self.loss = encoded, pad_id, kernels, loss
+        self.encoded, self.pad_id, self.fast_path, self.loss = encoded, pad_id, fast_path, loss
         self.epoch_logits, self.steps_per_epoch = epoch_logits, steps_per_epoch
         super().__init__(
             train_dataset=Positions(len(encoded)), data_collator=self.collate, compute_loss_func=self.loss_of, **upstream
@@ -62,7 +62,7 @@ class EncodedTrainer(CheckedSteps, Trainer):
         return batch
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
-        if not self.kernels.bucketed:
+        if not self.fast_path.bucketed:
             plain: Sampler[int] | None = super()._get_train_sampler(train_dataset)
             return plain
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -75,11 +75,11 @@ class EncodedTrainer(CheckedSteps, Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         positions = inputs.pop("positions").tolist()
-        self.begin_rows([self.encoded.row_ids[i] for i in positions])
+        self.note_rows([self.encoded.row_ids[i] for i in positions])
         loss = super().training_step(model, inputs, num_items_in_batch)
         if self.epoch_logits is not None:
             self.epoch_logits.add(self.state.global_step // self.steps_per_epoch, positions, self.batch_logits)
-        return self.checked(loss)
+        return self.check_loss(loss)
 
     def save_own_state(self, checkpoint: Path) -> None:
         """Every process has its own logits."""

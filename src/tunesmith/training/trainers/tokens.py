@@ -19,7 +19,7 @@ from tunesmith.models.fast.path import FastPath
 from tunesmith.models.fast.supervised_loss import supervised_loss
 from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.token_losses import pad_rows
-from tunesmith.training.guarded import CheckedSteps
+from tunesmith.training.guarded import GuardedTrainer
 from tunesmith.training.sampling import BucketedSampler
 
 POSITION = "position"
@@ -83,24 +83,24 @@ def padded_batch(rows: Sequence[np.ndarray], labels: Sequence[np.ndarray], pad_i
     }  # fmt: skip
 
 
-class AnswerTrainer(CheckedSteps, SFTTrainer):
+class CausalTrainer(GuardedTrainer, SFTTrainer):
     """TRL's trainer on rows that are tokens already; its own preparation, which ignores options silently, is skipped.
 
     Args:
         tokens: the training rows.
-        kernels: on the fast path of one process the logits are computed only where something is learnt; on a GPU by upstream's
+        fast_path: on the fast path of one process the logits are computed only where something is learnt; on a GPU by upstream's
             fused output layer, elsewhere by ours.
         head_alone: see ``supervised_loss``.
     """
 
-    def __init__(self, *, tokens: TrainingTokens, kernels: FastPath, head_alone: bool, **upstream: Any) -> None:
+    def __init__(self, *, tokens: TrainingTokens, fast_path: FastPath, head_alone: bool, **upstream: Any) -> None:
         from datasets import Dataset as Table
 
-        self.tokens, self.kernels, self.head_alone = tokens, kernels, head_alone
+        self.tokens, self.fast_path, self.head_alone = tokens, fast_path, head_alone
         super().__init__(
             train_dataset=Table.from_dict({POSITION: range(len(tokens.packs))}), data_collator=self.collate, **upstream
         )
-        self.few_logits = picks_logits(kernels, self.accelerator) and not self.aux_loss_enabled
+        self.few_logits = computes_own_loss(fast_path, self.accelerator) and not self.aux_loss_enabled
 
     def collate(self, rows: Sequence[dict[str, int]]) -> dict[str, Any]:
         """One batch, with its items."""
@@ -114,8 +114,8 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         """The model card is the run's own."""
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        self.begin_rows(self.tokens.rows_of(inputs.pop(POSITION).tolist()))
-        return self.checked(super().training_step(model, inputs, num_items_in_batch))
+        self.note_rows(self.tokens.rows_of(inputs.pop(POSITION).tolist()))
+        return self.check_loss(super().training_step(model, inputs, num_items_in_batch))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -125,10 +125,10 @@ class AnswerTrainer(CheckedSteps, SFTTrainer):
         return supervised_loss(model, inputs, num_items_in_batch, head_alone=self.head_alone)
 
 
-def picks_logits(kernels: FastPath, accelerator: Any) -> bool:
+def computes_own_loss(fast_path: FastPath, accelerator: Any) -> bool:
     """Whether the loss is ours: on the fast path of one process, but on a GPU upstream's output layer is a fused kernel."""
     is_alone, has_fused_kernel = accelerator.num_processes == 1, accelerator.device.type == "cuda"
-    return kernels.fast and is_alone and not has_fused_kernel
+    return fast_path.fast and is_alone and not has_fused_kernel
 
 
 class EpochPositions(Dataset[int]):
@@ -152,7 +152,7 @@ class EpochSampler(BucketedSampler):
             yield self.epoch * len(self) + position
 
 
-class MaskedTrainer(CheckedSteps, Trainer):
+class MaskedTrainer(GuardedTrainer, Trainer):
     """Masked language modelling. What is masked is a function of seed, epoch and row, so that a resumed run masks the same.
 
     Args:
@@ -186,5 +186,5 @@ class MaskedTrainer(CheckedSteps, Trainer):
         return EpochSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        self.begin_rows(self.tokens.rows_of(inputs.pop(POSITION).tolist()))
-        return self.checked(super().training_step(model, inputs, num_items_in_batch))
+        self.note_rows(self.tokens.rows_of(inputs.pop(POSITION).tolist()))
+        return self.check_loss(super().training_step(model, inputs, num_items_in_batch))
