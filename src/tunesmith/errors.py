@@ -1,16 +1,16 @@
-"""Every error tunesmith raises on purpose, and the exit code of the command line for each.
+"""Defines every error that tunesmith raises on purpose, with the exit code of the command line.
 
 TunesmithError                 exit 1   the work was started and failed
 ├── TrainingFailed             exit 1   training ended without a usable model
 │   └── NonFinite              exit 1   a loss, gradient or weight became infinite or NaN
-├── InputError                 exit 2   what the user gave cannot be used; nothing was written
+├── InputError                 exit 2   the input cannot be used; nothing was written
 │   ├── RecipeError            exit 2   the recipe file or an override
-│   │   └── NoLabels           exit 2   the recipe's task has no labels, which the work needs
+│   │   └── NoLabels           exit 2   the recipe's task has no labels, and the command needs them
 │   ├── DataError              exit 2   a data file or a column
 │   │   └── UndecidedColumn    exit 2   only the user can say which column has a role
 │   ├── ModelError             exit 2   the base model, adapter or a saved run's model
 │   ├── OutputError            exit 2   the place to write to
-│   ├── GenerationError        exit 2   what is asked of generated text, or of its decoding
+│   ├── GenerationError        exit 2   the constraints or the decoding of generated text
 │   └── MissingExtra           exit 2   an optional library is not installed
 └── Interrupted                exit 130 Ctrl-C or SIGTERM; the state was saved
 """
@@ -27,9 +27,9 @@ class Problem:
 
     Attributes:
         check: the name of the check that found it, e.g. ``recipe`` or ``labels``.
-        where: file, line, row or recipe key; empty where there is no place.
-        message: what was found and what was expected.
-        remedy: what to do; empty where there is nothing sensible to suggest.
+        where: file, line, row or recipe key; empty if there is no place.
+        message: the observed and the expected value.
+        remedy: the next step for the user; empty if there is none.
     """
 
     check: str
@@ -38,7 +38,7 @@ class Problem:
     remedy: str = ""
 
     def line(self) -> str:
-        """The problem as one line of text: ``where: message (remedy)``."""
+        """Formats the problem as one line of text: ``where: message (remedy)``."""
         place = f"{self.where}: " if self.where else ""
         remedy = f" {self.remedy}" if self.remedy else ""
         return f"{place}{self.message}{remedy}"
@@ -62,7 +62,7 @@ class NonFinite(TrainingFailed):
 
 
 class InputError(TunesmithError):
-    """What the user gave cannot be used. Carries every problem found, not only the first."""
+    """The input cannot be used. Carries every problem found, not only the first."""
 
     exit_code = 2
     check = "input"
@@ -73,7 +73,7 @@ class InputError(TunesmithError):
 
     @classmethod
     def one(cls, where: str, message: str, remedy: str = "") -> InputError:
-        """The error with a single problem of this class's check."""
+        """Builds the error with a single problem of this class's check."""
         return cls([Problem(cls.check, where, message, remedy)])
 
 
@@ -84,7 +84,7 @@ class RecipeError(InputError):
 
 
 class NoLabels(RecipeError):
-    """The work needs class labels or scores, and the recipe's task has none.
+    """The recipe's task has no class labels or scores, and the command needs them.
 
     Attributes:
         task: the recipe's task.
@@ -134,7 +134,7 @@ class OutputError(InputError):
 
 
 class GenerationError(InputError):
-    """What is asked of generated text, or of the way it is decoded, cannot be."""
+    """The constraints or the decoding options of generated text cannot be used."""
 
     check = "generation"
 
@@ -146,7 +146,7 @@ class MissingExtra(InputError):
 
     @classmethod
     def of(cls, library: str, extra: str, purpose: str) -> InputError:
-        """The error that names the library, why it is needed and the exact install line."""
+        """Builds the error that names the library, its purpose and the exact install line."""
         return cls.one(
             "", f"{purpose} needs the library {library}, which is not installed.", f"Run: pip install 'tunesmith[{extra}]'"
         )

@@ -1,4 +1,4 @@
-"""The machine a run finds: device, precision it has in hardware, memory, versions; and the seeds."""
+"""Describes the machine (device, cores, memory, versions), seeds the generators, and silences libraries."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-VERSIONS_OF = (
+LIBRARIES = (
     "torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft", "trl", "sentence-transformers", "bitsandbytes",
     "numpy", "scikit-learn", "pyarrow",
 )  # fmt: skip
 
 
 def stay_offline() -> None:
-    """Forbid the Hugging Face libraries every network look-up. Has to run before they are imported."""
+    """Forbids the Hugging Face libraries every network look-up. Has to run before they are imported."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_DATASETS_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
 def network_reachable(host: str = "huggingface.co", seconds: float = 2.0) -> bool:
-    """Whether a connection to that host opens within the time; what libraries find out by minutes of retries."""
+    """Tells whether a connection to the host opens within the time. Libraries find out by minutes of retries."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return False
     try:
@@ -37,7 +37,7 @@ def network_reachable(host: str = "huggingface.co", seconds: float = 2.0) -> boo
 
 
 def cpu_flags() -> frozenset[str]:
-    """The instruction-set flags of the processor as Linux names them; empty where they cannot be read."""
+    """Reads the instruction-set flags of the processor as Linux names them; empty if they cannot be read."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return frozenset()
@@ -48,7 +48,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def cpu_name() -> str:
-    """The processor's name as Linux gives it, else the platform's word for it."""
+    """Reads the processor's name as Linux gives it, else the platform's name for it."""
     path = Path("/proc/cpuinfo")
     if path.exists():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -58,12 +58,12 @@ def cpu_name() -> str:
 
 
 def cores() -> int:
-    """Processor cores this process may use."""
+    """Counts the processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_name() -> str:
-    """``cuda``, ``mps`` or ``cpu``: what torch finds here."""
+    """Returns ``cuda``, ``mps`` or ``cpu``, as torch finds it."""
     import torch
 
     if torch.cuda.is_available():
@@ -72,13 +72,13 @@ def device_name() -> str:
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident size of this process so far, in bytes."""
+    """Returns the largest resident size of this process so far, in bytes."""
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def free_disk_bytes(folder: Path) -> int:
-    """Free bytes on the disk that holds ``folder`` or its nearest existing parent."""
+    """Returns the free bytes on the disk that holds ``folder`` or its nearest existing parent."""
     import shutil
 
     place = folder.resolve()
@@ -88,34 +88,34 @@ def free_disk_bytes(folder: Path) -> int:
 
 
 def megabytes(n_bytes: int) -> str:
-    """A size for people, in MB of 1,000,000 bytes: whole ones, and tenths below ten."""
+    """Formats a size in MB of 1,000,000 bytes: whole ones, and tenths below ten."""
     return f"{n_bytes / 1e6:,.0f} MB" if n_bytes >= 10_000_000 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def environment() -> dict[str, Any]:
-    """What a reader needs to repeat the run: versions, processor, memory. Holds no paths, names or variables."""
+    """Collects versions, processor and memory for the record of a run. Holds no paths, host names or variables."""
     import psutil
 
-    found: dict[str, Any] = {
+    record: dict[str, Any] = {
         "tunesmith": version("tunesmith"), "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(), "cores": cores(), "memory_bytes": int(psutil.virtual_memory().total), "device": device_name(),
     }  # fmt: skip
-    if found["device"] == "cuda":
+    if record["device"] == "cuda":
         import torch
 
-        found["gpu"] = torch.cuda.get_device_name(0)
-        found["n_gpus"] = torch.cuda.device_count()
-    for library in VERSIONS_OF:
+        record["gpu"] = torch.cuda.get_device_name(0)
+        record["n_gpus"] = torch.cuda.device_count()
+    for library in LIBRARIES:
         try:
-            found[library] = version(library)
+            record[library] = version(library)
         except PackageNotFoundError:
-            found[library] = None
-    return found
+            record[library] = None
+    return record
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch (every device)."""
+    """Seeds Python, numpy and torch (every device)."""
     import numpy as np
     import torch
 
@@ -125,7 +125,7 @@ def seed_everything(seed: int) -> None:
 
 
 def rng_state() -> tuple[Any, Any]:
-    """The state of the generators a check may draw from."""
+    """Returns the state of the torch and numpy generators."""
     import numpy as np
     import torch
 
@@ -133,7 +133,7 @@ def rng_state() -> tuple[Any, Any]:
 
 
 def restore_rng(state: tuple[Any, Any]) -> None:
-    """Put the generators back, so that a run is the same with and without checks."""
+    """Restores the generators, so that a run is the same with and without checks."""
     import numpy as np
     import torch
 
@@ -142,7 +142,7 @@ def restore_rng(state: tuple[Any, Any]) -> None:
 
 
 def quiet_libraries() -> None:
-    """Turn off the progress bars and advice of the libraries; their errors still come through."""
+    """Turns off the progress bars and advice of the libraries; their errors are still raised."""
     import logging
     import warnings
 

@@ -1,4 +1,4 @@
-"""How long work tells what it is doing: it calls a listener with events, and never prints."""
+"""Reports progress: long work calls a listener with events, and never prints."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Event:
-    """Something a watching person may want to know.
+    """One progress event.
 
     Attributes:
-        kind: ``phase``: a new part of the work began; ``step``: ``done`` of ``total`` steps of it are finished;
-            ``note``: a fact worth a line.
+        kind: ``phase``: a part of the work began; ``step``: ``done`` of ``total`` steps of it are finished;
+            ``note``: a message for the user.
         text: the phase's name, or the line.
     """
 
@@ -29,19 +29,19 @@ Listener = Callable[[Event], None]
 
 
 def silent(_event: Event) -> None:
-    """A listener that does nothing."""
+    """Ignores the event: the listener that does nothing."""
 
 
 @dataclass
 class Clock:
-    """Seconds spent in each phase, in the order they began."""
+    """The seconds spent in each phase, in the order they began."""
 
     listener: Listener
     seconds: dict[str, float]
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Tell the listener that a phase begins, and add its time to the record."""
+        """Sends the listener an event for the phase that begins, and adds its time to the record."""
         self.listener(Event("phase", name))
         started = time.perf_counter()
         try:

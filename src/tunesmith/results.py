@@ -1,4 +1,4 @@
-"""What a run is known by: metrics, verdicts, findings, alarms, certificates, and their JSON form.
+"""Defines the parts of a result (metrics, verdicts, findings, alarms, certificates) and their JSON form.
 
 The names are a contract for other programs (``docs/reference/result.md``): adding a field is free,
 renaming one raises ``SCHEMA``.
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 SCHEMA = 1
 TEXT_CHARACTERS = 300
-"""So much of each text is kept in the tables of a run."""
+"""Length of the texts in the tables of a run; the rest is cut off."""
 
 Word = Literal["better", "worse", "cannot tell"]
 
@@ -44,7 +44,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Something simpler, measured on the same rows."""
+    """A simpler system, measured on the same rows."""
 
     name: str
     metrics: tuple[Metric, ...]
@@ -82,13 +82,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one diagnosis or data check found.
+    """The outcome of one diagnosis or data check.
 
     Attributes:
-        flagged: number of rows it points at.
-        skipped: why it did not run; empty where it ran.
+        flagged: number of rows that it flags.
+        skipped: the reason why it did not run; empty if it ran.
         rows: the first flagged rows, worst first: ``{"row_id", "split", "reason", ...}``.
-        remedy: what to do about it.
+        remedy: the next step for the user.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Alarm:
-    """A sign that the run did not work, with what to do about it."""
+    """A sign that the run did not work, with a remedy."""
 
     name: str
     message: str
@@ -113,7 +113,7 @@ class Certificate:
     """A claim about this run that was checked on this run.
 
     Attributes:
-        figure: what was measured (for instance the largest difference of a logit).
+        figure: the measured value, for instance the largest difference of a logit.
         limit: the largest figure that passes.
     """
 
@@ -126,7 +126,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Everything a run leaves in ``result.json``."""
+    """The content of ``result.json``."""
 
     task: str
     metrics: tuple[Metric, ...] = ()
@@ -144,29 +144,32 @@ class RunResult:
     schema: int = SCHEMA
 
     def metric(self, name: str, split: str = "test") -> Metric:
-        """The metric of that name on that split. Raises KeyError where the run has none."""
+        """Returns the metric of that name on that split. Raises KeyError if the run has none."""
         for metric in self.metrics:
             if (metric.name, metric.split) == (name, split):
                 return metric
         raise KeyError(f"this run has no metric {name!r} on {split!r}")
 
     def to_json(self) -> dict[str, Any]:
-        """The result as plain JSON types; numbers that are not finite become None."""
+        """Converts the result to plain JSON types; numbers that are not finite become None."""
         plain: dict[str, Any] = finite(asdict(self))
         return {"schema": plain.pop("schema"), **plain}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> RunResult:
-        """The result that ``to_json`` wrote. Fields of a newer minor version are ignored."""
+        """Restores the result that ``to_json`` wrote. Fields of a newer minor version are ignored."""
         kinds = {
             "metrics": Metric, "verdicts": Verdict, "findings": Finding, "alarms": Alarm, "certificates": Certificate,
         }  # fmt: skip
         values: dict[str, Any] = {name.name: plain[name.name] for name in fields(cls) if name.name in plain}
         for name, kind in kinds.items():
-            values[name] = tuple(known(kind, item) for item in plain.get(name, ()))
+            values[name] = tuple(from_fields(kind, item) for item in plain.get(name, ()))
         values["baselines"] = tuple(
             Baseline(
-                item["name"], tuple(known(Metric, m) for m in item["metrics"]), item.get("seconds", 0.0), item.get("note", "")
+                item["name"],
+                tuple(from_fields(Metric, m) for m in item["metrics"]),
+                item.get("seconds", 0.0),
+                item.get("note", ""),
             )
             for item in plain.get("baselines", ())
         )
@@ -180,14 +183,14 @@ class RunResult:
         return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
-def known(kind: type, item: dict[str, Any]) -> Any:
-    """An instance of ``kind`` from the keys it knows; lists become tuples where the field is one."""
+def from_fields(kind: type, item: dict[str, Any]) -> Any:
+    """Builds an instance of ``kind`` from the keys that it has as fields."""
     names = {f.name for f in fields(kind)}
     return kind(**{k: tuple(v) if k == "rows" else v for k, v in item.items() if k in names})
 
 
 def finite(value: Any) -> Any:
-    """``value`` with every number that JSON cannot hold (NaN, infinities) replaced by None, all the way down."""
+    """Replaces every number that JSON cannot hold (NaN, infinities) by None, at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -198,7 +201,7 @@ def finite(value: Any) -> Any:
 
 
 def merge_findings(first: Sequence[Finding], second: Sequence[Finding]) -> list[Finding]:
-    """The findings of both lists, ``second`` before ``first``; of two with one name the one with more flagged rows."""
+    """Joins two lists, ``second`` before ``first``; of two findings with one name it keeps the one with more flagged rows."""
     by_name = {finding.name: finding for finding in second if not finding.skipped}
     names = {finding.name for finding in first}
     larger = [max((finding, by_name.get(finding.name, finding)), key=lambda item: item.flagged) for finding in first]
@@ -206,7 +209,7 @@ def merge_findings(first: Sequence[Finding], second: Sequence[Finding]) -> list[
 
 
 def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:
-    """An alarm for every claim about the run that did not hold."""
+    """Returns an alarm for every certificate that did not pass."""
     return tuple(
         Alarm(
             "not proven",

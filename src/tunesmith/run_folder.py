@@ -1,4 +1,4 @@
-"""The folder of a run: claimed before the work, filled under a temporary name, renamed when it is whole."""
+"""Claims the folder of a run before the work, fills it under a temporary name, and renames it when it is complete."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tunesmith.results import finite
 RESULT = "result.json"
 EPOCH_LOGITS = "epoch_logits.npz"
 SMOKE_ROWS = 100
-"""So many rows of a split at most go through a smoke run."""
+"""Rows of each split that a smoke run uses at most."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run is written.
+    """The two paths of a run.
 
     Attributes:
         final: the folder the user named; it appears when the run is done.
@@ -46,11 +46,11 @@ class RunFolder:
 
 
 def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
-    """The run folder for an output path. Writes nothing.
+    """Returns the run folder for an output path. Writes nothing.
 
     Raises:
         OutputError: the path is a file, cannot be written to, or holds another run and neither ``resume``
-            nor ``overwrite`` was said; ``resume`` where there is nothing to resume.
+            nor ``overwrite`` is set; ``resume`` with nothing to resume.
     """
     final = Path(output)
     folder = RunFolder(final, final.with_name(final.name + ".partial"))
@@ -79,7 +79,7 @@ def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) 
 
 
 def require_writable(folder: RunFolder) -> None:
-    """Raise OutputError where the output cannot be made: a file is in the way, or the place is read-only."""
+    """Raises OutputError if the output cannot be made: a file is in the way, or the parent folder is read-only."""
     for path in (folder.final, folder.work):
         if path.exists() and not path.is_dir():
             raise OutputError.one(str(path), "a file of this name is in the way of the run folder.", "Choose another `output`.")
@@ -93,10 +93,10 @@ def require_writable(folder: RunFolder) -> None:
 
 
 def begin(folder: RunFolder, recipe_text: str, resolved_text: str, *, resume: bool = False) -> None:
-    """Make the working folder and save the recipe in it; a resumed run keeps what it has.
+    """Makes the working folder and saves the recipe in it; a resumed run keeps what it has.
 
     Raises:
-        InputError: a resumed run whose resolved recipe is not the one it was started with.
+        InputError: the resolved recipe of a resumed run is not the one it was started with.
     """
     if resume:
         require_same_recipe(folder.work / "resolved.yaml", resolved_text)
@@ -109,7 +109,7 @@ def begin(folder: RunFolder, recipe_text: str, resolved_text: str, *, resume: bo
 
 
 def require_same_recipe(path: Path, resolved_text: str) -> None:
-    """Raise InputError with every line in which the recipe differs from the one the run was started with."""
+    """Raises InputError with every key in which the recipe differs from that of the started run."""
     if not path.exists():
         raise OutputError.one(str(path.parent), "the unfinished run has no resolved.yaml.", "Start over with --overwrite.")
     before, now = (settings(text) for text in (path.read_text(encoding="utf-8"), resolved_text))
@@ -129,7 +129,7 @@ def require_same_recipe(path: Path, resolved_text: str) -> None:
 
 
 def settings(text: str, prefix: str = "") -> dict[str, Any]:
-    """A YAML text as ``section.key -> value``."""
+    """Flattens a YAML text to ``section.key -> value``."""
     import yaml
 
     flat: dict[str, Any] = {}
@@ -144,7 +144,7 @@ def settings(text: str, prefix: str = "") -> dict[str, Any]:
 
 
 def finish(folder: RunFolder) -> Path:
-    """Give the whole run its final name, replacing what was there, and return that folder."""
+    """Gives the complete run its final name, replacing what was there, and returns that folder."""
     if folder.final.exists():
         shutil.rmtree(folder.final)
     folder.final.parent.mkdir(parents=True, exist_ok=True)
@@ -153,25 +153,25 @@ def finish(folder: RunFolder) -> Path:
 
 
 def write_record(path: Path, plain: Mapping[str, Any]) -> None:
-    """Write an outcome as JSON, with the versions and the machine it comes from and the memory it took."""
+    """Writes an outcome as JSON, with versions, machine and peak memory."""
     record = {**plain, "environment": environment(), "peak_memory_bytes": peak_memory_bytes()}
     path.write_text(json.dumps(finite(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_lines(path: Path, events: list[dict[str, Any]]) -> None:
-    """Replace a JSON-lines file by these objects."""
+    """Replaces a JSON-lines file by these objects."""
     path.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events), encoding="utf-8")
 
 
 def seed_places(folder: RunFolder, seed: int, n_seeds: int) -> tuple[Path, Path]:
-    """Where one seed's checkpoints, in a folder that is made, and its log go."""
+    """Returns one seed's checkpoint folder, which is made, and the path of its log."""
     place = folder.checkpoints if n_seeds == 1 else folder.checkpoints / f"seed-{seed}"
     place.mkdir(parents=True, exist_ok=True)
     return place, folder.metrics_log if n_seeds == 1 else folder.work / f"metrics-seed-{seed}.jsonl"
 
 
 def nearest_folder(path: Path) -> Path:
-    """The folder itself or its nearest parent that exists."""
+    """Returns the folder itself or its nearest parent that exists."""
     while not path.is_dir():
         path = path.absolute().parent
     return path

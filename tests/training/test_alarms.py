@@ -15,7 +15,8 @@ def healthy() -> AlarmInputs:
     seen = [{"step": i, "eval_loss": 0.5, "eval_mcc": 0.5} for i in (5, 10, 15, 20)]
     return AlarmInputs(
         metric="mcc", higher_is_better=True, class_names=("no", "yes"), decisions={"test": np.array([0, 1] * 10)},
-        history=[*losses, *seen], asked_learning_rate=1e-4, ours=0.5, majority=0.0, truncated_share={"train": 0.1}, max_length=64,
+        history=[*losses, *seen], requested_learning_rate=1e-4, ours=0.5, majority=0.0,
+        truncated_share={"train": 0.1}, max_length=64,
     )  # fmt: skip
 
 
@@ -29,7 +30,7 @@ SICK = {
             *({"step": i, "eval_loss": loss} for i, loss in ((5, 0.4), (10, 0.6), (15, 0.8), (20, 1.2))),
         ]
     },
-    "learning rate not reached": {"asked_learning_rate": 1e-3},
+    "learning rate not reached": {"requested_learning_rate": 1e-3},
     "not finite": {"history": [*healthy().history, {"step": 21, "loss": 0.01, "grad_norm": float("nan")}]},
     "most rows truncated": {"truncated_share": {"train": 0.7}},
 }

@@ -9,51 +9,51 @@ import torch
 
 from tunesmith.data.table import Examples, Labels
 from tunesmith.run_folder import EPOCH_LOGITS
-from tunesmith.training.epoch_logits import LARGEST, MODE, MOST_BYTES, room_for, save_epoch_logits
+from tunesmith.training.epoch_logits import MAX_BYTES, MAX_FLOAT16, MODE, allocate, save_epoch_logits
 
 
 def test_an_epoch_counts_only_where_every_row_was_seen() -> None:
-    kept = room_for(3, 4, 2)
-    assert kept is not None
+    epoch_logits = allocate(3, 4, 2)
+    assert epoch_logits is not None
     for epoch in (0, 1):
-        kept.add(epoch, [2, 0], torch.tensor([[1.0, 2.0], [3.0, 4.0]]) + epoch)
-    kept.add(0, [1, 3], torch.zeros(2, 2))
-    whole = kept.whole()
+        epoch_logits.add(epoch, [2, 0], torch.tensor([[1.0, 2.0], [3.0, 4.0]]) + epoch)
+    epoch_logits.add(0, [1, 3], torch.zeros(2, 2))
+    whole = epoch_logits.whole()
     assert whole is not None
     assert whole.shape == (1, 4, 2)
     assert whole[0].tolist() == [[3, 4], [0, 0], [1, 2], [0, 0]]
 
 
 def test_no_whole_epoch_is_none() -> None:
-    kept = room_for(1, 2, 2)
-    assert kept is not None
-    kept.add(0, [1], torch.zeros(1, 2))
-    assert kept.whole() is None
+    epoch_logits = allocate(1, 2, 2)
+    assert epoch_logits is not None
+    epoch_logits.add(0, [1], torch.zeros(1, 2))
+    assert epoch_logits.whole() is None
 
 
 def test_an_epoch_beyond_the_planned_ones_is_not_kept_and_large_logits_stay_finite() -> None:
-    kept = room_for(1, 1, 2)
-    assert kept is not None
-    kept.add(0, [0], torch.tensor([[1e9, -1e9]]))
-    kept.add(1, [0], torch.tensor([[5.0, 5.0]]))
-    assert kept.logits[0, 0].tolist() == [LARGEST, -LARGEST]
+    epoch_logits = allocate(1, 1, 2)
+    assert epoch_logits is not None
+    epoch_logits.add(0, [0], torch.tensor([[1e9, -1e9]]))
+    epoch_logits.add(1, [0], torch.tensor([[5.0, 5.0]]))
+    assert epoch_logits.logits[0, 0].tolist() == [MAX_FLOAT16, -MAX_FLOAT16]
 
 
 def test_saved_and_restored_it_is_the_same(tmp_path: Path) -> None:
-    kept, empty = room_for(2, 3, 2), room_for(2, 3, 2)
-    assert kept is not None
+    epoch_logits, empty = allocate(2, 3, 2), allocate(2, 3, 2)
+    assert epoch_logits is not None
     assert empty is not None
-    kept.add(1, [2], torch.tensor([[0.5, -0.5]]))
-    kept.save(tmp_path)
+    epoch_logits.add(1, [2], torch.tensor([[0.5, -0.5]]))
+    epoch_logits.save(tmp_path)
     empty.restore(tmp_path)
-    assert np.array_equal(empty.logits, kept.logits)
-    assert np.array_equal(empty.seen, kept.seen)
+    assert np.array_equal(empty.logits, epoch_logits.logits)
+    assert np.array_equal(empty.seen, epoch_logits.seen)
 
 
 def test_there_is_no_room_without_classes_without_an_epoch_or_for_too_much() -> None:
-    assert room_for(3, 10, 0) is None
-    assert room_for(0, 10, 2) is None
-    assert room_for(1, MOST_BYTES // 4 + 1, 2) is None
+    assert allocate(3, 10, 0) is None
+    assert allocate(0, 10, 2) is None
+    assert allocate(1, MAX_BYTES // 4 + 1, 2) is None
 
 
 def test_the_file_holds_the_rows_the_classes_and_the_mode(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_smoke_saves_nothing(train, tmp_path: Path) -> None:
 def test_huge_learning_rate_fails_and_says_why(train) -> None:
     with pytest.raises(
         TrainingFailed,
-        match=r"(?s)Training stopped at step \d+ of 36: .*Rows of that step .*Lower train.learning_rate \(asked: 1e\+09\)",
+        match=r"(?s)Training stopped at step \d+ of 36: .*Rows of that step .*Lower train.learning_rate \(requested: 1e\+09\)",
     ):
         train("diverged", train={"learning_rate": 1e9})
 

@@ -238,7 +238,7 @@ def test_learning_rate_1e9_ends_in_exit_1_and_says_why(recipe: Path, tmp_path: P
     child = start("train", "recipe.yaml", "train.learning_rate=1e9")
     _, err = child.communicate(timeout=120)
     assert child.returncode == 1
-    assert "Lower train.learning_rate (asked: 1e+09)" in err
+    assert "Lower train.learning_rate (requested: 1e+09)" in err
     assert "Traceback" not in err
     assert not (tmp_path / "runs/a").exists()
 

@@ -1,4 +1,4 @@
-"""What a pre-flight says: one line a check, with its figure, and the problem where it failed."""
+"""Defines the report of a pre-flight: one line per check, with its figure, and the problem of a failed one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tunesmith.errors import InputError, Problem
 
 @dataclass(frozen=True)
 class CheckLine:
-    """One check.
+    """The outcome of one check.
 
     Attributes:
-        figure: what was measured, as a sentence.
-        problem: why the run cannot start; None where the check passed.
-        note: a warning: the run can start, but the user should know.
+        figure: the measured values, as a phrase.
+        problem: the reason why the run cannot start; None if the check passed.
+        note: a warning that does not keep the run from starting; empty if there is none.
     """
 
     check: str
@@ -28,7 +28,7 @@ class CheckReport:
     """All checks of a pre-flight, cheapest first.
 
     Attributes:
-        estimate_seconds: of the training; None where the model was not loaded.
+        estimate_seconds: estimated training time; None if the model was not loaded.
     """
 
     checks: tuple[CheckLine, ...]
@@ -49,6 +49,6 @@ class CheckReport:
         )
 
     def raise_if_failed(self) -> None:
-        """Raise InputError with every problem, where there is one."""
+        """Raises InputError with every problem, if there is one."""
         if self.problems:
             raise InputError(self.problems)

@@ -1,4 +1,4 @@
-"""Checks that need neither torch nor the model's weights."""
+"""Checks everything that needs neither torch nor the model's weights."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Finding
 
-MOMENTS = 3  # a whole checkpoint holds the weights and two moments of each
-LITTLE = 30
+CHECKPOINT_TENSORS = 3
+"""Tensors of each parameter in a complete checkpoint: the weight and the optimizer's two moments."""
+FEW_ROWS = 30
+"""Below this size of the evaluation split, a note warns of wide intervals."""
 
 
 def files(split: Examples) -> CheckLine:
-    """Rows used and dropped of one split."""
+    """Counts the used and dropped rows of one split."""
     dropped = sum(1 for row in split.bad_rows if row.dropped)
     note = f"{dropped:,} rows of {split.split} are not used" if dropped else ""
     return CheckLine(f"rows of {split.split}", f"{len(split):,} used, {dropped:,} dropped ({split.source})", note=note)
 
 
 def columns(splits: LabelledData) -> CheckLine:
-    """Which column plays which part."""
+    """Lists the role of each column."""
     parts = {
         "text": splits.columns.text,
         "pair": splits.columns.pair,
@@ -36,7 +38,7 @@ def columns(splits: LabelledData) -> CheckLine:
 
 
 def labels(splits: LabelledData) -> CheckLine:
-    """What a label is."""
+    """Describes the labels: the classes, or the range of the numbers."""
     if splits.labels.problem_type == "regression":
         values = [float(value) for value in splits.train.labels]
         return CheckLine("labels", f"numbers from {min(values):g} to {max(values):g}")
@@ -47,26 +49,26 @@ def labels(splits: LabelledData) -> CheckLine:
 
 
 def sizes(splits: LabelledData) -> CheckLine:
-    """Whether the judged split is large enough to say anything."""
-    judged = splits.test if splits.test is not None else splits.validation
-    if judged is None or splits.validation is None:
+    """Checks that there are validation rows, and that the evaluation split is large enough for narrow intervals."""
+    evaluated = splits.test if splits.test is not None else splits.validation
+    if evaluated is None or splits.validation is None:
         remedy = "Give data.validation a share such as 0.1, or a file."
         problem = Problem(
             "validation", "data.validation", "there are no validation rows, and they choose the best checkpoint.", remedy
         )
-        return CheckLine("judged on", "nothing", problem)
-    note = f"{judged.split} has only {len(judged)} rows: intervals will be wide" if len(judged) < LITTLE else ""
-    return CheckLine("judged on", f"{judged.split}, {len(judged):,} rows", note=note)
+        return CheckLine("evaluated on", "nothing", problem)
+    note = f"{evaluated.split} has only {len(evaluated)} rows: intervals will be wide" if len(evaluated) < FEW_ROWS else ""
+    return CheckLine("evaluated on", f"{evaluated.split}, {len(evaluated):,} rows", note=note)
 
 
 def from_finding(finding: Finding) -> CheckLine:
-    """A finding about the rows as a line; those with flagged rows become notes."""
+    """Converts a finding about the rows to a line; one with flagged rows becomes a note."""
     return CheckLine(finding.name, finding.summary, note=f"{finding.name}: {finding.summary}" if finding.flagged else "")
 
 
 def disk(source: ModelSource, output: Path) -> CheckLine:
-    """Room for the model, its best weights and one whole checkpoint."""
-    needed, free = source.n_bytes * (2 + MOMENTS), free_disk_bytes(output)
+    """Checks the free disk space: the model, its best weights and one complete checkpoint."""
+    needed, free = source.n_bytes * (2 + CHECKPOINT_TENSORS), free_disk_bytes(output)
     figure = f"about {megabytes(needed)} needed, {megabytes(free)} free"
     problem = None
     if free < needed:
@@ -80,21 +82,21 @@ def disk(source: ModelSource, output: Path) -> CheckLine:
 
 
 def trackers(recipe: Recipe) -> CheckLine:
-    """Whether the experiment trackers that were asked for are installed."""
+    """Checks that the requested experiment trackers are installed."""
     from importlib.util import find_spec
 
-    asked = [recipe.train.report_to] if isinstance(recipe.train.report_to, str) else recipe.train.report_to
-    missing = [name for name in asked if name != "none" and find_spec(name) is None]
+    requested = [recipe.train.report_to] if isinstance(recipe.train.report_to, str) else recipe.train.report_to
+    missing = [name for name in requested if name != "none" and find_spec(name) is None]
     problem = None
     if missing:
         problem = Problem(
             "install", "train.report_to", f"{missing[0]} is not installed.", f"Run: pip install 'tunesmith[{missing[0]}]'"
         )
-    return CheckLine("trackers", ", ".join(asked), problem)
+    return CheckLine("trackers", ", ".join(requested), problem)
 
 
 def require_validation(rows: object) -> None:
-    """Raises DataError where there are no validation rows."""
+    """Raises DataError if there are no validation rows."""
     if rows is None:
         message = "there are no validation rows, and they choose the best checkpoint."
         raise DataError.one("data.validation", message, "Give data.validation a share such as 0.1, or a file.")

@@ -1,4 +1,4 @@
-"""A training step before the training: memory for the longest rows, the first loss, gradients, and the time of the whole."""
+"""Runs a training step before the training: memory for the longest rows, the first loss, gradients, and the total time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tunesmith.training.alarms import is_abnormal_first_loss
 from tunesmith.training.schedule import plan_schedule
 
 MANY_TRUNCATED = 0.05
-"""From this share of rows on, a note says that a split loses tokens."""
+"""Above this share of truncated rows, a note warns of it."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class TrialPart:
 
     Attributes:
         lengths: (N) tokens, or characters, of each item.
-        compute_loss: the training loss of the items at some positions, with a graph, in training mode.
-        module: has every trainable parameter of this loss.
-        loss_name: the loss class, where the user chooses among several.
-        is_bucketed: batches hold rows of similar length, so that a batch drawn at random has more padding than those of training.
+        compute_loss: positions of items -> their training loss, with its graph, in training mode.
+        module: holds every trainable parameter of this loss.
+        loss_name: the loss class, if the user chooses among several.
+        is_bucketed: training batches hold rows of similar length, and have less padding than a batch drawn at random.
     """
 
     lengths: Array
@@ -42,11 +42,11 @@ class TrialPart:
     is_bucketed: bool = False
 
     def longest(self, count: int) -> list[int]:
-        """Positions of the longest items."""
+        """Returns the positions of the longest items."""
         return [int(i) for i in np.argsort(-self.lengths, kind="stable")[:count]]
 
     def random(self, count: int) -> list[int]:
-        """Positions of items drawn at random, the same each time."""
+        """Returns positions of items drawn at random, the same each time."""
         return [int(i) for i in np.random.default_rng(0).permutation(len(self.lengths))[:count]]
 
 
@@ -64,7 +64,7 @@ class TrialResult:
 
 
 def trial_step(part: TrialPart, positions: list[int]) -> TrialResult:
-    """Runs one forward and backward pass. Gradients are cleared, nothing is updated, and the mode is afterwards what it was."""
+    """Runs one forward and backward pass. Clears the gradients, updates nothing, and restores the mode."""
     was_training = part.module.training
     part.module.train()
     loss = part.compute_loss(positions)
@@ -78,7 +78,7 @@ def trial_step(part: TrialPart, positions: list[int]) -> TrialResult:
 
 
 def check_trial_steps(parts: Sequence[TrialPart], batch_rows: int, expected_loss: float) -> tuple[list[CheckLine], float]:
-    """Checks one step on the longest rows of each part: memory, the first loss, gradients. Returns the largest loss, too."""
+    """Checks one step on the longest rows of each part: memory, the first loss, gradients. Returns also the largest loss."""
     started = time.perf_counter()
     results = [trial_step(part, part.longest(batch_rows)) for part in parts]
     lines = [CheckLine("longest batch", f"one step took {time.perf_counter() - started:.2f} s")]
@@ -128,7 +128,7 @@ def estimate_time(parts: Sequence[TrialPart], rows_per_epoch: int, train: TrainS
 
 
 def length_line(split: str, n_rows: int, n_truncated: int, record: Mapping[str, Any]) -> CheckLine:
-    """Tells how long the rows of a split are and what those lose that are too long.
+    """Describes the lengths of a split's rows, and what is lost of rows that are too long.
 
     Args:
         record: see ``tasks.task.SplitLengths``.

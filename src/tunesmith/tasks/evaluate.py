@@ -66,7 +66,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         decisions=class_decisions(session, best, metrics),
         history=best.fit.history,
         expected_first_loss=session.expected_loss,
-        asked_learning_rate=best.fit.learning_rate,
+        requested_learning_rate=best.fit.learning_rate,
         ours=metric_values(best.outputs[split.split], split).get(metric),
         majority=None if majority is None else metric_values(majority, split).get(metric),
         truncated_share={name: one.n_truncated / max(1, one.n_rows) for name, one in session.lengths.items()},

@@ -1,4 +1,4 @@
-"""Alarms: signs that a run did not work although it ended. Pure functions of what the run recorded."""
+"""Defines the alarms: signs that a run did not work although it ended. Pure functions of the recorded values."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from tunesmith.results import Alarm
 from tunesmith.training.history import LogHistory, evaluations
 
-FAR_FACTOR = 1.5
-MOST = 0.5
+OVERFIT_FACTOR = 1.5
+MANY_TRUNCATED = 0.5
 FIRST_LOSS_FACTOR, FIRST_LOSS_MARGIN = 1.5, 0.5
 """A first loss above factor * expected + margin is abnormal. The margin (in the loss's unit) is for expected losses near zero."""
 
 
 @dataclass(frozen=True)
 class AlarmInputs:
-    """What the alarms look at.
+    """The recorded values that the alarms read.
 
     Attributes:
-        metric: the leading metric; ``ours`` and ``majority`` are its values on the judged split (None: undefined).
+        metric: the leading metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
         decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
-        expected_first_loss: see ``tasks.task.Session``; NaN where none is known.
-        asked_learning_rate: the highest rate the schedule should have reached.
+        expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
+        requested_learning_rate: the highest rate that the schedule should have reached.
         truncated_share: split -> share of rows that lost tokens.
     """
 
@@ -34,60 +34,60 @@ class AlarmInputs:
     decisions: dict[str, np.ndarray] = field(default_factory=dict)
     history: LogHistory = field(default_factory=list)
     expected_first_loss: float = float("nan")
-    asked_learning_rate: float = 0.0
+    requested_learning_rate: float = 0.0
     ours: float | None = None
     majority: float | None = None
     truncated_share: dict[str, float] = field(default_factory=dict)
     max_length: int = 0
 
 
-def alarms(facts: AlarmInputs) -> tuple[Alarm, ...]:
-    """Every alarm that goes off, in the order of ``ALARMS``."""
-    return tuple(alarm for look in ALARMS if (alarm := look(facts)) is not None)
+def alarms(inputs: AlarmInputs) -> tuple[Alarm, ...]:
+    """Returns every alarm that is raised, in the order of ``ALARMS``."""
+    return tuple(alarm for detect in ALARMS if (alarm := detect(inputs)) is not None)
 
 
-def one_class(facts: AlarmInputs) -> Alarm | None:
-    """All predictions of a split are the same."""
-    for split, decided in facts.decisions.items():
-        if len(decided) < 10:
+def one_class(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a split whose predictions are all the same."""
+    for split, decisions in inputs.decisions.items():
+        if len(decisions) < 10:
             continue
-        if decided.ndim == 1 and (decided == decided[0]).all():
-            name = facts.class_names[int(decided[0])]
-            said = (
-                f"All {len(decided):,} predictions on {split} are the class {name!r}: the model learnt nothing about the texts."
+        if decisions.ndim == 1 and (decisions == decisions[0]).all():
+            name = inputs.class_names[int(decisions[0])]
+            message = (
+                f"All {len(decisions):,} predictions on {split} are the class {name!r}: the model learnt nothing about the texts."
             )
-        elif decided.ndim == 2 and not decided.any():
-            said = f"Not one label was predicted for any of the {len(decided):,} rows of {split}."
+        elif decisions.ndim == 2 and not decisions.any():
+            message = f"Not one label was predicted for any of the {len(decisions):,} rows of {split}."
         else:
             continue
         remedy = (
             "Train longer or with a higher learning rate (more epochs, more rows), "
             "and set train.class_weights: balanced if one class dominates."
         )
-        return Alarm("one class", said, remedy)
+        return Alarm("one class", message, remedy)
     return None
 
 
 def is_abnormal_first_loss(loss: float, expected: float) -> bool:
-    """Whether a first loss is far above the expected one; False where none is known (NaN)."""
+    """Tells whether a first loss is far above the expected one; False if none is known (NaN)."""
     return loss > FIRST_LOSS_FACTOR * expected + FIRST_LOSS_MARGIN
 
 
-def first_loss_abnormal(facts: AlarmInputs) -> Alarm | None:
-    """The first logged training loss is far above that of a model that knows nothing."""
-    first = next((entry["loss"] for entry in facts.history if "loss" in entry), None)
-    if first is None or not is_abnormal_first_loss(first, facts.expected_first_loss):
+def first_loss_abnormal(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a first logged training loss far above that of a model that knows nothing."""
+    first = next((entry["loss"] for entry in inputs.history if "loss" in entry), None)
+    if first is None or not is_abnormal_first_loss(first, inputs.expected_first_loss):
         return None
     return Alarm(
         "first loss abnormal",
-        f"The first training loss was {first:.4f}; a model that knows nothing has {facts.expected_first_loss:.4f}.",
+        f"The first training loss was {first:.4f}; a model that knows nothing has {inputs.expected_first_loss:.4f}.",
         "Check the precision, the learning rate, and whether the model's head and tokenizer belong to these rows.",
     )
 
 
-def loss_not_lower(facts: AlarmInputs) -> Alarm | None:
-    """The training loss at the end is not below where it began."""
-    losses = [entry["loss"] for entry in facts.history if "loss" in entry]
+def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a training loss that ended no lower than it began."""
+    losses = [entry["loss"] for entry in inputs.history if "loss" in entry]
     if len(losses) < 4:
         return None
     tenth = max(1, len(losses) // 10)
@@ -100,28 +100,29 @@ def loss_not_lower(facts: AlarmInputs) -> Alarm | None:
     )  # fmt: skip
 
 
-def not_above_majority(facts: AlarmInputs) -> Alarm | None:
-    """The result is not better than always giving the commonest answer."""
-    if facts.ours is None or facts.majority is None:
+def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a result no better than always giving the most frequent answer."""
+    if inputs.ours is None or inputs.majority is None:
         return None
-    better = facts.ours > facts.majority if facts.higher_is_better else facts.ours < facts.majority
+    better = inputs.ours > inputs.majority if inputs.higher_is_better else inputs.ours < inputs.majority
     if better:
         return None
     return Alarm(
-        "not above majority", f"{facts.metric} is {facts.ours:.4f}; always giving the commonest answer has {facts.majority:.4f}.",
+        "not above majority",
+        f"{inputs.metric} is {inputs.ours:.4f}; always giving the commonest answer has {inputs.majority:.4f}.",
         "Do not use this model. Train longer or with another learning rate, and read the findings about labels and duplicates.",
-    )  # fmt: skip
+    )
 
 
-def overfitted(facts: AlarmInputs) -> Alarm | None:
-    """Validation loss rose well above its lowest point while the training loss went on falling."""
-    seen = [(entry["step"], entry["eval_loss"]) for entry in evaluations(facts.history) if np.isfinite(entry["eval_loss"])]
-    losses = [entry["loss"] for entry in facts.history if "loss" in entry]
-    if len(seen) < 3 or not losses:
+def overfitted(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a validation loss that rose well above its lowest value while the training loss went on falling."""
+    measured = [(entry["step"], entry["eval_loss"]) for entry in evaluations(inputs.history) if np.isfinite(entry["eval_loss"])]
+    losses = [entry["loss"] for entry in inputs.history if "loss" in entry]
+    if len(measured) < 3 or not losses:
         return None
-    lowest_step, lowest = min(seen, key=lambda pair: pair[1])
-    last, training = seen[-1][1], float(np.mean(losses[-max(1, len(losses) // 10) :]))
-    if not (last > FAR_FACTOR * lowest and last > FAR_FACTOR * training):
+    lowest_step, lowest = min(measured, key=lambda pair: pair[1])
+    last, training = measured[-1][1], float(np.mean(losses[-max(1, len(losses) // 10) :]))
+    if not (last > OVERFIT_FACTOR * lowest and last > OVERFIT_FACTOR * training):
         return None
     return Alarm(
         "validation far from training",
@@ -131,24 +132,24 @@ def overfitted(facts: AlarmInputs) -> Alarm | None:
     )  # fmt: skip
 
 
-def learning_rate_not_reached(facts: AlarmInputs) -> Alarm | None:
-    """The run ended before the warm-up did."""
-    rates = [entry["learning_rate"] for entry in facts.history if "learning_rate" in entry]
-    if not rates or facts.asked_learning_rate <= 0 or max(rates) >= 0.9 * facts.asked_learning_rate:
+def learning_rate_not_reached(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a run that ended before its warm-up."""
+    rates = [entry["learning_rate"] for entry in inputs.history if "learning_rate" in entry]
+    if not rates or inputs.requested_learning_rate <= 0 or max(rates) >= 0.9 * inputs.requested_learning_rate:
         return None
     return Alarm(
         "learning rate not reached",
-        f"The highest learning rate was {max(rates):.3g}; {facts.asked_learning_rate:.3g} was asked for.",
+        f"The highest learning rate was {max(rates):.3g}; {inputs.requested_learning_rate:.3g} was requested.",
         "The warm-up is longer than the run, or a schedule kept it low: lower train.warmup_steps or train longer.",
     )  # fmt: skip
 
 
-def not_finite(facts: AlarmInputs) -> Alarm | None:
-    """A logged figure is NaN or infinite."""
-    # A loss that no evaluation has cannot be measured: validation rows of embeddings may be of another shape.
-    measured = any(np.isfinite(entry["eval_loss"]) for entry in evaluations(facts.history))
+def not_finite(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a logged loss or gradient norm that is NaN or infinite."""
+    # Without any finite evaluation loss there is none to check: validation rows of embeddings may have another format.
+    measured = any(np.isfinite(entry["eval_loss"]) for entry in evaluations(inputs.history))
     names = ("loss", "eval_loss", "grad_norm") if measured else ("loss", "grad_norm")
-    bad = [e["step"] for e in facts.history for name in names if not np.isfinite(e.get(name, 0.0))]
+    bad = [e["step"] for e in inputs.history for name in names if not np.isfinite(e.get(name, 0.0))]
     if not bad:
         return None
     return Alarm(
@@ -158,13 +159,13 @@ def not_finite(facts: AlarmInputs) -> Alarm | None:
     )
 
 
-def mostly_truncated(facts: AlarmInputs) -> Alarm | None:
-    """Most rows of a split lost tokens."""
-    for split, share in facts.truncated_share.items():
-        if share > MOST:
+def mostly_truncated(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a split of which most rows lost tokens."""
+    for split, share in inputs.truncated_share.items():
+        if share > MANY_TRUNCATED:
             return Alarm(
                 "most rows truncated",
-                f"{share:.0%} of the {split} rows are longer than {facts.max_length} tokens and lost their end.",
+                f"{share:.0%} of the {split} rows are longer than {inputs.max_length} tokens and lost their end.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
             )  # fmt: skip
     return None

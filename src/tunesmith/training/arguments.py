@@ -1,4 +1,4 @@
-"""From the recipe to upstream's TrainingArguments."""
+"""Converts the recipe to upstream's TrainingArguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def learning_rate(recipe: Recipe, n_parameters: int) -> float:
-    """Return the recipe's learning rate, or the task's default for the size of the model and for what is trained."""
+    """Returns the recipe's learning rate, or the task's default for the size of the model and the trained layers."""
     if recipe.train.learning_rate is not None:
         return recipe.train.learning_rate
     rates, only_head = task_settings(recipe).learning_rates, recipe.train.train_layers == "head"
@@ -30,10 +30,10 @@ def training_arguments(
     recipe: Recipe, schedule: Schedule, fast_path: FastPath, checkpoints: Path, seed: int, rate: float,
     arguments_class: type[TrainingArguments], own_arguments: Mapping[str, object],
 ) -> TrainingArguments:  # fmt: skip
-    """Upstream's arguments for a run. Logs, evaluations and saves are asked for step by step, so their own intervals are off.
+    """Builds upstream's arguments of a run. Callbacks trigger logs, evaluations and saves, so upstream's intervals are off.
 
     Args:
-        arguments_class, own_arguments: the trainer's class of arguments, and those it has beside the usual ones.
+        arguments_class, own_arguments: the trainer's class of arguments, and arguments that only this class has.
 
     Raises:
         RecipeError: an unknown optimizer, schedule or other value that upstream refuses.
@@ -61,7 +61,7 @@ def training_arguments(
 
 
 def require_no_fp16_on_cpu(recipe: Recipe) -> None:
-    """Upstream accepts fp16 on a CPU and then trains in fp32 without a word."""
+    """Raises RecipeError for fp16 on a CPU: upstream accepts it and then trains in fp32 without a warning."""
     if recipe.upstream.get("fp16") and device_name() == "cpu":
         raise RecipeError.one(
             "upstream.fp16",
@@ -71,7 +71,7 @@ def require_no_fp16_on_cpu(recipe: Recipe) -> None:
 
 
 def known_upstream_fields() -> frozenset[str]:
-    """The field names of the installed TrainingArguments."""
+    """Returns the field names of the installed TrainingArguments."""
     from transformers import TrainingArguments
 
     return frozenset(field.name for field in dataclasses.fields(TrainingArguments))

@@ -1,4 +1,4 @@
-"""What happens between two optimizer steps: when to log, evaluate, save and stop; what is kept on disk."""
+"""Defines the callbacks between optimizer steps: when to log, evaluate, save and stop, and which checkpoints to keep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -29,7 +28,7 @@ class FollowSchedule(TrainerCallback):
         self.log_at, self.evaluate_at = frozenset(schedule.log_at), frozenset(schedule.evaluate_at)
         self.total, self.request, self.listener = schedule.total_steps, request, listener
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         control.should_log = state.global_step in self.log_at
         control.should_evaluate = state.global_step in self.evaluate_at
         self.listener(Event("step", "training", state.global_step, self.total))
@@ -38,12 +37,12 @@ class FollowSchedule(TrainerCallback):
 
 
 class StopEarly(TrainerCallback):
-    """Ends training after so many evaluations without an improvement. Keeps no state: the log history tells."""
+    """Ends training after ``patience`` evaluations without an improvement. Keeps no state: it reads the log history."""
 
     def __init__(self, section: EarlyStoppingSection, metric: str, higher_is_better: bool) -> None:
         self.section, self.metric, self.higher_is_better = section, metric, higher_is_better
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         best = best_so_far(state.log_history, self.metric, self.higher_is_better, self.section.delta)
         if best is not None and best.since >= self.section.patience:
             control.should_training_stop = True
@@ -51,15 +50,15 @@ class StopEarly(TrainerCallback):
 
 @dataclass
 class KeepCheckpoints(TrainerCallback):
-    """Keeps two checkpoints: the weights of the best evaluation, and the whole state of the last save.
+    """Keeps two checkpoints: the weights of the best evaluation, and the complete state of the last save.
 
-    Saves follow evaluations. The whole state is left out only where the run goes on and the last save is younger
-    than twenty times what a save costs, so that saving takes at most a twentieth of the time.
+    Saves follow evaluations. An evaluation is followed by no complete save only if the run goes on and less than twenty times
+    the duration of a save has passed since the last one, so that saving takes at most a twentieth of the time.
 
     Attributes:
         save_weights: writes the model's weights into a folder.
-        save_own_state: writes into a checkpoint what upstream does not know of, in every process.
-        save_bytes: estimate of one whole checkpoint's size, for the free-disk check before each save.
+        save_own_state: writes the state that upstream does not save into a checkpoint, in every process.
+        save_bytes: estimated size of one complete checkpoint, for the free-disk check before each save.
     """
 
     folder: Path
@@ -73,7 +72,7 @@ class KeepCheckpoints(TrainerCallback):
     started_seconds: float = 0.0
     cost_seconds: float = 0.0
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         best = best_so_far(state.log_history, self.metric, self.higher_is_better)
         if state.is_world_process_zero and best is not None and best.step == state.global_step:
             require_disk(self.folder, self.save_bytes // 3, "the best model so far")
@@ -85,7 +84,7 @@ class KeepCheckpoints(TrainerCallback):
         if control.should_save:
             require_disk(self.folder, self.save_bytes, f"the checkpoint of step {state.global_step}")
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         self.save_own_state(self.folder / f"checkpoint-{state.global_step}")
         synchronise()  # every process has written its part
         if state.is_world_process_zero:
@@ -95,7 +94,7 @@ class KeepCheckpoints(TrainerCallback):
         synchronise()
 
     def seal_and_tidy(self, step: int) -> None:
-        """Make the checkpoint of this step count, then delete the older one."""
+        """Seals the checkpoint of this step, then deletes the older one."""
         saved = self.folder / f"checkpoint-{step}"
         seal(saved, step)
         keep_only(self.folder, {step})
@@ -107,13 +106,13 @@ class WriteLog(TrainerCallback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if not state.is_world_process_zero:
             return
         lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in as_events(state.log_history)]
         self.path.write_text("".join(lines), encoding="utf-8")
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         entry = state.log_history[-1]
         if state.is_world_process_zero and ("loss" in entry or "eval_loss" in entry):
             with self.path.open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or ignored: a manifest of sizes and sha256 is written last, and verified first."""
+"""Seals checkpoints with a manifest of sizes and sha256, written last and verified first. Unsealed ones are ignored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Checkpoint:
 
 
 def seal(folder: Path, step: int) -> None:
-    """Write the manifest of a finished checkpoint; without one it does not count."""
+    """Writes the manifest of a finished checkpoint; without one it does not count."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     entries = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": hash_file(path)} for path in files}
     part = folder / f".{MANIFEST}.part"
@@ -40,7 +40,7 @@ def seal(folder: Path, step: int) -> None:
 
 
 def damage(folder: Path) -> str:
-    """Why a checkpoint cannot be used; empty where every file is as its manifest says."""
+    """Returns the reason why a checkpoint cannot be used; empty if every file matches its manifest."""
     path = folder / MANIFEST
     if not path.exists():
         return "it was not finished (no manifest)"
@@ -60,26 +60,26 @@ def damage(folder: Path) -> str:
 
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """The checkpoints in a folder, whole or not, by step."""
+    """Lists the checkpoints in a folder by step, sealed or not."""
     if not folder.is_dir():
         return []
-    found = [Checkpoint(path, int(match.group(1))) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
-    return sorted(found, key=lambda checkpoint: checkpoint.step)
+    checkpoints = [Checkpoint(path, int(match.group(1))) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
+    return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
 
 
 def newest_whole(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that verifies, and a sentence for every newer one that does not."""
-    refused: list[str] = []
+    """Returns the newest checkpoint that verifies, and a sentence for every newer one that does not."""
+    notes: list[str] = []
     for checkpoint in reversed(list_checkpoints(folder)):
         reason = damage(checkpoint.path)
         if not reason:
-            return checkpoint, refused
-        refused.append(f"{checkpoint.path.name} is ignored: {reason}")
-    return None, refused
+            return checkpoint, notes
+        notes.append(f"{checkpoint.path.name} is ignored: {reason}")
+    return None, notes
 
 
 def replace_best(folder: Path, step: int, save_weights: Callable[[Path], None]) -> None:
-    """Put the weights that ``save_weights`` writes in the place of the best ones so far, whole or not at all."""
+    """Replaces the best weights by those that ``save_weights`` writes, completely or not at all."""
     part, best = folder / f"{BEST}.partial", folder / BEST
     shutil.rmtree(part, ignore_errors=True)
     save_weights(part)
@@ -90,7 +90,7 @@ def replace_best(folder: Path, step: int, save_weights: Callable[[Path], None]) 
 
 
 def best_weights(folder: Path, step: int) -> Path:
-    """The folder of the best weights, which have to be those of that step.
+    """Returns the folder of the best weights, which must be those of that step.
 
     Raises:
         TrainingFailed: they are damaged, missing, or another step's.
@@ -98,22 +98,22 @@ def best_weights(folder: Path, step: int) -> Path:
     best = folder / BEST
     reason = damage(best)
     if not reason:
-        found = json.loads((best / MANIFEST).read_text(encoding="utf-8"))["step"]
-        reason = "" if found == step else f"they are of step {found}, the best evaluation was at step {step}"
+        saved_step = json.loads((best / MANIFEST).read_text(encoding="utf-8"))["step"]
+        reason = "" if saved_step == step else f"they are of step {saved_step}, the best evaluation was at step {step}"
     if reason:
         raise TrainingFailed(f"The best weights at {best} cannot be used: {reason}. Start over with --overwrite.")
     return best
 
 
 def keep_only(folder: Path, steps: set[int]) -> None:
-    """Delete the checkpoints of all other steps."""
+    """Deletes the checkpoints of all other steps."""
     for checkpoint in list_checkpoints(folder):
         if checkpoint.step not in steps:
             shutil.rmtree(checkpoint.path)
 
 
 def require_disk(folder: Path, n_bytes: int, purpose: str) -> None:
-    """Raise OutputError where the disk has not that many free bytes."""
+    """Raises OutputError if the disk has less than that many free bytes."""
     free = free_disk_bytes(folder)
     if free < n_bytes:
         raise OutputError.one(

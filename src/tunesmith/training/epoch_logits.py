@@ -1,4 +1,4 @@
-"""The logits of every training row in every epoch, kept as training computes them: no further pass over the data."""
+"""Keeps the logits of every training row in every epoch as training computes them: no further pass over the data."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tunesmith.training.launch import rank, sum_over_processes
 
 MODE = "train"
 """The logits are those of the training step: before its update, with dropout where the model has any."""
-MOST_BYTES = 512 * 2**20
-LARGEST = float(np.finfo(np.float16).max)
+MAX_BYTES = 512 * 2**20
+MAX_FLOAT16 = float(np.finfo(np.float16).max)
 
 
 @dataclass
 class EpochLogits:
-    """What this process has seen so far.
+    """The logits that this process has computed so far.
 
     Attributes:
-        logits: (E, N, K) float16, zeros where not seen.
+        logits: (E, N, K) float16, zeros for rows not seen.
         seen: (E, N) bool.
     """
 
@@ -31,22 +31,22 @@ class EpochLogits:
     seen: np.ndarray
 
     def add(self, epoch: int, positions: list[int], logits: torch.Tensor) -> None:
-        """Keep the logits (B, K) of the rows at these positions; an unfinished last epoch beyond E is not kept."""
+        """Keeps the logits (B, K) of the rows at these positions; those of an unfinished epoch beyond E are dropped."""
         if epoch < len(self.logits):
-            self.logits[epoch, positions] = logits.float().clamp(-LARGEST, LARGEST).cpu().numpy()
+            self.logits[epoch, positions] = logits.float().clamp(-MAX_FLOAT16, MAX_FLOAT16).cpu().numpy()
             self.seen[epoch, positions] = True
 
     def save(self, folder: Path) -> None:
-        """Write this process's part into a checkpoint."""
+        """Writes this process's part into a checkpoint."""
         np.savez(folder / part_name(), logits=self.logits, seen=self.seen)
 
     def restore(self, folder: Path) -> None:
-        """Take this process's part of a checkpoint."""
-        with np.load(folder / part_name()) as kept:
-            self.logits, self.seen = kept["logits"], kept["seen"]
+        """Reads this process's part of a checkpoint."""
+        with np.load(folder / part_name()) as part:
+            self.logits, self.seen = part["logits"], part["seen"]
 
     def whole(self) -> np.ndarray | None:
-        """The epochs that every row was seen in, over all processes: (E, N, K) float16; None where there is none.
+        """Returns the epochs in which all rows were seen, over all processes: (E, N, K) float16; None if there is none.
 
         A row that two processes saw in one epoch, as padding of the last batch, gets the mean of both.
         """
@@ -62,9 +62,9 @@ def part_name() -> str:
     return f"epoch_logits-{rank()}.npz"
 
 
-def room_for(n_epochs: int, n_rows: int, n_classes: int) -> EpochLogits | None:
-    """Room for the logits of a run; None where they take more than ``MOST_BYTES``, or there is no class or no whole epoch."""
-    if not n_epochs * n_classes or 2 * n_epochs * n_rows * n_classes > MOST_BYTES:
+def allocate(n_epochs: int, n_rows: int, n_classes: int) -> EpochLogits | None:
+    """Allocates the logits of a run; None if they take more than ``MAX_BYTES``, or there is no class or no complete epoch."""
+    if not n_epochs * n_classes or 2 * n_epochs * n_rows * n_classes > MAX_BYTES:
         return None
     return EpochLogits(np.zeros((n_epochs, n_rows, n_classes), dtype=np.float16), np.zeros((n_epochs, n_rows), dtype=bool))
 

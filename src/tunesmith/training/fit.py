@@ -1,17 +1,17 @@
-"""One training run of one model with one seed, by upstream's trainer."""
+"""Trains one model with one seed by upstream's trainer."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from transformers import PrinterCallback, TrainingArguments
+import torch
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from tunesmith.errors import Interrupted, TrainingFailed
 from tunesmith.models.fast.path import FastPath, apply_fast_path, remove_fast_path
@@ -31,12 +31,12 @@ MakeTrainer = Callable[[TrainingArguments, Schedule], GuardedTrainer]
 
 @dataclass(frozen=True)
 class TrainerSpec:
-    """What a task gives to a fit.
+    """The part of a fit that depends on the task.
 
     Attributes:
-        make_trainer: the task's trainer on the model and the rows, with these arguments and this schedule.
-        arguments_class, arguments: upstream's class of arguments for this trainer, and those it has beside the usual ones.
-        around: entered for the training, left after it.
+        make_trainer: arguments and schedule -> the task's trainer of the model on the rows.
+        arguments_class, arguments: upstream's class of arguments for this trainer, and arguments that only this class has.
+        around: a context manager around the training.
     """
 
     make_trainer: MakeTrainer
@@ -47,13 +47,13 @@ class TrainerSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class FitPlan:
-    """Everything a fit needs besides the model.
+    """The settings of a fit.
 
     Attributes:
-        n_rows: items of one pass over the training data.
+        n_rows: items of one epoch.
         metric, higher_is_better: the selection metric: it chooses the best checkpoint.
         used_token_ids: every token id in the training batches; see ``apply_fast_path``.
-        body: the part of the model that the fast path is applied to.
+        body: the module that the fast path is applied to.
         smoke: no saves; the last weights are kept.
     """
 
@@ -65,7 +65,7 @@ class FitPlan:
     checkpoints: Path
     metrics_log: Path
     fast_path: FastPath
-    body: Any
+    body: torch.nn.Module
     seed: int
     used_token_ids: np.ndarray | None = None
     smoke: bool = False
@@ -73,15 +73,15 @@ class FitPlan:
 
 @dataclass(frozen=True)
 class Fit:
-    """What training left besides the weights in the model.
+    """The record of a fit; the weights are in the model.
 
     Attributes:
-        best_step: the step whose weights the model has now.
-        train_seconds: of the training loop, its evaluations and saves included.
+        best_step: the step of the model's weights.
+        train_seconds: duration of the training loop, with evaluations and saves.
         rows_per_second: training rows over the time of the loop without evaluations and saves.
-        notes: what a user should know (a checkpoint that was ignored, an early stop).
-        epoch_logits: (E, N, K) float16 of the training rows in each whole epoch, in the mode ``training.epoch_logits.MODE``; None
-            where they were not kept.
+        notes: messages for the user, such as an ignored checkpoint or an early stop.
+        epoch_logits: (E, N, K) float16 of the training rows in each complete epoch, in the mode ``training.epoch_logits.MODE``;
+            None if they were not kept.
     """
 
     schedule: Schedule
@@ -98,8 +98,8 @@ class Fit:
     epoch_logits: np.ndarray | None = None
 
 
-def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, resume: bool = False) -> Fit:
-    """Train the model in place; afterwards it has the weights of its best evaluation.
+def fit(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listener: Listener, *, resume: bool = False) -> Fit:
+    """Trains the model in place; it ends with the weights of its best evaluation.
 
     Raises:
         NonFinite, TrainingFailed: a loss, gradient or weight that is not finite, or divergence.
@@ -128,44 +128,56 @@ def fit(model: Any, plan: FitPlan, request: StopRequest, listener: Listener, *, 
     return conclude(model, plan, trainer, schedule, seconds, notes)
 
 
-def assemble(model: Any, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[GuardedTrainer, Schedule]:
-    """The trainer with its callbacks, and the schedule."""
+def assemble(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[GuardedTrainer, Schedule]:
+    """Builds the trainer with its callbacks, and plans the schedule."""
     recipe = plan.recipe
     n_batches = -(-plan.n_rows // (recipe.train.batch_rows * recipe.parallel.processes))
     schedule = plan_schedule(n_batches, recipe.train)
     rate = learning_rate(recipe, count_parameters(model)[0])
     arguments = training_arguments(
-        recipe, schedule, plan.fast_path, plan.checkpoints, plan.seed, rate, arguments_class=plan.spec.arguments_class,
+        recipe,
+        schedule,
+        plan.fast_path,
+        plan.checkpoints,
+        plan.seed,
+        rate,
+        arguments_class=plan.spec.arguments_class,
         own_arguments=plan.spec.arguments,
-    )  # fmt: skip
+    )
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.metrics_log.parent / "tensorboard")  # the only way upstream offers
     trainer = plan.spec.make_trainer(arguments, schedule)
-    trainer.remove_callback(PrinterCallback)  # it prints every log to standard output, which belongs to the caller
+    trainer.remove_callback(PrinterCallback)  # it prints every log entry to standard output
     for callback in callbacks(model, plan, trainer, schedule, request, listener):
         trainer.add_callback(callback)
     return trainer, schedule
 
 
 def callbacks(
-    model: Any, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
-) -> Sequence[Any]:
-    """The callbacks of a run, in the order they act."""
-    chosen: list[Any] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
+    model: torch.nn.Module, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
+) -> list[TrainerCallback]:
+    """Returns the callbacks of a run, in the order they act."""
+    chosen: list[TrainerCallback] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
     if plan.recipe.train.early_stopping is not None:
         chosen.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
     if not plan.smoke:
         chosen.append(
             KeepCheckpoints(
-                plan.checkpoints, plan.metric, plan.higher_is_better, schedule.total_steps,
-                checkpoint_bytes(model) + trainer.own_state_bytes(), lambda folder: save_trained(model, folder),
-                trainer.save_own_state,
+                folder=plan.checkpoints,
+                metric=plan.metric,
+                higher_is_better=plan.higher_is_better,
+                total_steps=schedule.total_steps,
+                save_bytes=checkpoint_bytes(model) + trainer.own_state_bytes(),
+                save_weights=lambda folder: save_trained(model, folder),
+                save_own_state=trainer.save_own_state,
             )
-        )  # fmt: skip
+        )
     return chosen
 
 
-def conclude(model: Any, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, seconds: float, notes: list[str]) -> Fit:
-    """The record of a finished fit, after the best weights were put back and found finite."""
+def conclude(
+    model: torch.nn.Module, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, seconds: float, notes: list[str]
+) -> Fit:
+    """Restores the best weights, checks that they are finite, and returns the record of the fit."""
     require_finite_weights(model)
     best = best_so_far(trainer.state.log_history, plan.metric, plan.higher_is_better)
     if best is None:
@@ -178,6 +190,16 @@ def conclude(model: Any, plan: FitPlan, trainer: GuardedTrainer, schedule: Sched
         require_finite_weights(model)
     total, trained = count_parameters(model)
     return Fit(
-        schedule, trainer.state.log_history, steps if plan.smoke else best.step, best.value, trainer.args.learning_rate, seconds,
-        trainer.rows_trained / max(trainer.loop_seconds, 1e-9), total, trained, steps, tuple(notes), trainer.logits_of_epochs(),
-    )  # fmt: skip
+        schedule=schedule,
+        history=trainer.state.log_history,
+        best_step=steps if plan.smoke else best.step,
+        best_value=best.value,
+        learning_rate=trainer.args.learning_rate,
+        train_seconds=seconds,
+        rows_per_second=trainer.rows_trained / max(trainer.loop_seconds, 1e-9),
+        n_parameters=total,
+        n_trainable_parameters=trained,
+        steps=steps,
+        notes=tuple(notes),
+        epoch_logits=trainer.logits_of_epochs(),
+    )

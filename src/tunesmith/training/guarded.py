@@ -1,4 +1,4 @@
-"""The checks of a run inside any of upstream's trainers: finite losses, own evaluation, losses that survive a resume."""
+"""Guards the steps of any upstream trainer: finite losses and gradients, own evaluation, losses that survive a resume."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -16,29 +16,42 @@ from tunesmith.errors import NonFinite, TrainingFailed
 from tunesmith.training.ranks import AllocateRanks, adalora_of
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 else:
     Trainer = object
 
 DIVERGED_FACTOR = 1000.0
 PENDING = "pending_losses.json"
+GradNorm = float | torch.Tensor | None
+
+
+class TrainerKeywords(TypedDict):
+    """The arguments that every guarded trainer passes on; the first two are of ``GuardedTrainer``."""
+
+    evaluate_fn: Callable[[torch.nn.Module], dict[str, float]]
+    expected_loss: float
+    model: torch.nn.Module
+    args: TrainingArguments
+    processing_class: NotRequired[PreTrainedTokenizerBase]
 
 
 class GuardedTrainer(Trainer):
-    """Stands before a class of upstream's trainers. It stops at the first loss or gradient that is not finite and names the rows.
+    """Checks every step of an upstream trainer, and stops at the first loss or gradient that is not finite, naming the rows.
 
-    A trainer that uses it calls ``note_rows`` before and ``check_loss`` after each forward and backward pass.
+    Stands before the upstream class among the bases. ``training_step`` names the rows, runs upstream's step and checks the loss.
 
     Args:
-        evaluate_fn: called on the model in place of upstream's evaluation; returns metric name -> value, ``loss`` included.
-        expected_loss: the loss of a model that knows nothing; a thousand times it counts as divergence.
+        evaluate_fn: model -> metric name -> value, ``loss`` included; called in place of upstream's evaluation.
+        expected_loss: the loss of a model that knows nothing; a thousand times this loss counts as divergence.
 
     Attributes:
-        rows_trained: rows this process has trained on, repeats counted.
-        loop_seconds: time of the loop so far without logging, evaluations and saves.
+        rows_trained: rows that this process has trained on, counting repeats.
+        loop_seconds: time of the loop so far, without logging, evaluations and saves.
     """
 
-    def __init__(self, *, evaluate_fn: Callable[[Any], dict[str, float]], expected_loss: float, **upstream: Any) -> None:
+    def __init__(
+        self, *, evaluate_fn: Callable[[torch.nn.Module], dict[str, float]], expected_loss: float, **upstream: object
+    ) -> None:
         self.evaluate_fn, self.expected_loss = evaluate_fn, expected_loss
         self.rows_trained, self.loop_seconds, self.mark = 0, 0.0, 0.0
         self.pending_losses: list[float] = []
@@ -51,13 +64,23 @@ class GuardedTrainer(Trainer):
         if self.ranks is not None:
             self.add_callback(self.ranks)
 
+    def rows_of_batch(self, inputs: dict[str, Any]) -> Sequence[int]:
+        """Removes the entry that names the rows from a batch, and returns their row ids."""
+        raise NotImplementedError
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        self.note_rows(self.rows_of_batch(inputs))
+        return self.check_loss(super().training_step(model, inputs, num_items_in_batch))
+
     def note_rows(self, row_ids: Sequence[int]) -> None:
-        """Note the rows of the pass that begins."""
+        """Notes the rows of the forward pass that begins."""
         self.batch_rows = list(row_ids) if not self.step_losses else [*self.batch_rows, *row_ids]
         self.rows_trained += len(row_ids)
 
     def check_loss(self, loss: torch.Tensor) -> torch.Tensor:
-        """The loss of a pass, noted and found finite. Raises NonFinite, or TrainingFailed where training diverged."""
+        """Records a loss and returns it. Raises NonFinite if it is not finite, TrainingFailed if training diverged."""
         value = loss.item()
         if not math.isfinite(value):
             raise NonFinite(self.stopped(f"the loss became {value}"))
@@ -67,7 +90,7 @@ class GuardedTrainer(Trainer):
         return loss
 
     def finish_step(self, value: float) -> None:
-        """Note the loss of a whole optimizer step."""
+        """Records the loss of a complete optimizer step."""
         if value > DIVERGED_FACTOR * max(1.0, self.expected_loss):
             raise TrainingFailed(
                 self.stopped(f"the loss is {value:.3g}, a model that knows nothing has {self.expected_loss:.3g}: it diverged")
@@ -75,29 +98,31 @@ class GuardedTrainer(Trainer):
         self.pending_losses.append(value)
         self.step_losses = []
 
-    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: GradNorm = None) -> GradNorm:
+        norm: GradNorm = super()._get_grad_norm(model, grad_norm=grad_norm)
         if norm is not None and not math.isfinite(float(norm)):
             raise NonFinite(self.stopped(f"the gradient's norm became {float(norm)}"))
         if norm is not None and float(norm) == 0.0 and self.pending_losses and self.pending_losses[-1] != 0.0:
             raise TrainingFailed(
                 f"Training stopped at step {self.state.global_step + 1} of {self.state.max_steps}: the loss is "
-                f"{self.pending_losses[-1]:.4g} and its gradient is exactly zero, so nothing is learnt any more. What is trained "
-                "does not change the output: choose another train.train_layers or adapter, or leave quantisation out."
+                f"{self.pending_losses[-1]:.4g} and its gradient is exactly zero, so nothing is learnt any more. The trained "
+                "part does not change the output: choose another train.train_layers or adapter, or leave quantisation out."
             )
         return norm
 
     def stopped(self, what: str) -> str:
-        """The sentence that says where training stopped, on which rows and what to do."""
+        """Formats the message: where training stopped, on which rows, and the remedy."""
         shown = ", ".join(str(row) for row in self.batch_rows[:32]) + (", ..." if len(self.batch_rows) > 32 else "")
         return (
             f"Training stopped at step {self.state.global_step + 1} of {self.state.max_steps}: {what} "
             f"(learning rate {self._get_learning_rate():.3g}). "
             f"Rows of that step (row_id in the training file): {shown}. "
-            f"Lower train.learning_rate (asked: {self.args.learning_rate:g}) or look at these rows."
+            f"Lower train.learning_rate (requested: {self.args.learning_rate:g}) or look at these rows."
         )
 
-    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: object = None, ignore_keys: object = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.evaluate_fn(self.model).items()}
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -112,40 +137,40 @@ class GuardedTrainer(Trainer):
         logs["seconds"] = round(time.monotonic() - self.started_seconds, 3)
         super().log(logs, start_time)
 
-    def get_batch_samples(self, *arguments: Any, **named: Any) -> Any:
+    def get_batch_samples(self, *arguments: object, **named: object) -> Any:
         self.mark = self.mark or time.perf_counter()
         return super().get_batch_samples(*arguments, **named)
 
-    def _maybe_log_save_evaluate(self, *arguments: Any, **named: Any) -> None:
+    def _maybe_log_save_evaluate(self, *arguments: object, **named: object) -> None:
         self.loop_seconds += time.perf_counter() - self.mark
         super()._maybe_log_save_evaluate(*arguments, **named)
         self.mark = time.perf_counter()
 
     def save_own_state(self, checkpoint: Path) -> None:
-        """Write what upstream does not know of into a checkpoint, in every process."""
+        """Writes the state that upstream does not save into a checkpoint, in every process."""
         if self.state.is_world_process_zero:
             (checkpoint / PENDING).write_text(json.dumps(self.pending_losses), encoding="utf-8")
             if self.ranks is not None:
                 self.ranks.save(checkpoint)
 
     def own_state_bytes(self) -> int:
-        """What ``save_own_state`` adds to a checkpoint, at most."""
+        """Returns an upper limit of the bytes that ``save_own_state`` adds to a checkpoint."""
         return 0
 
     def logits_of_epochs(self) -> np.ndarray | None:
-        """(E, N, K) float16 of every training row in each whole epoch; None where they were not kept."""
+        """Returns the logits of every training row in each complete epoch (E, N, K), float16; None if they were not kept."""
         return None
 
     def resume(self, checkpoint: Path) -> Any:
-        """Train on from a whole checkpoint."""
+        """Trains on from a complete checkpoint."""
         self.pending_losses = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
         if self.ranks is not None:
             self.ranks.restore(checkpoint)
         return self.train(resume_from_checkpoint=str(checkpoint))
 
 
-def require_finite_weights(model: Any) -> None:
-    """Raise NonFinite naming the parameters that hold a NaN or an infinity."""
+def require_finite_weights(model: torch.nn.Module) -> None:
+    """Raises NonFinite naming the parameters that hold a NaN or an infinity."""
     bad = [name for name, parameter in model.named_parameters() if not bool(torch.isfinite(parameter).all())]
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""

@@ -1,4 +1,4 @@
-"""What the log of a run says: pure functions of the trainer's log history, so that a resumed run knows it too."""
+"""Reads the trainer's log history: pure functions, so that a resumed run gets the same results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Best:
     """The best evaluation so far.
 
     Attributes:
-        since: evaluations after it that brought no improvement.
+        since: evaluations after it without an improvement.
     """
 
     step: int
@@ -23,12 +23,12 @@ class Best:
 
 
 def evaluations(history: LogHistory) -> LogHistory:
-    """The evaluation entries of a log history, in order."""
+    """Selects the evaluation entries of a log history, in order."""
     return [entry for entry in history if "eval_loss" in entry]
 
 
 def best_so_far(history: LogHistory, metric: str, higher_is_better: bool, delta: float = 0.0) -> Best | None:
-    """The best evaluation by a metric, or None before the first one.
+    """Finds the best evaluation by a metric; None before the first one.
 
     An evaluation counts as better only by more than ``delta``; one without a finite value never does.
     """
@@ -45,18 +45,18 @@ def best_so_far(history: LogHistory, metric: str, higher_is_better: bool, delta:
 
 
 def as_events(history: LogHistory) -> LogHistory:
-    """The lines of metrics.jsonl for a log history."""
+    """Converts a log history to the lines of metrics.jsonl."""
     return [as_event(entry) for entry in history if "loss" in entry or "eval_loss" in entry]
 
 
 def as_event(entry: dict[str, Any]) -> dict[str, Any]:
-    """One log entry in the form of metrics.jsonl; numbers that are not finite become None."""
+    """Converts one log entry to a line of metrics.jsonl; numbers that are not finite become None."""
     base = {"step": entry["step"], "epoch": entry.get("epoch"), "seconds": entry.get("seconds")}
     if "eval_loss" in entry:
-        named = {name.removeprefix("eval_"): finite(value) for name, value in entry.items() if name.startswith("eval_")}
-        return {"event": "evaluate", "split": "validation", **base, "loss": named.pop("loss"), "metrics": named}
-    kept: dict[str, Any] = {name: finite(entry[name]) for name in ("loss", "learning_rate", "grad_norm") if name in entry}
-    return {"event": "train", **base, **kept}
+        metrics = {name.removeprefix("eval_"): finite(value) for name, value in entry.items() if name.startswith("eval_")}
+        return {"event": "evaluate", "split": "validation", **base, "loss": metrics.pop("loss"), "metrics": metrics}
+    values: dict[str, Any] = {name: finite(entry[name]) for name in ("loss", "learning_rate", "grad_norm") if name in entry}
+    return {"event": "train", **base, **values}
 
 
 def finite(value: float | None) -> float | None:

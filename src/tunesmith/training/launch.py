@@ -1,4 +1,4 @@
-"""Several training processes on this machine, started by torch's launcher; none of them outlives this one."""
+"""Starts several training processes on this machine with torch's launcher; none of them outlives this one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ GRACE_SECONDS = 60.0
 
 
 def is_child() -> bool:
-    """Whether this process was started by ``launch``."""
+    """Tells whether this process was started by ``launch``."""
     return "TUNESMITH_CHILD" in os.environ
 
 
 def rank() -> int:
-    """This process's number, 0 for the first or only one."""
+    """Returns this process's number, 0 for the first or only one."""
     return int(os.environ.get("RANK", "0")) if is_child() else 0
 
 
 def synchronise() -> None:
-    """Wait until every process is here; nothing where there is only one."""
+    """Waits until every process has reached this point; with one process it does nothing."""
     import torch.distributed as dist
 
     if dist.is_available() and dist.is_initialized():
@@ -37,7 +37,7 @@ def synchronise() -> None:
 
 
 def anywhere(flag: bool) -> bool:
-    """Whether the flag is set in any process: all of them have to stop at the same step."""
+    """Tells whether the flag is set in any process: all of them must stop at the same step."""
     import torch
     import torch.distributed as dist
 
@@ -49,7 +49,7 @@ def anywhere(flag: bool) -> bool:
 
 
 def sum_over_processes(array: np.ndarray) -> np.ndarray:
-    """The sum of every process's array, in each of them; the array itself where there is only one."""
+    """Sums every process's array, in each of them; returns the array itself if there is only one."""
     import torch
     import torch.distributed as dist
 
@@ -62,9 +62,9 @@ def sum_over_processes(array: np.ndarray) -> np.ndarray:
 
 
 def launch(argv: Sequence[str], processes: int) -> int:
-    """Run the command line with these arguments in so many processes; returns their exit code.
+    """Runs the command line with these arguments in several processes; returns their exit code.
 
-    SIGINT and SIGTERM are handed on, so that every process saves and stops at the same step boundary. If this process
+    SIGINT and SIGTERM are forwarded, so that every process saves and stops at the same step boundary. If this process
     is killed outright, the kernel ends the launcher, and with it the children.
     """
     command = [
@@ -79,10 +79,10 @@ def launch(argv: Sequence[str], processes: int) -> int:
         preexec_fn=die_with_parent,
     )
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
         os.killpg(child.pid, number)
 
-    previous = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return child.wait()
     finally:
@@ -92,7 +92,7 @@ def launch(argv: Sequence[str], processes: int) -> int:
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:
-    """Make sure that no process of the group is left."""
+    """Ends every remaining process of the group."""
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGTERM)
         try:
@@ -103,6 +103,6 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to send SIGTERM to this process when its parent ends, however that happens."""
+    """Asks Linux to send SIGTERM to this process when its parent ends, even when that is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The order of the training rows: batches of similar length, in an order that depends on nothing but seed and epoch."""
+"""Orders the training rows: batches of similar length, in an order that depends only on seed and epoch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-# Batches sorted together. More means less padding and fewer possible neighbours of a row.
 BATCHES_PER_POOL = 50
+"""Batches sorted together. More of them mean less padding, and fewer possible neighbours of a row."""
 
 
 def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
-    """The positions of all rows in training order (N): every ``batch_size`` of them are a batch of similar length.
+    """Returns the positions of all rows in training order (N): each ``batch_size`` of them are a batch of similar length.
 
     Rows are shuffled, sorted by length within pools of fifty batches, cut into batches, and the batches are shuffled. A last
-    batch that is not full stays last. A pure function of its arguments, so that a resumed run meets the same batches.
+    batch that is not full stays last. A pure function of its arguments, so that a resumed run gets the same batches.
 
     Args:
         lengths: (N) tokens.
@@ -37,7 +37,7 @@ def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
 
 
 def padded_tokens(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> int:
-    """Tokens of one pass in that order, padding included: what the model has to compute."""
+    """Counts the tokens of one epoch in that order, padding included."""
     sizes = np.full(-(-len(order) // batch_size), batch_size)
     if len(order) % batch_size:
         sizes[-1] = len(order) % batch_size
@@ -46,7 +46,7 @@ def padded_tokens(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> in
 
 
 def padding_share(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> float:
-    """The share of padding among the tokens of one pass, in [0, 1)."""
+    """Returns the share of padding among the tokens of one epoch, in [0, 1)."""
     return 1.0 - float(lengths.sum()) / max(1, padded_tokens(lengths, order, batch_size))
 
 

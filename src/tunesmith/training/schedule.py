@@ -1,4 +1,4 @@
-"""From rows and epochs to whole optimizer steps: when to log, evaluate and save."""
+"""Plans the optimizer steps of a run: when to log, evaluate and save."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Schedule:
 
     Attributes:
         total_steps: optimizer steps of the whole run.
-        steps_per_epoch: optimizer steps of one pass.
+        steps_per_epoch: optimizer steps of one epoch.
         evaluate_at, log_at: increasing; the last entry is ``total_steps``.
         warmup_steps: steps of linear warm-up.
     """
@@ -27,9 +27,9 @@ class Schedule:
 
 
 def plan_schedule(n_batches_per_epoch: int, train: TrainSection) -> Schedule:
-    """The schedule for so many batches (per process) in a pass.
+    """Plans the steps for so many batches (per process) in an epoch.
 
-    Evaluations and logs are spread evenly; where there are fewer steps than asked for, there is one at each step.
+    Evaluations and logs are spread evenly; with fewer steps than requested, there is one at each step.
     """
     steps_per_epoch = max(1, math.ceil(n_batches_per_epoch / train.gradient_accumulation_steps))
     total = train.max_steps or max(1, math.ceil(steps_per_epoch * train.num_train_epochs))
@@ -38,5 +38,5 @@ def plan_schedule(n_batches_per_epoch: int, train: TrainSection) -> Schedule:
 
 
 def spread(total: int, count: int) -> tuple[int, ...]:
-    """``count`` steps spread evenly over 1..total, the last of them ``total``; all steps where there are fewer."""
+    """Spreads ``count`` steps evenly over 1..total, the last of them ``total``; all steps if there are fewer."""
     return tuple(sorted({math.ceil(total * i / count) for i in range(1, count + 1)}))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: noted at once, obeyed at the next step boundary."""
+"""Handles Ctrl-C and SIGTERM during training: noted at once, obeyed at the next step boundary."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class StopRequest:
-    """Whether somebody asked the training to stop.
+    """A request to stop the training; true after the first signal.
 
     Attributes:
-        signal_name: the first signal that came; empty while none did.
+        signal_name: the first signal; empty before it.
     """
 
     signal_name: str = ""
@@ -28,7 +28,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """A request that turns true with the first signal; a second one interrupts at once.
+    """Yields a request that turns true with the first signal; a second one interrupts at once.
 
     Handlers can only be set in the main thread; elsewhere the request stays false and the caller's own handling applies.
     """

@@ -238,7 +238,7 @@ BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     (PAIRS, "embedding: {loss: CoSENTLoss}", "CoSENTLoss does not take these rows: they are two texts that belong together"),
     (PAIRS, "embedding: {loss: TripletLos}", "there is no loss 'TripletLos'. Did you mean TripletLoss?"),
     (PAIRS, "embedding: {loss_options: {scal: 3}}", "MultipleNegativesRankingLoss has no such option. Did you mean scale?"),
-    (PAIRS, "embedding: {matryoshka_dimensions: [999]}", "999 dimensions were asked for; the vectors have 32"),
+    (PAIRS, "embedding: {matryoshka_dimensions: [999]}", "999 dimensions were requested; the vectors have 32"),
     (PAIRS, "evaluate: {metric: spearman}", "these rows are not measured by spearman"),
     (PAIRS, "adapter: {method: prompt_tuning, num_virtual_tokens: 4}", "it adds tokens to every text"),
     (PAIRS, "adapter: {method: houlsby}", "it cannot be merged, and an embedding model is saved whole"),

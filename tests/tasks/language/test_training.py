@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -179,8 +178,7 @@ def trainer_for(loaded: Any, model: Any) -> Any:
 def test_a_gpu_and_several_processes_get_upstreams_loss(device: str, n_processes: int, fast: bool, ours: bool) -> None:
     from tunesmith.training.trainers.tokens import computes_own_loss
 
-    accelerator = SimpleNamespace(device=torch.device(device), num_processes=n_processes)
-    assert computes_own_loss(FastPath(fast=fast), accelerator) is ours
+    assert computes_own_loss(FastPath(fast=fast), n_processes, device) is ours
 
 
 def test_the_loss_where_something_is_learnt_is_the_loss_of_the_whole_batch(ready) -> None:

@@ -16,7 +16,7 @@ from tunesmith.tasks.classification.evaluation import split_metrics
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.task import EvaluateFn
-from tunesmith.training.epoch_logits import room_for
+from tunesmith.training.epoch_logits import allocate
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.trainers.rows import RowTrainer
@@ -38,7 +38,7 @@ def trainer_spec(session: LabelledSession, evaluate: EvaluateFn, _seed: int) -> 
             evaluate_fn=evaluate,
             expected_loss=tokens.expected_loss,
             steps_per_epoch=schedule.steps_per_epoch,
-            epoch_logits=room_for(schedule.total_steps // schedule.steps_per_epoch, len(train), n_classes),
+            epoch_logits=allocate(schedule.total_steps // schedule.steps_per_epoch, len(train), n_classes),
         )
 
     return TrainerSpec(make)

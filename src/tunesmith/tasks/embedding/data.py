@@ -13,7 +13,7 @@ from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import LITTLE, require_validation
+from tunesmith.preflight.static import FEW_ROWS, require_validation
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.metric_names import is_search_metric
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
@@ -127,12 +127,14 @@ def evaluation_rows(data: EmbeddingTaskData) -> CheckLine:
     rows, search = data.rows.named().get(split), data.rows.retrieval
     if rows is None:
         assert search is not None
-        return CheckLine("judged on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})")
-    note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < LITTLE else ""
+        return CheckLine(
+            "evaluated on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})"
+        )
+    note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < FEW_ROWS else ""
     problem = None
     if len(data.rows.train) < 2:
         problem = Problem("rows", "data.train", f"{len(data.rows.train)} rows are left to train on.", "Give more rows.")
-    return CheckLine("judged on", f"{split}, {len(rows):,} rows", problem, note=note)
+    return CheckLine("evaluated on", f"{split}, {len(rows):,} rows", problem, note=note)
 
 
 READING = TaskReading(read, check_rows)

@@ -15,7 +15,7 @@ from tunesmith.data.checks import chat as chat_checks
 from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import LITTLE, require_validation
+from tunesmith.preflight.static import FEW_ROWS, require_validation
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.subsample import at_most
@@ -102,8 +102,8 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
         note = f"{n_left:,} rows of {rows.split} are not used: {why}" if n_left else ""
         yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})", note=note)
     split, rows = list(data.evaluation_rows.items())[-1]
-    note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < LITTLE else ""
-    yield CheckLine("judged on", f"{split}, {len(rows):,} rows, and {len(data.general):,} general texts", note=note)
+    note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < FEW_ROWS else ""
+    yield CheckLine("evaluated on", f"{split}, {len(rows):,} rows, and {len(data.general):,} general texts", note=note)
     yield quantisation_line(data.recipe)
 
 

@@ -77,7 +77,7 @@ def check_rows(data: RerankerData) -> Iterator[CheckLine]:
     """Tells the pairs, and the queries that the verdict is given on."""
     pairs, search = data.pairs, data.retrieval
     yield CheckLine("rows of train", f"{len(pairs):,} pairs, before negatives ({pairs.source})")
-    yield CheckLine("judged on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})")
+    yield CheckLine("evaluated on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})")
 
 
 READING = TaskReading(read, check_rows)

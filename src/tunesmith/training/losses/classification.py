@@ -1,11 +1,11 @@
-"""The loss of each problem type, as a mean over the rows of a whole accumulated batch.
+"""Computes the loss of each problem type, as a mean over the rows of a whole accumulated batch.
 
-Upstream's models take the mean per micro-batch and know neither class weights nor, for several labels, smoothing.
+Upstream's models take the mean per micro-batch and have neither class weights nor, for several labels, smoothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,15 @@ LossFunction = Callable[..., torch.Tensor]
 
 
 def loss_function(labels: Labels, weights: torch.Tensor | None, smoothing: float) -> LossFunction:
-    """A function ``(outputs, labels, num_items_in_batch) -> loss`` for the trainer.
+    """Builds a function ``(outputs, labels, num_items_in_batch) -> loss`` for the trainer.
 
     The sum over the micro-batch is divided by the items of the whole accumulated batch, so that accumulating
     1 x 8 equals 8 x 1 exactly. Class weights have mean 1 over the training rows.
     """
 
-    def compute(outputs: Any, targets: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+    def compute(
+        outputs: Mapping[str, torch.Tensor], targets: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
         per_item = item_losses(labels, outputs["logits"].float(), targets, weights, smoothing)
         count = per_item.numel() if num_items_in_batch is None else num_items_in_batch
         return per_item.sum() / count
@@ -37,7 +39,7 @@ def loss_function(labels: Labels, weights: torch.Tensor | None, smoothing: float
 def item_losses(
     labels: Labels, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """The loss of every item: (N) for one label and for regression (in units of its scale squared), (N, K) for several labels.
+    """Computes the loss of every item: (N), with several labels (N, K). That of a regression is in units of its scale squared.
 
     Args:
         logits: (N, K).
@@ -53,19 +55,19 @@ def item_losses(
     return F.cross_entropy(logits, targets.long(), weight=weights, label_smoothing=smoothing, reduction="none")
 
 
-def class_weights(asked: str | dict[str, float], labels: Labels, targets: list[Any]) -> torch.Tensor | None:
-    """The weights (K) of the classes, or None for equal ones.
+def class_weights(requested: str | dict[str, float], labels: Labels, targets: list[Any]) -> torch.Tensor | None:
+    """Computes the weights (K) of the classes; None for equal ones.
 
     ``balanced``: n / (K n_c) for one label; negatives / positives per class for several labels.
 
     Raises:
         RecipeError: a class of that name does not exist, or one is left out.
     """
-    if asked == "none" or labels.problem_type == REGRESSION:
+    if requested == "none" or labels.problem_type == REGRESSION:
         return None
     table = np.asarray(targets)
-    if isinstance(asked, dict):
-        return given_weights(asked, labels, table)
+    if isinstance(requested, dict):
+        return named_weights(requested, labels, table)
     if labels.problem_type == "multi_label_classification":
         positives = table.sum(axis=0)
         return torch.tensor((len(table) - positives) / np.maximum(positives, 1), dtype=torch.float32)
@@ -73,20 +75,20 @@ def class_weights(asked: str | dict[str, float], labels: Labels, targets: list[A
     return torch.tensor(len(table) / (labels.n * np.maximum(counts, 1)), dtype=torch.float32)
 
 
-def given_weights(asked: dict[str, float], labels: Labels, table: np.ndarray) -> torch.Tensor:
-    unknown = sorted(set(asked) - set(labels.names))
-    missing = sorted(set(labels.names) - set(asked))
+def named_weights(requested: dict[str, float], labels: Labels, table: np.ndarray) -> torch.Tensor:
+    unknown = sorted(set(requested) - set(labels.names))
+    missing = sorted(set(labels.names) - set(requested))
     if unknown or missing:
-        said = f"no class is called {unknown[0]!r}" if unknown else f"the class {missing[0]!r} has no weight"
-        raise RecipeError.one("train.class_weights", f"{said}.", f"Classes: {', '.join(labels.names)}.")
-    weights = np.array([asked[name] for name in labels.names], dtype=np.float64)
+        message = f"no class is called {unknown[0]!r}" if unknown else f"the class {missing[0]!r} has no weight"
+        raise RecipeError.one("train.class_weights", f"{message}.", f"Classes: {', '.join(labels.names)}.")
+    weights = np.array([requested[name] for name in labels.names], dtype=np.float64)
     if labels.problem_type == "single_label_classification":
         weights = weights / weights[table].mean()
     return torch.tensor(weights, dtype=torch.float32)
 
 
 def expected_first_loss(labels: Labels, targets: list[Any]) -> float:
-    """The loss of a model that knows nothing: ln K, ln 2, or the variance of the targets (a new head says their mean)."""
+    """Computes the loss of a model that knows nothing: ln K, ln 2, or the variance of the targets around their mean."""
     if labels.problem_type == REGRESSION:
         return float(np.mean(np.square((np.asarray(targets, dtype=np.float64) - labels.mean) / labels.scale)))
     return float(np.log(2 if labels.problem_type == "multi_label_classification" else labels.n))

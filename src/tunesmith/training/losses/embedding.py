@@ -1,6 +1,6 @@
-"""The losses of sentence-transformers: which data each takes, what it needs besides, and the default for each shape of data.
+"""Lists the losses of sentence-transformers: the formats of the rows that each takes, its needs, and the default per format.
 
-The table is data: names are upstream's, and a test holds it against the installed library.
+The table is data: names are upstream's, and a test compares it with the installed library.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ class Loss:
     """One loss.
 
     Attributes:
-        shapes: of the rows it takes.
-        does: what it asks of the vectors.
-        in_batch: the other rows of a batch are its negatives: a repeated text among them is wrongly pushed away, and larger
+        shapes: formats of the rows that it takes.
+        does: its objective.
+        in_batch: the other rows of a batch are its negatives: a repeated text among them is a false negative, and larger
             batches are better.
         has_weights: it has parameters of its own, or has them with ``projection_dim``; they are trained and must be resumed.
-        classes: how many classes a label may have: two where it says same or different; 0 where there is no label or any number.
-        teacher: it needs a second model, or what one said.
+        classes: required number of classes of the labels: two for same or different; 0 for no label, or any number.
+        teacher: it needs a second model, or the outputs of one.
     """
 
     shapes: tuple[PairKind, ...]
@@ -43,7 +43,7 @@ class Wrapper:
 
 @dataclass(frozen=True)
 class Default:
-    """What is taken where nothing was said."""
+    """The loss of a recipe that names none."""
 
     loss: str
     because: str
@@ -112,12 +112,12 @@ SAME_OR_DIFFERENT = Default("OnlineContrastiveLoss", "two classes say same or di
 
 
 def default_for(kind: PairKind, n_classes: int = 0) -> Default:
-    """The loss for rows of a shape; for pairs with two classes, the one made for same or different."""
+    """Returns the default loss of a format; for pairs with two classes, a contrastive one."""
     return SAME_OR_DIFFERENT if kind == "labelled_pair" and n_classes == 2 else DEFAULTS[kind]
 
 
 def fitting(kind: PairKind, n_classes: int = 0) -> tuple[str, ...]:
-    """The losses that take rows of a shape with so many classes, the default first."""
+    """Returns the losses that take rows of a format with that number of classes, the default first."""
     first = default_for(kind, n_classes).loss
     takes = [name for name, loss in LOSSES.items() if kind in loss.shapes and loss.classes in (0, n_classes or loss.classes)]
     return (first, *(name for name in takes if name != first))

@@ -1,32 +1,39 @@
-"""A loss of sentence-transformers by name, on a model, with the wrappers around it."""
+"""Builds a loss of sentence-transformers by its name, with the wrappers around it."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.sections import EmbeddingSection
 from tunesmith.recipe.suggest import closest
 
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
 GUIDED = ("GISTEmbedLoss", "CachedGISTEmbedLoss")
 DISTILLED = ("MSELoss", "EmbedDistillLoss")
 OWN = frozenset({"model", "guide", "embedding_dimension", "num_labels", "self"})
-"""Arguments that are not the recipe's."""
+"""Arguments that the recipe cannot set."""
 
 
-def build_loss(model: Any, name: str, rows: EmbeddingRows, section: EmbeddingSection, dimension: int, guide: Any = None) -> Any:
-    """The loss as a module with the model in it. New weights are drawn from torch's generator.
+def build_loss(
+    model: SentenceTransformer, name: str, rows: EmbeddingRows, section: EmbeddingSection, dimension: int,
+    guide: SentenceTransformer | None = None,
+) -> torch.nn.Module:  # fmt: skip
+    """Builds the loss as a module with the model in it. New weights are drawn from torch's generator.
 
     Args:
-        dimension: of the model's vectors.
-        guide: the ``SentenceTransformer`` that tells which negatives are none, for the losses that need one.
+        dimension: of the model's embeddings.
+        guide: the ``SentenceTransformer`` that detects false negatives, for the losses that need one.
 
     Raises:
-        RecipeError: options the loss does not have, or that upstream refuses; dimensions beyond the model's.
-        DataError: a teacher's vectors have another length than the model's.
+        RecipeError: options that the loss does not have, or that upstream refuses; dimensions beyond the model's.
+        DataError: a teacher's embeddings have another length than the model's.
     """
     from sentence_transformers.sentence_transformer import losses
 
@@ -36,45 +43,48 @@ def build_loss(model: Any, name: str, rows: EmbeddingRows, section: EmbeddingSec
     if name == "SoftmaxLoss":
         needed |= {"embedding_dimension": dimension, "num_labels": len(rows.classes)}
     if name in GUIDED:
+        assert guide is not None, "the losses in GUIDED have a guide"
         needed["guide"] = guide.requires_grad_(False)
     if name in DISTILLED:
         check_lengths(rows, dimension, section.loss_options)
     try:
-        return wrapped(model, maker(**needed, **section.loss_options), section, dimension, losses)
+        return wrapped(model, maker(**needed, **section.loss_options), section, dimension)
     except (TypeError, ValueError, AssertionError) as error:
         raise RecipeError.one("embedding", f"sentence-transformers refuses {name}: {str(error).splitlines()[0]}") from error
 
 
-def wrapped(model: Any, loss: Any, section: EmbeddingSection, dimension: int, losses: Any) -> Any:
-    """The loss also of cut vectors, of the first layers, or both, where the recipe asks for it."""
+def wrapped(model: SentenceTransformer, loss: torch.nn.Module, section: EmbeddingSection, dimension: int) -> torch.nn.Module:
+    """Wraps the loss so that it covers also truncated embeddings, the first layers, or both, as the recipe requests."""
+    from sentence_transformers.sentence_transformer import losses
+
     sizes = matryoshka_sizes(section.matryoshka_dimensions, dimension)
     if section.adaptive_layers:
         return losses.Matryoshka2dLoss(model, loss, sizes) if len(sizes) > 1 else losses.AdaptiveLayerLoss(model, loss)
     return losses.MatryoshkaLoss(model, loss, sizes) if len(sizes) > 1 else loss
 
 
-def matryoshka_sizes(asked: Sequence[int], dimension: int) -> list[int]:
-    """All dimensions, then those asked for, the largest first. Raises RecipeError for more than the model has."""
-    if asked and max(asked) > dimension:
-        message = f"{max(asked)} dimensions were asked for; the vectors have {dimension}."
+def matryoshka_sizes(requested: Sequence[int], dimension: int) -> list[int]:
+    """Returns all dimensions, then the requested ones, the largest first. Raises RecipeError for more than the model has."""
+    if requested and max(requested) > dimension:
+        message = f"{max(requested)} dimensions were requested; the vectors have {dimension}."
         raise RecipeError.one("embedding.matryoshka_dimensions", message, f"At most {dimension}.")
-    return sorted({dimension, *asked}, reverse=True)
+    return sorted({dimension, *requested}, reverse=True)
 
 
-def check_options(name: str, maker: Any, options: Mapping[str, Any]) -> None:
-    """Raise RecipeError for an option that the loss does not have."""
-    known = [parameter for parameter in inspect.signature(maker.__init__).parameters if parameter not in OWN]
+def check_options(name: str, maker: type[torch.nn.Module], options: Mapping[str, Any]) -> None:
+    """Raises RecipeError for an option that the loss does not have."""
+    options_of_loss = [parameter for parameter in inspect.signature(maker.__init__).parameters if parameter not in OWN]
     for option in options:
-        if option not in known:
-            hint = closest(option, known)
-            remedy = f"{hint} It has: {', '.join(known) or 'none'}.".strip()
+        if option not in options_of_loss:
+            hint = closest(option, options_of_loss)
+            remedy = f"{hint} It has: {', '.join(options_of_loss) or 'none'}.".strip()
             raise RecipeError.one(f"embedding.loss_options.{option}", f"{name} has no such option.", remedy)
 
 
 def check_lengths(rows: EmbeddingRows, dimension: int, options: Mapping[str, Any]) -> None:
-    """Raise DataError where the teacher's vectors are longer or shorter than what the student makes."""
-    length, made = len((rows.target or ((),))[0]), options.get("projection_dim") or dimension
-    if length != made:
-        message = f"the teacher's vectors have {length} numbers, the model's {made}."
+    """Raises DataError if the teacher's embeddings have another length than the student's."""
+    length, own_length = len((rows.target or ((),))[0]), options.get("projection_dim") or dimension
+    if length != own_length:
+        message = f"the teacher's vectors have {length} numbers, the model's {own_length}."
         remedy = f"Give embedding.dense: {length}, or embedding.loss_options: {{projection_dim: {length}}}."
         raise DataError.one(rows.source, message, remedy)

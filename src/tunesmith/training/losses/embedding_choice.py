@@ -1,4 +1,4 @@
-"""Which loss rows are trained with, how their batches are drawn, and what a loss would need that it does not get."""
+"""Chooses the loss of the training rows and its batch sampler, and checks what a loss needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunesmith.recipe.suggest import closest
 from tunesmith.training.losses.embedding import LOSSES, default_for, fitting
 
 FEWEST_NEGATIVES = 16
-"""Rows of a batch below which there is little to tell apart."""
+"""Below this batch size an in-batch loss has too few negatives."""
 MEGA_BATCH = 500
 MINI_BATCH = 32
 """Upstream's default ``mini_batch_size`` of the cached losses."""
@@ -21,12 +21,12 @@ MINI_BATCH = 32
 
 @dataclass(frozen=True)
 class LossChoice:
-    """A loss for rows.
+    """The chosen loss of some rows.
 
     Attributes:
-        because: why, where it was not named.
+        because: the reason, if the recipe does not name the loss.
         in_batch: see ``losses.embedding.Loss``.
-        sampler: upstream's name for how batches are drawn.
+        sampler: upstream's name of the batch sampler.
     """
 
     name: str
@@ -36,11 +36,11 @@ class LossChoice:
 
 
 def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
-    """The loss that the recipe names, or the default of the rows' shape.
+    """Returns the loss that the recipe names, or the default of the rows' format.
 
     Raises:
-        RecipeError: there is no such loss, or it does not take such rows; the message names those that do.
-        DataError: the rows cannot be drawn as the loss needs them.
+        RecipeError: an unknown loss, or one that does not take such rows; the message names those that do.
+        DataError: the loss's batch sampler cannot draw from the rows.
     """
     kind, n_classes = rows.format.kind, len(rows.classes)
     default = default_for(kind, n_classes)
@@ -53,21 +53,21 @@ def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
         classes = f" with {n_classes} classes" if n_classes else ""
         message = f"{name} does not take these rows: they are {MEANING[kind]}{classes}."
         raise RecipeError.one("embedding.loss", message, f"These do: {listed(fit)}. See also embedding.convert.")
-    drawn = section.batch_sampler or sampler_for(rows, name)
-    if drawn == "group_by_label":
+    sampler = section.batch_sampler or sampler_for(rows, name)
+    if sampler == "group_by_label":
         check_groups(rows)
-    return LossChoice(name, "" if section.loss else default.because, LOSSES[name].in_batch, drawn)
+    return LossChoice(name, "" if section.loss else default.because, LOSSES[name].in_batch, sampler)
 
 
 def sampler_for(rows: EmbeddingRows, name: str) -> str:
-    """How batches are drawn where nothing was said."""
+    """Returns the default batch sampler of a loss."""
     if rows.format.kind == "labelled_text":
         return "group_by_label"
     return "no_duplicates" if LOSSES[name].in_batch else "batch_sampler"
 
 
 def check_groups(rows: EmbeddingRows) -> None:
-    """Raise DataError where there are no two classes of two rows, which a batch of triplets needs."""
+    """Raises DataError without two classes of two rows, which a batch of triplets needs."""
     counts = {name: (rows.target or ()).count(name) for name in rows.classes}
     if sum(count >= 2 for count in counts.values()) < 2:
         shown = listed(f"{name} ({count})" for name, count in counts.items())
@@ -76,7 +76,7 @@ def check_groups(rows: EmbeddingRows) -> None:
 
 
 def check_scores(rows: EmbeddingRows, name: str) -> None:
-    """Raise DataError where a score is outside of what the loss compares it with."""
+    """Raises DataError for a score outside of the range that the loss compares it with."""
     if name != "CosineSimilarityLoss" or rows.target is None:
         return
     low, high = min(rows.target), max(rows.target)
@@ -88,7 +88,7 @@ def check_scores(rows: EmbeddingRows, name: str) -> None:
 
 
 def shortage(choice: LossChoice, batch_rows: int, mini_batch_size: int = MINI_BATCH) -> str:
-    """What the loss lacks with batches of so many rows; empty where nothing."""
+    """Returns the shortcoming of such small batches for the loss; empty if there is none."""
     more = "raise train.per_device_train_batch_size"
     if choice.name == "MegaBatchMarginLoss" and batch_rows < MEGA_BATCH:
         return f"{choice.name} looks for hard texts among {MEGA_BATCH} rows or more; a batch has {batch_rows}: {more}"
