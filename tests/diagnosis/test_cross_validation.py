@@ -52,6 +52,7 @@ def test_the_share_of_wrong_labels_is_not_lost_to_a_model_that_learnt_them() -> 
     assert abs(both.rate - RATE) < RATE / 3
 
 
+@pytest.mark.trains
 def test_fine_tuned_models_judge_every_row_and_leave_the_course_of_their_training(
     tmp_path: Path, tiny_model: Path, monkeypatch
 ) -> None:
