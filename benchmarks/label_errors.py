@@ -32,10 +32,9 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import NearDuplicates, near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.checks.dynamics import aum
-from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank
+from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank, suspect_labels
 from tunesmith.diagnosis.checks.pvi import pvi
 from tunesmith.diagnosis.checks.shapley import shapley
-from tunesmith.diagnosis.checks.suspects import suspect_labels
 from tunesmith.diagnosis.cross_validation import average_pred_probs
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, make_evidence
 from tunesmith.diagnosis.fold_finetuning import fine_tuned
@@ -241,7 +240,7 @@ def interval(wrong: np.ndarray, badness: np.ndarray, n: int = 300) -> tuple[floa
     return float(np.quantile(found, 0.025)), float(np.quantile(found, 0.975))
 
 
-def check_loss(rows: Rows) -> dict[str, Any]:
+def checked(rows: Rows) -> dict[str, Any]:
     """Confirmed errors among the highest-ranked of the human-checked IMDB reviews."""
     people = {row["id"]: row for row in json.loads((DATA / "label-errors" / "imdb_mturk.json").read_text(encoding="utf-8"))}
     place = {name: i for i, name in enumerate(rows.ids)}
