@@ -23,7 +23,6 @@ TRAINING_TESTS = (
     "diagnosis/test_datasets.py",
     "diagnosis/test_fold_finetuning.py",
     "diagnosis/test_rows.py",
-    "diagnosis/test_training_logits.py",
     "models/adapters",
     "tasks",
     "test_recipes.py",

@@ -162,8 +162,7 @@ def diagnose_recipes(
     place = claim(folder or default_folder(recipes[0].output, names), overwrite=overwrite)
     stay_offline_unless_needed(*recipes)
     with clock.phase("data"):
-        pairs = zip(recipes, sources, strict=True)
-        data = [load_labelled_data(recipe, loaded.base, frames) for recipe, (loaded, frames) in pairs]
+        data = [load_labelled_data(r, loaded.base, frames) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
         shared = select_shared_labels(names, data)
         pool = make_pool(names, shared)
     oracle_labels = [] if oracle is None else query_in_phase(pool, shared, oracle, clock)
