@@ -1,5 +1,5 @@
 # Every target makes the virtual environment first if there is none.
-.PHONY: help install demo test check format bench docs reference readme clean
+.PHONY: help install demo test quick check format bench docs reference readme clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,8 +10,9 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do $$p -c "$(NEW_ENOUGH)" 
 
 help:
 	@echo "make install     .venv with everything the tests need"
-	@echo "make demo        the whole story on built-in data and model, no network"
+	@echo "make demo        train on built-in data with a built-in model, no network"
 	@echo "make test        all tests, offline"
+	@echo "make quick       the tests that train no model"
 	@echo "make check       format, lint, types, import directions, sizes, generated pages"
 	@echo "make format      rewrite the code in the project's format"
 	@echo "make bench NAME=... one measurement, benchmarks/NAME.py"
@@ -38,13 +39,20 @@ test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+quick: export HF_HUB_OFFLINE = 1
+quick: export OMP_NUM_THREADS = 1
+quick: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not trains"
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/write_reference.py --check
 	$(BIN)/python scripts/write_cli_reference.py --check
-	$(BIN)/python -m pytest tests/test_architecture.py tests/test_project.py tests/test_samples.py
+	$(BIN)/python scripts/write_source_map.py --check
+	$(BIN)/python scripts/update_readme.py --check
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_project.py tests/data/test_samples.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -61,6 +69,7 @@ docs: $(STAMP)
 reference: $(STAMP)
 	$(BIN)/python scripts/write_reference.py
 	$(BIN)/python scripts/write_cli_reference.py
+	$(BIN)/python scripts/write_source_map.py
 
 readme: $(STAMP)
 	$(BIN)/python scripts/update_readme.py

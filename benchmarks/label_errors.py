@@ -32,10 +32,9 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import NearDuplicates, near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.checks.dynamics import aum
-from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank
+from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank, suspect_labels
 from tunesmith.diagnosis.checks.pvi import pvi
 from tunesmith.diagnosis.checks.shapley import shapley
-from tunesmith.diagnosis.checks.suspects import suspect_labels
 from tunesmith.diagnosis.cross_validation import average_pred_probs
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, make_evidence
 from tunesmith.diagnosis.fold_finetuning import fine_tuned

@@ -15,6 +15,32 @@ os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="trackio-")  # it is read wh
 
 import pytest  # noqa: E402
 
+TESTS = Path(__file__).resolve().parent
+TRAINING_TESTS = (
+    "contract",
+    "diagnosis/test_ablation.py",
+    "diagnosis/test_after_training.py",
+    "diagnosis/test_datasets.py",
+    "diagnosis/test_fold_finetuning.py",
+    "diagnosis/test_rows.py",
+    "models/adapters",
+    "tasks",
+    "test_recipes.py",
+    "training/test_fit.py",
+    "workflows/test_adapt.py",
+    "workflows/test_train.py",
+)
+"""Files and folders of tests that train models: ``make quick`` leaves them out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of ``TRAINING_TESTS`` with ``trains``."""
+    paths = [TESTS / name for name in TRAINING_TESTS]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in paths):
+            item.add_marker(pytest.mark.trains)
+
+
 WORDS = [
     "good", "bad", "fine", "awful", "great", "poor", "nice", "sad", "film", "book", "food", "day", "the", "a", "is",
     "was", "very", "not", "it", "this", "and", "so", "of", "me", "you", "he", "she", "we", "they", "go",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import tomllib
@@ -13,6 +14,8 @@ import pytest
 
 import update_readme
 import write_cli_reference
+import write_source_map
+from tests.conftest import TRAINING_TESTS
 from tunesmith import __version__
 from tunesmith.cli.main import VERBS
 from tunesmith.recipe.load import load_recipe
@@ -66,7 +69,7 @@ def test_no_pin_ties_the_installation_to_an_accelerator() -> None:
     assert pins()["torch"] == "2.13.0"
 
 
-@pytest.mark.parametrize("target", ["install", "demo", "test", "check", "bench", "docs", "clean"])
+@pytest.mark.parametrize("target", ["install", "demo", "test", "quick", "check", "bench", "docs", "clean"])
 def test_make_has_the_target(target: str) -> None:
     rule = re.search(rf"^{target}: *(.*)$", makefile(), re.M)
     assert rule
@@ -127,6 +130,14 @@ def test_the_command_line_page_is_up_to_date() -> None:
     assert write_cli_reference.PAGE.read_text(encoding="utf-8") == write_cli_reference.page(), "run: make reference"
 
 
+def test_the_source_map_is_up_to_date() -> None:
+    assert write_source_map.PAGE.read_text(encoding="utf-8") == write_source_map.page(), "run: make reference"
+
+
+def test_the_quick_tests_leave_out_files_that_exist() -> None:
+    assert [name for name in TRAINING_TESTS if not (ROOT / "tests" / name).exists()] == []
+
+
 def blocks(language: str) -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
@@ -165,3 +176,15 @@ def test_files_the_page_names_exist(page: Path) -> None:
     named = re.findall(r"`((?:recipes|docs|scripts|tests|src|benchmarks|\.ci)/[\w./-]*\w)`", text)
     generated = ("docs/_build", "docs/_captured")
     assert [name for name in named if not name.startswith(generated) and not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_functions_the_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`([\w/]+\.py):(\w+)`", page.read_text(encoding="utf-8"))
+    assert [f"{path}:{name}" for path, name in named if name not in definitions(ROOT / "src" / "tunesmith" / path)] == []
+
+
+def definitions(path: Path) -> set[str]:
+    """The names of the functions and classes of a module; empty where there is no such file."""
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}

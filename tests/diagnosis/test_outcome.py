@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.diagnosis.rows import evidence
-from tunesmith.diagnosis.checks.label_errors import loss_rank
-from tunesmith.diagnosis.checks.suspects import suspect_labels
+from tunesmith.diagnosis.checks.label_errors import loss_rank, suspect_labels
 from tunesmith.diagnosis.evidence import Diagnosis
 from tunesmith.diagnosis.outcome import row_reason
 

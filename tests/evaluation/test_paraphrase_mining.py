@@ -23,7 +23,7 @@ TEXTS = [
 def rows(kind: str = "positive_pair", target: tuple[str, ...] | None = None) -> EmbeddingRows:
     first, second = TEXTS[::3] + TEXTS[:3], TEXTS[1::3] + TEXTS[3:6]
     shape = PairFormat(kind, ("a", "b"), ("label",) if target else (), "")  # type: ignore[arg-type]
-    return EmbeddingRows("test", "rows.csv", shape, tuple(range(8)), (tuple(first), tuple(second)), target)
+    return EmbeddingRows("test", "rows.csv", tuple(range(8)), shape, (tuple(first), tuple(second)), target)
 
 
 def test_texts_that_are_linked_through_another_are_pairs() -> None:
@@ -34,7 +34,7 @@ def test_pairs_with_another_label_are_texts_and_no_paraphrases() -> None:
     test = paraphrase_test(rows("labelled_pair", ("1",) * 5 + ("0",) * 3))
     assert len(test.texts) == 12
     assert len(test.pairs) == 5
-    alone = EmbeddingRows("test", "rows.csv", rows().format, (0,), (("a",), ("a",)))
+    alone = EmbeddingRows("test", "rows.csv", (0,), rows().format, (("a",), ("a",)))
     with pytest.raises(DataError, match="no two different texts mean the same"):
         paraphrase_test(alone)
     with pytest.raises(DataError, match="the rows are scored pair rows"):

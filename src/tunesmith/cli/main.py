@@ -47,7 +47,7 @@ VERBS: tuple[Verb, ...] = (
     losses.VERB,
     compare.VERB,
     adapt.VERB,
-    diagnose.DIAGNOSE,
+    diagnose.VERB,
     apply.VERB,
     trace.VERB,
     report.VERB,

@@ -62,7 +62,8 @@ def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: b
     roles = Roles(table, {name: profile(cells) for name, cells in table.columns.items()})
     assign_given(roles, given)
     assign_split(roles)
-    assign_named(roles, "id", column_names.ID)
+    if "id" not in roles.assigned and (ids := named(roles, column_names.ID)):
+        roles.assign("id", ids[:1], f"it is called {ids[0]!r}")
     assign_text(roles)
     if "label" not in roles.assigned:
         assign_label(roles, task, need_label)
@@ -146,12 +147,6 @@ def assign_split(roles: Roles) -> None:
             return
 
 
-def assign_named(roles: Roles, part: str, names: Sequence[str]) -> None:
-    if part not in roles.assigned:
-        for name in named(roles, names)[:1]:
-            roles.assign(part, [name], f"it is called {name!r}")
-
-
 def named(roles: Roles, names: Sequence[str]) -> list[str]:
     """Returns the free columns of those names, in the order of ``names``."""
     by_plain = {plain_name(name): name for name in reversed(roles.free())}
@@ -164,8 +159,8 @@ def assign_text(roles: Roles) -> None:
     if "pair" not in roles.assigned:
         pair = named_pair(roles)
         if pair:
-            roles.assign("text", pair[:1], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
-            roles.assign("pair", pair[1:], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
+            for part, name in zip(("text", "pair"), pair, strict=True):
+                roles.assign(part, [name], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
             return
     for tier in column_names.TEXT:
         names = named(roles, tier)
@@ -213,8 +208,7 @@ def assign_text_by_content(roles: Roles) -> None:
 
 def is_short_text(column: Profile) -> bool:
     """Whether a column holds mostly different short words: the last resort for tables of single words or names."""
-    is_worded = column.n > 0 and column.number_share < 0.5 and column.list_share == 0
-    return is_worded and column.distinct_share >= 0.5 and column.mean_chars >= 3
+    return column.is_worded and column.distinct_share >= 0.5 and column.mean_chars >= 3
 
 
 def assign_label(roles: Roles, task: str, need_label: bool) -> None:

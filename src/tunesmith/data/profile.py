@@ -45,10 +45,14 @@ class Profile:
         return self.distinct / self.n if self.n else 0.0
 
     @property
+    def is_worded(self) -> bool:
+        """Whether there are cells, and they are words, not numbers or lists."""
+        return self.n > 0 and self.number_share < 0.5 and self.list_share == 0
+
+    @property
     def is_text(self) -> bool:
-        """Whether cells read like language: several words, mostly different, not numbers or lists."""
-        worded = self.mean_words >= 2 and self.mean_chars >= 6
-        return worded and self.number_share < 0.5 and self.list_share == 0 and self.distinct_share >= 0.1
+        """Whether cells read like language: several words, mostly different."""
+        return self.is_worded and self.mean_words >= 2 and self.mean_chars >= 6 and self.distinct_share >= 0.1
 
     @property
     def is_classes(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 
@@ -31,6 +31,43 @@ class SplitRows(Protocol):
 
 
 Rows = TypeVar("Rows", bound=SplitRows)
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """The usable rows of one split (N), of which unusable rows are counted by reason.
+
+    Attributes:
+        row_ids: position of each row in its source.
+        groups: rows of one group stay in one split; None without a group column.
+        left_out: reason -> row ids of the source that are not used.
+    """
+
+    split: str
+    source: str
+    row_ids: tuple[int, ...]
+    groups: tuple[str, ...] | None = field(default=None, kw_only=True)
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
+    rows_read: int = field(default=0, kw_only=True)
+    sha256: str = field(default="", kw_only=True)
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason -> number of rows of the source that are not used."""
+        return {reason: len(ids) for reason, ids in self.left_out.items()}
+
+    def take(self, positions: Sequence[int], split: str) -> Self:
+        """Selects the rows at those positions, in that order, as a split of that name; ``left_out`` stays with its split."""
+        return replace(
+            self,
+            split=split,
+            row_ids=tuple(self.row_ids[i] for i in positions),
+            groups=None if self.groups is None else tuple(self.groups[i] for i in positions),
+            left_out=self.left_out if split == self.split else {},
+        )
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
-from tunesmith.data.groups import linked_groups
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.records import Rows
 from tunesmith.data.table import BadRow, Examples, Table
@@ -113,6 +112,29 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
             message += f" The largest group of rows that must stay together has {largest}."
         raise DataError.one(keys.source, message, f"Give more rows, another share, or a file of its own (data.{name}).")
     return rest, sorted(chosen)
+
+
+def linked_groups(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Returns the connected components of ``count`` items, in order of their first items; each item is in exactly one.
+
+    Args:
+        count: items are 0 to ``count - 1``.
+        links: pairs of items that belong together.
+    """
+    parent = list(range(count))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for a, b in links:
+        parent[root(a)] = root(b)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i in range(count):
+        groups[root(i)].append(i)
+    return list(groups.values())
 
 
 def shared_keys(keys: SplitKeys) -> Iterator[tuple[int, int]]:

@@ -53,6 +53,14 @@ class Table:
     notes: tuple[str, ...] = ()
     lines: Sequence[int] | None = None
 
+    @classmethod
+    def whole(
+        cls, source: str, columns: dict[str, list[Any]], *, notes: tuple[str, ...] = (), sha256: str = "", has_header: bool = True
+    ) -> Table:
+        """Makes the table of a source of which every row was read."""
+        n_rows = len(next(iter(columns.values()), []))
+        return cls(source, columns, list(range(n_rows)), has_header, sha256, n_rows, notes=notes)
+
     def __len__(self) -> int:
         return len(self.row_ids)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tunesmith.data.arrays import Array
 from tunesmith.data.corrections.apply import (
     AppliedCorrections,
     CorrectedFile,
@@ -56,11 +55,8 @@ if TYPE_CHECKING:
 
 ABLATION_FILE, PREDICTIONS = "worth.json", "predictions.parquet"
 PAIRS = (
-    (CORRECTED, AS_GIVEN),
-    (REMOVED, AS_GIVEN),
-    (RANDOM_REMOVED, AS_GIVEN),
-    (CORRECTED, RANDOM_REMOVED),
-    (CORRECTED, REMOVED),
+    *((variant, AS_GIVEN) for variant in (CORRECTED, REMOVED, RANDOM_REMOVED)),
+    *((CORRECTED, against) for against in (RANDOM_REMOVED, REMOVED)),
 )
 Rows = Literal["undisputed", "all"]
 UNDISPUTED: Rows = "undisputed"
@@ -143,10 +139,7 @@ class AblationResult:
     def comparison(self, variant: str, against: str, metric: str | None = None, rows: str = UNDISPUTED) -> Comparison | None:
         """The comparison of two variants on a metric, by default the leading one; None if there is none."""
         requested = (variant, against, metric or self.metric, rows)
-        for item in self.comparisons:
-            if (item.variant, item.verdict.against, item.verdict.metric, item.rows) == requested:
-                return item
-        return None
+        return next((c for c in self.comparisons if (c.variant, c.verdict.against, c.verdict.metric, c.rows) == requested), None)
 
     def to_json(self) -> dict[str, Any]:
         plain = {
@@ -294,7 +287,8 @@ def evaluate_variants(
 ) -> AblationResult:
     """Computes metrics and verdicts of the variants; the timings are empty."""
     disputed = plan.holdout.disputed
-    undisputed = {name: take_rows(systems, ~disputed) for name, systems in predictions.items()}
+    kept = np.flatnonzero(~disputed)
+    undisputed = {name: [system.take(kept) for system in systems] for name, systems in predictions.items()}
     comparisons = compare_variants(plan, undisputed, UNDISPUTED)
     if disputed.any():
         comparisons += compare_variants(plan, predictions, ALL)
@@ -322,11 +316,6 @@ def evaluate_variants(
         estimate_seconds=estimate_seconds,
         timings_seconds={},
     )
-
-
-def take_rows(systems: Sequence[Predictions], mask: Array) -> list[Predictions]:
-    positions = np.flatnonzero(mask)
-    return [system.take(positions) for system in systems]
 
 
 def metric_names(plan: AblationPlan) -> list[str]:
@@ -369,9 +358,8 @@ def reading_notes(plan: AblationPlan) -> tuple[str, ...]:
     if counts.unused:
         notes.append(f"{counts.unused} corrections are of rows that the recipe does not use")
     if split == "validation":
-        notes.append(
-            "the evaluation rows also selected each variant's best checkpoint, so all values are optimistic; give data.test"
-        )
+        selected = "the evaluation rows also selected each variant's best checkpoint"
+        notes.append(f"{selected}, so all values are optimistic; give data.test")
     if len(plan.seeds) == 1:
         notes.append("one seed: the verdicts are about these models; train.n_seeds=3 covers training again with other seeds")
     if REMOVED not in {variant.name for variant in plan.variants}:

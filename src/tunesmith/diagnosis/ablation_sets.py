@@ -79,8 +79,9 @@ def make_variants(splits: LabelledData, table: Table, changes: LabelChanges, rec
         message = "None of the corrections is of a row that the recipe trains on; there is nothing to measure."
         raise DataError.one(table.source, message, "Rows taken for validation and test, and rows not used, do not count.")
     new_labels = encode_corrections(splits, table, changes, recipe.data.label_separator)
-    corrected = apply_changes(train, new_labels, changes)
-    removed = without(train, touched)
+    relabelled = [new_labels.get(row_id, label) for row_id, label in zip(train.row_ids, train.labels, strict=True)]
+    gone = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.removed]
+    corrected, removed = without(replace(train, labels=relabelled), gone), without(train, touched)
     seeds = range(seed, seed + recipe.train.n_seeds)
     drawn = tuple(without(train, random_rows(train, len(touched), s)) for s in seeds)
     variants = {AS_GIVEN: (train,) * len(seeds), CORRECTED: (corrected,) * len(seeds)}
@@ -169,13 +170,6 @@ def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges
     return dict(zip(ids, new, strict=True))
 
 
-def apply_changes(train: Examples, new: dict[int, Label], changes: LabelChanges) -> Examples:
-    """The rows with their new labels, without the removed ones."""
-    relabelled = [new.get(row_id, label) for row_id, label in zip(train.row_ids, train.labels, strict=True)]
-    gone = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.removed]
-    return without(replace(train, labels=relabelled), gone)
-
-
 def without(train: Examples, positions: Sequence[int]) -> Examples:
     """The rows without those at these positions, in their order."""
     gone = set(positions)
@@ -209,16 +203,10 @@ CHANGE_WORDS: dict[str, str] = {CORRECTED: "Correcting", REMOVED: "Removing the 
 
 def require_classes(left: Examples, train: Examples, labels: Labels, name: str) -> None:
     """Raises DataError if a class, or nearly every row, is gone."""
-    gone = sorted(present_classes(train) - present_classes(left))
+    gone = sorted(set.difference(*({k for label in rows.labels for k in classes_in(label)} for rows in (train, left))))
     if gone:
-        names = listed((repr(labels.names[k]) for k in gone), SHOWN)
-        message = (
-            f"{CHANGE_WORDS[name]} leaves no training row of {names}; a model that was not trained on a class cannot be compared."
-        )
+        leaves = f"{CHANGE_WORDS[name]} leaves no training row of {listed((repr(labels.names[k]) for k in gone), SHOWN)}"
+        message = f"{leaves}; a model that was not trained on a class cannot be compared."
         raise DataError.one(train.source, message, "Apply them without --measure, or take corrections out.")
     if len(left) < MIN_ROWS:
         raise DataError.one(train.source, f"{CHANGE_WORDS[name]} leaves {len(left)} training rows.", "Take corrections out.")
-
-
-def present_classes(rows: Examples) -> set[int]:
-    return {k for label in rows.labels for k in classes_in(label)}

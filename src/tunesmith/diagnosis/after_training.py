@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.diagnosis.checks.suspects import NAME as SUSPECTS
+from tunesmith.diagnosis.checks.label_errors import SUSPECTS
 from tunesmith.diagnosis.checks.table import CHECKS
 from tunesmith.diagnosis.evidence import Evidence, EvidenceArrays, make_evidence, skip
-from tunesmith.diagnosis.folds import default_folds
-from tunesmith.diagnosis.out_of_fold import out_of_fold
+from tunesmith.diagnosis.out_of_fold import default_folds, out_of_fold
 from tunesmith.diagnosis.outcome import make_finding
 from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.evaluation.metrics.predictions import SINGLE

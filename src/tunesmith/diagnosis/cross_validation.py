@@ -1,4 +1,4 @@
-"""Cross-validation of all rows of a data set: the arrays that the checks read."""
+"""Cross-validation of all rows of a data set and the logits of its training run: the arrays that the checks read."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.load import LabelledData
-from tunesmith.data.table import Examples
+from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import EvidenceArrays
-from tunesmith.diagnosis.folds import default_folds
 from tunesmith.diagnosis.input_ablation import AblationRequest, InputAblation, ablate_inputs, lazy_embedder
-from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
+from tunesmith.diagnosis.out_of_fold import OutOfFold, default_folds, out_of_fold
 from tunesmith.diagnosis.pool import PooledSplits
-from tunesmith.diagnosis.training_logits import read_epoch_logits
+from tunesmith.errors import DataError
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.sections import Recipe
+from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.tasks.classification.data import LabelledTaskData
 
 if TYPE_CHECKING:
@@ -139,3 +139,22 @@ def pad_rows(epoch_logits: Array | None, n_rows: int) -> Array | None:
         return epoch_logits
     after = np.full((len(epoch_logits), n_rows - epoch_logits.shape[1], epoch_logits.shape[2]), np.nan, dtype=np.float32)
     return np.concatenate([epoch_logits, after], axis=1)
+
+
+def read_epoch_logits(run: Path, rows: Examples, labels: Labels) -> tuple[Array | None, str]:
+    """A run's logits (E, N, K) of these rows, NaN for rows it was not trained on, and their mode; None if it saved none.
+
+    Raises:
+        DataError: the rows or the classes are not those of the run.
+    """
+    if not (run / EPOCH_LOGITS).exists():
+        return None, ""
+    with np.load(run / EPOCH_LOGITS) as arrays:
+        logits, row_ids, names, mode, sha256 = (arrays[name] for name in ("logits", "row_ids", "names", "mode", "sha256"))
+    if tuple(names.tolist()) != labels.names or str(sha256) != rows.sha256:
+        message = f"the file is not the one that the run {run} was trained on (its sha256 differs)."
+        raise DataError.one(rows.source, message, "Diagnose the file itself, or train on it again.")
+    place = {row_id: i for i, row_id in enumerate(rows.row_ids)}
+    on_rows = np.full((len(logits), len(rows), labels.n), np.nan, dtype=np.float32)
+    on_rows[:, [place[row_id] for row_id in row_ids.tolist()]] = logits
+    return on_rows, str(mode)

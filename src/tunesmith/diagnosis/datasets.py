@@ -26,8 +26,8 @@ from tunesmith.diagnosis.checks.transfer import (
 )
 from tunesmith.diagnosis.cross_validation import FROZEN, embed_rows
 from tunesmith.diagnosis.evidence import class_ids
-from tunesmith.diagnosis.folds import FOLDS, assign_folds, unit_numbers
 from tunesmith.diagnosis.oracle import query_oracle
+from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds, unit_numbers
 from tunesmith.diagnosis.pool import (
     OracleComparison,
     Pool,
@@ -86,7 +86,7 @@ class DatasetsDiagnosis:
             "data": list(self.data),
             "labels": list(self.labels),
             "matrix": [asdict(cell) for cell in self.matrix],
-            "agreement": [agreement.to_json() for agreement in self.agreement],
+            "agreement": [asdict(agreement) for agreement in self.agreement],
             "opposite": str(self.folder / OPPOSITE),
             "oracle": str(self.folder / ORACLE) if self.agreement else None,
             "notes": list(self.notes),
@@ -157,12 +157,12 @@ def diagnose_recipes(
     started, clock = time.perf_counter(), Clock(listener, {})
     recipes = [without_split_shares(loaded.recipe) for loaded, _ in sources]
     names = tuple(names or short_names([loaded for loaded, _ in sources]))
-    require_two(names)
+    if len(names) < MIN_SETS:
+        raise InputError.one("diagnose", f"{listed(names) or 'nothing'} is no two data sets.", "Give two or more.")
     place = claim(folder or default_folder(recipes[0].output, names), overwrite=overwrite)
     stay_offline_unless_needed(*recipes)
     with clock.phase("data"):
-        pairs = zip(recipes, sources, strict=True)
-        data = [load_labelled_data(recipe, loaded.base, frames) for recipe, (loaded, frames) in pairs]
+        data = [load_labelled_data(r, loaded.base, frames) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
         shared = select_shared_labels(names, data)
         pool = make_pool(names, shared)
     oracle_labels = [] if oracle is None else query_in_phase(pool, shared, oracle, clock)
@@ -186,12 +186,6 @@ def diagnose_recipes(
     write_record(place.work / DIAGNOSIS_FILE, outcome.to_json())
     finish(place)
     return outcome
-
-
-def require_two(names: Sequence[str]) -> None:
-    """Raises InputError for fewer than two data sets."""
-    if len(names) < MIN_SETS:
-        raise InputError.one("diagnose", f"{listed(names) or 'nothing'} is no two data sets.", "Give two or more.")
 
 
 def query_in_phase(pool: Pool, shared: SharedData, oracle: object, clock: Clock) -> list[OracleComparison]:

@@ -167,10 +167,8 @@ def check_probabilities(pred_probs: Array, n_rows: int, n_classes: int, source: 
     outside = (pred_probs < 0).any(axis=1) | (pred_probs > 1 + ROUNDING).any(axis=1)
     bad = ~np.isfinite(sums) | (np.abs(sums - 1) > ROUNDING) | outside
     if bad.any():
-        first = int(bad.argmax())
-        message = (
-            f"the probabilities of {int(bad.sum()):,} rows do not add up to 1; in row {first} they add up to {sums[first]:g}."
-        )
+        first, rows = int(bad.argmax()), f"the probabilities of {int(bad.sum()):,} rows do not add up to 1"
+        message = f"{rows}; in row {first} they add up to {sums[first]:g}."
         raise DataError.one(source, message, "Give probabilities after a softmax, not logits, one column a class.")
 
 

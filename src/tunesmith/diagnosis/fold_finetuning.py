@@ -13,8 +13,7 @@ import torch
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
-from tunesmith.diagnosis.folds import assign_folds, unit_numbers
-from tunesmith.diagnosis.out_of_fold import OutOfFold, in_one_fold
+from tunesmith.diagnosis.out_of_fold import OutOfFold, assign_folds, in_one_fold, unit_numbers
 from tunesmith.models.encode import encode
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
@@ -47,7 +46,8 @@ def fine_tuned(
     pred_probs, logits = np.zeros((len(given), labels.n)), None
     for fold in range(n_folds):
         held, rest = np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & (given != UNLABELLED))
-        pred_probs[held], fold_logits = train_fold(quiet, fold_rows(whole, rest, held))
+        encoded = {"train": whole.encoded["train"].take(rest), "validation": whole.encoded["train"].take(held)}
+        pred_probs[held], fold_logits = train_fold(quiet, replace(whole, encoded=encoded))
         if fold_logits is not None:
             logits = np.zeros((len(fold_logits), len(given), labels.n), dtype=np.float32) if logits is None else logits
             logits[:, rest] += fold_logits.astype(np.float32) / (n_folds - 1)
@@ -71,14 +71,8 @@ def without_evaluations(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"train": train})
 
 
-def fold_rows(whole: TokenisedSplits, rest: Array, held: Array) -> TokenisedSplits:
-    """The rows to train on, and the rows to predict as ``validation``."""
-    encoded = whole.encoded["train"]
-    return replace(whole, encoded={"train": encoded.take(rest), "validation": encoded.take(held)})
-
-
 def train_fold(inputs: LabelledTaskData, tokens: TokenisedSplits) -> tuple[Array, Array | None]:
-    """Trains on the other folds; returns probabilities (M, K) of the held rows and logits (E, N - M, K) of the others."""
+    """Trains on ``train``; returns probabilities (M, K) of the rows of ``validation``, and logits (E, N - M, K) of ``train``."""
     recipe, seed = inputs.recipe, inputs.recipe.train.seed
     session = load(inputs, seed, tokens=tokens)
     scores: list[Array] = []

@@ -29,11 +29,9 @@ from tunesmith.diagnosis.checks.input_variants import (
     variant_columns,
     without_each_word,
 )
-from tunesmith.diagnosis.checks.partial_inputs import partial_input
-from tunesmith.diagnosis.checks.pvi import SMALLEST, tempered
-from tunesmith.diagnosis.checks.slices import slices
+from tunesmith.diagnosis.checks.partial_inputs import labelled_positions, lowest_pvi, partial_input, words_left_out
+from tunesmith.diagnosis.checks.pvi import SMALLEST, slices, tempered
 from tunesmith.diagnosis.checks.word_bias import LabelledTexts, WordList, hypernym_effect, word_list_bias
-from tunesmith.diagnosis.checks.words_left_out import labelled_positions, lowest_pvi, words_left_out
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, class_ids
 from tunesmith.diagnosis.out_of_fold import FoldModels, OutOfFold, predict_folds
 from tunesmith.diagnosis.outcome import private_rows
@@ -193,14 +191,9 @@ def ablate_inputs(
             parts[name] = tempered(cross_validate(part, embed_variant(name, part, vectors, embed)), given, folds)
         if request.trained_null:
             blank = null_input(rows)
-            null_log2 = label_log2(cross_validate(blank, embed_examples(blank, embed)), given)
+            own = cross_validate(blank, embed_examples(blank, embed))[np.arange(len(given)), given]
+            null_log2 = np.where(given == UNLABELLED, 0.0, np.log2(np.clip(own, SMALLEST, 1)))
     return InputAblation(request, linear, tempered(linear.pred_probs, given, folds), parts, null_log2, embed)
-
-
-def label_log2(pred_probs: Array, given: Array) -> Array:
-    """log2 of each row's probability of its label (N); 0 for unlabelled rows."""
-    own = pred_probs[np.arange(len(given)), given]
-    return np.where(given == UNLABELLED, 0.0, np.log2(np.clip(own, SMALLEST, 1)))
 
 
 def embed_variant(name: str, part: Examples, vectors: Embedded, embed: Embed) -> Embedded:

@@ -133,17 +133,13 @@ def run_oracle(run: Run) -> Oracle:
     trained_on = {part["sha256"] for split, part in record["splits"].items() if split != "test" and part["sha256"]}
 
     def label(splits: LabelledData) -> dict[str, OracleLabels]:
-        require_same_shape(name, record["columns"]["pair"] is not None, splits.train)
+        has_pairs = record["columns"]["pair"] is not None
+        if has_pairs != (splits.train.pairs is not None):
+            shapes = ("pairs of texts", "single texts") if has_pairs else ("single texts", "pairs of texts")
+            raise ModelError.one(name, f"the run was trained on {shapes[0]}, {splits.train.source} has {shapes[1]}.")
         return {split: predict_labels(run, part, known, part.sha256 in trained_on) for split, part in splits.named().items()}
 
     return Oracle(name, label, known)
-
-
-def require_same_shape(name: str, has_pairs: bool, rows: Examples) -> None:
-    """Raises ModelError if one has pairs of texts and the other single texts."""
-    if has_pairs != (rows.pairs is not None):
-        shapes = ("pairs of texts", "single texts") if has_pairs else ("single texts", "pairs of texts")
-        raise ModelError.one(name, f"the run was trained on {shapes[0]}, {rows.source} has {shapes[1]}.")
 
 
 def predict_labels(run: Run, rows: Examples, known: frozenset[str], was_trained_on: bool) -> OracleLabels:

@@ -12,8 +12,8 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.checks.labelled import label_words, public_text
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.personal import masked
+from tunesmith.diagnosis.checks.label_errors import SUSPECTS
 from tunesmith.diagnosis.checks.rows import NO_LABEL, PERSONAL_DATA
-from tunesmith.diagnosis.checks.suspects import NAME as SUSPECTS
 from tunesmith.diagnosis.evidence import ROWS_IN_FINDING, UNLABELLED, Diagnosis, Evidence, worst_first
 from tunesmith.results import TEXT_CHARACTERS, Finding
 

@@ -207,10 +207,9 @@ def transfer_finding(matrix: Sequence[Transfer]) -> Finding:
             values = f"MCC {value_words(cell)} on {cell.tested_on}, its own {value_words(reference)}"
             sentences.append(f"Trained on {cell.trained_on}: {values}.")
             is_below |= cell.high is not None and reference.low is not None and cell.high < reference.low
-    remedy = (
-        "If the interval is below that of its own rows, the labels mean something else there or the texts are of another kind."
-    )
-    return Finding("transfer", " ".join(sentences), remedy=remedy if is_below else "")
+    meaning = "the labels mean something else there or the texts are of another kind"
+    remedy = f"If the interval is below that of its own rows, {meaning}." if is_below else ""
+    return Finding("transfer", " ".join(sentences), remedy=remedy)
 
 
 def value_words(cell: Transfer) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from tunesmith.data.corrections.corrections_csv import write_corrections
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
@@ -18,7 +19,7 @@ from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
 from tunesmith.diagnosis.checks.languages import NAME as LANGUAGE
 from tunesmith.diagnosis.checks.languages import language_drift
 from tunesmith.diagnosis.checks.rows import Overlaps, leakage, overlaps_with_first
-from tunesmith.diagnosis.checks.table import run_checks
+from tunesmith.diagnosis.checks.table import CHECKS
 from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, EvidenceArrays, make_evidence
 from tunesmith.diagnosis.input_ablation import ablation_columns, ablation_diagnoses, make_ablation_request, write_tables
@@ -33,14 +34,17 @@ from tunesmith.diagnosis.outcome import (
     row_reason,
 )
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
+from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
-from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
+from tunesmith.recipe.files import is_file_name
+from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.report.review import Review, ReviewRows, write_review
 from tunesmith.results import SCHEMA, Finding, finite
 from tunesmith.run_folder import begin, claim, finish, write_record
+from tunesmith.tasks.finished import Run
 
 DIAGNOSIS_FILE = "diagnosis.json"
 ROWS, CORRECTIONS, REVIEW = "rows.parquet", "corrections.csv", "review.html"
@@ -83,7 +87,7 @@ class DataDiagnosis:
             "n_corrections": self.n_corrections,
             "method": self.method,
             "timings_seconds": self.timings_seconds,
-            "agreement": [agreement.to_json() for agreement in self.agreement],
+            "agreement": [asdict(agreement) for agreement in self.agreement],
             "notes": list(self.notes),
         }
         json_types: dict[str, Any] = finite(plain)
@@ -104,7 +108,7 @@ def diagnose(
     Shares of train that the recipe takes for validation or test are checked with train: they are rows of the same file.
 
     Args:
-        run: a finished run on these files that recorded logits of its rows (see ``training_logits.recipe_of_run``).
+        run: a finished run on these files that recorded logits of its rows (see ``recipe_of_run``).
         oracle: queries an oracle, see ``oracle.make_oracle_query``.
 
     Raises:
@@ -118,12 +122,13 @@ def diagnose(
         splits = load_labelled_data(recipe, loaded.base, frames, ablation_columns(recipe.diagnose), keep_unlabelled=True)
         request = make_ablation_request(recipe.diagnose, splits, loaded.base)
         rows, starts = pool_splits(splits)
-    answers = None if oracle is None else query_in_phase(oracle, splits, clock)
+    answers = None
+    if oracle is not None:
+        with clock.phase("oracle"):
+            answers = oracle(splits)
     with clock.phase("near-duplicates"):
         pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs))
-    arrays = None
-    if splits.labels.problem_type == SINGLE:
-        arrays = cross_validate(pooled, recipe, loaded.base, request, run, clock)
+    arrays = cross_validate(pooled, recipe, loaded.base, request, run, clock) if splits.labels.problem_type == SINGLE else None
     method = recipe.diagnose.method
     with clock.phase("diagnoses"):
         results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in splits.named().values()]
@@ -132,19 +137,37 @@ def diagnose(
     with clock.phase("save"):
         n_corrections = write_outcome(folder.work, results)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, method, dict(clock.seconds))
-    if answers is not None:
-        outcome = replace(outcome, agreement=answers.agreements(splits.named(), splits.labels))
-    if arrays is not None and arrays.note:
-        outcome = replace(outcome, notes=(arrays.note,))
+    agreement = () if answers is None else answers.agreements(splits.named(), splits.labels)
+    notes = (arrays.note,) if arrays is not None and arrays.note else ()
+    seconds = dict(clock.seconds)
+    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, method, seconds, agreement=agreement, notes=notes)
     write_record(folder.work / DIAGNOSIS_FILE, outcome.to_json())
     finish(folder)
     return outcome
 
 
-def query_in_phase(oracle: Callable[[LabelledData], OracleAnswers], splits: LabelledData, clock: Clock) -> OracleAnswers:
-    with clock.phase("oracle"):
-        return oracle(splits)
+def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """The recipe of a finished run, on the files it was trained on.
+
+    Args:
+        overrides: settings that replace it, as on the command line.
+
+    Raises:
+        ModelError: the folder holds no finished run.
+        DataError: it was trained on a table in memory.
+    """
+    record = Run.load(run).result.data
+    recipe: dict[str, Any] = yaml.safe_load((run / "resolved.yaml").read_text(encoding="utf-8"))
+    data = recipe["data"]
+    if is_file_name(data["train"]) and not record["splits"]["train"]["sha256"]:
+        message = "the run was trained on a table in memory."
+        raise DataError.one(str(run), message, "Diagnose that table with the Python function.")
+    for split in ("validation", "test"):
+        if data.get(split) is None:
+            data.pop(split, None)  # the source of train adds its own splits again
+    override(recipe, overrides)
+    text = (run / "recipe.yaml").read_text(encoding="utf-8")
+    return LoadedRecipe(recipe_from_mapping(recipe, str(run)), run / "recipe.yaml", recipe, text, Path(record.get("base", ".")))
 
 
 def without_split_shares(recipe: Recipe) -> Recipe:
@@ -170,7 +193,7 @@ def diagnose_split(
     unseen = np.zeros(len(part), dtype=bool) if arrays is None else arrays.out_of_fold.unseen_class[rows]
     if unseen.any():  # no model was trained on a class that is in one fold only
         evidence = replace(evidence, given=np.where(unseen, UNLABELLED, evidence.given))
-    diagnoses = run_checks(evidence)
+    diagnoses = [check(evidence) for _, check in CHECKS]
     if answers is not None:
         diagnoses.append(answers.diagnosis(evidence))
     if unseen.any():
@@ -222,16 +245,13 @@ def write_outcome(folder: Path, results: Sequence[SplitDiagnoses]) -> int:
         main = leading_diagnosis(diagnoses)
         tables.append(pa.table(row_columns(evidence, diagnoses, main)))
         corrections += make_corrections(evidence, diagnoses, main)
-        write_review(make_review(evidence, diagnoses, main), folder / review_name(evidence.rows.split))
+        split = evidence.rows.split  # a page covers one file, since corrections belong to one file
+        page = REVIEW if split == "train" else f"review-{split}.html"
+        write_review(make_review(evidence, diagnoses, main), folder / page)
     pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder / ROWS)
     write_corrections(corrections, folder / CORRECTIONS)
     write_tables(folder, results)
     return len(corrections)
-
-
-def review_name(split: str) -> str:
-    """The review page of a split: each covers one file, since corrections belong to one file."""
-    return REVIEW if split == "train" else f"review-{split}.html"
 
 
 def make_review(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> Review:

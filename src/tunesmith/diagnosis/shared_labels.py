@@ -50,18 +50,13 @@ def select_shared_labels(names: Sequence[str], data: Sequence[LabelledData]) -> 
 
 
 def task_problems(data: Sequence[LabelledData]) -> list[Problem]:
-    message = "It has {}; data sets are compared by one label a row."
-    return [
-        Problem("data", x.train.source, message.format(KINDS[x.labels.problem_type]))
-        for x in data
-        if x.labels.problem_type != SINGLE
-    ]
+    kinds = [(x.train.source, KINDS.get(x.labels.problem_type)) for x in data]
+    return [Problem("data", name, f"It has {kind}; data sets are compared by one label a row.") for name, kind in kinds if kind]
 
 
 def shape_problems(data: Sequence[LabelledData]) -> list[Problem]:
     """Data sets with pairs of texts beside others with single ones."""
-    pairs = [x.train.source for x in data if x.train.pairs is not None]
-    single = [x.train.source for x in data if x.train.pairs is None]
+    pairs, single = ([x.train.source for x in data if (x.train.pairs is None) == is_single] for is_single in (False, True))
     if not pairs or not single:
         return []
     message = f"It has pairs of texts, {listed(single)} has single texts; these cannot be compared."

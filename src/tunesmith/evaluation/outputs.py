@@ -225,13 +225,13 @@ def whole_verdicts(
     found: list[Verdict] = []
     if other.token_losses is not None:
         name = metrics.requested if metrics.requested in LOSS_METRICS else "loss"
-        ours, theirs = token_sums(seeds), token_sums([other])
-        found.append(token_mean_verdict(ours, theirs, against, split, name or "loss", seeds[0].n_bytes, n_resamples, seed))
+        sums, sizes = (token_sums(seeds), token_sums([other])), seeds[0].n_bytes
+        found.append(token_mean_verdict(*sums, against, split, name or "loss", sizes, n_resamples=n_resamples, seed=seed))
     if other.row_scores:
         names = [metrics.requested, *other.row_scores]
         name = next(name for name in names if name is not None and name in other.row_scores)
-        scores = [outputs.row_scores[name] for outputs in seeds]
-        found.append(mean_verdict(name, scores, [other.row_scores[name]], against, split, n_resamples, seed))
+        scores = [outputs.row_scores[name] for outputs in seeds], [other.row_scores[name]]
+        found.append(mean_verdict(name, *scores, against, split, n_resamples=n_resamples, seed=seed))
     if other.predictions is not None:
         computed = [COMPUTED_AS.get(name, name) for name in metrics.verdict_metrics]
         given = verdicts(

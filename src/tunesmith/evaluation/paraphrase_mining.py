@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.groups import linked_groups
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.split import linked_groups
 from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
 from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_progress, same_or_not

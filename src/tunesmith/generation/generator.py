@@ -114,8 +114,7 @@ def load_causal(source: ModelSource) -> PreTrainedModel | PeftModel:
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        message = f"it cannot be loaded as a causal language model: {first_line(error)}"
-        raise ModelError.one(where, message, remedy) from error
+        raise ModelError.one(where, f"it cannot be loaded as a causal language model: {first_line(error)}", remedy) from error
     if info["missing_keys"]:
         message = f"it has no weights for a next token ({len(info['missing_keys'])} of a causal language model's are missing)."
         raise ModelError.one(where, message, remedy)
@@ -204,8 +203,7 @@ def read_prompts(path: Path) -> list[str]:
         table = read_table(path)
         name = next((name for name in PROMPT_COLUMNS if name in table.columns), None)
         if name is None:
-            message = f"it has no column {listed(PROMPT_COLUMNS)}."
-            raise DataError.one(str(path), message, f"Columns: {listed(table.columns)}.")
+            raise DataError.one(str(path), f"it has no column {listed(PROMPT_COLUMNS)}.", f"Columns: {listed(table.columns)}.")
         missing = next((i for i, cell in enumerate(table.columns[name]) if is_missing(cell)), None)
         if missing is not None:
             raise DataError.one(str(path), f"{table.place(missing)} has no {name}.", "Fill it in, or leave the row out.")

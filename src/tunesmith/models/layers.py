@@ -31,8 +31,7 @@ def freeze(model: PreTrainedModel, train_layers: str | list[str]) -> tuple[str, 
     selected = select_parameters(model, train_layers)
     if not selected:
         message = "the output layer of this model is its word embedding: there is no head of its own to train."
-        remedy = "Write last 1, all, or a list of patterns such as embed_tokens."
-        raise RecipeError.one("train.train_layers", message, remedy)
+        raise RecipeError.one("train.train_layers", message, "Write last 1, all, or a list of patterns such as embed_tokens.")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in selected)
     return tuple(name for name, _ in model.named_parameters() if name in selected)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE
-from tunesmith.evaluation.outputs import Resampling, SplitMetrics, all_verdicts, baseline_result, metric_values
+from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, all_verdicts, baseline_result, metric_values
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.recipe.sections import Recipe
@@ -57,8 +58,8 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
 def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> AlarmInputs:
     """Collects what the alarms read, from the best seed."""
     best, session = evaluation.best, evaluation.best.session
-    split, metric = metrics[-1], session.metric
-    majority = next((s.outputs.get(split.split) for s in evaluation.systems.systems if s.name == MAJORITY), None)
+    majority = next((system.outputs for system in evaluation.systems.systems if system.name == MAJORITY), {})
+    split, metric = next((split for split in reversed(metrics) if split.split in majority), metrics[-1]), session.metric
     return AlarmInputs(
         metric=metric,
         higher_is_better=higher_is_better(metric),
@@ -67,11 +68,17 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         history=best.fit.history,
         expected_first_loss=session.expected_loss,
         requested_learning_rate=best.fit.learning_rate,
-        ours=metric_values(best.outputs[split.split], split).get(metric),
-        majority=None if majority is None else metric_values(majority, split).get(metric),
+        ours=defined_value(best.outputs[split.split], split, metric),
+        majority=defined_value(majority[split.split], split, metric) if majority else None,
         truncated_share={name: one.n_truncated / max(1, one.n_rows) for name, one in session.lengths.items()},
         max_length=max((one.record.get("max_length") or 0 for one in session.lengths.values()), default=0),
     )
+
+
+def defined_value(outputs: Outputs, split: SplitMetrics, metric: str) -> float | None:
+    """Computes one metric; None where it is undefined or the split does not have it."""
+    value = metric_values(outputs, split).get(metric, math.nan)
+    return None if math.isnan(value) else value
 
 
 def class_decisions(session: Session, seed: SeedResult, metrics: Sequence[SplitMetrics]) -> dict[str, Array]:

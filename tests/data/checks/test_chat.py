@@ -20,7 +20,7 @@ def rows(*found: list[tuple[str, str]], split: str = "train", left_out: dict[str
     turns = tuple(tuple(Turn(LETTERS[role], content) for role, content in row) for row in found)
     form = "text" if turns[0][0].role == "text" else "messages"
     ids = tuple(range(100, 100 + len(turns)))
-    return Conversations(split, "rows.jsonl", form, ("messages",), ids, turns, left_out=left_out or {})
+    return Conversations(split, "rows.jsonl", ids, form, ("messages",), turns, left_out=left_out or {})
 
 
 def pair(asked: str, answer: str) -> list[tuple[str, str]]:

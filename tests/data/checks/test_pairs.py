@@ -13,7 +13,7 @@ LONG = "the {} stands in the corner of the yard and is painted once in every sec
 
 def pairs(anchors: list[str], positives: list[str], split: str = "train") -> EmbeddingRows:
     shape = PairFormat("positive_pair", ("anchor", "positive"), (), "")
-    return EmbeddingRows(split, "rows.csv", shape, tuple(range(len(anchors))), (tuple(anchors), tuple(positives)))
+    return EmbeddingRows(split, "rows.csv", tuple(range(len(anchors))), shape, (tuple(anchors), tuple(positives)))
 
 
 def test_the_share_that_meets_its_own_text_is_that_of_drawn_batches() -> None:

@@ -10,6 +10,7 @@ from tests.diagnosis.rows import evidence
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.conflicts import duplicates
+from tunesmith.diagnosis.checks.label_errors import suspect_labels
 from tunesmith.diagnosis.checks.rows import (
     Overlaps,
     encoding_damage,
@@ -19,7 +20,6 @@ from tunesmith.diagnosis.checks.rows import (
     unlabelled,
 )
 from tunesmith.diagnosis.checks.shortcuts import shortcut_words
-from tunesmith.diagnosis.checks.suspects import suspect_labels
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis
 from tunesmith.diagnosis.outcome import leading_diagnosis, make_corrections, make_finding, review_texts, row_columns
 

@@ -23,7 +23,7 @@ def talk(*contents: str) -> tuple[Turn, ...]:
 
 
 def rows(*found: tuple[str, ...], form: str = "messages") -> Conversations:
-    return Conversations("train", "rows.jsonl", form, (), tuple(range(len(found))), tuple(talk(*row) for row in found))  # type: ignore[arg-type]
+    return Conversations("train", "rows.jsonl", tuple(range(len(found))), form, (), tuple(talk(*row) for row in found))  # type: ignore[arg-type]
 
 
 TALKS = rows(("who is it", "it is me", "so?", "no"), ("what is the day", "the good day"))

@@ -26,7 +26,7 @@ CHATML = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['cont
 
 def rows(*found: tuple[Turn, ...] | tuple[str, ...], form: str = "messages") -> Conversations:
     turns = tuple(talk(*row) if isinstance(row[0], str) else row for row in found)  # type: ignore[arg-type]
-    return Conversations("train", "rows.jsonl", form, (), tuple(range(50, 50 + len(turns))), turns)  # type: ignore[arg-type]
+    return Conversations("train", "rows.jsonl", tuple(range(50, 50 + len(turns))), form, (), turns)  # type: ignore[arg-type]
 
 
 def talk(*contents: str) -> tuple[Turn, ...]:

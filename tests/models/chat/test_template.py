@@ -21,7 +21,7 @@ TALK = (
 
 
 def rows(form: str = "messages", turns: tuple[Turn, ...] = TALK[1:3]) -> Conversations:
-    return Conversations("train", "rows.jsonl", form, (), (0,), (turns,))  # type: ignore[arg-type]
+    return Conversations("train", "rows.jsonl", (0,), form, (), (turns,))  # type: ignore[arg-type]
 
 
 def written(tokenizer, template, turns, prompt: bool = False) -> str:

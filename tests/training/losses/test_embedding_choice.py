@@ -16,7 +16,7 @@ from tunesmith.training.losses.embedding_choice import check_scores, choose_loss
 
 def rows(kind: PairKind, target: tuple[Any, ...] | None = None, n_sides: int = 2, n: int = 4) -> EmbeddingRows:
     shape = PairFormat(kind, tuple(f"t{i}" for i in range(n_sides)), ("y",) if target else (), "")
-    return EmbeddingRows("train", "rows.csv", shape, tuple(range(n)), (("a",) * n,) * n_sides, target)
+    return EmbeddingRows("train", "rows.csv", tuple(range(n)), shape, (("a",) * n,) * n_sides, target)
 
 
 def test_every_shape_has_a_default_with_a_reason() -> None:

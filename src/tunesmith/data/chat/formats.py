@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 from tunesmith.data.cells import is_missing, listed
@@ -38,9 +37,9 @@ ALPACA = (("instruction", "input", "output"), ("instruction", "context", "respon
 TASK, INSTANCES = "instruction", "instances"
 """Columns of self-instruct's seed tasks: an instruction and a list of {input, output}."""
 TEXT = ("text", "content", "document", "story", "article", "body", "passage", "paragraph")
-MESSAGE_KEYS: Mapping[str, ChatKind] = MappingProxyType({"role": "messages", "from": "sharegpt"})
+MESSAGE_KEYS: Mapping[str, ChatKind] = {"role": "messages", "from": "sharegpt"}
 """The key of a message's role -> the kind of its list."""
-CONTENT_KEYS = MappingProxyType({"role": "content", "from": "value"})
+CONTENT_KEYS: Mapping[str, str] = {"role": "content", "from": "value"}
 SHOWN_FORMATS = (
     "text; prompt and completion (or question and answer, ...); messages or conversations; instruction, input and output"
 )
@@ -103,8 +102,7 @@ def requested_columns(table: Table, given: ColumnsSection) -> dict[str, str]:
         if name is None:
             continue
         if not isinstance(name, str):
-            message = "an answer is one column, and columns.label names several."
-            raise DataError.one(table.source, message, "Name one column.")
+            raise DataError.one(table.source, "an answer is one column, and columns.label names several.", "Name one column.")
         column = find_column(table, name)
         if column is None:
             message = f"There is no column {name!r} for the {part}."
@@ -139,8 +137,7 @@ def detect_texts(table: Table, given: ColumnsSection, requested: Mapping[str, st
     conversation = detect_messages(table) or detect_instruction(table) or detect_pair(table)
     if conversation is not None:
         message = f"pretraining learns from plain texts, and these are {conversation.sentence()}."
-        remedy = 'Use task: sft, or name the text column: "columns: {text: NAME}".'
-        raise DataError.one(table.source, message, remedy)
+        raise DataError.one(table.source, message, 'Use task: sft, or name the text column: "columns: {text: NAME}".')
     detected = detect_text(table)
     if detected is not None:
         return detected
@@ -240,17 +237,12 @@ def detect_text(table: Table) -> ChatFormat | None:
     """Finds the text column by a usual name, or takes the only column."""
     names = {plain_name(name): name for name in table.columns}
     for name in (names[plain] for plain in TEXT if plain in names):
-        if reads_as_text(table.columns[name]):
+        if profile(table.columns[name]).is_worded:
             return ChatFormat("text", {"text": name}, f"since it is called {name!r}")
     only = next(iter(table.columns))
-    if len(table.columns) == 1 and reads_as_text(table.columns[only]):
+    if len(table.columns) == 1 and profile(table.columns[only]).is_worded:
         return ChatFormat("text", {"text": only}, "since it is the only column")
     return None
-
-
-def reads_as_text(cells: Sequence[object]) -> bool:
-    column = profile(cells)
-    return column.n > 0 and column.number_share < 0.5 and column.list_share == 0
 
 
 def detect_labelled(table: Table, given: ColumnsSection) -> ChatFormat:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.data.cells import is_missing, listed, plain_class_name
 from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, ChatFormat, ChatKind, message_kind, parse_messages
+from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
-ROLE_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "system": ("system", "developer"),
-        "user": ("user", "human", "prompter"),
-        "assistant": ("assistant", "gpt", "chatgpt", "bot", "model", "ai"),
-        "tool": ("tool", "function", "observation", "function_response"),
-    }
-)
-ROLES = MappingProxyType({name: role for role, names in ROLE_NAMES.items() for name in names})
+ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "system": ("system", "developer"),
+    "user": ("user", "human", "prompter"),
+    "assistant": ("assistant", "gpt", "chatgpt", "bot", "model", "ai"),
+    "tool": ("tool", "function", "observation", "function_response"),
+}
+ROLES: Mapping[str, str] = {name: role for role, names in ROLE_NAMES.items() for name in names}
 """Name of a role in data sets -> role."""
 INPUT_HEADING = "\n\n### Input:\n"
 """Separates an instruction from its input, as Alpaca's own prompt does; so a template can tell the two apart."""
@@ -56,55 +54,25 @@ Turns = tuple[Turn, ...]
 
 
 @dataclass(frozen=True)
-class Conversations:
-    """The usable rows of one split (N).
+class Conversations(SourceRows):
+    """The usable rows of one split of a language model's run; the instances of one seed task share their row id.
 
     Attributes:
         columns: the columns that were read.
-        row_ids: position of each row in its source; the instances of one seed task share theirs.
         turns: the turns of each row. A plain text is one turn of the role ``text``.
         rows: the raw cells of each row.
-        groups: rows of one group stay in one split; None without a group column.
-        left_out: reason -> row ids of the source that are not used.
     """
 
-    split: str
-    source: str
     kind: ChatKind
     columns: tuple[str, ...]
-    row_ids: tuple[int, ...]
     turns: tuple[Turns, ...]
     rows: tuple[Mapping[str, Any], ...] = ()
-    groups: tuple[str, ...] | None = None
-    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    rows_read: int = 0
-    sha256: str = ""
-
-    def __len__(self) -> int:
-        return len(self.row_ids)
-
-    @property
-    def dropped(self) -> dict[str, int]:
-        """Reason -> number of rows of the source that are not used."""
-        return {reason: len(ids) for reason, ids in self.left_out.items()}
 
     def take(self, positions: Sequence[int], split: str) -> Conversations:
-        """Selects the rows at those positions, in that order, as a split of that name; ``left_out`` stays with its split."""
-
-        def pick(cells: tuple[Any, ...]) -> tuple[Any, ...]:
-            return tuple(cells[i] for i in positions)
-
-        left_out = self.left_out if split == self.split else {}
-        return replace(
-            self,
-            split=split,
-            row_ids=pick(self.row_ids),
-            turns=pick(self.turns),
-            rows=pick(self.rows) if self.rows else (),
-            groups=None if self.groups is None else pick(self.groups),
-            left_out=left_out,
-            rows_read=len(positions) + sum(map(len, left_out.values())),
-        )
+        part = super().take(positions, split)
+        rows = tuple(self.rows[i] for i in positions) if self.rows else ()
+        rows_read = len(positions) + sum(part.dropped.values())
+        return replace(part, turns=tuple(self.turns[i] for i in positions), rows=rows, rows_read=rows_read)
 
 
 def last_answer(turns: Turns) -> str:
@@ -154,9 +122,9 @@ def usable_conversations(
     return Conversations(
         split,
         table.source,
+        tuple(table.row_ids[i] for i in positions),
         row_format.kind,
         tuple(row_format.columns.values()),
-        tuple(table.row_ids[i] for i in positions),
         tuple(turns),
         rows=tuple({name: column[i] for name, column in table.columns.items()} for i in positions),
         groups=read_groups(table, group, positions),
@@ -172,7 +140,8 @@ def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapp
     Args:
         names: answer -> label, which replaces the answer; empty without labels.
     """
-    conversations = READERS["instances" if "instances" in row_format.columns else row_format.kind](table, row_format.columns, i)
+    cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
+    conversations = READERS["instances" if "instances" in cells else row_format.kind](cells)
     for turns in conversations:
         check_answer(turns, names)
     if not names:
@@ -187,24 +156,26 @@ def read_groups(table: Table, group: str | None, positions: Sequence[int]) -> tu
     return None if len(set(positions)) == len(positions) else tuple(str(table.row_ids[i]) for i in positions)
 
 
-PartColumns = Mapping[str, str]
+Cells = Mapping[str, Any]
+"""The cells of one row by part, see ``ChatFormat``."""
 
 
-def text_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
-    cell = table.columns[columns["text"]][i]
+def require(cell: object, reason: str) -> str:
+    """Returns a cell as text. Raises NotUsable for a missing one."""
     if is_missing(cell):
-        raise NotUsable(WITHOUT_TEXT)
-    return [(Turn("text", str(cell)),)]
+        raise NotUsable(reason)
+    return str(cell)
 
 
-def pair_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+def text_turns(cells: Cells) -> list[Turns]:
+    return [(Turn("text", require(cells["text"], WITHOUT_TEXT)),)]
+
+
+def pair_turns(cells: Cells) -> list[Turns]:
     """Reads a prompt and its completion, each a text or a list of messages."""
-    prompt, completion = table.columns[columns["prompt"]][i], table.columns[columns["completion"]][i]
-    if is_missing(prompt) or prompt == []:
-        raise NotUsable(WITHOUT_PROMPT)
-    if is_missing(completion) or completion == []:
-        raise NotUsable(WITHOUT_ANSWER)
-    return [(*cell_turns(prompt, "user"), *cell_turns(completion, "assistant"))]
+    for part, reason in (("prompt", WITHOUT_PROMPT), ("completion", WITHOUT_ANSWER)):
+        require(None if cells[part] == [] else cells[part], reason)
+    return [(*cell_turns(cells["prompt"], "user"), *cell_turns(cells["completion"], "assistant"))]
 
 
 def cell_turns(cell: object, role: str) -> Turns:
@@ -213,56 +184,44 @@ def cell_turns(cell: object, role: str) -> Turns:
     return message_turns(value) if message_kind(value) is not None else (Turn(role, str(cell)),)
 
 
-def conversation_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
-    value = parse_messages(table.columns[columns["messages"]][i])
+def conversation_turns(cells: Cells) -> list[Turns]:
+    value = parse_messages(cells["messages"])
     if message_kind(value) is None:
         raise NotUsable(WITHOUT_MESSAGES)
     return [message_turns(value)]
 
 
-def alpaca_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
-    context = table.columns[columns["input"]][i] if "input" in columns else None
-    return [instruction_turns(table.columns[columns["instruction"]][i], context, table.columns[columns["completion"]][i])]
+def alpaca_turns(cells: Cells) -> list[Turns]:
+    return [instruction_turns(cells["instruction"], cells.get("input"), cells["completion"])]
 
 
-def instance_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
+def instance_turns(cells: Cells) -> list[Turns]:
     """Reads each instance of a seed task as a conversation."""
-    instances = parse_messages(table.columns[columns["instances"]][i])
+    instances = parse_messages(cells["instances"])
     if not isinstance(instances, list | tuple) or not instances:
         raise NotUsable(WITHOUT_ANSWER)
-    instruction = table.columns[columns["instruction"]][i]
-    return [instruction_turns(instruction, instance.get("input"), instance.get("output")) for instance in instances]
+    return [instruction_turns(cells["instruction"], item.get("input"), item.get("output")) for item in instances]
 
 
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
-    if is_missing(instruction):
-        raise NotUsable(WITHOUT_PROMPT)
-    if is_missing(answer):
-        raise NotUsable(WITHOUT_ANSWER)
-    prompt = str(instruction) if is_missing(context) else f"{instruction}{INPUT_HEADING}{context}"
-    return (Turn("user", prompt), Turn("assistant", str(answer)))
+    prompt = require(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{context}")
+    return (Turn("user", prompt), Turn("assistant", require(answer, WITHOUT_ANSWER)))
 
 
-def label_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
-    text, label = table.columns[columns["text"]][i], table.columns[columns["label"]][i]
-    if is_missing(text):
-        raise NotUsable(WITHOUT_PROMPT)
-    if is_missing(label):
-        raise NotUsable(WITHOUT_ANSWER)
-    return [(Turn("user", str(text)), Turn("assistant", plain_class_name(label)))]
+def label_turns(cells: Cells) -> list[Turns]:
+    prompt = require(cells["text"], WITHOUT_PROMPT)
+    require(cells["label"], WITHOUT_ANSWER)
+    return [(Turn("user", prompt), Turn("assistant", plain_class_name(cells["label"])))]
 
 
-READERS: Mapping[str, Callable[[Table, PartColumns, int], list[Turns]]] = MappingProxyType(
-    {
-        "text": text_turns,
-        "prompt_completion": pair_turns,
-        "messages": conversation_turns,
-        "sharegpt": conversation_turns,
-        "alpaca": alpaca_turns,
-        "instances": instance_turns,
-        "labelled": label_turns,
-    }
-)
+READERS: Mapping[str, Callable[[Cells], list[Turns]]] = {
+    "text": text_turns,
+    "prompt_completion": pair_turns,
+    **dict.fromkeys(("messages", "sharegpt"), conversation_turns),
+    "alpaca": alpaca_turns,
+    "instances": instance_turns,
+    "labelled": label_turns,
+}
 
 
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:

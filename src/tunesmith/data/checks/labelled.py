@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,15 +159,11 @@ def check_duplicates(rows: Rows) -> Iterator[Finding]:
     """Finds training rows that repeat an earlier row: same normalised text, same label."""
     train = rows.splits["train"]
     first: dict[tuple[str, Any], int] = {}
-    repeats = []
-    for i, key in enumerate(rows.keys["train"]):
-        j = first.setdefault((key, train.labels[i]), i)
-        if j != i:
-            repeats.append((i, j))
-    if repeats:
-        summary = f"{len(repeats)} of {len(train)} training rows repeat an earlier row: same label, same text ({NORMALISED})."
-        listed_rows = tuple(listed_row(train, i, f"same as row {train.row_ids[j]}") for i, j in repeats[:LISTED_ROWS])
-        yield Finding("duplicates", summary, len(repeats), rows=listed_rows, remedy="Remove them; they count double in the loss.")
+    firsts = [first.setdefault((key, train.labels[i]), i) for i, key in enumerate(rows.keys["train"])]
+    repeats = [(i, j) for i, j in enumerate(firsts) if i != j]
+    summary = f"{len(repeats)} of {len(train)} training rows repeat an earlier row: same label, same text ({NORMALISED})."
+    flagged = [(train, i, f"same as row {train.row_ids[j]}") for i, j in repeats]
+    yield from row_finding("duplicates", summary, flagged, "Remove them; they count double in the loss.")
 
 
 def check_conflicts(rows: Rows) -> Iterator[Finding]:
@@ -179,16 +175,10 @@ def check_conflicts(rows: Rows) -> Iterator[Finding]:
     for i, key in enumerate(rows.keys["train"]):
         groups[key].append(i)
     conflicts = [group for group in groups.values() if len({train.labels[i] for i in group}) > 1]
-    if not conflicts:
-        return
-    listed_rows = tuple(
-        listed_row(train, i, f"labelled {rows.label('train', i)}; {other_labels(rows, group, i)}")
-        for group in conflicts
-        for i in group
-    )
-    summary = f"{len(listed_rows)} training rows in {len(conflicts)} sets have different labels on the same text ({NORMALISED})."
-    remedy = "Decide which label is right."
-    yield Finding("conflicting_labels", summary, len(listed_rows), rows=listed_rows[:LISTED_ROWS], remedy=remedy)
+    reasons = [(i, f"labelled {rows.label('train', i)}; {other_labels(rows, group, i)}") for group in conflicts for i in group]
+    summary = f"{len(reasons)} training rows in {len(conflicts)} sets have different labels on the same text ({NORMALISED})."
+    flagged = [(train, i, reason) for i, reason in reasons]
+    yield from row_finding("conflicting_labels", summary, flagged, "Decide which label is right.")
 
 
 def other_labels(rows: Rows, group: list[int], i: int) -> str:
@@ -205,16 +195,11 @@ def check_leakage(rows: Rows) -> Iterator[Finding]:
         first.setdefault(key, i)
     for split, examples in rows.splits.items():
         leaks = [] if split == "train" else [(i, first[key]) for i, key in enumerate(rows.keys[split]) if key in first]
-        if not leaks:
-            continue
-        same = sum(examples.labels[i] == train.labels[j] for i, j in leaks)
-        summary = (
-            f"{len(leaks)} of {len(examples)} rows of {split} have a text of train, {same} with the same label ({NORMALISED})."
-        )
-        reasons = [(i, f"same text as train row {train.row_ids[j]}") for i, j in leaks[:LISTED_ROWS]]
-        listed_rows = tuple(listed_row(examples, i, reason) for i, reason in reasons)
+        same = f"{sum(examples.labels[i] == train.labels[j] for i, j in leaks)} with the same label"
+        summary = f"{len(leaks)} of {len(examples)} rows of {split} have a text of train, {same} ({NORMALISED})."
+        flagged = [(examples, i, f"same text as train row {train.row_ids[j]}") for i, j in leaks]
         remedy = f"Remove them from {split} or from train: metrics on training texts are too high."
-        yield Finding(f"leakage_{split}", summary, len(leaks), rows=listed_rows, remedy=remedy)
+        yield from row_finding(f"leakage_{split}", summary, flagged, remedy)
 
 
 def check_damage(rows: Rows) -> Iterator[Finding]:
@@ -240,10 +225,9 @@ def search_texts(
     for examples in rows.splits.values():
         for texts in filter(None, (examples.texts, examples.pairs)):
             matches += [(examples, i, match.group()) for i, text in enumerate(texts) if (match := search(text))]
-    if matches:
-        pieces = [repr(piece) for piece, _ in Counter(piece for *_, piece in matches).most_common(4)]
-        listed_rows = tuple(listed_row(examples, i, f"holds {piece!r}") for examples, i, piece in matches[:LISTED_ROWS])
-        yield Finding(name, f"{len(matches)} texts {what}: {listed(pieces)}.", len(matches), rows=listed_rows, remedy=remedy)
+    pieces = [repr(piece) for piece, _ in Counter(piece for *_, piece in matches).most_common(4)]
+    flagged = [(examples, i, f"holds {piece!r}") for examples, i, piece in matches]
+    yield from row_finding(name, f"{len(matches)} texts {what}: {listed(pieces)}.", flagged, remedy)
 
 
 def check_length(rows: Rows) -> Iterator[Finding]:
@@ -251,17 +235,19 @@ def check_length(rows: Rows) -> Iterator[Finding]:
     for split, examples in rows.splits.items():
         for texts in filter(None, (examples.texts, examples.pairs)):
             long_texts += [(len(text), split, i) for i, text in enumerate(texts) if len(text) > LONG_TEXT_CHARACTERS]
-    if long_texts:
-        long_texts.sort(reverse=True)
-        listed_rows = tuple(
-            listed_row(rows.splits[split], i, f"{size} characters") for size, split, i in long_texts[:LISTED_ROWS]
-        )
-        summary = (
-            f"{len(long_texts)} texts have more than {LONG_TEXT_CHARACTERS} characters, the longest {long_texts[0][0]}; "
-            "only their beginning is used."
-        )
-        remedy = "Check whether rows have run together (a lone quote in a csv file does that), or divide the texts."
-        yield Finding("long_texts", summary, len(long_texts), rows=listed_rows, remedy=remedy)
+    long_texts.sort(reverse=True)
+    longest = f"the longest {long_texts[0][0] if long_texts else 0}; only their beginning is used"
+    summary = f"{len(long_texts)} texts have more than {LONG_TEXT_CHARACTERS} characters, {longest}."
+    remedy = "Check whether rows have run together (a lone quote in a csv file does that), or divide the texts."
+    flagged = [(rows.splits[split], i, f"{size} characters") for size, split, i in long_texts]
+    yield from row_finding("long_texts", summary, flagged, remedy)
+
+
+def row_finding(name: str, summary: str, flagged: Sequence[tuple[Examples, int, str]], remedy: str) -> Iterator[Finding]:
+    """Yields the finding about rows, each with the reason why it is flagged; none without such rows."""
+    if flagged:
+        rows = tuple(listed_row(*row) for row in flagged[:LISTED_ROWS])
+        yield Finding(name, summary, len(flagged), rows=rows, remedy=remedy)
 
 
 def listed_row(examples: Examples, i: int, reason: str) -> dict[str, Any]:

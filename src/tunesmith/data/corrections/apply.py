@@ -126,7 +126,10 @@ def correct_file(corrections: Sequence[Correction], data: Path, target: Path, co
     table = parse_table(payload)
     own = select_for_file(corrections, table)
     changes = find_changes(own, table, column)
-    content = WRITERS[file_suffix(payload)](payload, table, changes)
+    suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
+    if suffix not in WRITERS:
+        raise DataError.one(payload.name, f"its name does not tell its format; {listed(WRITERS)} can be corrected.", "Rename it.")
+    content = WRITERS[suffix](payload, table, changes)
     packed = gzip.compress(content, mtime=0) if target.suffix == ".gz" else content
     return CorrectedFile(target, table, changes, packed, len(corrections) - len(own))
 
@@ -146,14 +149,6 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
     finally:
         part.unlink(missing_ok=True)
     return new.applied
-
-
-def file_suffix(payload: Payload) -> str:
-    """Returns the suffix of the file's format. Raises DataError if its name does not tell the format."""
-    suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
-    if suffix not in WRITERS:
-        raise DataError.one(payload.name, f"its name does not tell its format; {listed(WRITERS)} can be corrected.", "Rename it.")
-    return suffix
 
 
 def select_for_file(corrections: Sequence[Correction], table: Table) -> list[Correction]:
@@ -339,11 +334,8 @@ def write_parquet(payload: Payload, table: Table, changes: LabelChanges) -> byte
 
 
 WRITERS: dict[str, Callable[[Payload, Table, LabelChanges], bytes]] = {
-    ".csv": write_delimited,
-    ".tsv": write_delimited,
-    ".tab": write_delimited,
-    ".jsonl": write_json_lines,
-    ".ndjson": write_json_lines,
+    **dict.fromkeys((".csv", ".tsv", ".tab"), write_delimited),
+    **dict.fromkeys((".jsonl", ".ndjson"), write_json_lines),
     ".json": write_json_document,
     ".parquet": write_parquet,
 }

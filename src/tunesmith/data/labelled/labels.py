@@ -22,6 +22,7 @@ UNLABELLED = frozenset({"", "-", "nan", "null", "n/a", "#n/a", "<na>"})
 """Lower-case words of unlabelled cells; NA is one only as R writes it, since ``na`` can be a class name."""
 POLARITY = (frozenset({-1, 1}), frozenset({-1, 0, 1}))
 """Class numbers of opinions (negative, neutral, positive), among which -1 is a class."""
+NAME_COLUMN = "Name the label column: columns: {label: NAME}."
 NOT_NUMBERS_SHARE = 0.1
 """A column with a larger share of cells that are not numbers holds no scores."""
 
@@ -92,15 +93,11 @@ def infer_labels(
     keys = classes(parsed)
     rows = sum(cell is not None for cell in parsed)
     if not keys:
-        raise DataError.one(
-            source, f"None of the {len(cells)} rows has a label.", "Name the label column: columns: {label: NAME}."
-        )
+        raise DataError.one(source, f"None of the {len(cells)} rows has a label.", NAME_COLUMN)
     decimals = [key for key in keys if not is_whole(key)]
     if not several and decimals and all(map(is_number, keys)):
-        message = (
-            f"The labels are numbers with decimals ({len(keys)} different ones, for instance {decimals[0]}); "
-            "classes were expected."
-        )
+        shown = f"{len(keys)} different ones, for instance {decimals[0]}"
+        message = f"The labels are numbers with decimals ({shown}); classes were expected."
         raise DataError.one(source, message, "Set task: regression to learn the number itself.")
     if len(keys) == 1 and not several:
         message = f"All {rows} labelled rows have the same label, {keys[0]!r}; at least two are needed."
@@ -117,22 +114,18 @@ def infer_score(cells: Sequence[Any], source: str) -> Labels:
     numbers = [float(cell) for cell in present if is_number(cell)]
     wrong = [cell for cell in present if not is_number(cell)]
     if not present:
-        raise DataError.one(
-            source, f"None of the {len(cells)} rows has a label.", "Name the label column: columns: {label: NAME}."
-        )
+        raise DataError.one(source, f"None of the {len(cells)} rows has a label.", NAME_COLUMN)
     if len(wrong) > NOT_NUMBERS_SHARE * len(present):
         shown = listed(map(clip, dict.fromkeys(map(str, wrong))), 3)
         message = f"{len(wrong)} of {len(present)} labels are no numbers, for instance {shown}."
         raise DataError.one(source, message, "Set task: classification, or name the column that holds the score.")
     if len(set(numbers)) < 2:
-        raise DataError.one(
-            source, f"All {len(numbers)} labelled rows have the same score, {numbers[0]:g}; there is nothing to learn."
-        )
+        message = f"All {len(numbers)} labelled rows have the same score, {numbers[0]:g}; there is nothing to learn."
+        raise DataError.one(source, message)
     mean, deviation = float(np.mean(numbers)), float(np.std(numbers))
     if not 1e-30 < deviation < 1e30:
-        raise DataError.one(
-            source, f"The scores have a standard deviation of {deviation:.3g}; fp32 cannot train on that.", "Rescale them."
-        )
+        message = f"The scores have a standard deviation of {deviation:.3g}; fp32 cannot train on that."
+        raise DataError.one(source, message, "Rescale them.")
     return Labels(REGRESSION, ("score",), mean, 2.0 ** round(math.log2(deviation)))
 
 

@@ -76,7 +76,7 @@ def relevant_pairs_table(folder: Path, split: str) -> Table:
     data = read_beir(folder, split)
     pairs = list(zip(data.judgements.query.tolist(), data.judgements.document.tolist(), strict=True))
     columns = {"query": [data.queries[q] for q, _ in pairs], "document": [data.documents[d] for _, d in pairs]}
-    return Table(str(folder), columns, list(range(len(pairs))), rows_read=len(pairs))
+    return Table.whole(str(folder), columns)
 
 
 def find_file(folder: Path, name: str) -> Path:

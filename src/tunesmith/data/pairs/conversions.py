@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -156,14 +155,12 @@ def without_negatives(rows: Sequence[Row], _left_out: Counter[str], _draw: np.ra
         yield anchor, positive
 
 
-CONVERSIONS: Mapping[tuple[PairKind, PairKind], Convert] = MappingProxyType(
-    {
-        ("labelled_pair", "positive_pair"): nli_pairs,
-        ("labelled_pair", "triplet"): nli_triplets,
-        ("labelled_text", "positive_pair"): labelled_pairs,
-        ("labelled_text", "triplet"): labelled_triplets,
-        ("tuple", "triplet"): tuple_triplets,
-        ("tuple", "positive_pair"): without_negatives,
-        ("triplet", "positive_pair"): without_negatives,
-    }
-)
+CONVERSIONS: Mapping[tuple[PairKind, PairKind], Convert] = {
+    ("labelled_pair", "positive_pair"): nli_pairs,
+    ("labelled_pair", "triplet"): nli_triplets,
+    ("labelled_text", "positive_pair"): labelled_pairs,
+    ("labelled_text", "triplet"): labelled_triplets,
+    ("tuple", "triplet"): tuple_triplets,
+    ("tuple", "positive_pair"): without_negatives,
+    ("triplet", "positive_pair"): without_negatives,
+}

@@ -30,19 +30,17 @@ PairKind = Literal[
     "teacher_scores",
     "teacher_vectors",
 ]
-MEANING: Mapping[PairKind, str] = MappingProxyType(
-    {
-        "triplet": "an anchor, a text that belongs to it and one that does not",
-        "tuple": "an anchor, a text that belongs to it and several that do not",
-        "positive_pair": "two texts that belong together",
-        "scored_pair": "two texts and how alike they are",
-        "labelled_pair": "two texts and the class of the pair",
-        "labelled_text": "a text and its class",
-        "single_text": "texts by themselves",
-        "teacher_scores": "an anchor, texts, and a teacher's scores of them",
-        "teacher_vectors": "texts and a teacher's vectors of them",
-    }
-)
+MEANING: Mapping[PairKind, str] = {
+    "triplet": "an anchor, a text that belongs to it and one that does not",
+    "tuple": "an anchor, a text that belongs to it and several that do not",
+    "positive_pair": "two texts that belong together",
+    "scored_pair": "two texts and how alike they are",
+    "labelled_pair": "two texts and the class of the pair",
+    "labelled_text": "a text and its class",
+    "single_text": "texts by themselves",
+    "teacher_scores": "an anchor, texts, and a teacher's scores of them",
+    "teacher_vectors": "texts and a teacher's vectors of them",
+}
 # Names by priority; a name means this part only beside a name of the other part.
 ANCHOR = (
     "anchor", "query", "question", "claim", "request", "prompt", "title", "headline", "english", "source", "src", "input",
@@ -124,7 +122,8 @@ def find_columns(table: Table, part: str, requested: str | Sequence[str]) -> tup
 
 def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:
     """Assigns columns to parts by their names; empty where names do not decide."""
-    negatives = sorted((name for name in names if NEGATIVE.fullmatch(plain_name(name))), key=negative_number)
+    numbers = {name: match.group(1) for name in names if (match := NEGATIVE.fullmatch(plain_name(name)))}
+    negatives = sorted(numbers, key=lambda name: int(numbers[name] or 0))
     texts = [name for name in names if is_text(profiles[name])]
     pair = usual_pair(texts)
     target = find_target(names, profiles, {*negatives, *(pair or ())})
@@ -144,16 +143,9 @@ def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict
     return {"text": (texts[0],), **target} if len(texts) == 1 and "vector" in target else {}
 
 
-def negative_number(name: str) -> int:
-    """Returns the number at the end of ``negative_3``; 0 where there is none."""
-    match = NEGATIVE.fullmatch(plain_name(name))
-    return int(match.group(1)) if match and match.group(1) else 0
-
-
 def is_text(column: Profile) -> bool:
     """Whether cells can be a side of a pair: words, not numbers or lists, and not the same few in all rows."""
-    is_worded = column.n > 0 and column.number_share < 0.5 and column.list_share == 0
-    return is_worded and (column.is_text or column.distinct_share > 0.3)
+    return column.is_worded and (column.is_text or column.distinct_share > 0.3)
 
 
 def usual_pair(names: Sequence[str]) -> tuple[str, str] | None:
@@ -178,7 +170,8 @@ def find_target(names: Sequence[str], profiles: Mapping[str, Profile], taken: se
     for plain in TEACHER_VECTOR:
         if plain in by_plain and profiles[by_plain[plain]].list_share > 0.5:
             return {"vector": (by_plain[plain],)}
-    scores = tuple(n for n in free if TEACHER_SCORE.fullmatch(plain_name(n)) and is_measured(profiles[n]))
+    measured = [name for name in free if profiles[name].number_share >= 0.9 or profiles[name].list_share > 0.5]
+    scores = tuple(name for name in measured if TEACHER_SCORE.fullmatch(plain_name(name)))
     if scores:
         return {"score": scores}
     for tier in SCORE[:1] + LABEL:
@@ -189,11 +182,6 @@ def find_target(names: Sequence[str], profiles: Mapping[str, Profile], taken: se
             if name and (profiles[name].is_classes or profiles[name].is_codes):
                 return {"label": (name,)}
     return {}
-
-
-def is_measured(column: Profile) -> bool:
-    """Whether cells are numbers, or lists."""
-    return column.number_share >= 0.9 or column.list_share > 0.5
 
 
 def parts_by_content(names: Sequence[str], profiles: Mapping[str, Profile], table: Table) -> dict[str, tuple[str, ...]]:
@@ -207,9 +195,7 @@ def parts_by_content(names: Sequence[str], profiles: Mapping[str, Profile], tabl
     measured = scores or classes
     if len(measured) > 1:
         raise undecided(table, profiles, f"{listed(measured)} could each hold the score or the class")
-    target: dict[str, tuple[str, ...]] = {}
-    if measured:
-        target = {"score" if scores else "label": (measured[0],)}
+    target = {"score" if scores else "label": (measured[0],)} if measured else {}
     if len(texts) == 2 and not target:
         raise undecided(table, profiles, "two columns read like text, and no column name says whether they belong together")
     return {"text": (texts[0],), **({"pair": (texts[1],)} if len(texts) == 2 else {}), **target}
@@ -229,19 +215,17 @@ def format_from_parts(
     raise undecided(table, profiles, f"{listed(sorted(have)) or 'nothing'} make no format of data")
 
 
-NEEDED_PARTS: Mapping[PairKind, frozenset[str]] = MappingProxyType(
-    {
-        "triplet": frozenset({"anchor", "positive", "negative"}),
-        "tuple": frozenset({"anchor", "positive", "negative"}),
-        "positive_pair": frozenset({"anchor", "positive"}),
-        "scored_pair": frozenset({"text", "pair", "score"}),
-        "labelled_pair": frozenset({"text", "pair", "label"}),
-        "labelled_text": frozenset({"text", "label"}),
-        "single_text": frozenset({"text"}),
-        "teacher_scores": frozenset({"anchor", "positive", "negative", "score"}),
-        "teacher_vectors": frozenset({"text", "vector"}),
-    }
-)
+NEEDED_PARTS: Mapping[PairKind, frozenset[str]] = {
+    "triplet": frozenset({"anchor", "positive", "negative"}),
+    "tuple": frozenset({"anchor", "positive", "negative"}),
+    "positive_pair": frozenset({"anchor", "positive"}),
+    "scored_pair": frozenset({"text", "pair", "score"}),
+    "labelled_pair": frozenset({"text", "pair", "label"}),
+    "labelled_text": frozenset({"text", "label"}),
+    "single_text": frozenset({"text"}),
+    "teacher_scores": frozenset({"anchor", "positive", "negative", "score"}),
+    "teacher_vectors": frozenset({"text", "vector"}),
+}
 
 
 def undecided(table: Table, profiles: Mapping[str, Profile], what: str) -> DataError:

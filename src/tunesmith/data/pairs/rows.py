@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number, listed, plain_class_name
 from tunesmith.data.pairs.formats import PairFormat, PairKind
+from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -22,56 +23,27 @@ CLASS_KINDS: frozenset[PairKind] = frozenset({"labelled_pair", "labelled_text"})
 
 
 @dataclass(frozen=True)
-class EmbeddingRows:
-    """The usable rows of one split.
+class EmbeddingRows(SourceRows):
+    """The usable rows of one split of an embedding run.
 
     Attributes:
-        row_ids: position of each row in its source (N).
         sides: texts by column, (N) each, in the order of ``format.texts``.
         target: (N) names of classes, scores, or lists of numbers; None where the format has none.
-        groups: (N) rows of one group stay in one split; None without a group column.
-        left_out: reason -> row ids of the source that are not used.
     """
 
-    split: str
-    source: str
     format: PairFormat
-    row_ids: tuple[int, ...]
     sides: tuple[tuple[str, ...], ...]
     target: tuple[Any, ...] | None = None
-    groups: tuple[str, ...] | None = None
-    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    rows_read: int = 0
-    sha256: str = ""
-
-    def __len__(self) -> int:
-        return len(self.row_ids)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, sorted; empty where there are none."""
         return tuple(sorted(set(self.target or ()))) if self.format.kind in CLASS_KINDS else ()
 
-    @property
-    def dropped(self) -> dict[str, int]:
-        """Reason -> number of rows of the source that are not used."""
-        return {reason: len(ids) for reason, ids in self.left_out.items()}
-
     def take(self, positions: Sequence[int], split: str) -> EmbeddingRows:
-        """Selects the rows at those positions, in that order, as a split of that name; ``left_out`` stays with its split."""
-
-        def pick(cells: tuple[Any, ...]) -> tuple[Any, ...]:
-            return tuple(cells[i] for i in positions)
-
-        return replace(
-            self,
-            split=split,
-            row_ids=pick(self.row_ids),
-            sides=tuple(pick(side) for side in self.sides),
-            target=None if self.target is None else pick(self.target),
-            groups=None if self.groups is None else pick(self.groups),
-            left_out=self.left_out if split == self.split else {},
-        )
+        sides = tuple(tuple(side[i] for i in positions) for side in self.sides)
+        target = None if self.target is None else tuple(self.target[i] for i in positions)
+        return replace(super().take(positions, split), sides=sides, target=target)
 
 
 def split_embedding_rows(rows: EmbeddingRows, share: float, seed: int, name: str) -> tuple[EmbeddingRows, EmbeddingRows]:
@@ -114,8 +86,8 @@ def usable_rows(
     return EmbeddingRows(
         split,
         table.source,
-        row_format,
         tuple(table.row_ids[i] for i in kept),
+        row_format,
         tuple(tuple(str(column[i]).strip() for i in kept) for column in texts),
         target=tuple(READERS[row_format.kind](table, row_format, i, score_range) for i in kept) if targets else None,
         groups=None if group is None else tuple(str(table.columns[group][i]) for i in kept),
@@ -171,10 +143,8 @@ def read_numbers(table: Table, row_format: PairFormat, i: int, _range: Sequence[
     return tuple(read_number(table, cell, i) for cell in cells)
 
 
-READERS: Mapping[PairKind, Callable[[Table, PairFormat, int, Sequence[float] | None], Any]] = {
+READERS: Mapping[str, Callable[[Table, PairFormat, int, Sequence[float] | None], Any]] = {
     "scored_pair": read_score,
-    "labelled_pair": read_class,
-    "labelled_text": read_class,
-    "teacher_scores": read_numbers,
-    "teacher_vectors": read_numbers,
+    **dict.fromkeys(("labelled_pair", "labelled_text"), read_class),
+    **dict.fromkeys(("teacher_scores", "teacher_vectors"), read_numbers),
 }

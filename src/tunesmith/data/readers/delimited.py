@@ -101,7 +101,8 @@ def read_records(text: str, delimiter: str) -> Records:
     escaped = parse_escaped(text, delimiter)
     if escaped is not None:
         return replace(escaped, note='Quotes inside fields are written \\" here.')
-    if is_even(plain) or (delimiter == "\t" and mode(plain) > 1 and share_of_mode(plain) >= 0.99):
+    n_fields, share = usual_fields(plain)
+    if is_even(plain) or (delimiter == "\t" and n_fields > 1 and share >= 0.99):
         return replace(plain, note="Quotes are plain characters in this file: read as quoting they would merge or cut fields.")
     return recover(text, delimiter)
 
@@ -139,13 +140,10 @@ def spans_lines(records: Records) -> bool:
     return bool(records.lines) and records.end - records.lines[0] >= len(records.lines) + records.blanks
 
 
-def mode(records: Records) -> int:
-    """Returns the most frequent number of fields."""
-    return Counter(map(len, records.rows)).most_common(1)[0][0]
-
-
-def share_of_mode(records: Records) -> float:
-    return Counter(map(len, records.rows)).most_common(1)[0][1] / len(records.rows)
+def usual_fields(records: Records) -> tuple[int, float]:
+    """Returns the most frequent number of fields, and the share of the records with it."""
+    n_fields, n_records = Counter(map(len, records.rows)).most_common(1)[0]
+    return n_fields, n_records / len(records.rows)
 
 
 def is_even(records: Records) -> bool:
@@ -220,8 +218,7 @@ def split_header(name: str, records: Records, header: bool | None) -> tuple[list
     if header is None:
         header, reason = find_header(first, records.rows[1:1001])
     if not header:
-        width = mode(records)
-        return [f"column_{i + 1}" for i in range(width)], records, False, reason
+        return [f"column_{i + 1}" for i in range(usual_fields(records)[0])], records, False, reason
     names = [cell.strip() or f"column_{i + 1}" for i, cell in enumerate(first)]
     repeated = sorted(key for key, count in Counter(names).items() if count > 1)
     if repeated:
@@ -229,24 +226,22 @@ def split_header(name: str, records: Records, header: bool | None) -> tuple[list
         raise DataError.one(f"{name}, line {records.lines[0]}", message, "Give each column its own name.")
     if len(records.rows) == 1 and not records.broken:
         raise DataError.one(name, f"The file has a header ({', '.join(names)}) and no rows.")
-    rest = replace(records, rows=records.rows[1:], lines=records.lines[1:])
-    return names, rest, True, reason
+    return names, replace(records, rows=records.rows[1:], lines=records.lines[1:]), True, reason
 
 
 def build_table(payload: Payload, names: list[str], records: Records, has_header: bool, notes: tuple[str, ...]) -> Table:
     width = len(names)
-    starts, bad = number_rows(records)
-    fits = [len(row) == width for row in records.rows]
-    if all(fits):
-        rows, row_ids, lines = records.rows, starts, records.lines
-    else:
-        reject_ragged(payload.name, names, records, has_header, fits.count(False))
-        rows = [row for row, fit in zip(records.rows, fits, strict=True) if fit]
-        row_ids = [row_id for row_id, fit in zip(starts, fits, strict=True) if fit]
-        lines = [line for line, fit in zip(records.lines, fits, strict=True) if fit]
-        for row, row_id, line, fit in zip(records.rows, starts, records.lines, fits, strict=True):
-            if not fit:
-                bad.append(BadRow(row_id, line, f"too {'few' if len(row) < width else 'many'} fields"))
+    rows, lines = records.rows, records.lines
+    row_ids, bad = list(range(len(rows))), []
+    if records.broken:
+        order = {line: i for i, line in enumerate(sorted([*lines, *records.broken]))}
+        row_ids, bad = [order[line] for line in lines], [BadRow(order[line], line, "broken quotes") for line in records.broken]
+    ragged = [i for i, row in enumerate(rows) if len(row) != width]
+    if ragged:
+        reject_ragged(payload.name, names, records, has_header, ragged)
+        bad += [BadRow(row_ids[i], lines[i], f"too {'few' if len(rows[i]) < width else 'many'} fields") for i in ragged]
+        kept = sorted(set(range(len(rows))).difference(ragged))
+        rows, row_ids, lines = [rows[i] for i in kept], [row_ids[i] for i in kept], [lines[i] for i in kept]
     bad.extend(repairs(records.repaired, row_ids, lines))
     cells = list(map(list, zip(*rows, strict=True))) or [[] for _ in names]
     return Table(
@@ -262,25 +257,16 @@ def build_table(payload: Payload, names: list[str], records: Records, has_header
     )
 
 
-def number_rows(records: Records) -> tuple[list[int], list[BadRow]]:
-    """Returns the position of each record among all data rows, broken ones included, and the broken ones."""
-    if not records.broken:
-        return list(range(len(records.rows))), []
-    order = {line: i for i, line in enumerate(sorted([*records.lines, *records.broken]))}
-    return [order[line] for line in records.lines], [BadRow(order[line], line, "broken quotes") for line in records.broken]
-
-
-def reject_ragged(name: str, names: list[str], records: Records, has_header: bool, ragged: int) -> None:
+def reject_ragged(name: str, names: list[str], records: Records, has_header: bool, ragged: list[int]) -> None:
     """Raises DataError if most rows are ragged: then the names are wrong, not the rows."""
-    if ragged * 2 <= len(records.rows):
+    if len(ragged) * 2 <= len(records.rows):
         return
-    usual = mode(records)
-    i = next(i for i, row in enumerate(records.rows) if len(row) != len(names))
+    usual, _ = usual_fields(records)
     header = f"the header names {len(names)} columns ({', '.join(names)})"
     expected = header if has_header else f"{len(names)} fields were expected"
-    message = f"{ragged} of {len(records.rows)} rows do not fit: {expected}, most rows have {usual} fields."
+    message = f"{len(ragged)} of {len(records.rows)} rows do not fit: {expected}, most rows have {usual} fields."
     remedy = "Quote the fields that contain the delimiter, or correct the header."
-    raise DataError.one(f"{name}, line {records.lines[i]}", message, remedy)
+    raise DataError.one(f"{name}, line {records.lines[ragged[0]]}", message, remedy)
 
 
 def repairs(repaired: dict[int, str], row_ids: list[int], lines: list[int]) -> list[BadRow]:

@@ -69,14 +69,10 @@ def find_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> tuple[bo
 
     Each column votes: yes for a name that does not fit its column's content, no for a cell like those below it.
     """
-    if len(set(first)) < len(first) and any(first.count(cell) > 1 for cell in first if cell.strip() and not is_number(cell)):
-        votes = [-1]
-    else:
-        votes = []
-    for i, cell in enumerate(first):
-        votes.append(header_vote(cell, [row[i] for row in rest if i < len(row)]))
+    repeated = [cell for cell, count in Counter(first).items() if count > 1 and cell.strip() and not is_number(cell)]
+    votes = [header_vote(cell, [row[i] for row in rest if i < len(row)]) for i, cell in enumerate(first)]
     names = ", ".join(cell.strip() or "(empty)" for cell in first)
-    if sum(votes) > 0:
+    if sum(votes) > bool(repeated):
         return True, f"The first line is the header: {names}."
     shown = names if len(names) <= 80 else names[:79] + "…"
     return False, (
@@ -101,9 +97,7 @@ def header_vote(cell: str, below: Sequence[str]) -> int:
 
 
 def vote_on_words(cell: str, below: Sequence[str], repeats: bool) -> int:
-    distinct = len(set(below))
-    few_values = distinct <= max(2, len(below) // 3)
-    if few_values:
+    if len(set(below)) <= max(2, len(below) // 3):
         return -3 if repeats else int(bool(cell.strip()))
     words = sum(other.count(" ") + 1 for other in below) / len(below)
     if words >= 3:

@@ -29,10 +29,9 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{key} {size}" for key, size in sizes.items())
         raise DataError.one(name, f"The columns have different lengths: {shown}.")
-    rows = next(iter(sizes.values()), 0)
-    if not rows:
+    if not any(sizes.values()):
         raise DataError.one(name, f"The table has {len(columns)} columns and no rows.")
-    return Table(source=name, columns=columns, row_ids=list(range(rows)), has_header=has_header, rows_read=rows)
+    return Table.whole(name, columns, has_header=has_header)
 
 
 def named_columns(frame: Any, name: str) -> list[tuple[str, Any]]:
@@ -42,8 +41,7 @@ def named_columns(frame: Any, name: str) -> list[tuple[str, Any]]:
     if names is None:
         names = getattr(frame, "columns", None)
     if names is None:
-        message = f"A DataFrame, a dict of lists or a list of dicts was expected, not {type(frame).__name__}."
-        raise DataError.one(name, message)
+        raise DataError.one(name, f"A DataFrame, a dict of lists or a list of dicts was expected, not {type(frame).__name__}.")
     names = list(names)
     repeated = sorted(str(key) for key, count in Counter(names).items() if count > 1)
     if repeated:

@@ -106,11 +106,7 @@ def reach(host: str, port: int, seconds: float) -> str:
 
 def hub_table(source: str, rows: Any) -> Table:
     """Converts one split (a ``datasets.Dataset``) to a table."""
-    columns: dict[str, list[Any]] = {}
-    for name, feature in rows.features.items():
-        cells = list(rows[name])
-        columns[name] = named_classes(cells, feature)
-    return Table(source=source, columns=columns, row_ids=list(range(len(rows))), rows_read=len(rows))
+    return Table.whole(source, {name: named_classes(list(rows[name]), feature) for name, feature in rows.features.items()})
 
 
 def named_classes(cells: list[Any], feature: Any) -> list[Any]:

@@ -46,7 +46,10 @@ def read_jsonl(payload: Payload, encoding: str | None = None) -> Table:
             errors.append(f"line {number}: {explain(error)}")
         position += 1
     if errors and len(errors) >= BROKEN_SHARE * position:
-        reject_broken(payload.name, errors, position)
+        shown = "; ".join(errors[:5]) + ("; ..." if len(errors) > 5 else "")
+        message = f"{len(errors)} of {position} lines are broken JSON ({shown})."
+        remedy = "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped."
+        raise DataError.one(payload.name, message, remedy)
     columns, has_header = columns_from_rows(payload.name, rows, lines)
     return Table(
         source=payload.name,
@@ -73,27 +76,17 @@ def read_json(payload: Payload, encoding: str | None = None) -> Table:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             table = read_jsonl(payload, encoding)
-            note = "The file holds one JSON object a line, as .jsonl files do."
-            return replace(table, notes=(*table.notes, note))
+            return replace(table, notes=(*table.notes, "The file holds one JSON object a line, as .jsonl files do."))
         # Most files that end too early are truncated; other errors are mostly quotes and commas.
         is_truncated = error.pos >= len(error.doc.rstrip())
         remedy = "Keys and strings need double quotes, and there is no comma after the last item."
         remedy = "The file ends too early; it may be truncated." if is_truncated else remedy
-        where = f"{payload.name}, line {error.lineno}"
-        raise DataError.one(where, f"The JSON is broken: {explain(error)}.", remedy) from None
+        raise DataError.one(f"{payload.name}, line {error.lineno}", f"The JSON is broken: {explain(error)}.", remedy) from None
     except ValueError as error:
         raise DataError.one(payload.name, f"The JSON is broken: {explain(error)}.") from None
     columns, has_header, note = columns_from_document(payload.name, content)
-    size = len(next(iter(columns.values())))
-    return Table(
-        source=payload.name,
-        columns=columns,
-        row_ids=list(range(size)),
-        has_header=has_header,
-        sha256=payload.sha256,
-        rows_read=size,
-        notes=tuple(filter(None, (*payload.notes, *decoded.notes, note))),
-    )
+    notes = tuple(filter(None, (*payload.notes, *decoded.notes, note)))
+    return Table.whole(payload.name, columns, notes=notes, sha256=payload.sha256, has_header=has_header)
 
 
 def parse_json(text: str) -> Any:
@@ -116,13 +109,6 @@ def explain(error: ValueError) -> str:
     return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
-def reject_broken(name: str, errors: list[str], lines: int) -> None:
-    shown = "; ".join(errors[:5]) + ("; ..." if len(errors) > 5 else "")
-    message = f"{len(errors)} of {lines} lines are broken JSON ({shown})."
-    remedy = "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped."
-    raise DataError.one(name, message, remedy)
-
-
 def columns_from_document(name: str, content: object) -> tuple[dict[str, list[Any]], bool, str]:
     """Returns the columns of a whole JSON document, whether they have names, and a note on its structure."""
     if isinstance(content, list):
@@ -137,8 +123,7 @@ def columns_from_document(name: str, content: object) -> tuple[dict[str, list[An
         key, rows = next(iter(tables.items()))
         return *columns_from_rows(name, rows), f"The rows are the list under the key {key!r}."
     if len(tables) > 1:
-        message = f"The file holds several tables: {listed(tables)}."
-        raise DataError.one(name, message, "Save each as a file of its own.")
+        raise DataError.one(name, f"The file holds several tables: {listed(tables)}.", "Save each as a file of its own.")
     return parse_columns(name, content), True, "The file is organised by columns."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tunesmith.data.column_names import SPLIT_WORDS
@@ -63,16 +64,9 @@ def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Tabl
     pieces = [(start, piece.strip()) for start, piece in pieces if piece.strip()]
     if not pieces:
         raise DataError.one(name, "The file holds no text.", f"It has nothing but white space and the mark {END_MARK}.")
-    texts = [piece for _, piece in pieces]
-    return Table(
-        source=name,
-        columns={"text": list(texts)},
-        row_ids=list(range(len(texts))),
-        sha256=payload.sha256,
-        rows_read=len(texts),
-        notes=(*payload.notes, *decoded.notes, f"{note} ({len(texts):,} texts)."),
-        lines=line_numbers(text, pieces),
-    )
+    notes = (*payload.notes, *decoded.notes, f"{note} ({len(pieces):,} texts).")
+    table = Table.whole(name, {"text": [piece for _, piece in pieces]}, notes=notes, sha256=payload.sha256)
+    return replace(table, lines=line_numbers(text, pieces))
 
 
 Piece = tuple[int, str]
@@ -90,10 +84,6 @@ def divide_text(text: str) -> tuple[list[Piece], str]:
         f"Nothing marks where its texts end, so its {kind} are joined to texts of about {MAX_CHARACTERS:,} characters; "
         f"write {END_MARK} between texts, or each on a line without blank lines, to divide it otherwise"
     )
-
-
-def has_headings(text: str) -> bool:
-    return len(HEADING.findall(text)) >= 2
 
 
 def has_text_lines(text: str) -> bool:
@@ -144,6 +134,6 @@ def line_numbers(text: str, pieces: list[Piece]) -> list[int]:
 
 BOUNDARIES: tuple[tuple[Callable[[str], bool], Callable[[str], Iterator[Piece]], str], ...] = (
     (lambda text: END_MARK in text, lambda text: between(text, re.compile(re.escape(END_MARK))), f"Texts end at {END_MARK}"),
-    (has_headings, articles, "Each heading of the first level begins a text, as WikiText has it"),
+    (lambda text: len(HEADING.findall(text)) >= 2, articles, "Each heading of the first level begins a text, as WikiText has it"),
     (has_text_lines, lambda text: between(text, re.compile(r"\n")), "Each line is a text"),
 )

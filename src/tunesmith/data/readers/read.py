@@ -15,11 +15,37 @@ from tunesmith.data.readers.dialect import fitting_delimiters
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.hub import read_hub
 from tunesmith.data.readers.json_rows import read_json, read_jsonl
-from tunesmith.data.readers.parquet import read_parquet
 from tunesmith.data.readers.payload import FORMATS, Payload, read_payload
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.files import locate
+
+
+def read_parquet(payload: Payload) -> Table:
+    """Reads the table of a parquet file; cells are plain Python values.
+
+    Raises:
+        DataError: the file is no parquet file or damaged, or has duplicate column names or no rows.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        content = pyarrow.parquet.read_table(pyarrow.BufferReader(payload.data))
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0].removeprefix("Could not open Parquet input source '<Buffer>': ").rstrip(".")
+        raise DataError.one(
+            payload.name, f"The file is not readable as parquet: {reason}.", "Write or download it again."
+        ) from None
+    names = [str(name) for name in content.column_names]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError.one(payload.name, f"The file names a column more than once: {', '.join(repeated)}.")
+    if not content.num_rows or not names:
+        raise DataError.one(payload.name, f"The file has {len(names)} columns and no rows.")
+    columns = {name: content.column(i).to_pylist() for i, name in enumerate(names)}
+    return Table.whole(payload.name, columns, notes=payload.notes, sha256=payload.sha256)
+
 
 Reader = Callable[[Payload, bool | None, str | None], Table]
 
@@ -67,7 +93,8 @@ def read_sources(
     """Reads all splits of a folder or hub data set, or ``only`` one; a single file is the requested split, by default train."""
     name = str(source)
     if name.startswith("hub:"):
-        return rename_splits(read_hub(name))
+        tables = read_hub(name)  # other splits, such as ``unsupervised``, keep their name
+        return {"train" if len(tables) == 1 else SPLIT_WORDS.get(split, split): table for split, table in tables.items()}
     if name.startswith("builtin:"):
         return {only or "train": read_file(builtin_path(name), name, header, encoding)}
     path = resolve_path(name, base or Path())
@@ -104,11 +131,7 @@ def parse_table(payload: Payload, header: bool | None = None, encoding: str | No
 
 
 def sniff(payload: Payload, encoding: str | None) -> str:
-    """The suffix of the format that the content is in.
-
-    Raises:
-        DataError: it is none.
-    """
+    """Returns the suffix of the format that the content is in. Raises DataError if it is in none."""
     text = decode(payload, encoding).text.lstrip()
     if text.startswith("["):
         return ".json"
@@ -120,13 +143,6 @@ def sniff(payload: Payload, encoding: str | None) -> str:
         ending = f"The ending {payload.suffix!r} is not known" if payload.suffix else "The file's name has no ending"
         raise DataError.one(payload.name, f"{ending}, and its content is no table either.", f"Known formats: {FORMATS}.")
     return ".tsv" if "\t" in fitting else ".csv"
-
-
-def rename_splits(tables: dict[str, Table]) -> dict[str, Table]:
-    """Renames the hub's splits to train, validation and test; others, such as ``unsupervised``, keep their name."""
-    if len(tables) == 1:
-        return {"train": next(iter(tables.values()))}
-    return {SPLIT_WORDS.get(split, split): table for split, table in tables.items()}
 
 
 def find_splits(folder: Path) -> dict[str, Path]:

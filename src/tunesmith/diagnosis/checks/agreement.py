@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
@@ -82,9 +81,6 @@ class Agreement:
     n_unknown: int
     foreign: Mapping[str, int]
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (Wilson 1927); (0, 1) without rows."""
@@ -96,10 +92,8 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 
 def class_agreement(given: Sequence[str], answers: Sequence[str]) -> tuple[ClassAgreement, ...]:
     """For each given class the share of its rows with the same answer, classes in alphabetical order."""
-    rows, hits = Counter(given), Counter(label for label, answer in zip(given, answers, strict=True) if label == answer)
-    return tuple(
-        ClassAgreement(name, rows[name], hits[name] / rows[name], *wilson(hits[name], rows[name])) for name in sorted(rows)
-    )
+    hits = Counter(label for label, answer in zip(given, answers, strict=True) if label == answer)
+    return tuple(ClassAgreement(name, n, hits[name] / n, *wilson(hits[name], n)) for name, n in sorted(Counter(given).items()))
 
 
 def kappa(given: Sequence[str], answers: Sequence[str]) -> float | None:
@@ -119,14 +113,10 @@ def given_names(rows: Examples, labels: Labels) -> list[str | None]:
 
 def comparable_rows(given: Sequence[str | None], oracle_labels: OracleLabels) -> Array:
     """Positions of the rows with an answer and a label that the oracle knows."""
-    known = oracle_labels.known
-    pairs = zip(given, oracle_labels.names, strict=True)
-    rows = [
-        i
-        for i, (label, answer) in enumerate(pairs)
-        if label is not None and answer is not None and (known is None or label in known)
-    ]
-    return np.array(rows, dtype=np.int64)
+    known, pairs = oracle_labels.known, zip(given, oracle_labels.names, strict=True)
+    return np.flatnonzero(
+        [label is not None and answer is not None and (known is None or label in known) for label, answer in pairs]
+    )
 
 
 def measure_agreement(
@@ -175,16 +165,10 @@ def disagreement(evidence: Evidence, agreement: Agreement, oracle_labels: Oracle
     if confidence is not None:
         scores = np.full(len(given), np.nan)
         scores[compared] = ((1 + np.where(flagged, -1, 1) * confidence) / 2)[compared]
-    remedy = "Read the rows on which they differ: either may be wrong, or the two may mean different things by a label."
-    return Diagnosis(
-        NAME,
-        agreement_words(agreement, oracle_labels.remarks),
-        scores=scores,
-        flagged=flagged,
-        proposed=proposed,
-        reasons=reasons,
-        remedy=remedy if flagged.any() else "",
-    )
+    summary, remedy = agreement_words(agreement, oracle_labels.remarks), ""
+    if flagged.any():
+        remedy = "Read the rows on which they differ: either may be wrong, or the two may mean different things by a label."
+    return Diagnosis(NAME, summary, scores=scores, flagged=flagged, proposed=proposed, reasons=reasons, remedy=remedy)
 
 
 def agreement_words(agreement: Agreement, remarks: Sequence[str] = ()) -> str:
@@ -224,5 +208,5 @@ class OracleAnswers:
 
     def diagnosis(self, evidence: Evidence) -> Diagnosis:
         """The rows of one split on which the oracle differs."""
-        rows = evidence.rows
-        return disagreement(evidence, self.agreement(rows, evidence.labels), self.labels[rows.split])
+        agreement = self.agreement(evidence.rows, evidence.labels)
+        return disagreement(evidence, agreement, self.labels[evidence.rows.split])

@@ -64,17 +64,11 @@ def occurrences(texts: Sequence[str], rows: Array, min_frequency: int) -> tuple[
         The row and the word number of each occurrence, (T) each, and the number of such words.
     """
     numbers: dict[str, int] = {}
-    occurring: list[int] = []
-    per_row: list[int] = []
-    for row in rows.tolist():
-        own = lower_words(texts[row])
-        occurring += [numbers.setdefault(word, len(numbers)) for word in own]
-        per_row.append(len(own))
-    words: Array = np.array(occurring, dtype=np.int64)
-    row_of_word: Array = np.repeat(rows, per_row)
+    per_row = [lower_words(texts[row]) for row in rows.tolist()]
+    words: Array = np.array([numbers.setdefault(word, len(numbers)) for own in per_row for word in own], dtype=np.int64)
+    row_of_word: Array = np.repeat(rows, list(map(len, per_row)))
     kept = np.bincount(words, minlength=len(numbers)) >= min_frequency
-    place = np.cumsum(kept) - 1
-    frequent = kept[words]
+    place, frequent = np.cumsum(kept) - 1, kept[words]
     return row_of_word[frequent], place[words[frequent]], int(kept.sum())
 
 

@@ -22,19 +22,17 @@ def duplicates(evidence: Evidence) -> Diagnosis:
     assert evidence.near is not None
     overlap, partner = evidence.near.nearest_earlier()
     flagged = partner >= 0
-    exact, n = int((overlap == 1).sum()), int(flagged.sum())
+    exact, rows = int((overlap == 1).sum()), np.flatnonzero(flagged).tolist()
+    repeated = f"{len(rows):,} of {len(evidence):,} rows repeat an earlier one"
     return Diagnosis(
         name,
-        f"{n:,} of {len(evidence):,} rows repeat an earlier one: "
-        f"{exact:,} exactly (case, spaces and punctuation aside), the rest nearly.",
+        f"{repeated}: {exact:,} exactly (case, spaces and punctuation aside), the rest nearly.",
         ("near",),
         scores=1 - overlap,
         flagged=flagged,
-        reasons={
-            i: f"{overlap_words(float(overlap[i]))} row {evidence.row_ids[partner[i]]}" for i in np.flatnonzero(flagged).tolist()
-        },
+        reasons={i: f"{overlap_words(float(overlap[i]))} row {evidence.row_ids[partner[i]]}" for i in rows},
         remedy="Remove them, or give them one group: on both sides of a split they make a figure too good.",
-        figures={"exact": exact, "near": n - exact},
+        figures={"exact": exact, "near": len(rows) - exact},
     )
 
 

@@ -85,17 +85,15 @@ def aum(evidence: Evidence) -> Diagnosis:
     proposed = np.full(len(evidence), UNLABELLED)
     proposed[rows] = logits.mean(axis=0).argmax(axis=1)
     proposed[~flagged] = UNLABELLED
+    led = np.flatnonzero(flagged).tolist()
     return Diagnosis(
         name,
-        f"{int(flagged.sum()):,} of {len(rows):,} rows were led by another class for most of {len(logits)} epochs.",
+        f"{len(led):,} of {len(rows):,} rows were led by another class for most of {len(logits)} epochs.",
         ("epoch_logits",),
         scores=ranks(badness),
         flagged=flagged,
         proposed=proposed,
-        reasons={
-            i: f"over training {evidence.class_name(int(proposed[i]))} was ahead by {badness[i]:.2f} logits"
-            for i in np.flatnonzero(flagged).tolist()
-        },
+        reasons={i: f"over training {evidence.class_name(int(proposed[i]))} was ahead by {badness[i]:.2f} logits" for i in led},
     )
 
 

@@ -50,7 +50,7 @@ def make_variant(rows: Examples, name: str, seed: int = 0) -> Examples:
         seed: of the shuffled words.
     """
     columns = variant_columns(name)
-    texts, pairs = join_columns(rows, columns) if columns else VARIANTS[name](rows, seed)
+    texts, pairs = VARIANTS[name](rows, seed) if not columns else (join_columns(rows, columns), None)
     return replace(rows, texts=fill_blanks(texts), pairs=None if pairs is None else fill_blanks(pairs))
 
 
@@ -64,10 +64,10 @@ def null_input(rows: Examples) -> Examples:
     return replace(rows, texts=[NULL] * len(rows), pairs=None)
 
 
-def join_columns(rows: Examples, columns: Sequence[str]) -> Sides:
+def join_columns(rows: Examples, columns: Sequence[str]) -> list[str]:
     """The cells of the columns as one text, a line each; missing cells are left out."""
     cells = zip(*(rows.others[column] for column in columns), strict=True)
-    return ["\n".join(str(cell) for cell in row if not is_missing(cell)) for row in cells], None
+    return ["\n".join(str(cell) for cell in row if not is_missing(cell)) for row in cells]
 
 
 def shuffled_words(rows: Examples, seed: int) -> Sides:

@@ -1,4 +1,4 @@
-"""Label errors from out-of-fold probabilities (loss ranking, confident learning), and Bayes updates by training margins."""
+"""Label errors from out-of-fold probabilities: loss ranking, confident learning, and the probability that a label is wrong."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from importlib.util import find_spec
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.diagnosis.checks.dynamics import area_under_margin, tracked_logits
+from tunesmith.diagnosis.checks.label_noise import label_noise
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 
-LOSS_RANK, CONFIDENT = "loss_rank", "confident_learning"
-MIN_PROBABILITY = 1e-9
+SUSPECTS, LOSS_RANK, CONFIDENT = "suspect_labels", "loss_rank", "confident_learning"
+SUSPECT = 0.2
+"""Flags rows from this probability of a wrong label: at most five are read to find one."""
+SMALLEST = 1e-9
 
 
 def loss_rank(evidence: Evidence) -> Diagnosis:
@@ -118,7 +122,7 @@ def update_by_margins(wrong: Array, margins: Array) -> Array:
     present = np.isfinite(margins)
     if not present.any():
         return wrong
-    prior, value = np.clip(wrong[present], MIN_PROBABILITY, 1 - MIN_PROBABILITY), margins[present]
+    prior, value = np.clip(wrong[present], SMALLEST, 1 - SMALLEST), margins[present]
     mean_wrong, mean_right = np.average(value, weights=prior), np.average(value, weights=1 - prior)
     variance = float(np.mean(prior * (value - mean_wrong) ** 2 + (1 - prior) * (value - mean_right) ** 2))
     if mean_wrong >= mean_right or variance == 0:  # margins do not separate right from wrong labels
@@ -127,3 +131,52 @@ def update_by_margins(wrong: Array, margins: Array) -> Array:
     posterior = wrong.copy()
     posterior[present] = 1 / (1 + np.exp(-np.clip(np.log(prior / (1 - prior)) + log_ratio, -500, 500)))
     return posterior
+
+
+def suspect_labels(evidence: Evidence) -> Diagnosis:
+    """Computes each row's probability of a wrong label: ``label_noise``, then ``update_by_margins`` for tracked rows.
+
+    The score is 1 minus it; the proposal is the most probable other class of the out-of-fold model. Rows from
+    ``SUSPECT`` on are flagged.
+    """
+    if skipped := skip_if_missing(SUSPECTS, evidence, "pred_probs"):
+        return skipped
+    assert evidence.pred_probs is not None
+    labelled = evidence.labelled
+    given = evidence.given[labelled]
+    if len(np.unique(given)) < 2:
+        return skip(SUSPECTS, "it needs rows of two classes")
+    noise = label_noise(evidence.pred_probs[labelled], given)
+    margins = np.full(len(evidence), np.nan)  # AUM, NaN for rows without logits of a training run
+    if evidence.epoch_logits is not None:
+        rows, logits, tracked = tracked_logits(evidence)
+        margins[rows] = area_under_margin(logits, tracked)
+    wrong = update_by_margins(noise.wrong, margins[labelled])
+    scores, flagged = scatter_rows(evidence, 1 - wrong, wrong >= SUSPECT)
+    others = evidence.pred_probs.copy()
+    others[labelled, given] = -1
+    proposed = np.where(flagged, others.argmax(axis=1), UNLABELLED)
+    reasons = {
+        i: f"{1 - scores[i]:.0%} to be wrong: {probability_words(evidence, i, int(proposed[i]))}"
+        for i in np.flatnonzero(flagged).tolist()
+    }
+    figures = {
+        "noise_rate": noise.rate,
+        "noise_low": noise.low,
+        "noise_high": noise.high,
+        "temperature": noise.temperature,
+        "wrong_among_flagged": float(wrong[flagged[labelled]].sum()),
+    }
+    share = f"About {noise.rate:.1%} of the {len(labelled):,} labels of {evidence.rows.split} are wrong"
+    flags = f"{len(reasons):,} rows are flagged for review: each has at least one chance in five to be wrong."
+    return Diagnosis(
+        SUSPECTS,
+        f"{share} (95 %: {noise.low:.1%} to {noise.high:.1%}). {flags if reasons else 'No row stands out.'}",
+        ("pred_probs",),
+        scores=scores,
+        flagged=flagged,
+        proposed=proposed,
+        reasons=reasons,
+        remedy="Look through them, worst first; correct the file and train again." if flagged.any() else "",
+        figures=figures,
+    )

@@ -1,4 +1,4 @@
-"""Partial-input baselines, such as hypothesis-only, in bits of the label.
+"""Information of parts of a row in bits of the label: partial-input baselines, such as hypothesis-only, and single words.
 
 Gururangan et al. 2018 and Poliak et al. 2018 on hypotheses alone; Ethayarajh et al. 2022 on transformed inputs t(x): the
 information of the whole beyond t(x) is the mean of log2 p(y | x) - log2 p(y | t(x)).
@@ -6,19 +6,29 @@ information of the whole beyond t(x) is the mean of log2 p(y | x) - log2 p(y | t
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.diagnosis.checks.input_variants import SHUFFLED, describe
+from tunesmith.data.cells import listed
+from tunesmith.diagnosis.checks.input_variants import SHUFFLED, OmittedWord, describe
 from tunesmith.diagnosis.checks.pvi import conditional_information, evidence_information, mean_interval
-from tunesmith.diagnosis.evidence import Diagnosis, Evidence, ranks, scatter_rows
+from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip
 
 MIN_PROBABILITY = 0.9
 """Flags rows whose label the partial input predicts with at least this probability."""
 REPORTED_SHARE = 0.1
 """Share of the label's entropy from which an informative partial input gets a remedy."""
+PARTIAL_REMEDY = (
+    "If it should not predict the label: evaluate models on the rows it gets wrong as well, and write rows in which the same "
+    "words have another label."
+)
+LEFT_OUT = "words_left_out"
+SHOWN = 3
+MIN_OCCURRENCES = 6
+"""Rows of a class that must hold a word before its mean is reported; the paper requires more than five."""
 
 
 def partial_input(evidence: Evidence, name: str, part: Array, whole: Array) -> Diagnosis:
@@ -36,19 +46,17 @@ def partial_input(evidence: Evidence, name: str, part: Array, whole: Array) -> D
         return Diagnosis(f"input_{name}", "", skipped="no row has a label")
     own = part[rows, given]
     scores, flagged = scatter_rows(evidence, own, (own >= MIN_PROBABILITY) & (name != SHUFFLED))
-    figures = partial_figures(evidence, name, part, whole) | {"n_sure": int(flagged.sum())}
-    words = describe(name)
+    sure, words = np.flatnonzero(flagged).tolist(), describe(name)
+    figures = partial_figures(evidence, name, part, whole) | {"n_sure": len(sure)}
+    is_informative = name != SHUFFLED and figures["v_information_bits"] >= REPORTED_SHARE * figures["entropy_bits"]
     return Diagnosis(
         f"input_{name}",
         partial_summary(words, figures),
         ("pred_probs",),
         scores=ranks(scores),
         flagged=flagged,
-        reasons={
-            i: f"{words} gives {evidence.class_name(int(evidence.given[i]))} {scores[i]:.0%}"
-            for i in np.flatnonzero(flagged).tolist()
-        },
-        remedy=partial_remedy(name, figures),
+        reasons={i: f"{words} gives {evidence.class_name(int(evidence.given[i]))} {scores[i]:.0%}" for i in sure},
+        remedy=PARTIAL_REMEDY if is_informative else "",
         figures={"table": [figures]},
     )
 
@@ -92,11 +100,74 @@ def partial_summary(words: str, figures: dict[str, Any]) -> str:
     return f"{part} {adds} ({accuracy})."
 
 
-def partial_remedy(name: str, figures: dict[str, Any]) -> str:
-    """The remedy for a partial input with more than ``REPORTED_SHARE`` of the bits; else empty."""
-    if name == SHUFFLED or figures["v_information_bits"] < REPORTED_SHARE * figures["entropy_bits"]:
+def lowest_pvi(evidence: Evidence, count: int, hidden: Collection[int]) -> list[int]:
+    """Positions of the labelled rows with the lowest PVI, the lowest first, without those in ``hidden``."""
+    if evidence.pred_probs is None or not len(evidence.labelled):
+        return []
+    order = evidence.labelled[np.argsort(evidence_information(evidence, evidence.pred_probs).pvi, kind="stable")]
+    return [i for i in order.tolist() if i not in hidden][:count]
+
+
+def words_left_out(
+    evidence: Evidence, omitted: Sequence[OmittedWord], without: Array, whole: Array, n_cut: int = 0, n_hidden: int = 0
+) -> Diagnosis:
+    """Names for each selected row the words that change its PVI most. Flags the selected rows and ranks none.
+
+    Leave-one-word-out attribution (Ethayarajh et al. 2022, section 4.3) with the sign of PVI: the PVI without a word minus the
+    PVI with it, in bits, is below 0 for a word that points to the given label. The null model cancels out, so that only the log
+    probabilities of the given label count.
+
+    Args:
+        omitted: the words (M).
+        without: probabilities (M, K) of the rows without them, by the models of the row's own fold.
+        whole: probabilities (N, K) of the whole rows by the same models.
+        n_cut: rows that have more words than were left out.
+        n_hidden: requested rows that were not gone through, since they hold personal data.
+    """
+    hidden = f"{n_hidden:,} rows hold personal data and were not gone through" if n_hidden else ""
+    if not omitted:
+        return skip(LEFT_OUT, hidden or "no row to go through has a label and a word")
+    rows = np.array([word.row for word in omitted])
+    given = evidence.given[rows]
+    change = conditional_information(without[np.arange(len(omitted)), given], whole[rows, given])
+    flagged = np.zeros(len(evidence), dtype=bool)
+    flagged[rows] = True
+    table: list[dict[str, Any]] = [
+        {
+            "row_id": evidence.row_ids[word.row],
+            "side": word.side,
+            "position": word.place,
+            "word": word.word,
+            "given": evidence.class_name(int(label)),
+            "pvi_change_bits": float(bits),
+        }
+        for word, label, bits in zip(omitted, given, change, strict=True)
+    ]
+    reasons = {}
+    for i in np.unique(rows).tolist():
+        strongest = sorted((table[m] for m in np.flatnonzero(rows == i)), key=lambda word: -abs(word["pvi_change_bits"]))[:SHOWN]
+        shown = listed(f'"{word["word"]}" {word["pvi_change_bits"]:+.2f}' for word in strongest)
+        reasons[i] = f"PVI without {shown} bits"
+    cut = f"{n_cut:,} rows have more words than were left out" if n_cut else ""
+    parts = [f"{len(omitted):,} words of {len(reasons):,} rows were left out, one at a time", cut, hidden, typical_words(table)]
+    summary = f"{'; '.join(filter(None, parts))}."
+    return Diagnosis(LEFT_OUT, summary, ("pred_probs",), flagged=flagged, reasons=reasons, figures={"table": table})
+
+
+def typical_words(table: Sequence[dict[str, Any]]) -> str:
+    """Names the words with the largest mean change over the rows of a class; empty if no word is frequent."""
+    changes: dict[tuple[str, str], list[float]] = {}
+    for word in table:
+        changes.setdefault((word["word"].lower(), word["given"]), []).append(word["pvi_change_bits"])
+    means = {key: float(np.mean(bits)) for key, bits in changes.items() if len(bits) >= MIN_OCCURRENCES}
+    first = sorted(means, key=lambda key: -abs(means[key]))[:SHOWN]
+    if not first:
         return ""
-    return (
-        "If it should not predict the label: evaluate models on the rows it gets wrong as well, and write rows in which the same "
-        "words have another label."
-    )
+    shown = listed(f'"{w}" {means[w, k]:+.2f} in {k} ({len(changes[w, k])} times)' for w, k in first)
+    return f"mean change where a word is frequent: {shown}"
+
+
+def labelled_positions(evidence: Evidence, row_ids: Sequence[int]) -> list[int]:
+    """Positions of the labelled rows with those ids, in that order."""
+    place = {row_id: i for i, row_id in enumerate(evidence.row_ids)}
+    return [place[row_id] for row_id in row_ids if row_id in place and evidence.given[place[row_id]] != UNLABELLED]

@@ -7,14 +7,17 @@ class prior, so it is the default: PVI then ranks rows of one class as their los
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import listed
-from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip_if_missing
+from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.personal import masked
+from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
 
 NAME = "pvi"
@@ -23,6 +26,10 @@ SMALLEST = 1e-12
 RESAMPLES = 2_000
 MODEL_WEIGHTS = tuple(i / 10 for i in range(31))
 """Weights of the model against the prior that are tried: 0 to 3; above 1 the model was underconfident."""
+MIN_ROWS = 20
+"""Fewest labelled rows of a value for a mean; rarer values are only counted."""
+MISSING = "(missing)"
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -98,25 +105,21 @@ def pvi(evidence: Evidence) -> Diagnosis:
         "accuracy": values.accuracy,
         "mean_pvi_bits_of_class": per_class,
     }
+    reasons = {
+        i: f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.class_name(int(evidence.given[i]))}"
+        for i in np.flatnonzero(flagged).tolist()
+    }
+    hardest = listed(f"{name} ({bits:.2f} bits)" for name, bits in sorted(per_class.items(), key=lambda item: item[1])[:3])
     return Diagnosis(
         NAME,
         summary,
         ("pred_probs",),
         scores=ranks(badness),
         flagged=flagged,
-        reasons={
-            i: f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.class_name(int(evidence.given[i]))}"
-            for i in np.flatnonzero(flagged).tolist()
-        },
+        reasons=reasons,
         figures=figures,
-        remedy=hardest_classes(per_class),
+        remedy=f"Hardest: {hardest}." if per_class else "",
     )
-
-
-def hardest_classes(per_class: dict[str, float]) -> str:
-    """Names the three classes with the lowest mean PVI."""
-    worst = sorted(per_class, key=lambda name: per_class[name])[:3]
-    return f"Hardest: {listed(f'{name} ({per_class[name]:.2f} bits)' for name in worst)}." if worst else ""
 
 
 def evidence_information(evidence: Evidence, pred_probs: Array) -> Information:
@@ -180,3 +183,53 @@ def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) ->
     tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosis:
+    """Computes mean PVI of the rows with each value of a column, the lowest first, with 95 % intervals over rows.
+
+    It is no V-information of the slice: no model was trained for it, and the null model is that of all rows.
+
+    Args:
+        cells: of that column, one a row (N). Personal data in them are masked.
+    """
+    name = f"slices_{column}"
+    if skipped := skip_if_missing(name, evidence, "pred_probs"):
+        return skipped
+    assert evidence.pred_probs is not None
+    rows = evidence.labelled
+    values = np.array([MISSING if is_missing(cells[i]) else str(cells[i]) for i in rows.tolist()], dtype=object)
+    names, place, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
+    large = np.flatnonzero(counts >= MIN_ROWS).tolist()
+    if not large:
+        return skip(name, f"no value of {column} has {MIN_ROWS} rows with a label")
+    information = evidence_information(evidence, evidence.pred_probs)
+    right = evidence.pred_probs[rows].argmax(axis=1) == evidence.given[rows]
+    table = [
+        slice_figures(column, masked(str(names[value])), information.pvi[place == value], right[place == value])
+        for value in large
+    ]
+    table.sort(key=lambda row: row["mean_pvi_bits"])
+    shown = f"{slice_words(column, table)}; all rows {information.v_information:.2f}."
+    if n_small := len(names) - len(large):
+        n_rows = len(rows) - int(counts[large].sum())
+        shown += f" Left out: {n_small:,} values with fewer than {MIN_ROWS} rows, {n_rows:,} rows in all."
+    return Diagnosis(name, shown, ("pred_probs",), figures={"table": table})
+
+
+def slice_figures(column: str, value: str, pvi: Array, right: Array) -> dict[str, Any]:
+    """Mean PVI with its interval and accuracy of the rows of one value."""
+    (low, high), mean = mean_interval(pvi), float(pvi.mean())
+    figures = {"n": len(pvi), "mean_pvi_bits": mean, "low": low, "high": high, "accuracy": float(right.mean())}
+    return {"column": column, "value": value, **figures}
+
+
+def slice_words(column: str, table: Sequence[dict[str, Any]]) -> str:
+    """Names the values with the lowest mean PVI."""
+    worst = listed(
+        f"{row['value']} {row['mean_pvi_bits']:z.2f} [{row['low']:z.2f}, {row['high']:z.2f}] (accuracy {row['accuracy']:.2f}, "
+        f"{row['n']:,} rows)"
+        for row in table[:SHOWN]
+    )
+    more = f"; {len(table) - SHOWN:,} more" if len(table) > SHOWN else ""
+    return f"Mean PVI by {column}, in bits, lowest first: {worst}{more}"

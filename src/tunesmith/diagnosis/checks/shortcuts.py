@@ -109,11 +109,9 @@ def shortcut_words(evidence: Evidence, fewest: int = MIN_COUNT) -> Diagnosis:
     ]
     table.sort(key=lambda row: -float(row["z"]))
     shown = listed((f"{row['word']} in {row['label']} (z {row['z']:.1f})" for row in table), 5)
-    summary = (
-        f"{len(table):,} words give a class away more than chance allows (z > {limit:.2f}): {shown}."
-        if table
-        else "No word gives a class away."
-    )
+    summary = "No word gives a class away."
+    if table:
+        summary = f"{len(table):,} words give a class away more than chance allows (z > {limit:.2f}): {shown}."
     figures = {
         "words": table[:200],
         "critical_z": limit,
@@ -163,11 +161,7 @@ def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
     top = table[0]
     summary = f"The form of a text hardly predicts its class; most: {top['feature']} (AUROC {top['auroc']:.2f})."
     if strong:
-        shown = listed((surface_words(row) for row in strong), 4)
+        directions = [("more" if row["auroc"] > 0.5 else "fewer", row) for row in strong]
+        shown = listed((f"{more} {row['feature']} in {row['label']} (AUROC {row['auroc']:.2f})" for more, row in directions), 4)
         summary = f"The form of a text gives its class away: {shown}."
     return Diagnosis(name, summary, figures={"features": table[:100]})
-
-
-def surface_words(row: dict[str, Any]) -> str:
-    more = "more" if row["auroc"] > 0.5 else "fewer"
-    return f"{more} {row['feature']} in {row['label']} (AUROC {row['auroc']:.2f})"

@@ -7,14 +7,12 @@ from collections.abc import Callable
 from tunesmith.diagnosis.checks.class_pairs import class_difficulty
 from tunesmith.diagnosis.checks.conflicts import annotator_disagreement, conflicts, duplicates
 from tunesmith.diagnosis.checks.dynamics import aum, cartography, forgetting
-from tunesmith.diagnosis.checks.label_errors import confident_learning, loss_rank
+from tunesmith.diagnosis.checks.label_errors import SUSPECTS, confident_learning, loss_rank, suspect_labels
 from tunesmith.diagnosis.checks.languages import language
 from tunesmith.diagnosis.checks.pvi import pvi
 from tunesmith.diagnosis.checks.rows import NO_LABEL, PERSONAL_DATA, encoding_damage, personal_data, unlabelled
 from tunesmith.diagnosis.checks.shapley import shapley
 from tunesmith.diagnosis.checks.shortcuts import shortcut_words, surface
-from tunesmith.diagnosis.checks.suspects import NAME as SUSPECTS
-from tunesmith.diagnosis.checks.suspects import suspect_labels
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence
 
 CHECKS: tuple[tuple[str, Callable[[Evidence], Diagnosis]], ...] = (
@@ -37,8 +35,3 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], Diagnosis]], ...] = (
     ("language", language),
     (PERSONAL_DATA, personal_data),
 )
-
-
-def run_checks(evidence: Evidence) -> list[Diagnosis]:
-    """Runs every check on one split; skipped ones give their reason."""
-    return [check(evidence) for _, check in CHECKS]

@@ -105,8 +105,7 @@ def read_settings(section: AdapterSection) -> BottleneckSettings:
     if isinstance(factor, bool) or not isinstance(factor, int | float) or factor < 1:
         raise RecipeError.one("adapter.reduction_factor", f"must be a number from 1 on, found {factor!r}.", "For example 16.")
     if non_linearity not in NON_LINEARITIES:
-        message = f"{non_linearity!r} is unknown."
-        raise RecipeError.one("adapter.non_linearity", message, f"Known: {', '.join(NON_LINEARITIES)}.")
+        raise RecipeError.one("adapter.non_linearity", f"{non_linearity!r} is unknown.", f"Known: {', '.join(NON_LINEARITIES)}.")
     return BottleneckSettings(section.method, float(factor), non_linearity)  # type: ignore[arg-type]
 
 
@@ -141,8 +140,7 @@ def find_sublayers(model: PreTrainedModel, method: str, where: str) -> list[nn.M
     family = getattr(model.config, "model_type", "")
     if family not in SUBLAYERS:
         message = f"the places for bottlenecks in a model of type {family or 'unknown'} are not known."
-        remedy = f"Use lora, or a model of one of these types: {', '.join(sorted(SUBLAYERS))}."
-        raise ModelError.one(where, message, remedy)
+        raise ModelError.one(where, message, f"Use lora, or a model of one of these types: {', '.join(sorted(SUBLAYERS))}.")
     names = SUBLAYERS[family][1:] if method == "pfeiffer" else SUBLAYERS[family]
     layers = [layer for layers in layer_lists(model).values() for layer in layers]
     return [layer.get_submodule(name) for layer in layers for name in names]

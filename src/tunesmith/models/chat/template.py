@@ -144,8 +144,7 @@ def choose_template(
     """
     own = tokenizer.get_chat_template() if tokenizer.chat_template else None
     if requested is not None and conversations.kind == "text":
-        message = f"{requested!r} is requested, but plain texts have no turns."
-        raise RecipeError.one("sft.chat_template", message, "Leave it out.")
+        raise RecipeError.one("sft.chat_template", f"{requested!r} is requested, but plain texts have no turns.", "Leave it out.")
     if conversations.kind == "text":
         return NO_TEMPLATE
     template = None if requested is None else requested_template(tokenizer, requested, base or Path())

@@ -137,8 +137,7 @@ def limit_length(model: SentenceTransformer, max_length: int | None, where: str)
         return
     positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if positions is not None and max_length > positions:
-        message = f"it has {positions} positions; max_length is {max_length}."
-        raise ModelError.one(where, message, f"Use at most {positions}.")
+        raise ModelError.one(where, f"it has {positions} positions; max_length is {max_length}.", f"Use at most {positions}.")
     model.max_seq_length = max_length
 
 

@@ -61,8 +61,7 @@ def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
     sizes = np.asarray(lengths, dtype=np.int64)
     for position in np.flatnonzero((sizes < 1) | (sizes > max_length))[:1].tolist():
         message = f"it has {sizes[position]:,} tokens; a pack takes 1 to {max_length:,}."
-        remedy = "Drop, cut or split long rows first (sft.long_rows)."
-        raise DataError.one(f"row {position} of those to pack", message, remedy)
+        raise DataError.one(f"row {position} of those to pack", message, "Drop, cut or split long rows first (sft.long_rows).")
     if not len(sizes):
         return Packs((), sizes, max_length)
     positions = [np.full(size, position, dtype=np.int32) for position, size in enumerate(sizes.tolist())]

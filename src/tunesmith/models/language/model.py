@@ -113,8 +113,7 @@ def load_language_model(
         options = {"config": config, "dtype": "float32", "use_safetensors": True, "output_loading_info": True}
         model, info = objective.load(source.location, **common, **placement, **options)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        message = f"it cannot be loaded as a {objective.name} language model: {first_line(error)}"
-        raise ModelError.one(where, message) from error
+        raise ModelError.one(where, f"it cannot be loaded as a {objective.name} language model: {first_line(error)}") from error
     new_weights = tuple(sorted(info["missing_keys"]))
     if objective == CAUSAL and new_weights:
         message = f"its files do not hold the whole model: {', '.join(new_weights[:3])} would start random."
