@@ -118,8 +118,8 @@ def generation_arguments(
     arguments = decoding.arguments(constraints)
     if not constraints:
         return arguments
-    bias = sequence_bias(tokenizer, constraints)
-    return {**arguments, **bias, "custom_generate": constrained_generate(tokenizer, constraints)}
+    arguments["custom_generate"] = constrained_generate(tokenizer, constraints)
+    return arguments | sequence_bias(tokenizer, constraints)
 
 
 def sequence_bias(tokenizer: PreTrainedTokenizerBase, constraints: Constraints) -> dict[str, Any]:
@@ -153,10 +153,8 @@ def constrained_generate(
     ) -> Any:
         if model.config.is_encoder_decoder:
             raise GenerationError.one("model", "constraints are for decoders, and this model has an encoder, too.")
-        repeats, mask = (
-            max(generation_config.num_beams, generation_config.num_return_sequences),
-            model_kwargs.get("attention_mask"),
-        )
+        repeats = max(generation_config.num_beams, generation_config.num_return_sequences)
+        mask = model_kwargs.get("attention_mask")
         prompts = prompt_texts(tokenizer, input_ids[::repeats], mask, repeats)
         per_prompt = [constraints] * len(prompts) if isinstance(constraints, Constraints) else list(constraints)
         upstream = (stopping_criteria, generation_config)
@@ -178,8 +176,7 @@ def constrained_generate(
 
 def vocabulary_size(model: PreTrainedModel) -> int:
     """Returns the width of the model's logits."""
-    width: int = model.config.get_text_config().vocab_size
-    return width
+    return int(model.config.get_text_config().vocab_size)
 
 
 def needs_beam_search(constraints: Constraints, config: GenerationConfig) -> bool:

@@ -113,9 +113,8 @@ def require_room(model: PreTrainedModel, prompts: Prompts, settings: Decoding) -
         if not len(prompt):
             raise GenerationError.one(f"prompt {i}", "it has no tokens.", "Give at least one word.")
         if positions is not None and len(prompt) + settings.max_new_tokens > positions:
-            message = (
-                f"{len(prompt)} tokens and {settings.max_new_tokens} new ones are more than the model's {positions} positions."
-            )
+            sizes = f"{len(prompt)} tokens and {settings.max_new_tokens} new ones"
+            message = f"{sizes} are more than the model's {positions} positions."
             raise GenerationError.one(f"prompt {i}", message, "Shorten it, or lower max_new_tokens.")
 
 
@@ -149,15 +148,8 @@ def decode_batch(
     arguments = {**settings.arguments(constraints[0]), **sequence_bias(tokenizer, constraints[0])}
     if any(each.groups or each.forbid or each.form for each in constraints):
         arguments["custom_generate"] = constrained_generate(tokenizer, constraints, streamer)
-    sequences = model.generate(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        pad_token_id=pad,
-        eos_token_id=ends or None,
-        streamer=streamer,
-        return_dict_in_generate=False,
-        **arguments,
-    )
+    arguments |= {"pad_token_id": pad, "eos_token_id": ends or None, "streamer": streamer, "return_dict_in_generate": False}
+    sequences = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), **arguments)
     new_tokens = [cut_at_end(row, ends, pad) for row in sequences[:, ids.shape[1] :].tolist()]
     n = settings.num_return_sequences
     return [new_tokens[i * n : (i + 1) * n] for i in range(len(rows))]

@@ -116,9 +116,8 @@ def read_ids(table: Table) -> list[str]:
         ids.append(str(cell))
         if ids[i] in first:
             message = f"the _id {clip(cell)} occurs a second time, after {table.place(first[ids[i]])}."
-            raise DataError.one(
-                f"{table.source}, {table.place(i)}", message, "Ids are unique; remove one of the two or rename it."
-            )
+            remedy = "Ids are unique; remove one of the two or rename it."
+            raise DataError.one(f"{table.source}, {table.place(i)}", message, remedy)
         first[ids[i]] = i
     return ids
 

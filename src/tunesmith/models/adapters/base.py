@@ -67,10 +67,8 @@ class AdapterBase:
         differs = actual != self.fingerprint if self.fingerprint and actual else not is_same_place
         if differs:
             ours, theirs = self.fingerprint[:12] or "unknown", actual[:12] or "unknown"
-            message = (
-                "it belongs to another base model: "
-                f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs})."
-            )
+            names = f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs})"
+            message = f"it belongs to another base model: {names}."
             remedy = f"Use it with {self.source.name}, or train an adapter on {other.name}."
             raise ModelError.one(f"adapter {folder}", message, remedy)
 

@@ -82,9 +82,8 @@ class Bottleneck(nn.Module):
         self.down, self.up = nn.Linear(width, inner), nn.Linear(inner, width)
         self.active = NON_LINEARITIES[settings.non_linearity]
         nn.init.kaiming_uniform_(self.down.weight, a=5**0.5)
-        nn.init.zeros_(self.down.bias)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
+        for zeros in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(zeros)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         added: torch.Tensor = self.up(self.active(self.down(states.to(self.down.weight.dtype))))
@@ -123,8 +122,7 @@ def add_bottlenecks(model: PreTrainedModel, settings: BottleneckSettings) -> int
     modules = find_sublayers(model, settings.method, where)
     width = getattr(model.config, "hidden_size", None) or model.config.dim
     for module in modules:
-        anchor = next(model.parameters())
-        module.add_module("bottleneck", Bottleneck(width, settings).to(anchor.device))
+        module.add_module("bottleneck", Bottleneck(width, settings).to(next(model.parameters()).device))
         module.register_forward_hook(apply_bottleneck)
     return len(modules)
 

@@ -311,11 +311,10 @@ def tokenize_chats(
 def tokenize_continuation(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Tokenises a text that follows another: without the space that some tokenizers put before a text."""
     line = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    ids: list[int] = tokenizer("\n" + text, add_special_tokens=False)["input_ids"]
+    ids = list(tokenizer("\n" + text, add_special_tokens=False)["input_ids"])
     if ids[: len(line)] == line:
         return ids[len(line) :]
-    alone: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return alone
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def answer_stop(ids: list[int], added: frozenset[int]) -> int:

@@ -126,10 +126,8 @@ def apply_template(
         if len(conversations) == 1:
             return [Refusal(REFUSED.format(" ".join(str(error).split()).rstrip(".")))]
     half = len(conversations) // 2
-    return [
-        *apply_template(tokenizer, template, conversations[:half], as_prompt),
-        *apply_template(tokenizer, template, conversations[half:], as_prompt),
-    ]
+    parts = (conversations[:half], conversations[half:])
+    return [text for part in parts for text in apply_template(tokenizer, template, part, as_prompt)]
 
 
 def locate_answers(
@@ -197,6 +195,5 @@ def common_prefix(text: str, whole: str) -> int:
 def describe_difference(text: str, whole: str) -> str:
     """Quotes the first difference of two texts, for a message."""
     at = common_prefix(text, whole)
-    return (
-        f"after {whole[max(0, at - 30) : at]!r} one goes on with {text[at : at + 30]!r}, the other with {whole[at : at + 30]!r}"
-    )
+    before, one, other = whole[max(0, at - 30) : at], text[at : at + 30], whole[at : at + 30]
+    return f"after {before!r} one goes on with {one!r}, the other with {other!r}"
