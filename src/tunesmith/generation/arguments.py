@@ -68,7 +68,6 @@ class Decoding:
             raise GenerationError.one(wrong, f"{getattr(self, wrong)!r} is out of its range.")
 
     def beams(self, constraints: Constraints | None) -> int:
-        """Returns the number of beams."""
         if self.num_beams is not None:
             return self.num_beams
         return max(BEAMS_FOR_WORDS, self.num_return_sequences) if constraints is not None and constraints.groups else 1

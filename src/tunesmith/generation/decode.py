@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,22 +81,21 @@ def generate(
         raise GenerationError.one("stream", "only a single text can be streamed.", "Leave beams and further texts out.")
     generated: list[list[GeneratedText]] = [[] for _ in prompts]
     ends, done = model_end_ids(model, tokenizer), 0
-    with evaluation_mode(model, precision), seeded_sampling(settings):
+    with evaluation_mode(model, precision), torch.random.fork_rng(enabled=settings.do_sample):
+        if settings.do_sample:
+            torch.manual_seed(settings.seed)
         for batch in make_batches(prompts, per_prompt, settings, max_rows):
             rows, row_constraints = [list(prompts[i]) for i in batch], [per_prompt[i] for i in batch]
             sequences = decode_batch(model, tokenizer, rows, row_constraints, settings, stream)
             logprobs = sequence_logprobs(model, rows, sequences)
             for i, row, each, texts, scores in zip(batch, rows, row_constraints, sequences, logprobs, strict=True):
-                generated[i] = [
-                    make_text(tokenizer, row, tokens, score, each, ends) for tokens, score in zip(texts, scores, strict=True)
-                ]
+                generated[i] = [make_text(tokenizer, row, *pair, each, ends) for pair in zip(texts, scores, strict=True)]
             done += len(batch)
             progress(done)
     return generated
 
 
 def one_per_prompt(constraints: Constraints | Sequence[Constraints] | None, n: int) -> list[Constraints]:
-    """Returns constraints for each of n prompts."""
     if constraints is None or isinstance(constraints, Constraints):
         return [constraints or Constraints()] * n
     if len(constraints) != n:
@@ -218,15 +216,6 @@ def _logprobs(model: PreTrainedModel, rows: list[tuple[list[int], list[int]]]) -
     targets = ids[:, -longest:].to(logits.device)
     each = torch.log_softmax(logits.float(), dim=-1).gather(2, targets[..., None])[..., 0].cpu()
     return [float(each[i, longest - len(tokens) :].double().sum()) for i, (_, tokens) in enumerate(rows)]
-
-
-@contextmanager
-def seeded_sampling(settings: Decoding) -> Iterator[None]:
-    """Seeds torch for sampling, and restores the global generators afterwards."""
-    with torch.random.fork_rng(enabled=settings.do_sample):
-        if settings.do_sample:
-            torch.manual_seed(settings.seed)
-        yield
 
 
 class PieceStreamer(BaseStreamer):  # type: ignore[misc]

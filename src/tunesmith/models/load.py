@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import REGRESSION
@@ -108,22 +107,6 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if getattr(model.config, "pad_token_id", None) is None:
         model.config.pad_token_id = tokenizer.pad_token_id
-
-
-def reload_classifier(folder: Path) -> PreTrainedModel:
-    """Loads the classifier of a run, with its adapter on the base model, in evaluation mode."""
-    from transformers import AutoModelForSequenceClassification
-
-    from tunesmith.models.adapters.attach import is_adapter, load_adapted
-    from tunesmith.models.number_head import use_number_head
-
-    if is_adapter(folder):
-        model = load_adapted(folder)
-    else:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
-    if model.config.problem_type == REGRESSION:
-        use_number_head(model)
-    return model
 
 
 def max_input_tokens(model_config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, requested: int | None) -> int:

@@ -206,7 +206,6 @@ def stay_offline_unless_needed(*recipes: Recipe) -> None:
 
 
 def names_the_hub(recipe: Recipe) -> bool:
-    """Returns True if the recipe names data or a model on the hub."""
     name = recipe.model.name
     with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
     return recipe.data.train.startswith("hub:") or with_hub

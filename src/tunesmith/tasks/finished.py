@@ -111,9 +111,8 @@ def load_for_use(run: Path) -> ModelInUse:
     from transformers import AutoTokenizer
 
     from tunesmith.machine import device_name, quiet_libraries, stay_offline
-    from tunesmith.models.adapters.attach import is_adapter
+    from tunesmith.models.adapters.attach import is_adapter, reload_classifier
     from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
-    from tunesmith.models.load import reload_classifier
     from tunesmith.models.source import check_folder
 
     folder = run / "model" if (run / "model").is_dir() else run

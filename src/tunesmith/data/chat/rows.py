@@ -76,7 +76,6 @@ class Conversations(SourceRows):
 
 
 def last_answer(turns: Turns) -> str:
-    """Returns the last turn's content."""
     return turns[-1].content
 
 

@@ -73,7 +73,6 @@ class CorrectedFile:
 
     @property
     def applied(self) -> AppliedCorrections:
-        """The counts of the written file."""
         n_removed, n_rows = len(self.changes.removed), len(self.table)
         return AppliedCorrections(self.target, len(self.changes.labels), n_removed, n_rows - n_removed, self.n_of_other_files)
 
@@ -111,7 +110,6 @@ def output_path(data: Path, output: Path | None) -> Path:
 
 
 def require_free(target: Path) -> None:
-    """Raises OutputError if the path exists."""
     if target.exists():
         raise OutputError.one(str(target), EXISTS, "Give another output path.")
 

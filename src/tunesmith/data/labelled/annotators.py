@@ -81,7 +81,6 @@ def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[in
 
 
 def is_count(cell: object) -> bool:
-    """Whether a cell holds a whole number from 0 on."""
     return is_whole(cell) and float(str(cell)) >= 0
 
 

@@ -12,10 +12,9 @@ import numpy as np
 from tunesmith.data.builtin import retrieval_names
 from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
-from tunesmith.data.pairs.beir import beir_folder, is_beir, read_beir, relevant_pairs_table
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
-from tunesmith.data.pairs.retrieval import Retrieval
+from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, is_beir, read_beir, relevant_pairs_table
 from tunesmith.data.pairs.rows import EmbeddingRows, split_embedding_rows, usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
@@ -98,7 +97,6 @@ def retrieval_folder(name: str, base: Path) -> Path | None:
 
 
 def detect_and_note(table: Table, columns: Mapping[str, str | list[str]], notes: list[str]) -> PairFormat:
-    """Detects the format of a table and describes it in the notes."""
     detected = detect_pair_format(table, columns)
     notes.append(f"{table.source}: {detected.name} rows of {' + '.join(detected.columns)}, {detected.reason}.")
     return detected

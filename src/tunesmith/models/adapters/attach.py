@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.errors import MissingExtra, Problem, RecipeError
 from tunesmith.models.adapters import bottleneck
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
@@ -129,7 +130,6 @@ def can_merge(model: PreTrainedModel | PeftModel) -> bool:
 
 
 def has_adapter(model: PreTrainedModel | PeftModel) -> bool:
-    """Returns True if the model has a peft adapter or bottlenecks."""
     return hasattr(model, "peft_config") or bottleneck.has_bottlenecks(model)
 
 
@@ -180,6 +180,21 @@ def load_adapted(folder: Path) -> PreTrainedModel | PeftModel:
     from peft import AutoPeftModelForSequenceClassification
 
     return AutoPeftModelForSequenceClassification.from_pretrained(folder, **head_options).eval()
+
+
+def reload_classifier(folder: Path) -> PreTrainedModel:
+    """Loads the classifier of a run, with its adapter on the base model, in evaluation mode."""
+    from transformers import AutoModelForSequenceClassification
+
+    from tunesmith.models.number_head import use_number_head
+
+    if is_adapter(folder):
+        model = load_adapted(folder)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+    if model.config.problem_type == REGRESSION:
+        use_number_head(model)
+    return model
 
 
 def save_head_description(folder: Path, config: PreTrainedConfig) -> None:

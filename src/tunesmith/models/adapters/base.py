@@ -34,11 +34,9 @@ class AdapterBase:
 
     @classmethod
     def of(cls, source: ModelSource, objective: str = "", quantisation: Quantisation | None = None) -> AdapterBase:
-        """Makes the record of a base model from its present files."""
         return cls(source, fingerprint(source), objective, quantisation)
 
     def save(self, folder: Path) -> None:
-        """Writes the record beside the adapter."""
         (folder / BASE_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod

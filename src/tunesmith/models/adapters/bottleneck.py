@@ -145,7 +145,6 @@ def find_sublayers(model: PreTrainedModel, method: str, where: str) -> list[nn.M
 
 
 def bottlenecks(model: nn.Module) -> list[Bottleneck]:
-    """Lists the model's bottlenecks."""
     return [module for module in model.modules() if isinstance(module, Bottleneck)]
 
 

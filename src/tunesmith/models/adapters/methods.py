@@ -61,7 +61,6 @@ def refines(option: object, implied: object) -> bool:
 
 
 def suggest_method(name: str, known: list[str]) -> str:
-    """Suggests what to write instead of an unknown method."""
     names = sorted({*known, *VARIANTS, *BOTTLENECKS})
     close = difflib.get_close_matches(name, names, 1)
     return f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(names)}."

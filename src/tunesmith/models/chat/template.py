@@ -107,7 +107,6 @@ class Template:
         return MARKER.search(self.text) is not None
 
     def sentence(self) -> str:
-        """Describes the choice to the user."""
         if self.source == "none":
             return "No chat template: contents are joined as they are, and the end-of-text token follows."
         origins = {

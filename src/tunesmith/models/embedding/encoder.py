@@ -145,7 +145,6 @@ def is_plain(model: Any) -> bool:
 
 
 def reload_encoder(folder: Path) -> SentenceEncoder:
-    """Loads the model that a run saved."""
     return load_encoder(ModelSource(str(folder), str(folder), "folder"))
 
 

@@ -190,7 +190,6 @@ def certify_equal_logits(name: str, ours: list[np.ndarray], theirs: list[np.ndar
 
 
 def certify_reload(folder: Path, objective: Objective, expected: list[np.ndarray], sample: Sample, name: str) -> Certificate:
-    """Certifies that the model reloaded from disk has the expected logits."""
     return certify_equal_logits(name, expected, sample_logits(reload_language_model(folder, objective), sample))
 
 

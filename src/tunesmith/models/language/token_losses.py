@@ -109,7 +109,6 @@ def accepts_positions(model: PreTrainedModel) -> bool:
 
 
 def move_to(device: torch.device, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Moves the tensors of the inputs to a device."""
     return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in inputs.items()}
 
 
