@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnosis.checks.suspects import NAME as SUSPECTS
 from tunesmith.diagnosis.checks.table import CHECKS
@@ -14,7 +15,6 @@ from tunesmith.diagnosis.folds import default_folds
 from tunesmith.diagnosis.out_of_fold import out_of_fold
 from tunesmith.diagnosis.outcome import make_finding
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.progress import Event, Listener
 from tunesmith.results import Finding, merge_findings
 from tunesmith.tasks.classification.data import LabelledTaskData

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.corrections.corrections_csv import write_corrections
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples
@@ -33,7 +34,6 @@ from tunesmith.diagnosis.outcome import (
     row_reason,
 )
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml

@@ -207,11 +207,7 @@ def make_rules(
 def make_lookahead(
     model: PreTrainedModel, rules: Sequence[Rule], config: GenerationConfig, mask: torch.Tensor | None
 ) -> Lookahead | None:
-    """Makes the lookahead if all rules forbid words and there are no beams, else None.
-
-    Args:
-        mask: (N x repeats, P) attention mask; None if no prompt is padded.
-    """
+    """Makes the lookahead if all rules forbid words and there are no beams, else None; ``mask``: (N x repeats, P)."""
     word_rules = [rule for rule in rules if isinstance(rule, ForbiddenWords)]
     if config.num_beams > 1 or len(word_rules) < len(rules) or not any(rule.tracker.words for rule in word_rules):
         return None

@@ -65,11 +65,7 @@ class TextGenerator:
 
 
 def load_text_generator(name: str, base: Path = Path()) -> TextGenerator:
-    """Loads the model of a run, a folder, a hub id or a built-in name, on this machine's device.
-
-    Raises:
-        ModelError: no such model, or it is no causal language model.
-    """
+    """Loads a run, a folder, a hub id or a built-in model on this machine's device. Raises ModelError if it is not causal."""
     quiet_libraries()
     source = adapter_source(name, base) or find_model(ModelSection(name=name), base)
     tokenizer = load_tokenizer(source)
@@ -180,11 +176,7 @@ def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """Reads the prompts of a file: each line of a text file, else the column ``prompt``, ``text`` or ``instruction``.
-
-    Raises:
-        DataError: no such file, no such column, a missing prompt, or no prompts.
-    """
+    """Reads prompts: lines of a text file, or the first column of ``PROMPT_COLUMNS``. Raises DataError if any is missing."""
     if path.suffix == ".txt":
         if not path.is_file():
             raise DataError.one(str(path), "there is no such file.")

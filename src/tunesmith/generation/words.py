@@ -128,11 +128,7 @@ def automaton(word: str) -> Automaton:
 
 @dataclass(eq=False)
 class Spelling:
-    """The spellings of one word in a vocabulary.
-
-    Attributes:
-        usual: the tokenizer's own token sequences for the word in several contexts.
-    """
+    """The spellings of one word in a vocabulary; ``usual`` are the tokenizer's own in several contexts."""
 
     automaton: Automaton
     vocabulary: VocabularyText

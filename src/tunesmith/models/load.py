@@ -110,11 +110,7 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
 
 
 def max_input_tokens(model_config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, requested: int | None) -> int:
-    """Returns the longest input in tokens: the requested length, else the model's own limit (512 if it states none).
-
-    Raises:
-        ModelError: the requested length exceeds the model's positions.
-    """
+    """Returns the longest input in tokens: as requested, else the model's (or 512). Raises ModelError above its positions."""
     positions = getattr(model_config, "max_position_embeddings", None) or 10**9
     if getattr(model_config, "model_type", "") in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
         positions -= 2  # these count positions from pad_token_id + 1

@@ -137,11 +137,7 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
 
 
 def check_folder(folder: Path, where: str) -> int:
-    """Checks that the files of a model folder are complete and returns the size of its weights in bytes.
-
-    Raises:
-        ModelError: no or broken config.json, no safetensors, truncated safetensors.
-    """
+    """Checks that a model folder is complete and returns the size of its weights in bytes. Raises ModelError if it is not."""
     read_config(folder, where)
     weights = [folder / name for name in WEIGHTS if (folder / name).exists()]
     if not weights:
@@ -175,10 +171,7 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
 
 
 def check_safetensors(path: Path, where: str) -> int:
-    """Checks that the header of a safetensors file covers the whole file and returns its size in bytes.
-
-    Format: 8 bytes little-endian header length, the JSON header, then the tensors' bytes.
-    """
+    """Checks that a safetensors file (header length, JSON header, tensors) is whole and returns its size in bytes."""
     if not path.exists():
         raise ModelError.one(where, f"{path.name} is missing although the index names it.")
     size = path.stat().st_size

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import ModelError
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, decide
+from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT

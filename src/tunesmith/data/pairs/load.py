@@ -121,11 +121,7 @@ def read_also(recipe: Recipe, base: Path, notes: list[str]) -> list[EmbeddingRow
 
 
 def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRows:
-    """Concatenates the rows of several files: texts in the order of their parts; classes of one name (in any case) are one class.
-
-    Raises:
-        DataError: the files have different formats.
-    """
+    """Concatenates rows of several files; class names that differ only in case are one. Raises DataError for other formats."""
     first = parts[0]
     # Row ids of each file begin after those of the files before it, left-out rows included.
     sizes = [max(part.rows_read, max(part.row_ids) + 1) for part in parts[:-1]]

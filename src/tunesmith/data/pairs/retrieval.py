@@ -213,11 +213,7 @@ def read_judgements(table: Table) -> JudgementLines:
 
 
 def resolve_ids(lines: JudgementLines, query_ids: Sequence[str], document_ids: Sequence[str], source: str) -> Array:
-    """Returns the positions of query and document and the score of every judgement (3, J).
-
-    Raises:
-        DataError: an id is unknown, or a pair is judged twice.
-    """
+    """Resolves judgements to positions of query and document, and score (3, J). Raises DataError for unknown ids and repeats."""
     positions = []
     for kind, file, ids, used in (
         ("query", "queries", query_ids, lines.query_ids),

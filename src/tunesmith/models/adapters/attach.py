@@ -147,11 +147,7 @@ def save_model_files(model: PreTrainedModel | PeftModel, folder: Path) -> None:
 
 
 def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel | PeftModel:
-    """Loads a saved adapter onto its base model, in evaluation mode.
-
-    Raises:
-        ModelError: the files are damaged, or do not fit the model.
-    """
+    """Loads a saved adapter onto its base model, in evaluation mode. Raises ModelError if it is damaged or does not fit."""
     if (folder / bottleneck.SETTINGS).exists():
         bottleneck.load_bottlenecks(base_model, folder)
         return base_model.eval()

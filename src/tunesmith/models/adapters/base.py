@@ -41,11 +41,7 @@ class AdapterBase:
 
     @classmethod
     def load(cls, folder: Path) -> AdapterBase:
-        """Reads the record beside an adapter, else the base model in peft's own settings.
-
-        Raises:
-            ModelError: neither can be read.
-        """
+        """Reads the record beside an adapter, else peft's own settings. Raises ModelError if neither can be read."""
         try:
             if (folder / BASE_FILE).exists():
                 record = json.loads((folder / BASE_FILE).read_text(encoding="utf-8"))

@@ -61,11 +61,7 @@ NON_LINEARITIES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @dataclass(frozen=True)
 class BottleneckSettings:
-    """Method and size of the bottlenecks.
-
-    Attributes:
-        reduction_factor: width of the model divided by that of the bottleneck.
-    """
+    """Method and size of the bottlenecks; ``reduction_factor`` is the width of the model divided by theirs."""
 
     method: Literal["houlsby", "pfeiffer"]
     reduction_factor: float = 16
@@ -91,11 +87,7 @@ class Bottleneck(nn.Module):
 
 
 def read_settings(section: AdapterSection) -> BottleneckSettings:
-    """Reads and checks the settings in a recipe's adapter section.
-
-    Raises:
-        RecipeError: unknown options, or values they cannot have.
-    """
+    """Reads the settings in a recipe's adapter section. Raises RecipeError for unknown options, or values they cannot have."""
     options = dict(section.model_extra or {})
     for name in sorted(set(options) - {"reduction_factor", "non_linearity"}):
         message = f"the method {section.method} has no option of that name."
@@ -109,11 +101,7 @@ def read_settings(section: AdapterSection) -> BottleneckSettings:
 
 
 def add_bottlenecks(model: PreTrainedModel, settings: BottleneckSettings) -> int:
-    """Adds bottlenecks in place, freezes everything else, and returns the number of bottlenecks.
-
-    Raises:
-        ModelError: the sublayers of this model type are not known, or the model has bottlenecks already.
-    """
+    """Adds bottlenecks in place, freezes the rest, and returns their number. Raises ModelError for unknown model types."""
     where = f"adapter.method {settings.method}"
     if has_bottlenecks(model):
         raise ModelError.one(where, "the model has bottleneck adapters already.")
@@ -162,11 +150,7 @@ def save_bottlenecks(model: nn.Module, folder: Path) -> None:
 
 
 def load_bottlenecks(model: PreTrainedModel, folder: Path) -> None:
-    """Loads saved bottlenecks, and the parameters trained with them, into the base model, in place.
-
-    Raises:
-        ModelError: the files are missing or damaged, or belong to a model of other shapes.
-    """
+    """Loads bottlenecks, and what was trained with them, into the base model. Raises ModelError if damaged or of other shapes."""
     where = str(folder)
     try:
         saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))

@@ -25,11 +25,7 @@ CERTIFIED_ROWS = 512
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, turns: Sequence[Turn]) -> list[int]:
-    """Tokenises the turns before a final answer, with the generation prompt; all turns if the last is not the assistant's.
-
-    Raises:
-        DataError: the template refuses the turns.
-    """
+    """Tokenises the turns before a final answer, with the generation prompt. Raises DataError if the template refuses them."""
     question = without_answer(turns)
     if template.source == "none":
         return plain_ids(tokenizer, prompt_text(question))

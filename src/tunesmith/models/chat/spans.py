@@ -31,12 +31,7 @@ SEEN_CHARACTERS = 20
 
 @dataclass(frozen=True)
 class Refusal:
-    """The reason that a conversation cannot be rendered.
-
-    Attributes:
-        reason: the same for all rows of one kind.
-        detail: about this row; may be empty.
-    """
+    """The reason that a conversation cannot be rendered, the same for all rows of one kind, and details of this row."""
 
     reason: str
     detail: str = ""
@@ -106,11 +101,7 @@ def earlier_answers(turns: Sequence[Turn]) -> list[int]:
 def apply_template(
     tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]], as_prompt: bool = False
 ) -> list[str | Refusal]:
-    """Applies the template to each conversation; a refusal quotes the template's own error.
-
-    Args:
-        as_prompt: adds the generation prompt.
-    """
+    """Applies the template to each conversation, with a generation prompt if ``as_prompt``; a refusal quotes its error."""
     import jinja2
 
     if not conversations:
@@ -140,11 +131,7 @@ def locate_answers(
     last_prompt: str,
     ends: tuple[str, ...],
 ) -> RenderedChat | Refusal:
-    """Finds the spans of earlier answers and of the last turn in the whole text.
-
-    Args:
-        ends: special tokens, one of which has to end each answer.
-    """
+    """Finds the spans of earlier answers and of the last turn in the whole text; each has to end with one of ``ends``."""
     last = len(turns) - 1
     spans: list[tuple[int, int]] = []
     for k in (*earlier, last):

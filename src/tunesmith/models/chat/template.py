@@ -64,12 +64,7 @@ ALPACA = (
 
 @dataclass(frozen=True)
 class NamedTemplate:
-    """A built-in template.
-
-    Attributes:
-        tokens: special tokens that it writes, besides the tokenizer's own.
-        needs_end: True if it ends answers with the tokenizer's end-of-text token.
-    """
+    """A built-in template, the special tokens that it writes besides the tokenizer's, and whether it needs an end token."""
 
     text: str
     tokens: tuple[str, ...] = ()

@@ -110,11 +110,7 @@ def make_encoder(name: str, model: SentenceTransformer, fast_path: FastPath) -> 
 
 
 def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> list[int]:
-    """Lists the numbers of dimensions to evaluate: all of the vectors', then the requested smaller ones.
-
-    Raises:
-        InputError: the vectors have fewer dimensions than requested.
-    """
+    """Lists the dimensions to evaluate: the vectors', then the smaller ones requested. Raises InputError for larger ones."""
     for size in dimensions:
         if not 0 < size <= encoder.dimension:
             message = f"{size} dimensions are requested; the vectors of {encoder.name} have {encoder.dimension}."

@@ -23,11 +23,7 @@ POOLER = ".pooler."
 
 
 def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
-    """Loads the embedding model of a recipe in fp32, before freezing and adapters. New weights use torch's generator.
-
-    Raises:
-        ModelError: the model cannot be loaded, or has no token vectors to pool.
-    """
+    """Loads a recipe's embedding model in fp32; new weights use torch's generator. Raises ModelError if it cannot pool."""
     encoder = load_encoder(source, recipe.data.max_length, recipe.train.fast)
     section = recipe.embedding
     if section.pooling is not None or section.dense is not None or section.normalize is not None:

@@ -159,11 +159,7 @@ def can_attend_by_rows(model: PreTrainedModel) -> bool:
 
 
 def attend_by_rows(model: PreTrainedModel) -> None:
-    """Uses ``row_attention`` for packed rows, and SDPA for other batches. Saved files do not change.
-
-    Raises:
-        ValueError: the model cannot, see ``can_attend_by_rows``.
-    """
+    """Uses ``row_attention`` for packed rows, SDPA for others; saved files stay. Raises ValueError if the model cannot."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

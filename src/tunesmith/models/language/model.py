@@ -64,11 +64,7 @@ MASKED = Objective(
 
 
 def detect_objective(config: PreTrainedConfig, where: str = "model.name") -> Objective:
-    """Returns the objective of a model architecture.
-
-    Raises:
-        ModelError: the model is neither causal nor masked, such as an encoder-decoder.
-    """
+    """Returns the objective of an architecture. Raises ModelError if it is neither causal nor masked (encoder-decoders)."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     family = getattr(config, "model_type", "")
@@ -131,11 +127,7 @@ def check_kind(config: PreTrainedConfig, objective: Objective, where: str) -> No
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[int, ...]:
-    """Adds the tokens that are not in the vocabulary and returns their ids; the model gets rows for them when it is loaded.
-
-    Raises:
-        ModelError: a token is empty.
-    """
+    """Adds missing tokens and returns their ids; the model gets rows for them when loaded. Raises ModelError for an empty one."""
     if not all(tokens):
         raise ModelError.one("new tokens", "one of them is an empty text.", "Remove it.")
     vocabulary = tokenizer.get_vocab()

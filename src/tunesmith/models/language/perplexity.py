@@ -33,12 +33,7 @@ BLOCK_TOKENS = 512
 
 @dataclass(frozen=True)
 class ContextPoint:
-    """The perplexity with one window size.
-
-    Attributes:
-        losses: of each block (or document), so that two points can be compared pair by pair.
-        perplexity: with its interval over blocks.
-    """
+    """The perplexity with one window size, with its interval over blocks, and the losses of each block (or document)."""
 
     window: int
     stride: int
@@ -122,10 +117,7 @@ def context_curve(
     n_resamples: int = 10_000,
     seed: int = 0,
 ) -> tuple[ContextPoint, ...]:
-    """Computes the perplexity of the same tokens with each window size, shortest first.
-
-    Windows shorter than the stride use a stride of their own length.
-    """
+    """Computes the perplexity of the same tokens with each window size, shortest first; the stride is at most the window."""
     points = []
     for window in sorted(set(windows)):
         step = min(stride, window)

@@ -35,12 +35,7 @@ Sample = Sequence[Sequence[int]]
 
 @dataclass(frozen=True)
 class SavedModel:
-    """The files of a saved model.
-
-    Attributes:
-        is_merged: the folder holds a whole model that had an adapter.
-        notes: notes for the user.
-    """
+    """The certificates of a saved model, whether an adapter was merged into it, and notes for the user."""
 
     certificates: tuple[Certificate, ...]
     is_merged: bool
@@ -49,11 +44,7 @@ class SavedModel:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained language model in memory, its base model, and its logits on sample texts.
-
-    Attributes:
-        logits: (T, V) of each sample text.
-    """
+    """A trained language model in memory, its base model, and its logits (T, V) on each sample text."""
 
     model: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
