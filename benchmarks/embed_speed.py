@@ -18,7 +18,7 @@ from record import spread, write
 from retrieval_reference import MODEL
 from scifact import written
 
-from tunesmith.data.pairs.beir import read_beir
+from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.models.embedding.encoder import load_encoder
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import ModelSection

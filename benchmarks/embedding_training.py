@@ -21,7 +21,7 @@ from typing import Any
 
 from record import spread, write
 
-from tunesmith.models.builtin import builtin_model
+from tunesmith.models.source import builtin_model
 from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
 
 HERE = Path(__file__).resolve().parent

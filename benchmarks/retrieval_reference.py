@@ -16,7 +16,7 @@ from typing import Any
 from record import write
 from scifact import written
 
-from tunesmith.data.pairs.beir import read_beir
+from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.tasks.embedding.evaluate_model import evaluate_retrieval
 
 MODEL = "builtin:minilm"

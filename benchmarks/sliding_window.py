@@ -21,7 +21,7 @@ from record import write
 
 from tunesmith.evaluation.metrics.language import bits_per_byte, token_mean_metrics, token_mean_verdict
 from tunesmith.models.language.context_length import with_longer_context
-from tunesmith.models.language.perplexity import BLOCK_TOKENS, block_losses, context_curve, decoded_bytes, sliding_losses
+from tunesmith.models.language.perplexity import BLOCK_TOKENS, block_losses, context_curve, document_losses
 from tunesmith.models.language.token_losses import TokenLosses, token_losses
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
@@ -64,12 +64,18 @@ def main() -> None:
     })  # fmt: skip
 
 
+def decoded_bytes(tokenizer: Any, ids: np.ndarray) -> int:
+    """Returns the UTF-8 bytes of the scored tokens of a text: all but its first token, without special tokens."""
+    whole, first = (tokenizer.decode(part, skip_special_tokens=True) for part in (ids.tolist(), ids[:1].tolist()))
+    return len(whole.encode()) - len(first.encode())
+
+
 def by_stride(model: Any, ids: np.ndarray, window: int, strides: tuple[int, ...], n_bytes: int) -> list[dict[str, Any]]:
     """The perplexity with each stride, and its difference from the next longer one on the same blocks."""
     found: list[dict[str, Any]] = []
     before: TokenLosses | None = None
     for stride in strides:
-        now = block_losses([sliding_losses(model, ids, window, stride)])
+        now = block_losses(document_losses(model, [ids], window, stride))
         row: dict[str, Any] = {"stride": stride, **interval(now)}
         row["bits_per_byte"] = bits_per_byte(float(now.sums.sum()), n_bytes)
         if before is not None:
@@ -88,7 +94,7 @@ def interval(losses: TokenLosses) -> dict[str, Any]:
 
 def disjoint(model: Any, ids: np.ndarray, window: int) -> dict[str, float]:
     """The same windows as rows of their own; each row holds the first token of the next, which it predicts."""
-    sliding = block_losses([sliding_losses(model, ids, window, window)], window)
+    sliding = block_losses(document_losses(model, [ids], window, window), window)
     rows = [ids[start : start + window + 1] for start in range(0, len(ids) - 1, window)]
     alone = token_losses(model, rows, rows, 0)
     with torch.no_grad():
@@ -97,7 +103,7 @@ def disjoint(model: Any, ids: np.ndarray, window: int) -> dict[str, float]:
     return {
         "perplexity_sliding": float(np.exp(sliding.mean)), "perplexity_disjoint": float(np.exp(alone.mean)),
         "largest_difference_of_a_window_in_nats_per_token": float((np.abs(sliding.sums - alone.sums) / sliding.counts).max()),
-        "first_window_loss": float(sliding_losses(model, rows[0][:window], window, window).mean()),
+        "first_window_loss": float(document_losses(model, [rows[0][:window]], window, window)[0].mean()),
         "first_window_loss_upstream": upstream,
     }  # fmt: skip
 

@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import metric_kind
 from tunesmith.evaluation.metrics.verdict import verdict, verdicts
 from tunesmith.machine import cpu_name

@@ -28,7 +28,7 @@ from record import seconds_of, spread, write
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import verdict
-from tunesmith.models.builtin import builtin_model
+from tunesmith.models.source import builtin_model
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / ".." / "shared" / "data"

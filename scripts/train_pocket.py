@@ -5,7 +5,7 @@
 
 Needs ``build/pocket`` of the first command. Stopped and called again, it goes on at the last checkpoint. At the end the weights
 (fp16), the tokenizer, a model card and the figures are in ``src/tunesmith/models/pocket``; ``BUILTIN`` in
-``src/tunesmith/models/builtin.py`` takes the sha256 it prints.
+``src/tunesmith/models/source.py`` takes the sha256 it prints.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pocket_start import look_back
-from tunesmith.models.builtin import hash_file
+from tunesmith.models.source import hash_file
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "pocket"

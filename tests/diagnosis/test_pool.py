@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
 from tunesmith.diagnosis.checks.transfer import Transfer, opposite_labels, twin_sets
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.pool import Pool, compare_oracle, opposite_finding, oracle_finding, same_texts, transfer_finding
-from tunesmith.evaluation.metrics.predictions import SINGLE
 
 FIRST = Examples("all", "a.csv", [7, 0], ["the very same text", "something else"], [1, 0])
 SECOND = Examples("all", "b.csv", [4, 5, 6], ["The very same text!", "and one more", "and another of them"], [0, 0, 1])

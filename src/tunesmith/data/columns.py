@@ -24,12 +24,7 @@ MIN_GROUPS = 20
 
 @dataclass
 class Roles:
-    """The roles that are assigned so far while the columns of a table are detected.
-
-    Attributes:
-        assigned: part -> its columns.
-        reasons: part -> why these columns were chosen.
-    """
+    """The columns that are assigned to each role so far, and why, while the columns of a table are detected."""
 
     table: Table
     profiles: dict[str, Profile]

@@ -210,11 +210,7 @@ def exact_overlap(texts: Sequence[str], first: Array, second: Array) -> Array:
 
 
 def clusters(near: NearDuplicates, also: tuple[Array, Array] | None = None) -> Array:
-    """Numbers the cluster of each row (N): rows with equal or near-duplicate texts, directly or through others, share one.
-
-    Args:
-        also: further links between rows: (first, second).
-    """
+    """Numbers the cluster of each row (N): rows with equal or near-duplicate texts, or linked by ``also``, share one."""
     from scipy.sparse import coo_array  # type: ignore[import-untyped]
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 

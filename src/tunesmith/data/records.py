@@ -8,11 +8,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 
 class SplitRows(Protocol):
-    """The rows of one split, of any task.
-
-    Attributes:
-        dropped: reason -> number of rows of the source that are not used.
-    """
+    """The rows of one split, of any task; ``dropped``: reason -> number of rows of the source that are not used."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 

@@ -115,12 +115,7 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
 
 
 def linked_groups(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Returns the connected components of ``count`` items, in order of their first items; each item is in exactly one.
-
-    Args:
-        count: items are 0 to ``count - 1``.
-        links: pairs of items that belong together.
-    """
+    """Returns the connected components of the items 0 to ``count - 1`` by pairs of linked items, by their first items."""
     parent = list(range(count))
 
     def root(i: int) -> int:

@@ -162,8 +162,6 @@ class Examples:
         return dict(Counter(row.reason for row in self.bad_rows if row.dropped))
 
     def take(self, positions: list[int], split: str) -> Examples:
-        """Selects the examples at those positions, in that order, as a split of that name."""
-
         def pick(cells: list[T] | None) -> list[T] | None:
             return None if cells is None else [cells[i] for i in positions]
 

@@ -24,6 +24,7 @@ from tunesmith.data.corrections.apply import (
     write_corrected,
 )
 from tunesmith.data.corrections.corrections_csv import Correction
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.diagnosis.ablation_sets import (
     AS_GIVEN,
     CORRECTED,
@@ -38,7 +39,7 @@ from tunesmith.diagnosis.ablation_sets import (
 )
 from tunesmith.errors import InputError, OutputError
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnosis.checks.label_errors import SUSPECTS
 from tunesmith.diagnosis.checks.table import CHECKS
@@ -13,7 +14,6 @@ from tunesmith.diagnosis.evidence import Evidence, EvidenceArrays, make_evidence
 from tunesmith.diagnosis.out_of_fold import default_folds, out_of_fold
 from tunesmith.diagnosis.outcome import make_finding
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.progress import Event, Listener
 from tunesmith.results import Finding, merge_findings
 from tunesmith.tasks.classification.data import LabelledTaskData

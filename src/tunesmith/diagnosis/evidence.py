@@ -9,10 +9,10 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import SINGLE
 
 ROWS_IN_FINDING = 50
 """Rows listed in a finding; all are counted."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.input_variants import (
@@ -37,7 +38,6 @@ from tunesmith.diagnosis.out_of_fold import FoldModels, OutOfFold, predict_folds
 from tunesmith.diagnosis.outcome import private_rows
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.models.source import ModelSource
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.files import locate

@@ -14,14 +14,13 @@ import numpy as np
 
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.corrections.label_file import MatchedLabels, find_labels
-from tunesmith.data.labelled.labels import split_cell
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE, split_cell
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.readers.frame import plain_cells, table_from_frame
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Examples, Table
 from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
 from tunesmith.errors import DataError, InputError, ModelError
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE
 from tunesmith.report.numbers import plural
 from tunesmith.tasks.finished import Run
 

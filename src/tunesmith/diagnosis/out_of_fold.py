@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates, clusters, near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
@@ -16,7 +17,6 @@ from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.frozen import Embedded, mean_and_scale, pair_features
 from tunesmith.evaluation.baselines.linear import Scores, Strengths, fit_linear
 from tunesmith.evaluation.baselines.tfidf import fit_tfidf
-from tunesmith.evaluation.metrics.predictions import SINGLE
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from tunesmith.data.corrections.corrections_csv import write_corrections
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples
@@ -35,7 +36,6 @@ from tunesmith.diagnosis.outcome import (
 )
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.files import is_file_name

@@ -13,6 +13,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, listed
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.pairs.conversions import SAME
 from tunesmith.data.pairs.formats import MEANING, PairFormat
 from tunesmith.data.pairs.retrieval import Judgements, Retrieval
@@ -21,7 +22,7 @@ from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.baselines.search import SEARCHES, nearest_by_words, word_vectoriser
 from tunesmith.evaluation.metrics.geometry import Geometry
 from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
-from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.readers.read import read_table
-from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError, first_line
+from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError
 from tunesmith.generation import decode
 from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
@@ -22,7 +22,7 @@ from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL
 from tunesmith.models.language.save import reload_language_model
-from tunesmith.models.load import load_tokenizer
+from tunesmith.models.load import load_tokenizer, model_errors
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
@@ -57,21 +57,15 @@ class TextGenerator:
         """
         is_templated = self.tokenizer.chat_template is not None and not raw
         if isinstance(prompt, str) and not is_templated:
-            ids: list[int] = self.tokenizer(prompt)["input_ids"]
-            return ids
+            return list(self.tokenizer(prompt)["input_ids"])
         if not is_templated:
             raise GenerationError.one("prompt", "turns need a chat template, and the tokenizer has none.", "Give texts.")
         turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(turn) for turn in prompt]
-        ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-        return ids
+        return list(self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
 
 
 def load_text_generator(name: str, base: Path = Path()) -> TextGenerator:
-    """Loads the model of a run, a folder, a hub id or a built-in name, on this machine's device.
-
-    Raises:
-        ModelError: no such model, or it is no causal language model.
-    """
+    """Loads a run, a folder, a hub id or a built-in model on this machine's device. Raises ModelError if it is not causal."""
     quiet_libraries()
     source = adapter_source(name, base) or find_model(ModelSection(name=name), base)
     tokenizer = load_tokenizer(source)
@@ -104,17 +98,9 @@ def load_causal(source: ModelSource) -> PreTrainedModel | PeftModel:
             raise MissingExtra.of("peft", "adapters", f"the adapter in {source.location}")
         adapted = reload_language_model(Path(source.location), CAUSAL)
         return adapted if detect_quantisation(adapted) is not None else adapted.to(device_name())
-    try:
-        model, info = CAUSAL.load(
-            source.location,
-            revision=source.revision,
-            trust_remote_code=source.trust_remote_code,
-            dtype="float32",
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError.one(where, f"it cannot be loaded as a causal language model: {first_line(error)}", remedy) from error
+    with model_errors(where, "it cannot be loaded as a causal language model", remedy):
+        options = {"dtype": "float32", "use_safetensors": True, "output_loading_info": True}
+        model, info = CAUSAL.load(source.location, **source.version, **options)
     if info["missing_keys"]:
         message = f"it has no weights for a next token ({len(info['missing_keys'])} of a causal language model's are missing)."
         raise ModelError.one(where, message, remedy)
@@ -190,11 +176,7 @@ def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """Reads the prompts of a file: each line of a text file, else the column ``prompt``, ``text`` or ``instruction``.
-
-    Raises:
-        DataError: no such file, no such column, a missing prompt, or no prompts.
-    """
+    """Reads prompts: lines of a text file, or the first column of ``PROMPT_COLUMNS``. Raises DataError if any is missing."""
     if path.suffix == ".txt":
         if not path.is_file():
             raise DataError.one(str(path), "there is no such file.")

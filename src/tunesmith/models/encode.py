@@ -48,7 +48,6 @@ class Encoded:
 
     @property
     def n_truncated(self) -> int:
-        """Number of truncated rows."""
         return int((self.full_lengths > self.lengths).sum())
 
     def item(self, position: int) -> dict[str, Any]:
@@ -61,7 +60,6 @@ class Encoded:
         return row
 
     def take(self, positions: list[int] | np.ndarray) -> Encoded:
-        """Selects rows by position, in that order."""
         index = np.asarray(positions, dtype=np.int64)
         pick = index.tolist()
         types = None if self.token_type_ids is None else [self.token_type_ids[i] for i in pick]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.arrays import Array
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE
+from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, all_verdicts, baseline_result, metric_values
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_names import higher_is_better

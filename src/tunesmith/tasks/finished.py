@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import ModelError
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, decide
+from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT
@@ -111,9 +112,8 @@ def load_predictor(run: Path) -> Predictor:
     from transformers import AutoTokenizer
 
     from tunesmith.machine import device_name, quiet_libraries, stay_offline
-    from tunesmith.models.adapters.attach import is_adapter
+    from tunesmith.models.adapters.attach import is_adapter, reload_classifier
     from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
-    from tunesmith.models.load import reload_classifier
     from tunesmith.models.source import check_folder
 
     folder = run / "model" if (run / "model").is_dir() else run

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.metrics.made import KINDS, of_kind
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, from_scores
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
+from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.metrics.table import TABLE, compute, metric_kind, why_undefined
 
 

@@ -112,7 +112,6 @@ def requested_columns(table: Table, given: ColumnsSection) -> dict[str, str]:
 
 
 def format_of_requested(table: Table, requested: Mapping[str, str]) -> ChatFormat:
-    """Returns the format of the columns that the recipe names."""
     reason = "named in the recipe"
     if "messages" in requested:
         kind = column_kind(table.columns[requested["messages"]])

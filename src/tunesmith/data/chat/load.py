@@ -36,10 +36,6 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
 
     The format is detected in train; validation and test have the same columns, or a format of their own.
 
-    Args:
-        base: the folder that the recipe's paths start from.
-        frames: tables in memory (see ``table_from_frame``) that replace ``train``, ``validation`` or ``test``.
-
     Raises:
         DataError: a source cannot be read, its format cannot be detected, or too few rows are left.
     """
@@ -119,11 +115,7 @@ def detect_and_note(table: Table, recipe: Recipe, notes: list[str]) -> ChatForma
 
 
 def evaluation_format(table: Table, train_format: ChatFormat, recipe: Recipe, notes: list[str]) -> ChatFormat:
-    """Returns train's format if the table has its columns, else the table's own.
-
-    Raises:
-        DataError: one of the two has plain texts and the other has not.
-    """
+    """Returns train's format if the table has its columns, else its own. Raises DataError if only one of the two is of texts."""
     if all(name in table.columns for name in train_format.columns.values()):
         return train_format
     own = detect_and_note(table, recipe, notes)

@@ -76,7 +76,6 @@ class Conversations(SourceRows):
 
 
 def last_answer(turns: Turns) -> str:
-    """Returns the last turn's content."""
     return turns[-1].content
 
 
@@ -135,11 +134,7 @@ def usable_conversations(
 
 
 def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str]) -> list[Turns]:
-    """Reads the conversations of a row: one, or several of a seed task. Raises NotUsable if one of them is not usable.
-
-    Args:
-        names: answer -> label, which replaces the answer; empty without labels.
-    """
+    """Reads a row's conversations; ``names`` (answer -> label) replaces answers. Raises NotUsable if one is not usable."""
     cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
     conversations = READERS["instances" if "instances" in cells else row_format.kind](cells)
     for turns in conversations:
@@ -281,10 +276,7 @@ def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> 
 
 
 def split_conversations(rows: Conversations, share: float, seed: int, name: str) -> tuple[Conversations, Conversations]:
-    """Splits a share of the rows off as the split ``name``.
-
-    Rows with the same first prompt (normalised) or of one group stay together; labelled rows are stratified by label.
-    """
+    """Splits a share off; rows of one first prompt (normalised) or group stay together, labelled ones are stratified."""
     strata = [last_answer(turns) if rows.kind == "labelled" else 0 for turns in rows.turns]
     prompts = [first_prompt(turns) for turns in rows.turns]
     rest, other = split_positions(SplitKeys(rows.source, strata, prompts, groups=rows.groups), share, seed, name)

@@ -54,11 +54,7 @@ def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
 
 
 def read_corrections(path: Path) -> list[Correction]:
-    """Reads the corrections of a file. Columns other than ``row_id``, ``given`` and ``proposed`` may be missing.
-
-    Raises:
-        DataError: with every row that cannot be used.
-    """
+    """Reads a file's corrections; only the columns of ``NEEDED`` must be there. Raises DataError with every unusable row."""
     table = read_file(path, str(path), header=True)
     missing = [name for name in NEEDED if name not in table.columns]
     if missing:

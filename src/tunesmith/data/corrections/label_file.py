@@ -110,10 +110,7 @@ def find_key_column(table: Table, columns: Columns, several: bool) -> str | None
 def row_match_keys(
     table: Table, parts: Sequence[Examples], columns: Columns, key: str
 ) -> tuple[list[Hashable], list[list[Hashable]], str]:
-    """Returns the key of each label, the key of each row by part, and the kind of key in words.
-
-    Keys are positions in the source, or the user's own row names.
-    """
+    """Returns the keys of labels, the keys of rows by part, and the kind of key in words: position in the source, or row name."""
     cells = [None if is_missing(cell) else class_name(cell) for cell in table.columns[key]]
     if key == columns.id or plain_name(key) != ROW_ID:
         part_keys: list[list[Hashable]] = [[class_name(name) for name in part.ids or []] for part in parts]

@@ -43,9 +43,8 @@ def counted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[
         rows.append(tuple(int(float(cell)) if is_count(cell) else 0 for cell in cells))
     if wrong:
         message = f"{len(wrong):,} cells hold no count of annotators: {places(table, wrong)}."
-        raise DataError.one(
-            table.source, message, "Write a whole number from 0 on; leave all of them empty in rows that nobody annotated."
-        )
+        remedy = "Write a whole number from 0 on; leave all of them empty in rows that nobody annotated."
+        raise DataError.one(table.source, message, remedy)
     return rows
 
 
@@ -82,7 +81,6 @@ def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[in
 
 
 def is_count(cell: object) -> bool:
-    """Whether a cell holds a whole number from 0 on."""
     return is_whole(cell) and float(str(cell)) >= 0
 
 

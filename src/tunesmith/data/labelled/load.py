@@ -29,12 +29,7 @@ from tunesmith.results import Finding
 
 @dataclass(frozen=True)
 class LabelledData(SplitData[Examples]):
-    """The rows of a classification or regression run.
-
-    Attributes:
-        labels: the label set of train.
-        columns: as detected in train.
-    """
+    """The rows of a classification or regression run, with the label set and the columns of train."""
 
     labels: Labels
     columns: Columns

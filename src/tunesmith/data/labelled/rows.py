@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number
@@ -46,27 +47,19 @@ def make_examples(
     encoded: list[Any] = [None] * len(table)
     if labels is not None:
         encoded, label_reasons = encode(label_cells(table, columns), labels, separator)
-        wrong = {i: reason for i, reason in label_reasons.items() if reason in WRONG or not keep_unlabelled}
-        reasons = wrong | reasons
+        if keep_unlabelled:
+            label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
+        reasons = label_reasons | reasons
     keep = [i for i in range(len(table)) if i not in reasons or reasons[i] in REPAIRS]
-    bad = bad_rows(table, reasons)
+    bad = list_bad_rows(table, reasons)
     if not keep:
         raise no_usable_row(table, bad)
-    return Examples(
-        split=split,
-        source=table.source,
-        row_ids=[table.row_ids[i] for i in keep],
-        texts=[texts[i] for i in keep],
-        labels=[encoded[i] for i in keep],
-        pairs=None if pairs is None else [pairs[i] for i in keep],
-        groups=group_cells(table, columns.group, keep),
-        ids=id_cells(table, columns.id, keep),
-        annotations=None if labels is None else annotation_counts(table, columns, labels, keep),
-        bad_rows=tuple(sorted(bad, key=lambda row: row.row_id)),
-        rows_read=table.rows_read,
-        sha256=table.sha256,
-        others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
-    )
+    whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
+    cells = {name: table.columns[column] for name, column in (others or {}).items()}
+    whole = replace(whole, groups=group_cells(table, columns.group), ids=id_cells(table, columns.id), others=cells)
+    annotations = None if labels is None else annotation_counts(table, columns, labels, keep)
+    bad_rows = tuple(sorted(bad, key=lambda row: row.row_id))
+    return replace(whole.take(keep, split), annotations=annotations, bad_rows=bad_rows, rows_read=table.rows_read)
 
 
 def no_usable_row(table: Table, bad: list[BadRow]) -> InputError:
@@ -118,7 +111,7 @@ def reject_numbers(table: Table, name: str) -> None:
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
 
 
-def bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
+def list_bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
     """Lists the bad rows of the table, then those with a new reason: dropped ones before repaired ones."""
     rows = [
         BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, reason not in REPAIRS)
@@ -127,13 +120,13 @@ def bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
     return [*table.bad_rows, *sorted(rows, key=lambda row: not row.dropped)]
 
 
-def id_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | None:
-    return None if name is None else ["" if is_missing(table.columns[name][i]) else str(table.columns[name][i]) for i in keep]
+def id_cells(table: Table, name: str | None) -> list[str] | None:
+    return None if name is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[name]]
 
 
-def group_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | None:
+def group_cells(table: Table, name: str | None) -> list[str] | None:
     """Reads the group of each row; a row without one is a group of its own."""
     if name is None:
         return None
-    cells = table.columns[name]
-    return [f"row {table.row_ids[i]} without a group" if is_missing(cells[i]) else str(cells[i]) for i in keep]
+    rows = zip(table.row_ids, table.columns[name], strict=True)
+    return [f"row {row_id} without a group" if is_missing(cell) else str(cell) for row_id, cell in rows]

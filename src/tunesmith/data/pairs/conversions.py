@@ -41,7 +41,6 @@ class Converted:
     left_out: Mapping[str, int]
 
     def summary(self) -> str:
-        """Describes the conversion in a sentence."""
         lost = "; ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
         return f"{len(self.rows):,} rows of {' + '.join(self.columns)} from {self.n_source:,}" + (f" ({lost})" if lost else "")
 
@@ -150,7 +149,6 @@ def tuple_triplets(rows: Sequence[Row], _left_out: Counter[str], _draw: np.rando
 
 
 def without_negatives(rows: Sequence[Row], _left_out: Counter[str], _draw: np.random.Generator, _per_text: int) -> Iterator[Row]:
-    """Keeps anchor and positive only."""
     for anchor, positive, *_ in rows:
         yield anchor, positive
 

@@ -113,9 +113,8 @@ def find_columns(table: Table, part: str, requested: str | Sequence[str]) -> tup
     for name in [requested] if isinstance(requested, str) else requested:
         column = find_column(table, name)
         if column is None:
-            raise DataError.one(
-                table.source, f"There is no column {name!r} for the {part}.", f"Columns: {listed(table.columns)}."
-            )
+            message = f"There is no column {name!r} for the {part}."
+            raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
         columns.append(column)
     return tuple(columns)
 
@@ -232,7 +231,5 @@ def undecided(table: Table, profiles: Mapping[str, Profile], what: str) -> DataE
     """Asks the user for the parts, with examples of the recipe line."""
     columns = listed(f"{name} ({profiles[name].words()})" for name in table.columns)
     message = f"The format of the rows cannot be detected: {what}. Columns: {columns}."
-    remedy = (
-        'Say which is which, e.g. "columns: {anchor: NAME, positive: NAME}" or "columns: {text: NAME, pair: NAME, score: NAME}".'
-    )
-    return DataError([Problem("data", table.source, message, remedy)])
+    lines = '"columns: {anchor: NAME, positive: NAME}" or "columns: {text: NAME, pair: NAME, score: NAME}"'
+    return DataError([Problem("data", table.source, message, f"Say which is which, e.g. {lines}.")])

@@ -12,10 +12,9 @@ import numpy as np
 from tunesmith.data.builtin import retrieval_names
 from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
-from tunesmith.data.pairs.beir import beir_folder, is_beir, read_beir, relevant_pairs_table
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
-from tunesmith.data.pairs.retrieval import Retrieval
+from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, is_beir, read_beir, relevant_pairs_table
 from tunesmith.data.pairs.rows import EmbeddingRows, split_embedding_rows, usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
@@ -98,7 +97,6 @@ def retrieval_folder(name: str, base: Path) -> Path | None:
 
 
 def detect_and_note(table: Table, columns: Mapping[str, str | list[str]], notes: list[str]) -> PairFormat:
-    """Detects the format of a table and describes it in the notes."""
     detected = detect_pair_format(table, columns)
     notes.append(f"{table.source}: {detected.name} rows of {' + '.join(detected.columns)}, {detected.reason}.")
     return detected
@@ -123,11 +121,7 @@ def read_also(recipe: Recipe, base: Path, notes: list[str]) -> list[EmbeddingRow
 
 
 def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRows:
-    """Concatenates the rows of several files: texts in the order of their parts; classes of one name (in any case) are one class.
-
-    Raises:
-        DataError: the files have different formats.
-    """
+    """Concatenates rows of several files; class names that differ only in case are one. Raises DataError for other formats."""
     first = parts[0]
     # Row ids of each file begin after those of the files before it, left-out rows included.
     sizes = [max(part.rows_read, max(part.row_ids) + 1) for part in parts[:-1]]

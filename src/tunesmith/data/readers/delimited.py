@@ -136,7 +136,6 @@ def parse_escaped(text: str, delimiter: str) -> Records | None:
 
 
 def spans_lines(records: Records) -> bool:
-    """Whether a record takes more than one line."""
     return bool(records.lines) and records.end - records.lines[0] >= len(records.lines) + records.blanks
 
 

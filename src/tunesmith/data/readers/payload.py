@@ -59,11 +59,7 @@ class Payload:
 
 
 def read_payload(path: Path, name: str) -> Payload:
-    """Reads and decompresses a file.
-
-    Raises:
-        DataError: the file is missing, unreadable or empty, or a damaged gzip file.
-    """
+    """Reads and decompresses a file. Raises DataError if it is missing, unreadable or empty, or a damaged gzip file."""
     packed = read_bytes(path, name)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     is_gzip = packed[:2] == b"\x1f\x8b"

@@ -22,11 +22,7 @@ from tunesmith.recipe.files import locate
 
 
 def read_parquet(payload: Payload) -> Table:
-    """Reads the table of a parquet file; cells are plain Python values.
-
-    Raises:
-        DataError: the file is no parquet file or damaged, or has duplicate column names or no rows.
-    """
+    """Reads a parquet table as plain Python values. Raises DataError for a damaged file, duplicate column names, or no rows."""
     import pyarrow
     import pyarrow.parquet
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, concatenate, from_scores
+from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, from_scores
 from tunesmith.results import Metric
 
 METRIC = "mcc"

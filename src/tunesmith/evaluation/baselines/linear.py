@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.predictions import label_array
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

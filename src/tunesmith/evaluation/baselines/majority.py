@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
 from tunesmith.evaluation.outputs import BaselineOutputs
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, from_scores
+from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.outputs import Outputs
 
 

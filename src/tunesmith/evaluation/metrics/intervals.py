@@ -11,8 +11,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.evaluation.metrics.classification import Statistic, Values, columns
-from tunesmith.evaluation.metrics.predictions import REGRESSION, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import MAX_ELEMENTS, Cells, affordable, make_cells, replicate
 from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
 from tunesmith.results import Metric

@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics import classification as c
 from tunesmith.evaluation.metrics import clustering as cl
 from tunesmith.evaluation.metrics import regression as r
-from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Predictions
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions
 from tunesmith.evaluation.metrics.resample import make_cells
 
 Reads = Literal["decisions", "scores", "ranks"]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, infer_problem_type
+from tunesmith.evaluation.metrics.predictions import Predictions, infer_problem_type
 from tunesmith.evaluation.metrics.table import metric_kind, metric_value
 
 DEFAULT = 0.5

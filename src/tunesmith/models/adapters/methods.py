@@ -27,11 +27,8 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 BOTTLENECKS = ("houlsby", "pfeiffer")
 VIRTUAL_TOKENS = 20
-DEFAULTS: Mapping[str, dict[str, Any]] = {
-    "prefix_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
-    "prompt_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
-    "p_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
-}
+PROMPT_METHODS = ("prefix_tuning", "prompt_tuning", "p_tuning")
+DEFAULTS: Mapping[str, dict[str, Any]] = {method: {"num_virtual_tokens": VIRTUAL_TOKENS} for method in PROMPT_METHODS}
 """Required options without a default in peft."""
 CHANGES_BASE = ("pissa", "olora", "loftq", "corda")
 """Initialisations of LoRA that subtract the adapter's initial value from the base model's weights."""
@@ -64,7 +61,6 @@ def refines(option: object, implied: object) -> bool:
 
 
 def suggest_method(name: str, known: list[str]) -> str:
-    """Suggests what to write instead of an unknown method."""
     names = sorted({*known, *VARIANTS, *BOTTLENECKS})
     close = difflib.get_close_matches(name, names, 1)
     return f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(names)}."

@@ -93,10 +93,8 @@ def refuse_stored_quantisation(config: PreTrainedConfig, where: str) -> None:
     if stored is None:
         return
     method = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
-    message = (
-        f"its files hold quantised weights ({getattr(method, 'value', method) or 'unknown method'}): an adapter cannot be "
-        "merged into them without losing its effect to rounding."
-    )
+    held = f"quantised weights ({getattr(method, 'value', method) or 'unknown method'})"
+    message = f"its files hold {held}: an adapter cannot be merged into them without losing its effect to rounding."
     remedy = "Name the model they were made from, and write quantisation: nf4 (or int8) to train on it in few bits."
     raise ModelError.one(where, message, remedy)
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tunesmith.errors import ModelError, first_line
+from tunesmith.errors import first_line
 from tunesmith.models.adapters.attach import can_merge, has_adapter, is_adapter, load_adapter, save_model_files
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, Quantisation, detect_quantisation, refuse_without_adapter
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
-from tunesmith.models.load import load_tokenizer
+from tunesmith.models.load import LOADING_ERRORS, load_tokenizer, model_errors
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
 
@@ -36,12 +36,7 @@ Sample = Sequence[Sequence[int]]
 
 @dataclass(frozen=True)
 class SavedModel:
-    """The files of a saved model.
-
-    Attributes:
-        is_merged: the folder holds a whole model that had an adapter.
-        notes: notes for the user.
-    """
+    """The certificates of a saved model, whether an adapter was merged into it, and notes for the user."""
 
     certificates: tuple[Certificate, ...]
     is_merged: bool
@@ -50,11 +45,7 @@ class SavedModel:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained language model in memory, its base model, and its logits on sample texts.
-
-    Attributes:
-        logits: (T, V) of each sample text.
-    """
+    """A trained language model in memory, its base model, and its logits (T, V) on each sample text."""
 
     model: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
@@ -104,8 +95,7 @@ def save_language_model(
 def save_adapter(trained: TrainedModel, folder: Path) -> SavedModel:
     """Saves an adapter alone, and certifies that on its base model it equals the trained model."""
     write_adapter(trained, folder)
-    proof = certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE)
-    return SavedModel((proof,), False)
+    return SavedModel((certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE),), False)
 
 
 def save_merged(trained: TrainedModel, folder: Path) -> SavedModel:
@@ -165,11 +155,9 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
 
     where = str(folder)
     if not is_adapter(folder):
-        try:
+        message = f"it cannot be loaded as a {objective.name} language model"
+        with model_errors(where, message, errors=(*LOADING_ERRORS, SafetensorError)):
             model = objective.load(folder, dtype="float32", use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            message = f"it cannot be loaded as a {objective.name} language model: {first_line(error)}"
-            raise ModelError.one(where, message) from error
         check_kind(model.config, objective, where)
         return model.eval()
     record = AdapterBase.load(folder)
@@ -194,7 +182,6 @@ def certify_equal_logits(name: str, ours: list[np.ndarray], theirs: list[np.ndar
 
 
 def certify_reload(folder: Path, objective: Objective, expected: list[np.ndarray], sample: Sample, name: str) -> Certificate:
-    """Certifies that the model reloaded from disk has the expected logits."""
     return certify_equal_logits(name, expected, sample_logits(reload_language_model(folder, objective), sample))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.pairs.beir import beir_folder, read_beir
 from tunesmith.data.pairs.formats import detect_pair_format
+from tunesmith.data.pairs.retrieval import beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError

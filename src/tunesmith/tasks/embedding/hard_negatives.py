@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunesmith.data.pairs.beir import read_beir
 from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.load import BEIR_TRAIN, retrieval_folder
+from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.similarity import normalised

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 from tunesmith.errors import ModelError
 from tunesmith.evaluation.embedding_tests import SearchTest
-from tunesmith.evaluation.metrics.predictions import MULTI
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.tasks.finished import Predictor
