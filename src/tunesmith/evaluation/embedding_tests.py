@@ -134,7 +134,7 @@ class RowsTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """What the first ``size`` dimensions say, always by cosine."""
-        from tunesmith.evaluation.similarity import normalised
+        from tunesmith.evaluation.search import normalised
 
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
@@ -156,11 +156,7 @@ class RowsTest:
 
 @dataclass(frozen=True)
 class SearchTest:
-    """Documents to be found for queries.
-
-    Attributes:
-        metrics: names of ``metrics.retrieval``, the leading one first.
-    """
+    """Documents to be found for queries. ``metrics``: names of ``metrics.retrieval``, the leading one first."""
 
     split: str
     data: Retrieval
@@ -183,8 +179,7 @@ class SearchTest:
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
-        from tunesmith.evaluation.search import nearest
-        from tunesmith.evaluation.similarity import inner_product_maps
+        from tunesmith.evaluation.search import inner_product_maps, nearest
         from tunesmith.machine import device_name
 
         of_asked, of_documents = inner_product_maps(similarity)
