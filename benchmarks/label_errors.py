@@ -41,8 +41,8 @@ from tunesmith.diagnosis.fold_finetuning import fine_tuned
 from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.models.base_embeddings import embed
 from tunesmith.models.source import find_model
-from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import recipe_from_mapping
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.tasks.classification.data import Inputs
 

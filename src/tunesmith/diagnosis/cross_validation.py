@@ -19,7 +19,7 @@ from tunesmith.diagnosis.pool import PooledSplits
 from tunesmith.errors import DataError
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Clock, Event
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.tasks.classification.data import LabelledTaskData

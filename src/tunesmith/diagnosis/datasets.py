@@ -220,11 +220,7 @@ def make_pool(names: tuple[str, ...], shared: SharedData) -> Pool:
 
 @dataclass(frozen=True)
 class DatasetComparison:
-    """The comparison of the data sets with each other.
-
-    Attributes:
-        note: limits of the embeddings, for the user; may be empty.
-    """
+    """The comparison of the data sets with each other. ``note``: limits of the embeddings, for the user; may be empty."""
 
     opposite: list[Opposite]
     matrix: list[Transfer]

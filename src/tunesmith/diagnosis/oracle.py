@@ -120,11 +120,7 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
 
 
 def run_oracle(run: Run) -> Oracle:
-    """The oracle that predicts by the model of a finished run.
-
-    Raises:
-        ModelError: it does not give each text one label.
-    """
+    """The oracle that predicts by the model of a finished run. Raises ModelError if it does not give each text one label."""
     record = run.result.data
     if record.get("problem_type") != SINGLE:
         raise ModelError.one(str(run.folder), "an oracle has to give each text one label; this run's model does not.")

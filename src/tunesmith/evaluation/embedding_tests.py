@@ -135,7 +135,7 @@ class RowsTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """What the first ``size`` dimensions say, always by cosine."""
-        from tunesmith.evaluation.similarity import normalised
+        from tunesmith.evaluation.search import normalised
 
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
@@ -157,11 +157,7 @@ class RowsTest:
 
 @dataclass(frozen=True)
 class SearchTest:
-    """Documents to be found for queries.
-
-    Attributes:
-        metrics: names of ``metrics.retrieval``, the leading one first.
-    """
+    """Documents to be found for queries. ``metrics``: names of ``metrics.retrieval``, the leading one first."""
 
     split: str
     data: Retrieval
@@ -184,8 +180,7 @@ class SearchTest:
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
-        from tunesmith.evaluation.search import nearest
-        from tunesmith.evaluation.similarity import inner_product_maps
+        from tunesmith.evaluation.search import inner_product_maps, nearest
         from tunesmith.machine import device_name
 
         of_asked, of_documents = inner_product_maps(similarity)

@@ -31,12 +31,7 @@ DEPTH = 100
 
 @dataclass(frozen=True)
 class ParaphraseTest:
-    """Texts, and which of them mean the same.
-
-    Attributes:
-        texts: all different (N).
-        pairs: (P, 2) positions, the smaller first.
-    """
+    """Texts, and which of them mean the same. ``texts``: all different (N); ``pairs``: (P, 2) positions, the smaller first."""
 
     split: str
     texts: tuple[str, ...]
@@ -55,8 +50,7 @@ class ParaphraseTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
-        from tunesmith.evaluation.search import nearest
-        from tunesmith.evaluation.similarity import normalised
+        from tunesmith.evaluation.search import nearest, normalised
         from tunesmith.machine import device_name
 
         unit = normalised(vectors[0][:, :size])

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tunesmith.recipe.metric_names import higher_is_better
-from tunesmith.recipe.phrases import describe_type
 from tunesmith.recipe.sections import Section
 from tunesmith.recipe.tasks import TASKS
-from tunesmith.recipe.tree import key_schema, nullable, recipe_schema, sections, subsection
+from tunesmith.recipe.tree import describe_type, key_schema, nullable, recipe_schema, sections, subsection
 from tunesmith.recipe.upstream_names import OPTIMIZERS, SCHEDULES, UPSTREAM_KEYS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -17,11 +17,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
 def markdown_report(run: Path) -> str:
-    """Formats the report of a run folder as Markdown.
-
-    Raises:
-        InputError: the folder is not a finished run.
-    """
+    """Formats the report of a run folder as Markdown. Raises InputError if the folder is not a finished run."""
     loaded = saved.load(run)
     result, split = loaded.result, main_split(loaded.result)
     splits = list(dict.fromkeys([split, *(metric.split for metric in result.metrics)]))

@@ -41,11 +41,7 @@ CAUSAL, MASKED = "causal_language_model", "masked_language_model"
 
 @dataclass(frozen=True)
 class Headline:
-    """The first sentence of a report.
-
-    Attributes:
-        word: the word of the verdict in the sentence; None without a verdict.
-    """
+    """The first sentence of a report. ``word``: the word of the verdict in the sentence; None without a verdict."""
 
     sentence: str
     word: str | None

@@ -208,7 +208,7 @@ def part_path(parts: Path, number: int) -> Path:
 
 def cut(vectors: Array, settings: Settings) -> Array:
     """The vectors (N, D) as they are kept (N, dimensions)."""
-    from tunesmith.evaluation.similarity import normalised
+    from tunesmith.evaluation.search import normalised
 
     first = vectors[:, : settings.dimensions]
     return (normalised(first) if settings.normalize else first).astype(settings.dtype)

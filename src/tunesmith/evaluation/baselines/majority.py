@@ -10,7 +10,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
+from tunesmith.evaluation.baselines.linear import label_array, outputs_by_split
 from tunesmith.evaluation.outputs import BaselineOutputs
 
 

@@ -19,6 +19,7 @@ from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_v
 from tunesmith.results import Metric
 
 LEVEL = 0.95
+TOO_FEW_ROWS = "too few rows for an interval"
 JACKKNIFE_CELLS = 2_000
 """With more cells the acceleration of BCa, of order 1 / sqrt(n), is left at 0."""
 MAX_UNDEFINED = 0.05
@@ -38,6 +39,11 @@ class Spread:
 
     error: float
     parts: tuple[tuple[float, int], ...]
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the 95 % interval."""
+        return self.quantile(0.5 + LEVEL / 2) * self.error
 
     def quantile(self, probability: float) -> float:
         """Averages the t quantiles of the parts by their variances (Cochran 1964: never below the level, unlike Welch's)."""
@@ -140,7 +146,7 @@ def _group_intervals(
     for (name, kind), of_systems, drawn in zip(defined, statistics, replicates, strict=True):
         seed_values = [value for value in values[name] if value is not None]
         low, high, how = _interval(kind, seed_values, drawn, cells, of_systems[0])
-        note = "" if how else "too few rows for an interval"
+        note = "" if how else TOO_FEW_ROWS
         mean = float(np.mean(seed_values))
         metrics[name] = replace(metrics[name], value=mean, low=low, high=high, interval=how, note=note)
     return metrics
@@ -155,7 +161,7 @@ def _interval(
         return None, None, ""
     value = float(np.mean(values))
     uncertainty = spread([values], [usable], n)
-    resampled = f"{len(replicates)} resamples of rows" + (f" and {len(values)} seeds" if len(values) > 1 else "")
+    resampled = resampling_words(len(replicates), len(values))
     if kind.interval == "bca" and len(values) == 1 and uncertainty.error > 0:
         low, high = bca(value, usable[:, 0], acceleration(cells, statistic))
         return low, high, f"BCa bootstrap, {resampled}"
@@ -167,6 +173,11 @@ def _interval(
     else:
         low, high = scaled(kind.interval, value, uncertainty, n)
     return low, high, f"bootstrap standard error, {resampled}"
+
+
+def resampling_words(n_drawn: int, n_seeds: int) -> str:
+    """Says what was drawn anew: rows, and seeds if there are several."""
+    return f"{n_drawn} resamples of rows" + (f" and {n_seeds} seeds" if n_seeds > 1 else "")
 
 
 def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float, float]:
@@ -197,8 +208,7 @@ def folded(value: float, bias: float, uncertainty: Spread) -> tuple[float, float
     Resampling adds the noise a second time, and to a gap that is truly zero only half as much as the rows did: so the
     lower end is lowered by twice the bias of the resamples.
     """
-    half = uncertainty.quantile(0.5 + LEVEL / 2) * uncertainty.error
-    return max(0.0, value - 2 * max(bias, 0.0) - half), value + half
+    return max(0.0, value - 2 * max(bias, 0.0) - uncertainty.margin), value + uncertainty.margin
 
 
 def score_interval(value: float, error: float, n: int, z: float) -> tuple[float, float]:

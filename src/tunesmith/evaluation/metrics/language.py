@@ -16,8 +16,8 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import scaled, spread
-from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
+from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, resampling_words, scaled, spread
+from tunesmith.evaluation.metrics.resample import resampled_sums
 from tunesmith.evaluation.metrics.row_means import MIN_ROWS, decide
 from tunesmith.results import Metric, Verdict
 
@@ -99,15 +99,13 @@ def ratio_metric(name: str, systems: Sequence[TokenSums], split: str, n_resample
     """The mean over seeds of sum / count with its interval, computed on the logarithm so that it stays above zero."""
     sums = counted_rows(systems)
     values, n = ratios(sums), len(sums[0][0])
-    metric = Metric(
-        name, split, float(np.mean(values)), None, None, n, higher_is_better=False, note="too few rows for an interval"
-    )
+    metric = Metric(name, split, float(np.mean(values)), None, None, n, higher_is_better=False, note=TOO_FEW_ROWS)
     if n < MIN_ROWS:
         return metric
     drawn = ratio_replicates(sums, n_resamples, seed)
     effective = effective_rows(sums[0][1])
     low, high = scaled("positive", float(np.mean(values)), spread([values], [drawn], effective), effective)
-    how = f"bootstrap standard error, {len(drawn)} resamples of rows" + ("" if len(sums) == 1 else f" and {len(sums)} seeds")
+    how = f"bootstrap standard error, {resampling_words(len(drawn), len(sums))}"
     return replace(metric, low=low, high=high, interval=how, note="")
 
 
@@ -125,13 +123,11 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
     difference = float(sides[0][0].mean() - sides[1][0].mean())
     undecided = replace(empty, difference=difference, n=n)
     if n < MIN_ROWS:
-        return replace(undecided, note="too few rows for an interval")
+        return replace(undecided, note=TOO_FEW_ROWS)
     error = spread([side[0].tolist() for side in sides], [side[1] for side in sides], effective_rows(ours[0][1]))
-    if error.error == 0 and difference == 0:
-        return replace(undecided, note="both give the same result whatever rows are drawn")
     # Both systems counted the same tokens, so exchanging a row's two sums exchanges its part of the difference.
-    row_sums = [[system[0] for system in systems] for systems in (ours, other)]
-    return decide(undecided, error, *row_sums, n_drawn=len(drawn), seed=seed, higher_is_better=False)
+    our_sums, other_sums = ([sums for sums, _ in systems] for systems in (ours, other))
+    return decide(undecided, error, our_sums, other_sums, len(drawn), seed, higher_is_better=False)
 
 
 def exponential(losses: Values, replicates: Values) -> tuple[Values, Values]:
@@ -166,9 +162,5 @@ def ratios(systems: Sequence[TokenSums]) -> list[float]:
 
 def ratio_replicates(systems: Sequence[TokenSums], n_resamples: int, seed: int) -> Values:
     """(B, S) sum / count of each system on the same resampled rows."""
-    counts = systems[0][1]
-    n, table = len(counts), np.stack([counts, *(sums for sums, _ in systems)], axis=1)
-    rng, rows = np.random.default_rng(seed), Cells((), np.arange(n), np.ones(n))
-    blocks = [weights @ table for weights in weight_blocks(rows, affordable(n, n_resamples, "scores", 1), rng)]
-    totals = np.concatenate(blocks)
+    totals = resampled_sums(np.stack([systems[0][1], *(sums for sums, _ in systems)], axis=1), n_resamples, seed)
     return np.asarray(totals[:, 1:] / totals[:, :1])

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import LEVEL, Spread, spread
-from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, Cells, affordable, weight_blocks
-from tunesmith.evaluation.metrics.verdict import MAX_SWAPS, POWER, STRETCHED, verdict_word
+from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, Spread, resampling_words, spread
+from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, resampled_sums
+from tunesmith.evaluation.metrics.verdict import MAX_SWAPS, SAME, smallest_detectable, with_interval
 from tunesmith.results import Metric, Verdict
 
 MIN_ROWS = 2
@@ -29,13 +29,12 @@ def mean_metric(name: str, split: str, values: Sequence[Array], n_resamples: int
     """
     n, means = len(values[0]), [float(row_values.mean()) for row_values in values]
     mean = float(np.mean(means))
-    metric = Metric(name, split, mean, None, None, n, note="too few rows for an interval")
+    metric = Metric(name, split, mean, None, None, n, note=TOO_FEW_ROWS)
     if n < MIN_ROWS:
         return metric
-    drawn = replicates(values, n_resamples, seed)
-    error = spread([means], [drawn], n)
-    half = error.quantile(0.5 + LEVEL / 2) * error.error
-    how = f"bootstrap standard error, {len(drawn)} resamples of rows" + ("" if len(values) == 1 else f" and {len(values)} seeds")
+    drawn = resampled_sums(np.stack(values, axis=1).astype(np.float64), n_resamples, seed) / n
+    half = spread([means], [drawn], n).margin
+    how = f"bootstrap standard error, {resampling_words(len(drawn), len(values))}"
     return replace(metric, low=max(0.0, mean - half), high=min(1.0, mean + half), interval=how, note="")
 
 
@@ -62,12 +61,10 @@ def mean_verdict(
     difference = float(np.mean(means[0]) - np.mean(means[1]))
     undecided = Verdict(metric, split, against, difference, None, None, word="cannot tell", n=n)
     if n < MIN_ROWS:
-        return replace(undecided, note="too few rows for an interval")
-    drawn = replicates([*ours, *other], n_resamples, seed)
+        return replace(undecided, note=TOO_FEW_ROWS)
+    drawn = resampled_sums(np.stack([*ours, *other], axis=1).astype(np.float64), n_resamples, seed) / n
     error = spread(means, [drawn[:, : len(ours)], drawn[:, len(ours) :]], n)
-    if error.error == 0 and difference == 0:
-        return replace(undecided, note="both give the same result whatever rows are drawn")
-    return decide(undecided, error, ours, other, n_drawn=len(drawn), seed=seed)
+    return decide(undecided, error, ours, other, len(drawn), seed, higher_is_better=True)
 
 
 def decide(
@@ -75,30 +72,20 @@ def decide(
     error: Spread,
     ours: Sequence[Array],
     other: Sequence[Array],
-    *,
     n_drawn: int,
     seed: int,
-    higher_is_better: bool = True,
+    higher_is_better: bool,
 ) -> Verdict:
-    """Completes the verdict with its interval and its word."""
-    difference = undecided.difference or 0.0
-    half = error.quantile(0.5 + LEVEL / 2) * error.error
-    low, high, single = difference - half, difference + half, len(ours) == len(other) == 1
-    how = f"paired bootstrap standard error, {n_drawn} resamples of rows"
-    how += "" if single else f" and of {len(ours)} + {len(other)} seeds"
-    if single and (low > 0 or high < 0) and swap_p_value(ours[0] - other[0], min(n_drawn, MAX_SWAPS), seed) > 1 - LEVEL:
-        low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; {STRETCHED}"
-    smallest = (error.quantile(0.5 + LEVEL / 2) + error.quantile(POWER)) * error.error
-    word = verdict_word(low, high, higher_is_better)
-    return replace(undecided, low=low, high=high, word=word, smallest_detectable=smallest, interval=how)
-
-
-def replicates(values: Sequence[Array], n_resamples: int, seed: int) -> Values:
-    """Computes the mean of each system on the same resampled rows (B, S)."""
-    n, table = len(values[0]), np.stack(values, axis=1).astype(np.float64)
-    rng, rows = np.random.default_rng(seed), Cells((), np.arange(n), np.ones(n))
-    drawn = affordable(n, n_resamples, "scores", 1)
-    return np.concatenate([weights @ table / n for weights in weight_blocks(rows, drawn, rng)])
+    """Completes the verdict with its interval, its word and the smallest detectable difference."""
+    if error.error == 0 and undecided.difference == 0:
+        return replace(undecided, note=SAME)
+    how, exact_test = f"paired bootstrap standard error, {n_drawn} resamples of rows", None
+    if len(ours) == len(other) == 1:
+        exact_test = partial(swap_p_value, ours[0] - other[0], min(n_drawn, MAX_SWAPS), seed)
+    else:
+        how += f" and of {len(ours)} + {len(other)} seeds"
+    undecided = replace(undecided, smallest_detectable=smallest_detectable(error))
+    return with_interval(undecided, error, how, higher_is_better, exact_test)
 
 
 def swap_p_value(differences: Array, n_swaps: int, seed: int) -> float:

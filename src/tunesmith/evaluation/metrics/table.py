@@ -95,16 +95,8 @@ def metric_kind(problem_type: str, name: str) -> MetricKind:
 
 
 def compute(problem_type: str, predictions: Predictions) -> dict[str, float | None]:
-    """Computes every metric of the problem on these rows; None for an undefined one (see ``why_undefined``)."""
+    """Computes every metric of the problem on these rows; None for an undefined one."""
     return {name: metric_value(kind, predictions) for name, kind in TABLE[problem_type].items()}
-
-
-def why_undefined(problem_type: str, predictions: Predictions) -> dict[str, str]:
-    """Metric name -> reason, for the metrics without a value on these rows."""
-    values = compute(problem_type, predictions)
-    rows = len(predictions)
-    reasons = {name: kind.undefined if rows else "there are no rows" for name, kind in TABLE[problem_type].items()}
-    return {name: reasons[name] for name, value in values.items() if value is None}
 
 
 def metric_value(kind: MetricKind, predictions: Predictions) -> float | None:

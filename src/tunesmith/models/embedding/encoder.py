@@ -13,7 +13,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples
 from tunesmith.errors import InputError, MissingExtra, ModelError
-from tunesmith.evaluation.similarity import Similarity
+from tunesmith.evaluation.search import Similarity
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path

@@ -10,7 +10,7 @@ from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import columns, files, labels, sizes
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.tasks.subsample import at_most
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 

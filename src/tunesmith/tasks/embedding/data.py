@@ -14,8 +14,8 @@ from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import FEW_ROWS, require_validation
-from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.metric_names import is_search_metric
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
 from tunesmith.tasks.subsample import at_most
 from tunesmith.tasks.task import Request, TaskData, TaskReading

@@ -15,7 +15,7 @@ from tunesmith.data.pairs.load import BEIR_TRAIN, retrieval_folder
 from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.evaluation.similarity import normalised
+from tunesmith.evaluation.search import normalised
 from tunesmith.machine import device_name
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.models.source import find_model

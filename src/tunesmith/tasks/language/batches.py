@@ -13,8 +13,8 @@ from tunesmith.models.fast.packing import attend_by_rows, can_attend_by_rows, ce
 from tunesmith.models.fast.path import FastPath, choose_fast_path
 from tunesmith.models.language.model import Objective, detect_objective
 from tunesmith.models.load import LoadedModel
-from tunesmith.recipe.language_rules import PROMPTED, sequences
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.task_rules import PROMPTED, sequences
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 

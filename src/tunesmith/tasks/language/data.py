@@ -16,7 +16,7 @@ from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import FEW_ROWS, require_validation
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.subsample import at_most
 from tunesmith.tasks.task import Request, TaskData, TaskReading

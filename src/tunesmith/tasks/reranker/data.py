@@ -17,7 +17,7 @@ from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.tasks.subsample import at_most, spread_positions
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
