@@ -35,7 +35,8 @@ from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.load import load_recipe
 from tunesmith.run_folder import begin, claim
-from tunesmith.tasks.classification.data import read_inputs
+from tunesmith.tasks.classification.data import read
+from tunesmith.tasks.task import Request
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "classification" / "banking77.yaml"
 CLEAN = "clean"
@@ -70,7 +71,7 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     test = f"data.test={DATA / 'banking77' / 'test.csv'}"
     loaded = load_recipe(RECIPE, [*base, test, f"train.n_seeds={seeds}", "evaluate.metric=accuracy"])
     new = correct_file(corrections, place / "train.csv", place / "new.csv")
-    plan = worth.make_plan(read_inputs(loaded, clock), corrections, new)
+    plan = worth.make_plan(read(Request(loaded, clock)), corrections, new)
     plan = replace(plan, variants=(*plan.variants, clean(plan, truth)))
     folder = claim(f"{loaded.recipe.output}-worth")
     begin(folder, "", "")

@@ -45,7 +45,7 @@ from tunesmith.models.source import find_model
 from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.tasks.classification.data import Inputs
+from tunesmith.tasks.classification.data import LabelledTaskData
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 SHARE = 0.1
@@ -178,7 +178,8 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         )
         splits = LabelledData(examples, None, None, rows.labels, Columns("text", label=("label",)))
         started = time.perf_counter()
-        tuned, logits = fine_tuned(Inputs(recipe, splits, source), rows.near, FOLDS)
+        inputs = LabelledTaskData(recipe=recipe, source=source, splits=splits)
+        tuned, logits = fine_tuned(inputs, rows.near, FOLDS)
         said = average_pred_probs(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)
         runs.setdefault("fine-tuned models alone", []).append(float(roc_auc_score(wrong, -own_chance(tuned, given))))
         known = {"pred_probs": said.pred_probs, "folds": said.folds, "near": rows.near, "method": "finetune"}

@@ -22,7 +22,7 @@ from record import write
 
 from tunesmith.progress import Event
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
-from tunesmith.workflows.predict import compare
+from tunesmith.workflows.compare import compare
 from tunesmith.workflows.train import train
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"

@@ -22,7 +22,7 @@ from scifact import written
 
 from tunesmith.progress import Event
 from tunesmith.recipe.load import load_recipe
-from tunesmith.workflows.predict import compare
+from tunesmith.workflows.compare import compare
 from tunesmith.workflows.train import train
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "embedding" / "scifact.yaml"
