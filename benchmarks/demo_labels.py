@@ -1,4 +1,4 @@
-"""Are the demo's planted labels found? Which of the rows its run flags as suspect are wrong on purpose.
+"""Counts the labels wrong on purpose among the rows that the demo's run flags as suspect.
 
 tunesmith demo && python benchmarks/demo_labels.py [--run runs/demo]
 """
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def planted() -> set[int]:
-    """Row ids of the sample whose label is wrong on purpose."""
+    """Returns the row ids of the sample whose label is wrong on purpose."""
     sample = builtin_path("builtin:support_train")
     with sample.open(encoding="utf-8", newline="") as given, TRUTH.open(encoding="utf-8", newline="") as right:
         pairs = zip(csv.DictReader(given), csv.DictReader(right), strict=True)
