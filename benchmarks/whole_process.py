@@ -130,10 +130,10 @@ def commands(args: argparse.Namespace, files: dict[str, Path], place: Path, seed
 
 def figures(said: str, place: Path) -> dict[str, Any]:
     """Returns seconds of training, rows per second and decisions on test, from either kind of output; also our phases."""
-    found = json.loads(said.strip().splitlines()[-1])  # a hf_trainer prints its own logs before
+    found = json.loads(said.strip().splitlines()[-1])  # other trainers print their own logs before
     if "metrics" not in found:
         kept = {key: found[key] for key in ("train_seconds", "rows_per_second")}
-        return {**kept, "decisions": digits(np.load(place / "hf_trainer" / "decisions.npy"))}
+        return {**kept, "decisions": digits(np.load(place / "trainer" / "decisions.npy"))}
     training = found["training"]
     table = pq.read_table(place / "run" / "predictions.parquet", filters=[("split", "=", "test")])
     return {
