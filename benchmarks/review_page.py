@@ -96,7 +96,7 @@ def main() -> None:
                 "load_average_before": round(load_before, 2), "first_list_ms": figures(first_list),
                 "key_to_painted_row_ms": figures(pressed), "filter_to_painted_list_ms": figures(filtered),
                 "rows_in_document": int(tab.js("document.querySelectorAll('.item').length")),
-                "complaints_of_the_page": len(tab.said),
+                "complaints_of_the_page": len(tab.console),
             },
         )  # fmt: skip
 

@@ -20,9 +20,10 @@ import torch
 from record import write
 
 from tunesmith.evaluation.metrics.language import bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.language.context_length import with_longer_context
 from tunesmith.models.language.perplexity import BLOCK_TOKENS, block_losses, context_curve, decoded_bytes, sliding_losses
-from tunesmith.models.language.token_losses import TokenLosses, token_losses
+from tunesmith.models.language.token_losses import token_losses
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 STRIDES = {512: (512, 256, 128, 64), 256: (256, 128, 64, 32)}
