@@ -1,6 +1,6 @@
 """Writes docs/reference/recipe.schema.json and docs/reference/recipe.md from the recipe's sections.
 
-``--check`` writes nothing and exits 1 where a file is missing or out of date.
+``--check`` writes nothing and exits 1 if a file is missing or out of date.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
 
 def main() -> int:
-    """0 when the files are up to date or were written; 1 when ``--check`` found one that is not."""
+    """Returns 0 when the files are up to date or were written, 1 when ``--check`` found one that is not."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
+    parser.add_argument("--check", action="store_true", help="only report whether the files are up to date")
     check = parser.parse_args().check
     stale = 0
     for name, text in (("recipe.schema.json", json_schema_text()), ("recipe.md", reference_page())):
