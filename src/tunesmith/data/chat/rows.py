@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.data.cells import is_missing, listed, plain_class_name
 from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, ChatFormat, ChatKind, message_kind, parse_messages
 from tunesmith.data.split import SplitKeys, split_positions
-from tunesmith.data.table import Table
+from tunesmith.data.table import Table, unread_rows
 from tunesmith.errors import DataError
 
 ROLE_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -66,6 +66,7 @@ class Conversations:
         rows: the raw cells of each row.
         groups: rows of one group stay in one split; None without a group column.
         left_out: reason -> row ids of the source that are not used.
+        not_sampled: see ``data.records.SplitRows``.
     """
 
     split: str
@@ -78,6 +79,7 @@ class Conversations:
     groups: tuple[str, ...] | None = None
     left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     rows_read: int = 0
+    not_sampled: int = 0
     sha256: str = ""
 
     def __len__(self) -> int:
@@ -104,6 +106,7 @@ class Conversations:
             groups=None if self.groups is None else pick(self.groups),
             left_out=left_out,
             rows_read=len(positions) + sum(map(len, left_out.values())),
+            not_sampled=0,
         )
 
 
@@ -135,10 +138,7 @@ def usable_conversations(
     names = label_names(table, row_format, labels)
     positions: list[int] = []
     turns: list[Turns] = []
-    reasons: dict[str, list[int]] = {}
-    for row in table.bad_rows:
-        if row.dropped:
-            reasons.setdefault(f"not read: {row.reason}", []).append(row.row_id)
+    reasons = unread_rows(table)
     for i in range(len(table)):
         try:
             conversations = read_conversations(table, row_format, i, names)
@@ -194,7 +194,14 @@ def text_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
     cell = table.columns[columns["text"]][i]
     if is_missing(cell):
         raise NotUsable(WITHOUT_TEXT)
-    return [(Turn("text", str(cell)),)]
+    return [(Turn("text", text_of(cell)),)]
+
+
+def text_of(cell: object) -> str:
+    """Returns a cell as text. Raises NotUsable for a list or an object."""
+    if isinstance(cell, list | tuple | Mapping):
+        raise NotUsable(NOT_TEXT)
+    return str(cell)
 
 
 def pair_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
@@ -210,7 +217,7 @@ def pair_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
 def cell_turns(cell: object, role: str) -> Turns:
     """Reads a cell as its list of messages, or as one turn of that role."""
     value = parse_messages(cell)
-    return message_turns(value) if message_kind(value) is not None else (Turn(role, str(cell)),)
+    return message_turns(value) if message_kind(value) is not None else (Turn(role, text_of(cell)),)
 
 
 def conversation_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
@@ -239,8 +246,8 @@ def instruction_turns(instruction: object, context: object, answer: object) -> T
         raise NotUsable(WITHOUT_PROMPT)
     if is_missing(answer):
         raise NotUsable(WITHOUT_ANSWER)
-    prompt = str(instruction) if is_missing(context) else f"{instruction}{INPUT_HEADING}{context}"
-    return (Turn("user", prompt), Turn("assistant", str(answer)))
+    prompt = text_of(instruction) if is_missing(context) else f"{text_of(instruction)}{INPUT_HEADING}{text_of(context)}"
+    return (Turn("user", prompt), Turn("assistant", text_of(answer)))
 
 
 def label_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
@@ -249,7 +256,7 @@ def label_turns(table: Table, columns: PartColumns, i: int) -> list[Turns]:
         raise NotUsable(WITHOUT_PROMPT)
     if is_missing(label):
         raise NotUsable(WITHOUT_ANSWER)
-    return [(Turn("user", str(text)), Turn("assistant", plain_class_name(label)))]
+    return [(Turn("user", text_of(text)), Turn("assistant", plain_class_name(label)))]
 
 
 READERS: Mapping[str, Callable[[Table, PartColumns, int], list[Turns]]] = MappingProxyType(
