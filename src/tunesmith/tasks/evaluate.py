@@ -55,10 +55,10 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
 
 
 def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> RunFacts:
-    """Collects what the alarms read, from the best seed."""
+    """Collects what the alarms read, from the best seed. The majority is compared on the most telling split that it predicts."""
     best, session = evaluation.best, evaluation.best.session
-    split, metric = metrics[-1], session.metric
-    majority = next((s.outputs.get(split.split) for s in evaluation.systems.systems if s.name == MAJORITY), None)
+    metric, majority = session.metric, next((s.outputs for s in evaluation.systems.systems if s.name == MAJORITY), {})
+    split = next((split for split in reversed(metrics) if split.split in majority), metrics[-1])
     return RunFacts(
         metric=metric,
         higher_is_better=higher_is_better(metric),
@@ -68,7 +68,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Run
         expected_first_loss=session.expected_loss,
         asked_learning_rate=best.fit.learning_rate,
         ours=metric_values(best.outputs[split.split], split).get(metric),
-        majority=None if majority is None else metric_values(majority, split).get(metric),
+        majority=metric_values(majority[split.split], split).get(metric) if majority else None,
         truncated_share={name: one.n_truncated / max(1, one.n_rows) for name, one in session.lengths.items()},
         max_length=max((one.record.get("max_length") or 0 for one in session.lengths.values()), default=0),
     )
