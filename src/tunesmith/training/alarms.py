@@ -159,12 +159,12 @@ def not_finite(facts: RunFacts) -> Alarm | None:
 
 
 def mostly_truncated(facts: RunFacts) -> Alarm | None:
-    """Most rows of a split lost tokens."""
+    """Most rows of a split lost tokens, or are left out for their length."""
     for split, share in facts.truncated_share.items():
         if share > MOST:
             return Alarm(
                 "most rows truncated",
-                f"{share:.0%} of the {split} rows are longer than {facts.max_length} tokens and lost their end.",
+                f"{share:.0%} of the {split} rows do not fit into {facts.max_length} tokens: they are cut or left out.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
             )  # fmt: skip
     return None
