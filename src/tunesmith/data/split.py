@@ -14,7 +14,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.normalise import text_keys
-from tunesmith.data.records import Rows
+from tunesmith.data.records import Rows, sample_rows
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
@@ -72,7 +72,7 @@ def limit_rows(train: Rows, recipe: Recipe, notes: list[str]) -> Rows:
         return train
     notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
     picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
-    return replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read)
+    return sample_rows(train, picked.tolist())
 
 
 def spread_positions(n_rows: int, count: int) -> list[int]:
@@ -85,8 +85,7 @@ def split_examples(examples: Examples, share: float, seed: int, name: str = "val
     """Splits a random share of the rows off as the split ``name``; see ``split_positions``."""
     keys = SplitKeys(examples.source, examples.labels, examples.texts, examples.pairs, examples.groups)
     rest, other = split_positions(keys, share, seed, name)
-    train = examples.take(rest, examples.split)
-    return replace(train, rows_read=len(rest) + sum(row.dropped for row in train.bad_rows)), examples.take(other, name)
+    return examples.take(rest, examples.split), examples.take(other, name)
 
 
 def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tuple[list[int], list[int]]:

@@ -13,6 +13,7 @@ from tunesmith.diagnosis.checks.table import CHECKS
 from tunesmith.diagnosis.evidence import Evidence, EvidenceArrays, make_evidence, skip
 from tunesmith.diagnosis.out_of_fold import default_folds, out_of_fold
 from tunesmith.diagnosis.outcome import make_finding
+from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.progress import Event, Listener
 from tunesmith.results import Finding, merge_findings
@@ -83,7 +84,7 @@ def training_findings(
 def evidence_within(
     inputs: LabelledTaskData, vectors: Embedded | None, epoch_logits: Array | None, budget: Budget, listener: Listener
 ) -> tuple[Evidence, str]:
-    """Builds the evidence of train; the second value is why it has no out-of-fold probabilities if they exceed the budget."""
+    """Builds the evidence of train; the second value is why it has no out-of-fold probabilities, where it could have some."""
     train, labels = inputs.splits.train, inputs.splits.labels
     near = near_duplicates(train.texts, train.pairs)
     arrays = EvidenceArrays(near=near)
@@ -105,6 +106,8 @@ def evidence_within(
         predictions = out_of_fold(train, labels, vectors, near, n_folds, seed, progress=progress)
     except OverBudget:
         return make_evidence(train, labels, **arrays), budget.too_long()
+    except DataError as error:  # fewer rows than folds
+        return make_evidence(train, labels, **arrays), " ".join(problem.message for problem in error.problems)
     arrays |= {"method": "frozen", "pred_probs": predictions.pred_probs, "folds": predictions.folds}
     return make_evidence(train, labels, **arrays), ""
 

@@ -97,12 +97,16 @@ def evaluated_rows(run: SavedRun) -> tuple[dict[str, list[Any]], str]:
     """Returns the predictions on the primary split, or else on another one, and the name of that split."""
     split = main_split(run.result)
     rows = run.rows(split)
-    if not rows.get("label") and run.predictions and run.predictions.get("split"):
+    if not has_labels(rows) and run.predictions and run.predictions.get("split"):
         others = list(dict.fromkeys(run.predictions["split"]))
         split = next((name for name in ("test", "validation") if name in others), others[0])
         rows = run.rows(split)
-    has_labels = {"label", "prediction"} <= rows.keys() and any(cell is not None for cell in rows["label"])
-    return (rows if has_labels else {}), split
+    return (rows if has_labels(rows) and "prediction" in rows else {}), split
+
+
+def has_labels(rows: dict[str, list[Any]]) -> bool:
+    """Whether any row has a label; the queries of a search have none."""
+    return any(cell is not None for cell in rows.get("label", ()))
 
 
 def problem_type(run: SavedRun) -> str:

@@ -12,9 +12,11 @@ import numpy as np
 
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
-from tunesmith.errors import ModelError
+from tunesmith.errors import InputError, ModelError
 from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
+from tunesmith.recipe.tasks import TASKS
+from tunesmith.report.words import MASKED
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT
 
@@ -48,23 +50,34 @@ class PredictorConfig:
     def load(cls, folder: Path) -> PredictorConfig:
         """The record beside a saved model. Raises ModelError where there is none."""
         path = folder / USE
-        if is_embedding_folder(folder):
-            remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
-            raise ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
-        if not path.exists() and is_language_run(folder.parent):
-            remedy = "Use tunesmith generate for what it writes (--choices where answers are labels), evaluate to measure it."
-            raise ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
-        if not path.exists():
-            raise ModelError.one(
-                str(folder),
-                f"this is no model of a finished run: it has no {USE}.",
-                "Give the folder of a run that `tunesmith train` finished.",
-            )
+        if is_embedding_folder(folder) or not path.exists():
+            raise predicts_no_labels(folder)
         plain = json.loads(path.read_text(encoding="utf-8"))
         return cls(
             Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
             plain["max_length"], plain["thresholds"], plain["columns"],
         )  # fmt: skip
+
+
+def predicts_no_labels(folder: Path) -> InputError:
+    """Returns the error about a model without labels, with the verbs that its task has instead."""
+    if is_embedding_folder(folder):
+        remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
+        return ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
+    if not (folder.parent / RESULT).exists():
+        remedy = "Give the folder of a run that `tunesmith train` finished."
+        return ModelError.one(str(folder), f"this is no model of a finished run: it has no {USE}.", remedy)
+    result = RunResult.load(folder.parent / RESULT)
+    if result.data.get("problem_type") == MASKED:
+        remedy = f"Its losses are in {folder.parent / RESULT}; model.name: {folder.parent} in a recipe trains it further."
+        return ModelError.one(
+            str(folder), "this is a masked language model: it predicts no labels and writes no answers.", remedy
+        )
+    if is_language_run(folder.parent):
+        remedy = "Use tunesmith generate for what it writes (--choices where answers are labels), evaluate to measure it."
+        return ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
+    verbs = " or ".join(f"tunesmith {verb}" for verb in TASKS[result.task].commands)
+    return ModelError.one(str(folder), f"this is a run of {TASKS[result.task].noun}: it predicts no labels.", f"Use {verbs}.")
 
 
 @dataclass(frozen=True)

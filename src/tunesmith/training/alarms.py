@@ -160,12 +160,12 @@ def not_finite(inputs: AlarmInputs) -> Alarm | None:
 
 
 def mostly_truncated(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a split of which most rows lost tokens."""
+    """Detects a split of which most rows lost tokens, or are left out for their length."""
     for split, share in inputs.truncated_share.items():
         if share > MANY_TRUNCATED:
             return Alarm(
                 "most rows truncated",
-                f"{share:.0%} of the {split} rows are longer than {inputs.max_length} tokens and lost their end.",
+                f"{share:.0%} of the {split} rows do not fit into {inputs.max_length} tokens: they are cut or left out.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
             )  # fmt: skip
     return None

@@ -49,8 +49,7 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
             splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
     take_shares(splits, recipe, split_conversations)
     train = limit_rows(splits["train"], recipe, notes)
-    n_left_out = len(splits["train"]) - len(train)
-    return ConversationData(train, splits.get("validation"), splits.get("test"), notes=tuple(notes), not_sampled=n_left_out)
+    return ConversationData(train, splits.get("validation"), splits.get("test"), notes=tuple(notes))
 
 
 def read_chat_table(source: str, split: str, base: Path) -> Table:
@@ -155,7 +154,7 @@ def data_record(data: ConversationData) -> dict[str, Any]:
         "form": data.train.kind,
         "columns": {"read": list(data.train.columns)},
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, data, turns_record(rows)) for name, rows in data.named().items()},
+        "splits": {name: split_record(rows, turns_record(rows)) for name, rows in data.named().items()},
     }
 
 

@@ -10,7 +10,7 @@ from tunesmith.data.cells import is_missing, listed, plain_class_name
 from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, ChatFormat, ChatKind, message_kind, parse_messages
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
-from tunesmith.data.table import Table
+from tunesmith.data.table import Table, unread_rows
 from tunesmith.errors import DataError
 
 ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -71,8 +71,7 @@ class Conversations(SourceRows):
     def take(self, positions: Sequence[int], split: str) -> Conversations:
         part = super().take(positions, split)
         rows = tuple(self.rows[i] for i in positions) if self.rows else ()
-        rows_read = len(positions) + sum(part.dropped.values())
-        return replace(part, turns=tuple(self.turns[i] for i in positions), rows=rows, rows_read=rows_read)
+        return replace(part, turns=tuple(self.turns[i] for i in positions), rows=rows)
 
 
 def last_answer(turns: Turns) -> str:
@@ -102,10 +101,7 @@ def usable_conversations(
     names = label_names(table, row_format, labels)
     positions: list[int] = []
     turns: list[Turns] = []
-    reasons: dict[str, list[int]] = {}
-    for row in table.bad_rows:
-        if row.dropped:
-            reasons.setdefault(f"not read: {row.reason}", []).append(row.row_id)
+    reasons = unread_rows(table)
     for i in range(len(table)):
         try:
             conversations = read_conversations(table, row_format, i, names)
@@ -155,15 +151,22 @@ Cells = Mapping[str, Any]
 """The cells of one row by part, see ``ChatFormat``."""
 
 
-def require(cell: object, reason: str) -> str:
-    """Returns a cell as text. Raises NotUsable for a missing one."""
+def require(cell: object, reason: str) -> None:
+    """Raises NotUsable for a missing cell."""
     if is_missing(cell):
         raise NotUsable(reason)
+
+
+def text_of(cell: object, reason: str = "") -> str:
+    """Returns a cell as text. Raises NotUsable for a list or an object, and with that reason for a missing one."""
+    require(cell if reason else "", reason)
+    if isinstance(cell, list | tuple | Mapping):
+        raise NotUsable(NOT_TEXT)
     return str(cell)
 
 
 def text_turns(cells: Cells) -> list[Turns]:
-    return [(Turn("text", require(cells["text"], WITHOUT_TEXT)),)]
+    return [(Turn("text", text_of(cells["text"], WITHOUT_TEXT)),)]
 
 
 def pair_turns(cells: Cells) -> list[Turns]:
@@ -176,7 +179,7 @@ def pair_turns(cells: Cells) -> list[Turns]:
 def cell_turns(cell: object, role: str) -> Turns:
     """Reads a cell as its list of messages, or as one turn of that role."""
     value = parse_messages(cell)
-    return message_turns(value) if message_kind(value) is not None else (Turn(role, str(cell)),)
+    return message_turns(value) if message_kind(value) is not None else (Turn(role, text_of(cell)),)
 
 
 def conversation_turns(cells: Cells) -> list[Turns]:
@@ -199,12 +202,12 @@ def instance_turns(cells: Cells) -> list[Turns]:
 
 
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
-    prompt = require(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{context}")
-    return (Turn("user", prompt), Turn("assistant", require(answer, WITHOUT_ANSWER)))
+    prompt = text_of(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{text_of(context)}")
+    return (Turn("user", prompt), Turn("assistant", text_of(answer, WITHOUT_ANSWER)))
 
 
 def label_turns(cells: Cells) -> list[Turns]:
-    prompt = require(cells["text"], WITHOUT_PROMPT)
+    prompt = text_of(cells["text"], WITHOUT_PROMPT)
     require(cells["label"], WITHOUT_ANSWER)
     return [(Turn("user", prompt), Turn("assistant", plain_class_name(cells["label"])))]
 

@@ -81,7 +81,6 @@ def load_labelled_data(
         columns["train"],
         notes=tuple(notes),
         findings=tuple(check_rows(train, validation, test, labels)),
-        not_sampled=len(splits["train"]) - len(train),
     )
 
 
@@ -211,7 +210,7 @@ def data_record(data: LabelledData) -> dict[str, Any]:
         "labels": list(data.labels.names),
         "problem_type": data.labels.problem_type,
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, data, label_record(rows, data.labels)) for name, rows in data.named().items()},
+        "splits": {name: split_record(rows, label_record(rows, data.labels)) for name, rows in data.named().items()},
     }
 
 

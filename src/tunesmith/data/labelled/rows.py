@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.data.cells import clip, is_missing, is_number
 from tunesmith.data.labelled.annotators import annotation_counts
 from tunesmith.data.labelled.labels import WRONG, encode, label_cells
-from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
+from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table, not_text
 from tunesmith.errors import DataError, InputError
 
 NUMBERS_SHARE = 0.5
@@ -94,10 +94,7 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
             texts.append(str(cell))
             reasons[i] = f"{what} was a number"
         else:
-            kind = "a list" if isinstance(cell, list | tuple) else "an object" if isinstance(cell, dict) else type(cell).__name__
-            message = f"The column {name!r} holds no text there: the cell is {kind}, {clip(cell)}."
-            where, remedy = f"{table.source}, {table.place(i)}", "Write one string a cell, or name another text column."
-            raise DataError.one(where, message, remedy)
+            raise not_text(table, name, i)
     return texts, reasons
 
 

@@ -69,7 +69,6 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
         also=tuple(also),
         retrieval=None if folder is None else read_beir(beir_folder(folder, base)),
         notes=tuple(notes),
-        not_sampled=len(splits["train"]) - len(train),
     )
 
 
@@ -196,8 +195,8 @@ def data_record(data: EmbeddingData) -> dict[str, Any]:
         "columns": {"texts": list(train_format.texts), "target": list(train_format.target)},
         "columns_reasons": {"texts": train_format.reason},
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, data, format_record(rows)) for name, rows in data.named().items()},
-        "also": [split_record(rows, data, format_record(rows)) | {"not_sampled": 0} for rows in data.also],
+        "splits": {name: split_record(rows, format_record(rows)) for name, rows in data.named().items()},
+        "also": [split_record(rows, format_record(rows)) for rows in data.also],
     }
     if retrieval is not None:
         record["retrieval"] = {

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.builtin import builtin_folder
 from tunesmith.data.cells import clip, is_missing, is_number, listed
 from tunesmith.data.readers.read import read_file, resolve_path
+from tunesmith.data.split import spread_positions
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -247,3 +248,34 @@ def left_out_notes(query_ids: Sequence[str], judged: Array, used: Array, split: 
         names = listed([query_ids[i] for i in with_score_0], 5)
         notes.append(f"{len(with_score_0):,} queries have no relevant document and are not measured: {names}")
     return tuple(notes)
+
+
+def cut_search(search: Retrieval, max_rows: int | None) -> Retrieval:
+    """Returns at most so many queries, spread over all, and as many documents; all where ``max_rows`` is None.
+
+    A relevant document of each query stays; the other documents are spread over the rest.
+    """
+    if max_rows is None or max(len(search.queries), len(search.documents)) <= max_rows:
+        return search
+    judged = search.judgements
+    queries = np.array(spread_positions(judged.n_queries, max_rows))
+    entries = np.flatnonzero(np.isin(judged.query, queries))
+    _, first = np.unique(judged.query[entries], return_index=True)
+    relevant = np.unique(judged.document[entries][first])
+    others = np.setdiff1d(np.arange(judged.n_documents), relevant)
+    documents = np.union1d(relevant, others[spread_positions(len(others), max_rows - len(relevant))])
+    entries = entries[np.isin(judged.document[entries], documents)]
+    return replace(
+        search,
+        document_ids=tuple(search.document_ids[i] for i in documents),
+        documents=tuple(search.documents[i] for i in documents),
+        query_ids=tuple(search.query_ids[i] for i in queries),
+        queries=tuple(search.queries[i] for i in queries),
+        judgements=Judgements(
+            np.searchsorted(queries, judged.query[entries]),
+            np.searchsorted(documents, judged.document[entries]),
+            judged.gain[entries],
+            len(queries),
+            len(documents),
+        ),
+    )

@@ -5,6 +5,7 @@ The form of each metric's interval and the coverage of alternatives: ``docs/deci
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -172,6 +173,8 @@ def _interval(
         low, high = folded(value, float(usable.mean()) - value, uncertainty)
     else:
         low, high = scaled(kind.interval, value, uncertainty, n)
+    if not (math.isfinite(low) and math.isfinite(high)):  # an error many times the quantity
+        return None, None, ""
     return low, high, f"bootstrap standard error, {resampled}"
 
 
@@ -198,7 +201,8 @@ def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float,
     gap = 1 - value if form == "at_most_one" else value
     if gap <= 0:
         return value, value
-    low, high = gap * np.exp(-t * error / gap), gap * np.exp(t * error / gap)
+    with np.errstate(over="ignore"):  # infinite: see ``_interval``
+        low, high = gap * np.exp(-t * error / gap), gap * np.exp(t * error / gap)
     return (float(1 - high), float(1 - low)) if form == "at_most_one" else (float(low), float(high))
 
 

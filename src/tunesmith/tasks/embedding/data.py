@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
+from tunesmith.data.pairs.retrieval import cut_search
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import Problem, RecipeError
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows_test
@@ -35,6 +37,7 @@ class EmbeddingTaskData(TaskData):
         also: the losses of ``data.also``, where its rows have one each.
         tests: split -> test of the embeddings, the most telling split last.
         metric: the selection metric, of validation.
+        max_rows: see ``tasks.task.Request``.
     """
 
     rows: EmbeddingData
@@ -42,6 +45,7 @@ class EmbeddingTaskData(TaskData):
     also: tuple[LossChoice, ...]
     tests: Mapping[str, EmbeddingTest]
     metric: str
+    max_rows: int | None = None
 
 
 def read(request: Request) -> EmbeddingTaskData:
@@ -61,17 +65,16 @@ def read(request: Request) -> EmbeddingTaskData:
         findings += pair_checks.check_rows({"train": part}, recipe.train.batch_rows, own.in_batch)
     return EmbeddingTaskData(
         recipe=recipe, source=source, base=base, findings=findings, rows=rows, choice=choice, also=also, tests=tests,
-        metric=metric,
+        metric=metric, max_rows=request.max_rows,
     )  # fmt: skip
 
 
 def subsample(data: EmbeddingData, max_rows: int | None) -> EmbeddingData:
-    """Returns at most so many rows of each split and of each file of ``data.also``, and no search."""
-    if max_rows is None:
-        return data
-    cut = {name: at_most(rows, max_rows) for name, rows in data.named().items()}
+    """Returns at most so many rows of each split and of each file of ``data.also``, and queries and documents of the search."""
+    cut: dict[str, Any] = {name: at_most(rows, max_rows) for name, rows in data.named().items()}
     also = tuple(at_most(rows, max_rows) for rows in data.also)
-    return replace(data, train=cut["train"], validation=cut.get("validation"), test=cut.get("test"), also=also, retrieval=None)
+    retrieval = None if data.retrieval is None else cut_search(data.retrieval, max_rows)
+    return replace(data, **cut, also=also, retrieval=retrieval)
 
 
 def own_section(recipe: Recipe, rows: EmbeddingRows) -> EmbeddingSection:

@@ -12,7 +12,7 @@ import torch
 
 from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.load import BEIR_TRAIN, retrieval_folder
-from tunesmith.data.pairs.retrieval import read_beir
+from tunesmith.data.pairs.retrieval import cut_search, read_beir
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.search import normalised
@@ -25,6 +25,7 @@ from tunesmith.tasks.embedding.data import EmbeddingTaskData
 from tunesmith.training.losses.embedding_choice import choose_loss
 
 Pair = tuple[str, str]
+TOO_FEW = "with too few hard negatives"
 
 
 def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
@@ -40,7 +41,7 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
         message = f"negatives are mined for pairs that belong together; the rows are {rows.format.kind.replace('_', ' ')} rows."
         raise RecipeError.one("embedding.hard_negatives", message, "Remove the key, or give embedding.convert: positive_pair.")
     encoder = load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
-    found = mined(rows, corpus_of(data.recipe.data.train, data.base), encoder, section, data.base)
+    found = mined(rows, corpus_of(data.recipe.data.train, data.base, data.max_rows), encoder, section, data.base)
     made = rows_with(rows, found, section.num_negatives)
     lost = len(rows) - len(made)
     note = (
@@ -51,10 +52,14 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
     return replace(data, rows=with_negatives, findings=findings, choice=choose_loss(made, data.recipe.embedding))
 
 
-def corpus_of(train: str, base: Path) -> tuple[str, ...] | None:
-    """The texts that negatives are taken from: all documents of a retrieval folder; None for the answers of the pairs."""
+def corpus_of(train: str, base: Path, max_rows: int | None) -> tuple[str, ...] | None:
+    """Returns the documents of a retrieval folder, which negatives are taken from; None for the answers of the pairs.
+
+    Args:
+        max_rows: documents at most; None for all.
+    """
     folder = retrieval_folder(train, base)
-    return None if folder is None else read_beir(folder, BEIR_TRAIN).documents
+    return None if folder is None else cut_search(read_beir(folder, BEIR_TRAIN), max_rows).documents
 
 
 def mined(
@@ -112,7 +117,10 @@ def rows_with(rows: EmbeddingRows, found: Mapping[Pair, tuple[str, ...]], n_nega
     if not kept:
         message = f"no pair has {n_negatives} negatives within the range and the margins."
         raise DataError.one(rows.source, message, "Raise embedding.hard_negatives.range_max, or lower the margins.")
-    chosen = rows.take(kept, rows.split)
+    used = set(kept)
+    lost = tuple(row_id for i, row_id in enumerate(rows.row_ids) if i not in used)
+    left_out = {**rows.left_out, **({TOO_FEW: lost} if lost else {})}
+    chosen = replace(rows.take(kept, rows.split), left_out=left_out, rows_read=rows.rows_read, not_sampled=rows.not_sampled)
     negatives = tuple(zip(*(found[pair] for pair in zip(*chosen.sides, strict=True)), strict=True))
     names = tuple(f"negative_{i}" for i in range(1, n_negatives + 1))
     reason = f"{rows.format.reason}; negatives mined by the base model"

@@ -14,6 +14,7 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.split import spread_positions
 from tunesmith.evaluation.embedding_tests import RowsTest, metrics_of_test
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.embedding.encoder import SentenceEncoder
@@ -21,7 +22,6 @@ from tunesmith.models.fast.length_groups import use_length_groups, use_whole_bat
 from tunesmith.models.inference import autocast
 from tunesmith.preflight.trial_step import TrialPart
 from tunesmith.tasks.embedding.model import OWN_PASSES, TSDAE, EmbeddingSession, Part, labels_for, longest_texts, prompts_of
-from tunesmith.tasks.subsample import spread_positions
 from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.trainers.embedding import EmbeddingTrainer, TrainingSet, dataset_of, names_of, set_name
@@ -141,14 +141,11 @@ def sample_texts(rows: EmbeddingRows) -> list[str]:
     return [texts[i] for i in np.unique(np.linspace(0, len(texts) - 1, SAMPLE_TEXTS).astype(int))]
 
 
-def plain_vectors(encoder: SentenceEncoder, texts: list[str]) -> Array:
-    """Computes embeddings (N, D) in fp32, by upstream's own way."""
-    return np.asarray(encoder.model.encode(texts, show_progress_bar=False), dtype=np.float32)
+def plain_vectors(encoder: SentenceEncoder, texts: list[str], max_rows: int = SAMPLE_TEXTS) -> Array:
+    """Computes embeddings (N, D) in fp32, by upstream's own way, in batches of at most so many texts."""
+    return np.asarray(encoder.model.encode(texts, batch_size=max_rows, show_progress_bar=False), dtype=np.float32)
 
 
 def sample_outputs(session: EmbeddingSession, max_rows: int) -> Array:
     """Computes the embeddings (n, D) of a few training texts from the shortest to the longest, in fp32."""
-    texts = sample_texts(session.data.rows.train)
-    if max_rows >= len(texts):
-        return plain_vectors(session.encoder, texts)
-    return np.concatenate([plain_vectors(session.encoder, [text]) for text in texts])
+    return plain_vectors(session.encoder, sample_texts(session.data.rows.train), max_rows)

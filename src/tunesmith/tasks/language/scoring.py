@@ -12,6 +12,7 @@ import torch
 from tunesmith.data.arrays import Array
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.data.split import spread_positions
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
 from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.outputs import Outputs, TokenLosses
@@ -24,7 +25,6 @@ from tunesmith.models.chat.template import Template
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.perplexity import document_losses
 from tunesmith.models.language.token_losses import token_losses
-from tunesmith.tasks.subsample import spread_positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
