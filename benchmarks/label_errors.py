@@ -241,7 +241,7 @@ def interval(wrong: np.ndarray, badness: np.ndarray, n: int = 300) -> tuple[floa
     return float(np.quantile(found, 0.025)), float(np.quantile(found, 0.975))
 
 
-def check_loss(rows: Rows) -> dict[str, Any]:
+def checked(rows: Rows) -> dict[str, Any]:
     """Counts confirmed errors among the highest-ranked of the checked IMDB reviews."""
     people = {row["id"]: row for row in json.loads((DATA / "label-errors" / "imdb_mturk.json").read_text(encoding="utf-8"))}
     place = {name: i for i, name in enumerate(rows.ids)}

@@ -22,8 +22,7 @@ import torch
 from record import write
 
 from tunesmith.machine import quiet_libraries, seed_everything
-from tunesmith.models.adapters.attach import load_adapter
-from tunesmith.models.adapters.language import add_language_adapter
+from tunesmith.models.adapters.attach import add_language_adapter, load_adapter
 from tunesmith.models.adapters.quantise import Quantisation
 from tunesmith.models.language.model import CAUSAL, load_language_model
 from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from tunesmith.data.cells import clip
 from tunesmith.errors import DataError, Problem
 
-T = TypeVar("T")
 NOT_TEXT_REMEDY = "Write one string a cell, or name another text column."
+PER_ROW = ("row_ids", "texts", "labels", "pairs", "groups", "ids", "annotations")
+"""Fields of ``Examples`` with a value for each row."""
 
 
 @dataclass(frozen=True)
@@ -185,22 +186,9 @@ class Examples:
         return dict(Counter(row.reason for row in self.bad_rows if row.dropped))
 
     def take(self, positions: list[int], split: str) -> Examples:
-        def pick(cells: list[T] | None) -> list[T] | None:
-            return None if cells is None else [cells[i] for i in positions]
-
+        columns = {name: getattr(self, name) for name in PER_ROW}
+        taken: dict[str, Any] = {name: cells and [cells[i] for i in positions] for name, cells in columns.items()}
+        others = {name: [cells[i] for i in positions] for name, cells in self.others.items()}
         bad_rows = self.bad_rows if split == self.split else ()
-        return replace(
-            self,
-            split=split,
-            row_ids=[self.row_ids[i] for i in positions],
-            texts=[self.texts[i] for i in positions],
-            labels=[self.labels[i] for i in positions],
-            pairs=pick(self.pairs),
-            groups=pick(self.groups),
-            ids=pick(self.ids),
-            annotations=pick(self.annotations),
-            bad_rows=bad_rows,
-            rows_read=len(positions) + sum(row.dropped for row in bad_rows),
-            not_sampled=0,
-            others={name: [cells[i] for i in positions] for name, cells in self.others.items()},
-        )
+        rows_read = len(positions) + sum(row.dropped for row in bad_rows)
+        return replace(self, split=split, **taken, others=others, bad_rows=bad_rows, rows_read=rows_read, not_sampled=0)

@@ -24,13 +24,10 @@ MOST_ROWS = 256
 
 
 def label_tokens(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], blank: bool = False) -> list[list[int]]:
-    """Tokenises each label as the continuation of a text, without special tokens.
+    """Tokenises labels as continuations of a text. Raises GenerationError for one that is empty or cannot be spelled.
 
     Args:
         blank: a blank separates the text and the label, and belongs to the label.
-
-    Raises:
-        GenerationError: an empty label, or one that the tokenizer cannot spell.
     """
     sequences = []
     for label in labels:

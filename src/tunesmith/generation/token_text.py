@@ -148,8 +148,7 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> Vo
 def decoded(tokenizer: PreTrainedTokenizerBase, rows: list[list[int]]) -> list[str]:
     """Decodes many rows of token ids, without special tokens."""
     if tokenizer.is_fast:
-        texts: list[str] = tokenizer.backend_tokenizer.decode_batch(rows, skip_special_tokens=True)
-        return texts
+        return list(tokenizer.backend_tokenizer.decode_batch(rows, skip_special_tokens=True))
     return [tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
 
 

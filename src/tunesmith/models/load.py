@@ -15,7 +15,6 @@ from tunesmith.models.source import ModelSource
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-
 LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError)
 """Errors of ``from_pretrained`` for files that are missing, damaged or of another model."""
 UNLIMITED = 100_000
@@ -61,11 +60,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
 
 
 def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
-    """Loads the base model with a head for these labels, in fp32, on the CPU. New weights are drawn from torch's generator.
-
-    Raises:
-        ModelError: the architecture has no sequence-classification head, or the weights do not fit.
-    """
+    """Loads the base model with a head for these labels, in fp32, on the CPU. Raises ModelError if it can have none."""
     from transformers import AutoModelForSequenceClassification
 
     from tunesmith.models.number_head import use_number_head

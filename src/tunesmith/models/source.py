@@ -56,12 +56,7 @@ class ModelSource:
 
 
 def find_model(section: ModelSection, base: Path) -> ModelSource:
-    """Resolves the recipe's model section. Relative folders are searched beside the recipe, then in the current directory.
-
-    Raises:
-        ModelError: no such model, a folder that is no model, damaged weights, weights only as a pickle,
-            a hub id that is neither cached nor reachable.
-    """
+    """Resolves the model section; folders are searched beside the recipe first. Raises ModelError for all but a whole model."""
     source = resolve_name(section, base)
     return source if section.rope_parameters is None else replace(source, rope_parameters=section.rope_parameters.model_dump())
 
@@ -84,12 +79,7 @@ def resolve_name(section: ModelSection, base: Path) -> ModelSource:
 
 
 def builtin_model(name: str) -> Path:
-    """Verifies the checksum of a builtin model's weights and returns its folder.
-
-    Raises:
-        ModelError: unknown name, or other weights than expected.
-        MissingExtra: the package that carries the model is not installed.
-    """
+    """Returns a builtin model's folder. Raises ModelError for unknown names or weights, MissingExtra without its package."""
     if name not in BUILTIN:
         names = ", ".join(f"builtin:{n}" for n in BUILTIN)
         raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {names}.")

@@ -11,7 +11,7 @@ from tunesmith.data.cells import listed
 from tunesmith.data.chat.formats import ChatFormat, detect_chat_format
 from tunesmith.data.chat.rows import Conversations, split_conversations, usable_conversations
 from tunesmith.data.column_names import plain_name
-from tunesmith.data.columns import find_column
+from tunesmith.data.columns import find_column, require_column
 from tunesmith.data.readers.plain_texts import is_plain_text, plain_text_splits, read_plain_texts
 from tunesmith.data.readers.read import read_table, resolve_path
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
@@ -134,11 +134,7 @@ def group_column(table: Table, split: str, recipe: Recipe, notes: list[str]) -> 
     """Finds the column of groups: the recipe's, or one with the name of a conversation id whose values repeat."""
     requested = recipe.data.columns.group
     if requested is not None:
-        column = find_column(table, requested)
-        if column is None and split == "train":
-            message = f"There is no column {requested!r} for the groups."
-            raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
-        return column
+        return require_column(table, requested, "groups") if split == "train" else find_column(table, requested)
     for name, cells in table.columns.items():
         if plain_name(name) in CONVERSATION_IDS and 1 < len(set(map(str, cells))) < len(cells):
             if split == "train":

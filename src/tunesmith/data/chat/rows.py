@@ -86,7 +86,7 @@ def first_prompt(turns: Turns) -> str:
 def usable_conversations(
     table: Table, row_format: ChatFormat, split: str, *, labels: Sequence[str] = (), group: str | None = None
 ) -> Conversations:
-    """Builds the rows of a table that have a prompt and an answer, or are a text.
+    """Builds the rows of a table that have a prompt and an answer, or are a text. Raises DataError if no row is left.
 
     Left out and counted are rows without a text, a prompt or an answer, whose last turn is not the assistant's, and whose list
     of messages cannot be read, has an unknown role, or holds something other than text. Contents stay as they are.
@@ -94,9 +94,6 @@ def usable_conversations(
     Args:
         labels: the allowed answers; empty allows all. Whole numbers mean labels by position where no label is a number.
         group: the column of groups.
-
-    Raises:
-        DataError: no row is left.
     """
     names = label_names(table, row_format, labels)
     positions: list[int] = []

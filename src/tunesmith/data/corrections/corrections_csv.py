@@ -88,14 +88,6 @@ def read_correction(table: Table, i: int, problems: list[Problem]) -> Correction
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", wrong))
         return None
     diagnoses = tuple(filter(None, cells["diagnoses"].split(SEPARATOR)))
-    return Correction(
-        row_id=int(cells["row_id"]),
-        split=cells["split"],
-        given=cells["given"],
-        proposed=cells["proposed"],
-        score=float(cells["score"] or 0),
-        diagnoses=diagnoses,
-        reason=cells["reason"],
-        action=action,
-        source_sha256=cells["source_sha256"],
-    )
+    texts = {name: cells[name] for name in ("split", "given", "proposed", "reason", "source_sha256")}
+    score = float(cells["score"] or 0)
+    return Correction(row_id=int(cells["row_id"]), score=score, diagnoses=diagnoses, action=action, **texts)

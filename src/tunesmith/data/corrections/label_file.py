@@ -25,12 +25,7 @@ PREDICTION, PROBABILITY = "prediction", "probability"
 
 @dataclass(frozen=True)
 class SplitLabels:
-    """The matched labels of one split's rows.
-
-    Attributes:
-        names: class name of each row (N); None where the file has no label for it.
-        confidence: probability of each label (N), NaN where there is none; None if the file has no such column.
-    """
+    """A split's matched labels: class names (N), None without one, and probabilities (N), NaN without one, if there are any."""
 
     names: list[str | None]
     confidence: Array | None

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tunesmith.data.cells import listed
 from tunesmith.data.column_names import ID, LABEL, PAIRS, SCORE, SPLIT, plain_name
-from tunesmith.data.columns import find_column
+from tunesmith.data.columns import require_column
 from tunesmith.data.profile import Profile, profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Problem
@@ -109,14 +109,8 @@ def find_columns(table: Table, part: str, requested: str | Sequence[str]) -> tup
     """Finds the columns that the recipe names for a part."""
     if part not in PARTS:
         raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
-    columns = []
-    for name in [requested] if isinstance(requested, str) else requested:
-        column = find_column(table, name)
-        if column is None:
-            message = f"There is no column {name!r} for the {part}."
-            raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
-        columns.append(column)
-    return tuple(columns)
+    names = [requested] if isinstance(requested, str) else requested
+    return tuple(require_column(table, name, part) for name in names)
 
 
 def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.builtin import retrieval_names
 from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, is_beir, read_beir, relevant_pairs_table
 from tunesmith.data.pairs.rows import EmbeddingRows, split_embedding_rows, usable_rows
-from tunesmith.data.readers.read import read_table
+from tunesmith.data.readers.read import read_table, retrieval_names
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, take_shares
@@ -175,15 +174,10 @@ def read_rows(table: Table, row_format: PairFormat, split: str, recipe: Recipe, 
         return usable_rows(table, row_format, split, group=group)
     converted = convert(table, row_format, to, recipe.train.seed)
     notes.append(f"{table.source}: {converted.summary()}.")
-    return EmbeddingRows(
-        "train",
-        table.source,
-        tuple(range(len(converted.rows))),
-        PairFormat(to, converted.columns, (), f"converted from {row_format.name}"),
-        tuple(zip(*converted.rows, strict=True)),
-        rows_read=converted.n_source,
-        sha256=table.sha256,
-    )
+    row_ids, sides = tuple(range(len(converted.rows))), tuple(zip(*converted.rows, strict=True))
+    new_format = PairFormat(to, converted.columns, (), f"converted from {row_format.name}")
+    n_read = converted.n_source
+    return EmbeddingRows("train", table.source, row_ids, new_format, sides, rows_read=n_read, sha256=table.sha256)
 
 
 def data_record(data: EmbeddingData) -> dict[str, Any]:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.builtin import builtin_folder
 from tunesmith.data.cells import clip, is_missing, is_number, listed
-from tunesmith.data.readers.read import read_file, resolve_path
+from tunesmith.data.readers.read import builtin_folder, read_file, resolve_path
 from tunesmith.data.split import spread_positions
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError

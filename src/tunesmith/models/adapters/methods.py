@@ -35,13 +35,10 @@ CHANGES_BASE = ("pissa", "olora", "loftq", "corda")
 
 
 def method_and_options(section: AdapterSection, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns peft's name of the method, and its options.
+    """Returns peft's name of a method and its options. Raises RecipeError for unknown methods and contradicting options.
 
     Args:
         known: methods of the installed peft.
-
-    Raises:
-        RecipeError: no such method, or an option that contradicts the method's name.
     """
     name, options = section.method.replace("-", "_").lower(), dict(section.model_extra or {})
     method, implied = VARIANTS.get(name, (name, {}))

@@ -38,12 +38,8 @@ def quantisation_config(kind: Quantisation) -> BitsAndBytesConfig:
     if kind == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     has_bf16 = choose_fast_path(fast=True, device=device_name()).precision == "bf16"
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if has_bf16 else torch.float32,
-    )
+    nf4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    return BitsAndBytesConfig(**nf4, bnb_4bit_compute_dtype=torch.bfloat16 if has_bf16 else torch.float32)
 
 
 def loading_options(kind: Quantisation | None) -> dict[str, Any]:

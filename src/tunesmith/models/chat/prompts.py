@@ -129,8 +129,7 @@ def certify_rendering(
 def run_starts(labels: Ids) -> list[int]:
     """Returns the positions at which supervised runs begin."""
     is_supervised = labels != IGNORE_INDEX
-    starts: list[int] = np.flatnonzero(is_supervised & ~np.append(False, is_supervised[:-1])).tolist()
-    return starts
+    return list(np.flatnonzero(is_supervised & ~np.append(False, is_supervised[:-1])).tolist())
 
 
 def reference_prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, question: Sequence[Turn]) -> list[int]:

@@ -232,8 +232,7 @@ def answer_ends(row: Row, loss_on: LossOn, added: frozenset[int]) -> list[int]:
         ids: list[int] = row.ids.tolist()
         return [ids[answer_stop(ids, added) - 1]]
     is_end = (row.labels != IGNORE_INDEX) & np.append(row.labels[1:] == IGNORE_INDEX, True)
-    ends: list[int] = row.labels[is_end].tolist()
-    return ends
+    return list(row.labels[is_end].tolist())
 
 
 def check_options(

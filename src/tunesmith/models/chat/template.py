@@ -203,9 +203,7 @@ def lacking(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[
 
 
 def adopt_template(tokenizer: PreTrainedTokenizerBase, template: Template) -> int:
-    """Sets the template and its new tokens on the tokenizer, in place, so that both are saved with it.
-
-    A tokenizer with a template of its own is not changed.
+    """Sets the template and its new tokens on the tokenizer, so that both are saved with it, unless it has its own.
 
     Returns:
         The number of new tokens; if not 0, the model's embedding must be resized to ``len(tokenizer)``.

@@ -69,12 +69,7 @@ def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> Sentenc
 
 
 def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int) -> None:
-    """Freezes the parameters that are not trained, or puts an adapter on the body, in place.
-
-    Raises:
-        RecipeError: more layers than there are, a pattern that matches nothing, options the method does not have.
-        ModelError: the adapter does not fit the model.
-    """
+    """Freezes what is not trained, or puts an adapter on the body. Raises RecipeError or ModelError for what does not fit."""
     if recipe.adapter is not None:
         add_adapter(encoder, recipe.adapter, total_steps)
         return

@@ -40,13 +40,7 @@ ROWS_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class Packs:
-    """Rows assigned to packs.
-
-    Attributes:
-        rows: for each pack the positions of its rows, in their order in the pack.
-        lengths: (N) tokens of every row.
-        max_length: the most tokens of a pack.
-    """
+    """Rows in packs of at most ``max_length`` tokens: positions of each pack's rows, in order, and tokens of every row (N)."""
 
     rows: tuple[np.ndarray, ...]
     lengths: np.ndarray
@@ -136,11 +130,7 @@ def packed_inputs(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def certify_packing(model: PreTrainedModel, input_ids: Rows, pad_id: int, n_rows: int = SAMPLE_ROWS) -> Certificate:
-    """Certifies in fp32 that packed rows have the same logits as each row alone.
-
-    Args:
-        input_ids: the rows; the shortest with two tokens or more make one pack, batched with a shorter pack.
-    """
+    """Certifies in fp32 that packed rows have the logits of each row alone, on two packs of the shortest rows."""
     order = np.argsort([len(row) for row in input_ids], kind="stable")
     rows = [input_ids[position] for position in order.tolist() if len(input_ids[position]) > 1][:n_rows]
     if len(rows) < 2:

@@ -17,7 +17,7 @@ from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.generation.arguments import Decoding
 from tunesmith.machine import device_name, seed_everything
-from tunesmith.models.adapters.language import add_language_adapter
+from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.chat.render import Rendered, render, render_record
 from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
