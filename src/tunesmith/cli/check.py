@@ -36,7 +36,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if report.problems:
         errors = error_lines("", report.problems, terminal.err)
         return Outcome(json, lines=report.lines, notes=errors, exit_code=InputError.exit_code)
-    return Outcome(json, lines=[*report.lines, closing_line(report, terminal)])
+    from tunesmith.report.numbers import duration, plural
+
+    seconds = report.estimate_seconds
+    estimate = "" if seconds is None else f" Training will take about {duration(round(seconds))}."
+    notes = f" See {plural(len(report.notes), 'note')} above." if report.notes else ""
+    return Outcome(json, lines=[*report.lines, terminal.paint("All checks passed.", "green") + notes + estimate])
 
 
 def check(args: argparse.Namespace, terminal: Terminal) -> CheckReport:
@@ -44,15 +49,6 @@ def check(args: argparse.Namespace, terminal: Terminal) -> CheckReport:
     from tunesmith.workflows import check as workflow
 
     return workflow.check(loaded, static=args.static, listener=terminal.listener)
-
-
-def closing_line(report: CheckReport, terminal: Terminal) -> str:
-    from tunesmith.report.numbers import duration, plural
-
-    seconds = report.estimate_seconds
-    estimate = "" if seconds is None else f" Training will take about {duration(round(seconds))}."
-    notes = f" See {plural(len(report.notes), 'note')} above." if report.notes else ""
-    return terminal.paint("All checks passed.", "green") + notes + estimate
 
 
 VERB = Verb(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ DECODING = (
     ("--length-penalty", float, "X", "beam search: values above 0 favour longer texts (default: 1.0)"),
     ("--seed", int, "N", "random seed of sampling (default: 0)"),
 )
+TEXT_FIELDS = ("text", "satisfied", "logprob", "finished", "note")
 ONLY_SAMPLING = ("temperature", "top_p", "top_k", "seed")
 
 
@@ -137,9 +139,7 @@ def stream_texts(writer: TextGenerator, prompts: Sequence[str], settings: dict[s
     notes = []
     for prompt in prompts:
         print(prompt, end="", file=terminal.out, flush=True)
-        (written,) = generate(writer, prompt, **settings, stream=lambda text: print(text, end="", file=terminal.out, flush=True))[
-            0
-        ]
+        (written,) = generate(writer, prompt, **settings, stream=partial(print, end="", file=terminal.out, flush=True))[0]
         print(file=terminal.out, flush=True)
         notes += [written.note] if written.note else []
     return Outcome(None, notes=notes)
@@ -169,15 +169,7 @@ def print_texts(
 
 def text_rows(prompts: Sequence[str], texts: list[list[GeneratedText]]) -> Iterator[dict[str, Any]]:
     for prompt, generated in zip(prompts, texts, strict=True):
-        for text in generated:
-            yield {
-                "prompt": prompt,
-                "text": text.text,
-                "satisfied": text.satisfied,
-                "logprob": text.logprob,
-                "finished": text.finished,
-                "note": text.note,
-            }
+        yield from ({"prompt": prompt, **{name: getattr(text, name) for name in TEXT_FIELDS}} for text in generated)
 
 
 def joined(prompt: str, text: str) -> str:

@@ -15,7 +15,6 @@ from tunesmith.cli.terminal import Outcome, Terminal
 from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
-    from tunesmith.recipe.load import LoadedRecipe
     from tunesmith.tasks.finished import Run
 
 # Files of a run folder to list after training.
@@ -42,16 +41,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         from tunesmith.training.launch import launch
 
         return Outcome(None, exit_code=launch(args.words, processes))
-    finished = train(loaded, args, terminal)
-    # With several processes, only rank 0 returns the run and prints.
-    return Outcome(None) if finished is None else summary(finished)
-
-
-def train(loaded: LoadedRecipe, args: argparse.Namespace, terminal: Terminal) -> Run | None:
-    from tunesmith.workflows import train as runs
+    from tunesmith.workflows.train import train
 
     with explain_interruption(loaded.recipe.output):
-        return runs.train(loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener)
+        finished = train(loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener)
+    # With several processes, only rank 0 returns the run and prints.
+    return Outcome(None) if finished is None else summary(finished)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from tunesmith.report.markdown import markdown_table, metrics_markdown, plain, verdicts_markdown
 from tunesmith.report.numbers import count, duration, fraction, is_number, percent, significant, size
 from tunesmith.report.record import loading_lines
+from tunesmith.report.texts import markdown_table, metrics_markdown, plain, verdicts_markdown
 from tunesmith.report.words import (
     CAUSAL,
     EMBEDDING,

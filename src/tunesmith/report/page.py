@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tunesmith import saved_run as saved
-from tunesmith.report import evidence, language, record, tables, vectors
-from tunesmith.report.markup import Markup, tag
+from tunesmith.report import evidence, record, tables, task_sections
+from tunesmith.report.markup import Markup, html_page, packaged, tag
 from tunesmith.report.numbers import count, duration, significant, size
-from tunesmith.report.shell import html_page, packaged
 from tunesmith.report.words import headline, part, total_seconds
 from tunesmith.results import RunResult
 from tunesmith.saved_run import SavedRun
@@ -25,11 +24,11 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("confusion", "Confusion matrix", evidence.confusion),
     ("calibration", "Calibration", evidence.calibration),
     ("regression", "Predictions", evidence.regression),
-    ("vectors", "Geometry of the embeddings", vectors.geometry),
-    ("similarity", "Similarity before and after", vectors.heat_maps),
-    ("answers", "Answers before and after", language.answers),
-    ("seen", "Supervised tokens", language.supervised_tokens),
-    ("context", "Context length", language.context),
+    ("vectors", "Geometry of the embeddings", task_sections.geometry),
+    ("similarity", "Similarity before and after", task_sections.heat_maps),
+    ("answers", "Answers before and after", task_sections.answers),
+    ("seen", "Supervised tokens", task_sections.supervised_tokens),
+    ("context", "Context length", task_sections.context),
     ("lengths", "Lengths", record.lengths),
     ("findings", "Findings in the data", record.findings),
     ("worst", "Hardest rows", record.worst),

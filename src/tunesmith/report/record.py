@@ -26,11 +26,8 @@ def splits(run: SavedRun) -> dict[str, dict[str, Any]]:
 
 def lengths(run: SavedRun) -> Markup | None:
     """Shows the lengths of the texts in tokens and the number of truncated rows."""
-    records = {
-        name: record
-        for name, record in splits(run).items()
-        if record.get("length_tokens") or record.get("rows_truncated") is not None
-    }
+    recorded = splits(run).items()
+    records = {name: r for name, r in recorded if r.get("length_tokens") or r.get("rows_truncated") is not None}
     if not records:
         return None
     marks = ("p50", "p90", "p99", "max")
@@ -92,12 +89,8 @@ def worst(run: SavedRun) -> Markup | None:
         heads, rows = [*heads[:5], heads[7]], [[*row[:5], row[7]] for row in rows]
     shown, total = plural(len(rows), "row"), plural(len(losses), "row")
     note = f"The {shown} with the highest loss, of {total}: often wrong labels or rare cases."
-    box = tag(
-        "div",
-        tag("label", "Search ", tag("input", type="search", aria_controls="worst-rows")),
-        tag("span", aria_live="polite", class_="quiet"),
-        class_="filter",
-    )
+    search = tag("label", "Search ", tag("input", type="search", aria_controls="worst-rows"))
+    box = tag("div", search, tag("span", aria_live="polite", class_="quiet"), class_="filter")
     return join([tag("p", note), box, tables.table(heads, rows, id="worst-rows", sortable=True, box="cards tall")])
 
 
@@ -246,14 +239,11 @@ def loss_text(record: Mapping[str, Any]) -> str:
 
 def certificates(run: SavedRun) -> Markup | None:
     """Builds the table of verified claims about this run."""
+    passed, failed = tag("span", "✓ passed", class_="word better"), tag("span", "✗ failed", class_="word worse")
     rows = [
         (
             certificate.name.replace("_", " "),
-            tag(
-                "span",
-                "✓ passed" if certificate.passed else "✗ failed",
-                class_="word better" if certificate.passed else "word worse",
-            ),
+            passed if certificate.passed else failed,
             tables.num(significant(certificate.figure)),
             tables.num(significant(certificate.limit)),
             tables.Cell(certificate.note, "name"),
@@ -284,13 +274,9 @@ def timings(run: SavedRun) -> Markup | None:
     rest = total - math.fsum(phases.values())
     if rest > 0.01 * total:
         phases["other"] = rest
+    bars = {name: tables.share_bar(seconds / total if total else 0.0) for name, seconds in phases.items()}
     rows: list[tuple[object, ...]] = [
-        (
-            name.replace("_", " "),
-            tables.num(duration(seconds)),
-            tables.Cell(tables.share_bar(seconds / total if total else 0.0)),
-        )
-        for name, seconds in phases.items()
+        (name.replace("_", " "), tables.num(duration(phases[name])), tables.Cell(bar)) for name, bar in bars.items()
     ]
     if total:
         rows.append((tag("strong", "total"), tables.num(tag("strong", duration(total))), tables.Cell("")))
