@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from record import write
 
-from tunesmith.data.builtin import builtin_path
+from tunesmith.data.readers.read import builtin_path
 from tunesmith.tasks.finished import Run
 
 TRUTH = Path(__file__).resolve().parents[1] / "tests" / "data" / "support_truth.csv"
