@@ -35,7 +35,7 @@ Sample = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
-class SavedModel:
+class SavedLanguageModel:
     """The files of a saved model.
 
     Attributes:
@@ -71,7 +71,7 @@ def save_language_model(
     source: ModelSource,
     sample: Sample,
     merge: bool = True,
-) -> SavedModel:
+) -> SavedLanguageModel:
     """Saves a trained language model for ``from_pretrained(folder)``, or its adapter if it cannot be merged.
 
     An adapter is merged into the base model as its files have it, never into quantised weights, and saved by itself in
@@ -92,7 +92,7 @@ def save_language_model(
         refuse_without_adapter(detect_quantisation(model))
         write_whole(model, tokenizer, folder)
         name = "the saved model equals the trained one"
-        saved = SavedModel((certify_reload(folder, objective, trained.logits, sample, name),), False)
+        saved = SavedLanguageModel((certify_reload(folder, objective, trained.logits, sample, name),), False)
     elif merge and can_merge(model):
         saved = save_merged(trained, folder)
     else:
@@ -101,14 +101,14 @@ def save_language_model(
     return saved
 
 
-def save_adapter(trained: TrainedModel, folder: Path) -> SavedModel:
+def save_adapter(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     """Saves an adapter alone, and certifies that on its base model it equals the trained model."""
     write_adapter(trained, folder)
     proof = certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE)
-    return SavedModel((proof,), False)
+    return SavedLanguageModel((proof,), False)
 
 
-def save_merged(trained: TrainedModel, folder: Path) -> SavedModel:
+def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     """Saves the adapter by itself and the model merged with its unquantised base, and certifies each step."""
     model, sample, certificates = trained.model, trained.sample, []
     kind = detect_quantisation(model)
@@ -134,7 +134,7 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedModel:
     del adapted, merged
     certificates.append(certify_reload(folder, trained.objective, after, sample, "the saved model equals the merged one"))
     notes = () if kind is None else (rounding_note(kind, trained, after),)
-    return SavedModel(tuple(certificates), True, notes)
+    return SavedLanguageModel(tuple(certificates), True, notes)
 
 
 def write_whole(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

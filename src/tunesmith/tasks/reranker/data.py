@@ -1,4 +1,4 @@
-"""Training pairs and the search of a reranker, read without torch.
+"""Reads the training pairs and the search of a reranker without torch.
 
 A cross-encoder is a classifier that reads a query and a document together. Its rows are pairs with mined or given negatives; it
 is evaluated on those, and on the order in which it puts the best documents of a first stage.
@@ -14,11 +14,11 @@ import numpy as np
 from tunesmith.data.pairs.load import load_embedding_data
 from tunesmith.data.pairs.retrieval import Judgements, Retrieval
 from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.split import at_most, spread_positions
 from tunesmith.errors import DataError
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.defaults import with_defaults
-from tunesmith.tasks.subsample import at_most, spread_positions
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 USABLE = ("positive_pair", "triplet", "tuple")
@@ -58,12 +58,12 @@ def read(request: Request) -> RerankerData:
 
 def with_queries(retrieval: Retrieval, positions: list[int]) -> Retrieval:
     """Returns the search with the queries at those positions; all documents stay."""
-    judged = retrieval.judgements
-    number = np.full(judged.n_queries, -1)
+    whole = retrieval.judgements
+    number = np.full(whole.n_queries, -1)
     number[positions] = np.arange(len(positions))
-    kept = number[judged.query] >= 0
+    is_chosen = number[whole.query] >= 0
     judgements = Judgements(
-        number[judged.query[kept]], judged.document[kept], judged.gain[kept], len(positions), judged.n_documents
+        number[whole.query[is_chosen]], whole.document[is_chosen], whole.gain[is_chosen], len(positions), whole.n_documents
     )
     return replace(
         retrieval,
@@ -74,7 +74,7 @@ def with_queries(retrieval: Retrieval, positions: list[int]) -> Retrieval:
 
 
 def check_rows(data: RerankerData) -> Iterator[CheckLine]:
-    """Tells the pairs, and the queries that the verdict is given on."""
+    """Counts the training pairs, and the queries of the verdict."""
     pairs, search = data.pairs, data.retrieval
     yield CheckLine("rows of train", f"{len(pairs):,} pairs, before negatives ({pairs.source})")
     yield CheckLine("evaluated on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})")
