@@ -88,14 +88,14 @@ class NoLabels(RecipeError):
 
     Attributes:
         task: the recipe's task.
+        commands: the command-line verbs for the finished model of that task.
     """
 
-    def __init__(self, task: str) -> None:
-        self.task = task
-        message = f"it has no labels to be looked at: the task is {task}."
-        super().__init__(
-            [Problem(self.check, "the recipe", message, "Give rows with labels: task classification or regression.")]
-        )
+    def __init__(self, task: str, commands: Sequence[str]) -> None:
+        self.task, self.commands = task, tuple(commands)
+        message = f"the command needs labels, and a recipe with task {task} has none."
+        remedy = f"Use check and train for it, {' and '.join(commands)} for its model."
+        super().__init__([Problem(self.check, "the recipe", message, remedy)])
 
 
 class DataError(InputError):

@@ -57,7 +57,7 @@ def test_recipes_that_do_not_fit_together(recipes: dict[str, Path], tmp_path: Pa
     texts, task = load_recipe(recipes["texts"]), load_recipe(recipes["task"])
     with pytest.raises(InputError, match="The first recipe learns plain texts"):
         adapt(task, task)
-    with pytest.raises(InputError, match="The second recipe is what is judged"):
+    with pytest.raises(InputError, match="The second recipe is the task to be evaluated"):
         adapt(texts, texts)
     other = load_recipe(recipes["task"], ["model.name=builtin:minilm"])
     with pytest.raises(InputError, match="Name the same model"):

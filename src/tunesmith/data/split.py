@@ -81,6 +81,13 @@ def spread_positions(n_rows: int, count: int) -> list[int]:
     return [i * n_rows // count for i in range(count)]
 
 
+def at_most(rows: Rows, max_rows: int | None) -> Rows:
+    """Returns at most ``max_rows`` rows, spread evenly over all of them; all rows for None."""
+    if max_rows is None or len(rows) <= max_rows:
+        return rows
+    return sample_rows(rows, spread_positions(len(rows), max_rows))
+
+
 def split_examples(examples: Examples, share: float, seed: int, name: str = "validation") -> tuple[Examples, Examples]:
     """Splits a random share of the rows off as the split ``name``; see ``split_positions``."""
     keys = SplitKeys(examples.source, examples.labels, examples.texts, examples.pairs, examples.groups)

@@ -250,15 +250,15 @@ KEY_TASKS: Mapping[Key, tuple[str, ...]] = MappingProxyType(_key_tasks())
 
 
 @dataclass(frozen=True)
-class Refusal:
+class NoKey:
     """The message for a key that the task does not have, and what to do."""
 
     message: str
     remedy: str = "Remove the key."
 
 
-_NO_ANSWERS = Refusal("plain texts have no prompts and answers", "Remove the key, or write task: sft.")
-_ONE_PROCESS = Refusal(
+_NO_ANSWERS = NoKey("plain texts have no prompts and answers", "Remove the key, or write task: sft.")
+_ONE_PROCESS = NoKey(
     "embedding models are trained by one process, because in-batch negatives come from one batch",
     "Remove the key; raise train.per_device_train_batch_size instead.",
 )
@@ -269,27 +269,25 @@ _OR_CLASSES = "Remove the key, or write task: classification."
 _ONLY_VECTORS = "`{}` applies only to vectors, and a reranker is a classifier of pairs"
 
 # Key -> task that does not have it -> the message, where it says more than the general one of ``refusal``.
-REFUSALS: Mapping[Key, Mapping[str, Refusal]] = {
+REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
     ("sft",): {"pretraining": _NO_ANSWERS},
-    ("data", "columns", "annotators"): {
-        "regression": Refusal("annotators are compared where each row has one class", _OR_CLASSES)
-    },
+    ("data", "columns", "annotators"): {"regression": NoKey("annotators are compared where each row has one class", _OR_CLASSES)},
     **{("data", "columns", part): {"pretraining": _NO_ANSWERS} for part in ("prompt", "completion", "messages")},
-    ("data", "label_separator"): {"regression": Refusal("a regression has one number in a row, not several labels", _OR_CLASSES)},
-    ("embedding", "first_stage"): {"embedding": Refusal("`first_stage` applies only to rerankers", _OR_RERANKER)},
-    ("embedding", "top_k"): {"embedding": Refusal("`top_k` applies only to rerankers", _OR_RERANKER)},
-    **{("embedding", o): {"reranker": Refusal(_ONLY_VECTORS.format(o), _OR_VECTORS)} for o in VECTOR_OPTIONS},
-    ("train", "class_weights"): {"regression": Refusal("a regression has no classes to weigh", _OR_CLASSES)},
-    ("train", "label_smoothing_factor"): {"regression": Refusal("a regression has no classes to smooth over", _OR_CLASSES)},
+    ("data", "label_separator"): {"regression": NoKey("a regression has one number in a row, not several labels", _OR_CLASSES)},
+    ("embedding", "first_stage"): {"embedding": NoKey("`first_stage` applies only to rerankers", _OR_RERANKER)},
+    ("embedding", "top_k"): {"embedding": NoKey("`top_k` applies only to rerankers", _OR_RERANKER)},
+    **{("embedding", o): {"reranker": NoKey(_ONLY_VECTORS.format(o), _OR_VECTORS)} for o in VECTOR_OPTIONS},
+    ("train", "class_weights"): {"regression": NoKey("a regression has no classes to weigh", _OR_CLASSES)},
+    ("train", "label_smoothing_factor"): {"regression": NoKey("a regression has no classes to smooth over", _OR_CLASSES)},
     ("evaluate", "metric"): {
-        "reranker": Refusal("the selection metric of a reranker is always the average precision of its pairs")
+        "reranker": NoKey("the selection metric of a reranker is always the average precision of its pairs")
     },
     ("evaluate", "tune_threshold"): {
-        "regression": Refusal("a regression has no threshold to tune", _OR_CLASSES),
-        "embedding": Refusal("vectors have no threshold to tune"),
-        "reranker": Refusal("rankings have no threshold to tune"),
-        "sft": Refusal("answers have no threshold to tune"),
-        "pretraining": Refusal("plain texts have no threshold to tune"),
+        "regression": NoKey("a regression has no threshold to tune", _OR_CLASSES),
+        "embedding": NoKey("vectors have no threshold to tune"),
+        "reranker": NoKey("rankings have no threshold to tune"),
+        "sft": NoKey("answers have no threshold to tune"),
+        "pretraining": NoKey("plain texts have no threshold to tune"),
     },
     ("evaluate", "answers"): {"pretraining": _NO_ANSWERS},
     ("parallel", "processes"): {"embedding": _ONE_PROCESS, "reranker": _ONE_PROCESS},
@@ -318,7 +316,7 @@ def missing_keys(settings: TaskSettings) -> list[Key]:
     return [key for key in KEY_TASKS if not settings.has_key(key) and settings.has_key(key[:-1])]
 
 
-def refusal(key: Key, settings: TaskSettings) -> Refusal:
+def refusal(key: Key, settings: TaskSettings) -> NoKey:
     """Return the message for a key that the task does not have."""
     special = REFUSALS.get(key, {})
     if settings.name in special:
@@ -328,7 +326,7 @@ def refusal(key: Key, settings: TaskSettings) -> Refusal:
     words = list(dict.fromkeys(row.task for row in rows))
     owners = f"task: {_listed(words, 'or')}" if settings.noun in nouns else _listed(nouns, "and")
     message = f"`{key[-1]}` applies only to {owners}, and the task is {settings.task}"
-    return Refusal(message, f"Remove the key, or write task: {_listed(words, 'or')}.")
+    return NoKey(message, f"Remove the key, or write task: {_listed(words, 'or')}.")
 
 
 def _listed(words: Sequence[str], last: str) -> str:

@@ -1,4 +1,4 @@
-"""The pre-flight on a loaded model: lengths, batch invariance, a step on the longest rows, an evaluation, a save, the time."""
+"""Runs the pre-flight on a loaded model: lengths, batch invariance, a trial step, an evaluation, a save, the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tunesmith.tasks.task import Session, TaskSteps
 from tunesmith.training.weights import count_parameters
 
 SAMPLE_ROWS = 8
-"""Rows, from the shortest to the longest, whose outputs are compared."""
+"""Number of rows, from the shortest to the longest, whose outputs are compared."""
 TRIAL_EVALUATION_ROWS = 8
 
 
@@ -36,7 +36,7 @@ class CheckedModel:
 def check_model(steps: TaskSteps[Any, Any], session: Session) -> CheckedModel:
     """Runs every check on the loaded model."""
     recipe, parts = session.data.recipe, steps.trial_parts(session)
-    lines = [length_line(name, one.n_rows, one.n_truncated, one.record) for name, one in session.lengths.items()]
+    lines = [length_line(split, rows.n_rows, rows.n_truncated, rows.record) for split, rows in session.lengths.items()]
     lines += steps.model_checks(session)
     total, trained = count_parameters(session.model)
     new = ", ".join(session.new_weights[:3]) or "none"
@@ -72,9 +72,9 @@ def trial_evaluation(steps: TaskSteps[Any, Any], session: Session) -> CheckLine:
 
 
 def trial_save(steps: TaskSteps[Any, Any], session: Session) -> Iterator[CheckLine]:
-    """Saves the model beside the output folder and loads it again; nothing stays on disk."""
+    """Saves the model beside the output folder and loads it again; leaves no file."""
     with tempfile.TemporaryDirectory(dir=nearest_folder(Path(session.data.recipe.output))) as folder:
         saved = steps.save_model(session, Path(folder) / "model", None)
     session.model.to(device_name())
-    for one in saved.certificates:
-        yield proven(one, "What is saved would not be what was trained.")
+    for proof in saved.certificates:
+        yield proven(proof, "The saved model would not be the trained one.")

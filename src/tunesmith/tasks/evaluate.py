@@ -1,4 +1,4 @@
-"""The evidence of a run, for every task: metrics with intervals, verdicts against baselines, alarms."""
+"""Computes the evidence of a run, for every task: metrics with intervals, verdicts against baselines, alarms."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
         thresholds=decisions.thresholds,
         notes=decisions.notes,
     )
-    gone_off = (*steps.alarms(best.session, evaluation), *alarms(alarm_inputs(evaluation, metrics)))
-    return replace(evaluation, alarms=gone_off)
+    raised = (*steps.alarms(best.session, evaluation), *alarms(alarm_inputs(evaluation, metrics)))
+    return replace(evaluation, alarms=raised)
 
 
 def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> AlarmInputs:
-    """Collects what the alarms read, from the best seed."""
+    """Collects the inputs of the alarms, from the best seed."""
     best, session = evaluation.best, evaluation.best.session
     majority = next((system.outputs for system in evaluation.systems.systems if system.name == MAJORITY), {})
     split, metric = next((split for split in reversed(metrics) if split.split in majority), metrics[-1]), session.metric
@@ -70,8 +70,8 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         requested_learning_rate=best.fit.learning_rate,
         ours=defined_value(best.outputs[split.split], split, metric),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
-        truncated_share={name: one.n_truncated / max(1, one.n_rows) for name, one in session.lengths.items()},
-        max_length=max((one.record.get("max_length") or 0 for one in session.lengths.values()), default=0),
+        truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},
+        max_length=max((rows.record.get("max_length") or 0 for rows in session.lengths.values()), default=0),
     )
 
 
@@ -82,10 +82,10 @@ def defined_value(outputs: Outputs, split: SplitMetrics, metric: str) -> float |
 
 
 def class_decisions(session: Session, seed: SeedResult, metrics: Sequence[SplitMetrics]) -> dict[str, Array]:
-    """Returns split -> decided classes (N) or (N, K), the most telling split first; empty where the task predicts no classes."""
-    found = {split.split: seed.outputs[split.split] for split in reversed(metrics)} if session.class_names else {}
+    """Returns split -> decided classes (N) or (N, K), the most telling split first; empty without classes."""
+    outputs_of = {split.split: seed.outputs[split.split] for split in reversed(metrics)} if session.class_names else {}
     return {
         split: outputs.predictions.decisions
-        for split, outputs in found.items()
+        for split, outputs in outputs_of.items()
         if outputs.predictions is not None and outputs.problem_type in (SINGLE, MULTI)
     }

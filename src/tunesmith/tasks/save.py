@@ -34,7 +34,7 @@ def join_logs(evaluation: Evaluation, folder: RunFolder) -> None:
 
 
 def save_predictions(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> None:
-    """Writes predictions.parquet: the best seed's outputs on the splits whose rows have some."""
+    """Writes predictions.parquet: the best seed's outputs on the splits with columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -45,7 +45,7 @@ def save_predictions(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder:
 
 
 def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: tuple[str, ...]) -> dict[str, Any]:
-    """Returns how the training went, for result.json; the best seed's where there are several."""
+    """Returns the record of the training for result.json; the best seed's with several seeds."""
     best = evaluation.best
     fit, session, train = best.fit, best.session, best.session.data.recipe.train
     losses = [entry["loss"] for entry in fit.history if "loss" in entry]
@@ -78,7 +78,7 @@ def run_result(
     steps: TaskSteps[Any, Any], evaluation: Evaluation, findings: tuple[Finding, ...], saved: SavedModel,
     seconds: Mapping[str, float],
 ) -> RunResult:  # fmt: skip
-    """Returns everything that result.json holds."""
+    """Returns the content of result.json."""
     session = evaluation.best.session
     recipe = session.data.recipe
     data = steps.data_record(session) | {"base": str(session.data.base.absolute())}

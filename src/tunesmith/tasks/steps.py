@@ -1,4 +1,4 @@
-"""The steps of a run up to its fits, the same for every task: read, load, check, fit each seed."""
+"""Runs the steps of a run up to its fits, the same for every task: read, load, check, fit each seed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def read(task: Task, request: Request) -> TaskData:
-    """Reads the rows and the base model's files, and checks what needs no torch.
+    """Reads the rows and the base model's files, and runs the checks that need no torch.
 
     Raises:
-        InputError: anything that keeps the run from starting.
+        InputError: a problem that keeps the run from starting.
     """
     stay_offline_unless_needed(request.loaded.recipe)
     with request.clock.phase("data"):
@@ -62,10 +62,10 @@ def load(steps: TaskSteps[Any, Any], data: TaskData, seed: int, earlier: Session
 
 
 def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Session]:
-    """Runs the pre-flight on the loaded model. The random state is afterwards what it was.
+    """Runs the pre-flight on the loaded model, and restores the random state.
 
     Returns:
-        The report; and the session, whose expected loss is that of the trial step where none was known before.
+        The report; and the session, with the loss of the trial step as expected loss if none was known.
     """
     from tunesmith.machine import restore_rng, rng_state
     from tunesmith.tasks.check_model import check_model
@@ -80,10 +80,10 @@ def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Se
 
 @dataclass(frozen=True, kw_only=True)
 class FitPlace:
-    """Where one fit writes, and how it runs.
+    """The paths that one fit writes to, and its mode.
 
     Attributes:
-        smoke: no checkpoints; the last weights are kept.
+        smoke: write no checkpoints, and keep the last weights.
     """
 
     checkpoints: Path
@@ -125,7 +125,7 @@ def fit_seed(
 def fit_seeds(
     steps: TaskSteps[Any, Any], session: Session, folder: RunFolder, listener: Listener, *, resume: bool, smoke: bool
 ) -> list[SeedResult]:
-    """Trains one model per seed and computes its outputs; the first seed uses the model that was checked.
+    """Trains one model per seed and computes its outputs; the first seed uses the checked model.
 
     Raises:
         TrainingFailed, Interrupted: see ``training.fit``.
@@ -136,10 +136,11 @@ def fit_seeds(
     train, seeds = session.data.recipe.train, []
     with stop_on_signals() as request:
         for seed in range(train.seed, train.seed + train.n_seeds):
-            now = session
+            of_seed = session
             if seed != train.seed:
-                now = replace(load(steps, session.data, seed, session), expected_loss=session.expected_loss)
+                of_seed = replace(load(steps, session.data, seed, session), expected_loss=session.expected_loss)
             checkpoints, log = seed_places(folder, seed, train.n_seeds)
             place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
-            seeds.append(SeedResult(seed, fit_seed(steps, now, seed, place, request, listener), now, steps.outputs(now)))
+            record = fit_seed(steps, of_seed, seed, place, request, listener)
+            seeds.append(SeedResult(seed, record, of_seed, steps.outputs(of_seed)))
     return seeds

@@ -1,4 +1,4 @@
-"""The table of tasks: how each reads its rows, and the steps that need its model."""
+"""Lists the tasks: how each reads its rows, and the steps that need its model."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Task:
     """One line of the table.
 
     Attributes:
-        reading: what happens before a model is loaded.
-        load_steps: imports the rest, and with it torch and transformers.
+        reading: the steps before a model is loaded.
+        load_steps: imports the other steps, and with them torch and transformers.
     """
 
     reading: TaskReading[Any]

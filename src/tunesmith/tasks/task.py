@@ -1,4 +1,4 @@
-"""What a task gives to the steps that every run goes through (``tasks.steps``), and the objects that pass between them.
+"""Defines the steps that a task gives to every run (``tasks.steps``), and the objects that pass between them.
 
 A task is a folder with the same file names as the others and one entry in ``tasks.table``. Its ``data`` module imports neither
 torch nor transformers: it reads and checks rows before anything heavy is loaded.
@@ -49,11 +49,11 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """Everything that is read before the model is loaded; each task adds its rows.
+    """The data that are read before the model is loaded; each task adds its rows.
 
     Attributes:
         base: the folder that the recipe's relative paths start from.
-        findings: of the data checks.
+        findings: those of the data checks.
         checks: the lines of the static checks.
     """
 
@@ -83,14 +83,14 @@ class Session:
     """The model of one seed with its tokenised rows; each task adds what it needs.
 
     Attributes:
-        model: what is trained: the base model with its head, adapter and frozen layers. Training changes it in place.
+        model: the base model with its head, adapter and frozen layers. Training changes it in place.
         new_weights: names of parameters that the base model did not have and that start random.
-        rows_per_epoch: items of one pass over the training data.
+        rows_per_epoch: items of one epoch.
         metric: the selection metric: it chooses the best checkpoint on validation.
-        expected_loss: the first loss to expect (ln K, ln V, the base model's); NaN where none is known.
-        class_names: of the predicted classes; empty where the task predicts none.
+        expected_loss: the first loss to expect (ln K, ln V, the base model's); NaN if none is known.
+        class_names: names of the predicted classes; empty without classes.
         lengths: split -> lengths in tokens.
-        used_token_ids: every token id in the training batches, ascending; None where the embeddings of all tokens are trained.
+        used_token_ids: every token id in the training batches, ascending; None if the embeddings of all tokens are trained.
     """
 
     data: TaskData
@@ -116,7 +116,7 @@ class Baselines:
 
     Attributes:
         systems: in the order of the report.
-        base: split -> the base model's outputs, for diagnosis and geometry, also where ``untuned`` is not requested.
+        base: split -> the base model's outputs, for diagnosis and geometry, even without the baseline ``untuned``.
     """
 
     systems: tuple[BaselineOutputs, ...] = ()
@@ -135,11 +135,11 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The outputs that are reported, after decision thresholds were chosen on validation.
+    """The reported outputs, with decision thresholds chosen on validation.
 
     Attributes:
-        thresholds: None for the usual ones.
-        notes: why none were chosen, or what they are.
+        thresholds: None for the default ones.
+        notes: messages about the choice.
     """
 
     seeds: tuple[SeedResult, ...]
@@ -182,11 +182,11 @@ SessionT = TypeVar("SessionT", bound=Session)
 
 @dataclass(frozen=True)
 class TaskReading(Generic[DataT]):
-    """How a task reads its rows; nothing here imports torch.
+    """The reading steps of a task, none of which imports torch.
 
     Attributes:
-        read: rows, columns, labels and the base model's files. Raises InputError.
-        check_rows: static checks of the rows: what was read, and whether the evaluation split can show anything.
+        read: reads rows, columns, labels and the base model's files. Raises InputError.
+        check_rows: runs the static checks of the rows, such as the size of the evaluation split.
     """
 
     read: Callable[[Request], DataT]
@@ -205,26 +205,26 @@ def usual_decisions(seeds: Sequence[SeedResult], systems: Sequence[BaselineOutpu
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSteps(Generic[DataT, SessionT]):
-    """What a task does with a loaded model. The steps of a run call these in this order.
+    """The steps of a task with a loaded model, called by the steps of a run in this order.
 
     Attributes:
-        prepare: changes of the rows that need a model, such as mining hard negatives.
-        load: the model and the tokenised rows for one seed; an earlier seed's session may lend its tokens.
-        model_checks: pre-flight lines that only this task has.
+        prepare: changes rows by a model, such as mining hard negatives.
+        load: loads the model and tokenises the rows for one seed, or reuses the tokens of an earlier seed's session.
+        model_checks: pre-flight lines of this task alone.
         sample_outputs: outputs (n, ...) of a few training rows in fp32, computed in batches of at most so many rows.
         sample_unit, sample_measure: a row or a text; and the unit of the largest difference.
         trial_parts: the training rows by loss, for the trial step.
-        evaluate_fn: an evaluation on validation, on at most so many rows.
+        evaluate_fn: builds the evaluation on validation, on at most so many rows.
         trainer_spec: the trainer with its loss and arguments.
         outputs: split -> outputs of the session's model.
-        baselines: the systems that the recipe names.
-        metrics: which metrics the evaluation splits have, the most telling split last.
-        choose_thresholds: thresholds chosen on validation.
-        alarms: signs that only this task knows.
+        baselines: outputs of the systems that the recipe names.
+        metrics: the metrics of each evaluation split, the most telling split last.
+        choose_thresholds: chooses thresholds on validation.
+        alarms: alarms of this task alone.
         save_model: writes ``model/`` and proves that it equals the trained model. Thresholds are None in the pre-flight.
         prediction_columns: the columns of predictions.parquet for one split.
-        save_files: files that only this task leaves in the run folder.
-        data_record, training_record: what result.json holds of the data and of the training beside what every task has.
+        save_files: writes files of this task alone into the run folder.
+        data_record, training_record: entries of this task alone for ``data`` and ``training`` of result.json.
     """
 
     load: Callable[[DataT, int, SessionT | None], SessionT]

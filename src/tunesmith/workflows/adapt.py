@@ -1,4 +1,4 @@
-"""With and without adaptation: a model goes on learning from plain texts first, and what that does to a task is judged."""
+"""Adapts a model to plain texts, and compares a task trained from the adapted model with one from the base model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tunesmith.workflows.compare import compare, saved_predictions, saved_split
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What adapting a model to plain texts did to a task.
+    """The runs of an adaptation, and the verdicts on the task.
 
     Attributes:
-        adapted: the run that learnt the texts.
-        without, with_it: the task's runs from the base model and from the adapted one, one a seed.
-        verdicts: of the task with adaptation against without, on the split it is judged on.
+        adapted: the run on the texts.
+        without, with_it: the task's runs from the base model and from the adapted one, one per seed.
+        verdicts: the task with adaptation against without, on its evaluation split.
     """
 
     adapted: Run
@@ -37,21 +37,21 @@ class Adaptation:
 
 
 def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, listener: Listener = silent) -> Adaptation:
-    """Learn the texts, train the task from the base model and from the adapted one, and compare.
+    """Trains on the texts, trains the task from the base model and from the adapted one, and compares.
 
     All runs lie in the task's output folder: ``adapted``, and ``without-N`` and ``with-N`` for each seed N.
 
     Raises:
-        InputError: the recipes do not fit together, or a run cannot start; see ``run.train``.
+        InputError: the recipes do not fit together, or a run cannot start; see ``workflows.train.train``.
     """
     check_pair(texts, task)
     folder = Path(task.recipe.output)
     claim(folder, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
-    adapted = one_run(texts, folder / "adapted", {}, overwrite, listener)
+    adapted = run_changed(texts, folder / "adapted", {}, overwrite, listener)
     base = {"without": task.recipe.model.name, "with": str(adapted.folder)}
     seeds = range(task.recipe.train.seed, task.recipe.train.seed + task.recipe.train.n_seeds)
-    found: dict[str, list[Run]] = {"without": [], "with": []}
+    by_model: dict[str, list[Run]] = {"without": [], "with": []}
     for seed in seeds:
         for name, model in base.items():
             listener(Event("note", f"seed {seed}, {name} adaptation"))
@@ -59,36 +59,39 @@ def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, l
                 "model": task.recipe.model.model_copy(update={"name": model}),
                 "train": task.recipe.train.model_copy(update={"seed": seed, "n_seeds": 1}),
             }
-            found[name].append(one_run(task, folder / f"{name}-{seed}", change, overwrite, listener))
-    return Adaptation(adapted, tuple(found["without"]), tuple(found["with"]), tuple(verdicts(found["with"], found["without"])))
+            by_model[name].append(run_changed(task, folder / f"{name}-{seed}", change, overwrite, listener))
+    without, with_it = by_model["without"], by_model["with"]
+    return Adaptation(adapted, tuple(without), tuple(with_it), tuple(verdicts(with_it, without)))
 
 
 def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
-    """Raise InputError where the first recipe does not learn texts, or the two begin from other models."""
+    """Raises InputError if the first recipe trains on no plain texts, or the two start from different models."""
     where = str(texts.path or "recipe")
     if not task_settings(texts.recipe).plain_texts:
         raise InputError.one(
             where, f"its task is {texts.recipe.task}.", "The first recipe learns plain texts: task: pretraining."
         )
     if task_settings(task.recipe).plain_texts:
-        raise InputError.one(str(task.path or "recipe"), "its task is pretraining, too.", "The second recipe is what is judged.")
+        raise InputError.one(
+            str(task.path or "recipe"), "its task is pretraining, too.", "The second recipe is the task to be evaluated."
+        )
     if texts.recipe.model != task.recipe.model:
-        message = f"it begins from {texts.recipe.model.name}, the other from {task.recipe.model.name}."
+        message = f"it starts from {texts.recipe.model.name}, the other from {task.recipe.model.name}."
         raise InputError.one(where, message, "Name the same model.name in both.")
 
 
-def one_run(loaded: LoadedRecipe, output: Path, change: Mapping[str, object], overwrite: bool, listener: Listener) -> Run:
-    """A run of a recipe with some of its sections changed."""
+def run_changed(loaded: LoadedRecipe, output: Path, change: Mapping[str, object], overwrite: bool, listener: Listener) -> Run:
+    """Trains a recipe with some of its sections changed."""
     recipe: Recipe = loaded.recipe.model_copy(update={**change, "output": str(output)})
-    done = runs.train(replace(loaded, recipe=recipe), overwrite=overwrite, listener=listener)
-    assert done is not None, "one process"
-    return done
+    run = runs.train(replace(loaded, recipe=recipe), overwrite=overwrite, listener=listener)
+    assert run is not None, "one process"
+    return run
 
 
 def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
-    """Of all seeds together where the task's predictions are kept row by row, else of each seed."""
+    """Compares all seeds together if the task keeps predictions row by row, else each seed with its own."""
     if TASKS[ours[0].result.task].family != "labelled":
-        return [compare([one.folder, other.folder])[0] for one, other in zip(ours, theirs, strict=True)]
+        return [compare([mine.folder, other.folder])[0] for mine, other in zip(ours, theirs, strict=True)]
     first = ours[0].result
     split = "test" if any(metric.split == "test" for metric in first.metrics) else "validation"
     mine, other = ([saved_predictions(saved_split(run, split), first.data["labels"]) for run in runs] for runs in (ours, theirs))
@@ -98,7 +101,7 @@ def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
 
 
 def check_rows(mine: list[Predictions], other: list[Predictions]) -> None:
-    """Raise ValueError where a seed judged other rows, as it would with a validation share of its own."""
-    ids = [tuple(said.row_ids.tolist()) for said in (*mine, *other) if said.row_ids is not None]
+    """Raises InputError if the seeds were evaluated on different rows, as with a validation share of their own."""
+    ids = [tuple(rows.row_ids.tolist()) for rows in (*mine, *other) if rows.row_ids is not None]
     if len(set(ids)) > 1:
-        raise InputError.one("data", "each seed was judged on other rows.", "Give data.test, or a file as data.validation.")
+        raise InputError.one("data", "each seed was evaluated on other rows.", "Give data.test, or a file as data.validation.")

@@ -1,4 +1,4 @@
-"""Checks a recipe before anything is paid for: the pre-flight."""
+"""Checks a recipe before the training: the pre-flight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
     """Runs the pre-flight of a recipe. With ``static`` it stops after the rows and the model's files, without torch.
 
     Raises:
-        InputError: what cannot even be read; everything else is a problem in the report.
+        InputError: the recipe, the rows or the model's files cannot be read; other problems are in the report.
     """
     claim(loaded.recipe.output, overwrite=True)
     clock = Clock(listener, {})

@@ -23,7 +23,8 @@ from tunesmith.saved_run import load
 from tunesmith.tasks.finished import Run
 
 BITS = "bits_per_byte"
-Rows = dict[str, list[Any]]
+Columns = dict[str, list[Any]]
+"""Column name -> cells, as in predictions.parquet."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class SavedSplit:
 
     run: Run
     split: str
-    rows: Rows
+    rows: Columns
     labels: tuple[str, ...]
     problem_type: str
 
@@ -56,8 +57,8 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
     """Returns the verdict of the first run against each other one, on the rows that both were evaluated on.
 
     Args:
-        metric: the first run's main metric when not given.
-        split: the split that the first run is evaluated on when not given: test, else a search, else validation.
+        metric: default: the first run's main metric.
+        split: default: the split that the first run is evaluated on: test, else a search, else validation.
 
     Raises:
         InputError: fewer than two runs, runs of different tasks or labels, no rows in common, or a metric that cannot be
@@ -74,8 +75,8 @@ def saved_split(run: Run, split: str) -> SavedSplit:
     """Reads one split's predictions. Raises InputError where the run has none for it."""
     rows = load(run.folder).rows(split)
     if not rows.get("row_id"):
-        known = ", ".join(dict.fromkeys(metric.split for metric in run.result.metrics))
-        raise InputError.one(str(run.folder), f"it has no predictions for {split}.", f"Choose another --split: {known}.")
+        splits = ", ".join(dict.fromkeys(metric.split for metric in run.result.metrics))
+        raise InputError.one(str(run.folder), f"it has no predictions for {split}.", f"Choose another --split: {splits}.")
     data = run.result.data
     kind = data.get("splits", {}).get(split, {}).get("shape")
     problem = str(data.get("problem_type", "")) if kind is None else PROBLEM.get(kind, "")
@@ -163,7 +164,7 @@ def computable_metrics(split: SavedSplit) -> list[str]:
 
 
 def leading_metric(split: SavedSplit) -> str | None:
-    """Returns the first metric of the split: the one whose value each saved row or query has."""
+    """Returns the first metric of the split, of which each saved row or query has a value."""
     return next((metric.name for metric in split.result.metrics if metric.split == split.split), None)
 
 
@@ -173,7 +174,7 @@ def require_same_tokens(ours: SavedSplit, other: SavedSplit, metric: str) -> Non
     if ours.rows[counted] != other.rows[counted]:
         message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
         remedy = "Compare what is written: --metric exact_match, token_f1 or rouge_l."
-        raise InputError.one(str(other.run.folder), message, remedy if metric == BITS else f"Ask for {BITS}, or c{remedy[1:]}")
+        raise InputError.one(str(other.run.folder), message, remedy if metric == BITS else f"Request {BITS}, or c{remedy[1:]}")
 
 
 def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Sequence[str]) -> Outputs:
@@ -212,10 +213,10 @@ def saved_predictions(split: SavedSplit, labels: Sequence[str]) -> Predictions:
         if problem == REGRESSION:
             return from_scores(REGRESSION, values, scores, row_ids=ids)
         return from_scores(problem, values[:, None].astype(int), scores[:, None], row_ids=ids)
-    own = {name: i for i, name in enumerate(split.labels)}
-    scores = np.array(rows["pred_probs"], dtype=np.float64)[:, [own[name] for name in labels]]
-    truth, decided = (class_ids(rows[part], labels, problem) for part in ("label", "prediction"))
-    return Predictions(truth, scores, decided, ids)
+    column = {name: i for i, name in enumerate(split.labels)}
+    scores = np.array(rows["pred_probs"], dtype=np.float64)[:, [column[name] for name in labels]]
+    truth, decisions = (class_ids(rows[part], labels, problem) for part in ("label", "prediction"))
+    return Predictions(truth, scores, decisions, ids)
 
 
 def class_ids(names: Sequence[Any], labels: Sequence[str], problem: str) -> Array:

@@ -1,4 +1,4 @@
-"""The story of ``embed``: the texts of a file, their vectors in parts that survive an interruption, one file at the end."""
+"""Implements ``embed``: writes the embeddings of a file's texts, in parts that survive an interruption, then as one file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ IDS = ("id", "_id")
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides what a vector is. A resumed embedding has to have the same."""
+    """The settings that decide the values of the embeddings. A resumed run must have the same."""
 
     model: str
     weights_bytes: int
@@ -50,12 +50,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Embedded:
-    """What was written.
+    """The record of the written file.
 
     Attributes:
-        n_rows: of the file; the vectors are in its order.
+        n_rows: rows of the file, in its order.
         n_missing: rows without a text: null in parquet, NaN in npy.
-        n_kept: rows whose vectors an interrupted embedding had left.
+        n_kept: rows with embeddings from the interrupted run.
     """
 
     path: Path
@@ -76,48 +76,63 @@ def embed(
     dtype: Dtype = "float32", dimensions: int | None = None, normalize: bool = False, max_length: int | None = None,
     resume: bool = False, overwrite: bool = False, listener: Listener = silent,
 ) -> Embedded:  # fmt: skip
-    """Write the vectors of a file's texts, in the order of its rows.
+    """Writes the embeddings of a file's texts, in the order of its rows.
 
     Args:
         target: a run, a folder, a hub id or ``builtin:NAME``.
         output: ``.npy`` (N, D), or ``.parquet`` with ``embedding`` and ``id``: the column ``id`` or ``_id``, else the row number.
-        text: columns, joined by a blank; the text column that is found when not said.
-        prompt: put before every text.
-        dimensions: keep the first so many (Matryoshka).
-        normalize: give every vector length 1, after it was cut.
-        resume: go on with an interrupted embedding, which has to have the same settings.
+        text: columns, joined by a blank; default: the detected text column.
+        prompt: prefix of every text.
+        dimensions: number of leading dimensions that are kept (Matryoshka).
+        normalize: scale every embedding to length 1, after truncation.
+        resume: continue an interrupted run, which must have the same settings.
 
     Raises:
-        InputError: the file, the model or the place to write to cannot be used; nothing was written.
-        Interrupted: by Ctrl-C; the finished parts stay.
+        InputError: the file, the model or the output cannot be used; nothing was written.
+        Interrupted: Ctrl-C; the finished parts stay.
     """
     started, path = time.perf_counter(), Path(output)
     require_place(path, resume, overwrite)
     table = read_table(str(data))
     columns = tuple(text) or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
-    texts = joined(table, columns)
+    texts = join_columns(table, columns)
     source = find_model(ModelSection(name=str(target)), Path())
     listener(Event("phase", "model"))
-    encoder = loaded(source, max_length, dimensions)
+    encoder = load_model(source, max_length, dimensions)
     settings = Settings(
-        str(target), source.n_bytes, table.sha256, columns, prompt, max_length, dimensions or encoder.dimension, dtype, normalize
+        model=str(target),
+        weights_bytes=source.n_bytes,
+        source_sha256=table.sha256,
+        columns=columns,
+        prompt=prompt,
+        max_length=max_length,
+        dimensions=dimensions or encoder.dimension,
+        dtype=dtype,
+        normalize=normalize,
     )
-    parts = place_of_parts(path)
+    parts = parts_folder(path)
     begin(parts, settings, resume)
     listener(Event("phase", "embeddings"))
     try:
-        kept = fill(parts, texts, encoder, settings, listener)
+        n_kept = write_parts(parts, texts, encoder, settings, listener)
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; what is done is kept in {parts}. Continue with --resume.") from None
-    write(path, parts, table, texts, settings)
+        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
+    join_parts(path, parts, table, texts, settings)
     shutil.rmtree(parts)
-    missing = sum(one is None for one in texts)
-    seconds = round(time.perf_counter() - started, 3)
-    return Embedded(path, len(texts), missing, kept, settings.dimensions, dtype, columns, seconds)
+    return Embedded(
+        path=path,
+        n_rows=len(texts),
+        n_missing=sum(text is None for text in texts),
+        n_kept=n_kept,
+        dimension=settings.dimensions,
+        dtype=dtype,
+        columns=columns,
+        seconds=round(time.perf_counter() - started, 3),
+    )
 
 
 def require_place(path: Path, resume: bool, overwrite: bool) -> None:
-    """Raise OutputError where the vectors cannot be written there, or something is in the way."""
+    """Raises OutputError if the embeddings cannot be written there, or another file is in the way."""
     if path.suffix not in SUFFIXES:
         message = f"vectors cannot be written as {path.suffix or 'a file without a suffix'}."
         raise OutputError.one(str(path), message, f"Use one of {', '.join(SUFFIXES)}.")
@@ -125,7 +140,7 @@ def require_place(path: Path, resume: bool, overwrite: bool) -> None:
         raise OutputError.one(str(path), f"the folder {path.parent} does not exist.")
     if path.exists() and not overwrite:
         raise OutputError.one(str(path), "there is such a file.", "Choose another name, or replace it with --overwrite.")
-    parts = place_of_parts(path)
+    parts = parts_folder(path)
     if parts.exists() and not (resume or overwrite):
         raise OutputError.one(
             str(path), f"an unfinished embedding is at {parts}.", "Continue it with --resume, or start over with --overwrite."
@@ -134,12 +149,12 @@ def require_place(path: Path, resume: bool, overwrite: bool) -> None:
         raise OutputError.one(str(path), f"there is no unfinished embedding at {parts}.", "Start it without --resume.")
 
 
-def place_of_parts(path: Path) -> Path:
+def parts_folder(path: Path) -> Path:
     return path.with_name(f"{path.name}.parts")
 
 
-def joined(table: Table, columns: Sequence[str]) -> list[str | None]:
-    """The text of every row: its columns joined by a blank; None where all of them are missing."""
+def join_columns(table: Table, columns: Sequence[str]) -> list[str | None]:
+    """Joins the text columns of each row by a blank; None for a row whose cells are all missing."""
     for name in columns:
         if name not in table.columns:
             raise DataError.one(table.source, f"there is no column {name!r}.", f"Columns: {listed(table.columns)}.")
@@ -150,8 +165,8 @@ def joined(table: Table, columns: Sequence[str]) -> list[str | None]:
     return texts
 
 
-def loaded(source: ModelSource, max_length: int | None, dimensions: int | None) -> SentenceEncoder:
-    """The model, after its vectors were found to have as many dimensions as are to be kept."""
+def load_model(source: ModelSource, max_length: int | None, dimensions: int | None) -> SentenceEncoder:
+    """Loads the model, and checks that its embeddings have as many dimensions as requested."""
     from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
 
     encoder = load_encoder(source, max_length)
@@ -160,7 +175,7 @@ def loaded(source: ModelSource, max_length: int | None, dimensions: int | None) 
 
 
 def begin(parts: Path, settings: Settings, resume: bool) -> None:
-    """Make the folder of parts, or check that the one to be continued was begun with these settings."""
+    """Makes the folder of parts, or checks that an unfinished one has these settings."""
     plain = json.loads(json.dumps(asdict(settings)))
     if resume:
         before = json.loads((parts / STATE).read_text(encoding="utf-8"))
@@ -175,47 +190,49 @@ def begin(parts: Path, settings: Settings, resume: bool) -> None:
 
 
 def order_of(texts: Sequence[str | None]) -> Array:
-    """Positions of the rows with a text, the longest first: parts are padded little, and a lack of memory shows at once."""
+    """Returns positions of the rows with a text, the longest first: little padding, and a lack of memory shows at once."""
     lengths = np.array([-1 if text is None else len(text) for text in texts])
     order = np.argsort(-lengths, kind="stable")
     return order[lengths[order] >= 0]
 
 
-def fill(parts: Path, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener) -> int:
-    """Write the parts that are not there yet; the number of rows that were."""
-    order, kept = order_of(texts), 0
+def write_parts(
+    parts: Path, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener
+) -> int:
+    """Writes the missing parts; returns the number of rows in the others."""
+    order, n_kept = order_of(texts), 0
     for number, start in enumerate(range(0, len(order), ROWS_PER_PART)):
         rows, place = order[start : start + ROWS_PER_PART], part_path(parts, number)
         if place.exists():
-            kept += len(rows)
+            n_kept += len(rows)
             continue
 
         def progress(done: int, start: int = start) -> None:
             listener(Event("step", "embeddings", start + done, len(order)))
 
         chosen = [text for text in (texts[i] for i in rows.tolist()) if text is not None]
-        vectors = cut(encoder.encode(chosen, settings.prompt, progress), settings)
+        vectors = truncate(encoder.encode(chosen, settings.prompt, progress), settings)
         unfinished = place.with_suffix(".unfinished")
         with unfinished.open("wb") as file:
             np.save(file, vectors)
         unfinished.replace(place)
-    return kept
+    return n_kept
 
 
 def part_path(parts: Path, number: int) -> Path:
     return parts / f"part-{number:06d}.npy"
 
 
-def cut(vectors: Array, settings: Settings) -> Array:
-    """The vectors (N, D) as they are kept (N, dimensions)."""
+def truncate(vectors: Array, settings: Settings) -> Array:
+    """Truncates and normalises embeddings (N, D) by the settings: (N, dimensions)."""
     from tunesmith.evaluation.search import normalised
 
-    first = vectors[:, : settings.dimensions]
-    return (normalised(first) if settings.normalize else first).astype(settings.dtype)
+    leading = vectors[:, : settings.dimensions]
+    return (normalised(leading) if settings.normalize else leading).astype(settings.dtype)
 
 
-def write(path: Path, parts: Path, table: Table, texts: Sequence[str | None], settings: Settings) -> None:
-    """One file of all parts, in the order of the rows, under its final name only when it is whole."""
+def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None], settings: Settings) -> None:
+    """Joins all parts into one file in the order of the rows, which gets its final name when it is complete."""
     whole = parts / "whole.npy"
     matrix = np.lib.format.open_memmap(whole, "w+", settings.dtype, (len(texts), settings.dimensions))
     matrix[[i for i, text in enumerate(texts) if text is None]] = np.nan
@@ -232,7 +249,7 @@ def write(path: Path, parts: Path, table: Table, texts: Sequence[str | None], se
 
 
 def write_parquet(path: Path, matrix: Array, table: Table, texts: Sequence[str | None]) -> None:
-    """``id`` and ``embedding`` of every row; the embedding is null where there is no text."""
+    """Writes ``id`` and ``embedding`` of every row; the embedding is null without a text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

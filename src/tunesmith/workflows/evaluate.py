@@ -1,4 +1,4 @@
-"""Evaluates a finished run, or any embedding or language model, on new rows."""
+"""Evaluates a finished classifier or regression on a labelled file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
-from tunesmith.tasks.finished import load_predictor
+from tunesmith.tasks.classification.predictor import load_predictor
 from tunesmith.workflows.predict import text_columns
 
 
@@ -31,23 +31,21 @@ def evaluate(
     """Computes the task's metrics, with intervals, of a finished classifier or regression on a labelled file.
 
     Raises:
-        InputError: no such run or file, columns that cannot be found, labels the run does not know.
+        InputError: no such run or file, undetected columns, labels that are not the run's.
     """
     table = read_table(data)
     listener(Event("phase", "model"))
     predictor = load_predictor(Path(target))
-    labels, given = predictor.record.labels, columns or ColumnsSection()
+    labels, requested = predictor.config.labels, columns or ColumnsSection()
     task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
-    text = text_columns(table, predictor, given)
-    found = detect_columns(table, task, given.model_copy(update={"text": text.text, "pair": text.pair}))
-    examples = make_examples(table, found, labels, split_name)
+    text = text_columns(table, predictor, requested)
+    labelled_columns = detect_columns(table, task, requested.model_copy(update={"text": text.text, "pair": text.pair}))
+    examples = make_examples(table, labelled_columns, labels, split_name)
     if not len(examples):
-        raise DataError.one(
-            data, "no row is left to measure on.", "See the labels the run knows: " + ", ".join(labels.names[:20])
-        )
+        raise DataError.one(data, "no row is left to measure on.", "The labels of the run: " + ", ".join(labels.names[:20]))
     listener(Event("phase", "predicting"))
     predictions = from_scores(
-        labels.problem_type, examples.labels, predictor.scores(examples.texts, examples.pairs), predictor.record.thresholds
+        labels.problem_type, examples.labels, predictor.scores(examples.texts, examples.pairs), predictor.config.thresholds
     )
     outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, TASKS[task].metrics)
     metrics = metrics_of_outputs([outputs], split, Resampling(n_resamples))

@@ -1,7 +1,8 @@
-"""The Python side: the same checks, runs and results as the command line, on tables in memory or on files."""
+"""Offers the checks, runs and diagnoses of the command line as Python functions, on tables in memory or on files."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,20 @@ from tunesmith.tasks.finished import Run
 from tunesmith.workflows.check import check as check_recipe
 from tunesmith.workflows.train import train as train_recipe
 
-UNSAID = {"output": "runs/run", "task": "classification", "model": "builtin:minilm"}
-"""The arguments' own defaults, beside a recipe, which says them itself."""
+DEFAULTS = {"output": "runs/run", "task": "classification", "model": "builtin:minilm"}
+"""Argument -> default; with a recipe file, any other value is an error."""
 
 
 def train(
-    data: Any, /, *, validation: Any = 0.1, test: Any = None, output: str | Path = "runs/run", task: str = "classification",
-    model: str = "builtin:minilm", resume: bool = False, overwrite: bool = False, smoke: bool = False,
-    listener: Listener = silent, **sections: Any,
+    data: object, /, *, validation: object = 0.1, test: object = None, output: str | Path = "runs/run",
+    task: str = "classification", model: str = "builtin:minilm", resume: bool = False, overwrite: bool = False,
+    smoke: bool = False, listener: Listener = silent, **sections: object,
 ) -> Run:  # fmt: skip
-    """The finished run on a table or a recipe.
+    """Trains on a table or by a recipe, and returns the finished run.
 
     Args:
         data: a DataFrame, a dictionary of columns, a list of dictionaries, the path of a data file, or the path of a
-            recipe (``.yaml``), in which case the recipe says everything else.
+            recipe (``.yaml``), which then holds all other settings.
         validation, test: a share of the rows, a path, or a table.
         sections: further recipe sections as dictionaries, e.g. ``train={"num_train_epochs": 5}``; the section ``data``, too.
 
@@ -36,44 +37,54 @@ def train(
         InputError: the run cannot start; nothing was written.
         TrainingFailed: it started and left no usable model.
     """
-    loaded, frames = described("train()", data, validation, test, output, task, model, sections)
+    splits = {"train": data, "validation": validation, "test": test}
+    loaded, frames = recipe_for("train()", splits, {"output": str(output), "task": task, "model": model}, sections)
     run = train_recipe(loaded, resume=resume, overwrite=overwrite, smoke=smoke, frames=frames, listener=listener)
     assert run is not None, "only a further process of several has no run"
     return run
 
 
 def diagnose(
-    data: Any, /, *, validation: Any = None, test: Any = None, output: str | Path = "runs/run", task: str = "classification",
-    model: str = "builtin:minilm", overwrite: bool = False, listener: Listener = silent, **sections: Any,
+    data: object, /, *, validation: object = None, test: object = None, output: str | Path = "runs/run",
+    task: str = "classification", model: str = "builtin:minilm", overwrite: bool = False, listener: Listener = silent,
+    **sections: object,
 ) -> DataDiagnosis:  # fmt: skip
-    """Which rows of a table or a recipe's data are wrong, written to the folder ``OUTPUT-diagnosis``.
+    """Finds wrong rows of a table or of a recipe's data, and writes them to the folder ``OUTPUT-diagnosis``.
 
     Args:
         data: as for ``train``.
-        validation, test: a path or a table, looked at as well, for rows of ``data`` in it, too.
+        validation, test: a path or a table: diagnosed as well, and searched for rows of ``data``.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``.
 
     Raises:
-        InputError: the rows cannot be read or judged; nothing was written.
+        InputError: the rows cannot be read or diagnosed; nothing was written.
     """
-    loaded, frames = described("diagnose()", data, validation, test, output, task, model, sections)
+    splits = {"train": data, "validation": validation, "test": test}
+    loaded, frames = recipe_for("diagnose()", splits, {"output": str(output), "task": task, "model": model}, sections)
     return diagnose_recipe(loaded, overwrite=overwrite, frames=frames, listener=listener)
 
 
-def described(
-    caller: str, data: Any, validation: Any, test: Any, output: str | Path, task: str, model: str, sections: dict[str, Any]
+def recipe_for(
+    caller: str, splits: Mapping[str, object], settings: Mapping[str, str], sections: Mapping[str, object]
 ) -> tuple[LoadedRecipe, dict[str, Any] | None]:
-    """The recipe that the arguments of ``caller`` name or describe, and the tables among them."""
+    """Loads or builds the recipe of a call, and returns also the tables in memory.
+
+    Args:
+        caller: names the function in errors.
+        splits: split -> table, path, share or None.
+        settings: the arguments in ``DEFAULTS``.
+    """
+    data = splits["train"]
     if not isinstance(data, str | Path) or Path(data).suffix not in {".yaml", ".yml"}:
-        settings = {**sections, "task": task, "output": str(output)}
-        return recipe_from_tables(caller, {"train": data, "validation": validation, "test": test}, model, settings)
-    also = {"output": str(output), "task": task, "model": model}
-    said = [*sections, *(name for name, value in also.items() if value != UNSAID[name]), *(["test"] if test is not None else [])]
-    if said:
-        raise RecipeError.one(caller, f"a recipe file and {', '.join(said)} were both given.", "Put them into the recipe.")
+        keys = {**sections, "task": settings["task"], "output": settings["output"]}
+        return recipe_from_tables(caller, splits, settings["model"], keys)
+    extra = [*sections, *(name for name, value in settings.items() if value != DEFAULTS[name])]
+    extra += [] if splits["test"] is None else ["test"]
+    if extra:
+        raise RecipeError.one(caller, f"a recipe file and {', '.join(extra)} were both given.", "Put them into the recipe.")
     return load_recipe(Path(data)), None
 
 
 def check(recipe: str | Path, *, static: bool = False, listener: Listener = silent) -> CheckReport:
-    """The pre-flight of a recipe file; see ``tunesmith.workflows.check.check``."""
+    """Runs the pre-flight of a recipe file; see ``tunesmith.workflows.check.check``."""
     return check_recipe(load_recipe(Path(recipe)), static=static, listener=listener)

@@ -87,7 +87,7 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
 def draft_unlabelled(
     unlabelled: Unlabelled, table: Table, given: dict[str, Any], sources: Container[str]
 ) -> tuple[str, list[str]]:
-    """Drafts the recipe of rows without labels, and the lines for the user; a test split of the source stays the test."""
+    """Drafts the recipe of rows without labels, and the lines for the user; a test split of the source is kept."""
     has_test = "test" in given or "test" in sources
     if not has_test and len(table) >= MIN_ROWS_FOR_TEST:
         given, has_test = {**given, "test": UNLABELLED_SHARE}, True
@@ -122,7 +122,7 @@ def class_reason(columns: Columns, labels: Profile, separator: str | None) -> st
 
 
 def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]]:
-    """Detects the columns; where only the user can choose, takes the first candidate and returns the question."""
+    """Detects the columns; if only the user can choose, takes the first candidate and returns the question."""
     given: dict[str, str] = {}
     questions: list[Question] = []
     while True:

@@ -17,7 +17,7 @@ from tunesmith.data.table import Columns, Examples, Table
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection
-from tunesmith.tasks.finished import Predictor, load_predictor
+from tunesmith.tasks.classification.predictor import Predictor, load_predictor
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
@@ -37,10 +37,10 @@ class PredictionTable:
     dropped: dict[str, int]
 
     def write(self, path: Path) -> None:
-        """Write the rows in the format the suffix names, whole or not at all.
+        """Writes the rows in the format of the suffix, completely or not at all.
 
         Raises:
-            OutputError: a suffix that is none of the formats.
+            OutputError: an unknown suffix.
         """
         if path.suffix not in WRITERS:
             raise OutputError.one(
@@ -61,7 +61,7 @@ class PredictionTable:
         part.replace(path)
 
     def text(self, suffix: str = ".csv") -> str:
-        """The rows as csv, tsv, json or jsonl text."""
+        """Formats the rows as csv, tsv, json or jsonl text."""
         if suffix == ".json":
             return json.dumps(self.rows, ensure_ascii=False, indent=1) + "\n"
         if suffix == ".jsonl":
@@ -76,8 +76,8 @@ class PredictionTable:
         return out.getvalue()
 
 
-def flat(value: Any) -> Any:
-    """A list of labels as one cell."""
+def flat(value: object) -> object:
+    """Joins a list of labels for one cell."""
     return "|".join(value) if isinstance(value, list) else value
 
 
@@ -89,18 +89,17 @@ def predict(
     columns: ColumnsSection | None = None,
     listener: Listener = silent,
 ) -> PredictionTable:
-    """Predictions of a finished run for every row of a file, or of a text stream (one text a line, csv or jsonl).
+    """Predicts every row of a file, or of a text stream (one text a line, csv or jsonl), with a finished run.
 
     Raises:
-        InputError: no such run or file, or the text column cannot be found.
+        InputError: no such run or file, or an undetected text column.
     """
     if output is not None and output.suffix not in WRITERS:
         raise OutputError.one(str(output), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     table = read_table(data) if isinstance(data, str) else table_from_stream(data)
     listener(Event("phase", "model"))
     predictor = load_predictor(Path(target))
-    found = text_columns(table, predictor, columns or ColumnsSection())
-    examples, dropped = unlabelled(table, found)
+    examples, dropped = unlabelled(table, text_columns(table, predictor, columns or ColumnsSection()))
     listener(Event("phase", "predicting"))
     rows = predictor.rows(predictor.scores(examples.texts, examples.pairs))
     names: list[str] | list[None] = examples.ids or [None] * len(rows)
@@ -108,14 +107,14 @@ def predict(
         {"row_id": row_id, **({"id": name} if name is not None else {}), **row}
         for row_id, name, row in zip(examples.row_ids, names, rows, strict=True)
     ]
-    made = PredictionTable(whole, predictor.record.labels.names, dropped)
+    predictions = PredictionTable(whole, predictor.config.labels.names, dropped)
     if output is not None:
-        made.write(output)
-    return made
+        predictions.write(output)
+    return predictions
 
 
 def table_from_stream(stream: TextIO) -> Table:
-    """A table from piped text: JSON lines, csv with a header that names a text column, or else one text a line."""
+    """Reads a table from piped text: JSON lines, csv with a header that names a text column, or else one text a line."""
     lines = stream.read().splitlines()
     if not any(line.strip() for line in lines):
         raise DataError.one(
@@ -133,7 +132,7 @@ def table_from_stream(stream: TextIO) -> Table:
 
 
 def json_object(line: str, number: int) -> dict[str, Any]:
-    """One JSON line as a dictionary. Raises DataError that names the line."""
+    """Parses one JSON line as a dictionary. Raises DataError that names the line."""
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
@@ -143,24 +142,24 @@ def json_object(line: str, number: int) -> dict[str, Any]:
     return value
 
 
-def text_columns(table: Table, predictor: Predictor, given: ColumnsSection) -> Columns:
-    """The text columns of a file: those that were said, those the run was trained with, or those that are found."""
-    trained = predictor.record.columns
-    text = given.text or (trained["text"] if trained["text"] in table.columns else None)
-    pair = given.pair or (trained["pair"] if trained["pair"] in table.columns else None)
+def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) -> Columns:
+    """Returns the text columns of a file: the requested ones, those of the training data, or the detected ones."""
+    trained = predictor.config.columns
+    text = requested.text or (trained["text"] if trained["text"] in table.columns else None)
+    pair = requested.pair or (trained["pair"] if trained["pair"] in table.columns else None)
     if text is None and len(table.columns) == 1:
         text = next(iter(table.columns))
-    if trained["pair"] and pair is None and given.text is None and text is not None:
+    if trained["pair"] and pair is None and requested.text is None and text is not None:
         raise DataError.one(
             table.source,
             f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here.",
             f"Columns: {', '.join(table.columns)}. Say which with --pair.",
         )
-    return detect_columns(table, "classification", given.model_copy(update={"text": text, "pair": pair}), need_label=False)
+    return detect_columns(table, "classification", requested.model_copy(update={"text": text, "pair": pair}), need_label=False)
 
 
 def unlabelled(table: Table, columns: Columns) -> tuple[Examples, dict[str, int]]:
-    """The rows with a text, and how many were dropped, by reason."""
+    """Returns the rows with a text, and the numbers of dropped rows by reason."""
     examples = make_examples(table, columns, None, "predict")
     dropped: dict[str, int] = {}
     for bad in examples.bad_rows:

@@ -1,4 +1,4 @@
-"""One row at every stage of a run: raw cells, mapped, label, tokens, prediction, its share of each metric."""
+"""Traces one row through a run: raw cells, mapped parts, label, tokens, prediction, its share of each metric."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from tunesmith.machine import quiet_libraries, stay_offline
 from tunesmith.models.load import load_tokenizer, max_input_tokens
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.tasks.finished import Run, load_predictor
+from tunesmith.tasks.classification.predictor import load_predictor
+from tunesmith.tasks.finished import Run
 
 
 def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | None = None) -> dict[str, Any]:
-    """The stages of one row.
+    """Traces one row through the stages.
 
     Args:
         row: its ``row_id``: the 0-based position in the source file of that split.
@@ -45,24 +46,24 @@ def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | N
     if row not in examples.row_ids:
         return {**stages, "dropped": why_absent(examples, splits, row)}
     position = examples.row_ids.index(row)
-    one = examples.take([position], split)
-    stages |= {"dropped": None, "mapped": mapped(one), "label": label_of(one, splits)}
-    stages["tokens"] = tokens_of(one, find_model(recipe.model, loaded.base), recipe.data.max_length)
+    rows = examples.take([position], split)
+    stages |= {"dropped": None, "mapped": mapped(rows), "label": label_of(rows, splits)}
+    stages["tokens"] = tokens_of(rows, find_model(recipe.model, loaded.base), recipe.data.max_length)
     if run is not None:
-        stages |= in_run(one, splits, Run.load(run), split, row)
+        stages |= in_run(rows, splits, Run.load(run), split, row)
     return stages
 
 
 def named_split(splits: LabelledData, name: str) -> Examples:
-    """That split's rows. Raises InputError where the recipe has none."""
-    found = splits.named().get(name)
-    if found is None:
+    """Returns the rows of a split. Raises InputError if the recipe has none."""
+    rows = splits.named().get(name)
+    if rows is None:
         raise InputError.one("--split", f"the recipe has no split {name!r}.", f"It has {', '.join(splits.named())}.")
-    return found
+    return rows
 
 
 def raw_cells(loaded: LoadedRecipe, examples: Examples, row: int) -> dict[str, Any]:
-    """The row as the file has it. Raises InputError where the file has no such row."""
+    """Returns the row's cells in the file. Raises InputError if the file has no such row."""
     data = loaded.recipe.data
     table = read_table(examples.source, header=data.header, encoding=data.encoding, base=loaded.base)
     if row not in table.row_ids:
@@ -75,7 +76,7 @@ def raw_cells(loaded: LoadedRecipe, examples: Examples, row: int) -> dict[str, A
 
 
 def why_absent(examples: Examples, splits: LabelledData, row: int) -> str:
-    """Why a row of the source is not in the split."""
+    """Returns the reason why a row of the source is not in the split."""
     reason = next((bad.reason for bad in examples.bad_rows if bad.row_id == row and bad.dropped), None)
     if reason is not None:
         return reason
@@ -83,15 +84,15 @@ def why_absent(examples: Examples, splits: LabelledData, row: int) -> str:
     return f"the row is in {elsewhere[0]}" if elsewhere else "the row was left out by data.max_rows"
 
 
-def mapped(one: Examples) -> dict[str, Any]:
-    """The parts the columns were given."""
-    parts = {"text": one.texts, "pair": one.pairs, "id": one.ids, "group": one.groups}
+def mapped(rows: Examples) -> dict[str, Any]:
+    """Returns part -> its text, for the parts with a column."""
+    parts = {"text": rows.texts, "pair": rows.pairs, "id": rows.ids, "group": rows.groups}
     return {name: values[0] for name, values in parts.items() if values is not None}
 
 
-def label_of(one: Examples, splits: LabelledData) -> dict[str, Any]:
-    """The label as it is given and as the model sees it."""
-    value, names = one.labels[0], splits.labels.names
+def label_of(rows: Examples, splits: LabelledData) -> dict[str, Any]:
+    """Returns the label as given and as encoded."""
+    value, names = rows.labels[0], splits.labels.names
     if splits.labels.problem_type == REGRESSION:
         return {"value": float(value)}
     if splits.labels.problem_type == MULTI:
@@ -99,15 +100,15 @@ def label_of(one: Examples, splits: LabelledData) -> dict[str, Any]:
     return {"name": names[int(value)], "encoded": int(value)}
 
 
-def tokens_of(one: Examples, source: ModelSource, asked: int | None) -> list[dict[str, Any]]:
-    """What the model reads: token texts and ids, with mask 0 for special tokens, and ``cut`` for those that are lost."""
+def tokens_of(rows: Examples, source: ModelSource, max_length: int | None) -> list[dict[str, Any]]:
+    """Tokenises the row: token texts and ids, with mask 0 for special tokens."""
     from transformers import AutoConfig
 
     tokenizer = load_tokenizer(source)
     config = AutoConfig.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
-    limit = max_input_tokens(config, tokenizer, asked)
-    pair = None if one.pairs is None else one.pairs[0]
-    out = tokenizer(one.texts[0], pair, truncation=True, max_length=limit, return_special_tokens_mask=True, verbose=False)
+    limit = max_input_tokens(config, tokenizer, max_length)
+    pair = None if rows.pairs is None else rows.pairs[0]
+    out = tokenizer(rows.texts[0], pair, truncation=True, max_length=limit, return_special_tokens_mask=True, verbose=False)
     names = tokenizer.convert_ids_to_tokens(out["input_ids"])
     return [
         {"text": name, "id": int(token), "mask": 1 - int(special)}
@@ -115,24 +116,24 @@ def tokens_of(one: Examples, source: ModelSource, asked: int | None) -> list[dic
     ]
 
 
-def in_run(one: Examples, splits: LabelledData, run: Run, split: str, row: int) -> dict[str, Any]:
-    """What a finished run says of the row and how much each metric owes to it."""
+def in_run(rows: Examples, splits: LabelledData, run: Run, split: str, row: int) -> dict[str, Any]:
+    """Returns the prediction of a finished run for the row, and the row's share of each metric."""
     from tunesmith.workflows.compare import saved_predictions, saved_split
 
     predictor = load_predictor(run.folder)
-    stages: dict[str, Any] = {"prediction": predictor.rows(predictor.scores(one.texts, one.pairs))[0]}
+    stages: dict[str, Any] = {"prediction": predictor.rows(predictor.scores(rows.texts, rows.pairs))[0]}
     if split in ("validation", "test"):
-        said = saved_predictions(saved_split(run, split), splits.labels.names)
-        assert said.row_ids is not None
-        here = np.flatnonzero(said.row_ids == row)
+        predictions = saved_predictions(saved_split(run, split), splits.labels.names)
+        assert predictions.row_ids is not None
+        here = np.flatnonzero(predictions.row_ids == row)
         if len(here):
-            stages["shares"] = shares(said, splits.labels.problem_type, int(here[0]))
+            stages["shares"] = shares(predictions, splits.labels.problem_type, int(here[0]))
     return stages
 
 
-def shares(said: Predictions, problem_type: str, position: int) -> dict[str, float | None]:
-    """Metric -> its value with the row minus its value without it; None where either is undefined."""
-    without = said.take(np.delete(np.arange(len(said)), position))
-    whole, less = compute(problem_type, said), compute(problem_type, without)
+def shares(predictions: Predictions, problem_type: str, position: int) -> dict[str, float | None]:
+    """Returns metric -> its value with the row minus its value without it; None if either is undefined."""
+    without = predictions.take(np.delete(np.arange(len(predictions)), position))
+    whole, less = compute(problem_type, predictions), compute(problem_type, without)
     pairs = {name: (whole[name], less[name]) for name in whole}
     return {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}

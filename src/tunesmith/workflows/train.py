@@ -23,10 +23,10 @@ def train(
     loaded: LoadedRecipe, *, resume: bool = False, overwrite: bool = False, smoke: bool = False,
     frames: Mapping[str, Any] | None = None, listener: Listener = silent,
 ) -> Run | None:  # fmt: skip
-    """Trains, evaluates and saves; returns the finished run (None in any but the first of several processes).
+    """Trains, evaluates and saves; returns the finished run (None in all but the first of several processes).
 
     Args:
-        smoke: at most 100 rows a split and no checkpoints, into a folder of its own: does everything work?
+        smoke: try every step on at most 100 rows a split, without checkpoints, in a separate folder.
         frames: split name -> table in memory, in place of the recipe's files.
 
     Raises:
@@ -44,7 +44,7 @@ def train(
 
 
 def run_steps(request: Request, folder: RunFolder, *, resume: bool, smoke: bool) -> RunResult | None:
-    """Runs every step into the folder; the result is not written yet."""
+    """Runs every step into the folder; does not write the result."""
     started, clock, listener = time.perf_counter(), request.clock, request.clock.listener
     task = task_for(request.loaded.recipe)
     data = read(task, request)

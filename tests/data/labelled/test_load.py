@@ -251,8 +251,18 @@ def test_a_further_column_that_is_not_there_is_named_in_every_way_it_may_be_mean
     assert remedies == ["Did you mean intent?", "Did you mean shuffled?", "Correct the name in the recipe."]
 
 
-def test_a_task_without_labels_is_named() -> None:
-    recipe = recipe_from_mapping({"task": "sft", "data": {"train": "t.csv"}}, "recipe")
-    with pytest.raises(NoLabels, match="the task is sft") as caught:
+@pytest.mark.parametrize(
+    ("sections", "verbs"),
+    [
+        ({"task": "sft"}, "generate and evaluate"),
+        ({"task": "embedding"}, "evaluate and embed"),
+        ({"task": "embedding", "embedding": {"head": "cross-encoder"}}, "evaluate and predict"),
+    ],
+)
+def test_a_task_without_labels_is_named_with_the_commands_that_fit(sections: dict[str, Any], verbs: str) -> None:
+    search = {"evaluate": {"retrieval": "search"}} if "embedding" in sections else {}
+    recipe = recipe_from_mapping({**sections, **search, "data": {"train": "t.csv"}}, "recipe")
+    with pytest.raises(NoLabels, match=f"a recipe with task {sections['task']} has none") as caught:
         load_labelled_data(recipe, Path())
-    assert caught.value.task == "sft"
+    assert caught.value.task == sections["task"]
+    assert caught.value.problems[0].remedy == f"Use check and train for it, {verbs} for its model."

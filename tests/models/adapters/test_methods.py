@@ -17,7 +17,7 @@ import torch
 from tests.models.language_bases import OBJECTIVES, SAMPLE, save_base, steps
 from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.language.model import load_language_model
-from tunesmith.models.language.save import SavedModel, sample_logits, save_language_model
+from tunesmith.models.language.save import SavedLanguageModel, sample_logits, save_language_model
 from tunesmith.models.layers import freeze
 from tunesmith.models.load import load_tokenizer
 from tunesmith.recipe.sections import AdapterSection
@@ -81,7 +81,7 @@ class Trained:
     changed: list[str]
     n_trained: int
     logits: list[np.ndarray]
-    saved: SavedModel
+    saved: SavedLanguageModel
     folder: Path
 
     def reloaded(self, folder: Path) -> float:

@@ -60,8 +60,9 @@ def load_labelled_data(
         NoLabels: the recipe's task has no labels.
         DataError: with the problems of all files where they do not depend on each other.
     """
-    if task_settings(recipe).family != "labelled":
-        raise NoLabels(recipe.task)
+    settings = task_settings(recipe)
+    if settings.family != "labelled":
+        raise NoLabels(recipe.task, settings.commands)
     frames, others = frames or {}, others or {}
     notes: list[str] = []
     tables = read_splits(recipe.data, base, frames, notes)

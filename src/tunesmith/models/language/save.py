@@ -35,8 +35,13 @@ Sample = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
-class SavedModel:
-    """The certificates of a saved model, whether an adapter was merged into it, and notes for the user."""
+class SavedLanguageModel:
+    """The files of a saved model.
+
+    Attributes:
+        is_merged: the folder holds a whole model that had an adapter.
+        notes: notes for the user.
+    """
 
     certificates: tuple[Certificate, ...]
     is_merged: bool
@@ -62,7 +67,7 @@ def save_language_model(
     source: ModelSource,
     sample: Sample,
     merge: bool = True,
-) -> SavedModel:
+) -> SavedLanguageModel:
     """Saves a trained language model for ``from_pretrained(folder)``, or its adapter if it cannot be merged.
 
     An adapter is merged into the base model as its files have it, never into quantised weights, and saved by itself in
@@ -83,7 +88,7 @@ def save_language_model(
         refuse_without_adapter(detect_quantisation(model))
         write_whole(model, tokenizer, folder)
         name = "the saved model equals the trained one"
-        saved = SavedModel((certify_reload(folder, objective, trained.logits, sample, name),), False)
+        saved = SavedLanguageModel((certify_reload(folder, objective, trained.logits, sample, name),), False)
     elif merge and can_merge(model):
         saved = save_merged(trained, folder)
     else:
@@ -92,13 +97,14 @@ def save_language_model(
     return saved
 
 
-def save_adapter(trained: TrainedModel, folder: Path) -> SavedModel:
+def save_adapter(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     """Saves an adapter alone, and certifies that on its base model it equals the trained model."""
     write_adapter(trained, folder)
-    return SavedModel((certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE),), False)
+    proof = certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE)
+    return SavedLanguageModel((proof,), False)
 
 
-def save_merged(trained: TrainedModel, folder: Path) -> SavedModel:
+def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     """Saves the adapter by itself and the model merged with its unquantised base, and certifies each step."""
     model, sample, certificates = trained.model, trained.sample, []
     kind = detect_quantisation(model)
@@ -124,7 +130,7 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedModel:
     del adapted, merged
     certificates.append(certify_reload(folder, trained.objective, after, sample, "the saved model equals the merged one"))
     notes = () if kind is None else (rounding_note(kind, trained, after),)
-    return SavedModel(tuple(certificates), True, notes)
+    return SavedLanguageModel(tuple(certificates), True, notes)
 
 
 def write_whole(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rows and labels of classifiers and regressions, read and checked without torch."""
+"""Reads and checks the rows and labels of classifiers and regressions without torch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
+from tunesmith.data.split import at_most
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import columns, files, labels, sizes
 from tunesmith.recipe.resolved import with_defaults
-from tunesmith.tasks.subsample import at_most
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTaskData(TaskData):
-    """The splits of a recipe, the base model's files, and what was found about the rows."""
+    """The splits of a recipe, the base model's files, and the findings about the rows."""
 
     splits: LabelledData
 
@@ -32,7 +32,7 @@ def read(request: Request) -> LabelledTaskData:
 
 
 def subsample(splits: LabelledData, max_rows: int | None) -> LabelledData:
-    """Returns at most so many rows of each split, spread over it so that every label has its chance."""
+    """Returns at most so many rows of each split, spread evenly over it."""
     cut: dict[str, Any] = {name: at_most(rows, max_rows) for name, rows in splits.named().items()}
     return replace(splits, **cut)
 

@@ -1,11 +1,11 @@
-"""Metrics, baselines and decision thresholds of classifiers and regressions."""
+"""Computes metrics, baselines and decision thresholds of classifiers and regressions."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.table import Examples
@@ -24,6 +24,9 @@ from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
 
+if TYPE_CHECKING:
+    import torch
+
 
 def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
     """Returns the metrics of one split: all of the task; verdicts on the selection metric and on accuracy."""
@@ -33,13 +36,13 @@ def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
 
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
-    """Returns the metrics of the evaluation splits. Verdicts are given on the last one only: test, where there is one."""
+    """Returns the metrics of the evaluation splits. Verdicts are given on the last one only: test, or else validation."""
     splits = [split_metrics(session, rows.split) for rows in evaluation_rows(session)]
     return [*(replace(split, has_verdicts=False) for split in splits[:-1]), *splits[-1:]]
 
 
 def evaluation_rows(session: LabelledSession) -> list[Examples]:
-    """Returns validation, and test where there is one."""
+    """Returns the rows of validation, and of test if there is one."""
     splits = session.data.splits
     return [split for split in (splits.validation, splits.test) if split is not None]
 
@@ -72,12 +75,12 @@ def tfidf_baseline(session: LabelledSession) -> BaselineOutputs:
 
 
 def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
-    """Evaluates the base model as it came, where it came with a head for these labels."""
+    """Evaluates the unchanged base model, if it has a head for these labels."""
     if session.new_weights:
         return BaselineOutputs("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
     started, encoded = time.perf_counter(), session.tokens.encoded
-    found = {split.split: predict(session.loaded.model, encoded[split.split], session) for split in evaluation_rows(session)}
-    return BaselineOutputs("untuned", found, time.perf_counter() - started, "the base model as it came")
+    outputs = {rows.split: predict(session.loaded.model, encoded[rows.split], session) for rows in evaluation_rows(session)}
+    return BaselineOutputs("untuned", outputs, time.perf_counter() - started, "the base model as it came")
 
 
 MAKERS: dict[str, Callable[[LabelledSession], BaselineOutputs]] = {
@@ -89,7 +92,7 @@ MAKERS: dict[str, Callable[[LabelledSession], BaselineOutputs]] = {
 
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:
     """Computes the untouched base model's mean embeddings of every split."""
-    body: Any = session.loaded.model.base_model
+    body = session.loaded.model.base_model
     apply_fast_path(body, session.fast_path)
     try:
         return {rows.split: embed(rows, body, session) for rows in session.data.splits.named().values()}
@@ -97,7 +100,7 @@ def embeddings(session: LabelledSession) -> dict[str, Embedded]:
         remove_fast_path(body)
 
 
-def embed(rows: Examples, body: Any, session: LabelledSession) -> Embedded:
+def embed(rows: Examples, body: torch.nn.Module, session: LabelledSession) -> Embedded:
     """Computes embeddings (N, D) of the texts, or of both texts of pairs."""
     tokens = session.tokens
     if rows.pairs is None:
@@ -115,9 +118,9 @@ def embed(rows: Examples, body: Any, session: LabelledSession) -> Embedded:
 
 
 def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOutputs]) -> Decisions:
-    """Chooses thresholds on validation for the selection metric, where it depends on decisions, and decides anew with them.
+    """Chooses thresholds on validation for the selection metric, if it depends on decisions, and decides anew with them.
 
-    With several seeds the best seed's thresholds are used: its model is saved. Baselines get thresholds of their own.
+    With several seeds the thresholds of the best one are used, whose model is saved. Baselines get their own.
     """
     session: LabelledSession = seeds[0].session
     recipe, metric = session.data.recipe, session.metric
@@ -131,14 +134,15 @@ def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOut
         return usual
     if "test" not in best.outputs:
         return replace(
-            usual, notes=("thresholds were not tuned: without test rows, validation would judge what was fitted to it",)
+            usual, notes=("thresholds were not tuned: without test rows, they would be evaluated on the rows that chose them",)
         )
     thresholds = list(chosen.values)
-    decided = tuple(
-        replace(seed, outputs={split: with_thresholds(one, thresholds) for split, one in seed.outputs.items()}) for seed in seeds
+    results = tuple(
+        replace(seed, outputs={split: with_thresholds(of_split, thresholds) for split, of_split in seed.outputs.items()})
+        for seed in seeds
     )
     own = tuple(tuned_baseline(system, metric, recipe.train.seed) for system in systems)
-    return Decisions(decided, own, thresholds, (chosen.note,))
+    return Decisions(results, own, thresholds, (chosen.note,))
 
 
 def with_thresholds(outputs: Outputs, thresholds: Sequence[float] | None) -> Outputs:
@@ -153,4 +157,6 @@ def tuned_baseline(system: BaselineOutputs, metric: str, seed: int) -> BaselineO
     chosen = None if validation is None or validation.predictions is None else tune(validation.predictions, metric, seed)
     if chosen is None:
         return system
-    return replace(system, outputs={split: with_thresholds(one, chosen.values) for split, one in system.outputs.items()})
+    return replace(
+        system, outputs={split: with_thresholds(of_split, chosen.values) for split, of_split in system.outputs.items()}
+    )

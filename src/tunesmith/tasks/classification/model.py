@@ -1,4 +1,4 @@
-"""A classifier or regression in memory: the base model with its head, and the tokenised rows."""
+"""Loads a classifier or regression with its head, and tokenises the rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenisedSplits:
-    """The tokenised rows and everything that the loss needs; the same for every seed.
+    """The tokenised rows and the loss; the same for every seed.
 
     Attributes:
         encoded: split -> token ids.

@@ -1,4 +1,4 @@
-"""What the run of a classifier or regression writes: the model, prediction columns, logits of the training rows."""
+"""Writes the model, the prediction columns and the training logits of a classifier or regression."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.classification.model import LabelledSession
-from tunesmith.tasks.finished import PredictorConfig
+from tunesmith.tasks.classification.predictor import PredictorConfig
 from tunesmith.tasks.task import Evaluation, SavedModel
 from tunesmith.training.epoch_logits import save_epoch_logits
 
@@ -28,7 +28,7 @@ from tunesmith.training.epoch_logits import save_epoch_logits
 def save_model(session: LabelledSession, folder: Path, thresholds: list[float] | None) -> SavedModel:
     """Saves the model and proves that the files give the same logits.
 
-    An adapter that can be merged is saved both ways: merged in ``model/``, by itself in ``adapter/``.
+    An adapter that can be merged is saved both ways: merged in ``model/``, alone in ``adapter/``.
     """
     tokens, columns = session.tokens, session.data.splits.columns
     model, sample, pad_id = session.model, tokens.encoded["train"], tokens.pad_id
@@ -47,7 +47,7 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
 
 
 def merge_adapter(session: LabelledSession, folder: Path, source: ModelSource) -> tuple[Any, list[Certificate]]:
-    """Saves the adapter by itself; returns the model with it merged and the proof, or as it is where it cannot merge."""
+    """Saves the adapter alone; returns the merged model and the proof, or the same model if it cannot merge."""
     model, tokens = session.model, session.tokens
     save_model_files(model, folder)
     save_head_description(folder, model.config)
@@ -90,7 +90,7 @@ def label_names(values: Array, labels: Labels) -> list[Any]:
 
 
 def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
-    """Writes the logits of the training rows over the epochs, for a later diagnosis."""
+    """Writes the logits of the training rows in each epoch, for a later diagnosis."""
     session: LabelledSession = evaluation.best.session
     splits = session.data.splits
     save_epoch_logits(splits.train, splits.labels, evaluation.best.fit.epoch_logits, folder.work)

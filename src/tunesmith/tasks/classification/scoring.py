@@ -1,4 +1,4 @@
-"""The outputs of classifiers and regressions: predictions and the loss of every row."""
+"""Computes the outputs of classifiers and regressions: predictions and the loss of every row."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def predict(model: torch.nn.Module, encoded: Encoded, session: LabelledSession) 
         NonFinite: the model gives numbers that are not finite.
     """
     labels = session.tokens.labels
-    found = logits(model, encoded, session.tokens.pad_id, session.fast_path)
-    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    values = logits(model, encoded, session.tokens.pad_id, session.fast_path)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         rows = ", ".join(str(encoded.row_ids[i]) for i in bad[:10].tolist())
         raise NonFinite(
             f"The model gives outputs that are not finite for {len(bad)} rows of {encoded.split} (row_id {rows}). "
             "Lower train.learning_rate."
         )
-    scores = to_scores(labels.problem_type, found)
+    scores = to_scores(labels.problem_type, values)
     predictions = from_scores(labels.problem_type, encoded.labels, scores, row_ids=encoded.row_ids)
-    return Outputs(labels.problem_type, predictions, row_losses(labels, found, encoded.labels))
+    return Outputs(labels.problem_type, predictions, row_losses(labels, values, encoded.labels))
 
 
 def row_losses(labels: Labels, outputs: Array, targets: list[object]) -> Array:

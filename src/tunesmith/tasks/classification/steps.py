@@ -1,4 +1,4 @@
-"""The steps of classifiers and regressions, as ``tasks.task`` names them."""
+"""Lists the steps of classifiers and regressions, named as in ``tasks.task``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trainer, loss and evaluation of classifiers and regressions, of single texts and of pairs."""
+"""Builds the trainer, loss and evaluation of classifiers and regressions."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def evaluate_fn(session: LabelledSession, max_rows: int | None) -> EvaluateFn:
     rows = rows if max_rows is None else spread_rows(rows, max_rows)
 
     def evaluate(model: torch.nn.Module) -> dict[str, float]:
-        found = predict(model, rows, session)
-        assert found.losses is not None
-        return {"loss": float(found.losses.mean()), **metric_values(found, split_metrics(session, rows.split))}
+        outputs = predict(model, rows, session)
+        assert outputs.losses is not None
+        return {"loss": float(outputs.losses.mean()), **metric_values(outputs, split_metrics(session, rows.split))}
 
     return evaluate
 

@@ -1,4 +1,4 @@
-"""Rows, loss and tests of sentence embeddings, read and checked without torch."""
+"""Reads and checks the rows, loss and tests of sentence embeddings without torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.retrieval import cut_search
 from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.split import at_most
 from tunesmith.errors import Problem, RecipeError
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows_test
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
@@ -19,12 +20,11 @@ from tunesmith.preflight.static import FEW_ROWS, require_validation
 from tunesmith.recipe.metric_names import is_search_metric
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
-from tunesmith.tasks.subsample import at_most
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 from tunesmith.training.losses.embedding_choice import LossChoice, check_scores, choose_loss, shortage
 
 RETRIEVAL = "retrieval"
-"""The split of the metrics on ``evaluate.retrieval``."""
+"""The name of the split for metrics on ``evaluate.retrieval``."""
 SAY_SAME = "Say it: embedding.same: LABEL."
 
 
@@ -34,7 +34,7 @@ class EmbeddingTaskData(TaskData):
 
     Attributes:
         choice: the loss of the training rows.
-        also: the losses of ``data.also``, where its rows have one each.
+        also: the losses of the files of ``data.also``, if each has its own.
         tests: split -> test of the embeddings, the most telling split last.
         metric: the selection metric, of validation.
         max_rows: see ``tasks.task.Request``.
@@ -85,7 +85,7 @@ def own_section(recipe: Recipe, rows: EmbeddingRows) -> EmbeddingSection:
 
 
 def make_tests(data: EmbeddingData, recipe: Recipe) -> dict[str, EmbeddingTest]:
-    """Returns split -> its test. Raises DataError where there is no validation, which selects the checkpoint."""
+    """Returns split -> its test. Raises DataError without validation rows, which select the checkpoint."""
     require_validation(data.validation)
     tests: dict[str, EmbeddingTest] = {}
     for rows in (data.validation, data.test):
@@ -100,12 +100,12 @@ def make_tests(data: EmbeddingData, recipe: Recipe) -> dict[str, EmbeddingTest]:
 
 
 def selection_metric(recipe: Recipe, tests: Mapping[str, EmbeddingTest]) -> str:
-    """Returns the metric of validation that chooses the checkpoint. Raises RecipeError for one that no test has."""
+    """Returns the metric of validation that selects the checkpoint. Raises RecipeError for one that no test has."""
     requested, here = recipe.evaluate.metric, tests["validation"].metrics
-    known = list(dict.fromkeys(name for test in tests.values() for name in test.metrics))
-    if requested is not None and requested not in known:
+    names = list(dict.fromkeys(name for test in tests.values() for name in test.metrics))
+    if requested is not None and requested not in names:
         message = f"these rows are not measured by {requested}."
-        raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(known)}.")
+        raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(names)}.")
     return requested if requested in here and requested is not None else here[0]
 
 
@@ -125,7 +125,7 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
 
 
 def evaluation_rows(data: EmbeddingTaskData) -> CheckLine:
-    """Tells which rows or queries the verdict is given on, and whether they can show anything."""
+    """Describes the rows or queries of the verdict, and checks that there are enough."""
     split = list(data.tests)[-1]
     rows, search = data.rows.named().get(split), data.rows.retrieval
     if rows is None:

@@ -46,16 +46,16 @@ from tunesmith.results import Finding, RunResult, Verdict
 SPLIT = "test"
 BASELINES = ("bm25", "tfidf")
 TOP_K = 100
-"""Documents that a reranker puts in order."""
+"""Documents per query that a reranker reorders."""
 
 
 @dataclass(frozen=True)
-class EvaluatedModel:
+class EvaluatedSystem:
     """The outputs of one system on one test.
 
     Attributes:
-        outputs: of whole embeddings, and of those cut to each requested dimension.
-        similarity: compares the embeddings; empty where there are none.
+        outputs: those of whole embeddings, and of embeddings truncated to each requested dimension.
+        similarity: name of the similarity function; empty without embeddings.
     """
 
     name: str
@@ -70,15 +70,18 @@ class EvaluatedModel:
         return BaselineOutputs(self.name, {split: self.outputs}, self.seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """The systems to be evaluated on one test.
+    """One evaluation: the model, the other systems, and the test.
 
     Attributes:
-        test: of the model; ``plain_test`` is the same test for the other models, where the model is helped by a reranker.
+        test: the model's test; ``plain_test``: the same without the model's reranker, for the other models.
         against: names of other models.
-        dimensions: the embeddings of the model are also cut to so many.
-        max_length: tokens of a text that are read; each model's own limit where it is None.
+        dimensions: sizes that the model's embeddings are also truncated to.
+        max_length: limit of the tokens of a text; None: each model's own.
+        task: name in the result.
+        about: the data record of the result.
+        notes: messages for the user.
     """
 
     target: str
@@ -89,6 +92,9 @@ class EvaluationPlan:
     baselines: Sequence[str]
     max_length: int | None
     resampling: Resampling
+    task: str
+    about: Mapping[str, Any]
+    notes: Sequence[str]
 
 
 def evaluate_retrieval(
@@ -97,23 +103,23 @@ def evaluate_retrieval(
     rerank: str | Path | None = None, top_k: int = TOP_K, max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0,
     listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
-    """How well an embedding model finds the relevant documents, tuned or not, beside BM25, TF-IDF and other models.
+    """Evaluates an embedding model on retrieval data, beside BM25, TF-IDF and other models.
 
     Args:
         target: a run, a folder, a hub id or ``builtin:NAME``.
-        folder: in the BEIR layout, see ``data.beir``.
-        split: of the judgements; test when not said.
-        against: other models, each given a verdict on the same queries.
-        dimensions: the vectors are also cut to their first so many (Matryoshka), each with a verdict against the whole.
-        metrics: names of ``metrics.retrieval``; the first leads the verdicts.
-        rerank: a run of a reranker, which puts the best ``top_k`` documents in order; the model by itself stands beside it.
-        max_length: tokens of a text that are read; each model's own limit when not said.
+        folder: data in the BEIR layout, see ``data.pairs.beir``.
+        split: split of the judgements; default: test.
+        against: other models, each with a verdict on the same queries.
+        dimensions: sizes that embeddings are also truncated to (Matryoshka), each with a verdict against the whole.
+        metrics: names of ``evaluation.metrics.retrieval``; verdicts are given on the first.
+        rerank: a run of a reranker, which reorders the best ``top_k`` documents; the model alone is then a baseline.
+        max_length: limit of the tokens of a text; default: each model's own.
 
     Returns:
-        Metrics with intervals over queries, and verdicts on the leading one. ``ndcg@10 dim=64`` is of vectors cut to 64.
+        Metrics with intervals over queries, and verdicts on the first. ``ndcg@10 dim=64`` is that of embeddings truncated to 64.
 
     Raises:
-        InputError: the folder or a model cannot be used, or a dimension or a metric is none the model has.
+        InputError: the folder or a model cannot be used, or the model lacks a dimension or a metric.
     """
     check_metrics(metrics)
     for name in baselines:
@@ -127,19 +133,29 @@ def evaluate_retrieval(
         "source": data.source, "split": data.split, "documents": len(data.documents), "queries": len(data.queries),
         "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
     }  # fmt: skip
-    notes = [f"{note}." for note in data.notes]
     ours: EmbeddingTest = test
     if rerank is not None:
         with clock.phase("model"):
-            from tunesmith.tasks.finished import load_predictor
+            from tunesmith.tasks.classification.predictor import load_predictor
             from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
 
             score = relevance_of(load_predictor(Path(rerank)), str(rerank))
         ours = RerankedSearch(test.split, data, test.metrics, score=score, top_k=top_k)
         about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
-    resampling = Resampling(n_resamples, seed)
-    plan = EvaluationPlan(str(target), ours, test, against, dimensions, baselines, max_length, resampling=resampling)
-    return evaluate_plan(plan, "retrieval", about, notes, clock, started)
+    plan = EvaluationPlan(
+        target=str(target),
+        test=ours,
+        plain_test=test,
+        against=against,
+        dimensions=dimensions,
+        baselines=baselines,
+        max_length=max_length,
+        resampling=Resampling(n_resamples, seed),
+        task="retrieval",
+        about=about,
+        notes=[f"{note}." for note in data.notes],
+    )
+    return evaluate_plan(plan, clock, started)
 
 
 def evaluate_similarity(
@@ -147,18 +163,18 @@ def evaluate_similarity(
     mine: bool = False, against: Sequence[str | Path] = (), dimensions: Sequence[int] = (), max_length: int | None = None,
     n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
-    """How well an embedding model tells similar texts from others, beside TF-IDF and other models.
+    """Evaluates an embedding model on pairs, triplets or labelled texts, beside TF-IDF and other models.
 
-    Scored pairs are measured by the correlation of cosine and score; pairs with two classes by average precision, the area under
-    the curve and the best F1 of any threshold; triplets by how often the right text is nearer; pairs that belong together by
-    finding each second text among all of them; texts with classes by clusters that find the classes again.
+    Scored pairs: correlation of cosine and score. Pairs with two classes: average precision, area under the ROC curve, and the
+    best F1 of any threshold. Triplets: share of rows in which the positive is nearer. Positive pairs: retrieval of each second
+    text among all of them. Labelled texts: agreement of clusters with the classes.
 
     Args:
         target: a run, a folder, a hub id or ``builtin:NAME``.
-        columns: part -> column, where names and content do not tell; see ``data.shapes``.
-        same: the label that says two texts mean the same, where it is none of the usual words.
-        mine: paraphrases are mined among all texts of the pairs, each against each.
-        against, dimensions, max_length: as ``evaluate_retrieval``.
+        columns: part -> column, if names and content do not decide; see ``data.pairs.formats``.
+        same: the label of pairs with the same meaning, if it is none of the usual words.
+        mine: mine paraphrases among all texts of the pairs.
+        against, dimensions, max_length: see ``evaluate_retrieval``.
 
     Raises:
         InputError: the rows or a model cannot be used.
@@ -169,16 +185,24 @@ def evaluate_similarity(
         rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {"source": str(data), "shape": rows.format.kind, "columns": list(rows.format.columns), "rows": len(rows)}
-    resampling = Resampling(n_resamples, seed)
-    plan = EvaluationPlan(str(target), test, test, against, dimensions, ("tfidf",), max_length, resampling=resampling)
-    notes = [f"{len(ids):,} rows {reason} are left out." for reason, ids in rows.left_out.items()]
-    return evaluate_plan(plan, "similarity", about, notes, clock, started)
+    plan = EvaluationPlan(
+        target=str(target),
+        test=test,
+        plain_test=test,
+        against=against,
+        dimensions=dimensions,
+        baselines=("tfidf",),
+        max_length=max_length,
+        resampling=Resampling(n_resamples, seed),
+        task="similarity",
+        about=about,
+        notes=[f"{len(ids):,} rows {reason} are left out." for reason, ids in rows.left_out.items()],
+    )
+    return evaluate_plan(plan, clock, started)
 
 
-def evaluate_plan(
-    plan: EvaluationPlan, task: str, about: dict[str, Any], notes: Sequence[str], clock: Clock, started: float
-) -> RunResult:
-    """Evaluates a model, the others and the lexical baselines on one test; returns what ``result.json`` of it would hold."""
+def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:
+    """Evaluates a model, the others and the lexical baselines on one test; returns the metrics and verdicts as a result."""
     ours = evaluate_model(plan.target, plan.test, plan.dimensions, plan.max_length, clock)
     others = [evaluate_model(str(other), plan.plain_test, (), plan.max_length, clock) for other in plan.against]
     with clock.phase("baselines"):
@@ -191,23 +215,28 @@ def evaluate_plan(
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     geometry = None if ours.geometry is None else asdict(ours.geometry)
     return RunResult(
-        task=task,
+        task=plan.task,
         metrics=tuple(values),
         baselines=beside,
         verdicts=verdicts,
-        findings=tuple(Finding("not_measured", note, flagged=1) for note in notes),
+        findings=tuple(Finding("not_measured", note, flagged=1) for note in plan.notes),
         alarms=collapse_alarms(ours.geometry),
         timings_seconds=clock.seconds,
         peak_memory_bytes=peak_memory_bytes(),
         environment=environment(),
-        data=about | {"dimension": ours.dimension, "similarity": ours.similarity, "geometry": geometry},
+        data={
+            **plan.about,
+            "dimension": ours.dimension,
+            "similarity": ours.similarity,
+            "geometry": geometry,
+        },
     )
 
 
 def evaluate_model(
     name: str, test: EmbeddingTest, dimensions: Sequence[int], max_length: int | None, clock: Clock
-) -> EvaluatedModel:
-    """Computes the outputs of a model, also with its embeddings cut."""
+) -> EvaluatedSystem:
+    """Computes the outputs of a model, also with truncated embeddings."""
     from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
 
     started = time.perf_counter()
@@ -219,19 +248,19 @@ def evaluate_model(
     with clock.phase("answers"):
         outputs = truncated_outputs(test, vectors, sizes, encoder.similarity)
     seconds = time.perf_counter() - started
-    return EvaluatedModel(name, outputs, seconds, encoder.dimension, encoder.similarity, test.geometry(vectors))
+    return EvaluatedSystem(name, outputs, seconds, encoder.dimension, encoder.similarity, test.geometry(vectors))
 
 
-def evaluate_lexical(name: str, test: EmbeddingTest) -> EvaluatedModel:
-    """Computes the outputs of a baseline that needs no model."""
+def evaluate_lexical(name: str, test: EmbeddingTest) -> EvaluatedSystem:
+    """Computes the outputs of a baseline without a model."""
     started = time.perf_counter()
-    return EvaluatedModel(name, test.lexical_baselines()[name](), time.perf_counter() - started)
+    return EvaluatedSystem(name, test.lexical_baselines()[name](), time.perf_counter() - started)
 
 
 def verdicts_for(
-    ours: EvaluatedModel, others: Sequence[EvaluatedModel], metrics: SplitMetrics, resampling: Resampling
+    ours: EvaluatedSystem, others: Sequence[EvaluatedSystem], metrics: SplitMetrics, resampling: Resampling
 ) -> list[Verdict]:
-    """Compares whole embeddings with every other system, and cut ones with the whole."""
+    """Compares whole embeddings with every other system, and truncated ones with the whole."""
     whole = [replace(ours.outputs, truncated={})]
     verdicts = [v for other in others for v in verdicts_of_outputs(whole, other.as_baseline(metrics.split), metrics, resampling)]
     for size, outputs in ours.outputs.truncated.items():

@@ -1,4 +1,4 @@
-"""Outputs, metrics, baselines and alarms of sentence embeddings, on each test and at each dimension."""
+"""Computes outputs, metrics, baselines and alarms of sentence embeddings, on each test and at each dimension."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def outputs(session: EmbeddingSession) -> dict[str, Outputs]:
 
 
 def test_outputs(session: EmbeddingSession, test: EmbeddingTest, encoder: SentenceEncoder) -> Outputs:
-    """Computes the outputs of whole embeddings and of those cut to the Matryoshka dimensions."""
+    """Computes the outputs of whole embeddings and of those truncated to the Matryoshka dimensions."""
     vectors = test.vectors(encoder)
     sizes = smaller_dimensions(session, vectors)
     return replace(truncated_outputs(test, vectors, sizes, encoder.similarity), embeddings=tuple(vectors))
 
 
 def smaller_dimensions(session: EmbeddingSession, vectors: Sequence[Array]) -> list[int]:
-    """Returns the Matryoshka dimensions that these embeddings can be cut to."""
+    """Returns the Matryoshka dimensions below the size of these embeddings."""
     return [size for size in session.data.recipe.embedding.matryoshka_dimensions if size < vectors[0].shape[1]]
 
 
@@ -53,13 +53,13 @@ def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
         systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as it came"))
     for name in requested:
         started = time.perf_counter()
-        found = {split: lexical[name]() for split, test in tests.items() if name in (lexical := test.lexical_baselines())}
-        if found:
-            systems.append(BaselineOutputs(name, found, time.perf_counter() - started))
+        outputs_of = {split: lexical[name]() for split, test in tests.items() if name in (lexical := test.lexical_baselines())}
+        if outputs_of:
+            systems.append(BaselineOutputs(name, outputs_of, time.perf_counter() - started))
     return Baselines(tuple(systems), base)
 
 
 def alarms(session: EmbeddingSession, evaluation: Evaluation) -> list[Alarm]:
-    """Returns the alarms about how the embeddings of the most telling test lie."""
+    """Returns the alarms about the geometry of the embeddings, on the most telling test."""
     split, test = list(session.data.tests.items())[-1]
     return list(collapse_alarms(test.geometry(evaluation.best.outputs[split].embeddings)))

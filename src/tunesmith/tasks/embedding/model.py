@@ -1,10 +1,10 @@
-"""An embedding model in memory with its losses, and the lengths of its rows."""
+"""Loads an embedding model with its losses, and measures the lengths of its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,10 +26,14 @@ from tunesmith.training.losses.embedding_choice import LossChoice
 from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.trainers.embedding import names_of
 
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
 TSDAE = "DenoisingAutoEncoderLoss"
 SAME_OR_NOT = ("ContrastiveLoss", "OnlineContrastiveLoss")
 OWN_PASSES = frozenset({"ContrastiveTensionLoss", "ContrastiveTensionLossInBatchNegatives", TSDAE})
-"""Losses that copy the model or use more of it than its vectors: batches stay whole, and all tokens' embeddings are trained."""
+"""Losses that copy the model or use more than its embeddings: batches stay whole, and all token embeddings are trained."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,14 @@ class Part:
     """Training rows with their loss.
 
     Attributes:
-        labels: (N) what the loss compares the rows with; None where it needs nothing.
+        labels: (N) targets of the loss; None for a loss without targets.
         loss: the module, with the model in it.
     """
 
     rows: EmbeddingRows
     labels: list[Any] | None
     choice: LossChoice
-    loss: Any
+    loss: torch.nn.Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +64,21 @@ class EmbeddingSession(Session):
     parts: tuple[Part, ...]
 
     @property
-    def body(self) -> Any:
-        return self.encoder.model[0].model if self.encoder.is_plain else self.encoder.model
+    def body(self) -> torch.nn.Module:
+        if not self.encoder.is_plain:
+            return self.encoder.model
+        transformer: Any = self.encoder.model[0]
+        body: torch.nn.Module = transformer.model
+        return body
 
     @property
     def has_own_passes(self) -> bool:
-        """Whether a loss copies the model or runs it in another way."""
+        """Tells whether a loss copies the model or runs it in another way."""
         return has_own_passes(self.parts)
 
 
 def prepare(data: EmbeddingTaskData, clock: Clock) -> EmbeddingTaskData:
-    """Returns the data with mined hard negatives where the recipe asks for them."""
+    """Returns the data with mined hard negatives if the recipe requests them."""
     if data.recipe.embedding.hard_negatives is None:
         return data
     from tunesmith.tasks.embedding.hard_negatives import with_hard_negatives
@@ -114,7 +122,7 @@ def has_own_passes(parts: Sequence[Part]) -> bool:
 
 
 def training_token_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> Array | None:
-    """Returns every token id in the training batches; None where the embeddings of all tokens are trained."""
+    """Returns every token id in the training batches; None if the embeddings of all tokens are trained."""
     if has_own_passes(parts) or not encoder.is_plain:
         return None
     texts = []
@@ -125,15 +133,15 @@ def training_token_ids(encoder: SentenceEncoder, parts: Sequence[Part]) -> Array
     return used_token_ids(tokenize_texts(encoder.model, texts), encoder.model.tokenizer.pad_token_id)
 
 
-def load_guide(data: EmbeddingTaskData) -> Any:
-    """Loads the model that tells which in-batch negatives are false ones."""
+def load_guide(data: EmbeddingTaskData) -> SentenceTransformer:
+    """Loads the model that detects false in-batch negatives."""
     named = data.recipe.embedding.guide
     source = data.source if named is None else find_model(ModelSection(name=named), data.base)
     return load_encoder(source, data.recipe.data.max_length, fast=False).model
 
 
 def load_base_encoder(session: EmbeddingSession) -> SentenceEncoder:
-    """Returns the base model as it came: without the fresh modules that the run may have put on it."""
+    """Returns the unchanged base model, without the fresh modules that the run may have put on it."""
     section, data = session.data.recipe.embedding, session.data
     if section.pooling is None and section.dense is None and section.normalize is None:
         return session.encoder
@@ -144,7 +152,7 @@ def labels_for(data: EmbeddingTaskData, rows: EmbeddingRows, loss: str, classes:
     """Returns the targets of the loss: class ids, 1 for the same and 0 for different, scores, or a teacher's numbers.
 
     Args:
-        classes: of the training rows, in the order of their ids.
+        classes: class names of the training rows, in the order of their ids.
     """
     if rows.target is None:
         return None

@@ -1,4 +1,4 @@
-"""What an embedding run writes: the model, prediction columns, the heat map, geometry."""
+"""Writes the model, the prediction columns, the heat map and the geometry of an embedding run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAMPLE_MEASURE = "largest difference of a vector's number"
 
 
 def save_model(session: EmbeddingSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
-    """Saves the model, an adapter merged into it, and proves that the files give the same embeddings."""
+    """Saves the model with its adapter merged, and proves that the files give the same embeddings."""
     encoder, texts = session.encoder, sample_texts(session.data.rows.train)
     encoder.model.to("cpu")
     merge_adapter(encoder)
@@ -73,14 +73,14 @@ def texts_of(test: EmbeddingTest) -> tuple[Sequence[str], Sequence[int] | None]:
 
 def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     """Writes the heat map."""
-    found = heat_map(evaluation.best, evaluation.systems)
-    if found is not None:
-        text = json.dumps(found, ensure_ascii=False, indent=1)
+    content = heat_map(evaluation.best, evaluation.systems)
+    if content is not None:
+        text = json.dumps(content, ensure_ascii=False, indent=1)
         (folder.work / HEAT_MAP).write_text(text + "\n", encoding="utf-8")
 
 
 def heat_map(best: SeedResult, systems: Baselines) -> Mapping[str, Any] | None:
-    """Returns a few texts and the cosine of each with each, before and after; None where no test has rows of texts."""
+    """Returns a few texts and their cosine similarities before and after; None if no test has rows of texts."""
     tests = best.session.data.tests
     split = next((name for name in reversed(tests) if name != RETRIEVAL), None)
     test = None if split is None else tests[split]
@@ -107,7 +107,7 @@ def data_record(session: EmbeddingSession) -> dict[str, Any]:
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the losses and how the embeddings lie before and after, for result.json."""
+    """Returns the losses and the geometry of the embeddings before and after, for result.json."""
     best: SeedResult = evaluation.best
     session: EmbeddingSession = best.session
     data = session.data

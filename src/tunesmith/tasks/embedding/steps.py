@@ -1,4 +1,4 @@
-"""The steps of sentence embeddings, as ``tasks.task`` names them."""
+"""Lists the steps of sentence embeddings, named as in ``tasks.task``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trainer, losses and evaluation during training of sentence embeddings."""
+"""Builds the trainer, losses and evaluation of sentence embeddings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,12 @@ from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.trainers.embedding import EmbeddingTrainer, TrainingSet, dataset_of, names_of, set_name
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainingArguments
+
+    from tunesmith.training.schedule import Schedule
+
 SAMPLE_TEXTS = 8
 
 
@@ -37,7 +43,7 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
     in_groups = encoder.is_plain and encoder.fast_path.fast and not session.has_own_passes
     in_groups = in_groups and not session.data.recipe.embedding.adaptive_layers
 
-    def make(arguments: Any, _schedule: Any) -> EmbeddingTrainer:
+    def make(arguments: TrainingArguments, _schedule: Schedule) -> EmbeddingTrainer:
         sets = [
             TrainingSet(
                 dataset_of(part.rows, part.choice.name, part.labels, seed), part.loss, part.choice.sampler,
@@ -54,7 +60,7 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
 
 
 @contextmanager
-def length_groups(model: Any) -> Iterator[None]:
+def length_groups(model: SentenceTransformer) -> Iterator[None]:
     """Runs each batch in groups of similar length."""
     use_length_groups(model)
     try:
@@ -64,7 +70,7 @@ def length_groups(model: Any) -> Iterator[None]:
 
 
 def own_arguments(session: EmbeddingSession) -> Mapping[str, Any]:
-    """Returns upstream's arguments that only its trainer for embeddings has."""
+    """Returns the arguments that only upstream's trainer for embeddings has."""
     parts = session.parts
     prompts: dict[str, Any] = {set_name(i): prompts_of(session.encoder, part.rows) for i, part in enumerate(parts)}
     if len(parts) == 1:
@@ -93,11 +99,11 @@ def evaluate_fn(session: EmbeddingSession, max_rows: int | None) -> EvaluateFn:
     train = data.rows.train
     is_known = set(train.classes) >= set(rows.classes) and rows.format.kind == train.format.kind
     labels = labels_for(data, rows, data.choice.name, train.classes) if is_known else None
-    judged = replace(session.parts[0], rows=rows, labels=labels)
+    part = replace(session.parts[0], rows=rows, labels=labels)
 
     def evaluate(_model: torch.nn.Module) -> dict[str, float]:
         outputs = test.outputs(test.vectors(session.encoder), session.encoder.dimension)
-        loss = mean_loss(session, judged) if is_known else math.nan
+        loss = mean_loss(session, part) if is_known else math.nan
         return {"loss": loss, **metric_values(outputs, metrics_of_test(test))}
 
     return evaluate

@@ -1,4 +1,4 @@
-"""Conversations and texts of language models, with the general texts, read and checked without torch."""
+"""Reads and checks the conversations and texts of language models, and the general texts, without torch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tunesmith.data.chat.load import ConversationData, load_conversation_data, r
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks import chat as chat_checks
 from tunesmith.data.readers.read import sample_folder
+from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import FEW_ROWS, require_validation
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
-from tunesmith.tasks.subsample import at_most
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 GENERAL = "general"
-"""The split of the texts that should not be forgotten."""
+"""The name of the split of general texts, whose loss should not rise."""
 GENERAL_TEXTS = "general_text.jsonl"
 
 
@@ -31,7 +31,7 @@ class LanguageTaskData(TaskData):
     """Conversations or texts of a recipe.
 
     Attributes:
-        general: plain texts on which the loss should not rise.
+        general: plain texts whose loss should not rise.
     """
 
     rows: ConversationData
@@ -70,13 +70,13 @@ def read(request: Request) -> LanguageTaskData:
 
 
 def subsample(data: ConversationData, max_rows: int | None) -> ConversationData:
-    """Returns at most so many rows of each split, spread over it."""
+    """Returns at most so many rows of each split, spread evenly over it."""
     cut: dict[str, Any] = {name: at_most(rows, max_rows) for name, rows in data.named().items()}
     return replace(data, **cut)
 
 
 def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bool:
-    """Tells whether prompts and completions become text without a template, as far as the model's files say."""
+    """Tells whether prompts and completions are joined without a template, according to the model's files."""
     if data.train.kind != "prompt_completion" or recipe.sft.chat_template is not None:
         return False
     settings = Path(source.location) / "tokenizer_config.json"
@@ -85,7 +85,7 @@ def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bo
 
 
 def general_texts(recipe: Recipe, base: Path) -> Conversations:
-    """Returns the general texts: the recipe's, or those that come with tunesmith and are like the model's pretraining texts."""
+    """Returns the general texts: the recipe's, or built-in ones that resemble the model's pretraining texts."""
     if recipe.evaluate.general is not None:
         return read_texts(recipe.evaluate.general, GENERAL, base)
     texts = read_texts(str(sample_folder() / GENERAL_TEXTS), GENERAL, base)
@@ -98,9 +98,11 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
     for rows in data.rows.named().values():
         n_left = sum(map(len, rows.left_out.values()))
         why = "; ".join(f"{len(ids):,} {reason}" for reason, ids in rows.left_out.items())
-        shape = f"{rows.kind.replace('_', ' ')}: {' + '.join(rows.columns)}"
+        description = f"{rows.kind.replace('_', ' ')}: {' + '.join(rows.columns)}"
         note = f"{n_left:,} rows of {rows.split} are not used: {why}" if n_left else ""
-        yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})", note=note)
+        yield CheckLine(
+            f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {description})", note=note
+        )
     split, rows = list(data.evaluation_rows.items())[-1]
     note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < FEW_ROWS else ""
     yield CheckLine("evaluated on", f"{split}, {len(rows):,} rows, and {len(data.general):,} general texts", note=note)

@@ -1,4 +1,4 @@
-"""Evaluates any causal language model on texts or on prompts and answers, beside other models."""
+"""Evaluates any causal language model on texts, or on prompts and answers, beside other models."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ from tunesmith.training.trainers.tokens import TrainingTokens
 
 SPLIT = "test"
 BITS_PER_BYTE = "bits_per_byte"
-"""The only loss that two tokenizers share."""
-OF_RUN = {"sft": ("loss_on", "long_rows", "labels"), "data": ("max_length", "columns"), "evaluate": ("answers",)}
-"""What a run's recipe says of how its rows are read and judged."""
+"""The only loss that can be compared across tokenizers."""
+RUN_KEYS = {"sft": ("loss_on", "long_rows", "labels"), "data": ("max_length", "columns"), "evaluate": ("answers",)}
+"""The keys of a run's recipe that decide how its rows are read and evaluated."""
 
 
 @dataclass(frozen=True)
@@ -76,29 +76,29 @@ def evaluate_language(
     answers: int | None = None, max_new_tokens: int | None = None, stride: int | None = None, context_lengths: Sequence[int] = (),
     max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
-    """How a causal language model does on other rows: losses, answers or labels, and general texts beside them.
+    """Evaluates a causal language model on other rows: losses, answers or labels, and the loss on general texts.
 
     Args:
-        target: a run, whose recipe says how rows are read and judged; or a folder, a hub id, ``builtin:NAME``.
-        data: a file of plain texts, or of rows in any form that ``task: sft`` reads.
-        columns: part -> column, where they are not recognised.
-        against: other models, each given verdicts on the same rows.
-        answers: rows whose answers are written; the run's number, else 64, when not said.
-        stride, context_lengths: see the recipe's section ``evaluate``; of plain texts.
-        max_length: tokens of a row; the run's, else the model's own limit, when not said.
+        target: a run, with the recipe for reading and evaluating rows; or a folder, a hub id, ``builtin:NAME``.
+        data: a file of plain texts, or of rows in any format that ``task: sft`` reads.
+        columns: part -> column, if they are not detected.
+        against: other models, each with verdicts on the same rows.
+        answers: number of rows whose answers are generated; default: the run's, else 64.
+        stride, context_lengths: see the recipe's section ``evaluate``; for plain texts only.
+        max_length: limit of the tokens of a row; default: the run's, else the model's own.
 
     Returns:
-        Metrics with intervals over rows, of ``test`` and of ``general`` texts; in ``data`` the sample of answers and the curve by
-        context length.
+        Metrics of ``test`` and of ``general`` texts, with intervals over rows. ``data`` has the sampled answers, and the
+        perplexity by context length.
 
     Raises:
         InputError: the rows or a model cannot be used.
     """
     started, clock, notes = time.perf_counter(), Clock(listener, {}), list[str]()
     with clock.phase("data"):
-        given = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
-        table = read_chat_table(str(data), "train", Path())  # of a folder the file that every verb reads
-        recipe = evaluation_recipe(target, table, columns or {}, {**given, "context_lengths": list(context_lengths)})
+        options = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
+        table = read_chat_table(str(data), "train", Path())  # a folder's file is chosen as by every verb
+        recipe = evaluation_recipe(target, table, columns or {}, {**options, "context_lengths": list(context_lengths)})
         rows = read_chat_rows(table, SPLIT, recipe, notes)
         if not len(rows):
             raise DataError.one(str(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}.")
@@ -131,35 +131,35 @@ def evaluate_model(name: str, recipe: Recipe, rows: Conversations, clock: Clock)
         return EvaluatedModel(name, session.splits, split_metrics_of(session), outputs, time.perf_counter() - started)
 
 
-def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, Any], given: Mapping[str, Any]) -> Recipe:
-    """Returns how rows are read and evaluated: as in the run's recipe, with the options that were given."""
-    path, found = Path(target) / RESULT, dict[str, Any]()
+def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, Any], options: Mapping[str, Any]) -> Recipe:
+    """Returns a recipe for reading and evaluating the rows: the run's own, changed by the options."""
+    path, of_run = Path(target) / RESULT, dict[str, Any]()
     if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))["recipe"]
-    kept = {name: {key: found[name][key] for key in keys} for name, keys in OF_RUN.items()} if found else {}
+        of_run = json.loads(path.read_text(encoding="utf-8"))["recipe"]
+    base = {name: {key: of_run[name][key] for key in keys} for name, keys in RUN_KEYS.items()} if of_run else {}
     named_columns = columns or {
         part: name
-        for part, name in kept.get("data", {}).get("columns", {}).items()
+        for part, name in base.get("data", {}).get("columns", {}).items()
         if isinstance(name, str) and name in table.columns
     }
-    settings = TASKS.get(found.get("task", ""))
+    settings = TASKS.get(of_run.get("task", ""))
     if settings is None or settings.family != "language":
         is_plain = detect_chat_format(table, ColumnsSection(**named_columns)).kind == "text"
         settings = next(row for row in TASKS.values() if row.family == "language" and row.plain_texts == is_plain)
-    asked = {"rows": given["answers"], "max_new_tokens": given["max_new_tokens"]}
-    written = kept.get("evaluate", {}).get("answers", {}) | {key: value for key, value in asked.items() if value is not None}
-    length = given["max_length"] or kept.get("data", {}).get("max_length")
-    windows = {key: given[key] for key in ("stride", "context_lengths") if given[key]}
+    changes = {"rows": options["answers"], "max_new_tokens": options["max_new_tokens"]}
+    answers = base.get("evaluate", {}).get("answers", {}) | {key: value for key, value in changes.items() if value is not None}
+    length = options["max_length"] or base.get("data", {}).get("max_length")
+    windows = {key: options[key] for key in ("stride", "context_lengths") if options[key]}
     return recipe_from_mapping({
-        "task": settings.task, "model": {"name": found["model"]["name"] if found else str(target)},
+        "task": settings.task, "model": {"name": of_run["model"]["name"] if of_run else str(target)},
         "data": {"train": table.source, "columns": named_columns, **({} if length is None else {"max_length": length})},
-        **({"sft": kept["sft"]} if kept and not settings.plain_texts else {}),
-        "evaluate": {**({} if settings.plain_texts else {"answers": written}), **windows, "baselines": []},
+        **({"sft": base["sft"]} if base and not settings.plain_texts else {}),
+        "evaluate": {**({} if settings.plain_texts else {"answers": answers}), **windows, "baselines": []},
     })  # fmt: skip
 
 
 def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSession:
-    """Loads a model, and returns it with the rows as its tokens."""
+    """Loads a model, and tokenises the rows for it."""
     quiet_libraries()
     source = adapter_source(name, Path()) or find_model(ModelSection(name=name), Path())
     tokenizer = load_tokenizer(source)
@@ -186,7 +186,7 @@ def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSess
 def compare_models(
     ours: EvaluatedModel, other: EvaluatedModel, metrics: Sequence[SplitMetrics], resampling: Resampling
 ) -> tuple[list[Verdict], list[str]]:
-    """Returns the verdicts against another model, and notes on what cannot be compared: losses of other tokens."""
+    """Returns the verdicts against another model, and notes on losses that cannot be compared, since their tokens differ."""
     verdicts, notes = list[Verdict](), list[str]()
     for split in metrics:
         mine, theirs, of_split = ours.outputs[split.split], other.outputs[split.split], split
@@ -209,7 +209,7 @@ def compare_models(
 
 
 def dropped_rows(rows: Conversations, ours: EvaluatedModel) -> dict[str, int]:
-    """Returns reason -> number of rows that are not measured: not usable, or longer than the model's limit."""
+    """Returns reason -> number of rows that are not measured: unusable, or longer than the model's limit."""
     dropped = ours.splits[SPLIT].rows.dropped
     return {reason: len(ids) for reason, ids in (*rows.left_out.items(), *dropped.items())}
 

@@ -1,4 +1,4 @@
-"""Outputs, metrics, baselines and alarms of language models: losses, answers, labels, general texts."""
+"""Computes outputs, metrics, baselines and alarms of language models: losses, answers, labels, general texts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tunesmith.tasks.task import Baselines, Evaluation
 
 UNTUNED, FEW_SHOT = "untuned", "few_shot"
 FORGOTTEN_NATS = 0.1
-"""A loss on general text that rose by so much (its perplexity by a tenth) and not by chance is an alarm."""
+"""Rise of the loss on general text, in nats a token, above which an alarm is raised (a tenth of the perplexity)."""
 
 
 def split_metrics(session: LanguageSession, split: str) -> SplitMetrics:
-    """Returns the metrics of one split; of labels, verdicts are given on the requested one or on macro F1."""
+    """Returns the metrics of one split; verdicts on labels are given on the requested metric or on macro F1."""
     requested = session.data.recipe.evaluate.metric
     leading = requested if requested in LABEL_METRICS and requested is not None else DEFAULT_LABEL_METRIC
     return SplitMetrics(split, LABEL_METRICS, (leading,), requested)
@@ -39,15 +39,15 @@ def metrics(session: LanguageSession) -> list[SplitMetrics]:
 
 
 def outputs(session: LanguageSession) -> dict[str, Outputs]:
-    """Computes the model's outputs on every split, and how it uses context."""
+    """Computes the model's outputs on every split, and its perplexity by context length."""
     return model_outputs(session, session.model)
 
 
 def model_outputs(session: LanguageSession, model: torch.nn.Module) -> dict[str, Outputs]:
     """Computes a model's outputs on every split; the curve by context length is of the most telling one."""
-    found = {name: score_split(session, model, split, session.generation) for name, split in session.splits.items()}
+    of_splits = {name: score_split(session, model, split, session.generation) for name, split in session.splits.items()}
     last = list(session.data.evaluation_rows)[-1]
-    return {**found, last: replace(found[last], context_curve=perplexity_by_context(session, model, last))}
+    return {**of_splits, last: replace(of_splits[last], context_curve=perplexity_by_context(session, model, last))}
 
 
 def perplexity_by_context(session: LanguageSession, model: torch.nn.Module, split: str) -> tuple[Mapping[str, Any], ...]:
@@ -78,7 +78,7 @@ def perplexity_by_context(session: LanguageSession, model: torch.nn.Module, spli
 
 
 def baselines(session: LanguageSession, listener: Listener) -> Baselines:
-    """Computes the outputs of the base model as it came, and with training examples in its prompt."""
+    """Computes the outputs of the unchanged base model, and with training examples in its prompt."""
     requested, systems, base = baseline_names(session.data.recipe), list[BaselineOutputs](), dict[str, Outputs]()
     with base_model(session) as model:
         if UNTUNED in requested:
@@ -93,7 +93,7 @@ def baselines(session: LanguageSession, listener: Listener) -> Baselines:
 
 
 def few_shot_baseline(session: LanguageSession, model: torch.nn.Module) -> list[BaselineOutputs]:
-    """Computes the base model's answers with training examples in its prompt; none where no split has answers."""
+    """Computes the base model's answers with training examples in its prompt; none without a split that has answers."""
     started, examples = time.perf_counter(), session.examples
     answered = {
         name: few_shot_outputs(session, model, split, session.generation, examples)
@@ -105,12 +105,12 @@ def few_shot_baseline(session: LanguageSession, model: torch.nn.Module) -> list[
     fewest = min(count for _, count in answered.values())
     note = f"the base model with {len(examples)} examples in its prompt"
     note += f", {fewest} where there was no room for more" if fewest < len(examples) else ""
-    found = {name: outputs for name, (outputs, _) in answered.items()}
-    return [BaselineOutputs(FEW_SHOT, found, time.perf_counter() - started, note)]
+    of_splits = {name: outputs for name, (outputs, _) in answered.items()}
+    return [BaselineOutputs(FEW_SHOT, of_splits, time.perf_counter() - started, note)]
 
 
 def alarms(_session: LanguageSession, evaluation: Evaluation) -> list[Alarm]:
-    """Returns an alarm where the loss on general texts rose by much and not by chance."""
+    """Returns an alarm if the loss on general texts rose considerably and not by chance."""
     return [
         Alarm(
             "forgets general text",

@@ -1,4 +1,4 @@
-"""A language model in memory with its adapter and template, and everything it reads as tokens."""
+"""Loads a language model with its adapter and template, and tokenises everything that it reads."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ROOM = 1.25
 """Longest generated answer, as a multiple of the longest of the training rows."""
 EVALUATION_EPOCH = -1
-"""A masked model is evaluated on masks that no epoch of training uses."""
+"""Seed of the masks of evaluation rows: no epoch of training has this number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class LanguageSession(Session):
         train: the training rows as tokens.
         tokens: the training rows as the trainer has them.
         splits: the evaluation splits, then the general texts.
-        generation: how answers are generated and compared.
+        generation: settings of generating and comparing answers.
         examples: training rows for the prompt of the few-shot baseline.
     """
 
@@ -79,16 +81,16 @@ class LanguageSession(Session):
 
     @cached_property
     def head_alone(self) -> bool:
-        """Whether the loss may run the output layer by itself."""
+        """Tells whether the loss may run the output layer separately."""
         return is_head_alone(self.model)
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A tokenizer with its template and limit: everything that turns rows into tokens.
+    """A tokenizer with its template and limit; it turns rows into tokens.
 
     Attributes:
-        max_length: tokens that the model reads at once.
+        max_length: largest number of tokens of a sequence.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -118,10 +120,10 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
 
 
 def make_session(
-    data: LanguageTaskData, reader: Reader, rendered: Mapping[str, Rendered], *, loaded: LoadedModel, model: Any,
-    tokens: TrainingTokens, fast_path: FastPath,
+    data: LanguageTaskData, reader: Reader, rendered: Mapping[str, Rendered], *, loaded: LoadedModel,
+    model: PreTrainedModel | PeftModel, tokens: TrainingTokens, fast_path: FastPath,
 ) -> LanguageSession:  # fmt: skip
-    """Returns the session of a model: its evaluation splits, the settings of generation, the examples of few-shot prompts."""
+    """Builds the session of a model: its evaluation splits, the settings of generation, the examples of few-shot prompts."""
     recipe, section = data.recipe, data.recipe.evaluate.answers
     settings = generation_settings(data, rendered["train"], reader)
     check_windows(recipe, reader)
@@ -174,25 +176,25 @@ def split_lengths(rows: Rendered) -> SplitLengths:
     return SplitLengths(len(set(rows.positions)) + n_dropped, len(rows.cut) + n_dropped, record)
 
 
-def stop_at(model: Any, ends: Sequence[int]) -> None:
+def stop_at(model: torch.nn.Module, ends: Sequence[int]) -> None:
     """Adds the tokens that end answers in training to the model's end-of-sequence tokens."""
     settings = getattr(model, "generation_config", None)
     if settings is None or not ends:
         return
-    known = settings.eos_token_id
-    listed = [] if known is None else [known] if isinstance(known, int) else list(known)
+    own = settings.eos_token_id
+    listed = [] if own is None else [own] if isinstance(own, int) else list(own)
     every = [*listed, *(token for token in ends if token not in listed)]
     settings.eos_token_id = every[0] if len(every) == 1 else every
 
 
 def objective_for(data: LanguageTaskData) -> Objective:
-    """Returns the architecture's objective. Raises where the recipe names the other one, or a masked model for answers."""
+    """Returns the architecture's objective. Raises for another one in the recipe, and for a masked model with answers."""
     from transformers import AutoConfig
 
-    source, asked = data.source, data.recipe.pretraining.objective
+    source, requested = data.source, data.recipe.pretraining.objective
     config = AutoConfig.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
     objective = detect_objective(config, f"model.name {source.name}")
-    if asked is not None and asked != objective.name:
+    if requested is not None and requested != objective.name:
         message = f"{source.name} is a {objective.name} language model ({config.model_type})."
         raise RecipeError.one("pretraining.objective", message, f"Write {objective.name}, or leave it out.")
     section = sequences(data.recipe)
@@ -220,7 +222,7 @@ def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) ->
 
 
 def mask_once(recipe: Recipe, ids: Array, entry: int, tokenizer: PreTrainedTokenizerBase) -> tuple[Array, Array]:
-    """Masks an entry, at each evaluation the same tokens."""
+    """Masks an entry: the same tokens at each evaluation."""
     is_special = np.isin(ids, tokenizer.all_special_ids)
     return mask_tokens(
         ids, is_special, recipe.train.seed, EVALUATION_EPOCH, entry, recipe.pretraining.mlm_probability,
@@ -229,7 +231,7 @@ def mask_once(recipe: Recipe, ids: Array, entry: int, tokenizer: PreTrainedToken
 
 
 def trainable(data: LanguageTaskData, loaded: LoadedModel, tokens: TrainingTokens, objective: Objective) -> Any:
-    """Returns the model that is trained: with its adapter, or with layers frozen."""
+    """Prepares the model for training: with its adapter, or with layers frozen."""
     recipe = data.recipe
     if recipe.train.dropout is not None:
         set_dropout(loaded.model, recipe.train.dropout)
@@ -242,7 +244,7 @@ def trainable(data: LanguageTaskData, loaded: LoadedModel, tokens: TrainingToken
 
 
 def check_windows(recipe: Recipe, reader: Reader) -> None:
-    """Raises RecipeError where windows are requested that cannot slide."""
+    """Raises RecipeError for windows that cannot slide."""
     section = recipe.evaluate
     for key, sizes in (("stride", [section.stride] if section.stride else []), ("context_lengths", section.context_lengths)):
         if sizes and not (task_settings(recipe).plain_texts and reader.objective.shifts_labels):
@@ -254,7 +256,7 @@ def check_windows(recipe: Recipe, reader: Reader) -> None:
 
 
 def label_tokens(data: LanguageTaskData, reader: Reader) -> tuple[tuple[int, ...], ...]:
-    """Returns the tokens of each label as in training after a prompt, with the token that ends an answer."""
+    """Returns the tokens of each label after a prompt as in training, with the token that ends an answer."""
     labels = data.recipe.sft.labels
     if not labels:
         return ()
@@ -265,7 +267,7 @@ def label_tokens(data: LanguageTaskData, reader: Reader) -> tuple[tuple[int, ...
 
 
 def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader) -> GenerationEval:
-    """Returns how answers are generated and compared."""
+    """Returns the settings of generating and comparing answers."""
     section, rows, labels = data.recipe.evaluate.answers, data.rows.train, label_tokens(data, reader)
     longest = max((int((targets != IGNORE_INDEX).sum()) for targets in train.labels), default=1)
     n_new = section.max_new_tokens or min(max(8, math.ceil(ROOM * longest)), max(1, reader.max_length // 2))
@@ -284,23 +286,30 @@ def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader)
     if requested in metrics and requested is not None:
         metrics = (requested, *(name for name in metrics if name != requested))
     function = None if section.function is None else answer_function(section.function, data.base)
-    stride = data.recipe.evaluate.stride
-    return GenerationEval(decoding, labels, metrics, section.pattern, function, reader.max_length, stride)
+    return GenerationEval(
+        decoding,
+        labels=labels,
+        metrics=metrics,
+        pattern=section.pattern,
+        function=function,
+        window=reader.max_length,
+        stride=data.recipe.evaluate.stride,
+    )
 
 
 def selection_metric(recipe: Recipe, settings: GenerationEval) -> str:
-    """Returns the metric of validation that chooses the checkpoint. Raises RecipeError for one that nothing measures."""
+    """Returns the metric of validation that selects the checkpoint. Raises RecipeError for one that these rows lack."""
     requested = recipe.evaluate.metric or "loss"
-    known = (*LOSS_METRICS, *settings.metrics, *(LABEL_METRICS if settings.labels else ()))
-    if requested not in known:
+    names = (*LOSS_METRICS, *settings.metrics, *(LABEL_METRICS if settings.labels else ()))
+    if requested not in names:
         message = f"these rows are not measured by {requested}."
-        raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(known)}.")
+        raise RecipeError.one("evaluate.metric", message, f"They are measured by: {', '.join(names)}.")
     return requested
 
 
 @contextmanager
 def base_model(session: LanguageSession) -> Iterator[Any]:
-    """Yields the base model: the session's with its adapter switched off, or loaded again where the adapter changed it."""
+    """Yields the base model: the session's with its adapter disabled, or loaded again if the adapter changed its weights."""
     data, model = session.data, session.model
     if data.recipe.adapter is None:
         yield model

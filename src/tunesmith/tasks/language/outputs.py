@@ -1,4 +1,4 @@
-"""What the run of a language model writes: the model, prediction columns, answers before and after."""
+"""Writes the model, the prediction columns, and answers before and after training of a language model."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SHOWN_ROWS = 3
 
 
 def save_model(session: LanguageSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
-    """Saves the model, merged where its adapter can be, and proves that the files give the same logits."""
+    """Saves the model, with its adapter merged if possible, and proves that the files give the same logits."""
     sample = sample_rows(session)
     saved = save_language_model(session.model, session.tokenizer, folder, session.data.source, sample)
     return SavedModel(saved.certificates, saved.notes)
 
 
 def prediction_columns(session: LanguageSession, name: str, outputs: Outputs) -> dict[str, list[Any]]:
-    """Returns the columns of predictions.parquet for one split. Rows whose answer was not generated have no prediction."""
+    """Returns the columns of predictions.parquet for one split. Rows without a generated answer have no prediction."""
     if name == GENERAL:
         return {}
     split, losses = session.splits[name], outputs.token_losses
@@ -44,12 +44,12 @@ def prediction_columns(session: LanguageSession, name: str, outputs: Outputs) ->
     columns: dict[str, list[Any]] = {
         "row_id": list(split.row_ids),
         "split": [name] * len(place),
-        "label": [last_answer(one) for one in turns],
+        "label": [last_answer(of_row) for of_row in turns],
         "prediction": [None] * len(place),
         "loss": (losses.sums / np.maximum(1, losses.counts)).tolist(),
         "n_tokens": losses.counts.tolist(),
         "n_bytes": split.n_bytes.tolist(),
-        "text": [first_prompt(one)[:TEXT_CHARACTERS] for one in turns],
+        "text": [first_prompt(of_row)[:TEXT_CHARACTERS] for of_row in turns],
     }
     at = [place[position] for position in split.sample]
     for metric, values in outputs.row_scores.items():
@@ -87,7 +87,7 @@ def shown_rows(evaluation: Evaluation) -> dict[str, Any]:
         {"row_id": rows.row_ids[i], "runs": supervised_runs(session.tokenizer, rows.input_ids[i], rows.labels[i])}
         for i in range(min(SHOWN_ROWS, len(rows.input_ids)))
     ]
-    systems = {one.name: one.outputs[name] for one in evaluation.systems.systems if name in one.outputs}
+    systems = {system.name: system.outputs[name] for system in evaluation.systems.systems if name in system.outputs}
     answers = [
         {
             "row_id": split.sample_ids[i],
@@ -109,11 +109,12 @@ def data_record(session: LanguageSession) -> dict[str, Any]:
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the template, how rows share sequences, and the curves by context length, for result.json."""
+    """Returns the template, the use of packing, and the curves by context length, for result.json."""
     best: SeedResult = evaluation.best
     session: LanguageSession = best.session
     split, tokens = list(session.data.evaluation_rows)[-1], session.tokens
-    before = [outputs.context_curve for one in evaluation.systems.systems if (outputs := one.outputs.get(split)) is not None]
+    systems = [system.outputs.get(split) for system in evaluation.systems.systems]
+    before = [outputs.context_curve for outputs in systems if outputs is not None]
     return {
         "objective": session.objective.name,
         "template": session.template.name,

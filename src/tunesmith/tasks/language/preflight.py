@@ -1,4 +1,4 @@
-"""Pre-flight checks that only language models have: the template, the supervised tokens, joined rows."""
+"""Checks the template, the supervised tokens and joined rows, as only language models need."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SHOWN_CHARACTERS = 160
 
 
 def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
-    """Checks the template, the share of supervised tokens, the ends of answers, and that joined rows do not see each other."""
+    """Checks the template, the share of supervised tokens, the ends of answers, and the isolation of joined rows."""
     rows, conversations = session.train, session.data.rows.train
     if conversations.kind != "text":
         proof = certify_rendering(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", session.template.sentence())
-        yield proven(proof, "Training would show the model other tokens before an answer than it is asked with later.")
+        yield proven(proof, "Training would show the model other tokens before an answer than its prompts have later.")
     n_supervised, n_tokens = rows.target_tokens, rows.tokens
     problem = None
     if n_supervised == 0:
@@ -41,7 +41,7 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
 
 
 def sample_line(session: LanguageSession) -> str:
-    """Returns the start of the first row; supervised text stands in brackets."""
+    """Formats the start of the first row, with supervised text in brackets."""
     runs = supervised_runs(session.tokenizer, session.train.input_ids[0], session.train.labels[0])
     text = "".join(f"⟦{part}⟧" if supervised else part for part, supervised in runs).replace("\n", "⏎")
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"

@@ -1,4 +1,4 @@
-"""Evaluation inputs of language models (tokens, prompts, references), built once and shared by all systems, and their outputs."""
+"""Builds the evaluation inputs of language models (tokens, prompts, references) once for all systems, and scores them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Prompts = Sequence[Sequence[int]]
 
 
 class TokenSession(Protocol):
-    """What scoring needs of a ``tasks.language.model.LanguageSession``."""
+    """The part of a ``tasks.language.model.LanguageSession`` that scoring needs."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase: ...
@@ -59,14 +59,14 @@ class EvalSplit:
     """One evaluation split, tokenised once for all systems.
 
     Attributes:
-        rows: its tokens; a text that was divided has several entries. Those of a masked model are masked.
-        positions: of the conversations that have entries (N), in order.
+        rows: its tokens; a divided text has several entries. Entries of a masked model are masked.
+        positions: (N) positions of the conversations that have entries, in order.
         n_bytes: (N) UTF-8 bytes of the supervised text of each.
-        sample: positions (n) of the conversations whose answers are generated.
+        sample: (n) positions of the conversations whose answers are generated.
         prompts: (n) token ids before the answer.
-        references: (n) the answers of the data.
-        truth: (n) ids of the right labels, where answers are labels.
-        documents: (N) token ids of each whole text, where windows slide over it.
+        references: (n) answers of the data.
+        truth: (n) ids of the right labels, if answers are labels.
+        documents: (N) token ids of each whole text, for sliding windows.
     """
 
     split: str
@@ -121,10 +121,10 @@ class GenerationEval:
     """Settings of the evaluation of generated answers.
 
     Attributes:
-        labels: the tokens of each possible answer, where answers are labels; the last token ends it.
-        metrics: of the answers, the leading one first.
-        window: tokens that the model reads at once, prompt and answer together.
-        stride: tokens that the window moves on, where it slides over texts; None where texts are cut into windows.
+        labels: tokens of each label, if answers are labels; the last token ends it.
+        metrics: metrics of the answers, the leading one first.
+        window: largest number of tokens of a sequence, prompt and answer together.
+        stride: tokens by which the window slides over texts; None if texts are cut into windows.
     """
 
     decoding: Decoding
@@ -136,7 +136,7 @@ class GenerationEval:
     stride: int | None = None
 
     def without_windows(self) -> GenerationEval:
-        """Returns the settings of the evaluations during training, for which no window slides."""
+        """Returns the settings for evaluations during training, without sliding windows."""
         return replace(self, stride=None)
 
 
@@ -148,7 +148,7 @@ def make_eval_split(
     positions = tuple(dict.fromkeys(rendered.positions))
     answered = [i for i in positions if rows.turns[i][-1].role == "assistant"]
     count = len(answered) if labels else min(n_answers, len(answered))
-    sample = tuple(answered[i * len(answered) // count] for i in range(count)) if count else ()
+    sample = tuple(answered[i] for i in spread_positions(len(answered), count))
     references = tuple(rows.turns[i][-1].content.strip() for i in sample)
     return EvalSplit(
         rows.split,
@@ -188,11 +188,12 @@ def score_split(session: TokenSession, model: torch.nn.Module, split: EvalSplit,
 
 
 def row_losses(session: TokenSession, model: torch.nn.Module, split: EvalSplit, settings: GenerationEval) -> TokenLosses:
-    """Computes the losses of each row (N): summed over its entries, or by a window that slides over it."""
+    """Computes the losses of each row (N): summed over its entries, or by a sliding window."""
     if settings.stride is not None and split.documents:
         window = settings.window - 1  # the token behind it has a position as well
         slid = document_losses(model, split.documents, window, min(settings.stride, window), session.fast_path.precision)
-        return TokenLosses(np.array([one.sum() for one in slid]), np.array([len(one) for one in slid], dtype=np.int64))
+        counts = np.array([len(losses) for losses in slid], dtype=np.int64)
+        return TokenLosses(np.array([losses.sum() for losses in slid]), counts)
     entries = token_losses(
         model,
         split.rows.input_ids,
@@ -222,7 +223,7 @@ def answer_prompts(
             precision=session.fast_path.precision,
         )
         return Outputs(SINGLE, from_scores(SINGLE, split.truth, scores))
-    texts = [written.text for written in generate_answers(session, model, prompts, settings)]
+    texts = [answer.text for answer in generate_answers(session, model, prompts, settings)]
     rows = [split.conversations.rows[i] for i in split.sample]
     scores_by_metric = answer_scores(
         settings.metrics,
@@ -230,8 +231,8 @@ def answer_prompts(
         split.references,
         rows,
         split.sample_ids,
-        settings.pattern,
-        settings.function,
+        pattern=settings.pattern,
+        function=settings.function,
     )
     return Outputs(texts=tuple(texts), row_scores=scores_by_metric)
 
@@ -239,13 +240,13 @@ def answer_prompts(
 def generate_answers(
     session: TokenSession, model: torch.nn.Module, prompts: Prompts, settings: GenerationEval
 ) -> list[GeneratedText]:
-    """Generates after each prompt; after a long one only as many tokens as there is room for."""
+    """Generates after each prompt; after a long one only as many tokens as fit into the window."""
     requested = settings.decoding.max_new_tokens
-    rooms = [max(1, min(requested, settings.window - len(ids))) for ids in prompts]
+    limits = [max(1, min(requested, settings.window - len(ids))) for ids in prompts]
     answers: dict[int, GeneratedText] = {}
-    for room in sorted(set(rooms), reverse=True):
-        chosen = [i for i, one in enumerate(rooms) if one == room]
-        decoding = replace(settings.decoding, max_new_tokens=room)
+    for limit in sorted(set(limits), reverse=True):
+        chosen = [i for i, of_prompt in enumerate(limits) if of_prompt == limit]
+        decoding = replace(settings.decoding, max_new_tokens=limit)
         texts = generate(model, session.tokenizer, [prompts[i] for i in chosen], decoding, precision=session.fast_path.precision)
         answers |= {i: of_prompt[0] for i, of_prompt in zip(chosen, texts, strict=True)}
     return [answers[i] for i in range(len(prompts))]
@@ -254,7 +255,7 @@ def generate_answers(
 def few_shot_outputs(
     session: TokenSession, model: torch.nn.Module, split: EvalSplit, settings: GenerationEval, examples: Conversations
 ) -> tuple[Outputs, int]:
-    """Answers with training examples in the prompt. Returns also the fewest examples that a prompt had room for.
+    """Answers with training examples in the prompt. Returns also the smallest number of examples that fitted.
 
     Args:
         examples: training rows, each with its answer.

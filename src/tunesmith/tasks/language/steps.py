@@ -1,4 +1,4 @@
-"""The steps of language models, as ``tasks.task`` names them."""
+"""Lists the steps of language models, named as in ``tasks.task``."""
 
 from __future__ import annotations
 

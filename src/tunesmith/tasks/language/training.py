@@ -1,9 +1,8 @@
-"""The trainers, losses and evaluation during training of language models."""
+"""Builds the trainers, losses and evaluation of language models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,29 +20,31 @@ from tunesmith.tasks.language.model import LanguageSession
 from tunesmith.tasks.language.scoring import score_split
 from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
+from tunesmith.training.guarded import TrainerKeywords
+from tunesmith.training.schedule import Schedule
 from tunesmith.training.trainers.tokens import CausalTrainer, MaskedTrainer, TrainingTokens, batch_of
 
 SAMPLE_ROWS = 8
 WATCHED_ROWS = 16
-"""Rows whose answers are generated at each evaluation during training, where they do not choose the checkpoint."""
+"""Rows whose answers are generated at each evaluation during training, unless they select the checkpoint."""
 
 
 def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> TrainerSpec:
     """Returns the trainer of the session's model on the training rows: TRL's for causal models, transformers' for masked ones."""
 
-    def make(arguments: Any, _schedule: Any) -> CausalTrainer | MaskedTrainer:
-        usual = {
+    def make(arguments: TrainingArguments, _schedule: Schedule) -> CausalTrainer | MaskedTrainer:
+        usual: TrainerKeywords = {
             "model": session.model,
             "args": arguments,
-            "tokens": session.tokens,
             "evaluate_fn": evaluate,
             "expected_loss": session.expected_loss,
             "processing_class": session.tokenizer,
         }
         if session.objective.shifts_labels:
-            return CausalTrainer(**usual, fast_path=session.fast_path, head_alone=session.head_alone)
+            return CausalTrainer(**usual, tokens=session.tokens, fast_path=session.fast_path, head_alone=session.head_alone)
         return MaskedTrainer(
             **usual,
+            tokens=session.tokens,
             specials=np.array(session.tokenizer.all_special_ids),
             probability=session.data.recipe.pretraining.mlm_probability,
             mask_id=session.tokenizer.mask_token_id,
@@ -54,7 +55,7 @@ def trainer_spec(session: LanguageSession, evaluate: EvaluateFn, _seed: int) -> 
 
 
 def arguments_of(session: LanguageSession) -> tuple[type[TrainingArguments], Mapping[str, object]]:
-    """Returns upstream's class of arguments, and those it has beside the usual ones."""
+    """Returns upstream's class of arguments, and arguments that only this class has."""
     if session.objective.needs_masking:
         return TrainingArguments, {}
     from trl import SFTConfig
@@ -82,7 +83,7 @@ def trial_parts(session: LanguageSession) -> list[TrialPart]:
 def evaluate_fn(session: LanguageSession, max_rows: int | None) -> EvaluateFn:
     """Returns a function that computes a model's loss and metrics on validation, with the answers of a few rows.
 
-    All answers are generated where they choose the checkpoint.
+    All answers are generated if they select the checkpoint.
     """
     split, settings = session.splits["validation"], session.generation.without_windows()
     if max_rows is not None:

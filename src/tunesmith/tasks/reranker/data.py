@@ -1,4 +1,4 @@
-"""Training pairs and the search of a reranker, read without torch.
+"""Reads the training pairs and the search of a reranker without torch.
 
 A cross-encoder is a classifier that reads a query and a document together. Its rows are pairs with mined or given negatives; it
 is evaluated on those, and on the order in which it puts the best documents of a first stage.
@@ -13,11 +13,11 @@ from tunesmith.data.checks.rows import dropped_rows
 from tunesmith.data.pairs.load import load_embedding_data
 from tunesmith.data.pairs.retrieval import Retrieval, cut_search
 from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.split import at_most
 from tunesmith.errors import DataError
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.resolved import with_defaults
-from tunesmith.tasks.subsample import at_most
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 USABLE = ("positive_pair", "triplet", "tuple")
@@ -60,7 +60,7 @@ def read(request: Request) -> RerankerData:
 
 
 def check_rows(data: RerankerData) -> Iterator[CheckLine]:
-    """Tells the pairs, and the queries that the verdict is given on."""
+    """Counts the training pairs, and the queries of the verdict."""
     pairs, search = data.pairs, data.retrieval
     yield CheckLine("rows of train", f"{len(pairs):,} pairs, before negatives ({pairs.source})")
     yield CheckLine("evaluated on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})")

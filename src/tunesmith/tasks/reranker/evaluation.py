@@ -1,4 +1,4 @@
-"""Outputs, metrics and baselines of a reranker: as a classifier of pairs, and on the search that it puts in order."""
+"""Computes outputs, metrics and baselines of a reranker: on its pairs as a classifier, and on the search that it reorders."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tunesmith.tasks.classification import evaluation as pairs
 from tunesmith.tasks.classification import outputs as pair_outputs
 from tunesmith.tasks.classification import scoring
 from tunesmith.tasks.classification.model import LabelledSession
+from tunesmith.tasks.classification.predictor import Predictor, PredictorConfig
 from tunesmith.tasks.embedding.data import RETRIEVAL
 from tunesmith.tasks.evaluate import MAJORITY
-from tunesmith.tasks.finished import Predictor, PredictorConfig
 from tunesmith.tasks.reranker.model import RerankerRows
 from tunesmith.tasks.reranker.reranking import relevance_of, reranked
 from tunesmith.tasks.task import Baselines
@@ -36,8 +36,8 @@ def rows_of(session: LabelledSession) -> RerankerRows:
 
 def outputs(session: LabelledSession) -> dict[str, Outputs]:
     """Computes the predictions for the pairs of each split, and the retrieval metrics of the reordered search."""
-    first, record = rows_of(session).first_stage, PredictorConfig(session.tokens.labels, session.tokens.max_length, None, {})
-    model = Predictor(session.model, session.loaded.tokenizer, record, session.fast_path)
+    first, config = rows_of(session).first_stage, PredictorConfig(session.tokens.labels, session.tokens.max_length, None, {})
+    model = Predictor(session.model, session.loaded.tokenizer, config, session.fast_path)
     apply_fast_path(session.body, session.fast_path)
     try:
         search = reranked(first.test, first.ranked, session.data.recipe.embedding.top_k, relevance_of(model, "model"))
@@ -52,10 +52,10 @@ def metrics(session: LabelledSession) -> list[SplitMetrics]:
 
 
 def baselines(session: LabelledSession, listener: Listener) -> Baselines:
-    """Computes the search by the first stage alone and by words, and the majority class of the pairs."""
+    """Computes the search by the first stage alone and by lexical baselines, and the majority class of the pairs."""
     recipe, first = session.data.recipe, rows_of(session).first_stage
     alone = Outputs(row_scores=query_metrics(first.ranked, first.test.data.judgements, first.test.metrics))
-    note = f"{recipe.embedding.first_stage or recipe.model.name} by itself"
+    note = f"{recipe.embedding.first_stage or recipe.model.name} alone"
     systems = [BaselineOutputs(FIRST_STAGE, {RETRIEVAL: alone}, first.seconds, note)]
     requested = baseline_names(recipe)
     for name, search in first.test.lexical_baselines().items():
@@ -67,15 +67,15 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     return Baselines(tuple(systems))
 
 
-def prediction_columns(session: LabelledSession, split: str, found: Outputs) -> dict[str, list[Any]]:
+def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:
     """Returns the columns of predictions.parquet: for the pairs of a split, or the leading metric of each query of the search."""
     if split != RETRIEVAL:
-        return pair_outputs.prediction_columns(session, split, found)
+        return pair_outputs.prediction_columns(session, split, outputs)
     queries = rows_of(session).retrieval.queries
     return {
         "row_id": list(range(len(queries))),
         "split": [split] * len(queries),
-        "score": next(iter(found.row_scores.values())).tolist(),
+        "score": next(iter(outputs.row_scores.values())).tolist(),
         "text": [text[:TEXT_CHARACTERS] for text in queries],
     }
 

@@ -1,4 +1,4 @@
-"""The pairs of a reranker with their negatives, as labelled rows; and the embedding model of the first stage."""
+"""Builds the labelled pairs of a reranker with their negatives, and loads the embedding model of the first stage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tunesmith.tasks.embedding.hard_negatives import corpus_of, mined
 from tunesmith.tasks.reranker.data import RerankerData
 
 NEGATIVES = HardNegativesSection(num_negatives=4, range_max=50, relative_margin=0.05)
-"""Used where the recipe names none: four texts that the first stage ranks high, none as near as the positive."""
+"""Default of the recipe: four texts that the first stage ranks high, none as near as the positive."""
 PAIRS = "pairs with mined negatives"
 COLUMNS = ColumnsSection(text="query", pair="document", label="relevant", group="asked")
 Negatives = Mapping[tuple[str, str], tuple[str, ...]]
@@ -50,7 +50,7 @@ class FirstStage:
 
 @dataclass(frozen=True, kw_only=True)
 class RerankerRows(LabelledTaskData):
-    """Labelled pairs, and the search that the reranker puts in order.
+    """Labelled pairs, and the search that the reranker reorders.
 
     Attributes:
         pairs: the training pairs before negatives.
@@ -61,7 +61,7 @@ class RerankerRows(LabelledTaskData):
 
     @cached_property
     def first_stage(self) -> FirstStage:
-        """The documents of every query as the embedding model of the first stage ranks them."""
+        """Ranks the documents of every query by the embedding model of the first stage."""
         started, test = time.perf_counter(), SearchTest(RETRIEVAL, self.retrieval, DEFAULT)
         encoder = load_first_stage(self.recipe, self.base)
         ranked = test.ranked(test.vectors(encoder), encoder.dimension, encoder.similarity)
@@ -114,13 +114,13 @@ def labelled_table(pairs: EmbeddingRows, negatives: Negatives) -> dict[str, list
             for name, cell in zip(table, (query, text, label, query), strict=True):
                 table[name].append(cell)
     if "0" not in table["relevant"]:
-        message = "no question has a wrong answer within the range and the margins."
+        message = "no query has a negative within the range and the margins."
         raise DataError.one(pairs.source, message, "Raise embedding.hard_negatives.range_max, or lower the margins.")
     return table
 
 
 def given_negatives(pairs: EmbeddingRows) -> Negatives:
-    """Returns the negatives that the rows have."""
+    """Returns the negatives of the rows themselves."""
     return {(query, right): tuple(wrong) for query, right, *wrong in zip(*pairs.sides, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""The steps of rerankers: those of a classifier of pairs, evaluated on a search as well."""
+"""Lists the steps of rerankers: those of a classifier of pairs, evaluated on a search as well."""
 
 from __future__ import annotations
 

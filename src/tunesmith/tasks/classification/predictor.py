@@ -1,0 +1,144 @@
+"""Predicts new texts with the saved model of a classifier or regression."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
+from tunesmith.data.table import Examples, Labels
+from tunesmith.errors import InputError, ModelError
+from tunesmith.evaluation.metrics.predictions import decide
+from tunesmith.models.kind import is_embedding_folder, is_language_run
+from tunesmith.recipe.tasks import TASKS
+from tunesmith.report.words import MASKED
+from tunesmith.results import RunResult
+from tunesmith.run_folder import RESULT
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from tunesmith.models.fast.path import FastPath
+
+CONFIG = "tunesmith.json"
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """The settings of a predictor beside the weights, as saved in ``model/tunesmith.json``.
+
+    Attributes:
+        thresholds: see ``metrics.predictions.decide``; None for the default ones.
+    """
+
+    labels: Labels
+    max_length: int
+    thresholds: list[float] | None
+    columns: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        plain = {
+            "problem_type": self.labels.problem_type, "labels": list(self.labels.names), "max_length": self.max_length,
+            "thresholds": self.thresholds, "columns": self.columns, "mean": self.labels.mean, "scale": self.labels.scale,
+        }  # fmt: skip
+        (folder / CONFIG).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> PredictorConfig:
+        """Loads the settings beside a saved model. Raises ModelError if there are none."""
+        path = folder / CONFIG
+        if is_embedding_folder(folder) or not path.exists():
+            raise predicts_no_labels(folder)
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
+            plain["max_length"], plain["thresholds"], plain["columns"],
+        )  # fmt: skip
+
+
+def predicts_no_labels(folder: Path) -> InputError:
+    """Returns the error about a model without labels, with the verbs that its task has instead."""
+    if is_embedding_folder(folder):
+        remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
+        return ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
+    if not (folder.parent / RESULT).exists():
+        remedy = "Give the folder of a run that `tunesmith train` finished."
+        return ModelError.one(str(folder), f"this is no model of a finished run: it has no {CONFIG}.", remedy)
+    result = RunResult.load(folder.parent / RESULT)
+    if result.data.get("problem_type") == MASKED:
+        remedy = f"Its losses are in {folder.parent / RESULT}; model.name: {folder.parent} in a recipe trains it further."
+        return ModelError.one(
+            str(folder), "this is a masked language model: it predicts no labels and writes no answers.", remedy
+        )
+    if is_language_run(folder.parent):
+        remedy = "Use tunesmith generate for what it writes (--choices where answers are labels), evaluate to measure it."
+        return ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
+    verbs = " or ".join(f"tunesmith {verb}" for verb in TASKS[result.task].commands)
+    return ModelError.one(str(folder), f"this is a run of {TASKS[result.task].noun}: it predicts no labels.", f"Use {verbs}.")
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained classifier or regression in memory with everything that predictions need."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    config: PredictorConfig
+    fast_path: FastPath
+
+    def scores(self, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
+        """Computes probabilities (N, K) in the order of the labels, or numbers (N) for a regression."""
+        from tunesmith.models.encode import encode
+        from tunesmith.models.inference import logits
+        from tunesmith.tasks.classification.scoring import to_scores
+
+        examples = Examples("predict", "", list(range(len(texts))), texts, [None] * len(texts), pairs)
+        outputs = logits(
+            self.model, encode(self.tokenizer, examples, self.config.max_length), self.tokenizer.pad_token_id, self.fast_path
+        )
+        return to_scores(self.config.labels.problem_type, outputs)
+
+    def rows(self, scores: np.ndarray) -> list[dict[str, Any]]:
+        """Converts scores to one dictionary a row: ``prediction`` and ``probability`` with ``pred_probs``, or ``score``."""
+        names, kind = self.config.labels.names, self.config.labels.problem_type
+        if kind == REGRESSION:
+            return [{"prediction": value, "score": value} for value in scores.tolist()]
+        decisions = decide(kind, scores, self.config.thresholds)
+        if kind == MULTI:
+            chosen = [[names[i] for i in np.flatnonzero(row)] for row in decisions]
+            return [{"prediction": labels, "pred_probs": probs} for labels, probs in zip(chosen, scores.tolist(), strict=True)]
+        return [
+            {"prediction": names[label], "probability": probs[label], "pred_probs": probs}
+            for label, probs in zip(decisions.tolist(), scores.tolist(), strict=True)
+        ]
+
+
+def load_predictor(run: Path) -> Predictor:
+    """Loads the model of a finished run onto this machine's device and fast path.
+
+    Raises:
+        ModelError: the folder holds no finished run, or its model is damaged.
+    """
+    from transformers import AutoTokenizer
+
+    from tunesmith.machine import device_name, quiet_libraries, stay_offline
+    from tunesmith.models.adapters.attach import is_adapter, reload_classifier
+    from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
+    from tunesmith.models.source import check_folder
+
+    folder = run / "model" if (run / "model").is_dir() else run
+    if not folder.is_dir():
+        raise ModelError.one(str(run), "there is no such run.")
+    config = PredictorConfig.load(folder)
+    if not is_adapter(folder):
+        check_folder(folder, str(folder))
+    stay_offline()
+    quiet_libraries()
+    model = reload_classifier(folder).to(device_name())
+    fast_path = choose_fast_path(fast=True, device=device_name())
+    apply_fast_path(model, fast_path)
+    return Predictor(model, AutoTokenizer.from_pretrained(folder), config, fast_path)
