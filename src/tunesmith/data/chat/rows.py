@@ -156,7 +156,8 @@ def require(cell: object, reason: str) -> None:
 
 def text_of(cell: object, reason: str = "") -> str:
     """Returns a cell as text. Raises NotUsable for a list or an object, and with that reason for a missing one."""
-    require(cell if reason else "", reason)
+    if reason:
+        require(cell, reason)
     if isinstance(cell, list | tuple | Mapping):
         raise NotUsable(NOT_TEXT)
     return str(cell)
