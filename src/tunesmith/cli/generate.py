@@ -63,7 +63,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     require_usage(args)
     prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
-    settings = {**decoding_settings(args), **constraint_settings(args), "raw": args.raw}
+    names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
+    decoding = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    settings = {**decoding, "do_sample": args.do_sample, **constraint_settings(args), "raw": args.raw}
     if args.stream:
         return stream_texts(load_text_generator(args.model), prompts, settings, terminal)
     texts = generate(args.model, prompts, **settings, listener=terminal.listener)
@@ -83,13 +85,6 @@ def require_usage(args: argparse.Namespace) -> None:
     if unused:
         option = unused[0].replace("_", "-")
         raise UsageError.one("generate", f"--{option} works only with --do-sample.", "Add --do-sample, or remove the option.")
-
-
-def decoding_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Collects the given decoding options, by upstream's names."""
-    names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return {**given, "do_sample": args.do_sample}
 
 
 def constraint_settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class AblationResult:
         return next((c for c in self.comparisons if (c.variant, c.verdict.against, c.verdict.metric, c.rows) == requested), None)
 
     def to_json(self) -> dict[str, Any]:
-        plain = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "folder": str(self.folder),
             "output": str(self.corrected.path),
@@ -156,8 +156,7 @@ class AblationResult:
             "estimate_seconds": self.estimate_seconds,
             "timings_seconds": self.timings_seconds,
         }
-        json_types: dict[str, Any] = finite(plain)
-        return json_types
+        return dict(finite(fields))
 
 
 def run_ablation(

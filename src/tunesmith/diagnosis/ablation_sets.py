@@ -15,7 +15,7 @@ from tunesmith.data.corrections.apply import LabelChanges
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.labelled.labels import encode
 from tunesmith.data.labelled.load import LabelledData
-from tunesmith.data.table import Columns, Examples, Labels, Table
+from tunesmith.data.table import Examples, Labels, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
 
@@ -73,7 +73,9 @@ def make_variants(splits: LabelledData, table: Table, changes: LabelChanges, rec
     """
     train, seed = splits.train, recipe.train.seed
     require_this_file(splits, table)
-    require_column(splits.columns, changes, table)
+    if splits.columns.label != (changes.column,):
+        message = f"The corrections are of the column {changes.column!r}, the recipe predicts {listed(splits.columns.label)}."
+        raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
     touched = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.labels or row_id in changes.removed]
     if not touched:
         message = "None of the corrections is of a row that the recipe trains on; there is nothing to measure."
@@ -140,13 +142,6 @@ def require_this_file(splits: LabelledData, table: Table) -> None:
         raise DataError.one(table.source, message, "Measure corrections of the training file.")
     message = f"The recipe trains on {train.source} (sha256 {train.sha256[:12]}...), not on this file ({table.sha256[:12]}...)."
     raise DataError.one(table.source, message, "Give the recipe that trains on it: --measure RECIPE.")
-
-
-def require_column(columns: Columns, changes: LabelChanges, table: Table) -> None:
-    """Raises DataError if the recipe predicts another column than the corrected one."""
-    if columns.label != (changes.column,):
-        message = f"The corrections are of the column {changes.column!r}, the recipe predicts {listed(columns.label)}."
-        raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
 
 
 def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Label]:

@@ -80,7 +80,7 @@ class DatasetsDiagnosis:
     timings_seconds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        plain = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "findings": [asdict(finding) for finding in self.findings],
             "data": list(self.data),
@@ -94,8 +94,7 @@ class DatasetsDiagnosis:
             "method": FROZEN,
             "timings_seconds": self.timings_seconds,
         }
-        json_types: dict[str, Any] = finite(plain)
-        return json_types
+        return dict(finite(fields))
 
 
 def diagnose_data_sets(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,23 +217,15 @@ def import_function(name: str) -> OracleFunction:
     """
     module_name, _, function_name = name.partition(":")
     where = f"--oracle {name}"
-    with current_folder_importable():
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise InputError.one(where, f"the module {module_name} cannot be imported: {what}.", KINDS) from error
+    sys.path.insert(0, folder := str(Path.cwd()))  # as ``python -m`` does
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError.one(where, f"the module {module_name} cannot be imported: {what}.", KINDS) from error
+    finally:
+        sys.path.remove(folder)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError.one(where, f"the module {module_name} has no function {function_name}.")
     return function  # type: ignore[no-any-return]
-
-
-@contextlib.contextmanager
-def current_folder_importable() -> Iterator[None]:
-    """Puts the current folder first on the import path, as ``python -m`` does."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(Path.cwd()))

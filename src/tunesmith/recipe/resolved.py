@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import yaml
@@ -69,9 +70,7 @@ def _value_line(key: str, value: Any) -> str:
 
 
 def _dumped(value: dict[str, Any], readable: bool) -> str:
-    text: str = yaml.dump(
-        value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=float("inf"), default_flow_style=True
-    )
+    text: str = yaml.dump(value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=inf, default_flow_style=True)
     return text
 
 

@@ -46,12 +46,7 @@ TAGS = {
     CAUSAL: ("text-generation",),
     MASKED: ("fill-mask",),
 }
-TASKS_ON_HUB = {
-    "regression": "Text Regression",
-    EMBEDDING: "Sentence Similarity",
-    CAUSAL: "Text Generation",
-    MASKED: "Fill Mask",
-}
+TASKS_ON_HUB = {"regression": "Text Regression", EMBEDDING: "Sentence Similarity", CAUSAL: "Text Generation", MASKED: "Fill Mask"}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import exp, log
-from types import MappingProxyType
 
 import numpy as np
 
@@ -23,13 +22,11 @@ from tunesmith.results import Metric, Verdict
 
 TokenSums = tuple[Array, Array]
 """The sum of one system's losses on each row (N) in nats, and the row's counted tokens (N)."""
-LOWER_IS_BETTER: Mapping[str, str] = MappingProxyType(
-    {
-        "loss": "nats a token",
-        "perplexity": "exp(loss): the number of equally likely tokens with the same loss",
-        "bits_per_byte": "bits a byte of text, whatever the tokenizer",
-    }
-)
+LOWER_IS_BETTER: Mapping[str, str] = {
+    "loss": "nats a token",
+    "perplexity": "exp(loss): the number of equally likely tokens with the same loss",
+    "bits_per_byte": "bits a byte of text, whatever the tokenizer",
+}
 """Token metric -> its unit."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -86,9 +85,7 @@ def average_precision(ranking: Ranking, k: int) -> Array:
     return np.asarray((precision * hits).sum(axis=1) / ranking.n_relevant)
 
 
-METRICS: Mapping[str, Callable[[Ranking, int], Array]] = MappingProxyType(
-    {"ndcg": ndcg, "mrr": mrr, "recall": recall, "map": average_precision}
-)
+METRICS: Mapping[str, Callable[[Ranking, int], Array]] = {"ndcg": ndcg, "mrr": mrr, "recall": recall, "map": average_precision}
 DEFAULT = ("ndcg@10", "mrr@10", "recall@10", "recall@100", "map@100")
 LEADING = "ndcg@10"
 
