@@ -245,11 +245,7 @@ def check_plan(plan: AblationPlan, clock: Clock) -> float:
 def train_variants(
     plan: AblationPlan, variants: Sequence[Variant], folder: RunFolder, clock: Clock, listener: Listener
 ) -> dict[str, list[Predictions]]:
-    """Trains every variant with every seed and predicts the evaluation rows.
-
-    Raises:
-        TrainingFailed, Interrupted: see ``training.fit``.
-    """
+    """Trains every variant with every seed and predicts the evaluation rows; for what it raises see ``training.fit``."""
     from tunesmith.tasks.classification.evaluation import choose_thresholds
 
     predictions = {}

@@ -141,8 +141,7 @@ def make_ablation_request(section: DiagnoseSection, splits: LabelledData, base: 
 def read_word_list(name: str, source: str | list[str], base: Path) -> tuple[str, ...]:
     """The words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped.
 
-    Raises:
-        DataError: the file cannot be read, or there is no word.
+    Raises DataError if the file cannot be read, or there is no word.
     """
     lines = source
     if isinstance(source, str):

@@ -57,8 +57,7 @@ def make_oracle_query(source: object) -> Callable[[LabelledData], OracleAnswers]
 def query_oracle(source: object, data: Sequence[LabelledData]) -> list[OracleAnswers]:
     """Gets the oracle's labels for each data set.
 
-    Raises:
-        InputError: it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
+    Raises InputError if it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
     """
     for splits in data:
         if splits.labels.problem_type != SINGLE:
@@ -100,8 +99,7 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
             ``OracleFunction``.
         several: it labels several data sets, so that a row id does not identify a row.
 
-    Raises:
-        InputError: it does not exist, or cannot be loaded.
+    Raises InputError if it does not exist, or cannot be loaded.
     """
     if isinstance(source, Run):
         return run_oracle(source)
@@ -180,11 +178,7 @@ def function_oracle(function: OracleFunction, name: str) -> Oracle:
 
 
 def call_function(function: OracleFunction, name: str, rows: Examples) -> list[str | None]:
-    """Calls the function on the rows of one split.
-
-    Raises:
-        InputError: it fails, or its answers are not one label name or None for each text.
-    """
+    """Calls the function on the rows of one split. Raises InputError unless it answers one label name or None for each text."""
     where = f"--oracle {name}"
     try:
         returned = function(list(rows.texts)) if rows.pairs is None else function(list(rows.texts), list(rows.pairs))
@@ -212,8 +206,7 @@ def label_name(where: str, i: int, answer: object) -> str | None:
 def import_function(name: str) -> OracleFunction:
     """Imports the function of ``module:function``; modules in the current folder are found, too.
 
-    Raises:
-        InputError: the module cannot be imported, or has no such function.
+    Raises InputError if the module cannot be imported, or has no such function.
     """
     module_name, _, function_name = name.partition(":")
     where = f"--oracle {name}"

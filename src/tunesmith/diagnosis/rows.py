@@ -110,8 +110,7 @@ def diagnose(
         run: a finished run on these files that recorded logits of its rows (see ``recipe_of_run``).
         oracle: queries an oracle, see ``oracle.make_oracle_query``.
 
-    Raises:
-        InputError: the rows cannot be read or checked; nothing was written.
+    Raises InputError if the rows cannot be read or checked; nothing was written.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipe = without_split_shares(loaded.recipe)

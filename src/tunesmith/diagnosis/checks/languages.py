@@ -47,8 +47,7 @@ def main_script(text: str) -> str:
 def detect_languages(texts: Sequence[str]) -> list[str]:
     """The language code of each text (N); empty for short texts and uncertain detections.
 
-    Raises:
-        MissingExtra: the ``py3langid`` library is not installed.
+    Raises MissingExtra if the ``py3langid`` library is not installed.
     """
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier

@@ -68,11 +68,7 @@ class PinnedBias:
 
 
 def pinned_bias(words: Sequence[str], scores: TextScores, target: int) -> PinnedBias:
-    """Measures the bias of a word list towards the class ``target``; the model reads each word alone.
-
-    Raises:
-        ValueError: the list is empty.
-    """
+    """Measures the bias of a word list, read word by word, towards the class ``target``. Raises ValueError if it is empty."""
     if not words:
         raise ValueError("a word list is needed for pinned bias, an empty one was given")
     chance = np.asarray(scores(list(words)))[:, target]

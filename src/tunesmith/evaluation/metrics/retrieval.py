@@ -36,8 +36,7 @@ def make_ranking(ranked: Array, judgements: Judgements) -> Ranking:
     Args:
         ranked: (Q, k) positions of documents, best first, each at most once a query; ``NO_DOCUMENT`` after the last.
 
-    Raises:
-        ValueError: a query has no relevant document, or the number of rankings differs.
+    Raises ValueError if a query has no relevant document, or the number of rankings differs.
     """
     n_relevant = judgements.n_relevant()
     if len(ranked) != judgements.n_queries or not n_relevant.all():
@@ -109,8 +108,7 @@ def query_metrics(ranked: Array, judgements: Judgements, names: Sequence[str] = 
     Args:
         ranked: see ``make_ranking``; k at least the largest k of the metrics, or all documents.
 
-    Raises:
-        ValueError: a name is unknown, or the rankings are too short.
+    Raises ValueError if a name is unknown, or the rankings are too short.
     """
     if ranked.shape[1] < min(largest_k(names), judgements.n_documents):
         raise ValueError(f"the ranking ends at {ranked.shape[1]}, the metrics read up to {largest_k(names)}")
