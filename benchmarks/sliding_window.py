@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from record import write
 
-from tunesmith.evaluation.metrics.language import bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.means import bits_per_byte, token_mean_metrics, token_mean_verdict
 from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.language.context_length import with_longer_context
 from tunesmith.models.language.perplexity import BLOCK_TOKENS, block_losses, context_curve, document_losses

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from record import write
 
-from tunesmith.evaluation.metrics.language import TokenSums, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.means import TokenSums, token_mean_metrics, token_mean_verdict
 
 ROWS, RESAMPLES, SHIFT = (30, 100, 400), 400, -0.1
 LENGTHS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {

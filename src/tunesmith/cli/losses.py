@@ -71,12 +71,10 @@ def conversions(rows: Table, shape: PairFormat) -> list[dict[str, Any]]:
     for kind in [after for before, after in CONVERSIONS if before == shape.kind]:
         try:
             converted = convert(rows, shape, kind)
-            n_rows, left_out, summary = len(converted.rows), dict(converted.left_out), converted.summary()
+            n_rows, left_out, words = len(converted.rows), dict(converted.left_out), converted.summary()
         except DataError as error:
-            n_rows, left_out, summary = 0, {}, error.problems[0].message
-        targets.append(
-            {"shape": kind, "default": default_for(kind).loss, "rows": n_rows, "left_out": left_out, "summary": summary}
-        )
+            n_rows, left_out, words = 0, {}, error.problems[0].message
+        targets.append({"shape": kind, "default": default_for(kind).loss, "rows": n_rows, "left_out": left_out, "summary": words})
     return targets
 
 

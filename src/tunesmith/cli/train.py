@@ -15,7 +15,7 @@ from tunesmith.cli.terminal import Outcome, Terminal
 from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
-    from tunesmith.tasks.finished import Run
+    pass
 
 # Files of a run folder to list after training.
 FILES = (("report", "report.html"), ("model", "model"), ("predictions", "predictions.parquet"), ("numbers", "result.json"))
@@ -46,7 +46,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     with explain_interruption(loaded.recipe.output):
         finished = train(loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener)
     # With several processes, only rank 0 returns the run and prints.
-    return Outcome(None) if finished is None else summary(finished)
+    if finished is None:
+        return Outcome(None)
+    from tunesmith.report.summary import summary_lines
+
+    json: dict[str, Any] = {**finished.result.to_json(), "run": str(finished.folder)}
+    return Outcome(json, lines=[*summary_lines(finished.result), "", *paths(finished.folder)])
 
 
 @contextmanager
@@ -60,14 +65,6 @@ def explain_interruption(output: str, remedy: str = "continue with --resume.") -
         work = claim(output, overwrite=True).work
         state = f"partial results are in {work}; {remedy}" if work.exists() else "nothing was written."
         raise Interrupted(f"interrupted: {state}") from None
-
-
-def summary(run: Run) -> Outcome:
-    """Formats the result in a few lines, and the paths of its files."""
-    from tunesmith.report.summary import summary_lines
-
-    json: dict[str, Any] = {**run.result.to_json(), "run": str(run.folder)}
-    return Outcome(json, lines=[*summary_lines(run.result), "", *paths(run.folder)])
 
 
 def paths(folder: Path) -> list[str]:

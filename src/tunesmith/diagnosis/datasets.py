@@ -80,7 +80,7 @@ class DatasetsDiagnosis:
     timings_seconds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        plain = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "findings": [asdict(finding) for finding in self.findings],
             "data": list(self.data),
@@ -94,8 +94,7 @@ class DatasetsDiagnosis:
             "method": FROZEN,
             "timings_seconds": self.timings_seconds,
         }
-        json_types: dict[str, Any] = finite(plain)
-        return json_types
+        return dict(finite(fields))
 
 
 def diagnose_data_sets(
@@ -117,8 +116,7 @@ def diagnose_data_sets(
         output: the folder; by default ``runs/A-B-diagnosis``.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``; not for recipes.
 
-    Raises:
-        InputError: they cannot be compared; nothing was written.
+    Raises InputError if they cannot be compared; nothing was written.
     """
     tables = list(data.values()) if isinstance(data, Mapping) else list(data)
     sources = [make_source(table, i, model, sections) for i, table in enumerate(tables)]
@@ -151,8 +149,7 @@ def diagnose_recipes(
         names, folder: by default from the outputs or files of the recipes.
         oracle: see ``oracle.open_oracle``.
 
-    Raises:
-        InputError: they cannot be read or compared; nothing was written.
+    Raises InputError if they cannot be read or compared; nothing was written.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipes = [without_split_shares(loaded.recipe) for loaded, _ in sources]

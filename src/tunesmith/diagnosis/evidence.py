@@ -125,8 +125,7 @@ class Diagnosis:
 def make_evidence(rows: Examples, labels: Labels, **arrays: Unpack[EvidenceArrays]) -> Evidence:
     """Builds the evidence of one split; a row's own annotations are used unless others are passed.
 
-    Raises:
-        DataError: an array has another number of rows, or ``pred_probs`` are no probabilities.
+    Raises DataError if an array has another number of rows, or ``pred_probs`` are no probabilities.
     """
     given = class_ids(rows) if labels.problem_type == SINGLE else np.full(len(rows), UNLABELLED)
     if rows.annotations is not None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +56,7 @@ def make_oracle_query(source: object) -> Callable[[LabelledData], OracleAnswers]
 def query_oracle(source: object, data: Sequence[LabelledData]) -> list[OracleAnswers]:
     """Gets the oracle's labels for each data set.
 
-    Raises:
-        InputError: it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
+    Raises InputError if it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
     """
     for splits in data:
         if splits.labels.problem_type != SINGLE:
@@ -100,8 +98,7 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
             ``OracleFunction``.
         several: it labels several data sets, so that a row id does not identify a row.
 
-    Raises:
-        InputError: it does not exist, or cannot be loaded.
+    Raises InputError if it does not exist, or cannot be loaded.
     """
     if isinstance(source, Run):
         return run_oracle(source)
@@ -180,11 +177,7 @@ def function_oracle(function: OracleFunction, name: str) -> Oracle:
 
 
 def call_function(function: OracleFunction, name: str, rows: Examples) -> list[str | None]:
-    """Calls the function on the rows of one split.
-
-    Raises:
-        InputError: it fails, or its answers are not one label name or None for each text.
-    """
+    """Calls the function on the rows of one split. Raises InputError unless it answers one label name or None for each text."""
     where = f"--oracle {name}"
     try:
         returned = function(list(rows.texts)) if rows.pairs is None else function(list(rows.texts), list(rows.pairs))
@@ -212,28 +205,19 @@ def label_name(where: str, i: int, answer: object) -> str | None:
 def import_function(name: str) -> OracleFunction:
     """Imports the function of ``module:function``; modules in the current folder are found, too.
 
-    Raises:
-        InputError: the module cannot be imported, or has no such function.
+    Raises InputError if the module cannot be imported, or has no such function.
     """
     module_name, _, function_name = name.partition(":")
     where = f"--oracle {name}"
-    with current_folder_importable():
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise InputError.one(where, f"the module {module_name} cannot be imported: {what}.", KINDS) from error
+    sys.path.insert(0, folder := str(Path.cwd()))  # as ``python -m`` does
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError.one(where, f"the module {module_name} cannot be imported: {what}.", KINDS) from error
+    finally:
+        sys.path.remove(folder)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError.one(where, f"the module {module_name} has no function {function_name}.")
     return function  # type: ignore[no-any-return]
-
-
-@contextlib.contextmanager
-def current_folder_importable() -> Iterator[None]:
-    """Puts the current folder first on the import path, as ``python -m`` does."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(Path.cwd()))

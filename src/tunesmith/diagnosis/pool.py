@@ -147,18 +147,14 @@ def opposite_finding(pool: Pool, pairs: Sequence[Opposite], flagged: Array, in_s
     summary = "No text is in two data sets, so none is labelled twice."
     if n_both:
         share = f"{n:,} of the {n_both:,} rows whose text another data set has ({n / n_both:.0%})"
-        summary = f"{share} are labelled differently there.{counts_by_sets(pool, pairs)}"
+        summary = f"{share} are labelled differently there."
+    counts = Counter((pool.locate(pair.first)[0], pool.locate(pair.second)[0]) for pair in pairs)
+    if n_both and counts and len(pool.sets) > MIN_SETS:
+        summary += f" Texts: {'; '.join(f'{k:,} of {first} and {second}' for (first, second), k in counts.most_common())}."
     texts = pool.rows().texts
     rows = tuple({**opposite_row(pool, pair), "text": public_start(texts[pair.first])} for pair in pairs[:ROWS_IN_FINDING])
     remedy = "Read them: they show how the data sets draw the line between two labels differently." if n else ""
     return Finding("opposite_labels", summary, n, rows=rows, remedy=remedy)
-
-
-def counts_by_sets(pool: Pool, pairs: Sequence[Opposite]) -> str:
-    """Counts the texts that each two of several data sets label differently; empty for two."""
-    counts = Counter((pool.locate(pair.first)[0], pool.locate(pair.second)[0]) for pair in pairs)
-    shown = "; ".join(f"{n:,} of {first} and {second}" for (first, second), n in counts.most_common())
-    return f" Texts: {shown}." if len(pool.sets) > MIN_SETS and shown else ""
 
 
 def opposite_row(pool: Pool, pair: Opposite) -> dict[str, Any]:

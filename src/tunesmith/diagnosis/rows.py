@@ -77,7 +77,7 @@ class DataDiagnosis:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        plain = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "findings": [asdict(finding) for finding in self.findings],
             "rows": str(self.folder / ROWS),
@@ -90,8 +90,7 @@ class DataDiagnosis:
             "agreement": [asdict(agreement) for agreement in self.agreement],
             "notes": list(self.notes),
         }
-        json_types: dict[str, Any] = finite(plain)
-        return json_types
+        return dict(finite(fields))
 
 
 def diagnose(
@@ -111,8 +110,7 @@ def diagnose(
         run: a finished run on these files that recorded logits of its rows (see ``recipe_of_run``).
         oracle: queries an oracle, see ``oracle.make_oracle_query``.
 
-    Raises:
-        InputError: the rows cannot be read or checked; nothing was written.
+    Raises InputError if the rows cannot be read or checked; nothing was written.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipe = without_split_shares(loaded.recipe)

@@ -35,9 +35,8 @@ class SharedData:
 def select_shared_labels(names: Sequence[str], data: Sequence[LabelledData]) -> SharedData:
     """Selects the rows of the labels that all data sets have.
 
-    Raises:
-        DataError: a data set has numbers or several labels a row, some have pairs and others single texts, one was given twice,
-            or they have fewer than two labels in common.
+    Raises DataError if a data set has numbers or several labels a row, some have pairs and others single texts, one was
+    given twice, or they have fewer than two labels in common.
     """
     problems = [*task_problems(data), *shape_problems(data)] or repeat_problems(names, data)
     if problems:

@@ -221,8 +221,7 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
 
-    Raises:
-        DataError: the shape cannot be measured, there are too few rows, or the classes do not say same and different.
+    Raises DataError if the shape cannot be measured, there are too few rows, or the classes do not say same and different.
     """
     shape = rows.format
     if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):

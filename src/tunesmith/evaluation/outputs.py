@@ -11,9 +11,15 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.language import TokenSums, bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.means import (
+    TokenSums,
+    bits_per_byte,
+    mean_metric,
+    mean_verdict,
+    token_mean_metrics,
+    token_mean_verdict,
+)
 from tunesmith.evaluation.metrics.predictions import Predictions
-from tunesmith.evaluation.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.recipe.metric_names import LOSS_METRICS

@@ -115,8 +115,7 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
 
-    Raises:
-        DataError: the rows are no pairs that mean the same or not, or none means the same.
+    Raises DataError if the rows are no pairs that mean the same or not, or none means the same.
     """
     if rows.format.kind == "positive_pair":
         means_same = [1] * len(rows)

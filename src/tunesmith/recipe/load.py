@@ -55,8 +55,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         path: the YAML file.
         overrides: ``key=value`` texts that take precedence over the file, e.g. ``train.seed=1``; the value is YAML.
 
-    Raises:
-        RecipeError: lists every problem of the file and the overrides, sorted by line.
+    Raises RecipeError, which lists every problem of the file and the overrides, sorted by line.
     """
     name = str(path)
     text = _read(path)
@@ -86,8 +85,7 @@ def recipe_from_mapping(mapping: Mapping[str, Any], source: str = "recipe") -> R
     Accepts paths (``os.PathLike``) as text, tuples as lists, and sections as mappings. Relative data paths
     are relative to the current directory.
 
-    Raises:
-        RecipeError: lists every problem; ``where`` is ``source`` and the key.
+    Raises RecipeError, which lists every problem; ``where`` is ``source`` and the key.
     """
     if not isinstance(mapping, Mapping):
         raise RecipeError.one(source, f"expected keys and values, found {describe_value(mapping)}.", "Give a mapping.")
@@ -104,8 +102,7 @@ def recipe_from_tables(
         data: split -> a table in memory, a path, a share of train, or None.
         settings: the other keys of a recipe; its sections ``data`` and ``model`` win over ``data`` and ``model``.
 
-    Raises:
-        RecipeError: with every problem of the settings.
+    Raises RecipeError, which lists every problem of the settings.
     """
     frames = {split: value for split, value in data.items() if not isinstance(value, str | Path | int | float | None)}
     names = {split: f"{IN_MEMORY} ({split})" if split in frames else value for split, value in data.items()}

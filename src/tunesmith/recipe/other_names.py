@@ -136,6 +136,4 @@ _SENTENCES: dict[str, str] = {
 }
 
 # Names without a corresponding key, or whose key needs an explanation -> the whole sentence.
-SENTENCES: Mapping[str, str] = MappingProxyType(
-    {name: sentence for names, sentence in _SENTENCES.items() for name in names.split()}
-)
+SENTENCES: Mapping[str, str] = {name: sentence for names, sentence in _SENTENCES.items() for name in names.split()}

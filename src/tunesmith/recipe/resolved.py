@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import yaml
@@ -27,17 +28,13 @@ def resolved_yaml(recipe: Recipe) -> str:
     A key that another one disables (``num_train_epochs`` beside ``max_steps``, ``tune_threshold`` in a regression) becomes a
     comment, because giving both is refused.
     """
-    return "\n".join(["# The resolved recipe: every default filled in.", *_section_lines(recipe, (), _unused(recipe))]) + "\n"
-
-
-def _unused(recipe: Recipe) -> dict[tuple[str, ...], str]:
     unused: dict[tuple[str, ...], str] = {}
     if recipe.train.max_steps is not None:
         unused["train", "num_train_epochs"] = "max_steps sets the length of training"
     settings, switch = task_settings(recipe), ("evaluate", "tune_threshold")
     if not settings.has_key(switch):  # on by default, and refused where it is written
         unused[switch] = refusal(switch, settings).message
-    return unused
+    return "\n".join(["# The resolved recipe: every default filled in.", *_section_lines(recipe, (), unused)]) + "\n"
 
 
 def _section_lines(section: Section, path: tuple[str, ...], unused: dict[tuple[str, ...], str]) -> Iterator[str]:
@@ -69,9 +66,7 @@ def _value_line(key: str, value: Any) -> str:
 
 
 def _dumped(value: dict[str, Any], readable: bool) -> str:
-    text: str = yaml.dump(
-        value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=float("inf"), default_flow_style=True
-    )
+    text: str = yaml.dump(value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=inf, default_flow_style=True)
     return text
 
 

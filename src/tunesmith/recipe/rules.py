@@ -133,12 +133,9 @@ def _encoding(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("data", "encoding"), f'Python has no encoding "{name}"', "For example utf-8, cp1252, latin-1, utf-16.")
 
 
-def _model(recipe: Recipe, base: Path) -> Iterator[Fault]:
+def _model_and_adapter(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.model.revision is not None and recipe.model.name.startswith("builtin:"):
         yield Fault(("model", "revision"), f"{recipe.model.name} has no revisions", "Remove the key.")
-
-
-def _adapter(recipe: Recipe, base: Path) -> Iterator[Fault]:
     for key in (recipe.adapter.model_extra or {}) if recipe.adapter else {}:
         if not key.isidentifier():
             remedy = "The options of a peft method are Python names, such as r or lora_alpha."
@@ -173,9 +170,6 @@ def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if train.seed + train.n_seeds > _SEED_LIMIT:
         message = f"the last of {train.n_seeds} seeds, starting at {train.seed}, would be above {_SEED_LIMIT - 1}"
         yield Fault(("train", "n_seeds"), message, "Start from a smaller train.seed.")
-
-
-def _stopping(recipe: Recipe, base: Path) -> Iterator[Fault]:
     data = recipe.data
     if recipe.train.early_stopping is not None and data.validation is None and data.columns.split is None:
         message = "early stopping needs a validation split, and there is none (data.validation: null)"
@@ -235,11 +229,9 @@ RULES: tuple[Rule, ...] = (
     _columns,
     _annotators,
     _encoding,
-    _model,
-    _adapter,
+    _model_and_adapter,
     _layers,
     _steps,
-    _stopping,
     _weights,
     _lists,
     _upstream,

@@ -211,29 +211,27 @@ VECTOR_OPTIONS = (
 
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
-KEYS: Mapping[Key, tuple[str, ...]] = MappingProxyType(
-    {
-        ("quantisation",): _LANGUAGE,
-        ("model", "new_tokens"): _LANGUAGE,
-        ("model", "rope_parameters"): _LANGUAGE,
-        ("data", "also"): ("embedding", "reranker"),
-        ("data", "label_separator"): ("classification",),
-        ("embedding", "first_stage"): ("reranker",),
-        ("embedding", "top_k"): ("reranker",),
-        **{("embedding", option): ("embedding",) for option in VECTOR_OPTIONS},
-        ("train", "class_weights"): ("classification",),
-        ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
-        ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
-        ("evaluate", "tune_threshold"): ("classification",),
-        ("evaluate", "retrieval"): ("embedding", "reranker"),
-        ("evaluate", "answers"): ("sft",),
-        ("evaluate", "stride"): _LANGUAGE,
-        ("evaluate", "context_lengths"): _LANGUAGE,
-        ("evaluate", "general"): _LANGUAGE,
-        ("diagnose",): ("classification", "regression"),
-        ("parallel", "processes"): ("classification", "regression", *_LANGUAGE),
-    }
-)
+KEYS: Mapping[Key, tuple[str, ...]] = {
+    ("quantisation",): _LANGUAGE,
+    ("model", "new_tokens"): _LANGUAGE,
+    ("model", "rope_parameters"): _LANGUAGE,
+    ("data", "also"): ("embedding", "reranker"),
+    ("data", "label_separator"): ("classification",),
+    ("embedding", "first_stage"): ("reranker",),
+    ("embedding", "top_k"): ("reranker",),
+    **{("embedding", option): ("embedding",) for option in VECTOR_OPTIONS},
+    ("train", "class_weights"): ("classification",),
+    ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
+    ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
+    ("evaluate", "tune_threshold"): ("classification",),
+    ("evaluate", "retrieval"): ("embedding", "reranker"),
+    ("evaluate", "answers"): ("sft",),
+    ("evaluate", "stride"): _LANGUAGE,
+    ("evaluate", "context_lengths"): _LANGUAGE,
+    ("evaluate", "general"): _LANGUAGE,
+    ("diagnose",): ("classification", "regression"),
+    ("parallel", "processes"): ("classification", "regression", *_LANGUAGE),
+}
 
 
 def _key_tasks() -> dict[Key, tuple[str, ...]]:

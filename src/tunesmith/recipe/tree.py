@@ -91,12 +91,7 @@ def _resolve(schema: Schema) -> Schema:
 
 _TYPES = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
 _PLURALS = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
-_LIMITS = (
-    ("exclusiveMinimum", "above"),
-    ("minimum", "at least"),
-    ("exclusiveMaximum", "below"),
-    ("maximum", "at most"),
-)
+_LIMITS = (("exclusiveMinimum", "above"), ("minimum", "at least"), ("exclusiveMaximum", "below"), ("maximum", "at most"))
 _BOOLEANS = ("true", "false")
 
 

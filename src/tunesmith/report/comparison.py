@@ -26,17 +26,17 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
     Args:
         verdicts: verdicts of one run against the others, if computed; each ``against`` names a run.
 
-    Raises:
-        InputError: there are no runs, or a folder is not a finished run.
+    Raises InputError if there are no runs, or a folder is not a finished run.
     """
     if not runs:
         raise InputError.one("", "there is no run to show.", "Name at least one run folder.")
     loaded = [saved.load(Path(run)) for run in runs]
     loaded = [replace(run, name=name) for run, name in zip(loaded, distinct([run.name for run in loaded]), strict=True)]
+    own = [join([tag("h3", run.name), tables.verdict_table(run.result.verdicts)]) for run in loaded if run.result.verdicts]
     sections = (
         ("between", "Verdicts between the runs", tables.verdict_table(verdicts) if verdicts else None),
         ("metrics", "Metrics", metrics(loaded)),
-        ("baselines", "Verdicts against the baselines", against_baselines(loaded)),
+        ("baselines", "Verdicts against the baselines", join(own) if own else None),
         ("curves", "Training curves", run_curves(loaded)),
         ("runs", "Runs", overview(loaded)),
         ("recipes", "Differences between the recipes", recipe_differences(loaded)),
@@ -98,12 +98,6 @@ def main_figure(runs: Sequence[SavedRun], split: str) -> Markup | None:
     values = [(run.name, find(run.result.metrics, metric.name, split)) for run in runs]
     shown: list[tuple[str, Metric]] = [(name, value) for name, value in values if value is not None and is_number(value.value)]
     return plot(systems(shown), f"{split.capitalize()} {display_name(metric.name)}", "with 95 % intervals") if shown else None
-
-
-def against_baselines(runs: Sequence[SavedRun]) -> Markup | None:
-    """Builds a table of the verdicts of each run."""
-    shown = [join([tag("h3", run.name), tables.verdict_table(run.result.verdicts)]) for run in runs if run.result.verdicts]
-    return join(shown) if shown else None
 
 
 def run_curves(runs: Sequence[SavedRun]) -> Markup | None:

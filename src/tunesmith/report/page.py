@@ -46,8 +46,7 @@ OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vect
 def write_report(run: Path, out: Path | None = None) -> Path:
     """Writes the report of a run folder, by default to ``report.html`` in it, and returns its path.
 
-    Raises:
-        InputError: the folder is not a finished run.
+    Raises InputError if the folder is not a finished run.
     """
     run = Path(run)
     target = Path(out) if out is not None else run / "report.html"
@@ -104,7 +103,11 @@ def facts(run: SavedRun) -> Markup | None:
 def document(title: str, opening: Markup, sections: Sequence[Section], closing: Markup | None) -> str:
     """Builds the page: navigation, sections, and the scripts last, so that text is shown before plotly.js loads."""
     needs_plotly = any('class="plot"' in content for _, _, content in sections)
-    scripts = [*([plotly_script()] if needs_plotly else []), packaged("page.js")]
+    scripts = [packaged("page.js")]
+    if needs_plotly:
+        from plotly.offline import get_plotlyjs  # without plotly's figure classes, which load slowly
+
+        scripts = [str(get_plotlyjs()), *scripts]
     links = tag("ul", *(tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections))
     nav = tag("nav", tag("p", "tunesmith", class_="brand"), links, aria_label="Sections")
     body = [
@@ -116,10 +119,3 @@ def document(title: str, opening: Markup, sections: Sequence[Section], closing: 
     main = tag("main", opening, hint, *body, footer, id="main")
     skip = tag("a", "Skip to the report", href="#main", class_="skip")
     return html_page(title, ("theme.css", "page.css"), [skip, tag("div", nav, main, class_="layout")], scripts)
-
-
-def plotly_script() -> str:
-    """Returns plotly.js of the installed plotly, without importing plotly's figure classes, which is slow."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())

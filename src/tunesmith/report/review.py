@@ -50,8 +50,7 @@ class ReviewRows:
         variability: standard deviation of that probability; NaN likewise.
         correctness: number of epochs in which the given label was predicted.
 
-    Raises:
-        ValueError: columns differ in length, a score is outside [0, 1], or the data map is incomplete.
+    Raises ValueError if columns differ in length, a score is outside [0, 1], or the data map is incomplete.
     """
 
     row_ids: list[int]
@@ -94,8 +93,7 @@ class Review:
         labels: all labels.
         findings: the findings of the diagnoses, including skipped ones.
 
-    Raises:
-        ValueError: an index is out of range of the labels or the diagnosis names.
+    Raises ValueError if an index is out of range of the labels or the diagnosis names.
     """
 
     title: str

@@ -25,13 +25,8 @@ MOST_FINDINGS = 5
 
 def summary_lines(result: RunResult) -> list[str]:
     """Formats headline, metrics, baselines, alarms and findings, at most 100 columns wide; without paths of files."""
-    blocks = [
-        wrapped(headline(result).sentence),
-        baseline_lines(result),
-        other_metrics(result),
-        alarm_lines(result),
-        finding_lines(result),
-    ]
+    head = wrapped(headline(result).sentence)
+    blocks = [head, baseline_lines(result), other_metrics(result), alarm_lines(result), finding_lines(result)]
     lines: list[str] = []
     for block in blocks:
         lines += ["", *block] if block and lines else block

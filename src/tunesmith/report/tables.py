@@ -152,10 +152,7 @@ def metric_cell(metric: Metric | None, kind: str = "") -> Cell:
 
 
 def metrics_table(result: RunResult, split: str, beside: Sequence[str] = ()) -> Markup | None:
-    """Builds a table of the run and its baselines on one split, and of the run alone on the splits ``beside``.
-
-    Returns None without metrics.
-    """
+    """Builds a table of the run and its baselines on one split, and of the run alone on ``beside``; None without metrics."""
     names = metric_names(result, split)
     if not names:
         return None

@@ -81,8 +81,7 @@ def latex_table(runs: Sequence[Path]) -> str:
 
     The table needs ``\\usepackage{booktabs}``.
 
-    Raises:
-        InputError: a folder is not a finished run.
+    Raises InputError if a folder is not a finished run.
     """
     loaded = [saved.load(run) for run in runs]
     if not loaded:

@@ -203,10 +203,7 @@ def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosi
         return skip(name, f"no value of {column} has {MIN_ROWS} rows with a label")
     information = evidence_information(evidence, evidence.pred_probs)
     right = evidence.pred_probs[rows].argmax(axis=1) == evidence.given[rows]
-    table = [
-        slice_figures(column, masked(str(names[value])), information.pvi[place == value], right[place == value])
-        for value in large
-    ]
+    table = [slice_figures(column, masked(str(names[k])), information.pvi[place == k], right[place == k]) for k in large]
     table.sort(key=lambda row: row["mean_pvi_bits"])
     shown = f"{slice_words(column, table)}; all rows {information.v_information:.2f}."
     if n_small := len(names) - len(large):

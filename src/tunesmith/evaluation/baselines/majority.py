@@ -21,9 +21,7 @@ def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> Ba
     """
     start = time.perf_counter()
     constant, note = _constant(labels, label_array(labels, train))
-    scores = [
-        np.tile(constant, (len(examples), 1)) if constant.ndim else np.full(len(examples), constant) for examples in targets
-    ]
+    scores = [np.tile(constant, (len(rows), 1)) if constant.ndim else np.full(len(rows), constant) for rows in targets]
     predictions = outputs_by_split(labels, targets, scores)
     return BaselineOutputs("majority", predictions, time.perf_counter() - start, note)
 

@@ -55,8 +55,7 @@ def geometry(vectors: Array, pairs: tuple[Array, Array] | None = None, seed: int
     Args:
         pairs: vectors of positive pairs, (P, D) each.
 
-    Raises:
-        ValueError: fewer than two vectors, or one of length 0 or not finite.
+    Raises ValueError for fewer than two vectors, and for one of length 0 or not finite.
     """
     if len(vectors) < 2:
         raise ValueError(f"{len(vectors)} vectors have no geometry; at least two are needed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -55,35 +54,33 @@ _SCORED = {
     "calibration_error": MetricKind(c.calibration_error, False, "scores", "folded"),
 }
 
-TABLE: Mapping[str, Mapping[str, MetricKind]] = MappingProxyType(
-    {
-        SINGLE: {
-            "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
-            "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca"),
-            "micro_f1": MetricKind(c.micro_f1, True, "decisions", "wilson"),
-            "mcc": MetricKind(c.mcc, True, "decisions", "correlation"),
-            **_SCORED,
-        },
-        MULTI: {
-            "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
-            "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", _NO_POSITIVE),
-            "micro_f1": MetricKind(c.micro_f1, True, "decisions", "bca", _NO_POSITIVE),
-            "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE),
-            **_SCORED,
-        },
-        CLUSTERING: {
-            "v_measure": MetricKind(cl.v_measure, True, "decisions", "bca", exchangeable=False),
-            "adjusted_rand": MetricKind(cl.adjusted_rand, True, "decisions", "bca", exchangeable=False),
-        },
-        REGRESSION: {
-            "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT),
-            "spearman": MetricKind(r.spearman, True, "ranks", "correlation", _CONSTANT),
-            "rmse": MetricKind(r.rmse, False, "scores", "positive"),
-            "mae": MetricKind(r.mae, False, "scores", "positive"),
-            "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same"),
-        },
-    }
-)
+TABLE: Mapping[str, Mapping[str, MetricKind]] = {
+    SINGLE: {
+        "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
+        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca"),
+        "micro_f1": MetricKind(c.micro_f1, True, "decisions", "wilson"),
+        "mcc": MetricKind(c.mcc, True, "decisions", "correlation"),
+        **_SCORED,
+    },
+    MULTI: {
+        "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
+        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", _NO_POSITIVE),
+        "micro_f1": MetricKind(c.micro_f1, True, "decisions", "bca", _NO_POSITIVE),
+        "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE),
+        **_SCORED,
+    },
+    CLUSTERING: {
+        "v_measure": MetricKind(cl.v_measure, True, "decisions", "bca", exchangeable=False),
+        "adjusted_rand": MetricKind(cl.adjusted_rand, True, "decisions", "bca", exchangeable=False),
+    },
+    REGRESSION: {
+        "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT),
+        "spearman": MetricKind(r.spearman, True, "ranks", "correlation", _CONSTANT),
+        "rmse": MetricKind(r.rmse, False, "scores", "positive"),
+        "mae": MetricKind(r.mae, False, "scores", "positive"),
+        "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same"),
+    },
+}
 
 
 def metric_kind(problem_type: str, name: str) -> MetricKind:

@@ -92,8 +92,7 @@ def verdict(
         formula (Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to
         Evals", section 5), with the standard error observed here. The same seed gives the same verdict.
 
-    Raises:
-        ValueError: the rows do not match, the metric is unknown, or the numbers of paired systems differ.
+    Raises ValueError if the rows do not match, the metric is unknown, or the numbers of paired systems differ.
     """
     return verdicts(
         [metric],
@@ -149,10 +148,7 @@ def verdicts(
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided exact p-value of McNemar's test on the rows that only one system has right.
-
-    Source: McNemar 1947; the exact binomial form.
-    """
+    """The two-sided exact p-value of McNemar's test (1947, binomial form) on the rows that only one system has right."""
     from scipy.special import bdtr  # type: ignore[import-untyped]
 
     discordant = only_first + only_second

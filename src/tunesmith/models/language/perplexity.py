@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.errors import RecipeError
-from tunesmith.evaluation.metrics.language import token_mean_metrics
+from tunesmith.evaluation.metrics.means import token_mean_metrics
 from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.inference import TOKENS_PER_BATCH, batches_by_length, evaluation_mode, no_progress
