@@ -112,11 +112,7 @@ def embed(
     )
     parts = parts_folder(path)
     begin(parts, settings, resume)
-    listener(Event("phase", "embeddings"))
-    try:
-        n_kept = write_parts(parts, texts, encoder, settings, listener)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
+    n_kept = write_kept_parts(parts, texts, encoder, settings, listener)
     join_parts(path, parts, table, texts, settings)
     shutil.rmtree(parts)
     return Embedded(
@@ -194,6 +190,17 @@ def order_of(texts: Sequence[str | None]) -> Array:
     lengths = np.array([-1 if text is None else len(text) for text in texts])
     order = np.argsort(-lengths, kind="stable")
     return order[lengths[order] >= 0]
+
+
+def write_kept_parts(
+    parts: Path, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener
+) -> int:
+    """Writes the parts; returns how many rows an interrupted run had finished. Raises Interrupted on Ctrl-C; parts stay."""
+    listener(Event("phase", "embeddings"))
+    try:
+        return write_parts(parts, texts, encoder, settings, listener)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
 
 
 def write_parts(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.pairs.formats import detect_pair_format
-from tunesmith.data.pairs.retrieval import beir_folder, read_beir
+from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
@@ -122,17 +122,11 @@ def evaluate_retrieval(
         InputError: the folder or a model cannot be used, or the model lacks a dimension or a metric.
     """
     check_metrics(metrics)
-    for name in baselines:
-        if name not in SEARCHES:
-            raise InputError.one("--baseline", f"{name!r} is no baseline of retrieval.", f"Known: {', '.join(SEARCHES)}.")
+    check_baselines(baselines)
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         data = read_beir(beir_folder(str(folder), Path()), split)
-    test, n_relevant = SearchTest(data.split, data, tuple(metrics)), data.judgements.n_relevant()
-    about = {
-        "source": data.source, "split": data.split, "documents": len(data.documents), "queries": len(data.queries),
-        "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
-    }  # fmt: skip
+    test, about = SearchTest(data.split, data, tuple(metrics)), describe_search(data)
     ours: EmbeddingTest = test
     if rerank is not None:
         with clock.phase("model"):
@@ -156,6 +150,25 @@ def evaluate_retrieval(
         notes=[f"{note}." for note in data.notes],
     )
     return evaluate_plan(plan, clock, started)
+
+
+def check_baselines(names: Sequence[str]) -> None:
+    """Raises InputError if a baseline of retrieval is unknown."""
+    for name in names:
+        if name not in SEARCHES:
+            raise InputError.one("--baseline", f"{name!r} is no baseline of retrieval.", f"Known: {', '.join(SEARCHES)}.")
+
+
+def describe_search(data: Retrieval) -> dict[str, Any]:
+    """Returns the size of a search as plain JSON types."""
+    n_relevant = data.judgements.n_relevant()
+    return {
+        "source": data.source,
+        "split": data.split,
+        "documents": len(data.documents),
+        "queries": len(data.queries),
+        "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
+    }
 
 
 def evaluate_similarity(
