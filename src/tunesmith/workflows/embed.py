@@ -97,8 +97,7 @@ def embed(
     columns = tuple(text) or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
     texts = join_columns(table, columns)
     source = find_model(ModelSection(name=str(target)), Path())
-    listener(Event("phase", "model"))
-    encoder = load_model(source, max_length, dimensions)
+    encoder = load_model(source, max_length, dimensions, listener)
     settings = Settings(
         model=str(target),
         weights_bytes=source.n_bytes,
@@ -110,11 +109,9 @@ def embed(
         dtype=dtype,
         normalize=normalize,
     )
-    parts = parts_folder(path)
-    begin(parts, settings, resume)
+    parts = begin(parts_folder(path), settings, resume)
     n_kept = write_kept_parts(parts, texts, encoder, settings, listener)
     join_parts(path, parts, table, texts, settings)
-    shutil.rmtree(parts)
     return Embedded(
         path=path,
         n_rows=len(texts),
@@ -161,17 +158,18 @@ def join_columns(table: Table, columns: Sequence[str]) -> list[str | None]:
     return texts
 
 
-def load_model(source: ModelSource, max_length: int | None, dimensions: int | None) -> SentenceEncoder:
+def load_model(source: ModelSource, max_length: int | None, dimensions: int | None, listener: Listener) -> SentenceEncoder:
     """Loads the model, and checks that its embeddings have as many dimensions as requested."""
     from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
 
+    listener(Event("phase", "model"))
     encoder = load_encoder(source, max_length)
     resolve_dimensions(encoder, [] if dimensions is None else [dimensions])
     return encoder
 
 
-def begin(parts: Path, settings: Settings, resume: bool) -> None:
-    """Makes the folder of parts, or checks that an unfinished one has these settings."""
+def begin(parts: Path, settings: Settings, resume: bool) -> Path:
+    """Makes the folder of parts, or checks that an unfinished one has these settings; returns the folder."""
     plain = json.loads(json.dumps(asdict(settings)))
     if resume:
         before = json.loads((parts / STATE).read_text(encoding="utf-8"))
@@ -179,10 +177,11 @@ def begin(parts: Path, settings: Settings, resume: bool) -> None:
         if changed:
             message = f"the unfinished embedding has other settings: {'; '.join(changed)}."
             raise OutputError.one(str(parts), message, "Set them back, or start over with --overwrite.")
-        return
+        return parts
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir()
     (parts / STATE).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return parts
 
 
 def order_of(texts: Sequence[str | None]) -> Array:
@@ -239,7 +238,7 @@ def truncate(vectors: Array, settings: Settings) -> Array:
 
 
 def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None], settings: Settings) -> None:
-    """Joins all parts into one file in the order of the rows, which gets its final name when it is complete."""
+    """Joins all parts into one file in the order of the rows, which gets its final name when complete; removes the parts."""
     whole = parts / "whole.npy"
     matrix = np.lib.format.open_memmap(whole, "w+", settings.dtype, (len(texts), settings.dimensions))
     matrix[[i for i, text in enumerate(texts) if text is None]] = np.nan
@@ -249,10 +248,10 @@ def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None
     matrix.flush()
     if path.suffix == ".npy":
         whole.replace(path)
-        return
-    unfinished = parts / "whole.parquet"
-    write_parquet(unfinished, matrix, table, texts)
-    unfinished.replace(path)
+    else:
+        write_parquet(parts / "whole.parquet", matrix, table, texts)
+        (parts / "whole.parquet").replace(path)
+    shutil.rmtree(parts)
 
 
 def write_parquet(path: Path, matrix: Array, table: Table, texts: Sequence[str | None]) -> None:

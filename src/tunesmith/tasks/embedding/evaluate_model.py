@@ -130,11 +130,7 @@ def evaluate_retrieval(
     ours: EmbeddingTest = test
     if rerank is not None:
         with clock.phase("model"):
-            from tunesmith.tasks.classification.predictor import load_predictor
-            from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
-
-            score = relevance_of(load_predictor(Path(rerank)), str(rerank))
-        ours = RerankedSearch(test.split, data, test.metrics, score=score, top_k=top_k)
+            ours = reranked(test, rerank, top_k)
         about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
     plan = EvaluationPlan(
         target=str(target),
@@ -150,6 +146,15 @@ def evaluate_retrieval(
         notes=[f"{note}." for note in data.notes],
     )
     return evaluate_plan(plan, clock, started)
+
+
+def reranked(test: SearchTest, run: str | Path, top_k: int) -> EmbeddingTest:
+    """Returns the test with its best ``top_k`` documents reordered by that run of a reranker."""
+    from tunesmith.tasks.classification.predictor import load_predictor
+    from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
+
+    score = relevance_of(load_predictor(Path(run)), str(run))
+    return RerankedSearch(test.split, test.data, test.metrics, score=score, top_k=top_k)
 
 
 def check_baselines(names: Sequence[str]) -> None:
