@@ -91,8 +91,7 @@ def embed(
         InputError: the file, the model or the output cannot be used; nothing was written.
         Interrupted: Ctrl-C; the finished parts stay.
     """
-    started, path = time.perf_counter(), Path(output)
-    require_place(path, resume, overwrite)
+    started, path = time.perf_counter(), require_place(Path(output), resume, overwrite)
     table = read_table(str(data))
     columns = tuple(text) or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
     texts = join_columns(table, columns)
@@ -124,8 +123,8 @@ def embed(
     )
 
 
-def require_place(path: Path, resume: bool, overwrite: bool) -> None:
-    """Raises OutputError if the embeddings cannot be written there, or another file is in the way."""
+def require_place(path: Path, resume: bool, overwrite: bool) -> Path:
+    """Returns the path; raises OutputError if the embeddings cannot be written there, or another file is in the way."""
     if path.suffix not in SUFFIXES:
         message = f"vectors cannot be written as {path.suffix or 'a file without a suffix'}."
         raise OutputError.one(str(path), message, f"Use one of {', '.join(SUFFIXES)}.")
@@ -140,6 +139,7 @@ def require_place(path: Path, resume: bool, overwrite: bool) -> None:
         )
     if resume and not (parts / STATE).exists():
         raise OutputError.one(str(path), f"there is no unfinished embedding at {parts}.", "Start it without --resume.")
+    return path
 
 
 def parts_folder(path: Path) -> Path:
