@@ -67,6 +67,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Run
         history=best.fit.history,
         expected_first_loss=session.expected_loss,
         asked_learning_rate=best.fit.learning_rate,
+        highest_learning_rate=best.fit.highest_learning_rate,
         ours=metric_values(best.outputs[split.split], split).get(metric),
         majority=metric_values(majority[split.split], split).get(metric) if majority else None,
         truncated_share={name: one.n_truncated / max(1, one.n_rows) for name, one in session.lengths.items()},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,20 +61,15 @@ def load(steps: TaskSteps[Any, Any], data: TaskData, seed: int, earlier: Session
 
 
 def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Session]:
-    """Runs the pre-flight on the loaded model. The random state is afterwards what it was.
-
-    Returns:
-        The report; and the session, whose expected loss is that of the trial step where none was known before.
-    """
+    """Runs the pre-flight on the loaded model; the session gets the loss of the trial step. Random states stay as they were."""
     from tunesmith.machine import restore_rng, rng_state
     from tunesmith.tasks.check_model import check_model
 
     state = rng_state()
     checked = check_model(steps, session)
     restore_rng(state)
-    if math.isnan(session.expected_loss):
-        session = replace(session, expected_loss=checked.first_loss)
-    return CheckReport((*session.data.checks, *checked.lines), checked.estimate_seconds), session
+    report = CheckReport((*session.data.checks, *checked.lines), checked.estimate_seconds)
+    return report, replace(session, trial_loss=checked.first_loss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +132,7 @@ def fit_seeds(
         for seed in range(train.seed, train.seed + train.n_seeds):
             now = session
             if seed != train.seed:
-                now = replace(load(steps, session.data, seed, session), expected_loss=session.expected_loss)
+                now = replace(load(steps, session.data, seed, session), trial_loss=session.trial_loss)
             checkpoints, log = seed_places(folder, seed, train.n_seeds)
             place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
             seeds.append(SeedResult(seed, fit_seed(steps, now, seed, place, request, listener), now, steps.outputs(now)))

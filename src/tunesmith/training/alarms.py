@@ -24,7 +24,7 @@ class RunFacts:
         metric: the leading metric; ``ours`` and ``majority`` are its values on the judged split (None: undefined).
         decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN where none is known.
-        asked_learning_rate: the highest rate the schedule should have reached.
+        asked_learning_rate, highest_learning_rate: the rate that the schedule should have reached, and the highest of any step.
         truncated_share: split -> share of rows that lost tokens.
     """
 
@@ -35,6 +35,7 @@ class RunFacts:
     history: LogHistory = field(default_factory=list)
     expected_first_loss: float = float("nan")
     asked_learning_rate: float = 0.0
+    highest_learning_rate: float = 0.0
     ours: float | None = None
     majority: float | None = None
     truncated_share: dict[str, float] = field(default_factory=dict)
@@ -133,12 +134,11 @@ def overfitted(facts: RunFacts) -> Alarm | None:
 
 def learning_rate_not_reached(facts: RunFacts) -> Alarm | None:
     """The run ended before the warm-up did."""
-    rates = [entry["learning_rate"] for entry in facts.history if "learning_rate" in entry]
-    if not rates or facts.asked_learning_rate <= 0 or max(rates) >= 0.9 * facts.asked_learning_rate:
+    if facts.highest_learning_rate >= 0.9 * facts.asked_learning_rate:
         return None
     return Alarm(
         "learning rate not reached",
-        f"The highest learning rate was {max(rates):.3g}; {facts.asked_learning_rate:.3g} was asked for.",
+        f"The highest learning rate was {facts.highest_learning_rate:.3g}; {facts.asked_learning_rate:.3g} was asked for.",
         "The warm-up is longer than the run, or a schedule kept it low: lower train.warmup_steps or train longer.",
     )  # fmt: skip
 

@@ -77,6 +77,7 @@ class Fit:
 
     Attributes:
         best_step: the step whose weights the model has now.
+        learning_rate, highest_learning_rate: the peak that was requested, and the highest of any step.
         train_seconds: of the training loop, its evaluations and saves included.
         rows_per_second: training rows over the time of the loop without evaluations and saves.
         notes: what a user should know (a checkpoint that was ignored, an early stop).
@@ -89,6 +90,7 @@ class Fit:
     best_step: int
     best_value: float | None
     learning_rate: float
+    highest_learning_rate: float
     train_seconds: float
     rows_per_second: float
     n_parameters: int
@@ -178,6 +180,17 @@ def conclude(model: Any, plan: FitPlan, trainer: CheckedSteps, schedule: Schedul
         require_finite_weights(model)
     total, trained = count_parameters(model)
     return Fit(
-        schedule, trainer.state.log_history, steps if plan.smoke else best.step, best.value, trainer.args.learning_rate, seconds,
-        trainer.rows_trained / max(trainer.loop_seconds, 1e-9), total, trained, steps, tuple(notes), trainer.logits_of_epochs(),
-    )  # fmt: skip
+        schedule=schedule,
+        history=trainer.state.log_history,
+        best_step=steps if plan.smoke else best.step,
+        best_value=best.value,
+        learning_rate=trainer.args.learning_rate,
+        highest_learning_rate=trainer.highest_rate,
+        train_seconds=seconds,
+        rows_per_second=trainer.rows_trained / max(trainer.loop_seconds, 1e-9),
+        n_parameters=total,
+        n_trainable_parameters=trained,
+        steps=steps,
+        notes=tuple(notes),
+        epoch_logits=trainer.logits_of_epochs(),
+    )

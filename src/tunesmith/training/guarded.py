@@ -31,16 +31,17 @@ class CheckedSteps(Trainer):
 
     Args:
         measure: called on the model in place of upstream's evaluation; returns metric name -> value, ``loss`` included.
-        expected_loss: the loss of a model that knows nothing; a thousand times it counts as divergence.
+        expected_loss: the first loss to expect; a thousand times it counts as divergence.
 
     Attributes:
         rows_trained: rows this process has trained on, repeats counted.
         loop_seconds: time of the loop so far without logging, evaluations and saves.
+        highest_rate: the highest learning rate of an optimizer step so far, a resumed run's earlier steps included.
     """
 
     def __init__(self, *, measure: Callable[[Any], dict[str, float]], expected_loss: float, **upstream: Any) -> None:
         self.measure, self.expected_loss = measure, expected_loss
-        self.rows_trained, self.loop_seconds, self.mark = 0, 0.0, 0.0
+        self.rows_trained, self.loop_seconds, self.mark, self.highest_rate = 0, 0.0, 0.0, 0.0
         self.pending_losses: list[float] = []
         self.step_losses: list[float] = []
         self.batch_rows: list[int] = []
@@ -70,10 +71,11 @@ class CheckedSteps(Trainer):
         """Note the loss of a whole optimizer step."""
         if value > DIVERGED_FACTOR * max(1.0, self.expected_loss):
             raise TrainingFailed(
-                self.stopped(f"the loss is {value:.3g}, a model that knows nothing has {self.expected_loss:.3g}: it diverged")
+                self.stopped(f"the loss is {value:.3g}, {self.expected_loss:.3g} was expected at first: it diverged")
             )
         self.pending_losses.append(value)
         self.step_losses = []
+        self.highest_rate = max(self.highest_rate, self._get_learning_rate())
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
@@ -124,7 +126,8 @@ class CheckedSteps(Trainer):
     def save_own_state(self, checkpoint: Path) -> None:
         """Write what upstream does not know of into a checkpoint, in every process."""
         if self.state.is_world_process_zero:
-            (checkpoint / PENDING).write_text(json.dumps(self.pending_losses), encoding="utf-8")
+            state = {"losses": self.pending_losses, "highest_rate": self.highest_rate}
+            (checkpoint / PENDING).write_text(json.dumps(state), encoding="utf-8")
             if self.ranks is not None:
                 self.ranks.save(checkpoint)
 
@@ -138,7 +141,8 @@ class CheckedSteps(Trainer):
 
     def resume(self, checkpoint: Path) -> Any:
         """Train on from a whole checkpoint."""
-        self.pending_losses = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
+        state = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
+        self.pending_losses, self.highest_rate = state["losses"], state["highest_rate"]
         if self.ranks is not None:
             self.ranks.restore(checkpoint)
         return self.train(resume_from_checkpoint=str(checkpoint))
