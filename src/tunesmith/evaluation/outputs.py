@@ -16,6 +16,7 @@ from tunesmith.evaluation.metrics.means import (
     bits_per_byte,
     mean_metric,
     mean_verdict,
+    perplexity_of,
     token_mean_metrics,
     token_mean_verdict,
 )
@@ -27,8 +28,6 @@ from tunesmith.results import Baseline, Metric, Verdict
 
 COMPUTED_AS: Mapping[str, str] = MappingProxyType({"best_f1": "macro_f1"})
 """Reported metric -> the metric of ``metrics.table`` that computes it, where the two names differ."""
-LARGEST_LOSS = 700.0
-"""Above this many nats ``exp`` overflows a float64."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def metric_values(outputs: Outputs, metrics: SplitMetrics) -> dict[str, float]:
     values: dict[str, float] = {}
     if outputs.token_losses is not None:
         loss = outputs.token_losses.mean
-        values |= {"loss": loss, "perplexity": math.exp(min(loss, LARGEST_LOSS))}
+        values |= {"loss": loss, "perplexity": perplexity_of(loss)}
         if outputs.n_bytes is not None:
             values["bits_per_byte"] = bits_per_byte(float(outputs.token_losses.sums.sum()), max(1, int(outputs.n_bytes.sum())))
     values |= {name: float(scores.mean()) for name, scores in outputs.row_scores.items()}

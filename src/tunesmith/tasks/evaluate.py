@@ -68,6 +68,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         history=best.fit.history,
         expected_first_loss=session.expected_loss,
         requested_learning_rate=best.fit.learning_rate,
+        highest_learning_rate=best.fit.highest_learning_rate,
         ours=defined_value(best.outputs[split.split], split, metric),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
         truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},

@@ -111,6 +111,8 @@ LOWER_IS_BETTER: Mapping[str, str] = {
     "bits_per_byte": "bits a byte of text, whatever the tokenizer",
 }
 """Token metric -> its unit."""
+LARGEST_LOSS = 300.0
+"""Nats above which a perplexity stays the same: the square of a larger one overflows a float64."""
 
 
 def token_mean_metrics(
@@ -125,12 +127,17 @@ def token_mean_metrics(
     Raises ValueError if no token is counted.
     """
     loss = ratio_metric("loss", systems, split, n_resamples, seed)
-    low, high = (None if end is None else exp(end) for end in (loss.low, loss.high))
-    perplexity = replace(loss, name="perplexity", value=exp(loss.value or 0.0), low=low, high=high)
+    low, high = (None if end is None else perplexity_of(end) for end in (loss.low, loss.high))
+    perplexity = replace(loss, name="perplexity", value=perplexity_of(loss.value or 0.0), low=low, high=high)
     if n_bytes is None:
         return loss, perplexity
     in_bytes = [in_bits(system, n_bytes) for system in systems]
     return loss, perplexity, ratio_metric("bits_per_byte", in_bytes, split, n_resamples, seed)
+
+
+def perplexity_of(loss: float) -> float:
+    """The exponential of a loss in nats, at most that of ``LARGEST_LOSS``."""
+    return exp(min(loss, LARGEST_LOSS))
 
 
 def token_mean_verdict(
@@ -211,7 +218,8 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
 def exponential(losses: Values, replicates: Values) -> tuple[Values, Values]:
     """Maps losses and replicates to the tangent of exp at the mean loss, so that their mean is exactly its exponential."""
     mean = losses.mean()
-    return exp(mean) * (1 + losses - mean), exp(mean) * (1 + replicates - mean)
+    value = perplexity_of(float(mean))
+    return value * (1 + losses - mean), value * (1 + replicates - mean)
 
 
 def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:

@@ -52,7 +52,7 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
             for part in session.parts
         ]  # fmt: skip
         return EmbeddingTrainer(
-            model=encoder.model, args=arguments, sets=sets, evaluate_fn=evaluate, expected_loss=session.expected_loss
+            model=encoder.model, args=arguments, sets=sets, evaluate_fn=evaluate, expected_loss=session.trial_loss
         )
 
     around = partial(length_groups, encoder.model) if in_groups else nullcontext
