@@ -200,14 +200,14 @@ def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
     seen = []
 
     def evaluate(trainer: Any, *arguments: Any, **named: Any) -> Any:
-        measure = trainer.measure
+        measure = trainer.evaluate_fn
         if not seen:
-            trainer.measure = lambda model: {**measure(model), "loss": math.nan}
+            trainer.evaluate_fn = lambda model: {**measure(model), "loss": math.nan}
         seen.append(1)
         try:
             return honest(trainer, *arguments, **named)
         finally:
-            trainer.measure = measure
+            trainer.evaluate_fn = measure
 
     monkeypatch.setattr(GuardedTrainer, "evaluate", evaluate)
     failed = Certificate("a row alone equals the row in a padded batch", False, 1.0, 1e-6, "planted")

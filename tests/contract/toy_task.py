@@ -16,12 +16,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
-from tunesmith.data.split import at_most
 
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, data_record, load_labelled_data
+from tunesmith.data.split import at_most
 from tunesmith.data.table import Examples
 from tunesmith.evaluation.baselines.majority import majority
-from tunesmith.evaluation.metrics.predictions import SINGLE, from_scores
+from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, metric_values
 from tunesmith.models.encode import Encoded, length_record
 from tunesmith.models.source import ModelSource
@@ -99,7 +100,7 @@ def load(data: ToyData, seed: int, _earlier: ToySession | None = None) -> ToySes
     return ToySession(
         data=data,
         model=counted_words(len(words) + 2, labels.n),
-        kernels=FastPath(),
+        fast_path=FastPath(),
         rows_per_epoch=len(train),
         metric=settings.primary_metric(data.recipe),
         expected_loss=float(np.log(labels.n)),
@@ -201,7 +202,7 @@ def trainer_spec(session: ToySession, evaluate: EvaluateFn, _seed: int) -> Any:
             args=arguments,
             encoded=session.encoded["train"],
             pad_id=0,
-            kernels=session.fast_path,
+            fast_path=session.fast_path,
             loss=loss_of(session),
             evaluate_fn=evaluate,
             expected_loss=session.expected_loss,

@@ -14,7 +14,7 @@ from tunesmith.errors import ModelError
 from tunesmith.evaluation.embedding_tests import SearchTest
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.similarity import Similarity
+from tunesmith.evaluation.search import Similarity
 from tunesmith.tasks.classification.predictor import Predictor
 
 RELEVANT = "1"
