@@ -11,7 +11,6 @@ from tunesmith.cli.terminal import Outcome, Terminal
 if TYPE_CHECKING:
     from tunesmith.workflows.embed import Embedded
 
-
 SETTINGS = ("text", "prompt", "dtype", "dimensions", "normalize", "max_length", "resume", "overwrite")
 """Options that ``workflows.embed`` has under the same names."""
 

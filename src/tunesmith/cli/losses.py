@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from tunesmith.data.pairs.formats import PairFormat, PairKind
     from tunesmith.data.table import Table
 
-
 NOTES = {"in_batch": "in-batch negatives", "has_weights": "has trainable weights", "teacher": "needs a teacher or guide"}
 """Facts of a loss -> their words."""
 

@@ -125,10 +125,10 @@ def without_verb(words: list[str], terminal: Terminal) -> int:
 
 def find_verb(name: str) -> Verb:
     """Looks up a verb by name. Raises UsageError with the closest name."""
-    for verb in VERBS:
-        if verb.name == name:
-            return verb
-    near = did_you_mean(name, (verb.name for verb in VERBS))
+    by_name = {verb.name: verb for verb in VERBS}
+    if name in by_name:
+        return by_name[name]
+    near = did_you_mean(name, by_name)
     raise UsageError.one("", f"there is no verb {name!r}.", near or f"There are: {listed()}.")
 
 

@@ -31,17 +31,18 @@ from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds, unit_numbers
 from tunesmith.diagnosis.pool import (
     OracleComparison,
     Pool,
+    SharedData,
     compare_oracle,
     opposite_finding,
     oracle_finding,
     pool_splits,
     same_texts,
+    select_shared_labels,
     transfer_finding,
     write_opposite,
     write_oracle,
 )
 from tunesmith.diagnosis.rows import DIAGNOSIS_FILE, without_split_shares
-from tunesmith.diagnosis.shared_labels import SharedData, select_shared_labels
 from tunesmith.errors import InputError
 from tunesmith.models.source import find_model, stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent

@@ -19,12 +19,12 @@ from tunesmith.data.pairs.formats import MEANING, PairFormat
 from tunesmith.data.pairs.retrieval import Judgements, Retrieval
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.errors import DataError, InputError
-from tunesmith.evaluation.baselines.search import SEARCHES, nearest_by_words, word_vectoriser
 from tunesmith.evaluation.metrics.geometry import Geometry
 from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
+from tunesmith.evaluation.search import SEARCHES, nearest_by_words, word_vectoriser
 
 METRICS_OF_ROWS = {
     "scored_pair": ("spearman", "pearson"),

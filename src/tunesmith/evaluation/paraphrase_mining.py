@@ -18,11 +18,11 @@ from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.split import linked_groups
 from tunesmith.errors import DataError
-from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
 from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
+from tunesmith.evaluation.search import nearest_by_words, word_vectoriser
 
 METRICS = ("map@100", "recall@10", "recall@100")
 DEPTH = 100

@@ -75,18 +75,13 @@ def key_schema(path: Sequence[str]) -> Schema:
 
 def branches(schema: Schema) -> list[Schema]:
     """Lists the alternatives of a key's schema without ``null``, with references resolved."""
-    resolved = [_resolve(branch) for branch in schema.get("anyOf", [schema])]
-    return [branch for branch in resolved if branch.get("type") != "null"]
+    alternatives = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+    return [recipe_schema()["$defs"][b["$ref"].rsplit("/", 1)[1]] if "$ref" in b else b for b in alternatives]
 
 
 def nullable(schema: Schema) -> bool:
     """Whether the key takes ``null``."""
     return any(branch.get("type") == "null" for branch in schema.get("anyOf", []))
-
-
-def _resolve(schema: Schema) -> Schema:
-    reference = schema.get("$ref")
-    return recipe_schema()["$defs"][reference.rsplit("/", 1)[1]] if reference else schema
 
 
 _TYPES = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}

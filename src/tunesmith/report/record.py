@@ -160,13 +160,8 @@ def label_counts(run: SavedRun) -> Markup | None:
     if not records:
         return None
     labels = dict.fromkeys([*(run.result.data.get("labels") or ()), *(label for counts in records.values() for label in counts)])
-    rows = [
-        (
-            tables.Cell(label, "name"),
-            *(tables.num(count(counts.get(label, 0)), counts.get(label, 0)) for counts in records.values()),
-        )
-        for label in labels
-    ]
+    by_label = {label: [counts.get(label, 0) for counts in records.values()] for label in labels}
+    rows = [(tables.Cell(label, "name"), *(tables.num(count(n), n) for n in counts)) for label, counts in by_label.items()]
     table = tables.table(("label", *records), rows, sortable=True, box="fit tall")
     if len(rows) <= 12:
         return join([tag("h3", "Labels"), table])
@@ -177,6 +172,7 @@ def training(run: SavedRun) -> Markup | None:
     """Shows parameters, steps, learning rate, selected checkpoint and the settings of the fast path."""
     record = run.result.training
     fast_path = part(record, "kernels")
+    settings = [(key, value) for key, value in fast_path.items() if key != "reasons"]
     total, trained = record.get("n_parameters"), record.get("n_trainable_parameters")
     share = fraction(trained, total)
     thresholds, speed = record.get("thresholds"), record.get("rows_per_second")
@@ -199,11 +195,7 @@ def training(run: SavedRun) -> Markup | None:
             ("speed", f"{significant(speed)} rows/s" if is_number(speed) else ""),
             ("seeds", tables.value_text(record.get("seeds")) if record.get("seeds") else ""),
             ("decision thresholds", tables.value_text(thresholds) if thresholds else ""),
-            *(
-                (f"{key.replace('_', ' ')} (fast path)", tables.value_text(value))
-                for key, value in fast_path.items()
-                if key != "reasons"
-            ),
+            *((f"{key.replace('_', ' ')} (fast path)", tables.value_text(value)) for key, value in settings),
         )
     )
     notes = [tag("li", line) for line in (*reason_lines(fast_path.get("reasons")), *(record.get("notes") or ()))]

@@ -15,7 +15,6 @@ from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
-from tunesmith.evaluation.baselines.search import SEARCHES
 from tunesmith.evaluation.embedding_tests import (
     EmbeddingTest,
     SearchTest,
@@ -37,6 +36,7 @@ from tunesmith.evaluation.outputs import (
     verdicts_of_outputs,
 )
 from tunesmith.evaluation.paraphrase_mining import paraphrase_test
+from tunesmith.evaluation.search import SEARCHES
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
