@@ -317,7 +317,7 @@ OTHER_WORDS: Mapping[tuple[str, str], list[str]] = {
     ("predict", "reranker"): ["predict", RUN, TEST, "--text", "anchor", "--pair", "positive", "--output", OUT],
     ("trace", "toy"): ["trace", RECIPE, "--row", "3"],
 }
-NO_LABELS = "task classification or regression"
+NO_LABELS = "Use check and train for it"
 # Verb -> case -> what the message names instead, where the verb has no meaning for the task.
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "check": {},

@@ -22,7 +22,9 @@ def make_outputs(decisions: list[int], truth: list[int]) -> Outputs:
 
 
 def make_seed(number: int, best_value: float | None, outputs: dict[str, Outputs] | None = None) -> SeedResult:
-    fit: Any = SimpleNamespace(best_value=best_value, history=[{"step": 1, "loss": 0.5}], learning_rate=1e-3)
+    fit: Any = SimpleNamespace(
+        best_value=best_value, history=[{"step": 1, "loss": 0.5}], learning_rate=1e-3, highest_learning_rate=1e-3
+    )
     lengths = {"train": SplitLengths(10, 4, {"max_length": 16}), "test": SplitLengths(0, 0, {"max_length": None})}
     session = SimpleNamespace(metric="accuracy", class_names=("no", "yes"), expected_loss=0.69, lengths=lengths)
     return SeedResult(number, fit, session, outputs or {})

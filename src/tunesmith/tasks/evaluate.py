@@ -19,6 +19,9 @@ from tunesmith.training.alarms import AlarmInputs, alarms
 
 MAJORITY = "majority"
 
+CORRELATIONS = ("spearman", "pearson")
+"""Metrics that are undefined for a constant prediction, which orders nothing."""
+
 
 def resampling_of(recipe: Recipe) -> Resampling:
     """Returns the number of resamples and their seed."""
@@ -77,9 +80,11 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
 
 
 def defined_value(outputs: Outputs, split: SplitMetrics, metric: str) -> float | None:
-    """Computes one metric; None where it is undefined or the split does not have it."""
-    value = metric_values(outputs, split).get(metric, math.nan)
-    return None if math.isnan(value) else value
+    """Computes one metric; None where it is undefined or the split does not have it. The correlation of a constant is 0 here."""
+    value = metric_values(outputs, split).get(metric)
+    if value is not None and math.isnan(value):
+        return 0.0 if metric in CORRELATIONS else None
+    return value
 
 
 def class_decisions(session: Session, seed: SeedResult, metrics: Sequence[SplitMetrics]) -> dict[str, Array]:

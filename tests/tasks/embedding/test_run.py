@@ -227,7 +227,7 @@ def test_other_verbs_say_that_there_are_no_labels(tiny_model: Path, capsys) -> N
     assert main(["train", path]) == 0
     for words in (["diagnose", path], ["trace", path, "--row", "0"]):
         assert main(words) == 2
-        assert "the task is embedding" in capsys.readouterr().err
+        assert "a recipe with task embedding has none" in capsys.readouterr().err
     assert main(["predict", "runs/e", "pairs.csv"]) == 2
     assert "this is an embedding model: it predicts no labels" in capsys.readouterr().err
     assert main(["evaluate", "runs/e", "pairs.csv"]) == 0
