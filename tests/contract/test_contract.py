@@ -47,6 +47,21 @@ def test_sixteen_rows_are_learnt(runs: Runs, case: Case) -> None:
     assert training["last_loss"] < 0.75 * training["first_loss"]
 
 
+FILES = ("recipe.yaml", "resolved.yaml", "result.json", "metrics.jsonl", "predictions.parquet", "report.html")
+
+
+@each_task
+def test_the_run_folder_is_whole(runs: Runs, case: Case) -> None:
+    run = runs.run(case)
+    assert [name for name in FILES if not (run.folder / name).is_file()] == []
+    assert (run.folder / "model" / "README.md").is_file()
+    assert not run.folder.with_name("run.partial").exists()
+    assert RunResult.load(run.folder / "result.json").metrics == run.result.metrics
+    assert run.result.certificates
+    assert all(certificate.passed for certificate in run.result.certificates)
+    assert {"row_id", "split", "text"} <= predictions(run.folder).keys()
+
+
 # --- a run's model in another process ------------------------------------------------------------------------------------------
 
 RUN, TEST, SEARCH, BASE = "RUN", "TEST", "SEARCH", "BASE"

@@ -16,7 +16,6 @@ from tests.language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import InputError, ModelError, RecipeError
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
 from tunesmith.workflows import compare as use
-from tunesmith.workflows.predict import predict
 from tunesmith.workflows.train import train as run_recipe
 
 QUICK = {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "num_train_epochs": 2, "n_evaluations": 2, "n_logs": 10}
@@ -136,19 +135,6 @@ def test_long_prompts_are_answered_as_far_as_there_is_room(train) -> None:
     made = tokenizer()
     sizes = [(len(made(row["text"])["input_ids"]), len(made(row["prediction"])["input_ids"])) for row in answered]
     assert max(asked + 50 for asked, _ in sizes) > 64 >= max(sum(pair) for pair in sizes)
-
-
-def test_verbs_for_labels_say_which_verb_is_meant(train, tmp_path: Path) -> None:
-    from tunesmith.workflows.trace import trace
-
-    train(questions(40), train={"num_train_epochs": 1})
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"text": "who has the lamp ?"}\n')
-    with pytest.raises(ModelError, match="this is a language model: it predicts no labels"):
-        predict(tmp_path / "out", str(rows))
-    loaded = load_recipe(tmp_path / "out" / "resolved.yaml")
-    with pytest.raises(RecipeError, match="needs labels, and a recipe with task sft has none"):
-        trace(loaded, 0)
 
 
 def test_labels_are_judged_as_classes(train) -> None:
