@@ -98,11 +98,11 @@ def write_rows(path: Path, rows: Sequence[Row], more: str = "") -> str:
 
 
 def sentences(count: int) -> list[tuple[str, str, str]]:
-    """Sentences with a class and a number, all different."""
+    """Sentences of different lengths with a class and a number, all different."""
     found = []
     for i in range(count):
-        words = GOOD if i % 2 else BAD
-        text = f"the {THINGS[i // 8 % 4]} is very {words[i // 2 % 4]} and {'so' if i // 32 % 2 else 'not'} {THINGS[i % 3]} it was"
+        word, thing = (GOOD if i % 2 else BAD)[i // 2 % 4], THINGS[i // 8 % 4]
+        text = f"the {thing} is very {word} and {'so' if i // 32 % 2 else 'not'} {THINGS[i % 3]}" + " it was" * (i % 5)
         found.append((text, "pos" if i % 2 else "neg", f"{i % 2 + i / 100:g}"))
     return found
 
@@ -115,8 +115,8 @@ PAIRS: list[Row] = [{"anchor": text, "positive": " ".join(reversed(text.split())
 RANKED: list[Row] = [
     {
         "anchor": f"they {'go' if i // 16 else 'was'} the {GOOD[i // 4 % 4]} {THINGS[i % 4]}",
-        "positive": f"{GOOD[i // 4 % 4]} and {GOOD[i % 4]} {THINGS[i % 4]} {'it' if i // 16 else 'this'}",
-        "negative": f"{BAD[i // 4 % 4]} and {BAD[i % 4]} {THINGS[i % 4]} {'it' if i // 16 else 'this'}",
+        "positive": f"{GOOD[i // 4 % 4]} and {GOOD[i % 4]} {THINGS[i % 4]} {'it' if i // 16 else 'this'}" + " was it" * (i % 3),
+        "negative": f"{BAD[i // 4 % 4]} and {BAD[i % 4]} {THINGS[i % 4]} {'it' if i // 16 else 'this'}" + " was it" * (i % 3),
     }
     for i in range(2 * N_ROWS)
 ]

@@ -24,13 +24,14 @@ from tunesmith.tasks.task import Request
 
 
 def command(words: list[str]) -> dict[str, Any]:
-    """Runs a command line; returns split -> metric -> value."""
+    """Runs a command line; returns split -> metric -> value, and the geometry of vectors."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([*words, "--json"])
     if code:
         return {"error": err.getvalue()}
-    return by_split(json.loads(out.getvalue())["metrics"])
+    result = json.loads(out.getvalue())
+    return {**by_split(result["metrics"]), "geometry": result["data"].get("geometry")}
 
 
 def by_split(metrics: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

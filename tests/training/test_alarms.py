@@ -59,3 +59,9 @@ def test_no_label_at_all_is_an_alarm_for_several_labels() -> None:
     gone_off = alarms(replace(healthy(), decisions={"test": np.zeros((20, 3), dtype=int)}))
     assert [alarm.name for alarm in gone_off] == ["one class"]
     assert "Not one label" in gone_off[0].message
+
+
+def test_a_loss_that_fell_by_rounding_alone_has_not_fallen() -> None:
+    for end, raised in ((0.6929999, True), (0.69, False)):
+        history = [{"step": i, "loss": end if i > 18 else 0.693, "learning_rate": 1e-4} for i in range(1, 21)]
+        assert ("loss not lower" in [alarm.name for alarm in alarms(replace(healthy(), history=history))]) == raised

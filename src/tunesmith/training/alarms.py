@@ -12,6 +12,8 @@ from tunesmith.training.history import LogHistory, evaluations
 
 OVERFIT_FACTOR = 1.5
 MANY_TRUNCATED = 0.5
+SMALLEST_FALL = 1e-3
+"""A loss that fell by a smaller share has not fallen: the order of the rows in a batch changes it as much by rounding."""
 FIRST_LOSS_FACTOR, FIRST_LOSS_MARGIN = 1.5, 0.5
 """A first loss above factor * expected + margin is abnormal. The margin (in the loss's unit) is for expected losses near zero."""
 
@@ -87,13 +89,13 @@ def first_loss_abnormal(inputs: AlarmInputs) -> Alarm | None:
 
 
 def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a training loss that ended no lower than it began."""
+    """Detects a training loss that ended no lower than it began, a thousandth of it aside."""
     losses = [entry["loss"] for entry in inputs.history if "loss" in entry]
     if len(losses) < 4:
         return None
     tenth = max(1, len(losses) // 10)
     first, last = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
-    if last < first:
+    if last < first - SMALLEST_FALL * abs(first):
         return None
     return Alarm(
         "loss not lower", f"The training loss ended at {last:.4f}; it began at {first:.4f}.",
