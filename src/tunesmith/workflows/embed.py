@@ -100,16 +100,9 @@ def embed(
     listener(Event("phase", "model"))
     encoder = load_model(source, max_length, dimensions)
     settings = Settings(
-        model=str(target),
-        weights_bytes=source.n_bytes,
-        source_sha256=table.sha256,
-        columns=columns,
-        prompt=prompt,
-        max_length=max_length,
-        dimensions=dimensions or encoder.dimension,
-        dtype=dtype,
-        normalize=normalize,
-    )
+        model=str(target), weights_bytes=source.n_bytes, source_sha256=table.sha256, columns=columns, prompt=prompt,
+        max_length=max_length, dimensions=dimensions or encoder.dimension, dtype=dtype, normalize=normalize,
+    )  # fmt: skip
     parts = parts_folder(path)
     begin(parts, settings, resume)
     listener(Event("phase", "embeddings"))
@@ -119,16 +112,11 @@ def embed(
         raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
     join_parts(path, parts, table, texts, settings)
     shutil.rmtree(parts)
+    seconds = round(time.perf_counter() - started, 3)
     return Embedded(
-        path=path,
-        n_rows=len(texts),
-        n_missing=sum(text is None for text in texts),
-        n_kept=n_kept,
-        dimension=settings.dimensions,
-        dtype=dtype,
-        columns=columns,
-        seconds=round(time.perf_counter() - started, 3),
-    )
+        path=path, n_rows=len(texts), n_missing=texts.count(None), n_kept=n_kept, dimension=settings.dimensions, dtype=dtype,
+        columns=columns, seconds=seconds,
+    )  # fmt: skip
 
 
 def require_place(path: Path, resume: bool, overwrite: bool) -> None:

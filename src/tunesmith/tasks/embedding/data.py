@@ -60,9 +60,16 @@ def read(request: Request) -> EmbeddingTaskData:
         check_scores(part, own.name)
         findings += pair_checks.check_rows({"train": part}, recipe.train.batch_rows, own.in_batch)
     return EmbeddingTaskData(
-        recipe=recipe, source=source, base=base, findings=findings, rows=rows, choice=choice, also=also, tests=tests,
+        recipe=recipe,
+        source=source,
+        base=base,
+        findings=findings,
+        rows=rows,
+        choice=choice,
+        also=also,
+        tests=tests,
         metric=metric,
-    )  # fmt: skip
+    )
 
 
 def subsample(data: EmbeddingData, max_rows: int | None) -> EmbeddingData:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.data.pairs.beir import beir_folder, read_beir
 from tunesmith.data.pairs.formats import detect_pair_format
+from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
@@ -122,25 +123,15 @@ def evaluate_retrieval(
         InputError: the folder or a model cannot be used, or the model lacks a dimension or a metric.
     """
     check_metrics(metrics)
-    for name in baselines:
-        if name not in SEARCHES:
-            raise InputError.one("--baseline", f"{name!r} is no baseline of retrieval.", f"Known: {', '.join(SEARCHES)}.")
+    check_baselines(baselines)
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         data = read_beir(beir_folder(str(folder), Path()), split)
-    test, n_relevant = SearchTest(data.split, data, tuple(metrics)), data.judgements.n_relevant()
-    about = {
-        "source": data.source, "split": data.split, "documents": len(data.documents), "queries": len(data.queries),
-        "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
-    }  # fmt: skip
+    about, test = retrieval_record(data), SearchTest(data.split, data, tuple(metrics))
     ours: EmbeddingTest = test
     if rerank is not None:
         with clock.phase("model"):
-            from tunesmith.tasks.classification.predictor import load_predictor
-            from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
-
-            score = relevance_of(load_predictor(Path(rerank)), str(rerank))
-        ours = RerankedSearch(test.split, data, test.metrics, score=score, top_k=top_k)
+            ours = with_reranker(test, rerank, top_k)
         about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
     plan = EvaluationPlan(
         target=str(target),
@@ -156,6 +147,34 @@ def evaluate_retrieval(
         notes=[f"{note}." for note in data.notes],
     )
     return evaluate_plan(plan, clock, started)
+
+
+def check_baselines(names: Sequence[str]) -> None:
+    """Raises InputError for a name that is no lexical baseline."""
+    for name in names:
+        if name not in SEARCHES:
+            raise InputError.one("--baseline", f"{name!r} is no baseline of retrieval.", f"Known: {', '.join(SEARCHES)}.")
+
+
+def retrieval_record(data: Retrieval) -> dict[str, Any]:
+    """Returns the data record of the result."""
+    n_relevant = data.judgements.n_relevant()
+    return {
+        "source": data.source,
+        "split": data.split,
+        "documents": len(data.documents),
+        "queries": len(data.queries),
+        "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
+    }
+
+
+def with_reranker(test: SearchTest, run: str | Path, top_k: int) -> EmbeddingTest:
+    """Loads the reranker of a run, and returns the search with its best documents reordered."""
+    from tunesmith.tasks.classification.predictor import load_predictor
+    from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
+
+    score = relevance_of(load_predictor(Path(run)), str(run))
+    return RerankedSearch(test.split, test.data, test.metrics, score=score, top_k=top_k)
 
 
 def evaluate_similarity(
