@@ -147,7 +147,7 @@ def test_verbs_for_labels_say_which_verb_is_meant(train, tmp_path: Path) -> None
     with pytest.raises(ModelError, match="this is a language model: it predicts no labels"):
         predict(tmp_path / "out", str(rows))
     loaded = load_recipe(tmp_path / "out" / "resolved.yaml")
-    with pytest.raises(RecipeError, match="no labels to be looked at: the task is sft"):
+    with pytest.raises(RecipeError, match="no labels, which this command needs: the task is sft"):
         trace(loaded, 0)
 
 
