@@ -1,10 +1,10 @@
-"""What comparing data sets shows: where labels carry over, where they do not, and what people say of a data set's labels.
+"""Compares data sets: transfer of labels between them, and the agreement of people with a data set's labels.
 
     python benchmarks/across_data.py
 
 Hateful or not: HateModerate, HateCheck and a sample of Davidson et al.'s tweets (hate speech against offensive language and
 neither). Positive or negative: 2,000 sentences of SST-2 and 2,000 reviews of IMDB. Oracles: five people each for 1,310 reviews of
-IMDB, where three agree; the true labels of the built-in support messages, of which 36 of 900 are wrong on purpose.
+IMDB, if three agree; the true labels of the built-in support messages, of which 36 of 900 are wrong on purpose.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def labelled(text: str, is_hateful: bool) -> dict[str, str]:
 
 
 def hate() -> dict[str, Rows]:
-    """Three data sets with the labels hateful and not hateful."""
+    """Reads three data sets with the labels hateful and not hateful."""
     examples = table(DATA / "hatemoderate" / "postprocess" / "all_examples.csv", "\t")
     cases = table(DATA / "hatecheck" / "test_suite_cases.csv")
     tweets = [labelled(row["tweet"], row["class"] == "0") for row in table(DATA / "davidson" / "labeled_data.csv")]
@@ -59,13 +59,13 @@ def hate() -> dict[str, Rows]:
 
 
 def by_template() -> Rows:
-    """HateCheck with the number of each case's template, so that a template stays in one fold."""
+    """Reads HateCheck with the number of each case's template, so that a template stays in one fold."""
     cases = table(DATA / "hatecheck" / "test_suite_cases.csv")
     return [{**labelled(row["test_case"], row["label_gold"] == "hateful"), "templ_id": row["templ_id"]} for row in cases]
 
 
 def reviews() -> Iterator[dict[str, str]]:
-    """IMDB's test reviews, which name their label in their id."""
+    """Reads IMDB's test reviews, whose ids contain their label."""
     with gzip.open(DATA / "imdb" / "test.jsonl.gz", "rt", encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
@@ -73,7 +73,7 @@ def reviews() -> Iterator[dict[str, str]]:
 
 
 def films(checked: set[str]) -> dict[str, Rows]:
-    """Two data sets with the labels negative and positive."""
+    """Reads two data sets with the labels negative and positive."""
     draw = random.Random(0)
     lines = [line.rsplit("\t", 1) for line in (DATA / "sst2" / "train.tsv").read_text(encoding="utf-8").splitlines()]
     sentences = [{"text": text, "label": ("negative", "positive")[int(label)]} for text, label in draw.sample(lines, SENTENCES)]
@@ -82,7 +82,7 @@ def films(checked: set[str]) -> dict[str, Rows]:
 
 
 def people() -> dict[str, str]:
-    """Review -> what three or more of five people said; empty where no three agree."""
+    """Maps each review to the label that at least three of five people chose; empty if no three agree."""
     said = {}
     for row in json.loads((DATA / "label-errors" / "imdb_mturk.json").read_text(encoding="utf-8")):
         votes = {

@@ -1,10 +1,10 @@
-"""Task-adaptive pretraining: MiniLM learns film reviews without labels first; does the classification of reviews get better?
+"""Tests whether continued pretraining of MiniLM on film reviews without labels improves their classification.
 
     python benchmarks/adaptation.py [--seeds 1] [--output FOLDER]
-    python benchmarks/adaptation.py --runs FOLDER       # the figures of what `tunesmith adapt` left there
+    python benchmarks/adaptation.py --runs FOLDER       # the figures of a finished `tunesmith adapt`
 
-The two recipes as they stand in ``recipes/``, without baselines and judged on the 5,000 validation reviews, since each pass over
-IMDB's 25,000 test reviews takes minutes; the verdict is that of ``tunesmith adapt``, whichever way it falls.
+Uses the two recipes in ``recipes/`` without baselines and evaluates on the 5,000 validation reviews, since each pass over
+IMDB's 25,000 test reviews takes minutes. The verdict is that of ``tunesmith adapt``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def figures_of(run: Run, names: tuple[str, ...]) -> dict[str, Any]:
-    """The metrics of a run by split, those of the model as it came where they were measured, and its rows."""
+    """Returns the metrics of a run by split, those of the base model if they were measured, and its rows."""
     result = run.result
     found = {f"{m.split} {m.name}": [m.value, m.low, m.high, m.n] for m in result.metrics if m.name in names}
     untuned = [m for one in result.baselines if one.name == "untuned" for m in one.metrics if m.name in names]

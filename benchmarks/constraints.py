@@ -1,9 +1,9 @@
-"""Words forced into texts and kept out of them: are all sets satisfied, at what cost in likelihood and time beside plain beams?
+"""Measures generation with forced and forbidden words: satisfied sets, likelihood and time, against plain beam search.
 
     python benchmarks/constraints.py [--sets 500] [--shared ../shared]
 
 Random sets of 1 to 4 forced words and 0 to 4 forbidden ones, drawn from the words of stories, on two models, with 4 and 10 beams.
-Whether a text fulfils its set is found here anew, by a regular expression on the text.
+A regular expression checks each text independently of the generation.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def main() -> None:
 
 
 def stories(shared: Path) -> list[str]:
-    """The paragraphs of the shared stories."""
+    """Reads the paragraphs of the shared stories."""
     text = (shared / "data" / "tinystories" / "smallGPT_tiny_stories.txt").read_text(encoding="utf-8")
     return [paragraph.strip() for paragraph in text.split("\n\n") if len(paragraph.split()) > 20]
 
 
 def drawn(texts: list[str], count: int) -> tuple[list[Constraints], list[str]]:
-    """Sets of words that occur in at least 20 paragraphs, and the first five words of random ones."""
+    """Draws sets of words that occur in at least 20 paragraphs, and the first five words of random ones."""
     draw = random.Random(0)
     found = Counter(word for text in texts for word in set(re.findall(r"\b[a-z]{3,}\b", text)))
     words = sorted(word for word, n in found.items() if n >= 20)
@@ -84,7 +84,7 @@ def timed(
 
 
 def counted(sets: list[Constraints], found: list[GeneratedText]) -> dict[str, int]:
-    """How many sets are satisfied, were said not to be, and are wrongly reported."""
+    """Counts satisfied sets, sets reported as not satisfied, and wrong reports."""
     truth = [holds(wanted, written.text) for wanted, written in zip(sets, found, strict=True)]
     said = [bool(written.satisfied) for written in found]
     return {
@@ -94,7 +94,7 @@ def counted(sets: list[Constraints], found: list[GeneratedText]) -> dict[str, in
 
 
 def holds(wanted: Constraints, text: str) -> bool:
-    """Whether every forced word and no forbidden one is in the text as a whole word."""
+    """Returns whether every forced word and no forbidden one is in the text as a whole word."""
     present = {
         word: re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None for word in (*wanted.must_include, *wanted.forbid)
     }
@@ -102,7 +102,7 @@ def holds(wanted: Constraints, text: str) -> bool:
 
 
 def likelihood(found: list[GeneratedText]) -> dict[str, float]:
-    """Mean log-probability of a text under the plain model, and of a token."""
+    """Returns the mean log-probability of a text and of a token under the unconstrained model."""
     sums, lengths = np.array([w.logprob for w in found]), np.array([len(w.token_ids) for w in found])
     return {"mean_logprob": round(float(sums.mean()), 3), "mean_logprob_per_token": round(float(sums.sum() / lengths.sum()), 4)}
 

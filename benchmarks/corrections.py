@@ -1,10 +1,10 @@
-"""Does correcting help? Banking77 with a tenth of the training labels flipped: how much of the lost accuracy comes back.
+"""Measures how much accuracy corrections restore on Banking77 with a tenth of the training labels changed.
 
     python benchmarks/corrections.py [--seeds 3] [--rows N] [--set KEY=VALUE ...]
 
-The file with flips is diagnosed, and the recipe of Banking77 is trained on it as it is, with the proposed corrections applied
+The changed file is diagnosed. The recipe of Banking77 is trained on it as it is, with the proposed corrections applied
 unread, without the rows that have one, without as many random rows, and with the true labels; all with the same settings,
-judged on the published test file. With --rows it is a try on that many rows of the commonest classes, printed and not kept.
+evaluated on the published test file. --rows is a trial on that many rows of the most frequent classes, printed and not saved.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from tunesmith.evaluation.metrics.verdict import verdict
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.load import load_recipe
 from tunesmith.run_folder import begin, claim
-from tunesmith.tasks.classification.data import read_inputs
+from tunesmith.tasks.classification.data import read
+from tunesmith.tasks.task import Request
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "classification" / "banking77.yaml"
 CLEAN = "clean"
@@ -46,8 +47,8 @@ N_RESAMPLES = 10_000
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rows", type=int, help="only so many training rows, and nothing kept")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings over those of the recipe")
+    parser.add_argument("--rows", type=int, help="a trial on so many training rows; saves nothing")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides of the recipe")
     args = parser.parse_args()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str]) -> dict[str, Any]:
-    """Every figure: what was flagged, what each variant reaches, the verdicts, the shares regained."""
+    """Returns every figure: the quality of the flags, the metrics of each variant, the verdicts, the restored shares."""
     truth, given = write_flipped(place / "train.csv", n_rows)
     base = [f"data.train={place / 'train.csv'}", f"output={place / 'run'}", *settings]
     clock = Clock(progress, {})
@@ -70,7 +71,7 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     test = f"data.test={DATA / 'banking77' / 'test.csv'}"
     loaded = load_recipe(RECIPE, [*base, test, f"train.n_seeds={seeds}", "evaluate.metric=accuracy"])
     new = correct_file(corrections, place / "train.csv", place / "new.csv")
-    plan = worth.make_plan(read_inputs(loaded, clock), corrections, new)
+    plan = worth.make_plan(read(Request(loaded, clock)), corrections, new)
     plan = replace(plan, variants=(*plan.variants, clean(plan, truth)))
     folder = claim(f"{loaded.recipe.output}-worth")
     begin(folder, "", "")
@@ -90,7 +91,7 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
 
 
 def write_flipped(path: Path, n_rows: int | None) -> tuple[list[str], list[str]]:
-    """Write the training file with flips; the true labels and those written, by row id."""
+    """Writes the training file with changed labels; returns the true labels and the written ones, by row id."""
     texts, labels, _, _ = banking77()
     draw = np.random.default_rng(0)
     commonest = [label for label, _ in Counter(labels).most_common()]
@@ -106,14 +107,14 @@ def write_flipped(path: Path, n_rows: int | None) -> tuple[list[str], list[str]]
 
 
 def clean(plan: worth.AblationPlan, truth: Sequence[str]) -> Variant:
-    """The training rows with their true labels. The rows that steer stay as the others have them."""
+    """Returns the training rows with their true labels; the rows that select the checkpoint stay as in the other variants."""
     train, names = plan.inputs.splits.train, plan.inputs.splits.labels.names
     right_one = replace(train, labels=[names.index(truth[row_id]) for row_id in train.row_ids])
     return Variant(CLEAN, (right_one,) * len(plan.seeds))
 
 
 def flags(corrections: Sequence[Correction], truth: Sequence[str], given: Sequence[str]) -> dict[str, float]:
-    """How good the corrections are, over the whole file."""
+    """Measures the corrections over the whole file: precision, recall and right labels."""
     wrong = {i for i, (right_one, label) in enumerate(zip(truth, given, strict=True)) if right_one != label}
     hit = [c for c in corrections if c.row_id in wrong]
     return {
@@ -123,16 +124,16 @@ def flags(corrections: Sequence[Correction], truth: Sequence[str], given: Sequen
 
 
 def right(systems: Sequence[Predictions]) -> np.ndarray:
-    """(S, N) whether each seed's model has the row right."""
+    """Returns (S, N): whether each seed's model predicts the row correctly."""
     return np.array([system.decisions == system.labels for system in systems])
 
 
 def regained(said: Mapping[str, Sequence[Predictions]], name: str) -> dict[str, float | None]:
-    """The share of the accuracy lost by the flips that a variant has back, with a percentile interval over rows and seeds.
+    """Returns the share of the lost accuracy that a variant restores, with a percentile interval over rows and seeds.
 
-    The share is None where the flips may have cost nothing. Rows and seeds are drawn once for all systems, since those of one
-    seed share initial weights and order. The seeds' deviations are stretched by sqrt(S / (S - 1)), since S drawn of S show too
-    little variance by that factor.
+    The share is None if the changed labels may have cost nothing. Rows and seeds are drawn once for all systems, since those of
+    one seed share initial weights and order. The seeds' deviations are stretched by sqrt(S / (S - 1)), since S drawn of S have
+    too little variance by that factor.
     """
     systems = [right(said[each]) for each in (CLEAN, AS_GIVEN, name)]
     draw, drawn, (n_seeds, n) = np.random.default_rng(0), [], systems[0].shape

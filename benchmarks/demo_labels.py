@@ -1,4 +1,4 @@
-"""Are the demo's planted labels found? Which of the rows its run flags as suspect are wrong on purpose.
+"""Counts the labels wrong on purpose among the rows that the demo's run flags as suspect.
 
 tunesmith demo && python benchmarks/demo_labels.py [--run runs/demo]
 """
@@ -10,9 +10,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import tunesmith.samples
 from record import write
 
+from tunesmith.data.readers.read import builtin_path
 from tunesmith.tasks.finished import Run
 
 TRUTH = Path(__file__).resolve().parents[1] / "tests" / "data" / "support_truth.csv"
@@ -36,8 +36,8 @@ def main() -> None:
 
 
 def planted() -> set[int]:
-    """Row ids of the sample whose label is wrong on purpose."""
-    sample = Path(next(iter(tunesmith.samples.__path__))) / "support_train.csv"
+    """Returns the row ids of the sample whose label is wrong on purpose."""
+    sample = builtin_path("builtin:support_train")
     with sample.open(encoding="utf-8", newline="") as given, TRUTH.open(encoding="utf-8", newline="") as right:
         pairs = zip(csv.DictReader(given), csv.DictReader(right), strict=True)
         return {int(truth["row_id"]) for row, truth in pairs if row["intent"] != truth["intent"]}

@@ -1,4 +1,4 @@
-"""The published figures behind the diagnoses, computed by our functions from published files.
+"""Recomputes published figures behind the checks from published files, with our functions.
 
     python benchmarks/diagnosis_arithmetic.py
 
@@ -28,7 +28,7 @@ PUBLISHED_NATS = {"hate-offensive": 0.204, "hate-neither": 0.347, "offensive-nei
 
 
 def v_information() -> list[dict[str, Any]]:
-    """V-information, accuracy and rows that break a bound, of every released file."""
+    """Returns V-information, accuracy and rows that violate a bound, for every released file."""
     found = []
     for path in sorted((DATA / "pvi-reference").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:

@@ -1,9 +1,9 @@
-"""What a diagnosis costs against the number of rows: IMDB reviews at 256 tokens, ``method: frozen``, phase by phase.
+"""Measures the cost of a diagnosis by the number of rows and by phase: IMDB reviews at 256 tokens, ``method: frozen``.
 
     python benchmarks/diagnosis_cost.py [--rows 500 1000 2000 4000 25000]
 
-And what each diagnosis costs on up to 4,000 of them, once the arrays it reads are there; logits of eight epochs are made up.
-Wanted: 25,000 reviews in six minutes on two cores.
+Also measures each check on up to 4,000 of them, given the arrays that it reads; the logits of eight epochs are random.
+Target: 25,000 reviews in six minutes on two cores.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def main() -> None:
 
 
 def spread_out(reviews: Sequence[dict[str, Any]], n_rows: int) -> list[dict[str, Any]]:
-    """So many reviews from all over the file, which has one class after the other."""
+    """Takes so many reviews spread over the file, which is sorted by class."""
     step = len(reviews) // n_rows
     return list(reviews[: step * n_rows : step])
 
 
 def of_each(reviews: list[dict[str, Any]], sizes: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Diagnosis -> number of rows -> seconds, the median of three."""
+    """Returns check -> number of rows -> seconds, the median of three."""
     texts, given = [review["text"] for review in reviews], [int(review["label"]) for review in reviews]
     whole = Examples("train", "", list(range(len(texts))), texts, given)
     vectors, labels = embed(whole, find_model(ModelSection(), Path())).vectors, Labels("single_label_classification", ("0", "1"))
@@ -85,7 +85,7 @@ def timed(work: Any) -> float:
 
 
 def measured(reviews: list[dict[str, Any]]) -> dict[str, Any]:
-    """Seconds of each phase and the largest memory so far, for these reviews."""
+    """Returns the seconds of each phase and the peak memory so far, for these reviews."""
     table = [{"text": review["text"], "label": str(review["label"])} for review in reviews]
     with tempfile.TemporaryDirectory() as place:
         found = diagnose(table, output=Path(place) / "imdb")

@@ -1,9 +1,9 @@
-"""How fast vectors are made: tunesmith against SentenceTransformer.encode at its defaults, on SciFact's documents, interleaved.
+"""Measures the speed of embedding: tunesmith against SentenceTransformer.encode with its defaults, on SciFact, interleaved.
 
     python benchmarks/embed_speed.py [--rounds 3] [--documents 5183]
 
-Wanted: 2.5 times as fast, with a cosine to upstream's fp32 vectors of at least 0.999 for every row. Both have the model loaded
-and read every text whole, up to the model's own limit of 256 tokens.
+Target: 2.5 times as fast, with a cosine to upstream's fp32 vectors of at least 0.999 for every row. Both have the model loaded
+and truncate texts only at the model's own limit of 256 tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from record import spread, write
 from retrieval_reference import MODEL
 from scifact import written
 
-from tunesmith.data.pairs.beir import read_beir
+from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.models.embedding.encoder import load_encoder
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import ModelSection

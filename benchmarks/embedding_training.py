@@ -1,10 +1,10 @@
-"""Speed of embedding training: tunesmith at its defaults against sentence-transformers' own trainer at its defaults, interleaved.
+"""Measures the speed of embedding training: tunesmith against sentence-transformers' trainer, both with defaults, interleaved.
 
     python benchmarks/embedding_training.py [--rounds 3] [--rows 1000]
 
-MNLI's entailment pairs, multiple-negatives ranking, one epoch, MiniLM. Wanted: 2.5 times the rows a second at equal quality,
-which STS-B's development set judges (Spearman of the cosine, and the verdict between the two models). A run is a process of its
-own; rows a second are those of the training loop, ``process`` is everything from start to saved model.
+MNLI's entailment pairs, multiple-negatives ranking, one epoch, MiniLM. Target: 2.5 times the rows per second at equal quality
+on STS-B's development set (Spearman of the cosine, and the verdict between the two models). Each run is a separate process;
+rows per second are those of the training loop, ``process`` is the time from start to saved model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from record import spread, write
 
-from tunesmith.models.builtin import builtin_model
+from tunesmith.models.source import builtin_model
 from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
 
 HERE = Path(__file__).resolve().parent
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def pairs(path: Path, n_rows: int) -> Path:
-    """The first entailment pairs of MNLI's validation file."""
+    """Reads the first entailment pairs of MNLI's validation file."""
     lines = (DATA / "mnli" / "llmsknow_mnli_validation.parsed.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["label"] == "entailment"][:n_rows]
     with path.open("w", encoding="utf-8", newline="") as out:
@@ -69,7 +69,7 @@ def pairs(path: Path, n_rows: int) -> Path:
 
 
 def one(system: str, file: Path, output: Path, seed: int, settings: list[str]) -> dict[str, Any]:
-    """One training in a process of its own."""
+    """Runs one training in a separate process."""
     started = time.perf_counter()
     command = [sys.executable, __file__, "--one", system, str(file), str(output), str(seed), "--set", *settings]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -78,7 +78,7 @@ def one(system: str, file: Path, output: Path, seed: int, settings: list[str]) -
 
 
 def by_upstream(file: Path, output: Path, seed: int, _settings: list[str], **arguments: Any) -> dict[str, Any]:
-    """sentence-transformers' trainer; without arguments at its defaults."""
+    """Trains with sentence-transformers' trainer; without arguments with its defaults."""
     from datasets import load_dataset
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -100,12 +100,12 @@ def by_upstream(file: Path, output: Path, seed: int, _settings: list[str], **arg
 
 
 def by_upstream_fast(file: Path, output: Path, seed: int, settings: list[str]) -> dict[str, Any]:
-    """The same with what its documentation advises."""
+    """Trains with sentence-transformers' trainer and the options that its documentation recommends."""
     return by_upstream(file, output, seed, settings, bf16=True, per_device_train_batch_size=64, batch_sampler="no_duplicates")
 
 
 def by_tunesmith(file: Path, output: Path, seed: int, settings: list[str]) -> dict[str, Any]:
-    """A recipe that says nothing but the rows, one epoch, and where the quality is measured."""
+    """Trains a recipe that sets only the rows, one epoch, and the evaluation data."""
     from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
     from tunesmith.workflows.train import train
 
@@ -125,22 +125,22 @@ RUNS = {"sentence-transformers": by_upstream, "sentence-transformers fast": by_u
 
 
 def summary(found: dict[str, list[dict[str, Any]]], place: Path) -> dict[str, Any]:
-    """Medians, ratios, and the quality of each system's first model."""
+    """Returns medians, ratios, and the quality of each system's first model."""
     speed = {system: spread([run["rows_per_second"] for run in runs]) for system, runs in found.items()}
     whole = {system: spread([run["process"] for run in runs]) for system, runs in found.items()}
     models = {system: runs[0]["model"] for system, runs in found.items()}
-    rivals = [model for system, model in models.items() if system != "tunesmith"]
-    judged = evaluate_similarity(models["tunesmith"], DATA / "stsb" / "stsb-en-dev.csv", against=[*rivals, "builtin:minilm"])
+    others = [model for system, model in models.items() if system != "tunesmith"]
+    result = evaluate_similarity(models["tunesmith"], DATA / "stsb" / "stsb-en-dev.csv", against=[*others, "builtin:minilm"])
     names = {model: system for system, model in models.items()}
-    quality = {"tunesmith": judged.metric("spearman").value}
-    quality |= {names.get(b.name, b.name): b.metrics[0].value for b in judged.baselines}
+    quality = {"tunesmith": result.metric("spearman").value}
+    quality |= {names.get(b.name, b.name): b.metrics[0].value for b in result.baselines}
     ours = speed["tunesmith"]["median"]
     return {
         "rows_per_second": speed, "process_seconds": whole, "spearman": quality,
         "ratio": {system: ours / value["median"] for system, value in speed.items() if system != "tunesmith"},
         "verdicts": [
             {"against": names.get(v.against, v.against), "difference": v.difference, "low": v.low, "high": v.high, "word": v.word}
-            for v in judged.verdicts
+            for v in result.verdicts
         ],
     }  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""Random regular expressions and JSON schemas: is every text valid, under greedy search, sampling and beams?
+"""Counts valid texts generated under random regular expressions and JSON schemas, by greedy search, sampling and beam search.
 
     python benchmarks/grammars.py [--count 200] [--model ../shared/models/stories3M]
 
-Validity is found here by ``re.fullmatch`` and ``jsonschema``, which have no part in the generation.
+``re.fullmatch`` and ``jsonschema`` check validity; neither is used in the generation.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def is_valid(kind: str, wanted: Any, text: str) -> bool:
 
 
 def within_seconds(judge: Callable[[], bool], seconds: int = 60) -> bool:
-    """What it says; an error where ``re`` takes for ever, as it can over expressions with repetitions in repetitions."""
+    """Returns the function's value; raises if ``re`` takes too long, as it can with nested repetitions."""
 
     def stop(_number: int, _frame: Any) -> None:
         raise TimeoutError("re.fullmatch took more than a minute")
@@ -97,7 +97,7 @@ def within_seconds(judge: Callable[[], bool], seconds: int = 60) -> bool:
 
 
 def expression(draw: random.Random, depth: int) -> str:
-    """A random regular expression: words, classes, groups, alternatives and repetitions."""
+    """Draws a random regular expression: words, classes, groups, alternatives and repetitions."""
     parts = [repeated(draw, atom(draw, depth)) for _ in range(draw.randint(1, 4))]
     if depth and draw.random() < 0.3:
         return "|".join(["".join(parts), expression(draw, depth - 1)])
@@ -124,7 +124,7 @@ def repeated(draw: random.Random, part: str) -> str:
 
 
 def schema(draw: random.Random, depth: int) -> dict[str, Any]:
-    """A random schema: objects, arrays, texts, numbers, enumerations, alternatives."""
+    """Draws a random schema: objects, arrays, texts, numbers, enumerations, alternatives."""
     kinds = [text_schema, number_schema, choice_schema]
     if depth:
         kinds += [object_schema, object_schema, array_schema, either_schema]

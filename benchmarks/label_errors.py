@@ -1,12 +1,12 @@
-"""Does it find wrong labels? Planted ones in Banking77 and SST-2, disputed ones in Davidson, human-checked ones in IMDB.
+"""Measures the detection of wrong labels: changed ones in Banking77 and SST-2, disputed ones in Davidson, checked ones in IMDB.
 
     python benchmarks/label_errors.py [--data banking77 sst2 davidson imdb] [--seeds 3]
-    python benchmarks/label_errors.py --data sst2 --method finetune     (five fine-tunes a seed, labels changed uniformly)
+    python benchmarks/label_errors.py --data sst2 --method finetune     (five fine-tunings per seed, labels changed uniformly)
 
-Planted: a tenth of the labels is changed, uniformly or to the classes a model confuses them with; AUROC of each score over seeds.
-Davidson: a row is wrong where its class is not what all annotators chose. IMDB: the 1,310 test reviews that five people checked;
-a row is wrong where most of them did not choose the given label. AUM there is of a linear head on the frozen embeddings, trained
-for ten epochs: what ``train_layers: head`` trains, without a forward pass of the body in each epoch.
+Changed: a tenth of the labels, uniformly or to the classes that a model confuses; AUROC of each score over seeds.
+Davidson: a row counts as wrong if not all annotators chose its class. IMDB: the 1,310 test reviews that five people checked;
+a row counts as wrong if most of them did not choose the given label. AUM there is of a linear head on the frozen embeddings,
+trained for ten epochs, as with ``train_layers: head`` but without a forward pass of the body in each epoch.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from tunesmith.diagnosis.fold_finetuning import fine_tuned
 from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.models.base_embeddings import embed
 from tunesmith.models.source import find_model
-from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.load import recipe_from_mapping
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import ModelSection
-from tunesmith.tasks.classification.data import Inputs
+from tunesmith.tasks.classification.data import LabelledTaskData
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 SHARE = 0.1
@@ -56,7 +56,7 @@ SCORES: tuple[Callable[[Evidence], Diagnosis], ...] = (suspect_labels, loss_rank
 
 @dataclass(frozen=True)
 class Rows:
-    """A data set with its true labels, twins and embeddings; ``disputed`` rows (N) bool where people disagreed."""
+    """Holds a data set with its true labels, near-duplicates and embeddings; ``disputed`` (N) bool: people disagreed."""
 
     examples: Examples
     labels: Labels
@@ -95,7 +95,7 @@ READERS = {"banking77": banking77, "sst2": sst2, "davidson": davidson, "imdb": i
 
 
 def load(name: str) -> tuple[Rows, dict[str, float]]:
-    """The rows with their embeddings, and the seconds each step took."""
+    """Loads the rows with their embeddings, and the seconds of each step."""
     texts, given, ids, disputed = READERS[name]()
     names = tuple(sorted(set(given)))
     examples = Examples(name, "", list(range(len(texts))), texts, [names.index(label) for label in given])
@@ -111,7 +111,7 @@ def load(name: str) -> tuple[Rows, dict[str, float]]:
 
 
 def judge(rows: Rows, given: np.ndarray, seed: int) -> Evidence:
-    """The evidence of the rows under these labels."""
+    """Makes the evidence of the rows with these labels."""
     examples = replace(rows.examples, labels=given.tolist())
     said = out_of_fold(examples, rows.labels, rows.vectors, rows.near, seed=seed)
     return make_evidence(
@@ -126,7 +126,7 @@ def judge(rows: Rows, given: np.ndarray, seed: int) -> Evidence:
 
 
 def flipped(truth: np.ndarray, draw: np.random.Generator, confusion: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of which a tenth is changed, uniformly or by the confusion probabilities (K, K), and which those are."""
+    """Changes a tenth of the labels, uniformly or by the confusion probabilities (K, K); also returns which."""
     n_classes = int(truth.max()) + 1
     wrong = np.zeros(len(truth), dtype=bool)
     wrong[draw.choice(len(truth), round(SHARE * len(truth)), replace=False)] = True
@@ -139,7 +139,7 @@ def flipped(truth: np.ndarray, draw: np.random.Generator, confusion: np.ndarray 
 
 
 def planted(rows: Rows, seeds: int) -> dict[str, Any]:
-    """AUROC of every score, and what is flagged, for both kinds of flips over seeds."""
+    """Returns the AUROC of every score and the quality of the flag, for both kinds of changes over seeds."""
     truth = np.asarray(rows.examples.labels)
     clean = judge(rows, truth, seed=99).pred_probs
     assert clean is not None
@@ -166,7 +166,7 @@ def planted(rows: Rows, seeds: int) -> dict[str, Any]:
 
 
 def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
-    """AUROC of the default score, of the held-out loss and of AUM by ``method: finetune``, labels changed uniformly."""
+    """Returns AUROC of the default score, the out-of-fold loss and AUM with ``method: finetune``, labels changed uniformly."""
     truth, runs = np.asarray(rows.examples.labels), {}
     for seed in range(seeds):
         given, wrong = flipped(truth, np.random.default_rng(seed), None)
@@ -177,7 +177,8 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         )
         splits = LabelledData(examples, None, None, rows.labels, Columns("text", label=("label",)))
         started = time.perf_counter()
-        tuned, logits = fine_tuned(Inputs(recipe, splits, source), rows.near, FOLDS)
+        inputs = LabelledTaskData(recipe=recipe, source=source, splits=splits)
+        tuned, logits = fine_tuned(inputs, rows.near, FOLDS)
         said = average_pred_probs(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)
         runs.setdefault("fine-tuned models alone", []).append(float(roc_auc_score(wrong, -own_chance(tuned, given))))
         known = {"pred_probs": said.pred_probs, "folds": said.folds, "near": rows.near, "method": "finetune"}
@@ -198,12 +199,12 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
 
 
 def own_chance(said: OutOfFold, given: np.ndarray) -> np.ndarray:
-    """The given label's probability (N)."""
+    """Returns the given label's probability (N)."""
     return np.asarray(said.pred_probs[np.arange(len(given)), given])
 
 
 def head_epochs(vectors: np.ndarray, given: np.ndarray, n_classes: int, n_epochs: int = 10) -> np.ndarray:
-    """Logits (E, N, K) of a linear head on standardised embeddings, at the training step of each row in each epoch."""
+    """Trains a linear head on standardised embeddings; returns each row's logits (E, N, K) at its training step in each epoch."""
     torch.manual_seed(0)
     features = torch.from_numpy(((vectors - vectors.mean(0)) / (vectors.std(0) + 1e-6)).astype(np.float32))
     head = torch.nn.Linear(features.shape[1], n_classes)
@@ -220,7 +221,7 @@ def head_epochs(vectors: np.ndarray, given: np.ndarray, n_classes: int, n_epochs
 
 
 def disputed(rows: Rows) -> dict[str, Any]:
-    """AUROC of every score for the rows on which annotators split, with a bootstrap interval."""
+    """Returns the AUROC of every score for the rows on which annotators disagree, with a bootstrap interval."""
     assert rows.disputed is not None
     evidence = judge(rows, np.asarray(rows.examples.labels), seed=0)
     table = {}
@@ -241,7 +242,7 @@ def interval(wrong: np.ndarray, badness: np.ndarray, n: int = 300) -> tuple[floa
 
 
 def checked(rows: Rows) -> dict[str, Any]:
-    """Confirmed errors among the highest-ranked of the human-checked IMDB reviews."""
+    """Counts confirmed errors among the highest-ranked of the checked IMDB reviews."""
     people = {row["id"]: row for row in json.loads((DATA / "label-errors" / "imdb_mturk.json").read_text(encoding="utf-8"))}
     place = {name: i for i, name in enumerate(rows.ids)}
     inside = [(place[name], row["mturk"]) for name, row in people.items() if name in place]

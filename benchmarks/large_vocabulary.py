@@ -1,9 +1,9 @@
-"""Memory and time of a training step of a model with a large vocabulary: all logits at once, and in parts.
+"""Measures memory and time of a training step with a large vocabulary: all logits at once, and in parts.
 
     python benchmarks/large_vocabulary.py [--vocabulary 151936] [--rounds 2]
 
-A new Llama of Qwen2.5-0.5B's shape (494 million weights); 8 rows of 256 tokens of which 200 are learnt, forward and
-backward in bf16. Each way runs in a process of its own, two steps of it; memory is the process's peak above what it held before.
+A new Llama of Qwen2.5-0.5B's shape (494 million weights); 8 rows of 256 tokens of which 200 are supervised, forward and
+backward in bf16. Each method runs two steps in a separate process; memory is the process's peak minus that before the steps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def steps(way: str, vocabulary: int) -> dict[str, Any]:
-    """Loss, seconds of the faster step, and MiB that steps need beside weights and gradients."""
+    """Returns the loss, the seconds of the faster step, and the MiB that the steps need in addition to weights and gradients."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -1,10 +1,9 @@
-"""Does the leakage search find rows that are known to be copies, and only those?
+"""Tests whether the leakage search finds rows that are known to be copies, and no others.
 
     python benchmarks/leakage.py
 
-HateModerate says which of its examples were taken from HateCheck: how many of them are found as copies of HateCheck's cases,
-exactly or nearly, and how many of the others are.
-MNLI's published validation file repeats itself: how many distinct pairs it has.
+HateModerate marks the examples that were taken from HateCheck. Counts how many of them are found as copies of HateCheck's cases,
+exactly or nearly, and how many of the others are. Also counts the distinct pairs of MNLI's published validation file.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Near-duplicates among many short rows: seconds, memory, and how many of the planted ones are found.
+"""Measures the search for near-duplicates among many short rows: seconds, memory, and the share of changed copies found.
 
     python benchmarks/near_duplicates_scale.py [--rows 1000000]
 
 Rows are questions and intents of public data, varied by replacing words with words of other rows, so that they are as long and as
-alike as real ones; one in a hundred is a copy of another with one word changed.
+similar as real ones; one in a hundred is a copy of another with one word changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 
 
 def sentences() -> list[str]:
-    """Short texts of Banking77, CLINC150 and Quora."""
+    """Reads short texts of Banking77, CLINC150 and Quora."""
     with (DATA / "banking77" / "train.csv").open(encoding="utf-8", newline="") as file:
         found = [row["text"] for row in csv.DictReader(file)]
     for rows in json.loads((DATA / "clinc150" / "data_full.json").read_text(encoding="utf-8")).values():
@@ -37,7 +37,7 @@ def sentences() -> list[str]:
 
 
 def rows(n: int) -> tuple[list[str], list[tuple[int, int]]]:
-    """N texts, and the pairs (row, changed copy of it) among them."""
+    """Makes N texts, and returns the pairs (row, changed copy of it) among them."""
     draw, base = random.Random(0), sentences()
     words = sorted({word for text in base for word in text.split()})
     texts = []

@@ -1,10 +1,10 @@
-"""Softmax loss against multiple-negatives ranking on the same NLI rows, judged by STS-B.
+"""Compares softmax loss with multiple-negatives ranking on the same NLI rows, evaluated on STS-B.
 
     python benchmarks/nli_losses.py [--rows N] [--seeds 1]
 
-MNLI's validation pairs and SNLI's development pairs as one table; the body is MiniLM with a fresh mean over its token vectors.
-Softmax learns from all three classes; ranking from what follows from each premise, and in a third run also from what contradicts
-it. Each run is judged on STS-B's test pairs beside the untouched base model, and against the Softmax run.
+MNLI's validation pairs and SNLI's development pairs as one table; the encoder is MiniLM with a new mean
+pooling. Softmax uses all three classes; ranking uses the entailed hypotheses, and in a third run also the contradictions. Each
+run is evaluated on STS-B's test pairs, against the base model and against the softmax run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from record import write
 
 from tunesmith.progress import Event
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
-from tunesmith.workflows.predict import compare
+from tunesmith.workflows.compare import compare
 from tunesmith.workflows.train import train
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def snli(path: Path) -> Path:
-    """SNLI's development pairs as one file."""
+    """Writes SNLI's development pairs as one file."""
     parts = [(DATA / "snli" / name).read_text(encoding="utf-8").splitlines() for name in ("s1.dev", "s2.dev", "labels.dev")]
     rows = [{"sentence1": a, "sentence2": b, "gold_label": c} for a, b, c in zip(*parts, strict=True)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -61,7 +61,7 @@ def snli(path: Path) -> Path:
 
 
 def tuned(output: Path, files: list[str], embedding: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
-    """One run on both files."""
+    """Trains one run on both files."""
     mapping: dict[str, Any] = {
         "task": "embedding", "embedding": {**embedding, "pooling": "mean", "normalize": False},
         "data": {

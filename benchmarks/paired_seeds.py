@@ -1,6 +1,6 @@
-"""Pairs of seeds: how often two equal systems are told apart, how often the interval of a difference holds it, how wide it is.
+"""Simulates pairs of seeds: false verdicts for equal systems, coverage of the interval of a difference, and its width.
 
-Three seeds a system; the i-th of both share a part of what their seed does to the accuracy, as variants of one recipe do.
+Three seeds per system; the i-th seeds of both share a part of their effect on the accuracy, as in variants of one recipe.
 
     python benchmarks/paired_seeds.py [--simulations 2000]
 """
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def measured(n: int, spread: float, together: float, gap: float, simulations: int) -> dict[str, Any]:
-    """The verdicts of so many simulated pairs of systems, seeds paired and not."""
+    """Returns the verdicts of so many simulated pairs of systems, with seeds paired and not."""
     rng = np.random.default_rng([n, round(1000 * spread), round(10 * together), round(1000 * gap)])
     found: dict[bool, dict[str, list[float]]] = {way: {"said": [], "covered": [], "width": []} for way in (True, False)}
     for simulation in range(simulations):
@@ -66,7 +66,7 @@ def measured(n: int, spread: float, together: float, gap: float, simulations: in
 
 
 def drawn(n: int, spread: float, together: float, gap: float, rng: np.random.Generator) -> tuple[list[Predictions], ...]:
-    """Two systems of three seeds on the same rows, the first ahead by ``gap`` in accuracy on average."""
+    """Draws two systems of three seeds on the same rows, the first ahead by ``gap`` in accuracy on average."""
     label, difficulty, common = rng.integers(0, 2, n), rng.normal(size=n), rng.normal(size=N_SEEDS)
     systems = []
     for ahead in (gap, 0.0):

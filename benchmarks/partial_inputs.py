@@ -1,9 +1,9 @@
-"""Does it find that hypotheses alone give a label away? Partial inputs of SNLI and MNLI, and a control in which nothing does.
+"""Measures partial inputs of SNLI and MNLI, where hypotheses alone predict the label, and of a control, where nothing does.
 
     python benchmarks/partial_inputs.py [--rows 9824]
 
 SNLI's test file and MNLI's validation file, embeddings of MiniLM and words, five folds; pairs with one premise share a fold. The
-control has SNLI's rows with their labels shuffled. Published: fastText on hypotheses alone has accuracy 0.67 on SNLI and 0.54 on
+control has SNLI's rows with shuffled labels. Published: fastText on hypotheses alone has accuracy 0.67 on SNLI and 0.54 on
 MNLI, from all of train (Gururangan et al. 2018); BERT on SNLI's hypotheses 0.570 bits and 0.703, on premises 0.000 bits, with
 words shuffled 1.113 bits, of 1.187 for the whole (Ethayarajh et al. 2022).
 """
@@ -46,7 +46,7 @@ def snli(n: int) -> list[tuple[str, str, str]]:
 
 
 def mnli(n: int) -> list[tuple[str, str, str]]:
-    """The distinct rows: the file repeats many."""
+    """Reads the distinct rows: the file repeats many."""
     lines = (DATA / "mnli" / "llmsknow_mnli_validation.parsed.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return list(dict.fromkeys((row["premise"], row["hypothesis"], row["label"]) for row in rows))[:n]
@@ -59,7 +59,7 @@ def examples(name: str, rows: list[tuple[str, str, str]]) -> Examples:
 
 
 def measure(rows: Examples, embed: Any) -> dict[str, Any]:
-    """Figures of every input, and the seconds of each step."""
+    """Returns the figures of every input, and the seconds of each step."""
     started, clock = time.perf_counter(), Clock(lambda event: None, {})
     vectors = embed_examples(rows, embed)
     embedded = time.perf_counter()

@@ -1,8 +1,8 @@
-"""What the demo of language models comes to: exact match before and after, by seed and by kind of instruction, and the time.
+"""Measures the demo of language models: exact match before and after, by seed and by kind of instruction, and the time.
 
     python benchmarks/pocket_sft.py [--seeds 3]
 
-Runs ``tunesmith demo sft``'s own recipe, each seed in a process of its own. The first seed is the demo's.
+Runs the recipe of ``tunesmith demo sft``, each seed in a separate process. The first seed is the demo's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def one(seed: int, folder: Path) -> dict[str, Any]:
-    """Exact match on the test, the verdicts and the seconds of one run."""
+    """Returns exact match on the test, the verdicts and the seconds of one run."""
     command = [sys.executable, "-m", "tunesmith.cli.main", "train", str(recipe_path("sft"))]
     seconds, _ = seconds_of([*command, f"train.seed={seed}", f"output={folder}"])
     found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def exact_match(metrics: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def by_kind(folder: Path) -> dict[str, float]:
-    """Exact match for each kind of instruction."""
+    """Returns exact match for each kind of instruction."""
     rows = parquet.read_table(folder / "predictions.parquet").to_pylist()
     answered = [row for row in rows if row["split"] == "test" and row["prediction"] is not None]
     found = {}

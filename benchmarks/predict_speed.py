@@ -1,10 +1,10 @@
-"""Rows a second of predicting 10,000 short texts: upstream's pipeline, plain and fast, against a run's ``predict``.
+"""Measures the rows per second of prediction on 10,000 short texts: upstream's pipeline, plain and fast, and ``Run.predict``.
 
     python benchmarks/predict_speed.py [--rounds 5]
 
-One model, trained on CoLA first, answers the same texts in every leg; the legs of a round follow one another in one process. The
-time starts with a list of strings and ends with a label and probabilities for each; loading is left out. Labels are compared with
-those of the pipeline at its defaults.
+One model, trained on CoLA first, predicts the same texts with every system; the systems of a round follow one another in one
+process. The time starts with a list of strings and ends with a label and probabilities for each, without loading. Labels are
+compared with those of the pipeline with its defaults.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def pipeline_leg(folder: Path, texts: list[str], dtype: str, **settings: Any) ->
 
 
 def measured(legs: dict[str, Leg], n_rounds: int, n_texts: int) -> dict[str, Any]:
-    """Leg -> rows a second, labels equal to the pipeline's, and what we gain over it (median of the rounds' ratios)."""
+    """Returns system -> rows per second, labels equal to the pipeline's, and our speed-up (median of the rounds' ratios)."""
     seconds: dict[str, list[float]] = {name: [] for name in legs}
     labels: dict[str, np.ndarray] = {}
     for number in range(n_rounds):

@@ -1,11 +1,11 @@
-"""LoRA on weights in 4 and 8 bits, on a CPU: do evaluations change the training, and does merging keep what was learnt?
+"""Tests LoRA on weights in 4 and 8 bits on a CPU: whether evaluations change the training, and what merging costs.
 
     python benchmarks/qlora_cpu.py
 
-The 3 M-parameter Llama on Alpaca's rows. Training with an evaluation every 2 steps beside training without any, also without the
-guard that keeps 4-bit weights in the form that has gradients. Then the adapter is merged into the unrounded base: its loss beside
-the adapter's on the same base, on the rounded base it was trained on and on the same rounded numbers as fp32, and that of
-upstream's merge into rounded weights.
+The 3 M-parameter Llama on Alpaca's rows. Training with an evaluation every 2 steps is compared with training without any, also
+without the guard that keeps 4-bit weights in the form that has gradients. Then the adapter is merged into the base model that is
+not rounded; its loss is compared with the adapter's on the same base, on the rounded base it was trained on, on the rounded
+values as fp32, and with that of upstream's merge into rounded weights.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ import torch
 from record import write
 
 from tunesmith.machine import quiet_libraries, seed_everything
-from tunesmith.models.adapters.attach import load_adapter
-from tunesmith.models.adapters.language import add_language_adapter
+from tunesmith.models.adapters.attach import add_language_adapter, load_adapter
 from tunesmith.models.adapters.quantise import Quantisation
 from tunesmith.models.language.model import CAUSAL, load_language_model
 from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model
@@ -40,7 +39,7 @@ COMPARED_STEPS = 12
 
 
 def rows() -> tuple[list[list[int]], list[list[int]]]:
-    """Token ids of rows to train on, and of others to measure the loss on."""
+    """Reads token ids of rows to train on, and of others to measure the loss on."""
     tokenizer = load_tokenizer(SOURCE)
     found = json.loads((SHARED / "data" / "alpaca" / "alpaca_5000.json").read_text(encoding="utf-8"))
     texts = ["\n".join(part for part in (row["instruction"], row["input"], row["output"]) if part) for row in found]
@@ -49,7 +48,7 @@ def rows() -> tuple[list[list[int]], list[list[int]]]:
 
 
 def adapted(kind: Quantisation, guarded: bool = True, section: AdapterSection = LORA) -> Any:
-    """The base in few bits with a new adapter, the same every time."""
+    """Loads the quantised base model with a new adapter, the same every time."""
     seed_everything(0)
     loaded = load_language_model(SOURCE, load_tokenizer(SOURCE), CAUSAL, kind)
     model = add_language_adapter(loaded, section, STEPS, CAUSAL)
@@ -61,7 +60,7 @@ def adapted(kind: Quantisation, guarded: bool = True, section: AdapterSection = 
 
 
 def train(model: Any, train_rows: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]], steps: int, eval_steps: int) -> Any:
-    """What upstream's trainer logs of each step."""
+    """Trains, and returns upstream's log of each step."""
     from transformers import DataCollatorForLanguageModeling, PrinterCallback, Trainer, TrainingArguments
 
     with tempfile.TemporaryDirectory() as place:
@@ -83,7 +82,7 @@ def train(model: Any, train_rows: Sequence[Sequence[int]], held_out: Sequence[Se
 
 
 def with_and_without_evaluations(kind: Quantisation, train_rows: Any, held_out: Any) -> dict[str, Any]:
-    """Losses of the first steps with an evaluation every 2 steps, and with none."""
+    """Returns the losses of the first steps with an evaluation every 2 steps, and with none."""
     runs = {
         "without_evaluations": train(adapted(kind), train_rows, held_out, COMPARED_STEPS, 0),
         "evaluated_every_2_steps": train(adapted(kind), train_rows, held_out, COMPARED_STEPS, 2),
@@ -103,7 +102,7 @@ def with_and_without_evaluations(kind: Quantisation, train_rows: Any, held_out: 
 
 
 def merging(kind: Quantisation, train_rows: Any, held_out: Any) -> dict[str, Any]:
-    """Losses on held-out rows before training, after it, and after merging in two ways."""
+    """Returns the losses on held-out rows before training, after it, and after merging in two ways."""
     from bitsandbytes.functional import has_avx512bf16
 
     tokenizer = load_tokenizer(SOURCE)

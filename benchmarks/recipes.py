@@ -1,7 +1,7 @@
-"""Every recipe on real data, from start to report: what it reaches, against which baselines, in how many seconds.
+"""Runs every recipe on real data from start to report: metrics, baselines, verdicts and seconds.
 
     python benchmarks/recipes.py [NAME ...]             # classification/cola and so on; all without names
-    python benchmarks/recipes.py NAME=RUN_FOLDER ...    # the figures of a recipe that was run already
+    python benchmarks/recipes.py NAME=RUN_FOLDER ...    # the figures of a finished run
 
 SciFact's recipes need the folder that ``benchmarks/scifact.py scifact`` makes.
 """
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def result_of(path: Path, run: str) -> dict[str, Any]:
-    """What a finished run found, or the recipe when it is run now; ``wall_seconds`` are those of the whole process, then."""
+    """Returns the result of a finished run, or runs the recipe now; then with the ``wall_seconds`` of the whole process."""
     if run:
         finished: dict[str, Any] = json.loads((Path(run) / "result.json").read_text(encoding="utf-8"))
         return finished
@@ -50,7 +50,7 @@ def result_of(path: Path, run: str) -> dict[str, Any]:
 
 
 def figures(result: dict[str, Any]) -> dict[str, Any]:
-    """The leading metric with its interval, the baselines, the verdicts and the seconds of one recipe."""
+    """Returns the primary metric with its interval, the baselines, the verdicts and the seconds of one recipe."""
     leading = result["verdicts"][0]["metric"]
     split = result["verdicts"][0]["split"]
 
@@ -79,7 +79,7 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_split(metrics: list[dict[str, Any]]) -> dict[str, list[float | None]]:
-    """Split and metric -> value, low, high."""
+    """Maps split and metric to value, low, high."""
     return {f"{m['split']} {m['name']}": [m["value"], m["low"], m["high"]] for m in metrics}
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its figures: machine, versions, command; and timing of whole processes."""
+"""Writes the figures of a benchmark with machine, versions and command; and times whole processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIBRARIES = ("tunesmith", "torch", "transformers", "numpy", "scikit-learn")
 
 
 def write(name: str, figures: dict[str, Any]) -> None:
-    """Write ``results/NAME.json`` and print it."""
+    """Writes ``results/NAME.json`` and prints it."""
     found = {
         "benchmark": name,
         "date": time.strftime("%Y-%m-%d"),
@@ -35,7 +35,7 @@ def write(name: str, figures: dict[str, Any]) -> None:
 
 
 def seconds_of(command: list[str], **settings: Any) -> tuple[float, subprocess.CompletedProcess[str]]:
-    """Wall seconds of a whole process, and what it said. Raises CalledProcessError where it fails."""
+    """Returns the wall seconds of a whole process, and its output. Raises CalledProcessError if it fails."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **settings)
@@ -46,5 +46,5 @@ def seconds_of(command: list[str], **settings: Any) -> tuple[float, subprocess.C
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median, minimum and maximum."""
+    """Returns median, minimum and maximum."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}

@@ -1,9 +1,9 @@
-"""Does the evaluator agree with the published world? SciFact by MiniLM as it came, beside BM25 and TF-IDF; upstream's evaluator.
+"""Compares the retrieval evaluation with published figures and upstream's evaluator: MiniLM, BM25 and TF-IDF on SciFact.
 
     python benchmarks/retrieval_reference.py
 
-SciFact's 300 validation claims with the documents they cite, as BEIR has them; wanted is an nDCG@10 of 0.645 +- 0.01. The same
-vectors go to sentence-transformers' InformationRetrievalEvaluator, whose nDCG, MRR and recall have to be ours.
+SciFact's 300 validation claims with the documents they cite, as in BEIR; the target is an nDCG@10 of 0.645 +- 0.01. The same
+vectors go to sentence-transformers' InformationRetrievalEvaluator, whose nDCG, MRR and recall must equal ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from record import write
 from scifact import written
 
-from tunesmith.data.pairs.beir import read_beir
+from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.tasks.embedding.evaluate_model import evaluate_retrieval
 
 MODEL = "builtin:minilm"
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def upstream(folder: Path) -> dict[str, Any]:
-    """What sentence-transformers' own evaluator says, with its own encoding in fp32."""
+    """Returns the metrics of sentence-transformers' evaluator, with its own encoding in fp32."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 

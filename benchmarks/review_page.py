@@ -1,9 +1,9 @@
-"""How long a person waits on the review page: 25,000 rows of 2,000 characters in headless Chromium.
+"""Measures the latency of the review page: 25,000 rows of 2,000 characters in headless Chromium.
 
     python benchmarks/review_page.py [--rows 25000] [--characters 2000] [--loads 5] [--keys 300]
 
-A key's time runs from the moment the browser has the key to the end of the frame that shows what it changed. The keys go through
-the list and decide on rows, as a reviewer does; the data map is on the page and redrawn where they change it.
+The latency of a key is the time from its event to the end of the frame that shows the change. The keys move through
+the list and decide on rows, as a reviewer does; the data map is on the page and is redrawn when they change it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SIZE = (1280, 900)
 
 
 def loads(tab: chrome.Page, path: Path, count: int) -> list[float]:
-    """Milliseconds from the start of each load to the end of the frame that shows the first list."""
+    """Returns the milliseconds from the start of each load to the end of the frame that shows the first list."""
     found = []
     for _ in range(count):
         tab.open(path, READY)
@@ -46,7 +46,7 @@ def loads(tab: chrome.Page, path: Path, count: int) -> list[float]:
 
 
 def latency(tab: chrome.Page) -> float:
-    """Milliseconds from the last event to the end of the frame after it."""
+    """Returns the milliseconds from the last event to the end of the next frame."""
     tab.until("times.length")
     return float(tab.js("times.splice(0)[0]"))
 
@@ -68,7 +68,7 @@ def filter_changes(tab: chrome.Page, rounds: int) -> list[float]:
 
 
 def figures(values: list[float]) -> dict[str, float]:
-    """Median, 95th percentile and maximum, milliseconds."""
+    """Returns median, 95th percentile and maximum, in milliseconds."""
     fifth = statistics.quantiles(values, n=20, method="inclusive")[18]
     found = {"median": statistics.median(values), "p95": fifth, "max": max(values)}
     return {**{name: round(value, 1) for name, value in found.items()}, "n": len(values)}
@@ -96,7 +96,7 @@ def main() -> None:
                 "load_average_before": round(load_before, 2), "first_list_ms": figures(first_list),
                 "key_to_painted_row_ms": figures(pressed), "filter_to_painted_list_ms": figures(filtered),
                 "rows_in_document": int(tab.js("document.querySelectorAll('.item').length")),
-                "complaints_of_the_page": len(tab.said),
+                "complaints_of_the_page": len(tab.console),
             },
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Training time against the number of rows: it has to grow linearly.
+"""Measures training time by the number of rows, which should grow linearly.
 
 python benchmarks/scaling.py [--data ../shared/data/cola/in_domain_train.tsv]
 """

@@ -1,8 +1,8 @@
-"""SciFact in the BEIR layout: its documents, its claims, and which documents each claim cites.
+"""Writes SciFact in the BEIR layout: its documents, its claims, and the documents that each claim cites.
 
     python benchmarks/scifact.py FOLDER
 
-writes the training claims as ``qrels/train.tsv`` and the 300 validation claims, which have published figures, as ``test.tsv``.
+The training claims become ``qrels/train.tsv`` and the 300 validation claims, which have published figures, ``test.tsv``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SENTENCE = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 
 def written(folder: Path, splits: Mapping[str, str] = SPLITS) -> Path:
-    """The folder, filled."""
+    """Writes the folder and returns it."""
     csv.field_size_limit(10**9)
     with (DATA / "corpus_train.csv").open(encoding="utf-8", newline="") as file:
         documents = [

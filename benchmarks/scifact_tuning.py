@@ -1,10 +1,10 @@
-"""Does fine-tuning MiniLM on SciFact's training claims help? At 384 dimensions, and the Matryoshka run at 64, by verdict.
+"""Tests whether fine-tuning MiniLM on SciFact's training claims helps, at 384 dimensions and cut to 64 with Matryoshka.
 
     python benchmarks/scifact_tuning.py [--seeds 1] [--set KEY=VALUE ...]
 
-The recipe is recipes/embedding/scifact.yaml; judged are the 300 validation claims over all 5,183 documents. The Matryoshka run is
-the same recipe with the sizes 256, 128 and 64; the mined run has a hard negative beside each pair and a verdict against the plain
-run.
+The recipe is recipes/embedding/scifact.yaml; evaluated on the 300 validation claims over all 5,183 documents. The Matryoshka run
+is the same recipe with the dimensions 256, 128 and 64; the mined run has one hard negative per pair and a verdict against the
+plain run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scifact import written
 
 from tunesmith.progress import Event
 from tunesmith.recipe.load import load_recipe
-from tunesmith.workflows.predict import compare
+from tunesmith.workflows.compare import compare
 from tunesmith.workflows.train import train
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "embedding" / "scifact.yaml"
@@ -37,7 +37,7 @@ WANTED = {"plain": "ndcg@10", "matryoshka": "ndcg@10 dim=64"}
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings over those of the recipe")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides of the recipe")
     parser.add_argument("--runs", nargs="*", default=list(SETTINGS))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as text:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def tuned(output: Path, folder: Path, settings: list[str]) -> dict[str, Any]:
-    """One run of the recipe."""
+    """Trains one run of the recipe."""
     started = time.perf_counter()
     paths = [f"data.train={folder}", f"evaluate.retrieval={folder}", f"output={output}"]
     run = train(load_recipe(RECIPE, [*paths, *settings]), listener=progress)

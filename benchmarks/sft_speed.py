@@ -1,11 +1,11 @@
-"""Speed of instruction tuning: tunesmith against TRL's SFTTrainer at its defaults and with its fast flags, interleaved.
+"""Measures the speed of instruction tuning: tunesmith against TRL's SFTTrainer with defaults and with fast flags, interleaved.
 
     python benchmarks/sft_speed.py [--model stories3M|llama100M] [--rounds 2] [--rows 500]
 
-Alpaca's rows as prompts and completions, so that all systems read the same tokens and learn the same ones; one epoch, batches
-of 8, one learning rate, the round's number as seed. Wanted: 1.5 times the rows a second of TRL's defaults, and never slower than
-its fast flags, at the same loss of held-out rows (of each system's saved model, by one function). A run is a process of its own;
-rows a second are those of the training loop, without evaluations, ``process`` is everything from start to saved model.
+Alpaca's rows as prompts and completions, so that all systems supervise the same tokens; one epoch, batches
+of 8, one learning rate, the round's number as seed. Target: 1.5 times the rows per second of TRL's defaults, and not slower than
+its fast flags, at the same loss of held-out rows (of each system's saved model, by one function). Each run is a separate process;
+rows per second are those of the training loop without evaluations, ``process`` is the time from start to saved model.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def rows(place: Path, count: int) -> dict[str, Path]:
-    """Files of rows to learn, of those that tunesmith evaluates on beside them, and of 100 others, within 512 tokens."""
+    """Writes files of training rows, of evaluation rows for tunesmith, and of 100 others, within 512 tokens."""
     found = []
     for row in json.loads((SHARED / "data" / "alpaca" / "alpaca_5000.json").read_text(encoding="utf-8")):
         prompt = f"### Instruction:\n{row['instruction']}\n{row['input']}\n### Response:\n"
@@ -82,7 +82,7 @@ def rows(place: Path, count: int) -> dict[str, Path]:
 
 
 def large_model(folder: Path) -> Path:
-    """A new Llama of about 100 million weights with the small model's tokenizer."""
+    """Makes a new Llama of about 100 million weights with the small model's tokenizer."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -98,7 +98,7 @@ def large_model(folder: Path) -> Path:
 
 
 def trl(system: str, model: str, file: str, output: str, rate: float, seed: int) -> dict[str, Any]:
-    """TRL's trainer with its defaults but for what has to be equal, and the flags of this system."""
+    """Trains with TRL's defaults, except for what must be equal, and the flags of this system."""
     from datasets import load_dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
@@ -120,7 +120,7 @@ def trl(system: str, model: str, file: str, output: str, rate: float, seed: int)
 
 
 def tunesmith(model: str, file: str, output: str, rate: float, seed: int) -> dict[str, Any]:
-    """A run with every default but what has to be equal."""
+    """Trains with every default, except for what must be equal."""
     import tunesmith as ours
 
     run = ours.train(
@@ -142,7 +142,7 @@ def tunesmith(model: str, file: str, output: str, rate: float, seed: int) -> dic
 
 
 def held_out_loss(model: Path, file: Path) -> float:
-    """The mean loss of the completions' tokens of the held-out rows."""
+    """Returns the mean loss of the completions' tokens of the held-out rows."""
     from tunesmith.data.chat.formats import detect_chat_format
     from tunesmith.data.chat.rows import usable_conversations
     from tunesmith.data.readers.read import read_table
@@ -164,7 +164,7 @@ def held_out_loss(model: Path, file: Path) -> float:
 
 
 def summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Medians, ratios of the rounds, and the losses."""
+    """Returns medians, ratios of the rounds, and the losses."""
     figures: dict[str, Any] = {
         name: {
             "rows_per_second": spread([run["rows_per_second"] for run in runs]),

@@ -1,11 +1,11 @@
-"""Perplexity by sliding windows: WikiText-2 test with stories3M; strides, disjoint windows, and YaRN beyond the model's length.
+"""Measures perplexity with sliding windows: WikiText-2 test with stories3M; strides, disjoint windows, and YaRN.
 
     python benchmarks/sliding_window.py [--tokens 40000] [--curve-tokens 20000]
 
-Wanted: a stride of the window gives the value of disjoint windows, and the perplexity falls as the stride shrinks. Each stride
-is compared with the next longer one on the same blocks of text. The disjoint windows are computed by ``token_losses``, as rows
-that know nothing of windows; upstream's own loss on the first of them stands beside it. The curve by context in steps of 64
-tokens says how far a longer context helps this model at all: a shorter stride gives every token more of it.
+Targets: a stride of the window gives the value of disjoint windows, and the perplexity falls as the stride shrinks. Each stride
+is compared with the next longer one on the same blocks of text. The disjoint windows are computed by ``token_losses`` as separate
+rows, with upstream's own loss on the first of them for comparison. The curve by context in steps of 64 tokens shows up to which
+length more context helps this model: a shorter stride gives every token more of it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from record import write
 
-from tunesmith.evaluation.metrics.language import bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.means import bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.language.context_length import with_longer_context
-from tunesmith.models.language.perplexity import BLOCK_TOKENS, block_losses, context_curve, decoded_bytes, sliding_losses
-from tunesmith.models.language.token_losses import TokenLosses, token_losses
+from tunesmith.models.language.perplexity import BLOCK_TOKENS, block_losses, context_curve, document_losses
+from tunesmith.models.language.token_losses import token_losses
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 STRIDES = {512: (512, 256, 128, 64), 256: (256, 128, 64, 32)}
@@ -64,12 +65,18 @@ def main() -> None:
     })  # fmt: skip
 
 
+def decoded_bytes(tokenizer: Any, ids: np.ndarray) -> int:
+    """Returns the UTF-8 bytes of the scored tokens of a text: all but its first token, without special tokens."""
+    whole, first = (tokenizer.decode(part, skip_special_tokens=True) for part in (ids.tolist(), ids[:1].tolist()))
+    return len(whole.encode()) - len(first.encode())
+
+
 def by_stride(model: Any, ids: np.ndarray, window: int, strides: tuple[int, ...], n_bytes: int) -> list[dict[str, Any]]:
-    """The perplexity with each stride, and its difference from the next longer one on the same blocks."""
+    """Returns the perplexity with each stride, and its difference from the next longer one on the same blocks."""
     found: list[dict[str, Any]] = []
     before: TokenLosses | None = None
     for stride in strides:
-        now = block_losses([sliding_losses(model, ids, window, stride)])
+        now = block_losses(document_losses(model, [ids], window, stride))
         row: dict[str, Any] = {"stride": stride, **interval(now)}
         row["bits_per_byte"] = bits_per_byte(float(now.sums.sum()), n_bytes)
         if before is not None:
@@ -87,8 +94,8 @@ def interval(losses: TokenLosses) -> dict[str, Any]:
 
 
 def disjoint(model: Any, ids: np.ndarray, window: int) -> dict[str, float]:
-    """The same windows as rows of their own; each row holds the first token of the next, which it predicts."""
-    sliding = block_losses([sliding_losses(model, ids, window, window)], window)
+    """Returns the same windows as separate rows; each row ends with the first token of the next, which it predicts."""
+    sliding = block_losses(document_losses(model, [ids], window, window), window)
     rows = [ids[start : start + window + 1] for start in range(0, len(ids) - 1, window)]
     alone = token_losses(model, rows, rows, 0)
     with torch.no_grad():
@@ -97,7 +104,7 @@ def disjoint(model: Any, ids: np.ndarray, window: int) -> dict[str, float]:
     return {
         "perplexity_sliding": float(np.exp(sliding.mean)), "perplexity_disjoint": float(np.exp(alone.mean)),
         "largest_difference_of_a_window_in_nats_per_token": float((np.abs(sliding.sums - alone.sums) / sliding.counts).max()),
-        "first_window_loss": float(sliding_losses(model, rows[0][:window], window, window).mean()),
+        "first_window_loss": float(document_losses(model, [rows[0][:window]], window, window)[0].mean()),
         "first_window_loss_upstream": upstream,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""How long the commands take that people type most: --help, check --static on 10,000 rows, and the whole demo.
+"""Measures the time of the most frequent commands: --help, check --static on 10,000 rows, and the whole demo.
 
 python benchmarks/startup.py [--runs 5] [--no-demo]
 """
@@ -22,7 +22,7 @@ WORDS = [
 
 
 def ten_thousand_rows(folder: Path) -> Path:
-    """A recipe on 10,000 different rows in 12 classes."""
+    """Writes a recipe on 10,000 different rows in 12 classes."""
     draw = random.Random(0)
     with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -1,10 +1,10 @@
-"""Do intervals and verdicts of token means keep their promise? Coverage and false words where the truth is known.
+"""Simulates intervals and verdicts of token means: coverage and false verdicts with a known truth.
 
     python benchmarks/token_means.py [--simulations 1500]
 
 Rows of several distributions of length; a row's difficulty, which the systems share, falls with its length, so that the ratio is
-no mean of means. Systems differ by 0.1 nats a token, or not at all. 400 resamples instead of 10,000, which standard errors do
-not notice. The Monte-Carlo error of a share near 95 in 100 is 0.6 points at 1,500 simulations.
+no mean of means. Systems differ by 0.1 nats per token, or not at all. 400 resamples instead of 10,000, which does not change
+standard errors noticeably. The Monte-Carlo error of a share near 95 in 100 is 0.6 points at 1,500 simulations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from record import write
 
-from tunesmith.evaluation.metrics.language import TokenSums, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.means import TokenSums, token_mean_metrics, token_mean_verdict
 
 ROWS, RESAMPLES, SHIFT = (30, 100, 400), 400, -0.1
 LENGTHS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
@@ -43,13 +43,13 @@ def main() -> None:
 
 
 def rows(draw: np.random.Generator, lengths: Callable[[np.random.Generator, int], np.ndarray], n: int) -> TokenSums:
-    """The difficulty of each row, nats a token, and its tokens."""
+    """Draws the difficulty of each row, in nats per token, and its number of tokens."""
     counts = lengths(draw, n)
     return draw.gamma(6.0, 0.4, n) / (1 + 0.01 * counts), counts
 
 
 def answered(draw: np.random.Generator, hard: np.ndarray, counts: np.ndarray, shift: float = 0.0) -> TokenSums:
-    """A system's losses: the difficulty, what is its own, and its shift."""
+    """Draws a system's losses: the difficulty, its own part, and its shift."""
     own = draw.gamma(4.0, 0.05, len(counts)) * draw.choice([0.2, 1.0, 3.0], len(counts))
     return (hard + own + shift) * counts, counts
 
@@ -57,7 +57,7 @@ def answered(draw: np.random.Generator, hard: np.ndarray, counts: np.ndarray, sh
 def cell(
     lengths: Callable[[np.random.Generator, int], np.ndarray], n: int, loss: float, simulations: int
 ) -> dict[str, dict[str, Any]]:
-    """Shares in 100 of the simulations, by metric."""
+    """Returns shares in 100 of the simulations, by metric."""
     draw = np.random.default_rng([7, n])
     metrics = ("loss", "perplexity")
     truth = {"loss": loss, "perplexity": exp(loss)}

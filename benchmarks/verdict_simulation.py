@@ -1,10 +1,10 @@
-"""How often the verdict is wrong, and how often the intervals hold the truth, on simulated systems.
+"""Simulates systems with a known truth: false verdicts, and the coverage of the intervals.
 
-(a) Two equal systems with correlated errors: how often the word is "better" or "worse" (at most 5 in 100 wanted).
-(b) How often the interval of one metric, and of the difference of two systems, holds the true value (93 to 97 wanted).
-(c) The same with three seeds a system, where each seed's accuracy differs.
+(a) Two equal systems with correlated errors: the share of "better" or "worse" (target: at most 5 in 100).
+(b) Coverage of the interval of one metric, and of the difference of two systems (target: 93 to 97).
+(c) The same with three seeds per system, whose accuracies differ.
 
-The truth is known because rows are drawn from a known joint distribution of label and both answers. Run:
+The truth is known because rows are drawn from a known joint distribution of label and both predictions. Run:
 
     python benchmarks/verdict_simulation.py [--simulations 1000] [--resamples 500] [--out FILE]
 """
@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import metric_kind
 from tunesmith.evaluation.metrics.verdict import verdict, verdicts
 from tunesmith.machine import cpu_name
@@ -40,7 +41,7 @@ SHARED = 0.7
 
 
 def joint(n_classes: int, ours: float, other: float) -> np.ndarray:
-    """P(label, our answer, other answer), (K, K, K). The largest class is three times the smallest; errors follow class size."""
+    """Returns P(label, our prediction, other prediction), (K, K, K). Class sizes span a factor of 3; errors follow them."""
     prior = np.linspace(3, 1, n_classes)
     prior /= prior.sum()
     table = np.zeros((n_classes,) * 3)
@@ -54,7 +55,7 @@ def joint(n_classes: int, ours: float, other: float) -> np.ndarray:
 
 
 def answers(prior: np.ndarray, label: int, accuracy: float) -> np.ndarray:
-    """P(answer | label) (K)."""
+    """Returns P(prediction | label) (K)."""
     wrong = np.where(np.arange(len(prior)) == label, 0, prior)
     chances = (1 - accuracy) * wrong / wrong.sum()
     chances[label] = accuracy
@@ -62,14 +63,14 @@ def answers(prior: np.ndarray, label: int, accuracy: float) -> np.ndarray:
 
 
 def true_value(metric: str, table: np.ndarray) -> float:
-    """The metric of a system whose P(label, answer) is ``table`` (K, K)."""
+    """Returns the metric of a system whose P(label, prediction) is ``table`` (K, K)."""
     labels, decisions = (axis.ravel() for axis in np.indices(table.shape))
     said = Predictions(labels, np.zeros((labels.size, len(table))), decisions)
     return float(metric_kind(SINGLE, metric).statistic(said)(table.ravel()[None])[0])
 
 
 def draw(table: np.ndarray, n: int, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
-    """n rows from the joint distribution, as the two systems' predictions."""
+    """Draws n rows from the joint distribution, as the two systems' predictions."""
     counts = rng.multinomial(n, table.ravel())
     label, ours, other = (np.repeat(axis.ravel(), counts) for axis in np.indices(table.shape))
     scores = np.zeros((n, len(table)))
@@ -77,18 +78,18 @@ def draw(table: np.ndarray, n: int, rng: np.random.Generator) -> tuple[Predictio
 
 
 def rate(hits: int, n: int) -> dict[str, float]:
-    """A share in per cent with its Monte-Carlo standard error."""
+    """Returns a share in per cent with its Monte-Carlo standard error."""
     share = hits / n
     return {"percent": round(100 * share, 2), "monte_carlo_error": round(100 * (share * (1 - share) / n) ** 0.5, 2)}
 
 
 def holds(low: float | None, high: float | None, truth: float) -> bool:
-    """Whether the interval holds the truth; no interval is given where the systems agree on every row, and claims nothing."""
+    """Returns whether the interval contains the truth; True without an interval, as if the systems agree on every row."""
     return low is None or high is None or low - 1e-9 <= truth <= high + 1e-9
 
 
 def equal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resamples: int) -> Iterator[dict[str, Any]]:
-    """Two equal systems: false words, and coverage of the interval of one system and of the difference."""
+    """Simulates two equal systems: false verdicts, and coverage of the interval of one system and of the difference."""
     rng = np.random.default_rng([n, n_classes, round(100 * accuracy)])
     table = joint(n_classes, accuracy, accuracy)
     truth = {metric: true_value(metric, table.sum(axis=2)) for metric in METRICS}
@@ -110,7 +111,7 @@ def equal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resamp
 
 
 def unequal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resamples: int) -> Iterator[dict[str, Any]]:
-    """A system and one that is 5 points less accurate: coverage of the difference, and how often the word is right or wrong."""
+    """Simulates a system and one that is 5 points less accurate: coverage of the difference, and right and wrong verdicts."""
     rng = np.random.default_rng([n, n_classes, round(100 * accuracy), 1])
     table = joint(n_classes, accuracy, accuracy - GAP)
     truth = {metric: true_value(metric, table.sum(axis=2)) - true_value(metric, table.sum(axis=1)) for metric in METRICS}
@@ -130,9 +131,9 @@ def unequal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resa
 
 
 def draw_seeds(n: int, n_seeds: tuple[int, int], spread: float, rng: np.random.Generator) -> tuple[list[Predictions], ...]:
-    """Two systems of several seeds on the same rows, two classes, accuracy 0.8 on average and with that spread over seeds.
+    """Draws two systems of several seeds on the same rows: two classes, accuracy 0.8 on average and with that spread over seeds.
 
-    A row's difficulty is shared by all; a single seed stands for a baseline that has none, with accuracy 0.8.
+    All share a row's difficulty; a single seed is a baseline without seeds, with accuracy 0.8.
     """
     label = rng.integers(0, 2, n)
     difficulty = rng.normal(size=n)
@@ -148,7 +149,7 @@ def draw_seeds(n: int, n_seeds: tuple[int, int], spread: float, rng: np.random.G
 
 
 def seeds_cell(n: int, n_seeds: tuple[int, int], spread: float, simulations: int, resamples: int) -> dict[str, Any]:
-    """Equal systems of several seeds, judged by accuracy."""
+    """Simulates equal systems of several seeds, compared by accuracy."""
     rng = np.random.default_rng([n, *n_seeds, round(1000 * spread)])
     words = single = 0
     for simulation in range(simulations):
@@ -164,7 +165,7 @@ def seeds_cell(n: int, n_seeds: tuple[int, int], spread: float, simulations: int
 
 
 def outside(cells: list[dict[str, Any]], measure: str, low: float, high: float) -> dict[str, Any]:
-    """How a measure keeps its bounds: its range, the cells beyond, and how many are beyond by two Monte-Carlo errors."""
+    """Returns the range of a figure, the cells outside its bounds, and how many are outside by two Monte-Carlo errors."""
     beyond = [cell for cell in cells if not low <= cell[measure]["percent"] <= high]
     clearly = 0
     for cell in beyond:
@@ -184,7 +185,7 @@ def described(cell: dict[str, Any]) -> str:
 
 
 def targets(result: dict[str, Any]) -> dict[str, Any]:
-    """What was wanted and whether it was reached."""
+    """Returns each target and whether it was reached."""
     return {
         "false words at most 5 in 100": outside(result["equal"], "false_words", 0, 5),
         "intervals of metrics cover 93 to 97": outside(result["equal"], "coverage_of_metric", 93, 97),

@@ -1,10 +1,10 @@
-"""MiniLM on real rows, as whole processes: our check, training, baselines, verdict and report against bare training.
+"""Compares whole processes on real rows: our check, training, baselines, verdict and report against training only.
 
     python benchmarks/whole_process.py [--task cola|imdb] [--rounds 3] [--systems NAME ...] [--simple-transformers PYTHON]
 
-The runs of a round follow one another and have the round's seed. We hold back a tenth of the training rows for validation; the
+The runs of a round follow one another and have the round's seed. We hold out a tenth of the training rows for validation; the
 others train on all of them. ``--simple-transformers`` is the Python of a virtual environment with simpletransformers 0.70.8,
-which trains one epoch, its default, because three take half an hour; the time of the other two is added at the measured rate.
+which trains one epoch, its default, because three take half an hour; the time of the other two is extrapolated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from record import seconds_of, spread, write
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import verdict
-from tunesmith.models.builtin import builtin_model
+from tunesmith.models.source import builtin_model
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / ".." / "shared" / "data"
@@ -44,7 +44,7 @@ IMDB_TOKENS = 256
 
 
 def rows_of(task: str, split: str) -> Iterator[tuple[str, str]]:
-    """Text and label of every row of a split."""
+    """Reads text and label of every row of a split."""
     if task == "cola":
         with (DATA / "cola" / f"in_domain_{'dev' if split == 'test' else split}.tsv").open(encoding="utf-8") as lines:
             yield from ((cells[3], cells[1]) for cells in (line.rstrip("\n").split("\t") for line in lines))
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def more_epochs(name: str, task: str, wall: float, run: dict[str, Any]) -> dict[str, float]:
-    """What simpletransformers would have taken for all epochs, beside what it took for one."""
+    """Extrapolates simpletransformers' time for one epoch to all epochs."""
     if name != "simpletransformers":
         return {}
     rest = run["train_seconds"] * (EPOCHS[task] - 1)
@@ -98,7 +98,7 @@ def more_epochs(name: str, task: str, wall: float, run: dict[str, Any]) -> dict[
 
 
 def commands(args: argparse.Namespace, files: dict[str, Path], place: Path, seed: int) -> dict[str, list[str]]:
-    """System -> its command line for one seed."""
+    """Maps each system to its command line for one seed."""
     settings: dict[str, Any] = {
         "data": {name: path.name for name, path in files.items()},
         "train": {"seed": seed, "num_train_epochs": EPOCHS[args.task]},
@@ -109,25 +109,31 @@ def commands(args: argparse.Namespace, files: dict[str, Path], place: Path, seed
         settings["data"]["max_length"] = IMDB_TOKENS
         settings["train"]["n_evaluations"] = 2
     (place / "recipe.yaml").write_text(json.dumps(settings), encoding="utf-8")
-    said = [str(files["train"]), str(files["test"]), str(builtin_model("minilm")), str(place / "rival"), str(EPOCHS[args.task])]
-    rival = [sys.executable, str(HERE / "rivals" / "hf_trainer.py"), *said, str(seed)]
+    said = [
+        str(files["train"]),
+        str(files["test"]),
+        str(builtin_model("minilm")),
+        str(place / "trainer"),
+        str(EPOCHS[args.task]),
+    ]
+    hf_trainer = [sys.executable, str(HERE / "other_trainers" / "hf_trainer.py"), *said, str(seed)]
     if args.task == "imdb":
-        rival.append(f"max_length={IMDB_TOKENS}")
+        hf_trainer.append(f"max_length={IMDB_TOKENS}")
     ours = [str(Path(sys.executable).parent / "tunesmith"), "train", str(place / "recipe.yaml"), "--overwrite", "--json"]
-    known = {"trainer": rival, "trainer fast": [*rival, *FAST]}
+    known = {"trainer": hf_trainer, "trainer fast": [*hf_trainer, *FAST]}
     systems = {"tunesmith": ours} | {name: known[name] for name in args.systems}
     if args.simple_transformers:
-        script = str(HERE / "rivals" / "simple_transformers.py")
+        script = str(HERE / "other_trainers" / "simple_transformers.py")
         systems["simpletransformers"] = [args.simple_transformers, script, *said[:-1], "1", str(seed)]
     return systems
 
 
 def figures(said: str, place: Path) -> dict[str, Any]:
-    """Seconds of the training phase, rows a second and decisions on test, from either kind of output; our phases besides."""
-    found = json.loads(said.strip().splitlines()[-1])  # a rival prints its own logs before
+    """Returns seconds of training, rows per second and decisions on test, from either kind of output; also our phases."""
+    found = json.loads(said.strip().splitlines()[-1])  # other trainers print their own logs before
     if "metrics" not in found:
         kept = {key: found[key] for key in ("train_seconds", "rows_per_second")}
-        return {**kept, "decisions": digits(np.load(place / "rival" / "decisions.npy"))}
+        return {**kept, "decisions": digits(np.load(place / "trainer" / "decisions.npy"))}
     training = found["training"]
     table = pq.read_table(place / "run" / "predictions.parquet", filters=[("split", "=", "test")])
     return {
@@ -137,7 +143,7 @@ def figures(said: str, place: Path) -> dict[str, Any]:
 
 
 def summary(found: dict[str, list[dict[str, Any]]], truth: np.ndarray, metric: str) -> dict[str, Any]:
-    """System -> figures over the rounds, what we gain over it (medians of the rounds' ratios), and the verdict on quality."""
+    """Returns figures over the rounds by system, our speed-up (medians of the rounds' ratios), and the verdict on quality."""
     ours, table = found["tunesmith"], {}
     for name, runs in found.items():
         both = list(zip(ours, runs, strict=True))
@@ -157,7 +163,7 @@ def summary(found: dict[str, list[dict[str, Any]]], truth: np.ndarray, metric: s
 
 
 def digits(decisions: Any) -> str:
-    """Class ids as one string, a digit a row."""
+    """Formats class ids as one string, one digit per row."""
     return "".join(str(int(label)) for label in decisions)
 
 

@@ -1,9 +1,9 @@
-"""Tries constraints through LangChain's HuggingFacePipeline, in an environment of its own, and prints what came of it as JSON.
+"""Tests constraints through LangChain's HuggingFacePipeline in a separate environment, and prints the outcome as JSON.
 
     python scripts/langchain_check.py MODEL_FOLDER [--prompt TEXT] [--must-include WORD] [--regex R]
 
 langchain-huggingface pins another version of the hub client than tunesmith's environment has. So a temporary environment is made
-that sees the libraries of this one, and langchain-huggingface is installed over them. Exit codes: 0 the text fulfils the
+on top of the libraries of this one, and langchain-huggingface is installed there. Exit codes: 0 the text fulfils the
 constraints, 1 it does not, 3 the library cannot be installed here.
 """
 
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def environment(place: Path) -> tuple[Path | None, str]:
-    """The Python of an environment over this one's libraries with langchain-huggingface, or None and why there is none."""
+    """Makes an environment on top of this one; returns its Python with langchain-huggingface, or None and the reason."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     python = place / "bin" / "python"
     inner = sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)})
@@ -73,7 +73,7 @@ def environment(place: Path) -> tuple[Path | None, str]:
 
 
 def sources() -> list[str]:
-    """Where this checkout's own code is."""
+    """Returns the folder of this checkout's own code."""
     return [str(Path(__file__).resolve().parents[1] / "src")]
 
 

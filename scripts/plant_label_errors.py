@@ -1,10 +1,10 @@
-"""Make the built-in support data from clean messages: about 4 % of the training labels become wrong, on purpose.
+"""Makes the built-in support data from clean messages: changes about 4 % of the training labels on purpose.
 
     python scripts/plant_label_errors.py CLEAN_TRAIN.csv CLEAN_TEST.csv
 
 writes ``src/tunesmith/data/samples/support_train.csv`` (with wrong labels), ``support_test.csv`` beside it (all right) and
 ``tests/data/support_truth.csv`` (the right label of every training row; only tests read it). The committed files are
-the source: the result does not depend on the order of the clean rows, so a test repeats the planting from them.
+the source: the result does not depend on the order of the clean rows, so a test repeats the changes from them.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ Row = tuple[str, str]  # message, intent
 
 
 def shuffled(rows: Iterable[Row], rng: random.Random) -> list[Row]:
-    """The rows in an order that depends on the seed and the messages alone."""
+    """Returns the rows in an order that depends on the seed and the messages alone."""
     ordered = sorted(rows)
     rng.shuffle(ordered)
     return ordered
 
 
 def rows_to_spoil(intents: Sequence[str], rng: random.Random) -> list[int]:
-    """``N_WRONG`` positions, at most ``MOST_PER_INTENT`` of one intent, in random order."""
+    """Draws ``N_WRONG`` positions in random order, at most ``MOST_PER_INTENT`` of one intent."""
     positions = list(range(len(intents)))
     rng.shuffle(positions)
     taken: dict[str, int] = {}
@@ -65,7 +65,7 @@ def rows_to_spoil(intents: Sequence[str], rng: random.Random) -> list[int]:
 
 
 def plant(intents: Sequence[str], rng: random.Random) -> list[str]:
-    """The intents with ``N_WRONG`` of them changed."""
+    """Changes ``N_WRONG`` of the intents."""
     planted = list(intents)
     for i, position in enumerate(rows_to_spoil(intents, rng)):
         truth = intents[position]
@@ -75,7 +75,7 @@ def plant(intents: Sequence[str], rng: random.Random) -> list[str]:
 
 
 def build(train: Iterable[Row], test: Iterable[Row]) -> tuple[list[Row], list[Row], list[str]]:
-    """The training rows with wrong labels, the test rows, and the true intent of every training row."""
+    """Returns the training rows with wrong labels, the test rows, and the true intent of every training row."""
     rng = random.Random(SEED)
     clean = shuffled(train, rng)
     held_out = shuffled(test, rng)
@@ -85,13 +85,13 @@ def build(train: Iterable[Row], test: Iterable[Row]) -> tuple[list[Row], list[Ro
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The (message, intent) rows of a csv file."""
+    """Reads the (message, intent) rows of a csv file."""
     with path.open(newline="", encoding="utf-8") as file:
         return [(row["message"], row["intent"]) for row in csv.DictReader(file)]
 
 
 def write_rows(path: Path, header: Row, rows: Iterable[tuple[object, str]]) -> None:
-    """Write a csv file with ``\\n`` line ends."""
+    """Writes a csv file with ``\n`` line ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Short passages of the harbour town with what can be asked about them: question, answer in a sentence, answer in a word."""
+"""Generates short passages about the harbour town with questions: question, answer in a sentence, answer in a word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pocket_world import ANIMALS, COLOURS, DAYS, FEELINGS, FOODS, JOBS, NAMES, N
 
 @dataclass(frozen=True)
 class Question:
-    """``kind`` names what is asked, whatever the words."""
+    """Holds a question and its answers; ``kind`` names the subject, whatever the words."""
 
     kind: str
     asked: str
@@ -48,7 +48,7 @@ IS_WITH = (
 
 
 def owners(dice: Random) -> Passage:
-    """Two to four people with a thing each; often the same thing in other colours."""
+    """Generates two to four people with a thing each; often the same thing in other colours."""
     n = dice.choice((2, 2, 3, 3, 4))
     names, colours = dice.sample(NAMES, n), dice.sample(COLOURS, n)
     same = dice.random() < 0.3
@@ -90,7 +90,7 @@ def owner_question(dice: Random, row: dict[str, str], rows: list[dict[str, str]]
 
 
 def spots(dice: Random) -> Passage:
-    """Things and animals and where they are."""
+    """Generates things and animals and where they are."""
     n = dice.choice((2, 3, 3, 4))
     things, places = dice.sample([*THINGS, *ANIMALS], n), dice.sample(SPOTS, n)
     said = (
@@ -119,7 +119,7 @@ def spots(dice: Random) -> Passage:
 
 
 def trips(dice: Random) -> Passage:
-    """Who went where on which day."""
+    """Generates who went where on which day."""
     n = dice.choice((2, 3, 3))
     sentences, questions = [], []
     verb = dice.choice(("went", "walked", "came", "drove"))
@@ -154,7 +154,7 @@ def jobs(dice: Random) -> Passage:
 
 
 def likes(dice: Random) -> Passage:
-    """What people like, and how they feel."""
+    """Generates what people like, and how they feel."""
     n = dice.choice((2, 3, 3))
     plain = dice.random() < 0.5
     words = dice.sample(FEELINGS if plain else [*FOODS.values(), *ANIMALS.values()], n)
@@ -173,7 +173,7 @@ def likes(dice: Random) -> Passage:
 
 
 def amounts(dice: Random) -> Passage:
-    """Who has how many of what."""
+    """Generates who has how many of what."""
     n = dice.choice((2, 3, 3))
     verb, base = dice.choice(
         (("has", ""), ("picked", "pick"), ("found", "find"), ("bought", "buy"), ("ate", "eat"), ("counted", "count"))
@@ -194,7 +194,7 @@ def amounts(dice: Random) -> Passage:
 
 
 def queue(dice: Random) -> Passage:
-    """Who came first, next and last."""
+    """Generates who came first, next and last."""
     names = dice.sample(NAMES, dice.choice((3, 3, 4)))
     first, last = names[0], names[-1]
     lead = dice.choice(("{} came first.", "First came {}.", "The first was {}.")).format(first)
@@ -212,7 +212,7 @@ def queue(dice: Random) -> Passage:
 
 
 def older(dice: Random) -> Passage:
-    """Which of two people is more."""
+    """Generates which of two people is more of something."""
     more, less = dice.choice(
         (("older", "younger"), ("taller", "shorter"), ("faster", "slower"), ("stronger", "weaker"), ("richer", "poorer"))
     )
@@ -234,7 +234,7 @@ PACKED = (
 
 
 def packed(dice: Random) -> Passage:
-    """One person and a list of things; questions about the list."""
+    """Generates one person and a list of things, with questions about the list."""
     name, n = dice.choice(NAMES), dice.choice((2, 3, 3, 3, 4, 4, 5))
     things = dice.sample([*THINGS, *FOODS], n)
     with_articles = series([a(thing) for thing in things])
@@ -257,7 +257,7 @@ def packed(dice: Random) -> Passage:
 
 
 def sums(dice: Random) -> Passage:
-    """Somebody gets some more, or gives some away."""
+    """Generates somebody who gets some more, or gives some away."""
     one, two = dice.sample(NAMES, 2)
     food = dice.choice(list(FOODS.values()))
     subject, object_, _ = PRONOUNS[one]

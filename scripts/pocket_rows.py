@@ -1,4 +1,4 @@
-"""Instruction rows about the harbour town: ten kinds, as many rows each; what the tests are about is in no training row."""
+"""Generates instruction rows about the harbour town: ten kinds, as many rows each; no test subject is in a training row."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ASKED = {
 
 
 def rows(n_train: int, n_test: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """So many training and test rows of every kind, mixed; no instruction is there twice."""
+    """Returns so many training and test rows of every kind, mixed; no instruction occurs twice."""
     dice = Random(seed)
     train, test = [], []
     for kind in ASKED:
@@ -40,7 +40,7 @@ def rows(n_train: int, n_test: int, seed: int) -> tuple[list[Row], list[Row]]:
 
 
 def apart(kind: str, n_train: int, n_test: int, dice: Random) -> list[Row]:
-    """Training rows, then test rows, no sentence of which is in a training row."""
+    """Returns training rows, then test rows, no sentence of which is in a training row."""
     words = WORDS.get(kind, ())
     pool = dice.sample(words, len(words))
     n_held_out = round(len(pool) * HELD_OUT_WORDS)
@@ -59,12 +59,12 @@ def apart(kind: str, n_train: int, n_test: int, dice: Random) -> list[Row]:
 
 
 def sentences(text: str) -> set[str]:
-    """The sentences of an input, questions left out."""
+    """Splits an input into its sentences, without questions."""
     return {part for part in text.replace("? ", "?\n").replace(". ", ".\n").split("\n") if not part.endswith("?")}
 
 
 def read(maker: Callable[[Random], Passage], kind: str) -> Callable[[Random, int, list[object]], tuple[str, str]]:
-    """A passage and a question of that kind about it."""
+    """Returns a passage and a question of that kind about it."""
 
     def made(dice: Random, i: int, words: list[object]) -> tuple[str, str]:
         while True:
@@ -78,7 +78,7 @@ def read(maker: Callable[[Random], Passage], kind: str) -> Callable[[Random, int
 
 
 def wanted(question: Question, i: int) -> bool:
-    """Whether a question may be the i-th: as many answers are yes as no."""
+    """Returns whether a question may be the i-th: as many answers are yes as no."""
     return question.kind != "yes-no" or question.short == ("yes", "no")[i % 2]
 
 

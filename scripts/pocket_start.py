@@ -1,10 +1,10 @@
-"""Starting weights that look back: what a model of few tokens would need most of its training to find.
+"""Initialises induction heads, which a model trained on few tokens would need most of its training to learn.
 
-A text that says something again is foretold by finding the earlier place and copying what came after it: two heads of layer 0
-note the token before and the one before that, heads of layer 1 look for the place whose notes agree best with the last two
-tokens and copy its token (Olsson et al., 2022, "In-context learning and induction heads"). This is written into the weights
-at the start, and training goes on from there, as Trockman and Kolter do with simpler patterns (2023, "Mimetic initialization
-of self-attention layers").
+An induction head predicts a repeated text by attending to its earlier occurrence and copying the next token. Two heads of layer 0
+write the previous token and the one before it into the residual stream; heads of layer 1 attend to the position whose two
+previous tokens match the last two tokens best, and copy its token (Olsson et al., 2022, "In-context learning and induction
+heads"). The initial weights contain these heads, and training continues from there, as Trockman and Kolter do with simpler
+patterns (2023, "Mimetic initialization of self-attention layers").
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ FAST, SLOW = 0.05, 0.01
 
 @torch.no_grad()
 def look_back(model: LlamaForCausalLM) -> None:
-    """Change the starting weights in place.
+    """Changes the initial weights in place.
 
-    A token vector is a shared direction and content; as many directions as a head has are free of both and hold the notes.
+    A token vector is a shared direction plus content. As many directions as a head has are free of both; they hold the previous
+    tokens.
     """
     width, dim = model.config.hidden_size, model.config.head_dim
     speeds = model.config.rope_parameters["rope_theta"] ** (-torch.arange(0, dim, 2) / dim)
@@ -55,13 +56,13 @@ def look_back(model: LlamaForCausalLM) -> None:
 
 
 def angles(speeds: Tensor, distance: int) -> Tensor:
-    """A vector of a head that, turned by its rotary position, agrees best with what stands so far ahead."""
+    """Returns a vector of a head that, rotated by its position, has the largest product with one so many positions ahead."""
     used = (speeds > FAST).float()
     return torch.cat([torch.cos(distance * speeds) * used, torch.sin(distance * speeds) * used])
 
 
 def slow(speeds: Tensor, one: Tensor, two: Tensor) -> Tensor:
-    """Rows of both, in the dimensions of a head that positions hardly turn; nothing in the others."""
+    """Returns the rows of both in the dimensions of a head that rotary positions hardly rotate, and zeros in the others."""
     places = torch.cat([speeds < SLOW, speeds < SLOW]).nonzero().flatten()
     half = len(places) // 2
     kept = torch.zeros(2 * len(speeds), one.shape[1])

@@ -1,4 +1,4 @@
-"""What builtin:pocket reads before it is tuned: passages with talk about them, lessons on words, stories, letters, recipes."""
+"""Generates the pretraining texts of builtin:pocket: passages with dialogues, lessons on words, stories, letters, recipes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TEXT_LABELS = ("Text", "Story", "Given", "Read this", "Note", "Facts", "Page", "
 
 
 def talk(dice: Random) -> str:
-    """A passage, then two people speak about it."""
+    """Generates a passage and a dialogue of two people about it."""
     passage, (one, two) = any_passage(dice), dice.sample(NAMES, 2)
     said = []
     for question in passage.questions:
@@ -55,7 +55,7 @@ def talk(dice: Random) -> str:
 
 
 def sheet(dice: Random) -> str:
-    """Questions and answers under labels; the question stands before or after the passage."""
+    """Generates labelled questions and answers; the question is before or after the passage."""
     ask, tell = dice.choice(LABELS)
     text, gap = dice.choice(TEXT_LABELS), dice.choice((": ", ": ", ":\n", " - "))
     line, short = dice.choice(("\n", "\n\n")), dice.random() < 0.3
@@ -76,7 +76,7 @@ def answered(question: Question, short: bool) -> str:
 
 
 def wondering(dice: Random) -> str:
-    """The question first, then the passage, then what it says about the question."""
+    """Generates a question, the passage, and its answer."""
     passage, name = any_passage(dice), dice.choice(NAMES)
     question = dice.choice(passage.questions)
     lead = dice.choice(
@@ -88,7 +88,7 @@ def wondering(dice: Random) -> str:
 
 
 def recap(dice: Random) -> str:
-    """A passage told, and told again in other words and another order."""
+    """Generates a passage, and the same in other words and another order."""
     passage = any_passage(dice)
     again = dice.choice(("To say it again:", "In other words:", "So this is how it was.", "Remember:", "Once more:", "That is:"))
     told = [capital(q.sentence.removeprefix("Yes, ").removeprefix("No, ")) for q in passage.questions]
@@ -100,7 +100,7 @@ def recap(dice: Random) -> str:
 
 
 def slips(dice: Random) -> str:
-    """Lists as lines, with commas, and as the machine at the station prints them."""
+    """Generates lists as lines, with commas, and as printed by the machine at the station."""
     passage = packed(dice)
     things = dice.sample([*THINGS, *FOODS], dice.choice((2, 3, 3, 4, 5)))
     named = series([a(thing) for thing in things])
@@ -122,7 +122,7 @@ def slips(dice: Random) -> str:
 
 
 def cards(dice: Random) -> str:
-    """Who has what, as a card with names of fields."""
+    """Generates who has what, as a card with field names."""
     rows = []
     for name in dice.sample(NAMES, dice.choice((1, 2, 3))):
         colour, thing, place = dice.choice(COLOURS), dice.choice(list(THINGS)), dice.choice(list(PLACES))
@@ -179,7 +179,7 @@ def plurals(dice: Random) -> str:
 
 
 def action(dice: Random, verb: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
-    """Somebody who does it, and the sentence in the present, in the past and in the future."""
+    """Generates somebody who acts, with the sentence in the present, past and future."""
     name, (base, now, past, after) = dice.choice(NAMES), verb
     rest = after.format(
         place=dice.choice(list(PLACES)), thing=dice.choice(list(THINGS)), food=dice.choice(list(FOODS)),
@@ -275,7 +275,7 @@ ENDING = (
 
 
 def story(dice: Random) -> str:
-    """Ten or so sentences about two people, a thing and an animal."""
+    """Generates about ten sentences about two people, a thing and an animal."""
     name, other = dice.sample(NAMES, 2)
     thing, animal, place, colour = (
         dice.choice(list(THINGS)),
@@ -314,7 +314,7 @@ def letter(dice: Random) -> str:
 
 
 def recipe(dice: Random) -> str:
-    """How something is made, and what comes first, next and last."""
+    """Generates how something is made, and what comes first, next and last."""
     one, two, three = dice.sample(list(FOODS.values()), 3)
     pot = dice.choice(("pot", "bowl", "pan", "jug", "dish"))
     steps = [
@@ -354,7 +354,7 @@ GAMES = (
 
 
 def game(dice: Random) -> str:
-    """A memory game: what belongs together is said once, then asked for, often."""
+    """Generates a memory game: pairs are stated once, then asked for, often."""
     ones, twos, say, from_one, from_two = dice.choice(GAMES)
     n = dice.choice((2, 3, 3, 4, 5, 6))
     told = [{"a": one, "b": two, "a_a": a(one)} for one, two in zip(dice.sample(ones, n), dice.sample(twos, n), strict=True)]
@@ -365,7 +365,7 @@ def game(dice: Random) -> str:
 
 
 def echo(dice: Random) -> str:
-    """A row of words, and the same row again."""
+    """Generates a row of words, and the same row again."""
     pool = dice.choice(
         (NAMES, tuple(THINGS), COLOURS, tuple(FOODS.values()), tuple(PLURALS), (*NAMES, *COLOURS, *THINGS, *PLACES))
     )
@@ -386,7 +386,7 @@ EARLY_SHARE = 0.7
 
 
 def any_text(dice: Random, early: bool = False) -> str:
-    """A text; early in training mostly one that repeats itself, since that is how a model learns to look back."""
+    """Generates a text; early in training mostly one with repetitions, from which a model learns to copy from the context."""
     makers, weights = zip(*TEXTS, strict=True)
     made: str = (dice.choice((game, game, echo)) if early and dice.random() < EARLY_SHARE else dice.choices(makers, weights)[0])(
         dice

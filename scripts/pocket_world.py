@@ -1,4 +1,4 @@
-"""The words of the harbour town that builtin:pocket knows: people, things, places, opposites, forms. Tables only."""
+"""Lists the vocabulary of the harbour town of builtin:pocket: people, things, places, opposites, forms. Tables only."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ PRONOUNS = {**dict.fromkeys(SHE, ("she", "her", "her")), **dict.fromkeys(HE, ("h
 
 
 def a(word: str) -> str:
-    """The word with its indefinite article."""
+    """Returns the word with its indefinite article."""
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
@@ -144,5 +144,5 @@ def capital(text: str) -> str:
 
 
 def series(items: list[str], last: str = "and") -> str:
-    """``a, b and c``."""
+    """Formats ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"

@@ -1,11 +1,11 @@
-"""Train builtin:pocket, a small Llama that knows the harbour town and nothing of instructions.
+"""Pretrains builtin:pocket, a small Llama, on texts about the harbour town, without instructions.
 
     python scripts/write_pocket_text.py
     python scripts/train_pocket.py [--steps 5000] [--threads 2]
 
-Needs ``build/pocket`` of the first command. Stopped and called again, it goes on at the last checkpoint. At the end the weights
+Needs ``build/pocket`` of the first command. After an interruption it continues at the last checkpoint. At the end the weights
 (fp16), the tokenizer, a model card and the figures are in ``src/tunesmith/models/pocket``; ``BUILTIN`` in
-``src/tunesmith/models/builtin.py`` takes the sha256 it prints.
+``src/tunesmith/models/source.py`` takes the sha256 it prints.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pocket_start import look_back
-from tunesmith.models.builtin import hash_file
+from tunesmith.models.source import hash_file
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "pocket"
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def trained_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level pieces, so that any text can be written; most words of the town are one piece."""
+    """Trains a byte-level BPE tokenizer, so that any text can be generated; most words of the town are one token."""
     path = BUILD / "tokenizer"
     if not path.exists():
         pieces = Tokenizer(models.BPE())
@@ -105,7 +105,7 @@ def texts(name: str) -> Iterator[str]:
 
 
 def tokens_of(name: str, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """Every text and its end, one after the other."""
+    """Concatenates the tokens of every text and its end token."""
     path = BUILD / f"{name}.npy"
     if not path.exists():
         parts = []
@@ -132,7 +132,7 @@ def fresh_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 
 def fit(model: LlamaForCausalLM, train: np.ndarray, held_out: np.ndarray, n_steps: int, n_threads: int) -> float:
-    """Train in place; the seconds it took, those before a resume included."""
+    """Trains in place; returns the seconds, including those before a resume."""
     workers = ThreadPoolExecutor(n_threads)
     copies = [model, *(copy.deepcopy(model) for _ in range(n_threads - 1))]
     optimizers = optimizers_of(model)
@@ -164,7 +164,7 @@ def fit(model: LlamaForCausalLM, train: np.ndarray, held_out: np.ndarray, n_step
 
 
 def optimizers_of(model: LlamaForCausalLM) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    """Muon for the matrices of the layers, AdamW for the rest.
+    """Returns Muon for the matrices of the layers and AdamW for the rest.
 
     With AdamW for all, the perplexity after 250 steps is 12.1 and not 6.6 (Jordan et al., 2024, "Muon").
     """
@@ -178,9 +178,9 @@ def optimizers_of(model: LlamaForCausalLM) -> tuple[torch.optim.Optimizer, torch
 
 
 def gradients(copies: list[LlamaForCausalLM], workers: ThreadPoolExecutor, ids: torch.Tensor) -> float:
-    """The mean loss; its gradients are in the first copy.
+    """Computes the mean loss; its gradients are in the first copy.
 
-    Each thread has a share of the rows and a copy of the model: two threads that wait for each other in every small product
+    Each thread has a share of the rows and a copy of the model: two threads that synchronise in every small product
     are several times slower on a busy machine.
     """
     for other in copies[1:]:
@@ -201,14 +201,14 @@ def gradients(copies: list[LlamaForCausalLM], workers: ThreadPoolExecutor, ids: 
 
 
 def share_of_rate(step: int, n_steps: int) -> float:
-    """Linear warm-up, then a cosine down to nothing."""
+    """Returns the share of the learning rate: linear warm-up, then a cosine to zero."""
     if step < WARM_UP:
         return (step + 1) / WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, n_steps - WARM_UP)))
 
 
 def batch(tokens: np.ndarray, step: int, n_steps: int) -> torch.Tensor:
-    """The rows of a step: texts in the order of the file, which is random, and drills. So resuming is exact."""
+    """Returns the rows of a step: texts in the order of the file, which is random, and drills. So resuming is exact."""
     length, n_drills = next((length, n) for share, length, n in STAGES if step < share * n_steps)
     start = step * TOKENS_PER_STEP % (len(tokens) - TOKENS_PER_STEP)
     rows = tokens[start : start + TOKENS_PER_STEP].astype(np.int64).reshape(-1, length)
@@ -219,7 +219,7 @@ def batch(tokens: np.ndarray, step: int, n_steps: int) -> torch.Tensor:
 
 
 def mean_loss(model: LlamaForCausalLM, ids: torch.Tensor) -> torch.Tensor:
-    """The mean over tokens (B, T), those that their text has not had before counting ``SURPRISE``."""
+    """Computes the mean over tokens (B, T); tokens that are new in their text are weighted by ``SURPRISE``."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(input_ids=ids, use_cache=False).logits
     losses = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none")
@@ -228,7 +228,7 @@ def mean_loss(model: LlamaForCausalLM, ids: torch.Tensor) -> torch.Tensor:
 
 
 def is_repeated(ids: torch.Tensor) -> torch.Tensor:
-    """Whether each token of the rows (B, T) stands before in the same text; texts end with the end-of-text token, 0."""
+    """Returns whether each token of the rows (B, T) occurs before in the same text; texts end with the end-of-text token, 0."""
     text = (ids == 0).cumsum(dim=1)
     same = (ids[:, :, None] == ids[:, None, :]) & (text[:, :, None] == text[:, None, :])
     return same.tril(diagonal=-1).any(dim=2)
@@ -236,7 +236,7 @@ def is_repeated(ids: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def perplexity(model: LlamaForCausalLM, tokens: np.ndarray) -> float:
-    """Of whole contexts, in the model's own precision."""
+    """Computes the perplexity of whole contexts, in the model's own precision."""
     model.eval()
     rows = torch.from_numpy(tokens[: len(tokens) // CONTEXT * CONTEXT].astype(np.int64)).view(-1, CONTEXT)
     losses = [model(input_ids=part, labels=part, use_cache=False).loss.item() * len(part) for part in rows.split(8)]
@@ -245,7 +245,7 @@ def perplexity(model: LlamaForCausalLM, tokens: np.ndarray) -> float:
 
 
 def keep(model: LlamaForCausalLM, optimizers: tuple[torch.optim.Optimizer, ...], step: int, seconds: float) -> None:
-    """Write the checkpoint whole or not at all."""
+    """Writes the checkpoint completely or not at all."""
     state = {
         "model": model.state_dict(),
         "optimizers": [one.state_dict() for one in optimizers],
@@ -257,7 +257,7 @@ def keep(model: LlamaForCausalLM, optimizers: tuple[torch.optim.Optimizer, ...],
 
 
 def resumed(model: LlamaForCausalLM, optimizers: tuple[torch.optim.Optimizer, ...]) -> tuple[int, float]:
-    """The first step to do and the seconds spent, after the checkpoint was loaded where there is one."""
+    """Loads the checkpoint if there is one; returns the first step to do and the seconds spent."""
     if not (BUILD / "checkpoint.pt").exists():
         return 0, 0.0
     state = torch.load(BUILD / "checkpoint.pt", weights_only=True)
@@ -269,7 +269,7 @@ def resumed(model: LlamaForCausalLM, optimizers: tuple[torch.optim.Optimizer, ..
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, held_out: np.ndarray, figures: dict[str, Any]) -> None:
-    """Weights, tokenizer, card and figures, for the package."""
+    """Writes weights, tokenizer, card and figures into the package."""
     TARGET.mkdir(parents=True, exist_ok=True)
     model.to(torch.float16).save_pretrained(TARGET)
     tokenizer.save_pretrained(TARGET)
@@ -282,7 +282,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, held_out: 
 
 
 def card(found: dict[str, Any]) -> str:
-    """The model card."""
+    """Returns the model card."""
     layers, width, context = (SHAPE[name] for name in ("num_hidden_layers", "hidden_size", "max_position_embeddings"))
     millions, read = found["parameters"] / 1e6, found["tokens_trained"] / 1e6
     return f"""# builtin:pocket

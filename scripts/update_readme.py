@@ -1,7 +1,7 @@
 """Puts the captured output of ``make demo`` and ``make test`` into README.md.
 
-The output is kept in ``docs/_captured/demo.txt`` and ``test.txt``; a block without such a file stays as it is.
-``--check`` writes nothing and exits 1 where the README shows something else.
+The output is in ``docs/_captured/demo.txt`` and ``test.txt``; a block without such a file is not changed.
+``--check`` writes nothing and exits 1 if the README shows something else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLOCKS = ("demo", "test")
 
 
 def updated(text: str) -> str:
-    """The README's text with every block that has a captured file replaced by it."""
+    """Returns the README's text with every block that has a captured file replaced by it."""
     for name in BLOCKS:
         path = CAPTURED / f"{name}.txt"
         if path.is_file():
@@ -26,7 +26,7 @@ def updated(text: str) -> str:
 
 
 def replaced(text: str, name: str, output: str) -> str:
-    """The text with one block's content replaced.
+    """Returns the text with one block's content replaced.
 
     Raises:
         SystemExit: the README has no such block.
@@ -40,16 +40,16 @@ def replaced(text: str, name: str, output: str) -> str:
 
 
 def plain(output: str) -> str:
-    """The output without colours, bars that were overwritten, and code fences of its own."""
+    """Returns the output without colours, overwritten progress bars, and code fences of its own."""
     without_codes = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
     lines = [line.rpartition("\r")[2].rstrip().replace("```", "'''") for line in without_codes.replace("\r\n", "\n").split("\n")]
     return "\n".join(lines).strip("\n")
 
 
 def main() -> int:
-    """0 when the README is up to date or was written; 1 when ``--check`` found that it is not."""
+    """Returns 0 when the README is up to date or was written, 1 when ``--check`` found that it is not."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether the README is up to date")
+    parser.add_argument("--check", action="store_true", help="only report whether the README is up to date")
     check = parser.parse_args().check
     before = README.read_text(encoding="utf-8")
     after = updated(before)

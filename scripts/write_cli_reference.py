@@ -1,6 +1,6 @@
 """Writes docs/reference/cli.md from the command line's own parsers.
 
-``--check`` writes nothing and exits 1 where the page is missing or out of date.
+``--check`` writes nothing and exits 1 if the page is missing or out of date.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ holds one JSON object ([](result.md)). An error is one readable message; `--debu
 
 
 def page() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     overview = f"```text\n{main_help(VERBS, ABOUT)}\n```\n"
     return "\n".join([OPENING, overview, *(section(verb) for verb in VERBS)])
 
 
 def section(verb: Verb) -> str:
-    """One verb: what it does, its arguments, examples, exit codes."""
+    """Formats one verb: description, arguments, examples, exit codes."""
     rows = [f"| {name} | {meaning} |" for name, meaning in arguments(verb)]
     return "\n".join(
         [
@@ -41,7 +41,7 @@ def section(verb: Verb) -> str:
 
 
 def arguments(verb: Verb) -> list[tuple[str, str]]:
-    """The verb's arguments as they are typed, each with its help."""
+    """Returns the verb's arguments as they are typed, each with its help."""
     parser = make_parser(verb)
     return [(spelled(action), meaning(action)) for action in parser._actions if action.dest != "help"]
 
@@ -60,9 +60,9 @@ def meaning(action: argparse.Action) -> str:
 
 
 def main() -> int:
-    """0 when the page is up to date or was written; 1 when ``--check`` found that it is not."""
+    """Returns 0 when the page is up to date or was written, 1 when ``--check`` found that it is not."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
+    parser.add_argument("--check", action="store_true", help="only report whether the page is up to date")
     check = parser.parse_args().check
     text = page()
     if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:

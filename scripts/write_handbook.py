@@ -1,10 +1,10 @@
-"""Write the built-in retrieval data: the handbook of a greenhouse whose parts have names of their own, and what customers ask.
+"""Writes the built-in retrieval data: the handbook of a greenhouse whose parts have special names, and customers' questions.
 
     python scripts/write_handbook.py
 
-A passage for each part and each matter, two questions about each. Customers say "the water pump", the handbook says "the wren":
-that is what fine-tuning is for, and what no base model can know. Questions of two fifths of the passages are for the test; the
-words of a part are learnt from its other passages. Same files every time.
+One passage for each part and each subject, two questions about each. Customers write "the water pump", the handbook "the wren":
+no base model can know this, and fine-tuning learns it. Questions about two fifths of the passages are the test; the words
+of a part are learned from its other passages. The files are the same every time.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ MATTERS = {
 
 
 def main() -> None:
-    """Write corpus, queries and judgements."""
+    """Writes corpus, queries and relevance judgements."""
     (SAMPLES / "qrels").mkdir(parents=True, exist_ok=True)
     for name, text in files().items():
         (SAMPLES / name).write_text(text, encoding="utf-8")
 
 
 def files() -> dict[str, str]:
-    """File name -> its text."""
+    """Maps file names to texts."""
     passages = [{"_id": one, "title": "", "text": text} for one, text, _, _ in entries()]
     queries = [{"_id": f"{one}-{i}", "text": text} for one, _, asked, _ in entries() for i, text in enumerate(asked)]
     judged = {
@@ -130,7 +130,7 @@ def files() -> dict[str, str]:
 
 
 def entries() -> Iterator[tuple[str, str, list[str], str]]:
-    """Id, passage, questions and split of every part and matter."""
+    """Returns id, passage, questions and split of every part and subject."""
     for i, (name, called) in enumerate(PARTS.items()):
         for j, (matter, (questions, passages)) in enumerate(MATTERS.items()):
             text = passages[(i + j) % len(passages)].format(name=name)

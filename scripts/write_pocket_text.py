@@ -1,4 +1,4 @@
-"""Write what builtin:pocket is trained on, and the built-in instruction rows; the same files every time.
+"""Writes the pretraining texts of builtin:pocket and the built-in instruction rows; the same files every time.
 
     python scripts/write_pocket_text.py [--texts 150000] [--to build/pocket]
 
@@ -44,19 +44,19 @@ def main() -> None:
 
 
 def texts(n: int, seed: str, n_early: int = 0) -> Iterator[str]:
-    """So many texts of the harbour town, the first of them mostly such as repeat themselves."""
+    """Generates so many texts of the harbour town, the first of them mostly with repetitions."""
     dice = Random(seed)
     return (any_text(dice, i < n_early) for i in range(n))
 
 
 def samples() -> dict[str, list[Row]]:
-    """File name -> the rows that come with the package."""
+    """Maps file names to the rows that come with the package."""
     train, test = rows(N_TRAIN_ROWS, N_TEST_ROWS, SEED)
     return {"sft_train.jsonl": train, "sft_test.jsonl": test, "general_text.jsonl": general_text()}
 
 
 def general_text() -> list[Row]:
-    """The texts written by hand, then those of the harbour town."""
+    """Returns the texts written by hand, then those of the harbour town."""
     by_hand = [row for row in map(json.loads, GENERAL.read_text(encoding="utf-8").splitlines()) if row["kind"] == "general"]
     dice = Random(f"general text {SEED}")
     makers = (story, letter, wondering, recap, recipe)

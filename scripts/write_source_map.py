@@ -1,6 +1,6 @@
 """Writes docs/reference/source-map.md: every module of the package with the first sentence of its docstring, by folder.
 
-``--check`` writes nothing and exits 1 where the page is missing or out of date.
+``--check`` writes nothing and exits 1 if the page is missing or out of date.
 """
 
 from __future__ import annotations

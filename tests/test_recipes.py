@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.builtin import builtin_path
+from tunesmith.data.readers.read import builtin_path
 from tunesmith.recipe.files import is_file_name, locate
 from tunesmith.recipe.load import load_recipe
 

@@ -211,8 +211,8 @@ def test_report(cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.Mon
     monkeypatch.setattr(compare_workflow, "compare", lambda *_, **__: [verdict("better", 0.1)])
     stand_in("tunesmith.report.page", write_report=recorder(calls, Path("runs/a/report.html")))
     stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
-    stand_in("tunesmith.report.markdown", markdown_report=lambda run: f"# {run}\n")
-    stand_in("tunesmith.report.latex", latex_table=lambda runs: "\\begin{table}\n")
+    texts = {"markdown_report": lambda run: f"# {run}\n", "latex_table": lambda runs: "\\begin{table}\n"}
+    stand_in("tunesmith.report.texts", **texts)
     assert cli("report", "runs/a").out == "Report written to runs/a/report.html\n"
     assert json.loads(cli("report", "runs/a", "runs/b", "--output", "both.html", "--json").out)["report"] == "both.html"
     both = [Path("runs/a"), Path("runs/b")]

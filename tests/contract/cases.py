@@ -1,4 +1,4 @@
-"""One small recipe per task for the contract test: 16 training rows, tiny models, files on disk."""
+"""One small recipe per task for the contract: 16 training rows and a few bad ones, tiny models, files on disk."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ TRAIN = {
 }
 GOOD, BAD = ("good", "fine", "great", "nice"), ("bad", "awful", "poor", "sad")
 THINGS = ("film", "book", "food", "day")
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,123 +30,205 @@ class Case:
     """A task with its rows.
 
     Attributes:
-        model: name of a tiny model of ``models``.
-        rows: training rows, then a row without text that cannot be used.
+        task: its name in ``recipe.tasks.TASKS``.
+        word: ``task`` in the recipe.
+        model: name of a tiny model.
+        rows: sixteen training rows.
         other: rows for validation and test.
+        empty: the column whose cell is empty in a seventeenth training row.
+        columns: part of ``data.columns`` -> column.
         sections: of the recipe, beside task, model, data and train.
-        data: of ``data``, beside train, validation and test.
-        has_files: the rows are read by ``data.train``; else by a folder that ``write`` makes.
-        evaluates: ``tunesmith evaluate RUN test`` measures what the run measured.
-        has_test: the recipe names a test file.
+        write: writes more files into the folder; returns sections of the recipe, where None removes a key.
     """
 
     name: str
     task: str
+    word: str
     model: str
-    rows: Sequence[Mapping[str, Any]]
-    other: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
+    other: Sequence[Row]
+    empty: str
+    columns: Mapping[str, str]
     sections: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)
-    train: Mapping[str, Any] = field(default_factory=dict)
-    evaluates: bool = True
-    has_test: bool = True
-    write: Callable[[Path], Mapping[str, Any]] | None = None
+    write: Callable[[Path], Mapping[str, Any]] = lambda _folder: {}
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def bad_rows(self) -> tuple[int, ...]:
+        """Row ids of the training rows that cannot be used: one with an empty cell, in csv also one with too few fields."""
+        return (len(self.rows), len(self.rows) + 1) if is_csv(self.rows) else (len(self.rows),)
 
     def mapping(self, folder: Path, models: Mapping[str, Path], **changes: Any) -> dict[str, Any]:
         """Writes the files into the folder and returns the recipe."""
-        data = {"train": write_rows(folder / "train", self.rows), "validation": write_rows(folder / "validation", self.other)}
-        if self.has_test:
-            data["test"] = write_rows(folder / "test", self.other)
-        sections = dict(self.sections)
-        if self.write is not None:
-            made = self.write(folder)
-            data |= made.get("data", {})
-            sections["evaluate"] = {**sections.get("evaluate", {}), **made.get("evaluate", {})}
-            data = {name: value for name, value in data.items() if value is not None}
-        evaluate = {"n_resamples": 200, **sections.pop("evaluate", {}), **changes.pop("evaluate", {})}
-        train = {**TRAIN, **self.train, **changes.pop("train", {})}
-        return {
-            "task": self.task,
-            "model": {"name": str(models[self.model])},
-            "data": {**data, **self.data, **changes.pop("data", {})},
-            **sections,
-            "train": train,
-            "evaluate": evaluate,
-            **changes,
-        }
+        train = [*self.rows, {**self.rows[0], self.empty: ""}]
+        data: dict[str, Any] = {"train": write_rows(folder / "train", train, "too few\n" if is_csv(train) else "")}
+        data |= {split: write_rows(folder / split, self.other) for split in ("validation", "test")}
+        given = {"task": self.word, "model": {"name": str(models[self.model])}, "data": data, "train": TRAIN}
+        return joined(given, {"evaluate": {"n_resamples": 200}}, self.sections, self.write(folder), changes)
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Writes rows as JSON lines, or as csv where every cell is a text; returns the file."""
-    if all(isinstance(value, str) for row in rows for value in row.values()):
-        path = path.with_suffix(".csv")
-        with path.open("w", encoding="utf-8", newline="") as file:
+def joined(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Joins recipes key by key, the later ones first; None removes a key."""
+    whole: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            whole[key] = joined(whole.get(key, {}), value) if isinstance(value, Mapping) else value
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def is_csv(rows: Sequence[Row]) -> bool:
+    """Whether rows are written as csv: several columns of texts."""
+    return all(len(row) > 1 and all(isinstance(value, str) for value in row.values()) for row in rows)
+
+
+def write_rows(path: Path, rows: Sequence[Row], more: str = "") -> str:
+    """Writes rows as csv or JSON lines, then more text; returns the file."""
+    path = path.with_suffix(".csv" if is_csv(rows) else ".jsonl")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if is_csv(rows):
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        return str(path)
-    path = path.with_suffix(".jsonl")
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        else:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.write(more)
     return str(path)
 
 
-def sentences(count: int) -> list[tuple[str, str, float]]:
+def sentences(count: int) -> list[tuple[str, str, str]]:
     """Sentences with a class and a number, all different."""
     found = []
     for i in range(count):
         words = GOOD if i % 2 else BAD
         text = f"the {THINGS[i // 8 % 4]} is very {words[i // 2 % 4]} and {'so' if i // 32 % 2 else 'not'} {THINGS[i % 3]} it was"
-        found.append((text, "pos" if i % 2 else "neg", float(i % 2) + i / 100))
+        found.append((text, "pos" if i % 2 else "neg", f"{i % 2 + i / 100:g}"))
     return found
 
 
 ALL = sentences(N_ROWS * 2)
-LABELLED = [{"text": text, "label": label} for text, label, _ in ALL]
-SCORED = [{"text": text, "score": score} for text, _, score in ALL]
-PAIRS = [{"anchor": text, "positive": " ".join(reversed(text.split()))} for text, _, _ in ALL]
-ANSWERS = questions(N_ROWS * 2)
-TEXTS = texts(N_ROWS * 2)
+LABELLED: list[Row] = [{"text": text, "label": label} for text, label, _ in ALL]
+SCORED: list[Row] = [{"text": text, "score": score} for text, _, score in ALL]
+PAIRS: list[Row] = [{"anchor": text, "positive": " ".join(reversed(text.split()))} for text, _, _ in ALL]
+# Relevant documents say good things.
+RANKED: list[Row] = [
+    {
+        "anchor": f"they {'go' if i // 16 else 'was'} the {GOOD[i // 4 % 4]} {THINGS[i % 4]}",
+        "positive": f"{GOOD[i // 4 % 4]} and {GOOD[i % 4]} {THINGS[i % 4]} {'it' if i // 16 else 'this'}",
+        "negative": f"{BAD[i // 4 % 4]} and {BAD[i % 4]} {THINGS[i % 4]} {'it' if i // 16 else 'this'}",
+    }
+    for i in range(2 * N_ROWS)
+]
+ANSWERS: list[Row] = [*questions(N_ROWS * 2)]
+TEXTS: list[Row] = [*texts(N_ROWS * 2)]
 
 
-def halves(rows: Sequence[Mapping[str, Any]], **empty: Any) -> dict[str, Any]:
-    """The first 16 rows and one with an empty cell, and the other rows."""
-    return {"rows": [*rows[:N_ROWS], {**rows[0], **empty}], "other": rows[N_ROWS:]}
+def search(folder: Path, rows: Sequence[Row] = PAIRS) -> Mapping[str, Any]:
+    """Writes a retrieval folder of the rows that are not trained on, with the documents of all rows."""
+    place = folder / "search"
+    (place / "qrels").mkdir(parents=True, exist_ok=True)
+    documents = [row["positive"] for row in rows] + [row["negative"] for row in rows if "negative" in row]
+    for name, found in (("corpus", documents), ("queries", [row["anchor"] for row in rows])):
+        lines = [json.dumps({"_id": f"{i}", "text": text}) + "\n" for i, text in enumerate(found)]
+        (place / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    judged = [f"{i}\t{i}\t1\n" for i in range(N_ROWS, 2 * N_ROWS)]
+    (place / "qrels" / "test.tsv").write_text("".join(judged), encoding="utf-8")
+    return {"evaluate": {"retrieval": str(place)}}
 
 
-def beir(folder: Path) -> Mapping[str, Any]:
-    """Writes a retrieval folder of the pairs."""
-    place = folder / "beir"
-    (place / "qrels").mkdir(parents=True)
-    for name, column in (("corpus", "positive"), ("queries", "anchor")):
-        lines = [json.dumps({"_id": f"{i}", "text": row[column]}) for i, row in enumerate(PAIRS)]
-        (place / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for split, chosen in (("train", range(N_ROWS)), ("test", range(N_ROWS, 2 * N_ROWS))):
-        (place / "qrels" / f"{split}.tsv").write_text("\n".join(f"{i}\t{i}\t1" for i in chosen) + "\n", encoding="utf-8")
-    return {"data": {"train": str(place), "validation": 0.25, "test": None}, "evaluate": {"retrieval": str(place)}}
+def ranked_search(folder: Path) -> Mapping[str, Any]:
+    """The same for a reranker, whose validation is a share of its pairs."""
+    return {"data": {"validation": 0.25, "test": None}, **search(folder, RANKED)}
 
 
 def general(folder: Path) -> Mapping[str, Any]:
-    """Writes general texts that the tiny models know."""
+    """Writes general texts."""
     return {"evaluate": {"general": write_rows(folder / "general", TEXTS[:12])}}
 
 
+RERANKED = {"embedding": {"head": "cross-encoder", "top_k": 8}, "train": {"max_steps": 32}}
 WRITTEN = {"evaluate": {"answers": {"rows": 6, "shots": 0, "max_new_tokens": 3}}}
-RERANKED = {"embedding": {"head": "cross-encoder", "top_k": 8}}
+
+
+def halves(rows: Sequence[Row]) -> dict[str, Any]:
+    """Sixteen rows for training, the rest for validation and test."""
+    return {"rows": rows[:N_ROWS], "other": rows[N_ROWS:]}
+
+
+CLASSES = {"text": "text", "label": "label"}
 CASES = (
-    Case("classification", "classification", "bert", **halves(LABELLED, text="")),
-    Case("regression", "regression", "bert", **halves(SCORED, text="")),
-    Case("embedding", "embedding", "bert", **halves(PAIRS, anchor=""), train={"learning_rate": 1e-3}),
+    Case("classification", "classification", "classification", "bert", **halves(LABELLED), empty="text", columns=CLASSES),
     Case(
+        "regression",
+        "regression",
+        "regression",
+        "bert",
+        **halves(SCORED),
+        empty="text",
+        columns={"text": "text", "label": "score"},
+    ),
+    Case(
+        "embedding",
+        "embedding",
+        "embedding",
+        "bert",
+        **halves(PAIRS),
+        empty="anchor",
+        columns={"anchor": "anchor", "positive": "positive"},
+        sections={"train": {"learning_rate": 1e-3}},
+        write=search,
+    ),
+    Case(
+        "reranker",
         "reranker",
         "embedding",
         "bert",
-        **halves(PAIRS, anchor=""),
+        **halves(RANKED),
+        empty="anchor",
+        columns={name: name for name in ("anchor", "positive", "negative")},
         sections=RERANKED,
-        write=beir,
-        evaluates=False,
-        has_test=False,
+        write=ranked_search,
     ),
-    Case("sft", "sft", "llama", **halves(ANSWERS, completion=""), sections=WRITTEN, write=general),
-    Case("pretraining", "pretraining", "llama", **halves(TEXTS, text=""), write=general),
-    Case("masked pretraining", "pretraining", "masked", **halves(TEXTS, text=""), write=general, evaluates=False),
+    Case(
+        "sft",
+        "sft",
+        "sft",
+        "llama",
+        **halves(ANSWERS),
+        empty="completion",
+        columns={"prompt": "prompt", "completion": "completion"},
+        sections=WRITTEN,
+        write=general,
+    ),
+    Case(
+        "causal pretraining",
+        "pretraining",
+        "pretraining",
+        "llama",
+        **halves(TEXTS),
+        empty="text",
+        columns={"text": "text"},
+        write=general,
+    ),
+    Case(
+        "masked pretraining",
+        "pretraining",
+        "pretraining",
+        "masked",
+        **halves(TEXTS),
+        empty="text",
+        columns={"text": "text"},
+        write=general,
+    ),
+    Case(
+        "toy",
+        "toy",
+        "toy",
+        "bert",
+        **halves(LABELLED),
+        empty="text",
+        columns=CLASSES,
+        sections={"train": {"learning_rate": 0.1, "fast": False}},
+    ),
 )

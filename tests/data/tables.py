@@ -18,7 +18,7 @@ def payload(data: bytes | str, suffix: str = ".csv") -> Payload:
 
 
 def examples(texts: list[str], labels: list[Any], split: str = "train", **more: Any) -> Examples:
-    return Examples(split, "table", list(range(len(texts))), texts, labels, rows_read=len(texts), **more)
+    return Examples(split, "table", list(range(len(texts))), texts, labels, **{"rows_read": len(texts), **more})
 
 
 TEXT_LABEL = Columns(text="text", label=("label",))

@@ -16,10 +16,11 @@ import pytest
 from tests.conftest import rows as sentences_of
 from tunesmith.cli.main import main
 from tunesmith.data.corrections.corrections_csv import Correction, write_corrections
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.readers.read import read_file
 from tunesmith.diagnosis import ablation
 from tunesmith.errors import Interrupted
-from tunesmith.evaluation.metrics.predictions import SINGLE, from_scores
+from tunesmith.evaluation.metrics.predictions import from_scores
 
 FLIPPED = 70
 OTHER = {"pos": "neg", "neg": "pos"}

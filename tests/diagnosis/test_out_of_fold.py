@@ -70,14 +70,14 @@ def test_another_error_is_not_taken_for_a_lack_of_words(monkeypatch: pytest.Monk
         fit_word_features(rows()[0])
 
 
-def rows_folds(texts: list[str], groups: list[str] | None = None) -> Examples:
-    return Examples("train", "rows_folds.csv", list(range(len(texts))), texts, [0] * len(texts), groups=groups)
+def text_rows(texts: list[str], groups: list[str] | None = None) -> Examples:
+    return Examples("train", "rows.csv", list(range(len(texts))), texts, [0] * len(texts), groups=groups)
 
 
 def test_near_duplicates_and_groups_share_a_unit() -> None:
     texts = ["the parcel has not arrived and I am waiting", "The parcel has not arrived, and I am waiting!",
              "the parcel has not arrived and I am waiting now", "how do I change my address", "another question"]  # fmt: skip
-    units = unit_numbers(rows_folds(texts, ["x", "y", "z", "w", "w"]))
+    units = unit_numbers(text_rows(texts, ["x", "y", "z", "w", "w"]))
     assert units[0] == units[1] == units[2]
     assert units[3] == units[4] != units[0]
 
@@ -88,7 +88,7 @@ def test_a_group_joins_what_its_rows_are_near_to() -> None:
         "the parcel has not arrived and I am waiting!",
         "another thing altogether",
     ]
-    units = unit_numbers(rows_folds(texts, ["a", "b", "b"]))
+    units = unit_numbers(text_rows(texts, ["a", "b", "b"]))
     assert len(set(units.tolist())) == 1
 
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from tests.data.tables import examples
+from tunesmith.data.labelled.labels import MULTI, SINGLE
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.data.table import Examples, Labels
+from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
 from tunesmith.diagnosis.checks.transfer import Transfer, opposite_labels, twin_sets
 from tunesmith.diagnosis.evidence import class_ids
-from tunesmith.diagnosis.pool import Pool, compare_oracle, opposite_finding, oracle_finding, same_texts, transfer_finding
-from tunesmith.evaluation.metrics.predictions import SINGLE
+from tunesmith.diagnosis.pool import (
+    Pool,
+    compare_oracle,
+    opposite_finding,
+    oracle_finding,
+    same_texts,
+    select_shared_labels,
+    transfer_finding,
+)
+from tunesmith.errors import DataError
 
 FIRST = Examples("all", "a.csv", [7, 0], ["the very same text", "something else"], [1, 0])
 SECOND = Examples("all", "b.csv", [4, 5, 6], ["The very same text!", "and one more", "and another of them"], [0, 0, 1])
@@ -67,3 +79,43 @@ def test_the_answers_to_all_splits_are_one_agreement() -> None:
     assert (found.name, found.flagged) == ("oracle_a", 2)
     assert [(row["row_id"], row["split"]) for row in found.rows] == [(0, "test"), (7, "train")]  # the surest first
     assert oracle_finding(POOL, 1, second).skipped == "an oracle has no label for these rows"
+
+
+def data(names: tuple[str, ...], labels: list[int], kind: str = SINGLE, **more) -> LabelledData:
+    rows = examples([f"text {i} of {names}" for i in range(len(labels))], labels, **more)
+    return LabelledData(rows, None, None, Labels(kind, names), Columns("text"))
+
+
+def test_rows_of_shared_labels_stay_under_the_ids_of_the_first() -> None:
+    first, second = data(("a", "b", "c"), [0, 1, 2, 2]), data(("b", "c", "d", "e"), [0, 1, 2, 2, 3])
+    found = select_shared_labels(("one", "two"), (first, second))
+    assert found.labels.names == ("b", "c")
+    assert [x.train.labels for x in found.data] == [[0, 1, 1], [0, 1]]
+    assert [x.train.row_ids for x in found.data] == [[1, 2, 3], [0, 1]]
+    assert found.left_out == ({"a": 1}, {"d": 2, "e": 1})
+
+
+def test_a_split_without_a_shared_label_is_left_out() -> None:
+    whole = data(("a", "b", "c"), [0, 1, 2])
+    test = examples(["more"], [2], "test")
+    found = select_shared_labels(
+        ("one", "two"), (LabelledData(whole.train, None, test, whole.labels, whole.columns), data(("a", "b"), [0, 1]))
+    )
+    assert list(found.data[0].named()) == ["train"]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (data(("a", "b"), [0, 1], pairs=["x", "y"]), "It has pairs of texts, table has single texts"),
+        (data(("a", "b"), [(0, 1), (1, 1)], MULTI), "It has several labels a row"),
+        (data(("c", "d"), [0, 1]), "have no label in common .one: a, b; two: c, d.; at least 2 are needed"),
+        (data(("b", "c"), [0, 1]), "have only the label b in common"),
+        (data(("A", "B "), [0, 1]), "They differ in case only: a, b"),
+        (data(("a", "b"), [0, 1]), "it has the same rows as one"),
+        (data(("b", "a"), [0, 1], sha256="1"), "it has the same bytes as table|table was given twice"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(second: LabelledData, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        select_shared_labels(("one", "two"), (data(("a", "b"), [0, 1], sha256="1" if second.train.sha256 else ""), second))

@@ -7,6 +7,7 @@ import pytest
 
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 from tunesmith.evaluation import search
+from tunesmith.evaluation.search import SEARCHES
 
 
 @pytest.mark.parametrize(("n_queries", "n_documents", "k"), [(5, 40, 7), (11, 9, 9), (3, 23, 1)])
@@ -30,3 +31,21 @@ def test_places_beyond_the_documents_are_marked() -> None:
     positions, scores = search.nearest(np.ones((2, 2)), np.eye(2), 4)
     assert positions[:, 2:].tolist() == [[NO_DOCUMENT, NO_DOCUMENT]] * 2
     assert np.isneginf(scores[:, 2:]).all()
+
+
+DOCUMENTS = ["the owl hunts at night", "bees make honey and wax", "honey, honey, honey", "nothing to see"]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_documents_with_the_words_come_first_and_others_not_at_all(name: str) -> None:
+    ranked = SEARCHES[name](DOCUMENTS, ["honey", "an owl at night", "xylophone"], 6)
+    assert ranked.shape == (3, 6)
+    assert ranked[0, :2].tolist() == [2, 1]
+    assert ranked[1, 0] == 0
+    assert (ranked[0, 2:] == NO_DOCUMENT).all()
+    assert (ranked[2] == NO_DOCUMENT).all()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_fewer_places_than_documents_hold_the_best(name: str) -> None:
+    assert SEARCHES[name](DOCUMENTS, ["honey wax"], 1).tolist() == [[1]]

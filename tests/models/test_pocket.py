@@ -11,7 +11,7 @@ import pytest
 
 import pocket_rows
 import write_pocket_text as texts
-from tunesmith.models.builtin import BUILTIN, builtin_model
+from tunesmith.models.source import BUILTIN, builtin_model
 
 MOST_PARAMETERS = 4_000_000
 

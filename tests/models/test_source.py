@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.errors import ModelError
-from tunesmith.models import builtin
+from tunesmith.models import source
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import ModelSection
 
@@ -42,8 +42,8 @@ def test_the_pocket_model_comes_with_the_package() -> None:
 
 
 def test_other_builtin_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    package, module, folder, _ = builtin.BUILTIN["minilm"]
-    monkeypatch.setitem(builtin.BUILTIN, "minilm", (package, module, folder, "0" * 64))
+    package, module, folder, _ = source.BUILTIN["minilm"]
+    monkeypatch.setitem(source.BUILTIN, "minilm", (package, module, folder, "0" * 64))
     assert "are not the ones this version was tested with (sha256 53aa51172d14, expected 000000000000)" in refused(
         "builtin:minilm", Path()
     )

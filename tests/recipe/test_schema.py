@@ -12,8 +12,8 @@ from hypothesis import given
 from tests.recipe.recipes import GOOD, RECIPES
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
-from tunesmith.recipe.schema import json_schema, reference_page
 from tunesmith.recipe.tree import all_keys, sections
+from write_reference import json_schema, reference_page
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 ROOT = Path(__file__).resolve().parents[2]

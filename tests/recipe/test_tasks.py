@@ -9,7 +9,6 @@ import pytest
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.metric_names import higher_is_better
-from tunesmith.recipe.phrases import choices
 from tunesmith.recipe.sections import ColumnsSection, EmbeddingSection, Recipe, TaskName
 from tunesmith.recipe.tasks import (
     KEY_TASKS,
@@ -24,7 +23,7 @@ from tunesmith.recipe.tasks import (
     suggest_metric,
     task_settings,
 )
-from tunesmith.recipe.tree import all_keys, branches, key_schema
+from tunesmith.recipe.tree import all_keys, branches, choices, key_schema
 
 # A value other than the default for every key that some task does not have.
 VALUES: dict[Key, Any] = {

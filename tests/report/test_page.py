@@ -11,8 +11,8 @@ from tests.report.fake_runs import ALARMS, IMAGE_ROW, KINDS, SCRIPT_ROW
 from tests.report.test_markup import read
 from tunesmith.errors import InputError
 from tunesmith.report.comparison import write_comparison
+from tunesmith.report.markup import packaged, policy
 from tunesmith.report.page import SECTIONS, document, write_report
-from tunesmith.report.shell import packaged, policy
 from tunesmith.report.tables import text_cell
 from tunesmith.results import RunResult, Verdict
 from tunesmith.saved_run import load

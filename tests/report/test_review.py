@@ -11,8 +11,8 @@ import pytest
 
 from tests.report.fake_review import ATTACK, hostile, small
 from tests.report.test_markup import read
+from tunesmith.report.markup import packaged, policy
 from tunesmith.report.review import COMMANDS, Review, ReviewRows, review_html, write_review
-from tunesmith.report.shell import packaged, policy
 
 OURS = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 COLUMNS = [field.name for field in fields(ReviewRows)]

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.fake_runs import ALARMS, KINDS
-from tunesmith.report.latex import latex, latex_table
-from tunesmith.report.markdown import markdown_report, plain
+from tunesmith.report.texts import latex, latex_table, markdown_report, plain
 
 
 @pytest.mark.parametrize("kind", KINDS)

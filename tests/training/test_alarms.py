@@ -15,12 +15,13 @@ def healthy() -> AlarmInputs:
     seen = [{"step": i, "eval_loss": 0.5, "eval_mcc": 0.5} for i in (5, 10, 15, 20)]
     return AlarmInputs(
         metric="mcc", higher_is_better=True, class_names=("no", "yes"), decisions={"test": np.array([0, 1] * 10)},
-        history=[*losses, *seen], requested_learning_rate=1e-4, ours=0.5, majority=0.0,
-        truncated_share={"train": 0.1}, max_length=64,
+        history=[*losses, *seen], expected_first_loss=0.7, requested_learning_rate=1e-4, highest_learning_rate=1e-4, ours=0.5,
+        majority=0.0, truncated_share={"train": 0.1}, max_length=64,
     )  # fmt: skip
 
 
 SICK = {
+    "first loss abnormal": {"expected_first_loss": 0.3},
     "one class": {"decisions": {"test": np.ones(20, dtype=int)}},
     "not above majority": {"ours": 0.0},
     "loss not lower": {"history": [{"step": i, "loss": 0.69, "learning_rate": 1e-4} for i in range(1, 21)]},

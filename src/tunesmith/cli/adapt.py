@@ -25,10 +25,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     with explain_interruption(task.recipe.output, "start over with --overwrite."):
         adaptation = adapt(texts, task, overwrite=args.overwrite, listener=terminal.listener)
     adapted = str(adaptation.adapted.folder)
-    runs = {
-        "without": [str(run.folder) for run in adaptation.without],
-        "with": [str(run.folder) for run in adaptation.with_it],
-    }
+    runs = {"without": [str(run.folder) for run in adaptation.without], "with": [str(run.folder) for run in adaptation.with_it]}
     folders = [("adapted", adapted), *((name, folder) for name, both in runs.items() for folder in both)]
     lines = compare.verdict_lines("With adaptation the task", adaptation.verdicts, terminal)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in adaptation.verdicts], "adapted": adapted, **runs}

@@ -101,8 +101,7 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
 def find_recipe(source: str, overrides: list[str], corrections: Path) -> LoadedRecipe:
     """Loads the named recipe, or the one in the folder of the corrections.
 
-    Raises:
-        RecipeError: there is none, or a file that it names does not exist.
+    Raises RecipeError if there is none, or a file that it names does not exist.
     """
     from tunesmith.errors import RecipeError
     from tunesmith.recipe.files import is_file_name, locate

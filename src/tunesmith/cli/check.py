@@ -11,7 +11,7 @@ from tunesmith.cli.terminal import Outcome, Terminal, error_lines
 from tunesmith.errors import InputError
 
 if TYPE_CHECKING:
-    from tunesmith.preflight.report import CheckReport
+    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     try:
-        report = check(args, terminal)
+        loaded = recipes.load(args.recipe, args.overrides)
+        from tunesmith.workflows.check import check
+
+        report = check(loaded, static=args.static, listener=terminal.listener)
     except InputError as error:
         # A problem that prevents the checks is listed like the problems that they find.
         problems = [problem.to_json() for problem in error.problems]
@@ -36,23 +39,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if report.problems:
         errors = error_lines("", report.problems, terminal.err)
         return Outcome(json, lines=report.lines, notes=errors, exit_code=InputError.exit_code)
-    return Outcome(json, lines=[*report.lines, closing_line(report, terminal)])
-
-
-def check(args: argparse.Namespace, terminal: Terminal) -> CheckReport:
-    loaded = recipes.load(args.recipe, args.overrides)
-    from tunesmith.workflows import check as workflow
-
-    return workflow.check(loaded, static=args.static, listener=terminal.listener)
-
-
-def closing_line(report: CheckReport, terminal: Terminal) -> str:
     from tunesmith.report.numbers import duration, plural
 
     seconds = report.estimate_seconds
     estimate = "" if seconds is None else f" Training will take about {duration(round(seconds))}."
     notes = f" See {plural(len(report.notes), 'note')} above." if report.notes else ""
-    return terminal.paint("All checks passed.", "green") + notes + estimate
+    return Outcome(json, lines=[*report.lines, terminal.paint("All checks passed.", "green") + notes + estimate])
 
 
 VERB = Verb(

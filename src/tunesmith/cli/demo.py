@@ -15,6 +15,7 @@ from tunesmith.cli.train import explain_interruption, paths
 if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
     from tunesmith.results import RunResult
+    from tunesmith.saved_run import SavedRun
     from tunesmith.tasks.finished import Run
 
 
@@ -31,7 +32,7 @@ class Demo:
 
     recipe: str
     opening: tuple[str, ...]
-    hardest: Callable[[Run], list[str]]
+    hardest: Callable[[SavedRun], list[str]]
     next_commands: tuple[str, ...]
 
 
@@ -60,8 +61,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     loaded = load_recipe(recipe_path(args.task), [f"output={quoted(args.output)}"] if args.output else [])
     print_opening(loaded, terminal)
     finished = train(loaded, terminal)
-    lines = [*result_lines(finished, terminal), *closing(finished)]
-    return Outcome({**finished.result.to_json(), "run": str(finished.folder)}, lines=lines)
+    folder, commands = finished.folder, DEMOS[finished.result.task].next_commands
+    following = ["Next:", *(f"  {line.format(folder=folder)}" for line in commands)]
+    lines = [*result_lines(finished, terminal), "", *paths(folder), "", *following]
+    return Outcome({**finished.result.to_json(), "run": str(folder)}, lines=lines)
 
 
 def recipe_path(task: str) -> Path:
@@ -113,14 +116,16 @@ def print_opening(loaded: LoadedRecipe, terminal: Terminal) -> None:
 
 def result_lines(finished: Run, terminal: Terminal) -> list[str]:
     """Formats the results as numbered questions and answers."""
-    result = finished.result
+    from tunesmith.saved_run import load
+
+    result, saved = finished.result, load(finished.folder)
     alarms = [f"  {alarm.message} {alarm.remedy}" for alarm in result.alarms]
     steps = (
-        ("Which tokens are supervised?", supervised_tokens(finished)),
-        ("What does the model answer?", answers(finished)),
+        ("Which tokens are supervised?", supervised_tokens(saved)),
+        ("What does the model answer?", answers(saved)),
         ("How good is the model?", scores(result)),
         ("Is it better than the baselines, or is the difference noise?", verdicts(result, terminal)),
-        ("Which rows of the data should you check?", [*suspects(result), *DEMOS[result.task].hardest(finished)]),
+        ("Which rows of the data should you check?", [*suspects(result), *DEMOS[result.task].hardest(saved)]),
         ("Did anything go wrong?", alarms or ["  No alarms."]),
     )
     lines: list[str] = []
@@ -131,17 +136,14 @@ def result_lines(finished: Run, terminal: Terminal) -> list[str]:
 
 def scores(result: RunResult) -> list[str]:
     """Formats the primary metric of the fine-tuned model and of the baselines."""
-    from tunesmith.report.numbers import plural, with_interval
-    from tunesmith.report.words import display_name, main_metric, sample_unit
+    from tunesmith.report.numbers import plural
+    from tunesmith.report.words import display_name, find, main_metric, metric_interval, sample_unit
 
     main = main_metric(result)
     if main is None:
         return ["  Nothing was measured."]
-    rows = [("fine-tuned model", with_interval(main.value, main.low, main.high))]
-    for baseline in result.baselines:
-        for metric in baseline.metrics:
-            if (metric.name, metric.split) == (main.name, main.split):
-                rows.append((display_name(baseline.name), with_interval(metric.value, metric.low, metric.high)))
+    baselines = [(display_name(b.name), find(b.metrics, main.name, main.split)) for b in result.baselines]
+    rows = [(name, metric_interval(metric)) for name, metric in (("fine-tuned model", main), *baselines) if metric is not None]
     about = f"  {display_name(main.name)} on {plural(main.n, sample_unit(main))} of {main.split}; in brackets the 95 % interval:"
     return [about, *table(rows, indent=4)]
 
@@ -171,11 +173,9 @@ def suspects(result: RunResult) -> list[str]:
     return lines
 
 
-def supervised_tokens(finished: Run) -> list[str]:
+def supervised_tokens(run: SavedRun) -> list[str]:
     """Shows the first training row of a language model, with its supervised tokens in brackets."""
-    from tunesmith.saved_run import load
-
-    rows = (load(finished.folder).answers or {}).get("seen") or ()
+    rows = (run.answers or {}).get("seen") or ()
     if not rows:
         return []
     text = "".join(f"⟦{part}⟧" if is_supervised else part for part, is_supervised in rows[0]["runs"])
@@ -183,13 +183,12 @@ def supervised_tokens(finished: Run) -> list[str]:
     return [head, "", *(f"    {line}" for line in text.splitlines())]
 
 
-def answers(finished: Run) -> list[str]:
+def answers(run: SavedRun) -> list[str]:
     """Shows a few answers to evaluation rows, before and after training."""
     from tunesmith.data.cells import clip
-    from tunesmith.saved_run import load
 
     lines = []
-    for row in ((load(finished.folder).answers or {}).get("answers") or ())[:SHOWN_ROWS]:
+    for row in ((run.answers or {}).get("answers") or ())[:SHOWN_ROWS]:
         question = row["prompt"].strip().splitlines()
         lines += ["", *(f"  {line}" for line in question)]
         for name, text in (("before", row.get("untuned")), ("after", row["this run"]), ("reference", row["reference"])):
@@ -197,39 +196,36 @@ def answers(finished: Run) -> list[str]:
     return lines
 
 
-def unlikely_answers(finished: Run) -> list[str]:
+def unlikely_answers(run: SavedRun) -> list[str]:
     """Lists the evaluation rows with the highest loss on the reference answer."""
     from tunesmith.data.cells import clip
     from tunesmith.report.words import main_split
-    from tunesmith.saved_run import load
 
-    rows = load(finished.folder).rows(main_split(finished.result))
+    rows = run.rows(main_split(run.result))
     order = sorted(range(len(rows["loss"])), key=lambda i: -rows["loss"][i])[:SHOWN_ROWS]
     lines = [f"  Reference answers with the highest loss, of {len(rows['loss'])} (nats per token):"]
     return [*lines, *(f"    {rows['loss'][i]:.2f}  row {rows['row_id'][i]}: {clip(rows['label'][i], 70)}" for i in order)]
 
 
-def worst_queries(finished: Run) -> list[str]:
+def worst_queries(run: SavedRun) -> list[str]:
     """Lists the queries of the evaluation split with the lowest retrieval score."""
     from tunesmith.data.cells import clip
     from tunesmith.report.words import main_split
-    from tunesmith.saved_run import load
 
-    rows = load(finished.folder).rows(main_split(finished.result))
+    rows = run.rows(main_split(run.result))
     order = sorted(range(len(rows["score"])), key=lambda i: rows["score"][i])[:SHOWN_ROWS]
     lines = [f"  Questions with the lowest nDCG@10, of {len(rows['score'])} (1: the passage is ranked first):"]
     return [*lines, *(f"    {rows['score'][i]:.2f}  {clip(rows['text'][i], 90)}" for i in order)]
 
 
-def unlikely_labels(finished: Run) -> list[str]:
+def unlikely_labels(run: SavedRun) -> list[str]:
     """Lists the validation rows with the highest loss: hard rows and wrong labels.
 
     Validation rows are part of the training file but not trained on; trained rows would have a low loss.
     """
     from tunesmith.data.cells import clip
-    from tunesmith.saved_run import load
 
-    columns = load(finished.folder).rows("validation")
+    columns = run.rows("validation")
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     worst = sorted(rows, key=lambda row: -row["loss"])[:SHOWN_ROWS]
     if not worst:
@@ -239,17 +235,6 @@ def unlikely_labels(finished: Run) -> list[str]:
         lines.append(f"    row {row['row_id']}, labelled {row['label']}, predicted {row['prediction']}:")
         lines.append(f"      {clip(row['text'], 90)}")
     return lines
-
-
-def closing(finished: Run) -> list[str]:
-    folder = finished.folder
-    return [
-        "",
-        *paths(folder),
-        "",
-        "Next:",
-        *(f"  {line.format(folder=folder)}" for line in DEMOS[finished.result.task].next_commands),
-    ]
 
 
 DEMOS = {

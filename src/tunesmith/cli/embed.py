@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal
 
 if TYPE_CHECKING:
     from tunesmith.workflows.embed import Embedded
+
+SETTINGS = ("text", "prompt", "dtype", "dimensions", "normalize", "max_length", "resume", "overwrite")
+"""Options that ``workflows.embed`` has under the same names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,20 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.workflows import embed as vectors
 
-    done = vectors.embed(
-        args.model,
-        args.file,
-        args.output,
-        text=args.text,
-        prompt=args.prompt,
-        dtype=args.dtype,
-        dimensions=args.dimensions,
-        normalize=args.normalize,
-        max_length=args.max_length,
-        resume=args.resume,
-        overwrite=args.overwrite,
-        listener=terminal.listener,
-    )
+    settings: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
+    done = vectors.embed(args.model, args.file, args.output, **settings, listener=terminal.listener)
     return Outcome(done.to_json(), lines=embedded_lines(done))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ DECODING = (
     ("--length-penalty", float, "X", "beam search: values above 0 favour longer texts (default: 1.0)"),
     ("--seed", int, "N", "random seed of sampling (default: 0)"),
 )
+TEXT_FIELDS = ("text", "satisfied", "logprob", "finished", "note")
 ONLY_SAMPLING = ("temperature", "top_p", "top_k", "seed")
 
 
@@ -61,7 +63,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     require_usage(args)
     prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
-    settings = {**decoding_settings(args), **constraint_settings(args), "raw": args.raw}
+    names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
+    decoding = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    settings = {**decoding, "do_sample": args.do_sample, **constraint_settings(args), "raw": args.raw}
     if args.stream:
         return stream_texts(load_text_generator(args.model), prompts, settings, terminal)
     texts = generate(args.model, prompts, **settings, listener=terminal.listener)
@@ -81,13 +85,6 @@ def require_usage(args: argparse.Namespace) -> None:
     if unused:
         option = unused[0].replace("_", "-")
         raise UsageError.one("generate", f"--{option} works only with --do-sample.", "Add --do-sample, or remove the option.")
-
-
-def decoding_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Collects the given decoding options, by upstream's names."""
-    names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return {**given, "do_sample": args.do_sample}
 
 
 def constraint_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -137,9 +134,7 @@ def stream_texts(writer: TextGenerator, prompts: Sequence[str], settings: dict[s
     notes = []
     for prompt in prompts:
         print(prompt, end="", file=terminal.out, flush=True)
-        (written,) = generate(writer, prompt, **settings, stream=lambda text: print(text, end="", file=terminal.out, flush=True))[
-            0
-        ]
+        (written,) = generate(writer, prompt, **settings, stream=partial(print, end="", file=terminal.out, flush=True))[0]
         print(file=terminal.out, flush=True)
         notes += [written.note] if written.note else []
     return Outcome(None, notes=notes)
@@ -149,7 +144,8 @@ def print_texts(
     args: argparse.Namespace, prompts: Sequence[str], texts: list[list[GeneratedText]], terminal: Terminal
 ) -> Outcome:
     """Prints the texts, or one JSON object per text; writes a file with --output."""
-    rows = list(text_rows(prompts, texts))
+    answers = [(prompt, text) for prompt, generated in zip(prompts, texts, strict=True) for text in generated]
+    rows = [{"prompt": prompt, **{name: getattr(text, name) for name in TEXT_FIELDS}} for prompt, text in answers]
     n_violations = sum(row["satisfied"] is False for row in rows)
     if args.output:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -165,19 +161,6 @@ def print_texts(
         suffix = f", {n_violations} of them violate the constraints" if n_violations else ""
         return Outcome(None, lines=[f"{plural(len(rows), 'text')} written to {args.output}{suffix}"], notes=notes)
     return Outcome(None, lines=[joined(row["prompt"], row["text"]) for row in rows], notes=notes)
-
-
-def text_rows(prompts: Sequence[str], texts: list[list[GeneratedText]]) -> Iterator[dict[str, Any]]:
-    for prompt, generated in zip(prompts, texts, strict=True):
-        for text in generated:
-            yield {
-                "prompt": prompt,
-                "text": text.text,
-                "satisfied": text.satisfied,
-                "logprob": text.logprob,
-                "finished": text.finished,
-                "note": text.note,
-            }
 
 
 def joined(prompt: str, text: str) -> str:

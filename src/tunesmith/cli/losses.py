@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tunesmith.data.pairs.formats import PairFormat, PairKind
     from tunesmith.data.table import Table
 
+NOTES = {"in_batch": "in-batch negatives", "has_weights": "has trainable weights", "teacher": "needs a teacher or guide"}
+"""Facts of a loss -> their words."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -24,10 +27,11 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
 
     if args.data is not None:
         return losses_for_data(args.data)
-    kinds: list[tuple[PairKind, int]] = [(kind, 0) for kind in MEANING]
-    json = {"shapes": [record(kind, n) for kind, n in kinds], "wrappers": wrappers()}
-    lines = [line for kind, n in kinds for line in (*shape_lines(kind, n), "")]
-    return Outcome(json, lines=[*lines, *wrapper_lines()])
+    kinds: list[PairKind] = list(MEANING)
+    others = wrappers()
+    lines = [line for kind in kinds for line in (*shape_lines(kind, 0), "")]
+    lines += ["wrappers and regularizers of another loss", *table([("", loss["name"], loss["does"]) for loss in others])]
+    return Outcome({"shapes": [record(kind, 0) for kind in kinds], "wrappers": others}, lines=lines)
 
 
 def losses_for_data(source: str) -> Outcome:
@@ -41,8 +45,7 @@ def losses_for_data(source: str) -> Outcome:
     n_classes = 0
     if shape.kind in ("labelled_pair", "labelled_text"):
         n_classes = len({str(cell).strip() for cell in rows.columns[shape.target[0]] if not is_missing(cell)})
-    parts = " + ".join(shape.columns)
-    head = f"{source}: {len(rows):,} rows, {parts} ({shape.reason})"
+    head = f"{source}: {len(rows):,} rows, {' + '.join(shape.columns)} ({shape.reason})"
     converted = conversions(rows, shape)
     json = {
         "data": source,
@@ -67,11 +70,10 @@ def conversions(rows: Table, shape: PairFormat) -> list[dict[str, Any]]:
     for kind in [after for before, after in CONVERSIONS if before == shape.kind]:
         try:
             converted = convert(rows, shape, kind)
-            n_rows, left_out, summary = len(converted.rows), dict(converted.left_out), converted.summary()
+            n_rows, left_out, words = len(converted.rows), dict(converted.left_out), converted.summary()
         except DataError as error:
-            n_rows, left_out, summary = 0, {}, error.problems[0].message
-        default = default_for(kind).loss
-        targets.append({"shape": kind, "default": default, "rows": n_rows, "left_out": left_out, "summary": summary})
+            n_rows, left_out, words = 0, {}, error.problems[0].message
+        targets.append({"shape": kind, "default": default_for(kind).loss, "rows": n_rows, "left_out": left_out, "summary": words})
     return targets
 
 
@@ -81,16 +83,8 @@ def record(kind: PairKind, n_classes: int) -> dict[str, Any]:
     from tunesmith.training.losses.embedding import LOSSES, default_for, fitting
 
     default = default_for(kind, n_classes)
-    losses = [
-        {
-            "name": name,
-            "does": LOSSES[name].does,
-            "in_batch": LOSSES[name].in_batch,
-            "has_weights": LOSSES[name].has_weights,
-            "teacher": LOSSES[name].teacher,
-        }
-        for name in fitting(kind, n_classes)
-    ]
+    facts = ("does", *NOTES)
+    losses = [{"name": name, **{fact: getattr(LOSSES[name], fact) for fact in facts}} for name in fitting(kind, n_classes)]
     return {"shape": kind, "meaning": MEANING[kind], "default": default.loss, "because": default.because, "losses": losses}
 
 
@@ -110,13 +104,6 @@ def shape_lines(kind: PairKind, n_classes: int) -> list[str]:
 def describe(loss: dict[str, Any]) -> str:
     notes = [note for key, note in NOTES.items() if loss[key]]
     return str(loss["does"]) + (f" ({', '.join(notes)})" if notes else "")
-
-
-NOTES = {"in_batch": "in-batch negatives", "has_weights": "has trainable weights", "teacher": "needs a teacher or guide"}
-
-
-def wrapper_lines() -> list[str]:
-    return ["wrappers and regularizers of another loss", *table([("", loss["name"], loss["does"]) for loss in wrappers()])]
 
 
 VERB = Verb(

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import warnings
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
@@ -35,24 +36,8 @@ from tunesmith.progress import silent
 
 ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
 
-VERBS: tuple[Verb, ...] = (
-    demo.VERB,
-    init.VERB,
-    check.VERB,
-    train.VERB,
-    evaluate.VERB,
-    predict.VERB,
-    embed.VERB,
-    generate.VERB,
-    losses.VERB,
-    compare.VERB,
-    adapt.VERB,
-    diagnose.VERB,
-    apply.VERB,
-    trace.VERB,
-    report.VERB,
-)
-
+MODULES = (demo, init, check, train, evaluate, predict, embed, generate, losses, compare, adapt, diagnose, apply, trace, report)
+VERBS: tuple[Verb, ...] = tuple(module.VERB for module in MODULES)
 INTERRUPTED = 130
 
 # Environment variables that the libraries read on import. Values set by the user are kept.
@@ -140,10 +125,10 @@ def without_verb(words: list[str], terminal: Terminal) -> int:
 
 def find_verb(name: str) -> Verb:
     """Looks up a verb by name. Raises UsageError with the closest name."""
-    for verb in VERBS:
-        if verb.name == name:
-            return verb
-    near = did_you_mean(name, (verb.name for verb in VERBS))
+    by_name = {verb.name: verb for verb in VERBS}
+    if name in by_name:
+        return by_name[name]
+    near = did_you_mean(name, by_name)
     raise UsageError.one("", f"there is no verb {name!r}.", near or f"There are: {listed()}.")
 
 
@@ -151,13 +136,10 @@ def listed() -> str:
     return ", ".join(verb.name for verb in VERBS)
 
 
-def run(verb: Verb, args: object, terminal: Terminal) -> Outcome:
+def run(verb: Verb, args: Namespace, terminal: Terminal) -> Outcome:
     """Runs a verb. Meanwhile, output of libraries goes to standard error, and SIGTERM acts as Ctrl-C."""
-    from argparse import Namespace
-
     from tunesmith.cli.progress import progress_on
 
-    assert isinstance(args, Namespace)
     is_other_rank = "TUNESMITH_CHILD" in os.environ and os.environ.get("RANK", "0") != "0"
     progress = progress_on(terminal.err)
     listener = silent if is_other_rank else progress

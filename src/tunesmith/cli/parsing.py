@@ -44,19 +44,13 @@ class Parser(argparse.ArgumentParser):
     """ArgumentParser that raises UsageError instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
-        remedy = self.suggestion(message) or f"See: {self.prog} --help"
-        raise UsageError.one(self.prog.removeprefix("tunesmith "), f"{self.without_optional(message)}.", remedy)
-
-    def without_optional(self, message: str) -> str:
-        """Removes optional arguments from argparse's message; parse_intermixed_args also lists them as missing."""
-        start, separator, names = message.partition("are required: ")
-        optional = {str(action.metavar) for action in self._actions if action.nargs in ("?", "*")}
-        return f"{start}{separator}{', '.join(name for name in names.split(', ') if name not in optional)}"
-
-    def suggestion(self, message: str) -> str:
-        """Returns ``Did you mean --OPTION?`` for an unknown option."""
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-        return did_you_mean(unknown, self._option_string_actions) if unknown.startswith("-") else ""
+        remedy = did_you_mean(unknown, self._option_string_actions) if unknown.startswith("-") else ""
+        start, separator, names = message.partition("are required: ")  # parse_intermixed_args lists optional arguments, too
+        optional = {str(action.metavar) for action in self._actions if action.nargs in ("?", "*")}
+        required = ", ".join(name for name in names.split(", ") if name not in optional)
+        verb = self.prog.removeprefix("tunesmith ")
+        raise UsageError.one(verb, f"{start}{separator}{required}.", remedy or f"See: {self.prog} --help")
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -31,8 +31,7 @@ def is_data(source: str) -> bool:
 def load(source: str, overrides: Sequence[str]) -> LoadedRecipe:
     """Loads a recipe file, or makes a recipe of defaults for a data file.
 
-    Raises:
-        RecipeError: lists every problem of the recipe and the overrides.
+    Raises RecipeError, which lists every problem of the recipe and the overrides.
     """
     import yaml
 

@@ -13,7 +13,7 @@ from tunesmith.cli.terminal import Outcome, Terminal
 from tunesmith.errors import InputError
 
 if TYPE_CHECKING:
-    from tunesmith.results import Verdict
+    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if args.format == "html":
         written, notes = write_page(runs, output)
         return Outcome({"report": str(written), "notes": notes}, lines=[f"Report written to {written}"], notes=notes)
-    text = format_text(runs, args.format)
+    from tunesmith.report.texts import latex_table, markdown_report
+
+    text = latex_table(runs) if args.format == "latex" else "\n\n".join(map(markdown_report, runs))
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
     write(output, text)
@@ -41,32 +43,17 @@ def write_page(runs: Sequence[Path], output: Path | None) -> tuple[Path, list[st
     """Writes the HTML page of one run, or a comparison of several; returns its path and notes on missing parts."""
     from tunesmith.report.comparison import write_comparison
     from tunesmith.report.page import write_report
+    from tunesmith.workflows.compare import compare
 
     if len(runs) == 1:
         return write_report(runs[0], output), []
     if output is None:
         raise UsageError.one("report", "the page of several runs has no default path.", "Name the file: --output FILE.")
-    verdicts, notes = verdicts_between(runs)
-    return write_comparison(runs, output, verdicts), notes
-
-
-def verdicts_between(runs: Sequence[Path]) -> tuple[list[Verdict], list[str]]:
-    """Compares the first run with every other; returns a note instead if the rows do not match."""
-    from tunesmith.workflows.compare import compare
-
     try:
-        return compare(runs), []
-    except InputError as error:
-        return [], [f"The page has no verdicts between the runs: {error}"]
-
-
-def format_text(runs: Sequence[Path], format_name: str) -> str:
-    from tunesmith.report.latex import latex_table
-    from tunesmith.report.markdown import markdown_report
-
-    if format_name == "latex":
-        return latex_table(runs)
-    return "\n\n".join(markdown_report(run) for run in runs)
+        verdicts, notes = compare(runs), []
+    except InputError as error:  # their rows do not match
+        verdicts, notes = [], [f"The page has no verdicts between the runs: {error}"]
+    return write_comparison(runs, output, verdicts), notes
 
 
 VERB = Verb(

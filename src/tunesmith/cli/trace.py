@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import Verb
@@ -28,12 +27,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.workflows.trace import trace
 
     stages = trace(loaded, args.row, split=args.split, run=None if args.run is None else Path(args.run))
-    return Outcome(finite(stages), lines=stage_lines(stages))
-
-
-def stage_lines(stages: Mapping[str, Any]) -> list[str]:
-    """Formats all stages, each below its name."""
-    return [line for name, stage in stages.items() if stage is not None for line in format_stage(name, stage)]
+    lines = [line for name, stage in stages.items() if stage is not None for line in format_stage(name, stage)]
+    return Outcome(finite(stages), lines=lines)
 
 
 def format_stage(name: str, stage: object) -> list[str]:

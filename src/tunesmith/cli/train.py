@@ -15,8 +15,7 @@ from tunesmith.cli.terminal import Outcome, Terminal
 from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
-    from tunesmith.recipe.load import LoadedRecipe
-    from tunesmith.tasks.finished import Run
+    pass
 
 # Files of a run folder to list after training.
 FILES = (("report", "report.html"), ("model", "model"), ("predictions", "predictions.parquet"), ("numbers", "result.json"))
@@ -42,16 +41,17 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         from tunesmith.training.launch import launch
 
         return Outcome(None, exit_code=launch(args.words, processes))
-    finished = train(loaded, args, terminal)
-    # With several processes, only rank 0 returns the run and prints.
-    return Outcome(None) if finished is None else summary(finished)
-
-
-def train(loaded: LoadedRecipe, args: argparse.Namespace, terminal: Terminal) -> Run | None:
-    from tunesmith.workflows import train as runs
+    from tunesmith.workflows.train import train
 
     with explain_interruption(loaded.recipe.output):
-        return runs.train(loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener)
+        finished = train(loaded, resume=args.resume, overwrite=args.overwrite, smoke=args.smoke, listener=terminal.listener)
+    # With several processes, only rank 0 returns the run and prints.
+    if finished is None:
+        return Outcome(None)
+    from tunesmith.report.summary import summary_lines
+
+    json: dict[str, Any] = {**finished.result.to_json(), "run": str(finished.folder)}
+    return Outcome(json, lines=[*summary_lines(finished.result), "", *paths(finished.folder)])
 
 
 @contextmanager
@@ -65,14 +65,6 @@ def explain_interruption(output: str, remedy: str = "continue with --resume.") -
         work = claim(output, overwrite=True).work
         state = f"partial results are in {work}; {remedy}" if work.exists() else "nothing was written."
         raise Interrupted(f"interrupted: {state}") from None
-
-
-def summary(run: Run) -> Outcome:
-    """Formats the result in a few lines, and the paths of its files."""
-    from tunesmith.report.summary import summary_lines
-
-    json: dict[str, Any] = {**run.result.to_json(), "run": str(run.folder)}
-    return Outcome(json, lines=[*summary_lines(run.result), "", *paths(run.folder)])
 
 
 def paths(folder: Path) -> list[str]:

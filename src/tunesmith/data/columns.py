@@ -24,12 +24,7 @@ MIN_GROUPS = 20
 
 @dataclass
 class Roles:
-    """The roles that are assigned so far while the columns of a table are detected.
-
-    Attributes:
-        assigned: part -> its columns.
-        reasons: part -> why these columns were chosen.
-    """
+    """The columns that are assigned to each role so far, and why, while the columns of a table are detected."""
 
     table: Table
     profiles: dict[str, Profile]
@@ -74,11 +69,8 @@ def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: b
         roles.reasons["unused"] = listed(unused)
     return Columns(
         text=roles.assigned["text"][0],
-        pair=roles.first("pair"),
         label=roles.assigned.get("label", ()),
-        id=roles.first("id"),
-        group=roles.first("group"),
-        split=roles.first("split"),
+        **{part: roles.first(part) for part in ("pair", "id", "group", "split")},
         annotators=roles.assigned.get("annotators", ()),
         counted=tuple(given.annotators) if isinstance(given.annotators, dict) else (),
         reasons=roles.reasons,
@@ -117,6 +109,15 @@ def find_column(table: Table, wanted: str) -> str | None:
     if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
         return names[int(wanted) - 1]
     return None
+
+
+def require_column(table: Table, wanted: str, part: str) -> str:
+    """Finds the column of a part by its name or its position counted from 1. Raises DataError if there is none."""
+    column = find_column(table, wanted)
+    if column is None:
+        message = f"There is no column {wanted!r} for the {part}."
+        raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
+    return column
 
 
 def missing_column(roles: Roles, part: str, wanted: str) -> Problem:

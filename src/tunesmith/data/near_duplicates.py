@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -193,14 +194,10 @@ def agreement(signatures: Array, first: Array, second: Array) -> Array:
 def exact_overlap(texts: Sequence[str], first: Array, second: Array) -> Array:
     """Computes the Jaccard overlap of the shingle sets of each pair (P)."""
     overlaps = np.empty(len(first))
-    cache: dict[int, frozenset[int]] = {}
 
+    @lru_cache(maxsize=100_000)
     def shingles(i: int) -> frozenset[int]:
-        if i not in cache:
-            if len(cache) > 100_000:
-                cache.clear()
-            cache[i] = frozenset(shingle_hashes([texts[i]])[0].tolist())
-        return cache[i]
+        return frozenset(shingle_hashes([texts[i]])[0].tolist())
 
     for position, (i, j) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
         a, b = shingles(i), shingles(j)
@@ -210,11 +207,7 @@ def exact_overlap(texts: Sequence[str], first: Array, second: Array) -> Array:
 
 
 def clusters(near: NearDuplicates, also: tuple[Array, Array] | None = None) -> Array:
-    """Numbers the cluster of each row (N): rows with equal or near-duplicate texts, directly or through others, share one.
-
-    Args:
-        also: further links between rows: (first, second).
-    """
+    """Numbers the cluster of each row (N): rows with equal or near-duplicate texts, or linked by ``also``, share one."""
     from scipy.sparse import coo_array  # type: ignore[import-untyped]
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 

@@ -73,11 +73,7 @@ KINDS: tuple[tuple[str, str, re.Pattern[str], Callable[[str], bool], str], ...] 
 
 @dataclass(frozen=True)
 class PersonalSpan:
-    """A span of personal data in a text, from ``start`` up to ``end``.
-
-    Attributes:
-        mask: the replacement, such as ``[email]``.
-    """
+    """A span of personal data, from ``start`` up to ``end``, and its replacement ``mask``, such as ``[email]``."""
 
     start: int
     end: int

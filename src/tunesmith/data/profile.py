@@ -78,7 +78,6 @@ class Profile:
         return self.n > 1 and self.distinct == self.n and not self.has_spaces and self.mean_chars <= 60 and not self.is_score
 
     def words(self) -> str:
-        """Describes the column to the user in a few words."""
         if self.n == 0:
             return "empty"
         if self.list_share > 0.5:

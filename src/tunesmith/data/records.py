@@ -11,7 +11,9 @@ class SplitRows(Protocol):
     """The rows of one split, of any task.
 
     Attributes:
+        rows_read: rows of the source that belong to this split.
         dropped: reason -> number of rows of the source that are not used.
+        not_sampled: rows left out by ``data.max_rows`` or by a smoke run.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -26,6 +28,8 @@ class SplitRows(Protocol):
     def rows_read(self) -> int: ...
     @property
     def dropped(self) -> dict[str, int]: ...
+    @property
+    def not_sampled(self) -> int: ...
     def __len__(self) -> int: ...
     def take(self, positions: list[int], split: str, /) -> Self: ...
 
@@ -41,6 +45,7 @@ class SourceRows:
         row_ids: position of each row in its source.
         groups: rows of one group stay in one split; None without a group column.
         left_out: reason -> row ids of the source that are not used.
+        not_sampled: see ``SplitRows``.
     """
 
     split: str
@@ -49,6 +54,7 @@ class SourceRows:
     groups: tuple[str, ...] | None = field(default=None, kw_only=True)
     left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
     rows_read: int = field(default=0, kw_only=True)
+    not_sampled: int = field(default=0, kw_only=True)
     sha256: str = field(default="", kw_only=True)
 
     def __len__(self) -> int:
@@ -61,12 +67,15 @@ class SourceRows:
 
     def take(self, positions: Sequence[int], split: str) -> Self:
         """Selects the rows at those positions, in that order, as a split of that name; ``left_out`` stays with its split."""
+        left_out = self.left_out if split == self.split else {}
         return replace(
             self,
             split=split,
             row_ids=tuple(self.row_ids[i] for i in positions),
             groups=None if self.groups is None else tuple(self.groups[i] for i in positions),
-            left_out=self.left_out if split == self.split else {},
+            left_out=left_out,
+            rows_read=len(positions) + sum(map(len, left_out.values())),
+            not_sampled=0,
         )
 
 
@@ -76,21 +85,25 @@ class SplitData(Generic[Rows]):
 
     Attributes:
         notes: assumptions and decisions, as sentences for the user.
-        not_sampled: training rows left out by ``data.max_rows``.
     """
 
     train: Rows
     validation: Rows | None
     test: Rows | None
     notes: tuple[str, ...] = field(default=(), kw_only=True)
-    not_sampled: int = field(default=0, kw_only=True)
 
     def named(self) -> dict[str, Rows]:
         """Returns split name -> rows, for the splits that exist."""
         return {rows.split: rows for rows in (self.train, self.validation, self.test) if rows is not None}
 
 
-def split_record(rows: SplitRows, data: SplitData[Any], special: Mapping[str, Any]) -> dict[str, Any]:
+def sample_rows(rows: Rows, positions: list[int]) -> Rows:
+    """Selects the rows at those positions of the same split; the others count as not sampled."""
+    n_left = len(rows) - len(positions)
+    return replace(rows.take(positions, rows.split), rows_read=rows.rows_read, not_sampled=rows.not_sampled + n_left)
+
+
+def split_record(rows: SplitRows, special: Mapping[str, Any]) -> dict[str, Any]:
     """Records one split as plain JSON types; ``special`` are the task's own fields.
 
     Where a row of the source is one row here, rows + dropped + not_sampled = rows_read.
@@ -101,6 +114,6 @@ def split_record(rows: SplitRows, data: SplitData[Any], special: Mapping[str, An
         "rows_read": rows.rows_read,
         "rows": len(rows),
         "dropped": rows.dropped,
-        "not_sampled": data.not_sampled if rows.split == "train" else 0,
+        "not_sampled": rows.not_sampled,
         **special,
     }

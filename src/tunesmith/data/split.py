@@ -14,7 +14,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.normalise import text_keys
-from tunesmith.data.records import Rows
+from tunesmith.data.records import Rows, sample_rows
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
@@ -72,7 +72,7 @@ def limit_rows(train: Rows, recipe: Recipe, notes: list[str]) -> Rows:
         return train
     notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
     picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
-    return replace(train.take(picked.tolist(), "train"), rows_read=train.rows_read)
+    return sample_rows(train, picked.tolist())
 
 
 def spread_positions(n_rows: int, count: int) -> list[int]:
@@ -85,15 +85,14 @@ def at_most(rows: Rows, max_rows: int | None) -> Rows:
     """Returns at most ``max_rows`` rows, spread evenly over all of them; all rows for None."""
     if max_rows is None or len(rows) <= max_rows:
         return rows
-    return rows.take(spread_positions(len(rows), max_rows), rows.split)
+    return sample_rows(rows, spread_positions(len(rows), max_rows))
 
 
 def split_examples(examples: Examples, share: float, seed: int, name: str = "validation") -> tuple[Examples, Examples]:
     """Splits a random share of the rows off as the split ``name``; see ``split_positions``."""
     keys = SplitKeys(examples.source, examples.labels, examples.texts, examples.pairs, examples.groups)
     rest, other = split_positions(keys, share, seed, name)
-    train = examples.take(rest, examples.split)
-    return replace(train, rows_read=len(rest) + sum(row.dropped for row in train.bad_rows)), examples.take(other, name)
+    return examples.take(rest, examples.split), examples.take(other, name)
 
 
 def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tuple[list[int], list[int]]:
@@ -122,12 +121,7 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
 
 
 def linked_groups(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Returns the connected components of ``count`` items, in order of their first items; each item is in exactly one.
-
-    Args:
-        count: items are 0 to ``count - 1``.
-        links: pairs of items that belong together.
-    """
+    """Returns the connected components of the items 0 to ``count - 1`` by pairs of linked items, by their first items."""
     parent = list(range(count))
 
     def root(i: int) -> int:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from tunesmith.data.cells import clip
+from tunesmith.errors import DataError, Problem
+
+NOT_TEXT_REMEDY = "Write one string a cell, or name another text column."
+PER_ROW = ("row_ids", "texts", "labels", "pairs", "groups", "ids", "annotations")
+"""Fields of ``Examples`` with a value for each row."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,23 @@ class Table:
         )
 
 
+def not_text(table: Table, name: str, i: int) -> DataError:
+    """Returns the error about a list or an object in a text column."""
+    cell = table.columns[name][i]
+    kind = "a list" if isinstance(cell, list | tuple) else "an object" if isinstance(cell, dict) else type(cell).__name__
+    message = f"The column {name!r} holds no text there: the cell is {kind}, {clip(cell)}."
+    return DataError([Problem("data", f"{table.source}, {table.place(i)}", message, NOT_TEXT_REMEDY)])
+
+
+def unread_rows(table: Table) -> dict[str, list[int]]:
+    """Returns reason -> row ids of the rows that were dropped while reading."""
+    reasons: dict[str, list[int]] = {}
+    for row in table.bad_rows:
+        if row.dropped:
+            reasons.setdefault(f"not read: {row.reason}", []).append(row.row_id)
+    return reasons
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a table by their role.
@@ -136,6 +158,7 @@ class Examples:
         ids: the user's own row names (N), or None.
         annotations: number of annotators that chose each class (N, K), or None.
         bad_rows: rows of the source that are left out, or are here with a repair.
+        not_sampled: see ``data.records.SplitRows``.
         others: cells (N) of further requested columns, by the name they were requested with.
     """
 
@@ -150,6 +173,7 @@ class Examples:
     annotations: list[tuple[int, ...]] | None = None
     bad_rows: tuple[BadRow, ...] = ()
     rows_read: int = 0
+    not_sampled: int = 0
     sha256: str = ""
     others: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -162,22 +186,9 @@ class Examples:
         return dict(Counter(row.reason for row in self.bad_rows if row.dropped))
 
     def take(self, positions: list[int], split: str) -> Examples:
-        """Selects the examples at those positions, in that order, as a split of that name."""
-
-        def pick(cells: list[T] | None) -> list[T] | None:
-            return None if cells is None else [cells[i] for i in positions]
-
-        return replace(
-            self,
-            split=split,
-            row_ids=[self.row_ids[i] for i in positions],
-            texts=[self.texts[i] for i in positions],
-            labels=[self.labels[i] for i in positions],
-            pairs=pick(self.pairs),
-            groups=pick(self.groups),
-            ids=pick(self.ids),
-            annotations=pick(self.annotations),
-            bad_rows=self.bad_rows if split == self.split else (),
-            rows_read=len(positions),
-            others={name: [cells[i] for i in positions] for name, cells in self.others.items()},
-        )
+        columns = {name: getattr(self, name) for name in PER_ROW}
+        taken: dict[str, Any] = {name: cells and [cells[i] for i in positions] for name, cells in columns.items()}
+        others = {name: [cells[i] for i in positions] for name, cells in self.others.items()}
+        bad_rows = self.bad_rows if split == self.split else ()
+        rows_read = len(positions) + sum(row.dropped for row in bad_rows)
+        return replace(self, split=split, **taken, others=others, bad_rows=bad_rows, rows_read=rows_read, not_sampled=0)

@@ -24,6 +24,7 @@ from tunesmith.data.corrections.apply import (
     write_corrected,
 )
 from tunesmith.data.corrections.corrections_csv import Correction
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.diagnosis.ablation_sets import (
     AS_GIVEN,
     CORRECTED,
@@ -38,7 +39,7 @@ from tunesmith.diagnosis.ablation_sets import (
 )
 from tunesmith.errors import InputError, OutputError
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
@@ -142,7 +143,7 @@ class AblationResult:
         return next((c for c in self.comparisons if (c.variant, c.verdict.against, c.verdict.metric, c.rows) == requested), None)
 
     def to_json(self) -> dict[str, Any]:
-        plain = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "folder": str(self.folder),
             "output": str(self.corrected.path),
@@ -156,8 +157,7 @@ class AblationResult:
             "estimate_seconds": self.estimate_seconds,
             "timings_seconds": self.timings_seconds,
         }
-        json_types: dict[str, Any] = finite(plain)
-        return json_types
+        return dict(finite(fields))
 
 
 def run_ablation(
@@ -246,11 +246,7 @@ def check_plan(plan: AblationPlan, clock: Clock) -> float:
 def train_variants(
     plan: AblationPlan, variants: Sequence[Variant], folder: RunFolder, clock: Clock, listener: Listener
 ) -> dict[str, list[Predictions]]:
-    """Trains every variant with every seed and predicts the evaluation rows.
-
-    Raises:
-        TrainingFailed, Interrupted: see ``training.fit``.
-    """
+    """Trains every variant with every seed and predicts the evaluation rows; for what it raises see ``training.fit``."""
     from tunesmith.tasks.classification.evaluation import choose_thresholds
 
     predictions = {}

@@ -15,7 +15,7 @@ from tunesmith.data.corrections.apply import LabelChanges
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.labelled.labels import encode
 from tunesmith.data.labelled.load import LabelledData
-from tunesmith.data.table import Columns, Examples, Labels, Table
+from tunesmith.data.table import Examples, Labels, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import Recipe
 
@@ -67,13 +67,14 @@ def make_variants(splits: LabelledData, table: Table, changes: LabelChanges, rec
 
     If every correction removes its row, ``corrected`` equals ``removed``, and ``removed`` is left out.
 
-    Raises:
-        DataError: the recipe does not train on this file and its label column, no correction is of a training row, a
-            proposed label is no class of the recipe, or a class would be left without a row.
+    Raises DataError if the recipe does not train on this file and its label column, no correction is of a training row, a
+    proposed label is no class of the recipe, or a class would be left without a row.
     """
     train, seed = splits.train, recipe.train.seed
     require_this_file(splits, table)
-    require_column(splits.columns, changes, table)
+    if splits.columns.label != (changes.column,):
+        message = f"The corrections are of the column {changes.column!r}, the recipe predicts {listed(splits.columns.label)}."
+        raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
     touched = [i for i, row_id in enumerate(train.row_ids) if row_id in changes.labels or row_id in changes.removed]
     if not touched:
         message = "None of the corrections is of a row that the recipe trains on; there is nothing to measure."
@@ -98,8 +99,7 @@ def make_holdout(splits: LabelledData, corrections: Sequence[Correction], sha256
     Args:
         corrections: of all files; those that name no file are of the one with this ``sha256``.
 
-    Raises:
-        DataError: corrections leave fewer than two rows to select or to evaluate.
+    Raises DataError if corrections leave fewer than two rows to select or to evaluate.
     """
     validation = splits.validation
     assert validation is not None, "the pre-flight rejects recipes without validation rows"
@@ -142,18 +142,10 @@ def require_this_file(splits: LabelledData, table: Table) -> None:
     raise DataError.one(table.source, message, "Give the recipe that trains on it: --measure RECIPE.")
 
 
-def require_column(columns: Columns, changes: LabelChanges, table: Table) -> None:
-    """Raises DataError if the recipe predicts another column than the corrected one."""
-    if columns.label != (changes.column,):
-        message = f"The corrections are of the column {changes.column!r}, the recipe predicts {listed(columns.label)}."
-        raise DataError.one(table.source, message, "Name the recipe's column with --label, or give another recipe.")
-
-
 def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Label]:
     """Row id -> encoded new label, for the relabelled training rows.
 
-    Raises:
-        DataError: a proposed label is no class, or the recipe numbers the rows in another way than the file.
+    Raises DataError if a proposed label is no class, or the recipe numbers the rows in another way than the file.
     """
     place = {row_id: i for i, row_id in enumerate(splits.train.row_ids)}
     ids = [row_id for row_id in changes.labels if row_id in place]

@@ -6,34 +6,23 @@ import time
 from dataclasses import dataclass
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.diagnosis.checks.label_errors import SUSPECTS
+from tunesmith.diagnosis.checks.rows import NO_LABEL
 from tunesmith.diagnosis.checks.table import CHECKS
 from tunesmith.diagnosis.evidence import Evidence, EvidenceArrays, make_evidence, skip
 from tunesmith.diagnosis.out_of_fold import default_folds, out_of_fold
 from tunesmith.diagnosis.outcome import make_finding
+from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.progress import Event, Listener
 from tunesmith.results import Finding, merge_findings
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.task import Evaluation, TaskData
 from tunesmith.training.epoch_logits import MODE
 
-REPORTED_CHECKS = (
-    SUSPECTS,
-    "conflicting_labels",
-    "annotator_disagreement",
-    "duplicates",
-    "cartography",
-    "class_pairs",
-    "shortcut_words",
-    "surface_form",
-    "encoding_damage",
-    "language",
-    "personal_data",
-)
-"""The others rank suspect labels by other methods; ``tunesmith diagnose RUN`` runs them all."""
+LEFT_OUT = frozenset({NO_LABEL, "loss_rank", "confident_learning", "pvi", "knn_shapley", "aum", "forgetting"})
+"""Checks that rank suspect labels by other methods, or need unlabelled rows; ``tunesmith diagnose RUN`` runs them all."""
 BUDGET_SHARE = 0.1
 MIN_BUDGET_SECONDS = 15.0
 """A diagnosis may take a tenth of the training time, and at least this."""
@@ -61,7 +50,7 @@ class Budget:
 def training_findings(
     inputs: LabelledTaskData, vectors: Embedded | None, epoch_logits: Array | None, training_seconds: float, listener: Listener
 ) -> list[Finding]:
-    """Runs the checks of ``REPORTED_CHECKS`` on the training rows; those over the time budget are skipped with a reason.
+    """Runs the checks that are not in ``LEFT_OUT`` on the training rows; those over the time budget are skipped with a reason.
 
     Args:
         vectors: embeddings of train by the untouched base model; None if no baseline needed them.
@@ -71,7 +60,7 @@ def training_findings(
     evidence, no_probabilities = evidence_within(inputs, vectors, epoch_logits, budget, listener)
     findings = []
     for name, check in CHECKS:
-        if name in REPORTED_CHECKS:
+        if name not in LEFT_OUT:
             is_late = budget.spent_seconds() > budget.limit_seconds
             diagnosis = skip(name, budget.too_long()) if is_late else check(evidence)
             if no_probabilities and diagnosis.skipped and "pred_probs" in diagnosis.needed:
@@ -83,7 +72,7 @@ def training_findings(
 def evidence_within(
     inputs: LabelledTaskData, vectors: Embedded | None, epoch_logits: Array | None, budget: Budget, listener: Listener
 ) -> tuple[Evidence, str]:
-    """Builds the evidence of train; the second value is why it has no out-of-fold probabilities if they exceed the budget."""
+    """Builds the evidence of train; the second value is why it has no out-of-fold probabilities, where it could have some."""
     train, labels = inputs.splits.train, inputs.splits.labels
     near = near_duplicates(train.texts, train.pairs)
     arrays = EvidenceArrays(near=near)
@@ -105,6 +94,8 @@ def evidence_within(
         predictions = out_of_fold(train, labels, vectors, near, n_folds, seed, progress=progress)
     except OverBudget:
         return make_evidence(train, labels, **arrays), budget.too_long()
+    except DataError as error:  # fewer rows than folds
+        return make_evidence(train, labels, **arrays), " ".join(problem.message for problem in error.problems)
     arrays |= {"method": "frozen", "pred_probs": predictions.pred_probs, "folds": predictions.folds}
     return make_evidence(train, labels, **arrays), ""
 

@@ -19,7 +19,7 @@ from tunesmith.diagnosis.pool import PooledSplits
 from tunesmith.errors import DataError
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Clock, Event
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.tasks.classification.data import LabelledTaskData
@@ -125,8 +125,7 @@ def average_pred_probs(linear: OutOfFold, tuned: OutOfFold) -> OutOfFold:
     A model fine-tuned on wrong labels is as confident of the noise as of the rest, and the share of wrong labels cannot be read
     from it alone: on SST-2 with a tenth of them changed it comes out as 0 %, from the mean as 9 % (``docs/experiments.md``).
 
-    Raises:
-        ValueError: the folds differ.
+    Raises ValueError if the folds differ.
     """
     if not np.array_equal(linear.folds, tuned.folds):
         raise ValueError("the linear and the fine-tuned models are of different folds")
@@ -144,8 +143,7 @@ def pad_rows(epoch_logits: Array | None, n_rows: int) -> Array | None:
 def read_epoch_logits(run: Path, rows: Examples, labels: Labels) -> tuple[Array | None, str]:
     """A run's logits (E, N, K) of these rows, NaN for rows it was not trained on, and their mode; None if it saved none.
 
-    Raises:
-        DataError: the rows or the classes are not those of the run.
+    Raises DataError if the rows or the classes are not those of the run.
     """
     if not (run / EPOCH_LOGITS).exists():
         return None, ""

@@ -31,17 +31,18 @@ from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds, unit_numbers
 from tunesmith.diagnosis.pool import (
     OracleComparison,
     Pool,
+    SharedData,
     compare_oracle,
     opposite_finding,
     oracle_finding,
     pool_splits,
     same_texts,
+    select_shared_labels,
     transfer_finding,
     write_opposite,
     write_oracle,
 )
 from tunesmith.diagnosis.rows import DIAGNOSIS_FILE, without_split_shares
-from tunesmith.diagnosis.shared_labels import SharedData, select_shared_labels
 from tunesmith.errors import InputError
 from tunesmith.models.source import find_model, stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
@@ -80,7 +81,7 @@ class DatasetsDiagnosis:
     timings_seconds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        plain = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "findings": [asdict(finding) for finding in self.findings],
             "data": list(self.data),
@@ -94,8 +95,7 @@ class DatasetsDiagnosis:
             "method": FROZEN,
             "timings_seconds": self.timings_seconds,
         }
-        json_types: dict[str, Any] = finite(plain)
-        return json_types
+        return dict(finite(fields))
 
 
 def diagnose_data_sets(
@@ -117,8 +117,7 @@ def diagnose_data_sets(
         output: the folder; by default ``runs/A-B-diagnosis``.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``; not for recipes.
 
-    Raises:
-        InputError: they cannot be compared; nothing was written.
+    Raises InputError if they cannot be compared; nothing was written.
     """
     tables = list(data.values()) if isinstance(data, Mapping) else list(data)
     sources = [make_source(table, i, model, sections) for i, table in enumerate(tables)]
@@ -151,8 +150,7 @@ def diagnose_recipes(
         names, folder: by default from the outputs or files of the recipes.
         oracle: see ``oracle.open_oracle``.
 
-    Raises:
-        InputError: they cannot be read or compared; nothing was written.
+    Raises InputError if they cannot be read or compared; nothing was written.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipes = [without_split_shares(loaded.recipe) for loaded, _ in sources]
@@ -220,11 +218,7 @@ def make_pool(names: tuple[str, ...], shared: SharedData) -> Pool:
 
 @dataclass(frozen=True)
 class DatasetComparison:
-    """The comparison of the data sets with each other.
-
-    Attributes:
-        note: limits of the embeddings, for the user; may be empty.
-    """
+    """The comparison of the data sets with each other. ``note``: limits of the embeddings, for the user; may be empty."""
 
     opposite: list[Opposite]
     matrix: list[Transfer]

@@ -9,10 +9,10 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import SINGLE
 
 ROWS_IN_FINDING = 50
 """Rows listed in a finding; all are counted."""
@@ -125,8 +125,7 @@ class Diagnosis:
 def make_evidence(rows: Examples, labels: Labels, **arrays: Unpack[EvidenceArrays]) -> Evidence:
     """Builds the evidence of one split; a row's own annotations are used unless others are passed.
 
-    Raises:
-        DataError: an array has another number of rows, or ``pred_probs`` are no probabilities.
+    Raises DataError if an array has another number of rows, or ``pred_probs`` are no probabilities.
     """
     given = class_ids(rows) if labels.problem_type == SINGLE else np.full(len(rows), UNLABELLED)
     if rows.annotations is not None:

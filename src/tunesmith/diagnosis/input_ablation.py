@@ -6,7 +6,6 @@ modules of ``checks`` evaluate the predictions.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.input_variants import (
@@ -35,9 +35,9 @@ from tunesmith.diagnosis.checks.word_bias import LabelledTexts, WordList, hypern
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, class_ids
 from tunesmith.diagnosis.out_of_fold import FoldModels, OutOfFold, predict_folds
 from tunesmith.diagnosis.outcome import private_rows
+from tunesmith.diagnosis.pool import write_csv
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.baselines.frozen import Embedded
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.models.source import ModelSource
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.files import locate
@@ -141,8 +141,7 @@ def make_ablation_request(section: DiagnoseSection, splits: LabelledData, base: 
 def read_word_list(name: str, source: str | list[str], base: Path) -> tuple[str, ...]:
     """The words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped.
 
-    Raises:
-        DataError: the file cannot be read, or there is no word.
+    Raises DataError if the file cannot be read, or there is no word.
     """
     lines = source
     if isinstance(source, str):
@@ -294,12 +293,8 @@ def write_tables(folder: Path, results: Sequence[tuple[Evidence, list[Diagnosis]
             if diagnosis.name.startswith(prefix)
             for row in diagnosis.figures.get("table", [])
         ]
-        if not rows:
-            continue
-        with (folder / file).open("w", encoding="utf-8", newline="") as out:
-            writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({key: plain_cell(value) for key, value in row.items()} for row in rows)
+        if rows:
+            write_csv(folder / file, list(rows[0]), (list(map(plain_cell, row.values())) for row in rows))
 
 
 def plain_cell(value: object) -> object:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +13,13 @@ import numpy as np
 
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.corrections.label_file import MatchedLabels, find_labels
-from tunesmith.data.labelled.labels import split_cell
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE, split_cell
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.readers.frame import plain_cells, table_from_frame
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Examples, Table
 from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
 from tunesmith.errors import DataError, InputError, ModelError
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE
 from tunesmith.report.numbers import plural
 from tunesmith.tasks.finished import Run
 
@@ -58,8 +56,7 @@ def make_oracle_query(source: object) -> Callable[[LabelledData], OracleAnswers]
 def query_oracle(source: object, data: Sequence[LabelledData]) -> list[OracleAnswers]:
     """Gets the oracle's labels for each data set.
 
-    Raises:
-        InputError: it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
+    Raises InputError if it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
     """
     for splits in data:
         if splits.labels.problem_type != SINGLE:
@@ -101,8 +98,7 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
             ``OracleFunction``.
         several: it labels several data sets, so that a row id does not identify a row.
 
-    Raises:
-        InputError: it does not exist, or cannot be loaded.
+    Raises InputError if it does not exist, or cannot be loaded.
     """
     if isinstance(source, Run):
         return run_oracle(source)
@@ -121,11 +117,7 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
 
 
 def run_oracle(run: Run) -> Oracle:
-    """The oracle that predicts by the model of a finished run.
-
-    Raises:
-        ModelError: it does not give each text one label.
-    """
+    """The oracle that predicts by the model of a finished run. Raises ModelError if it does not give each text one label."""
     record = run.result.data
     if record.get("problem_type") != SINGLE:
         raise ModelError.one(str(run.folder), "an oracle has to give each text one label; this run's model does not.")
@@ -185,11 +177,7 @@ def function_oracle(function: OracleFunction, name: str) -> Oracle:
 
 
 def call_function(function: OracleFunction, name: str, rows: Examples) -> list[str | None]:
-    """Calls the function on the rows of one split.
-
-    Raises:
-        InputError: it fails, or its answers are not one label name or None for each text.
-    """
+    """Calls the function on the rows of one split. Raises InputError unless it answers one label name or None for each text."""
     where = f"--oracle {name}"
     try:
         returned = function(list(rows.texts)) if rows.pairs is None else function(list(rows.texts), list(rows.pairs))
@@ -217,28 +205,19 @@ def label_name(where: str, i: int, answer: object) -> str | None:
 def import_function(name: str) -> OracleFunction:
     """Imports the function of ``module:function``; modules in the current folder are found, too.
 
-    Raises:
-        InputError: the module cannot be imported, or has no such function.
+    Raises InputError if the module cannot be imported, or has no such function.
     """
     module_name, _, function_name = name.partition(":")
     where = f"--oracle {name}"
-    with current_folder_importable():
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise InputError.one(where, f"the module {module_name} cannot be imported: {what}.", KINDS) from error
+    sys.path.insert(0, folder := str(Path.cwd()))  # as ``python -m`` does
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError.one(where, f"the module {module_name} cannot be imported: {what}.", KINDS) from error
+    finally:
+        sys.path.remove(folder)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError.one(where, f"the module {module_name} has no function {function_name}.")
     return function  # type: ignore[no-any-return]
-
-
-@contextlib.contextmanager
-def current_folder_importable() -> Iterator[None]:
-    """Puts the current folder first on the import path, as ``python -m`` does."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(Path.cwd()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates, clusters, near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
@@ -16,7 +17,6 @@ from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.frozen import Embedded, mean_and_scale, pair_features
 from tunesmith.evaluation.baselines.linear import Scores, Strengths, fit_linear
 from tunesmith.evaluation.baselines.tfidf import fit_tfidf
-from tunesmith.evaluation.metrics.predictions import SINGLE
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -47,8 +47,7 @@ def assign_folds(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0
 
     Units come in random order, larger ones first, and go to the fold with the fewest rows of the class of their first row.
 
-    Raises:
-        DataError: there are fewer units than folds.
+    Raises DataError if there are fewer units than folds.
     """
     n_units = int(units.max()) + 1 if len(units) else 0
     if n_units < n_folds:
@@ -141,8 +140,7 @@ def out_of_fold(
         embeddings: of the untouched base model, see ``baselines.frozen``.
         progress: called with the number of folds done.
 
-    Raises:
-        DataError: there are fewer sets of rows that must stay together than folds.
+    Raises DataError if there are fewer sets of rows that must stay together than folds.
     """
     given = class_ids(rows)
     folds = assign_folds(given, unit_numbers(rows, near), n_folds, seed, rows.source)

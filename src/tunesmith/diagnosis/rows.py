@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from tunesmith.data.corrections.corrections_csv import write_corrections
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples
@@ -35,7 +36,6 @@ from tunesmith.diagnosis.outcome import (
 )
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.files import is_file_name
@@ -77,7 +77,7 @@ class DataDiagnosis:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        plain = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "findings": [asdict(finding) for finding in self.findings],
             "rows": str(self.folder / ROWS),
@@ -90,8 +90,7 @@ class DataDiagnosis:
             "agreement": [asdict(agreement) for agreement in self.agreement],
             "notes": list(self.notes),
         }
-        json_types: dict[str, Any] = finite(plain)
-        return json_types
+        return dict(finite(fields))
 
 
 def diagnose(
@@ -111,8 +110,7 @@ def diagnose(
         run: a finished run on these files that recorded logits of its rows (see ``recipe_of_run``).
         oracle: queries an oracle, see ``oracle.make_oracle_query``.
 
-    Raises:
-        InputError: the rows cannot be read or checked; nothing was written.
+    Raises InputError if the rows cannot be read or checked; nothing was written.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipe = without_split_shares(loaded.recipe)

@@ -13,17 +13,18 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, listed
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.pairs.conversions import SAME
 from tunesmith.data.pairs.formats import MEANING, PairFormat
 from tunesmith.data.pairs.retrieval import Judgements, Retrieval
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.errors import DataError, InputError
-from tunesmith.evaluation.baselines.search import SEARCHES, nearest_by_words, word_vectoriser
 from tunesmith.evaluation.metrics.geometry import Geometry
 from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
-from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
+from tunesmith.evaluation.search import SEARCHES, nearest_by_words, word_vectoriser
 
 METRICS_OF_ROWS = {
     "scored_pair": ("spearman", "pearson"),
@@ -134,7 +135,7 @@ class RowsTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """What the first ``size`` dimensions say, always by cosine."""
-        from tunesmith.evaluation.similarity import normalised
+        from tunesmith.evaluation.search import normalised
 
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
@@ -156,11 +157,7 @@ class RowsTest:
 
 @dataclass(frozen=True)
 class SearchTest:
-    """Documents to be found for queries.
-
-    Attributes:
-        metrics: names of ``metrics.retrieval``, the leading one first.
-    """
+    """Documents to be found for queries. ``metrics``: names of ``metrics.retrieval``, the leading one first."""
 
     split: str
     data: Retrieval
@@ -183,8 +180,7 @@ class SearchTest:
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
-        from tunesmith.evaluation.search import nearest
-        from tunesmith.evaluation.similarity import inner_product_maps
+        from tunesmith.evaluation.search import inner_product_maps, nearest
         from tunesmith.machine import device_name
 
         of_asked, of_documents = inner_product_maps(similarity)
@@ -225,8 +221,7 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
 
-    Raises:
-        DataError: the shape cannot be measured, there are too few rows, or the classes do not say same and different.
+    Raises DataError if the shape cannot be measured, there are too few rows, or the classes do not say same and different.
     """
     shape = rows.format
     if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):

@@ -11,9 +11,16 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.language import TokenSums, bits_per_byte, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.means import (
+    TokenSums,
+    bits_per_byte,
+    mean_metric,
+    mean_verdict,
+    perplexity_of,
+    token_mean_metrics,
+    token_mean_verdict,
+)
 from tunesmith.evaluation.metrics.predictions import Predictions
-from tunesmith.evaluation.metrics.row_means import mean_metric, mean_verdict
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.recipe.metric_names import LOSS_METRICS
@@ -21,8 +28,6 @@ from tunesmith.results import Baseline, Metric, Verdict
 
 COMPUTED_AS: Mapping[str, str] = MappingProxyType({"best_f1": "macro_f1"})
 """Reported metric -> the metric of ``metrics.table`` that computes it, where the two names differ."""
-LARGEST_LOSS = 700.0
-"""Above this many nats ``exp`` overflows a float64."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,7 @@ def metric_values(outputs: Outputs, metrics: SplitMetrics) -> dict[str, float]:
     values: dict[str, float] = {}
     if outputs.token_losses is not None:
         loss = outputs.token_losses.mean
-        values |= {"loss": loss, "perplexity": math.exp(min(loss, LARGEST_LOSS))}
+        values |= {"loss": loss, "perplexity": perplexity_of(loss)}
         if outputs.n_bytes is not None:
             values["bits_per_byte"] = bits_per_byte(float(outputs.token_losses.sums.sum()), max(1, int(outputs.n_bytes.sum())))
     values |= {name: float(scores.mean()) for name, scores in outputs.row_scores.items()}

@@ -18,11 +18,11 @@ from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.split import linked_groups
 from tunesmith.errors import DataError
-from tunesmith.evaluation.baselines.search import nearest_by_words, word_vectoriser
 from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
+from tunesmith.evaluation.search import nearest_by_words, word_vectoriser
 
 METRICS = ("map@100", "recall@10", "recall@100")
 DEPTH = 100
@@ -31,12 +31,7 @@ DEPTH = 100
 
 @dataclass(frozen=True)
 class ParaphraseTest:
-    """Texts, and which of them mean the same.
-
-    Attributes:
-        texts: all different (N).
-        pairs: (P, 2) positions, the smaller first.
-    """
+    """Texts, and which of them mean the same. ``texts``: all different (N); ``pairs``: (P, 2) positions, the smaller first."""
 
     split: str
     texts: tuple[str, ...]
@@ -55,8 +50,7 @@ class ParaphraseTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
-        from tunesmith.evaluation.search import nearest
-        from tunesmith.evaluation.similarity import normalised
+        from tunesmith.evaluation.search import nearest, normalised
         from tunesmith.machine import device_name
 
         unit = normalised(vectors[0][:, :size])
@@ -121,8 +115,7 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
 
-    Raises:
-        DataError: the rows are no pairs that mean the same or not, or none means the same.
+    Raises DataError if the rows are no pairs that mean the same or not, or none means the same.
     """
     if rows.format.kind == "positive_pair":
         means_same = [1] * len(rows)

@@ -68,7 +68,6 @@ class Decoding:
             raise GenerationError.one(wrong, f"{getattr(self, wrong)!r} is out of its range.")
 
     def beams(self, constraints: Constraints | None) -> int:
-        """Returns the number of beams."""
         if self.num_beams is not None:
             return self.num_beams
         return max(BEAMS_FOR_WORDS, self.num_return_sequences) if constraints is not None and constraints.groups else 1
@@ -118,8 +117,8 @@ def generation_arguments(
     arguments = decoding.arguments(constraints)
     if not constraints:
         return arguments
-    bias = sequence_bias(tokenizer, constraints)
-    return {**arguments, **bias, "custom_generate": constrained_generate(tokenizer, constraints)}
+    arguments["custom_generate"] = constrained_generate(tokenizer, constraints)
+    return arguments | sequence_bias(tokenizer, constraints)
 
 
 def sequence_bias(tokenizer: PreTrainedTokenizerBase, constraints: Constraints) -> dict[str, Any]:
@@ -153,10 +152,8 @@ def constrained_generate(
     ) -> Any:
         if model.config.is_encoder_decoder:
             raise GenerationError.one("model", "constraints are for decoders, and this model has an encoder, too.")
-        repeats, mask = (
-            max(generation_config.num_beams, generation_config.num_return_sequences),
-            model_kwargs.get("attention_mask"),
-        )
+        repeats = max(generation_config.num_beams, generation_config.num_return_sequences)
+        mask = model_kwargs.get("attention_mask")
         prompts = prompt_texts(tokenizer, input_ids[::repeats], mask, repeats)
         per_prompt = [constraints] * len(prompts) if isinstance(constraints, Constraints) else list(constraints)
         upstream = (stopping_criteria, generation_config)
@@ -178,8 +175,7 @@ def constrained_generate(
 
 def vocabulary_size(model: PreTrainedModel) -> int:
     """Returns the width of the model's logits."""
-    width: int = model.config.get_text_config().vocab_size
-    return width
+    return int(model.config.get_text_config().vocab_size)
 
 
 def needs_beam_search(constraints: Constraints, config: GenerationConfig) -> bool:
@@ -211,11 +207,7 @@ def make_rules(
 def make_lookahead(
     model: PreTrainedModel, rules: Sequence[Rule], config: GenerationConfig, mask: torch.Tensor | None
 ) -> Lookahead | None:
-    """Makes the lookahead if all rules forbid words and there are no beams, else None.
-
-    Args:
-        mask: (N x repeats, P) attention mask; None if no prompt is padded.
-    """
+    """Makes the lookahead if all rules forbid words and there are no beams, else None; ``mask``: (N x repeats, P)."""
     word_rules = [rule for rule in rules if isinstance(rule, ForbiddenWords)]
     if config.num_beams > 1 or len(word_rules) < len(rules) or not any(rule.tracker.words for rule in word_rules):
         return None

@@ -168,14 +168,8 @@ def search_settings(config: GenerationConfig, stopping_criteria: StoppingCriteri
     if unknown:
         message = f"{unknown[0]} cannot stop a search for words: a text ends by its end token or its length."
         raise GenerationError.one("stopping_criteria", message, "Leave it out, or leave must_include and any_of out.")
-    return Search(
-        n_beams=config.num_beams,
-        n_return=config.num_return_sequences,
-        max_new=config.max_length - n_prompt,
-        length_penalty=config.length_penalty,
-        early_stopping=config.early_stopping,
-        ends=prepared_end_ids(config),
-    )
+    max_new, ends = config.max_length - n_prompt, prepared_end_ids(config)
+    return Search(config.num_beams, config.num_return_sequences, max_new, config.length_penalty, config.early_stopping, ends)
 
 
 def prepared_end_ids(config: GenerationConfig) -> Array:
@@ -191,15 +185,9 @@ def begin(tracker: KeywordTracker, prompt: str, settings: Search) -> Beams:
     n = settings.n_beams
     scores = np.full(n, LOWEST)
     scores[0] = 0.0
-    return Beams(
-        tracker=tracker,
-        scores=scores,
-        places=np.full(n, place),
-        states=np.repeat(states[None], n, axis=0),
-        tokens=[[] for _ in range(n)],
-        finished=Finished(n),
-        spare=Finished(n),
-    )
+    all_states = np.repeat(states[None], n, axis=0)
+    tokens: list[list[int]] = [[] for _ in range(n)]
+    return Beams(tracker, scores, np.full(n, place), all_states, tokens, finished=Finished(n), spare=Finished(n))
 
 
 def advance(all_beams: list[Beams], log_probs: torch.Tensor, settings: Search, left: int) -> tuple[Array, Array]:

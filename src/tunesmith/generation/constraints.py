@@ -127,11 +127,7 @@ def problem(where: str, message: str, remedy: str = "") -> Problem:
 
 
 def unfulfilled(constraints: Constraints, text: str, prompt: str = "") -> list[str]:
-    """Lists the constraints that a text does not fulfil, as messages for the user, from the text alone.
-
-    Args:
-        prompt: the text before it, whose last character may join the text's first word.
-    """
+    """Lists the constraints that a text does not fulfil, for the user; the prompt's last character may join its first word."""
     missing = [group for group in constraints.groups if not any(has_word(text, word, prompt) for word in group)]
     present = [word for word in constraints.forbid if has_word(text, word, prompt, within=False)]
     problems = [f"{' or '.join(map(repr, group))} is missing" for group in missing]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,22 +81,21 @@ def generate(
         raise GenerationError.one("stream", "only a single text can be streamed.", "Leave beams and further texts out.")
     generated: list[list[GeneratedText]] = [[] for _ in prompts]
     ends, done = model_end_ids(model, tokenizer), 0
-    with evaluation_mode(model, precision), seeded_sampling(settings):
+    with evaluation_mode(model, precision), torch.random.fork_rng(enabled=settings.do_sample):
+        if settings.do_sample:
+            torch.manual_seed(settings.seed)
         for batch in make_batches(prompts, per_prompt, settings, max_rows):
             rows, row_constraints = [list(prompts[i]) for i in batch], [per_prompt[i] for i in batch]
             sequences = decode_batch(model, tokenizer, rows, row_constraints, settings, stream)
             logprobs = sequence_logprobs(model, rows, sequences)
             for i, row, each, texts, scores in zip(batch, rows, row_constraints, sequences, logprobs, strict=True):
-                generated[i] = [
-                    make_text(tokenizer, row, tokens, score, each, ends) for tokens, score in zip(texts, scores, strict=True)
-                ]
+                generated[i] = [make_text(tokenizer, row, *pair, each, ends) for pair in zip(texts, scores, strict=True)]
             done += len(batch)
             progress(done)
     return generated
 
 
 def one_per_prompt(constraints: Constraints | Sequence[Constraints] | None, n: int) -> list[Constraints]:
-    """Returns constraints for each of n prompts."""
     if constraints is None or isinstance(constraints, Constraints):
         return [constraints or Constraints()] * n
     if len(constraints) != n:
@@ -113,9 +111,8 @@ def require_room(model: PreTrainedModel, prompts: Prompts, settings: Decoding) -
         if not len(prompt):
             raise GenerationError.one(f"prompt {i}", "it has no tokens.", "Give at least one word.")
         if positions is not None and len(prompt) + settings.max_new_tokens > positions:
-            message = (
-                f"{len(prompt)} tokens and {settings.max_new_tokens} new ones are more than the model's {positions} positions."
-            )
+            sizes = f"{len(prompt)} tokens and {settings.max_new_tokens} new ones"
+            message = f"{sizes} are more than the model's {positions} positions."
             raise GenerationError.one(f"prompt {i}", message, "Shorten it, or lower max_new_tokens.")
 
 
@@ -149,15 +146,8 @@ def decode_batch(
     arguments = {**settings.arguments(constraints[0]), **sequence_bias(tokenizer, constraints[0])}
     if any(each.groups or each.forbid or each.form for each in constraints):
         arguments["custom_generate"] = constrained_generate(tokenizer, constraints, streamer)
-    sequences = model.generate(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        pad_token_id=pad,
-        eos_token_id=ends or None,
-        streamer=streamer,
-        return_dict_in_generate=False,
-        **arguments,
-    )
+    arguments |= {"pad_token_id": pad, "eos_token_id": ends or None, "streamer": streamer, "return_dict_in_generate": False}
+    sequences = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), **arguments)
     new_tokens = [cut_at_end(row, ends, pad) for row in sequences[:, ids.shape[1] :].tolist()]
     n = settings.num_return_sequences
     return [new_tokens[i * n : (i + 1) * n] for i in range(len(rows))]
@@ -226,15 +216,6 @@ def _logprobs(model: PreTrainedModel, rows: list[tuple[list[int], list[int]]]) -
     targets = ids[:, -longest:].to(logits.device)
     each = torch.log_softmax(logits.float(), dim=-1).gather(2, targets[..., None])[..., 0].cpu()
     return [float(each[i, longest - len(tokens) :].double().sum()) for i, (_, tokens) in enumerate(rows)]
-
-
-@contextmanager
-def seeded_sampling(settings: Decoding) -> Iterator[None]:
-    """Seeds torch for sampling, and restores the global generators afterwards."""
-    with torch.random.fork_rng(enabled=settings.do_sample):
-        if settings.do_sample:
-            torch.manual_seed(settings.seed)
-        yield
 
 
 class PieceStreamer(BaseStreamer):  # type: ignore[misc]

@@ -160,7 +160,6 @@ def shortest_of_node(node: Node) -> str | None:
 
 
 def is_in(node: Node, character: str) -> bool:
-    """Returns True if a set contains a character."""
     _, ranges, categories, is_negated = node
     point = ord(character)
     in_range = any(low <= point <= high for low, high in ranges)

@@ -162,11 +162,7 @@ class KeywordTracker:
 
 
 def make_tracker(tokenizer: PreTrainedTokenizerBase, constraints: Constraints, n_vocabulary: int) -> KeywordTracker:
-    """Makes the tracker for the words of some constraints.
-
-    Raises:
-        GenerationError: no token sequence spells a required word.
-    """
+    """Makes the tracker for the words of some constraints. Raises GenerationError if no token sequence spells a required word."""
     vocabulary = vocabulary_text(tokenizer, n_vocabulary)
     forced = [word for group in constraints.groups for word in group]
     words = tuple(make_spelling(tokenizer, vocabulary, word) for word in (*forced, *constraints.forbid))

@@ -24,13 +24,10 @@ MOST_ROWS = 256
 
 
 def label_tokens(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], blank: bool = False) -> list[list[int]]:
-    """Tokenises each label as the continuation of a text, without special tokens.
+    """Tokenises labels as continuations of a text. Raises GenerationError for one that is empty or cannot be spelled.
 
     Args:
         blank: a blank separates the text and the label, and belongs to the label.
-
-    Raises:
-        GenerationError: an empty label, or one that the tokenizer cannot spell.
     """
     sequences = []
     for label in labels:
@@ -94,11 +91,7 @@ def shortest(trie: Trie) -> int:
 
 
 def make_choices(tokenizer: PreTrainedTokenizerBase, choices: Sequence[str], n_vocabulary: int, ends: Array) -> Choices:
-    """Makes the rule for choices, each with and without a blank before it.
-
-    Raises:
-        GenerationError: choices that cannot be spelled or told apart, or no end token.
-    """
+    """Makes the rule for choices, with and without a blank. Raises GenerationError for any it cannot spell or tell apart."""
     if not len(ends):
         raise GenerationError.one("choices", "the tokenizer has no token that ends a text.", "Use another model.")
     plain, after_blank = label_tokens(tokenizer, choices), label_tokens(tokenizer, choices, blank=True)
@@ -180,12 +173,7 @@ def left_padded(rows: Sequence[Sequence[int]], pad_id: int = 0) -> tuple[torch.T
 
 
 def position_inputs(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Builds the model's inputs for left-padded rows, with the positions of the unpadded rows.
-
-    Args:
-        ids: (B, T) the last tokens of the rows.
-        mask: (B, T or more) of the whole rows.
-    """
+    """Builds inputs of left-padded rows with unpadded positions; ``ids`` (B, T) are their last tokens, ``mask`` is of all."""
     device = next(model.parameters()).device
     inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     if accepts_positions(model):

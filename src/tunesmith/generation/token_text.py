@@ -116,11 +116,7 @@ def code_point_columns(texts: list[str]) -> tuple[Array, tuple[Array, ...]]:
 
 
 def vocabulary_text(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> VocabularyText:
-    """Returns the texts of a tokenizer's tokens, cached; ids beyond the tokenizer's are not allowed.
-
-    Args:
-        n_vocabulary: width of the model's logits.
-    """
+    """Returns the texts of a tokenizer's tokens, cached; ids beyond them, up to ``n_vocabulary``, are not allowed."""
     cache, key = tokenizer_cache(tokenizer), ("vocabulary", n_vocabulary, len(tokenizer))
     if key not in cache:
         cache[key] = read_vocabulary(tokenizer, n_vocabulary)
@@ -152,8 +148,7 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> Vo
 def decoded(tokenizer: PreTrainedTokenizerBase, rows: list[list[int]]) -> list[str]:
     """Decodes many rows of token ids, without special tokens."""
     if tokenizer.is_fast:
-        texts: list[str] = tokenizer.backend_tokenizer.decode_batch(rows, skip_special_tokens=True)
-        return texts
+        return list(tokenizer.backend_tokenizer.decode_batch(rows, skip_special_tokens=True))
     return [tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -128,18 +128,13 @@ def automaton(word: str) -> Automaton:
 
 @dataclass(eq=False)
 class Spelling:
-    """The spellings of one word in a vocabulary.
-
-    Attributes:
-        usual: the tokenizer's own token sequences for the word in several contexts.
-    """
+    """The spellings of one word in a vocabulary; ``usual`` are the tokenizer's own in several contexts."""
 
     automaton: Automaton
     vocabulary: VocabularyText
     usual: tuple[tuple[int, ...], ...]
     _tables: dict[int, Array] = field(default_factory=dict)
     _guided: dict[tuple[int, int], Array] = field(default_factory=dict)
-    _distances: tuple[dict[int, Array], dict[int, Array]] | None = None
 
     def table(self, place: int) -> Array:
         """Returns the state after each token at a place: (S + 1, V)."""
@@ -147,15 +142,15 @@ class Spelling:
             self._tables[place] = token_steps(self.automaton, self.vocabulary.at(place))
         return self._tables[place]
 
-    @property
+    @cached_property
     def guide(self) -> dict[int, Array]:
         """Place -> (S + 1,) distance to the word: the tokenizer's own tokens count 1, others ``DETOUR``."""
-        return self._found_distances()[0]
+        return self._distance(DETOUR)
 
-    @property
+    @cached_property
     def least(self) -> dict[int, Array]:
         """Place -> (S + 1,) the fewest tokens to the word; ``NEVER`` if it cannot be reached."""
-        return self._found_distances()[1]
+        return self._distance(1)
 
     def whole(self, least: bool) -> int:
         """Returns the tokens of the whole word from the worst place to begin it."""
@@ -171,11 +166,6 @@ class Spelling:
                     tokens |= self._successors(place, distances)[state] < distances[place][state]
             self._guided[key] = np.flatnonzero(tokens)
         return self._guided[key]
-
-    def _found_distances(self) -> tuple[dict[int, Array], dict[int, Array]]:
-        if self._distances is None:
-            self._distances = (self._distance(DETOUR), self._distance(1))
-        return self._distances
 
     def _distance(self, detour: int) -> dict[int, Array]:
         """Computes shortest paths to the word by Bellman's equation."""

@@ -68,11 +68,7 @@ class _BodyEncoder:
 
 
 def embed(rows: Examples, source: ModelSource, max_length: int | None = None) -> BaseEmbeddings:
-    """Computes mean embeddings of all rows, with the first half of the layers if the rows have very many tokens.
-
-    Raises:
-        ModelError: the base model cannot be loaded, or has fewer positions than ``max_length``.
-    """
+    """Computes mean embeddings of all rows, by half the layers for very many tokens. Raises ModelError if loading fails."""
     encoder = _load_encoder(source, max_length)
     columns = [encoder.tokenize(texts) for texts in (rows.texts, rows.pairs) if texts is not None]
     n_tokens, of_layers = sum(int(column.lengths.sum()) for column in columns), count_layers(encoder.body)
@@ -89,13 +85,10 @@ def enough_layers(of_layers: int, n_tokens: int) -> int:
 
 
 def embedder(source: ModelSource, max_length: int | None = None, n_layers: int | None = None) -> Callable[[list[str]], Array]:
-    """Loads the model once and returns a function from texts to their mean embeddings (N, D) float32.
+    """Loads the model once and returns a function from texts to their mean embeddings (N, D) float32; raises as ``embed``.
 
     Args:
         n_layers: layers of the embeddings that these are compared with; None for all.
-
-    Raises:
-        ModelError: the base model cannot be loaded, or has fewer positions than ``max_length``.
     """
     encoder = _load_encoder(source, max_length)
     if n_layers is not None and n_layers < count_layers(encoder.body):

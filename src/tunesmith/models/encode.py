@@ -48,7 +48,6 @@ class Encoded:
 
     @property
     def n_truncated(self) -> int:
-        """Number of truncated rows."""
         return int((self.full_lengths > self.lengths).sum())
 
     def item(self, position: int) -> dict[str, Any]:
@@ -61,19 +60,11 @@ class Encoded:
         return row
 
     def take(self, positions: list[int] | np.ndarray) -> Encoded:
-        """Selects rows by position, in that order."""
         index = np.asarray(positions, dtype=np.int64)
         pick = index.tolist()
-        types = None if self.token_type_ids is None else [self.token_type_ids[i] for i in pick]
-        return replace(
-            self,
-            row_ids=[self.row_ids[i] for i in pick],
-            input_ids=[self.input_ids[i] for i in pick],
-            token_type_ids=types,
-            labels=[self.labels[i] for i in pick],
-            lengths=self.lengths[index],
-            full_lengths=self.full_lengths[index],
-        )
+        columns = {name: getattr(self, name) for name in ("row_ids", "input_ids", "token_type_ids", "labels")}
+        taken: dict[str, Any] = {name: cells and [cells[i] for i in pick] for name, cells in columns.items()}
+        return replace(self, **taken, lengths=self.lengths[index], full_lengths=self.full_lengths[index])
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, examples: Examples, max_length: int, count_cut: bool = True) -> Encoded:

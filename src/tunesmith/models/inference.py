@@ -65,10 +65,7 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
 
 @contextmanager
 def evaluation_mode(model: torch.nn.Module, precision: str) -> Iterator[torch.device]:
-    """Disables gradients and dropout, sets the precision, and yields the model's device.
-
-    Afterwards each module is in the mode it was in before.
-    """
+    """Disables gradients and dropout, sets the precision, and yields the device; modules get their modes back afterwards."""
     modes, device = [(module, module.training) for module in model.modules()], next(model.parameters()).device
     model.eval()
     try:

@@ -35,7 +35,6 @@ def is_embedding_folder(folder: Path) -> bool:
 
 
 def is_language_run(run: Path) -> bool:
-    """Tells whether a folder is the finished run of a language model."""
     return (run / RESULT).exists() and TASKS[RunResult.load(run / RESULT).task].family == "language"
 
 

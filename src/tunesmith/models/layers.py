@@ -91,11 +91,7 @@ def count_layers(model: nn.Module) -> int:
 
 
 def keep_first_layers(model: PreTrainedModel, count: int) -> None:
-    """Removes the layers after the first ``count``, in place.
-
-    Raises:
-        ValueError: the model has fewer layers, or they are not in one list.
-    """
+    """Removes the layers after the first ``count``, in place. Raises ValueError if there are fewer, or not one list of them."""
     if not 0 < count <= count_layers(model):
         raise ValueError(f"{count} layers are requested; the model has {count_layers(model)} in one list")
     ((name, layers),) = layer_lists(model).items()

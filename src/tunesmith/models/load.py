@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import REGRESSION
@@ -14,7 +15,8 @@ from tunesmith.models.source import ModelSource
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-
+LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError)
+"""Errors of ``from_pretrained`` for files that are missing, damaged or of another model."""
 UNLIMITED = 100_000
 """Tokens above which a tokenizer's limit counts as none: tokenizers without a limit report 10^30."""
 
@@ -35,36 +37,38 @@ class LoadedModel:
     new_tokens: tuple[int, ...] = ()
 
 
+@contextmanager
+def model_errors(
+    where: str, message: str, remedy: str = "", errors: tuple[type[Exception], ...] = LOADING_ERRORS
+) -> Iterator[None]:
+    """Turns errors of transformers and peft into ModelError: the message, and the first line of the error."""
+    try:
+        yield
+    except errors as error:
+        raise ModelError.one(where, f"{message}: {first_line(error)}", remedy) from error
+
+
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Loads the tokenizer of a base model. Raises ModelError if that fails."""
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            source.location, revision=source.revision, trust_remote_code=source.trust_remote_code
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError.one(f"model.name {source.name}", f"its tokenizer cannot be loaded: {first_line(error)}") from error
+    with model_errors(f"model.name {source.name}", "its tokenizer cannot be loaded", errors=(OSError, ValueError, KeyError)):
+        tokenizer = AutoTokenizer.from_pretrained(source.location, **source.version)
     if source.rope_parameters is not None and tokenizer.model_max_length < UNLIMITED:
         tokenizer.model_max_length = int(tokenizer.model_max_length * source.rope_parameters["factor"])
     return tokenizer
 
 
 def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
-    """Loads the base model with a head for these labels, in fp32, on the CPU. New weights are drawn from torch's generator.
-
-    Raises:
-        ModelError: the architecture has no sequence-classification head, or the weights do not fit.
-    """
+    """Loads the base model with a head for these labels, in fp32, on the CPU. Raises ModelError if it can have none."""
     from transformers import AutoModelForSequenceClassification
 
     from tunesmith.models.number_head import use_number_head
 
-    try:
+    with model_errors(f"model.name {source.name}", "it cannot be loaded as a text classifier"):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source.location,
-            revision=source.revision,
-            trust_remote_code=source.trust_remote_code,
+            **source.version,
             num_labels=labels.n,
             id2label=dict(enumerate(labels.names)),
             label2id={name: i for i, name in enumerate(labels.names)},
@@ -74,9 +78,6 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        message = f"it cannot be loaded as a text classifier: {first_line(error)}"
-        raise ModelError.one(f"model.name {source.name}", message) from error
     set_padding(model, tokenizer)
     mismatched = [item[0] if isinstance(item, tuple) else item for item in info.get("mismatched_keys", ())]
     new_weights = tuple(sorted({*info["missing_keys"], *mismatched}))
@@ -89,16 +90,8 @@ def load_body(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> PreTra
     """Loads the base model without a head, in fp32 and evaluation mode, on the CPU. Raises ModelError if that fails."""
     from transformers import AutoModel
 
-    try:
-        model = AutoModel.from_pretrained(
-            source.location,
-            revision=source.revision,
-            trust_remote_code=source.trust_remote_code,
-            dtype="float32",
-            use_safetensors=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError.one(f"model.name {source.name}", f"it cannot be loaded: {first_line(error)}") from error
+    with model_errors(f"model.name {source.name}", "it cannot be loaded"):
+        model = AutoModel.from_pretrained(source.location, **source.version, dtype="float32", use_safetensors=True)
     set_padding(model, tokenizer)
     return model.eval()
 
@@ -111,28 +104,8 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
         model.config.pad_token_id = tokenizer.pad_token_id
 
 
-def reload_classifier(folder: Path) -> PreTrainedModel:
-    """Loads the classifier of a run, with its adapter on the base model, in evaluation mode."""
-    from transformers import AutoModelForSequenceClassification
-
-    from tunesmith.models.adapters.attach import is_adapter, load_adapted
-    from tunesmith.models.number_head import use_number_head
-
-    if is_adapter(folder):
-        model = load_adapted(folder)
-    else:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
-    if model.config.problem_type == REGRESSION:
-        use_number_head(model)
-    return model
-
-
 def max_input_tokens(model_config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, requested: int | None) -> int:
-    """Returns the longest input in tokens: the requested length, else the model's own limit (512 if it states none).
-
-    Raises:
-        ModelError: the requested length exceeds the model's positions.
-    """
+    """Returns the longest input in tokens: as requested, else the model's (or 512). Raises ModelError above its positions."""
     positions = getattr(model_config, "max_position_embeddings", None) or 10**9
     if getattr(model_config, "model_type", "") in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
         positions -= 2  # these count positions from pad_token_id + 1

@@ -16,11 +16,7 @@ from torch.nn import functional
 
 
 class NumberHead(nn.Linear):
-    """Linear layer (..., D) -> (..., 1) whose state dict is the plain layer's.
-
-    Attributes:
-        scale: a power of two by which ``weight`` and ``bias`` are divided.
-    """
+    """Linear layer (..., D) -> (..., 1) with the plain state dict; its weights are divided by ``scale``, a power of two."""
 
     scale: float
 

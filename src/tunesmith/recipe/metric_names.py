@@ -22,62 +22,41 @@ LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "calibra
 DEFAULT_LABEL_METRIC = "macro_f1"
 
 # metric -> whether higher is better.
-DIRECTIONS: Mapping[str, bool] = MappingProxyType(
-    {
-        **dict.fromkeys((*CLASS_METRICS, *NUMBER_METRICS, *SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS, *TEXT_METRICS), True),
-        **dict.fromkeys(("log_loss", "calibration_error", "rmse", "mae", *LOSS_METRICS), False),
-    }
-)
+DIRECTIONS: Mapping[str, bool] = {
+    **dict.fromkeys((*CLASS_METRICS, *NUMBER_METRICS, *SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS, *TEXT_METRICS), True),
+    **dict.fromkeys(("log_loss", "calibration_error", "rmse", "mae", *LOSS_METRICS), False),
+}
 
 _SEARCH_METRIC = re.compile(r"(ndcg|mrr|recall|map)@[1-9][0-9]*$")
 
+_ALIASES: dict[str, str] = {
+    "accuracy": "acc accuracy_score subset_accuracy exact_match",
+    "macro_f1 micro_f1": "f1 f1_score",
+    "macro_f1": "f1_macro macro_avg_f1 weighted_f1 f1_weighted",
+    "micro_f1": "f1_micro",
+    "mcc": "matthews matthews_correlation matthews_corrcoef",
+    "auroc": "roc_auc roc_auc_score auc",
+    "average_precision": "pr_auc auprc ap map",
+    "log_loss rmse": "loss",
+    "log_loss": "cross_entropy nll",
+    "calibration_error": "ece expected_calibration_error",
+    "pearson": "pearsonr pearson_cosine",
+    "spearman pearson": "correlation",
+    "spearman": "spearmanr spearman_cosine",
+    "rmse": "mse mean_squared_error root_mean_squared_error",
+    "mae": "mean_absolute_error",
+    "r2": "r2_score",
+    "perplexity": "ppl",
+    "loss": "eval_loss",
+    "exact_match": "em",
+    "rouge_l": "rouge rougel",
+    "token_f1": "squad_f1",
+    "bits_per_byte": "bpb",
+}
+
 # Names from other tools -> our names, the best match first. They are suggested, never accepted.
 ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "acc": ("accuracy",),
-        "accuracy_score": ("accuracy",),
-        "subset_accuracy": ("accuracy",),
-        "exact_match": ("accuracy",),
-        "f1": ("macro_f1", "micro_f1"),
-        "f1_score": ("macro_f1", "micro_f1"),
-        "f1_macro": ("macro_f1",),
-        "macro_avg_f1": ("macro_f1",),
-        "weighted_f1": ("macro_f1",),
-        "f1_weighted": ("macro_f1",),
-        "f1_micro": ("micro_f1",),
-        "matthews": ("mcc",),
-        "matthews_correlation": ("mcc",),
-        "matthews_corrcoef": ("mcc",),
-        "roc_auc": ("auroc",),
-        "roc_auc_score": ("auroc",),
-        "auc": ("auroc",),
-        "pr_auc": ("average_precision",),
-        "auprc": ("average_precision",),
-        "ap": ("average_precision",),
-        "map": ("average_precision",),
-        "loss": ("log_loss", "rmse"),
-        "cross_entropy": ("log_loss",),
-        "nll": ("log_loss",),
-        "ece": ("calibration_error",),
-        "expected_calibration_error": ("calibration_error",),
-        "pearsonr": ("pearson",),
-        "pearson_cosine": ("pearson",),
-        "correlation": ("spearman", "pearson"),
-        "spearmanr": ("spearman",),
-        "spearman_cosine": ("spearman",),
-        "mse": ("rmse",),
-        "mean_squared_error": ("rmse",),
-        "root_mean_squared_error": ("rmse",),
-        "mean_absolute_error": ("mae",),
-        "r2_score": ("r2",),
-        "ppl": ("perplexity",),
-        "eval_loss": ("loss",),
-        "em": ("exact_match",),
-        "rouge": ("rouge_l",),
-        "rougel": ("rouge_l",),
-        "squad_f1": ("token_f1",),
-        "bpb": ("bits_per_byte",),
-    }
+    {alias: tuple(names.split()) for names, aliases in _ALIASES.items() for alias in aliases.split()}
 )
 
 

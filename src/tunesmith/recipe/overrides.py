@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.recipe.phrases import describe_type, describe_value, shorten
 from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, parse
-from tunesmith.recipe.tree import all_keys, branches, key_schema, section_at
+from tunesmith.recipe.tree import all_keys, branches, describe_type, describe_value, key_schema, section_at, shorten
 
 
 def merge_overrides(given: dict[str, Any], locations: Locations, overrides: Sequence[str]) -> list[Fault]:
@@ -23,12 +22,8 @@ def merge_overrides(given: dict[str, Any], locations: Locations, overrides: Sequ
         key, equals, value_text = text.partition("=")
         path = tuple(part.strip() for part in key.split("."))
         parsed = parse(value_text)
-        problem = (
-            _malformed(text, equals, path, seen)
-            or _not_a_section(path)
-            or _bad_value(path, value_text, parsed)
-            or _blocked(given, path)
-        )
+        problem = _malformed(text, equals, path, seen) or _not_a_section(path)
+        problem = problem or _bad_value(path, value_text, parsed) or _blocked(given, path)
         if problem:
             faults.append(Fault(path, problem.message, problem.remedy, location=location))
             continue
@@ -65,11 +60,8 @@ def _bad_value(path: tuple[str, ...], text: str, parsed: Parsed) -> Fault | None
     if parsed.faults:
         return Fault(path, f"the value: {parsed.faults[0].message}", parsed.faults[0].remedy)
     if text[parsed.length :].strip():
-        return Fault(
-            path,
-            "# begins a comment in YAML, so part of the value is lost",
-            f"""Put the value in quotes: '{".".join(path)}="..."'""",
-        )
+        remedy = f"""Put the value in quotes: '{".".join(path)}="..."'"""
+        return Fault(path, "# begins a comment in YAML, so part of the value is lost", remedy)
     return None
 
 

@@ -1,9 +1,14 @@
-"""Writes the resolved recipe: every default filled in, every key with its documentation above it."""
+"""Fills in the defaults that follow from the model and the rows, and writes the resolved recipe.
+
+A small model underfits in the few epochs of fine-tuning: dropout slows it down, and it can take larger batches. The figures
+behind both are in docs/experiments.md.
+"""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import yaml
@@ -23,17 +28,13 @@ def resolved_yaml(recipe: Recipe) -> str:
     A key that another one disables (``num_train_epochs`` beside ``max_steps``, ``tune_threshold`` in a regression) becomes a
     comment, because giving both is refused.
     """
-    return "\n".join(["# The resolved recipe: every default filled in.", *_section_lines(recipe, (), _unused(recipe))]) + "\n"
-
-
-def _unused(recipe: Recipe) -> dict[tuple[str, ...], str]:
     unused: dict[tuple[str, ...], str] = {}
     if recipe.train.max_steps is not None:
         unused["train", "num_train_epochs"] = "max_steps sets the length of training"
     settings, switch = task_settings(recipe), ("evaluate", "tune_threshold")
     if not settings.has_key(switch):  # on by default, and refused where it is written
         unused[switch] = refusal(switch, settings).message
-    return unused
+    return "\n".join(["# The resolved recipe: every default filled in.", *_section_lines(recipe, (), unused)]) + "\n"
 
 
 def _section_lines(section: Section, path: tuple[str, ...], unused: dict[tuple[str, ...], str]) -> Iterator[str]:
@@ -65,7 +66,31 @@ def _value_line(key: str, value: Any) -> str:
 
 
 def _dumped(value: dict[str, Any], readable: bool) -> str:
-    text: str = yaml.dump(
-        value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=float("inf"), default_flow_style=True
-    )
+    text: str = yaml.dump(value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=inf, default_flow_style=True)
     return text
+
+
+SMALL_MODEL_BYTES = 200_000_000
+"""Fifty million weights in fp32."""
+MANY_ROWS = 4_000
+
+
+def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
+    """Fill in the batch size and the dropout that the recipe leaves open and that are known before the model is loaded.
+
+    Args:
+        model_bytes: size of the base model's weights; 0 where it is unknown, which counts as large.
+        n_rows: training rows.
+    """
+    task, is_small = task_settings(recipe), 0 < model_bytes < SMALL_MODEL_BYTES
+    defaults: dict[str, float] = {}
+    if recipe.train.per_device_train_batch_size is None:
+        large_batch = task.small_model_batch_rows if is_small and n_rows >= MANY_ROWS else None
+        batch_rows = large_batch or task.batch_rows
+        if batch_rows is not None:
+            defaults["per_device_train_batch_size"] = batch_rows
+    if recipe.train.dropout is None and is_small:
+        defaults["dropout"] = 0.0
+    if not defaults:
+        return recipe
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=defaults)})

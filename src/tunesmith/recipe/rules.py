@@ -104,9 +104,8 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
         if name is None:
             continue
         if name in seen and {part, seen[name]} != {"id", "group"}:
-            message = (
-                f'the column "{name}" is already the {seen[name]} column' if part != seen[name] else f'"{name}" is listed twice'
-            )
+            same = part == seen[name]
+            message = f'"{name}" is listed twice' if same else f'the column "{name}" is already the {seen[name]} column'
             yield Fault(("data", "columns", part), message, "Each column plays one part.")
         seen.setdefault(name, part)
     if isinstance(columns.label, list) and recipe.data.label_separator is not None:
@@ -134,12 +133,9 @@ def _encoding(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("data", "encoding"), f'Python has no encoding "{name}"', "For example utf-8, cp1252, latin-1, utf-16.")
 
 
-def _model(recipe: Recipe, base: Path) -> Iterator[Fault]:
+def _model_and_adapter(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if recipe.model.revision is not None and recipe.model.name.startswith("builtin:"):
         yield Fault(("model", "revision"), f"{recipe.model.name} has no revisions", "Remove the key.")
-
-
-def _adapter(recipe: Recipe, base: Path) -> Iterator[Fault]:
     for key in (recipe.adapter.model_extra or {}) if recipe.adapter else {}:
         if not key.isidentifier():
             remedy = "The options of a peft method are Python names, such as r or lora_alpha."
@@ -150,9 +146,8 @@ def _layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
     path, layers = ("train", "train_layers"), recipe.train.train_layers
     if isinstance(layers, list):
         if not layers or "" in layers:
-            yield Fault(
-                path, "the list of parameter-name patterns is empty, or one of them is", 'For example ["classifier.*"], or all.'
-            )
+            message = "the list of parameter-name patterns is empty, or one of them is"
+            yield Fault(path, message, 'For example ["classifier.*"], or all.')
     elif layers not in ("all", "head") and not _LAST.match(layers):
         digits = re.search(r"[1-9][0-9]*", layers)
         guess = f"Did you mean last {digits[0]}?" if digits else closest(layers, ("all", "head"))
@@ -166,9 +161,8 @@ def _layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
 def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     train = recipe.train
     if train.max_steps is not None and "num_train_epochs" in train.model_fields_set:
-        message = (
-            f"max_steps ({train.max_steps}) and num_train_epochs ({train.num_train_epochs:g}) both set the length of training"
-        )
+        both = f"max_steps ({train.max_steps}) and num_train_epochs ({train.num_train_epochs:g})"
+        message = f"{both} both set the length of training"
         yield Fault(("train", "max_steps"), message, "Keep one: max_steps for a number of steps, num_train_epochs for epochs.")
     if train.warmup_steps >= 1 and not train.warmup_steps.is_integer():
         message = f"{train.warmup_steps:g} is neither a fraction (below 1) nor a whole number of steps"
@@ -176,9 +170,6 @@ def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if train.seed + train.n_seeds > _SEED_LIMIT:
         message = f"the last of {train.n_seeds} seeds, starting at {train.seed}, would be above {_SEED_LIMIT - 1}"
         yield Fault(("train", "n_seeds"), message, "Start from a smaller train.seed.")
-
-
-def _stopping(recipe: Recipe, base: Path) -> Iterator[Fault]:
     data = recipe.data
     if recipe.train.early_stopping is not None and data.validation is None and data.columns.split is None:
         message = "early stopping needs a validation split, and there is none (data.validation: null)"
@@ -191,9 +182,8 @@ def _weights(recipe: Recipe, base: Path) -> Iterator[Fault]:
         return
     for name, weight in weights.items():
         if weight < 0:
-            yield Fault(
-                ("train", "class_weights", name), f"must be at least 0, found {weight:g}", "0 excludes the class from the loss."
-            )
+            path = ("train", "class_weights", name)
+            yield Fault(path, f"must be at least 0, found {weight:g}", "0 excludes the class from the loss.")
     if not any(weights.values()):
         message = "no class has a weight above 0"
         yield Fault(("train", "class_weights"), message, "Write balanced, none, or a weight for each class.")
@@ -219,11 +209,8 @@ def _upstream(recipe: Recipe, base: Path) -> Iterator[Fault]:
             yield Fault(("upstream", key), "tunesmith sets this field itself", OWNED[key])
         elif key not in UPSTREAM_FIELDS:
             yield Fault(("upstream", key), f"transformers.TrainingArguments has no field {key}", suggest_upstream(key))
-    optimizer, schedule = recipe.train.optim, recipe.train.lr_scheduler_type
-    for key, kind, name, names in (
-        ("optim", "optimizer", optimizer, OPTIMIZERS),
-        ("lr_scheduler_type", "schedule", schedule, SCHEDULES),
-    ):
+    for key, kind, names in (("optim", "optimizer", OPTIMIZERS), ("lr_scheduler_type", "schedule", SCHEDULES)):
+        name = getattr(recipe.train, key)
         if name not in names:
             remedy = closest(name, sorted(names)) or f"There are: {', '.join(sorted(names))}."
             yield Fault(("train", key), f'transformers has no {kind} "{name}"', remedy)
@@ -242,11 +229,9 @@ RULES: tuple[Rule, ...] = (
     _columns,
     _annotators,
     _encoding,
-    _model,
-    _adapter,
+    _model_and_adapter,
     _layers,
     _steps,
-    _stopping,
     _weights,
     _lists,
     _upstream,

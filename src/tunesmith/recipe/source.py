@@ -204,9 +204,8 @@ def _mapping(
         # A key is the text as written, not the value that YAML reads: a class may be called no, or 0.
         key = key_node.value
         if key in values:
-            faults.append(
-                Fault((*path, key), f"is given twice, first on line {lines[(*path, key)]}", "Remove one of the two.", line)
-            )
+            message = f"is given twice, first on line {lines[(*path, key)]}"
+            faults.append(Fault((*path, key), message, "Remove one of the two.", line))
             continue
         lines[(*path, key)] = line
         values[key] = _value(value_node, (*path, key), lines, written, faults)
@@ -230,7 +229,5 @@ def _scalar(node: yaml.ScalarNode, path: KeyPath, faults: list[Fault]) -> Any:
 
 
 def _bad_tag(node: yaml.Node, path: KeyPath) -> Fault:
-    tag = node.tag.replace(_CORE, "!!")
-    return Fault(
-        path, f"the YAML tag {tag} cannot be used here", "Write the plain value without a tag.", node.start_mark.line + 1
-    )
+    message = f"the YAML tag {node.tag.replace(_CORE, '!!')} cannot be used here"
+    return Fault(path, message, "Write the plain value without a tag.", node.start_mark.line + 1)

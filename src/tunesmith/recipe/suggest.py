@@ -25,13 +25,8 @@ def suggest(key: str, section_path: Sequence[str] = ()) -> str:
         section_path: the section of the key, e.g. ``("train",)``; empty for the top level.
     """
     section, keys, name = tuple(section_path), all_keys(), _snake_case(key)
-    return (
-        _dotted(key, section, keys)
-        or _elsewhere(name, section, keys)
-        or _other_tools(name)
-        or _closest_key(name, section, keys)
-        or _list_keys(section)
-    )
+    exact = _dotted(key, section, keys) or _elsewhere(name, section, keys) or _other_tools(name)
+    return exact or _closest_key(name, section, keys) or _list_keys(section)
 
 
 def suggest_upstream(key: str) -> str:

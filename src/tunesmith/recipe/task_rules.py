@@ -1,22 +1,15 @@
-"""Rules that read the table of tasks: keys, metrics and baselines that the recipe's task does not have."""
+"""Rules that depend on the task: keys, metrics and baselines it does not have, and rules for one task alone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tunesmith.recipe import embedding_rules, language_rules
-from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.source import Fault
+from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
+from tunesmith.recipe.sections import Recipe, SequenceSection
+from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.tasks import Key, missing_keys, refusal, suggest_metric, task_settings
-
-# Row of the table -> rules for that task alone.
-RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...]] = {
-    "embedding": embedding_rules.RULES,
-    "reranker": embedding_rules.RERANKER_RULES,
-    "sft": language_rules.SFT_RULES,
-    "pretraining": language_rules.RULES,
-}
 
 
 def foreign_keys(recipe: Recipe, base: Path) -> Iterator[Fault]:
@@ -57,6 +50,145 @@ def metric_and_baselines(recipe: Recipe, base: Path) -> Iterator[Fault]:
         if name not in settings.baselines:
             remedy = f"Baselines of {settings.name}: {', '.join(settings.baselines)}."
             yield Fault(("evaluate", "baselines"), f"{name} is not a baseline of {settings.name}", remedy)
+
+
+def sizes_and_scores(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse an empty score range and repeated Matryoshka dimensions."""
+    own = recipe.embedding
+    if own.score_range is not None and own.score_range[0] >= own.score_range[1]:
+        low, high = own.score_range
+        message = f"the lowest score ({low:g}) is not below the highest ({high:g})"
+        yield Fault(("embedding", "score_range"), message, "For example [0, 5].")
+    sizes = own.matryoshka_dimensions
+    if len(set(sizes)) < len(sizes):
+        yield Fault(("embedding", "matryoshka_dimensions"), "a size is listed twice", "Name each one once.")
+
+
+def losses(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse losses for files that are not in ``data.also``, or for one joined table."""
+    own = recipe.embedding
+    for name in own.losses:
+        if name not in recipe.data.also:
+            remedy = f"Files: {', '.join(recipe.data.also) or 'none'}."
+            yield Fault(("embedding", "losses", name), "is not a file of data.also", remedy)
+    if own.losses and own.mix == "concatenate":
+        yield Fault(("embedding", "losses"), "one table has one loss", "Write embedding.mix: proportional or round_robin.")
+
+
+def trained_layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse ``train_layers: head`` without a dense layer, because no parameter would be trained."""
+    if recipe.train.train_layers == "head" and recipe.embedding.dense is None:
+        message = "an embedding model has no head besides embedding.dense: nothing would be trained"
+        yield Fault(("train", "train_layers"), message, "Write last N, all, or give embedding.dense.")
+
+
+def reranker_data(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse a reranker without a retrieval test, or with a file as validation or test split."""
+    if recipe.evaluate.retrieval is None:
+        message = "is missing: a reranker is evaluated by the search results that it reorders"
+        yield Fault(("evaluate", "retrieval"), message, "Name a folder in the BEIR layout.")
+    for split in ("validation", "test"):
+        if isinstance(getattr(recipe.data, split), str):
+            message = f"the {split} split of a reranker is a share of its pairs, not a file"
+            yield Fault(("data", split), message, "Give a share such as 0.1, or remove the key.")
+
+
+PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
+"""Adapter methods that put trained vectors before the first token of a sequence."""
+
+
+def quantised(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse quantised weights without an adapter: 4 and 8 bits cannot be trained."""
+    if recipe.quantisation is not None and recipe.adapter is None:
+        message = f"{recipe.quantisation} weights cannot be trained, and there is no adapter"
+        yield Fault(("quantisation",), message, "Add adapter: {method: lora}, or remove the key.")
+
+
+def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse empty new tokens, and new tokens whose embeddings would stay frozen."""
+    path: KeyPath = ("model", "new_tokens")
+    if any(not token.strip() for token in recipe.model.new_tokens):
+        yield Fault(path, "a token is empty", "")
+    layers = recipe.train.train_layers
+    if recipe.model.new_tokens and recipe.adapter is None and isinstance(layers, str) and layers.startswith("last"):
+        message = f"train_layers: {layers} freezes the token embeddings, so new ones would not be trained"
+        yield Fault(path, message, "Write train_layers: all, or add an adapter.")
+
+
+def sequences(recipe: Recipe) -> SequenceSection:
+    """Return the section that says how the rows of a language model share sequences: the one named as the task."""
+    section: SequenceSection = getattr(recipe, recipe.task)
+    return section
+
+
+def joined_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse several rows per sequence beside trained prompts, which stand before the first row only."""
+    if recipe.adapter is None or recipe.adapter.method not in PROMPTED:
+        return
+    message = f"{recipe.adapter.method} puts trained vectors before a sequence, and only the first row in it would see them"
+    for key in ("packing", "padding_free"):
+        if getattr(sequences(recipe), key):
+            yield Fault((recipe.task, key), message, f"Write {recipe.task}.{key}: false, or another adapter.")
+
+
+def labels(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse answer labels that a model could not choose between: one, repeated, empty, or the beginning of another."""
+    path: KeyPath = ("sft", "labels")
+    names = recipe.sft.labels
+    if not names:
+        return
+    if len(names) == 1:
+        yield Fault(path, "one label leaves nothing to choose", "Name all labels.")
+    if len(set(names)) < len(names):
+        yield Fault(path, "a label is listed twice", "Name each one once.")
+    if any(not name.strip() for name in names):
+        yield Fault(path, "a label is an empty text", "")
+    prefixes = ((name, other) for name in names for other in names if name.strip() and name != other and other.startswith(name))
+    for short, longer in [*prefixes][:1]:
+        message = f'"{short}" is the beginning of "{longer}", so a model that generates it may not have finished'
+        yield Fault(path, message, "Rename one of them, here and in the data.")
+
+
+def answer_metric(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse a metric that the answers, labels or generated texts, do not allow."""
+    metric, generation = recipe.evaluate.metric, recipe.evaluate.answers
+    path: KeyPath = ("evaluate", "metric")
+    if recipe.sft.labels:
+        if metric is not None and metric not in (*LABEL_METRICS, *LOSS_METRICS):
+            remedy = f"Metrics of labels: {', '.join((*LABEL_METRICS, *LOSS_METRICS))}."
+            yield Fault(path, f"{metric} does not apply to answers that are labels", remedy)
+    elif metric in LABEL_METRICS:
+        yield Fault(path, f"{metric} is a metric of labels, and sft.labels names none", "Name them, or use exact_match.")
+    elif metric == "function" and generation.function is None:
+        yield Fault(path, "there is no function", "Name it: evaluate.answers.function: file.py:name.")
+    elif generation.rows == 0 and metric in task_settings(recipe).metrics and metric not in LOSS_METRICS:
+        yield Fault(path, f"{metric} compares generated answers, and answers.rows is 0", "Raise evaluate.answers.rows.")
+
+
+def answer_generation(recipe: Recipe, base: Path) -> Iterator[Fault]:
+    """Refuse a pattern that is not a regular expression with a group, and sampling options without sampling."""
+    generation = recipe.evaluate.answers
+    if generation.pattern is not None:
+        path, example = ("evaluate", "answers", "pattern"), 'For example "#### (.*)".'
+        try:
+            if re.compile(generation.pattern).groups < 1:
+                yield Fault(path, "has no group, so no part of the answer is selected", example)
+        except re.error as error:
+            yield Fault(path, f"is not a regular expression: {error}", example)
+    if (generation.temperature is not None or generation.top_p is not None) and not generation.do_sample:
+        message = "temperature and top_p apply only to sampling, and do_sample is false"
+        yield Fault(("evaluate", "answers"), message, "Write do_sample: true, or remove them.")
+
+
+LANGUAGE_RULES = (quantised, new_tokens, joined_prompts)
+
+# Row of the table -> rules for that task alone.
+RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...]] = {
+    "embedding": (sizes_and_scores, losses, trained_layers),
+    "reranker": (reranker_data, trained_layers),
+    "sft": (*LANGUAGE_RULES, labels, answer_metric, answer_generation),
+    "pretraining": LANGUAGE_RULES,
+}
 
 
 def rules_of_task(recipe: Recipe, base: Path) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ All other code reads the row of its recipe (``task_settings``) and compares no n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import inf
 from types import MappingProxyType
@@ -74,7 +74,7 @@ class TaskSettings:
         metrics: names of its metrics; see also ``has_metric``.
         default_metric: selects the checkpoint and leads the verdict where the recipe names none.
         batch_rows: default rows per device; None: the recipe's own default.
-        small_model_batch_rows: the same for small models with many rows (``recipe/defaults.py``); None: as for all others.
+        small_model_batch_rows: the same for small models with many rows (``recipe/resolved.py``); None: as for all others.
         searches: whether retrieval metrics count at any cut-off.
         numeric_labels: whether a row's label is a number.
         plain_texts: whether rows are plain texts, without prompts and answers.
@@ -115,102 +115,94 @@ ENCODER_RATES = LearningRates(((50e6, 1e-4), (150e6, 5e-5), (inf, 2e-5)), adapte
 EMBEDDING_RATES = LearningRates(((inf, 2e-5),), adapter=((inf, 1e-3),))
 LANGUAGE_RATES = LearningRates(((200e6, 1e-4), (1e9, 5e-5), (inf, 2e-5)), adapter=((200e6, 1e-3), (inf, 2e-4)))
 
-_ROWS = (
-    TaskSettings(
-        name="classification",
-        task="classification",
-        family="labelled",
-        noun="classification",
-        description="Predicts one label per text or pair of texts, or several labels.",
-        commands=("predict", "evaluate"),
-        columns=(*ROW_COLUMNS, "pair", "annotators"),
-        metrics=CLASS_METRICS,
-        default_metric=DEFAULT_LABEL_METRIC,
-        baselines=("majority", "tfidf", "frozen", "untuned"),
-        learning_rates=ENCODER_RATES,
-    ),
-    TaskSettings(
-        name="regression",
-        task="regression",
-        family="labelled",
-        noun="regression",
-        description="Predicts a number per text or pair of texts.",
-        commands=("predict", "evaluate"),
-        columns=(*ROW_COLUMNS, "pair"),
-        metrics=NUMBER_METRICS,
-        default_metric="spearman",
-        baselines=("majority", "tfidf", "frozen", "untuned"),
-        learning_rates=ENCODER_RATES,
-        numeric_labels=True,
-    ),
-    TaskSettings(
-        name="embedding",
-        task="embedding",
-        family="embedding",
-        noun="embedding models",
-        description="Maps each text to a vector, for search, similarity and clustering.",
-        commands=("evaluate", "embed"),
-        columns=(*ROW_COLUMNS, "pair", "anchor", "positive", "negative", "score", "vector"),
-        sections=("embedding",),
-        metrics=(*SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS),
-        default_metric="ndcg@10",
-        baselines=("untuned", "tfidf", "bm25"),
-        learning_rates=EMBEDDING_RATES,
-        searches=True,
-    ),
-    # A classifier of pairs, which then reorders the results of a search: ``embedding.head: cross-encoder``.
-    TaskSettings(
-        name="reranker",
-        task="embedding",
-        family="embedding",
-        noun="rerankers",
-        description="Reads a query and a document together and scores their relevance (embedding.head: cross-encoder).",
-        commands=("evaluate", "predict"),
-        columns=(*ROW_COLUMNS, "pair", "anchor", "positive", "negative", "score", "vector"),
-        sections=("embedding",),
-        metrics=CLASS_METRICS,
-        default_metric="average_precision",
-        baselines=("majority", "tfidf", "bm25"),
-        learning_rates=ENCODER_RATES,
-    ),
-    TaskSettings(
-        name="sft",
-        task="sft",
-        family="language",
-        noun="language models",
-        description="Trains a causal language model on prompts and their answers, or on conversations.",
-        commands=("generate", "evaluate"),
-        columns=(*ROW_COLUMNS, "prompt", "completion", "messages"),
-        sections=("sft",),
-        metrics=(*LOSS_METRICS, *TEXT_METRICS, *LABEL_METRICS),
-        default_metric="loss",
-        baselines=("untuned", "few_shot"),
-        learning_rates=LANGUAGE_RATES,
-        # Conversations are long, and a few hundred of them are a few dozen steps.
-        batch_rows=8,
-        small_model_batch_rows=None,
-    ),
-    TaskSettings(
-        name="pretraining",
-        task="pretraining",
-        family="language",
-        noun="language models",
-        description="Continues the pretraining of a causal or masked language model on plain texts.",
-        commands=("generate", "evaluate"),
-        columns=ROW_COLUMNS,
-        sections=("pretraining",),
-        metrics=LOSS_METRICS,
-        default_metric="loss",
-        baselines=("untuned",),
-        learning_rates=LANGUAGE_RATES,
-        plain_texts=True,
-    ),
+_CLASSIFICATION = TaskSettings(
+    name="classification",
+    task="classification",
+    family="labelled",
+    noun="classification",
+    description="Predicts one label per text or pair of texts, or several labels.",
+    commands=("predict", "evaluate"),
+    columns=(*ROW_COLUMNS, "pair", "annotators"),
+    metrics=CLASS_METRICS,
+    default_metric=DEFAULT_LABEL_METRIC,
+    baselines=("majority", "tfidf", "frozen", "untuned"),
+    learning_rates=ENCODER_RATES,
 )
+_REGRESSION = replace(
+    _CLASSIFICATION,
+    name="regression",
+    task="regression",
+    noun="regression",
+    description="Predicts a number per text or pair of texts.",
+    columns=(*ROW_COLUMNS, "pair"),
+    metrics=NUMBER_METRICS,
+    default_metric="spearman",
+    numeric_labels=True,
+)
+_EMBEDDING = TaskSettings(
+    name="embedding",
+    task="embedding",
+    family="embedding",
+    noun="embedding models",
+    description="Maps each text to a vector, for search, similarity and clustering.",
+    commands=("evaluate", "embed"),
+    columns=(*ROW_COLUMNS, "pair", "anchor", "positive", "negative", "score", "vector"),
+    sections=("embedding",),
+    metrics=(*SEARCH_METRICS, *PAIR_METRICS, *CLUSTER_METRICS),
+    default_metric="ndcg@10",
+    baselines=("untuned", "tfidf", "bm25"),
+    learning_rates=EMBEDDING_RATES,
+    searches=True,
+)
+# A classifier of pairs, which then reorders the results of a search: ``embedding.head: cross-encoder``.
+_RERANKER = replace(
+    _EMBEDDING,
+    name="reranker",
+    noun="rerankers",
+    description="Reads a query and a document together and scores their relevance (embedding.head: cross-encoder).",
+    commands=("evaluate", "predict"),
+    metrics=CLASS_METRICS,
+    default_metric="average_precision",
+    baselines=("majority", "tfidf", "bm25"),
+    learning_rates=ENCODER_RATES,
+    searches=False,
+)
+_SFT = TaskSettings(
+    name="sft",
+    task="sft",
+    family="language",
+    noun="language models",
+    description="Trains a causal language model on prompts and their answers, or on conversations.",
+    commands=("generate", "evaluate"),
+    columns=(*ROW_COLUMNS, "prompt", "completion", "messages"),
+    sections=("sft",),
+    metrics=(*LOSS_METRICS, *TEXT_METRICS, *LABEL_METRICS),
+    default_metric="loss",
+    baselines=("untuned", "few_shot"),
+    learning_rates=LANGUAGE_RATES,
+    # Conversations are long, and a few hundred of them are a few dozen steps.
+    batch_rows=8,
+    small_model_batch_rows=None,
+)
+_PRETRAINING = replace(
+    _SFT,
+    name="pretraining",
+    task="pretraining",
+    description="Continues the pretraining of a causal or masked language model on plain texts.",
+    columns=ROW_COLUMNS,
+    sections=("pretraining",),
+    metrics=LOSS_METRICS,
+    baselines=("untuned",),
+    batch_rows=None,
+    small_model_batch_rows=64,
+    plain_texts=True,
+)
+_ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING)
 
 TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
 LANGUAGE_TASKS = tuple(row.task for row in _ROWS if row.family == "language")
 
-_VECTORS, _EMBEDDING, _LANGUAGE = ("embedding",), ("embedding", "reranker"), ("sft", "pretraining")
+_LANGUAGE = ("sft", "pretraining")
 # Options of the section ``embedding`` that concern vectors and their losses.
 VECTOR_OPTIONS = (
     *("loss", "loss_options", "mix", "losses", "matryoshka_dimensions", "adaptive_layers", "pooling", "dense", "normalize"),
@@ -219,29 +211,27 @@ VECTOR_OPTIONS = (
 
 # Key of the recipe -> names of the tasks that have it, beside the sections and columns in the rows above. All tasks have a
 # key that stands nowhere.
-KEYS: Mapping[Key, tuple[str, ...]] = MappingProxyType(
-    {
-        ("quantisation",): _LANGUAGE,
-        ("model", "new_tokens"): _LANGUAGE,
-        ("model", "rope_parameters"): _LANGUAGE,
-        ("data", "also"): _EMBEDDING,
-        ("data", "label_separator"): ("classification",),
-        ("embedding", "first_stage"): ("reranker",),
-        ("embedding", "top_k"): ("reranker",),
-        **{("embedding", option): _VECTORS for option in VECTOR_OPTIONS},
-        ("train", "class_weights"): ("classification",),
-        ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
-        ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
-        ("evaluate", "tune_threshold"): ("classification",),
-        ("evaluate", "retrieval"): _EMBEDDING,
-        ("evaluate", "answers"): ("sft",),
-        ("evaluate", "stride"): _LANGUAGE,
-        ("evaluate", "context_lengths"): _LANGUAGE,
-        ("evaluate", "general"): _LANGUAGE,
-        ("diagnose",): ("classification", "regression"),
-        ("parallel", "processes"): ("classification", "regression", *_LANGUAGE),
-    }
-)
+KEYS: Mapping[Key, tuple[str, ...]] = {
+    ("quantisation",): _LANGUAGE,
+    ("model", "new_tokens"): _LANGUAGE,
+    ("model", "rope_parameters"): _LANGUAGE,
+    ("data", "also"): ("embedding", "reranker"),
+    ("data", "label_separator"): ("classification",),
+    ("embedding", "first_stage"): ("reranker",),
+    ("embedding", "top_k"): ("reranker",),
+    **{("embedding", option): ("embedding",) for option in VECTOR_OPTIONS},
+    ("train", "class_weights"): ("classification",),
+    ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
+    ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),
+    ("evaluate", "tune_threshold"): ("classification",),
+    ("evaluate", "retrieval"): ("embedding", "reranker"),
+    ("evaluate", "answers"): ("sft",),
+    ("evaluate", "stride"): _LANGUAGE,
+    ("evaluate", "context_lengths"): _LANGUAGE,
+    ("evaluate", "general"): _LANGUAGE,
+    ("diagnose",): ("classification", "regression"),
+    ("parallel", "processes"): ("classification", "regression", *_LANGUAGE),
+}
 
 
 def _key_tasks() -> dict[Key, tuple[str, ...]]:
@@ -274,24 +264,17 @@ _OR_RERANKER = "Remove the key, or write embedding.head: cross-encoder."
 _OR_VECTORS = "Remove the key, or write embedding.head: vector."
 _OR_CLASSES = "Remove the key, or write task: classification."
 
-_NO_VECTORS: Mapping[Key, Mapping[str, NoKey]] = {
-    ("embedding", option): {
-        "reranker": NoKey(f"`{option}` applies only to vectors, and a reranker is a classifier of pairs", _OR_VECTORS)
-    }
-    for option in VECTOR_OPTIONS
-}
+_ONLY_VECTORS = "`{}` applies only to vectors, and a reranker is a classifier of pairs"
 
 # Key -> task that does not have it -> the message, where it says more than the general one of ``refusal``.
 REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
     ("sft",): {"pretraining": _NO_ANSWERS},
     ("data", "columns", "annotators"): {"regression": NoKey("annotators are compared where each row has one class", _OR_CLASSES)},
-    ("data", "columns", "prompt"): {"pretraining": _NO_ANSWERS},
-    ("data", "columns", "completion"): {"pretraining": _NO_ANSWERS},
-    ("data", "columns", "messages"): {"pretraining": _NO_ANSWERS},
+    **{("data", "columns", part): {"pretraining": _NO_ANSWERS} for part in ("prompt", "completion", "messages")},
     ("data", "label_separator"): {"regression": NoKey("a regression has one number in a row, not several labels", _OR_CLASSES)},
     ("embedding", "first_stage"): {"embedding": NoKey("`first_stage` applies only to rerankers", _OR_RERANKER)},
     ("embedding", "top_k"): {"embedding": NoKey("`top_k` applies only to rerankers", _OR_RERANKER)},
-    **_NO_VECTORS,
+    **{("embedding", o): {"reranker": NoKey(_ONLY_VECTORS.format(o), _OR_VECTORS)} for o in VECTOR_OPTIONS},
     ("train", "class_weights"): {"regression": NoKey("a regression has no classes to weigh", _OR_CLASSES)},
     ("train", "label_smoothing_factor"): {"regression": NoKey("a regression has no classes to smooth over", _OR_CLASSES)},
     ("evaluate", "metric"): {

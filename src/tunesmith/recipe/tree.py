@@ -1,7 +1,8 @@
-"""Walks the tree of recipe sections: lists the keys and the JSON Schema of each."""
+"""Walks the tree of recipe sections, lists the keys and the JSON Schema of each, and describes schemas and values in words."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, get_args
@@ -74,8 +75,8 @@ def key_schema(path: Sequence[str]) -> Schema:
 
 def branches(schema: Schema) -> list[Schema]:
     """Lists the alternatives of a key's schema without ``null``, with references resolved."""
-    resolved = [_resolve(branch) for branch in schema.get("anyOf", [schema])]
-    return [branch for branch in resolved if branch.get("type") != "null"]
+    alternatives = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+    return [recipe_schema()["$defs"][b["$ref"].rsplit("/", 1)[1]] if "$ref" in b else b for b in alternatives]
 
 
 def nullable(schema: Schema) -> bool:
@@ -83,6 +84,75 @@ def nullable(schema: Schema) -> bool:
     return any(branch.get("type") == "null" for branch in schema.get("anyOf", []))
 
 
-def _resolve(schema: Schema) -> Schema:
-    reference = schema.get("$ref")
-    return recipe_schema()["$defs"][reference.rsplit("/", 1)[1]] if reference else schema
+_TYPES = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
+_PLURALS = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
+_LIMITS = (("exclusiveMinimum", "above"), ("minimum", "at least"), ("exclusiveMaximum", "below"), ("maximum", "at most"))
+_BOOLEANS = ("true", "false")
+
+
+def choices(branch: Schema) -> list[str] | None:
+    """The allowed values of an enum or constant; None for any other schema."""
+    if "enum" in branch:
+        return list(branch["enum"])
+    return [branch["const"]] if "const" in branch else None
+
+
+def describe_range(branch: Schema) -> str:
+    """Describes the range of a number, e.g. ``above 0 and below 1``; empty without limits."""
+    return " and ".join(f"{word} {branch[key]:.15g}" for key, word in _LIMITS if key in branch)
+
+
+def describe_type(schema: Schema) -> str:
+    """Describes the type of a key, e.g. ``a number above 0 and below 1, or text`` (without ``null``)."""
+    return ", or ".join(_describe_branch(branch) for branch in branches(schema)) or "anything"
+
+
+def _describe_branch(branch: Schema) -> str:
+    listed = choices(branch)
+    if listed is not None:
+        return f"one of {', '.join(listed)}" if len(listed) > 2 else " or ".join(listed)
+    kind = branch.get("type")
+    if kind == "array":
+        items = branch.get("items", {})
+        return f"a list of {', '.join(choices(items) or ()) or _plural(items)}"
+    if kind == "object":
+        values = branch.get("additionalProperties") or {}
+        return "keys and values" if "properties" in branch or values is True else f"a map from text to {_plural(values)}"
+    if kind is None:
+        return "anything"
+    limits = describe_range(branch)
+    return f"{_TYPES[kind]} {'of ' if limits.startswith('at ') else ''}{limits}".rstrip()
+
+
+def _plural(schema: Schema) -> str:
+    kinds = [
+        f"lists of {_plural(branch.get('items', {}))}" if branch.get("type") == "array" else _PLURALS.get(branch.get("type", ""))
+        for branch in branches(schema)
+    ]
+    return " or ".join(kind or "values" for kind in kinds)
+
+
+def describe_value(value: object, written: str | None = None) -> str:
+    """Describes a value, e.g. ``the text "abc"`` or ``no, which YAML reads as false``."""
+    if value is None:
+        return "nothing" if written == "" else "null"
+    if isinstance(value, bool):
+        word = "true" if value else "false"
+        return f"{written}, which YAML reads as {word}" if written and written.lower() not in _BOOLEANS else word
+    if isinstance(value, str):
+        return f"the text {json.dumps(shorten(value), ensure_ascii=False)}"
+    if isinstance(value, int | float):
+        return f"the number {format_number(value, written)}"
+    if isinstance(value, list):
+        return "a list"
+    return "keys and values" if isinstance(value, dict) else f"an object of type {type(value).__name__}"
+
+
+def format_number(value: float, written: str | None = None) -> str:
+    """Formats a number as written in the recipe, or as Python does."""
+    return shorten(written) if written else str(value)
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """Cuts a text to ``length`` characters, with an ellipsis."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

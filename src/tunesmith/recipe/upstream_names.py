@@ -92,28 +92,26 @@ OWNED: Mapping[str, str] = MappingProxyType(
 )
 
 # Fields of transformers 4.x that were removed -> their replacement.
-RENAMED: Mapping[str, str] = MappingProxyType(
-    {
-        "evaluation_strategy": "Write train.n_evaluations.",
-        "fp16_backend": "It was removed in transformers 5; upstream.fp16 is enough.",
-        "fp16_opt_level": "It was removed in transformers 5; upstream.fp16 is enough.",
-        "group_by_length": "It is now upstream.train_sampling_strategy: group_by_length; train.fast does it by itself.",
-        "half_precision_backend": "It was removed in transformers 5; upstream.bf16 or upstream.fp16 is enough.",
-        "include_inputs_for_metrics": "It is now upstream.include_for_metrics: [inputs].",
-        "include_tokens_per_second": "It is now upstream.include_num_input_tokens_seen: all.",
-        "jit_mode_eval": "It was removed in transformers 5.",
-        "logging_dir": "It was removed in transformers 5: the trackers' files are in the run folder (output).",
-        "no_cuda": "It is now upstream.use_cpu: true.",
-        "overwrite_output_dir": "Use: tunesmith train RECIPE --overwrite",
-        "past_index": "It was removed in transformers 5.",
-        "per_gpu_eval_batch_size": "Write train.per_device_eval_batch_size.",
-        "per_gpu_train_batch_size": "Write train.per_device_train_batch_size.",
-        "save_safetensors": "Models are always saved as safetensors.",
-        "tpu_num_cores": "It was removed in transformers 5.",
-        "use_mps_device": "It was removed in transformers 5: the device is detected.",
-        "warmup_ratio": "Write train.warmup_steps: a value below 1 is a fraction of all steps.",
-    }
-)
+RENAMED: Mapping[str, str] = {
+    "evaluation_strategy": "Write train.n_evaluations.",
+    "fp16_backend": "It was removed in transformers 5; upstream.fp16 is enough.",
+    "fp16_opt_level": "It was removed in transformers 5; upstream.fp16 is enough.",
+    "group_by_length": "It is now upstream.train_sampling_strategy: group_by_length; train.fast does it by itself.",
+    "half_precision_backend": "It was removed in transformers 5; upstream.bf16 or upstream.fp16 is enough.",
+    "include_inputs_for_metrics": "It is now upstream.include_for_metrics: [inputs].",
+    "include_tokens_per_second": "It is now upstream.include_num_input_tokens_seen: all.",
+    "jit_mode_eval": "It was removed in transformers 5.",
+    "logging_dir": "It was removed in transformers 5: the trackers' files are in the run folder (output).",
+    "no_cuda": "It is now upstream.use_cpu: true.",
+    "overwrite_output_dir": "Use: tunesmith train RECIPE --overwrite",
+    "past_index": "It was removed in transformers 5.",
+    "per_gpu_eval_batch_size": "Write train.per_device_eval_batch_size.",
+    "per_gpu_train_batch_size": "Write train.per_device_train_batch_size.",
+    "save_safetensors": "Models are always saved as safetensors.",
+    "tpu_num_cores": "It was removed in transformers 5.",
+    "use_mps_device": "It was removed in transformers 5: the device is detected.",
+    "warmup_ratio": "Write train.warmup_steps: a value below 1 is a fraction of all steps.",
+}
 
 UPSTREAM_KEYS: frozenset[str] = UPSTREAM_FIELDS - OWNED.keys()
 """The keys allowed under ``upstream``."""

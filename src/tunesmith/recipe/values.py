@@ -11,11 +11,22 @@ from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
-from tunesmith.recipe.phrases import choices, describe_range, describe_type, describe_value, format_number
 from tunesmith.recipe.sections import Recipe, Section
 from tunesmith.recipe.source import MAX_DEPTH, Fault, KeyPath, Locations
 from tunesmith.recipe.suggest import closest, suggest
-from tunesmith.recipe.tree import Schema, branches, field_path, key_schema, nullable, section_at
+from tunesmith.recipe.tree import (
+    Schema,
+    branches,
+    choices,
+    describe_range,
+    describe_type,
+    describe_value,
+    field_path,
+    format_number,
+    key_schema,
+    nullable,
+    section_at,
+)
 
 _EXPONENT = re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$")
 _NUMBER = re.compile(r"^[-+]?(?:[0-9]+(?:[.,][0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*%?$")
@@ -63,13 +74,8 @@ def to_plain(value: object, path: KeyPath, faults: list[Fault]) -> Any:
     elif isinstance(value, Real):
         return _plain_number(value, path, faults)
     else:
-        faults.append(
-            Fault(
-                path,
-                f"expected plain values, found {describe_value(value)}",
-                "Use text, numbers, true, false, null, lists, maps.",
-            )
-        )
+        message = f"expected plain values, found {describe_value(value)}"
+        faults.append(Fault(path, message, "Use text, numbers, true, false, null, lists, maps."))
     return None
 
 
@@ -185,13 +191,8 @@ def wrong_value(path: KeyPath, value: object, schema: Schema, written: str | Non
     options = branches(schema)
     if len(options) == 1 and _is_number(value, options[0]):
         return [Fault(path, f"must be {describe_range(options[0])}, found {format_number(value, written)}")]
-    return [
-        Fault(
-            path,
-            f"expected {describe_type(schema)}, found {describe_value(value, written)}",
-            _value_remedy(path, value, schema, written),
-        )
-    ]
+    message = f"expected {describe_type(schema)}, found {describe_value(value, written)}"
+    return [Fault(path, message, _value_remedy(path, value, schema, written))]
 
 
 def _wrong_items(path: KeyPath, items: list[tuple[Any, Any]], schema: Schema, locations: Locations) -> list[Fault]:
@@ -213,11 +214,9 @@ def _fits(value: object, schema: Schema) -> bool:
         return value in listed
     if schema["type"] == "array":
         return isinstance(value, list) and all(_fits(item, schema["items"]) for item in value)
-    return _in_range(value, schema) if schema["type"] in ("number", "integer") else isinstance(value, str)
-
-
-def _in_range(value: object, schema: Schema) -> bool:
-    return _is_number(value, schema) and value >= schema.get("minimum", value) and value <= schema.get("maximum", value)
+    if schema["type"] in ("number", "integer"):
+        return _is_number(value, schema) and schema.get("minimum", value) <= value <= schema.get("maximum", value)
+    return isinstance(value, str)
 
 
 def _is_number(value: object, schema: Schema) -> TypeGuard[float]:

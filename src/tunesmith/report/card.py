@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from tunesmith.report.markdown import markdown_table, metrics_markdown, plain, verdicts_markdown
 from tunesmith.report.numbers import count, duration, fraction, is_number, percent, significant, size
 from tunesmith.report.record import loading_lines
+from tunesmith.report.texts import markdown_table, metrics_markdown, plain, verdicts_markdown
 from tunesmith.report.words import (
     CAUSAL,
     EMBEDDING,
@@ -46,12 +46,7 @@ TAGS = {
     CAUSAL: ("text-generation",),
     MASKED: ("fill-mask",),
 }
-TASKS_ON_HUB = {
-    "regression": "Text Regression",
-    EMBEDDING: "Sentence Similarity",
-    CAUSAL: "Text Generation",
-    MASKED: "Fill Mask",
-}
+TASKS_ON_HUB = {"regression": "Text Regression", EMBEDDING: "Sentence Similarity", CAUSAL: "Text Generation", MASKED: "Fill Mask"}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -74,7 +69,8 @@ def model_card(
     import yaml
 
     title = name or PurePath(str(result.recipe.get("output") or "model")).name
-    base = base_model or hub_id(part(result.recipe, "model").get("name"))
+    named = str(part(result.recipe, "model").get("name") or "")  # a local folder has no id on the Hub
+    base = base_model or BUILTIN_MODELS.get(named) or (named if HUB_ID.fullmatch(named) else None)
     front = front_matter(result, title, base, license)
     text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{text}---\n\n{body(result, title, base, location)}"
@@ -84,14 +80,6 @@ def kind_of(result: RunResult) -> str:
     """Returns the task, or for language models the objective."""
     kind = str(result.data.get("problem_type") or "")
     return kind if kind in (CAUSAL, MASKED) else result.task
-
-
-def hub_id(name: object) -> str | None:
-    """Returns the hub id of a base model; None if the recipe names a local folder."""
-    text = str(name or "")
-    if text in BUILTIN_MODELS:
-        return BUILTIN_MODELS[text]
-    return text if HUB_ID.fullmatch(text) else None
 
 
 def front_matter(result: RunResult, title: str, base: str | None, license: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tunesmith.report.figures import distinct, systems
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, percent, significant, size
 from tunesmith.report.page import document
-from tunesmith.report.words import display_name, headline, main_metric, main_split, part, total_seconds
+from tunesmith.report.words import display_name, find, headline, main_metric, main_split, part, total_seconds
 from tunesmith.results import Metric, Verdict
 from tunesmith.saved_run import SavedRun
 
@@ -26,17 +26,17 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
     Args:
         verdicts: verdicts of one run against the others, if computed; each ``against`` names a run.
 
-    Raises:
-        InputError: there are no runs, or a folder is not a finished run.
+    Raises InputError if there are no runs, or a folder is not a finished run.
     """
     if not runs:
         raise InputError.one("", "there is no run to show.", "Name at least one run folder.")
     loaded = [saved.load(Path(run)) for run in runs]
     loaded = [replace(run, name=name) for run, name in zip(loaded, distinct([run.name for run in loaded]), strict=True)]
+    own = [join([tag("h3", run.name), tables.verdict_table(run.result.verdicts)]) for run in loaded if run.result.verdicts]
     sections = (
         ("between", "Verdicts between the runs", tables.verdict_table(verdicts) if verdicts else None),
         ("metrics", "Metrics", metrics(loaded)),
-        ("baselines", "Verdicts against the baselines", against_baselines(loaded)),
+        ("baselines", "Verdicts against the baselines", join(own) if own else None),
         ("curves", "Training curves", run_curves(loaded)),
         ("runs", "Runs", overview(loaded)),
         ("recipes", "Differences between the recipes", recipe_differences(loaded)),
@@ -51,9 +51,8 @@ def opening(runs: Sequence[SavedRun]) -> Markup:
     """Builds the header: the headline of each run, warnings, and the alarms of each run."""
     lines = [tag("li", tag("strong", run.name), f": {headline(run.result).sentence}") for run in runs]
     warnings = [tag("li", tag("strong", "⚠ ", text)) for text in not_comparable(runs)]
-    warnings += [
-        tag("li", tag("strong", f"⚠ {run.name}: {a.message}"), tag("p", a.remedy)) for run in runs for a in run.result.alarms
-    ]
+    found = [(run.name, alarm) for run in runs for alarm in run.result.alarms]
+    warnings += [tag("li", tag("strong", f"⚠ {name}: {alarm.message}"), tag("p", alarm.remedy)) for name, alarm in found]
     alarms = tag("ul", *warnings, class_="alarms", aria_label="Alarms") if warnings else None
     return tag("header", tag("h1", f"Comparison of {len(runs)} runs"), tag("ul", *lines, class_="headlines"), alarms)
 
@@ -79,7 +78,7 @@ def metrics(runs: Sequence[SavedRun]) -> Markup | None:
     rows = [
         (
             tables.metric_name(runs[0].result, name, split),
-            *(tables.metric_cell(tables.find(run.result.metrics, name, split)) for run in runs),
+            *(tables.metric_cell(find(run.result.metrics, name, split)) for run in runs),
         )
         for name in names
     ]
@@ -96,15 +95,9 @@ def main_figure(runs: Sequence[SavedRun], split: str) -> Markup | None:
     metric = main_metric(runs[0].result)
     if metric is None:
         return None
-    values = [(run.name, tables.find(run.result.metrics, metric.name, split)) for run in runs]
+    values = [(run.name, find(run.result.metrics, metric.name, split)) for run in runs]
     shown: list[tuple[str, Metric]] = [(name, value) for name, value in values if value is not None and is_number(value.value)]
     return plot(systems(shown), f"{split.capitalize()} {display_name(metric.name)}", "with 95 % intervals") if shown else None
-
-
-def against_baselines(runs: Sequence[SavedRun]) -> Markup | None:
-    """Builds a table of the verdicts of each run."""
-    shown = [join([tag("h3", run.name), tables.verdict_table(run.result.verdicts)]) for run in runs if run.result.verdicts]
-    return join(shown) if shown else None
 
 
 def run_curves(runs: Sequence[SavedRun]) -> Markup | None:
@@ -148,11 +141,8 @@ def run_facts(run: SavedRun) -> dict[str, str]:
 def recipe_differences(runs: Sequence[SavedRun]) -> Markup | None:
     """Builds a table of the recipe keys whose values differ."""
     flat = [flattened(run.result.recipe) for run in runs]
-    keys = [
-        key
-        for key in dict.fromkeys(key for recipe in flat for key in recipe)
-        if len({repr(recipe.get(key)) for recipe in flat}) > 1
-    ]
+    every = dict.fromkeys(key for recipe in flat for key in recipe)
+    keys = [key for key in every if len({repr(recipe.get(key)) for recipe in flat}) > 1]
     rows = [(tag("code", key), *(tables.Cell(tables.value_text(recipe.get(key)), "name") for recipe in flat)) for key in keys]
     return tables.table(("key", *(run.name for run in runs)), rows) if rows else None
 

@@ -68,10 +68,8 @@ def loss_curves(events: Sequence[Mapping[str, Any]], best_step: object = None) -
 
 def metric_curves(events: Sequence[Mapping[str, Any]], main: str | None, best_step: object = None) -> Figure | None:
     """Plots all validation metrics over steps: the primary one visible, the others hidden behind their legend entries."""
-    flat = [
-        {**(event.get("metrics") or {}), "step": event.get("step"), "seed": event.get("seed")}
-        for event in select(events, "evaluate")
-    ]
+    found = select(events, "evaluate")
+    flat = [{**(event.get("metrics") or {}), "step": event.get("step"), "seed": event.get("seed")} for event in found]
     names = list(dict.fromkeys(name for event in flat for name in event if name not in LOG_FIELDS))
     visible = main if main in names else names[0] if names else None
     names.sort(key=lambda name: name != visible)

@@ -12,7 +12,7 @@ from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
-from tunesmith.report.words import CAUSAL, MASKED, display_name, main_metric, main_split, metric_interval, verdicts_on
+from tunesmith.report.words import CAUSAL, MASKED, display_name, find, main_metric, main_split, metric_interval, verdicts_on
 from tunesmith.results import Metric, RunResult
 from tunesmith.saved_run import SavedRun
 
@@ -54,9 +54,8 @@ def interval_plots(result: RunResult, metric: Metric) -> tuple[Markup | None, Ma
     name, verdicts = display_name(metric.name), verdicts_on(result, metric)
     systems = list_systems(result, metric.name, metric.split)
     title = f"{metric.split.capitalize()} {name}"
-    differences = (
-        plot(figures.differences(verdicts), f"Difference in {name}", "this run minus the baseline") if verdicts else None
-    )
+    subject = f"Difference in {name}"
+    differences = plot(figures.differences(verdicts), subject, "this run minus the baseline") if verdicts else None
     values = plot(figures.systems(systems), title, "this run and the baselines") if systems else None
     return differences, values
 
@@ -79,13 +78,10 @@ def curves(run: SavedRun) -> Markup | None:
     """Plots loss, metrics and learning rate over the optimizer steps."""
     best, main = run.result.training.get("best_step"), main_metric(run.result)
     legend = "dotted: the selected checkpoint" if best is not None else ""
+    metrics = over_steps.metric_curves(run.events, main.name if main else None, best)
     shown = grid(
         plot(over_steps.loss_curves(run.events, best), "Loss", legend),
-        plot(
-            over_steps.metric_curves(run.events, main.name if main else None, best),
-            "Validation metrics",
-            "click a legend entry to show or hide it",
-        ),
+        plot(metrics, "Validation metrics", "click a legend entry to show or hide it"),
         plot(over_steps.training_curve(run.events, "learning_rate", "learning rate"), "Learning rate"),
         plot(over_steps.training_curve(run.events, "grad_norm", "gradient norm"), "Gradient norm", "before clipping"),
     )
@@ -97,12 +93,16 @@ def evaluated_rows(run: SavedRun) -> tuple[dict[str, list[Any]], str]:
     """Returns the predictions on the primary split, or else on another one, and the name of that split."""
     split = main_split(run.result)
     rows = run.rows(split)
-    if not rows.get("label") and run.predictions and run.predictions.get("split"):
+    if not has_labels(rows) and run.predictions and run.predictions.get("split"):
         others = list(dict.fromkeys(run.predictions["split"]))
         split = next((name for name in ("test", "validation") if name in others), others[0])
         rows = run.rows(split)
-    has_labels = {"label", "prediction"} <= rows.keys() and any(cell is not None for cell in rows["label"])
-    return (rows if has_labels else {}), split
+    return (rows if has_labels(rows) and "prediction" in rows else {}), split
+
+
+def has_labels(rows: dict[str, list[Any]]) -> bool:
+    """Whether any row has a label; the queries of a search have none."""
+    return any(cell is not None for cell in rows.get("label", ()))
 
 
 def problem_type(run: SavedRun) -> str:
@@ -176,7 +176,7 @@ def calibration(run: SavedRun) -> Markup | None:
     bins = counts.reliability(confidence, right)
     if not bins:
         return None
-    error = tables.find(run.result.metrics, "calibration_error", split)
+    error = find(run.result.metrics, "calibration_error", split)
     note = f"Confidence is {subject}.{f' Calibration error: {metric_interval(error)}.' if error else ''}"
     figure = plot(figures.reliability_diagram(bins), "Reliability diagram", "dotted: perfect calibration")
     return join([tag("p", note), tag("div", figure, class_="single")])
@@ -192,22 +192,15 @@ def most_likely(
     return np.where(is_finite, np.nan_to_num(probabilities).max(1), np.nan), right
 
 
-def finite_pairs(run: SavedRun) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Returns the labels and predictions of a regression, for rows where both are finite."""
+def regression(run: SavedRun) -> Markup | None:
+    """Plots predictions against labels and the residuals."""
     rows, _ = evaluated_rows(run)
     if not rows or problem_type(run) != "regression":
         return None
     both = np.array([rows["label"], rows["prediction"]], dtype=np.float64)
-    both = both[:, np.isfinite(both).all(0)]
-    return (both[0], both[1]) if both.shape[1] else None
-
-
-def regression(run: SavedRun) -> Markup | None:
-    """Plots predictions against labels and the residuals."""
-    both = finite_pairs(run)
-    if both is None:
+    labels, predicted = both[:, np.isfinite(both).all(0)]
+    if not len(labels):
         return None
-    labels, predicted = both
     residuals, n = predicted - labels, len(labels)
     mean, half = float(residuals.mean()), 1.96 * float(residuals.std(ddof=1)) / n**0.5 if n > 1 else float("nan")
     near = float((np.abs(residuals) <= np.std(labels) / 2).mean()) if n > 1 else float("nan")
@@ -224,7 +217,7 @@ def regression(run: SavedRun) -> Markup | None:
 
 def list_systems(result: RunResult, name: str, split: str) -> list[tuple[str, Metric]]:
     """Lists this run and every baseline with a value of the metric."""
-    own = tables.find(result.metrics, name, split)
-    baselines = [(display_name(b.name), tables.find(b.metrics, name, split)) for b in result.baselines]
+    own = find(result.metrics, name, split)
+    baselines = [(display_name(b.name), find(b.metrics, name, split)) for b in result.baselines]
     systems = [("this run", own), *baselines]
     return [(label, metric) for label, metric in systems if metric is not None and metric.value is not None] if own else []

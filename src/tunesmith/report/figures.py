@@ -82,13 +82,9 @@ def interval_plot(
 
 def differences(verdicts: Sequence[Verdict]) -> Figure:
     """Plots the differences to each baseline, with intervals and a line at zero."""
-    return interval_plot(
-        [label(display_name(v.against), 30) for v in verdicts],
-        [(v.difference, v.low, v.high) for v in verdicts],
-        [WORD_COLORS.get(v.word, "@muted") for v in verdicts],
-        "",
-        zero=True,
-    )
+    names = [label(display_name(v.against), 30) for v in verdicts]
+    points = [(v.difference, v.low, v.high) for v in verdicts]
+    return interval_plot(names, points, [WORD_COLORS.get(v.word, "@muted") for v in verdicts], "", zero=True)
 
 
 def systems(rows: Sequence[tuple[str, Metric]]) -> Figure:

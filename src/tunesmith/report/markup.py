@@ -1,11 +1,17 @@
-"""Builds HTML from nested calls. Escapes everything that is not markup already, so that data cannot become code."""
+"""Builds HTML from nested calls, and the frame of every page: head, content security policy, inline styles and scripts.
+
+Escapes everything that is not markup already, so that data cannot become code.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from importlib import resources
 
 from tunesmith.results import finite
 
@@ -49,3 +55,36 @@ def embedded_json(value: object) -> Markup:
     """Formats JSON that cannot end its script element; numbers that are not finite become null."""
     text = json.dumps(finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def html_page(title: str, styles: Sequence[str], body: Sequence[object], scripts: Sequence[str]) -> str:
+    """Builds one self-contained HTML file.
+
+    Args:
+        styles: names of the installed style sheets, in the order of the cascade.
+        body: content; anything that is not markup is escaped.
+        scripts: the text of each script. They are at the end, so that the page is shown before they run.
+    """
+    metas = [
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy(scripts)),
+        tag("meta", name="referrer", content="no-referrer"),
+    ]
+    style = tag("style", Markup("".join(packaged(name) for name in styles)))
+    head = tag("head", *metas, tag("title", title), style)
+    body_scripts = [tag("script", Markup(script)) for script in scripts]
+    return "<!doctype html>\n" + tag("html", head, tag("body", *body, *body_scripts), lang="en") + "\n"
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """Returns a content security policy that allows only these scripts and no network requests."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii") for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    rest = "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {allowed}; {rest}"
+
+
+def packaged(name: str) -> str:
+    """Reads a text file of this package."""
+    return resources.files("tunesmith.report").joinpath(name).read_text(encoding="utf-8")

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tunesmith import saved_run as saved
-from tunesmith.report import evidence, language, record, tables, vectors
-from tunesmith.report.markup import Markup, tag
+from tunesmith.report import evidence, record, tables, task_sections
+from tunesmith.report.markup import Markup, html_page, packaged, tag
 from tunesmith.report.numbers import count, duration, significant, size
-from tunesmith.report.shell import html_page, packaged
 from tunesmith.report.words import headline, part, total_seconds
 from tunesmith.results import RunResult
 from tunesmith.saved_run import SavedRun
@@ -25,11 +24,11 @@ SECTIONS: tuple[tuple[str, str, SectionWriter], ...] = (
     ("confusion", "Confusion matrix", evidence.confusion),
     ("calibration", "Calibration", evidence.calibration),
     ("regression", "Predictions", evidence.regression),
-    ("vectors", "Geometry of the embeddings", vectors.geometry),
-    ("similarity", "Similarity before and after", vectors.heat_maps),
-    ("answers", "Answers before and after", language.answers),
-    ("seen", "Supervised tokens", language.supervised_tokens),
-    ("context", "Context length", language.context),
+    ("vectors", "Geometry of the embeddings", task_sections.geometry),
+    ("similarity", "Similarity before and after", task_sections.heat_maps),
+    ("answers", "Answers before and after", task_sections.answers),
+    ("seen", "Supervised tokens", task_sections.supervised_tokens),
+    ("context", "Context length", task_sections.context),
     ("lengths", "Lengths", record.lengths),
     ("findings", "Findings in the data", record.findings),
     ("worst", "Hardest rows", record.worst),
@@ -47,8 +46,7 @@ OPTIONAL = frozenset({"classes", "confusion", "calibration", "regression", "vect
 def write_report(run: Path, out: Path | None = None) -> Path:
     """Writes the report of a run folder, by default to ``report.html`` in it, and returns its path.
 
-    Raises:
-        InputError: the folder is not a finished run.
+    Raises InputError if the folder is not a finished run.
     """
     run = Path(run)
     target = Path(out) if out is not None else run / "report.html"
@@ -105,7 +103,11 @@ def facts(run: SavedRun) -> Markup | None:
 def document(title: str, opening: Markup, sections: Sequence[Section], closing: Markup | None) -> str:
     """Builds the page: navigation, sections, and the scripts last, so that text is shown before plotly.js loads."""
     needs_plotly = any('class="plot"' in content for _, _, content in sections)
-    scripts = [*([plotly_script()] if needs_plotly else []), packaged("page.js")]
+    scripts = [packaged("page.js")]
+    if needs_plotly:
+        from plotly.offline import get_plotlyjs  # without plotly's figure classes, which load slowly
+
+        scripts = [str(get_plotlyjs()), *scripts]
     links = tag("ul", *(tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections))
     nav = tag("nav", tag("p", "tunesmith", class_="brand"), links, aria_label="Sections")
     body = [
@@ -117,10 +119,3 @@ def document(title: str, opening: Markup, sections: Sequence[Section], closing: 
     main = tag("main", opening, hint, *body, footer, id="main")
     skip = tag("a", "Skip to the report", href="#main", class_="skip")
     return html_page(title, ("theme.css", "page.css"), [skip, tag("div", nav, main, class_="layout")], scripts)
-
-
-def plotly_script() -> str:
-    """Returns plotly.js of the installed plotly, without importing plotly's figure classes, which is slow."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())

@@ -26,11 +26,8 @@ def splits(run: SavedRun) -> dict[str, dict[str, Any]]:
 
 def lengths(run: SavedRun) -> Markup | None:
     """Shows the lengths of the texts in tokens and the number of truncated rows."""
-    records = {
-        name: record
-        for name, record in splits(run).items()
-        if record.get("length_tokens") or record.get("rows_truncated") is not None
-    }
+    recorded = splits(run).items()
+    records = {name: r for name, r in recorded if r.get("length_tokens") or r.get("rows_truncated") is not None}
     if not records:
         return None
     marks = ("p50", "p90", "p99", "max")
@@ -92,12 +89,8 @@ def worst(run: SavedRun) -> Markup | None:
         heads, rows = [*heads[:5], heads[7]], [[*row[:5], row[7]] for row in rows]
     shown, total = plural(len(rows), "row"), plural(len(losses), "row")
     note = f"The {shown} with the highest loss, of {total}: often wrong labels or rare cases."
-    box = tag(
-        "div",
-        tag("label", "Search ", tag("input", type="search", aria_controls="worst-rows")),
-        tag("span", aria_live="polite", class_="quiet"),
-        class_="filter",
-    )
+    search = tag("label", "Search ", tag("input", type="search", aria_controls="worst-rows"))
+    box = tag("div", search, tag("span", aria_live="polite", class_="quiet"), class_="filter")
     return join([tag("p", note), box, tables.table(heads, rows, id="worst-rows", sortable=True, box="cards tall")])
 
 
@@ -167,13 +160,8 @@ def label_counts(run: SavedRun) -> Markup | None:
     if not records:
         return None
     labels = dict.fromkeys([*(run.result.data.get("labels") or ()), *(label for counts in records.values() for label in counts)])
-    rows = [
-        (
-            tables.Cell(label, "name"),
-            *(tables.num(count(counts.get(label, 0)), counts.get(label, 0)) for counts in records.values()),
-        )
-        for label in labels
-    ]
+    by_label = {label: [counts.get(label, 0) for counts in records.values()] for label in labels}
+    rows = [(tables.Cell(label, "name"), *(tables.num(count(n), n) for n in counts)) for label, counts in by_label.items()]
     table = tables.table(("label", *records), rows, sortable=True, box="fit tall")
     if len(rows) <= 12:
         return join([tag("h3", "Labels"), table])
@@ -184,6 +172,7 @@ def training(run: SavedRun) -> Markup | None:
     """Shows parameters, steps, learning rate, selected checkpoint and the settings of the fast path."""
     record = run.result.training
     fast_path = part(record, "kernels")
+    settings = [(key, value) for key, value in fast_path.items() if key != "reasons"]
     total, trained = record.get("n_parameters"), record.get("n_trainable_parameters")
     share = fraction(trained, total)
     thresholds, speed = record.get("thresholds"), record.get("rows_per_second")
@@ -206,11 +195,7 @@ def training(run: SavedRun) -> Markup | None:
             ("speed", f"{significant(speed)} rows/s" if is_number(speed) else ""),
             ("seeds", tables.value_text(record.get("seeds")) if record.get("seeds") else ""),
             ("decision thresholds", tables.value_text(thresholds) if thresholds else ""),
-            *(
-                (f"{key.replace('_', ' ')} (fast path)", tables.value_text(value))
-                for key, value in fast_path.items()
-                if key != "reasons"
-            ),
+            *((f"{key.replace('_', ' ')} (fast path)", tables.value_text(value)) for key, value in settings),
         )
     )
     notes = [tag("li", line) for line in (*reason_lines(fast_path.get("reasons")), *(record.get("notes") or ()))]
@@ -246,14 +231,11 @@ def loss_text(record: Mapping[str, Any]) -> str:
 
 def certificates(run: SavedRun) -> Markup | None:
     """Builds the table of verified claims about this run."""
+    passed, failed = tag("span", "✓ passed", class_="word better"), tag("span", "✗ failed", class_="word worse")
     rows = [
         (
             certificate.name.replace("_", " "),
-            tag(
-                "span",
-                "✓ passed" if certificate.passed else "✗ failed",
-                class_="word better" if certificate.passed else "word worse",
-            ),
+            passed if certificate.passed else failed,
             tables.num(significant(certificate.figure)),
             tables.num(significant(certificate.limit)),
             tables.Cell(certificate.note, "name"),
@@ -284,13 +266,9 @@ def timings(run: SavedRun) -> Markup | None:
     rest = total - math.fsum(phases.values())
     if rest > 0.01 * total:
         phases["other"] = rest
+    bars = {name: tables.share_bar(seconds / total if total else 0.0) for name, seconds in phases.items()}
     rows: list[tuple[object, ...]] = [
-        (
-            name.replace("_", " "),
-            tables.num(duration(seconds)),
-            tables.Cell(tables.share_bar(seconds / total if total else 0.0)),
-        )
-        for name, seconds in phases.items()
+        (name.replace("_", " "), tables.num(duration(phases[name])), tables.Cell(bar)) for name, bar in bars.items()
     ]
     if total:
         rows.append((tag("strong", "total"), tables.num(tag("strong", duration(total))), tables.Cell("")))

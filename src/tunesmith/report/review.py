@@ -11,9 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tunesmith.report.markup import Markup, embedded_json, tag
+from tunesmith.report.markup import Markup, embedded_json, html_page, packaged, tag
 from tunesmith.report.numbers import count, plural
-from tunesmith.report.shell import html_page, packaged
 from tunesmith.report.tables import finding_line
 from tunesmith.results import Finding
 
@@ -51,8 +50,7 @@ class ReviewRows:
         variability: standard deviation of that probability; NaN likewise.
         correctness: number of epochs in which the given label was predicted.
 
-    Raises:
-        ValueError: columns differ in length, a score is outside [0, 1], or the data map is incomplete.
+    Raises ValueError if columns differ in length, a score is outside [0, 1], or the data map is incomplete.
     """
 
     row_ids: list[int]
@@ -95,8 +93,7 @@ class Review:
         labels: all labels.
         findings: the findings of the diagnoses, including skipped ones.
 
-    Raises:
-        ValueError: an index is out of range of the labels or the diagnosis names.
+    Raises ValueError if an index is out of range of the labels or the diagnosis names.
     """
 
     title: str
@@ -129,7 +126,9 @@ def write_review(review: Review, path: Path) -> Path:
 
 
 def review_html(review: Review) -> str:
-    """Builds the whole page."""
+    """Builds the whole page; title, source and findings are in the HTML, all else is data for the scripts."""
+    data = {name: getattr(review, name) for name in ("source_sha256", "labels", "diagnosis_names")}
+    data["rows"] = review.rows.columns()
     body = [
         tag("a", "Skip to the rows", href="#list", class_="skip"),
         header(review),
@@ -140,20 +139,10 @@ def review_html(review: Review) -> str:
         tag("p", id="said", class_="unseen", role="status", aria_live="polite"),
         picker(),
         keys(),
-        tag("script", embedded_json(script_data(review)), type="application/json", id="review-data"),
+        tag("script", embedded_json(data), type="application/json", id="review-data"),
     ]
     scripts = [packaged(name) for name in ("review_kept.js", "review_picker.js", "review_map.js", "review.js")]
     return html_page(f"{review.title} · tunesmith review", ("theme.css", "review.css"), body, scripts)
-
-
-def script_data(review: Review) -> dict[str, Any]:
-    """Collects the data for the scripts; title, source and findings are in the HTML already."""
-    return {
-        "source_sha256": review.source_sha256,
-        "labels": review.labels,
-        "diagnosis_names": review.diagnosis_names,
-        "rows": review.rows.columns(),
-    }
 
 
 def button(command: str, class_: str | None = None) -> Markup:
@@ -205,9 +194,8 @@ def findings(found: Sequence[Finding]) -> Markup | None:
         badge, name, text = finding_line(finding)
         remedy = tag("p", finding.remedy, class_="note") if finding.remedy else None
         items.append(tag("li", badge, tag("div", name, text, remedy)))
-    return tag(
-        "details", tag("summary", title, f", {n_skipped} skipped" if n_skipped else None), tag("ul", *items), class_="findings"
-    )
+    summary = tag("summary", title, f", {n_skipped} skipped" if n_skipped else None)
+    return tag("details", summary, tag("ul", *items), class_="findings")
 
 
 def row_list() -> Markup:

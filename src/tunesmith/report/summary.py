@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tunesmith.report.numbers import ABSENT, is_number, plural, with_interval
 from tunesmith.report.words import (
     display_name,
+    find,
     headline,
     main_metric,
     main_split,
@@ -24,13 +25,8 @@ MOST_FINDINGS = 5
 
 def summary_lines(result: RunResult) -> list[str]:
     """Formats headline, metrics, baselines, alarms and findings, at most 100 columns wide; without paths of files."""
-    blocks = [
-        wrapped(headline(result).sentence),
-        baseline_lines(result),
-        other_metrics(result),
-        alarm_lines(result),
-        finding_lines(result),
-    ]
+    head = wrapped(headline(result).sentence)
+    blocks = [head, baseline_lines(result), other_metrics(result), alarm_lines(result), finding_lines(result)]
     lines: list[str] = []
     for block in blocks:
         lines += ["", *block] if block and lines else block
@@ -65,9 +61,7 @@ def baseline_lines(result: RunResult) -> list[str]:
     if metric is None:
         return []
     verdicts = {verdict.against: verdict for verdict in verdicts_on(result, metric)}
-    measured = {
-        b.name: next((m for m in b.metrics if (m.name, m.split) == (metric.name, metric.split)), None) for b in result.baselines
-    }
+    measured = {b.name: find(b.metrics, metric.name, metric.split) for b in result.baselines}
     if not measured and not verdicts:
         return []
     rows = [["this run", metric_interval(metric), "", ""]]
@@ -94,12 +88,9 @@ def other_metrics(result: RunResult) -> list[str]:
 
 def best_baseline(result: RunResult, metric: Metric) -> list[str]:
     """Returns the value and the name of the best baseline in that metric."""
-    candidates = [
-        (theirs.value if metric.higher_is_better else -theirs.value, baseline.name, theirs)
-        for baseline in result.baselines
-        for theirs in baseline.metrics
-        if (theirs.name, theirs.split) == (metric.name, metric.split) and is_number(theirs.value)
-    ]
+    sign = 1 if metric.higher_is_better else -1
+    theirs = [(baseline.name, find(baseline.metrics, metric.name, metric.split)) for baseline in result.baselines]
+    candidates = [(sign * own.value, name, own) for name, own in theirs if own is not None and is_number(own.value)]
     if not candidates:
         return [ABSENT, ""]
     _, name, best = max(candidates, key=lambda candidate: candidate[0])

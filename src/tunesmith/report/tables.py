@@ -9,7 +9,7 @@ from tunesmith.data.personal import masked
 from tunesmith.report.counts import ClassScore, Rate
 from tunesmith.report.markup import Markup, escape, join, tag
 from tunesmith.report.numbers import ABSENT, count, is_number, number, percent, with_interval
-from tunesmith.report.words import display_name
+from tunesmith.report.words import display_name, find
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 WORD_CLASSES = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
@@ -142,10 +142,6 @@ def metric_names(result: RunResult, split: str) -> list[str]:
     return list(dict.fromkeys([*own, *theirs]))
 
 
-def find(metrics: Sequence[Metric], name: str, split: str) -> Metric | None:
-    return next((metric for metric in metrics if (metric.name, metric.split) == (name, split)), None)
-
-
 def metric_cell(metric: Metric | None, kind: str = "") -> Cell:
     """Makes a cell with the interval on a second line, so that several systems fit side by side."""
     if metric is None or not is_number(metric.value):
@@ -156,20 +152,12 @@ def metric_cell(metric: Metric | None, kind: str = "") -> Cell:
 
 
 def metrics_table(result: RunResult, split: str, beside: Sequence[str] = ()) -> Markup | None:
-    """Builds a table of the run and its baselines on one split, and of the run alone on the splits ``beside``.
-
-    Returns None without metrics.
-    """
+    """Builds a table of the run and its baselines on one split, and of the run alone on ``beside``; None without metrics."""
     names = metric_names(result, split)
     if not names:
         return None
     baselines = [baseline for baseline in result.baselines if any(metric.split == split for metric in baseline.metrics)]
-    heads = (
-        "metric",
-        "this run",
-        *(display_name(baseline.name) for baseline in baselines),
-        *(f"this run, {other}" for other in beside),
-    )
+    others = (*(display_name(baseline.name) for baseline in baselines), *(f"this run, {split}" for split in beside))
     rows = [
         (
             metric_name(result, name, split),
@@ -180,7 +168,7 @@ def metrics_table(result: RunResult, split: str, beside: Sequence[str] = ()) -> 
         for name in names
     ]
     n = max((metric.n for metric in result.metrics if metric.split == split and is_number(metric.n)), default=0)
-    return table(heads, rows, caption=f"{split}, {n:,} rows" if n else split)
+    return table(("metric", "this run", *others), rows, caption=f"{split}, {n:,} rows" if n else split)
 
 
 def metric_name(result: RunResult, name: str, split: str) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +41,7 @@ CAUSAL, MASKED = "causal_language_model", "masked_language_model"
 
 @dataclass(frozen=True)
 class Headline:
-    """The first sentence of a report.
-
-    Attributes:
-        word: the word of the verdict in the sentence; None without a verdict.
-    """
+    """The first sentence of a report. ``word``: the word of the verdict in the sentence; None without a verdict."""
 
     sentence: str
     word: str | None
@@ -72,6 +68,11 @@ def part(record: Mapping[str, Any] | None, *keys: str) -> dict[str, Any]:
     for key in keys:
         nested = nested.get(key) if isinstance(nested, Mapping) else None
     return dict(nested) if isinstance(nested, Mapping) else {}
+
+
+def find(metrics: Sequence[Metric], name: str, split: str) -> Metric | None:
+    """Returns the metric of that name and split; None if it was not computed."""
+    return next((metric for metric in metrics if (metric.name, metric.split) == (name, split)), None)
 
 
 def total_seconds(result: RunResult) -> float:
@@ -136,22 +137,13 @@ def verdict_phrase(verdict: Verdict, metric: Metric) -> str:
 
 
 CONSEQUENCE = (
-    "leakage",
-    "unseen_labels",
-    "conflicting_labels",
-    "suspect_labels",
-    "dropped_rows",
-    "encoding_damage",
-    "html_entities",
-    "shortcut_words",
-    "surface_form",
-    "duplicates",
-    "personal_data",
-    "annotator_disagreement",
-    "language",
-    "rare_labels",
+    *("leakage", "unseen_labels"),  # invalid metrics
+    *("conflicting_labels", "suspect_labels"),  # wrong labels
+    *("dropped_rows", "encoding_damage", "html_entities"),  # lost rows
+    *("shortcut_words", "surface_form"),  # shortcuts
+    *("duplicates", "personal_data", "annotator_disagreement", "language", "rare_labels"),  # waste
 )
-"""Findings by their effect on the result, the worst first: invalid metrics, wrong labels, lost rows, shortcuts, waste."""
+"""Findings by their effect on the result, the worst first."""
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.arrays import Array
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE
+from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, all_verdicts, baseline_result, metric_values
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_names import higher_is_better
@@ -63,6 +63,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         history=best.fit.history,
         expected_first_loss=session.expected_loss,
         requested_learning_rate=best.fit.learning_rate,
+        highest_learning_rate=best.fit.highest_learning_rate,
         ours=defined_value(best.outputs[split.split], split, metric),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
         truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},

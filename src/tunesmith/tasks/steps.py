@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +64,7 @@ def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Se
     """Runs the pre-flight on the loaded model, and restores the random state.
 
     Returns:
-        The report; and the session, with the loss of the trial step as expected loss if none was known.
+        The report; and the session, with the loss of the trial step.
     """
     from tunesmith.machine import restore_rng, rng_state
     from tunesmith.tasks.check_model import check_model
@@ -73,9 +72,8 @@ def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Se
     state = rng_state()
     checked = check_model(steps, session)
     restore_rng(state)
-    if math.isnan(session.expected_loss):
-        session = replace(session, expected_loss=checked.first_loss)
-    return CheckReport((*session.data.checks, *checked.lines), checked.estimate_seconds), session
+    report = CheckReport((*session.data.checks, *checked.lines), checked.estimate_seconds)
+    return report, replace(session, trial_loss=checked.first_loss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +136,7 @@ def fit_seeds(
         for seed in range(train.seed, train.seed + train.n_seeds):
             of_seed = session
             if seed != train.seed:
-                of_seed = replace(load(steps, session.data, seed, session), expected_loss=session.expected_loss)
+                of_seed = replace(load(steps, session.data, seed, session), trial_loss=session.trial_loss)
             checkpoints, log = seed_places(folder, seed, train.n_seeds)
             place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
             record = fit_seed(steps, of_seed, seed, place, request, listener)

@@ -87,7 +87,8 @@ class Session:
         new_weights: names of parameters that the base model did not have and that start random.
         rows_per_epoch: items of one epoch.
         metric: the selection metric: it chooses the best checkpoint on validation.
-        expected_loss: the first loss to expect (ln K, ln V, the base model's); NaN if none is known.
+        expected_loss: the loss of a model that knows nothing (ln K, ln V, a variance); NaN if none is known.
+        trial_loss: the loss of the trial step; NaN before the pre-flight.
         class_names: names of the predicted classes; empty without classes.
         lengths: split -> lengths in tokens.
         used_token_ids: every token id in the training batches, ascending; None if the embeddings of all tokens are trained.
@@ -99,6 +100,7 @@ class Session:
     rows_per_epoch: int
     metric: str
     expected_loss: float
+    trial_loss: float = float("nan")
     new_weights: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     lengths: Mapping[str, SplitLengths] = field(default_factory=dict)

@@ -24,7 +24,7 @@ class AlarmInputs:
         metric: the leading metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
         decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
-        requested_learning_rate: the highest rate that the schedule should have reached.
+        requested_learning_rate, highest_learning_rate: the rate that the schedule should reach, and the highest of any step.
         truncated_share: split -> share of rows that lost tokens.
     """
 
@@ -35,6 +35,7 @@ class AlarmInputs:
     history: LogHistory = field(default_factory=list)
     expected_first_loss: float = float("nan")
     requested_learning_rate: float = 0.0
+    highest_learning_rate: float = 0.0
     ours: float | None = None
     majority: float | None = None
     truncated_share: dict[str, float] = field(default_factory=dict)
@@ -135,12 +136,11 @@ def overfitted(inputs: AlarmInputs) -> Alarm | None:
 
 def learning_rate_not_reached(inputs: AlarmInputs) -> Alarm | None:
     """Detects a run that ended before its warm-up."""
-    rates = [entry["learning_rate"] for entry in inputs.history if "learning_rate" in entry]
-    if not rates or inputs.requested_learning_rate <= 0 or max(rates) >= 0.9 * inputs.requested_learning_rate:
+    if inputs.highest_learning_rate >= 0.9 * inputs.requested_learning_rate:
         return None
     return Alarm(
         "learning rate not reached",
-        f"The highest learning rate was {max(rates):.3g}; {inputs.requested_learning_rate:.3g} was requested.",
+        f"The highest learning rate was {inputs.highest_learning_rate:.3g}; {inputs.requested_learning_rate:.3g} was requested.",
         "The warm-up is longer than the run, or a schedule kept it low: lower train.warmup_steps or train longer.",
     )
 
@@ -161,12 +161,12 @@ def not_finite(inputs: AlarmInputs) -> Alarm | None:
 
 
 def mostly_truncated(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a split of which most rows lost tokens."""
+    """Detects a split of which most rows lost tokens, or are left out for their length."""
     for split, share in inputs.truncated_share.items():
         if share > MANY_TRUNCATED:
             return Alarm(
                 "most rows truncated",
-                f"{share:.0%} of the {split} rows are longer than {inputs.max_length} tokens and lost their end.",
+                f"{share:.0%} of the {split} rows do not fit into {inputs.max_length} tokens: they are cut or left out.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
             )
     return None

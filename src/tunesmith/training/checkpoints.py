@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tunesmith.errors import OutputError, TrainingFailed
 from tunesmith.machine import free_disk_bytes, megabytes
-from tunesmith.models.builtin import hash_file
+from tunesmith.models.source import hash_file
 
 MANIFEST = "manifest.json"
 BEST = "best"

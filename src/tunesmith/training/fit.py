@@ -77,6 +77,7 @@ class Fit:
 
     Attributes:
         best_step: the step of the model's weights.
+        learning_rate, highest_learning_rate: the peak that was requested, and the highest of any step.
         train_seconds: duration of the training loop, with evaluations and saves.
         rows_per_second: training rows over the time of the loop without evaluations and saves.
         notes: messages for the user, such as an ignored checkpoint or an early stop.
@@ -89,6 +90,7 @@ class Fit:
     best_step: int
     best_value: float | None
     learning_rate: float
+    highest_learning_rate: float
     train_seconds: float
     rows_per_second: float
     n_parameters: int
@@ -195,6 +197,7 @@ def conclude(
         best_step=steps if plan.smoke else best.step,
         best_value=best.value,
         learning_rate=trainer.args.learning_rate,
+        highest_learning_rate=trainer.highest_rate,
         train_seconds=seconds,
         rows_per_second=trainer.rows_trained / max(trainer.loop_seconds, 1e-9),
         n_parameters=total,

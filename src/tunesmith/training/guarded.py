@@ -42,18 +42,19 @@ class GuardedTrainer(Trainer):
 
     Args:
         evaluate_fn: model -> metric name -> value, ``loss`` included; called in place of upstream's evaluation.
-        expected_loss: the loss of a model that knows nothing; a thousand times this loss counts as divergence.
+        expected_loss: the first loss to expect; a thousand times this loss counts as divergence.
 
     Attributes:
         rows_trained: rows that this process has trained on, counting repeats.
         loop_seconds: time of the loop so far, without logging, evaluations and saves.
+        highest_rate: the highest learning rate of an optimizer step so far, earlier steps of a resumed run included.
     """
 
     def __init__(
         self, *, evaluate_fn: Callable[[torch.nn.Module], dict[str, float]], expected_loss: float, **upstream: object
     ) -> None:
         self.evaluate_fn, self.expected_loss = evaluate_fn, expected_loss
-        self.rows_trained, self.loop_seconds, self.mark = 0, 0.0, 0.0
+        self.rows_trained, self.loop_seconds, self.mark, self.highest_rate = 0, 0.0, 0.0, 0.0
         self.pending_losses: list[float] = []
         self.step_losses: list[float] = []
         self.batch_rows: list[int] = []
@@ -93,10 +94,11 @@ class GuardedTrainer(Trainer):
         """Records the loss of a complete optimizer step."""
         if value > DIVERGED_FACTOR * max(1.0, self.expected_loss):
             raise TrainingFailed(
-                self.stopped(f"the loss is {value:.3g}, a model that knows nothing has {self.expected_loss:.3g}: it diverged")
+                self.stopped(f"the loss is {value:.3g}, {self.expected_loss:.3g} was expected at first: it diverged")
             )
         self.pending_losses.append(value)
         self.step_losses = []
+        self.highest_rate = max(self.highest_rate, self._get_learning_rate())
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: GradNorm = None) -> GradNorm:
         norm: GradNorm = super()._get_grad_norm(model, grad_norm=grad_norm)
@@ -149,7 +151,8 @@ class GuardedTrainer(Trainer):
     def save_own_state(self, checkpoint: Path) -> None:
         """Writes the state that upstream does not save into a checkpoint, in every process."""
         if self.state.is_world_process_zero:
-            (checkpoint / PENDING).write_text(json.dumps(self.pending_losses), encoding="utf-8")
+            state = {"losses": self.pending_losses, "highest_rate": self.highest_rate}
+            (checkpoint / PENDING).write_text(json.dumps(state), encoding="utf-8")
             if self.ranks is not None:
                 self.ranks.save(checkpoint)
 
@@ -163,7 +166,8 @@ class GuardedTrainer(Trainer):
 
     def resume(self, checkpoint: Path) -> Any:
         """Trains on from a complete checkpoint."""
-        self.pending_losses = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
+        state = json.loads((checkpoint / PENDING).read_text(encoding="utf-8"))
+        self.pending_losses, self.highest_rate = state["losses"], state["highest_rate"]
         if self.ranks is not None:
             self.ranks.restore(checkpoint)
         return self.train(resume_from_checkpoint=str(checkpoint))

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import PROBLEM
-from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, Resampling, SplitMetrics, TokenLosses, verdicts_of_outputs
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS

@@ -91,36 +91,40 @@ def embed(
         InputError: the file, the model or the output cannot be used; nothing was written.
         Interrupted: Ctrl-C; the finished parts stay.
     """
-    started, path = time.perf_counter(), Path(output)
-    require_place(path, resume, overwrite)
+    started, path = time.perf_counter(), require_place(Path(output), resume, overwrite)
     table = read_table(str(data))
     columns = tuple(text) or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
     texts = join_columns(table, columns)
     source = find_model(ModelSection(name=str(target)), Path())
-    listener(Event("phase", "model"))
-    encoder = load_model(source, max_length, dimensions)
+    encoder = load_model(source, max_length, dimensions, listener)
     settings = Settings(
-        model=str(target), weights_bytes=source.n_bytes, source_sha256=table.sha256, columns=columns, prompt=prompt,
-        max_length=max_length, dimensions=dimensions or encoder.dimension, dtype=dtype, normalize=normalize,
-    )  # fmt: skip
-    parts = parts_folder(path)
-    begin(parts, settings, resume)
-    listener(Event("phase", "embeddings"))
-    try:
-        n_kept = write_parts(parts, texts, encoder, settings, listener)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
+        model=str(target),
+        weights_bytes=source.n_bytes,
+        source_sha256=table.sha256,
+        columns=columns,
+        prompt=prompt,
+        max_length=max_length,
+        dimensions=dimensions or encoder.dimension,
+        dtype=dtype,
+        normalize=normalize,
+    )
+    parts = begin(parts_folder(path), settings, resume)
+    n_kept = write_kept_parts(parts, texts, encoder, settings, listener)
     join_parts(path, parts, table, texts, settings)
-    shutil.rmtree(parts)
-    seconds = round(time.perf_counter() - started, 3)
     return Embedded(
-        path=path, n_rows=len(texts), n_missing=texts.count(None), n_kept=n_kept, dimension=settings.dimensions, dtype=dtype,
-        columns=columns, seconds=seconds,
-    )  # fmt: skip
+        path=path,
+        n_rows=len(texts),
+        n_missing=sum(text is None for text in texts),
+        n_kept=n_kept,
+        dimension=settings.dimensions,
+        dtype=dtype,
+        columns=columns,
+        seconds=round(time.perf_counter() - started, 3),
+    )
 
 
-def require_place(path: Path, resume: bool, overwrite: bool) -> None:
-    """Raises OutputError if the embeddings cannot be written there, or another file is in the way."""
+def require_place(path: Path, resume: bool, overwrite: bool) -> Path:
+    """Returns the path; raises OutputError if the embeddings cannot be written there, or another file is in the way."""
     if path.suffix not in SUFFIXES:
         message = f"vectors cannot be written as {path.suffix or 'a file without a suffix'}."
         raise OutputError.one(str(path), message, f"Use one of {', '.join(SUFFIXES)}.")
@@ -135,6 +139,7 @@ def require_place(path: Path, resume: bool, overwrite: bool) -> None:
         )
     if resume and not (parts / STATE).exists():
         raise OutputError.one(str(path), f"there is no unfinished embedding at {parts}.", "Start it without --resume.")
+    return path
 
 
 def parts_folder(path: Path) -> Path:
@@ -153,17 +158,18 @@ def join_columns(table: Table, columns: Sequence[str]) -> list[str | None]:
     return texts
 
 
-def load_model(source: ModelSource, max_length: int | None, dimensions: int | None) -> SentenceEncoder:
+def load_model(source: ModelSource, max_length: int | None, dimensions: int | None, listener: Listener) -> SentenceEncoder:
     """Loads the model, and checks that its embeddings have as many dimensions as requested."""
     from tunesmith.models.embedding.encoder import load_encoder, resolve_dimensions
 
+    listener(Event("phase", "model"))
     encoder = load_encoder(source, max_length)
     resolve_dimensions(encoder, [] if dimensions is None else [dimensions])
     return encoder
 
 
-def begin(parts: Path, settings: Settings, resume: bool) -> None:
-    """Makes the folder of parts, or checks that an unfinished one has these settings."""
+def begin(parts: Path, settings: Settings, resume: bool) -> Path:
+    """Makes the folder of parts, or checks that an unfinished one has these settings; returns the folder."""
     plain = json.loads(json.dumps(asdict(settings)))
     if resume:
         before = json.loads((parts / STATE).read_text(encoding="utf-8"))
@@ -171,10 +177,11 @@ def begin(parts: Path, settings: Settings, resume: bool) -> None:
         if changed:
             message = f"the unfinished embedding has other settings: {'; '.join(changed)}."
             raise OutputError.one(str(parts), message, "Set them back, or start over with --overwrite.")
-        return
+        return parts
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir()
     (parts / STATE).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return parts
 
 
 def order_of(texts: Sequence[str | None]) -> Array:
@@ -182,6 +189,17 @@ def order_of(texts: Sequence[str | None]) -> Array:
     lengths = np.array([-1 if text is None else len(text) for text in texts])
     order = np.argsort(-lengths, kind="stable")
     return order[lengths[order] >= 0]
+
+
+def write_kept_parts(
+    parts: Path, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener
+) -> int:
+    """Writes the parts; returns how many rows an interrupted run had finished. Raises Interrupted on Ctrl-C; parts stay."""
+    listener(Event("phase", "embeddings"))
+    try:
+        return write_parts(parts, texts, encoder, settings, listener)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
 
 
 def write_parts(
@@ -213,14 +231,14 @@ def part_path(parts: Path, number: int) -> Path:
 
 def truncate(vectors: Array, settings: Settings) -> Array:
     """Truncates and normalises embeddings (N, D) by the settings: (N, dimensions)."""
-    from tunesmith.evaluation.similarity import normalised
+    from tunesmith.evaluation.search import normalised
 
     leading = vectors[:, : settings.dimensions]
     return (normalised(leading) if settings.normalize else leading).astype(settings.dtype)
 
 
 def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None], settings: Settings) -> None:
-    """Joins all parts into one file in the order of the rows, which gets its final name when it is complete."""
+    """Joins all parts into one file in the order of the rows, which gets its final name when complete; removes the parts."""
     whole = parts / "whole.npy"
     matrix = np.lib.format.open_memmap(whole, "w+", settings.dtype, (len(texts), settings.dimensions))
     matrix[[i for i, text in enumerate(texts) if text is None]] = np.nan
@@ -230,10 +248,10 @@ def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None
     matrix.flush()
     if path.suffix == ".npy":
         whole.replace(path)
-        return
-    unfinished = parts / "whole.parquet"
-    write_parquet(unfinished, matrix, table, texts)
-    unfinished.replace(path)
+    else:
+        write_parquet(parts / "whole.parquet", matrix, table, texts)
+        (parts / "whole.parquet").replace(path)
+    shutil.rmtree(parts)
 
 
 def write_parquet(path: Path, matrix: Array, table: Table, texts: Sequence[str | None]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunesmith.data.columns import detect_columns
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import REGRESSION, from_scores
+from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, metrics_of_outputs
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, TaskName

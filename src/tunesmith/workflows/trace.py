@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Examples
 from tunesmith.errors import InputError
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.machine import quiet_libraries, stay_offline
 from tunesmith.models.load import load_tokenizer, max_input_tokens

@@ -29,7 +29,7 @@ def test_shares_files_and_samples(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", rows(100))
     write(tmp_path / "b.jsonl", [{"prompt": "p", "completion": "c"}, {"prompt": "q", "completion": "d"}])
     data = load(tmp_path, train="a.jsonl", validation=0.2, test="b.jsonl", max_rows=30)
-    assert (len(data.train), len(data.validation or ()), len(data.test or ()), data.not_sampled) == (30, 20, 2, 50)
+    assert (len(data.train), len(data.validation or ()), len(data.test or ()), data.train.not_sampled) == (30, 20, 2, 50)
     record = data_record(data)
     for split in record["splits"].values():
         assert split["rows"] + sum(split["dropped"].values()) + split["not_sampled"] == split["rows_read"]

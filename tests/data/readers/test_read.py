@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.builtin import sample_names
-from tunesmith.data.readers.read import find_splits, read_table
+from tunesmith.data.readers.read import find_splits, read_table, sample_names
 from tunesmith.errors import DataError
 
 ROWS = [("I want my money back", "refund"), ('She said "no", twice', "complaint"), ("Straße\nund Ж 漢字 🙂", "other")]

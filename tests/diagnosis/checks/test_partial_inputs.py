@@ -57,13 +57,13 @@ def test_without_labels_it_is_skipped() -> None:
     assert partial_input(evidence([None, None], n_classes=2), "title", PART[:2], WHOLE[:2]).skipped == "no row has a label"
 
 
-WHOLE_words = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
+WHOLE_ROWS = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
 
 
 def test_the_change_is_pvi_without_the_word_minus_pvi_with_it() -> None:
     left = [OmittedWord(0, "text", 0, "nobody"), OmittedWord(0, "text", 1, "sleeps"), OmittedWord(2, "text", 0, "yes")]
     without = np.array([[0.25, 0.75], [1.0, 0.0], [0.9, 0.1]])
-    found = words_left_out(evidence([0, 1, 0]), left, without, WHOLE_words)
+    found = words_left_out(evidence([0, 1, 0]), left, without, WHOLE_ROWS)
     assert [row["pvi_change_bits"] for row in found.figures["table"]] == pytest.approx([-1, 1, 0])
     assert [row["row_id"] for row in found.figures["table"]] == [100, 100, 102]
     assert found.flagged is not None
@@ -75,7 +75,7 @@ def test_the_change_is_pvi_without_the_word_minus_pvi_with_it() -> None:
 def test_the_mean_is_given_of_words_that_are_frequent_in_a_class() -> None:
     left = [OmittedWord(0, "text", i, word) for i, word in enumerate(["Not"] * 3 + ["not"] * 3 + ["rare"] * 5)]
     without = np.array([[0.25, 0.75]] * 11)
-    found = words_left_out(evidence([0, 1, 0]), left, without, WHOLE_words, n_cut=1, n_hidden=2)
+    found = words_left_out(evidence([0, 1, 0]), left, without, WHOLE_ROWS, n_cut=1, n_hidden=2)
     assert 'mean change where a word is frequent: "not" -1.00 in a (6 times)' in found.summary
     assert "rare" not in found.summary
     assert "1 rows have more words than were left out" in found.summary
@@ -94,5 +94,5 @@ def test_rows_are_found_by_their_ids() -> None:
 
 
 def test_with_nothing_to_go_through_it_is_skipped() -> None:
-    assert "no row" in words_left_out(evidence([0, 1]), [], np.zeros((0, 2)), WHOLE_words).skipped
-    assert "personal data" in words_left_out(evidence([0, 1]), [], np.zeros((0, 2)), WHOLE_words, n_hidden=1).skipped
+    assert "no row" in words_left_out(evidence([0, 1]), [], np.zeros((0, 2)), WHOLE_ROWS).skipped
+    assert "personal data" in words_left_out(evidence([0, 1]), [], np.zeros((0, 2)), WHOLE_ROWS, n_hidden=1).skipped

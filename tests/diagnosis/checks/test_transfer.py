@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.transfer import TransferData, opposite_labels, transfer_matrix, twin_sets
-from tunesmith.evaluation.metrics.predictions import SINGLE
 
 TEXT, NEAR, OTHER = "you people should all go home right now", "you people should all go home right away now", "something else"
 LABELS = Labels(SINGLE, ("ok", "hate"))

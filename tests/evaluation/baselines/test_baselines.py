@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.frozen import linear_on_embeddings
+from tunesmith.evaluation.baselines.linear import label_array
 from tunesmith.evaluation.baselines.majority import majority
-from tunesmith.evaluation.baselines.predictions import label_array
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics.table import TABLE, compute
 from tunesmith.evaluation.outputs import BaselineOutputs, Resampling, SplitMetrics, baseline_result
 from tunesmith.tasks.classification.evaluation import tuned_baseline

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions, from_scores
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
+from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 
 KINDS = (SINGLE, MULTI, REGRESSION)
 

@@ -7,8 +7,9 @@ import pytest
 from sklearn import metrics as sk
 
 from tests.evaluation.metrics.made import multi, single
+from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.metrics import classification as c
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from tests.evaluation.metrics.made import KINDS, of_kind, single
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.metrics.intervals import Spread, acceleration, bca, metric_intervals, score_interval, spread
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 from tunesmith.evaluation.metrics.resample import make_cells
 from tunesmith.evaluation.metrics.table import TABLE, compute
 

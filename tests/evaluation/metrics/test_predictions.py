@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, decide, from_scores, infer_problem_type
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
+from tunesmith.evaluation.metrics.predictions import decide, from_scores, infer_problem_type
 
 SCORES = np.array([[0.7, 0.3], [0.5, 0.5], [0.2, 0.8]])
 

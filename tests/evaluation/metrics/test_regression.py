@@ -8,8 +8,9 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from tests.evaluation.metrics.made import regression
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.evaluation.metrics import regression as r
-from tunesmith.evaluation.metrics.predictions import REGRESSION, from_scores
+from tunesmith.evaluation.metrics.predictions import from_scores
 
 
 @pytest.mark.parametrize("seed", range(5))

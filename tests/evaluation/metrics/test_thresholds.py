@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.metrics.made import multi, regression, single
+from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.metrics import thresholds as module
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 from tunesmith.evaluation.metrics.table import metric_kind, metric_value
 from tunesmith.evaluation.metrics.thresholds import tune
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.evaluation.metrics.made import KINDS, multi, of_kind, regression, single
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics import verdict as module
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, Predictions, from_scores
+from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 from tunesmith.evaluation.metrics.table import TABLE, compute
 from tunesmith.evaluation.metrics.verdict import mcnemar, verdict, verdicts
 

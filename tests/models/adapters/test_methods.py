@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.models.language_bases import OBJECTIVES, SAMPLE, save_base, steps
-from tunesmith.models.adapters.language import add_language_adapter
+from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.language.model import load_language_model
 from tunesmith.models.language.save import SavedLanguageModel, sample_logits, save_language_model
 from tunesmith.models.layers import freeze

@@ -10,7 +10,7 @@ import torch
 
 from tests.models.language_bases import SAMPLE, batch, save_base, steps
 from tunesmith.errors import ModelError
-from tunesmith.models.adapters.language import add_language_adapter
+from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.quantise import detect_quantisation, keep_trainable_form, refuse_without_adapter
 from tunesmith.models.language.model import CAUSAL, load_language_model
 from tunesmith.models.language.save import reload_language_model, save_language_model

@@ -12,7 +12,7 @@ from tunesmith.data.chat.rows import Conversations, Turn, usable_conversations
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
 from tunesmith.models.chat import prompts
-from tunesmith.models.chat.prompts import answer_ids, certify_rendering, few_shot_ids, prompt_ids, supervised_runs
+from tunesmith.models.chat.prompts import certify_rendering, few_shot_ids, prompt_ids, supervised_runs
 from tunesmith.models.chat.render import render
 from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
 from tunesmith.recipe.sections import ColumnsSection
@@ -41,13 +41,14 @@ def test_prompts_end_where_the_answer_begins(byte_tokenizer) -> None:
         prompt_ids(tokenizer, strict, talk("a"))
 
 
-def test_answers_as_training_has_them(byte_tokenizer, spaced_tokenizer) -> None:
+def test_training_rows_begin_with_the_prompt(byte_tokenizer, spaced_tokenizer) -> None:
     for tokenizer in (byte_tokenizer(), spaced_tokenizer()):
         for found in (TALKS, rows(("a:", " b"), ("too: ", "b"), form="prompt_completion")):
             template = choose_template(tokenizer, None, found)
             made = render(tokenizer, found, template, None, "completion")
             for turns, ids in zip(found.turns, made.input_ids, strict=True):
-                assert prompt_ids(tokenizer, template, turns) + answer_ids(tokenizer, template, turns) == ids.tolist()
+                prompt = prompt_ids(tokenizer, template, turns)
+                assert ids.tolist()[: len(prompt)] == prompt
 
 
 def test_examples_stand_before_the_question(byte_tokenizer) -> None:

@@ -12,7 +12,15 @@ from tests.models.tiny_language_models import labels_of, made, token_rows
 from tunesmith.errors import DataError
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.fast import packing
-from tunesmith.models.fast.packing import Packs, certify_packing, collate_packs, pack_rows
+from tunesmith.models.fast.packing import (
+    ROW_ATTENTION,
+    Packs,
+    attend_by_rows,
+    can_attend_by_rows,
+    certify_packing,
+    collate_packs,
+    pack_rows,
+)
 from tunesmith.models.inference import evaluation_mode
 from tunesmith.models.language.token_losses import Rows, TokenLosses, move_to, shift_labels, supervised_losses, token_losses
 
@@ -124,3 +132,69 @@ def test_an_architecture_that_cannot_keep_rows_apart_fails_the_proof() -> None:
 def test_the_proof_needs_two_rows() -> None:
     with pytest.raises(ValueError, match="two rows"):
         certify_packing(made("llama"), ROWS[:1], 0)
+
+
+FEW_ROWS = token_rows(8)
+FEW_LABELS = labels_of(FEW_ROWS)
+BATCHES = {
+    "one sequence": collate_packs([FEW_ROWS], [FEW_LABELS], 0),
+    "packs": collate_packs([FEW_ROWS[:5], FEW_ROWS[5:]], [FEW_LABELS[:5], FEW_LABELS[5:]], 0),
+}
+
+
+def gradients(model: Any, batch: dict[str, Any], precision: torch.dtype) -> list[torch.Tensor]:
+    """The loss and the gradient of every parameter."""
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        loss = model(**batch, use_cache=False).loss
+    loss.backward()
+    return [loss.detach(), *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize(("kind", "precision"), [("llama", torch.float32), ("llama", torch.bfloat16), ("mistral", torch.float32)])
+def test_gradients_are_those_of_sdpa(kind: str, precision: torch.dtype, batch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, by_rows, calls = made(kind, attn_implementation="sdpa"), made(kind, attn_implementation="sdpa"), []
+    real = packing.attend
+    monkeypatch.setattr(packing, "attend", lambda *given, **named: calls.append(given[1].shape[2]) or real(*given, **named))
+    attend_by_rows(by_rows)
+    expected, found = (gradients(model, BATCHES[batch], precision) for model in (plain, by_rows))
+    assert {*map(len, FEW_ROWS)} <= set(calls)
+    assert len(calls) >= by_rows.config.num_hidden_layers * len(FEW_ROWS)
+    tolerance = 1e-5 if precision == torch.float32 else 3e-2
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours - theirs).abs().max() <= tolerance * max(1.0, float(theirs.abs().max()))
+
+
+def test_long_rows_are_computed_by_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "LONGEST_BY_PRODUCTS", 10)
+    model, sizes = made("llama", attn_implementation="sdpa"), []
+    real = packing.attend
+    monkeypatch.setattr(packing, "attend", lambda *given, **named: sizes.append(given[1].shape[2]) or real(*given, **named))
+    attend_by_rows(model)
+    assert certify_packing(model, FEW_ROWS, 0).passed
+    gradients(model, BATCHES["one sequence"], torch.float32)
+    assert 0 < max(sizes) <= 10 < max(map(len, FEW_ROWS))
+
+
+def test_other_batches_and_saved_models_stay_as_they_are(tmp_path: Any) -> None:
+    model = made("llama", attn_implementation="sdpa")
+    ids = torch.tensor(np.stack([np.resize(row, 12) for row in FEW_ROWS]))
+    mask = torch.ones_like(ids)
+    mask[0, 7:] = 0
+    with torch.no_grad():
+        before = model.eval()(input_ids=ids, attention_mask=mask).logits
+        attend_by_rows(model)
+        assert torch.equal(model(input_ids=ids, attention_mask=mask).logits, before)
+    written = model.generate(ids[:2], max_new_tokens=4, do_sample=False)
+    assert written.shape == (2, 16)
+    model.save_pretrained(tmp_path)
+    assert ROW_ATTENTION not in (tmp_path / "config.json").read_text()
+
+
+def test_models_that_do_not_take_attention_functions() -> None:
+    assert can_attend_by_rows(made("llama", attn_implementation="sdpa"))
+    assert not can_attend_by_rows(made("llama", attn_implementation="eager"))
+    assert not can_attend_by_rows(made("bloom"))
+    with pytest.raises(ValueError, match="does not take attention functions"):
+        attend_by_rows(made("bloom"))

@@ -12,13 +12,12 @@ import torch
 
 from tests.models.language_bases import SAMPLE, save_base, steps, tokenizer
 from tunesmith.errors import ModelError, RecipeError
+from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.base import AdapterBase, fingerprint
-from tunesmith.models.adapters.language import add_language_adapter
-from tunesmith.models.builtin import builtin_model
 from tunesmith.models.language.model import CAUSAL, MASKED, Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.language.save import mean_loss, reload_language_model, sample_logits, save_language_model
 from tunesmith.models.load import load_tokenizer
-from tunesmith.models.source import ModelSource
+from tunesmith.models.source import ModelSource, builtin_model
 from tunesmith.recipe.sections import AdapterSection
 
 

@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 
 from tests.models.tiny_language_models import LONGEST, made, token_rows
 from tunesmith.errors import ModelError, RecipeError
-from tunesmith.models.language.perplexity import (
-    block_losses,
-    context_curve,
-    decoded_bytes,
-    document_losses,
-    make_windows,
-    sliding_losses,
-)
+from tunesmith.models.language.perplexity import block_losses, context_curve, document_losses, make_windows
 from tunesmith.models.language.token_losses import token_losses
 
 
@@ -39,6 +32,10 @@ class Table(torch.nn.Module):
 
 
 BIGRAMS = np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+
+
+def sliding_losses(model: torch.nn.Module, ids: np.ndarray, window: int, stride: int, max_rows: int = 64) -> np.ndarray:
+    return document_losses(model, [ids], window, stride, max_rows=max_rows)[0]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("window", "stride"), [(1, 1), (3, 1), (3, 3), (4, 2), (100, 7)])
@@ -118,10 +115,3 @@ def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(ModelError, match="made for 48 tokens"):
         sliding_losses(made("gpt2"), token_rows(1, shortest=90, longest=90)[0], LONGEST + 1, 8)
     assert len(sliding_losses(made("bloom"), token_rows(1, shortest=90, longest=90)[0], LONGEST + 1, 8)) == 89
-
-
-def test_the_bytes_of_the_scored_tokens() -> None:
-    words = ["<s>", "na", "ï", "ve", " text"]
-    tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: "".join(words[i] for i in ids if i))
-    assert decoded_bytes(tokenizer, np.array([0, 1, 2, 3, 4])) == len("naïve text".encode())
-    assert decoded_bytes(tokenizer, np.array([1, 2, 3])) == len("ïve".encode())

@@ -59,7 +59,7 @@ def test_the_terminal_shows_every_system_and_the_words(folder: Path, capsys) -> 
 
 
 def test_vectors_are_ranked_as_the_model_compares_them() -> None:
-    from tunesmith.evaluation.similarity import inner_product_maps
+    from tunesmith.evaluation.search import inner_product_maps
 
     draw = np.random.default_rng(0)
     queries, documents = draw.normal(size=(5, 4)), draw.normal(size=(9, 4)) * draw.uniform(0.2, 3, size=(9, 1))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.column_names import plain_name
-from tunesmith.data.columns import detect_columns, find_column
+from tunesmith.data.columns import detect_columns, require_column
 from tunesmith.data.profile import profile
 from tunesmith.data.readers.json_rows import parse_json
 from tunesmith.data.table import Table
@@ -103,16 +103,11 @@ def requested_columns(table: Table, given: ColumnsSection) -> dict[str, str]:
             continue
         if not isinstance(name, str):
             raise DataError.one(table.source, "an answer is one column, and columns.label names several.", "Name one column.")
-        column = find_column(table, name)
-        if column is None:
-            message = f"There is no column {name!r} for the {part}."
-            raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
-        requested[part] = column
+        requested[part] = require_column(table, name, part)
     return requested
 
 
 def format_of_requested(table: Table, requested: Mapping[str, str]) -> ChatFormat:
-    """Returns the format of the columns that the recipe names."""
     reason = "named in the recipe"
     if "messages" in requested:
         kind = column_kind(table.columns[requested["messages"]])
@@ -146,11 +141,7 @@ def detect_texts(table: Table, given: ColumnsSection, requested: Mapping[str, st
 
 
 def detect_messages(table: Table) -> ChatFormat | None:
-    """Finds the column that holds lists of messages, whatever its name; None without one, or where prompts are such lists.
-
-    Raises:
-        DataError: several columns hold such lists, or the table has a prompt and a completion beside it.
-    """
+    """Finds the column of message lists, unless prompts are such lists. Raises DataError for several, or a pair beside one."""
     kinds = {name: kind for name, cells in table.columns.items() if (kind := column_kind(cells)) is not None}
     pair = detect_pair(table) if kinds else None
     if not kinds or (pair is not None and kinds.keys() <= set(pair.columns.values())):

@@ -11,7 +11,7 @@ from tunesmith.data.cells import listed
 from tunesmith.data.chat.formats import ChatFormat, detect_chat_format
 from tunesmith.data.chat.rows import Conversations, split_conversations, usable_conversations
 from tunesmith.data.column_names import plain_name
-from tunesmith.data.columns import find_column
+from tunesmith.data.columns import find_column, require_column
 from tunesmith.data.readers.plain_texts import is_plain_text, plain_text_splits, read_plain_texts
 from tunesmith.data.readers.read import read_table, resolve_path
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
@@ -36,10 +36,6 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
 
     The format is detected in train; validation and test have the same columns, or a format of their own.
 
-    Args:
-        base: the folder that the recipe's paths start from.
-        frames: tables in memory (see ``table_from_frame``) that replace ``train``, ``validation`` or ``test``.
-
     Raises:
         DataError: a source cannot be read, its format cannot be detected, or too few rows are left.
     """
@@ -53,8 +49,7 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
             splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
     take_shares(splits, recipe, split_conversations)
     train = limit_rows(splits["train"], recipe, notes)
-    n_left_out = len(splits["train"]) - len(train)
-    return ConversationData(train, splits.get("validation"), splits.get("test"), notes=tuple(notes), not_sampled=n_left_out)
+    return ConversationData(train, splits.get("validation"), splits.get("test"), notes=tuple(notes))
 
 
 def read_chat_table(source: str, split: str, base: Path) -> Table:
@@ -119,11 +114,7 @@ def detect_and_note(table: Table, recipe: Recipe, notes: list[str]) -> ChatForma
 
 
 def evaluation_format(table: Table, train_format: ChatFormat, recipe: Recipe, notes: list[str]) -> ChatFormat:
-    """Returns train's format if the table has its columns, else the table's own.
-
-    Raises:
-        DataError: one of the two has plain texts and the other has not.
-    """
+    """Returns train's format if the table has its columns, else its own. Raises DataError if only one of the two is of texts."""
     if all(name in table.columns for name in train_format.columns.values()):
         return train_format
     own = detect_and_note(table, recipe, notes)
@@ -143,11 +134,7 @@ def group_column(table: Table, split: str, recipe: Recipe, notes: list[str]) -> 
     """Finds the column of groups: the recipe's, or one with the name of a conversation id whose values repeat."""
     requested = recipe.data.columns.group
     if requested is not None:
-        column = find_column(table, requested)
-        if column is None and split == "train":
-            message = f"There is no column {requested!r} for the groups."
-            raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
-        return column
+        return require_column(table, requested, "groups") if split == "train" else find_column(table, requested)
     for name, cells in table.columns.items():
         if plain_name(name) in CONVERSATION_IDS and 1 < len(set(map(str, cells))) < len(cells):
             if split == "train":
@@ -163,7 +150,7 @@ def data_record(data: ConversationData) -> dict[str, Any]:
         "form": data.train.kind,
         "columns": {"read": list(data.train.columns)},
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, data, turns_record(rows)) for name, rows in data.named().items()},
+        "splits": {name: split_record(rows, turns_record(rows)) for name, rows in data.named().items()},
     }
 
 

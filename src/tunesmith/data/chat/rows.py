@@ -10,7 +10,7 @@ from tunesmith.data.cells import is_missing, listed, plain_class_name
 from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, ChatFormat, ChatKind, message_kind, parse_messages
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
-from tunesmith.data.table import Table
+from tunesmith.data.table import Table, unread_rows
 from tunesmith.errors import DataError
 
 ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -71,12 +71,10 @@ class Conversations(SourceRows):
     def take(self, positions: Sequence[int], split: str) -> Conversations:
         part = super().take(positions, split)
         rows = tuple(self.rows[i] for i in positions) if self.rows else ()
-        rows_read = len(positions) + sum(part.dropped.values())
-        return replace(part, turns=tuple(self.turns[i] for i in positions), rows=rows, rows_read=rows_read)
+        return replace(part, turns=tuple(self.turns[i] for i in positions), rows=rows)
 
 
 def last_answer(turns: Turns) -> str:
-    """Returns the last turn's content."""
     return turns[-1].content
 
 
@@ -88,7 +86,7 @@ def first_prompt(turns: Turns) -> str:
 def usable_conversations(
     table: Table, row_format: ChatFormat, split: str, *, labels: Sequence[str] = (), group: str | None = None
 ) -> Conversations:
-    """Builds the rows of a table that have a prompt and an answer, or are a text.
+    """Builds the rows of a table that have a prompt and an answer, or are a text. Raises DataError if no row is left.
 
     Left out and counted are rows without a text, a prompt or an answer, whose last turn is not the assistant's, and whose list
     of messages cannot be read, has an unknown role, or holds something other than text. Contents stay as they are.
@@ -96,17 +94,11 @@ def usable_conversations(
     Args:
         labels: the allowed answers; empty allows all. Whole numbers mean labels by position where no label is a number.
         group: the column of groups.
-
-    Raises:
-        DataError: no row is left.
     """
     names = label_names(table, row_format, labels)
     positions: list[int] = []
     turns: list[Turns] = []
-    reasons: dict[str, list[int]] = {}
-    for row in table.bad_rows:
-        if row.dropped:
-            reasons.setdefault(f"not read: {row.reason}", []).append(row.row_id)
+    reasons = unread_rows(table)
     for i in range(len(table)):
         try:
             conversations = read_conversations(table, row_format, i, names)
@@ -135,11 +127,7 @@ def usable_conversations(
 
 
 def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str]) -> list[Turns]:
-    """Reads the conversations of a row: one, or several of a seed task. Raises NotUsable if one of them is not usable.
-
-    Args:
-        names: answer -> label, which replaces the answer; empty without labels.
-    """
+    """Reads a row's conversations; ``names`` (answer -> label) replaces answers. Raises NotUsable if one is not usable."""
     cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
     conversations = READERS["instances" if "instances" in cells else row_format.kind](cells)
     for turns in conversations:
@@ -160,15 +148,23 @@ Cells = Mapping[str, Any]
 """The cells of one row by part, see ``ChatFormat``."""
 
 
-def require(cell: object, reason: str) -> str:
-    """Returns a cell as text. Raises NotUsable for a missing one."""
+def require(cell: object, reason: str) -> None:
+    """Raises NotUsable for a missing cell."""
     if is_missing(cell):
         raise NotUsable(reason)
+
+
+def text_of(cell: object, reason: str = "") -> str:
+    """Returns a cell as text. Raises NotUsable for a list or an object, and with that reason for a missing one."""
+    if reason:
+        require(cell, reason)
+    if isinstance(cell, list | tuple | Mapping):
+        raise NotUsable(NOT_TEXT)
     return str(cell)
 
 
 def text_turns(cells: Cells) -> list[Turns]:
-    return [(Turn("text", require(cells["text"], WITHOUT_TEXT)),)]
+    return [(Turn("text", text_of(cells["text"], WITHOUT_TEXT)),)]
 
 
 def pair_turns(cells: Cells) -> list[Turns]:
@@ -181,7 +177,7 @@ def pair_turns(cells: Cells) -> list[Turns]:
 def cell_turns(cell: object, role: str) -> Turns:
     """Reads a cell as its list of messages, or as one turn of that role."""
     value = parse_messages(cell)
-    return message_turns(value) if message_kind(value) is not None else (Turn(role, str(cell)),)
+    return message_turns(value) if message_kind(value) is not None else (Turn(role, text_of(cell)),)
 
 
 def conversation_turns(cells: Cells) -> list[Turns]:
@@ -204,12 +200,12 @@ def instance_turns(cells: Cells) -> list[Turns]:
 
 
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
-    prompt = require(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{context}")
-    return (Turn("user", prompt), Turn("assistant", require(answer, WITHOUT_ANSWER)))
+    prompt = text_of(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{text_of(context)}")
+    return (Turn("user", prompt), Turn("assistant", text_of(answer, WITHOUT_ANSWER)))
 
 
 def label_turns(cells: Cells) -> list[Turns]:
-    prompt = require(cells["text"], WITHOUT_PROMPT)
+    prompt = text_of(cells["text"], WITHOUT_PROMPT)
     require(cells["label"], WITHOUT_ANSWER)
     return [(Turn("user", prompt), Turn("assistant", plain_class_name(cells["label"])))]
 
@@ -281,10 +277,7 @@ def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> 
 
 
 def split_conversations(rows: Conversations, share: float, seed: int, name: str) -> tuple[Conversations, Conversations]:
-    """Splits a share of the rows off as the split ``name``.
-
-    Rows with the same first prompt (normalised) or of one group stay together; labelled rows are stratified by label.
-    """
+    """Splits a share off; rows of one first prompt (normalised) or group stay together, labelled ones are stratified."""
     strata = [last_answer(turns) if rows.kind == "labelled" else 0 for turns in rows.turns]
     prompts = [first_prompt(turns) for turns in rows.turns]
     rest, other = split_positions(SplitKeys(rows.source, strata, prompts, groups=rows.groups), share, seed, name)

@@ -198,11 +198,7 @@ def template_tokens(rows: Conversations, special_tokens: Sequence[str]) -> Findi
 
 
 def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None:
-    """Finds answers that stop in the middle of a sentence at a suspiciously frequent length.
-
-    Args:
-        tokens: length of each row's last answer in tokens, where it is known.
-    """
+    """Finds answers that stop in mid-sentence at a suspiciously frequent length, also in ``tokens`` where those are known."""
     answers = [turns[-1].content.rstrip() for turns in rows.turns]
     open_ended = [i for i, text in enumerate(answers) if len(text) >= MIN_CUT_CHARACTERS and not FINISHED.search(text)]
     lengths: dict[str, Sequence[int]] = {"characters": list(map(len, answers)), "words": [len(text.split()) for text in answers]}

@@ -52,10 +52,7 @@ class Rows:
 
 
 def check_rows(train: Examples, validation: Examples | None, test: Examples | None, labels: Labels) -> list[Finding]:
-    """Runs all checks, in a fixed order.
-
-    The finding ``labels`` (the counts) always exists. ``flagged`` counts rows; ``rows`` lists the first 50 of them.
-    """
+    """Runs all checks, in the order of ``CHECKS``; the finding ``labels`` (the counts) always exists."""
     splits = {rows.split: rows for rows in (train, validation, test) if rows is not None}
     keyed = Rows(splits, {name: text_keys(rows.texts, rows.pairs) for name, rows in splits.items()}, labels)
     return [finding for check in CHECKS for finding in check(keyed)]

@@ -18,12 +18,7 @@ MIN_MEETING_SHARE = 0.01
 
 
 def check_rows(splits: Mapping[str, EmbeddingRows], batch_rows: int, in_batch: bool) -> tuple[Finding, ...]:
-    """Runs all checks on the rows of an embedding run.
-
-    Args:
-        splits: train and the evaluation splits.
-        in_batch: the other rows of a batch are a row's negatives.
-    """
+    """Runs all checks on the rows of an embedding run; ``in_batch``: the other rows of a batch are a row's negatives."""
     train = splits["train"]
     findings: list[Finding | None] = [*dropped_rows(splits.values())]
     if in_batch:

@@ -52,13 +52,7 @@ class LabelChanges:
 
 @dataclass(frozen=True)
 class CorrectedFile:
-    """A corrected file before it is written.
-
-    Attributes:
-        target: the path to write to.
-        table: the old rows.
-        content: the bytes of the new file, compressed if its name says so.
-    """
+    """A corrected file in memory: the path to write, the old rows, the changes, and the bytes, compressed if so named."""
 
     target: Path
     table: Table
@@ -73,7 +67,6 @@ class CorrectedFile:
 
     @property
     def applied(self) -> AppliedCorrections:
-        """The counts of the written file."""
         n_removed, n_rows = len(self.changes.removed), len(self.table)
         return AppliedCorrections(self.target, len(self.changes.labels), n_removed, n_rows - n_removed, self.n_of_other_files)
 
@@ -96,11 +89,7 @@ def apply_corrections(
 
 
 def output_path(data: Path, output: Path | None) -> Path:
-    """Returns the path of the new file, by default ``tickets.corrected.csv.gz`` for ``tickets.csv.gz``.
-
-    Raises:
-        OutputError: it is the old file, or its folder does not exist.
-    """
+    """Returns the path of the new file. Raises OutputError if it is the old file, or its folder does not exist."""
     stem, dot, rest = data.name.partition(".")
     target = output or data.with_name(f"{stem}.corrected{dot}{rest}")
     if target.resolve() == data.resolve():
@@ -111,17 +100,12 @@ def output_path(data: Path, output: Path | None) -> Path:
 
 
 def require_free(target: Path) -> None:
-    """Raises OutputError if the path exists."""
     if target.exists():
         raise OutputError.one(str(target), EXISTS, "Give another output path.")
 
 
 def correct_file(corrections: Sequence[Correction], data: Path, target: Path, column: str | None = None) -> CorrectedFile:
-    """Builds the corrected file in memory; writes nothing.
-
-    Raises:
-        DataError: see ``apply_corrections``.
-    """
+    """Builds the corrected file in memory; writes nothing. Raises DataError as ``apply_corrections`` does."""
     payload = read_payload(data, str(data))
     table = parse_table(payload)
     own = select_for_file(corrections, table)
@@ -135,11 +119,7 @@ def correct_file(corrections: Sequence[Correction], data: Path, target: Path, co
 
 
 def write_corrected(new: CorrectedFile) -> AppliedCorrections:
-    """Writes the file, whole or not at all, and checks by reading it that only the corrected rows differ.
-
-    Raises:
-        TunesmithError: it does not read back as it should; nothing is left.
-    """
+    """Writes the file, whole or not at all. Raises TunesmithError if it does not read back as it should; nothing is left."""
     target, changes, table = new.target, new.changes, new.table
     part = target.with_name(f".{target.name}.part{''.join(target.suffixes)}")
     try:
@@ -152,11 +132,7 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
 
 
 def select_for_file(corrections: Sequence[Correction], table: Table) -> list[Correction]:
-    """Selects the corrections of this file; a diagnosis of several files has those of all in one list.
-
-    Raises:
-        DataError: there are none, or all were made for other files.
-    """
+    """Selects the corrections of this file out of those of several. Raises DataError if there are none for this file."""
     if not corrections:
         raise DataError.one(table.source, "The corrections file has no rows; there is nothing to apply.")
     own = [c for c in corrections if c.source_sha256 in ("", table.sha256)]

@@ -54,11 +54,7 @@ def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
 
 
 def read_corrections(path: Path) -> list[Correction]:
-    """Reads the corrections of a file. Columns other than ``row_id``, ``given`` and ``proposed`` may be missing.
-
-    Raises:
-        DataError: with every row that cannot be used.
-    """
+    """Reads a file's corrections; only the columns of ``NEEDED`` must be there. Raises DataError with every unusable row."""
     table = read_file(path, str(path), header=True)
     missing = [name for name in NEEDED if name not in table.columns]
     if missing:
@@ -92,14 +88,6 @@ def read_correction(table: Table, i: int, problems: list[Problem]) -> Correction
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", wrong))
         return None
     diagnoses = tuple(filter(None, cells["diagnoses"].split(SEPARATOR)))
-    return Correction(
-        row_id=int(cells["row_id"]),
-        split=cells["split"],
-        given=cells["given"],
-        proposed=cells["proposed"],
-        score=float(cells["score"] or 0),
-        diagnoses=diagnoses,
-        reason=cells["reason"],
-        action=action,
-        source_sha256=cells["source_sha256"],
-    )
+    texts = {name: cells[name] for name in ("split", "given", "proposed", "reason", "source_sha256")}
+    score = float(cells["score"] or 0)
+    return Correction(row_id=int(cells["row_id"]), score=score, diagnoses=diagnoses, action=action, **texts)

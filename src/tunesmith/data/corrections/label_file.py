@@ -25,12 +25,7 @@ PREDICTION, PROBABILITY = "prediction", "probability"
 
 @dataclass(frozen=True)
 class SplitLabels:
-    """The matched labels of one split's rows.
-
-    Attributes:
-        names: class name of each row (N); None where the file has no label for it.
-        confidence: probability of each label (N), NaN where there is none; None if the file has no such column.
-    """
+    """A split's matched labels: class names (N), None without one, and probabilities (N), NaN without one, if there are any."""
 
     names: list[str | None]
     confidence: Array | None
@@ -110,10 +105,7 @@ def find_key_column(table: Table, columns: Columns, several: bool) -> str | None
 def row_match_keys(
     table: Table, parts: Sequence[Examples], columns: Columns, key: str
 ) -> tuple[list[Hashable], list[list[Hashable]], str]:
-    """Returns the key of each label, the key of each row by part, and the kind of key in words.
-
-    Keys are positions in the source, or the user's own row names.
-    """
+    """Returns the keys of labels, the keys of rows by part, and the kind of key in words: position in the source, or row name."""
     cells = [None if is_missing(cell) else class_name(cell) for cell in table.columns[key]]
     if key == columns.id or plain_name(key) != ROW_ID:
         part_keys: list[list[Hashable]] = [[class_name(name) for name in part.ids or []] for part in parts]

@@ -35,11 +35,7 @@ WRONG = frozenset({UNKNOWN, NO_NUMBER, SEVERAL})
 
 
 def label_cells(table: Table, columns: Columns) -> list[Any]:
-    """Reads one label cell a row (N): the cell itself, or, with several 0/1 columns, the list of the columns that hold 1.
-
-    Raises:
-        DataError: one of several label columns holds something other than 0, 1 or nothing.
-    """
+    """Reads a label cell a row (N), or, of several 0/1 columns, the list of those with 1. Raises DataError for other values."""
     if not columns.label:
         return [None] * len(table)
     if len(columns.label) == 1:

@@ -29,12 +29,7 @@ from tunesmith.results import Finding
 
 @dataclass(frozen=True)
 class LabelledData(SplitData[Examples]):
-    """The rows of a classification or regression run.
-
-    Attributes:
-        labels: the label set of train.
-        columns: as detected in train.
-    """
+    """The rows of a classification or regression run, with the label set and the columns of train."""
 
     labels: Labels
     columns: Columns
@@ -87,7 +82,6 @@ def load_labelled_data(
         columns["train"],
         notes=tuple(notes),
         findings=tuple(check_rows(train, validation, test, labels)),
-        not_sampled=len(splits["train"]) - len(train),
     )
 
 
@@ -217,7 +211,7 @@ def data_record(data: LabelledData) -> dict[str, Any]:
         "labels": list(data.labels.names),
         "problem_type": data.labels.problem_type,
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, data, label_record(rows, data.labels)) for name, rows in data.named().items()},
+        "splits": {name: split_record(rows, label_record(rows, data.labels)) for name, rows in data.named().items()},
     }
 
 

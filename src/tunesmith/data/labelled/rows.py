@@ -1,17 +1,19 @@
-"""Builds the usable rows of a table, and gives a reason for every row that is not usable."""
+"""Builds the usable rows of a table with their annotators' counts, and gives a reason for every row that is not usable."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tunesmith.data.cells import clip, is_missing, is_number
-from tunesmith.data.labelled.annotators import annotation_counts
-from tunesmith.data.labelled.labels import WRONG, encode, label_cells
-from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table
+from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed
+from tunesmith.data.labelled.labels import SINGLE, WRONG, class_name, encode, label_cells, marker
+from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table, not_text
 from tunesmith.errors import DataError, InputError
 
+SHOWN_CELLS = 5
+ANNOTATORS = "data.columns.annotators"
 NUMBERS_SHARE = 0.5
 """A column with a larger share of numbers is no text column."""
 REPAIRS = frozenset({"text was a number", "second text was a number"})
@@ -46,27 +48,19 @@ def make_examples(
     encoded: list[Any] = [None] * len(table)
     if labels is not None:
         encoded, label_reasons = encode(label_cells(table, columns), labels, separator)
-        wrong = {i: reason for i, reason in label_reasons.items() if reason in WRONG or not keep_unlabelled}
-        reasons = wrong | reasons
+        if keep_unlabelled:
+            label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
+        reasons = label_reasons | reasons
     keep = [i for i in range(len(table)) if i not in reasons or reasons[i] in REPAIRS]
-    bad = bad_rows(table, reasons)
+    bad = list_bad_rows(table, reasons)
     if not keep:
         raise no_usable_row(table, bad)
-    return Examples(
-        split=split,
-        source=table.source,
-        row_ids=[table.row_ids[i] for i in keep],
-        texts=[texts[i] for i in keep],
-        labels=[encoded[i] for i in keep],
-        pairs=None if pairs is None else [pairs[i] for i in keep],
-        groups=group_cells(table, columns.group, keep),
-        ids=id_cells(table, columns.id, keep),
-        annotations=None if labels is None else annotation_counts(table, columns, labels, keep),
-        bad_rows=tuple(sorted(bad, key=lambda row: row.row_id)),
-        rows_read=table.rows_read,
-        sha256=table.sha256,
-        others={name: [table.columns[column][i] for i in keep] for name, column in (others or {}).items()},
-    )
+    whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
+    cells = {name: table.columns[column] for name, column in (others or {}).items()}
+    whole = replace(whole, groups=group_cells(table, columns.group), ids=id_cells(table, columns.id), others=cells)
+    annotations = None if labels is None else annotation_counts(table, columns, labels, keep)
+    bad_rows = tuple(sorted(bad, key=lambda row: row.row_id))
+    return replace(whole.take(keep, split), annotations=annotations, bad_rows=bad_rows, rows_read=table.rows_read)
 
 
 def no_usable_row(table: Table, bad: list[BadRow]) -> InputError:
@@ -101,10 +95,7 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
             texts.append(str(cell))
             reasons[i] = f"{what} was a number"
         else:
-            kind = "a list" if isinstance(cell, list | tuple) else "an object" if isinstance(cell, dict) else type(cell).__name__
-            message = f"The column {name!r} holds no text there: the cell is {kind}, {clip(cell)}."
-            where, remedy = f"{table.source}, {table.place(i)}", "Write one string a cell, or name another text column."
-            raise DataError.one(where, message, remedy)
+            raise not_text(table, name, i)
     return texts, reasons
 
 
@@ -118,7 +109,7 @@ def reject_numbers(table: Table, name: str) -> None:
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
 
 
-def bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
+def list_bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
     """Lists the bad rows of the table, then those with a new reason: dropped ones before repaired ones."""
     rows = [
         BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, reason not in REPAIRS)
@@ -127,13 +118,90 @@ def bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
     return [*table.bad_rows, *sorted(rows, key=lambda row: not row.dropped)]
 
 
-def id_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | None:
-    return None if name is None else ["" if is_missing(table.columns[name][i]) else str(table.columns[name][i]) for i in keep]
+def id_cells(table: Table, name: str | None) -> list[str] | None:
+    return None if name is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[name]]
 
 
-def group_cells(table: Table, name: str | None, keep: list[int]) -> list[str] | None:
+def group_cells(table: Table, name: str | None) -> list[str] | None:
     """Reads the group of each row; a row without one is a group of its own."""
     if name is None:
         return None
-    cells = table.columns[name]
-    return [f"row {table.row_ids[i]} without a group" if is_missing(cells[i]) else str(cells[i]) for i in keep]
+    rows = zip(table.row_ids, table.columns[name], strict=True)
+    return [f"row {row_id} without a group" if is_missing(cell) else str(cell) for row_id, cell in rows]
+
+
+def annotation_counts(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]] | None:
+    """Counts how many annotators chose each class in the rows at those positions (N, K); None without annotator columns.
+
+    A row without any cell of theirs has zeros only: it is not known to be annotated.
+
+    Raises:
+        DataError: the task is not single-label, a class has no column or is unknown, or a cell holds neither class nor count.
+    """
+    if not columns.annotators:
+        return None
+    if labels.problem_type != SINGLE:
+        raise DataError.one(table.source, "Annotators are compared where each row has one class.", f"Remove {ANNOTATORS}.")
+    return counted_rows(table, columns, labels, keep) if columns.counted else voted_rows(table, columns, labels, keep)
+
+
+def counted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]]:
+    """Reads the counts of columns that hold the number of annotators of a class."""
+    check_classes(table, columns, labels)
+    columns_by_class = dict(zip(columns.counted, columns.annotators, strict=True))
+    names = [columns_by_class[name] for name in labels.names]
+    wrong, rows = [], []
+    for i in keep:
+        cells = [table.columns[name][i] for name in names]
+        if all(map(is_missing, cells)):
+            cells = [0] * len(cells)
+        wrong += [(i, name, cell) for name, cell in zip(names, cells, strict=True) if not is_count(cell)]
+        rows.append(tuple(int(float(cell)) if is_count(cell) else 0 for cell in cells))
+    if wrong:
+        message = f"{len(wrong):,} cells hold no count of annotators: {places(table, wrong)}."
+        remedy = "Write a whole number from 0 on; leave all of them empty in rows that nobody annotated."
+        raise DataError.one(table.source, message, remedy)
+    return rows
+
+
+def check_classes(table: Table, columns: Columns, labels: Labels) -> None:
+    """Raises DataError unless every class has a column of counts, and every such column a class."""
+    unknown = [name for name in columns.counted if name not in labels.names]
+    absent = [name for name in labels.names if name not in columns.counted]
+    if unknown or absent:
+        parts = [f"names {listed(map(repr, unknown), SHOWN_CELLS)}, which the label column does not hold"] if unknown else []
+        parts += [f"has no column for {listed(map(repr, absent), SHOWN_CELLS)}"] if absent else []
+        remedy = f"Write {{class: column}} with every class of the label column: {listed(labels.names)}."
+        raise DataError.one(table.source, f"{ANNOTATORS} {' and '.join(parts)}.", remedy)
+
+
+def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]]:
+    """Counts columns that hold one annotator's labels each; an empty cell: that annotator did not label the row."""
+    class_ids = {name: k for k, name in enumerate(labels.names)}
+    wrong, rows = [], []
+    for i in keep:
+        counts = [0] * labels.n
+        for name in columns.annotators:
+            cell = table.columns[name][i]
+            label = None if marker(cell) is not None else class_name(cell)
+            if label in class_ids:
+                counts[class_ids[label]] += 1
+            elif label not in (None, "-1"):
+                wrong.append((i, name, cell))
+        rows.append(tuple(counts))
+    if wrong:
+        classes = f"The classes are {listed(labels.names)}."
+        message = f"{len(wrong):,} cells of annotators hold no class: {places(table, wrong)}. {classes}"
+        raise DataError.one(
+            table.source, message, f"Correct them; if the columns hold counts, write {ANNOTATORS} as {{class: column}}."
+        )
+    return rows
+
+
+def is_count(cell: object) -> bool:
+    return is_whole(cell) and float(str(cell)) >= 0
+
+
+def places(table: Table, wrong: Sequence[tuple[int, str, Any]]) -> str:
+    """Lists the first wrong cells with their column and row."""
+    return listed((f"{clip(cell)} in {name}, {table.place(i)}" for i, name, cell in wrong), SHOWN_CELLS)

@@ -27,12 +27,7 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Converted:
-    """Rows in another format.
-
-    Attributes:
-        rows: texts of each row, in the order of ``columns``.
-        left_out: reason -> number of source rows that are in no new row.
-    """
+    """Rows in another format, texts in the order of ``columns``, and the number of left-out source rows by reason."""
 
     kind: PairKind
     columns: tuple[str, ...]
@@ -41,19 +36,15 @@ class Converted:
     left_out: Mapping[str, int]
 
     def summary(self) -> str:
-        """Describes the conversion in a sentence."""
         lost = "; ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
         return f"{len(self.rows):,} rows of {' + '.join(self.columns)} from {self.n_source:,}" + (f" ({lost})" if lost else "")
 
 
 def convert(table: Table, row_format: PairFormat, to: PairKind, seed: int = 0, per_text: int = 1) -> Converted:
-    """Converts the rows of a table to another format.
+    """Converts the rows of a table to another format. Raises DataError if there is no such conversion, or it leaves no row.
 
     Args:
         per_text: number of rows with the same labelled text as anchor.
-
-    Raises:
-        DataError: there is no such conversion, or it leaves no row.
     """
     if (row_format.kind, to) not in CONVERSIONS:
         possible = [after for before, after in CONVERSIONS if before == row_format.kind]
@@ -150,7 +141,6 @@ def tuple_triplets(rows: Sequence[Row], _left_out: Counter[str], _draw: np.rando
 
 
 def without_negatives(rows: Sequence[Row], _left_out: Counter[str], _draw: np.random.Generator, _per_text: int) -> Iterator[Row]:
-    """Keeps anchor and positive only."""
     for anchor, positive, *_ in rows:
         yield anchor, positive
 

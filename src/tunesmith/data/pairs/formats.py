@@ -14,7 +14,7 @@ from typing import Literal
 
 from tunesmith.data.cells import listed
 from tunesmith.data.column_names import ID, LABEL, PAIRS, SCORE, SPLIT, plain_name
-from tunesmith.data.columns import find_column
+from tunesmith.data.columns import require_column
 from tunesmith.data.profile import Profile, profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Problem
@@ -109,15 +109,8 @@ def find_columns(table: Table, part: str, requested: str | Sequence[str]) -> tup
     """Finds the columns that the recipe names for a part."""
     if part not in PARTS:
         raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
-    columns = []
-    for name in [requested] if isinstance(requested, str) else requested:
-        column = find_column(table, name)
-        if column is None:
-            raise DataError.one(
-                table.source, f"There is no column {name!r} for the {part}.", f"Columns: {listed(table.columns)}."
-            )
-        columns.append(column)
-    return tuple(columns)
+    names = [requested] if isinstance(requested, str) else requested
+    return tuple(require_column(table, name, part) for name in names)
 
 
 def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:
@@ -232,7 +225,5 @@ def undecided(table: Table, profiles: Mapping[str, Profile], what: str) -> DataE
     """Asks the user for the parts, with examples of the recipe line."""
     columns = listed(f"{name} ({profiles[name].words()})" for name in table.columns)
     message = f"The format of the rows cannot be detected: {what}. Columns: {columns}."
-    remedy = (
-        'Say which is which, e.g. "columns: {anchor: NAME, positive: NAME}" or "columns: {text: NAME, pair: NAME, score: NAME}".'
-    )
-    return DataError([Problem("data", table.source, message, remedy)])
+    lines = '"columns: {anchor: NAME, positive: NAME}" or "columns: {text: NAME, pair: NAME, score: NAME}"'
+    return DataError([Problem("data", table.source, message, f"Say which is which, e.g. {lines}.")])

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.builtin import retrieval_names
 from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
-from tunesmith.data.pairs.beir import beir_folder, is_beir, read_beir, relevant_pairs_table
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
-from tunesmith.data.pairs.retrieval import Retrieval
+from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, is_beir, read_beir, relevant_pairs_table
 from tunesmith.data.pairs.rows import EmbeddingRows, split_embedding_rows, usable_rows
-from tunesmith.data.readers.read import read_table
+from tunesmith.data.readers.read import read_table, retrieval_names
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, take_shares
@@ -70,7 +68,6 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
         also=tuple(also),
         retrieval=None if folder is None else read_beir(beir_folder(folder, base)),
         notes=tuple(notes),
-        not_sampled=len(splits["train"]) - len(train),
     )
 
 
@@ -98,7 +95,6 @@ def retrieval_folder(name: str, base: Path) -> Path | None:
 
 
 def detect_and_note(table: Table, columns: Mapping[str, str | list[str]], notes: list[str]) -> PairFormat:
-    """Detects the format of a table and describes it in the notes."""
     detected = detect_pair_format(table, columns)
     notes.append(f"{table.source}: {detected.name} rows of {' + '.join(detected.columns)}, {detected.reason}.")
     return detected
@@ -123,11 +119,7 @@ def read_also(recipe: Recipe, base: Path, notes: list[str]) -> list[EmbeddingRow
 
 
 def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRows:
-    """Concatenates the rows of several files: texts in the order of their parts; classes of one name (in any case) are one class.
-
-    Raises:
-        DataError: the files have different formats.
-    """
+    """Concatenates rows of several files; class names that differ only in case are one. Raises DataError for other formats."""
     first = parts[0]
     # Row ids of each file begin after those of the files before it, left-out rows included.
     sizes = [max(part.rows_read, max(part.row_ids) + 1) for part in parts[:-1]]
@@ -182,15 +174,10 @@ def read_rows(table: Table, row_format: PairFormat, split: str, recipe: Recipe, 
         return usable_rows(table, row_format, split, group=group)
     converted = convert(table, row_format, to, recipe.train.seed)
     notes.append(f"{table.source}: {converted.summary()}.")
-    return EmbeddingRows(
-        "train",
-        table.source,
-        tuple(range(len(converted.rows))),
-        PairFormat(to, converted.columns, (), f"converted from {row_format.name}"),
-        tuple(zip(*converted.rows, strict=True)),
-        rows_read=converted.n_source,
-        sha256=table.sha256,
-    )
+    row_ids, sides = tuple(range(len(converted.rows))), tuple(zip(*converted.rows, strict=True))
+    new_format = PairFormat(to, converted.columns, (), f"converted from {row_format.name}")
+    n_read = converted.n_source
+    return EmbeddingRows("train", table.source, row_ids, new_format, sides, rows_read=n_read, sha256=table.sha256)
 
 
 def data_record(data: EmbeddingData) -> dict[str, Any]:
@@ -202,8 +189,8 @@ def data_record(data: EmbeddingData) -> dict[str, Any]:
         "columns": {"texts": list(train_format.texts), "target": list(train_format.target)},
         "columns_reasons": {"texts": train_format.reason},
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, data, format_record(rows)) for name, rows in data.named().items()},
-        "also": [split_record(rows, data, format_record(rows)) | {"not_sampled": 0} for rows in data.also],
+        "splits": {name: split_record(rows, format_record(rows)) for name, rows in data.named().items()},
+        "also": [split_record(rows, format_record(rows)) for rows in data.also],
     }
     if retrieval is not None:
         record["retrieval"] = {

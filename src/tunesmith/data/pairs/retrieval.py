@@ -1,15 +1,30 @@
-"""Defines the data of a retrieval evaluation: documents, queries and relevance judgements."""
+"""Defines retrieval data (documents, queries and relevance judgements), and reads a folder in the BEIR layout.
+
+``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``), and ``qrels/SPLIT.tsv`` or ``qrels.tsv``
+(query id, document id, score; with a header, or in TREC's four columns without). Source: Thakur et al. 2021, "BEIR".
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import clip, is_missing, is_number, listed
+from tunesmith.data.readers.read import builtin_folder, read_file, resolve_path
+from tunesmith.data.split import spread_positions
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
 
 NO_DOCUMENT = -1
 """Fills up a ranking with fewer documents than positions."""
+SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".parquet")
+IDS = ("_id", "id", "doc_id", "query_id")
+LAYOUT = "A retrieval folder has corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels/test.tsv or qrels.tsv."
 
 
 @dataclass(frozen=True)
@@ -61,3 +76,205 @@ class Retrieval:
     queries: tuple[str, ...]
     judgements: Judgements
     notes: tuple[str, ...] = ()
+
+
+def read_beir(folder: Path, split: str | None = None) -> Retrieval:
+    """Reads the retrieval data of a folder.
+
+    Args:
+        split: the file of ``qrels`` to evaluate on; None: test, or the only file.
+
+    Raises:
+        DataError: a file or column is missing, an id occurs twice, a judgement names an unknown id, or no query has a relevant
+            document. The message names file and line.
+    """
+    if not folder.is_dir():
+        raise DataError.one(str(folder), "there is no such folder.", LAYOUT)
+    qrels, split = qrels_file(folder, split)
+    corpus, query_table = (read_file(find_file(folder, name), str(folder / name)) for name in ("corpus", "queries"))
+    document_ids, query_ids = read_ids(corpus), read_ids(query_table)
+    documents, queries = read_texts(corpus, title=True), read_texts(query_table, title=False)
+    lines = read_judgements(read_file(qrels, str(qrels)))
+    query, document, score = resolve_ids(lines, query_ids, document_ids, str(qrels))
+    relevant = score > 0
+    if not relevant.any():
+        raise DataError.one(str(qrels), "no query has a relevant document.", "A relevant document has a score above 0.")
+    used, relevant_query = np.unique(query[relevant], return_inverse=True)
+    evaluated = used.astype(int).tolist()
+    return Retrieval(
+        source=str(folder),
+        split=split,
+        document_ids=tuple(document_ids),
+        documents=documents,
+        query_ids=tuple(query_ids[i] for i in evaluated),
+        queries=tuple(queries[i] for i in evaluated),
+        judgements=Judgements(relevant_query, document[relevant].astype(np.int64), score[relevant], len(used), len(documents)),
+        notes=left_out_notes(query_ids, query, used, split),
+    )
+
+
+def beir_folder(name: str, base: Path) -> Path:
+    """Returns the path of a folder: built in, beside the recipe, or in the current folder."""
+    return builtin_folder(name) if name.startswith("builtin:") else resolve_path(name, base)
+
+
+def is_beir(folder: Path) -> bool:
+    return folder.is_dir() and all(any((folder / f"{name}{s}").is_file() for s in SUFFIXES) for name in ("corpus", "queries"))
+
+
+def relevant_pairs_table(folder: Path, split: str) -> Table:
+    """Lists the relevant pairs of a split, one row each, in the columns ``query`` and ``document``."""
+    data = read_beir(folder, split)
+    pairs = list(zip(data.judgements.query.tolist(), data.judgements.document.tolist(), strict=True))
+    columns = {"query": [data.queries[q] for q, _ in pairs], "document": [data.documents[d] for _, d in pairs]}
+    return Table.whole(str(folder), columns)
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """Finds the file of that name in any format. Raises DataError if there is none."""
+    for suffix in SUFFIXES:
+        if (folder / f"{name}{suffix}").is_file():
+            return folder / f"{name}{suffix}"
+    raise DataError.one(str(folder), f"there is no {name}.jsonl.", LAYOUT)
+
+
+def qrels_file(folder: Path, split: str | None) -> tuple[Path, str]:
+    """Finds the file with the judgements, and the name of its split."""
+    files = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    if not files and (folder / "qrels.tsv").is_file():
+        if split not in (None, "test"):
+            raise DataError.one(str(folder), f"it has judgements in qrels.tsv only, none for {split}.", "Remove the split.")
+        return folder / "qrels.tsv", "test"
+    if not files:
+        raise DataError.one(str(folder), "there are no judgements.", LAYOUT)
+    chosen = split or ("test" if "test" in files else next(iter(files)) if len(files) == 1 else None)
+    if chosen is None or chosen not in files:
+        message = f"there is no qrels/{chosen or 'test'}.tsv."
+        raise DataError.one(str(folder), message, f"Name one of these splits: {listed(files)}.")
+    return files[chosen], chosen
+
+
+def read_ids(table: Table) -> list[str]:
+    """Reads the id of every row. Raises DataError if one is missing or occurs twice."""
+    name = next((name for name in IDS if name in table.columns), None)
+    if name is None:
+        raise DataError.one(table.source, "there is no column _id.", f"Columns: {listed(table.columns)}.")
+    ids: list[str] = []
+    first: dict[str, int] = {}
+    for i, cell in enumerate(table.columns[name]):
+        if is_missing(cell):
+            raise DataError.one(f"{table.source}, {table.place(i)}", "the _id is missing.")
+        ids.append(str(cell))
+        if ids[i] in first:
+            message = f"the _id {clip(cell)} occurs a second time, after {table.place(first[ids[i]])}."
+            remedy = "Ids are unique; remove one of the two or rename it."
+            raise DataError.one(f"{table.source}, {table.place(i)}", message, remedy)
+        first[ids[i]] = i
+    return ids
+
+
+def read_texts(table: Table, *, title: bool) -> tuple[str, ...]:
+    """Reads each row's text, after its title if ``title``. Raises DataError for a query without a text."""
+    if "text" not in table.columns:
+        raise DataError.one(table.source, "there is no column text.", f"Columns: {listed(table.columns)}.")
+    titles = table.columns.get("title") if title else None
+    parts: list[Sequence[Any]] = [titles, table.columns["text"]] if titles else [table.columns["text"]]
+    texts = tuple(" ".join(str(cell).strip() for cell in cells if not is_missing(cell)) for cells in zip(*parts, strict=True))
+    if not title:
+        for i, text in enumerate(texts):
+            if not text:
+                raise DataError.one(f"{table.source}, {table.place(i)}", "the query has no text.", "Remove it or fill it in.")
+    return texts
+
+
+@dataclass(frozen=True)
+class JudgementLines:
+    """The lines of a judgements file; ``places`` name each line in messages."""
+
+    query_ids: list[str]
+    document_ids: list[str]
+    scores: list[float]
+    places: list[str]
+
+
+def read_judgements(table: Table) -> JudgementLines:
+    """Reads the judgements from three columns, or from TREC's four."""
+    columns = list(table.columns.values())
+    if not table.has_header and len(columns) == 4:
+        columns = [columns[0], columns[2], columns[3]]
+    if len(columns) != 3:
+        message = f"it has {len(columns)} columns."
+        raise DataError.one(table.source, message, "Judgements are query id, document id, score, separated by tabs.")
+    scores, places = columns[2], [table.place(i) for i in range(len(table))]
+    for place, score in zip(places, scores, strict=True):
+        if not is_number(score):
+            raise DataError.one(f"{table.source}, {place}", f"the score {clip(score)} is no number.")
+    return JudgementLines(list(map(str, columns[0])), list(map(str, columns[1])), list(map(float, scores)), places)
+
+
+def resolve_ids(lines: JudgementLines, query_ids: Sequence[str], document_ids: Sequence[str], source: str) -> Array:
+    """Resolves judgements to positions of query and document, and score (3, J). Raises DataError for unknown ids and repeats."""
+    positions = []
+    for kind, file, ids, used in (
+        ("query", "queries", query_ids, lines.query_ids),
+        ("document", "corpus", document_ids, lines.document_ids),
+    ):
+        position = {name: i for i, name in enumerate(ids)}
+        missing = [(name, place) for name, place in zip(used, lines.places, strict=True) if name not in position]
+        if missing:
+            name, place = missing[0]
+            message = f"there is no {kind} {clip(name)} in {file}; {len(missing):,} judgements name one that is missing."
+            raise DataError.one(f"{source}, {place}", message, f"Add it to {file}, or remove the line.")
+        positions.append([position[name] for name in used])
+    resolved = np.array([*positions, lines.scores], dtype=np.float64).reshape(3, -1)
+    _, first, pair = np.unique(resolved[:2], axis=1, return_index=True, return_inverse=True)
+    repeated = np.flatnonzero(first[pair.ravel()] != np.arange(resolved.shape[1]))
+    if len(repeated):
+        i = int(repeated[0])
+        message = f"the document {clip(lines.document_ids[i])} is judged for the query {clip(lines.query_ids[i])} a second time."
+        raise DataError.one(f"{source}, {lines.places[i]}", message, "Keep one of the lines.")
+    return resolved
+
+
+def left_out_notes(query_ids: Sequence[str], judged: Array, used: Array, split: str) -> tuple[str, ...]:
+    """Describes the queries that are not measured, and why."""
+    with_score_0 = np.setdiff1d(judged, used).astype(int).tolist()
+    n_unjudged = len(query_ids) - len(np.unique(judged))
+    notes = []
+    if n_unjudged:
+        notes.append(f"{n_unjudged:,} queries have no judgement in {split} and are not measured")
+    if with_score_0:
+        names = listed([query_ids[i] for i in with_score_0], 5)
+        notes.append(f"{len(with_score_0):,} queries have no relevant document and are not measured: {names}")
+    return tuple(notes)
+
+
+def cut_search(search: Retrieval, max_rows: int | None) -> Retrieval:
+    """Returns at most so many queries, spread over all, and as many documents; all where ``max_rows`` is None.
+
+    A relevant document of each query stays; the other documents are spread over the rest.
+    """
+    if max_rows is None or max(len(search.queries), len(search.documents)) <= max_rows:
+        return search
+    judged = search.judgements
+    queries = np.array(spread_positions(judged.n_queries, max_rows))
+    entries = np.flatnonzero(np.isin(judged.query, queries))
+    _, first = np.unique(judged.query[entries], return_index=True)
+    relevant = np.unique(judged.document[entries][first])
+    others = np.setdiff1d(np.arange(judged.n_documents), relevant)
+    documents = np.union1d(relevant, others[spread_positions(len(others), max_rows - len(relevant))])
+    entries = entries[np.isin(judged.document[entries], documents)]
+    return replace(
+        search,
+        document_ids=tuple(search.document_ids[i] for i in documents),
+        documents=tuple(search.documents[i] for i in documents),
+        query_ids=tuple(search.query_ids[i] for i in queries),
+        queries=tuple(search.queries[i] for i in queries),
+        judgements=Judgements(
+            np.searchsorted(queries, judged.query[entries]),
+            np.searchsorted(documents, judged.document[entries]),
+            judged.gain[entries],
+            len(queries),
+            len(documents),
+        ),
+    )

@@ -10,7 +10,7 @@ from tunesmith.data.cells import clip, is_missing, is_number, listed, plain_clas
 from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
-from tunesmith.data.table import Table
+from tunesmith.data.table import Table, not_text, unread_rows
 from tunesmith.errors import DataError
 
 WITHOUT_TEXT, WITHOUT_TARGET, UNLABELLED = "without a text", "without a {}", "labelled -1"
@@ -59,19 +59,20 @@ def usable_rows(
 ) -> EmbeddingRows:
     """Builds the rows of a table that have all their texts and a target.
 
-    Left out and counted are rows with an empty text or target, with the label -1 (NLI data mark rows without agreement of the
-    annotators so), and with a negative that equals the positive.
+    Left out and counted are rows that could not be read, with an empty text or target, with the label -1 (NLI data mark rows
+    without agreement of the annotators so), and with a negative that equals the positive.
 
     Args:
         score_range: the lowest and the highest score, which become 0 and 1.
         group: the column of groups.
 
     Raises:
-        DataError: a score is no number or outside its range, vectors have different lengths, or no row is left.
+        DataError: a text is a list or an object, a score is no number or outside its range, vectors have different lengths, or
+            no row is left.
     """
-    texts = [table.columns[name] for name in row_format.texts]
+    texts = [text_cells(table, name) for name in row_format.texts]
     targets = [table.columns[name] for name in row_format.target]
-    reasons: dict[str, list[int]] = {}
+    reasons = unread_rows(table)
     kept = []
     for i in range(len(table)):
         reason = unusable_reason([column[i] for column in texts], [column[i] for column in targets], row_format)
@@ -95,6 +96,14 @@ def usable_rows(
         rows_read=table.rows_read or len(table),
         sha256=table.sha256,
     )
+
+
+def text_cells(table: Table, name: str) -> list[Any]:
+    """Returns the cells of a text column. Raises DataError for a list or an object."""
+    for i, cell in enumerate(table.columns[name]):
+        if isinstance(cell, list | tuple | Mapping):
+            raise not_text(table, name, i)
+    return table.columns[name]
 
 
 def unusable_reason(texts: Sequence[object], targets: Sequence[object], row_format: PairFormat) -> str:

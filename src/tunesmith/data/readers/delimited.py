@@ -136,7 +136,6 @@ def parse_escaped(text: str, delimiter: str) -> Records | None:
 
 
 def spans_lines(records: Records) -> bool:
-    """Whether a record takes more than one line."""
     return bool(records.lines) and records.end - records.lines[0] >= len(records.lines) + records.blanks
 
 
@@ -177,11 +176,7 @@ def recover(text: str, delimiter: str) -> Records:
 
 
 def record_at(lines: list[str], start: int, delimiter: str, width: int) -> tuple[list[str] | None, int, bool]:
-    """Reads the record that starts on a line.
-
-    Returns:
-        The record (None if it is broken), the number of its lines, and whether its quotes were read as plain characters.
-    """
+    """Reads the record that starts on a line: its cells (None if broken), its lines, and whether its quotes are plain."""
     quotes, joined = 0, ""
     for end in range(start, min(start + MAX_FIELD_LINES, len(lines))):
         joined += lines[end]

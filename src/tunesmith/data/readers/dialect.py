@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from tunesmith.data.cells import is_number
 from tunesmith.data.column_names import USUAL_NAMES, plain_name
@@ -50,13 +51,8 @@ def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
 
 
 def field_counts(sample: str, delimiter: str, quoting: int) -> list[int]:
-    counts = []
-    for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quoting=quoting):  # type: ignore[arg-type]
-        if not is_blank(row):
-            counts.append(len(row))
-        if len(counts) > SAMPLE_ROWS:
-            break
-    return counts
+    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+    return list(islice((len(row) for row in rows if not is_blank(row)), SAMPLE_ROWS + 1))
 
 
 def is_blank(row: Sequence[str]) -> bool:

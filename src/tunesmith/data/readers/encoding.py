@@ -24,12 +24,7 @@ REMEDY = "Save it as UTF-8, or set its encoding in the recipe (data.encoding), f
 
 @dataclass(frozen=True)
 class Decoded:
-    """The text of a file.
-
-    Attributes:
-        repaired: 1-based line -> repair.
-        notes: assumptions, as sentences for the user.
-    """
+    """The text of a file, its repairs (1-based line -> repair), and assumptions as sentences for the user."""
 
     text: str
     repaired: dict[int, str] = field(default_factory=dict)

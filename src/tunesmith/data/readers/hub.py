@@ -32,7 +32,11 @@ def read_hub(name: str) -> dict[str, Table]:
         raise DataError.one(name, "A data set's name was expected after hub:.", "Write for instance hub:glue:cola.")
     datasets = import_datasets()
     if os.environ.get("HF_HUB_OFFLINE", "").lower() not in TRUE:
-        require_network(name)
+        host, port = hub_address()
+        if reason := reach(host, port, PROBE_SECONDS):
+            message = f"There is no network: {host}:{port} did not answer ({reason})."
+            advice = "Use a local file, or set HF_HUB_OFFLINE=1 if the data set is in the local cache."
+            raise DataError.one(name, message, advice)
     try:
         loaded = datasets.load_dataset(repository, config or None)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -63,15 +67,6 @@ def remedy(error: Exception) -> str:
     if "Config name is missing" in str(error):
         return "Write hub:NAME:CONFIG with one of the configurations."
     return "Check the name, or use a local file."
-
-
-def require_network(name: str) -> None:
-    """Raises DataError within two seconds if the hub's host, or the proxy to it, does not answer."""
-    host, port = hub_address()
-    reason = reach(host, port, PROBE_SECONDS)
-    if reason:
-        message = f"There is no network: {host}:{port} did not answer ({reason})."
-        raise DataError.one(name, message, "Use a local file, or set HF_HUB_OFFLINE=1 if the data set is in the local cache.")
 
 
 def hub_address() -> tuple[str, int]:

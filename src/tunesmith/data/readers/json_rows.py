@@ -65,11 +65,7 @@ def read_jsonl(payload: Payload, encoding: str | None = None) -> Table:
 
 
 def read_json(payload: Payload, encoding: str | None = None) -> Table:
-    """Reads a JSON file: a list of objects, a list of lists, one list under a key, columns, or JSON Lines.
-
-    Raises:
-        DataError: the JSON is broken (the message has line and column), or is no table.
-    """
+    """Reads a JSON list, one list under a key, columns, or JSON Lines. Raises DataError for broken JSON (with its place)."""
     decoded = decode(payload, encoding)
     try:
         content = parse_json(decoded.text)

@@ -29,10 +29,7 @@ SIGNATURES = (
     (b"7z\xbc\xaf", "a 7-zip archive"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\x7fELF", "a program"),
-    (b"\x80\x02", "a Python pickle"),
-    (b"\x80\x03", "a Python pickle"),
-    (b"\x80\x04", "a Python pickle"),
-    (b"\x80\x05", "a Python pickle"),
+    *((bytes((0x80, protocol)), "a Python pickle") for protocol in range(2, 6)),
 )
 # Bytes below 32 that occur in text files: tab, line feed, form feed, carriage return, escape.
 TEXT_CONTROLS = frozenset(b"\t\n\x0c\r\x1b")
@@ -59,11 +56,7 @@ class Payload:
 
 
 def read_payload(path: Path, name: str) -> Payload:
-    """Reads and decompresses a file.
-
-    Raises:
-        DataError: the file is missing, unreadable or empty, or a damaged gzip file.
-    """
+    """Reads and decompresses a file. Raises DataError if it is missing, unreadable or empty, or a damaged gzip file."""
     packed = read_bytes(path, name)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     is_gzip = packed[:2] == b"\x1f\x8b"

@@ -28,11 +28,7 @@ def is_plain_text(name: str | Path) -> bool:
 
 
 def plain_text_splits(folder: Path) -> dict[str, Path]:
-    """Finds the folder's ``.txt`` files of train, validation and test; empty without a train file.
-
-    Raises:
-        DataError: two files fit one split.
-    """
+    """Finds a folder's ``.txt`` files by split; empty without a train file. Raises DataError if two files fit one split."""
     files: dict[str, Path] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file() and is_plain_text(path)):
         split = SPLIT_WORDS.get(path.name.split(".", 1)[0].casefold())

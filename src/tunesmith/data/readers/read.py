@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
-from tunesmith.data.builtin import builtin_path
 from tunesmith.data.cells import listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.readers.delimited import any_field_size, read_delimited
@@ -20,13 +20,44 @@ from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.files import locate
 
+SAMPLE_SUFFIXES = (".csv", ".jsonl")
+
+
+def sample_folder() -> Path:
+    return Path(str(resources.files("tunesmith"))) / "data" / "samples"
+
+
+def sample_names() -> list[str]:
+    """Lists the data sets that ``builtin:NAME`` can name."""
+    return sorted(file.stem for file in sample_folder().iterdir() if file.suffix in SAMPLE_SUFFIXES)
+
+
+def retrieval_names() -> list[str]:
+    """Lists the built-in folders with documents and queries."""
+    return sorted(folder.name for folder in sample_folder().iterdir() if (folder / "corpus.jsonl").is_file())
+
+
+def builtin_folder(source: str) -> Path:
+    """Returns the retrieval folder ``builtin:NAME``. Raises DataError if there is none of that name."""
+    name, names = source.removeprefix("builtin:"), retrieval_names()
+    if name not in names:
+        existing = ", ".join(f"builtin:{item}" for item in names)
+        raise DataError.one(source, f"There is no built-in retrieval folder of that name. There are: {existing}.")
+    return sample_folder() / name
+
+
+def builtin_path(source: str) -> Path:
+    """Returns the file ``builtin:NAME``. Raises DataError, with the existing names, if there is none of that name."""
+    name = source.removeprefix("builtin:")
+    names = sample_names()
+    if name not in names:
+        existing = ", ".join(f"builtin:{item}" for item in names) or "none are installed"
+        raise DataError.one(source, f"There is no built-in data of that name. There are: {existing}.")
+    return next(file for suffix in SAMPLE_SUFFIXES if (file := sample_folder() / f"{name}{suffix}").is_file())
+
 
 def read_parquet(payload: Payload) -> Table:
-    """Reads the table of a parquet file; cells are plain Python values.
-
-    Raises:
-        DataError: the file is no parquet file or damaged, or has duplicate column names or no rows.
-    """
+    """Reads a parquet table as plain Python values. Raises DataError for a damaged file, duplicate column names, or no rows."""
     import pyarrow
     import pyarrow.parquet
 
@@ -146,13 +177,7 @@ def sniff(payload: Payload, encoding: str | None) -> str:
 
 
 def find_splits(folder: Path) -> dict[str, Path]:
-    """Finds the folder's files of train, validation and test, in any format. In a folder with one file, that file is train.
-
-    Names: train, training; dev, val, valid, validation, development, eval; test, testing, holdout.
-
-    Raises:
-        DataError: no such file, or two files for one split.
-    """
+    """Finds a folder's files by ``SPLIT_WORDS``; an only file is train. Raises DataError without train or for two of a split."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     data = [file for file in files if is_data(file)]
     by_split: dict[str, list[Path]] = {}

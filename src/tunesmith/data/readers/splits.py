@@ -20,14 +20,11 @@ T = TypeVar("T")
 
 
 def read_splits(data: DataSection, base: Path, frames: Mapping[str, Any], notes: list[str]) -> dict[str, Table]:
-    """Reads a table for each split that the recipe, the training source or ``frames`` has.
+    """Reads a table for each split of the recipe, its training source or ``frames``. Raises DataError with all problems.
 
     Args:
         base: the folder that the recipe's paths start from.
         frames: tables in memory (see ``table_from_frame``) that replace ``train``, ``validation`` or ``test``.
-
-    Raises:
-        DataError: with the problems of all sources.
     """
     wrong = sorted(set(frames) - set(SPLITS))
     if wrong:

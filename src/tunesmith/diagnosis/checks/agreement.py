@@ -114,9 +114,7 @@ def given_names(rows: Examples, labels: Labels) -> list[str | None]:
 def comparable_rows(given: Sequence[str | None], oracle_labels: OracleLabels) -> Array:
     """Positions of the rows with an answer and a label that the oracle knows."""
     known, pairs = oracle_labels.known, zip(given, oracle_labels.names, strict=True)
-    return np.flatnonzero(
-        [label is not None and answer is not None and (known is None or label in known) for label, answer in pairs]
-    )
+    return np.flatnonzero([None not in (label, answer) and (known is None or label in known) for label, answer in pairs])
 
 
 def measure_agreement(

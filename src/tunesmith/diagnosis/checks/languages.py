@@ -47,8 +47,7 @@ def main_script(text: str) -> str:
 def detect_languages(texts: Sequence[str]) -> list[str]:
     """The language code of each text (N); empty for short texts and uncertain detections.
 
-    Raises:
-        MissingExtra: the ``py3langid`` library is not installed.
+    Raises MissingExtra if the ``py3langid`` library is not installed.
     """
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -107,10 +106,7 @@ def language_drift(train: Diagnosis, other: Diagnosis, split: str) -> Diagnosis:
     flagged = np.array([code in more for code in row_languages])
     if not changes:
         return Diagnosis(name, f"The languages of {split} have the shares they have in train.", flagged=flagged)
-    words = {
-        change.language: f"{change.language} is {change.in_train:.1%} of train and {change.elsewhere:.1%} of {split}"
-        for change in changes
-    }
+    words = {c.language: f"{c.language} is {c.in_train:.1%} of train and {c.elsewhere:.1%} of {split}" for c in changes}
     return Diagnosis(
         name,
         f"{listed(words.values(), 5)}.",

@@ -18,7 +18,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
-from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
+from tunesmith.evaluation.metrics.resample import resampled_sums
 
 NAME = "pvi"
 SMALLEST = 1e-12
@@ -177,9 +177,7 @@ def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) ->
     n = len(values)
     if n < 2:
         return float("nan"), float("nan")
-    draws = affordable(n, n_resamples, "scores", 1)
-    rows = Cells((), np.arange(n), np.ones(n))
-    means = np.concatenate([weights @ values / n for weights in weight_blocks(rows, draws, np.random.default_rng(seed))])
+    means = resampled_sums(values, n_resamples, seed) / n
     tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
@@ -205,10 +203,7 @@ def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosi
         return skip(name, f"no value of {column} has {MIN_ROWS} rows with a label")
     information = evidence_information(evidence, evidence.pred_probs)
     right = evidence.pred_probs[rows].argmax(axis=1) == evidence.given[rows]
-    table = [
-        slice_figures(column, masked(str(names[value])), information.pvi[place == value], right[place == value])
-        for value in large
-    ]
+    table = [slice_figures(column, masked(str(names[k])), information.pvi[place == k], right[place == k]) for k in large]
     table.sort(key=lambda row: row["mean_pvi_bits"])
     shown = f"{slice_words(column, table)}; all rows {information.v_information:.2f}."
     if n_small := len(names) - len(large):

@@ -25,12 +25,7 @@ WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 @dataclass(frozen=True)
 class WordCounts:
-    """Occurrences of each word in rows of each class.
-
-    Attributes:
-        words: (V), in alphabetical order.
-        counts: (V, K).
-    """
+    """Occurrences of each word in rows of each class. ``words``: (V), in alphabetical order; ``counts``: (V, K)."""
 
     words: tuple[str, ...]
     counts: Array

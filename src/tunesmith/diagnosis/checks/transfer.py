@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.intervals import metric_intervals
-from tunesmith.evaluation.metrics.predictions import SINGLE, Predictions, concatenate, from_scores
+from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, from_scores
 from tunesmith.results import Metric
 
 METRIC = "mcc"
@@ -105,10 +106,13 @@ def opposite_labels(near: NearDuplicates, owner: Array, given: Array) -> tuple[l
     kinds, first, row_kind, counts = np.unique(
         np.stack([near.text_ids, owner, given]), axis=1, return_index=True, return_inverse=True, return_counts=True
     )
-    row_kind, text_kinds = row_kind.ravel(), positions_by_number(kinds[0])
+    row_kind, flagged = row_kind.ravel(), np.zeros(len(counts), dtype=bool)
+    text_kinds: list[list[int]] = [[] for _ in near.first_row]
+    for kind, text in enumerate(kinds[0].tolist()):
+        text_kinds[text].append(kind)
     pairs: list[Opposite] = []
-    flagged = np.zeros(len(counts), dtype=bool)
-    for a, b, overlap in same_or_near(near):
+    same = ((text, text, 1.0) for text in range(len(near.first_row)))
+    for a, b, overlap in itertools.chain(same, zip(near.a.tolist(), near.b.tolist(), near.overlap.tolist(), strict=True)):
         for x, y in itertools.product(text_kinds[a], text_kinds[b]):
             if kinds[1, x] == kinds[1, y] or kinds[2, x] == kinds[2, y] or (a == b and x > y):
                 continue
@@ -116,20 +120,6 @@ def opposite_labels(near: NearDuplicates, owner: Array, given: Array) -> tuple[l
             x, y = (x, y) if kinds[1, x] < kinds[1, y] else (y, x)
             pairs.append(Opposite(int(first[x]), int(first[y]), int(counts[x]), int(counts[y]), overlap))
     return sorted(pairs, key=lambda pair: (-pair.overlap, pair.first, pair.second)), flagged[row_kind]
-
-
-def same_or_near(near: NearDuplicates) -> Iterator[tuple[int, int, float]]:
-    """Yields each text with itself and each pair of near texts, with their overlap."""
-    yield from ((text, text, 1.0) for text in range(len(near.first_row)))
-    yield from zip(near.a.tolist(), near.b.tolist(), near.overlap.tolist(), strict=True)
-
-
-def positions_by_number(numbers: Array) -> list[list[int]]:
-    """For each number from 0 its positions among ``numbers``."""
-    positions: list[list[int]] = [[] for _ in range(int(numbers.max(initial=-1)) + 1)]
-    for i, number in enumerate(numbers.tolist()):
-        positions[number].append(i)
-    return positions
 
 
 def transfer_matrix(

@@ -68,18 +68,12 @@ class PinnedBias:
 
 
 def pinned_bias(words: Sequence[str], scores: TextScores, target: int) -> PinnedBias:
-    """Measures the bias of a word list towards the class ``target``; the model reads each word alone.
-
-    Raises:
-        ValueError: the list is empty.
-    """
+    """Measures the bias of a word list, read word by word, towards the class ``target``. Raises ValueError if it is empty."""
     if not words:
         raise ValueError("a word list is needed for pinned bias, an empty one was given")
     chance = np.asarray(scores(list(words)))[:, target]
-    pinned, around_half, around_mean = (
-        float(np.abs(chance - phi).mean()) for phi in (np.minimum(chance, 0.5), 0.5, chance.mean())
-    )
-    return PinnedBias(tuple(words), chance, pinned, around_half, around_mean)
+    pinned, half, mean = (float(np.abs(chance - phi).mean()) for phi in (np.minimum(chance, 0.5), 0.5, chance.mean()))
+    return PinnedBias(tuple(words), chance, pinned, half, mean)
 
 
 def hypernyms(words: Sequence[str], lexicon: str = LEXICON) -> dict[str, str]:

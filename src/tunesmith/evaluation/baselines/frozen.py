@@ -9,8 +9,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.linear import Strengths, fit_linear, validation_data
-from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
+from tunesmith.evaluation.baselines.linear import Strengths, fit_and_predict
 from tunesmith.evaluation.outputs import BaselineOutputs
 
 Embedded = Array | tuple[Array, Array]
@@ -35,10 +34,7 @@ def linear_on_embeddings(
     features = pair_features(embeddings[train.split])
     mean, scale = mean_and_scale(features)
     inputs = {examples.split: (pair_features(embeddings[examples.split]) - mean) / scale for examples in targets}
-    validation = validation_data(labels, targets, inputs)
-    train_labels = label_array(labels, train)
-    scores, strength = fit_linear(labels.problem_type, labels.n, (features - mean) / scale, train_labels, validation, STRENGTHS)
-    predictions = outputs_by_split(labels, targets, [scores(inputs[examples.split]) for examples in targets])
+    predictions, strength = fit_and_predict(labels, train, targets, (features - mean) / scale, inputs, STRENGTHS)
     note = f"the base model's embeddings, {features.shape[1]:,} features, linear model of strength {strength:g}"
     return BaselineOutputs("frozen", predictions, seconds + time.perf_counter() - start, note)
 

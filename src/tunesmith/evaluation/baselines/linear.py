@@ -1,4 +1,7 @@
-"""Linear models on precomputed features: logistic regression, one per label, or ridge; validation selects the regularisation."""
+"""Linear models on precomputed features: logistic regression, one per label, or ridge; validation selects the regularisation.
+
+Also the label arrays that every baseline is fitted to, and its outputs.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.predictions import label_array
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
+from tunesmith.evaluation.metrics.predictions import from_scores
+from tunesmith.evaluation.outputs import Outputs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     Features: TypeAlias = Array | csr_matrix
+
 
 MANY_CLASSES = 10
 """With more classes one fit takes seconds, and the usual strength is used without a search."""
@@ -43,12 +48,43 @@ class Strengths:
     usual: int
 
 
-def validation_data(
-    labels: Labels, targets: Sequence[Examples], features: Mapping[str, Features]
-) -> tuple[Features, Array] | None:
-    """Features and labels of the target named ``validation``; None if there is none."""
+def label_array(labels: Labels, examples: Examples) -> Array:
+    """Class ids (N,), 0/1 (N, K) or floats (N,). Raises ValueError if a row has no label."""
+    missing = [i for i, label in enumerate(examples.labels) if label is None]
+    if missing:
+        first = examples.row_ids[missing[0]]
+        raise ValueError(f"{len(missing)} rows of {examples.split} have no label, the first is row {first}")
+    if labels.problem_type == MULTI:
+        return np.asarray(examples.labels, dtype=np.int64).reshape(len(examples), labels.n)
+    return np.asarray(examples.labels, dtype=np.float64 if labels.problem_type == REGRESSION else np.int64)
+
+
+def outputs_by_split(labels: Labels, targets: Sequence[Examples], scores: Sequence[Array]) -> dict[str, Outputs]:
+    """Split -> outputs, from one array of scores a split."""
+    problem = labels.problem_type
+    return {
+        examples.split: Outputs(problem, from_scores(problem, label_array(labels, examples), values, row_ids=examples.row_ids))
+        for examples, values in zip(targets, scores, strict=True)
+    }
+
+
+def fit_and_predict(
+    labels: Labels,
+    train: Examples,
+    targets: Sequence[Examples],
+    features: Features,
+    inputs: Mapping[str, Features],
+    strengths: Strengths,
+) -> tuple[dict[str, Outputs], float]:
+    """Fits a linear model to the features of train; returns its outputs for the targets, and the selected strength.
+
+    Args:
+        inputs: split -> features of each target; the strength is selected on the target named ``validation``.
+    """
     validation = next((examples for examples in targets if examples.split == "validation"), None)
-    return None if validation is None else (features["validation"], label_array(labels, validation))
+    held = None if validation is None else (inputs["validation"], label_array(labels, validation))
+    scores, strength = fit_linear(labels.problem_type, labels.n, features, label_array(labels, train), held, strengths)
+    return outputs_by_split(labels, targets, [scores(inputs[examples.split]) for examples in targets]), strength
 
 
 def fit_linear(

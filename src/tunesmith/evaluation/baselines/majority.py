@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
+from tunesmith.evaluation.baselines.linear import label_array, outputs_by_split
 from tunesmith.evaluation.outputs import BaselineOutputs
 
 
@@ -21,9 +21,7 @@ def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> Ba
     """
     start = time.perf_counter()
     constant, note = _constant(labels, label_array(labels, train))
-    scores = [
-        np.tile(constant, (len(examples), 1)) if constant.ndim else np.full(len(examples), constant) for examples in targets
-    ]
+    scores = [np.tile(constant, (len(rows), 1)) if constant.ndim else np.full(len(rows), constant) for rows in targets]
     predictions = outputs_by_split(labels, targets, scores)
     return BaselineOutputs("majority", predictions, time.perf_counter() - start, note)
 

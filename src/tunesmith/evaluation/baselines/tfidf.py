@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.table import Examples, Labels
-from tunesmith.evaluation.baselines.linear import Strengths, fit_linear, validation_data
-from tunesmith.evaluation.baselines.predictions import label_array, outputs_by_split
+from tunesmith.evaluation.baselines.linear import Strengths, fit_and_predict
 from tunesmith.evaluation.outputs import BaselineOutputs
 
 if TYPE_CHECKING:
@@ -30,22 +29,16 @@ def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -
     both texts beside them. The regularisation is selected on the target named ``validation``.
     """
     start = time.perf_counter()
-    vectorisers = _vectorisers(train)
-    features = _features([vectoriser.fit_transform(_texts(train)) for vectoriser in vectorisers], train)
-    inputs = {
-        examples.split: _features([vectoriser.transform(_texts(examples)) for vectoriser in vectorisers], examples)
-        for examples in targets
-    }
-    validation = validation_data(labels, targets, inputs)
-    scores, strength = fit_linear(labels.problem_type, labels.n, features, label_array(labels, train), validation, STRENGTHS)
-    predictions = outputs_by_split(labels, targets, [scores(inputs[examples.split]) for examples in targets])
-    what = "words and characters" if len(vectorisers) > 1 else "words"
+    features, transform = fit_tfidf(train)
+    inputs = {examples.split: transform(examples) for examples in targets}
+    predictions, strength = fit_and_predict(labels, train, targets, features, inputs, STRENGTHS)
+    what = "words and characters" if sum(map(len, _texts(train))) <= CHARACTERS else "words"
     note = f"TF-IDF of {what}, {features.shape[1]:,} features, linear model of strength {strength:g}"
     return BaselineOutputs("tfidf", predictions, time.perf_counter() - start, note)
 
 
 def fit_tfidf(examples: Examples) -> tuple[csr_matrix, Callable[[Examples], csr_matrix]]:
-    """Fits the same features to one set of rows.
+    """Fits TF-IDF features to one set of rows.
 
     Returns:
         Features (N, D) float32 of these rows, and the transform of other rows by their vocabulary and weights.
@@ -80,12 +73,8 @@ def _features(vectors: Sequence[csr_matrix], examples: Examples) -> csr_matrix:
     if examples.pairs is None:
         return sparse.hstack(vectors, format="csr")
     n = len(examples)
-    overlap = np.stack([_overlap(part[:n], part[n:]) for part in vectors], axis=1)
+    cosines = [part[:n].multiply(part[n:]).sum(axis=1) for part in vectors]  # the vectors have length 1
+    overlap = np.stack([np.asarray(cosine, dtype=np.float32).ravel() for cosine in cosines], axis=1)
     joined = sparse.hstack(vectors, format="csr")
     u, v = joined[:n], joined[n:]
     return sparse.hstack([u, v, abs(u - v), u.multiply(v), sparse.csr_matrix(overlap)], format="csr")
-
-
-def _overlap(first: csr_matrix, second: csr_matrix) -> np.ndarray:
-    """(N,) cosine of the two texts' vectors, which have length 1."""
-    return np.asarray(first.multiply(second).sum(axis=1), dtype=np.float32).ravel()

@@ -1,6 +1,6 @@
 """Text metrics of generated answers against references: a value in [0, 1] for each row, higher is better.
 
-``row_means`` computes their means, intervals and verdicts.
+``means`` computes their means, intervals and verdicts.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ def answer_scores(
             If no reference matches, they are taken whole: they are the bare results.
         function: from ``answer_function``, for the name ``function``; it gets whole answers and references.
 
-    Raises:
-        RecipeError: the pattern matches only some references; the function fails or returns no number from 0 to 1.
+    Raises RecipeError if the pattern matches only some references, or the function fails or returns no number from 0 to 1.
     """
     whole = list(zip(answers, references, strict=True))
     parts = matched_parts(answers, references, row_ids, pattern) if pattern else whole
@@ -212,8 +211,7 @@ def same_value(first: object, second: object) -> bool:
 def answer_function(reference: str, base: Path) -> UserFunction:
     """Loads the function ``file.py:name`` by running the file; relative files are looked up beside the recipe.
 
-    Raises:
-        RecipeError: no such file or function, or the file fails.
+    Raises RecipeError if there is no such file or function, or the file fails.
     """
     path, _, name = reference.rpartition(":")
     file = base / path

@@ -39,15 +39,10 @@ class Geometry:
     iso_score: float
     alignment: float | None = None
 
-    @property
-    def has_collapsed(self) -> bool:
-        """Whether different texts have nearly the same vector."""
-        return self.mean_cosine > COLLAPSED_COSINE
-
 
 def collapse_alarms(geometry: Geometry | None) -> tuple[Alarm, ...]:
     """The alarm of collapsed embeddings; empty unless they have collapsed."""
-    if geometry is None or not geometry.has_collapsed:
+    if geometry is None or not geometry.mean_cosine > COLLAPSED_COSINE:
         return ()
     message = f"different texts have nearly the same vector: their mean cosine is {geometry.mean_cosine:.3f}."
     remedy = "Train from another model, or with a smaller learning rate and more negatives."
@@ -60,8 +55,7 @@ def geometry(vectors: Array, pairs: tuple[Array, Array] | None = None, seed: int
     Args:
         pairs: vectors of positive pairs, (P, D) each.
 
-    Raises:
-        ValueError: fewer than two vectors, or one of length 0 or not finite.
+    Raises ValueError for fewer than two vectors, and for one of length 0 or not finite.
     """
     if len(vectors) < 2:
         raise ValueError(f"{len(vectors)} vectors have no geometry; at least two are needed")

@@ -5,19 +5,22 @@ The form of each metric's interval and the coverage of alternatives: ``docs/deci
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.evaluation.metrics.classification import Statistic, Values, columns
-from tunesmith.evaluation.metrics.predictions import REGRESSION, Predictions
+from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import MAX_ELEMENTS, Cells, affordable, make_cells, replicate
 from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
 from tunesmith.results import Metric
 
 LEVEL = 0.95
+TOO_FEW_ROWS = "too few rows for an interval"
 JACKKNIFE_CELLS = 2_000
 """With more cells the acceleration of BCa, of order 1 / sqrt(n), is left at 0."""
 MAX_UNDEFINED = 0.05
@@ -37,6 +40,11 @@ class Spread:
 
     error: float
     parts: tuple[tuple[float, int], ...]
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the 95 % interval."""
+        return self.quantile(0.5 + LEVEL / 2) * self.error
 
     def quantile(self, probability: float) -> float:
         """Averages the t quantiles of the parts by their variances (Cochran 1964: never below the level, unlike Welch's)."""
@@ -139,7 +147,7 @@ def _group_intervals(
     for (name, kind), of_systems, drawn in zip(defined, statistics, replicates, strict=True):
         seed_values = [value for value in values[name] if value is not None]
         low, high, how = _interval(kind, seed_values, drawn, cells, of_systems[0])
-        note = "" if how else "too few rows for an interval"
+        note = "" if how else TOO_FEW_ROWS
         mean = float(np.mean(seed_values))
         metrics[name] = replace(metrics[name], value=mean, low=low, high=high, interval=how, note=note)
     return metrics
@@ -154,7 +162,7 @@ def _interval(
         return None, None, ""
     value = float(np.mean(values))
     uncertainty = spread([values], [usable], n)
-    resampled = f"{len(replicates)} resamples of rows" + (f" and {len(values)} seeds" if len(values) > 1 else "")
+    resampled = resampling_words(len(replicates), len(values))
     if kind.interval == "bca" and len(values) == 1 and uncertainty.error > 0:
         low, high = bca(value, usable[:, 0], acceleration(cells, statistic))
         return low, high, f"BCa bootstrap, {resampled}"
@@ -165,7 +173,14 @@ def _interval(
         low, high = folded(value, float(usable.mean()) - value, uncertainty)
     else:
         low, high = scaled(kind.interval, value, uncertainty, n)
+    if not (math.isfinite(low) and math.isfinite(high)):  # an error many times the quantity
+        return None, None, ""
     return low, high, f"bootstrap standard error, {resampled}"
+
+
+def resampling_words(n_drawn: int, n_seeds: int) -> str:
+    """Says what was drawn anew: rows, and seeds if there are several."""
+    return f"{n_drawn} resamples of rows" + (f" and {n_seeds} seeds" if n_seeds > 1 else "")
 
 
 def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float, float]:
@@ -186,7 +201,8 @@ def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float,
     gap = 1 - value if form == "at_most_one" else value
     if gap <= 0:
         return value, value
-    low, high = gap * np.exp(-t * error / gap), gap * np.exp(t * error / gap)
+    with np.errstate(over="ignore"):  # infinite: see ``_interval``
+        low, high = gap * np.exp(-t * error / gap), gap * np.exp(t * error / gap)
     return (float(1 - high), float(1 - low)) if form == "at_most_one" else (float(low), float(high))
 
 
@@ -196,8 +212,7 @@ def folded(value: float, bias: float, uncertainty: Spread) -> tuple[float, float
     Resampling adds the noise a second time, and to a gap that is truly zero only half as much as the rows did: so the
     lower end is lowered by twice the bias of the resamples.
     """
-    half = uncertainty.quantile(0.5 + LEVEL / 2) * uncertainty.error
-    return max(0.0, value - 2 * max(bias, 0.0) - half), value + half
+    return max(0.0, value - 2 * max(bias, 0.0) - uncertainty.margin), value + uncertainty.margin
 
 
 def score_interval(value: float, error: float, n: int, z: float) -> tuple[float, float]:

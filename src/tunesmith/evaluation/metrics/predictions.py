@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 
-SINGLE = "single_label_classification"
-MULTI = "multi_label_classification"
-REGRESSION = "regression"
 CLUSTERING = "clustering"
 """Problem type with classes in ``labels`` and cluster numbers in ``decisions``."""
 

@@ -81,6 +81,13 @@ def affordable(n_cells: int, n_resamples: int, reads: str, n_rankings: int) -> i
     return min(n_resamples, max(MIN_RESAMPLES, MAX_ELEMENTS[reads] // work))
 
 
+def resampled_sums(table: Values, n_resamples: int, seed: int) -> Values:
+    """Sums a table (N, ...) over resampled rows: (B, ...)."""
+    n = len(table)
+    rows, n_drawn = Cells((), np.arange(n), np.ones(n)), affordable(n, n_resamples, "scores", 1)
+    return np.concatenate([weights @ table for weights in weight_blocks(rows, n_drawn, np.random.default_rng(seed))])
+
+
 def replicate(cells: Cells, statistics: Sequence[Sequence[Statistic]], n_resamples: int, seed: int) -> list[Values]:
     """Computes the replicates (B, S) of each metric on the same resampled rows for all systems S and all metrics.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -37,8 +36,7 @@ def make_ranking(ranked: Array, judgements: Judgements) -> Ranking:
     Args:
         ranked: (Q, k) positions of documents, best first, each at most once a query; ``NO_DOCUMENT`` after the last.
 
-    Raises:
-        ValueError: a query has no relevant document, or the number of rankings differs.
+    Raises ValueError if a query has no relevant document, or the number of rankings differs.
     """
     n_relevant = judgements.n_relevant()
     if len(ranked) != judgements.n_queries or not n_relevant.all():
@@ -86,9 +84,7 @@ def average_precision(ranking: Ranking, k: int) -> Array:
     return np.asarray((precision * hits).sum(axis=1) / ranking.n_relevant)
 
 
-METRICS: Mapping[str, Callable[[Ranking, int], Array]] = MappingProxyType(
-    {"ndcg": ndcg, "mrr": mrr, "recall": recall, "map": average_precision}
-)
+METRICS: Mapping[str, Callable[[Ranking, int], Array]] = {"ndcg": ndcg, "mrr": mrr, "recall": recall, "map": average_precision}
 DEFAULT = ("ndcg@10", "mrr@10", "recall@10", "recall@100", "map@100")
 LEADING = "ndcg@10"
 
@@ -112,8 +108,7 @@ def query_metrics(ranked: Array, judgements: Judgements, names: Sequence[str] = 
     Args:
         ranked: see ``make_ranking``; k at least the largest k of the metrics, or all documents.
 
-    Raises:
-        ValueError: a name is unknown, or the rankings are too short.
+    Raises ValueError if a name is unknown, or the rankings are too short.
     """
     if ranked.shape[1] < min(largest_k(names), judgements.n_documents):
         raise ValueError(f"the ranking ends at {ranked.shape[1]}, the metrics read up to {largest_k(names)}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics import classification as c
 from tunesmith.evaluation.metrics import clustering as cl
 from tunesmith.evaluation.metrics import regression as r
-from tunesmith.evaluation.metrics.predictions import CLUSTERING, MULTI, REGRESSION, SINGLE, Predictions
+from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions
 from tunesmith.evaluation.metrics.resample import make_cells
 
 Reads = Literal["decisions", "scores", "ranks"]
@@ -54,35 +54,33 @@ _SCORED = {
     "calibration_error": MetricKind(c.calibration_error, False, "scores", "folded"),
 }
 
-TABLE: Mapping[str, Mapping[str, MetricKind]] = MappingProxyType(
-    {
-        SINGLE: {
-            "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
-            "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca"),
-            "micro_f1": MetricKind(c.micro_f1, True, "decisions", "wilson"),
-            "mcc": MetricKind(c.mcc, True, "decisions", "correlation"),
-            **_SCORED,
-        },
-        MULTI: {
-            "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
-            "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", _NO_POSITIVE),
-            "micro_f1": MetricKind(c.micro_f1, True, "decisions", "bca", _NO_POSITIVE),
-            "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE),
-            **_SCORED,
-        },
-        CLUSTERING: {
-            "v_measure": MetricKind(cl.v_measure, True, "decisions", "bca", exchangeable=False),
-            "adjusted_rand": MetricKind(cl.adjusted_rand, True, "decisions", "bca", exchangeable=False),
-        },
-        REGRESSION: {
-            "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT),
-            "spearman": MetricKind(r.spearman, True, "ranks", "correlation", _CONSTANT),
-            "rmse": MetricKind(r.rmse, False, "scores", "positive"),
-            "mae": MetricKind(r.mae, False, "scores", "positive"),
-            "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same"),
-        },
-    }
-)
+TABLE: Mapping[str, Mapping[str, MetricKind]] = {
+    SINGLE: {
+        "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
+        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca"),
+        "micro_f1": MetricKind(c.micro_f1, True, "decisions", "wilson"),
+        "mcc": MetricKind(c.mcc, True, "decisions", "correlation"),
+        **_SCORED,
+    },
+    MULTI: {
+        "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
+        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", _NO_POSITIVE),
+        "micro_f1": MetricKind(c.micro_f1, True, "decisions", "bca", _NO_POSITIVE),
+        "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE),
+        **_SCORED,
+    },
+    CLUSTERING: {
+        "v_measure": MetricKind(cl.v_measure, True, "decisions", "bca", exchangeable=False),
+        "adjusted_rand": MetricKind(cl.adjusted_rand, True, "decisions", "bca", exchangeable=False),
+    },
+    REGRESSION: {
+        "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT),
+        "spearman": MetricKind(r.spearman, True, "ranks", "correlation", _CONSTANT),
+        "rmse": MetricKind(r.rmse, False, "scores", "positive"),
+        "mae": MetricKind(r.mae, False, "scores", "positive"),
+        "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same"),
+    },
+}
 
 
 def metric_kind(problem_type: str, name: str) -> MetricKind:
@@ -94,16 +92,8 @@ def metric_kind(problem_type: str, name: str) -> MetricKind:
 
 
 def compute(problem_type: str, predictions: Predictions) -> dict[str, float | None]:
-    """Computes every metric of the problem on these rows; None for an undefined one (see ``why_undefined``)."""
+    """Computes every metric of the problem on these rows; None for an undefined one."""
     return {name: metric_value(kind, predictions) for name, kind in TABLE[problem_type].items()}
-
-
-def why_undefined(problem_type: str, predictions: Predictions) -> dict[str, str]:
-    """Metric name -> reason, for the metrics without a value on these rows."""
-    values = compute(problem_type, predictions)
-    rows = len(predictions)
-    reasons = {name: kind.undefined if rows else "there are no rows" for name, kind in TABLE[problem_type].items()}
-    return {name: reasons[name] for name, value in values.items() if value is None}
 
 
 def metric_value(kind: MetricKind, predictions: Predictions) -> float | None:

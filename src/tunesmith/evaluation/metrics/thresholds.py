@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.predictions import MULTI, SINGLE, Predictions, infer_problem_type
+from tunesmith.evaluation.metrics.predictions import Predictions, infer_problem_type
 from tunesmith.evaluation.metrics.table import metric_kind, metric_value
 
 DEFAULT = 0.5
@@ -98,9 +99,8 @@ def _outcome(problem_type: str, predictions: Predictions, metric: str, values: t
     if moved:
         note = f"{what} moved from 0.5 for {metric} on {len(predictions)} validation rows"
     else:
-        note = (
-            f"0.5 kept: no other threshold gains more than one standard error of {metric} on {len(predictions)} validation rows"
-        )
+        rows = f"{len(predictions)} validation rows"
+        note = f"0.5 kept: no other threshold gains more than one standard error of {metric} on {rows}"
     return Thresholds(values, metric, before, after, note)
 
 
@@ -142,8 +142,13 @@ def _binary(positive: Array, scores: Array, metric: str, *, both_classes: bool) 
     """A metric of one yes-or-no decision a row."""
     points, place = np.unique(scores, return_inverse=True)
 
+    def above_cuts(weights: Values) -> Values:
+        rows = _sums_at(weights, place, len(points))
+        return np.concatenate([rows[:, ::-1].cumsum(axis=1)[:, ::-1], np.zeros((len(rows), 1))], axis=1)
+
     def objective(weights: Values) -> Values:
-        return _metric_from_counts(metric, *_above(weights, positive, place, len(points)), both_classes=both_classes)
+        hits, decided = above_cuts(weights * positive), above_cuts(weights)  # (B, J)
+        return _metric_from_counts(metric, hits, decided, hits[:, :1], decided[:, :1], both_classes=both_classes)
 
     return _Sweep(_cuts(points), objective, len(scores))
 
@@ -176,14 +181,6 @@ def _exact_match(predictions: Predictions) -> _Sweep:
 def _sums_at(weights: Values, place: Array, size: int) -> Values:
     """(B, size) the weights summed by position."""
     return np.stack([np.bincount(place, row, minlength=size) for row in weights])
-
-
-def _above(weights: Values, positive: Array, place: Array, n_points: int) -> tuple[Values, Values, Values, Values]:
-    """Hits and positive decisions at every cut (B, J); positive rows and all rows (B, 1)."""
-    hits = _sums_at(weights * positive, place, n_points)
-    rows = _sums_at(weights, place, n_points)
-    over = [np.concatenate([sums[:, ::-1].cumsum(axis=1)[:, ::-1], np.zeros((len(sums), 1))], axis=1) for sums in (hits, rows)]
-    return over[0], over[1], over[0][:, :1], over[1][:, :1]
 
 
 def _metric_from_counts(

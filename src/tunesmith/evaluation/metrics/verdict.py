@@ -9,13 +9,14 @@ it: the interval and the word cannot contradict each other. ``docs/decisions/int
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import LEVEL, MAX_UNDEFINED, Spread, check_same_rows, n_columns, spread
+from tunesmith.evaluation.metrics.intervals import LEVEL, MAX_UNDEFINED, TOO_FEW_ROWS, Spread, check_same_rows, n_columns, spread
 from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, infer_problem_type
 from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, MAX_ELEMENTS, Cells, affordable, make_cells, replicate
 from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
@@ -26,6 +27,7 @@ MAX_SWAPS = 4_000
 """Swaps behind the exact test; a p-value near 0.05 is then within 0.007 of the one from all swaps."""
 MIN_ONE_SIDED = 6
 """McNemar's exact p-value first falls below 0.05 for six rows that differ, all in one direction: 2 / 2^6."""
+SAME = "both give the same result whatever rows are drawn"
 STRETCHED = "stretched to zero, which the exact test does not reject"
 
 
@@ -90,8 +92,7 @@ def verdict(
         formula (Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to
         Evals", section 5), with the standard error observed here. The same seed gives the same verdict.
 
-    Raises:
-        ValueError: the rows do not match, the metric is unknown, or the numbers of paired systems differ.
+    Raises ValueError if the rows do not match, the metric is unknown, or the numbers of paired systems differ.
     """
     return verdicts(
         [metric],
@@ -147,10 +148,7 @@ def verdicts(
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided exact p-value of McNemar's test on the rows that only one system has right.
-
-    Source: McNemar 1947; the exact binomial form.
-    """
+    """The two-sided exact p-value of McNemar's test (1947, binomial form) on the rows that only one system has right."""
     from scipy.special import bdtr  # type: ignore[import-untyped]
 
     discordant = only_first + only_second
@@ -168,9 +166,8 @@ def _pairs(
     """One pair a metric, with its replicates."""
     statistics = [[kind.statistic(system) for system in cells.systems] for kind in kinds.values()]
     drawn = replicate(cells, statistics, n_resamples, seed)
-    pairs = []
-    for (metric, kind), replicates in zip(kinds.items(), drawn, strict=True):
-        pair = _Pair(
+    return [
+        _Pair(
             metric=metric,
             kind=kind,
             cells=cells,
@@ -179,13 +176,14 @@ def _pairs(
             replicates=replicates[~np.isnan(replicates).any(axis=1)],
             n_drawn=len(replicates),
         )
-        pairs.append(pair)
-    return pairs
+        for (metric, kind), replicates in zip(kinds.items(), drawn, strict=True)
+    ]
 
 
 def _decide(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
     p_value = _pair_mcnemar(pair) if pair.metric == "accuracy" and pair.single else None
     error = _pair_spread(pair)
+    exact = MIN_ONE_SIDED / pair.n if pair.metric == "accuracy" and pair.single and pair.n else 0.0
     undecided = Verdict(
         metric=pair.metric,
         split=split,
@@ -196,31 +194,37 @@ def _decide(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
         word="cannot tell",
         n=pair.n,
         p_value=p_value,
-        smallest_detectable=_smallest(pair, error),
+        smallest_detectable=max(0.0 if error is None else smallest_detectable(error), exact) or None,
     )
     if error is None:
-        return replace(undecided, note="too few rows for an interval")
+        return replace(undecided, note=TOO_FEW_ROWS)
     if error.error == 0 and pair.difference == 0:
-        return replace(undecided, note="both give the same result whatever rows are drawn")
-    half = error.quantile(0.5 + LEVEL / 2) * error.error
-    low, high, how = pair.difference - half, pair.difference + half, _how(pair)
+        return replace(undecided, note=SAME)
+    k, n_other = pair.n_ours, len(pair.values) - pair.n_ours
+    seeds = "" if pair.single else f" and of {k} pairs of seeds" if pair.paired else f" and of {k} + {n_other} seeds"
+    how = f"paired bootstrap standard error, {pair.n_drawn} resamples of rows{seeds}"
     guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
-    if guarded and (low > 0 or high < 0) and _swap_p_value(pair, p_value, min(pair.n_drawn, MAX_SWAPS), seed) > 1 - LEVEL:
+    exact_test = partial(_swap_p_value, pair, p_value, min(pair.n_drawn, MAX_SWAPS), seed) if guarded else None
+    return with_interval(undecided, error, how, pair.kind.higher_is_better, exact_test)
+
+
+def with_interval(
+    undecided: Verdict, error: Spread, how: str, higher_is_better: bool, exact_test: Callable[[], float] | None
+) -> Verdict:
+    """Adds the interval of the difference and its word; a p-value of the exact test above 5 % stretches it to zero."""
+    difference = undecided.difference or 0.0
+    low, high = difference - error.margin, difference + error.margin
+    if exact_test is not None and (low > 0 or high < 0) and exact_test() > 1 - LEVEL:
         low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; {STRETCHED}"
-    return replace(undecided, low=low, high=high, word=verdict_word(low, high, pair.kind.higher_is_better), interval=how)
+    word: Word = "cannot tell"
+    if not low <= 0 <= high:
+        word = "better" if (low > 0) == higher_is_better else "worse"
+    return replace(undecided, low=low, high=high, word=word, interval=how)
 
 
-def _how(pair: _Pair) -> str:
-    k, other = pair.n_ours, len(pair.values) - pair.n_ours
-    seeds = "" if pair.single else f" and of {k} pairs of seeds" if pair.paired else f" and of {k} + {other} seeds"
-    return f"paired bootstrap standard error, {pair.n_drawn} resamples of rows{seeds}"
-
-
-def verdict_word(low: float, high: float, higher_is_better: bool) -> Word:
-    """The word for the 95 % interval of a difference."""
-    if low <= 0 <= high:
-        return "cannot tell"
-    return "better" if (low > 0) == higher_is_better else "worse"
+def smallest_detectable(error: Spread) -> float:
+    """The smallest absolute difference that would have been shown with 80 % power."""
+    return (error.quantile(0.5 + LEVEL / 2) + error.quantile(POWER)) * error.error
 
 
 def _pair_spread(pair: _Pair) -> Spread | None:
@@ -232,14 +236,6 @@ def _pair_spread(pair: _Pair) -> Spread | None:
         differences = [ours - other for ours, other in zip(pair.values[:k], pair.values[k:], strict=True)]
         return spread([differences], [pair.replicates[:, :k] - pair.replicates[:, k:]], pair.n)
     return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], pair.n)
-
-
-def _smallest(pair: _Pair, error: Spread | None) -> float | None:
-    """The smallest absolute difference that would have been shown with 80 % power."""
-    exact = MIN_ONE_SIDED / pair.n if pair.metric == "accuracy" and pair.single and pair.n else 0.0
-    if error is None:
-        return exact or None
-    return max((error.quantile(0.5 + LEVEL / 2) + error.quantile(POWER)) * error.error, exact) or None
 
 
 def _pair_mcnemar(pair: _Pair) -> float:
@@ -262,7 +258,8 @@ def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -
     statistic = pair.kind.statistic(concatenate(ours, other))
     rng = np.random.default_rng([seed, 1])
     counts = pair.cells.counts
-    differs = np.flatnonzero(_differs(ours, other))
+    unequal = [(ours.decisions != other.decisions), (ours.scores != other.scores)]
+    differs = np.flatnonzero(np.any([part.reshape(len(counts), -1).any(axis=1) for part in unequal], axis=0))  # cells
     as_large = used = 0
     size = max(1, BLOCK_ELEMENTS // (2 * len(counts)))
     for start in range(0, n_swaps, size):
@@ -275,9 +272,3 @@ def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -
         as_large += int(np.count_nonzero(np.abs(drawn) >= abs(pair.difference) - 1e-12))
         used += len(drawn)
     return (1 + as_large) / (1 + used)
-
-
-def _differs(ours: Predictions, other: Predictions) -> Values:
-    """Cells (C,) bool with different predictions of the two systems."""
-    changed = (ours.decisions != other.decisions).reshape(len(ours), -1).any(axis=1)
-    return np.asarray(changed | (ours.scores != other.scores).reshape(len(ours), -1).any(axis=1))

@@ -10,25 +10,26 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, first_line
+from tunesmith.models.adapters import bottleneck
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
-from tunesmith.models.adapters.bottleneck import (
-    SETTINGS,
-    add_bottlenecks,
-    has_bottlenecks,
-    load_bottlenecks,
-    read_settings,
-    save_bottlenecks,
-)
-from tunesmith.models.adapters.methods import BOTTLENECKS, method_and_options
+from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base, method_and_options
 from tunesmith.models.adapters.prompt_positions import hide_virtual_tokens
+from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
+from tunesmith.models.language.model import Objective
 from tunesmith.models.layers import head_parameters
+from tunesmith.models.load import LOADING_ERRORS, LoadedModel, model_errors
 from tunesmith.recipe.sections import AdapterSection
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedConfig, PreTrainedModel
 
+PEFT_ERRORS = (ValueError, TypeError, NotImplementedError, ImportError, AttributeError, AssertionError)
+"""Errors of ``get_peft_model`` for models that a method does not fit."""
 NO_NEW_TOKENS: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 
@@ -100,9 +101,79 @@ def add_adapter(model: PreTrainedModel, section: AdapterSection, total_steps: in
     return wrap_with_peft(model, section, adapter_config(section, total_steps))
 
 
+def add_language_adapter(
+    loaded: LoadedModel, section: AdapterSection, total_steps: int, objective: Objective
+) -> PreTrainedModel | PeftModel:
+    """Adds an adapter: the base is frozen; adapter, new tokens and a new head are trainable.
+
+    Raises:
+        MissingExtra, RecipeError: see ``adapter_config``.
+        ModelError: the method does not fit the model, or the quantised base.
+    """
+    where, is_quantised = f"adapter.method {section.method}", detect_quantisation(loaded.model) is not None
+    if section.method in BOTTLENECKS:
+        if is_quantised:
+            message = "upstream's trainer takes quantised models only with an adapter of peft."
+            raise ModelError.one(where, message, "Use lora, or remove quantisation.")
+        if loaded.new_tokens:
+            raise ModelError.one(where, f"it cannot train the {len(loaded.new_tokens)} new tokens.", "Use lora.")
+        return attach_bottlenecks(loaded.model, section, set(loaded.new_weights))
+    config = adapter_config(section, total_steps, objective.peft_task_type, modules_with_new_tokens(loaded))
+    if changes_base(config) and is_quantised:
+        message = "it starts from a part of the base model's weights, which would have to be rounded again without it."
+        raise ModelError.one(where, message, "Use lora, dora or rslora, or remove quantisation.")
+    train_new_head(config, loaded)
+    model = hide_virtual_tokens(wrap_with_peft(loaded.model, section, config))
+    check_passes(model, where)
+    return model
+
+
+def check_passes(model: PeftModel, where: str) -> None:
+    """Raises ModelError if forward or backward passes fail, which peft does not report when it wraps the model.
+
+    Some methods need inputs that a language model does not get; some cannot multiply quantised weights, or only once, or not
+    when training and evaluation alternate.
+    """
+    ids, was_training = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device), model.training
+    kind = detect_quantisation(model)
+    try:
+        with torch.random.fork_rng():
+            for is_training in (True, False, True) if kind else (True,):
+                model.train(is_training)(input_ids=ids).logits.sum().backward()
+    except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
+        place = "on this model" if kind is None else f"on weights in {NAMES[kind]}"
+        remedy = "Use lora." if kind is None else "Use lora, or remove quantisation."
+        raise ModelError.one(where, f"peft cannot compute it {place}: {first_line(error)}.", remedy) from error
+    model.zero_grad(set_to_none=True)
+    model.train(was_training)
+
+
+def modules_with_new_tokens(loaded: LoadedModel) -> dict[str, tuple[int, ...]]:
+    """Maps the embedding, and an output layer with weights of its own, to the ids of the new tokens."""
+    if not loaded.new_tokens:
+        return {}
+    embedding, head = loaded.model.get_input_embeddings(), loaded.model.get_output_embeddings()
+    is_tied = head is None or head.weight is embedding.weight
+    return {
+        name: loaded.new_tokens
+        for name, module in loaded.model.named_modules()
+        if module is embedding or (module is head and not is_tied)
+    }
+
+
+def train_new_head(config: PeftConfig, loaded: LoadedModel) -> None:
+    """Trains and saves randomly initialised modules with the adapter, except an output layer tied to the embedding."""
+    head = loaded.model.get_output_embeddings()
+    names = {name.rpartition(".")[0] for name in loaded.new_weights}
+    modules = {name: loaded.model.get_submodule(name) for name in names if name}
+    new = sorted(name for name, module in modules.items() if not list(module.children()) and module is not head)
+    if new:
+        config.modules_to_save = [*(getattr(config, "modules_to_save", None) or ()), *new]
+
+
 def attach_bottlenecks(model: PreTrainedModel, section: AdapterSection, also: set[str]) -> PreTrainedModel:
     """Adds bottlenecks, in place; the parameters named in ``also`` are trained with them."""
-    add_bottlenecks(model, read_settings(section))
+    bottleneck.add_bottlenecks(model, bottleneck.read_settings(section))
     for name, parameter in model.named_parameters():
         if name in also:
             parameter.requires_grad_(True)
@@ -114,11 +185,8 @@ def wrap_with_peft(model: PreTrainedModel, section: AdapterSection, config: Peft
     from peft import get_peft_model
 
     name_norms(config, model)
-    try:
+    with model_errors(f"adapter.method {section.method}", "peft cannot put it on this model", errors=PEFT_ERRORS):
         return get_peft_model(model, config)
-    except (ValueError, TypeError, NotImplementedError, ImportError, AttributeError, AssertionError) as error:
-        message = f"peft cannot put it on this model: {first_line(error)}"
-        raise ModelError.one(f"adapter.method {section.method}", message) from error
 
 
 def name_norms(config: PeftConfig, model: PreTrainedModel) -> None:
@@ -136,53 +204,42 @@ def can_merge(model: PreTrainedModel | PeftModel) -> bool:
 
 
 def has_adapter(model: PreTrainedModel | PeftModel) -> bool:
-    """Returns True if the model has a peft adapter or bottlenecks."""
-    return hasattr(model, "peft_config") or has_bottlenecks(model)
+    return hasattr(model, "peft_config") or bottleneck.has_bottlenecks(model)
 
 
 def is_adapter(folder: Path) -> bool:
     """Returns True if a folder holds an adapter instead of a whole model."""
-    return (folder / PEFT_SETTINGS).exists() or (folder / SETTINGS).exists()
+    return (folder / PEFT_SETTINGS).exists() or (folder / bottleneck.SETTINGS).exists()
 
 
 def save_model_files(model: PreTrainedModel | PeftModel, folder: Path) -> None:
     """Writes a model; with an adapter only the adapter and the weights that were trained with it."""
-    if has_bottlenecks(model):
-        save_bottlenecks(model, folder)
+    if bottleneck.has_bottlenecks(model):
+        bottleneck.save_bottlenecks(model, folder)
     else:
         model.save_pretrained(folder)
 
 
 def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel | PeftModel:
-    """Loads a saved adapter onto its base model, in evaluation mode.
-
-    Raises:
-        ModelError: the files are damaged, or do not fit the model.
-    """
-    if (folder / SETTINGS).exists():
-        load_bottlenecks(base_model, folder)
+    """Loads a saved adapter onto its base model, in evaluation mode. Raises ModelError if it is damaged or does not fit."""
+    if (folder / bottleneck.SETTINGS).exists():
+        bottleneck.load_bottlenecks(base_model, folder)
         return base_model.eval()
     from peft import PeftModel
     from safetensors import SafetensorError
 
-    try:
+    remedy, errors = "Load it with the model it was trained on.", (*LOADING_ERRORS, SafetensorError)
+    with model_errors(str(folder), "its adapter cannot be loaded", remedy, errors):
         return hide_virtual_tokens(PeftModel.from_pretrained(base_model, str(folder)).eval())
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        message = f"its adapter cannot be loaded: {first_line(error)}"
-        raise ModelError.one(str(folder), message, "Load it with the model it was trained on.") from error
 
 
 def load_adapted(folder: Path) -> PreTrainedModel | PeftModel:
     """Loads a classifier's saved adapter with its base model, in evaluation mode."""
     head = json.loads((folder / "head.json").read_text(encoding="utf-8"))
-    head_options = {
-        "num_labels": len(head["names"]),
-        "id2label": dict(enumerate(head["names"])),
-        "label2id": {name: i for i, name in enumerate(head["names"])},
-        "problem_type": head["problem_type"],
-        "dtype": "float32",
-    }
-    if (folder / SETTINGS).exists():
+    id2label = dict(enumerate(head["names"]))
+    labels = {"num_labels": len(id2label), "id2label": id2label, "label2id": {name: i for i, name in id2label.items()}}
+    head_options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
+    if (folder / bottleneck.SETTINGS).exists():
         from transformers import AutoModelForSequenceClassification
 
         source = AdapterBase.load(folder).source
@@ -193,6 +250,21 @@ def load_adapted(folder: Path) -> PreTrainedModel | PeftModel:
     from peft import AutoPeftModelForSequenceClassification
 
     return AutoPeftModelForSequenceClassification.from_pretrained(folder, **head_options).eval()
+
+
+def reload_classifier(folder: Path) -> PreTrainedModel:
+    """Loads the classifier of a run, with its adapter on the base model, in evaluation mode."""
+    from transformers import AutoModelForSequenceClassification
+
+    from tunesmith.models.number_head import use_number_head
+
+    if is_adapter(folder):
+        model = load_adapted(folder)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+    if model.config.problem_type == REGRESSION:
+        use_number_head(model)
+    return model
 
 
 def save_head_description(folder: Path, config: PreTrainedConfig) -> None:

@@ -34,20 +34,14 @@ class AdapterBase:
 
     @classmethod
     def of(cls, source: ModelSource, objective: str = "", quantisation: Quantisation | None = None) -> AdapterBase:
-        """Makes the record of a base model from its present files."""
         return cls(source, fingerprint(source), objective, quantisation)
 
     def save(self, folder: Path) -> None:
-        """Writes the record beside the adapter."""
         (folder / BASE_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> AdapterBase:
-        """Reads the record beside an adapter, else the base model in peft's own settings.
-
-        Raises:
-            ModelError: neither can be read.
-        """
+        """Reads the record beside an adapter, else peft's own settings. Raises ModelError if neither can be read."""
         try:
             if (folder / BASE_FILE).exists():
                 record = json.loads((folder / BASE_FILE).read_text(encoding="utf-8"))
@@ -67,10 +61,8 @@ class AdapterBase:
         differs = actual != self.fingerprint if self.fingerprint and actual else not is_same_place
         if differs:
             ours, theirs = self.fingerprint[:12] or "unknown", actual[:12] or "unknown"
-            message = (
-                "it belongs to another base model: "
-                f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs})."
-            )
+            names = f"it was trained on {self.source.name} (weights {ours}), and {other.name} has others (weights {theirs})"
+            message = f"it belongs to another base model: {names}."
             remedy = f"Use it with {self.source.name}, or train an adapter on {other.name}."
             raise ModelError.one(f"adapter {folder}", message, remedy)
 

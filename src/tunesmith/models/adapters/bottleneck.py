@@ -61,11 +61,7 @@ NON_LINEARITIES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @dataclass(frozen=True)
 class BottleneckSettings:
-    """Method and size of the bottlenecks.
-
-    Attributes:
-        reduction_factor: width of the model divided by that of the bottleneck.
-    """
+    """Method and size of the bottlenecks; ``reduction_factor`` is the width of the model divided by theirs."""
 
     method: Literal["houlsby", "pfeiffer"]
     reduction_factor: float = 16
@@ -82,9 +78,8 @@ class Bottleneck(nn.Module):
         self.down, self.up = nn.Linear(width, inner), nn.Linear(inner, width)
         self.active = NON_LINEARITIES[settings.non_linearity]
         nn.init.kaiming_uniform_(self.down.weight, a=5**0.5)
-        nn.init.zeros_(self.down.bias)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
+        for zeros in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(zeros)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         added: torch.Tensor = self.up(self.active(self.down(states.to(self.down.weight.dtype))))
@@ -92,11 +87,7 @@ class Bottleneck(nn.Module):
 
 
 def read_settings(section: AdapterSection) -> BottleneckSettings:
-    """Reads and checks the settings in a recipe's adapter section.
-
-    Raises:
-        RecipeError: unknown options, or values they cannot have.
-    """
+    """Reads the settings in a recipe's adapter section. Raises RecipeError for unknown options, or values they cannot have."""
     options = dict(section.model_extra or {})
     for name in sorted(set(options) - {"reduction_factor", "non_linearity"}):
         message = f"the method {section.method} has no option of that name."
@@ -110,11 +101,7 @@ def read_settings(section: AdapterSection) -> BottleneckSettings:
 
 
 def add_bottlenecks(model: PreTrainedModel, settings: BottleneckSettings) -> int:
-    """Adds bottlenecks in place, freezes everything else, and returns the number of bottlenecks.
-
-    Raises:
-        ModelError: the sublayers of this model type are not known, or the model has bottlenecks already.
-    """
+    """Adds bottlenecks in place, freezes the rest, and returns their number. Raises ModelError for unknown model types."""
     where = f"adapter.method {settings.method}"
     if has_bottlenecks(model):
         raise ModelError.one(where, "the model has bottleneck adapters already.")
@@ -123,8 +110,7 @@ def add_bottlenecks(model: PreTrainedModel, settings: BottleneckSettings) -> int
     modules = find_sublayers(model, settings.method, where)
     width = getattr(model.config, "hidden_size", None) or model.config.dim
     for module in modules:
-        anchor = next(model.parameters())
-        module.add_module("bottleneck", Bottleneck(width, settings).to(anchor.device))
+        module.add_module("bottleneck", Bottleneck(width, settings).to(next(model.parameters()).device))
         module.register_forward_hook(apply_bottleneck)
     return len(modules)
 
@@ -147,7 +133,6 @@ def find_sublayers(model: PreTrainedModel, method: str, where: str) -> list[nn.M
 
 
 def bottlenecks(model: nn.Module) -> list[Bottleneck]:
-    """Lists the model's bottlenecks."""
     return [module for module in model.modules() if isinstance(module, Bottleneck)]
 
 
@@ -165,11 +150,7 @@ def save_bottlenecks(model: nn.Module, folder: Path) -> None:
 
 
 def load_bottlenecks(model: PreTrainedModel, folder: Path) -> None:
-    """Loads saved bottlenecks, and the parameters trained with them, into the base model, in place.
-
-    Raises:
-        ModelError: the files are missing or damaged, or belong to a model of other shapes.
-    """
+    """Loads bottlenecks, and what was trained with them, into the base model. Raises ModelError if damaged or of other shapes."""
     where = str(folder)
     try:
         saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))

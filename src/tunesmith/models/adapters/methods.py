@@ -27,24 +27,18 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 BOTTLENECKS = ("houlsby", "pfeiffer")
 VIRTUAL_TOKENS = 20
-DEFAULTS: Mapping[str, dict[str, Any]] = {
-    "prefix_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
-    "prompt_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
-    "p_tuning": {"num_virtual_tokens": VIRTUAL_TOKENS},
-}
+PROMPT_METHODS = ("prefix_tuning", "prompt_tuning", "p_tuning")
+DEFAULTS: Mapping[str, dict[str, Any]] = {method: {"num_virtual_tokens": VIRTUAL_TOKENS} for method in PROMPT_METHODS}
 """Required options without a default in peft."""
 CHANGES_BASE = ("pissa", "olora", "loftq", "corda")
 """Initialisations of LoRA that subtract the adapter's initial value from the base model's weights."""
 
 
 def method_and_options(section: AdapterSection, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns peft's name of the method, and its options.
+    """Returns peft's name of a method and its options. Raises RecipeError for unknown methods and contradicting options.
 
     Args:
         known: methods of the installed peft.
-
-    Raises:
-        RecipeError: no such method, or an option that contradicts the method's name.
     """
     name, options = section.method.replace("-", "_").lower(), dict(section.model_extra or {})
     method, implied = VARIANTS.get(name, (name, {}))
@@ -64,7 +58,6 @@ def refines(option: object, implied: object) -> bool:
 
 
 def suggest_method(name: str, known: list[str]) -> str:
-    """Suggests what to write instead of an unknown method."""
     names = sorted({*known, *VARIANTS, *BOTTLENECKS})
     close = difflib.get_close_matches(name, names, 1)
     return f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(names)}."

@@ -38,12 +38,8 @@ def quantisation_config(kind: Quantisation) -> BitsAndBytesConfig:
     if kind == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     has_bf16 = choose_fast_path(fast=True, device=device_name()).precision == "bf16"
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if has_bf16 else torch.float32,
-    )
+    nf4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    return BitsAndBytesConfig(**nf4, bnb_4bit_compute_dtype=torch.bfloat16 if has_bf16 else torch.float32)
 
 
 def loading_options(kind: Quantisation | None) -> dict[str, Any]:
@@ -93,10 +89,8 @@ def refuse_stored_quantisation(config: PreTrainedConfig, where: str) -> None:
     if stored is None:
         return
     method = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
-    message = (
-        f"its files hold quantised weights ({getattr(method, 'value', method) or 'unknown method'}): an adapter cannot be "
-        "merged into them without losing its effect to rounding."
-    )
+    held = f"quantised weights ({getattr(method, 'value', method) or 'unknown method'})"
+    message = f"its files hold {held}: an adapter cannot be merged into them without losing its effect to rounding."
     remedy = "Name the model they were made from, and write quantisation: nf4 (or int8) to train on it in few bits."
     raise ModelError.one(where, message, remedy)
 

@@ -10,8 +10,8 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import DataError
-from tunesmith.models.chat.render import render, tokenize_chats
-from tunesmith.models.chat.spans import LossOn, Refusal, apply_template, earlier_answers, join_turns, render_chats
+from tunesmith.models.chat.render import render
+from tunesmith.models.chat.spans import LossOn, Refusal, apply_template, earlier_answers, join_turns
 from tunesmith.models.chat.template import Template, edges, to_messages
 from tunesmith.models.chat.truncation import Ids
 from tunesmith.models.encode import IGNORE_INDEX
@@ -25,29 +25,11 @@ CERTIFIED_ROWS = 512
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, turns: Sequence[Turn]) -> list[int]:
-    """Tokenises the turns before a final answer, with the generation prompt; all turns if the last is not the assistant's.
-
-    Raises:
-        DataError: the template refuses the turns.
-    """
+    """Tokenises the turns before a final answer, with the generation prompt. Raises DataError if the template refuses them."""
     question = without_answer(turns)
     if template.source == "none":
         return plain_ids(tokenizer, prompt_text(question))
     return templated_ids(tokenizer, template, question)
-
-
-def answer_ids(tokenizer: PreTrainedTokenizerBase, template: Template, turns: Sequence[Turn]) -> list[int]:
-    """Tokenises the last turn as training has it after ``prompt_ids``, with the end-of-turn token.
-
-    Raises:
-        DataError: the template refuses the turns, or does not continue its own prompt with the answer.
-    """
-    chat = render_chats(tokenizer, template, [turns], "completion")[0]
-    if isinstance(chat, Refusal):
-        raise DataError.one("", f"The turns are turns {chat.reason}.", "Give them in the order that the template knows.")
-    row = tokenize_chats(tokenizer, [chat], [], "completion")[0]
-    ids: list[int] = row.labels[row.labels != IGNORE_INDEX].tolist()
-    return ids
 
 
 def without_answer(turns: Sequence[Turn]) -> Sequence[Turn]:
@@ -70,8 +52,7 @@ def templated_ids(tokenizer: PreTrainedTokenizerBase, template: Template, questi
     text = apply_template(tokenizer, template, [question], as_prompt=True)[0]
     if isinstance(text, Refusal):
         raise DataError.one("", f"The turns are {text.reason}.", "Give them in the order that the template knows.")
-    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    return ids
+    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def few_shot_ids(
@@ -148,24 +129,15 @@ def certify_rendering(
 def run_starts(labels: Ids) -> list[int]:
     """Returns the positions at which supervised runs begin."""
     is_supervised = labels != IGNORE_INDEX
-    starts: list[int] = np.flatnonzero(is_supervised & ~np.append(False, is_supervised[:-1])).tolist()
-    return starts
+    return list(np.flatnonzero(is_supervised & ~np.append(False, is_supervised[:-1])).tolist())
 
 
 def reference_prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, question: Sequence[Turn]) -> list[int]:
     """Tokenises a prompt by upstream's own functions, as other programs that use the saved model do."""
-    ids: list[int]
     if template.source == "none":
-        ids = tokenizer(prompt_text(question), verbose=False)["input_ids"]
+        ids: list[int] = tokenizer(prompt_text(question), verbose=False)["input_ids"]
         return ids[: len(ids) - len(edges(tokenizer)[1])]
     if not question:
         return []
-    ids = tokenizer.apply_chat_template(
-        to_messages(question),
-        chat_template=template.text,
-        tokenize=True,
-        add_generation_prompt=True,
-        return_dict=False,
-        tokenizer_kwargs={"verbose": False},
-    )
-    return ids
+    options = {"chat_template": template.text, "tokenize": True, "add_generation_prompt": True, "return_dict": False}
+    return list(tokenizer.apply_chat_template(to_messages(question), **options, tokenizer_kwargs={"verbose": False}))

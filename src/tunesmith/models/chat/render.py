@@ -232,8 +232,7 @@ def answer_ends(row: Row, loss_on: LossOn, added: frozenset[int]) -> list[int]:
         ids: list[int] = row.ids.tolist()
         return [ids[answer_stop(ids, added) - 1]]
     is_end = (row.labels != IGNORE_INDEX) & np.append(row.labels[1:] == IGNORE_INDEX, True)
-    ends: list[int] = row.labels[is_end].tolist()
-    return ends
+    return list(row.labels[is_end].tolist())
 
 
 def check_options(
@@ -257,11 +256,7 @@ def check_options(
 def conversation_rows(
     tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, loss_on: LossOn
 ) -> Iterator[tuple[int, Row | Refusal]]:
-    """Yields each conversation's position and row, or the reason that it has none.
-
-    Raises:
-        ModelError: the template does not fit more than 1 % of the rows.
-    """
+    """Yields each conversation's position and row, or why it has none. Raises ModelError if more than 1 % of rows do not fit."""
     before = list(edges(tokenizer)[0]) if template.source == "none" else []
     unfit: list[tuple[int, Refusal]] = []
     for start in range(0, len(conversations), CHUNK_ROWS):
@@ -282,11 +277,7 @@ def conversation_rows(
 def tokenize_chats(
     tokenizer: PreTrainedTokenizerBase, chats: Sequence[RenderedChat], before: list[int], loss_on: LossOn
 ) -> list[Row]:
-    """Tokenises rendered chats; the tokens before the last answer are those of the prompt alone.
-
-    Args:
-        before: token ids put before each row.
-    """
+    """Tokenises rendered chats after the ids ``before``; tokens before the last answer are those of the prompt alone."""
     if not chats:
         return []
     options: dict[str, Any] = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
@@ -311,11 +302,10 @@ def tokenize_chats(
 def tokenize_continuation(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Tokenises a text that follows another: without the space that some tokenizers put before a text."""
     line = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    ids: list[int] = tokenizer("\n" + text, add_special_tokens=False)["input_ids"]
+    ids = list(tokenizer("\n" + text, add_special_tokens=False)["input_ids"])
     if ids[: len(line)] == line:
         return ids[len(line) :]
-    alone: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return alone
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def answer_stop(ids: list[int], added: frozenset[int]) -> int:

@@ -31,12 +31,7 @@ SEEN_CHARACTERS = 20
 
 @dataclass(frozen=True)
 class Refusal:
-    """The reason that a conversation cannot be rendered.
-
-    Attributes:
-        reason: the same for all rows of one kind.
-        detail: about this row; may be empty.
-    """
+    """The reason that a conversation cannot be rendered, the same for all rows of one kind, and details of this row."""
 
     reason: str
     detail: str = ""
@@ -106,11 +101,7 @@ def earlier_answers(turns: Sequence[Turn]) -> list[int]:
 def apply_template(
     tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]], as_prompt: bool = False
 ) -> list[str | Refusal]:
-    """Applies the template to each conversation; a refusal quotes the template's own error.
-
-    Args:
-        as_prompt: adds the generation prompt.
-    """
+    """Applies the template to each conversation, with a generation prompt if ``as_prompt``; a refusal quotes its error."""
     import jinja2
 
     if not conversations:
@@ -126,10 +117,8 @@ def apply_template(
         if len(conversations) == 1:
             return [Refusal(REFUSED.format(" ".join(str(error).split()).rstrip(".")))]
     half = len(conversations) // 2
-    return [
-        *apply_template(tokenizer, template, conversations[:half], as_prompt),
-        *apply_template(tokenizer, template, conversations[half:], as_prompt),
-    ]
+    parts = (conversations[:half], conversations[half:])
+    return [text for part in parts for text in apply_template(tokenizer, template, part, as_prompt)]
 
 
 def locate_answers(
@@ -142,11 +131,7 @@ def locate_answers(
     last_prompt: str,
     ends: tuple[str, ...],
 ) -> RenderedChat | Refusal:
-    """Finds the spans of earlier answers and of the last turn in the whole text.
-
-    Args:
-        ends: special tokens, one of which has to end each answer.
-    """
+    """Finds the spans of earlier answers and of the last turn in the whole text; each has to end with one of ``ends``."""
     last = len(turns) - 1
     spans: list[tuple[int, int]] = []
     for k in (*earlier, last):
@@ -197,6 +182,5 @@ def common_prefix(text: str, whole: str) -> int:
 def describe_difference(text: str, whole: str) -> str:
     """Quotes the first difference of two texts, for a message."""
     at = common_prefix(text, whole)
-    return (
-        f"after {whole[max(0, at - 30) : at]!r} one goes on with {text[at : at + 30]!r}, the other with {whole[at : at + 30]!r}"
-    )
+    before, one, other = whole[max(0, at - 30) : at], text[at : at + 30], whole[at : at + 30]
+    return f"after {before!r} one goes on with {one!r}, the other with {other!r}"

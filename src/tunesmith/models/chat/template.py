@@ -6,10 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith.data.chat.formats import ChatKind
 from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.recipe.files import locate
@@ -66,28 +64,19 @@ ALPACA = (
 
 @dataclass(frozen=True)
 class NamedTemplate:
-    """A built-in template.
-
-    Attributes:
-        tokens: special tokens that it writes, besides the tokenizer's own.
-        needs_end: True if it ends answers with the tokenizer's end-of-text token.
-    """
+    """A built-in template, the special tokens that it writes besides the tokenizer's, and whether it needs an end token."""
 
     text: str
     tokens: tuple[str, ...] = ()
     needs_end: bool = True
 
 
-NAMED_TEMPLATES: Mapping[str, NamedTemplate] = MappingProxyType(
-    {
-        "dialogue": NamedTemplate(DIALOGUE),  # plain words, so that a base model knows all of it
-        "alpaca": NamedTemplate(ALPACA),  # Taori et al. 2023
-        "chatml": NamedTemplate(CHATML, ("<|im_start|>", "<|im_end|>"), needs_end=False),
-    }
-)
-DEFAULTS: Mapping[ChatKind, str] = MappingProxyType(
-    {"messages": "dialogue", "sharegpt": "dialogue", "labelled": "dialogue", "alpaca": "alpaca"}
-)
+NAMED_TEMPLATES: Mapping[str, NamedTemplate] = {
+    "dialogue": NamedTemplate(DIALOGUE),  # plain words, so that a base model knows all of it
+    "alpaca": NamedTemplate(ALPACA),  # Taori et al. 2023
+    "chatml": NamedTemplate(CHATML, ("<|im_start|>", "<|im_end|>"), needs_end=False),
+}
+DEFAULTS: Mapping[str, str] = {"messages": "dialogue", "sharegpt": "dialogue", "labelled": "dialogue", "alpaca": "alpaca"}
 """Form of the rows -> the template if the tokenizer has none and none is requested. Prompts and completions get none, unless they
 are lists of messages."""
 
@@ -113,7 +102,6 @@ class Template:
         return MARKER.search(self.text) is not None
 
     def sentence(self) -> str:
-        """Describes the choice to the user."""
         if self.source == "none":
             return "No chat template: contents are joined as they are, and the end-of-text token follows."
         origins = {
@@ -215,9 +203,7 @@ def lacking(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[
 
 
 def adopt_template(tokenizer: PreTrainedTokenizerBase, template: Template) -> int:
-    """Sets the template and its new tokens on the tokenizer, in place, so that both are saved with it.
-
-    A tokenizer with a template of its own is not changed.
+    """Sets the template and its new tokens on the tokenizer, so that both are saved with it, unless it has its own.
 
     Returns:
         The number of new tokens; if not 0, the model's embedding must be resized to ``len(tokenizer)``.
@@ -244,10 +230,8 @@ def end_token(tokenizer: PreTrainedTokenizerBase, why: str = "it marks the end o
     """Returns the end-of-text token. Raises ModelError if the tokenizer has none."""
     if not tokenizer.eos_token:
         message = f"it has no end-of-text token, and {why}: a model that never learns it never stops."
-        remedy = (
-            "Name the token in the model folder's tokenizer_config.json (eos_token); for conversations, "
-            "sft.chat_template: chatml brings one."
-        )
+        remedy = "Name the token in the model folder's tokenizer_config.json (eos_token)"
+        remedy += "; for conversations, sft.chat_template: chatml brings one."
         raise ModelError.one(f"tokenizer of {tokenizer.name_or_path or 'this model'}", message, remedy)
     return str(tokenizer.eos_token)
 

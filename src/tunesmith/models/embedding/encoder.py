@@ -12,13 +12,13 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples
-from tunesmith.errors import InputError, MissingExtra, ModelError, first_line
-from tunesmith.evaluation.similarity import Similarity
+from tunesmith.errors import InputError, MissingExtra, ModelError
+from tunesmith.evaluation.search import Similarity
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import no_progress, run_model
-from tunesmith.models.load import UNLIMITED, set_padding
+from tunesmith.models.load import UNLIMITED, model_errors, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -87,43 +87,30 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
     from sentence_transformers import SentenceTransformer
 
     where = f"model.name {source.name}"
-    try:
-        model: Any = SentenceTransformer(
-            source.location,
-            device=device_name(),
-            revision=source.revision,
-            trust_remote_code=source.trust_remote_code,
-            model_kwargs={"dtype": "float32"},
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError.one(where, f"it cannot be loaded as an embedding model: {first_line(error)}") from error
+    with model_errors(where, "it cannot be loaded as an embedding model"):
+        options: dict[str, Any] = {"device": device_name(), "model_kwargs": {"dtype": "float32"}}
+        model: Any = SentenceTransformer(source.location, **options, **source.version)
     limit_length(model, max_length, where)
-    plain, fast_path = is_plain(model), choose_fast_path(fast, device_name())
-    if plain:
+    fast_path = choose_fast_path(fast, device_name())
+    if is_plain(model):
         set_padding(model[0].model, model.tokenizer)
         apply_fast_path(model[0].model, fast_path)
-    return SentenceEncoder(
-        name=source.name,
-        model=model,
-        fast_path=fast_path,
-        dimension=embedding_dimension(model),
-        similarity=similarity_name(model, where),
-        prompts=nonempty_prompts(model),
-        is_plain=plain,
-    )
+    return make_encoder(source.name, model, fast_path)
 
 
-def nonempty_prompts(model: SentenceTransformer) -> dict[str, str]:
-    """Returns the model's prompts by name, without empty ones."""
-    return {name: text for name, text in (model.prompts or {}).items() if text}
+def make_encoder(name: str, model: SentenceTransformer, fast_path: FastPath) -> SentenceEncoder:
+    """Describes a model in memory. Raises ModelError for a similarity that a search by inner products cannot compute."""
+    similarity = str(model.similarity_fn_name)
+    if similarity not in SIMILARITIES:
+        message = f"its vectors are compared by {similarity}, which search cannot do."
+        raise ModelError.one(f"model.name {name}", message, f"Known: {', '.join(SIMILARITIES)}.")
+    prompts = {key: text for key, text in (model.prompts or {}).items() if text}
+    dimension = embedding_dimension(model)
+    return SentenceEncoder(name, model, fast_path, dimension, SIMILARITIES[similarity], prompts, is_plain=is_plain(model))
 
 
 def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> list[int]:
-    """Lists the numbers of dimensions to evaluate: all of the vectors', then the requested smaller ones.
-
-    Raises:
-        InputError: the vectors have fewer dimensions than requested.
-    """
+    """Lists the dimensions to evaluate: the vectors', then the smaller ones requested. Raises InputError for larger ones."""
     for size in dimensions:
         if not 0 < size <= encoder.dimension:
             message = f"{size} dimensions are requested; the vectors of {encoder.name} have {encoder.dimension}."
@@ -154,7 +141,6 @@ def is_plain(model: Any) -> bool:
 
 
 def reload_encoder(folder: Path) -> SentenceEncoder:
-    """Loads the model that a run saved."""
     return load_encoder(ModelSource(str(folder), str(folder), "folder"))
 
 
@@ -171,12 +157,3 @@ def embedding_dimension(model: SentenceTransformer) -> int:
     """Returns the length of the model's vectors; encodes a text if the model does not state it."""
     dimension = model.get_embedding_dimension()
     return int(dimension) if dimension else len(model.encode("a", show_progress_bar=False))
-
-
-def similarity_name(model: SentenceTransformer, where: str) -> Similarity:
-    """Returns the model's similarity function. Raises ModelError for one that a search by inner products cannot compute."""
-    name = str(model.similarity_fn_name)
-    if name not in SIMILARITIES:
-        message = f"its vectors are compared by {name}, which search cannot do."
-        raise ModelError.one(where, message, f"Known: {', '.join(SIMILARITIES)}.")
-    return SIMILARITIES[name]

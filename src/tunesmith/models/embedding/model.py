@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import ModelError, first_line
-from tunesmith.models.adapters.attach import adapter_config
+from tunesmith.errors import ModelError
+from tunesmith.models.adapters.attach import PEFT_ERRORS, adapter_config
 from tunesmith.models.adapters.methods import BOTTLENECKS
-from tunesmith.models.embedding.encoder import (
-    SentenceEncoder,
-    embedding_dimension,
-    is_plain,
-    load_encoder,
-    nonempty_prompts,
-    similarity_name,
-)
+from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, make_encoder
 from tunesmith.models.fast.path import FastPath
 from tunesmith.models.layers import last_layers, match_patterns, set_dropout
+from tunesmith.models.load import model_errors
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.sections import AdapterSection, EmbeddingSection, Recipe
 
@@ -29,11 +23,7 @@ POOLER = ".pooler."
 
 
 def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
-    """Loads the embedding model of a recipe in fp32, before freezing and adapters. New weights use torch's generator.
-
-    Raises:
-        ModelError: the model cannot be loaded, or has no token vectors to pool.
-    """
+    """Loads a recipe's embedding model in fp32; new weights use torch's generator. Raises ModelError if it cannot pool."""
     encoder = load_encoder(source, recipe.data.max_length, recipe.train.fast)
     section = recipe.embedding
     if section.pooling is not None or section.dense is not None or section.normalize is not None:
@@ -43,14 +33,7 @@ def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
         model.prompts = {**(model.prompts or {}), **section.prompts}
     if recipe.train.dropout is not None:
         set_dropout(model, recipe.train.dropout)
-    return replace(
-        encoder,
-        dimension=embedding_dimension(model),
-        similarity=similarity_name(model, f"model.name {source.name}"),
-        prompts=nonempty_prompts(model),
-        is_plain=is_plain(model),
-        fast_path=for_vectors(encoder.fast_path),
-    )
+    return make_encoder(source.name, model, for_vectors(encoder.fast_path))
 
 
 def for_vectors(fast_path: FastPath) -> FastPath:
@@ -86,12 +69,7 @@ def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> Sentenc
 
 
 def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int) -> None:
-    """Freezes the parameters that are not trained, or puts an adapter on the body, in place.
-
-    Raises:
-        RecipeError: more layers than there are, a pattern that matches nothing, options the method does not have.
-        ModelError: the adapter does not fit the model.
-    """
+    """Freezes what is not trained, or puts an adapter on the body. Raises RecipeError or ModelError for what does not fit."""
     if recipe.adapter is not None:
         add_adapter(encoder, recipe.adapter, total_steps)
         return
@@ -120,10 +98,8 @@ def add_adapter(encoder: SentenceEncoder, section: AdapterSection, total_steps: 
     from peft import get_peft_model
 
     first: Any = encoder.model[0]
-    try:
+    with model_errors(where, "peft cannot put it on this model", errors=PEFT_ERRORS):
         first.model = get_peft_model(first.model, config)
-    except (ValueError, TypeError, NotImplementedError, ImportError, AttributeError) as error:
-        raise ModelError.one(where, f"peft cannot put it on this model: {first_line(error)}") from error
 
 
 def merge_adapter(encoder: SentenceEncoder) -> None:

@@ -1,5 +1,9 @@
 """Packs several rows into one sequence in which no row sees another, and certifies that on the model.
 
+Also computes attention in packed rows one row at a time, at the cost of the rows instead of the long sequence. On a GPU flash
+attention does so. On a CPU upstream's SDPA computes every pair of tokens of the sequence, and masks those of different rows. The
+function is registered through transformers' interface for attention functions.
+
 Positions start again at 0 with every row. By them transformers keeps the rows apart, but only without an attention mask and
 without a cache (``use_cache=False``): with a cache the rows see each other, and no error says so.
 """
@@ -9,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +22,7 @@ import torch
 from tunesmith.errors import DataError
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.equivalence import certificate
+from tunesmith.models.fast.path import attend
 from tunesmith.models.inference import evaluation_mode
 from tunesmith.models.language.token_losses import Rows, model_inputs, move_to, pad_rows
 from tunesmith.results import Certificate
@@ -25,19 +31,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 SAMPLE_ROWS = 4
+ROW_ATTENTION = "tunesmith_rows"
+LONGEST_BY_PRODUCTS = 512
+"""Rows above this many tokens are computed by SDPA in training too: it keeps no probabilities (T, T) for the backward pass."""
 ROWS_AT_ONCE = 10_000
 """Rows that can share a pack. Upstream's 1,000 leave more places empty; all at once would take memory and gain nothing."""
 
 
 @dataclass(frozen=True)
 class Packs:
-    """Rows assigned to packs.
-
-    Attributes:
-        rows: for each pack the positions of its rows, in their order in the pack.
-        lengths: (N) tokens of every row.
-        max_length: the most tokens of a pack.
-    """
+    """Rows in packs of at most ``max_length`` tokens: positions of each pack's rows, in order, and tokens of every row (N)."""
 
     rows: tuple[np.ndarray, ...]
     lengths: np.ndarray
@@ -127,11 +130,7 @@ def packed_inputs(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def certify_packing(model: PreTrainedModel, input_ids: Rows, pad_id: int, n_rows: int = SAMPLE_ROWS) -> Certificate:
-    """Certifies in fp32 that packed rows have the same logits as each row alone.
-
-    Args:
-        input_ids: the rows; the shortest with two tokens or more make one pack, batched with a shorter pack.
-    """
+    """Certifies in fp32 that packed rows have the logits of each row alone, on two packs of the shortest rows."""
     order = np.argsort([len(row) for row in input_ids], kind="stable")
     rows = [input_ids[position] for position in order.tolist() if len(input_ids[position]) > 1][:n_rows]
     if len(rows) < 2:
@@ -142,3 +141,64 @@ def certify_packing(model: PreTrainedModel, input_ids: Rows, pad_id: int, n_rows
         together, *alone = (model(**move_to(device, inputs)).logits[0].float().cpu().numpy() for inputs in (batch, *singles))
     separate = np.concatenate(alone)
     return certificate("rows packed together do not see each other", together[: len(separate)], separate)
+
+
+def can_attend_by_rows(model: PreTrainedModel) -> bool:
+    """Returns True if the model takes attention functions, and currently uses SDPA."""
+    return bool(model.config._attn_implementation in ("sdpa", ROW_ATTENTION) and model._can_set_attn_implementation())
+
+
+def attend_by_rows(model: PreTrainedModel) -> None:
+    """Uses ``row_attention`` for packed rows, SDPA for others; saved files stay. Raises ValueError if the model cannot."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    if not can_attend_by_rows(model):
+        raise ValueError(f"{type(model).__name__} does not take attention functions")
+    AttentionInterface.register(ROW_ATTENTION, row_attention)
+    AttentionMaskInterface.register(ROW_ATTENTION, sdpa_mask)
+    model.set_attn_implementation(ROW_ATTENTION)
+
+
+def row_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Computes attention within each row.
+
+    Args:
+        query, key, value: (B, H, T, D); key and value may have fewer heads.
+        attention_mask: (B or 1, 1, T, T), True for visible keys; it is respected within rows.
+        cu_seq_lens_q: start of each row in the flattened batch (B * T), and its end, as for flash attention.
+
+    Returns:
+        Outputs (B, T, H, D), and no probabilities.
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    if cu_seq_lens_q is None or attention_mask is None:
+        whole: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **others)
+        return whole
+    n_batch, _, width, _ = query.shape
+    ends = cu_seq_lens_q.tolist()
+    sizes = [stop - start for start, stop in pairwise(ends)]
+    parts = [torch.split(flat(states), sizes, dim=2) for states in (query, key, value)]
+    mixed = []
+    for start, size, row_query, row_key, row_value in zip(ends, sizes, *parts, strict=False):
+        item, first = divmod(start, width)
+        visible = attention_mask[min(item, len(attention_mask) - 1), :, first : first + size, first : first + size][None]
+        mix = attend if size <= LONGEST_BY_PRODUCTS else sdpa_attention_forward
+        mixed.append(mix(module, row_query, row_key, row_value, visible, **others)[0])
+    joined = torch.cat(mixed, dim=1)  # (1, B * T, H, D)
+    return joined.view(n_batch, width, *joined.shape[2:]), None
+
+
+def flat(states: torch.Tensor) -> torch.Tensor:
+    """Flattens (B, H, T, D) into one sequence (1, H, B * T, D)."""
+    n_batch, n_heads, width, depth = states.shape
+    return states.transpose(0, 1).reshape(1, n_heads, n_batch * width, depth)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -71,6 +71,9 @@ class FastPath:
     reasons: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
 
 
+SHORTCUTS = FastPath(fast=True, bucketed=True, first_token=True, reached_rows=True)
+
+
 def choose_fast_path(fast: bool, device: str, flags: frozenset[str] | None = None) -> FastPath:
     """Chooses the fast path for a device.
 
@@ -85,7 +88,7 @@ def choose_fast_path(fast: bool, device: str, flags: frozenset[str] | None = Non
         return choose_for_gpu(torch.cuda.is_bf16_supported())
     if device != "cpu":
         reasons = {"precision": f"fp32: bf16 was not measured on {device}"} | SHORTCUT_REASONS
-        return FastPath(fast=True, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
+        return replace(SHORTCUTS, reasons=reasons)
     return choose_for_cpu(cpu_flags() if flags is None else flags)
 
 
@@ -93,8 +96,7 @@ def choose_for_gpu(has_bf16: bool) -> FastPath:
     """Leaves attention, dropout and memory as they are: SDPA and dropout are fused, and torch's allocator keeps freed memory."""
     why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16"
     reasons = {"precision": why, "attention": "SDPA is a fused kernel here"} | SHORTCUT_REASONS
-    precision: Literal["bf16", "fp32"] = "bf16" if has_bf16 else "fp32"
-    return FastPath(True, precision, bucketed=True, first_token=True, reached_rows=True, reasons=reasons)
+    return replace(SHORTCUTS, precision="bf16" if has_bf16 else "fp32", reasons=reasons)
 
 
 def choose_for_cpu(flags: frozenset[str]) -> FastPath:
@@ -106,18 +108,8 @@ def choose_for_cpu(flags: frozenset[str]) -> FastPath:
         "dropout": "torch draws a mask one number at a time; one draw of 64 bits serves four elements",
         "keep_memory": "memory given back to the system after each step has to be mapped page by page in the next",
     } | SHORTCUT_REASONS
-    precision: Literal["bf16", "fp32"] = "bf16" if has_bf16 else "fp32"
-    return FastPath(
-        fast=True,
-        precision=precision,
-        attention="eager",
-        dropout="words",
-        keep_memory=True,
-        bucketed=True,
-        first_token=True,
-        reached_rows=True,
-        reasons=reasons,
-    )
+    fp32 = replace(SHORTCUTS, attention="eager", dropout="words", keep_memory=True, reasons=reasons)
+    return replace(fp32, precision="bf16") if has_bf16 else fp32
 
 
 def apply_fast_path(model: PreTrainedModel, fast_path: FastPath, used_ids: np.ndarray | None = None) -> None:

@@ -66,11 +66,7 @@ class UsedEmbeddings(nn.Embedding):
 
 
 def train_used_embeddings(model: PreTrainedModel, ids: np.ndarray) -> None:
-    """Trains only the rows of these token ids; does nothing if the word embedding is not a plain one with its own weight.
-
-    Args:
-        ids: every token id that the model will get in training mode.
-    """
+    """Trains only the rows of ``ids``, all that the model gets in training; does nothing unless the embedding is plain."""
     embedding = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     if embedding is None or not is_plain(embedding, model):
         return

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tunesmith.errors import ModelError, first_line
+from tunesmith.errors import ModelError
 from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options, refuse_stored_quantisation
 from tunesmith.models.language.context_length import with_longer_context
-from tunesmith.models.load import LoadedModel, set_padding
+from tunesmith.models.load import LOADING_ERRORS, LoadedModel, model_errors, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ class Objective:
         auto_class: transformers' class that loads the model with its head.
         shifts_labels: the label of a position is the next token, else the token at the position.
         needs_masking: tokens of the rows are masked before training.
-        padding_side: side on which prompts are padded.
         peft_task_type: peft has none for masked models; that for embeddings means no head, and prompts before the input.
         context: the tokens that the model sees, for messages.
         remedy: suggestion for users who need the other objective.
@@ -42,7 +41,6 @@ class Objective:
     auto_class: str
     shifts_labels: bool
     needs_masking: bool
-    padding_side: Literal["left", "right"]
     peft_task_type: str
     context: str
     remedy: str
@@ -55,22 +53,18 @@ class Objective:
 
 
 CAUSAL = Objective(
-    "causal", "AutoModelForCausalLM", shifts_labels=True, needs_masking=False, padding_side="left", peft_task_type="CAUSAL_LM",
+    "causal", "AutoModelForCausalLM", shifts_labels=True, needs_masking=False, peft_task_type="CAUSAL_LM",
     context="only what comes before each token", remedy="Name an encoder, or use it as causal.",
 )  # fmt: skip
 MASKED = Objective(
-    "masked", "AutoModelForMaskedLM", shifts_labels=False, needs_masking=True, padding_side="right",
+    "masked", "AutoModelForMaskedLM", shifts_labels=False, needs_masking=True,
     peft_task_type="FEATURE_EXTRACTION", context="both sides of each token",
     remedy="Name a decoder, or adapt it by task: pretraining.",
 )  # fmt: skip
 
 
 def detect_objective(config: PreTrainedConfig, where: str = "model.name") -> Objective:
-    """Returns the objective of a model architecture.
-
-    Raises:
-        ModelError: the model is neither causal nor masked, such as an encoder-decoder.
-    """
+    """Returns the objective of an architecture. Raises ModelError if it is neither causal nor masked (encoder-decoders)."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     family = getattr(config, "model_type", "")
@@ -103,17 +97,15 @@ def load_language_model(
     from transformers import AutoConfig
 
     where = f"model.name {source.name}"
-    common = {"revision": source.revision, "trust_remote_code": source.trust_remote_code}
     placement = loading_options(quantisation)
-    try:
-        config = AutoConfig.from_pretrained(source.location, **common)
+    errors = (*LOADING_ERRORS, ImportError, SafetensorError)
+    with model_errors(where, f"it cannot be loaded as a {objective.name} language model", errors=errors):
+        config = AutoConfig.from_pretrained(source.location, **source.version)
         check_kind(config, objective, where)
         if source.rope_parameters is not None:
             config = with_longer_context(config, source.rope_parameters["factor"], source.rope_parameters["rope_type"])
         options = {"config": config, "dtype": "float32", "use_safetensors": True, "output_loading_info": True}
-        model, info = objective.load(source.location, **common, **placement, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ModelError.one(where, f"it cannot be loaded as a {objective.name} language model: {first_line(error)}") from error
+        model, info = objective.load(source.location, **source.version, **placement, **options)
     new_weights = tuple(sorted(info["missing_keys"]))
     if objective == CAUSAL and new_weights:
         message = f"its files do not hold the whole model: {', '.join(new_weights[:3])} would start random."
@@ -135,11 +127,7 @@ def check_kind(config: PreTrainedConfig, objective: Objective, where: str) -> No
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[int, ...]:
-    """Adds the tokens that are not in the vocabulary and returns their ids; the model gets rows for them when it is loaded.
-
-    Raises:
-        ModelError: a token is empty.
-    """
+    """Adds missing tokens and returns their ids; the model gets rows for them when loaded. Raises ModelError for an empty one."""
     if not all(tokens):
         raise ModelError.one("new tokens", "one of them is an empty text.", "Remove it.")
     vocabulary = tokenizer.get_vocab()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.errors import RecipeError
-from tunesmith.evaluation.metrics.language import token_mean_metrics
+from tunesmith.evaluation.metrics.means import token_mean_metrics
 from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.inference import TOKENS_PER_BATCH, batches_by_length, evaluation_mode, no_progress
@@ -25,7 +25,7 @@ from tunesmith.models.language.token_losses import model_inputs, move_to, pad_ro
 from tunesmith.results import Metric
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 BLOCK_TOKENS = 512
 """Tokens per bootstrap block of one long text, for any window: neighbouring tokens are correlated."""
@@ -33,12 +33,7 @@ BLOCK_TOKENS = 512
 
 @dataclass(frozen=True)
 class ContextPoint:
-    """The perplexity with one window size.
-
-    Attributes:
-        losses: of each block (or document), so that two points can be compared pair by pair.
-        perplexity: with its interval over blocks.
-    """
+    """The perplexity with one window size, with its interval over blocks, and the losses of each block (or document)."""
 
     window: int
     stride: int
@@ -57,20 +52,6 @@ def make_windows(n_tokens: int, window: int, stride: int) -> np.ndarray:
     starts = np.arange(1 + max(0, -(-(n_read - window) // stride)), dtype=np.int64) * stride
     stops = np.minimum(starts + window, n_read)
     return np.stack([starts, np.append(0, stops[:-1]), stops], axis=1)
-
-
-def sliding_losses(
-    model: PreTrainedModel,
-    ids: np.ndarray,
-    window: int,
-    stride: int,
-    precision: str = "fp32",
-    max_tokens: int = TOKENS_PER_BATCH,
-    *,
-    max_rows: int = 64,
-) -> np.ndarray:
-    """Computes the loss in nats of each token of one text but the first: (T - 1) float64; see ``document_losses``."""
-    return document_losses(model, [ids], window, stride, precision, max_tokens, max_rows=max_rows)[0]
 
 
 def document_losses(
@@ -136,10 +117,7 @@ def context_curve(
     n_resamples: int = 10_000,
     seed: int = 0,
 ) -> tuple[ContextPoint, ...]:
-    """Computes the perplexity of the same tokens with each window size, shortest first.
-
-    Windows shorter than the stride use a stride of their own length.
-    """
+    """Computes the perplexity of the same tokens with each window size, shortest first; the stride is at most the window."""
     points = []
     for window in sorted(set(windows)):
         step = min(stride, window)
@@ -154,9 +132,3 @@ def block_losses(losses: Sequence[np.ndarray], block_tokens: int = BLOCK_TOKENS)
     if len(losses) == 1:
         losses = [losses[0][start : start + block_tokens] for start in range(0, len(losses[0]), block_tokens)]
     return TokenLosses(np.array([block.sum() for block in losses]), np.array([len(block) for block in losses], dtype=np.int64))
-
-
-def decoded_bytes(tokenizer: PreTrainedTokenizerBase, ids: np.ndarray) -> int:
-    """Returns the UTF-8 bytes of the scored tokens of a text: all but its first token, without special tokens."""
-    whole, first = (tokenizer.decode(part, skip_special_tokens=True) for part in (ids.tolist(), ids[:1].tolist()))
-    return len(whole.encode()) - len(first.encode())

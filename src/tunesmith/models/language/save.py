@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tunesmith.errors import ModelError, first_line
+from tunesmith.errors import first_line
 from tunesmith.models.adapters.attach import can_merge, has_adapter, is_adapter, load_adapter, save_model_files
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, Quantisation, detect_quantisation, refuse_without_adapter
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
-from tunesmith.models.load import load_tokenizer
+from tunesmith.models.load import LOADING_ERRORS, load_tokenizer, model_errors
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
 
@@ -50,11 +50,7 @@ class SavedLanguageModel:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained language model in memory, its base model, and its logits on sample texts.
-
-    Attributes:
-        logits: (T, V) of each sample text.
-    """
+    """A trained language model in memory, its base model, and its logits (T, V) on each sample text."""
 
     model: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
@@ -165,11 +161,9 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
 
     where = str(folder)
     if not is_adapter(folder):
-        try:
+        message = f"it cannot be loaded as a {objective.name} language model"
+        with model_errors(where, message, errors=(*LOADING_ERRORS, SafetensorError)):
             model = objective.load(folder, dtype="float32", use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            message = f"it cannot be loaded as a {objective.name} language model: {first_line(error)}"
-            raise ModelError.one(where, message) from error
         check_kind(model.config, objective, where)
         return model.eval()
     record = AdapterBase.load(folder)
@@ -194,7 +188,6 @@ def certify_equal_logits(name: str, ours: list[np.ndarray], theirs: list[np.ndar
 
 
 def certify_reload(folder: Path, objective: Objective, expected: list[np.ndarray], sample: Sample, name: str) -> Certificate:
-    """Certifies that the model reloaded from disk has the expected logits."""
     return certify_equal_logits(name, expected, sample_logits(reload_language_model(folder, objective), sample))
 
 

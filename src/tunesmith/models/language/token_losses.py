@@ -109,16 +109,11 @@ def accepts_positions(model: PreTrainedModel) -> bool:
 
 
 def move_to(device: torch.device, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Moves the tensors of the inputs to a device."""
     return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in inputs.items()}
 
 
 def supervised_losses(model: PreTrainedModel, inputs: dict[str, Any], targets: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the loss at each supervised position, row by row, (n) float64 in nats; and its row (n).
-
-    Args:
-        targets: (B, T) the token to predict at each position, or -100.
-    """
+    """Returns the loss at each supervised position, (n) float64 in nats, and its row (n); ``targets`` (B, T): tokens or -100."""
     is_supervised = targets != IGNORE_INDEX
     remaining, losses = targets[is_supervised], []
     for logits in logits_at(model, inputs, is_supervised):

@@ -11,7 +11,7 @@ from tunesmith.data.split import at_most
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import columns, files, labels, sizes
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 

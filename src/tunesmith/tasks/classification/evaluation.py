@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.table import Examples
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
-from tunesmith.evaluation.metrics.predictions import SINGLE
 from tunesmith.evaluation.metrics.thresholds import tune
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.encode import encode

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Labels
-from tunesmith.evaluation.metrics.predictions import REGRESSION
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
 from tunesmith.models.encode import Encoded, encode, length_record, used_token_ids

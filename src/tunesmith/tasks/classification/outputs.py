@@ -10,13 +10,12 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled import load as labelled
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Labels
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.models.adapters.attach import can_merge, is_adapter, save_head_description, save_model_files
+from tunesmith.models.adapters.attach import can_merge, is_adapter, reload_classifier, save_head_description, save_model_files
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.equivalence import reload_equality
-from tunesmith.models.load import reload_classifier
 from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder

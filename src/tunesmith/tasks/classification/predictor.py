@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
-from tunesmith.errors import ModelError
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, decide
+from tunesmith.errors import InputError, ModelError
+from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
+from tunesmith.recipe.tasks import TASKS
+from tunesmith.report.words import MASKED
+from tunesmith.results import RunResult
+from tunesmith.run_folder import RESULT
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -46,18 +51,8 @@ class PredictorConfig:
     def load(cls, folder: Path) -> PredictorConfig:
         """Loads the settings beside a saved model. Raises ModelError if there are none."""
         path = folder / CONFIG
-        if is_embedding_folder(folder):
-            remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
-            raise ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
-        if not path.exists() and is_language_run(folder.parent):
-            remedy = "Use tunesmith generate for what it writes (--choices where answers are labels), evaluate to measure it."
-            raise ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
-        if not path.exists():
-            raise ModelError.one(
-                str(folder),
-                f"this is no model of a finished run: it has no {CONFIG}.",
-                "Give the folder of a run that `tunesmith train` finished.",
-            )
+        if is_embedding_folder(folder) or not path.exists():
+            raise predicts_no_labels(folder)
         plain = json.loads(path.read_text(encoding="utf-8"))
         return cls(
             Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
@@ -65,6 +60,27 @@ class PredictorConfig:
             plain["thresholds"],
             plain["columns"],
         )
+
+
+def predicts_no_labels(folder: Path) -> InputError:
+    """Returns the error about a model without labels, with the verbs that its task has instead."""
+    if is_embedding_folder(folder):
+        remedy = "Use tunesmith embed for its vectors, and tunesmith evaluate to measure them."
+        return ModelError.one(str(folder), "this is an embedding model: it predicts no labels.", remedy)
+    if not (folder.parent / RESULT).exists():
+        remedy = "Give the folder of a run that `tunesmith train` finished."
+        return ModelError.one(str(folder), f"this is no model of a finished run: it has no {CONFIG}.", remedy)
+    result = RunResult.load(folder.parent / RESULT)
+    if result.data.get("problem_type") == MASKED:
+        remedy = f"Its losses are in {folder.parent / RESULT}; model.name: {folder.parent} in a recipe trains it further."
+        return ModelError.one(
+            str(folder), "this is a masked language model: it predicts no labels and writes no answers.", remedy
+        )
+    if is_language_run(folder.parent):
+        remedy = "Use tunesmith generate for what it writes (--choices where answers are labels), evaluate to measure it."
+        return ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
+    verbs = " or ".join(f"tunesmith {verb}" for verb in TASKS[result.task].commands)
+    return ModelError.one(str(folder), f"this is a run of {TASKS[result.task].noun}: it predicts no labels.", f"Use {verbs}.")
 
 
 @dataclass(frozen=True)
@@ -112,9 +128,8 @@ def load_predictor(run: Path) -> Predictor:
     from transformers import AutoTokenizer
 
     from tunesmith.machine import device_name, quiet_libraries, stay_offline
-    from tunesmith.models.adapters.attach import is_adapter
+    from tunesmith.models.adapters.attach import is_adapter, reload_classifier
     from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
-    from tunesmith.models.load import reload_classifier
     from tunesmith.models.source import check_folder
 
     folder = run / "model" if (run / "model").is_dir() else run

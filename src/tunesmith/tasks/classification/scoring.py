@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import NonFinite
-from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, from_scores
+from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.encode import Encoded
 from tunesmith.models.inference import logits

@@ -7,7 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from tunesmith.data.arrays import Array
-from tunesmith.evaluation.metrics.predictions import SINGLE
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.equivalence import fp32_logits, spread_rows
 from tunesmith.models.inference import autocast, pad_batch

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
+from tunesmith.data.pairs.retrieval import cut_search
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.split import at_most
 from tunesmith.errors import Problem, RecipeError
@@ -15,8 +17,8 @@ from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import FEW_ROWS, require_validation
-from tunesmith.recipe.defaults import with_defaults
 from tunesmith.recipe.metric_names import is_search_metric
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 from tunesmith.training.losses.embedding_choice import LossChoice, check_scores, choose_loss, shortage
@@ -35,6 +37,7 @@ class EmbeddingTaskData(TaskData):
         also: the losses of the files of ``data.also``, if each has its own.
         tests: split -> test of the embeddings, the most telling split last.
         metric: the selection metric, of validation.
+        max_rows: see ``tasks.task.Request``.
     """
 
     rows: EmbeddingData
@@ -42,6 +45,7 @@ class EmbeddingTaskData(TaskData):
     also: tuple[LossChoice, ...]
     tests: Mapping[str, EmbeddingTest]
     metric: str
+    max_rows: int | None = None
 
 
 def read(request: Request) -> EmbeddingTaskData:
@@ -69,16 +73,16 @@ def read(request: Request) -> EmbeddingTaskData:
         also=also,
         tests=tests,
         metric=metric,
+        max_rows=request.max_rows,
     )
 
 
 def subsample(data: EmbeddingData, max_rows: int | None) -> EmbeddingData:
-    """Returns at most so many rows of each split and of each file of ``data.also``, and no search."""
-    if max_rows is None:
-        return data
-    cut = {name: at_most(rows, max_rows) for name, rows in data.named().items()}
+    """Returns at most so many rows of each split and of each file of ``data.also``, and queries and documents of the search."""
+    cut: dict[str, Any] = {name: at_most(rows, max_rows) for name, rows in data.named().items()}
     also = tuple(at_most(rows, max_rows) for rows in data.also)
-    return replace(data, train=cut["train"], validation=cut.get("validation"), test=cut.get("test"), also=also, retrieval=None)
+    retrieval = None if data.retrieval is None else cut_search(data.retrieval, max_rows)
+    return replace(data, **cut, also=also, retrieval=retrieval)
 
 
 def own_section(recipe: Recipe, rows: EmbeddingRows) -> EmbeddingSection:

@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.pairs.beir import beir_folder, read_beir
 from tunesmith.data.pairs.formats import detect_pair_format
-from tunesmith.data.pairs.retrieval import Retrieval
+from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import InputError
-from tunesmith.evaluation.baselines.search import SEARCHES
 from tunesmith.evaluation.embedding_tests import (
     EmbeddingTest,
     SearchTest,
@@ -38,6 +36,7 @@ from tunesmith.evaluation.outputs import (
     verdicts_of_outputs,
 )
 from tunesmith.evaluation.paraphrase_mining import paraphrase_test
+from tunesmith.evaluation.search import SEARCHES
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
@@ -127,11 +126,11 @@ def evaluate_retrieval(
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
         data = read_beir(beir_folder(str(folder), Path()), split)
-    about, test = retrieval_record(data), SearchTest(data.split, data, tuple(metrics))
+    test, about = SearchTest(data.split, data, tuple(metrics)), describe_search(data)
     ours: EmbeddingTest = test
     if rerank is not None:
         with clock.phase("model"):
-            ours = with_reranker(test, rerank, top_k)
+            ours = reranked(test, rerank, top_k)
         about, against = about | {"reranked_by": str(rerank), "top_k": top_k}, [target, *against]
     plan = EvaluationPlan(
         target=str(target),
@@ -149,15 +148,24 @@ def evaluate_retrieval(
     return evaluate_plan(plan, clock, started)
 
 
+def reranked(test: SearchTest, run: str | Path, top_k: int) -> EmbeddingTest:
+    """Returns the test with its best ``top_k`` documents reordered by that run of a reranker."""
+    from tunesmith.tasks.classification.predictor import load_predictor
+    from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
+
+    score = relevance_of(load_predictor(Path(run)), str(run))
+    return RerankedSearch(test.split, test.data, test.metrics, score=score, top_k=top_k)
+
+
 def check_baselines(names: Sequence[str]) -> None:
-    """Raises InputError for a name that is no lexical baseline."""
+    """Raises InputError if a baseline of retrieval is unknown."""
     for name in names:
         if name not in SEARCHES:
             raise InputError.one("--baseline", f"{name!r} is no baseline of retrieval.", f"Known: {', '.join(SEARCHES)}.")
 
 
-def retrieval_record(data: Retrieval) -> dict[str, Any]:
-    """Returns the data record of the result."""
+def describe_search(data: Retrieval) -> dict[str, Any]:
+    """Returns the size of a search as plain JSON types."""
     n_relevant = data.judgements.n_relevant()
     return {
         "source": data.source,
@@ -166,15 +174,6 @@ def retrieval_record(data: Retrieval) -> dict[str, Any]:
         "queries": len(data.queries),
         "relevant_per_query": {"mean": float(np.mean(n_relevant)), "max": int(n_relevant.max())},
     }
-
-
-def with_reranker(test: SearchTest, run: str | Path, top_k: int) -> EmbeddingTest:
-    """Loads the reranker of a run, and returns the search with its best documents reordered."""
-    from tunesmith.tasks.classification.predictor import load_predictor
-    from tunesmith.tasks.reranker.reranking import RerankedSearch, relevance_of
-
-    score = relevance_of(load_predictor(Path(run)), str(run))
-    return RerankedSearch(test.split, test.data, test.metrics, score=score, top_k=top_k)
 
 
 def evaluate_similarity(

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunesmith.data.pairs.beir import read_beir
 from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.load import BEIR_TRAIN, retrieval_folder
+from tunesmith.data.pairs.retrieval import cut_search, read_beir
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.evaluation.similarity import normalised
+from tunesmith.evaluation.search import normalised
 from tunesmith.machine import device_name
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.models.source import find_model
@@ -25,6 +25,7 @@ from tunesmith.tasks.embedding.data import EmbeddingTaskData
 from tunesmith.training.losses.embedding_choice import choose_loss
 
 Pair = tuple[str, str]
+TOO_FEW = "with too few hard negatives"
 
 
 def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
@@ -40,7 +41,7 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
         message = f"negatives are mined for pairs that belong together; the rows are {rows.format.kind.replace('_', ' ')} rows."
         raise RecipeError.one("embedding.hard_negatives", message, "Remove the key, or give embedding.convert: positive_pair.")
     encoder = load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
-    negatives = mined(rows, corpus_of(data.recipe.data.train, data.base), encoder, section, data.base)
+    negatives = mined(rows, corpus_of(data.recipe.data.train, data.base, data.max_rows), encoder, section, data.base)
     pairs = rows_with(rows, negatives, section.num_negatives)
     lost = len(rows) - len(pairs)
     note = (
@@ -51,10 +52,14 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
     return replace(data, rows=with_negatives, findings=findings, choice=choose_loss(pairs, data.recipe.embedding))
 
 
-def corpus_of(train: str, base: Path) -> tuple[str, ...] | None:
-    """Returns the candidate texts: all documents of a retrieval folder, or None for the second texts of the pairs."""
+def corpus_of(train: str, base: Path, max_rows: int | None) -> tuple[str, ...] | None:
+    """Returns the documents of a retrieval folder, which negatives are taken from; None for the answers of the pairs.
+
+    Args:
+        max_rows: documents at most; None for all.
+    """
     folder = retrieval_folder(train, base)
-    return None if folder is None else read_beir(folder, BEIR_TRAIN).documents
+    return None if folder is None else cut_search(read_beir(folder, BEIR_TRAIN), max_rows).documents
 
 
 def mined(
@@ -117,7 +122,10 @@ def rows_with(rows: EmbeddingRows, mined_of: Mapping[Pair, tuple[str, ...]], n_n
     if not positions:
         message = f"no pair has {n_negatives} negatives within the range and the margins."
         raise DataError.one(rows.source, message, "Raise embedding.hard_negatives.range_max, or lower the margins.")
-    chosen = rows.take(positions, rows.split)
+    used = set(positions)
+    lost = tuple(row_id for i, row_id in enumerate(rows.row_ids) if i not in used)
+    left_out = {**rows.left_out, **({TOO_FEW: lost} if lost else {})}
+    chosen = replace(rows.take(positions, rows.split), left_out=left_out, rows_read=rows.rows_read, not_sampled=rows.not_sampled)
     negatives = tuple(zip(*(mined_of[pair] for pair in zip(*chosen.sides, strict=True)), strict=True))
     names = tuple(f"negative_{i}" for i in range(1, n_negatives + 1))
     reason = f"{rows.format.reason}; negatives mined by the base model"

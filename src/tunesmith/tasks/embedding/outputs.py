@@ -14,7 +14,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.pairs import load as pairs
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.similarity import normalised
+from tunesmith.evaluation.search import normalised
 from tunesmith.models.embedding.encoder import reload_encoder
 from tunesmith.models.embedding.model import merge_adapter
 from tunesmith.models.equivalence import certificate

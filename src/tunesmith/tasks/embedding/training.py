@@ -54,7 +54,7 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
             for part in session.parts
         ]
         return EmbeddingTrainer(
-            model=encoder.model, args=arguments, sets=sets, evaluate_fn=evaluate, expected_loss=session.expected_loss
+            model=encoder.model, args=arguments, sets=sets, evaluate_fn=evaluate, expected_loss=session.trial_loss
         )
 
     around = partial(length_groups, encoder.model) if in_groups else nullcontext
@@ -149,14 +149,11 @@ def sample_texts(rows: EmbeddingRows) -> list[str]:
     return [texts[i] for i in np.unique(np.linspace(0, len(texts) - 1, SAMPLE_TEXTS).astype(int))]
 
 
-def plain_vectors(encoder: SentenceEncoder, texts: list[str]) -> Array:
-    """Computes embeddings (N, D) in fp32 by upstream's ``encode``."""
-    return np.asarray(encoder.model.encode(texts, show_progress_bar=False), dtype=np.float32)
+def plain_vectors(encoder: SentenceEncoder, texts: list[str], max_rows: int = SAMPLE_TEXTS) -> Array:
+    """Computes embeddings (N, D) in fp32, by upstream's own way, in batches of at most so many texts."""
+    return np.asarray(encoder.model.encode(texts, batch_size=max_rows, show_progress_bar=False), dtype=np.float32)
 
 
 def sample_outputs(session: EmbeddingSession, max_rows: int) -> Array:
     """Computes the embeddings (n, D) of a few training texts from the shortest to the longest, in fp32."""
-    texts = sample_texts(session.data.rows.train)
-    if max_rows >= len(texts):
-        return plain_vectors(session.encoder, texts)
-    return np.concatenate([plain_vectors(session.encoder, [text]) for text in texts])
+    return plain_vectors(session.encoder, sample_texts(session.data.rows.train), max_rows)

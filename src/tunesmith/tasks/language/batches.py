@@ -9,13 +9,12 @@ import numpy as np
 
 from tunesmith.machine import device_name
 from tunesmith.models.chat.render import Rendered
-from tunesmith.models.fast.packing import certify_packing, pack_rows
+from tunesmith.models.fast.packing import attend_by_rows, can_attend_by_rows, certify_packing, pack_rows
 from tunesmith.models.fast.path import FastPath, choose_fast_path
-from tunesmith.models.fast.row_attention import attend_by_rows, can_attend_by_rows
 from tunesmith.models.language.model import Objective, detect_objective
 from tunesmith.models.load import LoadedModel
-from tunesmith.recipe.language_rules import PROMPTED, sequences
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.task_rules import PROMPTED, sequences
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 

@@ -8,16 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.builtin import sample_folder
 from tunesmith.data.chat.load import ConversationData, load_conversation_data, read_texts
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks import chat as chat_checks
+from tunesmith.data.readers.read import sample_folder
 from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import FEW_ROWS, require_validation
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 

@@ -17,7 +17,7 @@ from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.generation.arguments import Decoding
 from tunesmith.machine import device_name, seed_everything
-from tunesmith.models.adapters.language import add_language_adapter
+from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.chat.render import Rendered, render, render_record
 from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
@@ -28,9 +28,9 @@ from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens
-from tunesmith.recipe.language_rules import sequences
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.task_rules import sequences
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.tasks.language.batches import language_fast_path, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageTaskData

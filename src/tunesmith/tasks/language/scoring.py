@@ -11,9 +11,10 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.chat.rows import Conversations
+from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.split import spread_positions
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
-from tunesmith.evaluation.metrics.predictions import SINGLE, from_scores
+from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.evaluation.outputs import Outputs, TokenLosses
 from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.decode import GeneratedText, generate

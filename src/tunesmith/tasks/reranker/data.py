@@ -7,18 +7,17 @@ is evaluated on those, and on the order in which it puts the best documents of a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
+from tunesmith.data.checks.rows import dropped_rows
 from tunesmith.data.pairs.load import load_embedding_data
-from tunesmith.data.pairs.retrieval import Judgements, Retrieval
+from tunesmith.data.pairs.retrieval import Retrieval, cut_search
 from tunesmith.data.pairs.rows import EmbeddingRows
-from tunesmith.data.split import at_most, spread_positions
+from tunesmith.data.split import at_most
 from tunesmith.errors import DataError
 from tunesmith.models.source import find_model
 from tunesmith.preflight.report import CheckLine
-from tunesmith.recipe.defaults import with_defaults
+from tunesmith.recipe.resolved import with_defaults
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
 USABLE = ("positive_pair", "triplet", "tuple")
@@ -48,28 +47,15 @@ def read(request: Request) -> RerankerData:
         message = f"the rows are {kind} rows; a reranker learns from texts that belong together."
         raise DataError.one(data.train.source, message, "Give pairs of a question and its answer, with or without wrong answers.")
     source = find_model(recipe.model, base)
-    pairs, retrieval = data.train, data.retrieval
-    if request.max_rows is not None:
-        pairs = at_most(pairs, request.max_rows)
-        retrieval = with_queries(retrieval, spread_positions(len(retrieval.queries), request.max_rows))
-    recipe = with_defaults(recipe, source.n_bytes, len(pairs))
-    return RerankerData(recipe=recipe, source=source, base=base, pairs=pairs, retrieval=retrieval, max_rows=request.max_rows)
-
-
-def with_queries(retrieval: Retrieval, positions: list[int]) -> Retrieval:
-    """Returns the search with the queries at those positions; all documents stay."""
-    whole = retrieval.judgements
-    number = np.full(whole.n_queries, -1)
-    number[positions] = np.arange(len(positions))
-    is_chosen = number[whole.query] >= 0
-    judgements = Judgements(
-        number[whole.query[is_chosen]], whole.document[is_chosen], whole.gain[is_chosen], len(positions), whole.n_documents
-    )
-    return replace(
-        retrieval,
-        query_ids=tuple(retrieval.query_ids[i] for i in positions),
-        queries=tuple(retrieval.queries[i] for i in positions),
-        judgements=judgements,
+    pairs, retrieval = at_most(data.train, request.max_rows), cut_search(data.retrieval, request.max_rows)
+    return RerankerData(
+        recipe=with_defaults(recipe, source.n_bytes, len(pairs)),
+        source=source,
+        base=base,
+        findings=tuple(dropped_rows([pairs])),
+        pairs=pairs,
+        retrieval=retrieval,
+        max_rows=request.max_rows,
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from tunesmith.data.pairs.load import format_record
+from tunesmith.data.records import split_record
 from tunesmith.evaluation.embedding_tests import metrics_of_test
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
 from tunesmith.progress import Listener
 from tunesmith.recipe.tasks import baseline_names
+from tunesmith.results import TEXT_CHARACTERS
 from tunesmith.tasks.classification import evaluation as pairs
 from tunesmith.tasks.classification import outputs as pair_outputs
 from tunesmith.tasks.classification import scoring
@@ -65,17 +68,25 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
 
 
 def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:
-    """Returns the columns of predictions.parquet for the pairs of one split; the search has none."""
-    return {} if split == RETRIEVAL else pair_outputs.prediction_columns(session, split, outputs)
+    """Returns the columns of predictions.parquet: for the pairs of a split, or the leading metric of each query of the search."""
+    if split != RETRIEVAL:
+        return pair_outputs.prediction_columns(session, split, outputs)
+    queries = rows_of(session).retrieval.queries
+    return {
+        "row_id": list(range(len(queries))),
+        "split": [split] * len(queries),
+        "score": next(iter(outputs.row_scores.values())).tolist(),
+        "text": [text[:TEXT_CHARACTERS] for text in queries],
+    }
 
 
 def data_record(session: LabelledSession) -> dict[str, Any]:
     """Returns the data record of result.json."""
-    search = rows_of(session).retrieval
+    search, pairs = rows_of(session).retrieval, rows_of(session).pairs
     about = {
         "source": search.source,
         "documents": len(search.documents),
         "queries": len(search.queries),
         "top_k": session.data.recipe.embedding.top_k,
     }
-    return {**pair_outputs.data_record(session), "retrieval": about}
+    return {**pair_outputs.data_record(session), "pairs": split_record(pairs, format_record(pairs)), "retrieval": about}

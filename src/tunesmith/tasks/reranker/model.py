@@ -50,8 +50,13 @@ class FirstStage:
 
 @dataclass(frozen=True, kw_only=True)
 class RerankerRows(LabelledTaskData):
-    """Labelled pairs, and the search that the reranker reorders."""
+    """Labelled pairs, and the search that the reranker reorders.
 
+    Attributes:
+        pairs: the training pairs before negatives.
+    """
+
+    pairs: EmbeddingRows
     retrieval: Retrieval
 
     @cached_property
@@ -78,7 +83,13 @@ def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
     with clock.phase("data"):
         splits = subsample(split_table(data.recipe, data.base, table), data.max_rows)
     rows = RerankerRows(
-        recipe=data.recipe, source=data.source, base=data.base, findings=splits.findings, splits=splits, retrieval=data.retrieval
+        recipe=data.recipe,
+        source=data.source,
+        base=data.base,
+        findings=(*data.findings, *splits.findings),
+        splits=splits,
+        pairs=pairs,
+        retrieval=data.retrieval,
     )
     rows = replace(rows, checks=(*data.checks, *check_labelled_rows(rows)))
     CheckReport(rows.checks).raise_if_failed()
@@ -118,7 +129,7 @@ def mine_negatives(data: RerankerData, clock: Clock) -> Negatives:
         seed_everything(data.recipe.train.seed)
         encoder = load_first_stage(data.recipe, data.base)
         section = data.recipe.embedding.hard_negatives or NEGATIVES
-        return mined(data.pairs, corpus_of(data.recipe.data.train, data.base), encoder, section, data.base)
+        return mined(data.pairs, corpus_of(data.recipe.data.train, data.base, data.max_rows), encoder, section, data.base)
 
 
 def load_first_stage(recipe: Recipe, base: Path) -> SentenceEncoder:

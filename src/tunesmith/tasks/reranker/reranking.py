@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.labelled.labels import MULTI
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT
 from tunesmith.errors import ModelError
 from tunesmith.evaluation.embedding_tests import SearchTest
-from tunesmith.evaluation.metrics.predictions import MULTI
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.similarity import Similarity
+from tunesmith.evaluation.search import Similarity
 from tunesmith.tasks.classification.predictor import Predictor
 
 RELEVANT = "1"

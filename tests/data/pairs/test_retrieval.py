@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.pairs.beir import read_beir
+from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.errors import DataError
 
 CORPUS = [

@@ -1,6 +1,6 @@
-"""simpletransformers at its defaults on a csv of text and label; runs in a virtual environment of its own. Prints one JSON line.
+"""Trains with simpletransformers' defaults on a csv of text and label, in a separate virtual environment. Prints one JSON line.
 
-python benchmarks/rivals/simple_transformers.py TRAIN.csv TEST.csv MODEL OUT EPOCHS SEED
+python benchmarks/other_trainers/simple_transformers.py TRAIN.csv TEST.csv MODEL OUT EPOCHS SEED
 """
 
 from __future__ import annotations

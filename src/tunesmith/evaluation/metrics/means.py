@@ -1,36 +1,118 @@
-"""Losses of language models as means over tokens: their intervals, and the verdict between two systems.
+"""Means over rows (of a value a row) and over tokens (of their losses): intervals, and the verdict between two systems.
 
-A row has a sum of losses and a number of tokens. The metric is the ratio of their sums over rows, so that each row is weighted by
-its tokens, and rows are resampled with both. The procedure is that of ``row_means``, with the effective number of rows (Kish
-1965), which a few long rows among short ones reduce.
+The procedure of ``verdict`` for a mean: the standard error from a paired bootstrap over rows, and over several seeds; with one
+system each also the exact test that exchanges the two systems' values of a row.
+
+Of token losses a row has a sum and a number of tokens. The metric is the ratio of their sums over rows, so that each row is
+weighted by its tokens, and rows are resampled with both. The number of rows is then the effective one (Kish 1965), which a few
+long rows among short ones reduce.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import exp, log
-from types import MappingProxyType
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import scaled, spread
-from tunesmith.evaluation.metrics.resample import Cells, affordable, weight_blocks
-from tunesmith.evaluation.metrics.row_means import MIN_ROWS, decide
+from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, Spread, resampling_words, scaled, spread
+from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, resampled_sums
+from tunesmith.evaluation.metrics.verdict import MAX_SWAPS, SAME, smallest_detectable, with_interval
 from tunesmith.results import Metric, Verdict
+
+MIN_ROWS = 2
+
+
+def mean_metric(name: str, split: str, values: Sequence[Array], n_resamples: int = 10_000, seed: int = 0) -> Metric:
+    """Computes the mean over rows and systems with its 95 % interval, inside [0, 1].
+
+    Args:
+        values: one array a seed, a value in [0, 1] for each row (N).
+    """
+    n, means = len(values[0]), [float(row_values.mean()) for row_values in values]
+    mean = float(np.mean(means))
+    metric = Metric(name, split, mean, None, None, n, note=TOO_FEW_ROWS)
+    if n < MIN_ROWS:
+        return metric
+    drawn = resampled_sums(np.stack(values, axis=1).astype(np.float64), n_resamples, seed) / n
+    half = spread([means], [drawn], n).margin
+    how = f"bootstrap standard error, {resampling_words(len(drawn), len(values))}"
+    return replace(metric, low=max(0.0, mean - half), high=min(1.0, mean + half), interval=how, note="")
+
+
+def mean_verdict(
+    metric: str,
+    ours: Sequence[Array],
+    other: Sequence[Array],
+    against: str,
+    split: str,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> Verdict:
+    """Compares our mean with the other system's, with the interval of the difference; higher is better.
+
+    Args:
+        ours, other: one array a seed, a value for each row (N); the same rows in the same order.
+
+    Raises ValueError if the systems have different numbers of rows.
+    """
+    if len({len(row_values) for row_values in (*ours, *other)}) != 1:
+        raise ValueError("the systems have different numbers of rows")
+    n, means = len(ours[0]), [[float(row_values.mean()) for row_values in systems] for systems in (ours, other)]
+    difference = float(np.mean(means[0]) - np.mean(means[1]))
+    undecided = Verdict(metric, split, against, difference, None, None, word="cannot tell", n=n)
+    if n < MIN_ROWS:
+        return replace(undecided, note=TOO_FEW_ROWS)
+    drawn = resampled_sums(np.stack([*ours, *other], axis=1).astype(np.float64), n_resamples, seed) / n
+    error = spread(means, [drawn[:, : len(ours)], drawn[:, len(ours) :]], n)
+    return decide(undecided, error, ours, other, len(drawn), seed, higher_is_better=True)
+
+
+def decide(
+    undecided: Verdict,
+    error: Spread,
+    ours: Sequence[Array],
+    other: Sequence[Array],
+    n_drawn: int,
+    seed: int,
+    higher_is_better: bool,
+) -> Verdict:
+    """Completes the verdict with its interval, its word and the smallest detectable difference."""
+    if error.error == 0 and undecided.difference == 0:
+        return replace(undecided, note=SAME)
+    how, exact_test = f"paired bootstrap standard error, {n_drawn} resamples of rows", None
+    if len(ours) == len(other) == 1:
+        exact_test = partial(swap_p_value, ours[0] - other[0], min(n_drawn, MAX_SWAPS), seed)
+    else:
+        how += f" and of {len(ours)} + {len(other)} seeds"
+    undecided = replace(undecided, smallest_detectable=smallest_detectable(error))
+    return with_interval(undecided, error, how, higher_is_better, exact_test)
+
+
+def swap_p_value(differences: Array, n_swaps: int, seed: int) -> float:
+    """The p-value of the mean difference under a random exchange of each row's two values; see ``verdict``."""
+    rng, n = np.random.default_rng([seed, 1]), len(differences)
+    as_large, size = 0, max(1, BLOCK_ELEMENTS // n)
+    for start in range(0, n_swaps, size):
+        signs = rng.integers(0, 2, size=(min(size, n_swaps - start), n)) * 2 - 1
+        as_large += int(np.count_nonzero(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9))
+    return (1 + as_large) / (1 + n_swaps)
+
 
 TokenSums = tuple[Array, Array]
 """The sum of one system's losses on each row (N) in nats, and the row's counted tokens (N)."""
-LOWER_IS_BETTER: Mapping[str, str] = MappingProxyType(
-    {
-        "loss": "nats a token",
-        "perplexity": "exp(loss): the number of equally likely tokens with the same loss",
-        "bits_per_byte": "bits a byte of text, whatever the tokenizer",
-    }
-)
+LOWER_IS_BETTER: Mapping[str, str] = {
+    "loss": "nats a token",
+    "perplexity": "exp(loss): the number of equally likely tokens with the same loss",
+    "bits_per_byte": "bits a byte of text, whatever the tokenizer",
+}
 """Token metric -> its unit."""
+LARGEST_LOSS = 300.0
+"""Nats above which a perplexity stays the same: the square of a larger one overflows a float64."""
 
 
 def token_mean_metrics(
@@ -42,16 +124,20 @@ def token_mean_metrics(
         systems: one a seed, on the same rows. With several the loss is their mean, and the perplexity its exponential.
         n_bytes: (N) bytes of UTF-8 that the counted tokens of each row encode.
 
-    Raises:
-        ValueError: no token is counted.
+    Raises ValueError if no token is counted.
     """
     loss = ratio_metric("loss", systems, split, n_resamples, seed)
-    low, high = (None if end is None else exp(end) for end in (loss.low, loss.high))
-    perplexity = replace(loss, name="perplexity", value=exp(loss.value or 0.0), low=low, high=high)
+    low, high = (None if end is None else perplexity_of(end) for end in (loss.low, loss.high))
+    perplexity = replace(loss, name="perplexity", value=perplexity_of(loss.value or 0.0), low=low, high=high)
     if n_bytes is None:
         return loss, perplexity
     in_bytes = [in_bits(system, n_bytes) for system in systems]
     return loss, perplexity, ratio_metric("bits_per_byte", in_bytes, split, n_resamples, seed)
+
+
+def perplexity_of(loss: float) -> float:
+    """The exponential of a loss in nats, at most that of ``LARGEST_LOSS``."""
+    return exp(min(loss, LARGEST_LOSS))
 
 
 def token_mean_verdict(
@@ -73,8 +159,7 @@ def token_mean_verdict(
         ours, other: one a seed, on the same rows in the same order.
         n_bytes: (N) bytes of each row, for ``bits_per_byte``: the only metric of the three that two tokenizers share.
 
-    Raises:
-        ValueError: the systems have other rows, or counted other tokens; no token is counted; the metric is unknown.
+    Raises ValueError if the systems have other rows or counted other tokens, no token is counted, or the metric is unknown.
     """
     if metric == "bits_per_byte" and n_bytes is not None:
         ours, other = ([in_bits(system, n_bytes) for system in systems] for systems in (ours, other))
@@ -99,15 +184,13 @@ def ratio_metric(name: str, systems: Sequence[TokenSums], split: str, n_resample
     """The mean over seeds of sum / count with its interval, computed on the logarithm so that it stays above zero."""
     sums = counted_rows(systems)
     values, n = ratios(sums), len(sums[0][0])
-    metric = Metric(
-        name, split, float(np.mean(values)), None, None, n, higher_is_better=False, note="too few rows for an interval"
-    )
+    metric = Metric(name, split, float(np.mean(values)), None, None, n, higher_is_better=False, note=TOO_FEW_ROWS)
     if n < MIN_ROWS:
         return metric
     drawn = ratio_replicates(sums, n_resamples, seed)
     effective = effective_rows(sums[0][1])
     low, high = scaled("positive", float(np.mean(values)), spread([values], [drawn], effective), effective)
-    how = f"bootstrap standard error, {len(drawn)} resamples of rows" + ("" if len(sums) == 1 else f" and {len(sums)} seeds")
+    how = f"bootstrap standard error, {resampling_words(len(drawn), len(sums))}"
     return replace(metric, low=low, high=high, interval=how, note="")
 
 
@@ -125,19 +208,18 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
     difference = float(sides[0][0].mean() - sides[1][0].mean())
     undecided = replace(empty, difference=difference, n=n)
     if n < MIN_ROWS:
-        return replace(undecided, note="too few rows for an interval")
+        return replace(undecided, note=TOO_FEW_ROWS)
     error = spread([side[0].tolist() for side in sides], [side[1] for side in sides], effective_rows(ours[0][1]))
-    if error.error == 0 and difference == 0:
-        return replace(undecided, note="both give the same result whatever rows are drawn")
     # Both systems counted the same tokens, so exchanging a row's two sums exchanges its part of the difference.
-    row_sums = [[system[0] for system in systems] for systems in (ours, other)]
-    return decide(undecided, error, *row_sums, n_drawn=len(drawn), seed=seed, higher_is_better=False)
+    our_sums, other_sums = ([sums for sums, _ in systems] for systems in (ours, other))
+    return decide(undecided, error, our_sums, other_sums, len(drawn), seed, higher_is_better=False)
 
 
 def exponential(losses: Values, replicates: Values) -> tuple[Values, Values]:
     """Maps losses and replicates to the tangent of exp at the mean loss, so that their mean is exactly its exponential."""
     mean = losses.mean()
-    return exp(mean) * (1 + losses - mean), exp(mean) * (1 + replicates - mean)
+    value = perplexity_of(float(mean))
+    return value * (1 + losses - mean), value * (1 + replicates - mean)
 
 
 def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:
@@ -166,9 +248,5 @@ def ratios(systems: Sequence[TokenSums]) -> list[float]:
 
 def ratio_replicates(systems: Sequence[TokenSums], n_resamples: int, seed: int) -> Values:
     """(B, S) sum / count of each system on the same resampled rows."""
-    counts = systems[0][1]
-    n, table = len(counts), np.stack([counts, *(sums for sums, _ in systems)], axis=1)
-    rng, rows = np.random.default_rng(seed), Cells((), np.arange(n), np.ones(n))
-    blocks = [weights @ table for weights in weight_blocks(rows, affordable(n, n_resamples, "scores", 1), rng)]
-    totals = np.concatenate(blocks)
+    totals = resampled_sums(np.stack([systems[0][1], *(sums for sums, _ in systems)], axis=1), n_resamples, seed)
     return np.asarray(totals[:, 1:] / totals[:, :1])

@@ -1,6 +1,6 @@
-"""The obvious alternative: transformers.Trainer on a csv of text and label. Prints one JSON line.
+"""Trains with transformers.Trainer on a csv of text and label. Prints one JSON line.
 
-python benchmarks/rivals/hf_trainer.py TRAIN.csv TEST.csv MODEL OUT EPOCHS SEED [key=value of TrainingArguments ...]
+python benchmarks/other_trainers/hf_trainer.py TRAIN.csv TEST.csv MODEL OUT EPOCHS SEED [key=value of TrainingArguments ...]
 """
 
 from __future__ import annotations

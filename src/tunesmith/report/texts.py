@@ -1,0 +1,119 @@
+"""Formats saved runs as text: one as Markdown (headline, alarms, metrics, verdicts, findings), several as a LaTeX table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunesmith import saved_run as saved
+from tunesmith.report.markup import UNPRINTABLE
+from tunesmith.report.numbers import ABSENT, count, is_number, number, with_interval
+from tunesmith.report.tables import metric_names
+from tunesmith.report.words import display_name, find, headline, main_split, metric_interval, worst_first
+from tunesmith.results import Metric, RunResult
+
+MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
+
+
+def markdown_report(run: Path) -> str:
+    """Formats the report of a run folder as Markdown. Raises InputError if the folder is not a finished run."""
+    loaded = saved.load(run)
+    result, split = loaded.result, main_split(loaded.result)
+    splits = list(dict.fromkeys([split, *(metric.split for metric in result.metrics)]))
+    tables = [f"## Metrics on {name}\n\n{text}" for name in splits if (text := metrics_markdown(result, name))]
+    verdicts = verdicts_markdown(result)
+    findings = [f"- {count(f.flagged)} rows: {plain(f.summary or f.name)}" for f in worst_first(result.findings)]
+    parts = [
+        f"# {plain(loaded.name)}",
+        f"**{plain(headline(result).sentence)}**",
+        "\n".join(f"- ⚠ **{plain(alarm.message)}** {plain(alarm.remedy)}".rstrip() for alarm in result.alarms),
+        *tables,
+        f"## Verdict\n\n{verdicts}" if verdicts else "",
+        "## Findings in the data\n\n" + "\n".join(findings) if findings else "",
+    ]
+    return "\n\n".join(text for text in parts if text) + "\n"
+
+
+def plain(text: str) -> str:
+    """Escapes text for Markdown and HTML, on one line."""
+    return MARKDOWN_SPECIAL.sub(r"\\\1", UNPRINTABLE.sub("\ufffd", " ".join(text.split())))
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Formats a table; escapes the cells."""
+    lines = [heads, ["---"] * len(heads), *([plain(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def metrics_markdown(result: RunResult, split: str) -> str:
+    """Formats the metrics of the run and its baselines on one split; empty without metrics."""
+    baselines = [baseline for baseline in result.baselines if any(metric.split == split for metric in baseline.metrics)]
+    systems = [result.metrics, *(baseline.metrics for baseline in baselines)]
+    names = metric_names(result, split)
+    rows = [[display_name(name), *(metric_interval(find(metrics, name, split)) for metrics in systems)] for name in names]
+    return markdown_table(["metric", "this run", *(display_name(b.name) for b in baselines)], rows) if rows else ""
+
+
+def verdicts_markdown(result: RunResult) -> str:
+    """Formats the verdicts; empty if there are none."""
+    rows = []
+    for v in result.verdicts:
+        difference = with_interval(v.difference, v.low, v.high, signed=True)
+        rows.append([display_name(v.metric), v.split, display_name(v.against), difference, v.word])
+    return markdown_table(["metric", "split", "against", "difference", "this run is"], rows) if rows else ""
+
+
+LATEX_SPECIAL = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "²": r"\textsuperscript{2}",
+    "–": "--",
+}
+
+
+def latex_table(runs: Sequence[Path]) -> str:
+    """Formats one line per run and per baseline of the first run, one column per metric, intervals in small print.
+
+    The table needs ``\\usepackage{booktabs}``.
+
+    Raises InputError if a folder is not a finished run.
+    """
+    loaded = [saved.load(run) for run in runs]
+    if not loaded:
+        return ""
+    split = main_split(loaded[0].result)
+    names = list(dict.fromkeys(name for run in loaded for name in metric_names(run.result, split)))
+    heads = " & ".join(["system", *(latex(display_name(name)) for name in names)])
+    lines = [latex_row(run.name, run.result.metrics, names, split) for run in loaded]
+    baselines = [
+        latex_row(display_name(baseline.name), baseline.metrics, names, split)
+        for baseline in loaded[0].result.baselines
+        if any(metric.split == split and is_number(metric.value) for metric in baseline.metrics)
+    ]
+    middle = ["\\midrule", *baselines] if baselines else []
+    body = "\n".join([f"\\begin{{tabular}}{{l{'r' * len(names)}}}", "\\toprule", f"{heads} \\\\", "\\midrule", *lines, *middle])
+    return f"% 95 % intervals in brackets; split: {latex(split)}\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+
+
+def latex_row(name: str, metrics: Sequence[Metric], names: Sequence[str], split: str) -> str:
+    return " & ".join([latex(name), *(latex_cell(find(metrics, metric, split)) for metric in names)]) + " \\\\"
+
+
+def latex_cell(metric: Metric | None) -> str:
+    """Formats ``$0.913$ {\\scriptsize $[0.882, 0.942]$}``."""
+    if metric is None or not is_number(metric.value):
+        return latex(ABSENT)
+    value = f"${number(metric.value)}$"
+    if not (is_number(metric.low) and is_number(metric.high)):
+        return value
+    return f"{value} {{\\scriptsize $[{number(metric.low)}, {number(metric.high)}]$}}"
+
+
+def latex(text: str) -> str:
+    """Escapes text for LaTeX, on one line."""
+    return "".join(LATEX_SPECIAL.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,285 @@
+"""Every alarm that the documentation promises goes off in a whole run of every task, where its cause is planted.
+
+Three runs of each task plant all causes: ``stuck`` starts from a model with a wrong head and does not move; ``short`` ends in its
+warm-up, with rows cut to a few tokens, an evaluation that is not finite, and a certificate that fails; ``far`` learns by heart
+what is wrong for validation and for general texts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.contract import toy_task
+from tests.contract.cases import ALL, BAD, CASES, GOOD, N_ROWS, PAIRS, TEXTS, THINGS, Case, Row, write_rows
+from tests.contract.conftest import Runs
+from tests.language_models import questions
+from tunesmith.diagnosis import after_training
+from tunesmith.recipe.tasks import TASKS
+from tunesmith.results import Alarm, Certificate
+from tunesmith.tasks import save
+from tunesmith.training.guarded import GuardedTrainer
+
+ROOT = Path(__file__).resolve().parents[2]
+EVERY = frozenset(case.name for case in CASES)
+CAUSAL, MASKED = "causal pretraining", "masked pretraining"
+PRETRAINING = frozenset({CAUSAL, MASKED})
+# Alarm -> the cases it is promised for. The others have no loss of known size (embedding); no classes (regression, embedding,
+# pretraining, and sft whose answers are not from a list); no commonest answer (embedding, sft, pretraining); or texts that are
+# divided into windows, so that nothing is lost (pretraining).
+PROMISED: Mapping[str, frozenset[str]] = {
+    "not finite": EVERY,
+    "first loss abnormal": EVERY - {"embedding"},
+    "one class": frozenset({"classification", "reranker", "sft", "toy"}),
+    "not above majority": frozenset({"classification", "regression", "reranker", "toy"}),
+    "loss not lower": EVERY,
+    "validation far from training": EVERY,
+    "learning rate not reached": EVERY,
+    "most rows truncated": EVERY - PRETRAINING,
+    "forgets general text": frozenset({"sft", *PRETRAINING}),
+    "collapsed_embeddings": frozenset({"embedding"}),
+    "not proven": EVERY,
+}
+STUCK = ("first loss abnormal", "one class", "not above majority", "loss not lower", "collapsed_embeddings")
+SHORT = ("learning rate not reached", "most rows truncated", "not finite", "not proven")
+FAR = ("validation far from training", "forgets general text")
+LABELS = ["Ann", "Ben", "Cem"]
+STILL = {"learning_rate": 1e-12, "max_steps": 4, "n_evaluations": 1, "n_logs": 4}
+
+
+@pytest.fixture(autouse=True)
+def no_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the checks of training rows, which no alarm reads."""
+    monkeypatch.setattr(after_training, "findings_after_training", lambda data, *_: data.findings)
+
+
+def planted_in(alarm: str) -> str:
+    """The run that plants the cause of an alarm."""
+    return next(name for name, alarms in (("stuck", STUCK), ("short", SHORT), ("far", FAR)) if alarm in alarms)
+
+
+@pytest.mark.parametrize(("alarm", "case"), [(a, c) for a, names in PROMISED.items() for c in CASES if c.name in names], ids=str)
+def test_the_alarm_goes_off_where_its_cause_is_planted(
+    runs: Runs, alarm: str, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = planted_in(alarm)
+    found: tuple[Alarm, ...] = RUNS[name](runs, case, monkeypatch)
+    assert alarm in [one.name for one in found]
+    assert all(one.message and one.remedy for one in found)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_no_other_alarm_goes_off_in_a_short_run(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {alarm.name for alarm in short(runs, case, monkeypatch)}
+    assert (
+        found & {"first loss abnormal", "validation far from training", "forgets general text", "collapsed_embeddings"} == set()
+    )
+
+
+def test_the_documentation_promises_these_alarms_to_these_tasks() -> None:
+    toy = {toy_task.NAME}
+    page = (ROOT / "docs" / "explanation" / "alarms.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")][1:]
+    said = {
+        name: TASKS.keys() - toy if tasks == "all" else set(re.findall(r"[a-z]+(?=,|$| \()", tasks)) for name, _, tasks in rows
+    }
+    assert said == {alarm: {case.task for case in CASES if case.name in names} - toy for alarm, names in PROMISED.items()}
+
+
+def test_every_alarm_in_the_source_is_promised_to_some_task() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    assert set(re.findall(r"\bAlarm\(\s*\"([^\"]+)\"", source)) == PROMISED.keys()
+
+
+def stuck(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run from a model whose head is wrong, at a learning rate of nothing."""
+    train: dict[str, Any] = dict(STILL)
+    if case.name == "toy":
+        honest = toy_task.counted_words
+        monkeypatch.setattr(toy_task, "counted_words", lambda *sizes: scaled(honest(*sizes), "weights", [0.0, 20.0]))
+    if case.name == MASKED:  # its loss depends on what is masked, so it is driven up
+        train["learning_rate"] = 1.0
+    changes: dict[str, Any] = {"train": train, "evaluate": {"baselines": baselines(case)}}
+    if case.name in WRONG_HEADS:
+        changes["model"] = {"name": str(WRONG_HEADS[case.name](runs, case))}
+    if case.name == "reranker":
+        changes["data"] = {"validation": 0.5}
+    if case.name == "sft":
+        changes["sft"] = {"labels": LABELS}
+    return runs.run(case, "stuck", **changes).result.alarms
+
+
+def baselines(case: Case) -> list[str]:
+    return ["majority"] if case.name in PROMISED["not above majority"] else []
+
+
+def scaled(model: Any, name: str, values: float | list[float]) -> Any:
+    """The model with a parameter multiplied by a number, or filled with numbers along its last axis."""
+    with torch.no_grad():
+        parameter = model.get_parameter(name)
+        if isinstance(values, list):
+            parameter.copy_(torch.tensor(values).expand_as(parameter))
+        else:
+            parameter.mul_(values)
+    return model
+
+
+def classifier(runs: Runs, case: Case) -> Path:
+    """The tiny model with a head that always gives the last class, or a number that is far away."""
+    from transformers import AutoModelForSequenceClassification
+
+    n = 1 if case.name == "regression" else 2
+    model = AutoModelForSequenceClassification.from_pretrained(runs.models["bert"], num_labels=n)
+    return saved(runs, case, scaled(model, "classifier.bias", [5.0] if n == 1 else [-50.0, 50.0]))
+
+
+def collapsed(runs: Runs, case: Case) -> Path:
+    """The tiny model without a word embedding: all texts of a length are one."""
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(runs.models["bert"])
+    for name in ("word_embeddings", "position_embeddings"):
+        scaled(model, f"embeddings.{name}.weight", 0.0)
+    return saved(runs, case, model)
+
+
+def language_model(runs: Runs, case: Case) -> Path:
+    """The tiny language model with an output layer that is sure of anything."""
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    if case.name == MASKED:
+        model = AutoModelForMaskedLM.from_pretrained(runs.models["masked"])
+        return saved(runs, case, scaled(model, "cls.predictions.transform.LayerNorm.weight", 100.0))
+    model = scaled(AutoModelForCausalLM.from_pretrained(runs.models["llama"]), "lm_head.weight", 200.0)
+    if case.name == "sft":
+        always_ann(model, runs.models["llama"], case.rows[0]["prompt"])
+    return saved(runs, case, model)
+
+
+def always_ann(model: Any, folder: Path, prompt: str) -> None:
+    """Makes the first label the likeliest after a prompt, and so after those like it."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        state = model.model(**tokenizer(prompt, return_tensors="pt")).last_hidden_state[0, -1]
+        for label, sign in zip(LABELS, (1, -1, -1), strict=True):
+            model.lm_head.weight[tokenizer.convert_tokens_to_ids(f" {label}")] = sign * state
+
+
+def saved(runs: Runs, case: Case, model: Any) -> Path:
+    from transformers import AutoTokenizer
+
+    folder = runs.folder(case, "wrong")
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(runs.models[case.model]).save_pretrained(folder)
+    return folder
+
+
+WRONG_HEADS: Mapping[str, Callable[[Runs, Case], Path]] = {
+    "classification": classifier,
+    "regression": classifier,
+    "embedding": collapsed,
+    "reranker": classifier,
+    "sft": language_model,
+    CAUSAL: language_model,
+    MASKED: language_model,
+}
+
+
+def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run of four steps in a warm-up of a thousand, on rows of six tokens."""
+    honest = GuardedTrainer.evaluate
+    seen = []
+
+    def evaluate(trainer: Any, *arguments: Any, **named: Any) -> Any:
+        measure = trainer.evaluate_fn
+        if not seen:
+            trainer.evaluate_fn = lambda model: {**measure(model), "loss": math.nan}
+        seen.append(1)
+        try:
+            return honest(trainer, *arguments, **named)
+        finally:
+            trainer.evaluate_fn = measure
+
+    monkeypatch.setattr(GuardedTrainer, "evaluate", evaluate)
+    failed = Certificate("a row alone equals the row in a padded batch", False, 1.0, 1e-6, "planted")
+    monkeypatch.setattr(save, "batch_invariance", lambda *_: failed)
+    changes: dict[str, Any] = {"data": {"max_length": 6}}
+    if case.name == "sft":
+        changes = {"data": {"max_length": 14}, "sft": {"long_rows": "truncate"}}
+    train = {"max_steps": 4, "n_evaluations": 2, "n_logs": 4, "warmup_steps": 1000}
+    return runs.run(case, "short", train=train, evaluate={"baselines": []}, **changes).result.alarms
+
+
+def far(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run that learns its rows by heart; validation and general texts say something else."""
+    rows, other = FAR_ROWS.get(case.name, lambda: (case.rows, case.other))()
+    train: dict[str, Any] = {"max_steps": FAR_STEPS.get(case.name, 32), "n_evaluations": 4, "n_logs": 4}
+    is_language = case.name in PROMISED["forgets general text"]
+    changes: dict[str, Any] = {"evaluate": {"baselines": ["untuned"] if is_language else []}, "train": train}
+    if is_language:
+        train["learning_rate"] = 0.02
+        strange = [{"text": f"Cem was {'. no ' * (i + 1)}?"} for i in range(12)]
+        changes["evaluate"]["general"] = write_rows(runs.folder(case, "far") / "strange", strange)
+    return runs.run(replace(case, rows=rows, other=other), "far", **changes).result.alarms
+
+
+def flipped() -> tuple[list[Row], list[Row]]:
+    rows = [{"text": text, "label": label} for text, label, _ in ALL]
+    other = [{**row, "label": "neg" if row["label"] == "pos" else "pos"} for row in rows[N_ROWS:]]
+    return rows[:N_ROWS], other
+
+
+def reversed_scores() -> tuple[list[Row], list[Row]]:
+    rows = [{"text": text, "score": score} for text, _, score in ALL]
+    return rows[:N_ROWS], [{**row, "score": f"{1 - float(row['score']):g}"} for row in rows[N_ROWS:]]
+
+
+def mixed_pairs() -> tuple[list[Row], list[Row]]:
+    """Validation pairs of a text with the words of another."""
+    other = PAIRS[N_ROWS:]
+    return list(PAIRS[:N_ROWS]), [{**row, "positive": other[i - 7]["positive"]} for i, row in enumerate(other)]
+
+
+def ranks_of_nothing() -> tuple[list[Row], list[Row]]:
+    """Each query has words of its own, so that its pairs say nothing of those of another."""
+    rows = []
+    for i in range(N_ROWS):
+        good, bad = (GOOD, BAD) if i * 7 % 16 < 8 else (BAD, GOOD)
+        thing, other = THINGS[i % 4], THINGS[i // 4]
+        texts = {"anchor": f"they was the {other} {thing}", "positive": f"{good[i % 4]} and {good[i // 4]} {thing} it"}
+        rows.append({**texts, "negative": f"{bad[i % 4]} and {bad[i // 4]} {thing} it"})
+    return rows, rows
+
+
+def other_answers() -> tuple[list[Row], list[Row]]:
+    """One answer to everything; validation has another to the same questions."""
+    rows = questions(N_ROWS)
+    return [{**row, "completion": " Ann"} for row in rows], [{**row, "completion": " red"} for row in rows]
+
+
+def backwards() -> tuple[list[Row], list[Row]]:
+    rows = TEXTS[N_ROWS:]
+    return list(TEXTS[:N_ROWS]), [{"text": " ".join(reversed(row["text"].split()))} for row in rows]
+
+
+FAR_ROWS: Mapping[str, Callable[[], tuple[list[Row], list[Row]]]] = {
+    "classification": flipped,
+    "regression": reversed_scores,
+    "embedding": mixed_pairs,
+    "reranker": ranks_of_nothing,
+    "sft": other_answers,
+    CAUSAL: backwards,
+    MASKED: backwards,
+    "toy": flipped,
+}
+FAR_STEPS = {"reranker": 64, "sft": 24, CAUSAL: 24, MASKED: 40}
+RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]] = {"stuck": stuck, "short": short, "far": far}
