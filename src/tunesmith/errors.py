@@ -93,7 +93,7 @@ class NoLabels(RecipeError):
 
     def __init__(self, task: str, commands: Sequence[str]) -> None:
         self.task, self.commands = task, tuple(commands)
-        message = f"the command needs labels, and a recipe with task {task} has none."
+        message = f"it has no labels, which this command needs: the task is {task}."
         remedy = f"Use check and train for it, {' and '.join(commands)} for its model."
         super().__init__([Problem(self.check, "the recipe", message, remedy)])
 

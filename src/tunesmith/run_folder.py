@@ -69,7 +69,7 @@ def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) 
     if folder.work.exists():
         raise OutputError.one(
             str(final), f"an unfinished run is at {folder.work}.", "Continue it with --resume, or start over with --overwrite."
-        )  # fmt: skip
+        )
     if final.is_dir() and any(final.iterdir()):
         what = "another run" if (final / RESULT).exists() else "other files"
         raise OutputError.one(

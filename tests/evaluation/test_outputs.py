@@ -99,8 +99,9 @@ def test_a_figure_is_the_mean_of_the_seeds_without_an_interval() -> None:
     assert "no interval" in figure.note
 
 
-@pytest.mark.parametrize(("name", "computed"), COMPUTED_AS.items())
+@pytest.mark.parametrize(("name", "computed"), [("best_f1", "macro_f1")])
 def test_a_metric_with_another_name_is_reported_by_its_own(name: str, computed: str) -> None:
+    assert COMPUTED_AS[name] == computed
     metrics, other = SplitMetrics("test", (name,), (name,)), SplitMetrics("test", (computed,), (computed,))
     ours, base = classes(4), BaselineOutputs("base", {"test": classes(20)})
     (reported,), (whole,) = metrics_of_outputs([ours], metrics, FEW), metrics_of_outputs([ours], other, FEW)

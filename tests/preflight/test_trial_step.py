@@ -109,7 +109,9 @@ def test_the_estimate_counts_steps_accumulation_and_seeds(n_seeds: int, times: s
     ticks = iter(range(100))
     monkeypatch.setattr("tunesmith.preflight.trial_step.time.perf_counter", lambda: float(next(ticks)))
     train = TrainSection(per_device_train_batch_size=4, gradient_accumulation_steps=2, max_steps=5, n_seeds=n_seeds)
-    seconds, line = estimate_time([make_part(Linear())], 40, train)
+    seen: list[list[int]] = []
+    seconds, line = estimate_time([make_part(Linear(), seen=seen)], 40, train)
+    assert len(seen) == 2  # the first step is not timed, since it allocates
     assert seconds == 1.0 * 5 * 2 * n_seeds
     assert line.figure == f"training about 10 s (5 steps){times}"
 

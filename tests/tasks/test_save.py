@@ -67,7 +67,7 @@ def make_fit(seed: int) -> Any:
 @pytest.fixture
 def steps() -> Any:
     """The steps of a task whose general split has no columns, and whose splits have different ones."""
-    columns = {"general": {}, "validation": {"row_id": [0], "score": [0.5]}, "test": {"row_id": [1], "text": ["b"]}}
+    columns = {"general": {}, "validation": {"row_id": [0], "score": [1]}, "test": {"row_id": [1], "score": [0.5], "text": ["b"]}}
 
     def save_files(_evaluation: Evaluation, folder: RunFolder) -> None:
         (folder.work / "own.json").write_text("{}")
@@ -95,7 +95,7 @@ def test_a_run_leaves_predictions_logs_of_all_seeds_and_certificates(
     assert evaluation.best.session.model.device == "cpu"
     assert (folder.work / "own.json").exists()
     table = pq.read_table(folder.work / "predictions.parquet").to_pylist()
-    assert table == [{"row_id": 0, "score": 0.5, "text": None}, {"row_id": 1, "score": None, "text": "b"}]
+    assert table == [{"row_id": 0, "score": 1.0, "text": None}, {"row_id": 1, "score": 0.5, "text": "b"}]
     events = [json.loads(line) for line in folder.metrics_log.read_text().splitlines()]
     assert [(event["seed"], event["step"]) for event in events] == [(4, 1), (4, 2), (5, 1), (5, 2)]
 

@@ -72,7 +72,8 @@ def test_classes_are_compared_by_name_whatever_their_order(save: Save) -> None:
     (verdict,) = compare([ours, theirs])
     assert (verdict.metric, verdict.word, verdict.difference, verdict.n) == ("accuracy", "better", 0.5, N_ROWS)
     assert verdict.against == str(theirs)
-    assert compare([ours, theirs], metric="log_loss")[0].word == "better"
+    same = save("same", classes(0, ("yes", "no")), **{**LABELS, "labels": ["yes", "no"]})
+    assert compare([ours, same], metric="log_loss")[0].difference == 0
 
 
 def test_label_sets_are_compared(save: Save) -> None:
@@ -90,7 +91,7 @@ def test_numbers_are_compared(save: Save) -> None:
     assert (verdict.metric, verdict.word) == ("rmse", "better")
 
 
-def test_scored_and_labelled_pairs_are_compared_without_decisions(save: Save) -> None:
+def test_scored_and_labelled_pairs_are_compared_without_decisions(save: Save, tmp_path: Path) -> None:
     scores = [0.9 if i % 2 else 0.1 for i in IDS]
     columns = {"label": [float(i % 2) for i in IDS], "score": scores}
     worse = {**columns, "score": [1 - score for score in scores]}
@@ -98,6 +99,12 @@ def test_scored_and_labelled_pairs_are_compared_without_decisions(save: Save) ->
         about = {"task": "embedding", "metric": metric, "splits": {"test": {"shape": kind}}}
         (verdict,) = compare([save(f"{kind}-1", columns, **about), save(f"{kind}-2", worse, **about)])
         assert (verdict.metric, verdict.word) == (metric, "better")
+    assert "accuracy" not in computable_metrics(saved_split(Run.load(tmp_path / "labelled_pair-1"), "test"))
+
+
+def test_columns_of_other_splits_are_not_those_of_this_one(save: Save) -> None:
+    run = save("ours", {**classes(0), "loss": [None] * N_ROWS, "n_tokens": [None] * N_ROWS}, **LABELS)
+    assert "loss" not in computable_metrics(saved_split(Run.load(run), "test"))
 
 
 def test_queries_are_compared_by_the_metric_of_their_scores(save: Save) -> None:

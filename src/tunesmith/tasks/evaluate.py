@@ -12,7 +12,6 @@ from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, all_verdicts, baseline_result, metric_values
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_names import higher_is_better
-from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Metric
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, Session, TaskSteps
 from tunesmith.training.alarms import AlarmInputs, alarms
@@ -21,11 +20,6 @@ MAJORITY = "majority"
 
 CORRELATIONS = ("spearman", "pearson")
 """Metrics that are undefined for a constant prediction, which orders nothing."""
-
-
-def resampling_of(recipe: Recipe) -> Resampling:
-    """Returns the number of resamples and their seed."""
-    return Resampling(recipe.evaluate.n_resamples, recipe.train.seed)
 
 
 def best_seed(seeds: Sequence[SeedResult], metric: str) -> SeedResult:
@@ -37,7 +31,8 @@ def best_seed(seeds: Sequence[SeedResult], metric: str) -> SeedResult:
 def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence[SeedResult], baselines: Baselines) -> Evaluation:
     """Computes the metrics, verdicts and alarms of the trained models on every evaluation split."""
     decisions = steps.choose_thresholds(seeds, baselines.systems)
-    metrics, resampling = steps.metrics(session), resampling_of(session.data.recipe)
+    metrics, recipe = steps.metrics(session), session.data.recipe
+    resampling = Resampling(recipe.evaluate.n_resamples, recipe.train.seed)
     outputs = {split.split: [seed.outputs[split.split] for seed in decisions.seeds] for split in metrics}
     values: list[Metric] = []
     for split in metrics:

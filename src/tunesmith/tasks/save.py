@@ -21,16 +21,11 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) 
     first: Certificate = batch_invariance(steps, session)
     saved = steps.save_model(session, folder.model, evaluation.thresholds)
     if len(evaluation.seeds) > 1:
-        join_logs(evaluation, folder)
+        events = [{**event, "seed": seed.seed} for seed in evaluation.seeds for event in as_events(seed.fit.history)]
+        write_lines(folder.metrics_log, events)
     save_predictions(steps, evaluation, folder)
     steps.save_files(evaluation, folder)
     return SavedModel((first, *saved.certificates), saved.notes)
-
-
-def join_logs(evaluation: Evaluation, folder: RunFolder) -> None:
-    """Writes one metrics.jsonl out of those of the seeds, each event with its ``seed``."""
-    events = [{**event, "seed": seed.seed} for seed in evaluation.seeds for event in as_events(seed.fit.history)]
-    write_lines(folder.metrics_log, events)
 
 
 def save_predictions(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> None:
@@ -75,9 +70,12 @@ def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: t
 
 
 def run_result(
-    steps: TaskSteps[Any, Any], evaluation: Evaluation, findings: tuple[Finding, ...], saved: SavedModel,
+    steps: TaskSteps[Any, Any],
+    evaluation: Evaluation,
+    findings: tuple[Finding, ...],
+    saved: SavedModel,
     seconds: Mapping[str, float],
-) -> RunResult:  # fmt: skip
+) -> RunResult:
     """Returns the content of result.json."""
     session = evaluation.best.session
     recipe = session.data.recipe

@@ -108,7 +108,7 @@ class Session:
 
     @property
     def body(self) -> Any:
-        """The part of the model that the fast path is applied to."""
+        """Returns the module that the fast path is applied to."""
         return self.model
 
 

@@ -98,9 +98,10 @@ def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
     if last < first - SMALLEST_FALL * abs(first):
         return None
     return Alarm(
-        "loss not lower", f"The training loss ended at {last:.4f}; it began at {first:.4f}.",
+        "loss not lower",
+        f"The training loss ended at {last:.4f}; it began at {first:.4f}.",
         "Check the learning rate (too high and too low both do this), train_layers, and whether labels belong to the texts.",
-    )  # fmt: skip
+    )
 
 
 def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
@@ -132,7 +133,7 @@ def overfitted(inputs: AlarmInputs) -> Alarm | None:
         f"Validation loss was lowest at step {lowest_step} ({lowest:.4f}) and ended at {last:.4f}, "
         f"the training loss at {training:.4f}: it learnt the rows by heart.",
         "Train for fewer epochs, or set train.early_stopping; the best checkpoint, not the last, was kept.",
-    )  # fmt: skip
+    )
 
 
 def learning_rate_not_reached(inputs: AlarmInputs) -> Alarm | None:
@@ -143,7 +144,7 @@ def learning_rate_not_reached(inputs: AlarmInputs) -> Alarm | None:
         "learning rate not reached",
         f"The highest learning rate was {inputs.highest_learning_rate:.3g}; {inputs.requested_learning_rate:.3g} was requested.",
         "The warm-up is longer than the run, or a schedule kept it low: lower train.warmup_steps or train longer.",
-    )  # fmt: skip
+    )
 
 
 def not_finite(inputs: AlarmInputs) -> Alarm | None:
@@ -169,7 +170,7 @@ def mostly_truncated(inputs: AlarmInputs) -> Alarm | None:
                 "most rows truncated",
                 f"{share:.0%} of the {split} rows do not fit into {inputs.max_length} tokens: they are cut or left out.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
-            )  # fmt: skip
+            )
     return None
 
 

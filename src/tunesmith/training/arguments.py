@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +26,15 @@ def learning_rate(recipe: Recipe, n_parameters: int) -> float:
 
 
 def training_arguments(
-    recipe: Recipe, schedule: Schedule, fast_path: FastPath, checkpoints: Path, seed: int, rate: float,
-    arguments_class: type[TrainingArguments], own_arguments: Mapping[str, object],
-) -> TrainingArguments:  # fmt: skip
+    recipe: Recipe,
+    schedule: Schedule,
+    fast_path: FastPath,
+    checkpoints: Path,
+    seed: int,
+    rate: float,
+    arguments_class: type[TrainingArguments],
+    own_arguments: Mapping[str, object],
+) -> TrainingArguments:
     """Builds upstream's arguments of a run. Callbacks trigger logs, evaluations and saves, so upstream's intervals are off.
 
     Args:
@@ -68,10 +73,3 @@ def require_no_fp16_on_cpu(recipe: Recipe) -> None:
             "there is no GPU here, and on a CPU fp16 is silently ignored.",
             "Leave it out: the fast path chooses the precision.",
         )
-
-
-def known_upstream_fields() -> frozenset[str]:
-    """Returns the field names of the installed TrainingArguments."""
-    from transformers import TrainingArguments
-
-    return frozenset(field.name for field in dataclasses.fields(TrainingArguments))

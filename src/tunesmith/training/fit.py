@@ -158,11 +158,11 @@ def callbacks(
     model: torch.nn.Module, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
 ) -> list[TrainerCallback]:
     """Returns the callbacks of a run, in the order they act."""
-    chosen: list[TrainerCallback] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
+    acting: list[TrainerCallback] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
     if plan.recipe.train.early_stopping is not None:
-        chosen.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
+        acting.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
     if not plan.smoke:
-        chosen.append(
+        acting.append(
             KeepCheckpoints(
                 folder=plan.checkpoints,
                 metric=plan.metric,
@@ -173,7 +173,7 @@ def callbacks(
                 save_own_state=trainer.save_own_state,
             )
         )
-    return chosen
+    return acting
 
 
 def conclude(

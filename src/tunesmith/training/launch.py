@@ -18,14 +18,9 @@ PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 60.0
 
 
-def is_child() -> bool:
-    """Tells whether this process was started by ``launch``."""
-    return "TUNESMITH_CHILD" in os.environ
-
-
 def rank() -> int:
-    """Returns this process's number, 0 for the first or only one."""
-    return int(os.environ.get("RANK", "0")) if is_child() else 0
+    """Returns the number of this process, if ``launch`` started it; 0 for the first or only one."""
+    return int(os.environ.get("RANK", "0")) if "TUNESMITH_CHILD" in os.environ else 0
 
 
 def synchronise() -> None:

@@ -59,7 +59,5 @@ class AllocateRanks(TrainerCallback):
 def ranks_left(model: torch.nn.Module) -> dict[str, int]:
     """Counts the remaining ranks of each AdaLoRA matrix: those whose singular value is not zero."""
     return {
-        name: int(torch.count_nonzero(parameter.detach()))
-        for name, parameter in model.named_parameters()
-        if ".lora_E." in name
-    }  # fmt: skip
+        name: int(torch.count_nonzero(parameter.detach())) for name, parameter in model.named_parameters() if ".lora_E." in name
+    }

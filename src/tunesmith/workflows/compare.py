@@ -135,16 +135,12 @@ def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None
     """Returns the requested metric, or the first run's main one. Raises InputError where the saved rows do not give it."""
     both = [name for name in computable_metrics(ours) if name in computable_metrics(other)]
     main = main_metric(ours.result)
-    name = requested or (main.name if main is not None and main.name in both else next(iter([*preferred(both), *both]), None))
+    preferred = [main.name if main is not None else "", DEFAULT_LABEL_METRIC, *both]
+    name = requested or next((name for name in preferred if name in both), None)
     if name is None or name not in both:
         remedy = f"Both keep: {', '.join(both)}." if both else "Use tunesmith evaluate MODEL DATA --against MODEL."
         raise InputError.one("--metric", f"the runs do not both keep {name or 'a metric'} of their {ours.split} rows.", remedy)
     return name
-
-
-def preferred(names: Sequence[str]) -> list[str]:
-    """Returns the default metric of labels, where it is among the names."""
-    return [name for name in names if name == DEFAULT_LABEL_METRIC]
 
 
 def computable_metrics(split: SavedSplit) -> list[str]:
@@ -159,13 +155,8 @@ def computable_metrics(split: SavedSplit) -> list[str]:
     elif "score" in rows and "label" in rows and split.problem_type in (MULTI, REGRESSION):  # pairs, without decisions
         names += [name for name, kind in TABLE[split.problem_type].items() if not kind.of_decisions]
     elif "score" in rows and "label" not in rows:
-        names += [leading] if (leading := leading_metric(split)) else []
+        names += [metric.name for metric in split.result.metrics if metric.split == split.split][:1]  # it is that of the scores
     return [*names, *(name for name in TEXT_METRICS if name in rows)]
-
-
-def leading_metric(split: SavedSplit) -> str | None:
-    """Returns the first metric of the split, of which each saved row or query has a value."""
-    return next((metric.name for metric in split.result.metrics if metric.split == split.split), None)
 
 
 def require_same_tokens(ours: SavedSplit, other: SavedSplit, metric: str) -> None:

@@ -21,10 +21,20 @@ DEFAULTS = {"output": "runs/run", "task": "classification", "model": "builtin:mi
 
 
 def train(
-    data: object, /, *, validation: object = 0.1, test: object = None, output: str | Path = "runs/run",
-    task: str = "classification", model: str = "builtin:minilm", resume: bool = False, overwrite: bool = False,
-    smoke: bool = False, listener: Listener = silent, **sections: object,
-) -> Run:  # fmt: skip
+    data: object,
+    /,
+    *,
+    validation: object = 0.1,
+    test: object = None,
+    output: str | Path = "runs/run",
+    task: str = "classification",
+    model: str = "builtin:minilm",
+    resume: bool = False,
+    overwrite: bool = False,
+    smoke: bool = False,
+    listener: Listener = silent,
+    **sections: object,
+) -> Run:
     """Trains on a table or by a recipe, and returns the finished run.
 
     Args:
@@ -45,10 +55,18 @@ def train(
 
 
 def diagnose(
-    data: object, /, *, validation: object = None, test: object = None, output: str | Path = "runs/run",
-    task: str = "classification", model: str = "builtin:minilm", overwrite: bool = False, listener: Listener = silent,
+    data: object,
+    /,
+    *,
+    validation: object = None,
+    test: object = None,
+    output: str | Path = "runs/run",
+    task: str = "classification",
+    model: str = "builtin:minilm",
+    overwrite: bool = False,
+    listener: Listener = silent,
     **sections: object,
-) -> DataDiagnosis:  # fmt: skip
+) -> DataDiagnosis:
     """Finds wrong rows of a table or of a recipe's data, and writes them to the folder ``OUTPUT-diagnosis``.
 
     Args:

@@ -70,28 +70,28 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     if "train" not in tables:
         raise DataError.one(data, f"The source has no train rows, only {listed(tables)}.", "Give a file.")
     table = tables["train"]
-    given: dict[str, Any] = {"train": data, "test": test, "validation": validation}
-    given = {split: source for split, source in given.items() if source is not None}
+    split_sources: dict[str, Any] = {"train": data, "test": test, "validation": validation}
+    split_sources = {split: source for split, source in split_sources.items() if source is not None}
     unlabelled = detect_unlabelled(table)
     if unlabelled is not None:
-        return draft_unlabelled(unlabelled, table, given, tables)
+        return draft_unlabelled(unlabelled, table, split_sources, tables)
     guess = guess_task(table)
-    if "test" not in {*given, *tables} and guess.columns.split is None and len(table) >= MIN_ROWS_FOR_TEST:
-        given["test"] = TEST_SHARE
-    splits = load(guess, given)
+    if "test" not in {*split_sources, *tables} and guess.columns.split is None and len(table) >= MIN_ROWS_FOR_TEST:
+        split_sources["test"] = TEST_SHARE
+    splits = load(guess, split_sources)
     lines = [*table_lines(table), *column_lines(guess, table), *(split_lines(splits) if splits else [])]
-    draft = make_draft(guess, given, splits, table, tables)
+    draft = make_draft(guess, split_sources, splits, table, tables)
     return yaml_text(draft), [*lines, *closing_lines(guess, splits)]
 
 
 def draft_unlabelled(
-    unlabelled: Unlabelled, table: Table, given: dict[str, Any], sources: Container[str]
+    unlabelled: Unlabelled, table: Table, split_sources: dict[str, Any], sources: Container[str]
 ) -> tuple[str, list[str]]:
     """Drafts the recipe of rows without labels, and the lines for the user; a test split of the source is kept."""
-    has_test = "test" in given or "test" in sources
+    has_test = "test" in split_sources or "test" in sources
     if not has_test and len(table) >= MIN_ROWS_FOR_TEST:
-        given, has_test = {**given, "test": UNLABELLED_SHARE}, True
-    text, lines = unlabelled_recipe(unlabelled, table, given)
+        split_sources, has_test = {**split_sources, "test": UNLABELLED_SHARE}, True
+    text, lines = unlabelled_recipe(unlabelled, table, split_sources)
     return text, [*table_lines(table), *lines, *([] if has_test else [VERDICT_ON_VALIDATION])]
 
 
@@ -123,24 +123,24 @@ def class_reason(columns: Columns, labels: Profile, separator: str | None) -> st
 
 def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]]:
     """Detects the columns; if only the user can choose, takes the first candidate and returns the question."""
-    given: dict[str, str] = {}
+    choices: dict[str, str] = {}
     questions: list[Question] = []
     while True:
         try:
-            return detect_columns(table, task, ColumnsSection.model_validate(given)), tuple(questions)
+            return detect_columns(table, task, ColumnsSection.model_validate(choices)), tuple(questions)
         except UndecidedColumn as error:
             names = [name for name in table.columns if name in error.candidates]
             if error.part == "label" and not names:
-                names = unassigned_columns(table, task, given)
-            if error.part in given or not names:
+                names = unassigned_columns(table, task, choices)
+            if error.part in choices or not names:
                 raise
             questions.append(Question(error.part, tuple(names), error.problems[0].message))
-            given[error.part] = names[0]
+            choices[error.part] = names[0]
 
 
-def unassigned_columns(table: Table, task: str, given: dict[str, str]) -> list[str]:
+def unassigned_columns(table: Table, task: str, choices: dict[str, str]) -> list[str]:
     """Lists the columns that have no role when no label is needed."""
-    columns = detect_columns(table, task, ColumnsSection.model_validate(given), need_label=False)
+    columns = detect_columns(table, task, ColumnsSection.model_validate(choices), need_label=False)
     assigned = {name for names in columns_by_part(columns).values() for name in names}
     return [name for name in table.columns if name not in assigned]
 
@@ -159,12 +159,12 @@ def find_separator(cells: Sequence[Any]) -> tuple[str | None, str]:
     return None, ""
 
 
-def load(guess: Guess, given: dict[str, Any]) -> LabelledData | None:
+def load(guess: Guess, split_sources: dict[str, Any]) -> LabelledData | None:
     """Loads the rows as a run does; None if a question is open and its first answer leads to an error."""
     columns = {part: getattr(guess.columns, part) for part in ("text", "pair", "id", "group", "split")}
     label = list(guess.columns.label)
     columns["label"] = label[0] if len(label) == 1 else label or None
-    section = {**given, "columns": {part: name for part, name in columns.items() if name is not None}}
+    section = {**split_sources, "columns": {part: name for part, name in columns.items() if name is not None}}
     if guess.separator:
         section["label_separator"] = guess.separator
     recipe = recipe_from_mapping({"task": guess.task, "data": section}, "init")
@@ -273,21 +273,23 @@ def word_counts(splits: LabelledData) -> list[float]:
 
 
 def is_foreign(splits: LabelledData) -> bool:
-    """Whether more than a third of the letters in the first rows are not Latin."""
+    """Tells whether more than a third of the letters in the first rows are not Latin."""
     letters = [letter for text in splits.train.texts[:500] for letter in text[:200] if letter.isalpha()]
     return sum(ord(letter) > 0x24F for letter in letters) * 3 > len(letters)
 
 
-def make_draft(guess: Guess, given: dict[str, Any], splits: LabelledData | None, table: Table, sources: Container[str]) -> Draft:
+def make_draft(
+    guess: Guess, split_sources: dict[str, Any], splits: LabelledData | None, table: Table, sources: Container[str]
+) -> Draft:
     """Collects the lines of the recipe with their reasons."""
     undecided = {question.part for question in guess.questions}
     return Draft(
-        source=str(given["train"]),
+        source=str(split_sources["train"]),
         task=guess.task,
         task_reason=guess.task_reason if "label" not in undecided else "decide on the label column first",
         non_latin=splits is not None and is_foreign(splits),
-        data=given,
-        data_reasons=data_reasons(given, splits, table, sources),
+        data=split_sources,
+        data_reasons=data_reasons(split_sources, splits, table, sources),
         separator=guess.separator,
         separator_reason=guess.separator_reason,
         columns={part: names for part, names in columns_by_part(guess.columns).items() if part not in undecided},
@@ -299,17 +301,19 @@ def make_draft(guess: Guess, given: dict[str, Any], splits: LabelledData | None,
     )
 
 
-def data_reasons(given: dict[str, Any], splits: LabelledData | None, table: Table, sources: Container[str]) -> dict[str, str]:
+def data_reasons(
+    split_sources: dict[str, Any], splits: LabelledData | None, table: Table, sources: Container[str]
+) -> dict[str, str]:
     reasons = {"train": plural(len(table), "row")}
-    included = [name for name in (splits.named() if splits else ()) if name not in (*given, "train") and name in sources]
+    included = [name for name in (splits.named() if splits else ()) if name not in (*split_sources, "train") and name in sources]
     if included:
         reasons["train"] += f"; {' and '.join(included)} {'comes' if len(included) == 1 else 'come'} with it"
     for split in ("validation", "test"):
         rows = splits.named().get(split) if splits else None
         counted = f" ({plural(len(rows), 'row')})" if rows is not None else ""
-        if given.get(split) == TEST_SHARE:
+        if split_sources.get(split) == TEST_SHARE:
             reasons[split] = f"a share{counted} that is left out of training and selection, for the verdict"
-        elif split in given:
+        elif split in split_sources:
             reasons[split] = ("the verdict is given on it" if split == "test" else "selects the best checkpoint") + counted
     return reasons
 

@@ -64,27 +64,31 @@ def detected(detect: Callable[[], Format]) -> Format | None:
 
 
 def is_free_text(table: Table, column: str) -> bool:
-    """Whether a column's cells are mostly distinct texts, not class labels."""
+    """Tells whether a column's cells are mostly distinct texts, not class labels."""
     cells = table.columns[column]
     return profile(cells).distinct >= MIN_DISTINCT_SHARE * len(cells)
 
 
-def unlabelled_recipe(unlabelled: Unlabelled, table: Table, given: Mapping[str, Any]) -> tuple[str, list[str]]:
+def unlabelled_recipe(unlabelled: Unlabelled, table: Table, split_sources: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Drafts a commented recipe, and describes the rows in lines for the user.
 
     Args:
-        given: split -> source or share, ``train`` at least.
+        split_sources: split -> source or share, ``train`` at least.
     """
     lines = [
-        *draft_header(str(given["train"])),
+        *draft_header(str(split_sources["train"])),
         entry("", "task", unlabelled.task, unlabelled.reason),
         *(f"# {note}" for note in unlabelled.notes),
     ]
     lines += ["model:", entry("  ", "name", *unlabelled.model), "data:"]
-    for split, source in given.items():
+    for split, source in split_sources.items():
         is_share = source == TEST_SHARE and split == "test"
         reason = "a share that is left out of training and selection, for the verdict" if is_share else ""
         lines.append(entry("  ", split, source, plural(len(table), "row") if split == "train" else reason))
     reason = "trains few parameters and keeps the base model unchanged: for models that hardly fit"
-    lines += ["# adapter:", entry("  # ", "method", "lora", reason), entry("", "output", f"runs/{stem(str(given['train']))}", "")]
+    lines += [
+        "# adapter:",
+        entry("  # ", "method", "lora", reason),
+        entry("", "output", f"runs/{stem(str(split_sources['train']))}", ""),
+    ]
     return "\n".join(lines) + "\n", [f"task: {unlabelled.task}, since they are {unlabelled.reason}"]

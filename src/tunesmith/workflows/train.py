@@ -20,9 +20,14 @@ from tunesmith.training.launch import rank
 
 
 def train(
-    loaded: LoadedRecipe, *, resume: bool = False, overwrite: bool = False, smoke: bool = False,
-    frames: Mapping[str, Any] | None = None, listener: Listener = silent,
-) -> Run | None:  # fmt: skip
+    loaded: LoadedRecipe,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    smoke: bool = False,
+    frames: Mapping[str, Any] | None = None,
+    listener: Listener = silent,
+) -> Run | None:
     """Trains, evaluates and saves; returns the finished run (None in all but the first of several processes).
 
     Args:

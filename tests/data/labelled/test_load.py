@@ -262,7 +262,7 @@ def test_a_further_column_that_is_not_there_is_named_in_every_way_it_may_be_mean
 def test_a_task_without_labels_is_named_with_the_commands_that_fit(sections: dict[str, Any], verbs: str) -> None:
     search = {"evaluate": {"retrieval": "search"}} if "embedding" in sections else {}
     recipe = recipe_from_mapping({**sections, **search, "data": {"train": "t.csv"}}, "recipe")
-    with pytest.raises(NoLabels, match=f"a recipe with task {sections['task']} has none") as caught:
+    with pytest.raises(NoLabels, match=f"it has no labels, which this command needs: the task is {sections['task']}") as caught:
         load_labelled_data(recipe, Path())
     assert caught.value.task == sections["task"]
     assert caught.value.problems[0].remedy == f"Use check and train for it, {verbs} for its model."

@@ -83,7 +83,7 @@ def train(tmp_path: Path, tiny_model: Path, tables: dict[str, Columns]) -> Calla
 
 def rows_for(name: str) -> str:
     """Rows that the loss takes."""
-    return "two_classes" if LOSSES[name].classes == 2 else LOSSES[name].shapes[0]
+    return "two_classes" if LOSSES[name].classes == 2 else LOSSES[name].formats[0]
 
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -20,9 +20,9 @@ def test_every_loss_of_the_installed_library_is_named_and_no_other() -> None:
 
 @pytest.mark.parametrize("kind", MEANING)
 def test_every_shape_has_a_default_that_takes_it(kind: PairKind) -> None:
-    assert kind in LOSSES[DEFAULTS[kind].loss].shapes
+    assert kind in LOSSES[DEFAULTS[kind].loss].formats
     assert fitting(kind)[0] == DEFAULTS[kind].loss
-    assert all(kind in LOSSES[name].shapes for name in fitting(kind))
+    assert all(kind in LOSSES[name].formats for name in fitting(kind))
     assert len(set(fitting(kind))) == len(fitting(kind))
 
 

@@ -129,20 +129,20 @@ def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOut
         return usual
     best = best_seed(seeds, metric)
     validation = best.outputs["validation"].predictions
-    chosen = None if validation is None else tune(validation, metric, recipe.train.seed)
-    if chosen is None:
+    tuned = None if validation is None else tune(validation, metric, recipe.train.seed)
+    if tuned is None:
         return usual
     if "test" not in best.outputs:
         return replace(
             usual, notes=("thresholds were not tuned: without test rows, they would be evaluated on the rows that chose them",)
         )
-    thresholds = list(chosen.values)
+    thresholds = list(tuned.values)
     results = tuple(
         replace(seed, outputs={split: with_thresholds(of_split, thresholds) for split, of_split in seed.outputs.items()})
         for seed in seeds
     )
     own = tuple(tuned_baseline(system, metric, recipe.train.seed) for system in systems)
-    return Decisions(results, own, thresholds, (chosen.note,))
+    return Decisions(results, own, thresholds, (tuned.note,))
 
 
 def with_thresholds(outputs: Outputs, thresholds: Sequence[float] | None) -> Outputs:
@@ -152,11 +152,9 @@ def with_thresholds(outputs: Outputs, thresholds: Sequence[float] | None) -> Out
 
 
 def tuned_baseline(system: BaselineOutputs, metric: str, seed: int) -> BaselineOutputs:
-    """Returns a baseline decided with thresholds chosen on its own validation predictions, as the run's are."""
+    """Returns a baseline decided with thresholds tuned on its own validation predictions, as the run's are."""
     validation = system.outputs.get("validation")
-    chosen = None if validation is None or validation.predictions is None else tune(validation.predictions, metric, seed)
-    if chosen is None:
+    tuned = None if validation is None or validation.predictions is None else tune(validation.predictions, metric, seed)
+    if tuned is None:
         return system
-    return replace(
-        system, outputs={split: with_thresholds(of_split, chosen.values) for split, of_split in system.outputs.items()}
-    )
+    return replace(system, outputs={split: with_thresholds(of_split, tuned.values) for split, of_split in system.outputs.items()})

@@ -56,8 +56,10 @@ class PredictorConfig:
         plain = json.loads(path.read_text(encoding="utf-8"))
         return cls(
             Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
-            plain["max_length"], plain["thresholds"], plain["columns"],
-        )  # fmt: skip
+            plain["max_length"],
+            plain["thresholds"],
+            plain["columns"],
+        )
 
 
 def predicts_no_labels(folder: Path) -> InputError:

@@ -64,9 +64,17 @@ def read(request: Request) -> EmbeddingTaskData:
         check_scores(part, own.name)
         findings += pair_checks.check_rows({"train": part}, recipe.train.batch_rows, own.in_batch)
     return EmbeddingTaskData(
-        recipe=recipe, source=source, base=base, findings=findings, rows=rows, choice=choice, also=also, tests=tests,
-        metric=metric, max_rows=request.max_rows,
-    )  # fmt: skip
+        recipe=recipe,
+        source=source,
+        base=base,
+        findings=findings,
+        rows=rows,
+        choice=choice,
+        also=also,
+        tests=tests,
+        metric=metric,
+        max_rows=request.max_rows,
+    )
 
 
 def subsample(data: EmbeddingData, max_rows: int | None) -> EmbeddingData:

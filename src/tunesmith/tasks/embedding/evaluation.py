@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
-from tunesmith.data.arrays import Array
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, metrics_of_test, truncated_outputs
 from tunesmith.evaluation.metrics.geometry import collapse_alarms
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
@@ -28,13 +26,8 @@ def outputs(session: EmbeddingSession) -> dict[str, Outputs]:
 def test_outputs(session: EmbeddingSession, test: EmbeddingTest, encoder: SentenceEncoder) -> Outputs:
     """Computes the outputs of whole embeddings and of those truncated to the Matryoshka dimensions."""
     vectors = test.vectors(encoder)
-    sizes = smaller_dimensions(session, vectors)
+    sizes = [size for size in session.data.recipe.embedding.matryoshka_dimensions if size < vectors[0].shape[1]]
     return replace(truncated_outputs(test, vectors, sizes, encoder.similarity), embeddings=tuple(vectors))
-
-
-def smaller_dimensions(session: EmbeddingSession, vectors: Sequence[Array]) -> list[int]:
-    """Returns the Matryoshka dimensions below the size of these embeddings."""
-    return [size for size in session.data.recipe.embedding.matryoshka_dimensions if size < vectors[0].shape[1]]
 
 
 def metrics(session: EmbeddingSession) -> list[SplitMetrics]:

@@ -74,10 +74,15 @@ def mined(
     try:
         table = mine_hard_negatives(
             Dataset.from_dict({"anchor": list(rows.sides[0]), "positive": list(rows.sides[1])}),
-            model, anchor_column_name="anchor", positive_column_name="positive",
-            corpus=None if corpus is None else list(corpus), cross_encoder=cross_encoder_of(section, base),
-            output_format="n-tuple", verbose=False, **options,
-        )  # fmt: skip
+            model,
+            anchor_column_name="anchor",
+            positive_column_name="positive",
+            corpus=None if corpus is None else list(corpus),
+            cross_encoder=cross_encoder_of(section, base),
+            output_format="n-tuple",
+            verbose=False,
+            **options,
+        )
     except ValueError as error:
         raise RecipeError.one("embedding.hard_negatives", f"sentence-transformers refuses it: {error}") from error
     columns = [table[f"negative_{i}"] for i in range(1, section.num_negatives + 1)] if len(table) else []
@@ -135,8 +140,10 @@ def without_negatives(rows: EmbeddingRows, mined_of: Mapping[Pair, tuple[str, ..
         return []
     return [
         Finding(
-            "dropped_rows", f"{len(lost):,} training pairs have too few hard negatives and are not used", len(lost),
+            "dropped_rows",
+            f"{len(lost):,} training pairs have too few hard negatives and are not used",
+            len(lost),
             rows=tuple({"row_id": rows.row_ids[i], "split": rows.split, "reason": "too few negatives"} for i in lost[:20]),
             remedy="Lower the margins or raise range_max of embedding.hard_negatives.",
         )
-    ]  # fmt: skip
+    ]

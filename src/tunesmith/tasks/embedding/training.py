@@ -46,11 +46,13 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
     def make(arguments: TrainingArguments, _schedule: Schedule) -> EmbeddingTrainer:
         sets = [
             TrainingSet(
-                dataset_of(part.rows, part.choice.name, part.labels, seed), part.loss, part.choice.sampler,
+                dataset_of(part.rows, part.choice.name, part.labels, seed),
+                part.loss,
+                part.choice.sampler,
                 denoise=part.choice.name == TSDAE,
             )
             for part in session.parts
-        ]  # fmt: skip
+        ]
         return EmbeddingTrainer(
             model=encoder.model, args=arguments, sets=sets, evaluate_fn=evaluate, expected_loss=session.trial_loss
         )

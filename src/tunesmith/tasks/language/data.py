@@ -39,12 +39,12 @@ class LanguageTaskData(TaskData):
 
     @property
     def evaluation_rows(self) -> dict[str, Conversations]:
-        """The evaluation splits, the most telling last."""
+        """Returns the evaluation splits, the most telling last."""
         return {name: rows for name, rows in self.rows.named().items() if name != "train"}
 
     @property
     def all_rows(self) -> dict[str, Conversations]:
-        """Every split and the general texts."""
+        """Returns every split and the general texts."""
         return {**self.rows.named(), GENERAL: self.general}
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 ROOM = 1.25
 """Longest generated answer, as a multiple of the longest of the training rows."""
 EVALUATION_EPOCH = -1
-"""Seed of the masks of evaluation rows: no epoch of training has this number."""
+"""Epoch number of the masks of evaluation rows; no epoch of training has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +120,15 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
 
 
 def make_session(
-    data: LanguageTaskData, reader: Reader, rendered: Mapping[str, Rendered], *, loaded: LoadedModel,
-    model: PreTrainedModel | PeftModel, tokens: TrainingTokens, fast_path: FastPath,
-) -> LanguageSession:  # fmt: skip
+    data: LanguageTaskData,
+    reader: Reader,
+    rendered: Mapping[str, Rendered],
+    *,
+    loaded: LoadedModel,
+    model: PreTrainedModel | PeftModel,
+    tokens: TrainingTokens,
+    fast_path: FastPath,
+) -> LanguageSession:
     """Builds the session of a model: its evaluation splits, the settings of generation, the examples of few-shot prompts."""
     recipe, section = data.recipe, data.recipe.evaluate.answers
     settings = generation_settings(data, rendered["train"], reader)
@@ -225,9 +231,15 @@ def mask_once(recipe: Recipe, ids: Array, entry: int, tokenizer: PreTrainedToken
     """Masks an entry: the same tokens at each evaluation."""
     is_special = np.isin(ids, tokenizer.all_special_ids)
     return mask_tokens(
-        ids, is_special, recipe.train.seed, EVALUATION_EPOCH, entry, recipe.pretraining.mlm_probability,
-        mask_id=tokenizer.mask_token_id, vocab_size=len(tokenizer),
-    )  # fmt: skip
+        ids,
+        is_special,
+        recipe.train.seed,
+        EVALUATION_EPOCH,
+        entry,
+        recipe.pretraining.mlm_probability,
+        mask_id=tokenizer.mask_token_id,
+        vocab_size=len(tokenizer),
+    )
 
 
 def trainable(data: LanguageTaskData, loaded: LoadedModel, tokens: TrainingTokens, objective: Objective) -> Any:

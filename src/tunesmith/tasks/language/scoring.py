@@ -82,12 +82,12 @@ class EvalSplit:
 
     @property
     def row_ids(self) -> tuple[int, ...]:
-        """The rows (N) in their source."""
+        """Returns the rows (N) in their source."""
         return tuple(self.conversations.row_ids[i] for i in self.positions)
 
     @property
     def sample_ids(self) -> tuple[int, ...]:
-        """The rows of the sample (n) in their source."""
+        """Returns the rows of the sample (n) in their source."""
         return tuple(self.conversations.row_ids[i] for i in self.sample)
 
     def with_sample(self, count: int) -> EvalSplit:
@@ -141,9 +141,13 @@ class GenerationEval:
 
 
 def make_eval_split(
-    rows: Conversations, rendered: Rendered, tokenizer: PreTrainedTokenizerBase, template: Template, labels: Sequence[str],
+    rows: Conversations,
+    rendered: Rendered,
+    tokenizer: PreTrainedTokenizerBase,
+    template: Template,
+    labels: Sequence[str],
     n_answers: int,
-) -> EvalSplit:  # fmt: skip
+) -> EvalSplit:
     """Returns a split with prompts and references. With labels every row is sampled, else rows spread over the split."""
     positions = tuple(dict.fromkeys(rendered.positions))
     answered = [i for i in positions if rows.turns[i][-1].role == "assistant"]

@@ -75,7 +75,10 @@ def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
         InputError: no pair has a negative, or the rows cannot be split.
     """
     pairs = data.pairs
-    negatives = given_negatives(pairs) if len(pairs.sides) > 2 else mine_negatives(data, clock)
+    if len(pairs.sides) > 2:
+        negatives: Negatives = {(query, right): tuple(wrong) for query, right, *wrong in zip(*pairs.sides, strict=True)}
+    else:
+        negatives = mine_negatives(data, clock)
     table = labelled_table(pairs, negatives)
     with clock.phase("data"):
         splits = subsample(split_table(data.recipe, data.base, table), data.max_rows)
@@ -117,11 +120,6 @@ def labelled_table(pairs: EmbeddingRows, negatives: Negatives) -> dict[str, list
         message = "no query has a negative within the range and the margins."
         raise DataError.one(pairs.source, message, "Raise embedding.hard_negatives.range_max, or lower the margins.")
     return table
-
-
-def given_negatives(pairs: EmbeddingRows) -> Negatives:
-    """Returns the negatives of the rows themselves."""
-    return {(query, right): tuple(wrong) for query, right, *wrong in zip(*pairs.sides, strict=True)}
 
 
 def mine_negatives(data: RerankerData, clock: Clock) -> Negatives:

@@ -17,7 +17,7 @@ class Loss:
     """One loss.
 
     Attributes:
-        shapes: formats of the rows that it takes.
+        formats: formats of the rows that it takes.
         does: its objective.
         in_batch: the other rows of a batch are its negatives: a repeated text among them is a false negative, and larger
             batches are better.
@@ -26,7 +26,7 @@ class Loss:
         teacher: it needs a second model, or the outputs of one.
     """
 
-    shapes: tuple[PairKind, ...]
+    formats: tuple[PairKind, ...]
     does: str
     in_batch: bool = False
     has_weights: bool = False
@@ -100,7 +100,7 @@ DEFAULTS: Mapping[PairKind, Default] = MappingProxyType(
         "positive_pair": Default("MultipleNegativesRankingLoss", "every other text of the batch is a negative at no cost"),
         "triplet": Default("MultipleNegativesRankingLoss", "the given negative and every other text of the batch"),
         "tuple": Default("MultipleNegativesRankingLoss", "all given negatives and every other text of the batch"),
-        "scored_pair": Default("CoSENTLoss", "it asks for the right order only, which is what Spearman's correlation measures"),
+        "scored_pair": Default("CoSENTLoss", "it learns only the order of the scores, which Spearman's correlation measures"),
         "labelled_pair": Default("SoftmaxLoss", "it takes any number of classes; for two, OnlineContrastiveLoss"),
         "labelled_text": Default("BatchAllTripletLoss", "it needs no margin to be mined by"),
         "single_text": Default("DenoisingAutoEncoderLoss", "texts alone teach by being written again"),
@@ -108,7 +108,7 @@ DEFAULTS: Mapping[PairKind, Default] = MappingProxyType(
         "teacher_vectors": Default("MSELoss", "the student's space becomes the teacher's"),
     }
 )
-SAME_OR_DIFFERENT = Default("OnlineContrastiveLoss", "two classes say same or different, and hard pairs teach most")
+SAME_OR_DIFFERENT = Default("OnlineContrastiveLoss", "two classes mean same or different, and hard pairs teach most")
 
 
 def default_for(kind: PairKind, n_classes: int = 0) -> Default:
@@ -119,5 +119,5 @@ def default_for(kind: PairKind, n_classes: int = 0) -> Default:
 def fitting(kind: PairKind, n_classes: int = 0) -> tuple[str, ...]:
     """Returns the losses that take rows of a format with that number of classes, the default first."""
     first = default_for(kind, n_classes).loss
-    takes = [name for name, loss in LOSSES.items() if kind in loss.shapes and loss.classes in (0, n_classes or loss.classes)]
+    takes = [name for name, loss in LOSSES.items() if kind in loss.formats and loss.classes in (0, n_classes or loss.classes)]
     return (first, *(name for name in takes if name != first))

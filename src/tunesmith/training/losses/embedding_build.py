@@ -22,9 +22,13 @@ OWN = frozenset({"model", "guide", "embedding_dimension", "num_labels", "self"})
 
 
 def build_loss(
-    model: SentenceTransformer, name: str, rows: EmbeddingRows, section: EmbeddingSection, dimension: int,
+    model: SentenceTransformer,
+    name: str,
+    rows: EmbeddingRows,
+    section: EmbeddingSection,
+    dimension: int,
     guide: SentenceTransformer | None = None,
-) -> torch.nn.Module:  # fmt: skip
+) -> torch.nn.Module:
     """Builds the loss as a module with the model in it. New weights are drawn from torch's generator.
 
     Args:

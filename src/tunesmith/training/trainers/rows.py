@@ -44,9 +44,16 @@ class RowTrainer(GuardedTrainer, Trainer):
     """
 
     def __init__(
-        self, *, encoded: Encoded, pad_id: int, fast_path: FastPath, loss: LossFunction, epoch_logits: EpochLogits | None,
-        steps_per_epoch: int, **upstream: Unpack[TrainerKeywords],
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        encoded: Encoded,
+        pad_id: int,
+        fast_path: FastPath,
+        loss: LossFunction,
+        epoch_logits: EpochLogits | None,
+        steps_per_epoch: int,
+        **upstream: Unpack[TrainerKeywords],
+    ) -> None:
         self.encoded, self.pad_id, self.fast_path, self.loss = encoded, pad_id, fast_path, loss
         self.epoch_logits, self.steps_per_epoch = epoch_logits, steps_per_epoch
         super().__init__(
