@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from published_divergence import published_divergence
 from record import write
 
-from tunesmith.diagnosis.checks.class_pairs import class_pairs, published_divergence
+from tunesmith.diagnosis.checks.class_pairs import class_pairs
 from tunesmith.diagnosis.checks.label_errors import pruned_by_noise_rate
 from tunesmith.diagnosis.checks.pvi import breaks_bounds, information
 from tunesmith.diagnosis.checks.shortcuts import count_words, critical_z, z_statistics

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tunesmith.recipe.other_names import OTHER_NAMES, SENTENCES
-from tunesmith.recipe.suggest import closest, suggest, suggest_upstream
+from tunesmith.recipe.suggest import OTHER_NAMES, SENTENCES, closest, suggest, suggest_upstream
 from tunesmith.recipe.tree import all_keys
 
 

@@ -165,9 +165,7 @@ def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
 def suspects(result: RunResult) -> list[str]:
     """Formats the findings that flag rows, with the first few rows of each."""
     lines = []
-    for finding in result.findings:
-        if not finding.flagged:
-            continue
+    for finding in (finding for finding in result.findings if finding.flagged):
         lines.append(f"  {finding.name.replace('_', ' ')}: {finding.summary}")
         lines += [f"    row {row.get('row_id')} of {row.get('split')}: {row.get('reason')}" for row in finding.rows[:SHOWN_ROWS]]
     return lines

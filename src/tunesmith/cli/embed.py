@@ -9,7 +9,7 @@ from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal
 
 if TYPE_CHECKING:
-    from tunesmith.workflows.embed import Embedded
+    pass
 
 SETTINGS = ("text", "prompt", "dtype", "dimensions", "normalize", "max_length", "resume", "overwrite")
 """Options that ``workflows.embed`` has under the same names."""
@@ -31,17 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.report.numbers import duration, plural
     from tunesmith.workflows import embed as vectors
 
     settings: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
     done = vectors.embed(args.model, args.file, args.output, **settings, listener=terminal.listener)
-    return Outcome(done.to_json(), lines=embedded_lines(done))
-
-
-def embedded_lines(done: Embedded) -> list[str]:
-    """Describes the written embeddings and the rows without one."""
-    from tunesmith.report.numbers import duration, plural
-
     shape = f"{plural(done.n_rows, 'vector')} of {done.dimension} dimensions ({done.dtype}) of {' + '.join(done.columns)}"
     lines = [f"{shape} written to {done.path} in {duration(done.seconds)}"]
     if done.n_kept:
@@ -49,7 +43,7 @@ def embedded_lines(done: Embedded) -> list[str]:
     if done.n_missing:
         empty = "null" if done.path.suffix == ".parquet" else "NaN"
         lines.append(f"note: {plural(done.n_missing, 'row')} without a text: {empty}")
-    return lines
+    return Outcome(done.to_json(), lines=lines)
 
 
 VERB = Verb(

@@ -1,17 +1,150 @@
-"""Suggests the right key for an unknown one."""
+"""Suggests the right key for an unknown one, also for the names of other tools, which are not accepted.
+
+Sources of the names: transformers.TrainingArguments 4.x and its example scripts, LLaMA-Factory, axolotl, simpletransformers,
+Ludwig, sentence-transformers, SetFit, spaCy.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 
-from tunesmith.recipe.other_names import OTHER_NAMES, SENTENCES
 from tunesmith.recipe.tree import all_keys, section_at
 from tunesmith.recipe.upstream_names import OWNED, RENAMED, UPSTREAM_KEYS
 
 _CLOSE = 0.72
 _MANY_KEYS = 15
+
+_GROUPS: dict[str, str] = {
+    "model.name": (
+        "model_name model_name_or_path base_model base_model_config model_path pretrained_model_name_or_path model_id "
+        "encoder checkpoint"
+    ),
+    "model.revision": "model_revision revision_of_model",
+    "model.trust_remote_code": "trust_remote trustremotecode",
+    "data.train": (
+        "dataset datasets dataset_name dataset_path train_file train_data train_dataset train_path training_file "
+        "data_path data_dir data_files corpora.train"
+    ),
+    "data.validation": (
+        "val val_size val_set_size valid dev validation_file validation_split eval_file eval_data eval_dataset dev_file "
+        "dev_data val_data validation_data test_size train_size split_ratio corpora.dev"
+    ),
+    "data.test": "test_file test_data test_dataset test_path test_datasets predict_file",
+    "data.max_length": (
+        "max_seq_length max_seq_len max_sequence_length cutoff_len cutoff_length sequence_len seq_len seq_length "
+        "model_max_length max_source_length max_len block_size"
+    ),
+    "data.max_rows": "max_samples max_train_samples sample_size subsample n_rows limit",
+    "data.columns": "column_mapping field_mapping input_features output_features feature_columns",
+    "data.columns.text": (
+        "text_column text_column_name text_field dataset_text_field sentence1_key input_column premise sentence "
+        "sentence1 question"
+    ),
+    "data.columns.pair": "text_pair text2 text_b sentence2 sentence2_key hypothesis second_text",
+    "data.columns.label": "label_column label_column_name label_field target target_column output_column labels",
+    "data.columns.group": "group_column group_by groups",
+    "data.columns.split": "split_column",
+    "data.columns.id": "id_column row_id idx",
+    "data.label_separator": "label_delimiter labels_separator multi_label_separator",
+    "adapter.method": "finetuning_type peft_type peft_method adapter_type tuner_type train_type use_peft use_lora",
+    "adapter.r": "lora_r lora_rank rank",
+    "adapter.lora_alpha": "alpha",
+    "adapter.target_modules": "lora_target lora_target_modules lora_target_linear lora_modules",
+    "train.num_train_epochs": "epochs epoch num_epochs n_epochs max_epochs train_epochs nb_epochs num_epoch",
+    "train.max_steps": (
+        "steps num_steps train_steps total_steps max_train_steps num_train_steps iters num_iterations iterations"
+    ),
+    "train.learning_rate": "lr learn_rate base_lr body_learning_rate eta initial_learning_rate max_lr learning_rate_init",
+    "train.per_device_train_batch_size": (
+        "batch_size train_batch_size per_gpu_train_batch_size micro_batch_size mini_batch_size bs batchsize "
+        "per_device_batch_size device_batch_size"
+    ),
+    "train.per_device_eval_batch_size": (
+        "eval_batch_size per_gpu_eval_batch_size test_batch_size val_batch_size valid_batch_size predict_batch_size"
+    ),
+    "train.gradient_accumulation_steps": (
+        "grad_accum grad_accumulation gradient_accumulation accumulate_grad_batches accumulation_steps "
+        "accumulate_gradient grad_accumulation_steps grad_accum_steps"
+    ),
+    "train.weight_decay": "decay l2 l2_weight wd adam_weight_decay",
+    "train.lr_scheduler_type": "scheduler lr_scheduler schedule lr_schedule learning_rate_scheduler scheduler_type",
+    "train.optim": "optimizer optimiser optimizer_type optimizer_class optimizer_name",
+    "train.max_grad_norm": (
+        "grad_clip gradient_clip gradient_clipping gradient_clip_val clip_grad_norm clip_grad gradient_clip_norm "
+        "max_gradient_norm"
+    ),
+    "train.train_layers": (
+        "freeze_layers freeze freeze_body freeze_encoder freeze_trainable_layers freeze_trainable_modules "
+        "unfrozen_parameters trainable_layers trainable trainable_layer num_layers end_to_end"
+    ),
+    "train.class_weights": "class_weight weight weights loss_weights pos_weight",
+    "train.label_smoothing_factor": "label_smoothing smoothing",
+    "train.early_stopping": "use_early_stopping early_stop",
+    "train.early_stopping.patience": "early_stopping_patience early_stop_patience early_stopping_steps",
+    "train.early_stopping.delta": "early_stopping_threshold early_stopping_delta min_delta threshold_patience",
+    "train.n_evaluations": (
+        "eval_steps evaluation_steps evaluation_strategy eval_strategy evaluate_during_training "
+        "evaluate_during_training_steps eval_frequency evals_per_epoch steps_between_evals val_check_interval test_freq "
+        "eval_every"
+    ),
+    "train.n_logs": (
+        "logging_steps log_steps log_every log_every_n_steps logging_strategy log_interval log_freq logging_frequency"
+    ),
+    "train.seed": "random_seed random_state manual_seed data_seed rng_seed",
+    "train.n_seeds": "num_seeds seeds n_repeats num_runs n_trials repeats",
+    "train.report_to": "use_wandb wandb wandb_project tensorboard logger loggers trackers log_with tensorboard_dir tracking",
+    "train.run_name": "experiment_name wandb_run_name wandb_name exp_name run_id job_name",
+    "evaluate.metric": (
+        "metrics metric_for_best_model eval_metric early_stopping_metric monitor validation_metric best_metric "
+        "compute_metrics score_weights"
+    ),
+    "evaluate.tune_threshold": "threshold decision_threshold",
+    "evaluate.baselines": "baseline",
+    "evaluate.n_resamples": "n_bootstrap num_bootstrap bootstrap bootstrap_samples n_boot",
+    "parallel.processes": (
+        "num_processes nproc_per_node n_gpu n_gpus num_gpus devices world_size workers num_workers ngpus gpus"
+    ),
+    "parallel.strategy": "distributed distributed_type ddp accelerator backend strategy_name",
+    "output": (
+        "output_dir output_path output_directory out out_dir save_dir save_path run_dir run_folder log_dir model_dir results_dir"
+    ),
+    "task": "task_type problem_type task_name objective stage type_of_task",
+}
+
+# Name in another tool -> recipe key.
+OTHER_NAMES: Mapping[str, str] = MappingProxyType({name: key for key, names in _GROUPS.items() for name in names.split()})
+
+_SENTENCES: dict[str, str] = {
+    "amp bf16 dtype precision torch_dtype": "train.fast chooses the precision for the machine; upstream.bf16: true forces it.",
+    "cache_dir": "Set the Hub's environment variable HF_HOME to choose the download folder.",
+    "device use_cuda": "The device is detected; upstream.use_cpu: true keeps the run off the GPU.",
+    "do_eval do_predict do_train": "The command (train, evaluate, predict) decides.",
+    "fp16": "train.fast chooses the precision for the machine; upstream.fp16: true forces it.",
+    "gradient_checkpointing": "Write upstream.activation_checkpointing: true.",
+    "greater_is_better": "The direction of evaluate.metric is known.",
+    "group_by_length group_texts_by_length": "train.fast groups rows by length.",
+    "load_best_model load_best_model_at_end save_best_model": "The best checkpoint by evaluate.metric is always the result.",
+    "load_in_4bit": "Write quantisation: nf4.",
+    "load_in_8bit": "Write quantisation: int8.",
+    "lora": "Write adapter: {method: lora}.",
+    "multi_label": "A classification is multi-label by its data: data.label_separator, or a list as data.columns.label.",
+    "no_cuda": "Write upstream.use_cpu: true.",
+    "num_labels": "The labels are read from the data.",
+    "overwrite overwrite_output_dir": "Use: tunesmith train RECIPE --overwrite",
+    "quantization": "Write quantisation: nf4, or int8.",
+    "resume resume_from_checkpoint": "Use: tunesmith train RECIPE --resume",
+    "sample_packing": "Language models have sft.packing and pretraining.packing; others avoid padding by train.fast.",
+    "save_steps save_strategy": "Checkpoints are saved at evaluations: train.n_evaluations.",
+    "save_total_limit": "Two checkpoints are kept: the best and the last.",
+    "use_fast": "The tokenizer is always a fast one.",
+    "warmup warmup_proportion warmup_ratio": "Did you mean train.warmup_steps? A value below 1 is a fraction of all steps.",
+}
+
+# Names without a corresponding key, or whose key needs an explanation -> the whole sentence.
+SENTENCES: Mapping[str, str] = {name: sentence for names, sentence in _SENTENCES.items() for name in names.split()}
 
 
 def suggest(key: str, section_path: Sequence[str] = ()) -> str:

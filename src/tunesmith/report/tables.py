@@ -118,21 +118,20 @@ def rate_cell(rate: Rate) -> Cell:
 def verdict_table(verdicts: Sequence[Verdict]) -> Markup:
     """Builds the table of verdicts."""
     heads = ("against", "verdict", "difference [95 %]", "metric", "split", "rows", "McNemar p", "smallest detectable")
-    return table(heads, [verdict_row(verdict) for verdict in verdicts])
-
-
-def verdict_row(verdict: Verdict) -> tuple[object, ...]:
-    difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
-    return (
-        display_name(verdict.against),
-        word(verdict.word),
-        num(difference, verdict.difference),
-        display_name(verdict.metric),
-        verdict.split,
-        num(count(verdict.n) if verdict.n else ABSENT),
-        num(number(verdict.p_value)),
-        num(number(verdict.smallest_detectable)),
-    )
+    rows = [
+        (
+            display_name(v.against),
+            word(v.word),
+            num(with_interval(v.difference, v.low, v.high, signed=True), v.difference),
+            display_name(v.metric),
+            v.split,
+            num(count(v.n) if v.n else ABSENT),
+            num(number(v.p_value)),
+            num(number(v.smallest_detectable)),
+        )
+        for v in verdicts
+    ]
+    return table(heads, rows)
 
 
 def metric_names(result: RunResult, split: str) -> list[str]:
