@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.readers.read import builtin_path
+from tunesmith.data.readers.read import builtin_folder, builtin_path, retrieval_names
 from tunesmith.recipe.files import is_file_name, locate
 from tunesmith.recipe.load import load_recipe
 
@@ -16,6 +16,20 @@ RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 MADE = {"scifact": ROOT / "benchmarks" / "scifact.py"}
 """Data that a script writes."""
 TINY = [path for path in RECIPES if path.parent.name == "tiny"]
+EXPECTED = {
+    "tune-threshold": ("macro_f1", "test", 45, {"majority"}),
+    "embedding-pairs": ("ndcg@10", "retrieval", 192, {"untuned", "tfidf", "bm25"}),
+    "embedding-also": ("ndcg@10", "retrieval", 192, {"untuned", "tfidf", "bm25"}),
+    "reranker": ("ndcg@10", "retrieval", 192, {"first stage", "tfidf", "bm25", "majority"}),
+    "sft": ("loss", "test", 100, {"untuned", "few_shot"}),
+    "sft-labels": ("macro_f1", "test", 27, {"untuned"}),
+    "sft-lora": ("loss", "test", 100, {"untuned"}),
+    "pretraining-causal": ("loss", "test", 30, {"untuned"}),
+    "pretraining-masked": ("loss", "test", 30, {"untuned"}),
+}
+"""Tiny recipe -> its metric, the split, its rows, and what it is compared with."""
+OF_SUPPORT = ("macro_f1", "test", 240, {"majority"})
+"""The same for those that are evaluated on the built-in support messages."""
 
 
 def recipe_name(path: Path) -> str:
@@ -38,8 +52,11 @@ def test_every_recipe_has_an_output_of_its_own() -> None:
 def test_the_data_of_the_recipe_is_there(path: Path) -> None:
     loaded = load_recipe(path)
     data = loaded.recipe.data
-    for source in (data.train, data.validation, data.test):
+    for source in (data.train, data.validation, data.test, *data.also):
         if not isinstance(source, str) or source in MADE:
+            continue
+        if source.removeprefix("builtin:") in retrieval_names():
+            assert builtin_folder(source).is_dir()
             continue
         if not is_file_name(source):
             assert builtin_path(source).is_file()
@@ -63,8 +80,9 @@ def test_the_tiny_recipe_runs_to_a_whole_run_folder(path: Path, tmp_path: Path) 
     from tunesmith.workflows.train import train
 
     run = train(load_recipe(path, [f"output={tmp_path / 'run'}"]))
-    assert run.result.metric("macro_f1").n == 240
-    assert {verdict.against for verdict in run.result.verdicts} == {"majority"}
+    metric, split, n_rows, others = EXPECTED.get(path.stem, OF_SUPPORT)
+    assert run.result.metric(metric, split).n == n_rows
+    assert {verdict.against for verdict in run.result.verdicts} == others
     assert all(certificate.passed for certificate in run.result.certificates)
     for name in ("recipe.yaml", "resolved.yaml", "result.json", "metrics.jsonl", "predictions.parquet", "report.html", "model"):
         assert (run.folder / name).exists(), name
