@@ -61,9 +61,7 @@ def test_the_share_of_wrong_labels_is_not_lost_to_a_model_that_learnt_them() -> 
 
 
 @pytest.mark.trains
-def test_fine_tuned_models_judge_every_row_and_leave_the_course_of_their_training(
-    tmp_path: Path, tiny_model: Path, monkeypatch
-) -> None:
+def test_fine_tuned_models_predict_every_row_and_log_their_training(tmp_path: Path, tiny_model: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [json.dumps(row) for row in rows(60, seed=4)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -87,7 +85,7 @@ def test_fine_tuned_models_judge_every_row_and_leave_the_course_of_their_trainin
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A finished run of a recipe in a folder of its own, on a file beside it."""
-    place = tmp_path_factory.mktemp("followed")
+    place = tmp_path_factory.mktemp("trained")
     with (place / "rows.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["text", "label"])
         writer.writeheader()
@@ -110,11 +108,11 @@ def test_the_logits_lie_with_the_rows_they_are_of(run: Path) -> None:
     assert mode == "train"
     assert logits is not None
     assert logits.shape == (2, 120, 2)
-    followed = np.flatnonzero(np.isfinite(logits[0, :, 0])).tolist()
-    assert followed == sorted(split.train.row_ids)
+    logged = np.flatnonzero(np.isfinite(logits[0, :, 0])).tolist()
+    assert logged == sorted(split.train.row_ids)
     with np.load(run / EPOCH_LOGITS) as kept:
-        third = kept["row_ids"].tolist().index(followed[3])
-        assert np.array_equal(logits[:, followed[3]], kept["logits"][:, third].astype(np.float32))
+        third = kept["row_ids"].tolist().index(logged[3])
+        assert np.array_equal(logits[:, logged[3]], kept["logits"][:, third].astype(np.float32))
 
 
 def test_a_run_is_diagnosed_with_its_own_training(run: Path) -> None:
@@ -131,6 +129,17 @@ def test_the_report_of_the_run_tells_what_was_found_in_its_rows(run: Path) -> No
     names = [finding["name"] for finding in json.loads((run / "result.json").read_text(encoding="utf-8"))["findings"]]
     assert names[0] == "suspect_labels"
     assert len(names) == len(set(names))
+
+
+def test_a_run_on_a_sample_of_the_rows_is_diagnosed_on_the_rows_of_that_sample(run: Path) -> None:
+    loaded = load_recipe(run.parent / "recipe.yaml", ["data.max_rows=60", f"output={run.parent / 'sampled'}"])
+    done = train(loaded)
+    assert done is not None
+    found = diagnose(recipe_of_run(done.folder), run=done.folder)
+    with np.load(done.folder / EPOCH_LOGITS) as kept:
+        assert len(kept["row_ids"]) == found.n_rows == 60
+    by_name = {finding.name: finding for finding in found.findings}
+    assert "of 60 rows were led by another class" in by_name["aum"].summary
 
 
 def test_another_file_is_refused(run: Path, tmp_path: Path) -> None:

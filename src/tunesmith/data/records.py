@@ -11,6 +11,7 @@ class SplitRows(Protocol):
     """The rows of one split, of any task.
 
     Attributes:
+        row_ids: position of each row in its source.
         rows_read: rows of the source that belong to this split.
         dropped: reason -> number of rows of the source that are not used.
         not_sampled: rows left out by ``data.max_rows`` or by a smoke run.
@@ -24,6 +25,8 @@ class SplitRows(Protocol):
     def source(self) -> str: ...
     @property
     def sha256(self) -> str: ...
+    @property
+    def row_ids(self) -> Sequence[int]: ...
     @property
     def rows_read(self) -> int: ...
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,14 +65,19 @@ def take_shares(splits: dict[str, Rows], recipe: Recipe, split_off: Callable[[Ro
         splits["train"], splits[name] = split_off(splits["train"], share * n_rows / n_left, recipe.train.seed, name)
 
 
-def limit_rows(train: Rows, recipe: Recipe, notes: list[str]) -> Rows:
-    """Returns train, cut down to ``data.max_rows`` random rows in their order where it has more."""
+def limit_rows(train: Rows, recipe: Recipe, notes: list[str], row_ids: Container[int] | None = None) -> Rows:
+    """Returns train, cut down to ``data.max_rows`` random rows, or to those with these ids, in their order where it has more."""
     limit = recipe.data.max_rows
     if limit is None or len(train) <= limit:
         return train
-    notes.append(f"{limit:,} of {len(train):,} training rows are used, a random sample (data.max_rows).")
-    picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit])
-    return sample_rows(train, picked.tolist())
+    if row_ids is None:
+        picked = np.sort(np.random.default_rng(recipe.train.seed).permutation(len(train))[:limit]).tolist()
+        kind = "a random sample"
+    else:
+        picked = [i for i, row_id in enumerate(train.row_ids) if row_id in row_ids]
+        kind = "those that the run was trained on"
+    notes.append(f"{len(picked):,} of {len(train):,} training rows are used, {kind} (data.max_rows).")
+    return sample_rows(train, picked)
 
 
 def spread_positions(n_rows: int, count: int) -> list[int]:

@@ -140,6 +140,14 @@ def pad_rows(epoch_logits: Array | None, n_rows: int) -> Array | None:
     return np.concatenate([epoch_logits, after], axis=1)
 
 
+def logged_row_ids(run: Path) -> frozenset[int] | None:
+    """Returns the ids of the rows whose logits a run saved; None if it saved none."""
+    if not (run / EPOCH_LOGITS).exists():
+        return None
+    with np.load(run / EPOCH_LOGITS) as arrays:
+        return frozenset(arrays["row_ids"].tolist())
+
+
 def read_epoch_logits(run: Path, rows: Examples, labels: Labels) -> tuple[Array | None, str]:
     """A run's logits (E, N, K) of these rows, NaN for rows it was not trained on, and their mode; None if it saved none.
 

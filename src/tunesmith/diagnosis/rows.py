@@ -21,7 +21,7 @@ from tunesmith.diagnosis.checks.languages import NAME as LANGUAGE
 from tunesmith.diagnosis.checks.languages import language_drift
 from tunesmith.diagnosis.checks.rows import Overlaps, leakage, overlaps_with_first
 from tunesmith.diagnosis.checks.table import CHECKS
-from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate
+from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate, logged_row_ids
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, EvidenceArrays, make_evidence
 from tunesmith.diagnosis.input_ablation import ablation_columns, ablation_diagnoses, make_ablation_request, write_tables
 from tunesmith.diagnosis.outcome import (
@@ -117,7 +117,8 @@ def diagnose(
     folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
     stay_offline_unless_needed(recipe)
     with clock.phase("data"):
-        splits = load_labelled_data(recipe, loaded.base, frames, ablation_columns(recipe.diagnose), keep_unlabelled=True)
+        others, row_ids = ablation_columns(recipe.diagnose), None if run is None else logged_row_ids(run)
+        splits = load_labelled_data(recipe, loaded.base, frames, others, keep_unlabelled=True, row_ids=row_ids)
         request = make_ablation_request(recipe.diagnose, splits, loaded.base)
         rows, starts = pool_splits(splits)
     answers = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ def load_labelled_data(
     others: Mapping[str, Sequence[str]] | None = None,
     *,
     keep_unlabelled: bool = False,
+    row_ids: Container[int] | None = None,
 ) -> LabelledData:
     """Loads the rows, labels and findings of a run.
 
@@ -55,6 +56,7 @@ def load_labelled_data(
         frames: tables in memory (see ``table_from_frame``) that replace ``train``, ``validation`` or ``test``.
         others: further columns to keep with the rows -> the other meanings that such a name may have, for the error message.
         keep_unlabelled: keeps rows without a label, with None for it, instead of dropping and counting them.
+        row_ids: the training rows that are used instead of a random sample where ``data.max_rows`` limits them.
 
     Raises:
         NoLabels: the recipe's task has no labels.
@@ -73,7 +75,7 @@ def load_labelled_data(
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
     take_shares(splits, recipe, split_examples)
-    train, validation, test = limit_rows(splits["train"], recipe, notes), splits.get("validation"), splits.get("test")
+    train, validation, test = limit_rows(splits["train"], recipe, notes, row_ids), splits.get("validation"), splits.get("test")
     return LabelledData(
         train,
         validation,
