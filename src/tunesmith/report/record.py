@@ -300,7 +300,8 @@ def loading_lines(model: str, problem_type: str, pair: bool) -> str:
         load = f'model = SentenceTransformer("{model}")'
         return f'from sentence_transformers import SentenceTransformer\n{load}\nprint(model.encode(["a text"]))\n'
     if problem_type in (CAUSAL, MASKED):
-        name, text = ("text-generation", '"a text"') if problem_type == CAUSAL else ("fill-mask", '"a text with one [MASK]"')
+        masked = '"a text with one " + model.tokenizer.mask_token'
+        name, text = ("text-generation", '"a text"') if problem_type == CAUSAL else ("fill-mask", masked)
         load = f'model = pipeline("{name}", model="{model}")'
         return f"from transformers import pipeline\n{load}\nprint(model({text}))\n"
     text = '{"text": "the first text", "text_pair": "the second text"}' if pair else '"a text to classify"'

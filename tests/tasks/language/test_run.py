@@ -15,6 +15,7 @@ import tunesmith
 from tests.language_models import questions, texts, tokenizer, write_model
 from tunesmith.errors import InputError, ModelError, RecipeError
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
+from tunesmith.report.record import MASKED, loading_lines
 from tunesmith.workflows import compare as use
 from tunesmith.workflows.train import train as run_recipe
 
@@ -207,6 +208,11 @@ def test_a_run_goes_on_from_another_run(train, tmp_path: Path) -> None:
     assert [m.value for m in untuned.metrics if (m.name, m.split) == ("loss", "general")] == pytest.approx(
         [first.result.metric("loss", "general").value], rel=1e-5
     )
+
+
+def test_the_lines_that_load_a_masked_model_run(bert: Path, capsys) -> None:
+    exec(loading_lines(str(bert), MASKED, False), {})
+    assert "token_str" in capsys.readouterr().out
 
 
 def test_a_masked_model_writes_no_answers(train, bert: Path) -> None:
