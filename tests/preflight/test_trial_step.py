@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_rows_that_fit_lose_nothing() -> None:
 @pytest.mark.parametrize(("n_seeds", "times"), [(1, ""), (3, " for each of 3 seeds")])
 def test_the_estimate_counts_steps_accumulation_and_seeds(n_seeds: int, times: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100))
-    monkeypatch.setattr("tunesmith.preflight.trial_step.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     train = TrainSection(per_device_train_batch_size=4, gradient_accumulation_steps=2, max_steps=5, n_seeds=n_seeds)
     seen: list[list[int]] = []
     seconds, line = estimate_time([make_part(Linear(), seen=seen)], 40, train)
@@ -118,7 +119,7 @@ def test_the_estimate_counts_steps_accumulation_and_seeds(n_seeds: int, times: s
 
 def test_the_estimate_of_bucketed_batches_leaves_out_the_padding_of_a_random_one(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100))
-    monkeypatch.setattr("tunesmith.preflight.trial_step.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     train = TrainSection(per_device_train_batch_size=4, max_steps=9)
     seconds, _ = estimate_time([make_part(Linear(), is_bucketed=True)], 40, train)
     assert seconds == pytest.approx(9 * 5.5 / 9)  # the mean length over the longest
