@@ -79,18 +79,14 @@ def near_duplicates(texts: Sequence[str], pairs: Sequence[str] | None = None, th
     numbers: dict[str, int] = {}
     text_ids = np.array([numbers.setdefault(key, len(numbers)) for key in text_keys(texts, pairs)], dtype=np.int64)
     _, first_row = np.unique(text_ids, return_index=True)
-    return NearDuplicates(text_ids, first_row, *near_distinct(list(numbers), threshold))
-
-
-def near_distinct(texts: Sequence[str], threshold: float) -> tuple[Array, Array, Array]:
-    """Returns pairs (a, b) of different texts, and their overlap, each (P)."""
-    signatures = minhash(texts)
-    first, second = candidates(signatures)
-    agreeing = agreement(signatures, first, second) >= threshold - SLACK
-    first, second = first[agreeing], second[agreeing]
-    overlap = exact_overlap(texts, first, second)
+    distinct = list(numbers)
+    signatures = minhash(distinct)
+    a, b = candidates(signatures)
+    agreeing = agreement(signatures, a, b) >= threshold - SLACK
+    a, b = a[agreeing], b[agreeing]
+    overlap = exact_overlap(distinct, a, b)
     kept = overlap >= threshold
-    return first[kept], second[kept], overlap[kept]
+    return NearDuplicates(text_ids, first_row, a[kept], b[kept], overlap[kept])
 
 
 def shingle_hashes(texts: Sequence[str]) -> tuple[Array, Array]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.normalise import text_keys
@@ -150,18 +149,13 @@ def shared_keys(keys: SplitKeys) -> Iterator[tuple[int, int]]:
 def stratify(labels: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Returns the strata of each row (N): its class; the bin of its score; or each of its labels and one stratum for all rows."""
     if any(isinstance(label, float) for label in labels):
-        return [(int(b),) for b in score_bins(labels)]
+        scores = np.asarray(labels, dtype=float)
+        n_bins = max(1, min(SCORE_BINS, len(scores) // 10))
+        edges = np.unique(np.quantile(scores, np.linspace(0, 1, n_bins + 1)[1:-1]))
+        return [(int(b),) for b in np.searchsorted(edges, scores, side="left")]  # equal scores share a bin
     if any(isinstance(label, tuple) for label in labels):
         return [("row", *(i for i, flag in enumerate(label) if flag)) for label in labels]
     return [(label,) for label in labels]
-
-
-def score_bins(labels: Sequence[Any]) -> Array:
-    """Sorts the scores (N) into equally full bins; equal scores share a bin."""
-    scores = np.asarray(labels, dtype=float)
-    n_bins = max(1, min(SCORE_BINS, len(scores) // 10))
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    return np.searchsorted(edges, scores, side="left")
 
 
 def choose(units: list[list[int]], strata: list[tuple[Any, ...]], share: float, rng: np.random.Generator) -> set[int]:

@@ -83,9 +83,8 @@ def detect_chat_format(table: Table, given: ColumnsSection, *, labels: bool = Fa
     if requested.keys() & {"prompt", "completion", "messages"} or ("text" in requested and not labels):
         return format_of_requested(table, requested)
     detected = detect_messages(table) or detect_instruction(table)
-    if detected is None and labels and "label" in requested:
-        return detect_labelled(table, given)
-    detected = detected or detect_pair(table)
+    if detected is None and not (labels and "label" in requested):
+        detected = detect_pair(table)
     if detected is None and labels:
         return detect_labelled(table, given)
     detected = detected or detect_text(table)
@@ -205,7 +204,12 @@ def holds_instances(cells: Sequence[object]) -> bool:
 
 def detect_pair(table: Table) -> ChatFormat | None:
     """Finds the columns of prompt and answer. Raises DataError if several pairs of names are equally good."""
-    names = {plain_name(name): name for name in table.columns if can_be_turn(table.columns[name])}
+    names = {}
+    for name, cells in table.columns.items():
+        sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+        # Turns are texts, numbers or lists of messages: not lists of other things, and not all missing.
+        if sample and not any(isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None for cell in sample):
+            names[plain_name(name)] = name
     for tier in PAIRS:
         pairs = [(names[prompt], names[answer]) for prompt, answer in tier if prompt in names and answer in names]
         if len(pairs) > 1:
@@ -216,12 +220,6 @@ def detect_pair(table: Table) -> ChatFormat | None:
             reason = "by the usual names of prompt and answer"
             return ChatFormat("prompt_completion", {"prompt": prompt, "completion": completion}, reason)
     return None
-
-
-def can_be_turn(cells: Sequence[object]) -> bool:
-    """Whether cells are texts, numbers or lists of messages: not lists of other things, and not all missing."""
-    sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
-    return bool(sample) and not any(isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None for cell in sample)
 
 
 def detect_text(table: Table) -> ChatFormat | None:

@@ -129,9 +129,18 @@ def usable_conversations(
 def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str]) -> list[Turns]:
     """Reads a row's conversations; ``names`` (answer -> label) replaces answers. Raises NotUsable if one is not usable."""
     cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
-    conversations = READERS["instances" if "instances" in cells else row_format.kind](cells)
+    conversations = READERS[row_format.kind](cells)
     for turns in conversations:
-        check_answer(turns, names)
+        if turns[-1].role == "text":
+            continue
+        if turns[-1].role != "assistant":
+            raise NotUsable(NOT_ANSWERED)
+        if not turns[-1].content.strip():
+            raise NotUsable(WITHOUT_ANSWER)
+        if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):
+            raise NotUsable(WITHOUT_PROMPT)
+        if names and last_answer(turns).strip() not in names:
+            raise NotUsable(UNKNOWN_LABEL)
     if not names:
         return conversations
     return [(*turns[:-1], Turn("assistant", names[last_answer(turns).strip()])) for turns in conversations]
@@ -188,11 +197,9 @@ def conversation_turns(cells: Cells) -> list[Turns]:
 
 
 def alpaca_turns(cells: Cells) -> list[Turns]:
-    return [instruction_turns(cells["instruction"], cells.get("input"), cells["completion"])]
-
-
-def instance_turns(cells: Cells) -> list[Turns]:
-    """Reads each instance of a seed task as a conversation."""
+    """Reads an instruction with its answer, or each instance of a seed task as a conversation."""
+    if "instances" not in cells:
+        return [instruction_turns(cells["instruction"], cells.get("input"), cells["completion"])]
     instances = parse_messages(cells["instances"])
     if not isinstance(instances, list | tuple) or not instances:
         raise NotUsable(WITHOUT_ANSWER)
@@ -215,7 +222,6 @@ READERS: Mapping[str, Callable[[Cells], list[Turns]]] = {
     "prompt_completion": pair_turns,
     **dict.fromkeys(("messages", "sharegpt"), conversation_turns),
     "alpaca": alpaca_turns,
-    "instances": instance_turns,
     "labelled": label_turns,
 }
 
@@ -244,20 +250,6 @@ def message_content(message: Mapping[str, Any], key: str) -> str:
     if isinstance(content, Mapping):
         raise NotUsable(NOT_TEXT)
     return "" if content is None else str(content)
-
-
-def check_answer(turns: Turns, names: Mapping[str, str]) -> None:
-    """Raises NotUsable for a row without an answer, or whose answer is not one of the labels."""
-    if turns[-1].role == "text":
-        return
-    if turns[-1].role != "assistant":
-        raise NotUsable(NOT_ANSWERED)
-    if not turns[-1].content.strip():
-        raise NotUsable(WITHOUT_ANSWER)
-    if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):
-        raise NotUsable(WITHOUT_PROMPT)
-    if names and last_answer(turns).strip() not in names:
-        raise NotUsable(UNKNOWN_LABEL)
 
 
 def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> dict[str, str]:

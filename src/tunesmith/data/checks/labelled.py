@@ -172,16 +172,13 @@ def check_conflicts(rows: Rows) -> Iterator[Finding]:
     for i, key in enumerate(rows.keys["train"]):
         groups[key].append(i)
     conflicts = [group for group in groups.values() if len({train.labels[i] for i in group}) > 1]
-    reasons = [(i, f"labelled {rows.label('train', i)}; {other_labels(rows, group, i)}") for group in conflicts for i in group]
-    summary = f"{len(reasons)} training rows in {len(conflicts)} sets have different labels on the same text ({NORMALISED})."
-    flagged = [(train, i, reason) for i, reason in reasons]
+    flagged = []
+    for group in conflicts:
+        for i in group:
+            others = [f"row {train.row_ids[j]} {rows.label('train', j)}" for j in group if train.labels[j] != train.labels[i]]
+            flagged.append((train, i, f"labelled {rows.label('train', i)}; {listed(others, 3)}"))
+    summary = f"{len(flagged)} training rows in {len(conflicts)} sets have different labels on the same text ({NORMALISED})."
     yield from row_finding("conflicting_labels", summary, flagged, "Decide which label is right.")
-
-
-def other_labels(rows: Rows, group: list[int], i: int) -> str:
-    """Lists the rows of the set with another label than row ``i``."""
-    train = rows.splits["train"]
-    return listed((f"row {train.row_ids[j]} {rows.label('train', j)}" for j in group if train.labels[j] != train.labels[i]), 3)
 
 
 def check_leakage(rows: Rows) -> Iterator[Finding]:
@@ -243,13 +240,11 @@ def check_length(rows: Rows) -> Iterator[Finding]:
 def row_finding(name: str, summary: str, flagged: Sequence[tuple[Examples, int, str]], remedy: str) -> Iterator[Finding]:
     """Yields the finding about rows, each with the reason why it is flagged; none without such rows."""
     if flagged:
-        rows = tuple(listed_row(*row) for row in flagged[:LISTED_ROWS])
+        rows = tuple(
+            {"row_id": examples.row_ids[i], "split": examples.split, "reason": reason, **public_text(examples, i)}
+            for examples, i, reason in flagged[:LISTED_ROWS]
+        )
         yield Finding(name, summary, len(flagged), rows=rows, remedy=remedy)
-
-
-def listed_row(examples: Examples, i: int, reason: str) -> dict[str, Any]:
-    """Describes one row of a finding, with its text unless that holds personal data."""
-    return {"row_id": examples.row_ids[i], "split": examples.split, "reason": reason, **public_text(examples, i)}
 
 
 def public_text(examples: Examples, i: int, characters: int = SHOWN_CHARACTERS) -> dict[str, str]:

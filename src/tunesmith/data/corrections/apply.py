@@ -124,7 +124,12 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
     part = target.with_name(f".{target.name}.part{''.join(target.suffixes)}")
     try:
         part.write_bytes(new.content)
-        check_written(parse_table(read_payload(part, str(target))), table, changes)
+        written = parse_table(read_payload(part, str(target)))
+        keep = [i for i, row_id in enumerate(table.row_ids) if row_id not in changes.removed]
+        expected = {name: [cells[i] for i in keep] for name, cells in table.columns.items()}
+        expected[changes.column] = [changes.labels.get(table.row_ids[i], table.columns[changes.column][i]) for i in keep]
+        if written.columns != expected:
+            raise TunesmithError(f"{table.source} could not be corrected: the new file does not read back as expected.")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -209,15 +214,6 @@ def reject_column(
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", expected))
     message = f"{len(misfits[nearest])} of {len(corrections)} corrections do not fit the labels in the file."
     raise DataError([Problem("data", table.source, message, "Apply them to the file that was diagnosed."), *problems])
-
-
-def check_written(written: Table, table: Table, changes: LabelChanges) -> None:
-    """Raises TunesmithError if the written file is not the old one with exactly these changes."""
-    keep = [i for i, row_id in enumerate(table.row_ids) if row_id not in changes.removed]
-    expected = {name: [cells[i] for i in keep] for name, cells in table.columns.items()}
-    expected[changes.column] = [changes.labels.get(table.row_ids[i], table.columns[changes.column][i]) for i in keep]
-    if written.columns != expected:
-        raise TunesmithError(f"{table.source} could not be corrected: the new file does not read back as expected.")
 
 
 def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> bytes:

@@ -117,22 +117,14 @@ def row_match_keys(
     rows = [int(str(cell)) for cell in cells]
     if len({part.source for part in parts}) == 1:
         return list(rows), [list(part.row_ids) for part in parts], ROW_ID
-    return (
-        [*zip(label_splits(table, parts), rows, strict=True)],
-        [[(part.split, i) for i in part.row_ids] for part in parts],
-        ROW_ID,
-    )
-
-
-def label_splits(table: Table, parts: Sequence[Examples]) -> list[str]:
-    """Reads the split of each label; other splits count as train. Raises DataError if there is no such column."""
     named = {plain_name(name): name for name in table.columns}
     splits = [part.split for part in parts]
     if SPLIT not in named:
         sources = listed(dict.fromkeys(part.source for part in parts))
         message = f"A row_id alone does not say whether the row is of {sources}."
         raise DataError.one(table.source, message, f"Add a column split that holds {listed(splits)}.")
-    return [str(cell) if str(cell) in splits else "train" for cell in table.columns[named[SPLIT]]]
+    own = [str(cell) if str(cell) in splits else "train" for cell in table.columns[named[SPLIT]]]
+    return list(zip(own, rows, strict=True)), [[(part.split, i) for i in part.row_ids] for part in parts], ROW_ID
 
 
 def text_match_keys(

@@ -118,18 +118,6 @@ def beir_folder(name: str, base: Path) -> Path:
     return builtin_folder(name) if name.startswith("builtin:") else resolve_path(name, base)
 
 
-def is_beir(folder: Path) -> bool:
-    return folder.is_dir() and all(any((folder / f"{name}{s}").is_file() for s in SUFFIXES) for name in ("corpus", "queries"))
-
-
-def relevant_pairs_table(folder: Path, split: str) -> Table:
-    """Lists the relevant pairs of a split, one row each, in the columns ``query`` and ``document``."""
-    data = read_beir(folder, split)
-    pairs = list(zip(data.judgements.query.tolist(), data.judgements.document.tolist(), strict=True))
-    columns = {"query": [data.queries[q] for q, _ in pairs], "document": [data.documents[d] for _, d in pairs]}
-    return Table.whole(str(folder), columns)
-
-
 def find_file(folder: Path, name: str) -> Path:
     """Finds the file of that name in any format. Raises DataError if there is none."""
     for suffix in SUFFIXES:

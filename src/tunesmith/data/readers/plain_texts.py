@@ -70,13 +70,23 @@ Piece = tuple[int, str]
 
 
 def divide_text(text: str) -> tuple[list[Piece], str]:
-    """Divides a file's text into pieces, with a note on their boundaries."""
+    """Divides a file's text into pieces, with a note on their boundaries.
+
+    Without boundaries, paragraphs are joined; one that would make a piece longer than the limit begins the next.
+    """
     for fits, divide, note in BOUNDARIES:
         if fits(text):
             return list(divide(text)), note
     separator = BLANK if BLANK.search(text) else re.compile(r"\n")
+    pieces: list[Piece] = []
+    start = end = 0
+    for at, paragraph in between(text, separator):
+        if at + len(paragraph) - start > MAX_CHARACTERS and end > start:
+            pieces.append((start, text[start:end]))
+            start = at
+        end = at + len(paragraph)
     kind = "paragraphs" if separator is BLANK else "lines"
-    return join_paragraphs(text, separator), (
+    return [*pieces, (start, text[start:end])], (
         f"Nothing marks where its texts end, so its {kind} are joined to texts of about {MAX_CHARACTERS:,} characters; "
         f"write {END_MARK} between texts, or each on a line without blank lines, to divide it otherwise"
     )
@@ -103,18 +113,6 @@ def articles(text: str) -> Iterator[Piece]:
     starts = [0, *(match.start() for match in HEADING.finditer(text))]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield start, text[start:end]
-
-
-def join_paragraphs(text: str, separator: re.Pattern[str]) -> list[Piece]:
-    """Joins consecutive paragraphs to pieces; a paragraph that would make a piece longer than the limit begins the next."""
-    pieces: list[Piece] = []
-    start = end = 0
-    for at, paragraph in between(text, separator):
-        if at + len(paragraph) - start > MAX_CHARACTERS and end > start:
-            pieces.append((start, text[start:end]))
-            start = at
-        end = at + len(paragraph)
-    return [*pieces, (start, text[start:end])]
 
 
 def line_numbers(text: str, pieces: list[Piece]) -> list[int]:
