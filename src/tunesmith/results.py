@@ -165,12 +165,7 @@ class RunResult:
         for name, kind in kinds.items():
             values[name] = tuple(from_fields(kind, item) for item in plain.get(name, ()))
         values["baselines"] = tuple(
-            Baseline(
-                item["name"],
-                tuple(from_fields(Metric, m) for m in item["metrics"]),
-                item.get("seconds", 0.0),
-                item.get("note", ""),
-            )
+            from_fields(Baseline, {**item, "metrics": tuple(from_fields(Metric, metric) for metric in item["metrics"])})
             for item in plain.get("baselines", ())
         )
         return cls(**values)

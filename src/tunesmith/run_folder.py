@@ -60,21 +60,16 @@ def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) 
     if resume:
         if folder.work.is_dir():
             return folder
-        done = (
-            f"{final} is a finished run; there is nothing to resume."
-            if (final / RESULT).exists()
-            else f"there is no interrupted run at {folder.work}."
-        )
-        raise OutputError.one(str(final), done, "Start it without --resume.")
+        message = f"there is no interrupted run at {folder.work}."
+        if (final / RESULT).exists():
+            message = f"{final} is a finished run; there is nothing to resume."
+        raise OutputError.one(str(final), message, "Start it without --resume.")
     if folder.work.exists():
-        raise OutputError.one(
-            str(final), f"an unfinished run is at {folder.work}.", "Continue it with --resume, or start over with --overwrite."
-        )
+        message, remedy = f"an unfinished run is at {folder.work}.", "Continue it with --resume, or start over with --overwrite."
+        raise OutputError.one(str(final), message, remedy)
     if final.is_dir() and any(final.iterdir()):
-        what = "another run" if (final / RESULT).exists() else "other files"
-        raise OutputError.one(
-            str(final), f"the output folder holds {what}.", "Choose another `output`, or replace it with --overwrite."
-        )
+        message = f"the output folder holds {'another run' if (final / RESULT).exists() else 'other files'}."
+        raise OutputError.one(str(final), message, "Choose another `output`, or replace it with --overwrite.")
     return folder
 
 
@@ -115,25 +110,17 @@ def require_same_recipe(path: Path, resolved_text: str) -> None:
     before, now = (settings(text) for text in (path.read_text(encoding="utf-8"), resolved_text))
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     if changed:
-        raise InputError(
-            [
-                Problem(
-                    "resume",
-                    key,
-                    f"was {before.get(key)} when the run was started, is {now.get(key)} now.",
-                    "Set it back, or start over with --overwrite.",
-                )
-                for key in changed
-            ]
-        )
+        remedy = "Set it back, or start over with --overwrite."
+        changes = {key: f"was {before.get(key)} when the run was started, is {now.get(key)} now." for key in changed}
+        raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])
 
 
-def settings(text: str, prefix: str = "") -> dict[str, Any]:
+def settings(text: str) -> dict[str, Any]:
     """Flattens a YAML text to ``section.key -> value``."""
     import yaml
 
     flat: dict[str, Any] = {}
-    stack = [(prefix, yaml.safe_load(text) or {})]
+    stack = [("", yaml.safe_load(text) or {})]
     while stack:
         path, node = stack.pop()
         if isinstance(node, dict) and node:

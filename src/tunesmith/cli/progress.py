@@ -100,21 +100,17 @@ class Progress:
         if waited < LINE_SECONDS or (waited < QUIET_SECONDS and gained < LINE_SHARE * event.total) or event.done >= event.total:
             return
         phase.shown = (now, event.done)
-        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{time_left(phase, event, now)}")
+        began, start = phase.first
+        left = ""
+        if event.done > start:
+            left = f", {duration(round((now - began) / (event.done - start) * (event.total - event.done)))} left"
+        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{left}")
 
     def note(self, text: str) -> None:
         self.line(text)
 
     def line(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
-
-
-def time_left(phase: Phase, event: Event, now: float) -> str:
-    """Formats the remaining time as ``, 2 min 05 s left``; empty before the first step."""
-    began, start = phase.first or (now, event.done)
-    if event.done <= start:
-        return ""
-    return f", {duration(round((now - began) / (event.done - start) * (event.total - event.done)))} left"
 
 
 @dataclass

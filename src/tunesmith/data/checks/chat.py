@@ -10,6 +10,7 @@ from itertools import pairwise
 from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.data.checks.rows import Flagged, dropped_rows, row_finding
 from tunesmith.data.normalise import normalise
+from tunesmith.recipe.tree import shorten
 from tunesmith.results import Finding
 
 MIN_PROMPTS = 3
@@ -101,7 +102,7 @@ def same_answers(rows: Conversations) -> Flagged:
     for answer, positions in sorted(frequent, key=lambda item: -len(item[1])):
         if len(answer.split()) >= MIN_ANSWER_WORDS:
             for position in positions.values():
-                shown = clipped(rows.turns[position][-1].content)
+                shown = shorten(" ".join(rows.turns[position][-1].content.split()))
                 yield position, f"{len(positions):,} different prompts have this answer: {shown}"
 
 
@@ -131,7 +132,7 @@ def echoed_prompts(rows: Conversations) -> Flagged:
     for position, turns in enumerate(rows.turns):
         prompt = normalise(next((turn.content for turn in reversed(turns[:-1]) if turn.role == "user"), ""))
         if len(prompt.split()) >= MIN_PROMPT_WORDS and f" {prompt} " in f" {normalise(turns[-1].content)} ":
-            yield position, f"the answer holds its prompt: {clipped(prompt)}"
+            yield position, f"the answer holds its prompt: {shorten(prompt)}"
 
 
 def repeated_rows(rows: Conversations) -> Flagged:
@@ -259,8 +260,3 @@ def prompt_key(turns: Sequence[Turn]) -> str:
 
 def row_key(turns: Sequence[Turn]) -> str:
     return "\n".join(f"{turn.role} {normalise(turn.content)}" for turn in turns)
-
-
-def clipped(text: str, length: int = 60) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
