@@ -88,26 +88,18 @@ def require_writable(folder: RunFolder) -> None:
 
 
 def begin(folder: RunFolder, recipe_text: str, resolved_text: str, *, resume: bool = False) -> None:
-    """Makes the working folder and saves the recipe in it; a resumed run keeps what it has.
-
-    Raises:
-        InputError: the resolved recipe of a resumed run is not the one it was started with.
-    """
-    if resume:
-        require_same_recipe(folder.work / "resolved.yaml", resolved_text)
+    """Makes the working folder and saves the recipe in it; a resumed run keeps what it has, and has to have the same recipe."""
+    resolved = folder.work / "resolved.yaml"
+    if not resume:
+        if folder.work.exists():
+            shutil.rmtree(folder.work)
+        folder.work.mkdir(parents=True)
+        (folder.work / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
+        resolved.write_text(resolved_text, encoding="utf-8")
         return
-    if folder.work.exists():
-        shutil.rmtree(folder.work)
-    folder.work.mkdir(parents=True)
-    (folder.work / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
-    (folder.work / "resolved.yaml").write_text(resolved_text, encoding="utf-8")
-
-
-def require_same_recipe(path: Path, resolved_text: str) -> None:
-    """Raises InputError with every key in which the recipe differs from that of the started run."""
-    if not path.exists():
-        raise OutputError.one(str(path.parent), "the unfinished run has no resolved.yaml.", "Start over with --overwrite.")
-    before, now = (settings(text) for text in (path.read_text(encoding="utf-8"), resolved_text))
+    if not resolved.exists():
+        raise OutputError.one(str(folder.work), "the unfinished run has no resolved.yaml.", "Start over with --overwrite.")
+    before, now = (settings(text) for text in (resolved.read_text(encoding="utf-8"), resolved_text))
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     if changed:
         remedy = "Set it back, or start over with --overwrite."

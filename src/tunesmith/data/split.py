@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,9 +48,6 @@ def take_shares(splits: dict[str, Rows], recipe: Recipe, split_off: Callable[[Ro
     Args:
         splits: split name -> rows; ``train`` at least.
         split_off: (rows, share, seed, name) -> the remaining rows and the split ``name``.
-
-    Raises:
-        DataError: the shares leave no training row.
     """
     n_rows = len(splits["train"])
     for name in ("test", "validation"):
@@ -100,12 +97,13 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
     Rows of one group, and rows with the same normalised text, stay together. Within that the labels are stratified: classes
     (each with two rows or more is on both sides where groups allow it), the single labels of a multi-label task, or the
     deciles of a score. The result depends on the rows, the share, the seed and the name, and on nothing else.
-
-    Raises:
-        DataError: fewer than two rows would be on one side.
     """
     n_rows = len(keys.texts)
-    units = linked_groups(n_rows, shared_keys(keys))
+    links: list[tuple[int, int]] = []  # each row with the first that has its text or its group
+    for values in (text_keys(keys.texts, keys.pairs), keys.groups):
+        first: dict[str, int] = {}
+        links += [(i, j) for i, value in enumerate(values or ()) if (j := first.setdefault(value, i)) != i]
+    units = linked_groups(n_rows, links)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     chosen = choose(units, stratify(keys.labels), share, rng)
     rest = [i for i in range(n_rows) if i not in chosen]
@@ -135,15 +133,6 @@ def linked_groups(count: int, links: Iterable[tuple[int, int]]) -> list[list[int
     for i in range(count):
         groups[root(i)].append(i)
     return list(groups.values())
-
-
-def shared_keys(keys: SplitKeys) -> Iterator[tuple[int, int]]:
-    """Yields pairs of rows with the same text or group: each row with the first that has it."""
-    for values in (text_keys(keys.texts, keys.pairs), keys.groups):
-        first: dict[str, int] = {}
-        for i, value in enumerate(values or ()):
-            if (j := first.setdefault(value, i)) != i:
-                yield i, j
 
 
 def stratify(labels: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -221,9 +210,6 @@ def split_by_column(table: Table, column: str) -> dict[str, Table]:
 
     Returns:
         train, validation, test -> rows, for those that occur.
-
-    Raises:
-        DataError: another word than these (the message names its first rows), or no row for train.
     """
     positions: dict[str, list[int]] = {}
     bad: list[BadRow] = []

@@ -73,9 +73,6 @@ def detect_chat_format(table: Table, given: ColumnsSection, *, labels: bool = Fa
         given: the columns that the recipe names, or counts from 1.
         labels: the answers are labels (``sft.labels``), so a label column beside a text is an answer.
         texts_only: only whole texts are usable (``task: pretraining``).
-
-    Raises:
-        DataError: a named column is missing, several formats fit equally well, or none does; the message shows the columns.
     """
     requested = requested_columns(table, given)
     if texts_only:

@@ -35,9 +35,6 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
     """Loads the rows of a language model's run.
 
     The format is detected in train; validation and test have the same columns, or a format of their own.
-
-    Raises:
-        DataError: a source cannot be read, its format cannot be detected, or too few rows are left.
     """
     notes: list[str] = []
     tables = read_tables(recipe, base, frames or {}, notes)

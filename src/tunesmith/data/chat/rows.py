@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,7 +129,7 @@ def usable_conversations(
 def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str]) -> list[Turns]:
     """Reads a row's conversations; ``names`` (answer -> label) replaces answers. Raises NotUsable if one is not usable."""
     cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
-    conversations = READERS[row_format.kind](cells)
+    conversations = read_turns(cells, row_format.kind)
     for turns in conversations:
         if turns[-1].role == "text":
             continue
@@ -172,32 +172,23 @@ def text_of(cell: object, reason: str = "") -> str:
     return str(cell)
 
 
-def text_turns(cells: Cells) -> list[Turns]:
-    return [(Turn("text", text_of(cells["text"], WITHOUT_TEXT)),)]
-
-
-def pair_turns(cells: Cells) -> list[Turns]:
-    """Reads a prompt and its completion, each a text or a list of messages."""
-    for part, reason in (("prompt", WITHOUT_PROMPT), ("completion", WITHOUT_ANSWER)):
-        require(None if cells[part] == [] else cells[part], reason)
-    return [(*cell_turns(cells["prompt"], "user"), *cell_turns(cells["completion"], "assistant"))]
-
-
-def cell_turns(cell: object, role: str) -> Turns:
-    """Reads a cell as its list of messages, or as one turn of that role."""
-    value = parse_messages(cell)
-    return message_turns(value) if message_kind(value) is not None else (Turn(role, text_of(cell)),)
-
-
-def conversation_turns(cells: Cells) -> list[Turns]:
-    value = parse_messages(cells["messages"])
-    if message_kind(value) is None:
-        raise NotUsable(WITHOUT_MESSAGES)
-    return [message_turns(value)]
-
-
-def alpaca_turns(cells: Cells) -> list[Turns]:
-    """Reads an instruction with its answer, or each instance of a seed task as a conversation."""
+def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
+    """Reads the turns of one row; each instance of a seed task is a conversation of its own. Raises NotUsable."""
+    if kind == "text":
+        return [(Turn("text", text_of(cells["text"], WITHOUT_TEXT)),)]
+    if kind == "labelled":
+        prompt = text_of(cells["text"], WITHOUT_PROMPT)
+        require(cells["label"], WITHOUT_ANSWER)
+        return [(Turn("user", prompt), Turn("assistant", plain_class_name(cells["label"])))]
+    if kind == "prompt_completion":  # each a text or a list of messages
+        for part, reason in (("prompt", WITHOUT_PROMPT), ("completion", WITHOUT_ANSWER)):
+            require(None if cells[part] == [] else cells[part], reason)
+        return [(*cell_turns(cells["prompt"], "user"), *cell_turns(cells["completion"], "assistant"))]
+    if kind != "alpaca":
+        messages = parse_messages(cells["messages"])
+        if message_kind(messages) is None:
+            raise NotUsable(WITHOUT_MESSAGES)
+        return [message_turns(messages)]
     if "instances" not in cells:
         return [instruction_turns(cells["instruction"], cells.get("input"), cells["completion"])]
     instances = parse_messages(cells["instances"])
@@ -206,24 +197,15 @@ def alpaca_turns(cells: Cells) -> list[Turns]:
     return [instruction_turns(cells["instruction"], item.get("input"), item.get("output")) for item in instances]
 
 
+def cell_turns(cell: object, role: str) -> Turns:
+    """Reads a cell as its list of messages, or as one turn of that role."""
+    value = parse_messages(cell)
+    return message_turns(value) if message_kind(value) is not None else (Turn(role, text_of(cell)),)
+
+
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
     prompt = text_of(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{text_of(context)}")
     return (Turn("user", prompt), Turn("assistant", text_of(answer, WITHOUT_ANSWER)))
-
-
-def label_turns(cells: Cells) -> list[Turns]:
-    prompt = text_of(cells["text"], WITHOUT_PROMPT)
-    require(cells["label"], WITHOUT_ANSWER)
-    return [(Turn("user", prompt), Turn("assistant", plain_class_name(cells["label"])))]
-
-
-READERS: Mapping[str, Callable[[Cells], list[Turns]]] = {
-    "text": text_turns,
-    "prompt_completion": pair_turns,
-    **dict.fromkeys(("messages", "sharegpt"), conversation_turns),
-    "alpaca": alpaca_turns,
-    "labelled": label_turns,
-}
 
 
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:

@@ -83,6 +83,7 @@ def label_words(label: object, labels: Labels) -> str:
 
 
 def check_labels(rows: Rows) -> Iterator[Finding]:
+    """Describes the scores, or the number of rows of each class; finds classes with few of them."""
     train = rows.splits["train"]
     counts = label_counts(train, rows.labels)
     if rows.labels.problem_type == REGRESSION:
@@ -100,12 +101,6 @@ def check_labels(rows: Rows) -> Iterator[Finding]:
         summary += f" The largest has {largest / max(1, smallest):.0f} times the rows of the smallest ({order[-1]})."
         remedy = "Compare by macro F1 or MCC rather than accuracy; train.class_weights: balanced gives rare classes more weight."
     yield Finding("labels", summary, remedy=remedy)
-
-
-def check_rare(rows: Rows) -> Iterator[Finding]:
-    if rows.labels.problem_type == REGRESSION:
-        return
-    counts = label_counts(rows.splits["train"], rows.labels)
     rare = [name for name, count in counts.items() if count < FEW_ROWS]
     if rare:
         shown = listed(f"{name}: {counts[name]}" for name in rare)
@@ -126,18 +121,15 @@ def check_missing(rows: Rows) -> Iterator[Finding]:
             yield Finding(f"missing_labels_{split}", summary, remedy=f"Add rows of these classes to {split}.")
 
 
-def check_unseen(rows: Rows) -> Iterator[Finding]:
-    """Finds rows that are left out because train does not have their label."""
-    for split, examples in rows.splits.items():
-        bad = [row for row in examples.bad_rows if row.reason == UNKNOWN]
-        if bad:
-            summary = f"{len(bad)} rows of {split} have a label that train does not have; they are left out of the metrics."
-            listed_rows = tuple({"row_id": row.row_id, "split": split, "reason": row.reason} for row in bad[:LISTED_ROWS])
-            remedy = "Add such rows to train, or correct them."
-            yield Finding(f"unseen_labels_{split}", summary, len(bad), rows=listed_rows, remedy=remedy)
-
-
 def check_dropped(rows: Rows) -> Iterator[Finding]:
+    """Finds rows that are left out because train does not have their label; then all that are left out or repaired."""
+    for split, examples in rows.splits.items():
+        unseen = [row for row in examples.bad_rows if row.reason == UNKNOWN]
+        if unseen:
+            summary = f"{len(unseen)} rows of {split} have a label that train does not have; they are left out of the metrics."
+            listed_rows = tuple({"row_id": row.row_id, "split": split, "reason": row.reason} for row in unseen[:LISTED_ROWS])
+            remedy = "Add such rows to train, or correct them."
+            yield Finding(f"unseen_labels_{split}", summary, len(unseen), rows=listed_rows, remedy=remedy)
     bad = [(split, row) for split, examples in rows.splits.items() for row in examples.bad_rows]
     for name, dropped, what in (("dropped_rows", True, "were not used"), ("repaired_rows", False, "were repaired")):
         flagged = [(split, row) for split, row in bad if row.dropped == dropped]
@@ -258,9 +250,7 @@ def public_text(examples: Examples, i: int, characters: int = SHOWN_CHARACTERS) 
 
 CHECKS: tuple[Callable[[Rows], Iterator[Finding]], ...] = (
     check_labels,
-    check_rare,
     check_missing,
-    check_unseen,
     check_dropped,
     check_duplicates,
     check_conflicts,

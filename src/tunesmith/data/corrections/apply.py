@@ -108,7 +108,13 @@ def correct_file(corrections: Sequence[Correction], data: Path, target: Path, co
     """Builds the corrected file in memory; writes nothing. Raises DataError as ``apply_corrections`` does."""
     payload = read_payload(data, str(data))
     table = parse_table(payload)
-    own = select_for_file(corrections, table)
+    if not corrections:
+        raise DataError.one(table.source, "The corrections file has no rows; there is nothing to apply.")
+    own = [c for c in corrections if c.source_sha256 in ("", table.sha256)]
+    if not own:
+        other = corrections[0].source_sha256[:12]
+        message = f"The corrections were made for another file (sha256 {other}..., this one has {table.sha256[:12]}...)."
+        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed, or diagnose this one.")
     changes = find_changes(own, table, column)
     suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
     if suffix not in WRITERS:
@@ -134,18 +140,6 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
     finally:
         part.unlink(missing_ok=True)
     return new.applied
-
-
-def select_for_file(corrections: Sequence[Correction], table: Table) -> list[Correction]:
-    """Selects the corrections of this file out of those of several. Raises DataError if there are none for this file."""
-    if not corrections:
-        raise DataError.one(table.source, "The corrections file has no rows; there is nothing to apply.")
-    own = [c for c in corrections if c.source_sha256 in ("", table.sha256)]
-    if not own:
-        other = corrections[0].source_sha256[:12]
-        message = f"The corrections were made for another file (sha256 {other}..., this one has {table.sha256[:12]}...)."
-        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed, or diagnose this one.")
-    return own
 
 
 def find_changes(corrections: Sequence[Correction], table: Table, column: str | None) -> LabelChanges:
@@ -217,7 +211,7 @@ def reject_column(
 
 
 def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> bytes:
-    """Rewrites the lines of changed rows and keeps every other line as it is."""
+    """Rewrites the lines of changed rows with their old quoting and line ends; keeps every other line as it is."""
     assert table.lines is not None
     text = decode(payload).text
     delimiter = find_delimiter(text, "," if payload.suffix == ".csv" else "\t")
@@ -228,19 +222,12 @@ def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> by
         start = table.lines[i] - 1
         end = start + 1 + sum(len(LINE_BREAK.findall(cell)) for cell in cells.values())
         old = "".join(lines[start:end])
-        new = cells | {changes.column: changes.labels.get(table.row_ids[i])}
+        content = old.rstrip("\r\n")
+        quoting = next((q for q in QUOTINGS if record(list(cells.values()), delimiter, q) == content), csv.QUOTE_MINIMAL)
+        cells[changes.column] = changes.labels.get(table.row_ids[i])
         removed = table.row_ids[i] in changes.removed
-        lines[start:end] = [] if removed else [record_like(old, list(cells.values()), list(new.values()), delimiter)]
+        lines[start:end] = [] if removed else [f"{record(list(cells.values()), delimiter, quoting)}{old[len(content) :]}"]
     return "".join(lines).encode("utf-8", "surrogatepass")
-
-
-def record_like(old: str, before: Sequence[str], after: Sequence[str], delimiter: str) -> str:
-    """Writes a record with other cells, with the quoting and line end of the old one."""
-    content = old.rstrip("\r\n")
-    for quoting in QUOTINGS:
-        if record(before, delimiter, quoting) == content:
-            return str(record(after, delimiter, quoting)) + old[len(content) :]
-    return str(record(after, delimiter, csv.QUOTE_MINIMAL)) + old[len(content) :]
 
 
 def record(cells: Sequence[str], delimiter: str, quoting: int) -> str | None:

@@ -38,9 +38,6 @@ def make_examples(
         labels: None for rows that only get predictions; their labels are then None.
         others: further columns to keep: the name they get -> the column.
         keep_unlabelled: also uses rows without a label, with None for it.
-
-    Raises:
-        DataError: the text column holds numbers, lists or objects; a cell of an annotator holds no class; no row is usable.
     """
     texts, reasons = read_texts(table, columns.text, "text")
     pairs, pair_reasons = (None, {}) if columns.pair is None else read_texts(table, columns.pair, "second text")
@@ -56,7 +53,11 @@ def make_examples(
     whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
     cells = {name: table.columns[column] for name, column in (others or {}).items()}
     ids = None if columns.id is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[columns.id]]
-    whole = replace(whole, groups=group_cells(table, columns.group), ids=ids, others=cells)
+    groups = None
+    if columns.group is not None:  # a row without a group is a group of its own
+        named = zip(table.row_ids, table.columns[columns.group], strict=True)
+        groups = [f"row {row_id} without a group" if is_missing(cell) else str(cell) for row_id, cell in named]
+    whole = replace(whole, groups=groups, ids=ids, others=cells)
     annotations = None if labels is None else annotation_counts(table, columns, labels, keep)
     return replace(whole.take(keep, split), annotations=annotations, bad_rows=bad_rows, rows_read=table.rows_read)
 
@@ -66,9 +67,6 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
 
     Args:
         what: the name of the column's role in the reasons: ``text`` or ``second text``.
-
-    Raises:
-        DataError: most cells are numbers, or a cell is a list or an object.
     """
     cells = table.columns[name]
     present = [cell for cell in cells if not is_missing(cell)]
@@ -110,21 +108,10 @@ def list_bad_rows(table: Table, reasons: dict[int, str]) -> tuple[BadRow, ...]:
     return tuple(sorted(bad, key=lambda row: row.row_id))
 
 
-def group_cells(table: Table, name: str | None) -> list[str] | None:
-    """Reads the group of each row; a row without one is a group of its own."""
-    if name is None:
-        return None
-    rows = zip(table.row_ids, table.columns[name], strict=True)
-    return [f"row {row_id} without a group" if is_missing(cell) else str(cell) for row_id, cell in rows]
-
-
 def annotation_counts(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]] | None:
     """Counts how many annotators chose each class in the rows at those positions (N, K); None without annotator columns.
 
     A row without any cell of theirs has zeros only: it is not known to be annotated.
-
-    Raises:
-        DataError: the task is not single-label, a class has no column or is unknown, or a cell holds neither class nor count.
     """
     if not columns.annotators:
         return None

@@ -86,9 +86,6 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
 
     Args:
         given: part of ``PARTS`` -> column or columns that the recipe names.
-
-    Raises:
-        DataError: a named column is missing, or the parts make no format; the message shows the columns and what to write.
     """
     requested = {part: find_columns(table, part, names) for part, names in given.items()}
     used = {name for names in requested.values() for name in names}

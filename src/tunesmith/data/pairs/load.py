@@ -44,9 +44,6 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
 
     The format is detected in train; validation and test have the same columns, or a format of their own. A folder in the BEIR
     layout as ``data.train`` gives each query of ``qrels/train.tsv`` with each of its relevant documents.
-
-    Raises:
-        DataError: a source cannot be read, its format cannot be detected, or too few rows are left.
     """
     notes: list[str] = []
     tables = read_tables(recipe, base, frames or {}, notes)

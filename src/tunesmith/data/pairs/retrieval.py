@@ -83,10 +83,6 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
 
     Args:
         split: the file of ``qrels`` to evaluate on; None: test, or the only file.
-
-    Raises:
-        DataError: a file or column is missing, an id occurs twice, a judgement names an unknown id, or no query has a relevant
-            document. The message names file and line.
     """
     if not folder.is_dir():
         raise DataError.one(str(folder), "there is no such folder.", LAYOUT)

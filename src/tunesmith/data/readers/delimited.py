@@ -49,9 +49,6 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
     Args:
         delimiter: delimiter by the file's name; if only another one fits, that is used and reported.
         header: whether the first line is a header; None detects it by content.
-
-    Raises:
-        DataError: the file is binary, undecodable or only a header, has duplicate column names, or mostly ragged rows.
     """
     decoded = decode(payload, encoding)
     with any_field_size():

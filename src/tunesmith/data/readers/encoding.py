@@ -36,9 +36,6 @@ def decode(payload: Payload, encoding: str | None = None) -> Decoded:
 
     Tries, in this order: the encoding given; a byte-order mark; UTF-16 without a mark; UTF-8; cp1252 (Western European), as a
     guess that is reported with its lines. A file that is mostly valid UTF-8 stays so, and only the other lines are guessed.
-
-    Raises:
-        DataError: the file is binary, the encoding is unknown, or the bytes are neither UTF-8 nor Western European.
     """
     if encoding is not None:
         return without_nul(Decoded(decode_as(payload, encoding)))

@@ -15,9 +15,6 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
     """Reads a pandas or polars DataFrame, an Arrow table, a ``datasets.Dataset``, a dict of lists or a list of dicts.
 
     Row ids are positions, whatever index the frame has. Missing values (NaN, NA, NaT) become None.
-
-    Raises:
-        DataError: the frame is none of these, or has duplicate column names, columns of different lengths, or no rows.
     """
     if isinstance(frame, list | tuple):
         columns, has_header = columns_from_rows(name, list(frame))

@@ -49,9 +49,6 @@ def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Tabl
 
     Args:
         name: the file's name in messages and results.
-
-    Raises:
-        DataError: the file cannot be read or holds no text.
     """
     payload = read_payload(path, name)
     decoded = decode(payload, encoding)
@@ -62,7 +59,13 @@ def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Tabl
         raise DataError.one(name, "The file holds no text.", f"It has nothing but white space and the mark {END_MARK}.")
     notes = (*payload.notes, *decoded.notes, f"{note} ({len(pieces):,} texts).")
     table = Table.whole(name, {"text": [piece for _, piece in pieces]}, notes=notes, sha256=payload.sha256)
-    return replace(table, lines=line_numbers(text, pieces))
+    lines, number, at = [], 1, 0  # the 1-based first line of each text
+    for start, piece in pieces:
+        begin = text.index(piece, start)
+        number += text.count("\n", at, begin)
+        at = begin
+        lines.append(number)
+    return replace(table, lines=lines)
 
 
 Piece = tuple[int, str]
@@ -113,17 +116,6 @@ def articles(text: str) -> Iterator[Piece]:
     starts = [0, *(match.start() for match in HEADING.finditer(text))]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield start, text[start:end]
-
-
-def line_numbers(text: str, pieces: list[Piece]) -> list[int]:
-    """Returns the 1-based first line of each text."""
-    lines, number, at = [], 1, 0
-    for start, piece in pieces:
-        begin = text.index(piece, start)
-        number += text.count("\n", at, begin)
-        at = begin
-        lines.append(number)
-    return lines
 
 
 BOUNDARIES: tuple[tuple[Callable[[str], bool], Callable[[str], Iterator[Piece]], str], ...] = (
