@@ -37,11 +37,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
 
 def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:
-    """Formats one line per verdict; below, the smallest detectable difference of every "cannot tell".
-
-    Args:
-        noun: the unit of the sample size.
-    """
+    """Formats one line per verdict, sample sizes in ``noun``; below, the smallest detectable difference of "cannot tell"."""
     from tunesmith.report.numbers import number, plural, with_interval
     from tunesmith.report.words import display_name
 

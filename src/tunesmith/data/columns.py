@@ -86,7 +86,14 @@ def assign_given(roles: Roles, given: ColumnsSection) -> None:
         for wanted in [value] if isinstance(value, str) else value.values() if isinstance(value, dict) else value:
             name = find_column(roles.table, wanted)
             if name is None:
-                problems.append(missing_column(roles, part, wanted))
+                columns = list(roles.table.columns)
+                plain = {plain_name(column): column for column in columns}
+                near = difflib.get_close_matches(plain_name(wanted), list(plain), n=1, cutoff=0.6)
+                remedy = f"Did you mean {plain[near[0]]}?" if near else f"Change columns.{part} in the recipe."
+                if not roles.table.has_header:
+                    remedy = f"The file has no header, so its columns are counted: {listed(columns)}."
+                message = f"There is no column {wanted!r} for the {part}; the columns are {described(roles, columns)}."
+                problems.append(Problem("data", roles.table.source, message, remedy))
             elif name in users:
                 message = f"The column {name!r} is named as {users[name]} and as {part}."
                 problems.append(Problem("data", roles.table.source, message, "Give each part a column of its own."))
@@ -115,17 +122,6 @@ def require_column(table: Table, wanted: str, part: str) -> str:
         message = f"There is no column {wanted!r} for the {part}."
         raise DataError.one(table.source, message, f"Columns: {listed(table.columns)}.")
     return column
-
-
-def missing_column(roles: Roles, part: str, wanted: str) -> Problem:
-    names = list(roles.table.columns)
-    plain = {plain_name(name): name for name in names}
-    near = difflib.get_close_matches(plain_name(wanted), list(plain), n=1, cutoff=0.6)
-    remedy = f"Did you mean {plain[near[0]]}?" if near else f"Change columns.{part} in the recipe."
-    if not roles.table.has_header:
-        remedy = f"The file has no header, so its columns are counted: {listed(names)}."
-    message = f"There is no column {wanted!r} for the {part}; the columns are {described(roles, names)}."
-    return Problem("data", roles.table.source, message, remedy)
 
 
 def described(roles: Roles, names: Sequence[str]) -> str:

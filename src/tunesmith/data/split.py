@@ -229,13 +229,11 @@ def split_by_column(table: Table, column: str) -> dict[str, Table]:
     if "train" not in positions:
         message = f"The split column {column!r} marks no row as train."
         raise DataError.one(table.source, message, "Use train, validation and test.")
-    return {split: take_part(table, positions[split], bad, is_first=split == "train") for split in SPLITS if split in positions}
-
-
-def take_part(table: Table, positions: list[int], bad: list[BadRow], is_first: bool) -> Table:
-    """Takes the rows at those positions, with their repairs; the first part also gets the dropped rows without a split."""
-    own = {table.row_ids[i] for i in positions}
-    present = set(table.row_ids)
-    own_bad = [row for row in table.bad_rows if row.row_id in own or (is_first and row.row_id not in present)]
-    part = replace(table.take(positions), bad_rows=tuple(own_bad + bad if is_first else own_bad))
-    return replace(part, rows_read=len(positions) + sum(row.dropped for row in part.bad_rows))
+    present, parts = set(table.row_ids), {}
+    for split in [split for split in SPLITS if split in positions]:
+        own = {table.row_ids[i] for i in positions[split]}
+        is_first = split == "train"
+        own_bad = [row for row in table.bad_rows if row.row_id in own or (is_first and row.row_id not in present)]
+        part = replace(table.take(positions[split]), bad_rows=tuple(own_bad + bad if is_first else own_bad))
+        parts[split] = replace(part, rows_read=len(positions[split]) + sum(row.dropped for row in part.bad_rows))
+    return parts

@@ -74,7 +74,13 @@ def detect_chat_format(table: Table, given: ColumnsSection, *, labels: bool = Fa
         labels: the answers are labels (``sft.labels``), so a label column beside a text is an answer.
         texts_only: only whole texts are usable (``task: pretraining``).
     """
-    requested = requested_columns(table, given)
+    requested = {}
+    for part in ("prompt", "completion", "messages", "text", "label"):
+        name = getattr(given, part)
+        if name is not None and not isinstance(name, str):
+            raise DataError.one(table.source, "an answer is one column, and columns.label names several.", "Name one column.")
+        if name is not None:
+            requested[part] = require_column(table, name, part)
     if texts_only:
         return detect_texts(table, given, requested)
     if requested.keys() & {"prompt", "completion", "messages"} or ("text" in requested and not labels):
@@ -88,19 +94,6 @@ def detect_chat_format(table: Table, given: ColumnsSection, *, labels: bool = Fa
     if detected is None:
         raise undecided(table, "no columns have these names and contents")
     return detected
-
-
-def requested_columns(table: Table, given: ColumnsSection) -> dict[str, str]:
-    """Returns part -> column, for the parts that the recipe names. Raises DataError for a missing column."""
-    requested = {}
-    for part in ("prompt", "completion", "messages", "text", "label"):
-        name = getattr(given, part)
-        if name is None:
-            continue
-        if not isinstance(name, str):
-            raise DataError.one(table.source, "an answer is one column, and columns.label names several.", "Name one column.")
-        requested[part] = require_column(table, name, part)
-    return requested
 
 
 def format_of_requested(table: Table, requested: Mapping[str, str]) -> ChatFormat:
@@ -178,7 +171,10 @@ def message_kind(value: object) -> ChatKind | None:
 def detect_instruction(table: Table) -> ChatFormat | None:
     """Detects self-instruct's seed tasks and Alpaca's rows."""
     names = {plain_name(name): name for name in table.columns}
-    if TASK in names and INSTANCES in names and holds_instances(table.columns[names[INSTANCES]]):
+    cells = table.columns[names[INSTANCES]] if TASK in names and INSTANCES in names else ()
+    sample = [parse_messages(cell) for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+    are_lists = all(isinstance(value, list | tuple) for value in sample)
+    if sample and are_lists and all(isinstance(item, Mapping) and "output" in item for value in sample for item in value):
         columns = {"instruction": names[TASK], "instances": names[INSTANCES]}
         return ChatFormat("alpaca", columns, f"since {names[INSTANCES]!r} holds lists of {{input, output}}: a seed task a row")
     for instruction, context, answer in ALPACA:
@@ -189,14 +185,6 @@ def detect_instruction(table: Table) -> ChatFormat | None:
         columns = {"instruction": names["instruction"], "completion": names["output"]}
         return ChatFormat("alpaca", columns, "by the usual names of an instruction and its answer")
     return None
-
-
-def holds_instances(cells: Sequence[object]) -> bool:
-    sample = [parse_messages(cell) for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
-    return bool(sample) and all(
-        isinstance(value, list | tuple) and all(isinstance(item, Mapping) and "output" in item for item in value)
-        for value in sample
-    )
 
 
 def detect_pair(table: Table) -> ChatFormat | None:

@@ -209,29 +209,21 @@ def instruction_turns(instruction: object, context: object, answer: object) -> T
 
 
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
-    """Reads a list of messages. Raises NotUsable."""
+    """Reads a list of messages: each content is a string or text parts. A missing one is an empty turn, which a check reports."""
     key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
     turns = []
     for message in messages:
-        role = ROLES.get(str(message[key]).strip().casefold())
+        role, content = ROLES.get(str(message[key]).strip().casefold()), message.get(CONTENT_KEYS[key])
         if role is None:
             raise NotUsable(UNKNOWN_ROLE)
-        turns.append(Turn(role, message_content(message, CONTENT_KEYS[key])))
-    return tuple(turns)
-
-
-def message_content(message: Mapping[str, Any], key: str) -> str:
-    """Reads the text of a message: a string, or its text parts. A missing content is an empty turn, which a check reports."""
-    if any(message.get(lost) for lost in LOST_KEYS):
-        raise NotUsable(NOT_TEXT)
-    content = message.get(key)
-    if isinstance(content, list | tuple):
-        if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
+        if any(message.get(lost) for lost in LOST_KEYS) or isinstance(content, Mapping):
             raise NotUsable(NOT_TEXT)
-        return "".join(part["text"] for part in content)
-    if isinstance(content, Mapping):
-        raise NotUsable(NOT_TEXT)
-    return "" if content is None else str(content)
+        if isinstance(content, list | tuple):
+            if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
+                raise NotUsable(NOT_TEXT)
+            content = "".join(part["text"] for part in content)
+        turns.append(Turn(role, "" if content is None else str(content)))
+    return tuple(turns)
 
 
 def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> dict[str, str]:

@@ -186,16 +186,14 @@ CONVERSATION_CHECKS: tuple[Check, ...] = (
 def template_tokens(rows: Conversations, special_tokens: Sequence[str]) -> Finding | None:
     """Finds special tokens of chat templates in contents, which the tokenizer may read as the beginning or end of a turn."""
     pattern = re.compile("|".join(map(re.escape, sorted({*TEMPLATE_TOKENS, *special_tokens}, key=len, reverse=True))))
-
-    def flagged() -> Flagged:
-        for position, turns in enumerate(rows.turns):
-            for turn in turns:
-                if match := pattern.search(turn.content):
-                    where = "the text" if turn.role == "text" else f"a turn of the {turn.role}"
-                    yield position, f"{where} holds {match.group()!r}"
-
+    flagged = []
+    for position, turns in enumerate(rows.turns):
+        for turn in turns:
+            if match := pattern.search(turn.content):
+                where = "the text" if turn.role == "text" else f"a turn of the {turn.role}"
+                flagged.append((position, f"{where} holds {match.group()!r}"))
     remedy = "Remove them: the rows are already rendered with a template, or quote one, and would be read as further turns."
-    return row_finding("template_tokens", rows, flagged(), "{count} hold special tokens of a chat template", remedy)
+    return row_finding("template_tokens", rows, flagged, "{count} hold special tokens of a chat template", remedy)
 
 
 def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None:
@@ -205,14 +203,12 @@ def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None
     lengths: dict[str, Sequence[int]] = {"characters": list(map(len, answers)), "words": [len(text.split()) for text in answers]}
     if tokens is not None:
         lengths["tokens"] = tokens
-
-    def flagged() -> Flagged:
-        for unit, sizes in lengths.items():
-            limits = common_lengths([sizes[i] for i in open_ended])
-            yield from ((i, f"it stops without an end after {sizes[i]:,} {unit}") for i in open_ended if sizes[i] in limits)
-
+    flagged: list[tuple[int, str]] = []
+    for unit, sizes in lengths.items():
+        limits = common_lengths([sizes[i] for i in open_ended])
+        flagged += [(i, f"it stops without an end after {sizes[i]:,} {unit}") for i in open_ended if sizes[i] in limits]
     remedy = "Generate these answers again with a higher limit, or remove them: the model learns to stop in the middle."
-    return row_finding("cut_off_answers", rows, flagged(), "{count} have an answer that seems cut off at a limit", remedy)
+    return row_finding("cut_off_answers", rows, flagged, "{count} have an answer that seems cut off at a limit", remedy)
 
 
 def common_lengths(sizes: Sequence[int]) -> set[int]:
@@ -229,16 +225,14 @@ def common_lengths(sizes: Sequence[int]) -> set[int]:
 
 def without_gap(rows: Conversations) -> Finding | None:
     """Finds prompts and answers without white space between them, where they are concatenated as they are."""
-
-    def flagged() -> Flagged:
-        for position, turns in enumerate(rows.turns):
-            before, answer = turns[-2].content if len(turns) > 1 else "", turns[-1].content
-            if before and answer and not before[-1].isspace() and not answer[0].isspace():
-                yield position, f"{before[-20:]!r} is followed by {answer[:20]!r}"
-
+    flagged = []
+    for position, turns in enumerate(rows.turns):
+        before, answer = turns[-2].content if len(turns) > 1 else "", turns[-1].content
+        if before and answer and not before[-1].isspace() and not answer[0].isspace():
+            flagged.append((position, f"{before[-20:]!r} is followed by {answer[:20]!r}"))
     remedy = "Choose a template (sft.chat_template: dialogue), or let answers begin with a space or a new line."
     summary = "{count} have nothing between prompt and answer, which are joined as they are"
-    return row_finding("no_gap_before_answer", rows, flagged(), summary, remedy)
+    return row_finding("no_gap_before_answer", rows, flagged, summary, remedy)
 
 
 def leakage(train: Conversations, evaluated: Conversations) -> Finding | None:

@@ -158,8 +158,11 @@ def find_changes(corrections: Sequence[Correction], table: Table, column: str | 
     names = [column] if column is not None else list(table.columns)
     misfits = {name: [c for c in corrections if not fits(table.columns[name][position[c.row_id]], c.given)] for name in names}
     fitting = [name for name in names if not misfits[name]]
-    if len(fitting) != 1:
-        reject_column(table, corrections, misfits, fitting, position)
+    if len(fitting) > 1:
+        message = f"The columns {listed(fitting)} both hold the given labels of the corrections."
+        raise DataError.one(table.source, message, "Name the label column.")
+    if not fitting:
+        raise misfit_error(table, misfits, position, len(corrections))
     cells = table.columns[fitting[0]]
     labelled = next((cell for cell in cells if marker(cell) is None), None)
     old = {c.row_id: cells[position[c.row_id]] for c in corrections}
@@ -189,25 +192,16 @@ def like_cell(cell: object, proposed: str) -> bool | float | str:
     return proposed
 
 
-def reject_column(
-    table: Table,
-    corrections: Sequence[Correction],
-    misfits: Mapping[str, list[Correction]],
-    fitting: Sequence[str],
-    position: Mapping[int, int],
-) -> None:
-    """Raises DataError, since no column, or more than one, holds the given labels of the corrections."""
-    if fitting:
-        message = f"The columns {listed(fitting)} both hold the given labels of the corrections."
-        raise DataError.one(table.source, message, "Name the label column.")
+def misfit_error(table: Table, misfits: Mapping[str, list[Correction]], position: Mapping[int, int], n: int) -> DataError:
+    """Makes the error about the column that the fewest of the ``n`` corrections do not fit, with the first of these."""
     nearest = min(misfits, key=lambda name: len(misfits[name]))
     problems = []
     for c in misfits[nearest][:SHOWN_ROWS]:
         i = position[c.row_id]
         expected = f"{nearest} is {cell_label(table.columns[nearest][i])!r}, the correction expects {c.given!r}."
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", expected))
-    message = f"{len(misfits[nearest])} of {len(corrections)} corrections do not fit the labels in the file."
-    raise DataError([Problem("data", table.source, message, "Apply them to the file that was diagnosed."), *problems])
+    message = f"{len(misfits[nearest])} of {n} corrections do not fit the labels in the file."
+    return DataError([Problem("data", table.source, message, "Apply them to the file that was diagnosed."), *problems])
 
 
 def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> bytes:

@@ -54,7 +54,11 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
         splits["train"], also = concatenate([splits["train"], *also], notes), []
     for split in SPLITS[1:]:
         if split in tables:
-            splits[split] = read_rows(tables[split], evaluation_format(tables[split], train_format, notes), split, recipe, notes)
+            # A table with train's columns has its format, unless that cannot be evaluated, as single texts cannot.
+            has_all = all(name in tables[split].columns for name in train_format.columns)
+            is_same = train_format.kind != "single_text" and has_all
+            row_format = train_format if is_same else detect_and_note(tables[split], {}, notes)
+            splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
     take_shares(splits, recipe, split_embedding_rows)
     train = limit_rows(splits["train"], recipe, notes)
     folder = recipe.evaluate.retrieval
@@ -148,13 +152,6 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
         rows_read=sum(part.rows_read for part in parts),
         sha256="",
     )
-
-
-def evaluation_format(table: Table, train_format: PairFormat, notes: list[str]) -> PairFormat:
-    """Returns train's format if the table has its columns and it can be evaluated (single texts cannot), else the table's own."""
-    if train_format.kind != "single_text" and all(name in table.columns for name in train_format.columns):
-        return train_format
-    return detect_and_note(table, {}, notes)
 
 
 def read_rows(table: Table, row_format: PairFormat, split: str, recipe: Recipe, notes: list[str]) -> EmbeddingRows:

@@ -87,7 +87,13 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
     if not folder.is_dir():
         raise DataError.one(str(folder), "there is no such folder.", LAYOUT)
     qrels, split = qrels_file(folder, split)
-    corpus, query_table = (read_file(find_file(folder, name), str(folder / name)) for name in ("corpus", "queries"))
+    tables = []
+    for name in ("corpus", "queries"):
+        files = [folder / f"{name}{suffix}" for suffix in SUFFIXES if (folder / f"{name}{suffix}").is_file()]
+        if not files:
+            raise DataError.one(str(folder), f"there is no {name}.jsonl.", LAYOUT)
+        tables.append(read_file(files[0], str(folder / name)))
+    corpus, query_table = tables
     document_ids, query_ids = read_ids(corpus), read_ids(query_table)
     documents, queries = read_texts(corpus, title=True), read_texts(query_table, title=False)
     lines = read_judgements(read_file(qrels, str(qrels)))
@@ -112,14 +118,6 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
 def beir_folder(name: str, base: Path) -> Path:
     """Returns the path of a folder: built in, beside the recipe, or in the current folder."""
     return builtin_folder(name) if name.startswith("builtin:") else resolve_path(name, base)
-
-
-def find_file(folder: Path, name: str) -> Path:
-    """Finds the file of that name in any format. Raises DataError if there is none."""
-    for suffix in SUFFIXES:
-        if (folder / f"{name}{suffix}").is_file():
-            return folder / f"{name}{suffix}"
-    raise DataError.one(str(folder), f"there is no {name}.jsonl.", LAYOUT)
 
 
 def qrels_file(folder: Path, split: str | None) -> tuple[Path, str]:
