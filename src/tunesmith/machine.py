@@ -36,25 +36,21 @@ def network_reachable(host: str = "huggingface.co", seconds: float = 2.0) -> boo
         return False
 
 
+def cpu_entry(name: str) -> str:
+    """Reads the first entry of that name in Linux's list of processors; empty if there is none."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
 def cpu_flags() -> frozenset[str]:
     """Reads the instruction-set flags of the processor as Linux names them; empty if they cannot be read."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return frozenset()
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("flags"):
-            return frozenset(line.partition(":")[2].split())
-    return frozenset()
+    return frozenset(cpu_entry("flags").split())
 
 
 def cpu_name() -> str:
     """Reads the processor's name as Linux gives it, else the platform's name for it."""
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return cpu_entry("model name") or platform.processor() or platform.machine()
 
 
 def cores() -> int:

@@ -165,12 +165,7 @@ class RunResult:
         for name, kind in kinds.items():
             values[name] = tuple(from_fields(kind, item) for item in plain.get(name, ()))
         values["baselines"] = tuple(
-            Baseline(
-                item["name"],
-                tuple(from_fields(Metric, m) for m in item["metrics"]),
-                item.get("seconds", 0.0),
-                item.get("note", ""),
-            )
+            from_fields(Baseline, {**item, "metrics": tuple(from_fields(Metric, metric) for metric in item["metrics"])})
             for item in plain.get("baselines", ())
         )
         return cls(**values)
@@ -210,12 +205,6 @@ def merge_findings(first: Sequence[Finding], second: Sequence[Finding]) -> list[
 
 def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:
     """Returns an alarm for every certificate that did not pass."""
-    return tuple(
-        Alarm(
-            "not proven",
-            f"{c.name}: {c.note} {c.figure:.3g}, at most {c.limit:.3g} was expected.",
-            "Do not use the saved model; report this.",
-        )
-        for c in certificates
-        if not c.passed
-    )
+    failed = [c for c in certificates if not c.passed]
+    messages = [f"{c.name}: {c.note} {c.figure:.3g}, at most {c.limit:.3g} was expected." for c in failed]
+    return tuple(Alarm("not proven", message, "Do not use the saved model; report this.") for message in messages)

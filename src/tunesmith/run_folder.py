@@ -60,21 +60,16 @@ def claim(output: str | Path, *, resume: bool = False, overwrite: bool = False) 
     if resume:
         if folder.work.is_dir():
             return folder
-        done = (
-            f"{final} is a finished run; there is nothing to resume."
-            if (final / RESULT).exists()
-            else f"there is no interrupted run at {folder.work}."
-        )
-        raise OutputError.one(str(final), done, "Start it without --resume.")
+        message = f"there is no interrupted run at {folder.work}."
+        if (final / RESULT).exists():
+            message = f"{final} is a finished run; there is nothing to resume."
+        raise OutputError.one(str(final), message, "Start it without --resume.")
     if folder.work.exists():
-        raise OutputError.one(
-            str(final), f"an unfinished run is at {folder.work}.", "Continue it with --resume, or start over with --overwrite."
-        )
+        message, remedy = f"an unfinished run is at {folder.work}.", "Continue it with --resume, or start over with --overwrite."
+        raise OutputError.one(str(final), message, remedy)
     if final.is_dir() and any(final.iterdir()):
-        what = "another run" if (final / RESULT).exists() else "other files"
-        raise OutputError.one(
-            str(final), f"the output folder holds {what}.", "Choose another `output`, or replace it with --overwrite."
-        )
+        message = f"the output folder holds {'another run' if (final / RESULT).exists() else 'other files'}."
+        raise OutputError.one(str(final), message, "Choose another `output`, or replace it with --overwrite.")
     return folder
 
 
@@ -93,47 +88,31 @@ def require_writable(folder: RunFolder) -> None:
 
 
 def begin(folder: RunFolder, recipe_text: str, resolved_text: str, *, resume: bool = False) -> None:
-    """Makes the working folder and saves the recipe in it; a resumed run keeps what it has.
-
-    Raises:
-        InputError: the resolved recipe of a resumed run is not the one it was started with.
-    """
-    if resume:
-        require_same_recipe(folder.work / "resolved.yaml", resolved_text)
+    """Makes the working folder and saves the recipe in it; a resumed run keeps what it has, and has to have the same recipe."""
+    resolved = folder.work / "resolved.yaml"
+    if not resume:
+        if folder.work.exists():
+            shutil.rmtree(folder.work)
+        folder.work.mkdir(parents=True)
+        (folder.work / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
+        resolved.write_text(resolved_text, encoding="utf-8")
         return
-    if folder.work.exists():
-        shutil.rmtree(folder.work)
-    folder.work.mkdir(parents=True)
-    (folder.work / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
-    (folder.work / "resolved.yaml").write_text(resolved_text, encoding="utf-8")
-
-
-def require_same_recipe(path: Path, resolved_text: str) -> None:
-    """Raises InputError with every key in which the recipe differs from that of the started run."""
-    if not path.exists():
-        raise OutputError.one(str(path.parent), "the unfinished run has no resolved.yaml.", "Start over with --overwrite.")
-    before, now = (settings(text) for text in (path.read_text(encoding="utf-8"), resolved_text))
+    if not resolved.exists():
+        raise OutputError.one(str(folder.work), "the unfinished run has no resolved.yaml.", "Start over with --overwrite.")
+    before, now = (settings(text) for text in (resolved.read_text(encoding="utf-8"), resolved_text))
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     if changed:
-        raise InputError(
-            [
-                Problem(
-                    "resume",
-                    key,
-                    f"was {before.get(key)} when the run was started, is {now.get(key)} now.",
-                    "Set it back, or start over with --overwrite.",
-                )
-                for key in changed
-            ]
-        )
+        remedy = "Set it back, or start over with --overwrite."
+        changes = {key: f"was {before.get(key)} when the run was started, is {now.get(key)} now." for key in changed}
+        raise InputError([Problem("resume", key, message, remedy) for key, message in changes.items()])
 
 
-def settings(text: str, prefix: str = "") -> dict[str, Any]:
+def settings(text: str) -> dict[str, Any]:
     """Flattens a YAML text to ``section.key -> value``."""
     import yaml
 
     flat: dict[str, Any] = {}
-    stack = [(prefix, yaml.safe_load(text) or {})]
+    stack = [("", yaml.safe_load(text) or {})]
     while stack:
         path, node = stack.pop()
         if isinstance(node, dict) and node:

@@ -49,7 +49,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         option = args.overrides[0] if args.overrides else "--overwrite"
         raise UsageError.one("apply", f"{option} works only with --measure.", "See: tunesmith apply --help")
     applied = apply_corrections(read_corrections(corrections), Path(args.data), output, args.label)
-    return Outcome(applied_json(applied), lines=[applied_line(applied)], notes=skipped_notes(applied))
+    line, notes = applied_words(applied)
+    return Outcome(applied_json(applied), lines=[line], notes=notes)
 
 
 def applied_json(applied: AppliedCorrections) -> dict[str, Any]:
@@ -62,18 +63,14 @@ def applied_json(applied: AppliedCorrections) -> dict[str, Any]:
     }
 
 
-def applied_line(applied: AppliedCorrections) -> str:
+def applied_words(applied: AppliedCorrections) -> tuple[str, list[str]]:
+    """Describes the written file in one line, and the corrections that were skipped in a note."""
     from tunesmith.report.numbers import plural
 
     changed = f"{plural(applied.n_relabelled, 'row')} relabelled, {applied.n_removed:,} removed"
-    return f"{changed}: {plural(applied.n_rows, 'row')} in {applied.path}"
-
-
-def skipped_notes(applied: AppliedCorrections) -> list[str]:
-    from tunesmith.report.numbers import plural
-
     n_skipped = applied.n_of_other_files
-    return [f"{plural(n_skipped, 'correction')} skipped: made for other files"] if n_skipped else []
+    notes = [f"{plural(n_skipped, 'correction')} skipped: made for other files"] if n_skipped else []
+    return f"{changed}: {plural(applied.n_rows, 'row')} in {applied.path}", notes
 
 
 def measure(args: argparse.Namespace, corrections: Path, output: Path | None, terminal: Terminal) -> Outcome:
@@ -93,8 +90,9 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
         state = f"{target} is complete; " if target.exists() else ""
         message = f"interrupted: {state}repeat the command to start the measurement again."
         raise Interrupted(message) from error
-    lines = [applied_line(done.corrected), "", *ablation_lines(done, terminal), "", f"numbers     {done.folder / ABLATION_FILE}"]
-    notes = [*skipped_notes(done.corrected), *(f"note: {note}" for note in done.notes)]
+    line, skipped = applied_words(done.corrected)
+    lines = [line, "", *ablation_lines(done, terminal), "", f"numbers     {done.folder / ABLATION_FILE}"]
+    notes = [*skipped, *(f"note: {note}" for note in done.notes)]
     return Outcome({**applied_json(done.corrected), "worth": done.to_json()}, lines=lines, notes=notes)
 
 

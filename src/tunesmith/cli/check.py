@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal, error_lines
 from tunesmith.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

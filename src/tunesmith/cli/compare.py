@@ -31,21 +31,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
     verdicts = compare([Path(name) for name in args.runs], metric=args.metric, split=args.split)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
-    return Outcome(json, lines=verdict_lines(args.runs[0], verdicts, terminal), exit_code=exit_code(verdicts))
-
-
-def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Returns 3 if any verdict is worse, otherwise 4 if any cannot tell, otherwise 0."""
     words = {verdict.word for verdict in verdicts}
-    return WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
+    code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
+    return Outcome(json, lines=verdict_lines(args.runs[0], verdicts, terminal), exit_code=code)
 
 
 def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:
-    """Formats one line per verdict; below, the smallest detectable difference of every "cannot tell".
-
-    Args:
-        noun: the unit of the sample size.
-    """
+    """Formats one line per verdict, sample sizes in ``noun``; below, the smallest detectable difference of "cannot tell"."""
     from tunesmith.report.numbers import number, plural, with_interval
     from tunesmith.report.words import display_name
 

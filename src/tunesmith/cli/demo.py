@@ -59,7 +59,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     stay_offline()
     loaded = load_recipe(recipe_path(args.task), [f"output={quoted(args.output)}"] if args.output else [])
-    print_opening(loaded, terminal)
+    opening = [
+        terminal.paint("What this demo does", "bold"),
+        *(f"  {line.format(model=loaded.recipe.model.name)}" for line in DEMOS[loaded.recipe.task].opening),
+        "  The recipe:",
+        *(f"    {line}" for line in loaded.text.rstrip("\n").split("\n") if not line.startswith("#")),
+        "",
+    ]
+    for line in opening:
+        terminal.print(line)
     finished = train(loaded, terminal)
     folder, commands = finished.folder, DEMOS[finished.result.task].next_commands
     following = ["Next:", *(f"  {line.format(folder=folder)}" for line in commands)]
@@ -100,18 +108,6 @@ def is_earlier_demo(output: str, recipe: str) -> bool:
         path.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if path.is_file() else None for path in recipes
     ]
     return bool(folders) and all(line == recipe.partition("\n")[0] for line in first_lines)
-
-
-def print_opening(loaded: LoadedRecipe, terminal: Terminal) -> None:
-    recipe = loaded.recipe
-    for line in (
-        terminal.paint("What this demo does", "bold"),
-        *(f"  {line.format(model=recipe.model.name)}" for line in DEMOS[recipe.task].opening),
-        "  The recipe:",
-        *(f"    {line}" for line in loaded.text.rstrip("\n").split("\n") if not line.startswith("#")),
-        "",
-    ):
-        terminal.print(line)
 
 
 def result_lines(finished: Run, terminal: Terminal) -> list[str]:

@@ -38,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Diagnoses the rows of one data set, or compares several."""
-    sources = [args.recipe, *(require_data(word) for word in args.more if "=" not in word)]
+    others = [word for word in args.more if "=" not in word]
+    for word in others:
+        if not recipes.is_data(word) and not Path(word).exists():
+            message = f"{word} is neither a file nor a setting."
+            raise UsageError.one("diagnose", message, "Settings are KEY=VALUE, e.g. train.seed=1.")
+    sources = [args.recipe, *others]
     overrides = [word for word in args.more if "=" in word]
     if len(sources) > 1:
         return diagnose_several(sources, overrides, args, terminal)
@@ -69,13 +74,6 @@ def run_and_recipe(source: str, overrides: list[str]) -> tuple[Path | None, Load
     if (Path(source) / RESULT).exists():
         return Path(source), recipe_of_run(Path(source), overrides)
     return None, recipes.load(source, overrides)
-
-
-def require_data(word: str) -> str:
-    """Returns the name of another data set. Raises UsageError if it does not exist."""
-    if not recipes.is_data(word) and not Path(word).exists():
-        raise UsageError.one("diagnose", f"{word} is neither a file nor a setting.", "Settings are KEY=VALUE, e.g. train.seed=1.")
-    return word
 
 
 def diagnose_several(sources: list[str], overrides: list[str], args: argparse.Namespace, terminal: Terminal) -> Outcome:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal
-
-if TYPE_CHECKING:
-    pass
 
 SETTINGS = ("text", "prompt", "dtype", "dimensions", "normalize", "max_length", "resume", "overwrite")
 """Options that ``workflows.embed`` has under the same names."""

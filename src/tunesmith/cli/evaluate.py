@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.parsing import UsageError, Verb
@@ -228,21 +228,16 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     rows += [(baseline.name, *(number(m.value) for m in baseline.metrics)) for baseline in result.baselines]
     notes = [f"note: {finding.summary}" for finding in result.findings]
     notes += [f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms]
-    geometry = geometry_line(result.data["geometry"])
-    return [about, *table(rows), "", *verdict_lines(name, result.verdicts, terminal, noun), "", geometry, *notes]
-
-
-def geometry_line(geometry: Mapping[str, float | None]) -> str:
-    """Formats the geometry of the embeddings, which does not measure retrieval quality."""
-    from tunesmith.report.numbers import number
-
+    geometry = result.data["geometry"]
     parts = [
         f"mean cosine {number(geometry['mean_cosine'])}",
         f"uniformity {number(geometry['uniformity'])} (sphere {number(geometry['uniform'])})",
         f"IsoScore {number(geometry['iso_score'])}",
         *([] if geometry["alignment"] is None else [f"alignment {number(geometry['alignment'])}"]),
     ]
-    return f"Geometry of the embeddings (not a measure of quality): {', '.join(parts)}."
+    verdicts = verdict_lines(name, result.verdicts, terminal, noun)
+    last = f"Geometry of the embeddings (not a measure of quality): {', '.join(parts)}."
+    return [about, *table(rows), "", *verdicts, "", last, *notes]
 
 
 VERB = Verb(

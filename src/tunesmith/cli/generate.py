@@ -61,19 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.generation.generator import generate, load_text_generator, read_prompts
 
-    require_usage(args)
-    prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
-    names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
-    decoding = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    settings = {**decoding, "do_sample": args.do_sample, **constraint_settings(args), "raw": args.raw}
-    if args.stream:
-        return stream_texts(load_text_generator(args.model), prompts, settings, terminal)
-    texts = generate(args.model, prompts, **settings, listener=terminal.listener)
-    return print_texts(args, prompts, texts, terminal)
-
-
-def require_usage(args: argparse.Namespace) -> None:
-    """Raises UsageError for options that exclude each other."""
     if not args.prompts and not args.file:
         raise UsageError.one("generate", "there is no prompt.", "Give one, or a file of prompts: --prompts FILE.")
     if args.output and Path(args.output).suffix != ".jsonl":
@@ -85,6 +72,14 @@ def require_usage(args: argparse.Namespace) -> None:
     if unused:
         option = unused[0].replace("_", "-")
         raise UsageError.one("generate", f"--{option} works only with --do-sample.", "Add --do-sample, or remove the option.")
+    prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
+    names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
+    decoding = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    settings = {**decoding, "do_sample": args.do_sample, **constraint_settings(args), "raw": args.raw}
+    if args.stream:
+        return stream_texts(load_text_generator(args.model), prompts, settings, terminal)
+    texts = generate(args.model, prompts, **settings, listener=terminal.listener)
+    return print_texts(args, prompts, texts, terminal)
 
 
 def constraint_settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -27,8 +27,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.workflows.init import draft_recipe
 
     path = None if args.output == "-" else Path(args.output)
-    if path is not None:
-        require_writable(path, args.force)
+    if path is not None:  # refused before the data are read
+        if path.is_dir():
+            raise OutputError.one(str(path), "this is a folder; the recipe is a file.", "Give the file's name: --output FILE.")
+        if path.exists() and not args.force:
+            raise OutputError.one(str(path), "this file exists already.", "Choose another --output, or replace it with --force.")
+        if not path.absolute().parent.is_dir():
+            message = f"there is no folder {path.parent}."
+            raise OutputError.one(str(path), message, "Create it first, or choose another --output.")
     if not any(str(source).startswith("hub:") for source in (args.data, args.test, args.validation)):
         stay_offline()
     text, recognised = draft_recipe(args.data, test=args.test, validation=args.validation)
@@ -38,16 +44,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     write(path, text)
     next_steps = [f"Recipe written to {path}.", f"Next: tunesmith check {path}, then tunesmith train {path}"]
     return Outcome(json, lines=[*recognised, "", *next_steps])
-
-
-def require_writable(path: Path, force: bool) -> None:
-    """Raises OutputError if the recipe cannot be written, before the data are read."""
-    if path.is_dir():
-        raise OutputError.one(str(path), "this is a folder; the recipe is a file.", "Give the file's name: --output FILE.")
-    if path.exists() and not force:
-        raise OutputError.one(str(path), "this file exists already.", "Choose another --output, or replace it with --force.")
-    if not path.absolute().parent.is_dir():
-        raise OutputError.one(str(path), f"there is no folder {path.parent}.", "Create it first, or choose another --output.")
 
 
 def write(path: Path, text: str) -> None:

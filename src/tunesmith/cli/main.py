@@ -29,9 +29,9 @@ from tunesmith.cli import (
     trace,
     train,
 )
-from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, make_parser, parse, split_verb
-from tunesmith.cli.terminal import Outcome, Terminal, show, show_error
-from tunesmith.errors import TunesmithError
+from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, make_parser, parse
+from tunesmith.cli.terminal import Outcome, Terminal, error_lines, print_json, show
+from tunesmith.errors import InputError, TunesmithError
 from tunesmith.progress import silent
 
 ABOUT = "From a base model and a table of examples to a tuned model and the evidence that it is better."
@@ -84,20 +84,30 @@ def guarded(words: list[str], terminal: Terminal) -> int:
 
 
 def fail(error: BaseException, code: int, message: str, words: list[str], terminal: Terminal) -> int:
+    """Prints the error on standard error, and with ``--json`` as an object on standard output; returns the exit code."""
     if "--debug" in words:
         import traceback
 
         traceback.print_exception(error, file=terminal.err)
-    show_error(error, code, message, terminal)
+    problems = error.problems if isinstance(error, InputError) else ()
+    print("\n".join(error_lines(message, problems, terminal.err)), file=terminal.err)
+    if terminal.as_json:
+        details = {"problems": [problem.to_json() for problem in problems]} if problems else {"message": message}
+        print_json({"error": {"exit_code": code, **details}}, terminal.out)
     return code
 
 
 def dispatch(words: list[str], terminal: Terminal) -> int:
     """Runs the verb, or prints the text of --help or --version."""
-    name, rest = split_verb(words)
+    name = next((word for word in words if not word.startswith("-")), None)
     if name is None:
         return without_verb(words, terminal)
-    verb = find_verb(name)
+    by_name = {verb.name: verb for verb in VERBS}
+    if name not in by_name:
+        near = did_you_mean(name, by_name)
+        raise UsageError.one("", f"there is no verb {name!r}.", near or f"There are: {listed()}.")
+    verb, rest = by_name[name], list(words)
+    rest.remove(name)
     if {"-h", "--help"} & set(rest):
         terminal.out.write(make_parser(verb).format_help())
         return 0
@@ -121,15 +131,6 @@ def without_verb(words: list[str], terminal: Terminal) -> int:
     if unknown:
         raise UsageError.one("", f"there is no option {unknown[0]}.", "See: tunesmith --help")
     raise UsageError.one("", f"a verb is missing: {listed()}.", "Start with: tunesmith demo, or see: tunesmith --help")
-
-
-def find_verb(name: str) -> Verb:
-    """Looks up a verb by name. Raises UsageError with the closest name."""
-    by_name = {verb.name: verb for verb in VERBS}
-    if name in by_name:
-        return by_name[name]
-    near = did_you_mean(name, by_name)
-    raise UsageError.one("", f"there is no verb {name!r}.", near or f"There are: {listed()}.")
 
 
 def listed() -> str:

@@ -83,14 +83,6 @@ def parse(verb: Verb, rest: list[str]) -> argparse.Namespace:
     return make_parser(verb).parse_intermixed_args(rest)
 
 
-def split_verb(argv: list[str]) -> tuple[str | None, list[str]]:
-    """Splits off the first word that is not an option."""
-    for i, word in enumerate(argv):
-        if not word.startswith("-"):
-            return word, [*argv[:i], *argv[i + 1 :]]
-    return None, argv
-
-
 def main_help(verbs: Iterable[Verb], about: str) -> str:
     """Formats the text of ``tunesmith --help``."""
     verbs = list(verbs)

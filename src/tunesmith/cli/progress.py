@@ -100,21 +100,17 @@ class Progress:
         if waited < LINE_SECONDS or (waited < QUIET_SECONDS and gained < LINE_SHARE * event.total) or event.done >= event.total:
             return
         phase.shown = (now, event.done)
-        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{time_left(phase, event, now)}")
+        began, start = phase.first
+        left = ""
+        if event.done > start:
+            left = f", {duration(round((now - began) / (event.done - start) * (event.total - event.done)))} left"
+        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{left}")
 
     def note(self, text: str) -> None:
         self.line(text)
 
     def line(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
-
-
-def time_left(phase: Phase, event: Event, now: float) -> str:
-    """Formats the remaining time as ``, 2 min 05 s left``; empty before the first step."""
-    began, start = phase.first or (now, event.done)
-    if event.done <= start:
-        return ""
-    return f", {duration(round((now - began) / (event.done - start) * (event.total - event.done)))} left"
 
 
 @dataclass
@@ -148,7 +144,21 @@ class BarProgress(Progress):
             self.phase = Phase(event.text, self.clock())
         if self.bar is None or self.bar.total != event.total:
             self.erase()
-            self.bar = new_bar(self.phase.name, event, self.stream)
+            from tqdm import tqdm  # type: ignore[import-untyped]
+
+            # Some terminals (in containers) report a width of 0 columns, for which tqdm would draw nothing.
+            is_sized = os.get_terminal_size(self.stream.fileno()).columns > 0
+            self.bar = tqdm(
+                total=event.total,
+                initial=event.done,  # so that the remaining time of a resumed run is correct
+                desc=self.phase.name,
+                file=self.stream,
+                leave=False,
+                bar_format=BAR,
+                dynamic_ncols=is_sized,
+                ncols=None if is_sized else USUAL_COLUMNS,
+                mininterval=0.2,
+            )
         self.bar.update(event.done - self.bar.n)
 
     def note(self, text: str) -> None:
@@ -170,25 +180,6 @@ class BarProgress(Progress):
             self.bar.close()
             self.bar = None
         self.stream.write(CLEAR_LINE)
-
-
-def new_bar(name: str, event: Event, stream: TextIO) -> Any:
-    """Makes a tqdm bar that starts at the current step, so that the remaining time of a resumed run is correct."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    # Some terminals (in containers) report a width of 0 columns, for which tqdm would draw nothing.
-    is_sized = os.get_terminal_size(stream.fileno()).columns > 0
-    return tqdm(
-        total=event.total,
-        initial=event.done,
-        desc=name,
-        file=stream,
-        leave=False,
-        bar_format=BAR,
-        dynamic_ncols=is_sized,
-        ncols=None if is_sized else USUAL_COLUMNS,
-        mininterval=0.2,
-    )
 
 
 def progress_on(stream: TextIO) -> Progress:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from tunesmith.errors import InputError, Problem
+from tunesmith.errors import Problem
 from tunesmith.progress import Listener, silent
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -84,16 +84,6 @@ def print_json(plain: dict[str, Any], stream: TextIO) -> None:
     """Prints the object on one line, escaped to ASCII if the stream's encoding is not Unicode."""
     is_unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")
     print(json.dumps(plain, ensure_ascii=not is_unicode, allow_nan=False), file=stream, flush=True)
-
-
-def show_error(error: BaseException, exit_code: int, message: str, terminal: Terminal) -> None:
-    """Prints the error on standard error, and with ``--json`` as an object on standard output."""
-    problems = error.problems if isinstance(error, InputError) else ()
-    print("\n".join(error_lines(message, problems, terminal.err)), file=terminal.err)
-    if not terminal.as_json:
-        return
-    details = {"problems": [problem.to_json() for problem in problems]} if problems else {"message": message}
-    print_json({"error": {"exit_code": exit_code, **details}}, terminal.out)
 
 
 def error_lines(message: str, problems: Sequence[Problem], stream: TextIO = sys.stderr) -> list[str]:

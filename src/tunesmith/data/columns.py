@@ -38,9 +38,6 @@ class Roles:
         used = {name for names in self.assigned.values() for name in names}
         return [name for name in self.table.columns if name not in used]
 
-    def first(self, part: str) -> str | None:
-        return self.assigned[part][0] if part in self.assigned else None
-
 
 def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: bool = True) -> Columns:
     """Assigns columns to roles, with a reason for each in plain words.
@@ -70,7 +67,7 @@ def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: b
     return Columns(
         text=roles.assigned["text"][0],
         label=roles.assigned.get("label", ()),
-        **{part: roles.first(part) for part in ("pair", "id", "group", "split")},
+        **{part: roles.assigned[part][0] for part in ("pair", "id", "group", "split") if part in roles.assigned},
         annotators=roles.assigned.get("annotators", ()),
         counted=tuple(given.annotators) if isinstance(given.annotators, dict) else (),
         reasons=roles.reasons,
@@ -89,7 +86,14 @@ def assign_given(roles: Roles, given: ColumnsSection) -> None:
         for wanted in [value] if isinstance(value, str) else value.values() if isinstance(value, dict) else value:
             name = find_column(roles.table, wanted)
             if name is None:
-                problems.append(missing_column(roles, part, wanted))
+                columns = list(roles.table.columns)
+                plain = {plain_name(column): column for column in columns}
+                near = difflib.get_close_matches(plain_name(wanted), list(plain), n=1, cutoff=0.6)
+                remedy = f"Did you mean {plain[near[0]]}?" if near else f"Change columns.{part} in the recipe."
+                if not roles.table.has_header:
+                    remedy = f"The file has no header, so its columns are counted: {listed(columns)}."
+                message = f"There is no column {wanted!r} for the {part}; the columns are {described(roles, columns)}."
+                problems.append(Problem("data", roles.table.source, message, remedy))
             elif name in users:
                 message = f"The column {name!r} is named as {users[name]} and as {part}."
                 problems.append(Problem("data", roles.table.source, message, "Give each part a column of its own."))
@@ -120,17 +124,6 @@ def require_column(table: Table, wanted: str, part: str) -> str:
     return column
 
 
-def missing_column(roles: Roles, part: str, wanted: str) -> Problem:
-    names = list(roles.table.columns)
-    plain = {plain_name(name): name for name in names}
-    near = difflib.get_close_matches(plain_name(wanted), list(plain), n=1, cutoff=0.6)
-    remedy = f"Did you mean {plain[near[0]]}?" if near else f"Change columns.{part} in the recipe."
-    if not roles.table.has_header:
-        remedy = f"The file has no header, so its columns are counted: {listed(names)}."
-    message = f"There is no column {wanted!r} for the {part}; the columns are {described(roles, names)}."
-    return Problem("data", roles.table.source, message, remedy)
-
-
 def described(roles: Roles, names: Sequence[str]) -> str:
     """Lists the columns with their content: ``text (text of 58 characters on average), label (only 0 and 1)``."""
     return listed(f"{name} ({roles.profiles[name].words()})" for name in names)
@@ -158,11 +151,13 @@ def assign_text(roles: Roles) -> None:
     if "text" in roles.assigned:
         return
     if "pair" not in roles.assigned:
-        pair = named_pair(roles)
-        if pair:
-            for part, name in zip(("text", "pair"), pair, strict=True):
-                roles.assign(part, [name], f"{pair[0]!r} and {pair[1]!r} are the usual names of a pair")
-            return
+        for pair in column_names.PAIRS:
+            names = named(roles, pair)
+            if len(names) == 2 and all(roles.profiles[name].number_share < 0.5 for name in names):
+                reason = f"{names[0]!r} and {names[1]!r} are the usual names of a pair"
+                roles.assign("text", names[:1], reason)
+                roles.assign("pair", names[1:], reason)
+                return
     for tier in column_names.TEXT:
         names = named(roles, tier)
         if len(names) > 1:
@@ -175,15 +170,6 @@ def assign_text(roles: Roles) -> None:
     assign_text_by_content(roles)
 
 
-def named_pair(roles: Roles) -> list[str]:
-    """Returns the two text columns with a usual pair of names; empty where there are none."""
-    for pair in column_names.PAIRS:
-        names = named(roles, pair)
-        if len(names) == 2 and all(roles.profiles[name].number_share < 0.5 for name in names):
-            return names
-    return []
-
-
 def assign_text_by_content(roles: Roles) -> None:
     """Assigns the column that reads like language; in a file without a header, two of similar length are a pair."""
     texts = [name for name in roles.free() if roles.profiles[name].is_text]
@@ -191,7 +177,9 @@ def assign_text_by_content(roles: Roles) -> None:
     longest = roles.profiles[texts[0]].mean_chars if texts else 0.0
     candidates = [name for name in texts if roles.profiles[name].mean_chars * LENGTH_RATIO > longest]
     if not candidates:
-        candidates = [name for name in roles.free() if is_short_text(roles.profiles[name])]
+        # The last resort, for tables of single words or names: mostly different short words.
+        worded = [(name, roles.profiles[name]) for name in roles.free() if roles.profiles[name].is_worded]
+        candidates = [name for name, column in worded if column.distinct_share >= 0.5 and column.mean_chars >= 3]
     if not candidates:
         message = f"No column looks like text; the columns are {described(roles, list(roles.table.columns))}."
         raise UndecidedColumn(roles.table.source, message, "text")
@@ -205,11 +193,6 @@ def assign_text_by_content(roles: Roles) -> None:
     else:
         why = "the only column that reads like language" if len(texts) < 2 else "by far the longest texts"
         roles.assign("text", candidates, f"{why} ({roles.profiles[candidates[0]].words()})")
-
-
-def is_short_text(column: Profile) -> bool:
-    """Whether a column holds mostly different short words: the last resort for tables of single words or names."""
-    return column.is_worded and column.distinct_share >= 0.5 and column.mean_chars >= 3
 
 
 def assign_label(roles: Roles, task: str, need_label: bool) -> None:

@@ -23,7 +23,7 @@ BANDS, BAND_ROWS = 20, 4
 THRESHOLD = 0.7
 SLACK = 0.2
 """Candidates whose signatures agree by so much less than the threshold are dropped: four standard errors of 80 hashes."""
-CHUNK_CHARACTERS = 1 << 20
+CHUNK_CHARACTERS, AGREEMENT_PAIRS = 1 << 20, 1 << 16
 MAX_BUCKET = 50
 """In a larger bucket a text is compared with the next and the first only: a template used 10,000 times has 50 million pairs."""
 SEED = 20_210_611
@@ -79,18 +79,17 @@ def near_duplicates(texts: Sequence[str], pairs: Sequence[str] | None = None, th
     numbers: dict[str, int] = {}
     text_ids = np.array([numbers.setdefault(key, len(numbers)) for key in text_keys(texts, pairs)], dtype=np.int64)
     _, first_row = np.unique(text_ids, return_index=True)
-    return NearDuplicates(text_ids, first_row, *near_distinct(list(numbers), threshold))
-
-
-def near_distinct(texts: Sequence[str], threshold: float) -> tuple[Array, Array, Array]:
-    """Returns pairs (a, b) of different texts, and their overlap, each (P)."""
-    signatures = minhash(texts)
-    first, second = candidates(signatures)
-    agreeing = agreement(signatures, first, second) >= threshold - SLACK
-    first, second = first[agreeing], second[agreeing]
-    overlap = exact_overlap(texts, first, second)
+    distinct = list(numbers)
+    signatures = minhash(distinct)
+    a, b = candidates(signatures)
+    agreement = np.empty(len(a))  # share of equal positions of two signatures, an unbiased estimate of the overlap
+    for start in range(0, len(a), AGREEMENT_PAIRS):
+        part = slice(start, start + AGREEMENT_PAIRS)
+        agreement[part] = (signatures[a[part]] == signatures[b[part]]).mean(axis=1)
+    a, b = a[agreement >= threshold - SLACK], b[agreement >= threshold - SLACK]
+    overlap = exact_overlap(distinct, a, b)
     kept = overlap >= threshold
-    return first[kept], second[kept], overlap[kept]
+    return NearDuplicates(text_ids, first_row, a[kept], b[kept], overlap[kept])
 
 
 def shingle_hashes(texts: Sequence[str]) -> tuple[Array, Array]:
@@ -181,16 +180,6 @@ def bucket_pairs(order: Array, keys: Array) -> Iterator[tuple[Array, Array]]:
         yield order[starts[crowded]], order[crowded]
 
 
-def agreement(signatures: Array, first: Array, second: Array) -> Array:
-    """Returns the share of equal positions of two signatures (P), an unbiased estimate of the overlap."""
-    shares = np.empty(len(first))
-    step = 1 << 16
-    for start in range(0, len(first), step):
-        rows = slice(start, start + step)
-        shares[rows] = (signatures[first[rows]] == signatures[second[rows]]).mean(axis=1)
-    return shares
-
-
 def exact_overlap(texts: Sequence[str], first: Array, second: Array) -> Array:
     """Computes the Jaccard overlap of the shingle sets of each pair (P)."""
     overlaps = np.empty(len(first))
@@ -211,11 +200,9 @@ def clusters(near: NearDuplicates, also: tuple[Array, Array] | None = None) -> A
     from scipy.sparse import coo_array  # type: ignore[import-untyped]
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
-    a, b = (
-        (near.a, near.b)
-        if also is None
-        else (np.concatenate([x, near.text_ids[y]]) for x, y in zip((near.a, near.b), also, strict=True))
-    )
+    a, b = near.a, near.b
+    if also is not None:
+        a, b = (np.concatenate([x, near.text_ids[y]]) for x, y in zip((a, b), also, strict=True))
     n = len(near.first_row)
     links = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
     return np.asarray(connected_components(links, directed=False)[1][near.text_ids])

@@ -25,7 +25,6 @@ class Profile:
         distinct: number of different values.
         values: up to 12 different values, sorted.
         mean_chars, mean_words: of the cells as text; a character of an unspaced script counts as half a word.
-        is_sample: not all cells were sampled, so ``distinct`` is a lower bound.
     """
 
     n: int
@@ -38,7 +37,6 @@ class Profile:
     mean_chars: float
     mean_words: float
     has_spaces: bool
-    is_sample: bool
 
     @property
     def distinct_share(self) -> float:
@@ -97,8 +95,9 @@ class Profile:
 
 def profile(cells: Sequence[Any]) -> Profile:
     """Computes the figures of one column. The sample is random, so that no periodic order hides a value, and reproducible."""
-    is_sample = len(cells) > SAMPLE_CELLS
-    sample = [cells[i] for i in sorted(random.Random(0).sample(range(len(cells)), SAMPLE_CELLS))] if is_sample else cells
+    sample = cells
+    if len(cells) > SAMPLE_CELLS:
+        sample = [cells[i] for i in sorted(random.Random(0).sample(range(len(cells)), SAMPLE_CELLS))]
     present = [cell for cell in sample if not is_missing(cell)]
     texts = [str(cell) for cell in present]
     n = len(present)
@@ -118,7 +117,6 @@ def profile(cells: Sequence[Any]) -> Profile:
         mean_chars=share(sum(map(len, texts))),
         mean_words=share(sum(map(count_words, texts))),
         has_spaces=any(" " in text.strip() for text in texts),
-        is_sample=is_sample,
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tunesmith.data.arrays import Array
 from tunesmith.data.cells import clip, is_missing, listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.normalise import text_keys
@@ -49,9 +48,6 @@ def take_shares(splits: dict[str, Rows], recipe: Recipe, split_off: Callable[[Ro
     Args:
         splits: split name -> rows; ``train`` at least.
         split_off: (rows, share, seed, name) -> the remaining rows and the split ``name``.
-
-    Raises:
-        DataError: the shares leave no training row.
     """
     n_rows = len(splits["train"])
     for name in ("test", "validation"):
@@ -106,12 +102,13 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
     Rows of one group, and rows with the same normalised text, stay together. Within that the labels are stratified: classes
     (each with two rows or more is on both sides where groups allow it), the single labels of a multi-label task, or the
     deciles of a score. The result depends on the rows, the share, the seed and the name, and on nothing else.
-
-    Raises:
-        DataError: fewer than two rows would be on one side.
     """
     n_rows = len(keys.texts)
-    units = linked_groups(n_rows, shared_keys(keys))
+    links: list[tuple[int, int]] = []  # each row with the first that has its text or its group
+    for values in (text_keys(keys.texts, keys.pairs), keys.groups):
+        first: dict[str, int] = {}
+        links += [(i, j) for i, value in enumerate(values or ()) if (j := first.setdefault(value, i)) != i]
+    units = linked_groups(n_rows, links)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     chosen = choose(units, stratify(keys.labels), share, rng)
     rest = [i for i in range(n_rows) if i not in chosen]
@@ -143,30 +140,16 @@ def linked_groups(count: int, links: Iterable[tuple[int, int]]) -> list[list[int
     return list(groups.values())
 
 
-def shared_keys(keys: SplitKeys) -> Iterator[tuple[int, int]]:
-    """Yields pairs of rows with the same text or group: each row with the first that has it."""
-    for values in (text_keys(keys.texts, keys.pairs), keys.groups):
-        first: dict[str, int] = {}
-        for i, value in enumerate(values or ()):
-            if (j := first.setdefault(value, i)) != i:
-                yield i, j
-
-
 def stratify(labels: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Returns the strata of each row (N): its class; the bin of its score; or each of its labels and one stratum for all rows."""
     if any(isinstance(label, float) for label in labels):
-        return [(int(b),) for b in score_bins(labels)]
+        scores = np.asarray(labels, dtype=float)
+        n_bins = max(1, min(SCORE_BINS, len(scores) // 10))
+        edges = np.unique(np.quantile(scores, np.linspace(0, 1, n_bins + 1)[1:-1]))
+        return [(int(b),) for b in np.searchsorted(edges, scores, side="left")]  # equal scores share a bin
     if any(isinstance(label, tuple) for label in labels):
         return [("row", *(i for i, flag in enumerate(label) if flag)) for label in labels]
     return [(label,) for label in labels]
-
-
-def score_bins(labels: Sequence[Any]) -> Array:
-    """Sorts the scores (N) into equally full bins; equal scores share a bin."""
-    scores = np.asarray(labels, dtype=float)
-    n_bins = max(1, min(SCORE_BINS, len(scores) // 10))
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    return np.searchsorted(edges, scores, side="left")
 
 
 def choose(units: list[list[int]], strata: list[tuple[Any, ...]], share: float, rng: np.random.Generator) -> set[int]:
@@ -232,9 +215,6 @@ def split_by_column(table: Table, column: str) -> dict[str, Table]:
 
     Returns:
         train, validation, test -> rows, for those that occur.
-
-    Raises:
-        DataError: another word than these (the message names its first rows), or no row for train.
     """
     positions: dict[str, list[int]] = {}
     bad: list[BadRow] = []
@@ -254,13 +234,11 @@ def split_by_column(table: Table, column: str) -> dict[str, Table]:
     if "train" not in positions:
         message = f"The split column {column!r} marks no row as train."
         raise DataError.one(table.source, message, "Use train, validation and test.")
-    return {split: take_part(table, positions[split], bad, is_first=split == "train") for split in SPLITS if split in positions}
-
-
-def take_part(table: Table, positions: list[int], bad: list[BadRow], is_first: bool) -> Table:
-    """Takes the rows at those positions, with their repairs; the first part also gets the dropped rows without a split."""
-    own = {table.row_ids[i] for i in positions}
-    present = set(table.row_ids)
-    own_bad = [row for row in table.bad_rows if row.row_id in own or (is_first and row.row_id not in present)]
-    part = replace(table.take(positions), bad_rows=tuple(own_bad + bad if is_first else own_bad))
-    return replace(part, rows_read=len(positions) + sum(row.dropped for row in part.bad_rows))
+    present, parts = set(table.row_ids), {}
+    for split in [split for split in SPLITS if split in positions]:
+        own = {table.row_ids[i] for i in positions[split]}
+        is_first = split == "train"
+        own_bad = [row for row in table.bad_rows if row.row_id in own or (is_first and row.row_id not in present)]
+        part = replace(table.take(positions[split]), bad_rows=tuple(own_bad + bad if is_first else own_bad))
+        parts[split] = replace(part, rows_read=len(positions[split]) + sum(row.dropped for row in part.bad_rows))
+    return parts

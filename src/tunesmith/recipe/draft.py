@@ -59,8 +59,19 @@ class Draft:
 
 def yaml_text(draft: Draft) -> str:
     """Formats the recipe. The text loads without changes, unless a question is open."""
-    output = entry("", "output", f"runs/{stem(draft.source)}", "")
-    return "\n".join([*task_and_model_lines(draft), *data_lines(draft), *train_lines(draft), output]) + "\n"
+    lines = [*draft_header(draft.source), entry("", "task", draft.task, draft.task_reason), "model:"]
+    if draft.non_latin:
+        advice = "This model was trained on English only, and many letters in the data are not Latin: use a multilingual model."
+        lines += [f"  # {advice}", "  # name: intfloat/multilingual-e5-small"]
+    lines += [entry("  ", "name", *MINILM), *data_lines(draft), "train:" if draft.epochs else "# train:"]
+    if draft.epochs:
+        lines.append(entry("  ", "num_train_epochs", draft.epochs, draft.epochs_reason))
+    if draft.imbalanced and TASKS[draft.task].has_key(("train", "class_weights")):
+        reason = "the classes are imbalanced: gives rare classes the same total weight"
+        lines.append(entry("  # ", "class_weights", "balanced", reason))
+    reason = "trains with three seeds: the intervals then also cover the variance between seeds"
+    lines += [entry("  # ", "n_seeds", 3, reason), entry("", "output", f"runs/{stem(draft.source)}", "")]
+    return "\n".join(lines) + "\n"
 
 
 def draft_header(source: str) -> tuple[str, str]:
@@ -68,16 +79,6 @@ def draft_header(source: str) -> tuple[str, str]:
         f"# Drafted by: tunesmith init {one_line(source)}",
         "# Keys that are not listed have their defaults. Lines that begin with # are suggestions: remove the # to use one.",
     )
-
-
-def task_and_model_lines(draft: Draft) -> Iterator[str]:
-    yield from draft_header(draft.source)
-    yield entry("", "task", draft.task, draft.task_reason)
-    yield "model:"
-    if draft.non_latin:
-        yield "  # This model was trained on English only, and many letters in the data are not Latin: use a multilingual model."
-        yield "  # name: intfloat/multilingual-e5-small"
-    yield entry("  ", "name", *MINILM)
 
 
 def data_lines(draft: Draft) -> Iterator[str]:
@@ -96,15 +97,6 @@ def data_lines(draft: Draft) -> Iterator[str]:
         yield f"    # Decide: {one_line(question.message)}"
         for name in question.names:
             yield f"    # {question.part}: {scalar(name)}"
-
-
-def train_lines(draft: Draft) -> Iterator[str]:
-    yield "train:" if draft.epochs else "# train:"
-    if draft.epochs:
-        yield entry("  ", "num_train_epochs", draft.epochs, draft.epochs_reason)
-    if draft.imbalanced and TASKS[draft.task].has_key(("train", "class_weights")):
-        yield entry("  # ", "class_weights", "balanced", "the classes are imbalanced: gives rare classes the same total weight")
-    yield entry("  # ", "n_seeds", 3, "trains with three seeds: the intervals then also cover the variance between seeds")
 
 
 def entry(indent: str, key: str, value: object, reason: str) -> str:

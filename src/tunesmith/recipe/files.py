@@ -13,10 +13,6 @@ def locate(path_text: str, base: Path) -> Path:
     A relative path is looked up in the folder of the recipe (``base``) first; if it does not exist there, it is
     relative to the current directory, whether it exists or not. ``~`` is the home folder. ``hub:NAME`` and
     ``builtin:NAME`` are names and are returned unchanged. Nothing is opened.
-
-    Args:
-        path_text: the text in the recipe.
-        base: the folder of the recipe file.
     """
     if path_text.startswith(NOT_FILES):
         return Path(path_text)

@@ -17,7 +17,7 @@ from tunesmith.recipe.overrides import merge_overrides
 from tunesmith.recipe.resolved import resolved_yaml
 from tunesmith.recipe.rules import broken_rules
 from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, parse
+from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, parse
 from tunesmith.recipe.suggest import closest
 from tunesmith.recipe.tree import describe_value, field_path
 from tunesmith.recipe.values import check_values, to_plain
@@ -61,7 +61,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     text = _read(path)
     parsed = parse(text)
     if not isinstance(parsed.value, dict):
-        raise _recipe_error(parsed.faults or [_not_a_mapping(parsed)], {}, name)
+        fault = Fault((), "the recipe is empty", "Write at least data: {train: FILE}.")
+        if parsed.value is not None:
+            message = f"expected keys and values, found {describe_value(parsed.value)}"
+            fault = Fault((), message, "Write key: value, for example task: classification.")
+        raise _recipe_error(parsed.faults or [fault], {}, name)
     written = {key: Location(f"{name}:{line}", (0, line), parsed.written.get(key)) for key, line in parsed.lines.items()}
     faults = list(parsed.faults)
     given: dict[str, Any] = parsed.value
@@ -119,7 +123,7 @@ def _validate(given: Mapping[str, Any], locations: Locations, faults: list[Fault
     recipe, value_faults = check_values(plain, locations)
     reported = {fault.path for fault in type_faults}
     faults = [*faults, *type_faults, *(fault for fault in value_faults if fault.path not in reported)]
-    valid = recipe or _valid_part(plain, {_invalid_key(fault.path) for fault in faults if fault.path})
+    valid = recipe or _valid_part(plain, [fault.path for fault in faults if fault.path])
     if valid is not None:
         faults += broken_rules(valid, base)
     if faults or recipe is None:
@@ -127,13 +131,12 @@ def _validate(given: Mapping[str, Any], locations: Locations, faults: list[Fault
     return recipe
 
 
-def _invalid_key(path: KeyPath) -> KeyPath:
-    """Maps the path of a fault to the key to remove: a list or map as a whole, but single fields of upstream and adapter."""
-    return path[:2] if path[0] in ("upstream", "adapter") else field_path(path)
+def _valid_part(plain: Mapping[str, Any], paths: Sequence[KeyPath]) -> Recipe | None:
+    """Removes the keys with faults, so that the rules are checked in the same run; None if the rest is no recipe.
 
-
-def _valid_part(plain: Mapping[str, Any], invalid: set[KeyPath]) -> Recipe | None:
-    """Removes the invalid keys, so that the rules are checked in the same run; None if the rest is no recipe."""
+    A list or map is removed as a whole, but of ``upstream`` and ``adapter`` single fields are.
+    """
+    invalid = {path[:2] if path[0] in ("upstream", "adapter") else field_path(path) for path in paths}
     rest = _without(plain, invalid)
     data = rest.setdefault("data", {})
     if isinstance(data, dict):
@@ -151,27 +154,20 @@ def _without(value: object, paths: set[KeyPath], path: KeyPath = ()) -> Any:
 
 def _recipe_error(faults: Sequence[Fault], locations: Locations, name: str) -> RecipeError:
     """Makes one error of all faults, sorted by line, then by override."""
-    located = [(fault.location or _location(fault, locations, name), fault) for fault in faults]
-    located.sort(key=lambda entry: entry[0].order)
-    return RecipeError([Problem("recipe", _where(fault, place), f"{fault.message}.", fault.remedy) for place, fault in located])
-
-
-def _location(fault: Fault, locations: Locations, name: str) -> Location:
-    if fault.line is not None:
-        return Location(f"{name}:{fault.line}", (0, fault.line))
-    for end in range(len(fault.path), 0, -1):
-        if fault.path[:end] in locations:
-            return locations[fault.path[:end]]
-    return Location(name, (0, 0))
-
-
-def _where(fault: Fault, location: Location) -> str:
-    key = ""
-    for part in fault.path:
-        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
-    if fault.location is not None or not key or location.where.startswith(f"override {key}="):
-        return location.where
-    return f"{location.where} {key}"
+    located = []
+    for fault in faults:
+        known = [fault.path[:end] for end in range(len(fault.path), 0, -1) if fault.path[:end] in locations]
+        place = locations[known[0]] if known else Location(name, (0, 0))
+        if fault.line is not None:
+            place = Location(f"{name}:{fault.line}", (0, fault.line))
+        place = fault.location or place
+        key = ""
+        for part in fault.path:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
+        names_key = fault.location is not None or place.where.startswith(f"override {key}=")
+        located.append((place.order, f"{place.where} {key}" if key and not names_key else place.where, fault))
+    located.sort(key=lambda entry: entry[0])
+    return RecipeError([Problem("recipe", where, f"{fault.message}.", fault.remedy) for _, where, fault in located])
 
 
 def _read(path: Path) -> str:
@@ -192,10 +188,6 @@ def _read(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise RecipeError.one(where, f"cannot be read: {reason}.") from error
-    return _decoded(content, where)
-
-
-def _decoded(content: bytes, where: str) -> str:
     if content.startswith(_UTF16):
         raise RecipeError.one(where, "is saved as UTF-16; expected UTF-8.", "Save it as UTF-8.")
     try:
@@ -212,10 +204,3 @@ def _similar(path: Path) -> str:
         return f"There is no folder {folder} either."
     names = [entry.name for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml")]
     return closest(path.name, names) or (f"There is: {', '.join(sorted(names)[:8])}." if names else "")
-
-
-def _not_a_mapping(parsed: Parsed) -> Fault:
-    if parsed.value is None:
-        return Fault((), "the recipe is empty", "Write at least data: {train: FILE}.")
-    message = f"expected keys and values, found {describe_value(parsed.value)}"
-    return Fault((), message, "Write key: value, for example task: classification.")

@@ -7,6 +7,7 @@ The key is everything before the first ``=``; the value is YAML, so lists, maps 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, parse
@@ -22,22 +23,17 @@ def merge_overrides(given: dict[str, Any], locations: Locations, overrides: Sequ
         key, equals, value_text = text.partition("=")
         path = tuple(part.strip() for part in key.split("."))
         parsed = parse(value_text)
-        problem = _malformed(text, equals, path, seen) or _not_a_section(path)
-        problem = problem or _bad_value(path, value_text, parsed) or _blocked(given, path)
-        if problem:
-            faults.append(Fault(path, problem.message, problem.remedy, location=location))
+        fault = _not_a_section(path) or _bad_value(given, path, value_text, parsed)
+        if path in seen:
+            fault = Fault(path, f"{'.'.join(path)} is given twice on the command line", "Remove one of the two.")
+        if not equals or not all(path):
+            fault = Fault(path, "is not an override", "Write key=value, for example train.seed=1.")
+        if fault:
+            faults.append(replace(fault, location=location))
             continue
         seen.add(path)
         _set(given, locations, path, parsed, location)
     return faults
-
-
-def _malformed(text: str, equals: str, path: tuple[str, ...], seen: set[KeyPath]) -> Fault | None:
-    if not equals or not all(path):
-        return Fault(path, "is not an override", "Write key=value, for example train.seed=1.")
-    if path in seen:
-        return Fault(path, f"{'.'.join(path)} is given twice on the command line", "Remove one of the two.")
-    return None
 
 
 def _not_a_section(path: tuple[str, ...]) -> Fault | None:
@@ -56,17 +52,13 @@ def _not_a_section(path: tuple[str, ...]) -> Fault | None:
     return None
 
 
-def _bad_value(path: tuple[str, ...], text: str, parsed: Parsed) -> Fault | None:
+def _bad_value(given: dict[str, Any], path: tuple[str, ...], text: str, parsed: Parsed) -> Fault | None:
+    """Finds a value that is not YAML or is cut by a comment, and a path through a value of the file that is not a mapping."""
     if parsed.faults:
         return Fault(path, f"the value: {parsed.faults[0].message}", parsed.faults[0].remedy)
     if text[parsed.length :].strip():
         remedy = f"""Put the value in quotes: '{".".join(path)}="..."'"""
         return Fault(path, "# begins a comment in YAML, so part of the value is lost", remedy)
-    return None
-
-
-def _blocked(given: dict[str, Any], path: tuple[str, ...]) -> Fault | None:
-    """Finds a path through a value of the file that is not a mapping."""
     inner: Any = given
     for end, part in enumerate(path[:-1], start=1):
         inner = inner.get(part)

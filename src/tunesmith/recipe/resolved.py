@@ -57,17 +57,13 @@ def _section_lines(section: Section, path: tuple[str, ...], unused: dict[tuple[s
         yield indent + _value_line(key, value)
 
 
-def _value_line(key: str, value: Any) -> str:
+def _value_line(key: str, value: object) -> str:
     """Write one key and its value; lists and maps in one line, which YAML reads at any indentation."""
-    dumped = _dumped({key: value}, readable=True)
+    style: dict[str, Any] = {"Dumper": RecipeDumper, "sort_keys": False, "width": inf, "default_flow_style": True}
+    dumped: str = yaml.dump({key: value}, allow_unicode=True, **style)
     if any(character in dumped for character in _LINE_BREAKS):
-        dumped = _dumped({key: value}, readable=False)
+        dumped = yaml.dump({key: value}, allow_unicode=False, **style)
     return dumped.strip().removeprefix("{").removesuffix("}")
-
-
-def _dumped(value: dict[str, Any], readable: bool) -> str:
-    text: str = yaml.dump(value, Dumper=RecipeDumper, sort_keys=False, allow_unicode=readable, width=inf, default_flow_style=True)
-    return text
 
 
 SMALL_MODEL_BYTES = 200_000_000

@@ -22,12 +22,7 @@ _SEED_LIMIT = 2**32
 
 
 def broken_rules(recipe: Recipe, base: Path) -> list[Fault]:
-    """Checks all rules and returns the faults.
-
-    Args:
-        recipe: a recipe whose single values are valid.
-        base: the folder in which relative data paths are looked up first.
-    """
+    """Checks the rules of a recipe whose single values are valid; relative data paths are looked up in ``base`` first."""
     return [fault for rule in RULES for fault in rule(recipe, base)]
 
 
@@ -95,8 +90,8 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("data", "columns", "label"), "is an empty list", "Name the label columns, or leave the key out.")
     seen: dict[str, str] = {}
     parts = [("text", columns.text), ("pair", columns.pair), *(("label", name) for name in label), ("id", columns.id)]
-    said = columns.annotators or ()
-    annotators = [("annotators", name) for name in (said.values() if isinstance(said, dict) else said)]
+    named = columns.annotators or ()
+    annotators = [("annotators", name) for name in (named.values() if isinstance(named, dict) else named)]
     parts += [("group", columns.group), ("split", columns.split), *annotators]
     others = {part: names for part, names in columns if part not in {"annotators", *(part for part, _ in parts)}}
     parts += [(part, name) for part, names in others.items() for name in (names if isinstance(names, list) else [names])]

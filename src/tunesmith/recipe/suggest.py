@@ -158,8 +158,14 @@ def suggest(key: str, section_path: Sequence[str] = ()) -> str:
         section_path: the section of the key, e.g. ``("train",)``; empty for the top level.
     """
     section, keys, name = tuple(section_path), all_keys(), _snake_case(key)
-    exact = _dotted(key, section, keys) or _elsewhere(name, section, keys) or _other_tools(name)
-    return exact or _closest_key(name, section, keys) or _list_keys(section)
+    path = (*section, *key.split("."))
+    if "." in key and (path in keys or path[0] in ("upstream", "adapter")):
+        return f"Sections are nested in the file: write {'.'.join(path[:-1])}: {{{path[-1]}: ...}}"
+    near = _elsewhere(name, section, keys) or _other_tools(name) or _closest_key(name, section, keys)
+    model = section_at(section)
+    if near or model is None or len(model.model_fields) > _MANY_KEYS:
+        return near or "All keys: docs/reference/recipe.md"
+    return f"Keys of {'.'.join(section) or 'a recipe'}: {', '.join(model.model_fields)}."
 
 
 def suggest_upstream(key: str) -> str:
@@ -190,13 +196,6 @@ def _did_you_mean(paths: Sequence[tuple[str, ...]]) -> str:
     return f"Did you mean {' or '.join('.'.join(path) for path in paths)}?"
 
 
-def _dotted(key: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
-    path = (*section, *key.split("."))
-    if "." not in key or (path not in keys and path[0] not in ("upstream", "adapter")):
-        return ""
-    return f"Sections are nested in the file: write {'.'.join(path[:-1])}: {{{path[-1]}: ...}}"
-
-
 def _elsewhere(name: str, section: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
     if (*section, name) in keys:
         return _did_you_mean([(*section, name)])
@@ -224,10 +223,3 @@ def _closest_key(name: str, section: tuple[str, ...], keys: list[tuple[str, ...]
             return _did_you_mean([names[near[0]]])
     near = get_close_matches(name, [*OTHER_NAMES, *SENTENCES], 1, 0.85)
     return _other_tools(near[0]) if near else ""
-
-
-def _list_keys(section: tuple[str, ...]) -> str:
-    model = section_at(section)
-    if model is not None and len(model.model_fields) <= _MANY_KEYS:
-        return f"Keys of {'.'.join(section) or 'a recipe'}: {', '.join(model.model_fields)}."
-    return "All keys: docs/reference/recipe.md"

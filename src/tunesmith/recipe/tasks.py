@@ -200,7 +200,6 @@ _PRETRAINING = replace(
 _ROWS = (_CLASSIFICATION, _REGRESSION, _EMBEDDING, _RERANKER, _SFT, _PRETRAINING)
 
 TASKS: Mapping[str, TaskSettings] = MappingProxyType({row.name: row for row in _ROWS})
-LANGUAGE_TASKS = tuple(row.task for row in _ROWS if row.family == "language")
 
 _LANGUAGE = ("sft", "pretraining")
 # Options of the section ``embedding`` that concern vectors and their losses.

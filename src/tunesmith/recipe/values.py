@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
@@ -122,7 +122,12 @@ def _plain_text(value: str, path: KeyPath, faults: list[Fault]) -> str | float:
 
 def check_values(given: Mapping[str, Any], locations: Locations) -> tuple[Recipe | None, list[Fault]]:
     """Validates all keys; returns the recipe, or None and a fault for every unknown, missing or wrong key."""
-    faults = list(_empty_sections(given, locations))
+    faults: list[Fault] = []
+    for place, location in locations.items():
+        keys = tuple(str(part) for part in place)
+        # In an empty section the user has to choose between null and {} (the defaults).
+        if keys and location.written == "" and section_at(keys) is not None and value_at(given, place) is None:
+            faults.append(Fault(place, "the section is empty", _REMEDIES.get(keys) or _empty_remedy(keys)))
     try:
         recipe = Recipe.model_validate(given, strict=True)
     except ValidationError as error:
@@ -134,14 +139,6 @@ def check_values(given: Mapping[str, Any], locations: Locations) -> tuple[Recipe
                 faults += _fault(entry["type"], path, given, locations)
         return None, faults
     return (None if faults else recipe), faults
-
-
-def _empty_sections(given: Mapping[str, Any], locations: Locations) -> Iterator[Fault]:
-    """Finds sections without content: the user has to choose between null and ``{}`` (the defaults)."""
-    for path, location in locations.items():
-        keys = [str(part) for part in path]
-        if keys and location.written == "" and section_at(keys) is not None and value_at(given, path) is None:
-            yield Fault(path, "the section is empty", _REMEDIES.get(tuple(keys)) or _empty_remedy(tuple(keys)))
 
 
 def _empty_remedy(path: tuple[str, ...]) -> str:
@@ -156,29 +153,22 @@ def _fault(kind: str, path: tuple[str, ...], given: Mapping[str, Any], locations
         message = f"there is no key {path[-1]} in {name}" if name else f"a recipe has no key {path[-1]}"
         return [Fault(path, message, suggest(path[-1], path[:-1]))]
     if kind == "missing":
-        return [Fault(path, f"{'.'.join(path)} is missing", _missing_remedy(path, given))]
+        siblings, remedy = value_at(given, path[:-1]), _REMEDIES.get(path, "")
+        if path == ("adapter", "method") and isinstance(siblings, Mapping):
+            other_names = ("type", "name", "peft_type", "adapter_type", "finetuning_type")
+            used = next((key for key in other_names if key in siblings), None)
+            remedy = f"Write method instead of {used}." if used else remedy
+        return [Fault(path, f"{'.'.join(path)} is missing", remedy)]
     value = value_at(given, path)
     written = locations[path].written if path in locations else None
     if section_at(path) is not None:
-        return [Fault(path, f"expected keys and values, found {describe_value(value, written)}", _section_remedy(path, value))]
+        remedy = _REMEDIES.get(path, f"Write {path[-1]}: {{key: value}}.")
+        if value is None:
+            remedy = _REMEDIES.get(path) or _empty_remedy(path)
+        elif isinstance(value, str) and path in _INTENDED:
+            remedy = f"Did you mean {_INTENDED[path].format(value)}?"
+        return [Fault(path, f"expected keys and values, found {describe_value(value, written)}", remedy)]
     return wrong_value(path, value, key_schema(path), written, locations)
-
-
-def _missing_remedy(path: tuple[str, ...], given: Mapping[str, Any]) -> str:
-    siblings = value_at(given, path[:-1])
-    if path == ("adapter", "method") and isinstance(siblings, Mapping):
-        used = [key for key in ("type", "name", "peft_type", "adapter_type", "finetuning_type") if key in siblings]
-        if used:
-            return f"Write method instead of {used[0]}."
-    return _REMEDIES.get(path, "")
-
-
-def _section_remedy(path: tuple[str, ...], value: object) -> str:
-    if value is None:
-        return _REMEDIES.get(path) or _empty_remedy(path)
-    if isinstance(value, str) and path in _INTENDED:
-        return f"Did you mean {_INTENDED[path].format(value)}?"
-    return _REMEDIES.get(path, f"Write {path[-1]}: {{key: value}}.")
 
 
 def wrong_value(path: KeyPath, value: object, schema: Schema, written: str | None, locations: Locations) -> list[Fault]:
@@ -232,21 +222,14 @@ def _value_remedy(path: KeyPath, value: object, schema: Schema, written: str | N
     exact = ""
     if isinstance(value, str):
         exact = closest(value, listed) or (_number_remedy(value) if numeric else "")
-    elif isinstance(value, bool | int | float):
-        exact = _scalar_remedy(value, kinds, listed, written)
+    elif isinstance(value, float) and "integer" in kinds and value.is_integer():
+        exact = f"Write {int(value)}."
+    elif isinstance(value, bool | int | float) and "string" in kinds and not listed and not numeric:
+        exact = f'Put it in quotes: "{written or value}".'
     if not exact and value in _NOTHING and ("none" in listed or (nullable(schema) and "string" not in kinds)):
         exact = "Write none." if "none" in listed else "Write null for none."
     general = "Remove the key to use its default." if value is None else ""
     return exact or _REMEDIES.get(tuple(str(part) for part in path)) or general
-
-
-def _scalar_remedy(value: float, kinds: set[Any], listed: list[str], written: str | None) -> str:
-    """Suggests the right spelling of a number or boolean that has the wrong type."""
-    if isinstance(value, float) and "integer" in kinds and value.is_integer():
-        return f"Write {int(value)}."
-    if "string" in kinds and not listed and not kinds & {"number", "integer"}:
-        return f'Put it in quotes: "{written or value}".'
-    return ""
 
 
 def _number_remedy(text: str) -> str:

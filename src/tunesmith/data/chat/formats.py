@@ -73,38 +73,27 @@ def detect_chat_format(table: Table, given: ColumnsSection, *, labels: bool = Fa
         given: the columns that the recipe names, or counts from 1.
         labels: the answers are labels (``sft.labels``), so a label column beside a text is an answer.
         texts_only: only whole texts are usable (``task: pretraining``).
-
-    Raises:
-        DataError: a named column is missing, several formats fit equally well, or none does; the message shows the columns.
     """
-    requested = requested_columns(table, given)
+    requested = {}
+    for part in ("prompt", "completion", "messages", "text", "label"):
+        name = getattr(given, part)
+        if name is not None and not isinstance(name, str):
+            raise DataError.one(table.source, "an answer is one column, and columns.label names several.", "Name one column.")
+        if name is not None:
+            requested[part] = require_column(table, name, part)
     if texts_only:
         return detect_texts(table, given, requested)
     if requested.keys() & {"prompt", "completion", "messages"} or ("text" in requested and not labels):
         return format_of_requested(table, requested)
     detected = detect_messages(table) or detect_instruction(table)
-    if detected is None and labels and "label" in requested:
-        return detect_labelled(table, given)
-    detected = detected or detect_pair(table)
+    if detected is None and not (labels and "label" in requested):
+        detected = detect_pair(table)
     if detected is None and labels:
         return detect_labelled(table, given)
     detected = detected or detect_text(table)
     if detected is None:
         raise undecided(table, "no columns have these names and contents")
     return detected
-
-
-def requested_columns(table: Table, given: ColumnsSection) -> dict[str, str]:
-    """Returns part -> column, for the parts that the recipe names. Raises DataError for a missing column."""
-    requested = {}
-    for part in ("prompt", "completion", "messages", "text", "label"):
-        name = getattr(given, part)
-        if name is None:
-            continue
-        if not isinstance(name, str):
-            raise DataError.one(table.source, "an answer is one column, and columns.label names several.", "Name one column.")
-        requested[part] = require_column(table, name, part)
-    return requested
 
 
 def format_of_requested(table: Table, requested: Mapping[str, str]) -> ChatFormat:
@@ -182,7 +171,10 @@ def message_kind(value: object) -> ChatKind | None:
 def detect_instruction(table: Table) -> ChatFormat | None:
     """Detects self-instruct's seed tasks and Alpaca's rows."""
     names = {plain_name(name): name for name in table.columns}
-    if TASK in names and INSTANCES in names and holds_instances(table.columns[names[INSTANCES]]):
+    cells = table.columns[names[INSTANCES]] if TASK in names and INSTANCES in names else ()
+    sample = [parse_messages(cell) for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+    are_lists = all(isinstance(value, list | tuple) for value in sample)
+    if sample and are_lists and all(isinstance(item, Mapping) and "output" in item for value in sample for item in value):
         columns = {"instruction": names[TASK], "instances": names[INSTANCES]}
         return ChatFormat("alpaca", columns, f"since {names[INSTANCES]!r} holds lists of {{input, output}}: a seed task a row")
     for instruction, context, answer in ALPACA:
@@ -195,17 +187,14 @@ def detect_instruction(table: Table) -> ChatFormat | None:
     return None
 
 
-def holds_instances(cells: Sequence[object]) -> bool:
-    sample = [parse_messages(cell) for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
-    return bool(sample) and all(
-        isinstance(value, list | tuple) and all(isinstance(item, Mapping) and "output" in item for item in value)
-        for value in sample
-    )
-
-
 def detect_pair(table: Table) -> ChatFormat | None:
     """Finds the columns of prompt and answer. Raises DataError if several pairs of names are equally good."""
-    names = {plain_name(name): name for name in table.columns if can_be_turn(table.columns[name])}
+    names = {}
+    for name, cells in table.columns.items():
+        sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+        # Turns are texts, numbers or lists of messages: not lists of other things, and not all missing.
+        if sample and not any(isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None for cell in sample):
+            names[plain_name(name)] = name
     for tier in PAIRS:
         pairs = [(names[prompt], names[answer]) for prompt, answer in tier if prompt in names and answer in names]
         if len(pairs) > 1:
@@ -216,12 +205,6 @@ def detect_pair(table: Table) -> ChatFormat | None:
             reason = "by the usual names of prompt and answer"
             return ChatFormat("prompt_completion", {"prompt": prompt, "completion": completion}, reason)
     return None
-
-
-def can_be_turn(cells: Sequence[object]) -> bool:
-    """Whether cells are texts, numbers or lists of messages: not lists of other things, and not all missing."""
-    sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
-    return bool(sample) and not any(isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None for cell in sample)
 
 
 def detect_text(table: Table) -> ChatFormat | None:

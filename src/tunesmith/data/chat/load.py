@@ -35,9 +35,6 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
     """Loads the rows of a language model's run.
 
     The format is detected in train; validation and test have the same columns, or a format of their own.
-
-    Raises:
-        DataError: a source cannot be read, its format cannot be detected, or too few rows are left.
     """
     notes: list[str] = []
     tables = read_tables(recipe, base, frames or {}, notes)
@@ -125,34 +122,28 @@ def evaluation_format(table: Table, train_format: ChatFormat, recipe: Recipe, no
 
 
 def read_rows(table: Table, row_format: ChatFormat, split: str, recipe: Recipe, notes: list[str]) -> Conversations:
-    """Reads the usable rows, with their groups."""
-    group = group_column(table, split, recipe, notes)
+    """Reads the usable rows, with their groups: the recipe's column, or a conversation id whose values repeat."""
+    group = recipe.data.columns.group
+    if group is not None:
+        group = require_column(table, group, "groups") if split == "train" else find_column(table, group)
+    else:
+        ids = {name: cells for name, cells in table.columns.items() if plain_name(name) in CONVERSATION_IDS}
+        group = next((name for name, cells in ids.items() if 1 < len(set(map(str, cells))) < len(cells)), None)
+        if group is not None and split == "train":
+            notes.append(f"{table.source}: rows with the same {group!r} stay in one split.")
     return usable_conversations(table, row_format, split, labels=recipe.sft.labels, group=group)
-
-
-def group_column(table: Table, split: str, recipe: Recipe, notes: list[str]) -> str | None:
-    """Finds the column of groups: the recipe's, or one with the name of a conversation id whose values repeat."""
-    requested = recipe.data.columns.group
-    if requested is not None:
-        return require_column(table, requested, "groups") if split == "train" else find_column(table, requested)
-    for name, cells in table.columns.items():
-        if plain_name(name) in CONVERSATION_IDS and 1 < len(set(map(str, cells))) < len(cells):
-            if split == "train":
-                notes.append(f"{table.source}: rows with the same {name!r} stay in one split.")
-            return name
-    return None
 
 
 def data_record(data: ConversationData) -> dict[str, Any]:
     """Records the data for ``result.json`` as plain JSON types."""
+    splits = {}
+    for name, rows in data.named().items():
+        special = {"form": rows.kind, "columns": list(rows.columns), "turns": sum(map(len, rows.turns))}
+        splits[name] = split_record(rows, special)
     return {
         "problem_type": "language",
         "form": data.train.kind,
         "columns": {"read": list(data.train.columns)},
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, turns_record(rows)) for name, rows in data.named().items()},
+        "splits": splits,
     }
-
-
-def turns_record(rows: Conversations) -> dict[str, Any]:
-    return {"form": rows.kind, "columns": list(rows.columns), "turns": sum(map(len, rows.turns))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,9 +129,18 @@ def usable_conversations(
 def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str]) -> list[Turns]:
     """Reads a row's conversations; ``names`` (answer -> label) replaces answers. Raises NotUsable if one is not usable."""
     cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
-    conversations = READERS["instances" if "instances" in cells else row_format.kind](cells)
+    conversations = read_turns(cells, row_format.kind)
     for turns in conversations:
-        check_answer(turns, names)
+        if turns[-1].role == "text":
+            continue
+        if turns[-1].role != "assistant":
+            raise NotUsable(NOT_ANSWERED)
+        if not turns[-1].content.strip():
+            raise NotUsable(WITHOUT_ANSWER)
+        if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):
+            raise NotUsable(WITHOUT_PROMPT)
+        if names and last_answer(turns).strip() not in names:
+            raise NotUsable(UNKNOWN_LABEL)
     if not names:
         return conversations
     return [(*turns[:-1], Turn("assistant", names[last_answer(turns).strip()])) for turns in conversations]
@@ -163,15 +172,29 @@ def text_of(cell: object, reason: str = "") -> str:
     return str(cell)
 
 
-def text_turns(cells: Cells) -> list[Turns]:
-    return [(Turn("text", text_of(cells["text"], WITHOUT_TEXT)),)]
-
-
-def pair_turns(cells: Cells) -> list[Turns]:
-    """Reads a prompt and its completion, each a text or a list of messages."""
-    for part, reason in (("prompt", WITHOUT_PROMPT), ("completion", WITHOUT_ANSWER)):
-        require(None if cells[part] == [] else cells[part], reason)
-    return [(*cell_turns(cells["prompt"], "user"), *cell_turns(cells["completion"], "assistant"))]
+def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
+    """Reads the turns of one row; each instance of a seed task is a conversation of its own. Raises NotUsable."""
+    if kind == "text":
+        return [(Turn("text", text_of(cells["text"], WITHOUT_TEXT)),)]
+    if kind == "labelled":
+        prompt = text_of(cells["text"], WITHOUT_PROMPT)
+        require(cells["label"], WITHOUT_ANSWER)
+        return [(Turn("user", prompt), Turn("assistant", plain_class_name(cells["label"])))]
+    if kind == "prompt_completion":  # each a text or a list of messages
+        for part, reason in (("prompt", WITHOUT_PROMPT), ("completion", WITHOUT_ANSWER)):
+            require(None if cells[part] == [] else cells[part], reason)
+        return [(*cell_turns(cells["prompt"], "user"), *cell_turns(cells["completion"], "assistant"))]
+    if kind != "alpaca":
+        messages = parse_messages(cells["messages"])
+        if message_kind(messages) is None:
+            raise NotUsable(WITHOUT_MESSAGES)
+        return [message_turns(messages)]
+    if "instances" not in cells:
+        return [instruction_turns(cells["instruction"], cells.get("input"), cells["completion"])]
+    instances = parse_messages(cells["instances"])
+    if not isinstance(instances, list | tuple) or not instances:
+        raise NotUsable(WITHOUT_ANSWER)
+    return [instruction_turns(cells["instruction"], item.get("input"), item.get("output")) for item in instances]
 
 
 def cell_turns(cell: object, role: str) -> Turns:
@@ -180,84 +203,27 @@ def cell_turns(cell: object, role: str) -> Turns:
     return message_turns(value) if message_kind(value) is not None else (Turn(role, text_of(cell)),)
 
 
-def conversation_turns(cells: Cells) -> list[Turns]:
-    value = parse_messages(cells["messages"])
-    if message_kind(value) is None:
-        raise NotUsable(WITHOUT_MESSAGES)
-    return [message_turns(value)]
-
-
-def alpaca_turns(cells: Cells) -> list[Turns]:
-    return [instruction_turns(cells["instruction"], cells.get("input"), cells["completion"])]
-
-
-def instance_turns(cells: Cells) -> list[Turns]:
-    """Reads each instance of a seed task as a conversation."""
-    instances = parse_messages(cells["instances"])
-    if not isinstance(instances, list | tuple) or not instances:
-        raise NotUsable(WITHOUT_ANSWER)
-    return [instruction_turns(cells["instruction"], item.get("input"), item.get("output")) for item in instances]
-
-
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
     prompt = text_of(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{text_of(context)}")
     return (Turn("user", prompt), Turn("assistant", text_of(answer, WITHOUT_ANSWER)))
 
 
-def label_turns(cells: Cells) -> list[Turns]:
-    prompt = text_of(cells["text"], WITHOUT_PROMPT)
-    require(cells["label"], WITHOUT_ANSWER)
-    return [(Turn("user", prompt), Turn("assistant", plain_class_name(cells["label"])))]
-
-
-READERS: Mapping[str, Callable[[Cells], list[Turns]]] = {
-    "text": text_turns,
-    "prompt_completion": pair_turns,
-    **dict.fromkeys(("messages", "sharegpt"), conversation_turns),
-    "alpaca": alpaca_turns,
-    "instances": instance_turns,
-    "labelled": label_turns,
-}
-
-
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
-    """Reads a list of messages. Raises NotUsable."""
+    """Reads a list of messages: each content is a string or text parts. A missing one is an empty turn, which a check reports."""
     key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
     turns = []
     for message in messages:
-        role = ROLES.get(str(message[key]).strip().casefold())
+        role, content = ROLES.get(str(message[key]).strip().casefold()), message.get(CONTENT_KEYS[key])
         if role is None:
             raise NotUsable(UNKNOWN_ROLE)
-        turns.append(Turn(role, message_content(message, CONTENT_KEYS[key])))
-    return tuple(turns)
-
-
-def message_content(message: Mapping[str, Any], key: str) -> str:
-    """Reads the text of a message: a string, or its text parts. A missing content is an empty turn, which a check reports."""
-    if any(message.get(lost) for lost in LOST_KEYS):
-        raise NotUsable(NOT_TEXT)
-    content = message.get(key)
-    if isinstance(content, list | tuple):
-        if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
+        if any(message.get(lost) for lost in LOST_KEYS) or isinstance(content, Mapping):
             raise NotUsable(NOT_TEXT)
-        return "".join(part["text"] for part in content)
-    if isinstance(content, Mapping):
-        raise NotUsable(NOT_TEXT)
-    return "" if content is None else str(content)
-
-
-def check_answer(turns: Turns, names: Mapping[str, str]) -> None:
-    """Raises NotUsable for a row without an answer, or whose answer is not one of the labels."""
-    if turns[-1].role == "text":
-        return
-    if turns[-1].role != "assistant":
-        raise NotUsable(NOT_ANSWERED)
-    if not turns[-1].content.strip():
-        raise NotUsable(WITHOUT_ANSWER)
-    if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):
-        raise NotUsable(WITHOUT_PROMPT)
-    if names and last_answer(turns).strip() not in names:
-        raise NotUsable(UNKNOWN_LABEL)
+        if isinstance(content, list | tuple):
+            if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
+                raise NotUsable(NOT_TEXT)
+            content = "".join(part["text"] for part in content)
+        turns.append(Turn(role, "" if content is None else str(content)))
+    return tuple(turns)
 
 
 def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.data.checks.rows import Flagged, dropped_rows, row_finding
 from tunesmith.data.normalise import normalise
+from tunesmith.recipe.tree import shorten
 from tunesmith.results import Finding
 
 MIN_PROMPTS = 3
@@ -101,7 +102,7 @@ def same_answers(rows: Conversations) -> Flagged:
     for answer, positions in sorted(frequent, key=lambda item: -len(item[1])):
         if len(answer.split()) >= MIN_ANSWER_WORDS:
             for position in positions.values():
-                shown = clipped(rows.turns[position][-1].content)
+                shown = shorten(" ".join(rows.turns[position][-1].content.split()))
                 yield position, f"{len(positions):,} different prompts have this answer: {shown}"
 
 
@@ -131,7 +132,7 @@ def echoed_prompts(rows: Conversations) -> Flagged:
     for position, turns in enumerate(rows.turns):
         prompt = normalise(next((turn.content for turn in reversed(turns[:-1]) if turn.role == "user"), ""))
         if len(prompt.split()) >= MIN_PROMPT_WORDS and f" {prompt} " in f" {normalise(turns[-1].content)} ":
-            yield position, f"the answer holds its prompt: {clipped(prompt)}"
+            yield position, f"the answer holds its prompt: {shorten(prompt)}"
 
 
 def repeated_rows(rows: Conversations) -> Flagged:
@@ -185,16 +186,14 @@ CONVERSATION_CHECKS: tuple[Check, ...] = (
 def template_tokens(rows: Conversations, special_tokens: Sequence[str]) -> Finding | None:
     """Finds special tokens of chat templates in contents, which the tokenizer may read as the beginning or end of a turn."""
     pattern = re.compile("|".join(map(re.escape, sorted({*TEMPLATE_TOKENS, *special_tokens}, key=len, reverse=True))))
-
-    def flagged() -> Flagged:
-        for position, turns in enumerate(rows.turns):
-            for turn in turns:
-                if match := pattern.search(turn.content):
-                    where = "the text" if turn.role == "text" else f"a turn of the {turn.role}"
-                    yield position, f"{where} holds {match.group()!r}"
-
+    flagged = []
+    for position, turns in enumerate(rows.turns):
+        for turn in turns:
+            if match := pattern.search(turn.content):
+                where = "the text" if turn.role == "text" else f"a turn of the {turn.role}"
+                flagged.append((position, f"{where} holds {match.group()!r}"))
     remedy = "Remove them: the rows are already rendered with a template, or quote one, and would be read as further turns."
-    return row_finding("template_tokens", rows, flagged(), "{count} hold special tokens of a chat template", remedy)
+    return row_finding("template_tokens", rows, flagged, "{count} hold special tokens of a chat template", remedy)
 
 
 def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None:
@@ -204,14 +203,12 @@ def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None
     lengths: dict[str, Sequence[int]] = {"characters": list(map(len, answers)), "words": [len(text.split()) for text in answers]}
     if tokens is not None:
         lengths["tokens"] = tokens
-
-    def flagged() -> Flagged:
-        for unit, sizes in lengths.items():
-            limits = common_lengths([sizes[i] for i in open_ended])
-            yield from ((i, f"it stops without an end after {sizes[i]:,} {unit}") for i in open_ended if sizes[i] in limits)
-
+    flagged: list[tuple[int, str]] = []
+    for unit, sizes in lengths.items():
+        limits = common_lengths([sizes[i] for i in open_ended])
+        flagged += [(i, f"it stops without an end after {sizes[i]:,} {unit}") for i in open_ended if sizes[i] in limits]
     remedy = "Generate these answers again with a higher limit, or remove them: the model learns to stop in the middle."
-    return row_finding("cut_off_answers", rows, flagged(), "{count} have an answer that seems cut off at a limit", remedy)
+    return row_finding("cut_off_answers", rows, flagged, "{count} have an answer that seems cut off at a limit", remedy)
 
 
 def common_lengths(sizes: Sequence[int]) -> set[int]:
@@ -228,16 +225,14 @@ def common_lengths(sizes: Sequence[int]) -> set[int]:
 
 def without_gap(rows: Conversations) -> Finding | None:
     """Finds prompts and answers without white space between them, where they are concatenated as they are."""
-
-    def flagged() -> Flagged:
-        for position, turns in enumerate(rows.turns):
-            before, answer = turns[-2].content if len(turns) > 1 else "", turns[-1].content
-            if before and answer and not before[-1].isspace() and not answer[0].isspace():
-                yield position, f"{before[-20:]!r} is followed by {answer[:20]!r}"
-
+    flagged = []
+    for position, turns in enumerate(rows.turns):
+        before, answer = turns[-2].content if len(turns) > 1 else "", turns[-1].content
+        if before and answer and not before[-1].isspace() and not answer[0].isspace():
+            flagged.append((position, f"{before[-20:]!r} is followed by {answer[:20]!r}"))
     remedy = "Choose a template (sft.chat_template: dialogue), or let answers begin with a space or a new line."
     summary = "{count} have nothing between prompt and answer, which are joined as they are"
-    return row_finding("no_gap_before_answer", rows, flagged(), summary, remedy)
+    return row_finding("no_gap_before_answer", rows, flagged, summary, remedy)
 
 
 def leakage(train: Conversations, evaluated: Conversations) -> Finding | None:
@@ -259,8 +254,3 @@ def prompt_key(turns: Sequence[Turn]) -> str:
 
 def row_key(turns: Sequence[Turn]) -> str:
     return "\n".join(f"{turn.role} {normalise(turn.content)}" for turn in turns)
-
-
-def clipped(text: str, length: int = 60) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -83,6 +83,7 @@ def label_words(label: object, labels: Labels) -> str:
 
 
 def check_labels(rows: Rows) -> Iterator[Finding]:
+    """Describes the scores, or the number of rows of each class; finds classes with few of them."""
     train = rows.splits["train"]
     counts = label_counts(train, rows.labels)
     if rows.labels.problem_type == REGRESSION:
@@ -100,12 +101,6 @@ def check_labels(rows: Rows) -> Iterator[Finding]:
         summary += f" The largest has {largest / max(1, smallest):.0f} times the rows of the smallest ({order[-1]})."
         remedy = "Compare by macro F1 or MCC rather than accuracy; train.class_weights: balanced gives rare classes more weight."
     yield Finding("labels", summary, remedy=remedy)
-
-
-def check_rare(rows: Rows) -> Iterator[Finding]:
-    if rows.labels.problem_type == REGRESSION:
-        return
-    counts = label_counts(rows.splits["train"], rows.labels)
     rare = [name for name, count in counts.items() if count < FEW_ROWS]
     if rare:
         shown = listed(f"{name}: {counts[name]}" for name in rare)
@@ -126,18 +121,15 @@ def check_missing(rows: Rows) -> Iterator[Finding]:
             yield Finding(f"missing_labels_{split}", summary, remedy=f"Add rows of these classes to {split}.")
 
 
-def check_unseen(rows: Rows) -> Iterator[Finding]:
-    """Finds rows that are left out because train does not have their label."""
-    for split, examples in rows.splits.items():
-        bad = [row for row in examples.bad_rows if row.reason == UNKNOWN]
-        if bad:
-            summary = f"{len(bad)} rows of {split} have a label that train does not have; they are left out of the metrics."
-            listed_rows = tuple({"row_id": row.row_id, "split": split, "reason": row.reason} for row in bad[:LISTED_ROWS])
-            remedy = "Add such rows to train, or correct them."
-            yield Finding(f"unseen_labels_{split}", summary, len(bad), rows=listed_rows, remedy=remedy)
-
-
 def check_dropped(rows: Rows) -> Iterator[Finding]:
+    """Finds rows that are left out because train does not have their label; then all that are left out or repaired."""
+    for split, examples in rows.splits.items():
+        unseen = [row for row in examples.bad_rows if row.reason == UNKNOWN]
+        if unseen:
+            summary = f"{len(unseen)} rows of {split} have a label that train does not have; they are left out of the metrics."
+            listed_rows = tuple({"row_id": row.row_id, "split": split, "reason": row.reason} for row in unseen[:LISTED_ROWS])
+            remedy = "Add such rows to train, or correct them."
+            yield Finding(f"unseen_labels_{split}", summary, len(unseen), rows=listed_rows, remedy=remedy)
     bad = [(split, row) for split, examples in rows.splits.items() for row in examples.bad_rows]
     for name, dropped, what in (("dropped_rows", True, "were not used"), ("repaired_rows", False, "were repaired")):
         flagged = [(split, row) for split, row in bad if row.dropped == dropped]
@@ -172,16 +164,13 @@ def check_conflicts(rows: Rows) -> Iterator[Finding]:
     for i, key in enumerate(rows.keys["train"]):
         groups[key].append(i)
     conflicts = [group for group in groups.values() if len({train.labels[i] for i in group}) > 1]
-    reasons = [(i, f"labelled {rows.label('train', i)}; {other_labels(rows, group, i)}") for group in conflicts for i in group]
-    summary = f"{len(reasons)} training rows in {len(conflicts)} sets have different labels on the same text ({NORMALISED})."
-    flagged = [(train, i, reason) for i, reason in reasons]
+    flagged = []
+    for group in conflicts:
+        for i in group:
+            others = [f"row {train.row_ids[j]} {rows.label('train', j)}" for j in group if train.labels[j] != train.labels[i]]
+            flagged.append((train, i, f"labelled {rows.label('train', i)}; {listed(others, 3)}"))
+    summary = f"{len(flagged)} training rows in {len(conflicts)} sets have different labels on the same text ({NORMALISED})."
     yield from row_finding("conflicting_labels", summary, flagged, "Decide which label is right.")
-
-
-def other_labels(rows: Rows, group: list[int], i: int) -> str:
-    """Lists the rows of the set with another label than row ``i``."""
-    train = rows.splits["train"]
-    return listed((f"row {train.row_ids[j]} {rows.label('train', j)}" for j in group if train.labels[j] != train.labels[i]), 3)
 
 
 def check_leakage(rows: Rows) -> Iterator[Finding]:
@@ -243,13 +232,11 @@ def check_length(rows: Rows) -> Iterator[Finding]:
 def row_finding(name: str, summary: str, flagged: Sequence[tuple[Examples, int, str]], remedy: str) -> Iterator[Finding]:
     """Yields the finding about rows, each with the reason why it is flagged; none without such rows."""
     if flagged:
-        rows = tuple(listed_row(*row) for row in flagged[:LISTED_ROWS])
+        rows = tuple(
+            {"row_id": examples.row_ids[i], "split": examples.split, "reason": reason, **public_text(examples, i)}
+            for examples, i, reason in flagged[:LISTED_ROWS]
+        )
         yield Finding(name, summary, len(flagged), rows=rows, remedy=remedy)
-
-
-def listed_row(examples: Examples, i: int, reason: str) -> dict[str, Any]:
-    """Describes one row of a finding, with its text unless that holds personal data."""
-    return {"row_id": examples.row_ids[i], "split": examples.split, "reason": reason, **public_text(examples, i)}
 
 
 def public_text(examples: Examples, i: int, characters: int = SHOWN_CHARACTERS) -> dict[str, str]:
@@ -263,9 +250,7 @@ def public_text(examples: Examples, i: int, characters: int = SHOWN_CHARACTERS) 
 
 CHECKS: tuple[Callable[[Rows], Iterator[Finding]], ...] = (
     check_labels,
-    check_rare,
     check_missing,
-    check_unseen,
     check_dropped,
     check_duplicates,
     check_conflicts,

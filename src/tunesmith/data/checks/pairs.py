@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -64,21 +64,18 @@ def false_negatives(rows: EmbeddingRows) -> Finding | None:
     """Finds positives of different queries that are nearly the same text: in one batch each is a negative of the other."""
     if rows.format.kind not in QUERY_DOCUMENT_KINDS:
         return None
-    remedy = "Remove one of each two, or use embedding.loss: GISTEmbedLoss, which excludes such negatives."
-    summary = "the positives of {n} rows are nearly those of others: in one batch each is a negative for the other"
-    return row_finding("false_negatives", rows, near_positives(rows), summary, remedy)
-
-
-def near_positives(rows: EmbeddingRows) -> Iterator[tuple[int, str]]:
     near = near_duplicates(rows.sides[1])
     anchors = [normalise(text) for text in rows.sides[0]]
     pairs = list(zip(near.a.tolist(), near.b.tolist(), strict=True))
     partner = {a: b for a, b in pairs} | {b: a for a, b in pairs}
+    flagged = []
     for i, text in enumerate(near.text_ids.tolist()):
-        if text in partner:
-            j = int(near.first_row[partner[text]])
-            if anchors[i] != anchors[j]:
-                yield i, f"nearly the positive of row {rows.row_ids[j]}"
+        j = int(near.first_row[partner[text]]) if text in partner else i
+        if anchors[i] != anchors[j]:
+            flagged.append((i, f"nearly the positive of row {rows.row_ids[j]}"))
+    remedy = "Remove one of each two, or use embedding.loss: GISTEmbedLoss, which excludes such negatives."
+    summary = "the positives of {n} rows are nearly those of others: in one batch each is a negative for the other"
+    return row_finding("false_negatives", rows, flagged, summary, remedy)
 
 
 def leakage(train: EmbeddingRows, evaluated: EmbeddingRows) -> Finding | None:

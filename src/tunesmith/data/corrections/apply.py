@@ -108,7 +108,13 @@ def correct_file(corrections: Sequence[Correction], data: Path, target: Path, co
     """Builds the corrected file in memory; writes nothing. Raises DataError as ``apply_corrections`` does."""
     payload = read_payload(data, str(data))
     table = parse_table(payload)
-    own = select_for_file(corrections, table)
+    if not corrections:
+        raise DataError.one(table.source, "The corrections file has no rows; there is nothing to apply.")
+    own = [c for c in corrections if c.source_sha256 in ("", table.sha256)]
+    if not own:
+        other = corrections[0].source_sha256[:12]
+        message = f"The corrections were made for another file (sha256 {other}..., this one has {table.sha256[:12]}...)."
+        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed, or diagnose this one.")
     changes = find_changes(own, table, column)
     suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
     if suffix not in WRITERS:
@@ -124,23 +130,16 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
     part = target.with_name(f".{target.name}.part{''.join(target.suffixes)}")
     try:
         part.write_bytes(new.content)
-        check_written(parse_table(read_payload(part, str(target))), table, changes)
+        written = parse_table(read_payload(part, str(target)))
+        keep = [i for i, row_id in enumerate(table.row_ids) if row_id not in changes.removed]
+        expected = {name: [cells[i] for i in keep] for name, cells in table.columns.items()}
+        expected[changes.column] = [changes.labels.get(table.row_ids[i], table.columns[changes.column][i]) for i in keep]
+        if written.columns != expected:
+            raise TunesmithError(f"{table.source} could not be corrected: the new file does not read back as expected.")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
     return new.applied
-
-
-def select_for_file(corrections: Sequence[Correction], table: Table) -> list[Correction]:
-    """Selects the corrections of this file out of those of several. Raises DataError if there are none for this file."""
-    if not corrections:
-        raise DataError.one(table.source, "The corrections file has no rows; there is nothing to apply.")
-    own = [c for c in corrections if c.source_sha256 in ("", table.sha256)]
-    if not own:
-        other = corrections[0].source_sha256[:12]
-        message = f"The corrections were made for another file (sha256 {other}..., this one has {table.sha256[:12]}...)."
-        raise DataError.one(table.source, message, "Apply them to the file that was diagnosed, or diagnose this one.")
-    return own
 
 
 def find_changes(corrections: Sequence[Correction], table: Table, column: str | None) -> LabelChanges:
@@ -159,8 +158,11 @@ def find_changes(corrections: Sequence[Correction], table: Table, column: str | 
     names = [column] if column is not None else list(table.columns)
     misfits = {name: [c for c in corrections if not fits(table.columns[name][position[c.row_id]], c.given)] for name in names}
     fitting = [name for name in names if not misfits[name]]
-    if len(fitting) != 1:
-        reject_column(table, corrections, misfits, fitting, position)
+    if len(fitting) > 1:
+        message = f"The columns {listed(fitting)} both hold the given labels of the corrections."
+        raise DataError.one(table.source, message, "Name the label column.")
+    if not fitting:
+        raise misfit_error(table, misfits, position, len(corrections))
     cells = table.columns[fitting[0]]
     labelled = next((cell for cell in cells if marker(cell) is None), None)
     old = {c.row_id: cells[position[c.row_id]] for c in corrections}
@@ -190,38 +192,20 @@ def like_cell(cell: object, proposed: str) -> bool | float | str:
     return proposed
 
 
-def reject_column(
-    table: Table,
-    corrections: Sequence[Correction],
-    misfits: Mapping[str, list[Correction]],
-    fitting: Sequence[str],
-    position: Mapping[int, int],
-) -> None:
-    """Raises DataError, since no column, or more than one, holds the given labels of the corrections."""
-    if fitting:
-        message = f"The columns {listed(fitting)} both hold the given labels of the corrections."
-        raise DataError.one(table.source, message, "Name the label column.")
+def misfit_error(table: Table, misfits: Mapping[str, list[Correction]], position: Mapping[int, int], n: int) -> DataError:
+    """Makes the error about the column that the fewest of the ``n`` corrections do not fit, with the first of these."""
     nearest = min(misfits, key=lambda name: len(misfits[name]))
     problems = []
     for c in misfits[nearest][:SHOWN_ROWS]:
         i = position[c.row_id]
         expected = f"{nearest} is {cell_label(table.columns[nearest][i])!r}, the correction expects {c.given!r}."
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", expected))
-    message = f"{len(misfits[nearest])} of {len(corrections)} corrections do not fit the labels in the file."
-    raise DataError([Problem("data", table.source, message, "Apply them to the file that was diagnosed."), *problems])
-
-
-def check_written(written: Table, table: Table, changes: LabelChanges) -> None:
-    """Raises TunesmithError if the written file is not the old one with exactly these changes."""
-    keep = [i for i, row_id in enumerate(table.row_ids) if row_id not in changes.removed]
-    expected = {name: [cells[i] for i in keep] for name, cells in table.columns.items()}
-    expected[changes.column] = [changes.labels.get(table.row_ids[i], table.columns[changes.column][i]) for i in keep]
-    if written.columns != expected:
-        raise TunesmithError(f"{table.source} could not be corrected: the new file does not read back as expected.")
+    message = f"{len(misfits[nearest])} of {n} corrections do not fit the labels in the file."
+    return DataError([Problem("data", table.source, message, "Apply them to the file that was diagnosed."), *problems])
 
 
 def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> bytes:
-    """Rewrites the lines of changed rows and keeps every other line as it is."""
+    """Rewrites the lines of changed rows with their old quoting and line ends; keeps every other line as it is."""
     assert table.lines is not None
     text = decode(payload).text
     delimiter = find_delimiter(text, "," if payload.suffix == ".csv" else "\t")
@@ -232,19 +216,12 @@ def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> by
         start = table.lines[i] - 1
         end = start + 1 + sum(len(LINE_BREAK.findall(cell)) for cell in cells.values())
         old = "".join(lines[start:end])
-        new = cells | {changes.column: changes.labels.get(table.row_ids[i])}
+        content = old.rstrip("\r\n")
+        quoting = next((q for q in QUOTINGS if record(list(cells.values()), delimiter, q) == content), csv.QUOTE_MINIMAL)
+        cells[changes.column] = changes.labels.get(table.row_ids[i])
         removed = table.row_ids[i] in changes.removed
-        lines[start:end] = [] if removed else [record_like(old, list(cells.values()), list(new.values()), delimiter)]
+        lines[start:end] = [] if removed else [f"{record(list(cells.values()), delimiter, quoting)}{old[len(content) :]}"]
     return "".join(lines).encode("utf-8", "surrogatepass")
-
-
-def record_like(old: str, before: Sequence[str], after: Sequence[str], delimiter: str) -> str:
-    """Writes a record with other cells, with the quoting and line end of the old one."""
-    content = old.rstrip("\r\n")
-    for quoting in QUOTINGS:
-        if record(before, delimiter, quoting) == content:
-            return str(record(after, delimiter, quoting)) + old[len(content) :]
-    return str(record(after, delimiter, csv.QUOTE_MINIMAL)) + old[len(content) :]
 
 
 def record(cells: Sequence[str], delimiter: str, quoting: int) -> str | None:

@@ -57,9 +57,6 @@ def find_labels(table: Table, parts: Sequence[Examples], columns: Columns, *, se
         parts: the splits of the data set.
         columns: the columns of the data set.
         several: other data sets have the same row ids, so that only texts identify a row.
-
-    Raises:
-        DataError: no column holds labels, or no key matches the table to the rows.
     """
     label = find_label_column(table)
     key = find_key_column(table, columns, several)
@@ -67,7 +64,15 @@ def find_labels(table: Table, parts: Sequence[Examples], columns: Columns, *, se
         keys, part_keys, by = *text_match_keys(table, parts, columns, label, several), "text"
     else:
         keys, part_keys, by = row_match_keys(table, parts, columns, key)
-    names, contradicted = labels_by_key(keys, [single_name(table, i, label) for i in range(len(table))])
+    first: dict[Hashable, str] = {}
+    contradicted: set[Hashable] = set()  # keys with two different labels
+    for i, (row_key, cell) in enumerate(zip(keys, table.columns[label], strict=True)):
+        name = split_cell(cell, None)
+        if isinstance(name, list):
+            raise DataError.one(f"{table.source}, {table.place(i)}", "The row has a list of labels; one label was expected.")
+        if name is not None and row_key is not None and first.setdefault(row_key, name) != name:
+            contradicted.add(row_key)
+    names = {row_key: name for row_key, name in first.items() if row_key not in contradicted}
     probabilities = confidences(table, keys, label)
     n_used = len({key for own in part_keys for key in own} & set(names))
     of_split = {}
@@ -117,22 +122,14 @@ def row_match_keys(
     rows = [int(str(cell)) for cell in cells]
     if len({part.source for part in parts}) == 1:
         return list(rows), [list(part.row_ids) for part in parts], ROW_ID
-    return (
-        [*zip(label_splits(table, parts), rows, strict=True)],
-        [[(part.split, i) for i in part.row_ids] for part in parts],
-        ROW_ID,
-    )
-
-
-def label_splits(table: Table, parts: Sequence[Examples]) -> list[str]:
-    """Reads the split of each label; other splits count as train. Raises DataError if there is no such column."""
     named = {plain_name(name): name for name in table.columns}
     splits = [part.split for part in parts]
     if SPLIT not in named:
         sources = listed(dict.fromkeys(part.source for part in parts))
         message = f"A row_id alone does not say whether the row is of {sources}."
         raise DataError.one(table.source, message, f"Add a column split that holds {listed(splits)}.")
-    return [str(cell) if str(cell) in splits else "train" for cell in table.columns[named[SPLIT]]]
+    own = [str(cell) if str(cell) in splits else "train" for cell in table.columns[named[SPLIT]]]
+    return list(zip(own, rows, strict=True)), [[(part.split, i) for i in part.row_ids] for part in parts], ROW_ID
 
 
 def text_match_keys(
@@ -152,24 +149,6 @@ def text_match_keys(
     pairs = None if own.pair is None else [str(cell) for cell in table.columns[own.pair]]
     texts = [str(cell) for cell in table.columns[own.text]]
     return list(text_keys(texts, pairs)), [list(text_keys(part.texts, part.pairs)) for part in parts]
-
-
-def single_name(table: Table, i: int, label: str) -> str | None:
-    """Reads the class name in one cell. Raises DataError if it holds several."""
-    name = split_cell(table.columns[label][i], None)
-    if isinstance(name, list):
-        raise DataError.one(f"{table.source}, {table.place(i)}", "The row has a list of labels; one label was expected.")
-    return name
-
-
-def labels_by_key(keys: Sequence[Hashable], names: Sequence[str | None]) -> tuple[dict[Hashable, str], set[Hashable]]:
-    """Returns key -> label, and the keys with two different labels, which get none."""
-    labels: dict[Hashable, str] = {}
-    contradicted: set[Hashable] = set()
-    for key, name in zip(keys, names, strict=True):
-        if name is not None and key is not None and labels.setdefault(key, name) != name:
-            contradicted.add(key)
-    return {key: name for key, name in labels.items() if key not in contradicted}, contradicted
 
 
 def confidences(table: Table, keys: Sequence[Hashable], label: str) -> dict[Hashable, float] | None:

@@ -75,10 +75,6 @@ def infer_labels(
         separator: splits string cells into several labels.
         names: the label names of a multi-label task with several columns, in id order.
         source: for messages.
-
-    Raises:
-        DataError: no row is labelled, there is one class only, classes are numbers with decimals, there are more classes than
-            half the rows (with several labels a row: than rows), or a regression has labels that are no numbers.
     """
     if TASKS[task].numeric_labels:
         return infer_score(cells, source)

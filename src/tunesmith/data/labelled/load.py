@@ -206,6 +206,16 @@ def unseen_label_problems(table: Table, columns: Columns, labels: Labels, separa
 def data_record(data: LabelledData) -> dict[str, Any]:
     """Records the data for ``result.json`` as plain JSON types."""
     columns = data.columns
+    splits = {}
+    for name, rows in data.named().items():
+        dropped = [row for row in rows.bad_rows if row.dropped]
+        special = {
+            "repaired": dict(Counter(row.reason for row in rows.bad_rows if not row.dropped)),
+            "dropped_rows": [{"row_id": row.row_id, "line": row.line, "reason": row.reason} for row in dropped[:20]],
+            "label_counts": label_counts(rows, data.labels),
+            "labels_per_row": float(np.mean([sum(row) for row in rows.labels])) if data.labels.problem_type == MULTI else None,
+        }
+        splits[name] = split_record(rows, special)
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label), "id": columns.id, "group": columns.group}
     return {
         "columns": {**parts, "split": columns.split, "annotators": list(columns.annotators)},
@@ -213,16 +223,5 @@ def data_record(data: LabelledData) -> dict[str, Any]:
         "labels": list(data.labels.names),
         "problem_type": data.labels.problem_type,
         "notes": list(data.notes),
-        "splits": {name: split_record(rows, label_record(rows, data.labels)) for name, rows in data.named().items()},
-    }
-
-
-def label_record(examples: Examples, labels: Labels) -> dict[str, Any]:
-    """Records the repaired and the first dropped rows of a split, and its label counts."""
-    dropped = [row for row in examples.bad_rows if row.dropped]
-    return {
-        "repaired": dict(Counter(row.reason for row in examples.bad_rows if not row.dropped)),
-        "dropped_rows": [{"row_id": row.row_id, "line": row.line, "reason": row.reason} for row in dropped[:20]],
-        "label_counts": label_counts(examples, labels),
-        "labels_per_row": float(np.mean([sum(row) for row in examples.labels])) if labels.problem_type == MULTI else None,
+        "splits": splits,
     }

@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed
 from tunesmith.data.labelled.labels import SINGLE, WRONG, class_name, encode, label_cells, marker
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table, not_text
-from tunesmith.errors import DataError, InputError
+from tunesmith.errors import DataError
 
 SHOWN_CELLS = 5
 ANNOTATORS = "data.columns.annotators"
@@ -38,9 +38,6 @@ def make_examples(
         labels: None for rows that only get predictions; their labels are then None.
         others: further columns to keep: the name they get -> the column.
         keep_unlabelled: also uses rows without a label, with None for it.
-
-    Raises:
-        DataError: the text column holds numbers, lists or objects; a cell of an annotator holds no class; no row is usable.
     """
     texts, reasons = read_texts(table, columns.text, "text")
     pairs, pair_reasons = (None, {}) if columns.pair is None else read_texts(table, columns.pair, "second text")
@@ -52,22 +49,17 @@ def make_examples(
             label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
         reasons = label_reasons | reasons
     keep = [i for i in range(len(table)) if i not in reasons or reasons[i] in REPAIRS]
-    bad = list_bad_rows(table, reasons)
-    if not keep:
-        raise no_usable_row(table, bad)
+    bad_rows = list_bad_rows(table, reasons)
     whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
     cells = {name: table.columns[column] for name, column in (others or {}).items()}
-    whole = replace(whole, groups=group_cells(table, columns.group), ids=id_cells(table, columns.id), others=cells)
+    ids = None if columns.id is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[columns.id]]
+    groups = None
+    if columns.group is not None:  # a row without a group is a group of its own
+        named = zip(table.row_ids, table.columns[columns.group], strict=True)
+        groups = [f"row {row_id} without a group" if is_missing(cell) else str(cell) for row_id, cell in named]
+    whole = replace(whole, groups=groups, ids=ids, others=cells)
     annotations = None if labels is None else annotation_counts(table, columns, labels, keep)
-    bad_rows = tuple(sorted(bad, key=lambda row: row.row_id))
     return replace(whole.take(keep, split), annotations=annotations, bad_rows=bad_rows, rows_read=table.rows_read)
-
-
-def no_usable_row(table: Table, bad: list[BadRow]) -> InputError:
-    """Makes the error that counts the reasons why no row can be used."""
-    counts = Counter(row.reason for row in bad if row.dropped)
-    shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
-    return DataError.one(table.source, f"None of the {table.rows_read} rows can be used ({shown}).", "Check the columns.")
 
 
 def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int, str]]:
@@ -75,12 +67,15 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
 
     Args:
         what: the name of the column's role in the reasons: ``text`` or ``second text``.
-
-    Raises:
-        DataError: most cells are numbers, or a cell is a list or an object.
     """
     cells = table.columns[name]
-    reject_numbers(table, name)
+    present = [cell for cell in cells if not is_missing(cell)]
+    numbers = list(filter(is_number, present))
+    if len(numbers) > NUMBERS_SHARE * len(present):
+        message = (
+            f"The text column {name!r} holds numbers ({len(numbers)} of {len(present)} cells, for instance {clip(numbers[0])})."
+        )
+        raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
     reasons: dict[int, str] = {}
     texts: list[str] = []
     for i, cell in enumerate(cells):
@@ -99,44 +94,24 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
     return texts, reasons
 
 
-def reject_numbers(table: Table, name: str) -> None:
-    """Raises DataError if more than half of the cells that are not missing are numbers."""
-    present = [cell for cell in table.columns[name] if not is_missing(cell)]
-    numbers = sum(map(is_number, present))
-    if numbers > NUMBERS_SHARE * len(present):
-        example = next(cell for cell in present if is_number(cell))
-        message = f"The text column {name!r} holds numbers ({numbers} of {len(present)} cells, for instance {clip(example)})."
-        raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
-
-
-def list_bad_rows(table: Table, reasons: dict[int, str]) -> list[BadRow]:
-    """Lists the bad rows of the table, then those with a new reason: dropped ones before repaired ones."""
-    rows = [
+def list_bad_rows(table: Table, reasons: dict[int, str]) -> tuple[BadRow, ...]:
+    """Lists the bad rows in the order of their ids. Raises DataError, which counts the reasons, if no row can be used."""
+    new = [
         BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, reason not in REPAIRS)
         for i, reason in reasons.items()
     ]
-    return [*table.bad_rows, *sorted(rows, key=lambda row: not row.dropped)]
-
-
-def id_cells(table: Table, name: str | None) -> list[str] | None:
-    return None if name is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[name]]
-
-
-def group_cells(table: Table, name: str | None) -> list[str] | None:
-    """Reads the group of each row; a row without one is a group of its own."""
-    if name is None:
-        return None
-    rows = zip(table.row_ids, table.columns[name], strict=True)
-    return [f"row {row_id} without a group" if is_missing(cell) else str(cell) for row_id, cell in rows]
+    bad = [*table.bad_rows, *new]
+    if sum(row.dropped for row in new) == len(table):
+        counts = Counter(row.reason for row in bad if row.dropped)
+        shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
+        raise DataError.one(table.source, f"None of the {table.rows_read} rows can be used ({shown}).", "Check the columns.")
+    return tuple(sorted(bad, key=lambda row: row.row_id))
 
 
 def annotation_counts(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]] | None:
     """Counts how many annotators chose each class in the rows at those positions (N, K); None without annotator columns.
 
     A row without any cell of theirs has zeros only: it is not known to be annotated.
-
-    Raises:
-        DataError: the task is not single-label, a class has no column or is unknown, or a cell holds neither class nor count.
     """
     if not columns.annotators:
         return None
@@ -147,7 +122,13 @@ def annotation_counts(table: Table, columns: Columns, labels: Labels, keep: Sequ
 
 def counted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]]:
     """Reads the counts of columns that hold the number of annotators of a class."""
-    check_classes(table, columns, labels)
+    unknown = [name for name in columns.counted if name not in labels.names]
+    absent = [name for name in labels.names if name not in columns.counted]
+    if unknown or absent:
+        parts = [f"names {listed(map(repr, unknown), SHOWN_CELLS)}, which the label column does not hold"] if unknown else []
+        parts += [f"has no column for {listed(map(repr, absent), SHOWN_CELLS)}"] if absent else []
+        remedy = f"Write {{class: column}} with every class of the label column: {listed(labels.names)}."
+        raise DataError.one(table.source, f"{ANNOTATORS} {' and '.join(parts)}.", remedy)
     columns_by_class = dict(zip(columns.counted, columns.annotators, strict=True))
     names = [columns_by_class[name] for name in labels.names]
     wrong, rows = [], []
@@ -162,17 +143,6 @@ def counted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[
         remedy = "Write a whole number from 0 on; leave all of them empty in rows that nobody annotated."
         raise DataError.one(table.source, message, remedy)
     return rows
-
-
-def check_classes(table: Table, columns: Columns, labels: Labels) -> None:
-    """Raises DataError unless every class has a column of counts, and every such column a class."""
-    unknown = [name for name in columns.counted if name not in labels.names]
-    absent = [name for name in labels.names if name not in columns.counted]
-    if unknown or absent:
-        parts = [f"names {listed(map(repr, unknown), SHOWN_CELLS)}, which the label column does not hold"] if unknown else []
-        parts += [f"has no column for {listed(map(repr, absent), SHOWN_CELLS)}"] if absent else []
-        remedy = f"Write {{class: column}} with every class of the label column: {listed(labels.names)}."
-        raise DataError.one(table.source, f"{ANNOTATORS} {' and '.join(parts)}.", remedy)
 
 
 def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[int]) -> list[tuple[int, ...]]:

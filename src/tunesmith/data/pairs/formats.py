@@ -86,9 +86,6 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
 
     Args:
         given: part of ``PARTS`` -> column or columns that the recipe names.
-
-    Raises:
-        DataError: a named column is missing, or the parts make no format; the message shows the columns and what to write.
     """
     requested = {part: find_columns(table, part, names) for part, names in given.items()}
     used = {name for names in requested.values() for name in names}
@@ -117,7 +114,9 @@ def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict
     """Assigns columns to parts by their names; empty where names do not decide."""
     numbers = {name: match.group(1) for name in names if (match := NEGATIVE.fullmatch(plain_name(name)))}
     negatives = sorted(numbers, key=lambda name: int(numbers[name] or 0))
-    texts = [name for name in names if is_text(profiles[name])]
+    # A side of a pair holds words, not numbers or lists, and not the same few in all rows.
+    worded = [name for name in names if profiles[name].is_worded]
+    texts = [name for name in worded if profiles[name].is_text or profiles[name].distinct_share > 0.3]
     pair = usual_pair(texts)
     target = find_target(names, profiles, {*negatives, *(pair or ())})
     if negatives:
@@ -134,11 +133,6 @@ def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict
     if pair:
         return {"anchor": pair[:1], "positive": pair[1:]}
     return {"text": (texts[0],), **target} if len(texts) == 1 and "vector" in target else {}
-
-
-def is_text(column: Profile) -> bool:
-    """Whether cells can be a side of a pair: words, not numbers or lists, and not the same few in all rows."""
-    return column.is_worded and (column.is_text or column.distinct_share > 0.3)
 
 
 def usual_pair(names: Sequence[str]) -> tuple[str, str] | None:

@@ -13,8 +13,8 @@ from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
-from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, is_beir, read_beir, relevant_pairs_table
-from tunesmith.data.pairs.rows import EmbeddingRows, split_embedding_rows, usable_rows
+from tunesmith.data.pairs.retrieval import SUFFIXES, Retrieval, beir_folder, read_beir
+from tunesmith.data.pairs.rows import CLASS_KINDS, EmbeddingRows, split_embedding_rows, usable_rows
 from tunesmith.data.readers.read import read_table, retrieval_names
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
 from tunesmith.data.records import SplitData, split_record
@@ -44,9 +44,6 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
 
     The format is detected in train; validation and test have the same columns, or a format of their own. A folder in the BEIR
     layout as ``data.train`` gives each query of ``qrels/train.tsv`` with each of its relevant documents.
-
-    Raises:
-        DataError: a source cannot be read, its format cannot be detected, or too few rows are left.
     """
     notes: list[str] = []
     tables = read_tables(recipe, base, frames or {}, notes)
@@ -57,7 +54,11 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
         splits["train"], also = concatenate([splits["train"], *also], notes), []
     for split in SPLITS[1:]:
         if split in tables:
-            splits[split] = read_rows(tables[split], evaluation_format(tables[split], train_format, notes), split, recipe, notes)
+            # A table with train's columns has its format, unless that cannot be evaluated, as single texts cannot.
+            has_all = all(name in tables[split].columns for name in train_format.columns)
+            is_same = train_format.kind != "single_text" and has_all
+            row_format = train_format if is_same else detect_and_note(tables[split], {}, notes)
+            splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
     take_shares(splits, recipe, split_embedding_rows)
     train = limit_rows(splits["train"], recipe, notes)
     folder = recipe.evaluate.retrieval
@@ -76,7 +77,10 @@ def read_tables(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: li
     data = recipe.data
     folder = None if "train" in frames else retrieval_folder(data.train, base)
     if folder is not None:
-        table = relevant_pairs_table(folder, BEIR_TRAIN)
+        search = read_beir(folder, BEIR_TRAIN)
+        pairs = list(zip(search.judgements.query.tolist(), search.judgements.document.tolist(), strict=True))
+        texts = {"query": [search.queries[q] for q, _ in pairs], "document": [search.documents[d] for _, d in pairs]}
+        table = Table.whole(str(folder), texts)
         notes.append(f"{data.train}: the queries of qrels/{BEIR_TRAIN} with the documents that answer them.")
         return read_splits(data, base, {**frames, "train": table.columns}, notes) | {"train": table}
     tables = read_splits(data, base, frames, notes)
@@ -91,7 +95,9 @@ def retrieval_folder(name: str, base: Path) -> Path | None:
     if name.startswith("hub:") or (name.startswith("builtin:") and name.removeprefix("builtin:") not in retrieval_names()):
         return None
     folder = beir_folder(name, base)
-    return folder if is_beir(folder) else None
+    names = ("corpus", "queries")
+    has_files = folder.is_dir() and all(any((folder / f"{name}{s}").is_file() for s in SUFFIXES) for name in names)
+    return folder if has_files else None
 
 
 def detect_and_note(table: Table, columns: Mapping[str, str | list[str]], notes: list[str]) -> PairFormat:
@@ -130,8 +136,10 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
             raise DataError.one(part.source, message, "Use embedding.mix: proportional, or embedding.convert.")
         if part is not first:
             notes.append(f"{part.source}: its rows follow from row {offset:,} on.")
-    names = {name.casefold(): name for name in first.classes}
-    targets = [value for part in parts for value in unified_targets(part, names)]
+    targets = [value for part in parts for value in part.target or ()]
+    if first.format.kind in CLASS_KINDS:  # a class name is written as in the first file that has it
+        names = {name.casefold(): name for name in first.classes}
+        targets = [names.setdefault(value.casefold(), value) for value in targets]
     reasons = dict.fromkeys(reason for part in parts for reason in part.left_out)
     return replace(
         first,
@@ -144,19 +152,6 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
         rows_read=sum(part.rows_read for part in parts),
         sha256="",
     )
-
-
-def unified_targets(part: EmbeddingRows, names: dict[str, str]) -> tuple[Any, ...]:
-    """Writes each class name as in the first file that has it; adds new names to ``names``."""
-    values = part.target or ()
-    return tuple(names.setdefault(value.casefold(), value) for value in values) if part.classes else values
-
-
-def evaluation_format(table: Table, train_format: PairFormat, notes: list[str]) -> PairFormat:
-    """Returns train's format if the table has its columns and it can be evaluated (single texts cannot), else the table's own."""
-    if train_format.kind != "single_text" and all(name in table.columns for name in train_format.columns):
-        return train_format
-    return detect_and_note(table, {}, notes)
 
 
 def read_rows(table: Table, row_format: PairFormat, split: str, recipe: Recipe, notes: list[str]) -> EmbeddingRows:

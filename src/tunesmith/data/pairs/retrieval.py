@@ -83,15 +83,17 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
 
     Args:
         split: the file of ``qrels`` to evaluate on; None: test, or the only file.
-
-    Raises:
-        DataError: a file or column is missing, an id occurs twice, a judgement names an unknown id, or no query has a relevant
-            document. The message names file and line.
     """
     if not folder.is_dir():
         raise DataError.one(str(folder), "there is no such folder.", LAYOUT)
     qrels, split = qrels_file(folder, split)
-    corpus, query_table = (read_file(find_file(folder, name), str(folder / name)) for name in ("corpus", "queries"))
+    tables = []
+    for name in ("corpus", "queries"):
+        files = [folder / f"{name}{suffix}" for suffix in SUFFIXES if (folder / f"{name}{suffix}").is_file()]
+        if not files:
+            raise DataError.one(str(folder), f"there is no {name}.jsonl.", LAYOUT)
+        tables.append(read_file(files[0], str(folder / name)))
+    corpus, query_table = tables
     document_ids, query_ids = read_ids(corpus), read_ids(query_table)
     documents, queries = read_texts(corpus, title=True), read_texts(query_table, title=False)
     lines = read_judgements(read_file(qrels, str(qrels)))
@@ -116,26 +118,6 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
 def beir_folder(name: str, base: Path) -> Path:
     """Returns the path of a folder: built in, beside the recipe, or in the current folder."""
     return builtin_folder(name) if name.startswith("builtin:") else resolve_path(name, base)
-
-
-def is_beir(folder: Path) -> bool:
-    return folder.is_dir() and all(any((folder / f"{name}{s}").is_file() for s in SUFFIXES) for name in ("corpus", "queries"))
-
-
-def relevant_pairs_table(folder: Path, split: str) -> Table:
-    """Lists the relevant pairs of a split, one row each, in the columns ``query`` and ``document``."""
-    data = read_beir(folder, split)
-    pairs = list(zip(data.judgements.query.tolist(), data.judgements.document.tolist(), strict=True))
-    columns = {"query": [data.queries[q] for q, _ in pairs], "document": [data.documents[d] for _, d in pairs]}
-    return Table.whole(str(folder), columns)
-
-
-def find_file(folder: Path, name: str) -> Path:
-    """Finds the file of that name in any format. Raises DataError if there is none."""
-    for suffix in SUFFIXES:
-        if (folder / f"{name}{suffix}").is_file():
-            return folder / f"{name}{suffix}"
-    raise DataError.one(str(folder), f"there is no {name}.jsonl.", LAYOUT)
 
 
 def qrels_file(folder: Path, split: str | None) -> tuple[Path, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,10 +65,6 @@ def usable_rows(
     Args:
         score_range: the lowest and the highest score, which become 0 and 1.
         group: the column of groups.
-
-    Raises:
-        DataError: a text is a list or an object, a score is no number or outside its range, vectors have different lengths, or
-            no row is left.
     """
     texts = [text_cells(table, name) for name in row_format.texts]
     targets = [table.columns[name] for name in row_format.target]
@@ -90,7 +86,7 @@ def usable_rows(
         tuple(table.row_ids[i] for i in kept),
         row_format,
         tuple(tuple(str(column[i]).strip() for i in kept) for column in texts),
-        target=tuple(READERS[row_format.kind](table, row_format, i, score_range) for i in kept) if targets else None,
+        target=tuple(read_target(table, row_format, i, score_range) for i in kept) if targets else None,
         groups=None if group is None else tuple(str(table.columns[group][i]) for i in kept),
         left_out={reason: tuple(ids) for reason, ids in reasons.items()},
         rows_read=table.rows_read or len(table),
@@ -118,30 +114,26 @@ def unusable_reason(texts: Sequence[object], targets: Sequence[object], row_form
     return SAME_NEGATIVE if negatives and str(texts[1]).strip() in negatives else ""
 
 
-def read_class(table: Table, row_format: PairFormat, i: int, _range: Sequence[float] | None) -> str:
-    return plain_class_name(table.columns[row_format.target[0]][i])
-
-
-def read_score(table: Table, row_format: PairFormat, i: int, score_range: Sequence[float] | None) -> float:
-    value = read_number(table, table.columns[row_format.target[0]][i], i)
-    if score_range is None:
-        return value
-    low, high = score_range
-    if not low <= value <= high:
-        message = f"the score {value:g} is outside {low:g} to {high:g}."
-        raise DataError.one(f"{table.source}, {table.place(i)}", message, "Correct it, or embedding.score_range.")
-    return (value - low) / (high - low)
-
-
 def read_number(table: Table, cell: object, i: int) -> float:
     if not is_number(cell):
         raise DataError.one(f"{table.source}, {table.place(i)}", f"the score {clip(cell)} is no number.")
     return float(cell)  # type: ignore[arg-type]
 
 
-def read_numbers(table: Table, row_format: PairFormat, i: int, _range: Sequence[float] | None) -> tuple[float, ...]:
-    """Reads a list in one cell, or a number in each of several columns; all rows have equally many."""
+def read_target(table: Table, row_format: PairFormat, i: int, score_range: Sequence[float] | None) -> Any:
+    """Reads a row's class name, its score, or its numbers: a list in one cell, or one in each column, equally many a row."""
     cells = [table.columns[name][i] for name in row_format.target]
+    if row_format.kind in CLASS_KINDS:
+        return plain_class_name(cells[0])
+    if row_format.kind == "scored_pair":
+        value = read_number(table, cells[0], i)
+        if score_range is None:
+            return value
+        low, high = score_range
+        if not low <= value <= high:
+            message = f"the score {value:g} is outside {low:g} to {high:g}."
+            raise DataError.one(f"{table.source}, {table.place(i)}", message, "Correct it, or embedding.score_range.")
+        return (value - low) / (high - low)
     if len(cells) == 1 and isinstance(cells[0], list | tuple):
         cells = list(cells[0])
     first = table.columns[row_format.target[0]][0]
@@ -150,10 +142,3 @@ def read_numbers(table: Table, row_format: PairFormat, i: int, _range: Sequence[
         message = f"it has {len(cells)} numbers in {listed(row_format.target)}; the first row has {n_expected}."
         raise DataError.one(f"{table.source}, {table.place(i)}", message)
     return tuple(read_number(table, cell, i) for cell in cells)
-
-
-READERS: Mapping[str, Callable[[Table, PairFormat, int, Sequence[float] | None], Any]] = {
-    "scored_pair": read_score,
-    **dict.fromkeys(("labelled_pair", "labelled_text"), read_class),
-    **dict.fromkeys(("teacher_scores", "teacher_vectors"), read_numbers),
-}

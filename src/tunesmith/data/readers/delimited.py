@@ -8,7 +8,7 @@ import sys
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,9 +49,6 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
     Args:
         delimiter: delimiter by the file's name; if only another one fits, that is used and reported.
         header: whether the first line is a header; None detects it by content.
-
-    Raises:
-        DataError: the file is binary, undecodable or only a header, has duplicate column names, or mostly ragged rows.
     """
     decoded = decode(payload, encoding)
     with any_field_size():
@@ -89,18 +86,19 @@ def read_records(text: str, delimiter: str) -> Records:
     """
     if '"' not in text:
         return parse(text, delimiter, csv.QUOTE_NONE)
-    try:
+    quoted = None
+    with suppress(csv.Error):
         quoted = parse(text, delimiter, csv.QUOTE_MINIMAL)
-    except csv.Error:
-        quoted = None
-    if quoted is not None and (delimiter != "\t" or not spans_lines(quoted)):
-        return quoted
+        n_lines = quoted.end - quoted.lines[0] + 1 if quoted.lines else 0
+        if delimiter != "\t" or n_lines <= len(quoted.lines) + quoted.blanks:
+            return quoted
     plain = parse(text, delimiter, csv.QUOTE_NONE)
     if quoted is not None and not is_even(plain):
         return quoted
-    escaped = parse_escaped(text, delimiter)
-    if escaped is not None:
-        return replace(escaped, note='Quotes inside fields are written \\" here.')
+    if '\\"' in text:
+        with suppress(csv.Error):
+            escaped = parse(text, delimiter, csv.QUOTE_MINIMAL, escape="\\")
+            return replace(escaped, note='Quotes inside fields are written \\" here.')
     n_fields, share = usual_fields(plain)
     if is_even(plain) or (delimiter == "\t" and n_fields > 1 and share >= 0.99):
         return replace(plain, note="Quotes are plain characters in this file: read as quoting they would merge or cut fields.")
@@ -123,20 +121,6 @@ def parse(text: str, delimiter: str, quoting: int, escape: str | None = None) ->
             lines.append(start)
         start = reader.line_num + 1
     return Records(rows, lines, blanks=blanks, end=reader.line_num)
-
-
-def parse_escaped(text: str, delimiter: str) -> Records | None:
-    """Parses records with backslash-escaped quotes; None if that does not fit."""
-    if '\\"' not in text:
-        return None
-    try:
-        return parse(text, delimiter, csv.QUOTE_MINIMAL, escape="\\")
-    except csv.Error:
-        return None
-
-
-def spans_lines(records: Records) -> bool:
-    return bool(records.lines) and records.end - records.lines[0] >= len(records.lines) + records.blanks
 
 
 def usual_fields(records: Records) -> tuple[int, float]:

@@ -41,18 +41,14 @@ def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
     """Returns the most frequent number of fields and the share of rows with it, for the better interpretation of quotes."""
     best = (1, 0.0)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE) if '"' in sample else (csv.QUOTE_NONE,):
-        counts = field_counts(sample, delimiter, quoting)
+        rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+        counts = list(islice((len(row) for row in rows if not is_blank(row)), SAMPLE_ROWS + 1))
         if is_cut and len(counts) > 1:
             counts.pop()
         if counts:
-            fields, rows = Counter(counts).most_common(1)[0]
-            best = max(best, (fields, rows / len(counts)), key=lambda pair: (pair[0] > 1, pair[1]))
+            fields, n_rows = Counter(counts).most_common(1)[0]
+            best = max(best, (fields, n_rows / len(counts)), key=lambda pair: (pair[0] > 1, pair[1]))
     return best
-
-
-def field_counts(sample: str, delimiter: str, quoting: int) -> list[int]:
-    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
-    return list(islice((len(row) for row in rows if not is_blank(row)), SAMPLE_ROWS + 1))
 
 
 def is_blank(row: Sequence[str]) -> bool:
@@ -89,10 +85,6 @@ def header_vote(cell: str, below: Sequence[str]) -> int:
         return 0
     if sum(map(is_number, below)) >= 0.9 * len(below):
         return 2
-    return vote_on_words(cell, below, repeats)
-
-
-def vote_on_words(cell: str, below: Sequence[str], repeats: bool) -> int:
     if len(set(below)) <= max(2, len(below) // 3):
         return -3 if repeats else int(bool(cell.strip()))
     words = sum(other.count(" ") + 1 for other in below) / len(below)

@@ -36,9 +36,6 @@ def decode(payload: Payload, encoding: str | None = None) -> Decoded:
 
     Tries, in this order: the encoding given; a byte-order mark; UTF-16 without a mark; UTF-8; cp1252 (Western European), as a
     guess that is reported with its lines. A file that is mostly valid UTF-8 stays so, and only the other lines are guessed.
-
-    Raises:
-        DataError: the file is binary, the encoding is unknown, or the bytes are neither UTF-8 nor Western European.
     """
     if encoding is not None:
         return without_nul(Decoded(decode_as(payload, encoding)))
@@ -84,30 +81,26 @@ def wide_encoding(head: bytes) -> str | None:
 def guess(payload: Payload) -> Decoded:
     """Decodes a file that is not UTF-8: if most lines beyond ASCII are valid UTF-8, they stay so; the others are cp1252."""
     lines = payload.data.split(b"\n")
-    valid, broken = sort_lines(lines)
+    valid, broken = 0, []  # number and positions of the lines beyond ASCII that are UTF-8, and that are not
+    for i, line in enumerate(lines):
+        try:
+            line.decode("utf-8")
+            valid += not line.isascii()
+        except UnicodeDecodeError:
+            broken.append(i)
     reject_other_scripts(payload, [lines[i] for i in broken])
     keeps_utf8 = valid >= len(broken)
     guessed = broken if keeps_utf8 else [i for i, line in enumerate(lines) if not line.isascii()]
-    codec = single_byte_codec(b"".join(lines[i] for i in guessed))
+    try:
+        b"".join(lines[i] for i in guessed).decode("cp1252")
+        codec = "cp1252"
+    except UnicodeDecodeError:  # cp1252 does not define every byte
+        codec = "latin-1"
     chosen = set(guessed)
     text = "\n".join(line.decode(codec if i in chosen else "utf-8") for i, line in enumerate(lines))
     rest = " The other lines are UTF-8." if keeps_utf8 and valid else ""
     note = f"{len(guessed)} lines are not UTF-8 and were read as {codec}, a guess.{rest} Set data.encoding if they look wrong."
     return Decoded(text, {i + 1: f"not UTF-8, read as {codec}" for i in guessed}, (note,))
-
-
-def sort_lines(lines: list[bytes]) -> tuple[int, list[int]]:
-    """Returns the number of lines beyond ASCII that are valid UTF-8, and the positions of those that are not."""
-    valid, broken = 0, []
-    for i, line in enumerate(lines):
-        if line.isascii():
-            continue
-        try:
-            line.decode("utf-8")
-            valid += 1
-        except UnicodeDecodeError:
-            broken.append(i)
-    return valid, broken
 
 
 def reject_other_scripts(payload: Payload, lines: list[bytes]) -> None:
@@ -118,15 +111,6 @@ def reject_other_scripts(payload: Payload, lines: list[bytes]) -> None:
         share = round(100 * high / (high + latin))
         message = f"The file is neither UTF-8 nor Western European text: {share} % of the letters on such lines are not Latin."
         raise DataError.one(payload.name, message, REMEDY)
-
-
-def single_byte_codec(data: bytes) -> str:
-    """Returns cp1252, or latin-1 if a byte occurs that cp1252 does not define."""
-    try:
-        data.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
 
 
 def without_nul(decoded: Decoded) -> Decoded:

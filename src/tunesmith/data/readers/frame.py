@@ -15,16 +15,23 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
     """Reads a pandas or polars DataFrame, an Arrow table, a ``datasets.Dataset``, a dict of lists or a list of dicts.
 
     Row ids are positions, whatever index the frame has. Missing values (NaN, NA, NaT) become None.
-
-    Raises:
-        DataError: the frame is none of these, or has duplicate column names, columns of different lengths, or no rows.
     """
+    has_header = True
     if isinstance(frame, list | tuple):
         columns, has_header = columns_from_rows(name, list(frame))
     elif isinstance(frame, Mapping):
-        columns, has_header = {str(key): plain_cells(cells) for key, cells in frame.items()}, True
+        columns = {str(key): plain_cells(cells) for key, cells in frame.items()}
     else:
-        columns, has_header = {str(key): plain_cells(cells) for key, cells in named_columns(frame, name)}, True
+        # An Arrow table's ``columns`` are its cells, so ``column_names`` comes first.
+        names = getattr(frame, "column_names", None)
+        names = getattr(frame, "columns", None) if names is None else names
+        if names is None:
+            found = type(frame).__name__
+            raise DataError.one(name, f"A DataFrame, a dict of lists or a list of dicts was expected, not {found}.")
+        repeated = sorted(str(key) for key, count in Counter(names).items() if count > 1)
+        if repeated:
+            raise DataError.one(name, f"The table names a column more than once: {', '.join(repeated)}.")
+        columns = {str(key): plain_cells(frame[key]) for key in names}  # type: ignore[index]
     sizes = {key: len(cells) for key, cells in columns.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{key} {size}" for key, size in sizes.items())
@@ -32,21 +39,6 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
     if not any(sizes.values()):
         raise DataError.one(name, f"The table has {len(columns)} columns and no rows.")
     return Table.whole(name, columns, has_header=has_header)
-
-
-def named_columns(frame: Any, name: str) -> list[tuple[str, Any]]:
-    """Returns the name and cells of each column of a frame-like object."""
-    # An Arrow table's ``columns`` are its cells, so ``column_names`` comes first.
-    names = getattr(frame, "column_names", None)
-    if names is None:
-        names = getattr(frame, "columns", None)
-    if names is None:
-        raise DataError.one(name, f"A DataFrame, a dict of lists or a list of dicts was expected, not {type(frame).__name__}.")
-    names = list(names)
-    repeated = sorted(str(key) for key, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise DataError.one(name, f"The table names a column more than once: {', '.join(repeated)}.")
-    return [(str(key), frame[key]) for key in names]
 
 
 def plain_cells(cells: Any) -> list[Any]:

@@ -40,7 +40,7 @@ def read_hub(name: str) -> dict[str, Table]:
     try:
         loaded = datasets.load_dataset(repository, config or None)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise DataError.one(name, explain(error), remedy(error)) from None
+        raise DataError.one(name, *explain(error)) from None
     return {str(split): hub_table(f"{name} ({split})", rows) for split, rows in loaded.items()}
 
 
@@ -52,21 +52,18 @@ def import_datasets() -> Any:
     return datasets
 
 
-def explain(error: Exception) -> str:
-    """Turns the library's error into a message for the user."""
-    text = str(error).strip().splitlines()
-    reason = (text[0] if text else type(error).__name__).rstrip(".")
+def explain(error: Exception) -> tuple[str, str]:
+    """Turns the library's error into a message and a remedy for the user."""
+    text = str(error).strip()
+    reason = (text.splitlines()[0] if text else type(error).__name__).rstrip(".")
+    message, remedy = f"The data set cannot be loaded: {reason}.", "Check the name, or use a local file."
     if "OfflineModeIsEnabled" in reason or "offline mode" in reason.lower():
-        return "The data set is not in the local cache, and HF_HUB_OFFLINE is set, so it is not downloaded."
-    return f"The data set cannot be loaded: {reason}."
-
-
-def remedy(error: Exception) -> str:
-    if "OfflineMode" in str(error) or "offline mode" in str(error).lower():
-        return "Unset HF_HUB_OFFLINE on a machine with a network, or use a local file."
-    if "Config name is missing" in str(error):
-        return "Write hub:NAME:CONFIG with one of the configurations."
-    return "Check the name, or use a local file."
+        message = "The data set is not in the local cache, and HF_HUB_OFFLINE is set, so it is not downloaded."
+    if "OfflineMode" in text or "offline mode" in text.lower():
+        remedy = "Unset HF_HUB_OFFLINE on a machine with a network, or use a local file."
+    elif "Config name is missing" in text:
+        remedy = "Write hub:NAME:CONFIG with one of the configurations."
+    return message, remedy
 
 
 def hub_address() -> tuple[str, int]:

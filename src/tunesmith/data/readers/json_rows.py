@@ -21,9 +21,6 @@ def read_jsonl(payload: Payload, encoding: str | None = None) -> Table:
     """Reads a file with one JSON object (or one list of cells) a line.
 
     Broken lines are dropped and counted if they are fewer than 1 %.
-
-    Raises:
-        DataError: 1 % of the lines or more are broken (the first five are named), or lines are neither objects nor lists.
     """
     decoded = decode(payload, encoding)
     rows: list[Any] = []

@@ -76,21 +76,18 @@ def read_payload(path: Path, name: str) -> Payload:
 
 
 def read_bytes(path: Path, name: str) -> bytes:
+    """Reads a file. Raises DataError if there is none, with files of similar names, or it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError.one(name, f"There is no such file (looked for {path}).", neighbours(path)) from None
+        remedy = f"There is no folder {path.parent} either."
+        if path.parent.is_dir():
+            names = sorted(item.name for item in path.parent.iterdir())
+            near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+            remedy = f"Did you mean {' or '.join(near)}?" if near else ""
+        raise DataError.one(name, f"There is no such file (looked for {path}).", remedy) from None
     except OSError as error:
         raise DataError.one(name, f"The file cannot be read: {error.strerror}.") from None
-
-
-def neighbours(path: Path) -> str:
-    """Suggests files of the folder with similar names; empty if there are none."""
-    if not path.parent.is_dir():
-        return f"There is no folder {path.parent} either."
-    names = sorted(item.name for item in path.parent.iterdir())
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    return f"Did you mean {' or '.join(near)}?" if near else ""
 
 
 def gunzip(packed: bytes, name: str) -> bytes:

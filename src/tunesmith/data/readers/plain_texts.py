@@ -49,9 +49,6 @@ def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Tabl
 
     Args:
         name: the file's name in messages and results.
-
-    Raises:
-        DataError: the file cannot be read or holds no text.
     """
     payload = read_payload(path, name)
     decoded = decode(payload, encoding)
@@ -62,7 +59,13 @@ def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Tabl
         raise DataError.one(name, "The file holds no text.", f"It has nothing but white space and the mark {END_MARK}.")
     notes = (*payload.notes, *decoded.notes, f"{note} ({len(pieces):,} texts).")
     table = Table.whole(name, {"text": [piece for _, piece in pieces]}, notes=notes, sha256=payload.sha256)
-    return replace(table, lines=line_numbers(text, pieces))
+    lines, number, at = [], 1, 0  # the 1-based first line of each text
+    for start, piece in pieces:
+        begin = text.index(piece, start)
+        number += text.count("\n", at, begin)
+        at = begin
+        lines.append(number)
+    return replace(table, lines=lines)
 
 
 Piece = tuple[int, str]
@@ -70,13 +73,23 @@ Piece = tuple[int, str]
 
 
 def divide_text(text: str) -> tuple[list[Piece], str]:
-    """Divides a file's text into pieces, with a note on their boundaries."""
+    """Divides a file's text into pieces, with a note on their boundaries.
+
+    Without boundaries, paragraphs are joined; one that would make a piece longer than the limit begins the next.
+    """
     for fits, divide, note in BOUNDARIES:
         if fits(text):
             return list(divide(text)), note
     separator = BLANK if BLANK.search(text) else re.compile(r"\n")
+    pieces: list[Piece] = []
+    start = end = 0
+    for at, paragraph in between(text, separator):
+        if at + len(paragraph) - start > MAX_CHARACTERS and end > start:
+            pieces.append((start, text[start:end]))
+            start = at
+        end = at + len(paragraph)
     kind = "paragraphs" if separator is BLANK else "lines"
-    return join_paragraphs(text, separator), (
+    return [*pieces, (start, text[start:end])], (
         f"Nothing marks where its texts end, so its {kind} are joined to texts of about {MAX_CHARACTERS:,} characters; "
         f"write {END_MARK} between texts, or each on a line without blank lines, to divide it otherwise"
     )
@@ -103,29 +116,6 @@ def articles(text: str) -> Iterator[Piece]:
     starts = [0, *(match.start() for match in HEADING.finditer(text))]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield start, text[start:end]
-
-
-def join_paragraphs(text: str, separator: re.Pattern[str]) -> list[Piece]:
-    """Joins consecutive paragraphs to pieces; a paragraph that would make a piece longer than the limit begins the next."""
-    pieces: list[Piece] = []
-    start = end = 0
-    for at, paragraph in between(text, separator):
-        if at + len(paragraph) - start > MAX_CHARACTERS and end > start:
-            pieces.append((start, text[start:end]))
-            start = at
-        end = at + len(paragraph)
-    return [*pieces, (start, text[start:end])]
-
-
-def line_numbers(text: str, pieces: list[Piece]) -> list[int]:
-    """Returns the 1-based first line of each text."""
-    lines, number, at = [], 1, 0
-    for start, piece in pieces:
-        begin = text.index(piece, start)
-        number += text.count("\n", at, begin)
-        at = begin
-        lines.append(number)
-    return lines
 
 
 BOUNDARIES: tuple[tuple[Callable[[str], bool], Callable[[str], Iterator[Piece]], str], ...] = (

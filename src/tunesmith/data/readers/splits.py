@@ -38,8 +38,12 @@ def read_splits(data: DataSection, base: Path, frames: Mapping[str, Any], notes:
         elif isinstance(source, str):
             read = partial(read_table, source, header=data.header, encoding=data.encoding, base=base, split=split)
             table = collect(problems, read)
-        else:
-            accept_or_drop(tables, data, split, notes)
+        else:  # a split that came with the training source stays, unless the recipe sets it to something else
+            table = tables.get(split)
+            if table is not None and split in data.model_fields_set:
+                notes.append(f"{tables.pop(split).source} is not used: the recipe sets data.{split}.")
+            elif table is not None:
+                notes.append(f"{table.source} is used for {split}.")
             continue
         if table is not None:
             tables[split] = table
@@ -65,18 +69,6 @@ def read_train(data: DataSection, base: Path, frames: Mapping[str, Any]) -> dict
     if "train" not in tables:
         raise DataError.one(data.train, f"The source has no train rows, only {listed(tables)}.", "Give a file for data.train.")
     return {split: table for split, table in tables.items() if split in SPLITS}
-
-
-def accept_or_drop(tables: dict[str, Table], data: DataSection, split: str, notes: list[str]) -> None:
-    """Keeps a split that came with the training source, unless the recipe sets it to something else."""
-    if split not in tables:
-        return
-    source = tables[split].source
-    if split in data.model_fields_set:
-        del tables[split]
-        notes.append(f"{source} is not used: the recipe sets data.{split}.")
-    else:
-        notes.append(f"{source} is used for {split}.")
 
 
 def find_split_column(table: Table, columns: ColumnsSection) -> str | None:
