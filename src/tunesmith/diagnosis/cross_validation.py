@@ -82,10 +82,9 @@ def cross_validate(
     def progress(done: int) -> None:
         clock.listener(Event("step", "cross-validation", done, n_folds))
 
+    keep = bool(request.words_of_rows or request.word_lists)  # these predict further rows
     with clock.phase("cross-validation"):
-        linear = out_of_fold(
-            rows, splits.labels, vectors, pooled.near, n_folds, seed, progress=progress, keep_models=request.needs_models
-        )
+        linear = out_of_fold(rows, splits.labels, vectors, pooled.near, n_folds, seed, progress=progress, keep_models=keep)
         predictions = linear
         if recipe.diagnose.method == FINETUNE:
             from tunesmith.training.epoch_logits import MODE

@@ -30,12 +30,6 @@ class DataMap:
     forgetting: Array
 
 
-def softmax(logits: Array) -> Array:
-    """Probabilities over the last axis."""
-    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
-
-
 def margins(epoch_logits: Array, given: Array) -> Array:
     """Logit of the given label minus the largest of the others: (E, N)."""
     rows = np.arange(len(given))
@@ -52,8 +46,8 @@ def area_under_margin(epoch_logits: Array, given: Array) -> Array:
 
 def data_map(epoch_logits: Array, given: Array) -> DataMap:
     """Computes the data map of rows with these labels (N)."""
-    rows = np.arange(len(given))
-    chance = softmax(epoch_logits)[:, rows, given]  # (E, N)
+    raised = np.exp(epoch_logits - epoch_logits.max(axis=-1, keepdims=True))
+    chance = (raised / raised.sum(axis=-1, keepdims=True))[:, np.arange(len(given)), given]  # (E, N), by softmax
     right = epoch_logits.argmax(axis=2) == given
     lost = (right[:-1] & ~right[1:]).sum(axis=0)
     forgetting = np.where(right.any(axis=0), lost, NEVER_LEARNT)

@@ -88,11 +88,7 @@ def log_likelihood(rate: float, own: Array, n_classes: int) -> float:
 def best_rate(own: Array, n_classes: int) -> float:
     """The most likely rate at one temperature: the zero of the slope, since the log-likelihood is concave in the rate."""
     other = (1 - own) / (n_classes - 1)
-
-    def slope(rate: float) -> float:
-        return float(((other - own) / ((1 - rate) * own + rate * other + 1e-300)).sum())
-
-    return falling_zero(slope, 0.0, MAX_RATE)
+    return falling_zero(lambda rate: float(((other - own) / ((1 - rate) * own + rate * other + 1e-300)).sum()), 0.0, MAX_RATE)
 
 
 def rate_interval(rate: float, logs: Array, given: Array, temperature: float) -> tuple[float, float]:

@@ -78,13 +78,6 @@ def bounds(null_entropy: Array, n_classes: int) -> tuple[Array, Array]:
     return null_entropy - np.log2(n_classes), null_entropy - 1
 
 
-def breaks_bounds(values: Information, is_right: Array, n_classes: int) -> Array:
-    """Positions of rows whose PVI and outcome contradict each other; there are none unless the arithmetic is wrong."""
-    low, high = bounds(values.null_entropy, n_classes)
-    slack = 1e-9
-    return np.flatnonzero(((values.pvi < low - slack) & is_right) | ((values.pvi > high + slack) & ~is_right))
-
-
 def pvi(evidence: Evidence) -> Diagnosis:
     """Ranks labelled rows by PVI and flags rows below 0 on which the model is certainly wrong."""
     if skipped := skip_if_missing(NAME, evidence, "pred_probs"):

@@ -119,14 +119,10 @@ def shortcut_words(evidence: Evidence, fewest: int = MIN_COUNT) -> Diagnosis:
 
 def surface_features(texts: Sequence[str]) -> dict[str, Array]:
     """Surface features (N) of texts that should not predict the label."""
-
-    def share(text: str, characters: str) -> float:
-        return sum(c in characters for c in text) / max(1, len(text))
-
     return {
         "characters": np.array([len(text) for text in texts], dtype=float),
         "words": np.array([len(text.split()) for text in texts], dtype=float),
-        "punctuation": np.array([share(text, ".,;:!?-()\"'") for text in texts]),
+        "punctuation": np.array([sum(c in ".,;:!?-()\"'" for c in text) / max(1, len(text)) for text in texts]),
         "exclamation marks": np.array([text.count("!") for text in texts], dtype=float),
         "question marks": np.array([text.count("?") for text in texts], dtype=float),
         "capital letters": np.array([sum(c.isupper() for c in text) / max(1, len(text)) for text in texts]),
