@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,8 @@ from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
-from tunesmith.evaluation.search import SEARCHES, nearest_by_words, word_vectoriser
+from tunesmith.evaluation.search import SEARCHES, inner_product_maps, nearest, nearest_by_words, normalised, word_vectoriser
+from tunesmith.machine import device_name
 
 METRICS_OF_ROWS = {
     "scored_pair": ("spearman", "pearson"),
@@ -135,8 +137,6 @@ class RowsTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """What the first ``size`` dimensions say, always by cosine."""
-        from tunesmith.evaluation.search import normalised
-
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
@@ -180,9 +180,6 @@ class SearchTest:
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
-        from tunesmith.evaluation.search import inner_product_maps, nearest
-        from tunesmith.machine import device_name
-
         of_asked, of_documents = inner_product_maps(similarity)
         queries, documents = of_asked(vectors[0][:, :size]), of_documents(vectors[1][:, :size])
         return nearest(queries, documents, self.depth, device_name())[0]
@@ -197,11 +194,11 @@ class SearchTest:
         return geometry_of(vectors[1], (vectors[0][judged.query], vectors[1][judged.document]))
 
     def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
-        return {name: lambda search=search: self.ranked_by(search) for name, search in SEARCHES.items()}  # type: ignore[misc]
+        def outputs(name: str) -> Outputs:
+            ranked = SEARCHES[name](self.data.documents, self.data.queries, self.depth)
+            return Outputs(row_scores=query_metrics(ranked, self.data.judgements, self.metrics))
 
-    def ranked_by(self, search: Callable[[Sequence[str], Sequence[str], int], Array]) -> Outputs:
-        ranked = search(self.data.documents, self.data.queries, self.depth)
-        return Outputs(row_scores=query_metrics(ranked, self.data.judgements, self.metrics))
+        return {name: partial(outputs, name) for name in SEARCHES}
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -268,8 +265,12 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     kind = test.format.kind
     if kind == "positive_pair":
         return Outputs(row_scores=found_again(test, sides))
-    if kind == "labelled_text":
-        return Outputs(test.problem, in_clusters(test, sides[0]))
+    if kind == "labelled_text":  # in as many clusters as there are classes, by k-means
+        from sklearn.cluster import KMeans
+
+        assert test.target is not None
+        clusters = KMeans(int(test.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(sides[0])
+        return Outputs(test.problem, Predictions(test.target, np.zeros((len(clusters), 1)), clusters.astype(np.int64)))
     near = cosine(sides[0], sides[1])
     if kind in ("triplet", "tuple"):
         far = np.max([cosine(sides[0], side) for side in sides[2:]], axis=0)
@@ -278,15 +279,6 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     if kind == "scored_pair":
         return Outputs(test.problem, from_scores(REGRESSION, test.target, near))
     return Outputs(test.problem, at_best_f1(test.target, np.clip((1 + near) / 2, 0, 1)))
-
-
-def in_clusters(test: RowsTest, vectors: Any) -> Predictions:
-    """The texts in as many clusters as there are classes, by k-means."""
-    from sklearn.cluster import KMeans
-
-    assert test.target is not None
-    found = KMeans(int(test.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(vectors)
-    return Predictions(test.target, np.zeros((len(found), 1)), found.astype(np.int64))
 
 
 def at_best_f1(same: Array, scores: Array) -> Predictions:
@@ -308,9 +300,6 @@ def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
     if hasattr(queries, "multiply"):
         ranked = nearest_by_words(queries, documents, k)
     else:
-        from tunesmith.evaluation.search import nearest
-        from tunesmith.machine import device_name
-
         ranked, _ = nearest(queries, documents, k, device_name())
     return query_metrics(ranked, judged)
 

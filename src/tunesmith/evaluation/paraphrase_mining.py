@@ -22,7 +22,8 @@ from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_p
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.search import nearest_by_words, word_vectoriser
+from tunesmith.evaluation.search import nearest, nearest_by_words, normalised, word_vectoriser
+from tunesmith.machine import device_name
 
 METRICS = ("map@100", "recall@10", "recall@100")
 DEPTH = 100
@@ -50,9 +51,6 @@ class ParaphraseTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
-        from tunesmith.evaluation.search import nearest, normalised
-        from tunesmith.machine import device_name
-
         unit = normalised(vectors[0][:, :size])
         ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())
         return self.measured(ranked, unit)

@@ -112,19 +112,19 @@ def word_vectoriser() -> TfidfVectorizer:
 
 
 def nearest_by_words(queries: csr_matrix, documents: csr_matrix, k: int) -> Array:
-    """The k best of sparse vectors (N, D) for each of (Q, D), in blocks of queries; see ``rank_scores``."""
-    columns, size = documents.T.tocsr(), max(1, BLOCK_SCORES // documents.shape[0])
-    parts = [rank_scores((queries[start : start + size] @ columns).toarray(), k) for start in range(0, queries.shape[0], size)]
+    """Ranks the k best of sparse vectors (N, D) for each of (Q, D), in blocks of queries: positions (Q, k).
+
+    Best first, ties by position; ``NO_DOCUMENT`` in place of documents without a score above 0.
+    """
+    columns, size, parts = documents.T.tocsr(), max(1, BLOCK_SCORES // documents.shape[0]), []
+    for start in range(0, queries.shape[0], size):
+        scores = (queries[start : start + size] @ columns).toarray()
+        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(scores, top, axis=1)
+        order = np.lexsort((top, -values), axis=1)
+        ranked = np.take_along_axis(top, order, axis=1)
+        parts.append(np.where(np.take_along_axis(values, order, axis=1) > 0, ranked, NO_DOCUMENT))
     return np.concatenate(parts)
-
-
-def rank_scores(scores: Array, k: int) -> Array:
-    """Positions (Q, k) of the largest scores above 0 of (Q, N), best first, ties by position; ``NO_DOCUMENT`` after them."""
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    values = np.take_along_axis(scores, top, axis=1)
-    order = np.lexsort((top, -values), axis=1)
-    ranked = np.take_along_axis(top, order, axis=1)
-    return np.where(np.take_along_axis(values, order, axis=1) > 0, ranked, NO_DOCUMENT)
 
 
 def pad_ranking(ranked: Array, k: int) -> Array:

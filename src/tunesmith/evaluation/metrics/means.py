@@ -203,8 +203,9 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
     n, n_ours, values = len(ours[0][0]), len(ours), np.array(ratios([*ours, *other]))
     drawn = ratio_replicates([*ours, *other], n_resamples, seed) if n >= MIN_ROWS else np.zeros((0, len(values)))
     sides = [(values[:n_ours], drawn[:, :n_ours]), (values[n_ours:], drawn[:, n_ours:])]
-    if empty.metric == "perplexity":
-        sides = [exponential(*side) for side in sides]
+    if empty.metric == "perplexity":  # on the tangent of exp at the mean loss, so that their mean is exactly its exponential
+        slopes = [(losses.mean(), perplexity_of(float(losses.mean()))) for losses, _ in sides]
+        sides = [tuple(k * (1 + x - mean) for x in side) for side, (mean, k) in zip(sides, slopes, strict=True)]
     difference = float(sides[0][0].mean() - sides[1][0].mean())
     undecided = replace(empty, difference=difference, n=n)
     if n < MIN_ROWS:
@@ -213,13 +214,6 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
     # Both systems counted the same tokens, so exchanging a row's two sums exchanges its part of the difference.
     our_sums, other_sums = ([sums for sums, _ in systems] for systems in (ours, other))
     return decide(undecided, error, our_sums, other_sums, len(drawn), seed, higher_is_better=False)
-
-
-def exponential(losses: Values, replicates: Values) -> tuple[Values, Values]:
-    """Maps losses and replicates to the tangent of exp at the mean loss, so that their mean is exactly its exponential."""
-    mean = losses.mean()
-    value = perplexity_of(float(mean))
-    return value * (1 + losses - mean), value * (1 + replicates - mean)
 
 
 def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:

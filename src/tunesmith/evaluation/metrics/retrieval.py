@@ -42,18 +42,13 @@ def make_ranking(ranked: Array, judgements: Judgements) -> Ranking:
     if len(ranked) != judgements.n_queries or not n_relevant.all():
         without = f"{int((n_relevant == 0).sum())} without a relevant document"
         raise ValueError(f"{len(ranked)} rankings for {judgements.n_queries} queries, {without}")
-    return Ranking(judgements.gains_at(ranked), ideal_gains(judgements, ranked.shape[1]), n_relevant)
-
-
-def ideal_gains(judgements: Judgements, k: int) -> Array:
-    """(Q, k) the gains of each query's relevant documents, largest first, then 0."""
-    order = np.lexsort((-judgements.gain, judgements.query))
+    order = np.lexsort((-judgements.gain, judgements.query))  # the largest gains of each query first
     query, gain = judgements.query[order], judgements.gain[order]
     rank = np.arange(len(query)) - np.searchsorted(query, query)
-    ideal = np.zeros((judgements.n_queries, k))
-    kept = rank < k
+    ideal = np.zeros(ranked.shape)
+    kept = rank < ranked.shape[1]
     ideal[query[kept], rank[kept]] = gain[kept]
-    return ideal
+    return Ranking(judgements.gains_at(ranked), ideal, n_relevant)
 
 
 def discounted(gains: Array) -> Array:

@@ -181,21 +181,16 @@ def _pairs(
 
 
 def _decide(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
-    p_value = _pair_mcnemar(pair) if pair.metric == "accuracy" and pair.single else None
-    error = _pair_spread(pair)
-    exact = MIN_ONE_SIDED / pair.n if pair.metric == "accuracy" and pair.single and pair.n else 0.0
-    undecided = Verdict(
-        metric=pair.metric,
-        split=split,
-        against=against,
-        difference=pair.difference,
-        low=None,
-        high=None,
-        word="cannot tell",
-        n=pair.n,
-        p_value=p_value,
-        smallest_detectable=max(0.0 if error is None else smallest_detectable(error), exact) or None,
-    )
+    error, p_value, exact = _pair_spread(pair), None, 0.0
+    if pair.metric == "accuracy" and pair.single:
+        right = [system.labels == system.decisions for system in pair.cells.systems]
+        first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
+        counts = pair.cells.counts
+        p_value = mcnemar(int(counts[first & ~second].sum()), int(counts[second & ~first].sum()))
+        exact = MIN_ONE_SIDED / pair.n if pair.n else 0.0
+    detectable = max(0.0 if error is None else smallest_detectable(error), exact) or None
+    undecided = Verdict(pair.metric, split, against, pair.difference, None, None, word="cannot tell", n=pair.n)
+    undecided = replace(undecided, p_value=p_value, smallest_detectable=detectable)
     if error is None:
         return replace(undecided, note=TOO_FEW_ROWS)
     if error.error == 0 and pair.difference == 0:
@@ -236,13 +231,6 @@ def _pair_spread(pair: _Pair) -> Spread | None:
         differences = [ours - other for ours, other in zip(pair.values[:k], pair.values[k:], strict=True)]
         return spread([differences], [pair.replicates[:, :k] - pair.replicates[:, k:]], pair.n)
     return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], pair.n)
-
-
-def _pair_mcnemar(pair: _Pair) -> float:
-    right = [system.labels == system.decisions for system in pair.cells.systems]
-    first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
-    counts = pair.cells.counts
-    return mcnemar(int(counts[first & ~second].sum()), int(counts[second & ~first].sum()))
 
 
 def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -> float:
