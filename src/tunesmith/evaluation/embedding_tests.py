@@ -112,7 +112,6 @@ class RowsTest:
 
     @property
     def n_texts(self) -> int:
-        """How many vectors are made."""
         return len({text for side in self.sides for text in side})
 
     def take(self, positions: Sequence[int]) -> RowsTest:
@@ -186,7 +185,6 @@ class SearchTest:
 
     @property
     def depth(self) -> int:
-        """How many documents are ranked."""
         return min(largest_k(self.metrics), len(self.data.documents))
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
@@ -217,8 +215,6 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
 
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
-
-    Raises DataError if the shape cannot be measured, there are too few rows, or the classes do not say same and different.
     """
     shape = rows.format
     if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):
@@ -226,21 +222,15 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
         raise DataError.one(rows.source, message, "Give pairs, triplets, or texts with a class.")
     if len(rows) < 2:
         raise DataError.one(rows.source, f"{len(rows)} rows have all of {listed(shape.columns)}; two are the least.")
-    return RowsTest(rows.split, shape, rows.sides, target_of(rows, same, say_same), rows.row_ids)
-
-
-def target_of(rows: EmbeddingRows, same: str | None, say_same: str) -> Array | None:
-    """The scores, the class ids, or 1 for the same and 0 for different."""
-    if rows.target is None:
-        return None
-    if rows.format.kind == "scored_pair":
-        return np.array(rows.target)
-    classes = rows.classes
-    if rows.format.kind == "labelled_text":
+    target: Array | None = None
+    if shape.kind == "labelled_text" and rows.target is not None:
+        classes = rows.classes
         if len(classes) < 2:
             raise DataError.one(rows.source, f"all texts are of the class {clip(classes[0])}.", "Two classes are the least.")
-        return np.array([classes.index(name) for name in rows.target])
-    return np.array(same_or_not(rows, same, say_same))
+        target = np.array([classes.index(name) for name in rows.target])
+    elif rows.target is not None:
+        target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, same, say_same))
+    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids)
 
 
 def same_or_not(rows: EmbeddingRows, same: str | None, say_same: str) -> list[int]:
@@ -292,7 +282,9 @@ def at_best_f1(same: Array, scores: Array) -> Predictions:
 
 def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
     """Retrieval metrics of finding each second text among all of them; equal texts are one document."""
-    places, ids = zip(*(unique(side) for side in test.sides[:2]), strict=True)
+    numbers = [{text: j for j, text in enumerate(dict.fromkeys(side))} for side in test.sides[:2]]
+    ids = [np.array([number[text] for text in side]) for number, side in zip(numbers, test.sides[:2], strict=True)]
+    places = [np.unique(of_side, return_index=True)[1] for of_side in ids]  # where each different text stands first
     pairs = np.unique(np.stack(ids, axis=1), axis=0)
     judged = Judgements(pairs[:, 0], pairs[:, 1], np.ones(len(pairs)), len(places[0]), len(places[1]))
     queries, documents = sides[0][places[0]], sides[1][places[1]]
@@ -302,15 +294,6 @@ def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
     else:
         ranked, _ = nearest(queries, documents, k, device_name())
     return query_metrics(ranked, judged)
-
-
-def unique(side: Sequence[str]) -> tuple[list[int], Array]:
-    """Where each different text stands first, in their order; and the number of each row's text (N)."""
-    first: dict[str, int] = {}
-    for i, text in enumerate(side):
-        first.setdefault(text, i)
-    number = {text: j for j, text in enumerate(first)}
-    return list(first.values()), np.array([number[text] for text in side])
 
 
 def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:

@@ -42,7 +42,6 @@ class ParaphraseTest:
 
     @property
     def n_texts(self) -> int:
-        """How many vectors are made."""
         return len(self.texts)
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
@@ -112,8 +111,6 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
 
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
-
-    Raises DataError if the rows are no pairs that mean the same or not, or none means the same.
     """
     if rows.format.kind == "positive_pair":
         means_same = [1] * len(rows)

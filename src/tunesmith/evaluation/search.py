@@ -82,8 +82,6 @@ def bm25(documents: Sequence[str], queries: Sequence[str], k: int) -> Array:
 
     ``NO_DOCUMENT`` fills the ranks after the last document that shares a word with the query. Source: Robertson and Zaragoza
     2009, "The Probabilistic Relevance Framework"; Lù 2024, "BM25S".
-
-    Raises MissingExtra if bm25s is not installed.
     """
     if find_spec("bm25s") is None:
         raise MissingExtra.of("bm25s", "embedding", "the baseline bm25")

@@ -109,9 +109,6 @@ def answer_scores(
         pattern: the first group of its last match is scored, of an answer and of a reference; an answer without a match scores 0.
             If no reference matches, they are taken whole: they are the bare results.
         function: from ``answer_function``, for the name ``function``; it gets whole answers and references.
-
-    Raises RecipeError if the pattern is no expression with a group or matches only some references, or the function fails or
-    returns no number from 0 to 1.
     """
     whole = list(zip(answers, references, strict=True))
     parts = matched_parts(answers, references, row_ids, pattern) if pattern else whole
@@ -204,10 +201,7 @@ def same_value(first: object, second: object) -> bool:
 
 
 def answer_function(reference: str, base: Path) -> UserFunction:
-    """Loads the function ``file.py:name`` by running the file; relative files are looked up beside the recipe.
-
-    Raises RecipeError if there is no such file or function, or the file fails.
-    """
+    """Loads the function ``file.py:name`` by running the file; relative files are looked up beside the recipe."""
     path, _, name = reference.rpartition(":")
     file = base / path
     if not path.endswith(".py") or not name:

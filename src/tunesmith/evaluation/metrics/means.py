@@ -57,8 +57,6 @@ def mean_verdict(
 
     Args:
         ours, other: one array a seed, a value for each row (N); the same rows in the same order.
-
-    Raises ValueError if the systems have different numbers of rows.
     """
     if len({len(row_values) for row_values in (*ours, *other)}) != 1:
         raise ValueError("the systems have different numbers of rows")
@@ -123,8 +121,6 @@ def token_mean_metrics(
     Args:
         systems: one a seed, on the same rows. With several the loss is their mean, and the perplexity its exponential.
         n_bytes: (N) bytes of UTF-8 that the counted tokens of each row encode.
-
-    Raises ValueError if no token is counted.
     """
     loss = ratio_metric("loss", systems, split, n_resamples, seed)
     low, high = (None if end is None else perplexity_of(end) for end in (loss.low, loss.high))
@@ -158,8 +154,6 @@ def token_mean_verdict(
     Args:
         ours, other: one a seed, on the same rows in the same order.
         n_bytes: (N) bytes of each row, for ``bits_per_byte``: the only metric of the three that two tokenizers share.
-
-    Raises ValueError if the systems have other rows or counted other tokens, no token is counted, or the metric is unknown.
     """
     if metric == "bits_per_byte" and n_bytes is not None:
         ours, other = ([in_bits(system, n_bytes) for system in systems] for systems in (ours, other))

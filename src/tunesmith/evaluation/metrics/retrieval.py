@@ -35,8 +35,6 @@ def make_ranking(ranked: Array, judgements: Judgements) -> Ranking:
 
     Args:
         ranked: (Q, k) positions of documents, best first, each at most once a query; ``NO_DOCUMENT`` after the last.
-
-    Raises ValueError if a query has no relevant document, or the number of rankings differs.
     """
     n_relevant = judgements.n_relevant()
     if len(ranked) != judgements.n_queries or not n_relevant.all():
@@ -93,7 +91,6 @@ def parse_metric(name: str) -> tuple[str, int]:
 
 
 def largest_k(names: Sequence[str]) -> int:
-    """The largest k of the metrics."""
     return max(parse_metric(name)[1] for name in names)
 
 
@@ -102,8 +99,6 @@ def query_metrics(ranked: Array, judgements: Judgements, names: Sequence[str] = 
 
     Args:
         ranked: see ``make_ranking``; k at least the largest k of the metrics, or all documents.
-
-    Raises ValueError if a name is unknown, or the rankings are too short.
     """
     if ranked.shape[1] < min(largest_k(names), judgements.n_documents):
         raise ValueError(f"the ranking ends at {ranked.shape[1]}, the metrics read up to {largest_k(names)}")

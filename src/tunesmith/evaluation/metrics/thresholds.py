@@ -32,7 +32,7 @@ class Thresholds:
 
     Attributes:
         values: the smallest probability that decides for class 1 (one value), or for each label (K).
-        before, after: the metric at 0.5 and at ``values``; None if it is undefined.
+        before, after: the metric at 0.5 and at ``values``; None if it is undefined. On new rows the gain is smaller.
         note: the choice and its reason, for the user.
     """
 
@@ -41,11 +41,6 @@ class Thresholds:
     before: float | None
     after: float | None
     note: str
-
-    @property
-    def gain(self) -> float:
-        """The change of the metric on the rows it was tuned on; on new rows it is smaller."""
-        return (self.after or 0.0) - (self.before or 0.0)
 
 
 @dataclass(frozen=True)
