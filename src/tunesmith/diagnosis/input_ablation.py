@@ -108,12 +108,7 @@ def ablation_columns(section: DiagnoseSection) -> dict[str, tuple[str, ...]]:
 
 
 def make_ablation_request(section: DiagnoseSection, splits: LabelledData, base: Path) -> AblationRequest:
-    """Checks the input ablations of a recipe against its rows.
-
-    Raises:
-        RecipeError: an ablation does not apply to these rows, or a row or word does not exist.
-        DataError: a word list cannot be read.
-    """
+    """Checks the input ablations of a recipe against its rows."""
     inputs = tuple(dict.fromkeys(ALIASES.get(name, name) for name in section.inputs))
     rows = section.words_of_rows if isinstance(section.words_of_rows, int) else tuple(dict.fromkeys(section.words_of_rows))
     keys = {"inputs": inputs, "slices": section.slices, "words_of_rows": rows, "word_lists": section.word_lists}
@@ -134,10 +129,7 @@ def make_ablation_request(section: DiagnoseSection, splits: LabelledData, base: 
 
 
 def read_word_list(name: str, source: str | list[str], base: Path) -> tuple[str, ...]:
-    """The words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped.
-
-    Raises DataError if the file cannot be read, or there is no word.
-    """
+    """The words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped."""
     lines = source
     if isinstance(source, str):
         path = locate(source, base)

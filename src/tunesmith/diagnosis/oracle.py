@@ -54,10 +54,7 @@ def make_oracle_query(source: object) -> Callable[[LabelledData], OracleAnswers]
 
 
 def query_oracle(source: object, data: Sequence[LabelledData]) -> list[OracleAnswers]:
-    """Gets the oracle's labels for each data set.
-
-    Raises InputError if it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
-    """
+    """Gets the oracle's labels for each data set."""
     for splits in data:
         if splits.labels.problem_type != SINGLE:
             what = LABEL_WORDS[splits.labels.problem_type]
@@ -78,7 +75,6 @@ def query_oracle(source: object, data: Sequence[LabelledData]) -> list[OracleAns
 
 
 def no_common_label(oracle: str, answered: Iterable[str], data: Sequence[LabelledData]) -> InputError:
-    """The error that none of the oracle's labels is one of the data's."""
     names = dict.fromkeys(name for splits in data for name in splits.labels.names)
     longest = MAX_NAME_CHARACTERS
     shown = listed((name if len(name) <= longest else f"{name[:longest]}…" for name in sorted(answered)), 6)
@@ -97,8 +93,6 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
         source: the folder of a finished run, or a ``Run``; a file of labels, or a table in memory; ``module:function``, or an
             ``OracleFunction``.
         several: it labels several data sets, so that a row id does not identify a row.
-
-    Raises InputError if it does not exist, or cannot be loaded.
     """
     if isinstance(source, Run):
         return run_oracle(source)
@@ -161,8 +155,6 @@ def file_oracle(table: Table, several: bool) -> Oracle:
 
 
 def function_oracle(function: OracleFunction, name: str) -> Oracle:
-    """The oracle that calls a Python function."""
-
     def label(splits: LabelledData) -> dict[str, OracleLabels]:
         return {split: OracleLabels(call_function(function, name, rows)) for split, rows in splits.named().items()}
 
@@ -196,10 +188,7 @@ def label_name(where: str, i: int, answer: object) -> str | None:
 
 
 def import_function(name: str) -> OracleFunction:
-    """Imports the function of ``module:function``; modules in the current folder are found, too.
-
-    Raises InputError if the module cannot be imported, or has no such function.
-    """
+    """Imports the function of ``module:function``; modules in the current folder are found, too."""
     module_name, _, function_name = name.partition(":")
     where = f"--oracle {name}"
     sys.path.insert(0, folder := str(Path.cwd()))  # as ``python -m`` does

@@ -290,11 +290,7 @@ class SharedData:
 
 
 def select_shared_labels(names: Sequence[str], data: Sequence[LabelledData]) -> SharedData:
-    """Selects the rows of the labels that all data sets have.
-
-    Raises DataError if a data set has numbers or several labels a row, some have pairs and others single texts, one was
-    given twice, or they have fewer than two labels in common.
-    """
+    """Selects the rows of the labels that all data sets have."""
     kinds = [(x.train.source, KINDS.get(x.labels.problem_type)) for x in data]
     problems = [
         Problem("data", name, f"It has {kind}; data sets are compared by one label a row.") for name, kind in kinds if kind
@@ -346,7 +342,6 @@ def contents(data: LabelledData) -> list[tuple[str, object]]:
 
 
 def too_few_labels(common: Sequence[str], names: Sequence[str], data: Sequence[LabelledData]) -> DataError:
-    """The error that data sets have too few labels in common to be compared."""
     own = "; ".join(f"{name}: {listed(x.labels.names, 8)}" for name, x in zip(names, data, strict=True))
     what = f"only the label {common[0]}" if common else "no label"
     spelling = Counter(plain for x in data for plain in {name.strip().casefold() for name in x.labels.names})

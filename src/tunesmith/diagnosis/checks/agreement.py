@@ -192,7 +192,6 @@ class OracleAnswers:
     labels: Mapping[str, OracleLabels]
 
     def agreement(self, rows: Examples, labels: Labels) -> Agreement:
-        """The agreement on one split."""
         return measure_agreement(rows.split, self.oracle, given_names(rows, labels), self.labels[rows.split], labels.names)
 
     def diagnosis(self, evidence: Evidence) -> Diagnosis:

@@ -43,7 +43,7 @@ class LabelNoise:
     wrong: Array
 
 
-def label_noise(pred_probs: Array, given: Array, seed: int = 0) -> LabelNoise:
+def label_noise(pred_probs: Array, given: Array) -> LabelNoise:
     """Fits the share of wrong labels and computes each row's probability of a wrong label.
 
     Args:
@@ -56,7 +56,7 @@ def label_noise(pred_probs: Array, given: Array, seed: int = 0) -> LabelNoise:
     n_classes = pred_probs.shape[1]
     rows = np.arange(len(given))
     if len(rows) > MAX_ROWS:
-        rows = np.random.default_rng(seed).choice(len(given), MAX_ROWS, replace=False)
+        rows = np.random.default_rng(0).choice(len(given), MAX_ROWS, replace=False)
 
     def loss(log_temperature: float) -> float:
         own = tempered_probability(logs[rows], given[rows], float(np.exp(log_temperature)))

@@ -159,7 +159,7 @@ def conditional_information(with_text: Array, with_part: Array) -> Array:
     return np.asarray(np.log2(np.clip(with_text, SMALLEST, 1)) - np.log2(np.clip(with_part, SMALLEST, 1)))
 
 
-def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+def mean_interval(values: Array, n_resamples: int = RESAMPLES) -> tuple[float, float]:
     """95 % interval of the mean of values (N) by bootstrap over rows; NaN for fewer than two.
 
     Expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain ones are too narrow for few.
@@ -170,7 +170,7 @@ def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) ->
     n = len(values)
     if n < 2:
         return float("nan"), float("nan")
-    means = resampled_sums(values, n_resamples, seed) / n
+    means = resampled_sums(values, n_resamples, 0) / n
     tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

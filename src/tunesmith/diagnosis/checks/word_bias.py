@@ -80,10 +80,6 @@ def hypernyms(words: Sequence[str], lexicon: str = LEXICON) -> dict[str, str]:
     """Word -> a more general noun from WordNet's first sense, for the words that have one.
 
     The first sense is often the wrong one, and slurs and names are missing, so report the words without a hypernym.
-
-    Raises:
-        MissingExtra: the ``wn`` library is not installed.
-        ModelError: its WordNet is not on this machine.
     """
     try:
         import wn
