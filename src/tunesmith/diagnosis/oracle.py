@@ -127,9 +127,9 @@ def run_oracle(run: Run) -> Oracle:
         for split, part in splits.named().items():
             predictions = run.predict(part.texts, part.pairs)
             names, confidence = [row["prediction"] for row in predictions], np.array([row["probability"] for row in predictions])
-            file, higher = Path(part.source).name, "its agreement is higher than that of an independent oracle."
-            remarks = (f"It was trained on labels of {file}: {higher}",) if part.sha256 in trained_on else ()
-            labels[split] = OracleLabels(names, confidence, known, remarks)
+            file = Path(part.source).name
+            remark = f"It was trained on labels of {file}: its agreement is higher than that of an independent oracle."
+            labels[split] = OracleLabels(names, confidence, known, (remark,) if part.sha256 in trained_on else ())
         return labels
 
     return Oracle(name, label, known)

@@ -198,8 +198,9 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
     drawn = ratio_replicates([*ours, *other], n_resamples, seed) if n >= MIN_ROWS else np.zeros((0, len(values)))
     sides = [(values[:n_ours], drawn[:, :n_ours]), (values[n_ours:], drawn[:, n_ours:])]
     if empty.metric == "perplexity":  # on the tangent of exp at the mean loss, so that their mean is exactly its exponential
-        slopes = [(losses.mean(), perplexity_of(float(losses.mean()))) for losses, _ in sides]
-        sides = [tuple(k * (1 + x - mean) for x in side) for side, (mean, k) in zip(sides, slopes, strict=True)]
+        for i, (losses, replicates) in enumerate(sides):
+            mean, value = losses.mean(), perplexity_of(float(losses.mean()))
+            sides[i] = value * (1 + losses - mean), value * (1 + replicates - mean)
     difference = float(sides[0][0].mean() - sides[1][0].mean())
     undecided = replace(empty, difference=difference, n=n)
     if n < MIN_ROWS:
