@@ -15,6 +15,7 @@ import json
 import random
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,8 @@ def without_texts(found: DatasetsDiagnosis) -> dict[str, Any]:
 def agreement(name: str, train: str, oracle: Any, frame: Rows | None = None) -> dict[str, Any]:
     recipe = recipe_from_mapping({"data": {"train": train, "validation": None}}, "benchmark")
     splits = load_labelled_data(recipe, ROOT, None if frame is None else {"train": frame})
-    (found,) = make_oracle_query(oracle)(splits).agreements(splits.named(), splits.labels)
-    return {**found.to_json(), "data": name, "oracle": "labels"}
+    found = make_oracle_query(oracle)(splits).agreement(splits.train, splits.labels)
+    return {**asdict(found), "data": name, "oracle": "labels"}
 
 
 if __name__ == "__main__":

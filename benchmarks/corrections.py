@@ -31,7 +31,7 @@ from tunesmith.diagnosis import ablation as worth
 from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Variant
 from tunesmith.diagnosis.rows import CORRECTIONS, diagnose
 from tunesmith.evaluation.metrics.predictions import Predictions
-from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.load import load_recipe
 from tunesmith.run_folder import begin, claim
@@ -77,7 +77,7 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     begin(folder, "", "")
     said = worth.train_variants(plan, plan.variants, folder, clock, progress)
     done = worth.evaluate_variants(plan, said, folder.final, new.applied, 0.0)
-    lost = verdict("accuracy", said[AS_GIVEN], said[CLEAN], CLEAN, "test", paired_seeds=True)
+    (lost,) = verdicts(["accuracy"], said[AS_GIVEN], said[CLEAN], CLEAN, "test", paired_seeds=True)
     return {
         "rows": len(truth), "flipped": SHARE, "seeds": list(done.seeds), "settings": list(settings),
         "corrections": flags(corrections, truth, given) | {"places": asdict(done.counts)}, "test_rows": done.n_rows,

@@ -18,7 +18,6 @@ import numpy as np
 from record import write
 
 from tunesmith.data.near_duplicates import near_duplicates
-from tunesmith.diagnosis.checks.rows import overlaps_with_first
 
 DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 SHOWN = 50
@@ -30,18 +29,19 @@ def hatemoderate() -> dict[str, Any]:
     with (DATA / "hatecheck" / "all_cases.csv").open(encoding="utf-8", newline="") as file:
         cases = [row["test_case"] for row in csv.DictReader(file)]
     texts = [row["sentence"] for row in examples]
-    found = overlaps_with_first(near_duplicates([*cases, *texts]), len(cases))
+    near = near_duplicates([*cases, *texts]).nearest_earlier(n_first=len(cases))
+    overlap, partner = (values[len(cases) :] for values in near)
     copied = np.array([row["dataset"].lower() == "hatecheck" for row in examples])
-    flagged = found.partner >= 0
+    flagged = partner >= 0
     others = np.flatnonzero(flagged & ~copied)
     return {
         "examples": len(examples), "cases": len(cases), "from_hatecheck": int(copied.sum()),
         "found": int((flagged & copied).sum()), "found_share": float(flagged[copied].mean()),
-        "exactly": int((copied & (found.overlap == 1)).sum()), "others": int((~copied).sum()), "others_flagged": len(others),
+        "exactly": int((copied & (overlap == 1)).sum()), "others": int((~copied).sum()), "others_flagged": len(others),
         "others_flagged_share": float(len(others) / (~copied).sum()),
         "sources": dict(Counter(row["dataset"] for row in examples)),
         "to_check_by_hand": [
-            {"text": texts[i], "case": cases[found.partner[i]], "overlap": found.overlap[i], "from": examples[i]["dataset"]}
+            {"text": texts[i], "case": cases[partner[i]], "overlap": overlap[i], "from": examples[i]["dataset"]}
             for i in others[:SHOWN].tolist()
         ],
         "missed": [texts[i] for i in np.flatnonzero(copied & ~flagged)[:SHOWN].tolist()],

@@ -17,7 +17,7 @@ from record import write
 from verdict_simulation import SHARED, holds, rate
 
 from tunesmith.evaluation.metrics.predictions import Predictions
-from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.evaluation.metrics.verdict import verdicts
 
 N_SEEDS = 3
 RESAMPLES = 500
@@ -50,7 +50,7 @@ def measured(n: int, spread: float, together: float, gap: float, simulations: in
     for simulation in range(simulations):
         ours, other = drawn(n, spread, together, gap, rng)
         for paired, kept in found.items():
-            judged = verdict("accuracy", ours, other, "other", "test", RESAMPLES, simulation, paired_seeds=paired)
+            (judged,) = verdicts(["accuracy"], ours, other, "other", "test", RESAMPLES, simulation, paired_seeds=paired)
             kept["said"].append(judged.word != "cannot tell")
             kept["covered"].append(holds(judged.low, judged.high, gap))
             kept["width"].append(0.0 if judged.low is None or judged.high is None else judged.high - judged.low)

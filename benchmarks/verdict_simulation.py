@@ -28,7 +28,7 @@ from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import metric_kind
-from tunesmith.evaluation.metrics.verdict import verdict, verdicts
+from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.machine import cpu_name
 
 METRICS = ("accuracy", "macro_f1", "mcc")
@@ -154,7 +154,7 @@ def seeds_cell(n: int, n_seeds: tuple[int, int], spread: float, simulations: int
     words = single = 0
     for simulation in range(simulations):
         ours, other = draw_seeds(n, n_seeds, spread, rng)
-        judged = verdict("accuracy", ours, other, "other", "test", resamples, simulation)
+        (judged,) = verdicts(["accuracy"], ours, other, "other", "test", resamples, simulation)
         found = metric_intervals(SINGLE, ours, "test", ["accuracy"], resamples, simulation)[0]
         words += judged.word != "cannot tell"
         single += holds(found.low, found.high, 0.8)

@@ -27,7 +27,7 @@ from record import seconds_of, spread, write
 
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import compute
-from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.models.source import builtin_model
 
 HERE = Path(__file__).resolve().parent
@@ -154,7 +154,7 @@ def summary(found: dict[str, list[dict[str, Any]]], truth: np.ndarray, metric: s
             "gain_rows_per_second": statistics.median(own["rows_per_second"] / run["rows_per_second"] for own, run in both),
             "rounds": runs,
         }
-        said = verdict(metric, predictions(ours, truth), predictions(runs, truth), name, "test")
+        (said,) = verdicts([metric], predictions(ours, truth), predictions(runs, truth), name, "test")
         table[name]["quality"] = {
             "metric": metric, "ours": said_values(ours, truth, metric), "theirs": said_values(runs, truth, metric),
             "difference": said.difference, "low": said.low, "high": said.high, "word": said.word,

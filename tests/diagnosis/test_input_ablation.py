@@ -55,7 +55,7 @@ def judged(rows: Examples, asked: AblationRequest, vectors: Any = None) -> tuple
     """What is found of these rows, as the story finds it."""
     near = near_duplicates(rows.texts, rows.pairs)
     whole = embed_examples(rows, embed) if vectors is None else vectors
-    said = out_of_fold(rows, LABELS, whole, near, 4, keep_models=asked.needs_models)
+    said = out_of_fold(rows, LABELS, whole, near, 4, keep_models=bool(asked.words_of_rows or asked.word_lists))
     found = ablate_inputs(asked, rows, whole, said, embed, seed=0, clock=Clock(lambda event: None, {}))
     return found, make_evidence(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
 
@@ -216,7 +216,6 @@ def test_what_is_not_asked_costs_nothing() -> None:
     )
     assert ablation_diagnoses(found, make_evidence(rows, LABELS, pred_probs=probs), 0, []) == []
     assert clock.seconds == {}
-    assert not found.request.needs_models
     assert ablation_columns(DiagnoseSection()) == {}
 
 

@@ -39,7 +39,7 @@ def test_a_run_answers_with_probabilities_and_knows_its_labels(monkeypatch: pyte
     said = asked.labels["train"]
     assert (asked.oracle, said.names, said.known) == ("runs/other", ["bill"] * 3, {"bill", "login"})
     assert said.confidence == pytest.approx(np.full(3, 0.75))
-    (found,) = asked.agreements(data([0, 1, 1]).named(), Labels(SINGLE, ("bill", "parcel")))
+    found = asked.agreement(data([0, 1, 1]).train, Labels(SINGLE, ("bill", "parcel")))
     assert (found.n, found.share, found.n_unknown) == (1, 1.0, 2)
 
 

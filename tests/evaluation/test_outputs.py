@@ -162,6 +162,5 @@ def test_a_baseline_is_reported_on_the_splits_that_it_has() -> None:
 def test_the_mean_of_token_losses_is_over_tokens_and_needs_one() -> None:
     rows = TokenLosses(np.array([2.0, 6.0, 0.0]), np.array([1, 3, 0]))
     assert rows.mean == 2.0
-    assert rows.take([1]).sums.tolist() == [6.0]
     with pytest.raises(ValueError, match="no token is counted"):
-        _ = rows.take([2]).mean
+        _ = TokenLosses(np.array([0.0]), np.array([0])).mean

@@ -137,9 +137,9 @@ class AblationResult:
     estimate_seconds: float
     timings_seconds: dict[str, float]
 
-    def comparison(self, variant: str, against: str, metric: str | None = None, rows: str = UNDISPUTED) -> Comparison | None:
-        """The comparison of two variants on a metric, by default the leading one; None if there is none."""
-        requested = (variant, against, metric or self.metric, rows)
+    def comparison(self, variant: str, against: str, rows: str = UNDISPUTED) -> Comparison | None:
+        """The comparison of two variants on the leading metric; None if there is none."""
+        requested = (variant, against, self.metric, rows)
         return next((c for c in self.comparisons if (c.variant, c.verdict.against, c.verdict.metric, c.rows) == requested), None)
 
     def to_json(self) -> dict[str, Any]:
@@ -364,7 +364,6 @@ def reading_notes(plan: AblationPlan) -> tuple[str, ...]:
 
 
 def save(result: AblationResult, plan: AblationPlan, predictions: VariantPredictions, folder: RunFolder) -> None:
-    """Writes the result and the predictions of all variants."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

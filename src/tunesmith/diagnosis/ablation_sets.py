@@ -66,9 +66,6 @@ def make_variants(splits: LabelledData, table: Table, changes: LabelChanges, rec
     """Makes the training sets: as given, corrected, without the corrected rows, and without as many random ones.
 
     If every correction removes its row, ``corrected`` equals ``removed``, and ``removed`` is left out.
-
-    Raises DataError if the recipe does not train on this file and its label column, no correction is of a training row, a
-    proposed label is no class of the recipe, or a class would be left without a row.
     """
     train, seed = splits.train, recipe.train.seed
     require_this_file(splits, table)
@@ -98,8 +95,6 @@ def make_holdout(splits: LabelledData, corrections: Sequence[Correction], sha256
 
     Args:
         corrections: of all files; those that name no file are of the one with this ``sha256``.
-
-    Raises DataError if corrections leave fewer than two rows to select or to evaluate.
     """
     validation = splits.validation
     assert validation is not None, "the pre-flight rejects recipes without validation rows"
@@ -143,10 +138,7 @@ def require_this_file(splits: LabelledData, table: Table) -> None:
 
 
 def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Label]:
-    """Row id -> encoded new label, for the relabelled training rows.
-
-    Raises DataError if a proposed label is no class, or the recipe numbers the rows in another way than the file.
-    """
+    """Row id -> encoded new label, for the relabelled training rows."""
     place = {row_id: i for i, row_id in enumerate(splits.train.row_ids)}
     ids = [row_id for row_id in changes.labels if row_id in place]
     position = {row_id: i for i, row_id in enumerate(table.row_ids)}

@@ -51,7 +51,6 @@ class CrossValidation:
     note: str = ""
 
     def part(self, rows: slice) -> EvidenceArrays:
-        """The arrays of some of the rows."""
         arrays = EvidenceArrays(
             pred_probs=self.out_of_fold.pred_probs[rows], folds=self.out_of_fold.folds[rows], embeddings=self.embeddings[rows]
         )
@@ -82,10 +81,9 @@ def cross_validate(
     def progress(done: int) -> None:
         clock.listener(Event("step", "cross-validation", done, n_folds))
 
+    keep = bool(request.words_of_rows or request.word_lists)  # these predict further rows
     with clock.phase("cross-validation"):
-        linear = out_of_fold(
-            rows, splits.labels, vectors, pooled.near, n_folds, seed, progress=progress, keep_models=request.needs_models
-        )
+        linear = out_of_fold(rows, splits.labels, vectors, pooled.near, n_folds, seed, progress=progress, keep_models=keep)
         predictions = linear
         if recipe.diagnose.method == FINETUNE:
             from tunesmith.training.epoch_logits import MODE
@@ -124,8 +122,6 @@ def average_pred_probs(linear: OutOfFold, tuned: OutOfFold) -> OutOfFold:
 
     A model fine-tuned on wrong labels is as confident of the noise as of the rest, and the share of wrong labels cannot be read
     from it alone: on SST-2 with a tenth of them changed it comes out as 0 %, from the mean as 9 % (``docs/experiments.md``).
-
-    Raises ValueError if the folds differ.
     """
     if not np.array_equal(linear.folds, tuned.folds):
         raise ValueError("the linear and the fine-tuned models are of different folds")
@@ -149,10 +145,7 @@ def logged_row_ids(run: Path) -> frozenset[int] | None:
 
 
 def read_epoch_logits(run: Path, rows: Examples, labels: Labels) -> tuple[Array | None, str]:
-    """A run's logits (E, N, K) of these rows, NaN for rows it was not trained on, and their mode; None if it saved none.
-
-    Raises DataError if the rows or the classes are not those of the run.
-    """
+    """A run's logits (E, N, K) of these rows, NaN for rows it was not trained on, and their mode; None if it saved none."""
     if not (run / EPOCH_LOGITS).exists():
         return None, ""
     with np.load(run / EPOCH_LOGITS) as arrays:

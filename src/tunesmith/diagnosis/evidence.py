@@ -123,16 +123,13 @@ class Diagnosis:
 
 
 def make_evidence(rows: Examples, labels: Labels, **arrays: Unpack[EvidenceArrays]) -> Evidence:
-    """Builds the evidence of one split; a row's own annotations are used unless others are passed.
-
-    Raises DataError if an array has another number of rows, or ``pred_probs`` are no probabilities.
-    """
+    """Builds the evidence of one split; a row's own annotations are used unless others are passed."""
     given = class_ids(rows) if labels.problem_type == SINGLE else np.full(len(rows), UNLABELLED)
     if rows.annotations is not None:
         arrays = {"annotations": np.array(rows.annotations), **arrays}
     evidence = Evidence(rows, labels, given, **arrays)
     if evidence.pred_probs is not None:
-        check_probabilities(evidence.pred_probs, len(given), labels.n, rows.source)
+        check_probabilities(evidence.pred_probs, (len(given), labels.n), rows.source)
     for name in ("folds", "embeddings", "annotations"):
         array = getattr(evidence, name)
         if array is not None and len(array) != len(given):
@@ -157,10 +154,10 @@ def scatter_rows(evidence: Evidence, values: Array, flags: Array, rows: Array | 
     return scattered, flagged
 
 
-def check_probabilities(pred_probs: Array, n_rows: int, n_classes: int, source: str) -> None:
+def check_probabilities(pred_probs: Array, shape: tuple[int, int], source: str) -> None:
     """Raises DataError with the first row whose probabilities are not finite, outside [0, 1], or do not add up to 1."""
-    if pred_probs.shape != (n_rows, n_classes):
-        message = f"probabilities of shape {pred_probs.shape} were given, ({n_rows}, {n_classes}) were expected: rows x classes."
+    if pred_probs.shape != shape:
+        message = f"probabilities of shape {pred_probs.shape} were given, {shape} were expected: rows x classes."
         raise DataError.one(source, message)
     sums = pred_probs.sum(axis=1)
     outside = (pred_probs < 0).any(axis=1) | (pred_probs > 1 + ROUNDING).any(axis=1)

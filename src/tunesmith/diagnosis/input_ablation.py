@@ -20,16 +20,16 @@ from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.input_variants import (
+    ALIASES,
     DESCRIPTIONS,
+    NULL,
     PAIR_VARIANTS,
-    canonical_name,
     make_variant,
     n_words,
-    null_input,
     variant_columns,
     without_each_word,
 )
-from tunesmith.diagnosis.checks.partial_inputs import labelled_positions, lowest_pvi, partial_input, words_left_out
+from tunesmith.diagnosis.checks.partial_inputs import lowest_pvi, partial_input, words_left_out
 from tunesmith.diagnosis.checks.pvi import SMALLEST, slices, tempered
 from tunesmith.diagnosis.checks.word_bias import LabelledTexts, WordList, hypernym_effect, word_list_bias
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, class_ids
@@ -74,11 +74,6 @@ class AblationRequest:
     words_of_rows: int | tuple[int, ...] = 0
     word_lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
-    def needs_models(self) -> bool:
-        """Whether the models of the folds predict further rows."""
-        return bool(self.words_of_rows or self.word_lists)
-
 
 @dataclass(frozen=True)
 class InputAblation:
@@ -101,7 +96,7 @@ class InputAblation:
 
     @property
     def models(self) -> FoldModels:
-        """The models of the folds, which ``out_of_fold`` keeps if ``AblationRequest.needs_models``."""
+        """The models of the folds, which ``out_of_fold`` keeps if words of rows or word lists are requested."""
         assert self.linear.models is not None, "the models of the folds were not kept"
         return self.linear.models
 
@@ -113,13 +108,8 @@ def ablation_columns(section: DiagnoseSection) -> dict[str, tuple[str, ...]]:
 
 
 def make_ablation_request(section: DiagnoseSection, splits: LabelledData, base: Path) -> AblationRequest:
-    """Checks the input ablations of a recipe against its rows.
-
-    Raises:
-        RecipeError: an ablation does not apply to these rows, or a row or word does not exist.
-        DataError: a word list cannot be read.
-    """
-    inputs = tuple(dict.fromkeys(canonical_name(name) for name in section.inputs))
+    """Checks the input ablations of a recipe against its rows."""
+    inputs = tuple(dict.fromkeys(ALIASES.get(name, name) for name in section.inputs))
     rows = section.words_of_rows if isinstance(section.words_of_rows, int) else tuple(dict.fromkeys(section.words_of_rows))
     keys = {"inputs": inputs, "slices": section.slices, "words_of_rows": rows, "word_lists": section.word_lists}
     used = [key for key, value in keys.items() if value]
@@ -139,10 +129,7 @@ def make_ablation_request(section: DiagnoseSection, splits: LabelledData, base: 
 
 
 def read_word_list(name: str, source: str | list[str], base: Path) -> tuple[str, ...]:
-    """The words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped.
-
-    Raises DataError if the file cannot be read, or there is no word.
-    """
+    """The words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped."""
     lines = source
     if isinstance(source, str):
         path = locate(source, base)
@@ -189,7 +176,7 @@ def ablate_inputs(
             part = make_variant(rows, name, seed)
             parts[name] = tempered(cross_validate(part, embed_variant(name, part, vectors, embed)), given, folds)
         if request.trained_null:
-            blank = null_input(rows)
+            blank = replace(rows, texts=[NULL] * len(rows), pairs=None)
             own = cross_validate(blank, embed_examples(blank, embed))[np.arange(len(given)), given]
             null_log2 = np.where(given == UNLABELLED, 0.0, np.log2(np.clip(own, SMALLEST, 1)))
     return InputAblation(request, linear, tempered(linear.pred_probs, given, folds), parts, null_log2, embed)
@@ -247,7 +234,8 @@ def omit_each_word(ablation: InputAblation, evidence: Evidence, rows: slice, oth
     if isinstance(requested, int):
         selected, n_hidden = lowest_pvi(evidence, requested, hidden), 0
     else:
-        positions = labelled_positions(evidence, requested)
+        place = {evidence.row_ids[i]: i for i in evidence.labelled.tolist()}
+        positions = [place[row_id] for row_id in requested if row_id in place]
         selected = [i for i in positions if i not in hidden]
         n_hidden = len(positions) - len(selected)
     omitted, shorter = without_each_word(evidence.rows, selected, MAX_WORDS)
@@ -264,7 +252,7 @@ def word_list_diagnoses(ablation: InputAblation, evidence: Evidence, rows: slice
     models, labelled, embed = ablation.models, evidence.labelled, ablation.embed
 
     @cache
-    def cached_scores(texts: tuple[str, ...]) -> Array:
+    def scores(texts: tuple[str, ...]) -> Array:
         alone = Examples("", "", list(range(len(texts))), list(texts), [None] * len(texts))
         return models.mean_pred_probs(alone, embed_examples(alone, embed))
 
@@ -272,9 +260,6 @@ def word_list_diagnoses(ablation: InputAblation, evidence: Evidence, rows: slice
         part = replace(evidence.rows.take(labelled[positions].tolist(), evidence.rows.split), texts=texts)
         folds = ablation.linear.folds[rows][labelled[positions]]
         return models.pred_probs(part, embed_examples(part, embed), folds) if texts else np.zeros((0, evidence.labels.n))
-
-    def scores(texts: list[str]) -> Array:
-        return cached_scores(tuple(texts))
 
     bias, target = word_list_bias(word_list, evidence.labels, scores)
     if evidence.rows.split == "train":  # words that stand alone belong to no split

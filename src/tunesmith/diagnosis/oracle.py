@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tunesmith.data.cells import clip, listed
-from tunesmith.data.corrections.label_file import MatchedLabels, find_labels
+from tunesmith.data.corrections.label_file import find_labels
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE, split_cell
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.readers.frame import plain_cells, table_from_frame
@@ -54,10 +54,7 @@ def make_oracle_query(source: object) -> Callable[[LabelledData], OracleAnswers]
 
 
 def query_oracle(source: object, data: Sequence[LabelledData]) -> list[OracleAnswers]:
-    """Gets the oracle's labels for each data set.
-
-    Raises InputError if it cannot be opened, has no answer for any row, or none of its answers is a label of the data.
-    """
+    """Gets the oracle's labels for each data set."""
     for splits in data:
         if splits.labels.problem_type != SINGLE:
             what = LABEL_WORDS[splits.labels.problem_type]
@@ -78,7 +75,6 @@ def query_oracle(source: object, data: Sequence[LabelledData]) -> list[OracleAns
 
 
 def no_common_label(oracle: str, answered: Iterable[str], data: Sequence[LabelledData]) -> InputError:
-    """The error that none of the oracle's labels is one of the data's."""
     names = dict.fromkeys(name for splits in data for name in splits.labels.names)
     longest = MAX_NAME_CHARACTERS
     shown = listed((name if len(name) <= longest else f"{name[:longest]}…" for name in sorted(answered)), 6)
@@ -97,8 +93,6 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
         source: the folder of a finished run, or a ``Run``; a file of labels, or a table in memory; ``module:function``, or an
             ``OracleFunction``.
         several: it labels several data sets, so that a row id does not identify a row.
-
-    Raises InputError if it does not exist, or cannot be loaded.
     """
     if isinstance(source, Run):
         return run_oracle(source)
@@ -129,18 +123,16 @@ def run_oracle(run: Run) -> Oracle:
         if has_pairs != (splits.train.pairs is not None):
             shapes = ("pairs of texts", "single texts") if has_pairs else ("single texts", "pairs of texts")
             raise ModelError.one(name, f"the run was trained on {shapes[0]}, {splits.train.source} has {shapes[1]}.")
-        return {split: predict_labels(run, part, known, part.sha256 in trained_on) for split, part in splits.named().items()}
+        labels = {}
+        for split, part in splits.named().items():
+            predictions = run.predict(part.texts, part.pairs)
+            names, confidence = [row["prediction"] for row in predictions], np.array([row["probability"] for row in predictions])
+            file = Path(part.source).name
+            remark = f"It was trained on labels of {file}: its agreement is higher than that of an independent oracle."
+            labels[split] = OracleLabels(names, confidence, known, (remark,) if part.sha256 in trained_on else ())
+        return labels
 
     return Oracle(name, label, known)
-
-
-def predict_labels(run: Run, rows: Examples, known: frozenset[str], was_trained_on: bool) -> OracleLabels:
-    """The predictions of a run's model for the rows of one split."""
-    predictions = run.predict(rows.texts, rows.pairs)
-    names = [row["prediction"] for row in predictions]
-    remark = f"It was trained on labels of {Path(rows.source).name}: its agreement is higher than that of an independent oracle."
-    confidence = np.array([row["probability"] for row in predictions])
-    return OracleLabels(names, confidence, known, (remark,) if was_trained_on else ())
 
 
 def file_oracle(table: Table, several: bool) -> Oracle:
@@ -148,28 +140,21 @@ def file_oracle(table: Table, several: bool) -> Oracle:
 
     def label(splits: LabelledData) -> dict[str, OracleLabels]:
         matched = find_labels(table, list(splits.named().values()), splits.columns, several=several)
-        remarks = match_remarks(matched, splits)
-        return {
-            split: OracleLabels(labels.names, labels.confidence, None, remarks if split == "train" else remarks[:1])
+        remarks = [f"Its labels were matched by {matched.by}."]
+        if 0 < matched.n_unused < matched.n_labels:
+            unused = f"{matched.n_unused:,} of its {matched.n_labels:,} labels"
+            remarks.append(f"{unused} belong to no row of {source_names([splits])}.")
+        if matched.n_contradicted:
+            remarks.append(f"{matched.n_contradicted:,} were left out: it gives them two different labels.")
+        return {  # the counts are of all splits together
+            split: OracleLabels(labels.names, labels.confidence, None, tuple(remarks if split == "train" else remarks[:1]))
             for split, labels in matched.of_split.items()
         }
 
     return Oracle(table.source, label)
 
 
-def match_remarks(matched: MatchedLabels, splits: LabelledData) -> tuple[str, ...]:
-    """Describes how labels and rows were matched, and counts the unused labels."""
-    remarks = [f"Its labels were matched by {matched.by}."]
-    if 0 < matched.n_unused < matched.n_labels:
-        remarks.append(f"{matched.n_unused:,} of its {matched.n_labels:,} labels belong to no row of {source_names([splits])}.")
-    if matched.n_contradicted:
-        remarks.append(f"{matched.n_contradicted:,} were left out: it gives them two different labels.")
-    return tuple(remarks)
-
-
 def function_oracle(function: OracleFunction, name: str) -> Oracle:
-    """The oracle that calls a Python function."""
-
     def label(splits: LabelledData) -> dict[str, OracleLabels]:
         return {split: OracleLabels(call_function(function, name, rows)) for split, rows in splits.named().items()}
 
@@ -203,10 +188,7 @@ def label_name(where: str, i: int, answer: object) -> str | None:
 
 
 def import_function(name: str) -> OracleFunction:
-    """Imports the function of ``module:function``; modules in the current folder are found, too.
-
-    Raises InputError if the module cannot be imported, or has no such function.
-    """
+    """Imports the function of ``module:function``; modules in the current folder are found, too."""
     module_name, _, function_name = name.partition(":")
     where = f"--oracle {name}"
     sys.path.insert(0, folder := str(Path.cwd()))  # as ``python -m`` does

@@ -46,8 +46,6 @@ def assign_folds(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0
     """The fold of each row (N), 0 to n_folds - 1: units are never divided, and each class is spread evenly.
 
     Units come in random order, larger ones first, and go to the fold with the fewest rows of the class of their first row.
-
-    Raises DataError if there are fewer units than folds.
     """
     n_units = int(units.max()) + 1 if len(units) else 0
     if n_units < n_folds:
@@ -139,8 +137,6 @@ def out_of_fold(
     Args:
         embeddings: of the untouched base model, see ``baselines.frozen``.
         progress: called with the number of folds done.
-
-    Raises DataError if there are fewer sets of rows that must stay together than folds.
     """
     given = class_ids(rows)
     folds = assign_folds(given, unit_numbers(rows, near), n_folds, seed, rows.source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -183,15 +183,12 @@ def write_opposite(pool: Pool, pairs: Sequence[Opposite], path: Path) -> None:
     """Writes one line for each text that two data sets label differently, the closest first."""
     rows = pool.rows()
     sides = [("text", rows.texts), *([("pair", rows.pairs)] if rows.pairs is not None else [])]
-    header = [*OPPOSITE_COLUMNS, *(f"{side}_{name}" for name, _ in sides for side in ("first", "second"))]
-
-    def lines() -> Iterator[list[object]]:
-        for pair in pairs:
-            first, second = pool.locate(pair.first), pool.locate(pair.second)
-            texts = [public_start(side[position]) for _, side in sides for position in (pair.first, pair.second)]
-            yield [f"{pair.overlap:.3f}", *first, pair.n_first, *second, pair.n_second, *texts]
-
-    write_csv(path, header, lines())
+    header, lines = [*OPPOSITE_COLUMNS, *(f"{side}_{name}" for name, _ in sides for side in ("first", "second"))], []
+    for pair in pairs:
+        first, second = pool.locate(pair.first), pool.locate(pair.second)
+        texts = [public_start(side[position]) for _, side in sides for position in (pair.first, pair.second)]
+        lines.append([f"{pair.overlap:.3f}", *first, pair.n_first, *second, pair.n_second, *texts])
+    write_csv(path, header, lines)
 
 
 def transfer_finding(matrix: Sequence[Transfer]) -> Finding:
@@ -226,23 +223,18 @@ class OracleComparison:
 
 
 def compare_oracle(pool: Pool, answers: Sequence[OracleAnswers]) -> list[OracleComparison]:
-    """Compares the oracle's labels with the given ones for each data set."""
+    """Compares the oracle's labels with the given ones for each data set, its splits joined."""
     comparisons = []
     for name, rows, of_set in zip(pool.names, pool.sets, answers, strict=True):
-        labels = join_splits(list(of_set.labels.values()))
+        parts, confidence = list(of_set.labels.values()), None
+        if all(part.confidence is not None for part in parts):
+            confidence = np.concatenate([part.confidence for part in parts])  # type: ignore[misc]
+        remarks = tuple(dict.fromkeys(remark for part in parts for remark in part.remarks))
+        labels = OracleLabels([name for part in parts for name in part.names], confidence, parts[0].known, remarks)
         agreement = measure_agreement(name, of_set.oracle, given_names(rows, pool.labels), labels, pool.labels.names)
         diagnosis = disagreement(make_evidence(rows, pool.labels), agreement, labels)
         comparisons.append(OracleComparison(labels, agreement, diagnosis))
     return comparisons
-
-
-def join_splits(parts: Sequence[OracleLabels]) -> OracleLabels:
-    """The labels of several splits as one."""
-    confidence = None
-    if all(part.confidence is not None for part in parts):
-        confidence = np.concatenate([part.confidence for part in parts])  # type: ignore[misc]
-    remarks = tuple(dict.fromkeys(remark for part in parts for remark in part.remarks))
-    return OracleLabels([name for part in parts for name in part.names], confidence, parts[0].known, remarks)
 
 
 def oracle_finding(pool: Pool, i: int, comparison: OracleComparison) -> Finding:
@@ -264,17 +256,15 @@ def oracle_finding(pool: Pool, i: int, comparison: OracleComparison) -> Finding:
 
 def write_oracle(pool: Pool, comparisons: Sequence[OracleComparison], path: Path) -> None:
     """Writes one line for each row on which the oracle differs, data set by data set, the worst first."""
-
-    def lines() -> Iterator[list[object]]:
-        for i, comparison in enumerate(comparisons):
-            rows, names, confidence = pool.sets[i], comparison.labels.names, comparison.labels.confidence
-            given = given_names(rows, pool.labels)
-            for k in worst_first(comparison.diagnosis):
-                probability = "" if confidence is None or np.isnan(confidence[k]) else f"{confidence[k]:.4g}"
-                row = [pool.names[i], rows.row_ids[k], pool.splits[i][k], given[k], names[k], probability]
-                yield [*row, public_start(rows.texts[k])]
-
-    write_csv(path, [*ORACLE_COLUMNS, "text"], lines())
+    lines = []
+    for i, comparison in enumerate(comparisons):
+        rows, names, confidence = pool.sets[i], comparison.labels.names, comparison.labels.confidence
+        given = given_names(rows, pool.labels)
+        for k in worst_first(comparison.diagnosis):
+            probability = "" if confidence is None or np.isnan(confidence[k]) else f"{confidence[k]:.4g}"
+            row = [pool.names[i], rows.row_ids[k], pool.splits[i][k], given[k], names[k], probability]
+            lines.append([*row, public_start(rows.texts[k])])
+    write_csv(path, [*ORACLE_COLUMNS, "text"], lines)
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
@@ -300,24 +290,22 @@ class SharedData:
 
 
 def select_shared_labels(names: Sequence[str], data: Sequence[LabelledData]) -> SharedData:
-    """Selects the rows of the labels that all data sets have.
-
-    Raises DataError if a data set has numbers or several labels a row, some have pairs and others single texts, one was
-    given twice, or they have fewer than two labels in common.
-    """
-    problems = [*task_problems(data), *shape_problems(data)] or repeat_problems(names, data)
+    """Selects the rows of the labels that all data sets have."""
+    kinds = [(x.train.source, KINDS.get(x.labels.problem_type)) for x in data]
+    problems = [
+        Problem("data", name, f"It has {kind}; data sets are compared by one label a row.") for name, kind in kinds if kind
+    ]
+    problems = [*problems, *shape_problems(data)] or repeat_problems(names, data)
     if problems:
         raise DataError(problems)
     common = [name for name in data[0].labels.names if all(name in splits.labels.names for splits in data)]
     if len(common) < MIN_LABELS:
         raise too_few_labels(common, names, data)
-    labels = Labels(SINGLE, tuple(common))
-    return SharedData(labels, tuple(select_labels(x, labels) for x in data), tuple(count_left_out(x, labels) for x in data))
-
-
-def task_problems(data: Sequence[LabelledData]) -> list[Problem]:
-    kinds = [(x.train.source, KINDS.get(x.labels.problem_type)) for x in data]
-    return [Problem("data", name, f"It has {kind}; data sets are compared by one label a row.") for name, kind in kinds if kind]
+    labels, left_out = Labels(SINGLE, tuple(common)), []
+    for x in data:
+        counts = Counter(x.labels.names[label] for part in x.named().values() for label in part.labels)
+        left_out.append({name: counts[name] for name in x.labels.names if name not in common})
+    return SharedData(labels, tuple(select_labels(x, labels) for x in data), tuple(left_out))
 
 
 def shape_problems(data: Sequence[LabelledData]) -> list[Problem]:
@@ -354,7 +342,6 @@ def contents(data: LabelledData) -> list[tuple[str, object]]:
 
 
 def too_few_labels(common: Sequence[str], names: Sequence[str], data: Sequence[LabelledData]) -> DataError:
-    """The error that data sets have too few labels in common to be compared."""
     own = "; ".join(f"{name}: {listed(x.labels.names, 8)}" for name, x in zip(names, data, strict=True))
     what = f"only the label {common[0]}" if common else "no label"
     spelling = Counter(plain for x in data for plain in {name.strip().casefold() for name in x.labels.names})
@@ -366,19 +353,11 @@ def too_few_labels(common: Sequence[str], names: Sequence[str], data: Sequence[L
 
 
 def select_labels(data: LabelledData, labels: Labels) -> LabelledData:
-    """The rows with one of these labels, under their ids."""
-    parts = {part.split: select_rows(part, data.labels, labels) for part in data.named().values()}
-    present = {split: part if len(part) or split == "train" else None for split, part in parts.items()}
-    return replace(data, labels=labels, **present)  # type: ignore[arg-type]
-
-
-def select_rows(part: Examples, old: Labels, new: Labels) -> Examples:
-    ids = {old.names.index(name): i for i, name in enumerate(new.names)}
-    selected = part.take([i for i, label in enumerate(part.labels) if label in ids], part.split)
-    return replace(selected, labels=[ids[label] for label in selected.labels])
-
-
-def count_left_out(data: LabelledData, labels: Labels) -> dict[str, int]:
-    """Label -> rows, for the labels that are not shared."""
-    counts = Counter(data.labels.names[label] for part in data.named().values() for label in part.labels)
-    return {name: counts[name] for name in data.labels.names if name not in labels.names}
+    """The rows with one of these labels, under their ids; validation and test are left out without such rows."""
+    ids = {data.labels.names.index(name): i for i, name in enumerate(labels.names)}
+    present: dict[str, Any] = {}
+    for part in data.named().values():
+        rows = part.take([i for i, label in enumerate(part.labels) if label in ids], part.split)
+        rows = replace(rows, labels=[ids[label] for label in rows.labels])
+        present[part.split] = rows if len(rows) or part.split == "train" else None
+    return replace(data, labels=labels, **present)

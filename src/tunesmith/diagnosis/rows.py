@@ -19,7 +19,7 @@ from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
 from tunesmith.diagnosis.checks.languages import NAME as LANGUAGE
 from tunesmith.diagnosis.checks.languages import language_drift
-from tunesmith.diagnosis.checks.rows import Overlaps, leakage, overlaps_with_first
+from tunesmith.diagnosis.checks.rows import leakage
 from tunesmith.diagnosis.checks.table import CHECKS
 from tunesmith.diagnosis.cross_validation import CrossValidation, cross_validate, logged_row_ids
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, EvidenceArrays, make_evidence
@@ -136,7 +136,7 @@ def diagnose(
     with clock.phase("save"):
         n_corrections = write_outcome(folder.work, results)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    agreement = () if answers is None else answers.agreements(splits.named(), splits.labels)
+    agreement = () if answers is None else tuple(answers.agreement(part, splits.labels) for part in splits.named().values())
     notes = (arrays.note,) if arrays is not None and arrays.note else ()
     seconds = dict(clock.seconds)
     outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, method, seconds, agreement=agreement, notes=notes)
@@ -222,14 +222,12 @@ def all_findings(pooled: PooledSplits, results: Sequence[SplitDiagnoses]) -> lis
         suffix = "" if evidence.rows.split == "train" else f"_{evidence.rows.split}"
         made = [make_finding(diagnosis, evidence) for diagnosis in diagnoses]
         findings += [replace(finding, name=f"{finding.name}{suffix}") for finding in made]
-    n_train = len(splits.train)
-    overlaps = overlaps_with_first(pooled.near, n_train)
+    overlap, partner = pooled.near.nearest_earlier(n_first=len(splits.train))
     languages = [next(diagnosis for diagnosis in diagnoses if diagnosis.name == LANGUAGE) for _, diagnoses in results]
     for (evidence, _), language in zip(results[1:], languages[1:], strict=True):
-        part, start = evidence.rows, pooled.starts[evidence.rows.split] - n_train
+        part, start = evidence.rows, pooled.starts[evidence.rows.split]
         rows = slice(start, start + len(part))
-        own = Overlaps(overlaps.overlap[rows], overlaps.partner[rows])
-        findings.append(make_finding(leakage(splits.train, part, own), evidence))
+        findings.append(make_finding(leakage(splits.train, part, overlap[rows], partner[rows]), evidence))
         findings.append(make_finding(language_drift(languages[0], language, part.split), evidence))
     return [*findings, *(finding for finding in splits.findings if finding.name.startswith(READ_FINDINGS))]
 

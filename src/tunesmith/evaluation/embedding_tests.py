@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,8 @@ from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
-from tunesmith.evaluation.search import SEARCHES, nearest_by_words, word_vectoriser
+from tunesmith.evaluation.search import SEARCHES, inner_product_maps, nearest, nearest_by_words, normalised, word_vectoriser
+from tunesmith.machine import device_name
 
 METRICS_OF_ROWS = {
     "scored_pair": ("spearman", "pearson"),
@@ -110,7 +112,6 @@ class RowsTest:
 
     @property
     def n_texts(self) -> int:
-        """How many vectors are made."""
         return len({text for side in self.sides for text in side})
 
     def take(self, positions: Sequence[int]) -> RowsTest:
@@ -135,8 +136,6 @@ class RowsTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """What the first ``size`` dimensions say, always by cosine."""
-        from tunesmith.evaluation.search import normalised
-
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
@@ -180,16 +179,12 @@ class SearchTest:
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
         """The best documents of each query (Q, k), by exact search."""
-        from tunesmith.evaluation.search import inner_product_maps, nearest
-        from tunesmith.machine import device_name
-
         of_asked, of_documents = inner_product_maps(similarity)
         queries, documents = of_asked(vectors[0][:, :size]), of_documents(vectors[1][:, :size])
         return nearest(queries, documents, self.depth, device_name())[0]
 
     @property
     def depth(self) -> int:
-        """How many documents are ranked."""
         return min(largest_k(self.metrics), len(self.data.documents))
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
@@ -197,11 +192,11 @@ class SearchTest:
         return geometry_of(vectors[1], (vectors[0][judged.query], vectors[1][judged.document]))
 
     def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
-        return {name: lambda search=search: self.ranked_by(search) for name, search in SEARCHES.items()}  # type: ignore[misc]
+        def outputs(name: str) -> Outputs:
+            ranked = SEARCHES[name](self.data.documents, self.data.queries, self.depth)
+            return Outputs(row_scores=query_metrics(ranked, self.data.judgements, self.metrics))
 
-    def ranked_by(self, search: Callable[[Sequence[str], Sequence[str], int], Array]) -> Outputs:
-        ranked = search(self.data.documents, self.data.queries, self.depth)
-        return Outputs(row_scores=query_metrics(ranked, self.data.judgements, self.metrics))
+        return {name: partial(outputs, name) for name in SEARCHES}
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -220,8 +215,6 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
 
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
-
-    Raises DataError if the shape cannot be measured, there are too few rows, or the classes do not say same and different.
     """
     shape = rows.format
     if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):
@@ -229,21 +222,15 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
         raise DataError.one(rows.source, message, "Give pairs, triplets, or texts with a class.")
     if len(rows) < 2:
         raise DataError.one(rows.source, f"{len(rows)} rows have all of {listed(shape.columns)}; two are the least.")
-    return RowsTest(rows.split, shape, rows.sides, target_of(rows, same, say_same), rows.row_ids)
-
-
-def target_of(rows: EmbeddingRows, same: str | None, say_same: str) -> Array | None:
-    """The scores, the class ids, or 1 for the same and 0 for different."""
-    if rows.target is None:
-        return None
-    if rows.format.kind == "scored_pair":
-        return np.array(rows.target)
-    classes = rows.classes
-    if rows.format.kind == "labelled_text":
+    target: Array | None = None
+    if shape.kind == "labelled_text" and rows.target is not None:
+        classes = rows.classes
         if len(classes) < 2:
             raise DataError.one(rows.source, f"all texts are of the class {clip(classes[0])}.", "Two classes are the least.")
-        return np.array([classes.index(name) for name in rows.target])
-    return np.array(same_or_not(rows, same, say_same))
+        target = np.array([classes.index(name) for name in rows.target])
+    elif rows.target is not None:
+        target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, same, say_same))
+    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids)
 
 
 def same_or_not(rows: EmbeddingRows, same: str | None, say_same: str) -> list[int]:
@@ -268,8 +255,12 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     kind = test.format.kind
     if kind == "positive_pair":
         return Outputs(row_scores=found_again(test, sides))
-    if kind == "labelled_text":
-        return Outputs(test.problem, in_clusters(test, sides[0]))
+    if kind == "labelled_text":  # in as many clusters as there are classes, by k-means
+        from sklearn.cluster import KMeans
+
+        assert test.target is not None
+        clusters = KMeans(int(test.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(sides[0])
+        return Outputs(test.problem, Predictions(test.target, np.zeros((len(clusters), 1)), clusters.astype(np.int64)))
     near = cosine(sides[0], sides[1])
     if kind in ("triplet", "tuple"):
         far = np.max([cosine(sides[0], side) for side in sides[2:]], axis=0)
@@ -278,15 +269,6 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
     if kind == "scored_pair":
         return Outputs(test.problem, from_scores(REGRESSION, test.target, near))
     return Outputs(test.problem, at_best_f1(test.target, np.clip((1 + near) / 2, 0, 1)))
-
-
-def in_clusters(test: RowsTest, vectors: Any) -> Predictions:
-    """The texts in as many clusters as there are classes, by k-means."""
-    from sklearn.cluster import KMeans
-
-    assert test.target is not None
-    found = KMeans(int(test.target.max()) + 1, n_init=STARTS, random_state=0).fit_predict(vectors)
-    return Predictions(test.target, np.zeros((len(found), 1)), found.astype(np.int64))
 
 
 def at_best_f1(same: Array, scores: Array) -> Predictions:
@@ -300,7 +282,9 @@ def at_best_f1(same: Array, scores: Array) -> Predictions:
 
 def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
     """Retrieval metrics of finding each second text among all of them; equal texts are one document."""
-    places, ids = zip(*(unique(side) for side in test.sides[:2]), strict=True)
+    numbers = [{text: j for j, text in enumerate(dict.fromkeys(side))} for side in test.sides[:2]]
+    ids = [np.array([number[text] for text in side]) for number, side in zip(numbers, test.sides[:2], strict=True)]
+    places = [np.unique(of_side, return_index=True)[1] for of_side in ids]  # where each different text stands first
     pairs = np.unique(np.stack(ids, axis=1), axis=0)
     judged = Judgements(pairs[:, 0], pairs[:, 1], np.ones(len(pairs)), len(places[0]), len(places[1]))
     queries, documents = sides[0][places[0]], sides[1][places[1]]
@@ -308,20 +292,8 @@ def found_again(test: RowsTest, sides: Sequence[Any]) -> Mapping[str, Array]:
     if hasattr(queries, "multiply"):
         ranked = nearest_by_words(queries, documents, k)
     else:
-        from tunesmith.evaluation.search import nearest
-        from tunesmith.machine import device_name
-
         ranked, _ = nearest(queries, documents, k, device_name())
     return query_metrics(ranked, judged)
-
-
-def unique(side: Sequence[str]) -> tuple[list[int], Array]:
-    """Where each different text stands first, in their order; and the number of each row's text (N)."""
-    first: dict[str, int] = {}
-    for i, text in enumerate(side):
-        first.setdefault(text, i)
-    number = {text: j for j, text in enumerate(first)}
-    return list(first.values()), np.array([number[text] for text in side])
 
 
 def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:

@@ -52,11 +52,6 @@ class TokenLosses:
             raise ValueError("no token is counted")
         return float(self.sums.sum() / self.counts.sum())
 
-    def take(self, positions: Sequence[int] | Array) -> TokenLosses:
-        """The rows at those positions, in that order."""
-        index = np.asarray(positions, dtype=np.int64)
-        return TokenLosses(self.sums[index], self.counts[index])
-
 
 @dataclass(frozen=True)
 class Outputs:
@@ -150,29 +145,23 @@ def metrics_of_outputs(seeds: Sequence[Outputs], metrics: SplitMetrics, resampli
     Args:
         seeds: the outputs of each seed's model on the same rows; the value is the mean over seeds.
     """
-    found: list[Metric] = []
-    for dimension, outputs in by_dimension(seeds):
-        at_size = whole_metrics(outputs, metrics, resampling)
-        found += [replace(metric, name=at_dimension(metric.name, dimension)) for metric in at_size]
-    return found
-
-
-def whole_metrics(seeds: Sequence[Outputs], metrics: SplitMetrics, resampling: Resampling) -> list[Metric]:
-    """Computes the metrics of outputs at one dimension: token losses, row scores, predictions, figures."""
     split, n_resamples, seed = metrics.split, resampling.n_resamples, resampling.seed
-    found: list[Metric] = []
-    if losses := token_sums(seeds):
-        found += token_mean_metrics(losses, seeds[0].n_bytes, split, n_resamples, seed)
-    for name in seeds[0].row_scores:
-        found.append(mean_metric(name, split, [outputs.row_scores[name] for outputs in seeds], n_resamples, seed))
-    if predictions := predictions_of(seeds):
-        computed = [COMPUTED_AS.get(name, name) for name in metrics.of_predictions]
-        intervals = metric_intervals(seeds[0].problem_type, predictions, split, computed, n_resamples, seed)
-        found += [replace(metric, name=name) for metric, name in zip(intervals, metrics.of_predictions, strict=True)]
-    for name in seeds[0].figures:
-        mean = float(np.mean([outputs.figures[name] for outputs in seeds]))
-        found.append(Metric(name, split, mean, None, None, found[0].n, note="one figure of all pairs together: no interval"))
-    return found
+    every: list[Metric] = []
+    for dimension, systems in by_dimension(seeds):
+        found: list[Metric] = []
+        if losses := token_sums(systems):
+            found += token_mean_metrics(losses, systems[0].n_bytes, split, n_resamples, seed)
+        for name in systems[0].row_scores:
+            found.append(mean_metric(name, split, [outputs.row_scores[name] for outputs in systems], n_resamples, seed))
+        if predictions := predictions_of(systems):
+            computed = [COMPUTED_AS.get(name, name) for name in metrics.of_predictions]
+            intervals = metric_intervals(systems[0].problem_type, predictions, split, computed, n_resamples, seed)
+            found += [replace(metric, name=name) for metric, name in zip(intervals, metrics.of_predictions, strict=True)]
+        for name in systems[0].figures:
+            mean = float(np.mean([outputs.figures[name] for outputs in systems]))
+            found.append(Metric(name, split, mean, None, None, found[0].n, note="one figure of all pairs together: no interval"))
+        every += [replace(metric, name=at_dimension(metric.name, dimension)) for metric in found]
+    return every
 
 
 def token_sums(seeds: Sequence[Outputs]) -> list[TokenSums]:

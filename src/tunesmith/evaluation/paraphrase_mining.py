@@ -22,7 +22,8 @@ from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_p
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.search import nearest_by_words, word_vectoriser
+from tunesmith.evaluation.search import nearest, nearest_by_words, normalised, word_vectoriser
+from tunesmith.machine import device_name
 
 METRICS = ("map@100", "recall@10", "recall@100")
 DEPTH = 100
@@ -41,7 +42,6 @@ class ParaphraseTest:
 
     @property
     def n_texts(self) -> int:
-        """How many vectors are made."""
         return len(self.texts)
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
@@ -50,9 +50,6 @@ class ParaphraseTest:
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
         """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
-        from tunesmith.evaluation.search import nearest, normalised
-        from tunesmith.machine import device_name
-
         unit = normalised(vectors[0][:, :size])
         ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())
         return self.measured(ranked, unit)
@@ -114,8 +111,6 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
 
     Args:
         same: the label that says two texts mean the same, where it is none of the usual words.
-
-    Raises DataError if the rows are no pairs that mean the same or not, or none means the same.
     """
     if rows.format.kind == "positive_pair":
         means_same = [1] * len(rows)

@@ -82,8 +82,6 @@ def bm25(documents: Sequence[str], queries: Sequence[str], k: int) -> Array:
 
     ``NO_DOCUMENT`` fills the ranks after the last document that shares a word with the query. Source: Robertson and Zaragoza
     2009, "The Probabilistic Relevance Framework"; Lù 2024, "BM25S".
-
-    Raises MissingExtra if bm25s is not installed.
     """
     if find_spec("bm25s") is None:
         raise MissingExtra.of("bm25s", "embedding", "the baseline bm25")
@@ -112,19 +110,19 @@ def word_vectoriser() -> TfidfVectorizer:
 
 
 def nearest_by_words(queries: csr_matrix, documents: csr_matrix, k: int) -> Array:
-    """The k best of sparse vectors (N, D) for each of (Q, D), in blocks of queries; see ``rank_scores``."""
-    columns, size = documents.T.tocsr(), max(1, BLOCK_SCORES // documents.shape[0])
-    parts = [rank_scores((queries[start : start + size] @ columns).toarray(), k) for start in range(0, queries.shape[0], size)]
+    """Ranks the k best of sparse vectors (N, D) for each of (Q, D), in blocks of queries: positions (Q, k).
+
+    Best first, ties by position; ``NO_DOCUMENT`` in place of documents without a score above 0.
+    """
+    columns, size, parts = documents.T.tocsr(), max(1, BLOCK_SCORES // documents.shape[0]), []
+    for start in range(0, queries.shape[0], size):
+        scores = (queries[start : start + size] @ columns).toarray()
+        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(scores, top, axis=1)
+        order = np.lexsort((top, -values), axis=1)
+        ranked = np.take_along_axis(top, order, axis=1)
+        parts.append(np.where(np.take_along_axis(values, order, axis=1) > 0, ranked, NO_DOCUMENT))
     return np.concatenate(parts)
-
-
-def rank_scores(scores: Array, k: int) -> Array:
-    """Positions (Q, k) of the largest scores above 0 of (Q, N), best first, ties by position; ``NO_DOCUMENT`` after them."""
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    values = np.take_along_axis(scores, top, axis=1)
-    order = np.lexsort((top, -values), axis=1)
-    ranked = np.take_along_axis(top, order, axis=1)
-    return np.where(np.take_along_axis(values, order, axis=1) > 0, ranked, NO_DOCUMENT)
 
 
 def pad_ranking(ranked: Array, k: int) -> Array:

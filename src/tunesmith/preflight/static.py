@@ -17,6 +17,8 @@ CHECKPOINT_TENSORS = 3
 """Tensors of each parameter in a complete checkpoint: the weight and the optimizer's two moments."""
 FEW_ROWS = 30
 """Below this size of the evaluation split, a note warns of wide intervals."""
+NO_VALIDATION = "there are no validation rows, and they choose the best checkpoint."
+VALIDATION_REMEDY = "Give data.validation a share such as 0.1, or a file."
 
 
 def files(split: Examples) -> CheckLine:
@@ -52,10 +54,7 @@ def sizes(splits: LabelledData) -> CheckLine:
     """Checks that there are validation rows, and that the evaluation split is large enough for narrow intervals."""
     evaluated = splits.test if splits.test is not None else splits.validation
     if evaluated is None or splits.validation is None:
-        remedy = "Give data.validation a share such as 0.1, or a file."
-        problem = Problem(
-            "validation", "data.validation", "there are no validation rows, and they choose the best checkpoint.", remedy
-        )
+        problem = Problem("validation", "data.validation", NO_VALIDATION, VALIDATION_REMEDY)
         return CheckLine("evaluated on", "nothing", problem)
     note = f"{evaluated.split} has only {len(evaluated)} rows: intervals will be wide" if len(evaluated) < FEW_ROWS else ""
     return CheckLine("evaluated on", f"{evaluated.split}, {len(evaluated):,} rows", note=note)
@@ -72,12 +71,8 @@ def disk(source: ModelSource, output: Path) -> CheckLine:
     figure = f"about {megabytes(needed)} needed, {megabytes(free)} free"
     problem = None
     if free < needed:
-        problem = Problem(
-            "disk",
-            str(output),
-            f"the run needs about {megabytes(needed)}, {megabytes(free)} are free.",
-            "Free some space, or choose another `output`.",
-        )
+        message = f"the run needs about {megabytes(needed)}, {megabytes(free)} are free."
+        problem = Problem("disk", str(output), message, "Free some space, or choose another `output`.")
     return CheckLine("disk", figure, problem)
 
 
@@ -89,14 +84,12 @@ def trackers(recipe: Recipe) -> CheckLine:
     missing = [name for name in requested if name != "none" and find_spec(name) is None]
     problem = None
     if missing:
-        problem = Problem(
-            "install", "train.report_to", f"{missing[0]} is not installed.", f"Run: pip install 'tunesmith[{missing[0]}]'"
-        )
+        remedy = f"Run: pip install 'tunesmith[{missing[0]}]'"
+        problem = Problem("install", "train.report_to", f"{missing[0]} is not installed.", remedy)
     return CheckLine("trackers", ", ".join(requested), problem)
 
 
 def require_validation(rows: object) -> None:
     """Raises DataError if there are no validation rows."""
     if rows is None:
-        message = "there are no validation rows, and they choose the best checkpoint."
-        raise DataError.one("data.validation", message, "Give data.validation a share such as 0.1, or a file.")
+        raise DataError.one("data.validation", NO_VALIDATION, VALIDATION_REMEDY)

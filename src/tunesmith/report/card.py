@@ -50,30 +50,15 @@ TASKS_ON_HUB = {"regression": "Text Regression", EMBEDDING: "Sentence Similarity
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def model_card(
-    result: RunResult,
-    *,
-    name: str | None = None,
-    base_model: str | None = None,
-    license: str | None = None,
-    location: str | None = None,
-) -> str:
-    """Formats the card: YAML front matter and Markdown.
-
-    Args:
-        name: name of the model; default: the name of the recipe's output folder.
-        base_model: hub id of the base model, if the recipe names a folder.
-        license: licence identifier; omitted if None.
-        location: folder or hub id in the example code; default: the run's own folder.
-    """
+def model_card(result: RunResult) -> str:
+    """Formats the card: YAML front matter and Markdown. The model has the name of the recipe's output folder."""
     import yaml
 
-    title = name or PurePath(str(result.recipe.get("output") or "model")).name
+    title = PurePath(str(result.recipe.get("output") or "model")).name
     named = str(part(result.recipe, "model").get("name") or "")  # a local folder has no id on the Hub
-    base = base_model or BUILTIN_MODELS.get(named) or (named if HUB_ID.fullmatch(named) else None)
-    front = front_matter(result, title, base, license)
-    text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{text}---\n\n{body(result, title, base, location)}"
+    base = BUILTIN_MODELS.get(named) or (named if HUB_ID.fullmatch(named) else None)
+    text = yaml.safe_dump(front_matter(result, title, base), sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{text}---\n\n{body(result, title, base)}"
 
 
 def kind_of(result: RunResult) -> str:
@@ -82,14 +67,13 @@ def kind_of(result: RunResult) -> str:
     return kind if kind in (CAUSAL, MASKED) else result.task
 
 
-def front_matter(result: RunResult, title: str, base: str | None, license: str | None) -> dict[str, Any]:
+def front_matter(result: RunResult, title: str, base: str | None) -> dict[str, Any]:
     """Collects the metadata fields of the Hub."""
     split = main_split(result)
     names = [metric.name for metric in result.metrics if metric.split == split]
     fields: dict[str, Any] = {
         "library_name": "sentence-transformers" if result.task == EMBEDDING else "transformers",
         "pipeline_tag": PIPELINES.get(kind_of(result), "text-classification"),
-        "license": license,
         "base_model": base,
         "tags": ["tunesmith", *TAGS.get(kind_of(result), ("text-classification",))],
         "metrics": list(dict.fromkeys(HUB_METRICS.get(name, name) for name in names)),
@@ -114,18 +98,23 @@ def model_index(result: RunResult, title: str, split: str) -> list[dict[str, Any
     return [{"name": title, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}]
 
 
-def body(result: RunResult, title: str, base: str | None, location: str | None) -> str:
+def body(result: RunResult, title: str, base: str | None) -> str:
     """Formats the Markdown part of the card."""
+    import yaml
+
     base_link = f"[{base}](https://huggingface.co/{base})" if base else "a local base model"
     task = TASK_NAMES.get(str(result.data.get("problem_type")), result.task)
     model = KINDS.get(kind_of(result), "text classification model")
+    output = PurePath(str(result.recipe.get("output") or "."))
+    folder = PurePath(output.name if output.is_absolute() else output) / "model"  # without absolute paths of this machine
+    recipe = yaml.safe_dump(without_folders(dict(result.recipe)), sort_keys=False, allow_unicode=True)
     sections = (
         ("Results", results(result)),
         ("Training data", data_lines(result)),
         ("Limitations", limitations(result)),
-        ("Usage", usage(result, location or model_folder(result))),
+        ("Usage", usage(result, str(folder))),
         ("Training", training_lines(result)),
-        ("Recipe", recipe_block(result.recipe)),
+        ("Recipe", f"```yaml\n{recipe}```" if result.recipe else ""),
     )
     parts = [
         f"# {plain(title)}\n\nA {model} ({task}), fine-tuned from {base_link} with tunesmith.",
@@ -175,12 +164,6 @@ def limitations(result: RunResult) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def model_folder(result: RunResult) -> str:
-    """Returns the model's folder as in the recipe, without absolute paths of this machine."""
-    output = PurePath(str(result.recipe.get("output") or "."))
-    return str(PurePath(output.name if output.is_absolute() else output) / "model")
-
-
 def usage(result: RunResult, location: str) -> str:
     """Formats three lines of Python that use the model."""
     pair = bool(part(result.data, "columns").get("pair"))
@@ -215,16 +198,6 @@ def training_lines(result: RunResult) -> str:
     ]
     present = [row for row in rows if row[1]]
     return markdown_table(["", ""], present) if present else ""
-
-
-def recipe_block(recipe: Mapping[str, Any]) -> str:
-    """Formats the resolved recipe, with absolute paths shortened to their last part."""
-    import yaml
-
-    if not recipe:
-        return ""
-    text = yaml.safe_dump(without_folders(dict(recipe)), sort_keys=False, allow_unicode=True)
-    return f"```yaml\n{text}```"
 
 
 def without_folders(value: object) -> object:

@@ -16,7 +16,7 @@ from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, percent, significant, size
 from tunesmith.report.page import document
 from tunesmith.report.words import display_name, find, headline, main_metric, main_split, part, total_seconds
-from tunesmith.results import Metric, Verdict
+from tunesmith.results import Verdict
 from tunesmith.saved_run import SavedRun
 
 
@@ -48,17 +48,8 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
 
 
 def opening(runs: Sequence[SavedRun]) -> Markup:
-    """Builds the header: the headline of each run, warnings, and the alarms of each run."""
+    """Builds the header: the headline of each run, why their metrics cannot be compared, and the alarms of each run."""
     lines = [tag("li", tag("strong", run.name), f": {headline(run.result).sentence}") for run in runs]
-    warnings = [tag("li", tag("strong", "⚠ ", text)) for text in not_comparable(runs)]
-    found = [(run.name, alarm) for run in runs for alarm in run.result.alarms]
-    warnings += [tag("li", tag("strong", f"⚠ {name}: {alarm.message}"), tag("p", alarm.remedy)) for name, alarm in found]
-    alarms = tag("ul", *warnings, class_="alarms", aria_label="Alarms") if warnings else None
-    return tag("header", tag("h1", f"Comparison of {len(runs)} runs"), tag("ul", *lines, class_="headlines"), alarms)
-
-
-def not_comparable(runs: Sequence[SavedRun]) -> list[str]:
-    """Lists reasons why the metrics of these runs are not comparable: different test rows, labels or tasks."""
     split = main_split(runs[0].result)
     facts: dict[str, list[Any]] = {
         f"were not evaluated on the same {split} rows": [part(run.result.data, "splits", split).get("sha256") for run in runs],
@@ -66,7 +57,12 @@ def not_comparable(runs: Sequence[SavedRun]) -> list[str]:
         "do not have the same task": [run.result.task for run in runs],
     }
     different = [difference for difference, values in facts.items() if any(value != values[0] for value in values)]
-    return [f"The runs {difference}: their metrics cannot be compared." for difference in different]
+    texts = [f"The runs {difference}: their metrics cannot be compared." for difference in different]
+    warnings = [tag("li", tag("strong", "⚠ ", text)) for text in texts]
+    found = [(run.name, alarm) for run in runs for alarm in run.result.alarms]
+    warnings += [tag("li", tag("strong", f"⚠ {name}: {alarm.message}"), tag("p", alarm.remedy)) for name, alarm in found]
+    alarms = tag("ul", *warnings, class_="alarms", aria_label="Alarms") if warnings else None
+    return tag("header", tag("h1", f"Comparison of {len(runs)} runs"), tag("ul", *lines, class_="headlines"), alarms)
 
 
 def metrics(runs: Sequence[SavedRun]) -> Markup | None:
@@ -87,17 +83,12 @@ def metrics(runs: Sequence[SavedRun]) -> Markup | None:
         "In brackets: 95 % intervals of each run. To see whether two runs differ, use the verdict between them, "
         "not the overlap of these intervals."
     )
-    return join([table, tag("p", note, class_="note"), tag("div", main_figure(runs, split), class_="single")])
-
-
-def main_figure(runs: Sequence[SavedRun], split: str) -> Markup | None:
-    """Plots the primary metric of the first run for every run."""
-    metric = main_metric(runs[0].result)
-    if metric is None:
-        return None
-    values = [(run.name, find(run.result.metrics, metric.name, split)) for run in runs]
-    shown: list[tuple[str, Metric]] = [(name, value) for name, value in values if value is not None and is_number(value.value)]
-    return plot(systems(shown), f"{split.capitalize()} {display_name(metric.name)}", "with 95 % intervals") if shown else None
+    main, figure = main_metric(runs[0].result), None
+    values = [] if main is None else [(run.name, find(run.result.metrics, main.name, split)) for run in runs]
+    shown = [(name, value) for name, value in values if value is not None and is_number(value.value)]
+    if main is not None and shown:
+        figure = plot(systems(shown), f"{split.capitalize()} {display_name(main.name)}", "with 95 % intervals")
+    return join([table, tag("p", note, class_="note"), tag("div", figure, class_="single")])
 
 
 def run_curves(runs: Sequence[SavedRun]) -> Markup | None:
@@ -114,28 +105,26 @@ def run_curves(runs: Sequence[SavedRun]) -> Markup | None:
 
 def overview(runs: Sequence[SavedRun]) -> Markup:
     """Builds a table of model, rows, steps, time and memory of each run."""
-    facts = [run_facts(run) for run in runs]
-    rows = [(name, *(tables.num(fact[name]) for fact in facts)) for name in facts[0]]
+    facts = []
+    for run in runs:
+        training, result = run.result.training, run.result
+        total, trained = training.get("n_parameters"), training.get("n_trainable_parameters")
+        of_run = {
+            "base model": str(part(result.recipe, "model").get("name") or ABSENT),
+            "training rows": count(record.splits(run).get("train", {}).get("rows")),
+            "parameters": count(total),
+            "trained": percent(fraction(trained, total)),
+            "steps": count(training.get("steps")),
+            "epochs": significant(training.get("epochs")),
+            "learning rate": significant(training.get("learning_rate")),
+            "rows/s": significant(training.get("rows_per_second")),
+            "time": duration(total_seconds(result) or None),
+            "peak memory": size(result.peak_memory_bytes),
+            "device": str(result.environment.get("gpu") or result.environment.get("device") or ABSENT),
+        }
+        facts.append(of_run)
+    rows = [(name, *(tables.num(of_run[name]) for of_run in facts)) for name in facts[0]]
     return tables.table(("", *(run.name for run in runs)), rows)
-
-
-def run_facts(run: SavedRun) -> dict[str, str]:
-    """Collects key facts of a run, name -> text."""
-    training, result = run.result.training, run.result
-    total, trained = training.get("n_parameters"), training.get("n_trainable_parameters")
-    return {
-        "base model": str(part(result.recipe, "model").get("name") or ABSENT),
-        "training rows": count(record.splits(run).get("train", {}).get("rows")),
-        "parameters": count(total),
-        "trained": percent(fraction(trained, total)),
-        "steps": count(training.get("steps")),
-        "epochs": significant(training.get("epochs")),
-        "learning rate": significant(training.get("learning_rate")),
-        "rows/s": significant(training.get("rows_per_second")),
-        "time": duration(total_seconds(result) or None),
-        "peak memory": size(result.peak_memory_bytes),
-        "device": str(result.environment.get("gpu") or result.environment.get("device") or ABSENT),
-    }
 
 
 def recipe_differences(runs: Sequence[SavedRun]) -> Markup | None:

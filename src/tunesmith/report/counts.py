@@ -102,11 +102,11 @@ def class_scores(
     return scores
 
 
-def top_confusions(matrix: NDArray[np.int64], names: Sequence[str], n: int = 15) -> list[tuple[str, str, int, float]]:
-    """Lists the most frequent confusions: label, prediction, rows, fraction of the label's rows."""
+def top_confusions(matrix: NDArray[np.int64], names: Sequence[str]) -> list[tuple[str, str, int, float]]:
+    """Lists the 15 most frequent confusions: label, prediction, rows, fraction of the label's rows."""
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:n]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:15]
     support = matrix.sum(1)
     cells = [divmod(int(flat), len(names)) for flat in order]
     return [(names[i], names[j], int(wrong[i, j]), float(wrong[i, j] / support[i])) for i, j in cells if wrong[i, j]]
@@ -120,13 +120,13 @@ def probabilities(cells: Sequence[Any], n_classes: int) -> NDArray[np.float64] |
     return np.array([missing if cell is None else cell for cell in cells], dtype=np.float64)
 
 
-def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_], n_bins: int = 10) -> list[Bin]:
-    """Computes the non-empty bins of equal width over [0, 1]; skips confidences that are not finite."""
+def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[Bin]:
+    """Computes the non-empty ones of ten bins of equal width over [0, 1]; skips confidences that are not finite."""
     is_finite = np.isfinite(confidence)
     confidence, right = confidence[is_finite], right[is_finite]
-    index = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    index = np.minimum((confidence * 10).astype(int), 9)
     bins = []
-    for i in range(n_bins):
+    for i in range(10):
         inside = index == i
         n = int(inside.sum())
         if n:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
 from tunesmith.report.words import CAUSAL, MASKED, display_name, find, main_metric, main_split, metric_interval, verdicts_on
-from tunesmith.results import Metric, RunResult
 from tunesmith.saved_run import SavedRun
 
 
@@ -36,7 +33,7 @@ def grid(*shown: Markup | None) -> Markup | None:
 
 
 def verdict(run: SavedRun) -> Markup | None:
-    """Compares the run with each baseline, as a table and as interval plots."""
+    """Compares the run with each baseline: a table, and plots of the primary metric's differences and of its values."""
     result, metric = run.result, main_metric(run.result)
     if not result.verdicts:
         return None
@@ -45,19 +42,17 @@ def verdict(run: SavedRun) -> Markup | None:
         "If the interval contains zero, the verdict is “cannot tell”. "
         "Smallest detectable: the difference that this many rows would detect with a probability of 80 %."
     )
-    figures = grid(*interval_plots(result, metric)) if metric else None
-    return join([tables.verdict_table(result.verdicts), tag("p", note, class_="note"), figures])
-
-
-def interval_plots(result: RunResult, metric: Metric) -> tuple[Markup | None, Markup | None]:
-    """Plots the differences to each baseline, and the values of all systems, in the primary metric."""
-    name, verdicts = display_name(metric.name), verdicts_on(result, metric)
-    systems = list_systems(result, metric.name, metric.split)
-    title = f"{metric.split.capitalize()} {name}"
-    subject = f"Difference in {name}"
-    differences = plot(figures.differences(verdicts), subject, "this run minus the baseline") if verdicts else None
-    values = plot(figures.systems(systems), title, "this run and the baselines") if systems else None
-    return differences, values
+    plots: list[Markup | None] = []
+    if metric is not None:
+        name, verdicts = display_name(metric.name), verdicts_on(result, metric)
+        if verdicts:
+            plots.append(plot(figures.differences(verdicts), f"Difference in {name}", "this run minus the baseline"))
+        theirs = [(display_name(b.name), find(b.metrics, metric.name, metric.split)) for b in result.baselines]
+        systems = [(label, m) for label, m in [("this run", metric), *theirs] if m is not None and m.value is not None]
+        if systems:
+            title = f"{metric.split.capitalize()} {name}"
+            plots.append(plot(figures.systems(systems), title, "this run and the baselines"))
+    return join([tables.verdict_table(result.verdicts), tag("p", note, class_="note"), grid(*plots)])
 
 
 def metrics(run: SavedRun) -> Markup | None:
@@ -171,7 +166,10 @@ def calibration(run: SavedRun) -> Markup | None:
         confidence, right = probabilities.ravel(), counts.indicators(rows["label"], names).ravel()
         subject = "the probability of each label"
     else:
-        confidence, right = most_likely(probabilities, rows["label"], names)
+        is_finite, known = np.isfinite(probabilities).all(1), np.nan_to_num(probabilities)
+        predicted = np.where(is_finite, known.argmax(1), 0)
+        confidence = np.where(is_finite, known.max(1), np.nan)
+        right = np.array([names[i] == str(label) for i, label in zip(predicted, rows["label"], strict=True)], bool)
         subject = "the probability of the most likely class"
     bins = counts.reliability(confidence, right)
     if not bins:
@@ -180,16 +178,6 @@ def calibration(run: SavedRun) -> Markup | None:
     note = f"Confidence is {subject}.{f' Calibration error: {metric_interval(error)}.' if error else ''}"
     figure = plot(figures.reliability_diagram(bins), "Reliability diagram", "dotted: perfect calibration")
     return join([tag("p", note), tag("div", figure, class_="single")])
-
-
-def most_likely(
-    probabilities: NDArray[np.float64], labels: Sequence[Any], names: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Returns the largest probability of each row (NaN if undefined), and whether its class is the label."""
-    is_finite = np.isfinite(probabilities).all(1)
-    best = np.where(is_finite, np.nan_to_num(probabilities).argmax(1), 0)
-    right = np.array([names[i] == str(label) for i, label in zip(best, labels, strict=True)], bool)
-    return np.where(is_finite, np.nan_to_num(probabilities).max(1), np.nan), right
 
 
 def regression(run: SavedRun) -> Markup | None:
@@ -213,11 +201,3 @@ def regression(run: SavedRun) -> Markup | None:
         plot(figures.residuals(labels, predicted), "Residuals", "predicted minus label"),
     )
     return join([tag("p", summary), shown])
-
-
-def list_systems(result: RunResult, name: str, split: str) -> list[tuple[str, Metric]]:
-    """Lists this run and every baseline with a value of the metric."""
-    own = find(result.metrics, name, split)
-    baselines = [(display_name(b.name), find(b.metrics, name, split)) for b in result.baselines]
-    systems = [("this run", own), *baselines]
-    return [(label, metric) for label, metric in systems if metric is not None and metric.value is not None] if own else []

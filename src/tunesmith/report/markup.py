@@ -32,23 +32,19 @@ def escape(value: object) -> Markup:
     return Markup(html.escape(UNPRINTABLE.sub("\ufffd", str(value)), quote=True))
 
 
-def join(children: Iterable[object], separator: str = "") -> Markup:
+def join(children: Iterable[object]) -> Markup:
     """Joins the children, each escaped unless it is markup; skips None."""
-    return Markup(separator.join(escape(child) for child in children if child is not None))
+    return Markup("".join(escape(child) for child in children if child is not None))
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """Builds one element. ``class_`` means ``class``, ``data_sort`` means ``data-sort``; skips attributes of None or False."""
-    shown = "".join(attribute(key, value) for key, value in attributes.items() if value is not None and value is not False)
-    if name in VOID:
-        return Markup(f"<{name}{shown}>")
-    return Markup(f"<{name}{shown}>{join(children)}</{name}>")
-
-
-def attribute(key: str, value: object) -> str:
-    """Formats one attribute with a leading space."""
-    name = key.rstrip("_").replace("_", "-")
-    return f" {name}" if value is True else f' {name}="{escape(value)}"'
+    shown = ""
+    for key, value in attributes.items():
+        if value is not None and value is not False:
+            attribute = key.rstrip("_").replace("_", "-")
+            shown += f" {attribute}" if value is True else f' {attribute}="{escape(value)}"'
+    return Markup(f"<{name}{shown}>" if name in VOID else f"<{name}{shown}>{join(children)}</{name}>")
 
 
 def embedded_json(value: object) -> Markup:

@@ -53,9 +53,9 @@ def count(value: object) -> str:
     return f"{round(value):,}" if is_number(value) else ABSENT
 
 
-def percent(value: object, decimals: int = 1) -> str:
+def percent(value: object) -> str:
     """Formats a fraction in [0, 1] as a percentage."""
-    return f"{100 * value:.{decimals}f} %" if is_number(value) else ABSENT
+    return f"{100 * value:.1f} %" if is_number(value) else ABSENT
 
 
 def fraction(part: object, total: object) -> float | None:

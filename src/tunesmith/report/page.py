@@ -10,7 +10,6 @@ from tunesmith.report import evidence, record, tables, task_sections
 from tunesmith.report.markup import Markup, html_page, packaged, tag
 from tunesmith.report.numbers import count, duration, significant, size
 from tunesmith.report.words import headline, part, total_seconds
-from tunesmith.results import RunResult
 from tunesmith.saved_run import SavedRun
 
 SectionWriter = Callable[[SavedRun], Markup | None]
@@ -48,38 +47,29 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 
     Raises InputError if the folder is not a finished run.
     """
-    run = Path(run)
-    target = Path(out) if out is not None else run / "report.html"
-    target.write_text(report_html(saved.load(run)), encoding="utf-8", newline="\n")
-    return target
-
-
-def report_html(run: SavedRun) -> str:
-    """Builds the whole page of one run."""
-    written = [(name, title, writer(run)) for name, title, writer in SECTIONS]
+    target, loaded = Path(out) if out is not None else Path(run) / "report.html", saved.load(Path(run))
+    written = [(name, title, writer(loaded)) for name, title, writer in SECTIONS]
     sections = [(name, title, content) for name, title, content in written if content]
     absent = [title.lower() for name, title, content in written if not content and name not in OPTIONAL]
     missing = tag("p", f"Not recorded in this run: {', '.join(absent)}.") if absent else None
-    return document(f"{run.name} · tunesmith report", opening(run), sections, missing)
+    page = document(f"{loaded.name} · tunesmith report", opening(loaded), sections, missing)
+    target.write_text(page, encoding="utf-8", newline="\n")
+    return target
 
 
 def opening(run: SavedRun) -> Markup:
-    """Builds the header: name, headline, alarms and key facts."""
+    """Builds the header: name, headline, every alarm with its remedy, and key facts."""
     summary = headline(run.result)
     kind = tables.WORD_CLASSES.get(summary.word or "", "")
     sentence = tag("div", tag("p", summary.sentence), class_=f"headline {kind}".strip())
-    return tag("header", tag("h1", run.name), sentence, alarms(run.result), facts(run))
-
-
-def alarms(result: RunResult) -> Markup:
-    """Lists every alarm with its remedy; one line if there are none."""
-    if not result.alarms:
-        return tag("p", "✓ No alarms: no problem was found in training or data.", class_="calm")
+    alarms = tag("p", "✓ No alarms: no problem was found in training or data.", class_="calm")
     items = [
         tag("li", tag("strong", "⚠ ", alarm.message), tag("p", "What to do: ", alarm.remedy) if alarm.remedy else None)
-        for alarm in result.alarms
+        for alarm in run.result.alarms
     ]
-    return tag("ul", *items, class_="alarms", aria_label="Alarms")
+    if items:
+        alarms = tag("ul", *items, class_="alarms", aria_label="Alarms")
+    return tag("header", tag("h1", run.name), sentence, alarms, facts(run))
 
 
 def facts(run: SavedRun) -> Markup | None:

@@ -44,18 +44,16 @@ def lengths(run: SavedRun) -> Markup | None:
 
 
 def findings(run: SavedRun) -> Markup | None:
-    """Lists the findings: those that flag rows, the worst first; then the others; then the skipped ones."""
+    """Lists the findings in boxes to expand: those that flag rows, the worst first; then the others; then the skipped ones."""
     worst = worst_first(run.result.findings)
     others = sorted((f for f in run.result.findings if f not in worst), key=lambda finding: bool(finding.skipped))
-    return join([finding_box(finding) for finding in (*worst, *others)]) if run.result.findings else None
-
-
-def finding_box(finding: Finding) -> Markup:
-    """Builds an expandable box of a finding: its summary, remedy and first rows."""
-    details = [tag("p", finding.remedy) if finding.remedy else None, finding_rows(finding)]
-    if not any(details):
-        details = [tag("p", "No rows to show.", class_="quiet")]
-    return tag("details", tag("summary", *tables.finding_line(finding)), tag("div", *details))
+    boxes = []
+    for finding in (*worst, *others):
+        details = [tag("p", finding.remedy) if finding.remedy else None, finding_rows(finding)]
+        if not any(details):
+            details = [tag("p", "No rows to show.", class_="quiet")]
+        boxes.append(tag("details", tag("summary", *tables.finding_line(finding)), tag("div", *details)))
+    return join(boxes) if boxes else None
 
 
 def finding_rows(finding: Finding) -> Markup | None:
@@ -176,6 +174,8 @@ def training(run: SavedRun) -> Markup | None:
     total, trained = record.get("n_parameters"), record.get("n_trainable_parameters")
     share = fraction(trained, total)
     thresholds, speed = record.get("thresholds"), record.get("rows_per_second")
+    first, expected = record.get("first_loss"), record.get("expected_first_loss")
+    of_untrained_head = f" (expected about {number(expected)})" if is_number(first) and is_number(expected) else ""
     table = tables.pairs(
         (
             ("parameters", count(total)),
@@ -190,7 +190,7 @@ def training(run: SavedRun) -> Markup | None:
             ("loss", str(record.get("loss") or "")),
             ("batch sampler", str(record.get("batch_sampler") or "")),
             ("dimensions", count(record.get("dimension")) if record.get("dimension") else ""),
-            ("first loss", loss_text(record)),
+            ("first loss", number(first) + of_untrained_head),
             ("last loss", number(record.get("last_loss"))),
             ("speed", f"{significant(speed)} rows/s" if is_number(speed) else ""),
             ("seeds", tables.value_text(record.get("seeds")) if record.get("seeds") else ""),
@@ -221,12 +221,6 @@ def dropout_text(record: Mapping[str, Any]) -> str:
     if "dropout" not in record:
         return ""
     return "the model's own" if record["dropout"] is None else significant(record["dropout"])
-
-
-def loss_text(record: Mapping[str, Any]) -> str:
-    """Formats the first loss, with the loss expected of an untrained head."""
-    first, expected = record.get("first_loss"), record.get("expected_first_loss")
-    return f"{number(first)} (expected about {number(expected)})" if is_number(first) and is_number(expected) else number(first)
 
 
 def certificates(run: SavedRun) -> Markup | None:
@@ -277,7 +271,6 @@ def timings(run: SavedRun) -> Markup | None:
 
 
 def recipe(run: SavedRun) -> Markup | None:
-    """Shows the resolved recipe."""
     text = run.resolved
     if not text and run.result.recipe:
         import yaml

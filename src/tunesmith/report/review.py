@@ -49,8 +49,6 @@ class ReviewRows:
         confidence: mean probability of the given label over the epochs, in [0, 1]; NaN for rows without training dynamics.
         variability: standard deviation of that probability; NaN likewise.
         correctness: number of epochs in which the given label was predicted.
-
-    Raises ValueError if columns differ in length, a score is outside [0, 1], or the data map is incomplete.
     """
 
     row_ids: list[int]
@@ -92,8 +90,6 @@ class Review:
         source_sha256: digest of that file; the key of stored decisions, so that they are restored only with the same data.
         labels: all labels.
         findings: the findings of the diagnoses, including skipped ones.
-
-    Raises ValueError if an index is out of range of the labels or the diagnosis names.
     """
 
     title: str
@@ -119,7 +115,6 @@ def check_indices(name: str, indices: Sequence[int], least: int, end: int, into:
 
 
 def write_review(review: Review, path: Path) -> Path:
-    """Writes the page and returns its path."""
     path = Path(path)
     path.write_text(review_html(review), encoding="utf-8", newline="\n")
     return path

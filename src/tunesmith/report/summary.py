@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from tunesmith.report.numbers import ABSENT, is_number, plural, with_interval
+from tunesmith.report.numbers import is_number, plural, with_interval
 from tunesmith.report.words import (
     display_name,
     find,
@@ -17,7 +17,7 @@ from tunesmith.report.words import (
     verdicts_on,
     worst_first,
 )
-from tunesmith.results import Metric, RunResult
+from tunesmith.results import RunResult
 
 WIDTH = 100
 MOST_FINDINGS = 5
@@ -25,8 +25,12 @@ MOST_FINDINGS = 5
 
 def summary_lines(result: RunResult) -> list[str]:
     """Formats headline, metrics, baselines, alarms and findings, at most 100 columns wide; without paths of files."""
+    alarms: list[str] = []
+    for alarm in result.alarms:
+        alarms += wrapped(f"! {alarm.message}", hanging="  ")
+        alarms += wrapped(alarm.remedy, indent="  ") if alarm.remedy else []
     head = wrapped(headline(result).sentence)
-    blocks = [head, baseline_lines(result), other_metrics(result), alarm_lines(result), finding_lines(result)]
+    blocks = [head, baseline_lines(result), other_metrics(result), alarms, finding_lines(result)]
     lines: list[str] = []
     for block in blocks:
         lines += ["", *block] if block and lines else block
@@ -39,11 +43,11 @@ def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
     return textwrap.wrap(clean, WIDTH, initial_indent=indent, subsequent_indent=indent + hanging)
 
 
-def aligned(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Formats rows as columns of equal width, two spaces apart, cut at 100 columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [cut(indent + line, WIDTH) for line in lines]
+    return [cut(f"  {line}", WIDTH) for line in lines]
 
 
 def cut(line: str, longest: int) -> str:
@@ -81,29 +85,15 @@ def other_metrics(result: RunResult) -> list[str]:
     others = [metric for metric in result.metrics if metric.split == split and metric != main]
     if not others:
         return []
-    rows = [[display_name(metric.name), metric_interval(metric), *best_baseline(result, metric)] for metric in others]
+    rows = []
+    for metric in others:
+        sign = 1 if metric.higher_is_better else -1
+        theirs = [(baseline.name, find(baseline.metrics, metric.name, split)) for baseline in result.baselines]
+        candidates = [(sign * own.value, name, own) for name, own in theirs if own is not None and is_number(own.value)]
+        _, name, best = max(candidates, key=lambda candidate: candidate[0], default=(0, "", None))
+        rows.append([display_name(metric.name), metric_interval(metric), metric_interval(best), short(display_name(name), 30)])
     heads = ["", "this run", "best baseline", ""]
     return [f"other metrics on {split}", *aligned([heads, *rows] if result.baselines else [row[:2] for row in rows])]
-
-
-def best_baseline(result: RunResult, metric: Metric) -> list[str]:
-    """Returns the value and the name of the best baseline in that metric."""
-    sign = 1 if metric.higher_is_better else -1
-    theirs = [(baseline.name, find(baseline.metrics, metric.name, metric.split)) for baseline in result.baselines]
-    candidates = [(sign * own.value, name, own) for name, own in theirs if own is not None and is_number(own.value)]
-    if not candidates:
-        return [ABSENT, ""]
-    _, name, best = max(candidates, key=lambda candidate: candidate[0])
-    return [metric_interval(best), short(display_name(name), 30)]
-
-
-def alarm_lines(result: RunResult) -> list[str]:
-    """Formats every alarm with its remedy, marked with an exclamation mark."""
-    lines: list[str] = []
-    for alarm in result.alarms:
-        lines += wrapped(f"! {alarm.message}", hanging="  ")
-        lines += wrapped(alarm.remedy, indent="  ") if alarm.remedy else []
-    return lines
 
 
 def finding_lines(result: RunResult) -> list[str]:

@@ -106,7 +106,6 @@ def interval_bar(rate: Rate) -> Markup:
 
 
 def share_bar(share: float) -> Markup:
-    """Draws a fraction as a bar."""
     bar = tag("rect", class_="part", x=0, y=2, width=round(100 * min(1.0, max(0.0, share)), 1), height=10, rx=2)
     return tag("svg", bar, class_="bar", viewBox="0 0 100 14", preserveAspectRatio="none", aria_hidden="true")
 
@@ -116,7 +115,6 @@ def rate_cell(rate: Rate) -> Cell:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Markup:
-    """Builds the table of verdicts."""
     heads = ("against", "verdict", "difference [95 %]", "metric", "split", "rows", "McNemar p", "smallest detectable")
     rows = [
         (

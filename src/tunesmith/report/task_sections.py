@@ -29,12 +29,11 @@ def supervised_tokens(run: SavedRun) -> Markup | None:
     note = "Marked tokens are supervised: the loss is computed only on them."
     if total and supervised:
         note += f" {count(supervised)} of {count(total)} tokens are supervised ({percent(supervised / total)})."
-    return join([tag("p", note), *(rendered_row(row) for row in rows)])
-
-
-def rendered_row(row: Mapping[str, Any]) -> Markup:
-    parts = [tag("mark" if is_supervised else "span", tables.public(text)) for text, is_supervised in row["runs"]]
-    return tag("figure", tag("figcaption", f"row {row['row_id']}"), tag("pre", *parts, class_="seen", tabindex=0))
+    shown = [tag("p", note)]
+    for row in rows:
+        parts = [tag("mark" if is_supervised else "span", tables.public(text)) for text, is_supervised in row["runs"]]
+        shown.append(tag("figure", tag("figcaption", f"row {row['row_id']}"), tag("pre", *parts, class_="seen", tabindex=0)))
+    return join(shown)
 
 
 def answers(run: SavedRun) -> Markup | None:
@@ -81,24 +80,20 @@ ROWS = (
 
 def geometry(run: SavedRun) -> Markup | None:
     """Describes the geometry of the embeddings before and after training."""
-    tables_by_split = [geometry_table(split, both) for split, both in part(run.result.training, "geometry").items()]
-    shown = [table for table in tables_by_split if table is not None]
+    shown = []
+    for split, both in part(run.result.training, "geometry").items():
+        before, after = part(both, "before"), part(both, "after")
+        rows = [
+            (name, tables.num(number(before.get(key))), tables.num(number(after.get(key))), meaning)
+            for key, name, meaning in ROWS
+            if after.get(key) is not None
+        ]
+        if rows:
+            shown += [tag("h3", split.capitalize()), tables.table(("", "before", "after", ""), rows, box="fit")]
     if not shown:
         return None
     note = "The geometry does not measure retrieval quality: two models with the same values can differ in quality."
     return join([tag("p", note, class_="note"), *shown])
-
-
-def geometry_table(split: str, both: Mapping[str, Any] | None) -> Markup | None:
-    before, after = part(both, "before"), part(both, "after")
-    rows = [
-        (name, tables.num(number(before.get(key))), tables.num(number(after.get(key))), meaning)
-        for key, name, meaning in ROWS
-        if after.get(key) is not None
-    ]
-    if not rows:
-        return None
-    return join([tag("h3", split.capitalize()), tables.table(("", "before", "after", ""), rows, box="fit")])
 
 
 def heat_maps(run: SavedRun) -> Markup | None:

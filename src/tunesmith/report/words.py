@@ -48,7 +48,6 @@ class Headline:
 
 
 def display_name(name: str) -> str:
-    """Returns the display name of a metric or baseline."""
     return METRIC_NAMES.get(name) or BASELINE_NAMES.get(name) or name.replace("_", " ")
 
 
@@ -98,15 +97,10 @@ def main_metric(result: RunResult) -> Metric | None:
 
 
 def verdicts_on(result: RunResult, metric: Metric) -> list[Verdict]:
-    """Returns the verdicts on that metric and split, the strongest baseline first."""
-
-    def improvement(verdict: Verdict) -> float:
-        if not is_number(verdict.difference):
-            return float("inf")
-        return verdict.difference if metric.higher_is_better else -verdict.difference
-
+    """Returns the verdicts on that metric and split, the strongest baseline first, those without a difference last."""
+    sign = 1 if metric.higher_is_better else -1
     verdicts = [verdict for verdict in result.verdicts if (verdict.metric, verdict.split) == (metric.name, metric.split)]
-    return sorted(verdicts, key=improvement)
+    return sorted(verdicts, key=lambda v: sign * v.difference if is_number(v.difference) else float("inf"))
 
 
 def headline(result: RunResult) -> Headline:
@@ -121,19 +115,14 @@ def headline(result: RunResult) -> Headline:
     verdicts = verdicts_on(result, metric)
     if not verdicts:
         return Headline(f"{value}: not compared with a baseline.", None)
-    return Headline(f"{value}: {verdict_phrase(verdicts[0], metric)}.", verdicts[0].word)
-
-
-def verdict_phrase(verdict: Verdict, metric: Metric) -> str:
-    """Formats ``better than TF-IDF + linear by 0.060 [0.030, 0.090]``; the difference is always positive."""
-    baseline = display_name(verdict.against)
+    verdict, baseline = verdicts[0], display_name(verdicts[0].against)
+    middle, low, high = verdict.difference, verdict.low, verdict.high
     if verdict.word == "cannot tell":
-        difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
-        return f"cannot tell whether it is better than {baseline} (difference {difference})"
-    value, low, high = verdict.difference, verdict.low, verdict.high
-    if metric.higher_is_better != (verdict.word == "better") and is_number(value):
-        value, low, high = (None if end is None else -end for end in (value, high, low))
-    return f"{verdict.word} than {baseline} by {with_interval(value, low, high)}"
+        difference = with_interval(middle, low, high, signed=True)
+        return Headline(f"{value}: cannot tell whether it is better than {baseline} (difference {difference}).", verdict.word)
+    if metric.higher_is_better != (verdict.word == "better") and is_number(middle):  # the difference is always positive
+        middle, low, high = (None if end is None else -end for end in (middle, high, low))
+    return Headline(f"{value}: {verdict.word} than {baseline} by {with_interval(middle, low, high)}.", verdict.word)
 
 
 CONSEQUENCE = (

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.errors import InputError
-from tunesmith.evaluation.metrics.predictions import Predictions
-from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.evaluation.metrics.verdict import verdicts as verdicts_on_rows
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
@@ -41,8 +40,7 @@ def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, l
 
     All runs lie in the task's output folder: ``adapted``, and ``without-N`` and ``with-N`` for each seed N.
 
-    Raises:
-        InputError: the recipes do not fit together, or a run cannot start; see ``workflows.train.train``.
+    Raises InputError if the recipes do not fit together, or a run cannot start; see ``workflows.train.train``.
     """
     check_pair(texts, task)
     folder = Path(task.recipe.output)
@@ -68,13 +66,11 @@ def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
     """Raises InputError if the first recipe trains on no plain texts, or the two start from different models."""
     where = str(texts.path or "recipe")
     if not task_settings(texts.recipe).plain_texts:
-        raise InputError.one(
-            where, f"its task is {texts.recipe.task}.", "The first recipe learns plain texts: task: pretraining."
-        )
+        message = f"its task is {texts.recipe.task}."
+        raise InputError.one(where, message, "The first recipe learns plain texts: task: pretraining.")
     if task_settings(task.recipe).plain_texts:
-        raise InputError.one(
-            str(task.path or "recipe"), "its task is pretraining, too.", "The second recipe is the task to be evaluated."
-        )
+        place, remedy = str(task.path or "recipe"), "The second recipe is the task to be evaluated."
+        raise InputError.one(place, "its task is pretraining, too.", remedy)
     if texts.recipe.model != task.recipe.model:
         message = f"it starts from {texts.recipe.model.name}, the other from {task.recipe.model.name}."
         raise InputError.one(where, message, "Name the same model.name in both.")
@@ -95,13 +91,8 @@ def verdicts(ours: list[Run], theirs: list[Run]) -> list[Verdict]:
     first = ours[0].result
     split = "test" if any(metric.split == "test" for metric in first.metrics) else "validation"
     mine, other = ([saved_predictions(saved_split(run, split), first.data["labels"]) for run in runs] for runs in (ours, theirs))
-    check_rows(mine, other)
-    name = primary_metric(Recipe.model_validate(first.recipe))
-    return [verdict(name, mine, other, "without adaptation", split, paired_seeds=len(mine) > 1)]
-
-
-def check_rows(mine: list[Predictions], other: list[Predictions]) -> None:
-    """Raises InputError if the seeds were evaluated on different rows, as with a validation share of their own."""
-    ids = [tuple(rows.row_ids.tolist()) for rows in (*mine, *other) if rows.row_ids is not None]
-    if len(set(ids)) > 1:
+    row_ids = {tuple(rows.row_ids.tolist()) for rows in (*mine, *other) if rows.row_ids is not None}
+    if len(row_ids) > 1:  # as with a validation share of each seed's own
         raise InputError.one("data", "each seed was evaluated on other rows.", "Give data.test, or a file as data.validation.")
+    name = primary_metric(Recipe.model_validate(first.recipe))
+    return list(verdicts_on_rows([name], mine, other, "without adaptation", split, paired_seeds=len(mine) > 1))

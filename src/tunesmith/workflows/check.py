@@ -14,8 +14,7 @@ from tunesmith.tasks.task import Request
 def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = silent) -> CheckReport:
     """Runs the pre-flight of a recipe. With ``static`` it stops after the rows and the model's files, without torch.
 
-    Raises:
-        InputError: the recipe, the rows or the model's files cannot be read; other problems are in the report.
+    Raises InputError if the recipe, the rows or the model's files cannot be read; other problems are in the report.
     """
     claim(loaded.recipe.output, overwrite=True)
     clock = Clock(listener, {})

@@ -60,9 +60,8 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
         metric: default: the first run's main metric.
         split: default: the split that the first run is evaluated on: test, else a search, else validation.
 
-    Raises:
-        InputError: fewer than two runs, runs of different tasks or labels, no rows in common, or a metric that cannot be
-            computed from the saved rows of both.
+    Raises InputError for fewer than two runs, runs of different tasks or labels, no rows in common, or a metric that cannot be
+    computed from the saved rows of both.
     """
     if len(runs) < 2:
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
@@ -90,45 +89,28 @@ def saved_split(run: Run, split: str) -> SavedSplit:
 
 def compare_runs(ours: SavedSplit, other: SavedSplit, metric: str | None) -> Verdict:
     """Returns the verdict between two runs on the rows of both. Raises InputError where they cannot be compared."""
-    require_same_labels(ours, other)
+    if sorted(ours.labels) != sorted(other.labels) or ours.problem_type != other.problem_type:
+        message = f"its labels are not those of {ours.run.folder}; the two cannot be compared."
+        raise InputError.one(str(other.run.folder), message, f"Labels: {', '.join(other.labels) or 'none'}.")
     common = sorted(set(ours.rows["row_id"]) & set(other.rows["row_id"]))
     ours, other = ours.at(common), other.at(common)
-    require_same_rows(ours, other)
+    texts = ("text", "pair") if ours.result.task == other.result.task else ()  # a language model's text is its prompt
+    if not common or any(ours.rows.get(name) != other.rows.get(name) for name in texts):
+        message = f"it did not predict the same {ours.split} rows as {ours.run.folder}."
+        raise InputError.one(str(other.run.folder), message, "Train both on the same split, or give both the same test file.")
+    if ours.rows.get("label") != other.rows.get("label"):
+        message = f"its {ours.split} rows have other labels than those of {ours.run.folder}."
+        raise InputError.one(str(other.run.folder), message, "The file was changed between the runs.")
     name = metric_to_compare(ours, other, metric)
-    if name in LOSS_METRICS:
-        require_same_tokens(ours, other, name)
+    counted = "n_bytes" if name == BITS else "n_tokens"
+    if name in LOSS_METRICS and ours.rows[counted] != other.rows[counted]:  # a loss per token belongs to one vocabulary
+        message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
+        remedy = "Compare what is written: --metric exact_match, token_f1 or rouge_l."
+        raise InputError.one(str(other.run.folder), message, remedy if name == BITS else f"Request {BITS}, or c{remedy[1:]}")
     mine, theirs = outputs_for(ours, other, name, ours.labels), outputs_for(other, ours, name, ours.labels)
     baseline = BaselineOutputs(str(other.run.folder), {ours.split: theirs})
     split = SplitMetrics(ours.split, (name,), (name,), name)
     return verdicts_of_outputs([mine], baseline, split, Resampling())[0]
-
-
-def require_same_labels(ours: SavedSplit, other: SavedSplit) -> None:
-    """Raises InputError where the runs predict other classes, or one predicts none."""
-    if sorted(ours.labels) != sorted(other.labels) or ours.problem_type != other.problem_type:
-        raise InputError.one(
-            str(other.run.folder),
-            f"its labels are not those of {ours.run.folder}; the two cannot be compared.",
-            f"Labels: {', '.join(other.labels) or 'none'}.",
-        )
-
-
-def require_same_rows(ours: SavedSplit, other: SavedSplit) -> None:
-    """Raises InputError where the rows with equal ids have other texts or labels, or there are none."""
-    is_same_task = ours.result.task == other.result.task
-    texts = ("text", "pair") if is_same_task else ()  # a language model's text is its prompt
-    if not ours.rows["row_id"] or any(ours.rows.get(name) != other.rows.get(name) for name in texts):
-        raise InputError.one(
-            str(other.run.folder),
-            f"it did not predict the same {ours.split} rows as {ours.run.folder}.",
-            "Train both on the same split, or give both the same test file.",
-        )
-    if ours.rows.get("label") != other.rows.get("label"):
-        raise InputError.one(
-            str(other.run.folder),
-            f"its {ours.split} rows have other labels than those of {ours.run.folder}.",
-            "The file was changed between the runs.",
-        )
 
 
 def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None) -> str:
@@ -157,15 +139,6 @@ def computable_metrics(split: SavedSplit) -> list[str]:
     elif "score" in rows and "label" not in rows:
         names += [metric.name for metric in split.result.metrics if metric.split == split.split][:1]  # it is that of the scores
     return [*names, *(name for name in TEXT_METRICS if name in rows)]
-
-
-def require_same_tokens(ours: SavedSplit, other: SavedSplit, metric: str) -> None:
-    """Raises InputError where the two count other tokens (or bytes): a loss per token belongs to one vocabulary."""
-    counted = "n_bytes" if metric == BITS else "n_tokens"
-    if ours.rows[counted] != other.rows[counted]:
-        message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
-        remedy = "Compare what is written: --metric exact_match, token_f1 or rouge_l."
-        raise InputError.one(str(other.run.folder), message, remedy if metric == BITS else f"Request {BITS}, or c{remedy[1:]}")
 
 
 def outputs_for(split: SavedSplit, other: SavedSplit, metric: str, labels: Sequence[str]) -> Outputs:

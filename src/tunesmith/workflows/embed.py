@@ -18,6 +18,7 @@ from tunesmith.data.columns import detect_columns
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, Interrupted, OutputError
+from tunesmith.evaluation.search import normalised
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, ModelSection
@@ -109,7 +110,7 @@ def embed(
         normalize=normalize,
     )
     parts = begin(parts_folder(path), settings, resume)
-    n_kept = write_kept_parts(parts, texts, encoder, settings, listener)
+    n_kept = write_parts(parts, texts, encoder, settings, listener)
     join_parts(path, parts, table, texts, settings)
     return Embedded(
         path=path,
@@ -134,9 +135,8 @@ def require_place(path: Path, resume: bool, overwrite: bool) -> Path:
         raise OutputError.one(str(path), "there is such a file.", "Choose another name, or replace it with --overwrite.")
     parts = parts_folder(path)
     if parts.exists() and not (resume or overwrite):
-        raise OutputError.one(
-            str(path), f"an unfinished embedding is at {parts}.", "Continue it with --resume, or start over with --overwrite."
-        )
+        remedy = "Continue it with --resume, or start over with --overwrite."
+        raise OutputError.one(str(path), f"an unfinished embedding is at {parts}.", remedy)
     if resume and not (parts / STATE).exists():
         raise OutputError.one(str(path), f"there is no unfinished embedding at {parts}.", "Start it without --resume.")
     return path
@@ -191,50 +191,35 @@ def order_of(texts: Sequence[str | None]) -> Array:
     return order[lengths[order] >= 0]
 
 
-def write_kept_parts(
-    parts: Path, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener
-) -> int:
-    """Writes the parts; returns how many rows an interrupted run had finished. Raises Interrupted on Ctrl-C; parts stay."""
-    listener(Event("phase", "embeddings"))
-    try:
-        return write_parts(parts, texts, encoder, settings, listener)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
-
-
 def write_parts(
     parts: Path, texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener
 ) -> int:
-    """Writes the missing parts; returns the number of rows in the others."""
+    """Writes the missing parts; returns the number of rows in the others. Raises Interrupted on Ctrl-C; finished parts stay."""
+    listener(Event("phase", "embeddings"))
     order, n_kept = order_of(texts), 0
-    for number, start in enumerate(range(0, len(order), ROWS_PER_PART)):
-        rows, place = order[start : start + ROWS_PER_PART], part_path(parts, number)
-        if place.exists():
-            n_kept += len(rows)
-            continue
+    try:
+        for number, start in enumerate(range(0, len(order), ROWS_PER_PART)):
+            rows, place = order[start : start + ROWS_PER_PART], part_path(parts, number)
+            if place.exists():
+                n_kept += len(rows)
+                continue
 
-        def progress(done: int, start: int = start) -> None:
-            listener(Event("step", "embeddings", start + done, len(order)))
+            def progress(done: int, start: int = start) -> None:
+                listener(Event("step", "embeddings", start + done, len(order)))
 
-        chosen = [text for text in (texts[i] for i in rows.tolist()) if text is not None]
-        vectors = truncate(encoder.encode(chosen, settings.prompt, progress), settings)
-        unfinished = place.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
-            np.save(file, vectors)
-        unfinished.replace(place)
+            chosen = [text for text in (texts[i] for i in rows.tolist()) if text is not None]
+            leading = encoder.encode(chosen, settings.prompt, progress)[:, : settings.dimensions]
+            unfinished = place.with_suffix(".unfinished")
+            with unfinished.open("wb") as file:
+                np.save(file, (normalised(leading) if settings.normalize else leading).astype(settings.dtype))
+            unfinished.replace(place)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
     return n_kept
 
 
 def part_path(parts: Path, number: int) -> Path:
     return parts / f"part-{number:06d}.npy"
-
-
-def truncate(vectors: Array, settings: Settings) -> Array:
-    """Truncates and normalises embeddings (N, D) by the settings: (N, dimensions)."""
-    from tunesmith.evaluation.search import normalised
-
-    leading = vectors[:, : settings.dimensions]
-    return (normalised(leading) if settings.normalize else leading).astype(settings.dtype)
 
 
 def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None], settings: Settings) -> None:

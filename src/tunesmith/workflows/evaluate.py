@@ -30,8 +30,7 @@ def evaluate(
 ) -> RunResult:
     """Computes the task's metrics, with intervals, of a finished classifier or regression on a labelled file.
 
-    Raises:
-        InputError: no such run or file, undetected columns, labels that are not the run's.
+    Raises InputError if there is no such run or file, the columns are not detected, or the labels are not the run's.
     """
     table = read_table(data)
     listener(Event("phase", "model"))

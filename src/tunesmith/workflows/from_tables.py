@@ -74,8 +74,7 @@ def diagnose(
         validation, test: a path or a table: diagnosed as well, and searched for rows of ``data``.
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``.
 
-    Raises:
-        InputError: the rows cannot be read or diagnosed; nothing was written.
+    Raises InputError if the rows cannot be read or diagnosed; nothing was written.
     """
     splits = {"train": data, "validation": validation, "test": test}
     loaded, frames = recipe_for("diagnose()", splits, {"output": str(output), "task": task, "model": model}, sections)

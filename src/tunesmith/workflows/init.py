@@ -13,7 +13,7 @@ from tunesmith.data.cells import clip, listed
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.labels import REGRESSION, label_cells
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
-from tunesmith.data.profile import Profile, count_words, profile
+from tunesmith.data.profile import count_words, profile
 from tunesmith.data.readers.read import read_sources
 from tunesmith.data.table import Columns, Examples, Table
 from tunesmith.errors import DataError, UndecidedColumn
@@ -63,8 +63,7 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
         data: a file, a folder, ``builtin:NAME`` or ``hub:NAME``.
         test, validation: files with the rows of these splits.
 
-    Raises:
-        DataError: the data cannot be read, or no recipe can use them.
+    Raises DataError if the data cannot be read, or no recipe can use them.
     """
     tables = read_sources(data)
     if "train" not in tables:
@@ -96,7 +95,6 @@ def draft_unlabelled(
 
 
 def guess_task(table: Table) -> Guess:
-    """Guesses the task and columns of a table."""
     columns, questions = find_columns(table, "classification")
     cells = label_cells(table, columns)
     labels = profile(cells)
@@ -105,20 +103,16 @@ def guess_task(table: Table) -> Guess:
         columns, questions = find_columns(table, "regression")
         numbers = "numbers with decimals" if labels.is_score else f"{labels.distinct} different numbers"
         return Guess("regression", f"{columns.label[0]!r} holds {numbers}", columns, questions)
-    separator, reason = find_separator(cells)
-    return Guess("classification", class_reason(columns, labels, separator), columns, questions, separator, reason)
-
-
-def class_reason(columns: Columns, labels: Profile, separator: str | None) -> str:
+    separator, separator_reason = find_separator(cells)
+    label = repr(columns.label[0])
+    reason = f"{label} holds {plural(labels.distinct, 'different value')}"
     if len(columns.label) > 1:
-        return f"{len(columns.label)} label columns of 0 and 1: each row may have several labels"
-    if separator or labels.list_share > 0.5:
-        return f"a row of {columns.label[0]!r} may hold several labels"
-    if labels.distinct > 4 and labels.whole_share == 1.0:
-        return (
-            f"{columns.label[0]!r} holds {labels.distinct} whole numbers, taken as names; if they are amounts, write regression"
-        )
-    return f"{columns.label[0]!r} holds {plural(labels.distinct, 'different value')}"
+        reason = f"{len(columns.label)} label columns of 0 and 1: each row may have several labels"
+    elif separator or labels.list_share > 0.5:
+        reason = f"a row of {label} may hold several labels"
+    elif labels.distinct > 4 and labels.whole_share == 1.0:
+        reason = f"{label} holds {labels.distinct} whole numbers, taken as names; if they are amounts, write regression"
+    return Guess("classification", reason, columns, questions, separator, separator_reason)
 
 
 def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]]:
@@ -130,19 +124,14 @@ def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]
             return detect_columns(table, task, ColumnsSection.model_validate(choices)), tuple(questions)
         except UndecidedColumn as error:
             names = [name for name in table.columns if name in error.candidates]
-            if error.part == "label" and not names:
-                names = unassigned_columns(table, task, choices)
+            if error.part == "label" and not names:  # the columns that have no role when no label is needed
+                columns = detect_columns(table, task, ColumnsSection.model_validate(choices), need_label=False)
+                assigned = {name for names in columns_by_part(columns).values() for name in names}
+                names = [name for name in table.columns if name not in assigned]
             if error.part in choices or not names:
                 raise
             questions.append(Question(error.part, tuple(names), error.problems[0].message))
             choices[error.part] = names[0]
-
-
-def unassigned_columns(table: Table, task: str, choices: dict[str, str]) -> list[str]:
-    """Lists the columns that have no role when no label is needed."""
-    columns = detect_columns(table, task, ColumnsSection.model_validate(choices), need_label=False)
-    assigned = {name for names in columns_by_part(columns).values() for name in names}
-    return [name for name in table.columns if name not in assigned]
 
 
 def find_separator(cells: Sequence[Any]) -> tuple[str | None, str]:
@@ -251,7 +240,11 @@ def is_imbalanced(counts: Counter[str]) -> bool:
 
 
 def length_lines(splits: LabelledData) -> list[str]:
-    words = word_counts(splits)
+    words: list[float] = []  # of each row, both texts of a pair together
+    for examples in own_rows(splits):
+        pairs = examples.pairs or [""] * len(examples)
+        words += [count_words(text) + count_words(pair) for text, pair in zip(examples.texts, pairs, strict=True)]
+    words.sort()
     middle, most = statistics.median(words), words[min(len(words) - 1, int(0.95 * len(words)))]
     lines = [f"lengths: {middle:.0f} words in the middle, 95 in 100 up to {most:.0f}, the longest {words[-1]:,.0f}"]
     long = sum(count > LONG_WORDS for count in words)
@@ -261,15 +254,6 @@ def length_lines(splits: LabelledData) -> list[str]:
     if is_foreign(splits):
         lines.append("  many letters are not Latin; builtin:minilm was trained on English only")
     return lines
-
-
-def word_counts(splits: LabelledData) -> list[float]:
-    """Counts the words of each row, both texts of a pair together, in ascending order."""
-    counts = []
-    for examples in own_rows(splits):
-        pairs = examples.pairs or [""] * len(examples)
-        counts += [count_words(text) + count_words(pair) for text, pair in zip(examples.texts, pairs, strict=True)]
-    return sorted(counts)
 
 
 def is_foreign(splits: LabelledData) -> bool:
@@ -283,6 +267,7 @@ def make_draft(
 ) -> Draft:
     """Collects the lines of the recipe with their reasons."""
     undecided = {question.part for question in guess.questions}
+    n_epochs, reason = epochs(splits)
     return Draft(
         source=str(split_sources["train"]),
         task=guess.task,
@@ -295,8 +280,8 @@ def make_draft(
         columns={part: names for part, names in columns_by_part(guess.columns).items() if part not in undecided},
         column_reasons=guess.columns.reasons,
         questions=guess.questions,
-        epochs=epochs(splits),
-        epochs_reason=epochs_reason(splits),
+        epochs=n_epochs,
+        epochs_reason=reason,
         imbalanced=splits is not None and is_imbalanced(label_counts(splits)),
     )
 
@@ -318,20 +303,14 @@ def data_reasons(
     return reasons
 
 
-def epochs(splits: LabelledData | None) -> int | None:
-    """Returns the epochs where the default gives too few steps; None where the default is enough."""
+def epochs(splits: LabelledData | None) -> tuple[int | None, str]:
+    """Returns the epochs where the default gives too few steps, with the reason; None where the default is enough."""
     if splits is None:
-        return None
+        return None, ""
     steps = -(-len(splits.train) // BATCH_ROWS)
     needed = min(MAX_EPOCHS, -(-MIN_STEPS // steps))
-    return needed if needed > DEFAULT_EPOCHS else None
-
-
-def epochs_reason(splits: LabelledData | None) -> str:
-    if splits is None:
-        return ""
-    steps = -(-len(splits.train) // BATCH_ROWS)
-    return f"{plural(len(splits.train), 'row')} are only {plural(steps, 'step')} an epoch, so more epochs than {DEFAULT_EPOCHS}"
+    reason = f"{plural(len(splits.train), 'row')} are only {plural(steps, 'step')} an epoch, so more epochs than {DEFAULT_EPOCHS}"
+    return (needed if needed > DEFAULT_EPOCHS else None), reason
 
 
 def closing_lines(guess: Guess, splits: LabelledData | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,7 +14,7 @@ from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import read_table
-from tunesmith.data.table import Columns, Examples, Table
+from tunesmith.data.table import Columns, Table
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection
@@ -37,17 +38,10 @@ class PredictionTable:
     dropped: dict[str, int]
 
     def write(self, path: Path) -> None:
-        """Writes the rows in the format of the suffix, completely or not at all.
-
-        Raises:
-            OutputError: an unknown suffix.
-        """
+        """Writes the rows in the format of the suffix, completely or not at all."""
         if path.suffix not in WRITERS:
-            raise OutputError.one(
-                str(path),
-                f"predictions cannot be written as {path.suffix or 'a file without a suffix'}.",
-                f"Use one of {', '.join(WRITERS)}.",
-            )
+            message = f"predictions cannot be written as {path.suffix or 'a file without a suffix'}."
+            raise OutputError.one(str(path), message, f"Use one of {', '.join(WRITERS)}.")
         if not path.parent.is_dir():
             raise OutputError.one(str(path), f"the folder {path.parent} does not exist.")
         part = path.with_name(f".{path.name}.part")
@@ -68,17 +62,13 @@ class PredictionTable:
             return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
         out = io.StringIO()
         names = [name for name in (self.rows[0] if self.rows else {"row_id": 0, "prediction": 0}) if name != "pred_probs"]
-        writer = csv.DictWriter(
-            out, names, delimiter="\t" if suffix == ".tsv" else ",", extrasaction="ignore", lineterminator="\n"
-        )
+        delimiter = "\t" if suffix == ".tsv" else ","
+        writer = csv.DictWriter(out, names, delimiter=delimiter, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({**row, "prediction": flat(row["prediction"])} for row in self.rows)
+        for row in self.rows:
+            labels = row["prediction"]
+            writer.writerow({**row, "prediction": "|".join(labels) if isinstance(labels, list) else labels})
         return out.getvalue()
-
-
-def flat(value: object) -> object:
-    """Joins a list of labels for one cell."""
-    return "|".join(value) if isinstance(value, list) else value
 
 
 def predict(
@@ -91,15 +81,16 @@ def predict(
 ) -> PredictionTable:
     """Predicts every row of a file, or of a text stream (one text a line, csv or jsonl), with a finished run.
 
-    Raises:
-        InputError: no such run or file, or an undetected text column.
+    Raises InputError if there is no such run or file, or the text column is not detected.
     """
     if output is not None and output.suffix not in WRITERS:
         raise OutputError.one(str(output), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     table = read_table(data) if isinstance(data, str) else table_from_stream(data)
     listener(Event("phase", "model"))
     predictor = load_predictor(Path(target))
-    examples, dropped = unlabelled(table, text_columns(table, predictor, columns or ColumnsSection()))
+    text = text_columns(table, predictor, columns or ColumnsSection())
+    examples = make_examples(table, text, None, "predict")
+    dropped = dict(Counter(row.reason for row in examples.bad_rows if row.dropped))
     listener(Event("phase", "predicting"))
     rows = predictor.rows(predictor.scores(examples.texts, examples.pairs))
     names: list[str] | list[None] = examples.ids or [None] * len(rows)
@@ -117,29 +108,25 @@ def table_from_stream(stream: TextIO) -> Table:
     """Reads a table from piped text: JSON lines, csv with a header that names a text column, or else one text a line."""
     lines = stream.read().splitlines()
     if not any(line.strip() for line in lines):
-        raise DataError.one(
-            "standard input", "there is nothing on it.", "Pipe one text a line, csv with a header, or JSON lines."
-        )
+        remedy = "Pipe one text a line, csv with a header, or JSON lines."
+        raise DataError.one("standard input", "there is nothing on it.", remedy)
     first = lines[0].lstrip("\ufeff").strip()
     if first.startswith("{"):
-        return table_from_frame(
-            [json_object(line, number) for number, line in enumerate(lines, 1) if line.strip()], "standard input"
-        )
+        objects = []
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                objects.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise DataError.one(f"standard input:{number}", f"this line is no JSON: {error.msg}.") from None
+            if not isinstance(objects[-1], dict):
+                raise DataError.one(f"standard input:{number}", "this line is no JSON object.")
+        return table_from_frame(objects, "standard input")
     header = next(csv.reader([first]))
     if "," in first and any(name.strip().lower() in {"text", "message", "sentence"} for name in header):
         return table_from_frame(list(csv.DictReader(lines)), "standard input")
     return table_from_frame({"text": lines}, "standard input")
-
-
-def json_object(line: str, number: int) -> dict[str, Any]:
-    """Parses one JSON line as a dictionary. Raises DataError that names the line."""
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError.one(f"standard input:{number}", f"this line is no JSON: {error.msg}.") from None
-    if not isinstance(value, dict):
-        raise DataError.one(f"standard input:{number}", "this line is no JSON object.")
-    return value
 
 
 def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) -> Columns:
@@ -150,19 +137,6 @@ def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) 
     if text is None and len(table.columns) == 1:
         text = next(iter(table.columns))
     if trained["pair"] and pair is None and requested.text is None and text is not None:
-        raise DataError.one(
-            table.source,
-            f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here.",
-            f"Columns: {', '.join(table.columns)}. Say which with --pair.",
-        )
+        message = f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here."
+        raise DataError.one(table.source, message, f"Columns: {', '.join(table.columns)}. Say which with --pair.")
     return detect_columns(table, "classification", requested.model_copy(update={"text": text, "pair": pair}), need_label=False)
-
-
-def unlabelled(table: Table, columns: Columns) -> tuple[Examples, dict[str, int]]:
-    """Returns the rows with a text, and the numbers of dropped rows by reason."""
-    examples = make_examples(table, columns, None, "predict")
-    dropped: dict[str, int] = {}
-    for bad in examples.bad_rows:
-        if bad.dropped:
-            dropped[bad.reason] = dropped.get(bad.reason, 0) + 1
-    return examples, dropped

@@ -12,7 +12,6 @@ from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Examples
 from tunesmith.errors import InputError
-from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.machine import quiet_libraries, stay_offline
 from tunesmith.models.load import load_tokenizer, max_input_tokens
@@ -34,32 +33,27 @@ def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | N
         ``tokens`` [{text, id, mask}] and, with a run, ``prediction`` and ``shares`` (metric -> value with the row minus
         value without it, on the row's split).
 
-    Raises:
-        InputError: the split has no such row.
+    Raises InputError if the split has no such row.
     """
     stay_offline()
     quiet_libraries()
     recipe = loaded.recipe
     splits = load_labelled_data(recipe, loaded.base)
-    examples = named_split(splits, split)
+    examples = splits.named().get(split)
+    if examples is None:
+        raise InputError.one("--split", f"the recipe has no split {split!r}.", f"It has {', '.join(splits.named())}.")
     stages: dict[str, Any] = {"row_id": row, "split": split, "source": examples.source, "raw": raw_cells(loaded, examples, row)}
     if row not in examples.row_ids:
         return {**stages, "dropped": why_absent(examples, splits, row)}
     position = examples.row_ids.index(row)
     rows = examples.take([position], split)
-    stages |= {"dropped": None, "mapped": mapped(rows), "label": label_of(rows, splits)}
+    parts = {"text": rows.texts, "pair": rows.pairs, "id": rows.ids, "group": rows.groups}
+    mapped = {name: values[0] for name, values in parts.items() if values is not None}
+    stages |= {"dropped": None, "mapped": mapped, "label": label_of(rows, splits)}
     stages["tokens"] = tokens_of(rows, find_model(recipe.model, loaded.base), recipe.data.max_length)
     if run is not None:
         stages |= in_run(rows, splits, Run.load(run), split, row)
     return stages
-
-
-def named_split(splits: LabelledData, name: str) -> Examples:
-    """Returns the rows of a split. Raises InputError if the recipe has none."""
-    rows = splits.named().get(name)
-    if rows is None:
-        raise InputError.one("--split", f"the recipe has no split {name!r}.", f"It has {', '.join(splits.named())}.")
-    return rows
 
 
 def raw_cells(loaded: LoadedRecipe, examples: Examples, row: int) -> dict[str, Any]:
@@ -82,12 +76,6 @@ def why_absent(examples: Examples, splits: LabelledData, row: int) -> str:
         return reason
     elsewhere = [name for name, other in splits.named().items() if other.source == examples.source and row in other.row_ids]
     return f"the row is in {elsewhere[0]}" if elsewhere else "the row was left out by data.max_rows"
-
-
-def mapped(rows: Examples) -> dict[str, Any]:
-    """Returns part -> its text, for the parts with a column."""
-    parts = {"text": rows.texts, "pair": rows.pairs, "id": rows.ids, "group": rows.groups}
-    return {name: values[0] for name, values in parts.items() if values is not None}
 
 
 def label_of(rows: Examples, splits: LabelledData) -> dict[str, Any]:
@@ -117,7 +105,7 @@ def tokens_of(rows: Examples, source: ModelSource, max_length: int | None) -> li
 
 
 def in_run(rows: Examples, splits: LabelledData, run: Run, split: str, row: int) -> dict[str, Any]:
-    """Returns the prediction of a finished run for the row, and the row's share of each metric."""
+    """Returns the prediction of a finished run for the row, and each metric's value with the row minus the one without it."""
     from tunesmith.workflows.compare import saved_predictions, saved_split
 
     predictor = load_predictor(run.folder)
@@ -127,13 +115,9 @@ def in_run(rows: Examples, splits: LabelledData, run: Run, split: str, row: int)
         assert predictions.row_ids is not None
         here = np.flatnonzero(predictions.row_ids == row)
         if len(here):
-            stages["shares"] = shares(predictions, splits.labels.problem_type, int(here[0]))
+            without = predictions.take(np.delete(np.arange(len(predictions)), int(here[0])))
+            problem_type = splits.labels.problem_type
+            whole, less = compute(problem_type, predictions), compute(problem_type, without)
+            pairs = {name: (whole[name], less[name]) for name in whole}
+            stages["shares"] = {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}
     return stages
-
-
-def shares(predictions: Predictions, problem_type: str, position: int) -> dict[str, float | None]:
-    """Returns metric -> its value with the row minus its value without it; None if either is undefined."""
-    without = predictions.take(np.delete(np.arange(len(predictions)), position))
-    whole, less = compute(problem_type, predictions), compute(problem_type, without)
-    pairs = {name: (whole[name], less[name]) for name in whole}
-    return {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}

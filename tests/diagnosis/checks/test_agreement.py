@@ -9,7 +9,6 @@ from tests.diagnosis.rows import evidence
 from tunesmith.diagnosis.checks.agreement import (
     OracleAnswers,
     OracleLabels,
-    class_agreement,
     disagreement,
     kappa,
     measure_agreement,
@@ -35,9 +34,10 @@ def test_kappa_of_cohens_own_kind_of_table() -> None:
 
 
 def test_agreement_by_class() -> None:
-    found = class_agreement(["a", "a", "b", "b", "b"], ["a", "b", "b", "b", "b"])
-    assert [(item.name, item.n, item.share) for item in found] == [("a", 2, 0.5), ("b", 3, 1.0)]
-    assert all(item.low < item.share <= item.high for item in found)
+    labels = OracleLabels(["b", "b", "b", "a", "b"])
+    classes = measure_agreement("train", "an oracle", ["b", "b", "b", "a", "a"], labels, ["a", "b"]).classes
+    assert [(item.name, item.n, item.share) for item in classes] == [("a", 2, 0.5), ("b", 3, 1.0)]
+    assert all(item.low < item.share <= item.high for item in classes)
 
 
 def test_what_was_not_compared_is_counted() -> None:

@@ -11,7 +11,6 @@ from tests.diagnosis.rows import evidence
 from tunesmith.diagnosis.checks.class_pairs import (
     class_difficulty,
     class_pairs,
-    distributions,
     jensen_shannon,
     occurrences,
 )
@@ -26,7 +25,8 @@ def test_it_is_scipys_squared_and_lies_between_0_and_1() -> None:
 
 
 def test_smoothing_is_over_the_shared_vocabulary() -> None:
-    assert distributions(np.array([[3, 0], [0, 1]]), alpha=1.0) == pytest.approx(np.array([[0.8, 0.2], [1 / 3, 2 / 3]]))
+    (pair,) = class_pairs(["one one one", "two"], np.array([0, 1]), 2, min_frequency=1, alpha=1.0, n_permutations=1)
+    assert pair.raw == pytest.approx(jensen_shannon(np.array([0.8, 0.2]), np.array([1 / 3, 2 / 3])))
 
 
 def texts(given: np.ndarray, draw: np.random.Generator, shift: int) -> list[str]:

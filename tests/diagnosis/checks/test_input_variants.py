@@ -9,11 +9,9 @@ import pytest
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.input_variants import (
     NULL,
-    canonical_name,
     describe,
     make_variant,
     n_words,
-    null_input,
     variant_columns,
     without_each_word,
 )
@@ -55,13 +53,7 @@ def test_columns_are_joined_and_missing_cells_left_out() -> None:
 
 
 def test_the_names_of_the_field_are_taken() -> None:
-    assert (canonical_name("hypothesis_only"), canonical_name("premise_only")) == ("pair_only", "text_only")
     assert variant_columns("hypothesis_only") == ()
-
-
-def test_the_null_input_holds_nothing() -> None:
-    nothing = null_input(PAIRS)
-    assert (set(nothing.texts), nothing.pairs, nothing.labels) == ({NULL}, None, [0, 1])
 
 
 def test_each_word_is_left_out_once() -> None:

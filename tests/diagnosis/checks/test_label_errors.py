@@ -12,14 +12,13 @@ from tests.diagnosis.rows import clouds, evidence
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.label_errors import (
-    combined,
     confident_learning,
     loss_rank,
     pruned_by_noise_rate,
     suspect_labels,
     update_by_margins,
 )
-from tunesmith.diagnosis.evidence import Diagnosis, make_evidence
+from tunesmith.diagnosis.evidence import make_evidence
 from tunesmith.diagnosis.out_of_fold import in_one_fold, out_of_fold
 from tunesmith.errors import DataError
 
@@ -67,13 +66,6 @@ def test_unlabelled_rows_are_left_alone(diagnosis) -> None:
 @pytest.mark.parametrize("diagnosis", [loss_rank, confident_learning])
 def test_without_probabilities_they_are_skipped(diagnosis) -> None:
     assert "out-of-fold probabilities" in diagnosis(evidence([0, 1])).skipped
-
-
-def test_combined_is_the_mean_rank_and_skips_what_says_nothing() -> None:
-    one = Diagnosis("one", "", scores=np.array([0.0, 0.5, 1.0]))
-    two = Diagnosis("two", "", scores=np.array([0.1, np.nan, 0.2]))
-    assert combined([one, two], 3).tolist() == [0.0, 0.5, 1.0]
-    assert np.isnan(combined([], 2)).all()
 
 
 @pytest.mark.parametrize("name", ["folds", "embeddings", "annotations"])

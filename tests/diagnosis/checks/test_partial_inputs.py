@@ -7,7 +7,7 @@ import pytest
 
 from tests.diagnosis.rows import evidence
 from tunesmith.diagnosis.checks.input_variants import OmittedWord
-from tunesmith.diagnosis.checks.partial_inputs import labelled_positions, lowest_pvi, partial_input, words_left_out
+from tunesmith.diagnosis.checks.partial_inputs import lowest_pvi, partial_input, words_left_out
 
 GIVEN = [0, 0, 1, 1, None]
 PART = np.array([[0.95, 0.05], [0.5, 0.5], [0.6, 0.4], [0.1, 0.9], [0.99, 0.01]])
@@ -87,10 +87,6 @@ def test_the_lowest_rows_are_taken_and_hidden_or_unlabelled_ones_not() -> None:
     assert lowest_pvi(rows, 2, {}) == [1, 2]
     assert lowest_pvi(rows, 2, {1: "an address"}) == [2, 0]
     assert lowest_pvi(evidence([0, 1]), 2, {}) == []
-
-
-def test_rows_are_found_by_their_ids() -> None:
-    assert labelled_positions(evidence([0, None, 1]), [102, 101, 555]) == [2]
 
 
 def test_with_nothing_to_go_through_it_is_skipped() -> None:

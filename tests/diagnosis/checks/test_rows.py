@@ -12,10 +12,8 @@ from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.conflicts import duplicates
 from tunesmith.diagnosis.checks.label_errors import suspect_labels
 from tunesmith.diagnosis.checks.rows import (
-    Overlaps,
     encoding_damage,
     leakage,
-    overlaps_with_first,
     personal_data,
     unlabelled,
 )
@@ -85,7 +83,7 @@ def test_words_of_an_address_are_not_named_as_shortcuts() -> None:
 def test_a_group_that_is_an_address_is_masked() -> None:
     train, other = (evidence([0], n_classes=2).rows for _ in range(2))
     groups = [replace(rows, groups=["bob@example.org"]) for rows in (train, other)]
-    found = leakage(*groups, Overlaps(np.zeros(1), np.array([-1])))
+    found = leakage(*groups, np.zeros(1), np.array([-1]))
     assert found.reasons[0] == "same group as rows of train: [email]"
 
 
@@ -139,6 +137,11 @@ def examples(split: str, texts: list[str], labels: list[int], groups: list[str] 
     return Examples(split, f"{split}.csv", list(range(10, 10 + len(texts))), texts, labels, groups=groups)
 
 
+def nearest_known(texts: list[str]) -> list[np.ndarray]:
+    """The largest overlap of each text with one of ``KNOWN``, and the position of that one."""
+    return [values[len(KNOWN) :] for values in near_duplicates(KNOWN + texts).nearest_earlier(n_first=len(KNOWN))]
+
+
 def test_exact_near_and_new_rows() -> None:
     texts = [
         KNOWN[0].upper(),
@@ -149,7 +152,7 @@ def test_exact_near_and_new_rows() -> None:
     found = leakage(
         examples("train", KNOWN, [0, 1]),
         examples("test", texts, [0, 0, 1, 1]),
-        overlaps_with_first(near_duplicates(KNOWN + texts), 2),
+        *nearest_known(texts),
     )
     assert found.flagged is not None
     assert found.flagged.tolist() == [True, True, False, True]
@@ -161,7 +164,7 @@ def test_exact_near_and_new_rows() -> None:
 def test_a_shared_source_is_leakage_too() -> None:
     texts = ["one of the same author", "one of another"]
     train, test = examples("train", KNOWN, [0, 1], ["u1", "u2"]), examples("test", texts, [0, 1], ["u1", "u3"])
-    found = leakage(train, test, overlaps_with_first(near_duplicates(KNOWN + texts), 2))
+    found = leakage(train, test, *nearest_known(texts))
     assert found.flagged is not None
     assert found.flagged.tolist() == [True, False]
     assert found.reasons[0] == "same group as rows of train: u1"
@@ -169,4 +172,4 @@ def test_a_shared_source_is_leakage_too() -> None:
 
 def test_repeats_inside_the_other_rows_are_no_leak() -> None:
     text = "a long enough text that nobody trained on at all"
-    assert overlaps_with_first(near_duplicates([*KNOWN, text, text]), 2).partner.tolist() == [-1, -1]
+    assert nearest_known([text, text])[1].tolist() == [-1, -1]

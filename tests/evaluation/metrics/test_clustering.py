@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score, v_measure_score
 from tunesmith.evaluation.metrics.clustering import adjusted_rand, v_measure
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions
-from tunesmith.evaluation.metrics.verdict import verdict
+from tunesmith.evaluation.metrics.verdict import verdicts
 
 
 def clustered(n: int, seed: int, noise: float) -> Predictions:
@@ -47,5 +47,5 @@ def test_intervals_and_verdicts_read_them() -> None:
         assert metric.high is not None
         assert metric.value is not None
         assert metric.low < metric.value < metric.high
-    said = verdict("v_measure", [good], [bad], "other", "test", 300, problem_type=CLUSTERING)
+    (said,) = verdicts(["v_measure"], [good], [bad], "other", "test", 300, problem_type=CLUSTERING)
     assert said.word == "better"

@@ -15,7 +15,11 @@ from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics import verdict as module
 from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
 from tunesmith.evaluation.metrics.table import TABLE, compute
-from tunesmith.evaluation.metrics.verdict import mcnemar, verdict, verdicts
+from tunesmith.evaluation.metrics.verdict import mcnemar, verdicts
+
+
+def verdict(metric: str, *systems, **options):  # type: ignore[no-untyped-def]
+    return verdicts([metric], *systems, **options)[0]
 
 
 def answers(labels: np.ndarray, right: np.ndarray) -> Predictions:

@@ -90,12 +90,6 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return score_interval(share, (share * (1 - share) / n) ** 0.5, n, Z95)
 
 
-def class_agreement(given: Sequence[str], answers: Sequence[str]) -> tuple[ClassAgreement, ...]:
-    """For each given class the share of its rows with the same answer, classes in alphabetical order."""
-    hits = Counter(label for label, answer in zip(given, answers, strict=True) if label == answer)
-    return tuple(ClassAgreement(name, n, hits[name] / n, *wilson(hits[name], n)) for name, n in sorted(Counter(given).items()))
-
-
 def kappa(given: Sequence[str], answers: Sequence[str]) -> float | None:
     """Cohen's kappa (1960): agreement beyond chance. None if chance alone is certain: one class and one answer."""
     from sklearn.metrics import cohen_kappa_score
@@ -120,20 +114,21 @@ def comparable_rows(given: Sequence[str | None], oracle_labels: OracleLabels) ->
 def measure_agreement(
     data: str, oracle: str, given: Sequence[str | None], oracle_labels: OracleLabels, label_names: Sequence[str]
 ) -> Agreement:
-    """Measures the agreement of an oracle's labels with the given ones (N), over all rows and by class."""
+    """Measures the agreement of an oracle's labels with the given ones (N), over all rows and by class in alphabetical order."""
     rows, known = comparable_rows(given, oracle_labels).tolist(), oracle_labels.known
     labels, answers = [str(given[i]) for i in rows], [str(oracle_labels.names[i]) for i in rows]
-    hits = sum(label == answer for label, answer in zip(labels, answers, strict=True))
-    low, high = wilson(hits, len(rows))
+    hits = Counter(label for label, answer in zip(labels, answers, strict=True) if label == answer)
+    low, high = wilson(hits.total(), len(rows))
+    of_classes = sorted(Counter(labels).items())
     return Agreement(
         data=data,
         oracle=oracle,
         n=len(rows),
-        share=hits / len(rows) if rows else None,
+        share=hits.total() / len(rows) if rows else None,
         low=low,
         high=high,
         kappa=kappa(labels, answers),
-        classes=class_agreement(labels, answers),
+        classes=tuple(ClassAgreement(name, n, hits[name] / n, *wilson(hits[name], n)) for name, n in of_classes),
         n_unanswered=sum(answer is None for answer in oracle_labels.names),
         n_unknown=0 if known is None else sum(label is not None and label not in known for label in given),
         foreign=dict(Counter(answer for answer in answers if answer not in label_names).most_common()),
@@ -197,12 +192,7 @@ class OracleAnswers:
     labels: Mapping[str, OracleLabels]
 
     def agreement(self, rows: Examples, labels: Labels) -> Agreement:
-        """The agreement on one split."""
         return measure_agreement(rows.split, self.oracle, given_names(rows, labels), self.labels[rows.split], labels.names)
-
-    def agreements(self, parts: Mapping[str, Examples], labels: Labels) -> tuple[Agreement, ...]:
-        """The agreement on each split."""
-        return tuple(self.agreement(rows, labels) for rows in parts.values())
 
     def diagnosis(self, evidence: Evidence) -> Diagnosis:
         """The rows of one split on which the oracle differs."""

@@ -49,12 +49,6 @@ def jensen_shannon(p: Array, q: Array, base: float = 2.0) -> float:
     return float(parts.sum() / 2 / np.log(base))
 
 
-def distributions(counts: Array, alpha: float = ALPHA) -> Array:
-    """Word distributions of the classes (K, V) over the shared vocabulary, with ``alpha`` added to every count."""
-    raised = counts.T + alpha
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-
 def occurrences(texts: Sequence[str], rows: Array, min_frequency: int) -> tuple[Array, Array, int]:
     """Occurrences of the words that these rows hold at least ``min_frequency`` times.
 
@@ -78,7 +72,6 @@ def class_pairs(
     min_frequency: int = MIN_FREQUENCY,
     alpha: float = ALPHA,
     n_permutations: int = PERMUTATIONS,
-    seed: int = 0,
 ) -> list[ClassPair]:
     """Divergence of every pair of classes, with its mean and deviation under shuffled labels.
 
@@ -91,11 +84,12 @@ def class_pairs(
 
     def divergences(labels: Array) -> list[float]:
         counts = np.bincount(words * n_classes + labels[rows], minlength=n_words * n_classes).reshape(-1, n_classes)
-        per_class = distributions(counts, alpha)
-        return [jensen_shannon(per_class[a], per_class[b]) for a, b in pairs]
+        raised = counts.T + alpha
+        distributions = raised / raised.sum(axis=1, keepdims=True)  # of words by class (K, V)
+        return [jensen_shannon(distributions[a], distributions[b]) for a, b in pairs]
 
     raw = divergences(given)
-    draw, null = np.random.default_rng(seed), []
+    draw, null = np.random.default_rng(0), []
     for _ in range(n_permutations):
         shuffled = given.copy()
         shuffled[labelled] = given[draw.permutation(labelled)]

@@ -30,30 +30,19 @@ class DataMap:
     forgetting: Array
 
 
-def softmax(logits: Array) -> Array:
-    """Probabilities over the last axis."""
-    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
-
-
-def margins(epoch_logits: Array, given: Array) -> Array:
-    """Logit of the given label minus the largest of the others: (E, N)."""
+def area_under_margin(epoch_logits: Array, given: Array) -> Array:
+    """AUM (N): the given label's logit minus the largest other, mean over epochs; low is suspect (Pleiss et al. 2020, eq. 1)."""
     rows = np.arange(len(given))
     own = epoch_logits[:, rows, given]
     rest = epoch_logits.astype(np.float64, copy=True)
     rest[:, rows, given] = -np.inf
-    return np.asarray(own - rest.max(axis=2))
-
-
-def area_under_margin(epoch_logits: Array, given: Array) -> Array:
-    """AUM (N): the margin's mean over epochs; low is suspect (Pleiss et al. 2020, equation 1)."""
-    return np.asarray(margins(epoch_logits, given).mean(axis=0))
+    return np.asarray((own - rest.max(axis=2)).mean(axis=0))
 
 
 def data_map(epoch_logits: Array, given: Array) -> DataMap:
     """Computes the data map of rows with these labels (N)."""
-    rows = np.arange(len(given))
-    chance = softmax(epoch_logits)[:, rows, given]  # (E, N)
+    raised = np.exp(epoch_logits - epoch_logits.max(axis=-1, keepdims=True))
+    chance = (raised / raised.sum(axis=-1, keepdims=True))[:, np.arange(len(given)), given]  # (E, N), by softmax
     right = epoch_logits.argmax(axis=2) == given
     lost = (right[:-1] & ~right[1:]).sum(axis=0)
     forgetting = np.where(right.any(axis=0), lost, NEVER_LEARNT)

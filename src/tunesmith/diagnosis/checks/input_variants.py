@@ -15,6 +15,7 @@ NULL = " "
 """The input without information. Some tokenizers fail on an empty text (Ethayarajh et al. 2022 use a space, too)."""
 JOINT = "+"
 ALIASES = {"premise_only": "text_only", "hypothesis_only": "pair_only"}
+"""The field's other names of variants."""
 PAIR_VARIANTS = frozenset({"text_only", "pair_only", "overlap_only"})
 SHUFFLED = "shuffled_words"
 DESCRIPTIONS = {
@@ -27,14 +28,9 @@ DESCRIPTIONS = {
 Sides = tuple[list[str], list[str] | None]
 
 
-def canonical_name(name: str) -> str:
-    """The name of a variant; the field's other names are accepted, too."""
-    return ALIASES.get(name, name)
-
-
 def variant_columns(name: str) -> tuple[str, ...]:
     """The columns that a variant consists of; none for the named variants."""
-    return () if canonical_name(name) in DESCRIPTIONS else tuple(part.strip() for part in name.split(JOINT))
+    return () if ALIASES.get(name, name) in DESCRIPTIONS else tuple(part.strip() for part in name.split(JOINT))
 
 
 def describe(name: str) -> str:
@@ -46,28 +42,20 @@ def make_variant(rows: Examples, name: str, seed: int = 0) -> Examples:
     """The rows with t(x) as their texts. Blank texts become ``NULL``.
 
     Args:
-        name: one of ``DESCRIPTIONS``, or columns in ``rows.others``, joined by ``+``.
+        name: one of ``DESCRIPTIONS``, or columns in ``rows.others``, joined by ``+``: their cells, a line each, without missing.
         seed: of the shuffled words.
     """
-    columns = variant_columns(name)
-    texts, pairs = VARIANTS[name](rows, seed) if not columns else (join_columns(rows, columns), None)
+    if columns := variant_columns(name):
+        cells = zip(*(rows.others[column] for column in columns), strict=True)
+        joined = ["\n".join(str(cell) for cell in row if not is_missing(cell)) for row in cells]
+        return replace(rows, texts=fill_blanks(joined), pairs=None)
+    texts, pairs = VARIANTS[name](rows, seed)
     return replace(rows, texts=fill_blanks(texts), pairs=None if pairs is None else fill_blanks(pairs))
 
 
 def fill_blanks(texts: Sequence[str]) -> list[str]:
     """The texts, ``NULL`` in place of blank ones."""
     return [text if text.strip() else NULL for text in texts]
-
-
-def null_input(rows: Examples) -> Examples:
-    """The rows with ``NULL`` as their texts."""
-    return replace(rows, texts=[NULL] * len(rows), pairs=None)
-
-
-def join_columns(rows: Examples, columns: Sequence[str]) -> list[str]:
-    """The cells of the columns as one text, a line each; missing cells are left out."""
-    cells = zip(*(rows.others[column] for column in columns), strict=True)
-    return ["\n".join(str(cell) for cell in row if not is_missing(cell)) for row in cells]
 
 
 def shuffled_words(rows: Examples, seed: int) -> Sides:

@@ -9,7 +9,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.checks.dynamics import area_under_margin, tracked_logits
 from tunesmith.diagnosis.checks.label_noise import label_noise
-from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
+from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, scatter_rows, skip, skip_if_missing
 
 SUSPECTS, LOSS_RANK, CONFIDENT = "suspect_labels", "loss_rank", "confident_learning"
 SUSPECT = 0.2
@@ -94,17 +94,6 @@ def probability_words(evidence: Evidence, position: int, proposed: int) -> str:
     given, probs = int(evidence.given[position]), evidence.pred_probs[position]
     names = evidence.class_name(given), evidence.class_name(proposed)
     return f"given {names[0]} ({probs[given]:.0%}), looks like {names[1]} ({probs[proposed]:.0%})"
-
-
-def combined(diagnoses: list[Diagnosis], n: int) -> Array:
-    """The mean of the ranks of several scores (N), in [0, 1]; scores that are NaN for a row are left out of its mean."""
-    rank_scores = [ranks(-diagnosis.scores) for diagnosis in diagnoses if diagnosis.scores is not None]
-    if not rank_scores:
-        return np.full(n, np.nan)
-    stacked = np.stack(rank_scores)
-    counted = (~np.isnan(stacked)).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return ranks(-np.where(counted > 0, np.nansum(stacked, axis=0) / counted, np.nan))
 
 
 def update_by_margins(wrong: Array, margins: Array) -> Array:

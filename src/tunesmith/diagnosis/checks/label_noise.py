@@ -43,7 +43,7 @@ class LabelNoise:
     wrong: Array
 
 
-def label_noise(pred_probs: Array, given: Array, seed: int = 0) -> LabelNoise:
+def label_noise(pred_probs: Array, given: Array) -> LabelNoise:
     """Fits the share of wrong labels and computes each row's probability of a wrong label.
 
     Args:
@@ -56,7 +56,7 @@ def label_noise(pred_probs: Array, given: Array, seed: int = 0) -> LabelNoise:
     n_classes = pred_probs.shape[1]
     rows = np.arange(len(given))
     if len(rows) > MAX_ROWS:
-        rows = np.random.default_rng(seed).choice(len(given), MAX_ROWS, replace=False)
+        rows = np.random.default_rng(0).choice(len(given), MAX_ROWS, replace=False)
 
     def loss(log_temperature: float) -> float:
         own = tempered_probability(logs[rows], given[rows], float(np.exp(log_temperature)))
@@ -88,11 +88,7 @@ def log_likelihood(rate: float, own: Array, n_classes: int) -> float:
 def best_rate(own: Array, n_classes: int) -> float:
     """The most likely rate at one temperature: the zero of the slope, since the log-likelihood is concave in the rate."""
     other = (1 - own) / (n_classes - 1)
-
-    def slope(rate: float) -> float:
-        return float(((other - own) / ((1 - rate) * own + rate * other + 1e-300)).sum())
-
-    return falling_zero(slope, 0.0, MAX_RATE)
+    return falling_zero(lambda rate: float(((other - own) / ((1 - rate) * own + rate * other + 1e-300)).sum()), 0.0, MAX_RATE)
 
 
 def rate_interval(rate: float, logs: Array, given: Array, temperature: float) -> tuple[float, float]:

@@ -45,10 +45,7 @@ def main_script(text: str) -> str:
 
 
 def detect_languages(texts: Sequence[str]) -> list[str]:
-    """The language code of each text (N); empty for short texts and uncertain detections.
-
-    Raises MissingExtra if the ``py3langid`` library is not installed.
-    """
+    """The language code of each text (N); empty for short texts and uncertain detections."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:

@@ -15,7 +15,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.diagnosis.checks.input_variants import SHUFFLED, OmittedWord, describe
 from tunesmith.diagnosis.checks.pvi import conditional_information, evidence_information, mean_interval
-from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, ranks, scatter_rows, skip
 
 MIN_PROBABILITY = 0.9
 """Flags rows whose label the partial input predicts with at least this probability."""
@@ -165,9 +165,3 @@ def typical_words(table: Sequence[dict[str, Any]]) -> str:
         return ""
     shown = listed(f'"{w}" {means[w, k]:+.2f} in {k} ({len(changes[w, k])} times)' for w, k in first)
     return f"mean change where a word is frequent: {shown}"
-
-
-def labelled_positions(evidence: Evidence, row_ids: Sequence[int]) -> list[int]:
-    """Positions of the labelled rows with those ids, in that order."""
-    place = {row_id: i for i, row_id in enumerate(evidence.row_ids)}
-    return [place[row_id] for row_id in row_ids if row_id in place and evidence.given[place[row_id]] != UNLABELLED]

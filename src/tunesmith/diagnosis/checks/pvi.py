@@ -78,13 +78,6 @@ def bounds(null_entropy: Array, n_classes: int) -> tuple[Array, Array]:
     return null_entropy - np.log2(n_classes), null_entropy - 1
 
 
-def breaks_bounds(values: Information, is_right: Array, n_classes: int) -> Array:
-    """Positions of rows whose PVI and outcome contradict each other; there are none unless the arithmetic is wrong."""
-    low, high = bounds(values.null_entropy, n_classes)
-    slack = 1e-9
-    return np.flatnonzero(((values.pvi < low - slack) & is_right) | ((values.pvi > high + slack) & ~is_right))
-
-
 def pvi(evidence: Evidence) -> Diagnosis:
     """Ranks labelled rows by PVI and flags rows below 0 on which the model is certainly wrong."""
     if skipped := skip_if_missing(NAME, evidence, "pred_probs"):
@@ -166,7 +159,7 @@ def conditional_information(with_text: Array, with_part: Array) -> Array:
     return np.asarray(np.log2(np.clip(with_text, SMALLEST, 1)) - np.log2(np.clip(with_part, SMALLEST, 1)))
 
 
-def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+def mean_interval(values: Array, n_resamples: int = RESAMPLES) -> tuple[float, float]:
     """95 % interval of the mean of values (N) by bootstrap over rows; NaN for fewer than two.
 
     Expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain ones are too narrow for few.
@@ -177,7 +170,7 @@ def mean_interval(values: Array, n_resamples: int = RESAMPLES, seed: int = 0) ->
     n = len(values)
     if n < 2:
         return float("nan"), float("nan")
-    means = resampled_sums(values, n_resamples, seed) / n
+    means = resampled_sums(values, n_resamples, 0) / n
     tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.data.checks.labelled import damage
-from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.personal import masked, personal_data_kinds
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence
@@ -90,35 +88,16 @@ def unlabelled(evidence: Evidence) -> Diagnosis:
     )
 
 
-@dataclass(frozen=True)
-class Overlaps:
-    """The nearest row of another table (M rows) for each of N rows.
-
-    Attributes:
-        overlap: largest overlap with a row of the other table (N); 1 is the same normalised text, 0 none above the threshold.
-        partner: position of that row (N); -1 if there is none.
-    """
-
-    overlap: Array
-    partner: Array
-
-
-def overlaps_with_first(near: NearDuplicates, n_first: int) -> Overlaps:
-    """For each row after the first ``n_first`` the nearest of those.
-
-    Args:
-        near: near-duplicates among the first rows followed by the others.
-    """
-    overlap, partner = near.nearest_earlier(n_first=n_first)
-    return Overlaps(overlap[n_first:], partner[n_first:])
-
-
-def leakage(train: Examples, other: Examples, overlaps: Overlaps) -> Diagnosis:
+def leakage(train: Examples, other: Examples, overlap: Array, partner: Array) -> Diagnosis:
     """Flags rows of ``other`` whose text, nearly the same text, or group is in train.
 
     The score is 1 minus the largest overlap; a shared group alone scores 0.5.
+
+    Args:
+        overlap: largest overlap with a row of train (N); 1 is the same normalised text, 0 none above the threshold.
+        partner: position of that row (N); -1 if there is none.
     """
-    overlap, partner, groups = overlaps.overlap, overlaps.partner, set(train.groups or ())
+    groups = set(train.groups or ())
     shared = np.array([group in groups for group in other.groups or [""] * len(other)])
     flagged = (partner >= 0) | shared
     exact, near_only = int((overlap == 1).sum()), int(((overlap > 0) & (overlap < 1)).sum())
@@ -133,17 +112,17 @@ def leakage(train: Examples, other: Examples, overlaps: Overlaps) -> Diagnosis:
         ("near",),
         scores=np.where(partner >= 0, 1 - overlap, np.where(shared, 0.5, 1.0)),
         flagged=flagged,
-        reasons={i: leak_words(train, other, overlaps, i) for i in np.flatnonzero(flagged).tolist()},
+        reasons={i: leak_words(train, other, i, overlap[i], partner[i]) for i in np.flatnonzero(flagged).tolist()},
         remedy=remedy if flagged.any() else "",
         figures={"exact": exact, "near": near_only, "shared_group": int(shared.sum()), "same_label": same},
     )
 
 
-def leak_words(train: Examples, other: Examples, overlaps: Overlaps, position: int) -> str:
+def leak_words(train: Examples, other: Examples, position: int, overlap: float, partner: int) -> str:
     """Names the row or group of train that a row repeats."""
-    if overlaps.partner[position] < 0:
+    if partner < 0:
         return f"same group as rows of train: {masked((other.groups or [])[position])}"
-    return f"{overlap_words(float(overlaps.overlap[position]))} train row {train.row_ids[overlaps.partner[position]]}"
+    return f"{overlap_words(float(overlap))} train row {train.row_ids[partner]}"
 
 
 def overlap_words(overlap: float) -> str:

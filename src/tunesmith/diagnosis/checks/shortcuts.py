@@ -20,6 +20,7 @@ from tunesmith.evaluation.metrics.classification import column_auroc
 ALPHA = 0.01
 MIN_COUNT = 20
 """Fewest occurrences for a word's PMI or z-score, as in Gardner et al., and fewest rows of a class for its surface form."""
+STRONG_AUROC = 0.65
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
@@ -37,7 +38,6 @@ def lower_words(text: str) -> list[str]:
 
 
 def count_words(texts: Sequence[str], given: Array, n_classes: int) -> WordCounts:
-    """Counts each word in each class."""
     counts: dict[str, list[int]] = {}
     for text, label in zip(texts, given.tolist(), strict=True):
         if label == UNLABELLED:
@@ -60,9 +60,9 @@ def z_statistics(counts: Array, prior: Array) -> Array:
     return np.asarray((share - prior) / np.sqrt(prior * (1 - prior) / np.maximum(n, 1)))
 
 
-def critical_z(n_tests: int, alpha: float = ALPHA) -> float:
+def critical_z(n_tests: int) -> float:
     """The one-sided critical value after Bonferroni's correction for so many tests."""
-    return NormalDist().inv_cdf(1 - alpha / max(1, n_tests))
+    return NormalDist().inv_cdf(1 - ALPHA / max(1, n_tests))
 
 
 def pmi(counts: Array) -> Array:
@@ -73,7 +73,7 @@ def pmi(counts: Array) -> Array:
         return np.asarray(joint - np.log2(counts.sum(axis=1, keepdims=True) / total) - np.log2(counts.sum(axis=0) / total))
 
 
-def shortcut_words(evidence: Evidence, fewest: int = MIN_COUNT) -> Diagnosis:
+def shortcut_words(evidence: Evidence) -> Diagnosis:
     """Lists words that occur in one class more often than chance allows; flags no row.
 
     A listed word is no error by itself: "refund" in the class refund_status is meaning, "nobody" in contradictions is not.
@@ -85,9 +85,9 @@ def shortcut_words(evidence: Evidence, fewest: int = MIN_COUNT) -> Diagnosis:
         return skip(name, "it needs rows of two classes")
     words = count_words([masked(text, " ") for text in texts], evidence.given, evidence.labels.n)  # words are named below
     totals = words.counts.sum(axis=1)
-    frequent = np.flatnonzero(totals >= fewest)
+    frequent = np.flatnonzero(totals >= MIN_COUNT)
     if not len(frequent):
-        return skip(name, f"no word is there {fewest} times")
+        return skip(name, f"no word is there {MIN_COUNT} times")
     prior = np.maximum(np.bincount(present, minlength=evidence.labels.n) / len(present), 1e-9)
     z, bits = z_statistics(words.counts[frequent], prior), pmi(words.counts)[frequent]
     limit = critical_z(len(words.words))
@@ -119,14 +119,10 @@ def shortcut_words(evidence: Evidence, fewest: int = MIN_COUNT) -> Diagnosis:
 
 def surface_features(texts: Sequence[str]) -> dict[str, Array]:
     """Surface features (N) of texts that should not predict the label."""
-
-    def share(text: str, characters: str) -> float:
-        return sum(c in characters for c in text) / max(1, len(text))
-
     return {
         "characters": np.array([len(text) for text in texts], dtype=float),
         "words": np.array([len(text.split()) for text in texts], dtype=float),
-        "punctuation": np.array([share(text, ".,;:!?-()\"'") for text in texts]),
+        "punctuation": np.array([sum(c in ".,;:!?-()\"'" for c in text) / max(1, len(text)) for text in texts]),
         "exclamation marks": np.array([text.count("!") for text in texts], dtype=float),
         "question marks": np.array([text.count("?") for text in texts], dtype=float),
         "capital letters": np.array([sum(c.isupper() for c in text) / max(1, len(text)) for text in texts]),
@@ -134,7 +130,7 @@ def surface_features(texts: Sequence[str]) -> dict[str, Array]:
     }
 
 
-def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
+def surface(evidence: Evidence) -> Diagnosis:
     """Measures how well length, punctuation or capitals alone predict each class, as AUROC (0.5 is not at all)."""
     name = "surface_form"
     rows = np.flatnonzero(evidence.given != UNLABELLED)
@@ -152,7 +148,7 @@ def surface(evidence: Evidence, least: float = 0.65) -> Diagnosis:
                 area, n = column_auroc(given == k, values), int((given == k).sum())
                 table.append({"feature": feature + side, "label": evidence.class_name(k), "auroc": area, "n": n})
     table.sort(key=lambda row: -abs(float(row["auroc"]) - 0.5))
-    strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= least - 0.5]
+    strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= STRONG_AUROC - 0.5]
     top = table[0]
     summary = f"The form of a text hardly predicts its class; most: {top['feature']} (AUROC {top['auroc']:.2f})."
     if strong:

@@ -204,7 +204,6 @@ def predict_rows(
 
 
 def take_embeddings(embedded: Embedded, positions: Array) -> Embedded:
-    """The embeddings of the rows at these positions."""
     if isinstance(embedded, tuple):
         return embedded[0][positions], embedded[1][positions]
     return embedded[positions]

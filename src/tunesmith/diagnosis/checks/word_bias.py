@@ -15,7 +15,7 @@ from tunesmith.data.table import Labels
 from tunesmith.diagnosis.evidence import Diagnosis, skip
 from tunesmith.errors import InputError, MissingExtra, ModelError
 
-TextScores = Callable[[list[str]], Array]
+TextScores = Callable[[tuple[str, ...]], Array]
 """Texts to probabilities (N, K)."""
 RowScores = Callable[[list[int], list[str]], Array]
 """Positions of rows and their changed texts to probabilities (N, K)."""
@@ -71,7 +71,7 @@ def pinned_bias(words: Sequence[str], scores: TextScores, target: int) -> Pinned
     """Measures the bias of a word list, read word by word, towards the class ``target``. Raises ValueError if it is empty."""
     if not words:
         raise ValueError("a word list is needed for pinned bias, an empty one was given")
-    chance = np.asarray(scores(list(words)))[:, target]
+    chance = np.asarray(scores(tuple(words)))[:, target]
     pinned, half, mean = (float(np.abs(chance - phi).mean()) for phi in (np.minimum(chance, 0.5), 0.5, chance.mean()))
     return PinnedBias(tuple(words), chance, pinned, half, mean)
 
@@ -80,10 +80,6 @@ def hypernyms(words: Sequence[str], lexicon: str = LEXICON) -> dict[str, str]:
     """Word -> a more general noun from WordNet's first sense, for the words that have one.
 
     The first sense is often the wrong one, and slurs and names are missing, so report the words without a hypernym.
-
-    Raises:
-        MissingExtra: the ``wn`` library is not installed.
-        ModelError: its WordNet is not on this machine.
     """
     try:
         import wn

@@ -115,7 +115,12 @@ def fit_linear(
 
 def _fit(problem_type: str, n_classes: int, features: Features, labels: Array, strength: float) -> Scores:
     if problem_type == REGRESSION:
-        return _ridge(features, labels, strength)
+        from sklearn.linear_model import Ridge
+
+        solver = "cholesky" if isinstance(features, np.ndarray) else "sparse_cg"
+        model = Ridge(alpha=strength, solver=solver, tol=1e-3)
+        model.fit(features, labels.astype(features.dtype))
+        return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
     if problem_type == MULTI:
         per_label = [_logistic(features, labels[:, k], 2, strength) for k in range(n_classes)]
         return lambda rows: np.stack([scores(rows)[:, 1] for scores in per_label], axis=1)
@@ -143,15 +148,6 @@ def _logistic(features: Features, labels: Array, n_classes: int, strength: float
         return full
 
     return scores
-
-
-def _ridge(features: Features, labels: Array, strength: float) -> Scores:
-    from sklearn.linear_model import Ridge
-
-    solver = "cholesky" if isinstance(features, np.ndarray) else "sparse_cg"
-    model = Ridge(alpha=strength, solver=solver, tol=1e-3)
-    model.fit(features, labels.astype(features.dtype))
-    return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
 
 
 def _loss(problem_type: str, scores: Array, labels: Array) -> float:

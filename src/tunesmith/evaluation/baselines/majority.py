@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.linear import label_array, outputs_by_split
@@ -20,20 +19,17 @@ def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> Ba
     Class probabilities are the shares of train, with one row spread over the classes so that none is zero.
     """
     start = time.perf_counter()
-    constant, note = _constant(labels, label_array(labels, train))
+    train_labels = label_array(labels, train)
+    if labels.problem_type == REGRESSION:
+        constant = np.asarray(train_labels.mean())
+        note = f"the mean of train, {constant:.4g}, for every row"
+    elif labels.problem_type == MULTI:
+        constant = (train_labels.sum(axis=0) + 0.5) / (len(train_labels) + 1)
+        note = f"the {int((constant >= 0.5).sum())} labels that most training rows have, for every row"
+    else:
+        counts = np.bincount(train_labels, minlength=labels.n)
+        constant = (counts + 1 / labels.n) / (len(train_labels) + 1)
+        note = f"the most frequent class of train, {labels.names[int(counts.argmax())]!r}, for every row"
     scores = [np.tile(constant, (len(rows), 1)) if constant.ndim else np.full(len(rows), constant) for rows in targets]
     predictions = outputs_by_split(labels, targets, scores)
     return BaselineOutputs("majority", predictions, time.perf_counter() - start, note)
-
-
-def _constant(labels: Labels, train_labels: Array) -> tuple[Array, str]:
-    """Probabilities (K), or the mean of a regression (0-d), and its description."""
-    if labels.problem_type == REGRESSION:
-        mean = train_labels.mean()
-        return np.asarray(mean), f"the mean of train, {mean:.4g}, for every row"
-    if labels.problem_type == MULTI:
-        shares = (train_labels.sum(axis=0) + 0.5) / (len(train_labels) + 1)
-        return shares, f"the {int((shares >= 0.5).sum())} labels that most training rows have, for every row"
-    counts = np.bincount(train_labels, minlength=labels.n)
-    shares = (counts + 1 / labels.n) / (len(train_labels) + 1)
-    return shares, f"the most frequent class of train, {labels.names[int(counts.argmax())]!r}, for every row"

@@ -14,7 +14,6 @@ from tunesmith.evaluation.outputs import BaselineOutputs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
 STRENGTHS = Strengths(inverse=(1.0, 3.0, 10.0, 30.0), ridge=(30.0, 10.0, 3.0, 1.0), usual=2)
 CHARACTERS = 1_000_000
@@ -43,27 +42,21 @@ def fit_tfidf(examples: Examples) -> tuple[csr_matrix, Callable[[Examples], csr_
     Returns:
         Features (N, D) float32 of these rows, and the transform of other rows by their vocabulary and weights.
     """
-    vectorisers = _vectorisers(examples)
-    features = _features([vectoriser.fit_transform(_texts(examples)) for vectoriser in vectorisers], examples)
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = _texts(examples)
+    options: dict[str, Any] = {"sublinear_tf": True, "min_df": 2 if len(texts) >= 1000 else 1, "dtype": np.float32}
+    # One letter or digit is a word too ("I", "a", "7"), and so is a mark, a character of an unspaced script, an emoji.
+    vectorisers = [TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", **options)]
+    if sum(map(len, texts)) <= CHARACTERS:
+        vectorisers.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **options))
+    features = _features([vectoriser.fit_transform(texts) for vectoriser in vectorisers], examples)
     return features, lambda rows: _features([vectoriser.transform(_texts(rows)) for vectoriser in vectorisers], rows)
 
 
 def _texts(examples: Examples) -> list[str]:
     """The texts, and after them the second texts of pairs: both sides share one vocabulary."""
     return examples.texts + (examples.pairs or [])
-
-
-def _vectorisers(train: Examples) -> list[TfidfVectorizer]:
-    """The vectorisers before fitting."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    texts = _texts(train)
-    options: dict[str, Any] = {"sublinear_tf": True, "min_df": 2 if len(texts) >= 1000 else 1, "dtype": np.float32}
-    # One letter or digit is a word too ("I", "a", "7"), and so is a mark, a character of an unspaced script, an emoji.
-    vectorisers = [TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", **options)]
-    if sum(map(len, texts)) <= CHARACTERS:
-        vectorisers.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **options))
-    return vectorisers
 
 
 def _features(vectors: Sequence[csr_matrix], examples: Examples) -> csr_matrix:

@@ -109,8 +109,6 @@ def answer_scores(
         pattern: the first group of its last match is scored, of an answer and of a reference; an answer without a match scores 0.
             If no reference matches, they are taken whole: they are the bare results.
         function: from ``answer_function``, for the name ``function``; it gets whole answers and references.
-
-    Raises RecipeError if the pattern matches only some references, or the function fails or returns no number from 0 to 1.
     """
     whole = list(zip(answers, references, strict=True))
     parts = matched_parts(answers, references, row_ids, pattern) if pattern else whole
@@ -129,7 +127,12 @@ def matched_parts(
     answers: Sequence[str], references: Sequence[str], row_ids: Sequence[int], pattern: str
 ) -> list[tuple[str | None, str]]:
     """The part of each answer that the pattern matches (None without a match) and that of its reference."""
-    compiled = compile_pattern(pattern)
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise RecipeError.one(PATTERN_KEY, f"{pattern!r} is no regular expression: {error}.") from error
+    if not compiled.groups:
+        raise RecipeError.one(PATTERN_KEY, f"{pattern!r} has no group.", 'Put the scored part in parentheses: "#### (.*)".')
     targets = [last_match(compiled, reference) for reference in references]
     missing = [row_id for row_id, part in zip(row_ids, targets, strict=True) if part is None]
     if 0 < len(missing) < len(targets):
@@ -138,17 +141,6 @@ def matched_parts(
         raise RecipeError.one(PATTERN_KEY, message, "Give a pattern that matches every reference, or none of them.")
     parts = [last_match(compiled, answer) for answer in answers]
     return [(part, whole if target is None else target) for part, whole, target in zip(parts, references, targets, strict=True)]
-
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compiles the regular expression. Raises RecipeError if it is none, or has no group."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise RecipeError.one(PATTERN_KEY, f"{pattern!r} is no regular expression: {error}.") from error
-    if not compiled.groups:
-        raise RecipeError.one(PATTERN_KEY, f"{pattern!r} has no group.", 'Put the scored part in parentheses: "#### (.*)".')
-    return compiled
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> str | None:
@@ -209,10 +201,7 @@ def same_value(first: object, second: object) -> bool:
 
 
 def answer_function(reference: str, base: Path) -> UserFunction:
-    """Loads the function ``file.py:name`` by running the file; relative files are looked up beside the recipe.
-
-    Raises RecipeError if there is no such file or function, or the file fails.
-    """
+    """Loads the function ``file.py:name`` by running the file; relative files are looked up beside the recipe."""
     path, _, name = reference.rpartition(":")
     file = base / path
     if not path.endswith(".py") or not name:

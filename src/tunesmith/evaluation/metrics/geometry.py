@@ -49,20 +49,18 @@ def collapse_alarms(geometry: Geometry | None) -> tuple[Alarm, ...]:
     return (Alarm("collapsed_embeddings", message, remedy),)
 
 
-def geometry(vectors: Array, pairs: tuple[Array, Array] | None = None, seed: int = 0) -> Geometry:
+def geometry(vectors: Array, pairs: tuple[Array, Array] | None = None) -> Geometry:
     """Computes the geometry of vectors (N, D).
 
     Args:
         pairs: vectors of positive pairs, (P, D) each.
-
-    Raises ValueError for fewer than two vectors, and for one of length 0 or not finite.
     """
     if len(vectors) < 2:
         raise ValueError(f"{len(vectors)} vectors have no geometry; at least two are needed")
     unit = on_sphere(vectors)
     sample = unit
     if len(unit) > MAX_ROWS:
-        sample = unit[np.random.default_rng(seed).choice(len(unit), MAX_ROWS, replace=False)]
+        sample = unit[np.random.default_rng(0).choice(len(unit), MAX_ROWS, replace=False)]
     alignment = None if pairs is None else float(((on_sphere(pairs[0]) - on_sphere(pairs[1])) ** 2).sum(axis=1).mean())
     return Geometry(mean_cosine(unit), uniformity(sample), uniform_uniformity(vectors.shape[1]), iso_score(unit), alignment)
 

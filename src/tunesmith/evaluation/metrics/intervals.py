@@ -170,7 +170,10 @@ def _interval(
         low, high = score_interval(value, (value * (1 - value) / n) ** 0.5, n, _NORMAL.inv_cdf(0.5 + LEVEL / 2))
         return low, high, "Wilson"
     if kind.interval == "folded":
-        low, high = folded(value, float(usable.mean()) - value, uncertainty)
+        # A mean of absolute gaps, which noise alone increases. Resampling adds the noise a second time, and to a gap that is
+        # truly zero only half as much as the rows did: so the lower end is lowered by twice the bias of the resamples.
+        bias, margin = max(float(usable.mean()) - value, 0.0), uncertainty.margin
+        low, high = max(0.0, value - 2 * bias - margin), value + margin
     else:
         low, high = scaled(kind.interval, value, uncertainty, n)
     if not (math.isfinite(low) and math.isfinite(high)):  # an error many times the quantity
@@ -204,15 +207,6 @@ def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float,
     with np.errstate(over="ignore"):  # infinite: see ``_interval``
         low, high = gap * np.exp(-t * error / gap), gap * np.exp(t * error / gap)
     return (float(1 - high), float(1 - low)) if form == "at_most_one" else (float(low), float(high))
-
-
-def folded(value: float, bias: float, uncertainty: Spread) -> tuple[float, float]:
-    """The interval of a mean of absolute gaps, which noise alone increases.
-
-    Resampling adds the noise a second time, and to a gap that is truly zero only half as much as the rows did: so the
-    lower end is lowered by twice the bias of the resamples.
-    """
-    return max(0.0, value - 2 * max(bias, 0.0) - uncertainty.margin), value + uncertainty.margin
 
 
 def score_interval(value: float, error: float, n: int, z: float) -> tuple[float, float]:

@@ -57,8 +57,6 @@ def mean_verdict(
 
     Args:
         ours, other: one array a seed, a value for each row (N); the same rows in the same order.
-
-    Raises ValueError if the systems have different numbers of rows.
     """
     if len({len(row_values) for row_values in (*ours, *other)}) != 1:
         raise ValueError("the systems have different numbers of rows")
@@ -123,8 +121,6 @@ def token_mean_metrics(
     Args:
         systems: one a seed, on the same rows. With several the loss is their mean, and the perplexity its exponential.
         n_bytes: (N) bytes of UTF-8 that the counted tokens of each row encode.
-
-    Raises ValueError if no token is counted.
     """
     loss = ratio_metric("loss", systems, split, n_resamples, seed)
     low, high = (None if end is None else perplexity_of(end) for end in (loss.low, loss.high))
@@ -158,8 +154,6 @@ def token_mean_verdict(
     Args:
         ours, other: one a seed, on the same rows in the same order.
         n_bytes: (N) bytes of each row, for ``bits_per_byte``: the only metric of the three that two tokenizers share.
-
-    Raises ValueError if the systems have other rows or counted other tokens, no token is counted, or the metric is unknown.
     """
     if metric == "bits_per_byte" and n_bytes is not None:
         ours, other = ([in_bits(system, n_bytes) for system in systems] for systems in (ours, other))
@@ -203,8 +197,10 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
     n, n_ours, values = len(ours[0][0]), len(ours), np.array(ratios([*ours, *other]))
     drawn = ratio_replicates([*ours, *other], n_resamples, seed) if n >= MIN_ROWS else np.zeros((0, len(values)))
     sides = [(values[:n_ours], drawn[:, :n_ours]), (values[n_ours:], drawn[:, n_ours:])]
-    if empty.metric == "perplexity":
-        sides = [exponential(*side) for side in sides]
+    if empty.metric == "perplexity":  # on the tangent of exp at the mean loss, so that their mean is exactly its exponential
+        for i, (losses, replicates) in enumerate(sides):
+            mean, value = losses.mean(), perplexity_of(float(losses.mean()))
+            sides[i] = value * (1 + losses - mean), value * (1 + replicates - mean)
     difference = float(sides[0][0].mean() - sides[1][0].mean())
     undecided = replace(empty, difference=difference, n=n)
     if n < MIN_ROWS:
@@ -213,13 +209,6 @@ def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[Tok
     # Both systems counted the same tokens, so exchanging a row's two sums exchanges its part of the difference.
     our_sums, other_sums = ([sums for sums, _ in systems] for systems in (ours, other))
     return decide(undecided, error, our_sums, other_sums, len(drawn), seed, higher_is_better=False)
-
-
-def exponential(losses: Values, replicates: Values) -> tuple[Values, Values]:
-    """Maps losses and replicates to the tangent of exp at the mean loss, so that their mean is exactly its exponential."""
-    mean = losses.mean()
-    value = perplexity_of(float(mean))
-    return value * (1 + losses - mean), value * (1 + replicates - mean)
 
 
 def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:

@@ -74,9 +74,6 @@ def from_scores(
     Args:
         labels: as in ``Predictions``; a list of ints, of 0/1 tuples or of floats will do.
         scores: probabilities (N, K), or values (N,) for a regression.
-
-    Raises:
-        ValueError: shapes that do not fit, scores that are not finite or not probabilities, labels outside 0..K-1.
     """
     values = np.asarray(scores, dtype=np.float64)
     kind = np.float64 if problem_type == REGRESSION else np.int64

@@ -94,9 +94,8 @@ def replicate(cells: Cells, statistics: Sequence[Sequence[Statistic]], n_resampl
     Args:
         statistics: metric -> system -> function of weights.
     """
-    rng = np.random.default_rng(seed)
     blocks: list[list[Values]] = [[] for _ in statistics]
-    for weights in weight_blocks(cells, n_resamples, rng):
+    for weights in weight_blocks(cells, n_resamples, np.random.default_rng(seed)):
         for collected, of_systems in zip(blocks, statistics, strict=True):
             collected.append(np.stack([statistic(weights) for statistic in of_systems], axis=1))
     return [np.concatenate(collected) for collected in blocks]

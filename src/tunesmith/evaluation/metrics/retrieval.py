@@ -35,25 +35,18 @@ def make_ranking(ranked: Array, judgements: Judgements) -> Ranking:
 
     Args:
         ranked: (Q, k) positions of documents, best first, each at most once a query; ``NO_DOCUMENT`` after the last.
-
-    Raises ValueError if a query has no relevant document, or the number of rankings differs.
     """
     n_relevant = judgements.n_relevant()
     if len(ranked) != judgements.n_queries or not n_relevant.all():
         without = f"{int((n_relevant == 0).sum())} without a relevant document"
         raise ValueError(f"{len(ranked)} rankings for {judgements.n_queries} queries, {without}")
-    return Ranking(judgements.gains_at(ranked), ideal_gains(judgements, ranked.shape[1]), n_relevant)
-
-
-def ideal_gains(judgements: Judgements, k: int) -> Array:
-    """(Q, k) the gains of each query's relevant documents, largest first, then 0."""
-    order = np.lexsort((-judgements.gain, judgements.query))
+    order = np.lexsort((-judgements.gain, judgements.query))  # the largest gains of each query first
     query, gain = judgements.query[order], judgements.gain[order]
     rank = np.arange(len(query)) - np.searchsorted(query, query)
-    ideal = np.zeros((judgements.n_queries, k))
-    kept = rank < k
+    ideal = np.zeros(ranked.shape)
+    kept = rank < ranked.shape[1]
     ideal[query[kept], rank[kept]] = gain[kept]
-    return ideal
+    return Ranking(judgements.gains_at(ranked), ideal, n_relevant)
 
 
 def discounted(gains: Array) -> Array:
@@ -98,7 +91,6 @@ def parse_metric(name: str) -> tuple[str, int]:
 
 
 def largest_k(names: Sequence[str]) -> int:
-    """The largest k of the metrics."""
     return max(parse_metric(name)[1] for name in names)
 
 
@@ -107,8 +99,6 @@ def query_metrics(ranked: Array, judgements: Judgements, names: Sequence[str] = 
 
     Args:
         ranked: see ``make_ranking``; k at least the largest k of the metrics, or all documents.
-
-    Raises ValueError if a name is unknown, or the rankings are too short.
     """
     if ranked.shape[1] < min(largest_k(names), judgements.n_documents):
         raise ValueError(f"the ranking ends at {ranked.shape[1]}, the metrics read up to {largest_k(names)}")

@@ -32,7 +32,7 @@ class Thresholds:
 
     Attributes:
         values: the smallest probability that decides for class 1 (one value), or for each label (K).
-        before, after: the metric at 0.5 and at ``values``; None if it is undefined.
+        before, after: the metric at 0.5 and at ``values``; None if it is undefined. On new rows the gain is smaller.
         note: the choice and its reason, for the user.
     """
 
@@ -41,11 +41,6 @@ class Thresholds:
     before: float | None
     after: float | None
     note: str
-
-    @property
-    def gain(self) -> float:
-        """The change of the metric on the rows it was tuned on; on new rows it is smaller."""
-        return (self.after or 0.0) - (self.before or 0.0)
 
 
 @dataclass(frozen=True)
@@ -81,9 +76,10 @@ def tune(predictions: Predictions, metric: str, seed: int = 0) -> Thresholds | N
     if problem_type == SINGLE:
         values = [_bagged_cut(_binary(predictions.labels == 1, predictions.scores[:, 1], metric, both_classes=True), rng)]
     elif metric in ("macro_f1", "mcc"):
-        values = [
-            _label_threshold(predictions.labels[:, k] == 1, scores, metric, rng) for k, scores in enumerate(predictions.scores.T)
-        ]
+        values = []
+        for positive, scores in zip(predictions.labels.T == 1, predictions.scores.T, strict=True):
+            is_tunable = min(positive.sum(), (~positive).sum()) >= MIN_ROWS_PER_LABEL
+            values.append(_bagged_cut(_binary(positive, scores, metric, both_classes=False), rng) if is_tunable else DEFAULT)
     else:
         shared = _pooled(predictions) if metric == "micro_f1" else _exact_match(predictions)
         values = [_bagged_cut(shared, rng)] * predictions.scores.shape[1]
@@ -102,13 +98,6 @@ def _outcome(problem_type: str, predictions: Predictions, metric: str, values: t
         rows = f"{len(predictions)} validation rows"
         note = f"0.5 kept: no other threshold gains more than one standard error of {metric} on {rows}"
     return Thresholds(values, metric, before, after, note)
-
-
-def _label_threshold(positive: Array, scores: Array, metric: str, rng: np.random.Generator) -> float:
-    """One label's own threshold; 0.5 if it is too rare (or too common) to tune."""
-    if min(positive.sum(), (~positive).sum()) < MIN_ROWS_PER_LABEL:
-        return DEFAULT
-    return _bagged_cut(_binary(positive, scores, metric, both_classes=False), rng)
 
 
 def _bagged_cut(sweep: _Sweep, rng: np.random.Generator) -> float:

@@ -5,6 +5,11 @@ zero; and with one seed each, swapping the two systems' predictions on random ro
 most 5 % of the cases. The second test is exact for systems that are equal, for any metric and any number of rows; for
 accuracy it is McNemar's. If it does not reject, zero is part of the interval, so the interval is stretched to include
 it: the interval and the word cannot contradict each other. ``docs/decisions/intervals.md`` has the figures.
+
+``low`` and ``high`` are None, and the word is ``cannot tell``, if a system has no value or both predict the same on every row;
+``note`` gives the reason. ``p_value`` is McNemar's exact test (accuracy, one seed). ``smallest_detectable`` =
+(t(0.975) + t(0.80)) * standard error of the difference, the usual normal-theory formula (Card et al. 2020, "With Little Power
+Comes Great Responsibility"; Miller 2024, "Adding Error Bars to Evals", section 5), with the standard error observed here.
 """
 
 from __future__ import annotations
@@ -64,49 +69,6 @@ class _Pair:
         return len(self.cells.of_row)
 
 
-def verdict(
-    metric: str,
-    ours: Sequence[Predictions],
-    other: Sequence[Predictions],
-    against: str,
-    split: str,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    paired_seeds: bool = False,
-    problem_type: str | None = None,
-) -> Verdict:
-    """Compares our predictions with the other system's on this metric, with the interval of the difference.
-
-    Args:
-        ours, other: one Predictions a seed, all of the same rows in the same order. With one seed each, the verdict
-            is about these two models; with several, about training again with other seeds.
-        against: the other system's name.
-        paired_seeds: the i-th of both share everything that depends on the seed (initial weights, order of rows), as variants
-            of one recipe do. The common effect of a seed then drops out of the interval.
-        problem_type: only for ``clustering``, which the predictions do not determine.
-
-    Returns:
-        The verdict. ``low`` and ``high`` are None, and the word is ``cannot tell``, if a system has no value or both
-        predict the same on every row; ``note`` gives the reason. ``p_value`` is McNemar's exact test (accuracy, one seed).
-        ``smallest_detectable`` = (t(0.975) + t(0.80)) * standard error of the difference, the usual normal-theory
-        formula (Card et al. 2020, "With Little Power Comes Great Responsibility"; Miller 2024, "Adding Error Bars to
-        Evals", section 5), with the standard error observed here. The same seed gives the same verdict.
-
-    Raises ValueError if the rows do not match, the metric is unknown, or the numbers of paired systems differ.
-    """
-    return verdicts(
-        [metric],
-        ours,
-        other,
-        against,
-        split,
-        n_resamples=n_resamples,
-        seed=seed,
-        paired_seeds=paired_seeds,
-        problem_type=problem_type,
-    )[0]
-
-
 def verdicts(
     metrics: Sequence[str],
     ours: Sequence[Predictions],
@@ -118,7 +80,18 @@ def verdicts(
     paired_seeds: bool = False,
     problem_type: str | None = None,
 ) -> tuple[Verdict, ...]:
-    """The ``verdict`` on each of several metrics; metrics that read the same arrays share their resamples."""
+    """Compares our predictions with the other system's on each of several metrics, with the interval of the difference.
+
+    Metrics that read the same arrays share their resamples. The same seed gives the same verdicts.
+
+    Args:
+        ours, other: one Predictions a seed, all of the same rows in the same order. With one seed each, the verdict
+            is about these two models; with several, about training again with other seeds.
+        against: the other system's name.
+        paired_seeds: the i-th of both share everything that depends on the seed (initial weights, order of rows), as variants
+            of one recipe do. The common effect of a seed then drops out of the interval.
+        problem_type: only for ``clustering``, which the predictions do not determine.
+    """
     if not ours or not other:
         raise ValueError("a verdict needs predictions of both systems")
     if paired_seeds and len(ours) != len(other):
@@ -181,21 +154,16 @@ def _pairs(
 
 
 def _decide(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
-    p_value = _pair_mcnemar(pair) if pair.metric == "accuracy" and pair.single else None
-    error = _pair_spread(pair)
-    exact = MIN_ONE_SIDED / pair.n if pair.metric == "accuracy" and pair.single and pair.n else 0.0
-    undecided = Verdict(
-        metric=pair.metric,
-        split=split,
-        against=against,
-        difference=pair.difference,
-        low=None,
-        high=None,
-        word="cannot tell",
-        n=pair.n,
-        p_value=p_value,
-        smallest_detectable=max(0.0 if error is None else smallest_detectable(error), exact) or None,
-    )
+    error, p_value, exact = _pair_spread(pair), None, 0.0
+    if pair.metric == "accuracy" and pair.single:
+        right = [system.labels == system.decisions for system in pair.cells.systems]
+        first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
+        counts = pair.cells.counts
+        p_value = mcnemar(int(counts[first & ~second].sum()), int(counts[second & ~first].sum()))
+        exact = MIN_ONE_SIDED / pair.n if pair.n else 0.0
+    detectable = max(0.0 if error is None else smallest_detectable(error), exact) or None
+    undecided = Verdict(pair.metric, split, against, pair.difference, None, None, word="cannot tell", n=pair.n)
+    undecided = replace(undecided, p_value=p_value, smallest_detectable=detectable)
     if error is None:
         return replace(undecided, note=TOO_FEW_ROWS)
     if error.error == 0 and pair.difference == 0:
@@ -236,13 +204,6 @@ def _pair_spread(pair: _Pair) -> Spread | None:
         differences = [ours - other for ours, other in zip(pair.values[:k], pair.values[k:], strict=True)]
         return spread([differences], [pair.replicates[:, :k] - pair.replicates[:, k:]], pair.n)
     return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], pair.n)
-
-
-def _pair_mcnemar(pair: _Pair) -> float:
-    right = [system.labels == system.decisions for system in pair.cells.systems]
-    first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
-    counts = pair.cells.counts
-    return mcnemar(int(counts[first & ~second].sum()), int(counts[second & ~first].sum()))
 
 
 def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -> float:
