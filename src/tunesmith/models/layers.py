@@ -28,13 +28,14 @@ def freeze(model: PreTrainedModel, train_layers: str | list[str]) -> tuple[str, 
     Raises:
         RecipeError: more layers are requested than the model has, a pattern matches nothing, or the model has no head.
     """
-    selected = select_parameters(model, train_layers)
+    names = [name for name, _ in model.named_parameters()]
+    selected = select_parameters(names, train_layers, head_parameters(model, names))
     if not selected:
         message = "the output layer of this model is its word embedding: there is no head of its own to train."
         raise RecipeError.one("train.train_layers", message, "Write last 1, all, or a list of patterns such as embed_tokens.")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in selected)
-    return tuple(name for name, _ in model.named_parameters() if name in selected)
+    return tuple(name for name in names if name in selected)
 
 
 def set_dropout(model: nn.Module, rate: float) -> None:
@@ -44,17 +45,13 @@ def set_dropout(model: nn.Module, rate: float) -> None:
             module.p = rate
 
 
-def select_parameters(model: PreTrainedModel, train_layers: str | list[str]) -> set[str]:
+def select_parameters(names: list[str], train_layers: str | list[str], head: set[str]) -> set[str]:
     """Returns the names of the parameters that ``train_layers`` selects, see ``freeze``."""
-    names = [name for name, _ in model.named_parameters()]
     if isinstance(train_layers, list):
         return match_patterns(names, train_layers)
     if train_layers == "all":
         return set(names)
-    head = head_parameters(model, names)
-    if train_layers == "head":
-        return head
-    return head | last_layers(names, int(train_layers.removeprefix("last ")))
+    return head if train_layers == "head" else head | last_layers(names, int(train_layers.removeprefix("last ")))
 
 
 def head_parameters(model: PreTrainedModel, names: list[str]) -> set[str]:

@@ -128,7 +128,7 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
 
 def check_folder(folder: Path, where: str) -> int:
     """Checks that a model folder is complete and returns the size of its weights in bytes. Raises ModelError if it is not."""
-    read_config(folder, where)
+    check_config(folder, where)
     weights = [folder / name for name in WEIGHTS if (folder / name).exists()]
     if not weights:
         pickles = [name for name in PICKLES if (folder / name).exists()]
@@ -143,8 +143,8 @@ def check_folder(folder: Path, where: str) -> int:
     return check_safetensors(weights[0], where)
 
 
-def read_config(folder: Path, where: str) -> dict[str, Any]:
-    """Reads config.json. Raises ModelError if it is missing, unreadable or has no model type."""
+def check_config(folder: Path, where: str) -> None:
+    """Raises ModelError if config.json is missing, unreadable or has no model type."""
     path = folder / "config.json"
     if not path.exists():
         if (folder / "adapter_config.json").exists() or (folder / "bottleneck.json").exists():
@@ -157,7 +157,6 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
         raise ModelError.one(where, f"config.json cannot be read: {error}.") from None
     if not isinstance(config, dict) or "model_type" not in config:
         raise ModelError.one(where, "config.json names no model_type, so transformers cannot know what it is.")
-    return config
 
 
 def check_safetensors(path: Path, where: str) -> int:
@@ -184,11 +183,9 @@ def check_safetensors(path: Path, where: str) -> int:
 
 def stay_offline_unless_needed(*recipes: Recipe) -> None:
     """Blocks network access of the hub's libraries if no recipe names data or a model on the hub."""
-    if not any(names_the_hub(recipe) for recipe in recipes):
-        stay_offline()
-
-
-def names_the_hub(recipe: Recipe) -> bool:
-    name = recipe.model.name
-    with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
-    return recipe.data.train.startswith("hub:") or with_hub
+    for recipe in recipes:
+        name = recipe.model.name
+        is_hub_model = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
+        if is_hub_model or recipe.data.train.startswith("hub:"):
+            return
+    stay_offline()

@@ -96,34 +96,27 @@ class FirstTokenDistilBert:
 FIRST_TOKEN = (FirstTokenBert, FirstTokenDistilBert)
 
 
-def find_last_layer(model: PreTrainedModel) -> tuple[nn.Module, str] | None:
-    """Returns the last layer and the model_type of a classifier that the shortcut is correct for; None for every other model.
+def use_first_token(model: PreTrainedModel) -> bool:
+    """Computes the last layer of a classifier for the first token only, from now on, if that is correct for its type.
 
-    A model wrapped by peft is unwrapped, unless its adapter adds tokens before the first.
+    A model wrapped by peft is unwrapped, unless its adapter adds tokens before the first. Returns True if anything changed.
     """
     if hasattr(model, "peft_config"):
         if any(config.is_prompt_learning for config in model.peft_config.values()):
-            return None
+            return False
         model = model.get_base_model()
     config: Any = getattr(model, "config", None)
     family = getattr(config, "model_type", "")
     if family not in FAMILIES or not type(model).__name__.endswith("ForSequenceClassification"):
-        return None
-    if getattr(config, "is_decoder", False) or config._attn_implementation not in ("sdpa", ATTENTION_NAME):
-        return None
-    body = model.base_model
-    return (body.transformer if family == "distilbert" else body.encoder).layer[-1], family
-
-
-def use_first_token(model: PreTrainedModel) -> bool:
-    """Computes the last layer for the first token only, from now on. Returns True if anything changed."""
-    match = find_last_layer(model)
-    if match is None or isinstance(match[0], FIRST_TOKEN):
         return False
-    layer, family = match
-    plain = type(layer)
+    if getattr(config, "is_decoder", False) or config._attn_implementation not in ("sdpa", ATTENTION_NAME):
+        return False
+    layers = (model.base_model.transformer if family == "distilbert" else model.base_model.encoder).layer
+    plain = type(layers[-1])
+    if issubclass(plain, FIRST_TOKEN):
+        return False
     first_token = FirstTokenDistilBert if family == "distilbert" else FirstTokenBert
-    layer.__class__ = type(f"FirstToken{plain.__name__}", (first_token, plain), {"plain": plain})
+    layers[-1].__class__ = type(f"FirstToken{plain.__name__}", (first_token, plain), {"plain": plain})
     return True
 
 

@@ -10,8 +10,7 @@ without a cache (``use_cache=False``): with a cache the rows see each other, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,7 @@ def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
     Raises:
         DataError: a row is empty, which TRL would drop, or longer than a pack, which it would cut.
     """
-    from datasets import Dataset
+    import datasets
     from trl.data_utils import pack_dataset
 
     sizes = np.asarray(lengths, dtype=np.int64)
@@ -69,29 +68,15 @@ def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
         return Packs((), sizes, max_length)
     positions = [np.full(size, position, dtype=np.int32) for position, size in enumerate(sizes.tolist())]
     settings = {"batch_size": ROWS_AT_ONCE, "keep_in_memory": True}
-    with without_progress_bars():
-        packed = pack_dataset(Dataset.from_dict({"position": positions}), max_length, "bfd", settings)
-    return Packs(tuple(first_of_runs(np.asarray(pack)) for pack in packed["position"]), sizes, max_length)
-
-
-@contextmanager
-def without_progress_bars() -> Iterator[None]:
-    """Disables the progress bars of datasets, and restores their state afterwards."""
-    import datasets
-
-    were_off = datasets.are_progress_bars_disabled()
+    had_progress_bars = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        yield
+        packed = pack_dataset(datasets.Dataset.from_dict({"position": positions}), max_length, "bfd", settings)
     finally:
-        if not were_off:
+        if had_progress_bars:
             datasets.enable_progress_bars()
-
-
-def first_of_runs(values: np.ndarray) -> np.ndarray:
-    """Returns each value once for each run of it."""
-    starts: np.ndarray = np.append(True, values[1:] != values[:-1])
-    return np.asarray(values[starts])
+    packs = [np.asarray(pack) for pack in packed["position"]]
+    return Packs(tuple(pack[np.append(True, pack[1:] != pack[:-1])] for pack in packs), sizes, max_length)
 
 
 def collate_packs(packs: Sequence[Rows], labels: Sequence[Rows], pad_id: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tunesmith.errors import ModelError
-from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options, refuse_stored_quantisation
+from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options
 from tunesmith.models.language.context_length import with_longer_context
 from tunesmith.models.load import LOADING_ERRORS, LoadedModel, model_errors, set_padding
 from tunesmith.models.source import ModelSource
@@ -118,12 +118,21 @@ def load_language_model(
 
 
 def check_kind(config: PreTrainedConfig, objective: Objective, where: str) -> None:
-    """Raises ModelError if the model has another objective, or its files are quantised."""
+    """Raises ModelError if the model has another objective, or its files are quantised.
+
+    Nothing could be merged into quantised files: merging into 4 bits loses by rounding as much as an adapter learns.
+    """
     actual = detect_objective(config, where)
     if actual != objective:
         message = f"it is a {actual.name} language model ({config.model_type}), which sees {actual.context}."
         raise ModelError.one(where, message, actual.remedy)
-    refuse_stored_quantisation(config, where)
+    stored: Any = getattr(config, "quantization_config", None)
+    if stored is not None:
+        method = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
+        held = f"quantised weights ({getattr(method, 'value', method) or 'unknown method'})"
+        message = f"its files hold {held}: an adapter cannot be merged into them without losing its effect to rounding."
+        remedy = "Name the model they were made from, and write quantisation: nf4 (or int8) to train on it in few bits."
+        raise ModelError.one(where, message, remedy)
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[int, ...]:

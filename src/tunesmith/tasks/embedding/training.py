@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from tunesmith.data.split import spread_positions
 from tunesmith.evaluation.embedding_tests import RowsTest, metrics_of_test
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.embedding.encoder import SentenceEncoder
-from tunesmith.models.fast.length_groups import use_length_groups, use_whole_batches
+from tunesmith.models.fast.length_groups import length_groups
 from tunesmith.models.inference import autocast
 from tunesmith.preflight.trial_step import TrialPart
 from tunesmith.tasks.embedding.model import OWN_PASSES, TSDAE, EmbeddingSession, Part, labels_for, longest_texts, prompts_of
@@ -27,7 +27,6 @@ from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.trainers.embedding import EmbeddingTrainer, TrainingSet, dataset_of, names_of, set_name
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
     from transformers import TrainingArguments
 
     from tunesmith.training.schedule import Schedule
@@ -59,16 +58,6 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
 
     around = partial(length_groups, encoder.model) if in_groups else nullcontext
     return TrainerSpec(make, SentenceTransformerTrainingArguments, own_arguments(session), around)
-
-
-@contextmanager
-def length_groups(model: SentenceTransformer) -> Iterator[None]:
-    """Runs each batch in groups of similar length."""
-    use_length_groups(model)
-    try:
-        yield
-    finally:
-        use_whole_batches(model)
 
 
 def own_arguments(session: EmbeddingSession) -> Mapping[str, Any]:
