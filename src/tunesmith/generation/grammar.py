@@ -183,12 +183,7 @@ def likeliest(scores: torch.Tensor, bad: Array) -> list[int]:
 def make_grammar(
     tokenizer: PreTrainedTokenizerBase, constraints: Constraints, n_vocabulary: int, ends: Array, n_good: int = N_CANDIDATES
 ) -> Grammar:
-    """Makes the grammar of a regular expression or a schema.
-
-    Raises:
-        MissingExtra: llguidance is not installed.
-        GenerationError: it does not parse, or has parts that cannot be generated (look-around, back references).
-    """
+    """Makes the grammar of a regular expression or a schema. Raises GenerationError for what cannot be generated."""
     try:
         import llguidance
         import llguidance.hf
