@@ -97,9 +97,9 @@ def embedder(source: ModelSource, max_length: int | None = None, n_layers: int |
 
 
 def _load_encoder(source: ModelSource, max_length: int | None) -> _BodyEncoder:
+    quiet_libraries()
     from transformers import AutoModel
 
-    quiet_libraries()
     tokenizer = load_tokenizer(source)
     with model_errors(f"model.name {source.name}", "it cannot be loaded"):
         body = AutoModel.from_pretrained(source.location, **source.version, dtype="float32", use_safetensors=True)

@@ -56,26 +56,24 @@ class ModelSource:
 
 
 def find_model(section: ModelSection, base: Path) -> ModelSource:
-    """Resolves the model section; folders are searched beside the recipe first. Raises ModelError for all but a whole model."""
-    source = resolve_name(section, base)
-    return source if section.rope_parameters is None else replace(source, rope_parameters=section.rope_parameters.model_dump())
+    """Resolves ``model.name`` as a builtin model, a folder (beside the recipe first), a run folder or a hub id.
 
-
-def resolve_name(section: ModelSection, base: Path) -> ModelSource:
-    """Resolves ``model.name`` as a builtin model, a folder, a run folder or a hub id."""
+    Raises ModelError for all but a whole model.
+    """
     where = f"model.name {section.name}"
+    rope = None if section.rope_parameters is None else section.rope_parameters.model_dump()
     if section.name.startswith("builtin:"):
         path = builtin_model(section.name.removeprefix("builtin:"))
-        return ModelSource(section.name, str(path), "builtin", n_bytes=check_folder(path, where))
+        return ModelSource(section.name, str(path), "builtin", n_bytes=check_folder(path, where), rope_parameters=rope)
     for folder in (base / section.name, Path(section.name)):
         if folder.is_dir():
             is_run = (folder / "result.json").exists() and (folder / "model").is_dir()
             path = folder / "model" if is_run else folder
-            n_bytes = check_folder(path, where)
-            return ModelSource(section.name, str(path), "run" if is_run else "folder", None, section.trust_remote_code, n_bytes)
+            code, n_bytes = section.trust_remote_code, check_folder(path, where)
+            return ModelSource(section.name, str(path), "run" if is_run else "folder", None, code, n_bytes, rope_parameters=rope)
         if folder.is_file():
             raise ModelError.one(where, "this is a file; a model is a folder with config.json and model.safetensors.")
-    return find_on_hub(section, where)
+    return replace(find_on_hub(section, where), rope_parameters=rope)
 
 
 def builtin_model(name: str) -> Path:

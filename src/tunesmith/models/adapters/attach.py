@@ -36,16 +36,12 @@ NO_NEW_TOKENS: Mapping[str, Sequence[int]] = MappingProxyType({})
 def adapter_config(
     section: AdapterSection, total_steps: int, task_type: str = "SEQ_CLS", new_tokens: Mapping[str, Sequence[int]] = NO_NEW_TOKENS
 ) -> PeftConfig:
-    """Builds the peft config of a recipe's adapter section.
+    """Builds the peft config of a recipe's adapter section. Raises RecipeError for options that do not fit the method.
 
     Args:
         total_steps: optimizer steps of the run, by which AdaLoRA schedules its ranks.
         task_type: peft's task type, by which peft recognises and saves a new head.
         new_tokens: module -> ids of the new tokens whose rows in it have to be trained.
-
-    Raises:
-        MissingExtra: peft is not installed.
-        RecipeError: unknown method, options that the method does not have, or new tokens that it cannot train.
     """
     try:
         from peft import TaskType
@@ -104,12 +100,7 @@ def add_adapter(model: PreTrainedModel, section: AdapterSection, total_steps: in
 def add_language_adapter(
     loaded: LoadedModel, section: AdapterSection, total_steps: int, objective: Objective
 ) -> PreTrainedModel | PeftModel:
-    """Adds an adapter: the base is frozen; adapter, new tokens and a new head are trainable.
-
-    Raises:
-        MissingExtra, RecipeError: see ``adapter_config``.
-        ModelError: the method does not fit the model, or the quantised base.
-    """
+    """Adds an adapter: the base is frozen; adapter, new tokens and a new head are trainable."""
     where, is_quantised = f"adapter.method {section.method}", detect_quantisation(loaded.model) is not None
     if section.method in BOTTLENECKS:
         if is_quantised:
@@ -252,35 +243,27 @@ def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel |
         return hide_virtual_tokens(PeftModel.from_pretrained(base_model, str(folder)).eval())
 
 
-def load_adapted(folder: Path) -> PreTrainedModel | PeftModel:
-    """Loads a classifier's saved adapter with its base model, in evaluation mode."""
-    head = json.loads((folder / "head.json").read_text(encoding="utf-8"))
-    id2label = dict(enumerate(head["names"]))
-    labels = {"num_labels": len(id2label), "id2label": id2label, "label2id": {name: i for i, name in id2label.items()}}
-    head_options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
-    if (folder / bottleneck.SETTINGS).exists():
-        from transformers import AutoModelForSequenceClassification
-
-        source = AdapterBase.load(folder).source
-        base = AutoModelForSequenceClassification.from_pretrained(
-            source.location, revision=source.revision, use_safetensors=True, ignore_mismatched_sizes=True, **head_options
-        )
-        return load_adapter(base, folder)
-    from peft import AutoPeftModelForSequenceClassification
-
-    return AutoPeftModelForSequenceClassification.from_pretrained(folder, **head_options).eval()
-
-
 def reload_classifier(folder: Path) -> PreTrainedModel:
     """Loads the classifier of a run, with its adapter on the base model, in evaluation mode."""
     from transformers import AutoModelForSequenceClassification
 
     from tunesmith.models.number_head import use_number_head
 
-    if is_adapter(folder):
-        model = load_adapted(folder)
-    else:
+    if not is_adapter(folder):
         model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+    else:
+        head = json.loads((folder / "head.json").read_text(encoding="utf-8"))
+        names = dict(enumerate(head["names"]))
+        labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
+        options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
+        if (folder / bottleneck.SETTINGS).exists():
+            source = AdapterBase.load(folder).source
+            options |= {"revision": source.revision, "use_safetensors": True, "ignore_mismatched_sizes": True}
+            model = load_adapter(AutoModelForSequenceClassification.from_pretrained(source.location, **options), folder)
+        else:
+            from peft import AutoPeftModelForSequenceClassification
+
+            model = AutoPeftModelForSequenceClassification.from_pretrained(folder, **options).eval()
     if model.config.problem_type == REGRESSION:
         use_number_head(model)
     return model

@@ -22,10 +22,6 @@ def loading_options(kind: Quantisation | None) -> dict[str, Any]:
 
     They are NF4 with double quantisation (Dettmers et al. 2023, "QLoRA"), or LLM.int8() (2022). NF4 weights are multiplied in
     bf16 if the machine has it in hardware, else in fp32.
-
-    Raises:
-        ModelError: bitsandbytes was not tested on the device.
-        MissingExtra: bitsandbytes is not installed.
     """
     if kind is None:
         return {}

@@ -125,10 +125,6 @@ def choose_template(
     Args:
         requested: a name of ``NAMED_TEMPLATES`` or a file (``sft.chat_template``).
         base: the folder that a relative file is searched in.
-
-    Raises:
-        ModelError: the tokenizer has another template than the requested one, or lacks the end-of-text token that it needs.
-        RecipeError: there is no template of that name, the file is no template, or the rows are plain texts.
     """
     own = tokenizer.get_chat_template() if tokenizer.chat_template else None
     if requested is not None and conversations.kind == "text":

@@ -74,11 +74,7 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
     """Loads the embedding model of a folder, a run, the hub or ``builtin:``. A model without pooling gets mean pooling.
 
     Args:
-        max_length: truncation length in tokens; None for the model's own limit.
-
-    Raises:
-        MissingExtra: sentence-transformers is not installed.
-        ModelError: the model cannot be loaded, or has fewer positions than ``max_length``.
+        max_length: truncation length in tokens, at most the model's positions; None for the model's own limit.
     """
     if find_spec("sentence_transformers") is None:
         raise MissingExtra.of("sentence-transformers", "embedding", f"model.name {source.name} as an embedding model")

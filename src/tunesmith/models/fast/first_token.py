@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,32 +23,27 @@ ATTENTION_NAME = "tunesmith_eager"
 """Our own attention for training, see ``fast.path``."""
 
 
-@dataclass(frozen=True)
-class AttentionParts:
-    """A self-attention module and its projections, as named in its model family."""
+def attend_first_token(
+    module: Any, projections: tuple[nn.Module, ...], n_heads: int, hidden: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Computes attention of the first token over all: hidden (B, T, H), mask (B, 1, T, T) or None -> (B, 1, H).
 
-    module: Any
-    query: nn.Module
-    key: nn.Module
-    value: nn.Module
-    n_heads: int
-
-
-def attend_first_token(parts: AttentionParts, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Computes attention of the first token over all: hidden (B, T, H), mask (B, 1, T, T) or None -> (B, 1, H)."""
+    Args:
+        module: the self-attention; ``projections`` are its layers for query, key and value.
+    """
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    module = parts.module
+    query, key, value = projections
     attend = ALL_ATTENTION_FUNCTIONS[module.config._attn_implementation]
 
     def heads(states: torch.Tensor) -> torch.Tensor:
-        return states.view(len(hidden), -1, parts.n_heads, module.attention_head_size).transpose(1, 2)
+        return states.view(len(hidden), -1, n_heads, module.attention_head_size).transpose(1, 2)
 
     mixed, _ = attend(
         module,
-        heads(parts.query(hidden[:, :1])),
-        heads(parts.key(hidden)),
-        heads(parts.value(hidden)),
+        heads(query(hidden[:, :1])),
+        heads(key(hidden)),
+        heads(value(hidden)),
         None if mask is None else mask[:, :, :1],
         dropout=module.dropout.p if module.training else 0.0,
         scaling=module.scaling,
@@ -69,8 +63,8 @@ class FirstTokenBert:
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: object, **__: object
     ) -> torch.Tensor:
         attention = self.attention.self
-        parts = AttentionParts(attention, attention.query, attention.key, attention.value, attention.num_attention_heads)
-        mixed = attend_first_token(parts, hidden_states, attention_mask)
+        projections = (attention.query, attention.key, attention.value)
+        mixed = attend_first_token(attention, projections, attention.num_attention_heads, hidden_states, attention_mask)
         out: torch.Tensor = self.feed_forward_chunk(self.attention.output(mixed, hidden_states[:, :1]))
         return out
 
@@ -86,8 +80,8 @@ class FirstTokenDistilBert:
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: object) -> torch.Tensor:
         attention = self.attention
-        parts = AttentionParts(attention, attention.q_lin, attention.k_lin, attention.v_lin, attention.n_heads)
-        mixed = attend_first_token(parts, hidden_states, attention_mask)
+        projections = (attention.q_lin, attention.k_lin, attention.v_lin)
+        mixed = attend_first_token(attention, projections, attention.n_heads, hidden_states, attention_mask)
         attended = self.sa_layer_norm(attention.out_lin(mixed) + hidden_states[:, :1])
         out: torch.Tensor = self.output_layer_norm(self.ffn(attended) + attended)
         return out

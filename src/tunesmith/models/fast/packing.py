@@ -11,7 +11,6 @@ without a cache (``use_cache=False``): with a cache the rows see each other, and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -37,22 +36,10 @@ ROWS_AT_ONCE = 10_000
 """Rows that can share a pack. Upstream's 1,000 leave more places empty; all at once would take memory and gain nothing."""
 
 
-@dataclass(frozen=True)
-class Packs:
-    """Rows in packs of at most ``max_length`` tokens: positions of each pack's rows, in order, and tokens of every row (N)."""
-
-    rows: tuple[np.ndarray, ...]
-    lengths: np.ndarray
-    max_length: int
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
+def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> list[tuple[int, ...]]:
     """Assigns rows to packs of at most ``max_length`` tokens, by TRL's best fit decreasing (Ding et al. 2024).
 
-    Every row is whole in exactly one pack.
+    Returns the positions of each pack's rows, in order; every row is whole in exactly one pack.
 
     Raises:
         DataError: a row is empty, which TRL would drop, or longer than a pack, which it would cut.
@@ -65,7 +52,7 @@ def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
         message = f"it has {sizes[position]:,} tokens; a pack takes 1 to {max_length:,}."
         raise DataError.one(f"row {position} of those to pack", message, "Drop, cut or split long rows first (sft.long_rows).")
     if not len(sizes):
-        return Packs((), sizes, max_length)
+        return []
     positions = [np.full(size, position, dtype=np.int32) for position, size in enumerate(sizes.tolist())]
     settings = {"batch_size": ROWS_AT_ONCE, "keep_in_memory": True}
     had_progress_bars = not datasets.are_progress_bars_disabled()
@@ -76,7 +63,7 @@ def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
         if had_progress_bars:
             datasets.enable_progress_bars()
     packs = [np.asarray(pack) for pack in packed["position"]]
-    return Packs(tuple(pack[np.append(True, pack[1:] != pack[:-1])] for pack in packs), sizes, max_length)
+    return [tuple(pack[np.append(True, pack[1:] != pack[:-1])].tolist()) for pack in packs]
 
 
 def collate_packs(packs: Sequence[Rows], labels: Sequence[Rows], pad_id: int) -> dict[str, Any]:

@@ -86,12 +86,8 @@ def load_language_model(
     """Loads the base model with its language-model head, in fp32, on the CPU. New weights are drawn from torch's generator.
 
     Quantised weights are on the device that will use them; everything else is fp32. If the tokenizer has more tokens than the
-    embedding has rows, rows are added that start as the mean of the others (Hewitt 2021).
-
-    Raises:
-        ModelError: the model cannot be loaded, has another objective, has no output layer, its files are quantised already, or
-            it has no rotary positions to scale.
-        MissingExtra: bitsandbytes is not installed.
+    embedding has rows, rows are added that start as the mean of the others (Hewitt 2021). Raises ModelError for a model of
+    another objective, and for files that do not hold the whole model, or hold quantised weights.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig

@@ -78,9 +78,6 @@ def save_language_model(
     Args:
         source: the base model, which is loaded again.
         merge: False keeps an adapter an adapter.
-
-    Raises:
-        ModelError: quantised weights without an adapter, or a base model that cannot be loaded any more.
     """
     objective, was_training = detect_objective(model.config, f"model.name {source.name}"), model.training
     model.eval()
@@ -159,11 +156,10 @@ def write_adapter(trained: TrainedModel, folder: Path) -> None:
 def reload_language_model(folder: Path, objective: Objective, base: ModelSource | None = None) -> PreTrainedModel | PeftModel:
     """Loads a saved language model in evaluation mode; an adapter on its base model, quantised as during training.
 
+    Raises ModelError if the model has another objective, or is an adapter of another base model than the one named.
+
     Args:
         base: the present place of an adapter's base model; None for the recorded one.
-
-    Raises:
-        ModelError: the model cannot be loaded, has another objective, or is an adapter of another base model than the one named.
     """
     from safetensors import SafetensorError
 

@@ -44,9 +44,6 @@ def token_losses(
             tokens and are shifted here: the first token of a row has no context and is never counted.
         left: pad on the left, as generation does; for causal models.
         progress: called with the number of rows done.
-
-    Raises:
-        ModelError: a row is longer than the model's context length.
     """
     if masked and left:
         raise ValueError("rows of a masked model are padded on the right")
