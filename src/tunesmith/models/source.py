@@ -69,8 +69,9 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
         if folder.is_dir():
             is_run = (folder / "result.json").exists() and (folder / "model").is_dir()
             path = folder / "model" if is_run else folder
-            code, n_bytes = section.trust_remote_code, check_folder(path, where)
-            return ModelSource(section.name, str(path), "run" if is_run else "folder", None, code, n_bytes, rope_parameters=rope)
+            kind: Literal["run", "folder"] = "run" if is_run else "folder"
+            remote_code, n_bytes = section.trust_remote_code, check_folder(path, where)
+            return ModelSource(section.name, str(path), kind, None, remote_code, n_bytes, rope_parameters=rope)
         if folder.is_file():
             raise ModelError.one(where, "this is a file; a model is a folder with config.json and model.safetensors.")
     return replace(find_on_hub(section, where), rope_parameters=rope)

@@ -21,7 +21,7 @@ from tunesmith.models.fast.packing import (
     pack_rows,
 )
 from tunesmith.models.inference import evaluation_mode
-from tunesmith.models.language.token_losses import Rows, TokenLosses, move_to, shift_labels, supervised_losses, token_losses
+from tunesmith.models.language.token_losses import Rows, TokenLosses, move_to, supervised_losses, token_losses
 
 ROWS = token_rows(30)
 LABELS = labels_of(ROWS)
@@ -81,7 +81,7 @@ def test_one_pack_is_what_upstreams_collator_makes() -> None:
 def packed_losses(model: Any, packs: list[tuple[int, ...]], input_ids: Rows, labels: Rows, max_packs: int) -> TokenLosses:
     """The losses of every row, computed pack by pack."""
     sums = np.zeros(len(labels))
-    counts = np.array([np.count_nonzero(shift_labels(row) != IGNORE_INDEX) for row in labels], dtype=np.int64)
+    counts = np.array([np.count_nonzero(row[1:] != IGNORE_INDEX) for row in labels], dtype=np.int64)
     with evaluation_mode(model, "fp32") as device:
         for start in range(0, len(packs), max_packs):
             rows = packs[start : start + max_packs]

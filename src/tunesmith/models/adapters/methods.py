@@ -50,8 +50,9 @@ def method_and_options(section: AdapterSection, known: Mapping[str, Any]) -> tup
     for option, value in implied.items():
         given = options.get(option, value)
         # An option may specialise the implied one: ``pissa_niter_4`` for ``pissa``, a dictionary for a dictionary.
-        refines = isinstance(given, dict) if isinstance(value, dict) else isinstance(value, str) and str(given).startswith(value)
-        if given != value and not refines:
+        has_settings = isinstance(value, dict) and isinstance(given, dict)
+        is_special = isinstance(value, str) and str(given).startswith(value)
+        if given != value and not has_settings and not is_special:
             message = f"{name} is {method} with {option}: {value}, and this recipe has {options[option]}."
             raise RecipeError.one(f"adapter.{option}", message, f"Remove the option, or write method: {method}.")
     return method, {**DEFAULTS.get(method, {}), **implied, **options}

@@ -47,7 +47,7 @@ def token_losses(
     """
     if masked and left:
         raise ValueError("rows of a masked model are padded on the right")
-    targets = [row if masked else shift_labels(row) for row in labels]
+    targets = [row if masked else np.append(row[1:], IGNORE_INDEX) for row in labels]
     counts = np.array([np.count_nonzero(row != IGNORE_INDEX) for row in targets], dtype=np.int64)
     sums, supervised = np.zeros(len(targets)), np.flatnonzero(counts)
     # Tokens after the last supervised one change nothing for a causal model, and are not read.
@@ -66,11 +66,6 @@ def token_losses(
             done += len(rows)
             progress(done)
     return TokenLosses(sums, counts)
-
-
-def shift_labels(labels: np.ndarray) -> np.ndarray:
-    """Returns the label of the next token for each position (T); -100 for the last."""
-    return np.append(labels[1:], IGNORE_INDEX)
 
 
 def pad_rows(rows: Rows | Sequence[Sequence[int]], fill: int, left: bool = False) -> torch.Tensor:

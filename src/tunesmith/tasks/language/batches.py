@@ -20,8 +20,8 @@ def training_tokens(recipe: Recipe, rows: Rendered, loaded: LoadedModel, max_len
     section, model, pad_id = sequences(recipe), loaded.model, loaded.tokenizer.pad_token_id
     # Joined rows would be trained differently by learnt prompts, and by noise that depends on the length.
     prompted = recipe.adapter is not None and recipe.adapter.method in PROMPTED
-    changes = prompted or "neftune_noise_alpha" in recipe.upstream
-    may_join = fast_path.fast and detect_objective(model.config).shifts_labels and not changes
+    joining_changes = prompted or "neftune_noise_alpha" in recipe.upstream
+    may_join = fast_path.fast and detect_objective(model.config).shifts_labels and not joining_changes
     is_packed = device_name() == "cuda" and may_join if section.packing is None else section.packing
     packs: list[tuple[int, ...]] = [(i,) for i in range(len(rows.input_ids))]
     if is_packed:

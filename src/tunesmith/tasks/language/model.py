@@ -222,19 +222,11 @@ def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) ->
     rendered = render(reader.tokenizer, rows, NO_TEMPLATE, reader.max_length, "all", long_rows, masked=is_masked)
     if not is_masked or rows.split == "train":
         return rendered
-    train, probability = data.recipe.train, data.recipe.pretraining.mlm_probability
-    special, vocabulary = reader.tokenizer.all_special_ids, len(reader.tokenizer)
+    seed, probability = data.recipe.train.seed, data.recipe.pretraining.mlm_probability
+    special_ids = reader.tokenizer.all_special_ids
+    masks = {"mask_id": reader.tokenizer.mask_token_id, "vocab_size": len(reader.tokenizer)}
     pairs = [
-        mask_tokens(
-            ids,
-            np.isin(ids, special),
-            train.seed,
-            EVALUATION_EPOCH,
-            entry,
-            probability,
-            mask_id=reader.tokenizer.mask_token_id,
-            vocab_size=vocabulary,
-        )
+        mask_tokens(ids, np.isin(ids, special_ids), seed, EVALUATION_EPOCH, entry, probability, **masks)
         for entry, ids in enumerate(rendered.input_ids)
     ]
     return replace(rendered, input_ids=tuple(ids for ids, _ in pairs), labels=tuple(labels for _, labels in pairs))
