@@ -179,7 +179,7 @@ def test_finished_texts_are_kept_best_first() -> None:
     kept = Finished(2)
     for score in (-3.0, -1.0, -2.0, -4.0):
         kept.add(score, [int(-score)])
-    assert (kept.scores, kept.tokens, kept.is_full) == ([-1.0, -2.0], [[1], [2]], True)
+    assert (kept.scores, kept.tokens, kept.most) == ([-1.0, -2.0], [[1], [2]], 2)
 
 
 def test_another_stop_is_refused() -> None:

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from tunesmith.machine import quiet_libraries
 from tunesmith.models.adapters.attach import add_adapter
 from tunesmith.recipe.sections import AdapterSection
-from tunesmith.training.ranks import IMPORTANCES, AllocateRanks, adalora_of, ranks_left
+from tunesmith.training.ranks import IMPORTANCES, AllocateRanks, adalora_of
 
 STEPS, INIT, TARGET = 12, 6, 2
 
@@ -27,6 +27,11 @@ def model_with(method: str, **options: int):
     return add_adapter(BertForSequenceClassification(config), AdapterSection(method=method, **options), STEPS)
 
 
+def ranks_left(model) -> list[int]:
+    """The ranks of each AdaLoRA matrix whose singular value is not zero."""
+    return [int(torch.count_nonzero(p.detach())) for name, p in model.named_parameters() if ".lora_E." in name]
+
+
 def train(model, callback: AllocateRanks | None, first: int, last: int, optimizer: torch.optim.Optimizer) -> list[int]:
     """The ranks left after each step."""
     ids, labels, left = torch.arange(5, 37).view(4, 8), torch.tensor([0, 1, 0, 1]), []
@@ -36,7 +41,7 @@ def train(model, callback: AllocateRanks | None, first: int, last: int, optimize
         if callback is not None:
             callback.on_optimizer_step(None, SimpleNamespace(global_step=step), None)
         model.zero_grad()
-        left.append(sum(ranks_left(model).values()))
+        left.append(sum(ranks_left(model)))
     return left
 
 

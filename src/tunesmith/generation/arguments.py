@@ -153,11 +153,13 @@ def constrained_generate(
         if model.config.is_encoder_decoder:
             raise GenerationError.one("model", "constraints are for decoders, and this model has an encoder, too.")
         repeats = max(generation_config.num_beams, generation_config.num_return_sequences)
-        mask = model_kwargs.get("attention_mask")
-        prompts = prompt_texts(tokenizer, input_ids[::repeats], mask, repeats)
+        mask, ids = model_kwargs.get("attention_mask"), input_ids[::repeats]
+        is_text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask[::repeats].bool()
+        prompts = decoded(tokenizer, [row[kept].tolist() for row, kept in zip(ids, is_text, strict=True)])
         per_prompt = [constraints] * len(prompts) if isinstance(constraints, Constraints) else list(constraints)
         upstream = (stopping_criteria, generation_config)
-        if any(needs_beam_search(each, generation_config) for each in per_prompt):
+        has_beams = generation_config.num_beams > 1 and not generation_config.do_sample
+        if any(each.groups or (each.forbid and has_beams) for each in per_prompt):
             trackers = [make_tracker(tokenizer, each, vocabulary_size(model)) for each in per_prompt]
             search = {"trackers": trackers, "prompts": prompts, **model_kwargs}
             return constrained_beam_search(model, input_ids, logits_processor, *upstream, **search)
@@ -176,11 +178,6 @@ def constrained_generate(
 def vocabulary_size(model: PreTrainedModel) -> int:
     """Returns the width of the model's logits."""
     return int(model.config.get_text_config().vocab_size)
-
-
-def needs_beam_search(constraints: Constraints, config: GenerationConfig) -> bool:
-    """Returns True for required words, and for forbidden words with beams."""
-    return bool(constraints.groups) or bool(constraints.forbid and config.num_beams > 1 and not config.do_sample)
 
 
 def make_rules(
@@ -212,13 +209,3 @@ def make_lookahead(
     if config.num_beams > 1 or len(word_rules) < len(rules) or not any(rule.tracker.words for rule in word_rules):
         return None
     return Lookahead(model, word_rules, mask)
-
-
-def prompt_texts(
-    tokenizer: PreTrainedTokenizerBase, input_ids: torch.Tensor, attention_mask: torch.Tensor | None, repeats: int
-) -> list[str]:
-    """Decodes each prompt, without its padding."""
-    if attention_mask is None:
-        return decoded(tokenizer, input_ids.tolist())
-    masks = attention_mask[::repeats].bool()
-    return decoded(tokenizer, [ids[mask].tolist() for ids, mask in zip(input_ids, masks, strict=True)])

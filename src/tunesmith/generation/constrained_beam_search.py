@@ -55,10 +55,6 @@ class Finished:
         self.tokens.insert(place, tokens)
         del self.scores[self.most :], self.tokens[self.most :]
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.scores) == self.most
-
 
 @dataclass(eq=False)
 class Beams:
@@ -132,9 +128,6 @@ def constrained_beam_search(
         input_ids: (N x num_beams, P) prompts, each repeated.
         logits_processor: upstream's processors (bias, repetition penalty, bad words), which are applied.
         trackers, prompts: for each of the N prompts its words, and its text.
-
-    Raises:
-        GenerationError: a stopping criterion other than the length and the end token.
     """
     settings = search_settings(generation_config, stopping_criteria, input_ids.shape[1])
     all_beams = [begin(tracker, prompt, settings) for tracker, prompt in zip(trackers, prompts, strict=True)]
@@ -330,7 +323,7 @@ def finish(beams: Beams, candidates: Candidates, chosen: Array) -> None:
 
 def cannot_improve(beams: Beams, settings: Search, n_tokens: int) -> bool:
     """Applies upstream's rule: True if no running hypothesis can beat the worst of the finished ones."""
-    if not beams.finished.is_full:
+    if len(beams.finished.scores) < beams.finished.most:
         return False
     if settings.early_stopping is True:
         return True

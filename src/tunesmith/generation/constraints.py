@@ -70,11 +70,23 @@ def find_problems(constraints: Constraints) -> Iterator[Problem]:
         yield from contradictions(constraints, f"must_include {word!r}", (word,))
     for group in constraints.any_of:
         yield from contradictions(constraints, f"any_of {','.join(group)}", group)
-    yield from several_forms(constraints)
+    forms = [name for name in FORMS if getattr(constraints, name) not in ((), None)]
+    if len(forms) > 1:
+        yield problem(" and ".join(forms), "each determines the whole text.", "Give one of them.")
+    words = [name for name in ("must_include", "any_of", "forbid") if getattr(constraints, name)]
+    if forms and words:
+        remedy = f"Leave {words[0]} out, or write it into the {forms[0]}."
+        yield problem(f"{forms[0]} and {words[0]}", f"{forms[0]} determines the whole text.", remedy)
     repeated = sorted({choice for choice in constraints.choices if constraints.choices.count(choice) > 1})
     if repeated:
         yield problem("choices", f"{repeated[0]!r} is there twice.", "Name each choice once.")
-    yield from syntax_errors(constraints)
+    if constraints.regex is not None:
+        try:
+            re.compile(constraints.regex)
+        except re.error as error:
+            yield problem("regex", f"{constraints.regex!r} is no regular expression: {error}.")
+    if constraints.json_schema is not None and not isinstance(constraints.json_schema, Mapping):
+        yield problem("json_schema", "a schema is a JSON object.", 'For example {"type": "object"}.')
 
 
 def empty_words(constraints: Constraints) -> Iterator[Problem]:
@@ -102,26 +114,6 @@ def contradictions(constraints: Constraints, where: str, group: Sequence[str]) -
         yield problem(where, f"the required text is also forbidden{contained}.", "Leave one of the two out.")
 
 
-def several_forms(constraints: Constraints) -> Iterator[Problem]:
-    forms = [name for name in FORMS if getattr(constraints, name) not in ((), None)]
-    if len(forms) > 1:
-        yield problem(" and ".join(forms), "each determines the whole text.", "Give one of them.")
-    words = [name for name in ("must_include", "any_of", "forbid") if getattr(constraints, name)]
-    if forms and words:
-        remedy = f"Leave {words[0]} out, or write it into the {forms[0]}."
-        yield problem(f"{forms[0]} and {words[0]}", f"{forms[0]} determines the whole text.", remedy)
-
-
-def syntax_errors(constraints: Constraints) -> Iterator[Problem]:
-    if constraints.regex is not None:
-        try:
-            re.compile(constraints.regex)
-        except re.error as error:
-            yield problem("regex", f"{constraints.regex!r} is no regular expression: {error}.")
-    if constraints.json_schema is not None and not isinstance(constraints.json_schema, Mapping):
-        yield problem("json_schema", "a schema is a JSON object.", 'For example {"type": "object"}.')
-
-
 def problem(where: str, message: str, remedy: str = "") -> Problem:
     return Problem(GenerationError.check, where, message, remedy)
 
@@ -137,16 +129,13 @@ def unfulfilled(constraints: Constraints, text: str, prompt: str = "") -> list[s
     if constraints.regex is not None and not is_match(constraints.regex, text):
         problems.append("it does not match the regular expression")
     if constraints.json_schema is not None:
-        problems += schema_problems(constraints.json_schema, text)
+        import jsonschema  # type: ignore[import-untyped]
+
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return [*problems, "it is no JSON"]
+        schema = constraints.json_schema
+        error = next(jsonschema.validators.validator_for(schema)(schema).iter_errors(value), None)
+        problems += [] if error is None else [f"it does not fulfil the schema: {error.message}"]
     return problems
-
-
-def schema_problems(schema: Mapping[str, Any], text: str) -> list[str]:
-    import jsonschema  # type: ignore[import-untyped]
-
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return ["it is no JSON"]
-    error = next(jsonschema.validators.validator_for(schema)(schema).iter_errors(value), None)
-    return [] if error is None else [f"it does not fulfil the schema: {error.message}"]

@@ -201,21 +201,19 @@ def sequence_logprobs(model: PreTrainedModel, prompts: list[list[int]], sequence
     at_once = max(1, MOST_LOGITS // max(1, n_vocabulary * (longest + 1)))
     scores: list[float] = []
     for start in range(0, len(flat), at_once):
-        scores += _logprobs(model, flat[start : start + at_once])
+        rows = flat[start : start + at_once]
+        width = max(len(tokens) for _, tokens in rows)
+        if not width:
+            scores += [0.0] * len(rows)
+            continue
+        ids, mask = left_padded([[*prompt, *tokens] for prompt, tokens in rows])
+        options = {"logits_to_keep": width + 1} if model._supports_logits_to_keep() else {}
+        logits = model(**position_inputs(model, ids, mask), use_cache=False, **options).logits[:, -width - 1 : -1]
+        targets = ids[:, -width:].to(logits.device)
+        each = torch.log_softmax(logits.float(), dim=-1).gather(2, targets[..., None])[..., 0].cpu()
+        scores += [float(each[i, width - len(tokens) :].double().sum()) for i, (_, tokens) in enumerate(rows)]
     remaining = iter(scores)
     return [[next(remaining) for _ in texts] for texts in sequences]
-
-
-def _logprobs(model: PreTrainedModel, rows: list[tuple[list[int], list[int]]]) -> list[float]:
-    longest = max(len(tokens) for _, tokens in rows)
-    if not longest:
-        return [0.0] * len(rows)
-    ids, mask = left_padded([[*prompt, *tokens] for prompt, tokens in rows])
-    options = {"logits_to_keep": longest + 1} if model._supports_logits_to_keep() else {}
-    logits = model(**position_inputs(model, ids, mask), use_cache=False, **options).logits[:, -longest - 1 : -1]
-    targets = ids[:, -longest:].to(logits.device)
-    each = torch.log_softmax(logits.float(), dim=-1).gather(2, targets[..., None])[..., 0].cpu()
-    return [float(each[i, longest - len(tokens) :].double().sum()) for i, (_, tokens) in enumerate(rows)]
 
 
 class PieceStreamer(BaseStreamer):  # type: ignore[misc]

@@ -70,7 +70,8 @@ def node_from_tree(tree: Any) -> Node:
 
 def node_from_part(kind: object, value: Any) -> Node:
     if kind is codes.BRANCH:
-        return either(tuple(node_from_tree(branch) for branch in value[1]))
+        branches = tuple(dict.fromkeys(node_from_tree(branch) for branch in value[1]))
+        return branches[0] if len(branches) == 1 else ("either", branches)
     if kind is codes.SUBPATTERN:
         _, with_flags, without_flags, inner = value
         if with_flags or without_flags:
@@ -100,11 +101,6 @@ def character_set(kind: object, value: Any) -> Node:
 def joined(parts: tuple[Node, ...]) -> Node:
     flat = [inner for part in parts for inner in (part[1] if part[0] == "joined" else (part,)) if inner != EMPTY]
     return EMPTY if not flat else flat[0] if len(flat) == 1 else ("joined", tuple(flat))
-
-
-def either(parts: tuple[Node, ...]) -> Node:
-    distinct = tuple(dict.fromkeys(parts))
-    return distinct[0] if len(distinct) == 1 else ("either", distinct)
 
 
 def repeated(node: Node, low: int, high: int | None) -> Node:

@@ -100,7 +100,10 @@ class Grammar:
         completion = self.completion(state)
         if completion is None or left > len(completion) + self.reserve:
             return bad
-        in_time = (token for token in likeliest(scores, bad) if self.ends_in_time(state, token, left - 1))
+        possible = scores.masked_fill(torch.from_numpy(bad).to(scores.device), -torch.inf)
+        best, tokens = torch.topk(possible, min(N_CANDIDATES, len(possible)))
+        likeliest = tokens[torch.isfinite(best)].tolist()
+        in_time = (token for token in likeliest if self.ends_in_time(state, token, left - 1))
         good = list(islice(in_time, self.n_good)) or completion[:1] or self.ends.tolist()
         bad = np.ones(self.n_vocabulary, dtype=bool)
         bad[good] = False
@@ -173,22 +176,10 @@ class Grammar:
         return possible[:1]
 
 
-def likeliest(scores: torch.Tensor, bad: Array) -> list[int]:
-    """Returns the ``N_CANDIDATES`` allowed tokens with the highest scores."""
-    possible = scores.masked_fill(torch.from_numpy(bad).to(scores.device), -torch.inf)
-    best, tokens = torch.topk(possible, min(N_CANDIDATES, len(possible)))
-    return tokens[torch.isfinite(best)].tolist()  # type: ignore[no-any-return]
-
-
 def make_grammar(
     tokenizer: PreTrainedTokenizerBase, constraints: Constraints, n_vocabulary: int, ends: Array, n_good: int = N_CANDIDATES
 ) -> Grammar:
-    """Makes the grammar of a regular expression or a schema.
-
-    Raises:
-        MissingExtra: llguidance is not installed.
-        GenerationError: it does not parse, or has parts that cannot be generated (look-around, back references).
-    """
+    """Makes the grammar of a regular expression or a schema. Raises GenerationError for what cannot be generated."""
     try:
         import llguidance
         import llguidance.hf

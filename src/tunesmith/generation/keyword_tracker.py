@@ -69,13 +69,6 @@ class KeywordTracker:
         places, after = self.step(place, states[None], np.array([token]))
         return int(places[0]), after[0]
 
-    def fulfilled(self, states: Array) -> Array:
-        """Returns whether a word of every group is in the text if it ends here: (...) bool."""
-        good = np.ones(states.shape[:-1], dtype=bool)
-        for group in self.groups:
-            good = good & np.logical_or.reduce([self.words[k].automaton.at_end[states[..., k]] for k in group])
-        return good
-
     def need(self, places: Array, states: Array, least: bool = False) -> Array:
         """Returns the number of tokens that suffice for all missing groups; 0 if none is missing: (...).
 
@@ -86,13 +79,15 @@ class KeywordTracker:
             least: count the fewest tokens; else the tokenizer's own spelling, which guides the search.
         """
         total, nearest = np.zeros(places.shape, dtype=np.int64), np.zeros(places.shape, dtype=np.int64)
+        is_fulfilled = np.ones(states.shape[:-1], dtype=bool)  # a word of every group is in the text if it ends here
         for group in self.groups:
+            is_fulfilled &= np.logical_or.reduce([self.words[k].automaton.at_end[states[..., k]] for k in group])
             whole = min(self.words[k].whole(least) for k in group)
             distance = np.minimum.reduce([self._distance(k, places, states[..., k], least) for k in group])
             missing = ~np.logical_or.reduce([states[..., k] == self.words[k].automaton.found for k in group])
             total += whole * missing
             nearest = np.maximum(nearest, (whole - distance) * missing)
-        return np.where(self.fulfilled(states), 0, total - nearest)
+        return np.where(is_fulfilled, 0, total - nearest)
 
     def _distance(self, k: int, places: Array, states: Array, least: bool) -> Array:
         distances = self.words[k].least if least else self.words[k].guide

@@ -143,14 +143,10 @@ class Lookahead:
                 barred.append(bad)
         if rows:
             bars = torch.from_numpy(np.stack(barred)).to(scores.device)
-            continuing = self._next_probabilities(input_ids, rows, tokens).masked_fill(bars, 0.0)
+            longer = torch.cat([input_ids[rows], torch.tensor(tokens, device=input_ids.device)[:, None]], dim=1)
+            mask = torch.ones_like(longer)
+            if self.attention_mask is not None:
+                mask[:, : self.attention_mask.shape[1]] = self.attention_mask[rows]
+            logits = self.model(**position_inputs(self.model, longer, mask), use_cache=False).logits[:, -1]
+            continuing = torch.softmax(logits.float(), dim=-1).to(input_ids.device).masked_fill(bars, 0.0)
             scores[rows, tokens] += torch.log(continuing.sum(dim=-1).clamp_min(1e-30)).to(scores.dtype)
-
-    def _next_probabilities(self, input_ids: torch.Tensor, rows: list[int], tokens: list[int]) -> torch.Tensor:
-        """Returns the next-token probabilities after each of these rows and tokens: (M, V)."""
-        longer = torch.cat([input_ids[rows], torch.tensor(tokens, device=input_ids.device)[:, None]], dim=1)
-        mask = torch.ones_like(longer)
-        if self.attention_mask is not None:
-            mask[:, : self.attention_mask.shape[1]] = self.attention_mask[rows]
-        logits = self.model(**position_inputs(self.model, longer, mask), use_cache=False).logits[:, -1]
-        return torch.softmax(logits.float(), dim=-1).to(input_ids.device)

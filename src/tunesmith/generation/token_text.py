@@ -71,11 +71,8 @@ class VocabularyText:
 
     def at(self, place: int) -> TokenTable:
         """Returns the texts of all tokens at a place."""
-        if place not in self._tables:
-            self._tables[place] = self._make_table(place)
-        return self._tables[place]
-
-    def _make_table(self, place: int) -> TokenTable:
+        if place in self._tables:
+            return self._tables[place]
         before = self._buffers[place]
         texts, following = [""] * self.n_tokens, np.full(self.n_tokens, -1, dtype=np.int32)
         for token, piece in enumerate(self.first if place == START else self.inner):
@@ -88,7 +85,8 @@ class VocabularyText:
                 characters = complete_characters(before, piece)
                 if characters is not None:
                     texts[token], following[token] = characters[0], self.place_after(characters[1])
-        return TokenTable(following, *code_point_columns(texts))
+        self._tables[place] = TokenTable(following, *code_point_columns(texts))
+        return self._tables[place]
 
 
 def complete_characters(before: bytes, piece: bytes) -> tuple[str, bytes] | None:
@@ -116,10 +114,24 @@ def code_point_columns(texts: list[str]) -> tuple[Array, tuple[Array, ...]]:
 
 
 def vocabulary_text(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> VocabularyText:
-    """Returns the texts of a tokenizer's tokens, cached; ids beyond them, up to ``n_vocabulary``, are not allowed."""
+    """Returns the texts of a tokenizer's tokens, alone and after an anchor, cached.
+
+    Ids beyond them, up to ``n_vocabulary``, are not allowed.
+    """
     cache, key = tokenizer_cache(tokenizer), ("vocabulary", n_vocabulary, len(tokenizer))
     if key not in cache:
-        cache[key] = read_vocabulary(tokenizer, n_vocabulary)
+        n_known = min(len(tokenizer), n_vocabulary)
+        anchor = tokenizer.encode(ANCHOR, add_special_tokens=False)
+        after_anchor = decoded(tokenizer, [[*anchor, token] for token in range(n_known)])
+        alone = decoded(tokenizer, [[token] for token in range(n_known)])
+        before = decoded(tokenizer, [anchor])[0]
+        names = tokenizer.convert_ids_to_tokens(list(range(n_known)))
+        missing: list[str | bytes | None] = [None] * (n_vocabulary - n_known)
+        inner = [token_piece(text.removeprefix(before), name) for text, name in zip(after_anchor, names, strict=True)]
+        first = [token_piece(text, name) for text, name in zip(alone, names, strict=True)]
+        special = set(tokenizer.all_special_ids)
+        silent = frozenset(token for token, text in enumerate(inner) if text == "" or token in special)
+        cache[key] = VocabularyText([*inner, *missing], [*first, *missing], silent)
     vocabulary: VocabularyText = cache[key]
     return vocabulary
 
@@ -127,22 +139,6 @@ def vocabulary_text(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> Vo
 def tokenizer_cache(tokenizer: PreTrainedTokenizerBase) -> dict[Any, Any]:
     """Returns the cache of values computed from a tokenizer; it lives as long as the tokenizer."""
     return _CACHES.setdefault(tokenizer, {})
-
-
-def read_vocabulary(tokenizer: PreTrainedTokenizerBase, n_vocabulary: int) -> VocabularyText:
-    """Decodes every token of a tokenizer, alone and after an anchor."""
-    n_known = min(len(tokenizer), n_vocabulary)
-    anchor = tokenizer.encode(ANCHOR, add_special_tokens=False)
-    after_anchor = decoded(tokenizer, [[*anchor, token] for token in range(n_known)])
-    alone = decoded(tokenizer, [[token] for token in range(n_known)])
-    before = decoded(tokenizer, [anchor])[0]
-    names = tokenizer.convert_ids_to_tokens(list(range(n_known)))
-    missing: list[str | bytes | None] = [None] * (n_vocabulary - n_known)
-    inner = [token_piece(text.removeprefix(before), name) for text, name in zip(after_anchor, names, strict=True)]
-    first = [token_piece(text, name) for text, name in zip(alone, names, strict=True)]
-    special = set(tokenizer.all_special_ids)
-    silent = frozenset(token for token, text in enumerate(inner) if text == "" or token in special)
-    return VocabularyText([*inner, *missing], [*first, *missing], silent)
 
 
 def decoded(tokenizer: PreTrainedTokenizerBase, rows: list[list[int]]) -> list[str]:
@@ -161,15 +157,11 @@ def token_piece(text: str, name: str | None) -> str | bytes | None:
     byte = re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", name)
     if byte:
         return bytes([int(byte[1], 16)])
-    table = byte_alphabet()
-    return bytes(table[character] for character in name) if all(character in table for character in name) else text
-
-
-def byte_alphabet() -> dict[str, int]:
-    """Maps the characters that byte-level vocabularies use for bytes (GPT-2) to the bytes."""
+    # Byte-level vocabularies (GPT-2) have a character for each byte.
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in plain]
-    return {**{chr(byte): byte for byte in plain}, **{chr(256 + i): byte for i, byte in enumerate(others)}}
+    table = {**{chr(byte): byte for byte in plain}, **{chr(256 + i): byte for i, byte in enumerate(others)}}
+    return bytes(table[character] for character in name) if all(character in table for character in name) else text
 
 
 def continuation(tokenizer: PreTrainedTokenizerBase, prompt: list[int], tokens: list[int]) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.generation.token_text import INNER, TokenTable, VocabularyText
+from tunesmith.generation.token_text import INNER, VocabularyText
 
 UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
@@ -138,9 +138,19 @@ class Spelling:
 
     def table(self, place: int) -> Array:
         """Returns the state after each token at a place: (S + 1, V)."""
-        if place not in self._tables:
-            self._tables[place] = token_steps(self.automaton, self.vocabulary.at(place))
-        return self._tables[place]
+        if place in self._tables:
+            return self._tables[place]
+        tokens, n_states = self.vocabulary.at(place), self.automaton.found + 1
+        table = np.repeat(np.arange(n_states, dtype=np.int16)[:, None], len(tokens.following), axis=1)
+        current = table[:, tokens.order]
+        for points in tokens.columns:
+            distinct, where = np.unique(points, return_inverse=True)
+            joining = np.array([joins(chr(point)) for point in distinct], dtype=np.int64)
+            classes = self.automaton.classes(distinct, joining)[where]
+            current[:, : len(points)] = self.automaton.steps[current[:, : len(points)], classes[None, :]]
+        table[:, tokens.order] = current
+        self._tables[place] = table
+        return table
 
     @cached_property
     def guide(self) -> dict[int, Array]:
@@ -209,17 +219,3 @@ class Spelling:
                     state = int(self.table(place)[state, token])
                     place = int(self.vocabulary.at(place).following[token])
         return steps
-
-
-def token_steps(word: Automaton, tokens: TokenTable) -> Array:
-    """Returns the state of the automaton after each token of a table: (S + 1, V)."""
-    n_states = word.found + 1
-    table = np.repeat(np.arange(n_states, dtype=np.int16)[:, None], len(tokens.following), axis=1)
-    current = table[:, tokens.order]
-    for points in tokens.columns:
-        distinct, where = np.unique(points, return_inverse=True)
-        joining = np.array([joins(chr(point)) for point in distinct], dtype=np.int64)
-        classes = word.classes(distinct, joining)[where]
-        current[:, : len(points)] = word.steps[current[:, : len(points)], classes[None, :]]
-    table[:, tokens.order] = current
-    return table

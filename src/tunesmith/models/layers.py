@@ -24,17 +24,15 @@ def freeze(model: PreTrainedModel, train_layers: str | list[str]) -> tuple[str, 
         train_layers: ``all``; ``head``: everything outside the body, and its pooler; ``last N``: the head and the
             last N transformer layers, embeddings frozen; or regular expressions searched for in parameter names.
             A language-model head that shares its weights with the embedding counts as embedding, and so is frozen.
-
-    Raises:
-        RecipeError: more layers are requested than the model has, a pattern matches nothing, or the model has no head.
     """
-    selected = select_parameters(model, train_layers)
+    names = [name for name, _ in model.named_parameters()]
+    selected = select_parameters(names, train_layers, head_parameters(model, names))
     if not selected:
         message = "the output layer of this model is its word embedding: there is no head of its own to train."
         raise RecipeError.one("train.train_layers", message, "Write last 1, all, or a list of patterns such as embed_tokens.")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in selected)
-    return tuple(name for name, _ in model.named_parameters() if name in selected)
+    return tuple(name for name in names if name in selected)
 
 
 def set_dropout(model: nn.Module, rate: float) -> None:
@@ -44,34 +42,28 @@ def set_dropout(model: nn.Module, rate: float) -> None:
             module.p = rate
 
 
-def select_parameters(model: PreTrainedModel, train_layers: str | list[str]) -> set[str]:
+def select_parameters(names: list[str], train_layers: str | list[str], head: set[str]) -> set[str]:
     """Returns the names of the parameters that ``train_layers`` selects, see ``freeze``."""
-    names = [name for name, _ in model.named_parameters()]
     if isinstance(train_layers, list):
         return match_patterns(names, train_layers)
     if train_layers == "all":
         return set(names)
-    head = head_parameters(model, names)
     if train_layers == "head":
         return head
-    return head | last_layers(names, int(train_layers.removeprefix("last ")))
-
-
-def head_parameters(model: PreTrainedModel, names: list[str]) -> set[str]:
-    """Selects the parameters outside the transformer body, and the body's pooler, which only the head uses."""
-    body = f"{model.base_model_prefix}."
-    return {name for name in names if not name.startswith(body) or ".pooler." in name}
-
-
-def last_layers(names: list[str], count: int) -> set[str]:
-    """Selects the parameters of the last ``count`` numbered layers, and of a final norm after them."""
+    count = int(train_layers.removeprefix("last "))
     numbered = {name: int(match.group(1)) for name in names if (match := LAYER.search(name))}
     n_layers = max(numbered.values(), default=-1) + 1
     if count > n_layers:
         message = f"the last {count} layers are requested, but the model has {n_layers}."
         raise RecipeError.one("train.train_layers", message, "Use 'all' to train everything.")
     norm = {name for name in names if name not in numbered and FINAL_NORM.search(name) and "embeddings." not in name}
-    return norm | {name for name, number in numbered.items() if number >= n_layers - count}
+    return head | norm | {name for name, number in numbered.items() if number >= n_layers - count}
+
+
+def head_parameters(model: PreTrainedModel, names: list[str]) -> set[str]:
+    """Selects the parameters outside the transformer body, and the body's pooler, which only the head uses."""
+    body = f"{model.base_model_prefix}."
+    return {name for name in names if not name.startswith(body) or ".pooler." in name}
 
 
 def layer_lists(model: nn.Module) -> dict[str, nn.ModuleList]:

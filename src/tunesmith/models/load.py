@@ -86,16 +86,6 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
     return LoadedModel(model, tokenizer, source, new_weights)
 
 
-def load_body(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """Loads the base model without a head, in fp32 and evaluation mode, on the CPU. Raises ModelError if that fails."""
-    from transformers import AutoModel
-
-    with model_errors(f"model.name {source.name}", "it cannot be loaded"):
-        model = AutoModel.from_pretrained(source.location, **source.version, dtype="float32", use_safetensors=True)
-    set_padding(model, tokenizer)
-    return model.eval()
-
-
 def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Gives decoders without a padding token one, since a batch cannot be padded and pooled without it."""
     if tokenizer.pad_token_id is None:

@@ -56,26 +56,25 @@ class ModelSource:
 
 
 def find_model(section: ModelSection, base: Path) -> ModelSource:
-    """Resolves the model section; folders are searched beside the recipe first. Raises ModelError for all but a whole model."""
-    source = resolve_name(section, base)
-    return source if section.rope_parameters is None else replace(source, rope_parameters=section.rope_parameters.model_dump())
+    """Resolves ``model.name`` as a builtin model, a folder (beside the recipe first), a run folder or a hub id.
 
-
-def resolve_name(section: ModelSection, base: Path) -> ModelSource:
-    """Resolves ``model.name`` as a builtin model, a folder, a run folder or a hub id."""
+    Raises ModelError for all but a whole model.
+    """
     where = f"model.name {section.name}"
+    rope = None if section.rope_parameters is None else section.rope_parameters.model_dump()
     if section.name.startswith("builtin:"):
         path = builtin_model(section.name.removeprefix("builtin:"))
-        return ModelSource(section.name, str(path), "builtin", n_bytes=check_folder(path, where))
+        return ModelSource(section.name, str(path), "builtin", n_bytes=check_folder(path, where), rope_parameters=rope)
     for folder in (base / section.name, Path(section.name)):
         if folder.is_dir():
             is_run = (folder / "result.json").exists() and (folder / "model").is_dir()
             path = folder / "model" if is_run else folder
-            n_bytes = check_folder(path, where)
-            return ModelSource(section.name, str(path), "run" if is_run else "folder", None, section.trust_remote_code, n_bytes)
+            kind: Literal["run", "folder"] = "run" if is_run else "folder"
+            remote_code, n_bytes = section.trust_remote_code, check_folder(path, where)
+            return ModelSource(section.name, str(path), kind, None, remote_code, n_bytes, rope_parameters=rope)
         if folder.is_file():
             raise ModelError.one(where, "this is a file; a model is a folder with config.json and model.safetensors.")
-    return find_on_hub(section, where)
+    return replace(find_on_hub(section, where), rope_parameters=rope)
 
 
 def builtin_model(name: str) -> Path:
@@ -128,7 +127,7 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
 
 def check_folder(folder: Path, where: str) -> int:
     """Checks that a model folder is complete and returns the size of its weights in bytes. Raises ModelError if it is not."""
-    read_config(folder, where)
+    check_config(folder, where)
     weights = [folder / name for name in WEIGHTS if (folder / name).exists()]
     if not weights:
         pickles = [name for name in PICKLES if (folder / name).exists()]
@@ -143,8 +142,8 @@ def check_folder(folder: Path, where: str) -> int:
     return check_safetensors(weights[0], where)
 
 
-def read_config(folder: Path, where: str) -> dict[str, Any]:
-    """Reads config.json. Raises ModelError if it is missing, unreadable or has no model type."""
+def check_config(folder: Path, where: str) -> None:
+    """Raises ModelError if config.json is missing, unreadable or has no model type."""
     path = folder / "config.json"
     if not path.exists():
         if (folder / "adapter_config.json").exists() or (folder / "bottleneck.json").exists():
@@ -157,7 +156,6 @@ def read_config(folder: Path, where: str) -> dict[str, Any]:
         raise ModelError.one(where, f"config.json cannot be read: {error}.") from None
     if not isinstance(config, dict) or "model_type" not in config:
         raise ModelError.one(where, "config.json names no model_type, so transformers cannot know what it is.")
-    return config
 
 
 def check_safetensors(path: Path, where: str) -> int:
@@ -184,11 +182,9 @@ def check_safetensors(path: Path, where: str) -> int:
 
 def stay_offline_unless_needed(*recipes: Recipe) -> None:
     """Blocks network access of the hub's libraries if no recipe names data or a model on the hub."""
-    if not any(names_the_hub(recipe) for recipe in recipes):
-        stay_offline()
-
-
-def names_the_hub(recipe: Recipe) -> bool:
-    name = recipe.model.name
-    with_hub = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
-    return recipe.data.train.startswith("hub:") or with_hub
+    for recipe in recipes:
+        name = recipe.model.name
+        is_hub_model = not name.startswith("builtin:") and "/" in name and not Path(name).exists()
+        if is_hub_model or recipe.data.train.startswith("hub:"):
+            return
+    stay_offline()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +22,12 @@ SAMPLE_ROWS = 8
 TRIAL_EVALUATION_ROWS = 8
 
 
-@dataclass(frozen=True)
-class CheckedModel:
-    """The check lines, the loss of the trial step, and the seconds that the training of all seeds will take."""
+def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[CheckLine, ...], float, float]:
+    """Runs every check on the loaded model.
 
-    lines: tuple[CheckLine, ...]
-    first_loss: float
-    estimate_seconds: float
-
-
-def check_model(steps: TaskSteps[Any, Any], session: Session) -> CheckedModel:
-    """Runs every check on the loaded model."""
+    Returns:
+        The check lines, the loss of the trial step, and the seconds that the training of all seeds will take.
+    """
     recipe, parts = session.data.recipe, steps.trial_parts(session)
     lines = [length_line(split, rows.n_rows, rows.n_truncated, rows.record) for split, rows in session.lengths.items()]
     lines += steps.model_checks(session)
@@ -47,13 +40,20 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> CheckedModel:
     try:
         trial_lines, first_loss = check_trial_steps(parts, recipe.train.batch_rows, session.expected_loss)
         lines += trial_lines
-        lines.append(trial_evaluation(steps, session))
+        started = time.perf_counter()
+        values = steps.evaluate_fn(session, TRIAL_EVALUATION_ROWS)(session.model)
+        took = time.perf_counter() - started
+        lines.append(CheckLine("evaluation", f"a few rows in {took:.2f} s, loss {values['loss']:.4f}"))
         seconds, time_line = estimate_time(parts, session.rows_per_epoch, recipe.train)
     finally:
         remove_fast_path(session.body)
     if recipe.adapter is None:
-        lines += trial_save(steps, session)
-    return CheckedModel((*lines, time_line), first_loss, seconds)
+        # The model is saved beside the output folder and loaded again; no file is left.
+        with tempfile.TemporaryDirectory(dir=nearest_folder(Path(recipe.output))) as folder:
+            saved = steps.save_model(session, Path(folder) / "model", None)
+        session.model.to(device_name())
+        lines += [proven(proof, "The saved model would not be the trained one.") for proof in saved.certificates]
+    return (*lines, time_line), first_loss, seconds
 
 
 def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificate:
@@ -61,20 +61,3 @@ def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificat
     unit = steps.sample_unit
     together, alone = steps.sample_outputs(session, SAMPLE_ROWS), steps.sample_outputs(session, 1)
     return certificate(f"a {unit} alone equals the {unit} in a padded batch", together, alone, steps.sample_measure)
-
-
-def trial_evaluation(steps: TaskSteps[Any, Any], session: Session) -> CheckLine:
-    """Runs an evaluation on a few validation rows, as at each evaluation during training."""
-    started = time.perf_counter()
-    values = steps.evaluate_fn(session, TRIAL_EVALUATION_ROWS)(session.model)
-    seconds = time.perf_counter() - started
-    return CheckLine("evaluation", f"a few rows in {seconds:.2f} s, loss {values['loss']:.4f}")
-
-
-def trial_save(steps: TaskSteps[Any, Any], session: Session) -> Iterator[CheckLine]:
-    """Saves the model beside the output folder and loads it again; leaves no file."""
-    with tempfile.TemporaryDirectory(dir=nearest_folder(Path(session.data.recipe.output))) as folder:
-        saved = steps.save_model(session, Path(folder) / "model", None)
-    session.model.to(device_name())
-    for proof in saved.certificates:
-        yield proven(proof, "The saved model would not be the trained one.")

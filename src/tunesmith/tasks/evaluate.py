@@ -12,7 +12,6 @@ from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, all_verdicts, baseline_result, metric_values
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_names import higher_is_better
-from tunesmith.results import Metric
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, Session, TaskSteps
 from tunesmith.training.alarms import AlarmInputs, alarms
 
@@ -34,14 +33,11 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
     metrics, recipe = steps.metrics(session), session.data.recipe
     resampling = Resampling(recipe.evaluate.n_resamples, recipe.train.seed)
     outputs = {split.split: [seed.outputs[split.split] for seed in decisions.seeds] for split in metrics}
-    values: list[Metric] = []
-    for split in metrics:
-        values += compute_metrics(outputs[split.split], split, resampling)
     best = best_seed(decisions.seeds, session.metric)
     evaluation = Evaluation(
         seeds=decisions.seeds,
         best=best,
-        metrics=tuple(values),
+        metrics=tuple(value for split in metrics for value in compute_metrics(outputs[split.split], split, resampling)),
         baselines=tuple(baseline_result(system, metrics, resampling) for system in decisions.systems),
         verdicts=all_verdicts(outputs, decisions.systems, metrics, resampling),
         alarms=(),

@@ -16,27 +16,21 @@ from tunesmith.training.history import as_events
 
 def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> SavedModel:
     """Writes the best seed's model, proves that it equals the trained one, and writes predictions and the training log."""
-    session = evaluation.best.session
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    best, session = evaluation.best, evaluation.best.session
     session.model.to("cpu")
     first: Certificate = batch_invariance(steps, session)
     saved = steps.save_model(session, folder.model, evaluation.thresholds)
     if len(evaluation.seeds) > 1:
         events = [{**event, "seed": seed.seed} for seed in evaluation.seeds for event in as_events(seed.fit.history)]
         write_lines(folder.metrics_log, events)
-    save_predictions(steps, evaluation, folder)
-    steps.save_files(evaluation, folder)
-    return SavedModel((first, *saved.certificates), saved.notes)
-
-
-def save_predictions(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> None:
-    """Writes predictions.parquet: the best seed's outputs on the splits with columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    best = evaluation.best
-    columns = [steps.prediction_columns(best.session, split, outputs) for split, outputs in best.outputs.items()]
+    columns = [steps.prediction_columns(session, split, outputs) for split, outputs in best.outputs.items()]
     tables = [pa.table(of_split) for of_split in columns if of_split]
     pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / "predictions.parquet")
+    steps.save_files(evaluation, folder)
+    return SavedModel((first, *saved.certificates), saved.notes)
 
 
 def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: tuple[str, ...]) -> dict[str, Any]:

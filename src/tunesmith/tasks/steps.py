@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.machine import megabytes
+from tunesmith.machine import megabytes, quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import disk, from_finding, trackers
 from tunesmith.progress import Listener
-from tunesmith.run_folder import RunFolder
+from tunesmith.recipe.metric_names import higher_is_better
+from tunesmith.run_folder import RunFolder, seed_places
 from tunesmith.tasks.table import Task
 from tunesmith.tasks.task import Request, SeedResult, Session, TaskData, TaskSteps
+from tunesmith.training.signals import StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
     from tunesmith.training.fit import Fit
-    from tunesmith.training.signals import StopRequest
 
 
 def read(task: Task, request: Request) -> TaskData:
-    """Reads the rows and the base model's files, and runs the checks that need no torch.
-
-    Raises:
-        InputError: a problem that keeps the run from starting.
-    """
+    """Reads the rows and the base model's files, and runs the checks that need no torch. Raises InputError."""
     stay_offline_unless_needed(request.loaded.recipe)
     with request.clock.phase("data"):
         data: TaskData = task.reading.read(request)
-        data = replace(data, checks=tuple(static_checks(task, data)))
+        recipe, source = data.recipe, data.source
+        checks = (
+            CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}"),
+            *task.reading.check_rows(data),
+            *map(from_finding, data.findings),
+            CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights"),
+            disk(source, Path(recipe.output)),
+            trackers(recipe),
+        )
+        data = replace(data, checks=checks)
     CheckReport(data.checks).raise_if_failed()
     return data
-
-
-def static_checks(task: Task, data: TaskData) -> Iterator[CheckLine]:
-    """Checks the recipe, the rows, the findings, the model's files and the disk."""
-    recipe, source = data.recipe, data.source
-    yield CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}")
-    yield from task.reading.check_rows(data)
-    for finding in data.findings:
-        yield from_finding(finding)
-    yield CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights")
-    yield disk(source, Path(recipe.output))
-    yield trackers(recipe)
 
 
 def load(steps: TaskSteps[Any, Any], data: TaskData, seed: int, earlier: Session | None = None) -> Session:
@@ -53,8 +46,6 @@ def load(steps: TaskSteps[Any, Any], data: TaskData, seed: int, earlier: Session
     Args:
         earlier: the session of another seed, whose tokenised rows are used again.
     """
-    from tunesmith.machine import quiet_libraries
-
     quiet_libraries()
     session: Session = steps.load(data, seed, earlier)
     return session
@@ -66,14 +57,12 @@ def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Se
     Returns:
         The report; and the session, with the loss of the trial step.
     """
-    from tunesmith.machine import restore_rng, rng_state
     from tunesmith.tasks.check_model import check_model
 
     state = rng_state()
-    checked = check_model(steps, session)
+    lines, first_loss, estimate_seconds = check_model(steps, session)
     restore_rng(state)
-    report = CheckReport((*session.data.checks, *checked.lines), checked.estimate_seconds)
-    return report, replace(session, trial_loss=checked.first_loss)
+    return CheckReport((*session.data.checks, *lines), estimate_seconds), replace(session, trial_loss=first_loss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +82,7 @@ class FitPlace:
 def fit_seed(
     steps: TaskSteps[Any, Any], session: Session, seed: int, place: FitPlace, request: StopRequest, listener: Listener
 ) -> Fit:
-    """Trains the session's model in place; it ends with the weights of its best evaluation.
-
-    Raises:
-        TrainingFailed, Interrupted: see ``training.fit``.
-    """
-    from tunesmith.machine import seed_everything
-    from tunesmith.recipe.metric_names import higher_is_better
+    """Trains the session's model in place; it ends with the weights of its best evaluation. Raises as ``training.fit``."""
     from tunesmith.training.fit import FitPlan, fit
 
     seed_everything(seed)
@@ -123,14 +106,7 @@ def fit_seed(
 def fit_seeds(
     steps: TaskSteps[Any, Any], session: Session, folder: RunFolder, listener: Listener, *, resume: bool, smoke: bool
 ) -> list[SeedResult]:
-    """Trains one model per seed and computes its outputs; the first seed uses the checked model.
-
-    Raises:
-        TrainingFailed, Interrupted: see ``training.fit``.
-    """
-    from tunesmith.run_folder import seed_places
-    from tunesmith.training.signals import stop_on_signals
-
+    """Trains one model per seed and computes its outputs; the first seed uses the checked model."""
     train, seeds = session.data.recipe.train, []
     with stop_on_signals() as request:
         for seed in range(train.seed, train.seed + train.n_seeds):

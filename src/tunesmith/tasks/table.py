@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -29,38 +31,20 @@ class Task:
     load_steps: Callable[[], TaskSteps[Any, Any]]
 
 
-def classification_steps() -> TaskSteps[Any, Any]:
-    from tunesmith.tasks.classification.steps import STEPS
-
-    return STEPS
-
-
-def embedding_steps() -> TaskSteps[Any, Any]:
-    from tunesmith.tasks.embedding.steps import STEPS
-
-    return STEPS
-
-
-def reranker_steps() -> TaskSteps[Any, Any]:
-    from tunesmith.tasks.reranker.steps import STEPS
-
-    return STEPS
-
-
-def language_steps() -> TaskSteps[Any, Any]:
-    from tunesmith.tasks.language.steps import STEPS
-
-    return STEPS
+def steps_in(folder: str) -> TaskSteps[Any, Any]:
+    """Imports the steps of the task in a folder of ``tasks``."""
+    steps: TaskSteps[Any, Any] = import_module(f"tunesmith.tasks.{folder}.steps").STEPS
+    return steps
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
-        "classification": Task(classification.READING, classification_steps),
-        "regression": Task(classification.READING, classification_steps),
-        "embedding": Task(embedding.READING, embedding_steps),
-        "reranker": Task(reranker.READING, reranker_steps),
-        "sft": Task(language.READING, language_steps),
-        "pretraining": Task(language.READING, language_steps),
+        "classification": Task(classification.READING, partial(steps_in, "classification")),
+        "regression": Task(classification.READING, partial(steps_in, "classification")),
+        "embedding": Task(embedding.READING, partial(steps_in, "embedding")),
+        "reranker": Task(reranker.READING, partial(steps_in, "reranker")),
+        "sft": Task(language.READING, partial(steps_in, "language")),
+        "pretraining": Task(language.READING, partial(steps_in, "language")),
     }
 )
 """Name in ``recipe.tasks`` -> task."""

@@ -195,16 +195,6 @@ class TaskReading(Generic[DataT]):
     check_rows: Callable[[DataT], Iterator[CheckLine]]
 
 
-def no_preparation(data: DataT, _clock: Clock) -> DataT:
-    """Returns the data as they are."""
-    return data
-
-
-def usual_decisions(seeds: Sequence[SeedResult], systems: Sequence[BaselineOutputs]) -> Decisions:
-    """Returns the outputs as they are: the task has no thresholds."""
-    return Decisions(tuple(seeds), tuple(systems))
-
-
 @dataclass(frozen=True, kw_only=True)
 class TaskSteps(Generic[DataT, SessionT]):
     """The steps of a task with a loaded model, called by the steps of a run in this order.
@@ -240,9 +230,11 @@ class TaskSteps(Generic[DataT, SessionT]):
     save_model: Callable[[SessionT, Path, list[float] | None], SavedModel]
     prediction_columns: Callable[[SessionT, str, Outputs], dict[str, list[Any]]]
     data_record: Callable[[SessionT], dict[str, Any]]
-    prepare: Callable[[DataT, Clock], DataT] = no_preparation
+    prepare: Callable[[DataT, Clock], DataT] = lambda data, _clock: data
     model_checks: Callable[[SessionT], Iterable[CheckLine]] = lambda _session: ()
-    choose_thresholds: Callable[[Sequence[SeedResult], Sequence[BaselineOutputs]], Decisions] = usual_decisions
+    choose_thresholds: Callable[[Sequence[SeedResult], Sequence[BaselineOutputs]], Decisions] = lambda seeds, systems: Decisions(
+        tuple(seeds), tuple(systems)
+    )
     alarms: Callable[[SessionT, Evaluation], Iterable[Alarm]] = lambda _session, _evaluation: ()
     save_files: Callable[[Evaluation, RunFolder], None] = lambda _evaluation, _folder: None
     training_record: Callable[[Evaluation], dict[str, Any]] = lambda _evaluation: {}

@@ -39,9 +39,6 @@ def training_arguments(
 
     Args:
         arguments_class, own_arguments: the trainer's class of arguments, and arguments that only this class has.
-
-    Raises:
-        RecipeError: an unknown optimizer, schedule or other value that upstream refuses.
     """
     train = recipe.train
     own: dict[str, Any] = {
@@ -59,10 +56,9 @@ def training_arguments(
     }  # fmt: skip
     require_no_fp16_on_cpu(recipe)
     try:
-        arguments = arguments_class(**(own | dict(own_arguments) | recipe.upstream))
+        return arguments_class(**(own | dict(own_arguments) | recipe.upstream))
     except (TypeError, ValueError, ImportError) as error:
         raise RecipeError.one("train / upstream", f"transformers refuses these settings: {str(error).splitlines()[0]}") from error
-    return arguments
 
 
 def require_no_fp16_on_cpu(recipe: Recipe) -> None:

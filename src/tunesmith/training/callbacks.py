@@ -85,19 +85,15 @@ class KeepCheckpoints(TrainerCallback):
             require_disk(self.folder, self.save_bytes, f"the checkpoint of step {state.global_step}")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        self.save_own_state(self.folder / f"checkpoint-{state.global_step}")
+        saved = self.folder / f"checkpoint-{state.global_step}"
+        self.save_own_state(saved)
         synchronise()  # every process has written its part
         if state.is_world_process_zero:
-            self.seal_and_tidy(state.global_step)
+            seal(saved, state.global_step)
+            keep_only(self.folder, {state.global_step})
         self.saved_at_seconds = time.monotonic()
         self.cost_seconds = self.saved_at_seconds - (self.started_seconds or self.saved_at_seconds)
         synchronise()
-
-    def seal_and_tidy(self, step: int) -> None:
-        """Seals the checkpoint of this step, then deletes the older one."""
-        saved = self.folder / f"checkpoint-{step}"
-        seal(saved, step)
-        keep_only(self.folder, {step})
 
 
 class WriteLog(TrainerCallback):

@@ -90,11 +90,7 @@ def replace_best(folder: Path, step: int, save_weights: Callable[[Path], None]) 
 
 
 def best_weights(folder: Path, step: int) -> Path:
-    """Returns the folder of the best weights, which must be those of that step.
-
-    Raises:
-        TrainingFailed: they are damaged, missing, or another step's.
-    """
+    """Returns the folder of the best weights, which must be those of that step. Raises TrainingFailed for others."""
     best = folder / BEST
     reason = damage(best)
     if not reason:

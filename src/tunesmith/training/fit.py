@@ -24,7 +24,7 @@ from tunesmith.training.guarded import GuardedTrainer, require_finite_weights
 from tunesmith.training.history import LogHistory, best_so_far
 from tunesmith.training.schedule import Schedule, plan_schedule
 from tunesmith.training.signals import StopRequest
-from tunesmith.training.weights import checkpoint_bytes, count_parameters, load_trained, save_trained
+from tunesmith.training.weights import count_parameters, load_trained, save_trained
 
 MakeTrainer = Callable[[TrainingArguments, Schedule], GuardedTrainer]
 
@@ -162,13 +162,16 @@ def callbacks(
     if plan.recipe.train.early_stopping is not None:
         acting.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
     if not plan.smoke:
+        total, trained = count_parameters(model)
+        # The largest size of one complete checkpoint: the weights, and two fp32 moments of every trainable parameter.
+        save_bytes = 4 * total + 8 * trained + 1_000_000 + trainer.own_state_bytes()
         acting.append(
             KeepCheckpoints(
                 folder=plan.checkpoints,
                 metric=plan.metric,
                 higher_is_better=plan.higher_is_better,
                 total_steps=schedule.total_steps,
-                save_bytes=checkpoint_bytes(model) + trainer.own_state_bytes(),
+                save_bytes=save_bytes,
                 save_weights=lambda folder: save_trained(model, folder),
                 save_own_state=trainer.save_own_state,
             )

@@ -72,13 +72,10 @@ class GuardedTrainer(Trainer):
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
-        self.note_rows(self.rows_of_batch(inputs))
-        return self.check_loss(super().training_step(model, inputs, num_items_in_batch))
-
-    def note_rows(self, row_ids: Sequence[int]) -> None:
-        """Notes the rows of the forward pass that begins."""
+        row_ids = self.rows_of_batch(inputs)
         self.batch_rows = list(row_ids) if not self.step_losses else [*self.batch_rows, *row_ids]
         self.rows_trained += len(row_ids)
+        return self.check_loss(super().training_step(model, inputs, num_items_in_batch))
 
     def check_loss(self, loss: torch.Tensor) -> torch.Tensor:
         """Records a loss and returns it. Raises NonFinite if it is not finite, TrainingFailed if training diverged."""
@@ -87,18 +84,14 @@ class GuardedTrainer(Trainer):
             raise NonFinite(self.stopped(f"the loss became {value}"))
         self.step_losses.append(value)
         if len(self.step_losses) == self.current_gradient_accumulation_steps:
-            self.finish_step(sum(self.step_losses))
+            total = sum(self.step_losses)
+            if total > DIVERGED_FACTOR * max(1.0, self.expected_loss):
+                diverged = f"the loss is {total:.3g}, {self.expected_loss:.3g} was expected at first: it diverged"
+                raise TrainingFailed(self.stopped(diverged))
+            self.pending_losses.append(total)
+            self.step_losses = []
+            self.highest_rate = max(self.highest_rate, self._get_learning_rate())
         return loss
-
-    def finish_step(self, value: float) -> None:
-        """Records the loss of a complete optimizer step."""
-        if value > DIVERGED_FACTOR * max(1.0, self.expected_loss):
-            raise TrainingFailed(
-                self.stopped(f"the loss is {value:.3g}, {self.expected_loss:.3g} was expected at first: it diverged")
-            )
-        self.pending_losses.append(value)
-        self.step_losses = []
-        self.highest_rate = max(self.highest_rate, self._get_learning_rate())
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: GradNorm = None) -> GradNorm:
         norm: GradNorm = super()._get_grad_norm(model, grad_norm=grad_norm)

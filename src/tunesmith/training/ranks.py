@@ -54,10 +54,3 @@ class AllocateRanks(TrainerCallback):
             kind, _, name = key.partition("/")
             getattr(allocator, kind)[name] = value
         self.pattern = json.loads((checkpoint / PATTERN).read_text(encoding="utf-8"))
-
-
-def ranks_left(model: torch.nn.Module) -> dict[str, int]:
-    """Counts the remaining ranks of each AdaLoRA matrix: those whose singular value is not zero."""
-    return {
-        name: int(torch.count_nonzero(parameter.detach())) for name, parameter in model.named_parameters() if ".lora_E." in name
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 BATCHES_PER_POOL = 50
 """Batches sorted together. More of them mean less padding, and fewer possible neighbours of a row."""
@@ -36,18 +36,17 @@ def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
     return np.concatenate([batches[draw.permutation(len(batches))].reshape(-1), last if rest else order[:0]])
 
 
-def padded_tokens(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> int:
-    """Counts the tokens of one epoch in that order, padding included."""
-    sizes = np.full(-(-len(order) // batch_size), batch_size)
-    if len(order) % batch_size:
-        sizes[-1] = len(order) % batch_size
-    longest = np.maximum.reduceat(lengths[order], np.arange(0, len(order), batch_size)) if len(order) else sizes
-    return int((longest * sizes).sum())
+class Positions(Dataset[int]):
+    """The numbers that a sampler yields, as a dataset of ``count`` rows; the collator turns a list of them into a batch."""
 
+    def __init__(self, count: int) -> None:
+        self.count = count
 
-def padding_share(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> float:
-    """Returns the share of padding among the tokens of one epoch, in [0, 1)."""
-    return 1.0 - float(lengths.sum()) / max(1, padded_tokens(lengths, order, batch_size))
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, position: int) -> int:
+        return position
 
 
 class BucketedSampler(Sampler[int]):

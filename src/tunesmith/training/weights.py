@@ -38,9 +38,3 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
     """Counts all parameters, and the trainable ones."""
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return sum(n for n, _ in sizes), sum(n for n, trained in sizes if trained)
-
-
-def checkpoint_bytes(model: torch.nn.Module) -> int:
-    """Estimates the largest size of one complete checkpoint: the weights, and two fp32 moments of every trainable parameter."""
-    total, trained = count_parameters(model)
-    return 4 * total + 8 * trained + 1_000_000

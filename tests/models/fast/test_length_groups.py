@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from tunesmith.models.embedding.encoder import load_encoder
-from tunesmith.models.fast.length_groups import cheapest_groups, cost_tokens, select_rows, use_length_groups, use_whole_batches
+from tunesmith.models.fast.length_groups import cheapest_groups, cost_tokens, length_groups, select_rows
 from tunesmith.models.source import ModelSource
 
 TEXTS = [" ".join(["good film", "was it very nice"][i % 2].split() * (1 + 5 * (i % 5))) for i in range(24)]
@@ -29,12 +30,10 @@ def test_vectors_and_gradients_are_those_of_the_whole_batch(model) -> None:
     found = []
     for grouped in (False, True):
         model.zero_grad()
-        if grouped:
-            use_length_groups(model)
-        vectors = model(dict(features))["sentence_embedding"]
-        vectors.square().sum().backward()
+        with length_groups(model) if grouped else nullcontext():
+            vectors = model(dict(features))["sentence_embedding"]
+            vectors.square().sum().backward()
         found.append((vectors.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]))
-    use_whole_batches(model)
     assert "forward" not in model.__dict__
     assert len(cheapest_groups(features["attention_mask"].sum(1).numpy())) == 1 or not torch.equal(found[0][0], torch.zeros(1))
     assert torch.allclose(found[0][0], found[1][0], atol=1e-6)

@@ -14,7 +14,6 @@ from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.fast import packing
 from tunesmith.models.fast.packing import (
     ROW_ATTENTION,
-    Packs,
     attend_by_rows,
     can_attend_by_rows,
     certify_packing,
@@ -22,21 +21,22 @@ from tunesmith.models.fast.packing import (
     pack_rows,
 )
 from tunesmith.models.inference import evaluation_mode
-from tunesmith.models.language.token_losses import Rows, TokenLosses, move_to, shift_labels, supervised_losses, token_losses
+from tunesmith.models.language.token_losses import Rows, TokenLosses, move_to, supervised_losses, token_losses
 
 ROWS = token_rows(30)
 LABELS = labels_of(ROWS)
 
 
 def test_every_row_stands_whole_in_one_pack() -> None:
-    packs = pack_rows([len(row) for row in ROWS], 48)
-    assert sorted(row for pack in packs.rows for row in pack.tolist()) == list(range(len(ROWS)))
-    assert all(packs.lengths[pack].sum() <= 48 for pack in packs.rows)
-    assert packs.lengths.sum() / (len(packs) * packs.max_length) > 0.8
-    for pack in packs.rows:
+    lengths = np.array([len(row) for row in ROWS])
+    packs = pack_rows(lengths, 48)
+    assert sorted(row for pack in packs for row in pack) == list(range(len(ROWS)))
+    assert all(lengths[list(pack)].sum() <= 48 for pack in packs)
+    assert lengths.sum() / (len(packs) * 48) > 0.8
+    for pack in packs:
         batch = collate_packs([[ROWS[row] for row in pack]], [[LABELS[row] for row in pack]], 0)
         assert batch["input_ids"][0].tolist() == np.concatenate([ROWS[row] for row in pack]).tolist()
-        starts = np.append(0, np.cumsum(packs.lengths[pack]))
+        starts = np.append(0, np.cumsum(lengths[list(pack)]))
         assert batch["cu_seq_lens_q"].tolist() == starts.tolist()
         labels = batch["labels"][0].numpy()
         assert (labels[starts[:-1]] == -100).all()
@@ -54,7 +54,7 @@ def test_rows_that_upstream_would_cut_or_drop_are_refused() -> None:
         pack_rows([3, 49], 48)
     with pytest.raises(DataError, match="it has 0 tokens"):
         pack_rows([3, 0], 48)
-    assert pack_rows([], 48).rows == ()
+    assert pack_rows([], 48) == []
 
 
 def test_a_batch_has_positions_labels_and_ends_of_its_rows() -> None:
@@ -78,13 +78,13 @@ def test_one_pack_is_what_upstreams_collator_makes() -> None:
         assert (ours[name] == value) if isinstance(value, int) else (ours[name].tolist() == value.tolist())
 
 
-def packed_losses(model: Any, packs: Packs, input_ids: Rows, labels: Rows, max_packs: int) -> TokenLosses:
+def packed_losses(model: Any, packs: list[tuple[int, ...]], input_ids: Rows, labels: Rows, max_packs: int) -> TokenLosses:
     """The losses of every row, computed pack by pack."""
-    sums = np.zeros(len(packs.lengths))
-    counts = np.array([np.count_nonzero(shift_labels(row) != IGNORE_INDEX) for row in labels], dtype=np.int64)
+    sums = np.zeros(len(labels))
+    counts = np.array([np.count_nonzero(row[1:] != IGNORE_INDEX) for row in labels], dtype=np.int64)
     with evaluation_mode(model, "fp32") as device:
         for start in range(0, len(packs), max_packs):
-            rows = packs.rows[start : start + max_packs]
+            rows = packs[start : start + max_packs]
             tokens, supervised = ([[values[i] for i in pack] for pack in rows] for values in (input_ids, labels))
             batch = collate_packs(tokens, supervised, 0)
             targets = torch.cat([batch["labels"][:, 1:], torch.full((len(rows), 1), IGNORE_INDEX)], dim=1)

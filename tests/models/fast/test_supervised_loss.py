@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.models.tiny_language_models import VOCABULARY, labels_of, made, token_rows
-from tunesmith.models.adapters.prompt_positions import hide_virtual_tokens
+from tunesmith.models.adapters.attach import hide_virtual_tokens
 from tunesmith.models.fast import supervised_loss as file
 from tunesmith.models.fast.supervised_loss import is_head_alone, supervised_loss
 from tunesmith.models.language.token_losses import pad_rows
@@ -89,7 +89,7 @@ def test_logits_that_are_capped_after_the_layer_are_not_taken_for_the_layers(mon
 
 def test_few_logits_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = made("llama")
-    monkeypatch.setattr(file, "loss_in_parts", None)
+    monkeypatch.setattr(file, "checkpoint", None)
     assert torch.isfinite(supervised_loss(model, batch(), head_alone=True))
 
 

@@ -17,8 +17,8 @@ from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, fir
 from tunesmith.models.adapters import bottleneck
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
 from tunesmith.models.adapters.methods import BOTTLENECKS, changes_base, method_and_options
-from tunesmith.models.adapters.prompt_positions import hide_virtual_tokens
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
+from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.model import Objective
 from tunesmith.models.layers import head_parameters
 from tunesmith.models.load import LOADING_ERRORS, LoadedModel, model_errors
@@ -36,16 +36,12 @@ NO_NEW_TOKENS: Mapping[str, Sequence[int]] = MappingProxyType({})
 def adapter_config(
     section: AdapterSection, total_steps: int, task_type: str = "SEQ_CLS", new_tokens: Mapping[str, Sequence[int]] = NO_NEW_TOKENS
 ) -> PeftConfig:
-    """Builds the peft config of a recipe's adapter section.
+    """Builds the peft config of a recipe's adapter section. Raises RecipeError for options that do not fit the method.
 
     Args:
         total_steps: optimizer steps of the run, by which AdaLoRA schedules its ranks.
         task_type: peft's task type, by which peft recognises and saves a new head.
         new_tokens: module -> ids of the new tokens whose rows in it have to be trained.
-
-    Raises:
-        MissingExtra: peft is not installed.
-        RecipeError: unknown method, options that the method does not have, or new tokens that it cannot train.
     """
     try:
         from peft import TaskType
@@ -104,12 +100,7 @@ def add_adapter(model: PreTrainedModel, section: AdapterSection, total_steps: in
 def add_language_adapter(
     loaded: LoadedModel, section: AdapterSection, total_steps: int, objective: Objective
 ) -> PreTrainedModel | PeftModel:
-    """Adds an adapter: the base is frozen; adapter, new tokens and a new head are trainable.
-
-    Raises:
-        MissingExtra, RecipeError: see ``adapter_config``.
-        ModelError: the method does not fit the model, or the quantised base.
-    """
+    """Adds an adapter: the base is frozen; adapter, new tokens and a new head are trainable."""
     where, is_quantised = f"adapter.method {section.method}", detect_quantisation(loaded.model) is not None
     if section.method in BOTTLENECKS:
         if is_quantised:
@@ -122,7 +113,12 @@ def add_language_adapter(
     if changes_base(config) and is_quantised:
         message = "it starts from a part of the base model's weights, which would have to be rounded again without it."
         raise ModelError.one(where, message, "Use lora, dora or rslora, or remove quantisation.")
-    train_new_head(config, loaded)
+    # A new head is trained and saved with the adapter, unless it is an output layer tied to the embedding.
+    modules = {name.rpartition(".")[0] for name in loaded.new_weights} - {""}
+    heads = {name: loaded.model.get_submodule(name) for name in sorted(modules)}
+    output = loaded.model.get_output_embeddings()
+    if new := [name for name, module in heads.items() if not list(module.children()) and module is not output]:
+        config.modules_to_save = [*(getattr(config, "modules_to_save", None) or ()), *new]
     model = hide_virtual_tokens(wrap_with_peft(loaded.model, section, config))
     check_passes(model, where)
     return model
@@ -161,16 +157,6 @@ def modules_with_new_tokens(loaded: LoadedModel) -> dict[str, tuple[int, ...]]:
     }
 
 
-def train_new_head(config: PeftConfig, loaded: LoadedModel) -> None:
-    """Trains and saves randomly initialised modules with the adapter, except an output layer tied to the embedding."""
-    head = loaded.model.get_output_embeddings()
-    names = {name.rpartition(".")[0] for name in loaded.new_weights}
-    modules = {name: loaded.model.get_submodule(name) for name in names if name}
-    new = sorted(name for name, module in modules.items() if not list(module.children()) and module is not head)
-    if new:
-        config.modules_to_save = [*(getattr(config, "modules_to_save", None) or ()), *new]
-
-
 def attach_bottlenecks(model: PreTrainedModel, section: AdapterSection, also: set[str]) -> PreTrainedModel:
     """Adds bottlenecks, in place; the parameters named in ``also`` are trained with them."""
     bottleneck.add_bottlenecks(model, bottleneck.read_settings(section))
@@ -181,30 +167,54 @@ def attach_bottlenecks(model: PreTrainedModel, section: AdapterSection, also: se
 
 
 def wrap_with_peft(model: PreTrainedModel, section: AdapterSection, config: PeftConfig) -> PeftModel:
-    """Wraps the model by peft. Raises ModelError if peft cannot."""
+    """Wraps the model by peft. Raises ModelError if peft cannot.
+
+    LN tuning gets the names of the norms for model types that peft has no default for (mostly encoders).
+    """
     from peft import get_peft_model
-
-    name_norms(config, model)
-    with model_errors(f"adapter.method {section.method}", "peft cannot put it on this model", errors=PEFT_ERRORS):
-        return get_peft_model(model, config)
-
-
-def name_norms(config: PeftConfig, model: PreTrainedModel) -> None:
-    """Names the norms that LN tuning trains, for model types that peft has no default for (mostly encoders)."""
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LNTUNING_TARGET_MODULES_MAPPING as KNOWN_NORMS
 
     if str(config.peft_type.value) == "LN_TUNING" and not config.target_modules and model.config.model_type not in KNOWN_NORMS:
         names = [name for name, module in model.named_modules() if type(module).__name__.endswith("Norm")]
         config.target_modules = {name.rpartition(".")[2] for name in names}
+    with model_errors(f"adapter.method {section.method}", "peft cannot put it on this model", errors=PEFT_ERRORS):
+        return get_peft_model(model, config)
+
+
+def hide_virtual_tokens(model: PeftModel) -> PeftModel:
+    """Restricts inputs and outputs to the positions of the text, in place, for adapters that add tokens before it.
+
+    Upstream returns logits for those tokens too, takes ``logits_to_keep`` as if they were counted, and for masked models takes
+    no labels that are shorter than text and tokens together. While the adapter is switched off, nothing is changed.
+    """
+    configs = model.peft_config.values()
+    added = sum(x.num_virtual_tokens for x in configs if x.is_prompt_learning and "PREFIX" not in x.peft_type)
+    if not added:
+        return model
+
+    def shift(_base: object, positional: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        embeds, labels, kept = (named.get(name) for name in ("inputs_embeds", "labels", "logits_to_keep"))
+        if isinstance(kept, torch.Tensor) and embeds is not None:
+            named = {**named, "logits_to_keep": kept + added}
+        if labels is not None and embeds is not None and labels.shape[1] < embeds.shape[1]:
+            ignored = labels.new_full((len(labels), added), IGNORE_INDEX)
+            named = {**named, "labels": torch.cat((ignored, labels), dim=1)}
+        return positional, named
+
+    def cut(_model: object, positional: Any, named: dict[str, Any], outputs: Any) -> Any:
+        ids, logits = named.get("input_ids", positional[0] if positional else None), getattr(outputs, "logits", None)
+        if ids is not None and logits is not None and logits.shape[:2] == (len(ids), ids.shape[1] + added):
+            outputs.logits = logits[:, added:]
+        return outputs
+
+    model.get_base_model().register_forward_pre_hook(shift, with_kwargs=True)
+    model.register_forward_hook(cut, with_kwargs=True)
+    return model
 
 
 def can_merge(model: PreTrainedModel | PeftModel) -> bool:
     """Returns True if the model has an adapter that can be merged into its weights."""
     return hasattr(model, "peft_config") and hasattr(model, "merge_and_unload")
-
-
-def has_adapter(model: PreTrainedModel | PeftModel) -> bool:
-    return hasattr(model, "peft_config") or bottleneck.has_bottlenecks(model)
 
 
 def is_adapter(folder: Path) -> bool:
@@ -233,35 +243,27 @@ def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel |
         return hide_virtual_tokens(PeftModel.from_pretrained(base_model, str(folder)).eval())
 
 
-def load_adapted(folder: Path) -> PreTrainedModel | PeftModel:
-    """Loads a classifier's saved adapter with its base model, in evaluation mode."""
-    head = json.loads((folder / "head.json").read_text(encoding="utf-8"))
-    id2label = dict(enumerate(head["names"]))
-    labels = {"num_labels": len(id2label), "id2label": id2label, "label2id": {name: i for i, name in id2label.items()}}
-    head_options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
-    if (folder / bottleneck.SETTINGS).exists():
-        from transformers import AutoModelForSequenceClassification
-
-        source = AdapterBase.load(folder).source
-        base = AutoModelForSequenceClassification.from_pretrained(
-            source.location, revision=source.revision, use_safetensors=True, ignore_mismatched_sizes=True, **head_options
-        )
-        return load_adapter(base, folder)
-    from peft import AutoPeftModelForSequenceClassification
-
-    return AutoPeftModelForSequenceClassification.from_pretrained(folder, **head_options).eval()
-
-
 def reload_classifier(folder: Path) -> PreTrainedModel:
     """Loads the classifier of a run, with its adapter on the base model, in evaluation mode."""
     from transformers import AutoModelForSequenceClassification
 
     from tunesmith.models.number_head import use_number_head
 
-    if is_adapter(folder):
-        model = load_adapted(folder)
-    else:
+    if not is_adapter(folder):
         model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+    else:
+        head = json.loads((folder / "head.json").read_text(encoding="utf-8"))
+        names = dict(enumerate(head["names"]))
+        labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
+        options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
+        if (folder / bottleneck.SETTINGS).exists():
+            source = AdapterBase.load(folder).source
+            options |= {"revision": source.revision, "use_safetensors": True, "ignore_mismatched_sizes": True}
+            model = load_adapter(AutoModelForSequenceClassification.from_pretrained(source.location, **options), folder)
+        else:
+            from peft import AutoPeftModelForSequenceClassification
+
+            model = AutoPeftModelForSequenceClassification.from_pretrained(folder, **options).eval()
     if model.config.problem_type == REGRESSION:
         use_number_head(model)
     return model

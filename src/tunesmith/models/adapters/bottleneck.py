@@ -102,12 +102,17 @@ def read_settings(section: AdapterSection) -> BottleneckSettings:
 
 def add_bottlenecks(model: PreTrainedModel, settings: BottleneckSettings) -> int:
     """Adds bottlenecks in place, freezes the rest, and returns their number. Raises ModelError for unknown model types."""
-    where = f"adapter.method {settings.method}"
+    where, family = f"adapter.method {settings.method}", getattr(model.config, "model_type", "")
     if has_bottlenecks(model):
         raise ModelError.one(where, "the model has bottleneck adapters already.")
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    modules = find_sublayers(model, settings.method, where)
+    if family not in SUBLAYERS:
+        message = f"the places for bottlenecks in a model of type {family or 'unknown'} are not known."
+        raise ModelError.one(where, message, f"Use lora, or a model of one of these types: {', '.join(sorted(SUBLAYERS))}.")
+    names = SUBLAYERS[family][1:] if settings.method == "pfeiffer" else SUBLAYERS[family]
+    layers = [layer for layers in layer_lists(model).values() for layer in layers]
+    modules = [layer.get_submodule(name) for layer in layers for name in names]
     width = getattr(model.config, "hidden_size", None) or model.config.dim
     for module in modules:
         module.add_module("bottleneck", Bottleneck(width, settings).to(next(model.parameters()).device))
@@ -119,17 +124,6 @@ def apply_bottleneck(module: nn.Module, _inputs: object, output: torch.Tensor) -
     """Forward hook: applies the module's bottleneck to its output."""
     changed: torch.Tensor = module.bottleneck(output)  # type: ignore[operator]
     return changed
-
-
-def find_sublayers(model: PreTrainedModel, method: str, where: str) -> list[nn.Module]:
-    """Lists the modules that get a bottleneck. Raises ModelError for model types whose sublayers are not known."""
-    family = getattr(model.config, "model_type", "")
-    if family not in SUBLAYERS:
-        message = f"the places for bottlenecks in a model of type {family or 'unknown'} are not known."
-        raise ModelError.one(where, message, f"Use lora, or a model of one of these types: {', '.join(sorted(SUBLAYERS))}.")
-    names = SUBLAYERS[family][1:] if method == "pfeiffer" else SUBLAYERS[family]
-    layers = [layer for layers in layer_lists(model).values() for layer in layers]
-    return [layer.get_submodule(name) for layer in layers for name in names]
 
 
 def bottlenecks(model: nn.Module) -> list[Bottleneck]:

@@ -43,24 +43,19 @@ def method_and_options(section: AdapterSection, known: Mapping[str, Any]) -> tup
     name, options = section.method.replace("-", "_").lower(), dict(section.model_extra or {})
     method, implied = VARIANTS.get(name, (name, {}))
     if method not in known:
-        raise RecipeError.one("adapter.method", f"peft has no method {section.method!r}.", suggest_method(name, [*known]))
+        names = sorted({*known, *VARIANTS, *BOTTLENECKS})
+        close = difflib.get_close_matches(name, names, 1)
+        remedy = f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(names)}."
+        raise RecipeError.one("adapter.method", f"peft has no method {section.method!r}.", remedy)
     for option, value in implied.items():
-        if option in options and options[option] != value and not refines(options[option], value):
+        given = options.get(option, value)
+        # An option may specialise the implied one: ``pissa_niter_4`` for ``pissa``, a dictionary for a dictionary.
+        has_settings = isinstance(value, dict) and isinstance(given, dict)
+        is_special = isinstance(value, str) and str(given).startswith(value)
+        if given != value and not has_settings and not is_special:
             message = f"{name} is {method} with {option}: {value}, and this recipe has {options[option]}."
             raise RecipeError.one(f"adapter.{option}", message, f"Remove the option, or write method: {method}.")
     return method, {**DEFAULTS.get(method, {}), **implied, **options}
-
-
-def refines(option: object, implied: object) -> bool:
-    """Returns True if an option specialises the implied one: ``pissa_niter_4`` for ``pissa``, a dictionary for a dictionary."""
-    both_settings = isinstance(implied, dict) and isinstance(option, dict)
-    return both_settings or (isinstance(implied, str) and str(option).startswith(implied))
-
-
-def suggest_method(name: str, known: list[str]) -> str:
-    names = sorted({*known, *VARIANTS, *BOTTLENECKS})
-    close = difflib.get_close_matches(name, names, 1)
-    return f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(names)}."
 
 
 def changes_base(config: PeftConfig) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
@@ -12,22 +12,23 @@ from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import device_name
 from tunesmith.models.fast.path import choose_fast_path
 
-if TYPE_CHECKING:
-    from transformers import BitsAndBytesConfig, PreTrainedConfig
-
 Quantisation = Literal["nf4", "int8"]
 
 NAMES = {"nf4": "4 bits (NF4)", "int8": "8 bits"}
 
 
-def quantisation_config(kind: Quantisation) -> BitsAndBytesConfig:
-    """Builds the config for NF4 with double quantisation (Dettmers et al. 2023, "QLoRA"), or LLM.int8() (2022).
+def loading_options(kind: Quantisation | None) -> dict[str, Any]:
+    """Returns the options of ``from_pretrained`` for quantised weights, which are made on the device that will use them.
 
-    NF4 weights are multiplied in bf16 if the machine has it in hardware, else in fp32.
-
-    Raises:
-        MissingExtra: bitsandbytes is not installed.
+    They are NF4 with double quantisation (Dettmers et al. 2023, "QLoRA"), or LLM.int8() (2022). NF4 weights are multiplied in
+    bf16 if the machine has it in hardware, else in fp32.
     """
+    if kind is None:
+        return {}
+    device = device_name()
+    if device not in ("cpu", "cuda"):
+        message = f"bitsandbytes was not tested on {device}."
+        raise ModelError.one("quantisation", message, "Remove the key, or use a GPU or a CPU.")
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
@@ -35,23 +36,13 @@ def quantisation_config(kind: Quantisation) -> BitsAndBytesConfig:
     from transformers import BitsAndBytesConfig
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it logs at every product that fp32 becomes fp16 before 8 bits
-    if kind == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    has_bf16 = choose_fast_path(fast=True, device=device_name()).precision == "bf16"
-    nf4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
-    return BitsAndBytesConfig(**nf4, bnb_4bit_compute_dtype=torch.bfloat16 if has_bf16 else torch.float32)
-
-
-def loading_options(kind: Quantisation | None) -> dict[str, Any]:
-    """Returns the options of ``from_pretrained`` for quantised weights, which are made on the device that will use them."""
-    if kind is None:
-        return {}
-    device = device_name()
-    if device not in ("cpu", "cuda"):
-        message = f"bitsandbytes was not tested on {device}."
-        raise ModelError.one("quantisation", message, "Remove the key, or use a GPU or a CPU.")
+    options: dict[str, Any] = {"load_in_8bit": True}
+    if kind == "nf4":
+        has_bf16 = choose_fast_path(fast=True, device=device).precision == "bf16"
+        options = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+        options["bnb_4bit_compute_dtype"] = torch.bfloat16 if has_bf16 else torch.float32
     place = int(os.environ.get("LOCAL_RANK", "0")) if device == "cuda" else "cpu"
-    return {"quantization_config": quantisation_config(kind), "device_map": {"": place}}
+    return {"quantization_config": BitsAndBytesConfig(**options), "device_map": {"": place}}
 
 
 def bitsandbytes_class(module: torch.nn.Module) -> str:
@@ -78,25 +69,3 @@ def detect_quantisation(model: torch.nn.Module) -> Quantisation | None:
     if "Linear4bit" in kinds:
         return "nf4"
     return "int8" if "Linear8bitLt" in kinds else None
-
-
-def refuse_stored_quantisation(config: PreTrainedConfig, where: str) -> None:
-    """Raises ModelError for a model whose files hold quantised weights: nothing could be merged into them.
-
-    Merging into 4 bits loses by rounding as much as an adapter learns.
-    """
-    stored: Any = getattr(config, "quantization_config", None)
-    if stored is None:
-        return
-    method = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
-    held = f"quantised weights ({getattr(method, 'value', method) or 'unknown method'})"
-    message = f"its files hold {held}: an adapter cannot be merged into them without losing its effect to rounding."
-    remedy = "Name the model they were made from, and write quantisation: nf4 (or int8) to train on it in few bits."
-    raise ModelError.one(where, message, remedy)
-
-
-def refuse_without_adapter(kind: Quantisation | None) -> None:
-    """Raises ModelError for quantised weights that would have to be trained or saved themselves."""
-    if kind is not None:
-        message = f"weights in {NAMES[kind]} cannot be trained themselves."
-        raise ModelError.one("quantisation", message, "Add adapter: {method: lora}, or remove the key.")

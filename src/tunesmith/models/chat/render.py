@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from tunesmith.models.chat.truncation import Fitted, Frame, Ids, LongRows, Row, 
 from tunesmith.models.encode import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 CHUNK_ROWS = 2_000
 """Rows rendered and tokenised at a time; the encodings of all rows would fill the memory."""
@@ -133,15 +133,11 @@ def render(
     if is_text:
         rows = fitted_texts(tokenizer, conversations, make_frame(tokenizer, masked), max_length, long_rows)
     else:
-        chats = conversation_rows(tokenizer, conversations, template, loss_on)
-        rows = fitted_chats(chats, max_length, loss_on, long_rows, tokenizer.bos_token_id)
+        rows = fitted_chats(tokenizer, conversations, template, max_length, loss_on, long_rows)
     tally = Tally()
     for position, fitted in rows:
         tally.add(position, *fitted)
-    if long_rows == "error" and tally.too_long:
-        raise_too_long(conversations, tally, max_length)
-    if not tally.rows:
-        raise_all_dropped(conversations, tally)
+    check_tally(tally, conversations, max_length, long_rows)
     added = frozenset(tokenizer.added_tokens_decoder)
     text_ends = [] if masked else [tokenizer.eos_token_id]
     ends = [text_ends if is_text else answer_ends(row, loss_on, added) for _, row in tally.rows]
@@ -212,18 +208,18 @@ class Tally:
         )
 
 
-def raise_too_long(conversations: Conversations, tally: Tally, max_length: int | None) -> None:
-    shown = listed((conversations.row_ids[position] for position in tally.too_long), 5)
-    message = f"{len(tally.too_long):,} of {len(conversations):,} rows are longer than {max_length} tokens: rows {shown}."
-    raise DataError.one(conversations.source, message, "Raise data.max_length, or set sft.long_rows: drop or truncate.")
-
-
-def raise_all_dropped(conversations: Conversations, tally: Tally) -> None:
-    counts = "; ".join(f"{len(positions):,} {reason}" for reason, positions in tally.dropped.items())
-    message = f"none of {len(conversations):,} rows of {conversations.split} can be trained on ({counts})."
-    is_length = any(reason.endswith("tokens") for reason in tally.dropped)
-    remedy = "Raise data.max_length." if is_length else "Correct the rows, or use a model with another chat template."
-    raise DataError.one(conversations.source, message, remedy)
+def check_tally(tally: Tally, conversations: Conversations, max_length: int | None, long_rows: LongRows) -> None:
+    """Raises DataError if rows are too long and ``long_rows`` is ``error``, or if no row is left."""
+    if long_rows == "error" and tally.too_long:
+        shown = listed((conversations.row_ids[position] for position in tally.too_long), 5)
+        message = f"{len(tally.too_long):,} of {len(conversations):,} rows are longer than {max_length} tokens: rows {shown}."
+        raise DataError.one(conversations.source, message, "Raise data.max_length, or set sft.long_rows: drop or truncate.")
+    if not tally.rows:
+        counts = "; ".join(f"{len(positions):,} {reason}" for reason, positions in tally.dropped.items())
+        message = f"none of {len(conversations):,} rows of {conversations.split} can be trained on ({counts})."
+        is_length = any(reason.endswith("tokens") for reason in tally.dropped)
+        remedy = "Raise data.max_length." if is_length else "Correct the rows, or use a model with another chat template."
+        raise DataError.one(conversations.source, message, remedy)
 
 
 def answer_ends(row: Row, loss_on: LossOn, added: frozenset[int]) -> list[int]:
@@ -253,18 +249,26 @@ def check_options(
         raise ValueError(f"the tokenizer lacks {list(missing)}: call chat.template.adopt_template first")
 
 
-def conversation_rows(
-    tokenizer: PreTrainedTokenizerBase, conversations: Conversations, template: Template, loss_on: LossOn
-) -> Iterator[tuple[int, Row | Refusal]]:
-    """Yields each conversation's position and row, or why it has none. Raises ModelError if more than 1 % of rows do not fit."""
-    before = list(edges(tokenizer)[0]) if template.source == "none" else []
+def fitted_chats(
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Conversations,
+    template: Template,
+    max_length: int | None,
+    loss_on: LossOn,
+    long_rows: LongRows,
+) -> Iterator[tuple[int, Fitted]]:
+    """Yields each conversation's position and fitted row, or why it has none. Raises ModelError if more than 1 % do not fit."""
+    before, bos_id = list(edges(tokenizer)[0]) if template.source == "none" else [], tokenizer.bos_token_id
     unfit: list[tuple[int, Refusal]] = []
     for start in range(0, len(conversations), CHUNK_ROWS):
         chats = render_chats(tokenizer, template, conversations.turns[start : start + CHUNK_ROWS], loss_on)
         rows = iter(tokenize_chats(tokenizer, [chat for chat in chats if isinstance(chat, RenderedChat)], before, loss_on))
         for position, chat in enumerate(chats, start):
-            yield position, chat if isinstance(chat, Refusal) else next(rows)
-            if isinstance(chat, Refusal) and chat.reason in REMEDIES:
+            if isinstance(chat, RenderedChat):
+                yield position, fit_row(next(rows), max_length, long_rows, bos_id, loss_on)
+                continue
+            yield position, ([], chat.reason, 0, False)
+            if chat.reason in REMEDIES:
                 unfit.append((position, chat))
     if len(unfit) > FEW * len(conversations):
         position, first = unfit[0]
@@ -290,7 +294,10 @@ def tokenize_chats(
         ids = before + (prompt + tokenize_continuation(tokenizer, chat.text[len(chat.prompt) :]) if rejoined else whole)
         answer = len(before) + len(prompt)
         spans = [(answer, answer_stop(ids, added))]
-        spans += [token_span(prompts, i, first, last, len(before)) for first, last in chat.answers[:-1]]
+        for first, last in chat.answers[:-1]:
+            start = next(token for at in range(first, last) if (token := prompts.char_to_token(i, at)) is not None)
+            start += prompts.token_to_chars(i, start).start < first  # a token that begins before the answer is left out
+            spans.append((len(before) + start, len(before) + prompts.char_to_token(i, last - 1) + 1))
         tokens = np.array(ids, dtype=np.int32)
         labels = tokens.copy() if loss_on == "all" else np.full(len(ids), IGNORE_INDEX, dtype=np.int32)
         for start, stop in spans:
@@ -313,14 +320,6 @@ def answer_stop(ids: list[int], added: frozenset[int]) -> int:
     return next(len(ids) - i for i, token in enumerate(reversed(ids)) if token in added)
 
 
-def token_span(encodings: BatchEncoding, i: int, first: int, last: int, offset: int) -> tuple[int, int]:
-    """Converts a character span of text ``i`` to a token span. A token that begins before the span is left out."""
-    start = next(token for at in range(first, last) if (token := encodings.char_to_token(i, at)) is not None)
-    start += encodings.token_to_chars(i, start).start < first
-    stop = encodings.char_to_token(i, last - 1) + 1
-    return offset + start, offset + stop
-
-
 def fitted_texts(
     tokenizer: PreTrainedTokenizerBase, conversations: Conversations, frame: Frame, max_length: int | None, long_rows: LongRows
 ) -> Iterator[tuple[int, Fitted]]:
@@ -330,14 +329,3 @@ def fitted_texts(
         chunk = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
         for position, ids in enumerate(chunk, start):
             yield position, fit_text(ids, frame, max_length, long_rows)
-
-
-def fitted_chats(
-    rows: Iterable[tuple[int, Row | Refusal]], max_length: int | None, loss_on: LossOn, long_rows: LongRows, bos_id: int | None
-) -> Iterator[tuple[int, Fitted]]:
-    """Yields each conversation's position and fitted row, or the reason that it has none."""
-    for position, row in rows:
-        if isinstance(row, Refusal):
-            yield position, ([], row.reason, 0, False)
-        else:
-            yield position, fit_row(row, max_length, long_rows, bos_id, loss_on)

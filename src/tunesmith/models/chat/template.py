@@ -125,10 +125,6 @@ def choose_template(
     Args:
         requested: a name of ``NAMED_TEMPLATES`` or a file (``sft.chat_template``).
         base: the folder that a relative file is searched in.
-
-    Raises:
-        ModelError: the tokenizer has another template than the requested one, or lacks the end-of-text token that it needs.
-        RecipeError: there is no template of that name, the file is no template, or the rows are plain texts.
     """
     own = tokenizer.get_chat_template() if tokenizer.chat_template else None
     if requested is not None and conversations.kind == "text":
@@ -138,30 +134,22 @@ def choose_template(
     template = None if requested is None else requested_template(tokenizer, requested, base or Path())
     if own is not None:
         if template is not None and template.text != own:
-            raise_other_template(tokenizer, requested)
+            message = f"{requested!r} is requested, but the tokenizer of {tokenizer.name_or_path or 'this model'} has a chat "
+            message += "template of its own, which the model was trained with. It is never replaced."
+            remedy = "Leave sft.chat_template out, or start from a base model whose tokenizer has no template."
+            raise ModelError.one("sft.chat_template", message, remedy)
         return Template("tokenizer", own, "tokenizer")
     if template is None:
-        name = DEFAULTS.get(conversations.kind) or ("dialogue" if has_messages(conversations) else None)
+        roles = {tuple(turn.role for turn in turns) for turns in conversations.turns}
+        name = DEFAULTS.get(conversations.kind) or ("dialogue" if roles - {("user", "assistant")} else None)
         template = NO_TEMPLATE if name is None else named_template(tokenizer, name)
     return template
 
 
-def raise_other_template(tokenizer: PreTrainedTokenizerBase, requested: str | None) -> None:
-    message = (
-        f"{requested!r} is requested, but the tokenizer of {tokenizer.name_or_path or 'this model'} has a chat template of its "
-        "own, which the model was trained with. It is never replaced."
-    )
-    remedy = "Leave sft.chat_template out, or start from a base model whose tokenizer has no template."
-    raise ModelError.one("sft.chat_template", message, remedy)
-
-
-def has_messages(conversations: Conversations) -> bool:
-    """Returns True if prompts and completions are more than one text each."""
-    return any(len(turns) != 2 or (turns[0].role, turns[1].role) != ("user", "assistant") for turns in conversations.turns)
-
-
 def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base: Path) -> Template:
-    """Returns the template of that name or file. Raises RecipeError if there is none."""
+    """Returns the template of that name or file. Raises RecipeError if there is none, or the file is no Jinja template."""
+    import jinja2
+
     if requested in NAMED_TEMPLATES:
         return named_template(tokenizer, requested)
     path = locate(requested, base)
@@ -169,21 +157,14 @@ def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base:
         message = f"{requested!r} is neither a template nor a file. Templates: {', '.join(NAMED_TEMPLATES)}."
         raise RecipeError.one("sft.chat_template", message, "Choose one of them, or give a Jinja file.")
     text = path.read_text(encoding="utf-8")
-    check_syntax(tokenizer, text, requested)
-    return Template(requested, text, "file", lacking(tokenizer, re.findall(r"<\|[a-z_]+\|>", text)))
-
-
-def check_syntax(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> None:
-    """Raises RecipeError if the text is no Jinja template."""
-    import jinja2
-
     try:
         tokenizer.apply_chat_template([{"role": "user", "content": "?"}], chat_template=text, tokenize=False)
     except jinja2.TemplateSyntaxError as error:
-        where = f"sft.chat_template {name}, line {error.lineno}"
+        where = f"sft.chat_template {requested}, line {error.lineno}"
         raise RecipeError.one(where, f"The file is no Jinja template: {error.message}", "Correct it.") from None
     except (jinja2.TemplateError, TypeError, ValueError):
-        return  # the syntax is right; the template may refuse a single turn
+        pass  # the syntax is right; the template may refuse a single turn
+    return Template(requested, text, "file", lacking(tokenizer, re.findall(r"<\|[a-z_]+\|>", text)))
 
 
 def named_template(tokenizer: PreTrainedTokenizerBase, name: str) -> Template:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,11 +74,7 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
     """Loads the embedding model of a folder, a run, the hub or ``builtin:``. A model without pooling gets mean pooling.
 
     Args:
-        max_length: truncation length in tokens; None for the model's own limit.
-
-    Raises:
-        MissingExtra: sentence-transformers is not installed.
-        ModelError: the model cannot be loaded, or has fewer positions than ``max_length``.
+        max_length: truncation length in tokens, at most the model's positions; None for the model's own limit.
     """
     if find_spec("sentence_transformers") is None:
         raise MissingExtra.of("sentence-transformers", "embedding", f"model.name {source.name} as an embedding model")
@@ -90,7 +85,11 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
     with model_errors(where, "it cannot be loaded as an embedding model"):
         options: dict[str, Any] = {"device": device_name(), "model_kwargs": {"dtype": "float32"}}
         model: Any = SentenceTransformer(source.location, **options, **source.version)
-    limit_length(model, max_length, where)
+    if max_length is not None:
+        positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+        if positions is not None and max_length > positions:
+            raise ModelError.one(where, f"it has {positions} positions; max_length is {max_length}.", f"Use at most {positions}.")
+        model.max_seq_length = max_length
     fast_path = choose_fast_path(fast, device_name())
     if is_plain(model):
         set_padding(model[0].model, model.tokenizer)
@@ -105,8 +104,9 @@ def make_encoder(name: str, model: SentenceTransformer, fast_path: FastPath) -> 
         message = f"its vectors are compared by {similarity}, which search cannot do."
         raise ModelError.one(f"model.name {name}", message, f"Known: {', '.join(SIMILARITIES)}.")
     prompts = {key: text for key, text in (model.prompts or {}).items() if text}
-    dimension = embedding_dimension(model)
-    return SentenceEncoder(name, model, fast_path, dimension, SIMILARITIES[similarity], prompts, is_plain=is_plain(model))
+    # A text is encoded if the model does not state the length of its vectors.
+    dimension = model.get_embedding_dimension() or len(model.encode("a", show_progress_bar=False))
+    return SentenceEncoder(name, model, fast_path, int(dimension), SIMILARITIES[similarity], prompts, is_plain=is_plain(model))
 
 
 def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> list[int]:
@@ -116,16 +116,6 @@ def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> l
             message = f"{size} dimensions are requested; the vectors of {encoder.name} have {encoder.dimension}."
             raise InputError.one("--dimensions", message)
     return [encoder.dimension, *(size for size in dict.fromkeys(dimensions) if size < encoder.dimension)]
-
-
-def limit_length(model: SentenceTransformer, max_length: int | None, where: str) -> None:
-    """Sets the truncation length in tokens. Raises ModelError if the model has fewer positions."""
-    if max_length is None:
-        return
-    positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    if positions is not None and max_length > positions:
-        raise ModelError.one(where, f"it has {positions} positions; max_length is {max_length}.", f"Use at most {positions}.")
-    model.max_seq_length = max_length
 
 
 def is_plain(model: Any) -> bool:
@@ -140,10 +130,6 @@ def is_plain(model: Any) -> bool:
     return not unusual and pools_all and "input_ids" in model.tokenizer.model_input_names
 
 
-def reload_encoder(folder: Path) -> SentenceEncoder:
-    return load_encoder(ModelSource(str(folder), str(folder), "folder"))
-
-
 def tokenize_texts(model: Any, texts: list[str], count_cut: bool = False) -> Encoded:
     """Tokenises texts, truncated at the model's limit; with ``count_cut`` their full lengths are counted as well."""
     if getattr(model[0], "do_lower_case", False):
@@ -151,9 +137,3 @@ def tokenize_texts(model: Any, texts: list[str], count_cut: bool = False) -> Enc
     limit = model.max_seq_length or model.tokenizer.model_max_length
     rows = Examples("", "", list(range(len(texts))), texts, [0] * len(texts))
     return encode(model.tokenizer, rows, min(limit, UNLIMITED), count_cut=count_cut)
-
-
-def embedding_dimension(model: SentenceTransformer) -> int:
-    """Returns the length of the model's vectors; encodes a text if the model does not state it."""
-    dimension = model.get_embedding_dimension()
-    return int(dimension) if dimension else len(model.encode("a", show_progress_bar=False))

@@ -9,8 +9,7 @@ from tunesmith.errors import ModelError
 from tunesmith.models.adapters.attach import PEFT_ERRORS, adapter_config
 from tunesmith.models.adapters.methods import BOTTLENECKS
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, make_encoder
-from tunesmith.models.fast.path import FastPath
-from tunesmith.models.layers import last_layers, match_patterns, set_dropout
+from tunesmith.models.layers import select_parameters, set_dropout
 from tunesmith.models.load import model_errors
 from tunesmith.models.source import ModelSource
 from tunesmith.recipe.sections import AdapterSection, EmbeddingSection, Recipe
@@ -33,15 +32,12 @@ def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
         model.prompts = {**(model.prompts or {}), **section.prompts}
     if recipe.train.dropout is not None:
         set_dropout(model, recipe.train.dropout)
-    return make_encoder(source.name, model, for_vectors(encoder.fast_path))
-
-
-def for_vectors(fast_path: FastPath) -> FastPath:
-    """Disables the shortcuts for classifiers: all tokens are pooled, and random batches are run in groups by length."""
-    reasons = {name: why for name, why in fast_path.reasons.items() if name not in ("bucketed", "first_token")}
-    if fast_path.fast:
+    # Shortcuts for classifiers do not fit: all tokens are pooled, and random batches are run in groups by length.
+    path = encoder.fast_path
+    reasons = {name: why for name, why in path.reasons.items() if name not in ("bucketed", "first_token")}
+    if path.fast:
         reasons["length_groups"] = "each batch is drawn at random and run in groups of similar length: less padding"
-    return replace(fast_path, bucketed=False, first_token=False, reasons=reasons)
+    return make_encoder(source.name, model, replace(path, bucketed=False, first_token=False, reasons=reasons))
 
 
 def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> SentenceTransformer:
@@ -73,16 +69,10 @@ def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int)
     if recipe.adapter is not None:
         add_adapter(encoder, recipe.adapter, total_steps)
         return
-    model, layers = encoder.model, recipe.train.train_layers
-    names = [name for name, _ in model.named_parameters()]
+    names = [name for name, _ in encoder.model.named_parameters()]
     outside = {name for name in names if not name.startswith("0.")}
-    if isinstance(layers, list):
-        selected = match_patterns(names, layers)
-    elif layers == "all":
-        selected = set(names)
-    else:
-        selected = outside | (set() if layers == "head" else last_layers(names, int(layers.removeprefix("last "))))
-    for name, parameter in model.named_parameters():
+    selected = select_parameters(names, recipe.train.train_layers, outside)
+    for name, parameter in encoder.model.named_parameters():
         parameter.requires_grad_(name in selected and POOLER not in name)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,32 +23,27 @@ ATTENTION_NAME = "tunesmith_eager"
 """Our own attention for training, see ``fast.path``."""
 
 
-@dataclass(frozen=True)
-class AttentionParts:
-    """A self-attention module and its projections, as named in its model family."""
+def attend_first_token(
+    module: Any, projections: tuple[nn.Module, ...], n_heads: int, hidden: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Computes attention of the first token over all: hidden (B, T, H), mask (B, 1, T, T) or None -> (B, 1, H).
 
-    module: Any
-    query: nn.Module
-    key: nn.Module
-    value: nn.Module
-    n_heads: int
-
-
-def attend_first_token(parts: AttentionParts, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Computes attention of the first token over all: hidden (B, T, H), mask (B, 1, T, T) or None -> (B, 1, H)."""
+    Args:
+        module: the self-attention; ``projections`` are its layers for query, key and value.
+    """
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    module = parts.module
+    query, key, value = projections
     attend = ALL_ATTENTION_FUNCTIONS[module.config._attn_implementation]
 
     def heads(states: torch.Tensor) -> torch.Tensor:
-        return states.view(len(hidden), -1, parts.n_heads, module.attention_head_size).transpose(1, 2)
+        return states.view(len(hidden), -1, n_heads, module.attention_head_size).transpose(1, 2)
 
     mixed, _ = attend(
         module,
-        heads(parts.query(hidden[:, :1])),
-        heads(parts.key(hidden)),
-        heads(parts.value(hidden)),
+        heads(query(hidden[:, :1])),
+        heads(key(hidden)),
+        heads(value(hidden)),
         None if mask is None else mask[:, :, :1],
         dropout=module.dropout.p if module.training else 0.0,
         scaling=module.scaling,
@@ -69,8 +63,8 @@ class FirstTokenBert:
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: object, **__: object
     ) -> torch.Tensor:
         attention = self.attention.self
-        parts = AttentionParts(attention, attention.query, attention.key, attention.value, attention.num_attention_heads)
-        mixed = attend_first_token(parts, hidden_states, attention_mask)
+        projections = (attention.query, attention.key, attention.value)
+        mixed = attend_first_token(attention, projections, attention.num_attention_heads, hidden_states, attention_mask)
         out: torch.Tensor = self.feed_forward_chunk(self.attention.output(mixed, hidden_states[:, :1]))
         return out
 
@@ -86,8 +80,8 @@ class FirstTokenDistilBert:
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: object) -> torch.Tensor:
         attention = self.attention
-        parts = AttentionParts(attention, attention.q_lin, attention.k_lin, attention.v_lin, attention.n_heads)
-        mixed = attend_first_token(parts, hidden_states, attention_mask)
+        projections = (attention.q_lin, attention.k_lin, attention.v_lin)
+        mixed = attend_first_token(attention, projections, attention.n_heads, hidden_states, attention_mask)
         attended = self.sa_layer_norm(attention.out_lin(mixed) + hidden_states[:, :1])
         out: torch.Tensor = self.output_layer_norm(self.ffn(attended) + attended)
         return out
@@ -96,34 +90,27 @@ class FirstTokenDistilBert:
 FIRST_TOKEN = (FirstTokenBert, FirstTokenDistilBert)
 
 
-def find_last_layer(model: PreTrainedModel) -> tuple[nn.Module, str] | None:
-    """Returns the last layer and the model_type of a classifier that the shortcut is correct for; None for every other model.
+def use_first_token(model: PreTrainedModel) -> bool:
+    """Computes the last layer of a classifier for the first token only, from now on, if that is correct for its type.
 
-    A model wrapped by peft is unwrapped, unless its adapter adds tokens before the first.
+    A model wrapped by peft is unwrapped, unless its adapter adds tokens before the first. Returns True if anything changed.
     """
     if hasattr(model, "peft_config"):
         if any(config.is_prompt_learning for config in model.peft_config.values()):
-            return None
+            return False
         model = model.get_base_model()
     config: Any = getattr(model, "config", None)
     family = getattr(config, "model_type", "")
     if family not in FAMILIES or not type(model).__name__.endswith("ForSequenceClassification"):
-        return None
-    if getattr(config, "is_decoder", False) or config._attn_implementation not in ("sdpa", ATTENTION_NAME):
-        return None
-    body = model.base_model
-    return (body.transformer if family == "distilbert" else body.encoder).layer[-1], family
-
-
-def use_first_token(model: PreTrainedModel) -> bool:
-    """Computes the last layer for the first token only, from now on. Returns True if anything changed."""
-    match = find_last_layer(model)
-    if match is None or isinstance(match[0], FIRST_TOKEN):
         return False
-    layer, family = match
-    plain = type(layer)
+    if getattr(config, "is_decoder", False) or config._attn_implementation not in ("sdpa", ATTENTION_NAME):
+        return False
+    layers = (model.base_model.transformer if family == "distilbert" else model.base_model.encoder).layer
+    plain = type(layers[-1])
+    if issubclass(plain, FIRST_TOKEN):
+        return False
     first_token = FirstTokenDistilBert if family == "distilbert" else FirstTokenBert
-    layer.__class__ = type(f"FirstToken{plain.__name__}", (first_token, plain), {"plain": plain})
+    layers[-1].__class__ = type(f"FirstToken{plain.__name__}", (first_token, plain), {"plain": plain})
     return True
 
 

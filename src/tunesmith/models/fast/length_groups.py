@@ -6,6 +6,8 @@ vectors and their gradients are those of the whole batch up to rounding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +21,9 @@ GROUP_COST_TOKENS = 160
 """Fixed cost of one more forward pass, in tokens."""
 
 
-def use_length_groups(model: SentenceTransformer) -> None:
-    """Runs a ``SentenceTransformer`` by groups while it is in training mode, until ``use_whole_batches``."""
+@contextmanager
+def length_groups(model: SentenceTransformer) -> Iterator[None]:
+    """Runs each batch of a ``SentenceTransformer`` in groups of similar length while it is in training mode."""
     whole = model.forward
 
     def forward(input: dict[str, Any], **named: object) -> dict[str, Any]:
@@ -34,11 +37,10 @@ def use_length_groups(model: SentenceTransformer) -> None:
         return {**input, "sentence_embedding": torch.cat(parts)[back.to(parts[0].device)]}
 
     model.__dict__["forward"] = forward
-
-
-def use_whole_batches(model: SentenceTransformer) -> None:
-    """Undoes ``use_length_groups``."""
-    model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        model.__dict__.pop("forward", None)
 
 
 def cheapest_groups(lengths: np.ndarray) -> list[np.ndarray]:

@@ -10,9 +10,7 @@ without a cache (``use_cache=False``): with a cache the rows see each other, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -38,27 +36,15 @@ ROWS_AT_ONCE = 10_000
 """Rows that can share a pack. Upstream's 1,000 leave more places empty; all at once would take memory and gain nothing."""
 
 
-@dataclass(frozen=True)
-class Packs:
-    """Rows in packs of at most ``max_length`` tokens: positions of each pack's rows, in order, and tokens of every row (N)."""
-
-    rows: tuple[np.ndarray, ...]
-    lengths: np.ndarray
-    max_length: int
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
+def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> list[tuple[int, ...]]:
     """Assigns rows to packs of at most ``max_length`` tokens, by TRL's best fit decreasing (Ding et al. 2024).
 
-    Every row is whole in exactly one pack.
+    Returns the positions of each pack's rows, in order; every row is whole in exactly one pack.
 
     Raises:
         DataError: a row is empty, which TRL would drop, or longer than a pack, which it would cut.
     """
-    from datasets import Dataset
+    import datasets
     from trl.data_utils import pack_dataset
 
     sizes = np.asarray(lengths, dtype=np.int64)
@@ -66,32 +52,18 @@ def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> Packs:
         message = f"it has {sizes[position]:,} tokens; a pack takes 1 to {max_length:,}."
         raise DataError.one(f"row {position} of those to pack", message, "Drop, cut or split long rows first (sft.long_rows).")
     if not len(sizes):
-        return Packs((), sizes, max_length)
+        return []
     positions = [np.full(size, position, dtype=np.int32) for position, size in enumerate(sizes.tolist())]
     settings = {"batch_size": ROWS_AT_ONCE, "keep_in_memory": True}
-    with without_progress_bars():
-        packed = pack_dataset(Dataset.from_dict({"position": positions}), max_length, "bfd", settings)
-    return Packs(tuple(first_of_runs(np.asarray(pack)) for pack in packed["position"]), sizes, max_length)
-
-
-@contextmanager
-def without_progress_bars() -> Iterator[None]:
-    """Disables the progress bars of datasets, and restores their state afterwards."""
-    import datasets
-
-    were_off = datasets.are_progress_bars_disabled()
+    had_progress_bars = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        yield
+        packed = pack_dataset(datasets.Dataset.from_dict({"position": positions}), max_length, "bfd", settings)
     finally:
-        if not were_off:
+        if had_progress_bars:
             datasets.enable_progress_bars()
-
-
-def first_of_runs(values: np.ndarray) -> np.ndarray:
-    """Returns each value once for each run of it."""
-    starts: np.ndarray = np.append(True, values[1:] != values[:-1])
-    return np.asarray(values[starts])
+    packs = [np.asarray(pack) for pack in packed["position"]]
+    return [tuple(pack[np.append(True, pack[1:] != pack[:-1])].tolist()) for pack in packs]
 
 
 def collate_packs(packs: Sequence[Rows], labels: Sequence[Rows], pad_id: int) -> dict[str, Any]:

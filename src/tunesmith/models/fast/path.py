@@ -85,23 +85,15 @@ def choose_fast_path(fast: bool, device: str, flags: frozenset[str] | None = Non
     if not fast:
         return FastPath(reasons={"fast": "switched off: the plain upstream path, in fp32"})
     if device == "cuda":
-        return choose_for_gpu(torch.cuda.is_bf16_supported())
+        # Attention, dropout and memory stay: SDPA and dropout are fused, and torch's allocator keeps freed memory.
+        has_bf16 = torch.cuda.is_bf16_supported()
+        why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16"
+        reasons = {"precision": why, "attention": "SDPA is a fused kernel here"} | SHORTCUT_REASONS
+        return replace(SHORTCUTS, precision="bf16" if has_bf16 else "fp32", reasons=reasons)
     if device != "cpu":
         reasons = {"precision": f"fp32: bf16 was not measured on {device}"} | SHORTCUT_REASONS
         return replace(SHORTCUTS, reasons=reasons)
-    return choose_for_cpu(cpu_flags() if flags is None else flags)
-
-
-def choose_for_gpu(has_bf16: bool) -> FastPath:
-    """Leaves attention, dropout and memory as they are: SDPA and dropout are fused, and torch's allocator keeps freed memory."""
-    why = "the GPU multiplies bf16 in hardware" if has_bf16 else "the GPU has no bf16"
-    reasons = {"precision": why, "attention": "SDPA is a fused kernel here"} | SHORTCUT_REASONS
-    return replace(SHORTCUTS, precision="bf16" if has_bf16 else "fp32", reasons=reasons)
-
-
-def choose_for_cpu(flags: frozenset[str]) -> FastPath:
-    """Uses bf16 if the processor has it, and avoids all work besides the matrix products."""
-    has_bf16 = bool(BF16_FLAGS & flags)
+    has_bf16 = bool(BF16_FLAGS & (cpu_flags() if flags is None else flags))
     reasons = {
         "precision": "the processor multiplies bf16 in hardware" if has_bf16 else "the processor has no bf16 instructions",
         "attention": "on a CPU SDPA has no fused kernel with dropout, and its backward pass in bf16 is slower than its parts",

@@ -34,32 +34,18 @@ def supervised_loss(
     n_supervised = is_supervised.sum()
     most = MOST_LOGITS // model.config.get_text_config().vocab_size
     if head_alone and int(n_supervised) > most:
-        total = loss_in_parts(model, others, targets, is_supervised, most)
+        head = model.get_output_embeddings()
+        states = run_to_head(model, head, others)[0][:, -targets.shape[1] - 1 : -1][is_supervised]  # (n, H)
+        parts = zip(torch.split(states, most), torch.split(targets[is_supervised], most), strict=True)
+        losses = [checkpoint(partial(summed_loss, head), *part, use_reentrant=False) for part in parts]
+        total = torch.stack(losses).sum()
     else:
-        total = loss_at_once(model, others, targets, is_supervised)
+        positions = is_supervised.any(dim=0).nonzero().squeeze(1)
+        logits = model(**others, logits_to_keep=positions).logits  # (B, len(positions), V)
+        selected = is_supervised[:, positions]
+        total = cross_entropy(logits[selected].float(), targets[:, positions][selected], reduction="sum")
     mean: torch.Tensor = total / (n_supervised if num_items is None else num_items)
     return mean
-
-
-def loss_at_once(
-    model: PreTrainedModel, inputs: dict[str, Any], targets: torch.Tensor, is_supervised: torch.Tensor
-) -> torch.Tensor:
-    """Returns the summed loss, with all logits in memory."""
-    positions = is_supervised.any(dim=0).nonzero().squeeze(1)
-    logits = model(**inputs, logits_to_keep=positions).logits  # (B, len(positions), V)
-    selected = is_supervised[:, positions]
-    return cross_entropy(logits[selected].float(), targets[:, positions][selected], reduction="sum")
-
-
-def loss_in_parts(
-    model: PreTrainedModel, inputs: dict[str, Any], targets: torch.Tensor, is_supervised: torch.Tensor, size: int
-) -> torch.Tensor:
-    """Returns the summed loss, with the logits of at most ``size`` tokens in memory at a time, also in the backward pass."""
-    head, width = model.get_output_embeddings(), targets.shape[1] + 1
-    states = run_to_head(model, head, inputs)[0][:, -width:][:, :-1][is_supervised]  # (n, H)
-    parts = zip(torch.split(states, size), torch.split(targets[is_supervised], size), strict=True)
-    losses = [checkpoint(partial(summed_loss, head), *part, use_reentrant=False) for part in parts]
-    return torch.stack(losses).sum()
 
 
 def summed_loss(head: torch.nn.Module, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -66,9 +66,15 @@ class UsedEmbeddings(nn.Embedding):
 
 
 def train_used_embeddings(model: PreTrainedModel, ids: np.ndarray) -> None:
-    """Trains only the rows of ``ids``, all that the model gets in training; does nothing unless the embedding is plain."""
+    """Trains only the rows of ``ids``, all that the model gets in training.
+
+    Does nothing unless the embedding is an ``nn.Embedding`` that is trained as a whole and shares its weight with no module.
+    """
     embedding = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
-    if embedding is None or not is_plain(embedding, model):
+    if type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
+        return
+    owners = [owned for module in model.modules() for owned in module._parameters.values() if owned is embedding.weight]
+    if embedding.max_norm is not None or embedding.scale_grad_by_freq or embedding.sparse or len(owners) != 1:
         return
     special = [] if embedding.padding_idx is None else [embedding.padding_idx]
     rows = torch.from_numpy(np.union1d(ids, special).astype(np.int64)).to(embedding.weight.device)
@@ -82,16 +88,6 @@ def train_used_embeddings(model: PreTrainedModel, ids: np.ndarray) -> None:
     padding_index = int(places[special[0]]) if special else None
     embedding.__dict__.update(table=table, rows=rows, places=places, padding_index=padding_index)
     embedding.weight = nn.Parameter(table.detach()[rows])
-
-
-def is_plain(embedding: nn.Module, model: nn.Module) -> bool:
-    """Returns True for an ``nn.Embedding`` that is trained as a whole and shares its weight with no other module."""
-    if type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
-        return False
-    if embedding.max_norm is not None or embedding.scale_grad_by_freq or embedding.sparse:
-        return False
-    owners = [owned for module in model.modules() for owned in module._parameters.values() if owned is embedding.weight]
-    return len(owners) == 1
 
 
 def train_all_embeddings(model: nn.Module) -> None:

@@ -43,12 +43,11 @@ def check_length(config: PreTrainedConfig, n_tokens: int, where: str) -> None:
 def with_longer_context(config: PreTrainedConfig, factor: float, kind: str = "yarn") -> PreTrainedConfig:
     """Copies the config for ``factor`` times as many tokens; the weights are loaded with it as they are.
 
+    Raises ModelError if the positions are learned vectors, or already scaled, or differ between the layers.
+
     Args:
         kind: ``yarn`` (YaRN, Peng et al. 2024) or ``linear`` (position interpolation, Chen et al. 2023), for rotary positions.
             MPT's biases are only made for more tokens, and models without a limit stay as they are.
-
-    Raises:
-        ModelError: the positions are learned vectors, or already scaled, or differ between the layers.
     """
     limit = context_limit(config)
     longer = copy.deepcopy(config)

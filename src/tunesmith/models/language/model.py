@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tunesmith.errors import ModelError
-from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options, refuse_stored_quantisation
+from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options
 from tunesmith.models.language.context_length import with_longer_context
 from tunesmith.models.load import LOADING_ERRORS, LoadedModel, model_errors, set_padding
 from tunesmith.models.source import ModelSource
@@ -86,12 +86,8 @@ def load_language_model(
     """Loads the base model with its language-model head, in fp32, on the CPU. New weights are drawn from torch's generator.
 
     Quantised weights are on the device that will use them; everything else is fp32. If the tokenizer has more tokens than the
-    embedding has rows, rows are added that start as the mean of the others (Hewitt 2021).
-
-    Raises:
-        ModelError: the model cannot be loaded, has another objective, has no output layer, its files are quantised already, or
-            it has no rotary positions to scale.
-        MissingExtra: bitsandbytes is not installed.
+    embedding has rows, rows are added that start as the mean of the others (Hewitt 2021). Raises ModelError for a model of
+    another objective, and for files that do not hold the whole model, or hold quantised weights.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig
@@ -118,12 +114,21 @@ def load_language_model(
 
 
 def check_kind(config: PreTrainedConfig, objective: Objective, where: str) -> None:
-    """Raises ModelError if the model has another objective, or its files are quantised."""
+    """Raises ModelError if the model has another objective, or its files are quantised.
+
+    Nothing could be merged into quantised files: merging into 4 bits loses by rounding as much as an adapter learns.
+    """
     actual = detect_objective(config, where)
     if actual != objective:
         message = f"it is a {actual.name} language model ({config.model_type}), which sees {actual.context}."
         raise ModelError.one(where, message, actual.remedy)
-    refuse_stored_quantisation(config, where)
+    stored: Any = getattr(config, "quantization_config", None)
+    if stored is not None:
+        method = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
+        held = f"quantised weights ({getattr(method, 'value', method) or 'unknown method'})"
+        message = f"its files hold {held}: an adapter cannot be merged into them without losing its effect to rounding."
+        remedy = "Name the model they were made from, and write quantisation: nf4 (or int8) to train on it in few bits."
+        raise ModelError.one(where, message, remedy)
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str]) -> tuple[int, ...]:

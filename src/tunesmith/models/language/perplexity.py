@@ -71,10 +71,6 @@ def document_losses(
         window: tokens that the model reads at once.
         stride: tokens between the starts of windows.
         progress: called with the number of windows done.
-
-    Raises:
-        RecipeError: the stride is longer than the window, so that tokens would be left out.
-        ModelError: the window is longer than the model's context length.
     """
     if not 1 <= stride <= window:
         message = f"a stride of {stride} does not fit a window of {window} tokens."

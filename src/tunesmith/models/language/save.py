@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tunesmith.errors import first_line
-from tunesmith.models.adapters.attach import can_merge, has_adapter, is_adapter, load_adapter, save_model_files
+from tunesmith.errors import ModelError, first_line
+from tunesmith.models.adapters.attach import can_merge, is_adapter, load_adapter, save_model_files
 from tunesmith.models.adapters.base import AdapterBase
+from tunesmith.models.adapters.bottleneck import has_bottlenecks
 from tunesmith.models.adapters.methods import changes_base
-from tunesmith.models.adapters.quantise import NAMES, Quantisation, detect_quantisation, refuse_without_adapter
+from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
 from tunesmith.models.load import LOADING_ERRORS, load_tokenizer, model_errors
@@ -77,15 +78,15 @@ def save_language_model(
     Args:
         source: the base model, which is loaded again.
         merge: False keeps an adapter an adapter.
-
-    Raises:
-        ModelError: quantised weights without an adapter, or a base model that cannot be loaded any more.
     """
     objective, was_training = detect_objective(model.config, f"model.name {source.name}"), model.training
     model.eval()
     trained = TrainedModel(model, tokenizer, source, objective, sample, sample_logits(model, sample))
-    if not has_adapter(model):
-        refuse_without_adapter(detect_quantisation(model))
+    if not (hasattr(model, "peft_config") or has_bottlenecks(model)):
+        kind = detect_quantisation(model)
+        if kind is not None:
+            message = f"weights in {NAMES[kind]} cannot be trained themselves."
+            raise ModelError.one("quantisation", message, "Add adapter: {method: lora}, or remove the key.")
         write_whole(model, tokenizer, folder)
         name = "the saved model equals the trained one"
         saved = SavedLanguageModel((certify_reload(folder, objective, trained.logits, sample, name),), False)
@@ -129,8 +130,12 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     write_whole(merged, trained.tokenizer, folder)
     del adapted, merged
     certificates.append(certify_reload(folder, trained.objective, after, sample, "the saved model equals the merged one"))
-    notes = () if kind is None else (rounding_note(kind, trained, after),)
-    return SavedLanguageModel(tuple(certificates), True, notes)
+    if kind is None:
+        return SavedLanguageModel(tuple(certificates), True)
+    there, here = (mean_loss(logits, sample, trained.objective) for logits in (trained.logits, after))
+    note = f"the adapter was trained on weights in {NAMES[kind]} and merged into unquantised ones: "
+    note += f"loss {there:.4f} there, {here:.4f} in the saved model (on {len(sample)} rows)"
+    return SavedLanguageModel(tuple(certificates), True, (note,))
 
 
 def write_whole(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -151,11 +156,10 @@ def write_adapter(trained: TrainedModel, folder: Path) -> None:
 def reload_language_model(folder: Path, objective: Objective, base: ModelSource | None = None) -> PreTrainedModel | PeftModel:
     """Loads a saved language model in evaluation mode; an adapter on its base model, quantised as during training.
 
+    Raises ModelError if the model has another objective, or is an adapter of another base model than the one named.
+
     Args:
         base: the present place of an adapter's base model; None for the recorded one.
-
-    Raises:
-        ModelError: the model cannot be loaded, has another objective, or is an adapter of another base model than the one named.
     """
     from safetensors import SafetensorError
 
@@ -200,12 +204,3 @@ def mean_loss(logits: list[np.ndarray], sample: Sample, objective: Objective) ->
         total -= float(steps.gather(1, torch.tensor(list(ids))[shift:, None]).sum())
         count += len(ids) - shift
     return total / max(1, count)
-
-
-def rounding_note(kind: Quantisation, trained: TrainedModel, saved: list[np.ndarray]) -> str:
-    """Describes the losses on the quantised base of training and on the unquantised base of the saved model, for the user."""
-    before, after = (mean_loss(logits, trained.sample, trained.objective) for logits in (trained.logits, saved))
-    return (
-        f"the adapter was trained on weights in {NAMES[kind]} and merged into unquantised ones: "
-        f"loss {before:.4f} there, {after:.4f} in the saved model (on {len(trained.sample)} rows)"
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,18 +44,15 @@ def token_losses(
             tokens and are shifted here: the first token of a row has no context and is never counted.
         left: pad on the left, as generation does; for causal models.
         progress: called with the number of rows done.
-
-    Raises:
-        ModelError: a row is longer than the model's context length.
     """
     if masked and left:
         raise ValueError("rows of a masked model are padded on the right")
-    targets = [row if masked else shift_labels(row) for row in labels]
+    targets = [row if masked else np.append(row[1:], IGNORE_INDEX) for row in labels]
     counts = np.array([np.count_nonzero(row != IGNORE_INDEX) for row in targets], dtype=np.int64)
     sums, supervised = np.zeros(len(targets)), np.flatnonzero(counts)
     # Tokens after the last supervised one change nothing for a causal model, and are not read.
-    lengths = [len(targets[row]) if masked else supervised_length(targets[row]) for row in supervised]
-    widths = np.array(lengths, dtype=np.int64)
+    lasts = [len(targets[row]) - 1 if masked else np.flatnonzero(targets[row] != IGNORE_INDEX)[-1] for row in supervised]
+    widths = np.array(lasts, dtype=np.int64) + 1
     check_length(model.config, int(widths.max(initial=0)), "the longest row")
     done = len(targets) - len(supervised)
     with evaluation_mode(model, precision) as device:
@@ -70,16 +66,6 @@ def token_losses(
             done += len(rows)
             progress(done)
     return TokenLosses(sums, counts)
-
-
-def shift_labels(labels: np.ndarray) -> np.ndarray:
-    """Returns the label of the next token for each position (T); -100 for the last."""
-    return np.append(labels[1:], IGNORE_INDEX)
-
-
-def supervised_length(targets: np.ndarray) -> int:
-    """Returns the number of positions up to the last supervised one."""
-    return int(np.flatnonzero(targets != IGNORE_INDEX)[-1]) + 1
 
 
 def pad_rows(rows: Rows | Sequence[Sequence[int]], fill: int, left: bool = False) -> torch.Tensor:
@@ -141,7 +127,8 @@ def logits_at(model: PreTrainedModel, inputs: dict[str, Any], selected: torch.Te
         yield from (head(part) for part in torch.split(states[:, -width:][selected], size))
         return
     for positions in torch.split(selected.flatten().nonzero()[:, 0], size):
-        with edit_head_inputs(head, partial(states_at, width=width, positions=positions)):
+        # Hidden states (1, n, H) at positions of the flattened batch, without an adapter's leading virtual tokens.
+        with edit_head_inputs(head, lambda states, at=positions: states[:, -width:].flatten(0, 1)[at][None]):  # type: ignore[misc]
             logits = model(**inputs).logits[0]
         yield logits
 
@@ -151,11 +138,6 @@ def run_to_head(model: PreTrainedModel, head: torch.nn.Module, inputs: dict[str,
     with edit_head_inputs(head, lambda states: states[:, -1:]) as original:
         last = model(**inputs).logits
     return original[0], last
-
-
-def states_at(states: torch.Tensor, width: int, positions: torch.Tensor) -> torch.Tensor:
-    """Selects hidden states (1, n, H) at positions of the flattened batch, without an adapter's leading virtual tokens."""
-    return states[:, -width:].flatten(0, 1)[positions][None]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -60,18 +60,12 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
             systems.append(linear_on_embeddings(labels, train, targets, vectors, seconds))
             of_train = vectors["train"]
             base["train"] = Outputs(embeddings=of_train if isinstance(of_train, tuple) else (of_train,))
+        elif name == "untuned":
+            systems.append(untuned_baseline(session))
         else:
-            systems.append(MAKERS[name](session))
+            systems.append({"majority": majority, "tfidf": tfidf_linear}[name](labels, train, targets))
         listener(Event("step", "baselines", done, len(requested)))
     return Baselines(tuple(systems), base)
-
-
-def majority_baseline(session: LabelledSession) -> BaselineOutputs:
-    return majority(session.data.splits.labels, session.data.splits.train, evaluation_rows(session))
-
-
-def tfidf_baseline(session: LabelledSession) -> BaselineOutputs:
-    return tfidf_linear(session.data.splits.labels, session.data.splits.train, evaluation_rows(session))
 
 
 def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
@@ -81,13 +75,6 @@ def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
     started, encoded = time.perf_counter(), session.tokens.encoded
     outputs = {rows.split: predict(session.loaded.model, encoded[rows.split], session) for rows in evaluation_rows(session)}
     return BaselineOutputs("untuned", outputs, time.perf_counter() - started, "the base model as it came")
-
-
-MAKERS: dict[str, Callable[[LabelledSession], BaselineOutputs]] = {
-    "majority": majority_baseline,
-    "tfidf": tfidf_baseline,
-    "untuned": untuned_baseline,
-}
 
 
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:
@@ -105,15 +92,9 @@ def embed(rows: Examples, body: torch.nn.Module, session: LabelledSession) -> Em
     tokens = session.tokens
     if rows.pairs is None:
         return mean_embeddings(body, tokens.encoded[rows.split], tokens.pad_id, session.fast_path)
-    first, second = (
-        mean_embeddings(
-            body,
-            encode(session.loaded.tokenizer, Examples(rows.split, "", rows.row_ids, side, rows.labels), tokens.max_length),
-            tokens.pad_id,
-            session.fast_path,
-        )
-        for side in (rows.texts, rows.pairs)
-    )
+    columns = [Examples(rows.split, "", rows.row_ids, side, rows.labels) for side in (rows.texts, rows.pairs)]
+    encoded = [encode(session.loaded.tokenizer, column, tokens.max_length) for column in columns]
+    first, second = (mean_embeddings(body, column, tokens.pad_id, session.fast_path) for column in encoded)
     return first, second
 
 

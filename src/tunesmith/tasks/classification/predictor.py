@@ -120,11 +120,7 @@ class Predictor:
 
 
 def load_predictor(run: Path) -> Predictor:
-    """Loads the model of a finished run onto this machine's device and fast path.
-
-    Raises:
-        ModelError: the folder holds no finished run, or its model is damaged.
-    """
+    """Loads the model of a finished run onto this machine's device and fast path. Raises ModelError."""
     from transformers import AutoTokenizer
 
     from tunesmith.machine import device_name, quiet_libraries, stay_offline

@@ -23,11 +23,7 @@ def outputs(session: LabelledSession) -> dict[str, Outputs]:
 
 
 def predict(model: torch.nn.Module, encoded: Encoded, session: LabelledSession) -> Outputs:
-    """Computes predictions with the usual thresholds and the loss of every row.
-
-    Raises:
-        NonFinite: the model gives numbers that are not finite.
-    """
+    """Computes predictions with the usual thresholds and the loss of every row. Raises NonFinite."""
     labels = session.tokens.labels
     values = logits(model, encoded, session.tokens.pad_id, session.fast_path)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))

@@ -224,7 +224,9 @@ def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResu
     ours = evaluate_model(plan.target, plan.test, plan.dimensions, plan.max_length, clock)
     others = [evaluate_model(str(other), plan.plain_test, (), plan.max_length, clock) for other in plan.against]
     with clock.phase("baselines"):
-        others += [evaluate_lexical(name, plan.plain_test) for name in plan.baselines]
+        for name in plan.baselines:
+            begun, search = time.perf_counter(), plan.plain_test.lexical_baselines()[name]
+            others.append(EvaluatedSystem(name, search(), time.perf_counter() - begun))
     metrics, split = metrics_of_test(plan.test), plan.test.split
     with clock.phase("verdict"):
         values = metrics_of_outputs([ours.outputs], metrics, plan.resampling)
@@ -242,12 +244,7 @@ def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResu
         timings_seconds=clock.seconds,
         peak_memory_bytes=peak_memory_bytes(),
         environment=environment(),
-        data={
-            **plan.about,
-            "dimension": ours.dimension,
-            "similarity": ours.similarity,
-            "geometry": geometry,
-        },
+        data={**plan.about, "dimension": ours.dimension, "similarity": ours.similarity, "geometry": geometry},
     )
 
 
@@ -267,12 +264,6 @@ def evaluate_model(
         outputs = truncated_outputs(test, vectors, sizes, encoder.similarity)
     seconds = time.perf_counter() - started
     return EvaluatedSystem(name, outputs, seconds, encoder.dimension, encoder.similarity, test.geometry(vectors))
-
-
-def evaluate_lexical(name: str, test: EmbeddingTest) -> EvaluatedSystem:
-    """Computes the outputs of a baseline without a model."""
-    started = time.perf_counter()
-    return EvaluatedSystem(name, test.lexical_baselines()[name](), time.perf_counter() - started)
 
 
 def verdicts_for(

@@ -8,11 +8,11 @@ from dataclasses import replace
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, metrics_of_test, truncated_outputs
 from tunesmith.evaluation.metrics.geometry import collapse_alarms
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
-from tunesmith.models.embedding.encoder import SentenceEncoder
+from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
 from tunesmith.progress import Listener
 from tunesmith.recipe.tasks import baseline_names
 from tunesmith.results import Alarm
-from tunesmith.tasks.embedding.model import EmbeddingSession, load_base_encoder
+from tunesmith.tasks.embedding.model import EmbeddingSession
 from tunesmith.tasks.task import Baselines, Evaluation
 
 UNTUNED = "untuned"
@@ -38,9 +38,12 @@ def metrics(session: EmbeddingSession) -> list[SplitMetrics]:
 
 def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
     """Computes the outputs of the base model and of the lexical baselines that the recipe names."""
-    requested, tests, systems = baseline_names(session.data.recipe), session.data.tests, []
-    started = time.perf_counter()
-    encoder = load_base_encoder(session)
+    data, recipe, tests, systems = session.data, session.data.recipe, session.data.tests, []
+    requested, section = baseline_names(recipe), recipe.embedding
+    started, encoder = time.perf_counter(), session.encoder
+    if section.pooling is not None or section.dense is not None or section.normalize is not None:
+        # The run may have put fresh modules on the base model.
+        encoder = load_encoder(data.source, recipe.data.max_length, recipe.train.fast)
     base = {name: test_outputs(session, test, encoder) for name, test in tests.items()}
     if UNTUNED in requested:
         systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as it came"))

@@ -29,12 +29,7 @@ TOO_FEW = "with too few hard negatives"
 
 
 def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
-    """Adds mined negatives to each training pair, and a finding about the pairs without.
-
-    Raises:
-        RecipeError: the rows are not positive pairs, or the range leaves too few candidates.
-        DataError: no pair has enough negatives.
-    """
+    """Adds mined negatives to each training pair, and a finding about the pairs without. Raises RecipeError or DataError."""
     section, rows = data.recipe.embedding.hard_negatives, data.rows.train
     assert section is not None
     if rows.format.kind != "positive_pair":
@@ -43,12 +38,15 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
     encoder = load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
     negatives = mined(rows, corpus_of(data.recipe.data.train, data.base, data.max_rows), encoder, section, data.base)
     pairs = rows_with(rows, negatives, section.num_negatives)
-    lost = len(rows) - len(pairs)
-    note = (
-        f"{len(pairs):,} training pairs have {section.num_negatives} hard negatives each; {lost:,} have too few and are not used."
-    )
+    lost, findings = [i for i, pair in enumerate(zip(*rows.sides, strict=True)) if pair not in negatives], data.findings
+    note = f"{len(pairs):,} training pairs have {section.num_negatives} hard negatives each; "
+    note += f"{len(lost):,} have too few and are not used."
+    if lost:
+        message = f"{len(lost):,} training pairs have too few hard negatives and are not used"
+        shown = tuple({"row_id": rows.row_ids[i], "split": rows.split, "reason": "too few negatives"} for i in lost[:20])
+        remedy = "Lower the margins or raise range_max of embedding.hard_negatives."
+        findings = (*findings, Finding("dropped_rows", message, len(lost), rows=shown, remedy=remedy))
     with_negatives = replace(data.rows, train=pairs, notes=(*data.rows.notes, note))
-    findings = (*data.findings, *without_negatives(rows, negatives))
     return replace(data, rows=with_negatives, findings=findings, choice=choose_loss(pairs, data.recipe.embedding))
 
 
@@ -131,19 +129,3 @@ def rows_with(rows: EmbeddingRows, mined_of: Mapping[Pair, tuple[str, ...]], n_n
     reason = f"{rows.format.reason}; negatives mined by the base model"
     pair_format = PairFormat("triplet" if n_negatives == 1 else "tuple", (*rows.format.texts, *names), (), reason)
     return replace(chosen, format=pair_format, sides=(*chosen.sides, *negatives))
-
-
-def without_negatives(rows: EmbeddingRows, mined_of: Mapping[Pair, tuple[str, ...]]) -> list[Finding]:
-    """Reports the pairs without enough negatives within the range and the margins."""
-    lost = [i for i, pair in enumerate(zip(*rows.sides, strict=True)) if pair not in mined_of]
-    if not lost:
-        return []
-    return [
-        Finding(
-            "dropped_rows",
-            f"{len(lost):,} training pairs have too few hard negatives and are not used",
-            len(lost),
-            rows=tuple({"row_id": rows.row_ids[i], "split": rows.split, "reason": "too few negatives"} for i in lost[:20]),
-            remedy="Lower the margins or raise range_max of embedding.hard_negatives.",
-        )
-    ]

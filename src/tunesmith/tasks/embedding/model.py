@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.load import EmbeddingData
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
@@ -70,11 +68,6 @@ class EmbeddingSession(Session):
         transformer: Any = self.encoder.model[0]
         body: torch.nn.Module = transformer.model
         return body
-
-    @property
-    def has_own_passes(self) -> bool:
-        """Tells whether a loss copies the model or runs it in another way."""
-        return has_own_passes(self.parts)
 
 
 def prepare(data: EmbeddingTaskData, clock: Clock) -> EmbeddingTaskData:
@@ -140,14 +133,6 @@ def load_guide(data: EmbeddingTaskData) -> SentenceTransformer:
     return load_encoder(source, data.recipe.data.max_length, fast=False).model
 
 
-def load_base_encoder(session: EmbeddingSession) -> SentenceEncoder:
-    """Returns the unchanged base model, without the fresh modules that the run may have put on it."""
-    section, data = session.data.recipe.embedding, session.data
-    if section.pooling is None and section.dense is None and section.normalize is None:
-        return session.encoder
-    return load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
-
-
 def labels_for(data: EmbeddingTaskData, rows: EmbeddingRows, loss: str, classes: tuple[str, ...]) -> list[Any] | None:
     """Returns the targets of the loss: class ids, 1 for the same and 0 for different, scores, or a teacher's numbers.
 
@@ -200,8 +185,3 @@ def split_lengths(rows: EmbeddingRows, encoder: SentenceEncoder) -> SplitLengths
     by_column = {column: int(n) for column, n in zip(rows.format.texts, cut.sum(axis=1), strict=True)}
     record = length_record(encoded) | {"rows_truncated": n_cut, "rows_truncated_by_column": by_column}
     return SplitLengths(len(rows), n_cut, record)
-
-
-def longest_texts(rows: EmbeddingRows) -> Array:
-    """Returns the characters of each row (N), all its texts together."""
-    return np.array([sum(map(len, texts)) for texts in zip(*rows.sides, strict=True)])

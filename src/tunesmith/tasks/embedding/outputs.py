@@ -15,9 +15,10 @@ from tunesmith.data.pairs import load as pairs
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.evaluation.search import normalised
-from tunesmith.models.embedding.encoder import reload_encoder
+from tunesmith.models.embedding.encoder import load_encoder
 from tunesmith.models.embedding.model import merge_adapter
 from tunesmith.models.equivalence import certificate
+from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.embedding.data import RETRIEVAL
@@ -36,7 +37,7 @@ def save_model(session: EmbeddingSession, folder: Path, _thresholds: list[float]
     encoder.model.to("cpu")
     merge_adapter(encoder)
     encoder.model.save_pretrained(str(folder), create_model_card=False)
-    saved = plain_vectors(reload_encoder(folder), texts)
+    saved = plain_vectors(load_encoder(ModelSource(str(folder), str(folder), "folder")), texts)
     name = "the saved model equals the trained one"
     return SavedModel((certificate(name, plain_vectors(encoder, texts), saved, SAMPLE_MEASURE),))
 

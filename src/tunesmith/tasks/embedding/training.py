@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,15 @@ from tunesmith.data.split import spread_positions
 from tunesmith.evaluation.embedding_tests import RowsTest, metrics_of_test
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.embedding.encoder import SentenceEncoder
-from tunesmith.models.fast.length_groups import use_length_groups, use_whole_batches
+from tunesmith.models.fast.length_groups import length_groups
 from tunesmith.models.inference import autocast
 from tunesmith.preflight.trial_step import TrialPart
-from tunesmith.tasks.embedding.model import OWN_PASSES, TSDAE, EmbeddingSession, Part, labels_for, longest_texts, prompts_of
+from tunesmith.tasks.embedding.model import OWN_PASSES, TSDAE, EmbeddingSession, Part, has_own_passes, labels_for, prompts_of
 from tunesmith.tasks.task import EvaluateFn
 from tunesmith.training.fit import TrainerSpec
 from tunesmith.training.trainers.embedding import EmbeddingTrainer, TrainingSet, dataset_of, names_of, set_name
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
     from transformers import TrainingArguments
 
     from tunesmith.training.schedule import Schedule
@@ -40,7 +39,7 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
     from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
     encoder = session.encoder
-    in_groups = encoder.is_plain and encoder.fast_path.fast and not session.has_own_passes
+    in_groups = encoder.is_plain and encoder.fast_path.fast and not has_own_passes(session.parts)
     in_groups = in_groups and not session.data.recipe.embedding.adaptive_layers
 
     def make(arguments: TrainingArguments, _schedule: Schedule) -> EmbeddingTrainer:
@@ -61,16 +60,6 @@ def trainer_spec(session: EmbeddingSession, evaluate: EvaluateFn, seed: int) -> 
     return TrainerSpec(make, SentenceTransformerTrainingArguments, own_arguments(session), around)
 
 
-@contextmanager
-def length_groups(model: SentenceTransformer) -> Iterator[None]:
-    """Runs each batch in groups of similar length."""
-    use_length_groups(model)
-    try:
-        yield
-    finally:
-        use_whole_batches(model)
-
-
 def own_arguments(session: EmbeddingSession) -> Mapping[str, Any]:
     """Returns the arguments that only upstream's trainer for embeddings has."""
     parts = session.parts
@@ -82,11 +71,12 @@ def own_arguments(session: EmbeddingSession) -> Mapping[str, Any]:
 
 
 def trial_parts(session: EmbeddingSession) -> list[TrialPart]:
-    """Returns the training rows by loss, for the trial step."""
-    return [
-        TrialPart(longest_texts(part.rows), partial(batch_loss, session.encoder, part), part.loss, part.choice.name)
-        for part in session.parts
-    ]
+    """Returns the training rows by loss, for the trial step, with the characters of all texts of each row."""
+    parts = []
+    for part in session.parts:
+        sizes = np.array([sum(map(len, texts)) for texts in zip(*part.rows.sides, strict=True)])
+        parts.append(TrialPart(sizes, partial(batch_loss, session.encoder, part), part.loss, part.choice.name))
+    return parts
 
 
 def evaluate_fn(session: EmbeddingSession, max_rows: int | None) -> EvaluateFn:

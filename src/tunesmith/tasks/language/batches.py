@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from tunesmith.machine import device_name
 from tunesmith.models.chat.render import Rendered
@@ -20,32 +17,25 @@ from tunesmith.training.trainers.tokens import TrainingTokens
 
 def training_tokens(recipe: Recipe, rows: Rendered, loaded: LoadedModel, max_length: int, fast_path: FastPath) -> TrainingTokens:
     """Returns the training rows, joined by request or to save time; a CPU model then attends to each row alone."""
-    section, model = sequences(recipe), loaded.model
-    may_join = fast_path.fast and detect_objective(model.config).shifts_labels and not joining_changes(recipe)
+    section, model, pad_id = sequences(recipe), loaded.model, loaded.tokenizer.pad_token_id
+    # Joined rows would be trained differently by learnt prompts, and by noise that depends on the length.
+    prompted = recipe.adapter is not None and recipe.adapter.method in PROMPTED
+    joining_changes = prompted or "neftune_noise_alpha" in recipe.upstream
+    may_join = fast_path.fast and detect_objective(model.config).shifts_labels and not joining_changes
     is_packed = device_name() == "cuda" and may_join if section.packing is None else section.packing
     packs: list[tuple[int, ...]] = [(i,) for i in range(len(rows.input_ids))]
     if is_packed:
-        packs = [tuple(pack.tolist()) for pack in pack_rows([len(ids) for ids in rows.input_ids], max_length).rows]
+        packs = pack_rows([len(ids) for ids in rows.input_ids], max_length)
     by_rows = device_name() == "cpu" and can_attend_by_rows(model)
     if by_rows and (is_packed or section.padding_free or (section.padding_free is None and may_join)):
         attend_by_rows(model)
     padding_free = section.padding_free
     if padding_free is None:
-        padding_free = by_rows and may_join and not is_packed and keeps_apart(loaded, rows.input_ids)
-    return TrainingTokens(rows.row_ids, rows.input_ids, rows.labels, packs, loaded.tokenizer.pad_token_id, padding_free)
-
-
-def keeps_apart(loaded: LoadedModel, input_ids: Sequence[np.ndarray]) -> bool:
-    """Tells whether this model isolates rows in one sequence; models with a state or without positions cannot."""
-    if sum(len(ids) > 1 for ids in input_ids) < 2:
-        return False
-    return certify_packing(loaded.model, input_ids, loaded.tokenizer.pad_token_id).passed
-
-
-def joining_changes(recipe: Recipe) -> bool:
-    """Tells whether joined rows would be trained differently: by learnt prompts, or by noise that depends on the length."""
-    prompted = recipe.adapter is not None and recipe.adapter.method in PROMPTED
-    return prompted or "neftune_noise_alpha" in recipe.upstream
+        # Models with a state or without positions cannot isolate rows in one sequence.
+        has_rows = sum(len(ids) > 1 for ids in rows.input_ids) > 1
+        padding_free = by_rows and may_join and not is_packed and has_rows
+        padding_free = padding_free and certify_packing(model, rows.input_ids, pad_id).passed
+    return TrainingTokens(rows.row_ids, rows.input_ids, rows.labels, packs, pad_id, padding_free)
 
 
 def language_fast_path(recipe: Recipe, objective: Objective) -> FastPath:

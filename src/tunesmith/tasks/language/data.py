@@ -55,7 +55,8 @@ def read(request: Request) -> LanguageTaskData:
         raise MissingExtra.of("trl", "language", f"task {recipe.task}")
     rows = load_conversation_data(recipe, base, request.frames)
     require_validation(rows.validation)
-    rows = subsample(rows, request.max_rows)
+    cut: dict[str, Any] = {name: at_most(part, request.max_rows) for name, part in rows.named().items()}
+    rows = replace(rows, **cut)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(rows.train))
     findings = chat_checks.check_rows(rows.named(), joined=is_joined(recipe, rows, source))
@@ -67,12 +68,6 @@ def read(request: Request) -> LanguageTaskData:
         rows=rows,
         general=at_most(general_texts(recipe, base), request.max_rows),
     )
-
-
-def subsample(data: ConversationData, max_rows: int | None) -> ConversationData:
-    """Returns at most so many rows of each split, spread evenly over it."""
-    cut: dict[str, Any] = {name: at_most(rows, max_rows) for name, rows in data.named().items()}
-    return replace(data, **cut)
 
 
 def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bool:
@@ -106,16 +101,11 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
     split, rows = list(data.evaluation_rows.items())[-1]
     note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < FEW_ROWS else ""
     yield CheckLine("evaluated on", f"{split}, {len(rows):,} rows, and {len(data.general):,} general texts", note=note)
-    yield quantisation_line(data.recipe)
-
-
-def quantisation_line(recipe: Recipe) -> CheckLine:
-    """Checks that the library behind the requested quantisation is installed."""
-    problem = None
-    if recipe.quantisation is not None and find_spec("bitsandbytes") is None:
+    quantisation, problem = data.recipe.quantisation, None
+    if quantisation is not None and find_spec("bitsandbytes") is None:
         remedy = "Run: pip install 'tunesmith[quantisation]'"
         problem = Problem("install", "quantisation", "bitsandbytes is not installed.", remedy)
-    return CheckLine("quantisation", recipe.quantisation or "none", problem)
+    yield CheckLine("quantisation", quantisation or "none", problem)
 
 
 READING = TaskReading(read, check_rows)

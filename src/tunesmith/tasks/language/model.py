@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.arrays import Array
 from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
@@ -223,23 +222,14 @@ def render_split(data: LanguageTaskData, rows: Conversations, reader: Reader) ->
     rendered = render(reader.tokenizer, rows, NO_TEMPLATE, reader.max_length, "all", long_rows, masked=is_masked)
     if not is_masked or rows.split == "train":
         return rendered
-    pairs = [mask_once(data.recipe, ids, i, reader.tokenizer) for i, ids in enumerate(rendered.input_ids)]
+    seed, probability = data.recipe.train.seed, data.recipe.pretraining.mlm_probability
+    special_ids = reader.tokenizer.all_special_ids
+    masks = {"mask_id": reader.tokenizer.mask_token_id, "vocab_size": len(reader.tokenizer)}
+    pairs = [
+        mask_tokens(ids, np.isin(ids, special_ids), seed, EVALUATION_EPOCH, entry, probability, **masks)
+        for entry, ids in enumerate(rendered.input_ids)
+    ]
     return replace(rendered, input_ids=tuple(ids for ids, _ in pairs), labels=tuple(labels for _, labels in pairs))
-
-
-def mask_once(recipe: Recipe, ids: Array, entry: int, tokenizer: PreTrainedTokenizerBase) -> tuple[Array, Array]:
-    """Masks an entry: the same tokens at each evaluation."""
-    is_special = np.isin(ids, tokenizer.all_special_ids)
-    return mask_tokens(
-        ids,
-        is_special,
-        recipe.train.seed,
-        EVALUATION_EPOCH,
-        entry,
-        recipe.pretraining.mlm_probability,
-        mask_id=tokenizer.mask_token_id,
-        vocab_size=len(tokenizer),
-    )
 
 
 def trainable(data: LanguageTaskData, loaded: LoadedModel, tokens: TrainingTokens, objective: Objective) -> Any:

@@ -72,13 +72,7 @@ def scattered(values: list[Any], at: list[int], count: int) -> list[Any]:
 
 
 def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
-    """Writes the supervised tokens of a few rows, and a few answers by every system."""
-    text = json.dumps(shown_rows(evaluation), ensure_ascii=False, indent=1)
-    (folder.work / ANSWERS).write_text(text + "\n", encoding="utf-8")
-
-
-def shown_rows(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the supervised tokens of a few training rows, and a few answers of the most telling split by every system."""
+    """Writes the supervised tokens of a few training rows, and a few answers of the most telling split by every system."""
     best: SeedResult = evaluation.best
     session: LanguageSession = best.session
     rows, name = session.train, list(session.data.evaluation_rows)[-1]
@@ -98,7 +92,8 @@ def shown_rows(evaluation: Evaluation) -> dict[str, Any]:
         }
         for i in range(min(SHOWN_ANSWERS, len(ours.texts)))
     ]
-    return {"seen": seen, "split": name, "answers": answers, "before": UNTUNED}
+    content = {"seen": seen, "split": name, "answers": answers, "before": UNTUNED}
+    (folder.work / ANSWERS).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def data_record(session: LanguageSession) -> dict[str, Any]:

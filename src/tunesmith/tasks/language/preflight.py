@@ -30,7 +30,11 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     figure = f"{n_supervised:,} of {n_tokens:,} tokens ({n_supervised / max(1, n_tokens):.0%})"
     yield CheckLine("what the loss sees", figure, problem)
     if len(rows.input_ids):
-        yield CheckLine("sample", sample_line(session))
+        runs = supervised_runs(session.tokenizer, rows.input_ids[0], rows.labels[0])
+        text = "".join(f"⟦{part}⟧" if supervised else part for part, supervised in runs).replace("\n", "⏎")
+        if len(text) > SHOWN_CHARACTERS:
+            text = f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"
+        yield CheckLine("sample", text)
     ends = rows.without_end
     note = f"{len(ends):,} rows do not learn where an answer ends, the first is row {ends[0]}" if ends else ""
     yield CheckLine("ends", note or "every answer's end is learnt", note=note)
@@ -38,10 +42,3 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
         sample = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
         isolation = certify_packing(session.model, sample, session.pad_id)
         yield proven(isolation, "Rows in one sequence would see each other. Write packing: false and padding_free: false.")
-
-
-def sample_line(session: LanguageSession) -> str:
-    """Formats the start of the first row, with supervised text in brackets."""
-    runs = supervised_runs(session.tokenizer, session.train.input_ids[0], session.train.labels[0])
-    text = "".join(f"⟦{part}⟧" if supervised else part for part, supervised in runs).replace("\n", "⏎")
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"

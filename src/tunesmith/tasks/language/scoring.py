@@ -61,7 +61,7 @@ class EvalSplit:
     Attributes:
         rows: its tokens; a divided text has several entries. Entries of a masked model are masked.
         positions: (N) positions of the conversations that have entries, in order.
-        n_bytes: (N) UTF-8 bytes of the supervised text of each.
+        n_bytes: (N) UTF-8 bytes of the supervised text of each, without special tokens and the row's first token.
         sample: (n) positions of the conversations whose answers are generated.
         prompts: (n) token ids before the answer.
         references: (n) answers of the data.
@@ -135,10 +135,6 @@ class GenerationEval:
     window: int = 0
     stride: int | None = None
 
-    def without_windows(self) -> GenerationEval:
-        """Returns the settings for evaluations during training, without sliding windows."""
-        return replace(self, stride=None)
-
 
 def make_eval_split(
     rows: Conversations,
@@ -154,24 +150,19 @@ def make_eval_split(
     count = len(answered) if labels else min(n_answers, len(answered))
     sample = tuple(answered[i] for i in spread_positions(len(answered), count))
     references = tuple(rows.turns[i][-1].content.strip() for i in sample)
+    supervised = [targets[1:][targets[1:] != IGNORE_INDEX].tolist() for targets in rendered.labels]
+    sizes = [len(text.encode()) for text in tokenizer.batch_decode(supervised, skip_special_tokens=True)]
     return EvalSplit(
         rows.split,
         rendered,
         positions,
-        supervised_bytes(rendered, positions, tokenizer),
+        sum_over_rows(rendered, positions, sizes).astype(np.int64),
         rows,
         sample,
         prompts=tuple(prompt_ids(tokenizer, template, rows.turns[i]) for i in sample),
         references=references,
         truth=np.array([labels.index(reference) for reference in references]) if labels else None,
     )
-
-
-def supervised_bytes(rows: Rendered, positions: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Array:
-    """Counts the UTF-8 bytes (N) of each row's supervised text, without special tokens and the row's first token."""
-    supervised = [labels[1:][labels[1:] != IGNORE_INDEX].tolist() for labels in rows.labels]
-    sizes = [len(text.encode()) for text in tokenizer.batch_decode(supervised, skip_special_tokens=True)]
-    return sum_over_rows(rows, positions, sizes).astype(np.int64)
 
 
 def sum_over_rows(rows: Rendered, positions: Sequence[int], values: Sequence[float] | Array) -> Array:

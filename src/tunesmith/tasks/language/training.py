@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -83,9 +84,9 @@ def trial_parts(session: LanguageSession) -> list[TrialPart]:
 def evaluate_fn(session: LanguageSession, max_rows: int | None) -> EvaluateFn:
     """Returns a function that computes a model's loss and metrics on validation, with the answers of a few rows.
 
-    All answers are generated if they select the checkpoint.
+    No windows slide during training. All answers are generated if they select the checkpoint.
     """
-    split, settings = session.splits["validation"], session.generation.without_windows()
+    split, settings = session.splits["validation"], replace(session.generation, stride=None)
     if max_rows is not None:
         split = split.first_rows(max_rows)
     elif session.metric in LOSS_METRICS and not settings.labels:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.data.pairs.load import format_record
 from tunesmith.data.records import split_record
+from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.embedding_tests import metrics_of_test
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
@@ -63,7 +64,8 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
             started = time.perf_counter()
             systems.append(BaselineOutputs(name, {RETRIEVAL: search()}, time.perf_counter() - started))
     if MAJORITY in requested:
-        systems.append(pairs.majority_baseline(session))
+        splits = rows_of(session).splits
+        systems.append(majority(splits.labels, splits.train, pairs.evaluation_rows(session)))
     return Baselines(tuple(systems))
 
 

@@ -69,16 +69,18 @@ class RerankerRows(LabelledTaskData):
 
 
 def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
-    """Returns the pairs with negatives as labelled rows, in splits that keep each query's rows together.
-
-    Raises:
-        InputError: no pair has a negative, or the rows cannot be split.
-    """
+    """Returns the pairs with negatives as labelled rows, in splits that keep each query's rows together. Raises InputError."""
     pairs = data.pairs
     if len(pairs.sides) > 2:
         negatives: Negatives = {(query, right): tuple(wrong) for query, right, *wrong in zip(*pairs.sides, strict=True)}
     else:
-        negatives = mine_negatives(data, clock)
+        with clock.phase("hard negatives"):
+            quiet_libraries()
+            seed_everything(data.recipe.train.seed)
+            encoder = load_first_stage(data.recipe, data.base)
+            section = data.recipe.embedding.hard_negatives or NEGATIVES
+            corpus = corpus_of(data.recipe.data.train, data.base, data.max_rows)
+            negatives = mined(pairs, corpus, encoder, section, data.base)
     table = labelled_table(pairs, negatives)
     with clock.phase("data"):
         splits = subsample(split_table(data.recipe, data.base, table), data.max_rows)
@@ -120,16 +122,6 @@ def labelled_table(pairs: EmbeddingRows, negatives: Negatives) -> dict[str, list
         message = "no query has a negative within the range and the margins."
         raise DataError.one(pairs.source, message, "Raise embedding.hard_negatives.range_max, or lower the margins.")
     return table
-
-
-def mine_negatives(data: RerankerData, clock: Clock) -> Negatives:
-    """Mines documents that the first stage ranks high for a query and that are not its positive."""
-    with clock.phase("hard negatives"):
-        quiet_libraries()
-        seed_everything(data.recipe.train.seed)
-        encoder = load_first_stage(data.recipe, data.base)
-        section = data.recipe.embedding.hard_negatives or NEGATIVES
-        return mined(data.pairs, corpus_of(data.recipe.data.train, data.base, data.max_rows), encoder, section, data.base)
 
 
 def load_first_stage(recipe: Recipe, base: Path) -> SentenceEncoder:

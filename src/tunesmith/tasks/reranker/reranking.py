@@ -54,11 +54,7 @@ def reranked(test: SearchTest, ranked: Array, top_k: int, score: Score) -> Outpu
 
 
 def relevance_of(model: Predictor, name: str) -> Score:
-    """Returns a function that computes the probability that a document is relevant to its query.
-
-    Raises:
-        ModelError: the classes of the model are not 0 and 1.
-    """
+    """Returns a function that computes the relevance of documents. Raises ModelError for other classes than 0 and 1."""
     labels = model.config.labels
     if RELEVANT not in labels.names or labels.n != 2 or labels.problem_type == MULTI:
         message = f"it is no reranker: its classes are {', '.join(labels.names[:5])}, not 0 and 1."

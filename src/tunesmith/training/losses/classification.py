@@ -59,9 +59,6 @@ def class_weights(requested: str | dict[str, float], labels: Labels, targets: li
     """Computes the weights (K) of the classes; None for equal ones.
 
     ``balanced``: n / (K n_c) for one label; negatives / positives per class for several labels.
-
-    Raises:
-        RecipeError: a class of that name does not exist, or one is left out.
     """
     if requested == "none" or labels.problem_type == REGRESSION:
         return None

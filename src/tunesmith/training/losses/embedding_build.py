@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.pairs.rows import EmbeddingRows
@@ -34,10 +34,6 @@ def build_loss(
     Args:
         dimension: of the model's embeddings.
         guide: the ``SentenceTransformer`` that detects false negatives, for the losses that need one.
-
-    Raises:
-        RecipeError: options that the loss does not have, or that upstream refuses; dimensions beyond the model's.
-        DataError: a teacher's embeddings have another length than the model's.
     """
     from sentence_transformers.sentence_transformer import losses
 
@@ -61,18 +57,14 @@ def wrapped(model: SentenceTransformer, loss: torch.nn.Module, section: Embeddin
     """Wraps the loss so that it covers also truncated embeddings, the first layers, or both, as the recipe requests."""
     from sentence_transformers.sentence_transformer import losses
 
-    sizes = matryoshka_sizes(section.matryoshka_dimensions, dimension)
-    if section.adaptive_layers:
-        return losses.Matryoshka2dLoss(model, loss, sizes) if len(sizes) > 1 else losses.AdaptiveLayerLoss(model, loss)
-    return losses.MatryoshkaLoss(model, loss, sizes) if len(sizes) > 1 else loss
-
-
-def matryoshka_sizes(requested: Sequence[int], dimension: int) -> list[int]:
-    """Returns all dimensions, then the requested ones, the largest first. Raises RecipeError for more than the model has."""
+    requested = section.matryoshka_dimensions
     if requested and max(requested) > dimension:
         message = f"{max(requested)} dimensions were requested; the vectors have {dimension}."
         raise RecipeError.one("embedding.matryoshka_dimensions", message, f"At most {dimension}.")
-    return sorted({dimension, *requested}, reverse=True)
+    sizes = sorted({dimension, *requested}, reverse=True)
+    if section.adaptive_layers:
+        return losses.Matryoshka2dLoss(model, loss, sizes) if len(sizes) > 1 else losses.AdaptiveLayerLoss(model, loss)
+    return losses.MatryoshkaLoss(model, loss, sizes) if len(sizes) > 1 else loss
 
 
 def check_options(name: str, maker: type[torch.nn.Module], options: Mapping[str, Any]) -> None:

@@ -36,12 +36,7 @@ class LossChoice:
 
 
 def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
-    """Returns the loss that the recipe names, or the default of the rows' format.
-
-    Raises:
-        RecipeError: an unknown loss, or one that does not take such rows; the message names those that do.
-        DataError: the loss's batch sampler cannot draw from the rows.
-    """
+    """Returns the loss that the recipe names, or the default of the rows' format."""
     kind, n_classes = rows.format.kind, len(rows.classes)
     default = default_for(kind, n_classes)
     name = section.loss or default.loss
@@ -53,26 +48,15 @@ def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
         classes = f" with {n_classes} classes" if n_classes else ""
         message = f"{name} does not take these rows: they are {MEANING[kind]}{classes}."
         raise RecipeError.one("embedding.loss", message, f"These do: {listed(fit)}. See also embedding.convert.")
-    sampler = section.batch_sampler or sampler_for(rows, name)
+    usual = "no_duplicates" if LOSSES[name].in_batch else "batch_sampler"
+    sampler = section.batch_sampler or ("group_by_label" if kind == "labelled_text" else usual)
     if sampler == "group_by_label":
-        check_groups(rows)
+        counts = {label: (rows.target or ()).count(label) for label in rows.classes}
+        if sum(count >= 2 for count in counts.values()) < 2:
+            shown = listed(f"{label} ({count})" for label, count in counts.items())
+            message = f"triplets need two classes with two rows each; there are {shown or 'no classes'}."
+            raise DataError.one(rows.source, message, "Give more rows, or another embedding.batch_sampler.")
     return LossChoice(name, "" if section.loss else default.because, LOSSES[name].in_batch, sampler)
-
-
-def sampler_for(rows: EmbeddingRows, name: str) -> str:
-    """Returns the default batch sampler of a loss."""
-    if rows.format.kind == "labelled_text":
-        return "group_by_label"
-    return "no_duplicates" if LOSSES[name].in_batch else "batch_sampler"
-
-
-def check_groups(rows: EmbeddingRows) -> None:
-    """Raises DataError without two classes of two rows, which a batch of triplets needs."""
-    counts = {name: (rows.target or ()).count(name) for name in rows.classes}
-    if sum(count >= 2 for count in counts.values()) < 2:
-        shown = listed(f"{name} ({count})" for name, count in counts.items())
-        message = f"triplets need two classes with two rows each; there are {shown or 'no classes'}."
-        raise DataError.one(rows.source, message, "Give more rows, or another embedding.batch_sampler.")
 
 
 def check_scores(rows: EmbeddingRows, name: str) -> None:

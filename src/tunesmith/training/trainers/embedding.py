@@ -58,7 +58,13 @@ def dataset_of(rows: EmbeddingRows, loss: str, labels: list[Any] | None, seed: i
 
     columns: dict[str, list[Any]] = dict(zip(names_of(rows), (list(side) for side in rows.sides), strict=True))
     if loss == "ContrastiveTensionLoss":
-        columns = tension_pairs(rows.sides[0], seed)
+        # Each text is paired with itself or with another one drawn at random.
+        texts = rows.sides[0]
+        draw = np.random.default_rng([seed, len(texts)])
+        others = draw.integers(0, len(texts), len(texts)).tolist()
+        is_same = draw.random(len(texts)) < SAME_TEXTS
+        second = [text if same else texts[other] for text, same, other in zip(texts, is_same, others, strict=True)]
+        columns = {"text_0": list(texts), "text_1": second}
     if labels is not None:
         columns[LABEL] = labels
     return Dataset.from_dict({**columns, ROW_ID: list(rows.row_ids)})
@@ -67,23 +73,6 @@ def dataset_of(rows: EmbeddingRows, loss: str, labels: list[Any] | None, seed: i
 def names_of(rows: EmbeddingRows) -> list[str]:
     """Names the text columns for the trainer, since it could misread those of the file."""
     return [f"text_{i}" for i in range(len(rows.sides))]
-
-
-def tension_pairs(texts: tuple[str, ...], seed: int) -> dict[str, list[str]]:
-    """Pairs each text with itself or with another one drawn at random."""
-    draw = np.random.default_rng([seed, len(texts)])
-    others = draw.integers(0, len(texts), len(texts))
-    is_same = draw.random(len(texts)) < SAME_TEXTS
-    second = [text if same else texts[other] for text, same, other in zip(texts, is_same, others.tolist(), strict=True)]
-    return {"text_0": list(texts), "text_1": second}
-
-
-def with_words_deleted(text: str, seed: int, epoch: int, row_id: int) -> str:
-    """Deletes a random 60 % of the words, but not all of them: the same for the same row and epoch."""
-    words = text.split()
-    draw = np.random.default_rng([seed, epoch, row_id])
-    words_left = [word for word, chance in zip(words, draw.random(len(words)), strict=True) if chance < KEPT_WORDS]
-    return " ".join(words_left or [words[int(draw.integers(len(words)))]])
 
 
 class RowCollator(SentenceTransformerDataCollator):
@@ -122,8 +111,11 @@ class EmbeddingTrainer(GuardedTrainer, SentenceTransformerTrainer):
         collator.noise = {name: self.delete_words for name, rows in self.sets.items() if rows.denoise}
 
     def delete_words(self, text: str, row_id: int) -> str:
-        """Deletes other words in each epoch, the same ones after a resume."""
-        return with_words_deleted(text, self.args.seed, int(self.state.epoch or 0), row_id)
+        """Deletes a random 60 % of the words, but not all of them: others in each epoch, the same ones after a resume."""
+        words = text.split()
+        draw = np.random.default_rng([self.args.seed, int(self.state.epoch or 0), row_id])
+        words_left = [word for word, chance in zip(words, draw.random(len(words)), strict=True) if chance < KEPT_WORDS]
+        return " ".join(words_left or [words[int(draw.integers(len(words)))]])
 
     def get_data_collator(self, model: BaseModel, args: BaseTrainingArguments, processing_class: object = None) -> RowCollator:
         return RowCollator(preprocess_fn=model.preprocess, prompts=args.prompts)

@@ -17,20 +17,7 @@ from tunesmith.models.inference import pad_batch
 from tunesmith.training.epoch_logits import EpochLogits
 from tunesmith.training.guarded import GuardedTrainer, TrainerKeywords
 from tunesmith.training.losses.classification import LossFunction
-from tunesmith.training.sampling import BucketedSampler
-
-
-class Positions(Dataset[int]):
-    """The positions of a split as a dataset; the collator turns a list of them into a batch."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, position: int) -> int:
-        return position
+from tunesmith.training.sampling import BucketedSampler, Positions
 
 
 class RowTrainer(GuardedTrainer, Trainer):

@@ -20,7 +20,7 @@ from tunesmith.models.fast.supervised_loss import supervised_loss
 from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.token_losses import pad_rows
 from tunesmith.training.guarded import GuardedTrainer, TrainerKeywords
-from tunesmith.training.sampling import BucketedSampler
+from tunesmith.training.sampling import BucketedSampler, Positions
 
 POSITION = "position"
 
@@ -136,19 +136,6 @@ def computes_own_loss(fast_path: FastPath, n_processes: int, device: str) -> boo
     return fast_path.fast and n_processes == 1 and device != "cuda"
 
 
-class EpochPositions(Dataset[int]):
-    """The numbers that ``EpochSampler`` yields, as a dataset."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> int:
-        return number
-
-
 class EpochSampler(BucketedSampler):
     """Yields ``epoch * n + position``, so that a prefetched batch still knows its epoch."""
 
@@ -179,22 +166,20 @@ class MaskedTrainer(GuardedTrainer, Trainer):
     ) -> None:
         self.tokens, self.specials, self.probability = tokens, specials, probability
         self.mask_id, self.vocab_size = mask_id, vocab_size
-        super().__init__(train_dataset=EpochPositions(len(tokens.packs)), data_collator=self.collate, **upstream)
+        super().__init__(train_dataset=Positions(len(tokens.packs)), data_collator=self.collate, **upstream)
 
     def collate(self, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
         """Builds one batch, with other tokens masked in each epoch."""
-        count = len(self.tokens.packs)
-        items = [self.masked_item(number % count, number // count) for number in numbers]
-        batch = padded_batch([ids for ids, _ in items], [labels for _, labels in items], self.tokens.pad_id)
-        return {**batch, POSITION: torch.tensor([number % count for number in numbers])}
-
-    def masked_item(self, item: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Masks an item for an epoch: token ids and labels."""
-        ids = self.tokens.input_ids[self.tokens.packs[item][0]]
-        is_special = np.isin(ids, self.specials)
-        return mask_tokens(
-            ids, is_special, self.args.seed, epoch, item, self.probability, mask_id=self.mask_id, vocab_size=self.vocab_size
-        )
+        places, rows, labels = [], [], []
+        for number in numbers:
+            epoch, place = divmod(number, len(self.tokens.packs))
+            ids = self.tokens.input_ids[self.tokens.packs[place][0]]
+            is_special, masks = np.isin(ids, self.specials), {"mask_id": self.mask_id, "vocab_size": self.vocab_size}
+            masked, targets = mask_tokens(ids, is_special, self.args.seed, epoch, place, self.probability, **masks)
+            places.append(place)
+            rows.append(masked)
+            labels.append(targets)
+        return {**padded_batch(rows, labels, self.tokens.pad_id), POSITION: torch.tensor(places)}
 
     def _get_train_sampler(self, train_dataset: Dataset[int] | None = None) -> Sampler[int]:
         return EpochSampler(self.tokens.lengths, self.args.train_batch_size, self.args.seed)
