@@ -138,10 +138,8 @@ def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict
 def usual_pair(names: Sequence[str]) -> tuple[str, str] | None:
     """Returns the two columns with a usual pair of names."""
     by_plain = {plain_name(name): name for name in names}
-    for first, second in PAIRS:
-        if first in by_plain and second in by_plain:
-            return by_plain[first], by_plain[second]
-    return None
+    pairs = ((by_plain[first], by_plain[second]) for first, second in PAIRS if {first, second} <= by_plain.keys())
+    return next(pairs, None)
 
 
 def first_named(names: Sequence[str], usual: Sequence[str], taken: Iterable[str]) -> str | None:
