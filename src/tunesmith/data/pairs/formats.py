@@ -87,7 +87,12 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
     Args:
         given: part of ``PARTS`` -> column or columns that the recipe names.
     """
-    requested = {part: find_columns(table, part, names) for part, names in given.items()}
+    requested = {}
+    for part, names in given.items():
+        if part not in PARTS:
+            raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
+        names = [names] if isinstance(names, str) else names
+        requested[part] = tuple(require_column(table, name, part) for name in names)
     used = {name for names in requested.values() for name in names}
     rest = [name for name in table.columns if name not in used and plain_name(name) not in {*ID, *SPLIT}]
     profiles = {name: profile(table.columns[name]) for name in table.columns}
@@ -100,14 +105,6 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
     if parts:
         reason = f"by the names {listed(name for names in parts.values() for name in names)}"
     return format_from_parts(parts or parts_by_content(rest, profiles, table), table, profiles, reason)
-
-
-def find_columns(table: Table, part: str, requested: str | Sequence[str]) -> tuple[str, ...]:
-    """Finds the columns that the recipe names for a part."""
-    if part not in PARTS:
-        raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
-    names = [requested] if isinstance(requested, str) else requested
-    return tuple(require_column(table, name, part) for name in names)
 
 
 def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:
