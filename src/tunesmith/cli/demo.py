@@ -58,7 +58,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.recipe.load import load_recipe
 
     stay_offline()
-    loaded = load_recipe(recipe_path(args.task), [f"output={quoted(args.output)}"] if args.output else [])
+    overrides = ["output='" + args.output.replace("'", "''") + "'"] if args.output else []  # quoted as YAML
+    loaded = load_recipe(recipe_path(args.task), overrides)
     opening = [
         terminal.paint("What this demo does", "bold"),
         *(f"  {line.format(model=loaded.recipe.model.name)}" for line in DEMOS[loaded.recipe.task].opening),
@@ -79,11 +80,6 @@ def recipe_path(task: str) -> Path:
     from importlib import resources
 
     return Path(str(resources.files("tunesmith"))) / "data" / "samples" / DEMOS[task].recipe
-
-
-def quoted(text: str) -> str:
-    """Quotes a text as a YAML string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:

@@ -155,12 +155,9 @@ def print_texts(
 
         suffix = f", {n_violations} of them violate the constraints" if n_violations else ""
         return Outcome(None, lines=[f"{plural(len(rows), 'text')} written to {args.output}{suffix}"], notes=notes)
-    return Outcome(None, lines=[joined(row["prompt"], row["text"]) for row in rows], notes=notes)
-
-
-def joined(prompt: str, text: str) -> str:
-    """Joins a prompt and its text, with a space if the text begins with a letter or digit."""
-    return f"{prompt}{' ' if text[:1].isalnum() else ''}{text}"
+    # A space separates the prompt from a text that begins with a letter or digit.
+    lines = [f"{row['prompt']}{' ' if row['text'][:1].isalnum() else ''}{row['text']}" for row in rows]
+    return Outcome(None, lines=lines, notes=notes)
 
 
 VERB = Verb(

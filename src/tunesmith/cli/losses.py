@@ -97,13 +97,12 @@ def wrappers() -> list[dict[str, str]]:
 def shape_lines(kind: PairKind, n_classes: int) -> list[str]:
     """Formats one format and its losses; marks and explains the default."""
     entry = record(kind, n_classes)
-    rows = [("*" if loss["name"] == entry["default"] else "", loss["name"], describe(loss)) for loss in entry["losses"]]
+    rows = []
+    for loss in entry["losses"]:
+        notes = ", ".join(note for key, note in NOTES.items() if loss[key])
+        mark = "*" if loss["name"] == entry["default"] else ""
+        rows.append((mark, loss["name"], f"{loss['does']} ({notes})" if notes else loss["does"]))
     return [f"{kind.replace('_', ' ')}: {entry['meaning']}", *table(rows), f"  * the default: {entry['because']}"]
-
-
-def describe(loss: dict[str, Any]) -> str:
-    notes = [note for key, note in NOTES.items() if loss[key]]
-    return str(loss["does"]) + (f" ({', '.join(notes)})" if notes else "")
 
 
 VERB = Verb(

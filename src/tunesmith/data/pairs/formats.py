@@ -87,7 +87,12 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
     Args:
         given: part of ``PARTS`` -> column or columns that the recipe names.
     """
-    requested = {part: find_columns(table, part, names) for part, names in given.items()}
+    requested = {}
+    for part, names in given.items():
+        if part not in PARTS:
+            raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
+        names = [names] if isinstance(names, str) else names
+        requested[part] = tuple(require_column(table, name, part) for name in names)
     used = {name for names in requested.values() for name in names}
     rest = [name for name in table.columns if name not in used and plain_name(name) not in {*ID, *SPLIT}]
     profiles = {name: profile(table.columns[name]) for name in table.columns}
@@ -100,14 +105,6 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
     if parts:
         reason = f"by the names {listed(name for names in parts.values() for name in names)}"
     return format_from_parts(parts or parts_by_content(rest, profiles, table), table, profiles, reason)
-
-
-def find_columns(table: Table, part: str, requested: str | Sequence[str]) -> tuple[str, ...]:
-    """Finds the columns that the recipe names for a part."""
-    if part not in PARTS:
-        raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
-    names = [requested] if isinstance(requested, str) else requested
-    return tuple(require_column(table, name, part) for name in names)
 
 
 def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:
@@ -138,10 +135,8 @@ def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict
 def usual_pair(names: Sequence[str]) -> tuple[str, str] | None:
     """Returns the two columns with a usual pair of names."""
     by_plain = {plain_name(name): name for name in names}
-    for first, second in PAIRS:
-        if first in by_plain and second in by_plain:
-            return by_plain[first], by_plain[second]
-    return None
+    pairs = ((by_plain[first], by_plain[second]) for first, second in PAIRS if {first, second} <= by_plain.keys())
+    return next(pairs, None)
 
 
 def first_named(names: Sequence[str], usual: Sequence[str], taken: Iterable[str]) -> str | None:

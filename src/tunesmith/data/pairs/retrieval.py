@@ -96,8 +96,7 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
     corpus, query_table = tables
     document_ids, query_ids = read_ids(corpus), read_ids(query_table)
     documents, queries = read_texts(corpus, title=True), read_texts(query_table, title=False)
-    lines = read_judgements(read_file(qrels, str(qrels)))
-    query, document, score = resolve_ids(lines, query_ids, document_ids, str(qrels))
+    query, document, score = read_judgements(read_file(qrels, str(qrels)), query_ids, document_ids)
     relevant = score > 0
     if not relevant.any():
         raise DataError.one(str(qrels), "no query has a relevant document.", "A relevant document has a score above 0.")
@@ -169,52 +168,38 @@ def read_texts(table: Table, *, title: bool) -> tuple[str, ...]:
     return texts
 
 
-@dataclass(frozen=True)
-class JudgementLines:
-    """The lines of a judgements file; ``places`` name each line in messages."""
+def read_judgements(table: Table, query_ids: Sequence[str], document_ids: Sequence[str]) -> Array:
+    """Reads positions of query and document, and score (3, J), from three columns or from TREC's four.
 
-    query_ids: list[str]
-    document_ids: list[str]
-    scores: list[float]
-    places: list[str]
-
-
-def read_judgements(table: Table) -> JudgementLines:
-    """Reads the judgements from three columns, or from TREC's four."""
+    Raises DataError for another score than a number, unknown ids, and pairs that are judged twice.
+    """
     columns = list(table.columns.values())
     if not table.has_header and len(columns) == 4:
         columns = [columns[0], columns[2], columns[3]]
     if len(columns) != 3:
         message = f"it has {len(columns)} columns."
         raise DataError.one(table.source, message, "Judgements are query id, document id, score, separated by tabs.")
-    scores, places = columns[2], [table.place(i) for i in range(len(table))]
-    for place, score in zip(places, scores, strict=True):
+    queries, documents, scores = list(map(str, columns[0])), list(map(str, columns[1])), columns[2]
+    for i, score in enumerate(scores):
         if not is_number(score):
-            raise DataError.one(f"{table.source}, {place}", f"the score {clip(score)} is no number.")
-    return JudgementLines(list(map(str, columns[0])), list(map(str, columns[1])), list(map(float, scores)), places)
-
-
-def resolve_ids(lines: JudgementLines, query_ids: Sequence[str], document_ids: Sequence[str], source: str) -> Array:
-    """Resolves judgements to positions of query and document, and score (3, J). Raises DataError for unknown ids and repeats."""
+            raise DataError.one(f"{table.source}, {table.place(i)}", f"the score {clip(score)} is no number.")
     positions = []
-    for kind, file, ids, used in (
-        ("query", "queries", query_ids, lines.query_ids),
-        ("document", "corpus", document_ids, lines.document_ids),
-    ):
+    for kind, file, ids, used in (("query", "queries", query_ids, queries), ("document", "corpus", document_ids, documents)):
         position = {name: i for i, name in enumerate(ids)}
-        missing = [(name, place) for name, place in zip(used, lines.places, strict=True) if name not in position]
+        missing = [i for i, name in enumerate(used) if name not in position]
         if missing:
-            name, place = missing[0]
-            message = f"there is no {kind} {clip(name)} in {file}; {len(missing):,} judgements name one that is missing."
-            raise DataError.one(f"{source}, {place}", message, f"Add it to {file}, or remove the line.")
+            absent = f"there is no {kind} {clip(used[missing[0]])} in {file}"
+            message = f"{absent}; {len(missing):,} judgements name one that is missing."
+            place = f"{table.source}, {table.place(missing[0])}"
+            raise DataError.one(place, message, f"Add it to {file}, or remove the line.")
         positions.append([position[name] for name in used])
-    resolved = np.array([*positions, lines.scores], dtype=np.float64).reshape(3, -1)
+    resolved = np.array([*positions, list(map(float, scores))], dtype=np.float64).reshape(3, -1)
     _, first, pair = np.unique(resolved[:2], axis=1, return_index=True, return_inverse=True)
     repeated = np.flatnonzero(first[pair.ravel()] != np.arange(resolved.shape[1]))
     if len(repeated):
         i = int(repeated[0])
-        message = f"the document {clip(lines.document_ids[i])} is judged for the query {clip(lines.query_ids[i])} a second time."
-        raise DataError.one(f"{source}, {lines.places[i]}", message, "Keep one of the lines.")
+        message = f"the document {clip(documents[i])} is judged for the query {clip(queries[i])} a second time."
+        raise DataError.one(f"{table.source}, {table.place(i)}", message, "Keep one of the lines.")
     return resolved
 
 

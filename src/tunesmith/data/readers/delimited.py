@@ -221,7 +221,12 @@ def build_table(payload: Payload, names: list[str], records: Records, has_header
         bad += [BadRow(row_ids[i], lines[i], f"too {'few' if len(rows[i]) < width else 'many'} fields") for i in ragged]
         kept = sorted(set(range(len(rows))).difference(ragged))
         rows, row_ids, lines = [rows[i] for i in kept], [row_ids[i] for i in kept], [lines[i] for i in kept]
-    bad.extend(repairs(records.repaired, row_ids, lines))
+    repaired: dict[int, BadRow] = {}
+    for line, reason in records.repaired.items():
+        i = bisect_right(lines, line) - 1
+        if i >= 0:  # not in the header
+            repaired.setdefault(i, BadRow(row_ids[i], lines[i], reason, dropped=False))
+    bad += repaired.values()
     cells = list(map(list, zip(*rows, strict=True))) or [[] for _ in names]
     return Table(
         source=payload.name,
@@ -246,13 +251,3 @@ def reject_ragged(name: str, names: list[str], records: Records, has_header: boo
     message = f"{len(ragged)} of {len(records.rows)} rows do not fit: {expected}, most rows have {usual} fields."
     remedy = "Quote the fields that contain the delimiter, or correct the header."
     raise DataError.one(f"{name}, line {records.lines[ragged[0]]}", message, remedy)
-
-
-def repairs(repaired: dict[int, str], row_ids: list[int], lines: list[int]) -> list[BadRow]:
-    """Assigns the repaired lines to rows; leaves out repairs in the header and in dropped rows."""
-    rows: dict[int, BadRow] = {}
-    for line, reason in repaired.items():
-        i = bisect_right(lines, line) - 1
-        if i >= 0:
-            rows.setdefault(i, BadRow(row_ids[i], lines[i], reason, dropped=False))
-    return list(rows.values())

@@ -69,7 +69,11 @@ def read_payload(path: Path, name: str) -> Payload:
         raise DataError.one(name, "The file is named .gz but is no gzip file.", remedy)
     if is_gzip and not named_gzip:
         notes = ("The file is gzip-compressed although its name does not end in .gz; it was unpacked.",)
-    data = gunzip(packed, name) if is_gzip else packed
+    try:
+        data = gzip.decompress(packed) if is_gzip else packed
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        damage = "truncated: it ends before its own end mark" if isinstance(error, EOFError) else f"damaged: {error}"
+        raise DataError.one(name, f"The gzip file is {damage}.", "Copy or download it again.") from None
     if not data.strip(b" \t\r\n\xef\xbb\xbf"):
         raise DataError.one(name, "The file is empty." if not data else "The file holds nothing but white space.")
     return Payload(name, data, suffixes[-1] if suffixes else "", hashlib.sha256(packed).hexdigest(), notes)
@@ -88,16 +92,6 @@ def read_bytes(path: Path, name: str) -> bytes:
         raise DataError.one(name, f"There is no such file (looked for {path}).", remedy) from None
     except OSError as error:
         raise DataError.one(name, f"The file cannot be read: {error.strerror}.") from None
-
-
-def gunzip(packed: bytes, name: str) -> bytes:
-    try:
-        return gzip.decompress(packed)
-    except EOFError:
-        message = "The gzip file is truncated: it ends before its own end mark."
-    except (gzip.BadGzipFile, zlib.error) as error:
-        message = f"The gzip file is damaged: {error}."
-    raise DataError.one(name, message, "Copy or download it again.")
 
 
 def reject_binary(payload: Payload) -> None:

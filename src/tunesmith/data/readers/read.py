@@ -179,7 +179,7 @@ def sniff(payload: Payload, encoding: str | None) -> str:
 def find_splits(folder: Path) -> dict[str, Path]:
     """Finds a folder's files by ``SPLIT_WORDS``; an only file is train. Raises DataError without train or for two of a split."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    data = [file for file in files if is_data(file)]
+    data = [file for file in files if Path(file.name.lower().removesuffix(".gz")).suffix in READERS]
     by_split: dict[str, list[Path]] = {}
     for file in data:
         split = SPLIT_WORDS.get(file.name.split(".", 1)[0].casefold())
@@ -197,10 +197,3 @@ def find_splits(folder: Path) -> dict[str, Path]:
         message = f"More than one file fits the same split ({shown})."
         raise DataError.one(str(folder), message, "Give the files themselves in the recipe.")
     return {split: by_split[split][0] for split in ("train", "validation", "test") if split in by_split}
-
-
-def is_data(file: Path) -> bool:
-    suffixes = [suffix.lower() for suffix in file.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return bool(suffixes) and suffixes[-1] in READERS
