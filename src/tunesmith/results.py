@@ -212,7 +212,7 @@ def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:
     """Returns an alarm for every certificate that did not pass."""
     return tuple(
         Alarm(
-            "not proven",
+            "certificate failed",
             f"{c.name}: {c.note} {c.figure:.3g}, at most {c.limit:.3g} was expected.",
             "Do not use the saved model; report this.",
         )

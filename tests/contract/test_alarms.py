@@ -45,10 +45,10 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "most rows truncated": EVERY - PRETRAINING,
     "forgets general text": frozenset({"sft", *PRETRAINING}),
     "collapsed_embeddings": frozenset({"embedding"}),
-    "not proven": EVERY,
+    "certificate failed": EVERY,
 }
 STUCK = ("first loss abnormal", "one class", "not above majority", "loss not lower", "collapsed_embeddings")
-SHORT = ("learning rate not reached", "most rows truncated", "not finite", "not proven")
+SHORT = ("learning rate not reached", "most rows truncated", "not finite", "certificate failed")
 FAR = ("validation far from training", "forgets general text")
 LABELS = ["Ann", "Ben", "Cem"]
 STILL = {"learning_rate": 1e-12, "max_steps": 4, "n_evaluations": 1, "n_logs": 4}

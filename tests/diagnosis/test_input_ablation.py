@@ -295,7 +295,7 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
     [
         (
             "diagnose.inputs=[pair_onyl]",
-            "There is no column 'pair_onyl', which the recipe asks for; the columns are text, label.",
+            "There is no column 'pair_onyl', which the recipe names; the columns are text, label.",
         ),
         ("diagnose.inputs=[pair_onyl]", "Did you mean pair_only?"),
         ("diagnose.slices=[lable]", "Did you mean label?"),

@@ -77,7 +77,7 @@ def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
         (lambda p: (p / "model.safetensors").rename(p / "pytorch_model.bin"), "only there as pytorch_model.bin, a pickle"),
         (lambda p: (p / "model.safetensors").write_bytes(b"12345"), "it ends inside its header (5 bytes)"),
         (lambda p: (p / "model.safetensors").write_bytes(b"\x02" + b"\0" * 7 + b"no"), "its header is not JSON"),
-        (lambda p: truncate(p / "model.safetensors"), "its header promises"),
+        (lambda p: truncate(p / "model.safetensors"), "its header requires"),
         (lambda p: (p / "config.json").rename(p / "adapter_config.json"), "holds an adapter, not a whole model"),
     ],
 )

@@ -42,7 +42,7 @@ def test_newest_whole_wins(tmp_path: Path) -> None:
         (lambda p: (p / "manifest.json").unlink(), "it was not finished (no manifest)"),
         (lambda p: (p / "manifest.json").write_text("{"), "its manifest cannot be read"),
         (lambda p: (p / "trainer_state.json").unlink(), "trainer_state.json is missing"),
-        (lambda p: (p / "model.safetensors").write_text("short"), "model.safetensors has 5 bytes, its manifest says 70"),
+        (lambda p: (p / "model.safetensors").write_text("short"), "model.safetensors has 5 bytes, its manifest has 70"),
         (lambda p: (p / "model.safetensors").write_text("weightz" * 10), "model.safetensors was changed (sha256 differs)"),
     ],
 )

@@ -160,7 +160,7 @@ ERRORS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
     "changed labels": ({**classes(0), "about": LABELS}, {**classes(0), "label": ["no"] * N_ROWS, "about": LABELS}, {},
                        "its test rows have other labels .* The file was changed between the runs."),
     "metric": ({**classes(0), "about": LABELS}, {**classes(0), "about": LABELS}, {"metric": "rouge_l"},
-               "the runs do not both keep rouge_l of their test rows. Both keep: accuracy, macro_f1"),
+               "the runs do not both have rouge_l of their test rows. Both have: accuracy, macro_f1"),
     "tokens": ({**tokens(1.0), "about": ABOUT_TOKENS}, {**tokens(1.0, 7), "about": ABOUT_TOKENS}, {},
                "its tokens are not those of the first run.* Request bits_per_byte, or compare what is written"),
     "answers": ({**tokens(1.0), "about": ABOUT_TOKENS}, {**tokens(1.0), "exact_match": [1.0 if i % 2 == 0 else None for i in IDS],

@@ -1,7 +1,7 @@
 """Ablation of label corrections: trains one recipe on the original, corrected and reduced rows, and on a equal random reduction.
 
 The variants differ only in the training rows: one split of the data, made before, holds the rows that select the checkpoint and
-evaluate them all (``docs/decisions/worth-of-corrections.md``).
+evaluate them all (``docs/decisions/measured-gain-of-corrections.md``).
 """
 
 from __future__ import annotations

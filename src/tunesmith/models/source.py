@@ -178,7 +178,7 @@ def check_safetensors(path: Path, where: str) -> int:
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     expected = 8 + length + max(ends, default=0)
     if size != expected:
-        raise ModelError.one(where, f"{damaged}: {size:,} bytes, its header promises {expected:,}.", "Copy or download it again.")
+        raise ModelError.one(where, f"{damaged}: {size:,} bytes, its header requires {expected:,}.", "Copy or download it again.")
     return size
 
 

@@ -54,7 +54,7 @@ def sizes(splits: LabelledData) -> CheckLine:
     if evaluated is None or splits.validation is None:
         remedy = "Give data.validation a share such as 0.1, or a file."
         problem = Problem(
-            "validation", "data.validation", "there are no validation rows, and they choose the best checkpoint.", remedy
+            "validation", "data.validation", "there are no validation rows to select the best checkpoint on.", remedy
         )
         return CheckLine("evaluated on", "nothing", problem)
     note = f"{evaluated.split} has only {len(evaluated)} rows: intervals will be wide" if len(evaluated) < FEW_ROWS else ""
@@ -98,5 +98,5 @@ def trackers(recipe: Recipe) -> CheckLine:
 def require_validation(rows: object) -> None:
     """Raises DataError if there are no validation rows."""
     if rows is None:
-        message = "there are no validation rows, and they choose the best checkpoint."
+        message = "there are no validation rows to select the best checkpoint on."
         raise DataError.one("data.validation", message, "Give data.validation a share such as 0.1, or a file.")

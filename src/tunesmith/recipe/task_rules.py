@@ -125,7 +125,7 @@ def joined_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Refuse several rows per sequence beside trained prompts, which stand before the first row only."""
     if recipe.adapter is None or recipe.adapter.method not in PROMPTED:
         return
-    message = f"{recipe.adapter.method} puts trained vectors before a sequence, and only the first row in it would see them"
+    message = f"{recipe.adapter.method} puts trained vectors before a sequence, and only the first row in it would attend to them"
     for key in ("packing", "padding_free"):
         if getattr(sequences(recipe), key):
             yield Fault((recipe.task, key), message, f"Write {recipe.task}.{key}: false, or another adapter.")

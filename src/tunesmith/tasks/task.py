@@ -87,7 +87,7 @@ class Session:
         new_weights: names of parameters that the base model did not have and that start random.
         rows_per_epoch: items of one epoch.
         metric: the selection metric: it chooses the best checkpoint on validation.
-        expected_loss: the loss of a model that knows nothing (ln K, ln V, a variance); NaN if none is known.
+        expected_loss: the loss at chance level (ln K, ln V, a variance); NaN if none is known.
         trial_loss: the loss of the trial step; NaN before the pre-flight.
         class_names: names of the predicted classes; empty without classes.
         lengths: split -> lengths in tokens.

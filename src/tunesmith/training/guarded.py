@@ -131,7 +131,7 @@ class GuardedTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs the mean loss of the steps since the last log, which upstream forgets at a resume."""
+        """Logs the mean loss of the steps since the last log, which upstream loses at a resume."""
         if "loss" in logs and self.pending_losses:
             if self.args.world_size == 1:  # with several processes upstream's mean over all of them is the right one
                 logs["loss"] = sum(self.pending_losses) / len(self.pending_losses)

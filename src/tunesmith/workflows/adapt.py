@@ -68,9 +68,7 @@ def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
     """Raises InputError if the first recipe trains on no plain texts, or the two start from different models."""
     where = str(texts.path or "recipe")
     if not task_settings(texts.recipe).plain_texts:
-        raise InputError.one(
-            where, f"its task is {texts.recipe.task}.", "The first recipe learns plain texts: task: pretraining."
-        )
+        raise InputError.one(where, f"its task is {texts.recipe.task}.", "The first recipe has task: pretraining.")
     if task_settings(task.recipe).plain_texts:
         raise InputError.one(
             str(task.path or "recipe"), "its task is pretraining, too.", "The second recipe is the task to be evaluated."

@@ -138,8 +138,8 @@ def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None
     preferred = [main.name if main is not None else "", DEFAULT_LABEL_METRIC, *both]
     name = requested or next((name for name in preferred if name in both), None)
     if name is None or name not in both:
-        remedy = f"Both keep: {', '.join(both)}." if both else "Use tunesmith evaluate MODEL DATA --against MODEL."
-        raise InputError.one("--metric", f"the runs do not both keep {name or 'a metric'} of their {ours.split} rows.", remedy)
+        remedy = f"Both have: {', '.join(both)}." if both else "Use tunesmith evaluate MODEL DATA --against MODEL."
+        raise InputError.one("--metric", f"the runs do not both have {name or 'a metric'} of their {ours.split} rows.", remedy)
     return name
 
 
@@ -164,7 +164,7 @@ def require_same_tokens(ours: SavedSplit, other: SavedSplit, metric: str) -> Non
     counted = "n_bytes" if metric == BITS else "n_tokens"
     if ours.rows[counted] != other.rows[counted]:
         message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
-        remedy = "Compare what is written: --metric exact_match, token_f1 or rouge_l."
+        remedy = "Compare the answers: --metric exact_match, token_f1 or rouge_l."
         raise InputError.one(str(other.run.folder), message, remedy if metric == BITS else f"Request {BITS}, or c{remedy[1:]}")
 
 

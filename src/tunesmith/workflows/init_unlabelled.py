@@ -21,8 +21,8 @@ MIN_DISTINCT_SHARE = 0.1
 """Below this ratio of distinct answers to rows, answers are taken as class labels."""
 TEST_SHARE = 0.1
 POCKET = ("builtin:pocket", "2.2 million parameters, to try the recipe in seconds; name your own: a hub id, or a folder")
-SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses names the losses."
-MASKED = "An encoder learns masked tokens, such as builtin:minilm for classifiers to come."
+SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses lists the losses."
+MASKED = "To adapt a classifier's base model, name an encoder such as builtin:minilm, which is trained on masked tokens."
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) 
         raise DataError.one(
             table.source,
             f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here.",
-            f"Columns: {', '.join(table.columns)}. Say which with --pair.",
+            f"Columns: {', '.join(table.columns)}. Name it with --pair.",
         )
     return detect_columns(table, "classification", requested.model_copy(update={"text": text, "pair": pair}), need_label=False)
 

@@ -57,7 +57,7 @@ def test_a_split_column_tells_the_files_of_a_recipe_apart() -> None:
     found = found_in(parts, row_id=[0, 0, 1], split=["validation", "test", "test"], label=["parcel", "bill", "login"])
     assert found.of_split["train"].names == ["parcel", None, None]  # validation was a share of train
     assert found.of_split["test"].names == ["bill", "login"]
-    with pytest.raises(DataError, match="does not say whether the row is of table, other file"):
+    with pytest.raises(DataError, match="does not tell whether the row is of table, other file"):
         found_in(parts, row_id=[0, 1], label=["parcel", "bill"])
 
 

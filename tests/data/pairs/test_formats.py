@@ -87,8 +87,8 @@ def test_what_the_recipe_says_is_taken() -> None:
 @pytest.mark.parametrize(
     ("columns", "given", "message"),
     [
-        ({"x": texts("x"), "y": texts("y")}, {}, "no column name says whether they belong together"),
-        ({"x": texts("x"), "y": texts("y"), "z": texts("z")}, {}, "3 columns read like text"),
+        ({"x": texts("x"), "y": texts("y")}, {}, "no column name shows whether they belong together"),
+        ({"x": texts("x"), "y": texts("y"), "z": texts("z")}, {}, "3 columns look like text"),
         ({"x": texts("x"), "y": SCORES, "z": SCORES}, {}, "y, z could each hold the score or the class"),
         ({"x": texts("x"), "y": texts("y")}, {"anchor": "w"}, "There is no column 'w' for the anchor"),
         ({"x": texts("x"), "y": texts("y")}, {"anchors": "x"}, "columns has no part 'anchors'"),

@@ -33,7 +33,7 @@ def test_the_odd_one_out_is_flagged() -> None:
     found = language(evidence([0, 1] * 31, texts))
     assert found.flagged is not None
     assert found.flagged.nonzero()[0].tolist() == [60, 61]
-    assert found.reasons[60] == "reads as de, most rows as en"
+    assert found.reasons[60] == "detected as de, most rows as en"
     assert found.figures["rows_of_language"]["en"] == 60
 
 
@@ -55,7 +55,7 @@ def test_a_share_that_differs_between_splits_is_said_and_its_rows_are_flagged() 
     assert found.summary == "de is 0.0% of train and 50.0% of test, en is 100.0% of train and 50.0% of test."
     assert found.flagged is not None
     assert found.flagged.nonzero()[0].tolist() == list(range(20, 40))
-    assert found.reasons[20] == "reads as de; de is 0.0% of train and 50.0% of test"
+    assert found.reasons[20] == "detected as de; de is 0.0% of train and 50.0% of test"
 
 
 def test_scripts_drift_as_languages_do() -> None:

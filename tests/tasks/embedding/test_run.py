@@ -218,7 +218,7 @@ def test_two_runs_are_compared_on_the_queries_both_were_judged_on(tiny_model: Pa
     assert found["difference"] == pytest.approx(values[0] - values[1])
     assert (found["split"], found["n"]) == ("retrieval", 24)
     assert main(["compare", "runs/a", "runs/b", "--metric", "mrr@10"]) == 2
-    assert "do not both keep mrr@10 of their retrieval rows. Both keep: ndcg@10." in capsys.readouterr().err
+    assert "do not both have mrr@10 of their retrieval rows. Both have: ndcg@10." in capsys.readouterr().err
 
 
 def test_diagnose_says_that_there_are_no_labels(tiny_model: Path, capsys) -> None:
@@ -244,7 +244,7 @@ BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     ({**PAIRS, "negative": ANSWERS}, "", "none of 96 rows can be used (96 with a negative equal to the positive)"),
     (
         SCORED, "embedding: {loss: CosineSimilarityLoss}",
-        "has the score 5; a cosine lies in -1 to 1. Say what the scores mean, e.g. embedding.score_range: [0, 5]",
+        "has the score 5; a cosine lies in -1 to 1. Give the range of the scores, e.g. embedding.score_range: [0, 5]",
     ),
     (
         SCORED, "embedding: {score_range: [0, 4]}",

@@ -210,7 +210,7 @@ def test_a_run_goes_on_from_another_run(train, tmp_path: Path) -> None:
 
 
 def test_a_masked_model_writes_no_answers(train, bert: Path) -> None:
-    with pytest.raises(ModelError, match="it writes no answers"):
+    with pytest.raises(ModelError, match="it generates no answers"):
         train(questions(30), model=bert)
 
 

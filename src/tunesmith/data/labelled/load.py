@@ -179,7 +179,7 @@ def other_columns(table: Table, others: Mapping[str, Sequence[str]]) -> dict[str
     problems = []
     for name in [name for name, column in columns.items() if column is None]:
         remedy = closest(name, [*table.columns, *others[name]]) or "Correct the name in the recipe."
-        message = f"There is no column {name!r}, which the recipe asks for; the columns are {listed(table.columns)}."
+        message = f"There is no column {name!r}, which the recipe names; the columns are {listed(table.columns)}."
         problems.append(Problem("data", table.source, message, remedy))
     if problems:
         raise DataError(problems)

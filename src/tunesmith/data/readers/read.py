@@ -151,7 +151,7 @@ def parse_table(payload: Payload, header: bool | None = None, encoding: str | No
     """Parses the bytes of a file, in the format that its name or its content tells."""
     suffix = payload.suffix
     if payload.data.startswith(b"PAR1") and suffix != ".parquet":
-        payload = replace(payload, notes=(*payload.notes, "The file is a parquet file, whatever its name says."))
+        payload = replace(payload, notes=(*payload.notes, "The file is a parquet file, whatever its suffix."))
         suffix = ".parquet"
     reader = READERS.get(suffix)
     if reader is None:

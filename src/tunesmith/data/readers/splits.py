@@ -80,7 +80,7 @@ def accept_or_drop(tables: dict[str, Table], data: DataSection, split: str, note
 
 
 def find_split_column(table: Table, columns: ColumnsSection) -> str | None:
-    """Finds the column that says train, validation or test: the recipe's, or one with a usual name and only such words."""
+    """Finds the column with the split of each row: the recipe's, or one with a usual name and only such words."""
     if columns.split is not None:
         return columns.split
     for name, cells in table.columns.items():

@@ -26,7 +26,7 @@ def duplicates(evidence: Evidence) -> Diagnosis:
     repeated = f"{len(rows):,} of {len(evidence):,} rows repeat an earlier one"
     return Diagnosis(
         name,
-        f"{repeated}: {exact:,} exactly (case, spaces and punctuation aside), the rest nearly.",
+        f"{repeated}: {exact:,} exactly (ignoring case, spaces and punctuation), the rest nearly.",
         ("near",),
         scores=1 - overlap,
         flagged=flagged,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2_000
 """Rows rendered and tokenised at a time; the encodings of all rows would fill the memory."""
-NO_SUPERVISED_TOKENS = "in which nothing is learnt"  # a key in result.json
+NO_SUPERVISED_TOKENS = "without a supervised token"  # a key in result.json
 FEW = 0.01
 """Share of rows that a template may not fit: those rows are dropped; a template that fits fewer rows is refused."""
 REMEDIES = {

@@ -25,7 +25,7 @@ from tunesmith.training.losses.embedding_choice import LossChoice, check_scores,
 
 RETRIEVAL = "retrieval"
 """The name of the split for metrics on ``evaluate.retrieval``."""
-SAY_SAME = "Say it: embedding.same: LABEL."
+SAY_SAME = "Name it: embedding.same: LABEL."
 
 
 @dataclass(frozen=True, kw_only=True)

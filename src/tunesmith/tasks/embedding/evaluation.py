@@ -43,7 +43,7 @@ def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
     encoder = load_base_encoder(session)
     base = {name: test_outputs(session, test, encoder) for name, test in tests.items()}
     if UNTUNED in requested:
-        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as it came"))
+        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as published"))
     for name in requested:
         started = time.perf_counter()
         outputs_of = {split: lexical[name]() for split, test in tests.items() if name in (lexical := test.lexical_baselines())}

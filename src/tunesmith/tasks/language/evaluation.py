@@ -84,7 +84,7 @@ def baselines(session: LanguageSession, listener: Listener) -> Baselines:
         if UNTUNED in requested:
             started = time.perf_counter()
             base = model_outputs(session, model)
-            systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as it came"))
+            systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as published"))
             listener(Event("step", "baselines", 1, len(requested)))
         if FEW_SHOT in requested and session.data.recipe.evaluate.answers.shots:
             systems += few_shot_baseline(session, model)

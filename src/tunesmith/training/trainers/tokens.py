@@ -150,7 +150,7 @@ class EpochPositions(Dataset[int]):
 
 
 class EpochSampler(BucketedSampler):
-    """Yields ``epoch * n + position``, so that a prefetched batch still knows its epoch."""
+    """Yields ``epoch * n + position``, so that a prefetched batch keeps its epoch."""
 
     def __iter__(self) -> Iterator[int]:
         for position in super().__iter__():
