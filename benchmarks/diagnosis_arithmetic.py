@@ -42,10 +42,10 @@ def v_information() -> list[dict[str, Any]]:
         chance = 2.0**-conditional
         probs = np.repeat(((1 - chance) / (n_classes - 1))[:, None], n_classes, axis=1)
         probs[:, 0] = chance
-        said = information(probs, np.zeros(len(rows), dtype=int), -null)
+        measured = information(probs, np.zeros(len(rows), dtype=int), -null)
         found.append(
-            {"file": path.name, "n": len(rows), "v_information_bits": round(said.v_information, 4),
-             "accuracy": round(float(right.mean()), 4), "rows_that_break_a_bound": len(breaks_bounds(said, right, n_classes))}
+            {"file": path.name, "n": len(rows), "v_information_bits": round(measured.v_information, 4),
+             "accuracy": round(float(right.mean()), 4), "rows_that_break_a_bound": len(breaks_bounds(measured, right, n_classes))}
         )  # fmt: skip
     return found
 

@@ -27,13 +27,13 @@ def name_of(path: Path) -> str:
 
 
 def main() -> None:
-    said = dict(word.partition("=")[::2] for word in sys.argv[1:])
-    asked = said or {name_of(path): "" for path in REAL}
+    given = dict(word.partition("=")[::2] for word in sys.argv[1:])
+    chosen = given or {name_of(path): "" for path in REAL}
     kept = RESULTS / "recipes.json"
     found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))["recipes"] if kept.exists() else {}
     for path in REAL:
-        if name_of(path) in asked:
-            found[name_of(path)] = figures(result_of(path, asked[name_of(path)]))
+        if name_of(path) in chosen:
+            found[name_of(path)] = figures(result_of(path, chosen[name_of(path)]))
             write("recipes", {"recipes": dict(sorted(found.items()))})
 
 
