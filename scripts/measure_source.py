@@ -4,7 +4,8 @@
 
 A unit is a folder or a loose file of ``src/tunesmith``, or one of the folders ``benchmarks`` and ``scripts``. An import is
 a pair of units the first of which imports the second, at the top of a module, inside a function or for types. The import
-levels are the number of units on the longest path of imports, mutual imports counting as one unit. All other figures are of ``src/tunesmith``.
+levels are the number of units on the longest path of imports, mutual imports counting as one unit. All other figures are of
+``src/tunesmith``.
 """
 
 from __future__ import annotations

@@ -201,8 +201,8 @@ def definitions(path: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_modules_the_page_names_exist(page: Path) -> None:
     source = ROOT / "src" / "tunesmith"
-    rooms = "|".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
-    named = re.findall(rf"`((?:{rooms})/[a-z_/]+(?:\.py|/))[`:]", page.read_text(encoding="utf-8"))
+    folders = "|".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
+    named = re.findall(rf"`((?:{folders})/[a-z_/]+(?:\.py|/))[`:]", page.read_text(encoding="utf-8"))
     absent = (
         "models/export/",
         "evaluation/suites/",

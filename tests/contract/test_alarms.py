@@ -87,10 +87,10 @@ def test_the_documentation_promises_these_alarms_to_these_tasks() -> None:
     toy = {toy_task.NAME}
     page = (ROOT / "docs" / "explanation" / "alarms.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")][1:]
-    said = {
+    documented = {
         name: TASKS.keys() - toy if tasks == "all" else set(re.findall(r"[a-z]+(?=,|$| \()", tasks)) for name, _, tasks in rows
     }
-    assert said == {alarm: {case.task for case in CASES if case.name in names} - toy for alarm, names in PROMISED.items()}
+    assert documented == {alarm: {case.task for case in CASES if case.name in names} - toy for alarm, names in PROMISED.items()}
 
 
 def test_every_alarm_in_the_source_is_promised_to_some_task() -> None:
@@ -222,7 +222,7 @@ def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
 
 
 def far(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
-    """A run that learns its rows by heart; validation and general texts say something else."""
+    """A run that memorises its rows; validation and general texts have other answers."""
     rows, other = FAR_ROWS.get(case.name, lambda: (case.rows, case.other))()
     train: dict[str, Any] = {"max_steps": FAR_STEPS.get(case.name, 32), "n_evaluations": 4, "n_logs": 4}
     is_language = case.name in PROMISED["forgets general text"]
@@ -252,7 +252,7 @@ def mixed_pairs() -> tuple[list[Row], list[Row]]:
 
 
 def ranks_of_nothing() -> tuple[list[Row], list[Row]]:
-    """Each query has words of its own, so that its pairs say nothing of those of another."""
+    """Each query has words of its own, so that its pairs carry no information about those of another."""
     rows = []
     for i in range(N_ROWS):
         good, bad = (GOOD, BAD) if i * 7 % 16 < 8 else (BAD, GOOD)

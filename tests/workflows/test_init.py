@@ -144,7 +144,7 @@ def test_several_labels_in_a_cell() -> None:
     assert any(line.startswith("labels: 3, may all apply to a row: billing 180, ") for line in lines)
 
 
-def test_uneven_classes_are_said_and_a_weighting_is_offered() -> None:
+def test_imbalanced_classes_are_reported_and_a_weighting_is_suggested() -> None:
     rows = [{"text": sentence(i), "label": "rare" if i % 30 == 0 else "usual"} for i in range(300)]
     _, text, lines = drafted(write("uneven.csv", rows))
     assert any("they are imbalanced: the rarest, rare, has 10 rows" in line for line in lines)

@@ -1,4 +1,4 @@
-"""Whole runs of language models: what they leave, for every way to train, and what is said of bad input."""
+"""Whole runs of language models: what they leave, for every way to train, and the messages for bad input."""
 
 from __future__ import annotations
 
@@ -129,15 +129,15 @@ def test_ways_to_train(train, sections: dict[str, Any]) -> None:
     assert sum(same) >= len(same) - 1  # in another precision a near tie may fall the other way
 
 
-def test_long_prompts_are_answered_as_far_as_there_is_room(train) -> None:
+def test_long_prompts_are_answered_up_to_the_context_length(train) -> None:
     run = train(questions(48), evaluate={"answers": {"rows": 6, "shots": 2, "max_new_tokens": 50}})
     answered = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["prediction"] is not None]
     made = tokenizer()
     sizes = [(len(made(row["text"])["input_ids"]), len(made(row["prediction"])["input_ids"])) for row in answered]
-    assert max(asked + 50 for asked, _ in sizes) > 64 >= max(sum(pair) for pair in sizes)
+    assert max(n_prompt + 50 for n_prompt, _ in sizes) > 64 >= max(sum(pair) for pair in sizes)
 
 
-def test_labels_are_judged_as_classes(train) -> None:
+def test_labels_are_evaluated_as_classes(train) -> None:
     run = train(questions(80), test=questions(30, 1), sft={"labels": ["Ann", "Ben", "Cem"]}, train={"num_train_epochs": 6})
     found = check_contract(run)
     assert run.result.metric("accuracy").value > 0.6
