@@ -44,9 +44,9 @@ def test_nothing_is_found_in_good_rows() -> None:
     ("roles", "reason"),
     [
         ("ua", ""), ("suaua", ""), ("uata", ""), ("uatta", ""), ("usa", "turn 2 is the system's"),
-        ("aua", "assistant stands before"),
+        ("aua", "assistant comes before"),
         ("uua", "turns 1 and 2 are both the user's"), ("uaaua", "turns 2 and 3 are both the assistant's"),
-        ("ssua", "turn 2 is the system's"), ("uta", "which no turn of the assistant called"), ("sa", "assistant stands before"),
+        ("ssua", "turn 2 is the system's"), ("uta", "which no turn of the assistant called"), ("sa", "assistant comes before"),
     ],
 )  # fmt: skip
 def test_roles(roles: str, reason: str) -> None:
