@@ -229,7 +229,7 @@ def split_by_column(table: Table, column: str) -> dict[str, Table]:
         train, validation, test -> rows, for those that occur.
 
     Raises:
-        DataError: another word than these (the message names its first rows), or no row for train.
+        DataError: a cell is none of these words (the message names the first rows), or no row is marked as train.
     """
     positions: dict[str, list[int]] = {}
     bad: list[BadRow] = []

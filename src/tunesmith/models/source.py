@@ -56,7 +56,7 @@ class ModelSource:
 
 
 def find_model(section: ModelSection, base: Path) -> ModelSource:
-    """Resolves the model section; folders are searched beside the recipe first. Raises ModelError for all but a whole model."""
+    """Resolves the model section, folders beside the recipe first. Raises ModelError if the model is not found or incomplete."""
     source = resolve_name(section, base)
     return source if section.rope_parameters is None else replace(source, rope_parameters=section.rope_parameters.model_dump())
 
@@ -79,7 +79,7 @@ def resolve_name(section: ModelSection, base: Path) -> ModelSource:
 
 
 def builtin_model(name: str) -> Path:
-    """Returns a builtin model's folder. Raises ModelError for unknown names or weights, MissingExtra without its package."""
+    """Returns a builtin model's folder. Raises ModelError for unknown names or weights, MissingExtra if its package is absent."""
     if name not in BUILTIN:
         names = ", ".join(f"builtin:{n}" for n in BUILTIN)
         raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {names}.")

@@ -187,7 +187,7 @@ class TaskReading(Generic[DataT]):
     """The reading steps of a task, none of which imports torch.
 
     Attributes:
-        read: reads rows, columns, labels and the base model's files. Raises InputError.
+        read: reads rows, columns, labels and the base model's files. Raises InputError if they cannot be used.
         check_rows: runs the static checks of the rows, such as the size of the evaluation split.
     """
 
@@ -223,7 +223,7 @@ class TaskSteps(Generic[DataT, SessionT]):
         metrics: the metrics of each evaluation split, the most telling split last.
         choose_thresholds: chooses thresholds on validation.
         alarms: alarms of this task alone.
-        save_model: writes ``model/`` and proves that it equals the trained model. Thresholds are None in the pre-flight.
+        save_model: writes ``model/`` and certifies that it equals the trained model. Thresholds are None in the pre-flight.
         prediction_columns: the columns of predictions.parquet for one split.
         save_files: writes files of this task alone into the run folder.
         data_record, training_record: entries of this task alone for ``data`` and ``training`` of result.json.

@@ -94,7 +94,7 @@ class GuardedTrainer(Trainer):
         """Records the loss of a complete optimizer step."""
         if value > DIVERGED_FACTOR * max(1.0, self.expected_loss):
             raise TrainingFailed(
-                self.stopped(f"the loss is {value:.3g}, {self.expected_loss:.3g} was expected at first: it diverged")
+                self.stopped(f"the loss is {value:.3g}, at chance level it is {self.expected_loss:.3g}: training diverged")
             )
         self.pending_losses.append(value)
         self.step_losses = []

@@ -221,7 +221,7 @@ READERS: Mapping[str, Callable[[Cells], list[Turns]]] = {
 
 
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
-    """Reads a list of messages. Raises NotUsable."""
+    """Reads a list of messages. Raises NotUsable for an unknown role, or content that is not text."""
     key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
     turns = []
     for message in messages:

@@ -141,7 +141,7 @@ def matched_parts(
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compiles the regular expression. Raises RecipeError if it is none, or has no group."""
+    """Compiles the regular expression. Raises RecipeError if it is invalid or has no group."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:

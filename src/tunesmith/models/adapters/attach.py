@@ -79,7 +79,7 @@ def check_options(method: str, config_class: type, options: Mapping[str, object]
 
 
 def train_new_tokens(method: str, config_class: type, options: dict[str, Any], new_tokens: Mapping[str, Sequence[int]]) -> None:
-    """Adds the option that trains the rows of new tokens, in place. Raises RecipeError for a method that cannot."""
+    """Adds the option that trains the rows of new tokens, in place. Raises RecipeError if the method has none."""
     known, tokens = {field.name for field in fields(config_class)}, list(next(iter(new_tokens.values()), ()))
     if method == "trainable_tokens":
         if not options.setdefault("token_indices", tokens):
@@ -181,7 +181,7 @@ def attach_bottlenecks(model: PreTrainedModel, section: AdapterSection, also: se
 
 
 def wrap_with_peft(model: PreTrainedModel, section: AdapterSection, config: PeftConfig) -> PeftModel:
-    """Wraps the model by peft. Raises ModelError if peft cannot."""
+    """Wraps the model by peft. Raises ModelError if peft fails."""
     from peft import get_peft_model
 
     name_norms(config, model)

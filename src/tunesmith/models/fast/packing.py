@@ -149,7 +149,7 @@ def can_attend_by_rows(model: PreTrainedModel) -> bool:
 
 
 def attend_by_rows(model: PreTrainedModel) -> None:
-    """Uses ``row_attention`` for packed rows, SDPA for others; saved files stay. Raises ValueError if the model cannot."""
+    """Uses ``row_attention`` for packed rows, SDPA for others; saved files stay. Raises ValueError if it takes none."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

@@ -49,7 +49,7 @@ class EmbeddingTaskData(TaskData):
 
 
 def read(request: Request) -> EmbeddingTaskData:
-    """Reads rows, loss, tests and the base model's files. Raises InputError."""
+    """Reads rows, loss, tests and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
     rows = subsample(load_embedding_data(recipe, base, request.frames), request.max_rows)
     source = find_model(recipe.model, base)

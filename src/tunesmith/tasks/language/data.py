@@ -49,7 +49,7 @@ class LanguageTaskData(TaskData):
 
 
 def read(request: Request) -> LanguageTaskData:
-    """Reads rows, general texts and the base model's files. Raises InputError."""
+    """Reads rows, general texts and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
     if find_spec("trl") is None:
         raise MissingExtra.of("trl", "language", f"task {recipe.task}")
