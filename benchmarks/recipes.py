@@ -16,10 +16,12 @@ from typing import Any
 
 from record import RESULTS, seconds_of, write
 
+from tunesmith.recipe.tasks import TASKS
+
 ROOT = Path(__file__).resolve().parents[1]
-LANGUAGE_TASKS = {"sft", "pretraining"}
-KINDS = {"classification", "regression", "embedding", *LANGUAGE_TASKS}
-REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in KINDS)
+FOLDERS = {settings.task for settings in TASKS.values()}
+LANGUAGE_TASKS = {settings.task for settings in TASKS.values() if settings.family == "language"}
+REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in FOLDERS)
 
 
 def name_of(path: Path) -> str:
