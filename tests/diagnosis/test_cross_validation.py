@@ -122,7 +122,7 @@ def test_a_run_is_diagnosed_with_its_own_training(run: Path) -> None:
     assert found.n_rows == 120
     assert "2 epochs (probabilities of the train passes)" in by_name["cartography"].summary
     assert not by_name["aum"].skipped
-    assert "of 90 rows were led by another class" in by_name["aum"].summary
+    assert "of 90 rows have a negative mean margin" in by_name["aum"].summary
 
 
 def test_the_report_of_the_run_tells_what_was_found_in_its_rows(run: Path) -> None:

@@ -49,7 +49,7 @@ def test_files_that_are_given_stay_and_few_rows_keep_no_test(tmp_path: Path) -> 
     assert "  test: other.jsonl" in draft_recipe(str(path), test="other.jsonl")[0]
     text, lines = draft_recipe(str(path))
     assert "test:" not in text
-    assert "the verdict will be given on validation" in lines[-1]
+    assert "the verdict will be computed on validation" in lines[-1]
 
 
 def test_a_test_that_comes_along_stays_the_test(tmp_path: Path) -> None:
