@@ -77,7 +77,7 @@ def test_a_plain_table() -> None:
         "rows: train 210, validation 30, test 60", "labels: 3, one a row: class 0 100, class 1 100, class 2 100", "lengths: ",
     ):  # fmt: skip
         assert part in told
-    assert "a share (60 rows) for the verdict, not used in training and selection" in text
+    assert "a fraction (60 rows) for the verdict, not used in training and selection" in text
 
 
 def test_every_line_that_is_not_a_default_has_a_reason() -> None:

@@ -52,7 +52,7 @@ def sizes(splits: LabelledData) -> CheckLine:
     """Checks that there are validation rows, and that the evaluation split is large enough for narrow intervals."""
     evaluated = splits.test if splits.test is not None else splits.validation
     if evaluated is None or splits.validation is None:
-        remedy = "Give data.validation a share such as 0.1, or a file."
+        remedy = "Give data.validation a fraction such as 0.1, or a file."
         problem = Problem(
             "validation", "data.validation", "there are no validation rows to select the best checkpoint on.", remedy
         )
@@ -99,4 +99,4 @@ def require_validation(rows: object) -> None:
     """Raises DataError if there are no validation rows."""
     if rows is None:
         message = "there are no validation rows to select the best checkpoint on."
-        raise DataError.one("data.validation", message, "Give data.validation a share such as 0.1, or a file.")
+        raise DataError.one("data.validation", message, "Give data.validation a fraction such as 0.1, or a file.")

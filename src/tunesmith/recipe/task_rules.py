@@ -89,8 +89,8 @@ def reranker_data(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("evaluate", "retrieval"), message, "Name a folder in the BEIR layout.")
     for split in ("validation", "test"):
         if isinstance(getattr(recipe.data, split), str):
-            message = f"the {split} split of a reranker is a share of its pairs, not a file"
-            yield Fault(("data", split), message, "Give a share such as 0.1, or remove the key.")
+            message = f"the {split} split of a reranker is a fraction of its pairs, not a file"
+            yield Fault(("data", split), message, "Give a fraction such as 0.1, or remove the key.")
 
 
 PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")

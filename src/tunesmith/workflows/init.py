@@ -312,7 +312,7 @@ def data_reasons(
         rows = splits.named().get(split) if splits else None
         counted = f" ({plural(len(rows), 'row')})" if rows is not None else ""
         if split_sources.get(split) == TEST_SHARE:
-            reasons[split] = f"a share{counted} for the verdict, not used in training and selection"
+            reasons[split] = f"a fraction{counted} for the verdict, not used in training and selection"
         elif split in split_sources:
             reasons[split] = ("used for the verdict" if split == "test" else "selects the best checkpoint") + counted
     return reasons

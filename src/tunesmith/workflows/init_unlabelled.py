@@ -83,7 +83,7 @@ def unlabelled_recipe(unlabelled: Unlabelled, table: Table, split_sources: Mappi
     lines += ["model:", entry("  ", "name", *unlabelled.model), "data:"]
     for split, source in split_sources.items():
         is_share = source == TEST_SHARE and split == "test"
-        reason = "a share for the verdict, not used in training and selection" if is_share else ""
+        reason = "a fraction for the verdict, not used in training and selection" if is_share else ""
         lines.append(entry("  ", split, source, plural(len(table), "row") if split == "train" else reason))
     reason = "trains few parameters and keeps the base model unchanged: for models that hardly fit"
     lines += [

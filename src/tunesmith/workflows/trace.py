@@ -1,4 +1,4 @@
-"""Traces one row through a run: raw cells, mapped parts, label, tokens, prediction, its share of each metric."""
+"""Traces one row through a run: raw cells, mapped parts, label, tokens, prediction, its contribution to each metric."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def tokens_of(rows: Examples, source: ModelSource, max_length: int | None) -> li
 
 
 def in_run(rows: Examples, splits: LabelledData, run: Run, split: str, row: int) -> dict[str, Any]:
-    """Returns the prediction of a finished run for the row, and the row's share of each metric."""
+    """Returns the prediction of a finished run for the row, and the row's contribution to each metric."""
     from tunesmith.workflows.compare import saved_predictions, saved_split
 
     predictor = load_predictor(run.folder)

@@ -107,7 +107,7 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], n
         mapped = ", ".join(f"{part} {getattr(own, part)!r}" for part in ("text", "pair") if getattr(own, part))
         notes.append(f"{table.source} has no column {listed(absent)}; its own are used: {mapped}, label {listed(own.label)!r}.")
         if (own.pair is None) != (ours.pair is None) or len(own.label) != len(ours.label):
-            message = "The file was understood differently from train (single texts against pairs, or other label columns)."
+            message = "The file has another form than train (single texts against pairs, or other label columns)."
             problems.append(Problem("data", table.source, message, "Give its columns the names that train has."))
         columns[split] = own
     if problems:
