@@ -116,7 +116,7 @@ def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
 
 
 def sequences(recipe: Recipe) -> SequenceSection:
-    """Return the section that says how the rows of a language model share sequences: the one named as the task."""
+    """Return the section that determines how the rows of a language model share sequences: the one named as the task."""
     section: SequenceSection = getattr(recipe, recipe.task)
     return section
 

@@ -220,7 +220,7 @@ class TaskSteps(Generic[DataT, SessionT]):
         trainer_spec: the trainer with its loss and arguments.
         outputs: split -> outputs of the session's model.
         baselines: outputs of the systems that the recipe names.
-        metrics: the metrics of each evaluation split, the most telling split last.
+        metrics: the metrics of each evaluation split, the main split last.
         choose_thresholds: chooses thresholds on validation.
         alarms: alarms of this task alone.
         save_model: writes ``model/`` and certifies that it equals the trained model. Thresholds are None in the pre-flight.

@@ -23,7 +23,7 @@ class AlarmInputs:
     """The recorded values that the alarms read.
 
     Attributes:
-        metric: the leading metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
+        metric: the primary metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
         decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
         requested_learning_rate, highest_learning_rate: the rate that the schedule should reach, and the highest of any step.

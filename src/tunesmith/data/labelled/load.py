@@ -47,7 +47,7 @@ def load_labelled_data(
     """Loads the rows, labels and findings of a run.
 
     Columns are detected in train; the other files use the same ones, or, where these are missing, are mapped on their own (and
-    a note says so). A label that train does not have is an error in validation, since it would bias model selection; in test
+    a note reports it). A label that train does not have is an error in validation, since it would bias model selection; in test
     such rows are left out, counted and reported.
 
     Args:

@@ -39,7 +39,7 @@ def duplicates(evidence: Evidence) -> Diagnosis:
 def conflicts(evidence: Evidence) -> Diagnosis:
     """Flags rows with the same or nearly the same text and different labels.
 
-    The score is the share of a row's twins (itself among them, weighted by overlap) with its label; the proposal is the most
+    The score is the share of a row's near-duplicates (itself among them, weighted by overlap) with its label; the proposal is the most
     frequent label, if its weight exceeds that of the row's own label.
     """
     name = "conflicting_labels"
@@ -69,7 +69,7 @@ def conflicts(evidence: Evidence) -> Diagnosis:
 
 
 def twin_votes(evidence: Evidence, near: NearDuplicates) -> tuple[dict[int, dict[int, float]], dict[int, list[int]]]:
-    """For each row with a twin of another label: the weight of each label on its text and near ones, and those twins.
+    """Returns, for each row with a near-duplicate of another label, the weight of each label and those near-duplicates.
 
     A row of a near text counts with its overlap, one of the same text with 1.
     """

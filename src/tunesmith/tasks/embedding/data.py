@@ -35,7 +35,7 @@ class EmbeddingTaskData(TaskData):
     Attributes:
         choice: the loss of the training rows.
         also: the losses of the files of ``data.also``, if each has its own.
-        tests: split -> test of the embeddings, the most telling split last.
+        tests: split -> test of the embeddings, the main split last.
         metric: the selection metric, of validation.
         max_rows: see ``tasks.task.Request``.
     """

@@ -53,6 +53,6 @@ def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
 
 
 def alarms(session: EmbeddingSession, evaluation: Evaluation) -> list[Alarm]:
-    """Returns the alarms about the geometry of the embeddings, on the most telling test."""
+    """Returns the alarms about the geometry of the embeddings, on the main test."""
     split, test = list(session.data.tests.items())[-1]
     return list(collapse_alarms(test.geometry(evaluation.best.outputs[split].embeddings)))

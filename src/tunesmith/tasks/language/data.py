@@ -39,7 +39,7 @@ class LanguageTaskData(TaskData):
 
     @property
     def evaluation_rows(self) -> dict[str, Conversations]:
-        """Returns the evaluation splits, the most telling last."""
+        """Returns the evaluation splits, the main one last."""
         return {name: rows for name, rows in self.rows.named().items() if name != "train"}
 
     @property

@@ -78,7 +78,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
 
 
 def shown_rows(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the supervised tokens of a few training rows, and a few answers of the most telling split by every system."""
+    """Returns the supervised tokens of a few training rows, and a few answers of the main split by every system."""
     best: SeedResult = evaluation.best
     session: LanguageSession = best.session
     rows, name = session.train, list(session.data.evaluation_rows)[-1]
