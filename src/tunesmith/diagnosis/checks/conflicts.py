@@ -39,8 +39,8 @@ def duplicates(evidence: Evidence) -> Diagnosis:
 def conflicts(evidence: Evidence) -> Diagnosis:
     """Flags rows with the same or nearly the same text and different labels.
 
-    The score is the share of a row's near-duplicates (with itself, weighted by overlap) that have its label; the proposal is the most
-    frequent label, if its weight exceeds that of the row's own label.
+    The score is the share of a row's near-duplicates (with itself, weighted by overlap) that have its label; the proposal is
+    the most frequent label, if its weight exceeds that of the row's own label.
     """
     name = "conflicting_labels"
     if skipped := skip_if_missing(name, evidence, "near"):
