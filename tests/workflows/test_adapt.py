@@ -55,7 +55,7 @@ def test_both_ways_are_trained_and_compared(recipes: dict[str, Path], capsys: py
 
 def test_recipes_that_do_not_fit_together(recipes: dict[str, Path], tmp_path: Path) -> None:
     texts, task = load_recipe(recipes["texts"]), load_recipe(recipes["task"])
-    with pytest.raises(InputError, match="The first recipe learns plain texts"):
+    with pytest.raises(InputError, match="The first recipe has task: pretraining"):
         adapt(task, task)
     with pytest.raises(InputError, match="The second recipe is the task to be evaluated"):
         adapt(texts, texts)

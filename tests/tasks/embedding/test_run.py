@@ -224,7 +224,7 @@ def test_two_runs_are_compared_on_the_queries_both_were_evaluated_on(tiny_model:
 def test_diagnose_reports_that_there_are_no_labels(tiny_model: Path, capsys) -> None:
     write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
     assert main(["diagnose", recipe(tiny_model, f"data: {{train: pairs.csv}}\n{SHORT}")]) == 2
-    assert "a recipe with task embedding has none" in capsys.readouterr().err
+    assert "it has no labels, which this command needs: the task is embedding" in capsys.readouterr().err
 
 
 PAIRS: dict[str, list[Any]] = {"anchor": QUESTIONS, "positive": ANSWERS}

@@ -176,7 +176,7 @@ def test_runs_are_compared_row_by_row(train) -> None:
     assert (found.metric, found.word) == ("loss", "better")
     assert use.compare([first.folder, second.folder], metric="token_f1")[0].n == 6
     assert use.compare([first.folder, second.folder], metric="bits_per_byte")[0].word == "better"
-    with pytest.raises(InputError, match="do not both keep rouge_w"):
+    with pytest.raises(InputError, match="do not both have rouge_w"):
         use.compare([first.folder, second.folder], metric="rouge_w")
 
 
@@ -196,7 +196,7 @@ def test_a_classifier_that_writes_is_compared_with_one_that_does_not(train, tmp_
     (of_probabilities,) = use.compare([writer.folder, classifier.folder], metric="log_loss")
     expected = writer.result.metric("log_loss").value - classifier.result.metric("log_loss").value
     assert of_probabilities.difference == pytest.approx(expected)
-    with pytest.raises(InputError, match="do not both keep loss"):
+    with pytest.raises(InputError, match="do not both have loss"):
         use.compare([writer.folder, classifier.folder], metric="loss")
 
 
