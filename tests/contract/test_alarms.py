@@ -1,7 +1,7 @@
 """Every alarm that the documentation promises goes off in a whole run of every task, where its cause is planted.
 
 Three runs of each task plant all causes: ``stuck`` starts from a model with a wrong head and does not move; ``short`` ends in its
-warm-up, with rows cut to a few tokens, an evaluation that is not finite, and a certificate that fails; ``far`` learns by heart
+warm-up, with rows cut to a few tokens, an evaluation that is not finite, and a certificate that fails; ``far`` memorises its rows
 what is wrong for validation and for general texts.
 """
 

@@ -75,7 +75,7 @@ def test_the_diagonal_is_of_rows_that_were_not_trained_on() -> None:
     )
     (cell,) = transfer_matrix([one], LABELS)
     assert cell.value is not None
-    assert abs(cell.value) < 0.4  # a model that saw the rows would know them by heart
+    assert abs(cell.value) < 0.4  # a model that was trained on the rows would have memorised them
 
 
 def test_rows_that_the_test_has_are_not_trained_on() -> None:

@@ -109,7 +109,7 @@ def test_packed_loss_is_unpacked_loss(kind: str, attention: str) -> None:
 
 
 def leaking(kind: str) -> Any:
-    """Inputs under which the rows of a pack see each other."""
+    """Inputs under which the rows of a pack attend to each other."""
     if kind == "cache":
         real = packing.packed_inputs
         return lambda batch: real(batch) | {"use_cache": True}
