@@ -84,7 +84,7 @@ def films(checked: set[str]) -> dict[str, Rows]:
 
 def people() -> dict[str, str]:
     """Maps each review to the label that at least three of five people chose; empty if no three agree."""
-    said = {}
+    majority_labels = {}
     for row in json.loads((DATA / "label-errors" / "imdb_mturk.json").read_text(encoding="utf-8")):
         votes = {
             row["given_original_label"].lower(): row["mturk"]["given"],
@@ -92,8 +92,8 @@ def people() -> dict[str, str]:
         }
         votes |= {"neutral": row["mturk"]["neutral"], "off-topic": row["mturk"]["off-topic"]}
         most = max(votes, key=lambda name: votes[name])
-        said[row["id"]] = most if votes[most] >= MAJORITY else ""
-    return said
+        majority_labels[row["id"]] = most if votes[most] >= MAJORITY else ""
+    return majority_labels
 
 
 def compared(data: dict[str, Rows]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def compared(data: dict[str, Rows]) -> dict[str, Any]:
 
 
 def without_texts(found: DatasetsDiagnosis) -> dict[str, Any]:
-    plain = found.to_json()
+    plain = asdict(found)
     findings = [{"name": one["name"], "flagged": one["flagged"], "summary": one["summary"]} for one in plain["findings"]]
     return {"rows": {one["name"]: one["rows"] for one in plain["data"]}, "findings": findings, "matrix": plain["matrix"]}
 
@@ -116,15 +116,15 @@ def agreement(name: str, train: str, oracle: Any, frame: Rows | None = None) -> 
 
 
 if __name__ == "__main__":
-    said = people()
-    rows = [row for row in reviews() if row["id"] in said]
-    labels = [{"id": name, "label": label} for name, label in said.items()]
+    majority_labels = people()
+    rows = [row for row in reviews() if row["id"] in majority_labels]
+    labels = [{"id": name, "label": label} for name, label in majority_labels.items()]
     write(
         "across_data",
         {
             "hate": compared(hate()),
             "templates": compared({"hatecheck": by_template(), "davidson": hate()["davidson"]}),
-            "films": compared(films(set(said))),
+            "films": compared(films(set(majority_labels))),
             "imdb_people": agreement("reviews", "reviews", labels, rows),
             "support_truth": agreement("support_train", "builtin:support_train", ROOT / "tests" / "data" / "support_truth.csv"),
         },

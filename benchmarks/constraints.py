@@ -86,10 +86,11 @@ def timed(
 def counted(sets: list[Constraints], found: list[GeneratedText]) -> dict[str, int]:
     """Counts satisfied sets, sets reported as not satisfied, and wrong reports."""
     truth = [holds(wanted, written.text) for wanted, written in zip(sets, found, strict=True)]
-    said = [bool(written.satisfied) for written in found]
+    reported = [bool(written.satisfied) for written in found]
     return {
-        "satisfied": sum(truth), "said_not_to_be": sum(not one and bool(w.note) for one, w in zip(said, found, strict=True)),
-        "wrongly_reported": sum(a != b for a, b in zip(truth, said, strict=True)),
+        "satisfied": sum(truth),
+        "reported_unsatisfied": sum(not one and bool(w.note) for one, w in zip(reported, found, strict=True)),
+        "wrongly_reported": sum(a != b for a, b in zip(truth, reported, strict=True)),
     }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from record import write
 
 from tunesmith.data.corrections.apply import correct_file
 from tunesmith.data.corrections.corrections_csv import Correction, read_corrections
-from tunesmith.diagnosis import ablation as worth
+from tunesmith.diagnosis import ablation
 from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Variant
 from tunesmith.diagnosis.rows import CORRECTIONS, diagnose
 from tunesmith.evaluation.metrics.predictions import Predictions
@@ -71,21 +71,21 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     test = f"data.test={DATA / 'banking77' / 'test.csv'}"
     loaded = load_recipe(RECIPE, [*base, test, f"train.n_seeds={seeds}", "evaluate.metric=accuracy"])
     new = correct_file(corrections, place / "train.csv", place / "new.csv")
-    plan = worth.make_plan(read(Request(loaded, clock)), corrections, new)
+    plan = ablation.make_plan(read(Request(loaded, clock)), corrections, new)
     plan = replace(plan, variants=(*plan.variants, clean(plan, truth)))
-    folder = claim(f"{loaded.recipe.output}-worth")
+    folder = claim(f"{loaded.recipe.output}-gain")
     begin(folder, "", "")
-    said = worth.train_variants(plan, plan.variants, folder, clock, progress)
-    done = worth.evaluate_variants(plan, said, folder.final, new.applied, 0.0)
-    (lost,) = verdicts(["accuracy"], said[AS_GIVEN], said[CLEAN], CLEAN, "test", paired_seeds=True)
+    predictions = ablation.train_variants(plan, plan.variants, folder, clock, progress)
+    done = ablation.evaluate_variants(plan, predictions, folder.final, new.applied, 0.0)
+    (lost,) = verdicts(["accuracy"], predictions[AS_GIVEN], predictions[CLEAN], CLEAN, "test", paired_seeds=True)
     return {
         "rows": len(truth), "flipped": SHARE, "seeds": list(done.seeds), "settings": list(settings),
         "corrections": flags(corrections, truth, given) | {"places": asdict(done.counts)}, "test_rows": done.n_rows,
         "accuracy": {v.name: {k: getattr(v.metrics[0], k) for k in ("value", "low", "high")} for v in done.variants},
-        "of_each_seed": {name: [float(hits.mean()) for hits in right(systems)] for name, systems in said.items()},
+        "of_each_seed": {name: [float(hits.mean()) for hits in right(systems)] for name, systems in predictions.items()},
         "verdicts": [{"variant": AS_GIVEN, **asdict(lost)}]
         + [{"variant": c.variant, **asdict(c.verdict)} for c in done.comparisons],
-        "regained": {name: regained(said, name) for name in (CORRECTED, REMOVED, RANDOM_REMOVED)}, "wanted": WANTED,
+        "regained": {name: regained(predictions, name) for name in (CORRECTED, REMOVED, RANDOM_REMOVED)}, "wanted": WANTED,
         "seconds": clock.seconds,
     }  # fmt: skip
 
@@ -106,7 +106,7 @@ def write_flipped(path: Path, n_rows: int | None) -> tuple[list[str], list[str]]
     return [labels[i] for i in chosen], [names[label] for label in given]
 
 
-def clean(plan: worth.AblationPlan, truth: Sequence[str]) -> Variant:
+def clean(plan: ablation.AblationPlan, truth: Sequence[str]) -> Variant:
     """Returns the training rows with their true labels; the rows that select the checkpoint stay as in the other variants."""
     train, names = plan.inputs.splits.train, plan.inputs.splits.labels.names
     right_one = replace(train, labels=[names.index(truth[row_id]) for row_id in train.row_ids])
@@ -128,14 +128,14 @@ def right(systems: Sequence[Predictions]) -> np.ndarray:
     return np.array([system.decisions == system.labels for system in systems])
 
 
-def regained(said: Mapping[str, Sequence[Predictions]], name: str) -> dict[str, float | None]:
+def regained(predictions: Mapping[str, Sequence[Predictions]], name: str) -> dict[str, float | None]:
     """Returns the share of the lost accuracy that a variant restores, with a percentile interval over rows and seeds.
 
     The share is None if the changed labels may have cost nothing. Rows and seeds are drawn once for all systems, since those of
     one seed share initial weights and order. The seeds' deviations are stretched by sqrt(S / (S - 1)), since S drawn of S have
     too little variance by that factor.
     """
-    systems = [right(said[each]) for each in (CLEAN, AS_GIVEN, name)]
+    systems = [right(predictions[each]) for each in (CLEAN, AS_GIVEN, name)]
     draw, drawn, (n_seeds, n) = np.random.default_rng(0), [], systems[0].shape
     stretch = (n_seeds / (n_seeds - 1)) ** 0.5 if n_seeds > 1 else 1.0
     for _ in range(N_RESAMPLES):

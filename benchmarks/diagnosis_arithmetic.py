@@ -42,11 +42,13 @@ def v_information() -> list[dict[str, Any]]:
         chance = 2.0**-conditional
         probs = np.repeat(((1 - chance) / (n_classes - 1))[:, None], n_classes, axis=1)
         probs[:, 0] = chance
-        said = information(probs, np.zeros(len(rows), dtype=int), -null)
-        low, high = bounds(said.null_entropy, n_classes)
-        breaks = ((said.pvi < low - 1e-9) & right) | ((said.pvi > high + 1e-9) & ~right)  # none unless the arithmetic is wrong
+        measured = information(probs, np.zeros(len(rows), dtype=int), -null)
+        low, high = bounds(measured.null_entropy, n_classes)
+        breaks = ((measured.pvi < low - 1e-9) & right) | (
+            (measured.pvi > high + 1e-9) & ~right
+        )  # none unless the arithmetic is wrong
         found.append(
-            {"file": path.name, "n": len(rows), "v_information_bits": round(said.v_information, 4),
+            {"file": path.name, "n": len(rows), "v_information_bits": round(measured.v_information, 4),
              "accuracy": round(float(right.mean()), 4), "rows_that_break_a_bound": int(breaks.sum())}
         )  # fmt: skip
     return found

@@ -40,13 +40,13 @@ DATA = Path(__file__).resolve().parent.parent / ".." / "shared" / "data"
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="*", default=[500, 1000, 2000, 4000, 25_000])
-    asked = parser.parse_args().rows
+    row_counts = parser.parse_args().rows
     with gzip.open(DATA / "imdb" / "test.jsonl.gz", "rt", encoding="utf-8") as lines:
         reviews = [json.loads(line) for line in lines]
     figures = []
-    for n_rows in asked:
+    for n_rows in row_counts:
         figures.append(measured(spread_out(reviews, n_rows)))
-    few = [n_rows for n_rows in asked if n_rows <= FEW]
+    few = [n_rows for n_rows in row_counts if n_rows <= FEW]
     each = of_each(spread_out(reviews, max(few)), few)
     write("diagnosis_cost", {"data": "imdb test", "max_tokens": 256, "sizes": figures, "seconds_of_each": each, "wanted": WANTED})
 
@@ -68,9 +68,10 @@ def of_each(reviews: list[dict[str, Any]], sizes: Sequence[int]) -> dict[str, di
         chosen = np.linspace(0, len(texts) - 1, size).astype(int)
         rows = whole.take(chosen.tolist(), "train")
         near, logits = near_duplicates(rows.texts), np.random.default_rng(0).normal(size=(8, size, 2)).astype(np.float32)
-        said = out_of_fold(rows, labels, vectors[chosen], near)
+        validated = out_of_fold(rows, labels, vectors[chosen], near)
         evidence = make_evidence(
-            rows, labels, pred_probs=said.pred_probs, folds=said.folds, near=near, embeddings=vectors[chosen], method="frozen",
+            rows, labels, pred_probs=validated.pred_probs, folds=validated.folds,
+            near=near, embeddings=vectors[chosen], method="frozen",
             epoch_logits=logits, epoch_mode="train",
         )  # fmt: skip
         for name, diagnosis in CHECKS:

@@ -73,8 +73,8 @@ def one(system: str, file: Path, output: Path, seed: int, settings: list[str]) -
     started = time.perf_counter()
     command = [sys.executable, __file__, "--one", system, str(file), str(output), str(seed), "--set", *settings]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**said, "process": time.perf_counter() - started}
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**measured, "process": time.perf_counter() - started}
 
 
 def by_upstream(file: Path, output: Path, seed: int, _settings: list[str], **arguments: Any) -> dict[str, Any]:

@@ -56,11 +56,12 @@ def main() -> None:
             seconds = time.perf_counter() - started
             texts = [(one, text) for one, written in zip(wanted, found, strict=True) for text in written]
             invalid = [[kind, name, one, text.text] for one, text in texts if not is_valid(kind, one, text.text)]
-            said = sum(text.satisfied is False for _, text in texts)
+            n_reported = sum(text.satisfied is False for _, text in texts)
             figures["invalid"] += invalid
             figures["runs"].append({
                 "kind": kind, "way": name, "grammars": len(wanted), "texts": len(texts), "valid": len(texts) - len(invalid),
-                "said_not_to_be": said, "mean_tokens": round(sum(len(text.token_ids) for _, text in texts) / len(texts), 1),
+                "reported_unsatisfied": n_reported,
+                "mean_tokens": round(sum(len(text.token_ids) for _, text in texts) / len(texts), 1),
                 "seconds": round(seconds, 1),
             })  # fmt: skip
             print(figures["runs"][-1], flush=True)
@@ -82,7 +83,7 @@ def is_valid(kind: str, wanted: Any, text: str) -> bool:
     return True
 
 
-def within_seconds(judge: Callable[[], bool], seconds: int = 60) -> bool:
+def within_seconds(check: Callable[[], bool], seconds: int = 60) -> bool:
     """Returns the function's value; raises if ``re`` takes too long, as it can with nested repetitions."""
 
     def stop(_number: int, _frame: Any) -> None:
@@ -91,7 +92,7 @@ def within_seconds(judge: Callable[[], bool], seconds: int = 60) -> bool:
     signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
     try:
-        return judge()
+        return check()
     finally:
         signal.alarm(0)
 

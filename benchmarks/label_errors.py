@@ -110,15 +110,15 @@ def load(name: str) -> tuple[Rows, dict[str, float]]:
     return Rows(examples, Labels("single_label_classification", names), near, vectors, ids, disputed), seconds
 
 
-def judge(rows: Rows, given: np.ndarray, seed: int) -> Evidence:
+def cross_validated(rows: Rows, given: np.ndarray, seed: int) -> Evidence:
     """Makes the evidence of the rows with these labels."""
     examples = replace(rows.examples, labels=given.tolist())
-    said = out_of_fold(examples, rows.labels, rows.vectors, rows.near, seed=seed)
+    validated = out_of_fold(examples, rows.labels, rows.vectors, rows.near, seed=seed)
     return make_evidence(
         examples,
         rows.labels,
-        pred_probs=said.pred_probs,
-        folds=said.folds,
+        pred_probs=validated.pred_probs,
+        folds=validated.folds,
         near=rows.near,
         embeddings=rows.vectors,
         method="frozen",
@@ -141,7 +141,7 @@ def flipped(truth: np.ndarray, draw: np.random.Generator, confusion: np.ndarray 
 def planted(rows: Rows, seeds: int) -> dict[str, Any]:
     """Returns the AUROC of every score and the quality of the flag, for both kinds of changes over seeds."""
     truth = np.asarray(rows.examples.labels)
-    clean = judge(rows, truth, seed=99).pred_probs
+    clean = cross_validated(rows, truth, seed=99).pred_probs
     assert clean is not None
     confusion = np.stack([clean[truth == k].mean(axis=0) + 1e-6 for k in range(rows.labels.n)])
     table: dict[str, Any] = {}
@@ -149,7 +149,7 @@ def planted(rows: Rows, seeds: int) -> dict[str, Any]:
         runs: dict[str, list[float]] = {}
         for seed in range(seeds):
             given, wrong = flipped(truth, np.random.default_rng(seed), shape)
-            evidence = judge(rows, given, seed)
+            evidence = cross_validated(rows, given, seed)
             found = [score(evidence) for score in SCORES]
             for diagnosis in found:
                 assert diagnosis.scores is not None
@@ -179,9 +179,9 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         started = time.perf_counter()
         inputs = LabelledTaskData(recipe=recipe, source=source, splits=splits)
         tuned, logits = fine_tuned(inputs, rows.near, FOLDS)
-        said = average_pred_probs(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)
+        validated = average_pred_probs(out_of_fold(examples, rows.labels, rows.vectors, rows.near, FOLDS, seed), tuned)
         runs.setdefault("fine-tuned models alone", []).append(float(roc_auc_score(wrong, -own_chance(tuned, given))))
-        known = {"pred_probs": said.pred_probs, "folds": said.folds, "near": rows.near, "method": "finetune"}
+        known = {"pred_probs": validated.pred_probs, "folds": validated.folds, "near": rows.near, "method": "finetune"}
         found = {"suspect_labels without AUM": suspect_labels(make_evidence(examples, rows.labels, **known))}
         evidence = make_evidence(examples, rows.labels, **known, epoch_logits=logits, epoch_mode="train")
         found |= {score.__name__: score(evidence) for score in (suspect_labels, loss_rank, aum)}
@@ -198,9 +198,9 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
     return {"uniform": {name: {"mean": statistics.mean(v), "min": min(v), "max": max(v)} for name, v in runs.items()}}
 
 
-def own_chance(said: OutOfFold, given: np.ndarray) -> np.ndarray:
+def own_chance(validated: OutOfFold, given: np.ndarray) -> np.ndarray:
     """Returns the given label's probability (N)."""
-    return np.asarray(said.pred_probs[np.arange(len(given)), given])
+    return np.asarray(validated.pred_probs[np.arange(len(given)), given])
 
 
 def head_epochs(vectors: np.ndarray, given: np.ndarray, n_classes: int, n_epochs: int = 10) -> np.ndarray:
@@ -223,7 +223,7 @@ def head_epochs(vectors: np.ndarray, given: np.ndarray, n_classes: int, n_epochs
 def disputed(rows: Rows) -> dict[str, Any]:
     """Returns the AUROC of every score for the rows on which annotators disagree, with a bootstrap interval."""
     assert rows.disputed is not None
-    evidence = judge(rows, np.asarray(rows.examples.labels), seed=0)
+    evidence = cross_validated(rows, np.asarray(rows.examples.labels), seed=0)
     table = {}
     for score in SCORES:
         values = score(evidence).scores
@@ -248,7 +248,7 @@ def checked(rows: Rows) -> dict[str, Any]:
     inside = [(place[name], row["mturk"]) for name, row in people.items() if name in place]
     wrong = np.array([votes["given"] < 3 for _, votes in inside])
     positions = np.array([position for position, _ in inside])
-    evidence = judge(rows, np.asarray(rows.examples.labels), seed=0)
+    evidence = cross_validated(rows, np.asarray(rows.examples.labels), seed=0)
     found = [score(evidence) for score in SCORES]
     followed = replace(evidence, epoch_logits=head_epochs(rows.vectors, evidence.given, rows.labels.n), epoch_mode="train")
     found.append(aum(followed))

@@ -34,8 +34,8 @@ def main() -> None:
     for _ in range(args.rounds):
         for way in WAYS:
             command = [sys.executable, __file__, "--one", way, "--vocabulary", str(args.vocabulary)]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            found[way].append(json.loads(said.splitlines()[-1]))
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found[way].append(json.loads(output.splitlines()[-1]))
             print(way, found[way][-1], file=sys.stderr, flush=True)
     figures = {way: {name: spread([run[name] for run in runs]) for name in runs[0]} for way, runs in found.items()}
     write("large_vocabulary", {"vocabulary": args.vocabulary, "learnt_tokens": ROWS * LEARNT, **figures})

@@ -49,7 +49,7 @@ def main() -> None:
             found[name]["against_softmax"] = asdict(verdict) | {"against": args.runs[0]}
             print(name, verdict, flush=True)
     if not args.rows and not args.set:
-        write("nli_losses", {"judge": "stsb test", "runs": found})
+        write("nli_losses", {"evaluated_on": "stsb test", "runs": found})
 
 
 def snli(path: Path) -> Path:

@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=2000)
     simulations = parser.parse_args().simulations
     cells = [measured(*cell, simulations) for cell in itertools.product(ROWS, SPREADS, TOGETHER, GAPS)]
-    equal = [cell["paired"]["said"]["percent"] for cell in cells if cell["difference"] == 0]
+    equal = [cell["paired"]["differs"]["percent"] for cell in cells if cell["difference"] == 0]
     covered = [cell["paired"]["covered"]["percent"] for cell in cells]
     write("paired_seeds", {
         "simulations": simulations, "seeds": N_SEEDS, "cells": cells,
@@ -46,17 +46,17 @@ def main() -> None:
 def measured(n: int, spread: float, together: float, gap: float, simulations: int) -> dict[str, Any]:
     """Returns the verdicts of so many simulated pairs of systems, with seeds paired and not."""
     rng = np.random.default_rng([n, round(1000 * spread), round(10 * together), round(1000 * gap)])
-    found: dict[bool, dict[str, list[float]]] = {way: {"said": [], "covered": [], "width": []} for way in (True, False)}
+    found: dict[bool, dict[str, list[float]]] = {way: {"differs": [], "covered": [], "width": []} for way in (True, False)}
     for simulation in range(simulations):
         ours, other = drawn(n, spread, together, gap, rng)
         for paired, kept in found.items():
-            (judged,) = verdicts(["accuracy"], ours, other, "other", "test", RESAMPLES, simulation, paired_seeds=paired)
-            kept["said"].append(judged.word != "cannot tell")
-            kept["covered"].append(holds(judged.low, judged.high, gap))
-            kept["width"].append(0.0 if judged.low is None or judged.high is None else judged.high - judged.low)
+            (result,) = verdicts(["accuracy"], ours, other, "other", "test", RESAMPLES, simulation, paired_seeds=paired)
+            kept["differs"].append(result.word != "cannot tell")
+            kept["covered"].append(holds(result.low, result.high, gap))
+            kept["width"].append(0.0 if result.low is None or result.high is None else result.high - result.low)
     record = {
         "paired" if paired else "not paired": {
-            "said": rate(int(sum(kept["said"])), simulations),
+            "differs": rate(int(sum(kept["differs"])), simulations),
             "covered": rate(int(sum(kept["covered"])), simulations),
             "mean_width": float(np.mean(kept["width"])),
         }

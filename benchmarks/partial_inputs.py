@@ -63,12 +63,16 @@ def measure(rows: Examples, embed: Any) -> dict[str, Any]:
     started, clock = time.perf_counter(), Clock(lambda event: None, {})
     vectors = embed_examples(rows, embed)
     embedded = time.perf_counter()
-    said = out_of_fold(rows, LABELS, vectors, near_duplicates(rows.texts, rows.pairs))
-    judged = time.perf_counter()
-    found = ablate_inputs(AblationRequest(trained_null=True, inputs=INPUTS), rows, vectors, said, embed, seed=0, clock=clock)
-    evidence = make_evidence(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
+    validated = out_of_fold(rows, LABELS, vectors, near_duplicates(rows.texts, rows.pairs))
+    whole_done = time.perf_counter()
+    found = ablate_inputs(AblationRequest(trained_null=True, inputs=INPUTS), rows, vectors, validated, embed, seed=0, clock=clock)
+    evidence = make_evidence(rows, LABELS, pred_probs=validated.pred_probs, null_log2=found.null_log2)
     tables = {d.name.removeprefix("input_"): d.figures["table"][0] for d in ablation_diagnoses(found, evidence, 0, [])}
-    seconds = {"embeddings": embedded - started, "whole": judged - embedded, "inputs_and_null": clock.seconds["changed inputs"]}
+    seconds = {
+        "embeddings": embedded - started,
+        "whole": whole_done - embedded,
+        "inputs_and_null": clock.seconds["changed inputs"],
+    }
     return {
         "inputs": {name: {key: table[key] for key in SHOWN} for name, table in tables.items()},
         "entropy_bits_of_trained_null": next(iter(tables.values()))["entropy_bits"],

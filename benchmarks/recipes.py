@@ -16,10 +16,12 @@ from typing import Any
 
 from record import RESULTS, seconds_of, write
 
+from tunesmith.recipe.tasks import TASKS
+
 ROOT = Path(__file__).resolve().parents[1]
-LANGUAGE_TASKS = {"sft", "pretraining"}
-KINDS = {"classification", "regression", "embedding", *LANGUAGE_TASKS}
-REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in KINDS)
+FOLDERS = {settings.task for settings in TASKS.values()}
+LANGUAGE_TASKS = {settings.task for settings in TASKS.values() if settings.family == "language"}
+REAL = sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name in FOLDERS)
 
 
 def name_of(path: Path) -> str:
@@ -27,13 +29,13 @@ def name_of(path: Path) -> str:
 
 
 def main() -> None:
-    said = dict(word.partition("=")[::2] for word in sys.argv[1:])
-    asked = said or {name_of(path): "" for path in REAL}
+    given = dict(word.partition("=")[::2] for word in sys.argv[1:])
+    chosen = given or {name_of(path): "" for path in REAL}
     kept = RESULTS / "recipes.json"
     found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))["recipes"] if kept.exists() else {}
     for path in REAL:
-        if name_of(path) in asked:
-            found[name_of(path)] = figures(result_of(path, asked[name_of(path)]))
+        if name_of(path) in chosen:
+            found[name_of(path)] = figures(result_of(path, chosen[name_of(path)]))
             write("recipes", {"recipes": dict(sorted(found.items()))})
 
 

@@ -49,13 +49,13 @@ def measure(name: str) -> dict[str, Any]:
         started = time.perf_counter(), time.process_time()
         found = check_rows({"train": train}, joined=template.source == "none")
         timed("lint", started)
-    proof = certify_rendering(tokenizer, template, train, rows=None)
+    certificate = certify_rendering(tokenizer, template, train, rows=None)
     n = len(train)
     return {
         "rows": n, "template": template.name, "record": render_record(rendered),
         "rows_per_second": {step: spread([n / seconds for seconds in values]) for step, values in wall.items()},
         "rows_per_processor_second": {step: spread([n / seconds for seconds in values]) for step, values in processor.items()},
-        "rows_that_differ_from_inference": proof.figure, "proof": proof.note,
+        "rows_that_differ_from_inference": certificate.figure, "note": certificate.note,
         "findings": {one.name: one.flagged for one in found}, "load_average": os.getloadavg()[0],
     }  # fmt: skip
 

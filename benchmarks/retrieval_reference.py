@@ -20,7 +20,7 @@ from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.tasks.embedding.evaluate_model import evaluate_retrieval
 
 MODEL = "builtin:minilm"
-WANTED, ROOM = 0.645, 0.01
+WANTED, TOLERANCE = 0.645, 0.01
 
 
 def main() -> None:
@@ -32,7 +32,8 @@ def main() -> None:
         theirs = upstream(folder)
     ours = {metric.name: {key: getattr(metric, key) for key in ("value", "low", "high")} for metric in result.metrics}
     write("retrieval_reference", {
-        "data": result.data | {"source": "scifact, 300 validation claims"}, "wanted_ndcg@10": [WANTED - ROOM, WANTED + ROOM],
+        "data": result.data | {"source": "scifact, 300 validation claims"},
+        "wanted_ndcg@10": [WANTED - TOLERANCE, WANTED + TOLERANCE],
         MODEL: ours, "upstream_evaluator": theirs, "seconds": seconds, "timings": result.timings_seconds,
         "baselines": {one.name: {metric.name: metric.value for metric in one.metrics} for one in result.baselines},
         "verdicts": [
@@ -54,12 +55,12 @@ def upstream(folder: Path) -> dict[str, Any]:
     relevant: dict[str, set[str]] = {}
     for query, document in zip(data.judgements.query.tolist(), data.judgements.document.tolist(), strict=True):
         relevant.setdefault(data.query_ids[query], set()).add(data.document_ids[document])
-    judge = InformationRetrievalEvaluator(
+    evaluator = InformationRetrievalEvaluator(
         dict(zip(data.query_ids, data.queries, strict=True)), dict(zip(data.document_ids, data.documents, strict=True)), relevant,
         mrr_at_k=[10], ndcg_at_k=[10], accuracy_at_k=[1], precision_recall_at_k=[10, 100], map_at_k=[100],
     )  # fmt: skip
     started = time.perf_counter()
-    found = judge(SentenceTransformer(find_model(ModelSection(name=MODEL), Path()).location))
+    found = evaluator(SentenceTransformer(find_model(ModelSection(name=MODEL), Path()).location))
     return {**{name: float(value) for name, value in found.items()}, "seconds": time.perf_counter() - started}
 
 

@@ -78,20 +78,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name, default in (("rows", 25_000), ("characters", 2_000), ("loads", 5), ("keys", 300)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder, chrome.page(Path(folder)) as tab:
-        page = write_review(many(asked.rows, asked.characters), Path(folder) / "review.html")
+        page = write_review(many(args.rows, args.characters), Path(folder) / "review.html")
         tab.size(*SIZE)
-        first_list = loads(tab, page, asked.loads)
+        first_list = loads(tab, page, args.loads)
         tab.js(WATCH)
         tab.click_on("#flagged")  # every row, not only the flagged ones
         latency(tab)
-        pressed, filtered = key_presses(tab, asked.keys), filter_changes(tab, 4)
+        pressed, filtered = key_presses(tab, args.keys), filter_changes(tab, 4)
         write(
             "review_page",
             {
-                "rows": asked.rows, "characters": asked.characters, "page_bytes": page.stat().st_size,
+                "rows": args.rows, "characters": args.characters, "page_bytes": page.stat().st_size,
                 "browser": tab.call("Browser.getVersion")["product"], "window": list(SIZE),
                 "load_average_before": round(load_before, 2), "first_list_ms": figures(first_list),
                 "key_to_painted_row_ms": figures(pressed), "filter_to_painted_list_ms": figures(filtered),

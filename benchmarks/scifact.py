@@ -34,8 +34,8 @@ def written(folder: Path, splits: Mapping[str, str] = SPLITS) -> Path:
         with (DATA / f"claims_{theirs}.csv").open(encoding="utf-8", newline="") as file:
             claims = {row["id"]: (row["claim"], re.findall(r"\d+", row["cited_doc_ids"])) for row in csv.DictReader(file)}
         queries += [{"_id": name, "text": claim} for name, (claim, _) in claims.items()]
-        judged = [f"{name}\t{document}\t1" for name, (_, cited) in claims.items() for document in dict.fromkeys(cited)]
-        text = "\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n"
+        judgements = [f"{name}\t{document}\t1" for name, (_, cited) in claims.items() for document in dict.fromkeys(cited)]
+        text = "\n".join(["query-id\tcorpus-id\tscore", *judgements]) + "\n"
         (folder / "qrels" / f"{ours}.tsv").write_text(text, encoding="utf-8")
     for name, rows in (("corpus", documents), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -52,8 +52,10 @@ def main() -> None:
     for name in [name for name in found if name in WANTED]:
         run = found[name]
         run["wanted"] = {"metric": WANTED[name], "word": "better", "against": "untuned"}
-        said = [v for v in run["verdicts"] if (v["metric"], v["against"], v["split"]) == (WANTED[name], "untuned", "retrieval")]
-        run["reached"] = bool(said) and said[0]["word"] == "better"
+        against_untuned = [
+            v for v in run["verdicts"] if (v["metric"], v["against"], v["split"]) == (WANTED[name], "untuned", "retrieval")
+        ]
+        run["reached"] = bool(against_untuned) and against_untuned[0]["word"] == "better"
     if not args.set:
         write("scifact_tuning", {"seeds": args.seeds, **found})
 

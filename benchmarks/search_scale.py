@@ -35,12 +35,12 @@ def main() -> None:
         made.flush()
         del made
         documents = np.load(path, mmap_mode="r")
-        asked = draw.integers(0, args.documents, args.queries)
-        queries = np.array(documents[np.sort(asked)]) + draw.normal(size=(args.queries, DIMENSION)).astype(np.float32) * 0.5
+        positions = draw.integers(0, args.documents, args.queries)
+        queries = np.array(documents[np.sort(positions)]) + draw.normal(size=(args.queries, DIMENSION)).astype(np.float32) * 0.5
         started = time.perf_counter()
         found, _ = nearest(queries, documents, K)
         seconds = time.perf_counter() - started
-    right = float((found[:, 0] == np.sort(asked)).mean())
+    right = float((found[:, 0] == np.sort(positions)).mean())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     write("search_scale", {
         "documents": args.documents, "queries": args.queries, "dimension": DIMENSION, "k": K, "seconds": seconds,

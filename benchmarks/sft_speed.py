@@ -60,9 +60,9 @@ def main() -> None:
                 command += [str(files["train"]), str(output), str(RATES[args.model]), str(number)]
                 started = time.perf_counter()
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
-                seconds, said = time.perf_counter() - started, json.loads(done.stdout.splitlines()[-1])
-                loss = held_out_loss(Path(said["model"]), files["held_out"])
-                found[system].append({**said, "process": seconds, "held_out_loss": loss})
+                seconds, measured = time.perf_counter() - started, json.loads(done.stdout.splitlines()[-1])
+                loss = held_out_loss(Path(measured["model"]), files["held_out"])
+                found[system].append({**measured, "process": seconds, "held_out_loss": loss})
                 print(system, found[system][-1], file=sys.stderr, flush=True)
         figures = summary(found)
     write(f"sft_speed_{args.model}", {"rows": args.rows, "data": "alpaca_5000, prompts and completions", **figures})

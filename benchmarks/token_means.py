@@ -75,7 +75,7 @@ def cell(
             seen[name]["value_covered"].append((values[name].low or 0.0) <= truth[name] <= (values[name].high or 0.0))
             seen[name]["difference_covered"].append((better.low or 0.0) <= shifts[name] <= (better.high or 0.0))
             seen[name]["false_words"].append(equal.word != "cannot tell")
-    return {name: {what: 100 * float(np.mean(said)) for what, said in of.items()} for name, of in seen.items()}
+    return {name: {what: 100 * float(np.mean(outcomes)) for what, outcomes in of.items()} for name, of in seen.items()}
 
 
 if __name__ == "__main__":

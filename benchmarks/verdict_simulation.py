@@ -65,8 +65,8 @@ def answers(prior: np.ndarray, label: int, accuracy: float) -> np.ndarray:
 def true_value(metric: str, table: np.ndarray) -> float:
     """Returns the metric of a system whose P(label, prediction) is ``table`` (K, K)."""
     labels, decisions = (axis.ravel() for axis in np.indices(table.shape))
-    said = Predictions(labels, np.zeros((labels.size, len(table))), decisions)
-    return float(metric_kind(SINGLE, metric).statistic(said)(table.ravel()[None])[0])
+    outputs = Predictions(labels, np.zeros((labels.size, len(table))), decisions)
+    return float(metric_kind(SINGLE, metric).statistic(outputs)(table.ravel()[None])[0])
 
 
 def draw(table: np.ndarray, n: int, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
@@ -98,9 +98,9 @@ def equal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resamp
         ours, other = draw(table, n, rng)
         for found in metric_intervals(SINGLE, ours, "test", METRICS, resamples, simulation):
             single[found.name] += holds(found.low, found.high, truth[found.name])
-        for judged in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
-            words[judged.metric] += judged.word != "cannot tell"
-            difference[judged.metric] += holds(judged.low, judged.high, 0.0)
+        for outcome in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
+            words[outcome.metric] += outcome.word != "cannot tell"
+            difference[outcome.metric] += holds(outcome.low, outcome.high, 0.0)
     for metric in METRICS:
         yield {
             "metric": metric, "n": n, "classes": n_classes, "accuracy": accuracy, "true_value": round(truth[metric], 4),
@@ -118,10 +118,10 @@ def unequal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resa
     covered, better, worse = ({metric: 0 for metric in METRICS} for _ in range(3))
     for simulation in range(simulations):
         ours, other = draw(table, n, rng)
-        for judged in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
-            covered[judged.metric] += holds(judged.low, judged.high, truth[judged.metric])
-            better[judged.metric] += judged.word == "better"
-            worse[judged.metric] += judged.word == "worse"
+        for outcome in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
+            covered[outcome.metric] += holds(outcome.low, outcome.high, truth[outcome.metric])
+            better[outcome.metric] += outcome.word == "better"
+            worse[outcome.metric] += outcome.word == "worse"
     for metric in METRICS:
         yield {
             "metric": metric, "n": n, "classes": n_classes, "accuracy": accuracy, "true_difference": round(truth[metric], 4),
@@ -154,9 +154,9 @@ def seeds_cell(n: int, n_seeds: tuple[int, int], spread: float, simulations: int
     words = single = 0
     for simulation in range(simulations):
         ours, other = draw_seeds(n, n_seeds, spread, rng)
-        (judged,) = verdicts(["accuracy"], ours, other, "other", "test", resamples, simulation)
+        (outcome,) = verdicts(["accuracy"], ours, other, "other", "test", resamples, simulation)
         found = metric_intervals(SINGLE, ours, "test", ["accuracy"], resamples, simulation)[0]
-        words += judged.word != "cannot tell"
+        words += outcome.word != "cannot tell"
         single += holds(found.low, found.high, 0.8)
     return {
         "metric": "accuracy", "n": n, "seeds": list(n_seeds), "spread_over_seeds": spread,
@@ -169,8 +169,8 @@ def outside(cells: list[dict[str, Any]], measure: str, low: float, high: float) 
     beyond = [cell for cell in cells if not low <= cell[measure]["percent"] <= high]
     clearly = 0
     for cell in beyond:
-        room = 2 * cell[measure]["monte_carlo_error"]
-        clearly += not low - room <= cell[measure]["percent"] <= high + room
+        tolerance = 2 * cell[measure]["monte_carlo_error"]
+        clearly += not low - tolerance <= cell[measure]["percent"] <= high + tolerance
     values = [cell[measure]["percent"] for cell in cells]
     return {
         "cells": len(cells), "mean": round(float(np.mean(values)), 2), "lowest": min(values), "highest": max(values),

@@ -32,7 +32,7 @@ from tunesmith.models.source import builtin_model
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / ".." / "shared" / "data"
-# gains asked for: (rows a second of the training phase, whole process)
+# target speed-ups: (rows a second of the training phase, whole process)
 TARGETS = {
     "cola": {"trainer": (4.0, 3.0), "trainer fast": (1.6, 1.2), "simpletransformers": (8.0, 6.0)},
     "imdb": {"trainer": (2.5, None)},
@@ -109,14 +109,14 @@ def commands(args: argparse.Namespace, files: dict[str, Path], place: Path, seed
         settings["data"]["max_length"] = IMDB_TOKENS
         settings["train"]["n_evaluations"] = 2
     (place / "recipe.yaml").write_text(json.dumps(settings), encoding="utf-8")
-    said = [
+    arguments = [
         str(files["train"]),
         str(files["test"]),
         str(builtin_model("minilm")),
         str(place / "trainer"),
         str(EPOCHS[args.task]),
     ]
-    hf_trainer = [sys.executable, str(HERE / "other_trainers" / "hf_trainer.py"), *said, str(seed)]
+    hf_trainer = [sys.executable, str(HERE / "other_trainers" / "hf_trainer.py"), *arguments, str(seed)]
     if args.task == "imdb":
         hf_trainer.append(f"max_length={IMDB_TOKENS}")
     ours = [str(Path(sys.executable).parent / "tunesmith"), "train", str(place / "recipe.yaml"), "--overwrite", "--json"]
@@ -124,13 +124,13 @@ def commands(args: argparse.Namespace, files: dict[str, Path], place: Path, seed
     systems = {"tunesmith": ours} | {name: known[name] for name in args.systems}
     if args.simple_transformers:
         script = str(HERE / "other_trainers" / "simple_transformers.py")
-        systems["simpletransformers"] = [args.simple_transformers, script, *said[:-1], "1", str(seed)]
+        systems["simpletransformers"] = [args.simple_transformers, script, *arguments[:-1], "1", str(seed)]
     return systems
 
 
-def figures(said: str, place: Path) -> dict[str, Any]:
+def figures(output: str, place: Path) -> dict[str, Any]:
     """Returns seconds of training, rows per second and decisions on test, from either kind of output; also our phases."""
-    found = json.loads(said.strip().splitlines()[-1])  # other trainers print their own logs before
+    found = json.loads(output.strip().splitlines()[-1])  # other trainers print their own logs before
     if "metrics" not in found:
         kept = {key: found[key] for key in ("train_seconds", "rows_per_second")}
         return {**kept, "decisions": digits(np.load(place / "trainer" / "decisions.npy"))}
@@ -154,10 +154,10 @@ def summary(found: dict[str, list[dict[str, Any]]], truth: np.ndarray, metric: s
             "gain_rows_per_second": statistics.median(own["rows_per_second"] / run["rows_per_second"] for own, run in both),
             "rounds": runs,
         }
-        (said,) = verdicts([metric], predictions(ours, truth), predictions(runs, truth), name, "test")
+        (compared,) = verdicts([metric], predictions(ours, truth), predictions(runs, truth), name, "test")
         table[name]["quality"] = {
-            "metric": metric, "ours": said_values(ours, truth, metric), "theirs": said_values(runs, truth, metric),
-            "difference": said.difference, "low": said.low, "high": said.high, "word": said.word,
+            "metric": metric, "ours": interval_values(ours, truth, metric), "theirs": interval_values(runs, truth, metric),
+            "difference": compared.difference, "low": compared.low, "high": compared.high, "word": compared.word,
         }  # fmt: skip
     return table
 
@@ -172,7 +172,7 @@ def predictions(runs: list[dict[str, Any]], truth: np.ndarray) -> list[Predictio
     return [Predictions(truth, np.eye(2)[labels], labels) for labels in decided]
 
 
-def said_values(runs: list[dict[str, Any]], truth: np.ndarray, metric: str) -> list[float | None]:
+def interval_values(runs: list[dict[str, Any]], truth: np.ndarray, metric: str) -> list[float | None]:
     return [compute("single_label_classification", run)[metric] for run in predictions(runs, truth)]
 
 

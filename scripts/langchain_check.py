@@ -44,13 +44,13 @@ def main() -> int:
     parser.add_argument("--must-include", action="append", default=[])
     parser.add_argument("--regex")
     args = parser.parse_args()
-    asked = {"must_include": args.must_include, "regex": args.regex}
+    wanted_words = {"must_include": args.must_include, "regex": args.regex}
     with tempfile.TemporaryDirectory(prefix="langchain-") as place:
-        python, said = environment(Path(place))
+        python, message = environment(Path(place))
         if python is None:
-            print(f"{LIBRARY} cannot be installed: {said}", file=sys.stderr)
+            print(f"{LIBRARY} cannot be installed: {message}", file=sys.stderr)
             return CANNOT_INSTALL
-        command = [str(python), "-c", ATTEMPT, str(args.model.resolve()), args.prompt, json.dumps(asked)]
+        command = [str(python), "-c", ATTEMPT, str(args.model.resolve()), args.prompt, json.dumps(wanted_words)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     if done.returncode:
         print(done.stderr[-3000:], file=sys.stderr)

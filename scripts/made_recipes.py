@@ -46,7 +46,7 @@ def review_rows(first: int, n: int) -> list[Row]:
 
 
 def pair_rows(n: int) -> list[Row]:
-    """Return pairs of texts with one of three labels, a topic, a group, and a column that says the split."""
+    """Return pairs of texts with one of three labels, a topic, a group, and a column with the split."""
     rows = []
     for i in range(n):
         thing, place, label = pick(THINGS, i, 4), pick(PLACES, i, 2), ("yes", "no", "maybe")[i % 3]
@@ -71,7 +71,7 @@ def flag_rows(n: int) -> list[Row]:
 
 
 def alike_rows(first: int, n: int) -> list[Row]:
-    """Return pairs of sentences with a number from 0 to 5 that says how alike they are."""
+    """Return pairs of sentences with a similarity from 0 to 5."""
     rows = []
     for i in range(first, first + n):
         thing, place, score = pick(THINGS, i, 5), pick(PLACES, i, 2), i % 6

@@ -2,9 +2,10 @@
 
     python scripts/measure_source.py [CHECKOUT ...]       # this checkout where none is given
 
-A box is a folder or a loose file of ``src/tunesmith``, or one of the folders ``benchmarks`` and ``scripts``. An arrow is a pair
-of boxes the first of which imports the second, at the top of a module, inside a function or for types. The import levels are the
-number of boxes on the longest path of arrows, mutual imports counting as one box. All other figures are of ``src/tunesmith``.
+A unit is a folder or a loose file of ``src/tunesmith``, or one of the folders ``benchmarks`` and ``scripts``. An import is
+a pair of units the first of which imports the second, at the top of a module, inside a function or for types. The import
+levels are the number of units on the longest path of imports, mutual imports counting as one unit. All other figures are of
+``src/tunesmith``.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def package(checkout: Path) -> Path:
     return checkout / "src" / "tunesmith"
 
 
-def box_of(path: Path, checkout: Path) -> str:
-    """Return the box that a file belongs to."""
+def unit_of(path: Path, checkout: Path) -> str:
+    """Return the unit that a file belongs to."""
     inside = package(checkout)
     return path.relative_to(inside if path.is_relative_to(inside) else checkout).parts[0].removesuffix(".py")
 
@@ -37,8 +38,8 @@ def python_files(checkout: Path) -> list[Path]:
     ]
 
 
-def boxes(checkout: Path) -> set[str]:
-    """Name the boxes, folders without Python included."""
+def units(checkout: Path) -> set[str]:
+    """Name the units, folders without Python included."""
     entries = [path for path in package(checkout).iterdir() if path.is_dir() or path.suffix == ".py"]
     return {path.name.removesuffix(".py") for path in entries if path.name != "__pycache__"} | set(BESIDE)
 
@@ -52,12 +53,12 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def arrows(checkout: Path) -> dict[str, set[str]]:
-    """Map each box to the boxes it imports."""
-    known = boxes(checkout)
-    graph: dict[str, set[str]] = {box: set() for box in known}
+def imports_between(checkout: Path) -> dict[str, set[str]]:
+    """Map each unit to the units it imports."""
+    known = units(checkout)
+    graph: dict[str, set[str]] = {unit: set() for unit in known}
     for path in python_files(checkout):
-        own = box_of(path, checkout)
+        own = unit_of(path, checkout)
         for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
             parts = name.split(".")
             if parts[0] == "tunesmith":
@@ -67,27 +68,27 @@ def arrows(checkout: Path) -> dict[str, set[str]]:
 
 
 def mutual_pairs(graph: dict[str, set[str]]) -> list[tuple[str, str]]:
-    """List the pairs of boxes that import each other."""
-    return sorted((box, other) for box in graph for other in graph[box] if box < other and box in graph[other])
+    """List the pairs of units that import each other."""
+    return sorted((unit, other) for unit in graph for other in graph[unit] if unit < other and unit in graph[other])
 
 
 def levels(graph: dict[str, set[str]]) -> int:
-    """Count the boxes on the longest path of arrows."""
-    merged = {other: box for box, other in mutual_pairs(graph)}
-    plain = {merged.get(box, box): set[str]() for box in graph}
-    for box, targets in graph.items():
-        own = merged.get(box, box)
+    """Count the units on the longest path of imports."""
+    merged = {other: unit for unit, other in mutual_pairs(graph)}
+    plain = {merged.get(unit, unit): set[str]() for unit in graph}
+    for unit, targets in graph.items():
+        own = merged.get(unit, unit)
         plain[own] |= {merged.get(target, target) for target in targets} - {own}
     height: dict[str, int] = {}
 
-    def visit(box: str, path: tuple[str, ...]) -> int:
-        if box in path:
-            raise SystemExit(f"a cycle of more than two boxes: {' -> '.join([*path, box])}")
-        if box not in height:
-            height[box] = 1 + max((visit(target, (*path, box)) for target in plain[box]), default=0)
-        return height[box]
+    def visit(unit: str, path: tuple[str, ...]) -> int:
+        if unit in path:
+            raise SystemExit(f"a cycle of more than two units: {' -> '.join([*path, unit])}")
+        if unit not in height:
+            height[unit] = 1 + max((visit(target, (*path, unit)) for target in plain[unit]), default=0)
+        return height[unit]
 
-    return max(visit(box, ()) for box in plain)
+    return max(visit(unit, ()) for unit in plain)
 
 
 def bare_any(node: ast.AST) -> int:
@@ -102,15 +103,15 @@ def figures(checkout: Path) -> dict[str, int]:
     """Return name -> figure."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(package(checkout).rglob("*.py"))]
     nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
-    graph = arrows(checkout)
+    graph = imports_between(checkout)
     return {
         "files": len(texts),
         "lines": sum(len(text.splitlines()) for text in texts),
         "functions": sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes),
-        "boxes: folders and loose files": len(graph),
+        "units: folders and loose files": len(graph),
         "import levels": levels(graph),
-        "arrows between boxes": sum(map(len, graph.values())),
-        "pairs of boxes that import each other": len(mutual_pairs(graph)),
+        "imports between units": sum(map(len, graph.values())),
+        "pairs of units that import each other": len(mutual_pairs(graph)),
         "calls with seven or more positional arguments": sum(
             isinstance(node, ast.Call) and len(node.args) >= MANY_ARGUMENTS for node in nodes
         ),

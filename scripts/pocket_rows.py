@@ -127,7 +127,7 @@ WORDS: dict[str, tuple[object, ...]] = {
     "opposite": OPPOSITES,
     "plural": tuple(PLURALS.items()),
 }
-"""What a word task asks for; a share of it is kept for the test."""
+"""The words of a word task; a fraction of them is kept for the test."""
 
 INPUTS: dict[str, Callable[[Random, int, list[object]], tuple[str, str]]] = {
     "who": read(owners, "who"), "colour": read(owners, "colour"), "where": read(spots, "where"), "yes-no": read(owners, "yes-no"),

@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
 
 
 def same(before: Any, after: Any) -> bool:
-    """Say whether two JSON values are equal, types and the sign of zero included."""
+    """Return whether two JSON values are equal, types and the sign of zero included."""
     return json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True)
 
 

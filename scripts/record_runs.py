@@ -58,7 +58,7 @@ class Subject:
 
     Attributes:
         recipe: its file in the temporary folder; None for a demo.
-        settings: the recipe as it was read; of a demo the keys that say which verbs it is looked at with.
+        settings: the recipe as it was read; of a demo the keys that determine the verbs run on it.
     """
 
     name: str
@@ -196,7 +196,7 @@ def fingerprint(place: Path) -> dict[str, Any]:
 
 
 def record(output: Path, only: Sequence[str], *, fresh: bool, with_verbs: bool) -> int:
-    """Run everything that was asked for and write the record."""
+    """Run everything that was requested and write the record."""
     with tempfile.TemporaryDirectory(prefix="record-runs-", dir=Path(tempfile.gettempdir()).resolve()) as name:
         place = Path(name)
         chosen = subjects(place, only)

@@ -42,7 +42,7 @@ CONTEXT = SHAPE["max_position_embeddings"]
 TOKENS_PER_STEP = 2048
 STAGES = ((0.1, 128, 4), (0.65, 128, 1), (0.88, 256, 0), (1.0, CONTEXT, 0))
 """Up to which share of the steps sequences have which length, and how many of them are drills. Long ones cost more, and most
-texts are short; a drill says random pieces again and again, so that looking back is not forgotten over the words."""
+texts are short; a drill repeats random pieces, so that the model keeps attending to earlier text while it learns words."""
 MATRIX_RATE, RATE, WEIGHT_DECAY, WARM_UP = 2e-2, 2e-3, 0.01, 100
 """Learning rates of Muon, for the matrices of the layers, and of AdamW, for token vectors and norms."""
 SURPRISE = 0.1
@@ -57,16 +57,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--threads", type=int, default=2)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tokenizer = trained_tokenizer()
     train, held_out = (tokens_of(name, tokenizer) for name in ("train", "held_out"))
     model = fresh_model(tokenizer)
-    seconds = fit(model, train, held_out, asked.steps, asked.threads)
+    seconds = fit(model, train, held_out, args.steps, args.threads)
     figures = {
-        "parameters": sum(p.numel() for p in model.parameters()), "steps": asked.steps,
-        "tokens_trained": asked.steps * TOKENS_PER_STEP, "training_minutes": round(seconds / 60, 1), "threads": asked.threads,
+        "parameters": sum(p.numel() for p in model.parameters()), "steps": args.steps,
+        "tokens_trained": args.steps * TOKENS_PER_STEP, "training_minutes": round(seconds / 60, 1), "threads": args.threads,
     }  # fmt: skip
     save(model, tokenizer, held_out, figures)
 

@@ -115,9 +115,13 @@ def main() -> None:
 def files() -> dict[str, str]:
     """Maps file names to texts."""
     passages = [{"_id": one, "title": "", "text": text} for one, text, _, _ in entries()]
-    queries = [{"_id": f"{one}-{i}", "text": text} for one, _, asked, _ in entries() for i, text in enumerate(asked)]
-    judged = {
-        split: [f"{one}-{i}\t{one}\t1" for one, _, asked, of in entries() if of == split for i in range(len(asked))]
+    queries = [
+        {"_id": f"{one}-{i}", "text": text} for one, _, own_questions, _ in entries() for i, text in enumerate(own_questions)
+    ]
+    judgements = {
+        split: [
+            f"{one}-{i}\t{one}\t1" for one, _, own_questions, of in entries() if of == split for i in range(len(own_questions))
+        ]
         for split in ("train", "test")
     }
     found = {
@@ -125,7 +129,7 @@ def files() -> dict[str, str]:
         for name, rows in (("corpus.jsonl", passages), ("queries.jsonl", queries))
     }
     return found | {
-        f"qrels/{split}.tsv": "\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n" for split, rows in judged.items()
+        f"qrels/{split}.tsv": "\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n" for split, rows in judgements.items()
     }
 
 
@@ -134,12 +138,12 @@ def entries() -> Iterator[tuple[str, str, list[str], str]]:
     for i, (name, called) in enumerate(PARTS.items()):
         for j, (matter, (questions, passages)) in enumerate(MATTERS.items()):
             text = passages[(i + j) % len(passages)].format(name=name)
-            asked = [
+            own_questions = [
                 capital(questions[(i + j + k) % len(questions)].format(part=called[(i + 2 * j + k) % len(called)]))
                 for k in range(N_QUESTIONS)
             ]
             split = "test" if (i + 2 * j) % 5 < 2 else "train"
-            yield f"{name}-{matter.replace(' ', '-')}", text, asked, split
+            yield f"{name}-{matter.replace(' ', '-')}", text, own_questions, split
 
 
 def capital(text: str) -> str:

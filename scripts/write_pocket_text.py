@@ -34,11 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--texts", type=int, default=150_000)
     parser.add_argument("--to", type=Path, default=ROOT / "build" / "pocket")
-    asked = parser.parse_args()
-    asked.to.mkdir(parents=True, exist_ok=True)
+    args = parser.parse_args()
+    args.to.mkdir(parents=True, exist_ok=True)
     kept = {row["text"] for row in general_text() if row["kind"] == "pocket"}
-    write(asked.to / "held_out.jsonl", ({"text": text} for text in texts(N_HELD_OUT, f"held out {SEED}")))
-    write(asked.to / "train.jsonl", ({"text": text} for text in texts(asked.texts, f"train {SEED}", N_EARLY) if text not in kept))
+    write(args.to / "held_out.jsonl", ({"text": text} for text in texts(N_HELD_OUT, f"held out {SEED}")))
+    write(args.to / "train.jsonl", ({"text": text} for text in texts(args.texts, f"train {SEED}", N_EARLY) if text not in kept))
     for name, found in samples().items():
         write(SAMPLES / name, found)
 

@@ -1,4 +1,4 @@
-"""Tiny models and rows that every room's tests share."""
+"""Tiny models and rows that the tests of all folders share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that keep the house readable, read from the source itself.
+"""The rules of the layout, checked on the source itself.
 
 Each rule is a function from parsed files to sentences that name what breaks it. It is applied to ``src/tunesmith``, and
 to a small piece of wrong code that it has to catch.
@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "tunesmith"
 
-# Low to high. A room may import from its own layer and from lower ones, and no two rooms import each other.
+# Low to high. A unit is a folder or a loose file. It may import from its own layer and from lower ones; no two import each other.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "results", "progress"}),
     frozenset({"machine"}),
@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "__main__"}),
 )
 MOST_NAMES_IN_A_LAYER = 3
-MOST_ROOMS, MOST_LOOSE_FILES = 12, 7
+MOST_FOLDERS, MOST_LOOSE_FILES = 12, 7
 FAST = ("errors", "results", "progress", "machine", "recipe", "data", "evaluation", "report", "cli", "__init__")
 HEAVY = frozenset({"torch", "transformers", "accelerate", "sklearn", "pandas", "pyarrow", "plotly", "datasets", "peft"})
 NO_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"})
@@ -63,7 +63,7 @@ class File:
         return parsed(self.text)
 
     @property
-    def room(self) -> str:
+    def unit(self) -> str:
         return self.name.partition(".")[0]
 
 
@@ -135,41 +135,41 @@ def members(module: str, names: list[ast.alias]) -> Iterator[str]:
         yield inner if module.startswith(".") and inner[1:] in known else module
 
 
-def room_of(target: str) -> str:
+def unit_of(target: str) -> str:
     return target[1:].partition(".")[0] or "__init__"
 
 
-def layer_of(room: str) -> int | None:
-    return next((height for height, rooms in enumerate(LAYERS) if room in rooms), None)
+def layer_of(unit: str) -> int | None:
+    return next((height for height, folders in enumerate(LAYERS) if unit in folders), None)
 
 
-def unknown_rooms(all_files: Iterable[File]) -> list[str]:
-    return sorted({f"{file.room} has no layer" for file in all_files if layer_of(file.room) is None})
+def unknown_units(all_files: Iterable[File]) -> list[str]:
+    return sorted({f"{file.unit} has no layer" for file in all_files if layer_of(file.unit) is None})
 
 
 def upward_imports(all_files: Iterable[File]) -> list[str]:
     wrong = []
     for file in all_files:
-        own = layer_of(file.room)
+        own = layer_of(file.unit)
         for found in imports(file):
-            target = layer_of(room_of(found.target)) if found.target.startswith(".") else None
+            target = layer_of(unit_of(found.target)) if found.target.startswith(".") else None
             if own is not None and target is not None and target > own:
-                wrong.append(f"{file.name}:{found.line} ({file.room}) imports {found.target} from above")
+                wrong.append(f"{file.name}:{found.line} ({file.unit}) imports {found.target} from above")
     return wrong
 
 
-def mutual_rooms(all_files: Iterable[File]) -> list[str]:
-    """Pairs of rooms that import from each other, imports inside functions and for types included."""
+def mutual_units(all_files: Iterable[File]) -> list[str]:
+    """Pairs of units that import from each other, imports inside functions and for types included."""
     places: dict[tuple[str, str], str] = {}
     for file in all_files:
         for found in imports(file):
-            other = room_of(found.target) if found.target.startswith(".") else file.room
-            if other != file.room:
-                places.setdefault((file.room, other), f"{file.name}:{found.line}")
+            other = unit_of(found.target) if found.target.startswith(".") else file.unit
+            if other != file.unit:
+                places.setdefault((file.unit, other), f"{file.name}:{found.line}")
     return [
-        f"{room} and {other} import each other: {place}, {places[other, room]}"
-        for (room, other), place in sorted(places.items())
-        if room < other and (other, room) in places
+        f"{unit} and {other} import each other: {place}, {places[other, unit]}"
+        for (unit, other), place in sorted(places.items())
+        if unit < other and (other, unit) in places
     ]
 
 
@@ -229,7 +229,7 @@ def prints(all_files: Iterable[File]) -> list[str]:
     return [
         f"{file.name}:{node.lineno} prints"
         for file in all_files
-        if file.room != "cli"
+        if file.unit != "cli"
         for node in ast.walk(file.tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
@@ -254,11 +254,11 @@ def is_ellipsis(step: ast.stmt) -> bool:
 
 
 def heavy_imports(all_files: Iterable[File]) -> list[str]:
-    """Libraries that take long to import, reached from a fast room by imports that run at once."""
+    """Libraries that take long to import, reached from a fast unit by imports that run at once."""
     by_name = {file.name: file for file in all_files}
     wrong = []
     for start in by_name.values():
-        if start.room not in FAST:
+        if start.unit not in FAST:
             continue
         seen, todo = {start.name}, [(start.name, start.name)]
         while todo:
@@ -337,7 +337,7 @@ Rule = Callable[[Iterable[File]], list[str]]
 
 # A rule and code that breaks it.
 BROKEN: tuple[tuple[Rule, tuple[File, ...]], ...] = (
-    (unknown_rooms, (File("attic.box", "x = 1"),)),
+    (unknown_units, (File("attic.shelf", "x = 1"),)),
     (upward_imports, (File("data.read", "from tunesmith.training.fit import fit"),)),
     (upward_imports, (File("recipe.load", "def f():\n    import tunesmith.workflows.train"),)),
     (
@@ -346,7 +346,7 @@ BROKEN: tuple[tuple[Rule, tuple[File, ...]], ...] = (
     ),
     (upward_imports, (File("evaluation.table", "from .. import training"), File("training", "", True))),
     (
-        mutual_rooms,
+        mutual_units,
         (
             File("preflight.a", "from tunesmith.tasks import b"),
             File("tasks.b", "def f():\n    from tunesmith.preflight import c"),
@@ -429,8 +429,8 @@ print([name for name in own if not name.startswith("_") and name not in tunesmit
 
 @pytest.mark.slow  # it imports torch and every upstream library
 def test_public_names_are_what_can_be_imported() -> None:
-    said = subprocess.run([sys.executable, "-c", PUBLIC], check=True, capture_output=True, text=True).stdout
-    assert said.splitlines() == ["[]", "[]"]
+    output = subprocess.run([sys.executable, "-c", PUBLIC], check=True, capture_output=True, text=True).stdout
+    assert output.splitlines() == ["[]", "[]"]
 
 
 def test_public_names_are_on_the_python_page() -> None:
@@ -445,10 +445,10 @@ def test_no_layer_holds_many_names() -> None:
     assert max(map(len, LAYERS)) <= MOST_NAMES_IN_A_LAYER
 
 
-def test_the_top_level_is_a_dozen_rooms_and_a_handful_of_files() -> None:
-    rooms = [path for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.py"))]
+def test_the_top_level_is_a_dozen_folders_and_a_handful_of_files() -> None:
+    folders = [path for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.py"))]
     loose = list(SOURCE.glob("*.py"))
-    assert len(rooms) <= MOST_ROOMS
+    assert len(folders) <= MOST_FOLDERS
     assert len(loose) <= MOST_LOOSE_FILES
 
 
@@ -459,7 +459,7 @@ def readme_map() -> list[str]:
     return re.findall(r"^\| `(\w+(?:/|\.py))` \| \S.*\. \|$", section, re.M)
 
 
-def test_the_readme_maps_every_room_and_loose_file_and_nothing_else() -> None:
-    rooms = [f"{path.name}/" for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.py"))]
+def test_the_readme_maps_every_folder_and_loose_file_and_nothing_else() -> None:
+    folders = [f"{path.name}/" for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.py"))]
     loose = [path.name for path in SOURCE.glob("*.py")]
-    assert sorted(readme_map()) == sorted([*rooms, *loose])
+    assert sorted(readme_map()) == sorted([*folders, *loose])

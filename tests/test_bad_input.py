@@ -93,7 +93,7 @@ def corrections(rows: list[tuple[int, str]], name: str = "corrections.csv", sha2
     return put(name, "row_id,given,proposed,source_sha256\n" + "\n".join(lines) + "\n")
 
 
-def judged_rows(folder: Path) -> None:
+def evaluation_rows(folder: Path) -> None:
     """Corrections of nothing but rows that the split column makes test rows."""
     lines = [
         f"{line},{'test' if i >= 50 else 'validation' if i >= 40 else 'train'}" for i, line in enumerate(GOOD.splitlines()[1:])
@@ -112,7 +112,7 @@ RUN = json.dumps({"task": "classification", "data": {
     "problem_type": "single_label_classification", "labels": ["spam"], "columns": {"pair": None}, "splits": {},
 }})  # fmt: skip
 
-# name -> (preparation, words, what the message has to say)
+# name -> (preparation, words, what the message has to contain)
 CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     # the recipe file
     "missing recipe": (nothing, ["train", "nope.yaml"], "nope.yaml"),
@@ -248,7 +248,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "a function that fails": (nothing, [*ASK, "textwrap:dedent"], "the function failed: TypeError"),
     "a function with too few answers": (nothing, [*ASK, "random:choices"], "it returned 1 answer to 60 texts of train; one a text was expected."),
     "a function that answers with a string": (nothing, [*ASK, "json:dumps"], "it returned str"),
-    "a function that says no labels": (nothing, [*ASK, "builtins:list"], "the labels of train.csv are neg, pos."),
+    "a function without labels": (nothing, [*ASK, "builtins:list"], "the labels of train.csv are neg, pos."),
     "an oracle for numbers": (regression, ["diagnose", "score.yaml", "--oracle", "train.csv"], "the rows have numbers as labels"),
     "init over a file": (put("recipe.yaml", "mine"), ["init", "train.csv"], "recipe.yaml"),
     "init of nothing": (nothing, ["init", "gone.csv", "--output", "new.yaml"], "gone.csv"),
@@ -271,7 +271,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     ),
     "measure what empties a class": (corrections(fixes(*range(1, 60, 2))), MEASURE, "Correcting leaves no training row of 'pos'"),
     "measure a label that no row has": (corrections(fixes(3, new="nag")), [*MEASURE, "data.validation=0.04"], "propose labels that no training row has: 'nag' for row 3"),
-    "measure corrections of judged rows": (judged_rows, MEASURE, "there is nothing to measure"),
+    "measure corrections of evaluation rows": (evaluation_rows, MEASURE, "there is nothing to measure"),
     "measure with several processes": (corrections(fixes(3)), [*MEASURE, "parallel.processes=2"], "Add parallel.processes=1."),
     "measure twice": (lambda d: (corrections(fixes(3))(d), put("runs/out-worth/worth.json", "{}")(d)), MEASURE, "Replace it with --overwrite"),
     "settings without measure": (corrections(fixes(3)), [*MEASURE[:3], "train.seed=1"], "train.seed=1 works only with --measure."),
@@ -326,9 +326,9 @@ def test_all_problems_come_at_once(place: Path, capsys: pytest.CaptureFixture[st
 def test_with_json_the_problems_are_one_object(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text("data: {train: train.csv}\ntrain: {learning_rat: 1}\n")(place)
     assert main([*TRAIN, "--json"]) == 2
-    said = json.loads(capsys.readouterr().out)
-    assert said["error"]["exit_code"] == 2
-    assert said["error"]["problems"][0]["where"].startswith("recipe.yaml:2")
+    result = json.loads(capsys.readouterr().out)
+    assert result["error"]["exit_code"] == 2
+    assert result["error"]["problems"][0]["where"].startswith("recipe.yaml:2")
 
 
 def test_a_text_of_a_megabyte_is_cut_and_counted_not_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import tunesmith
 import update_readme
 import write_cli_reference
 import write_source_map
@@ -201,8 +202,8 @@ def definitions(path: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_modules_the_page_names_exist(page: Path) -> None:
     source = ROOT / "src" / "tunesmith"
-    rooms = "|".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
-    named = re.findall(rf"`((?:{rooms})/[a-z_/]+(?:\.py|/))[`:]", page.read_text(encoding="utf-8"))
+    folders = "|".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
+    named = re.findall(rf"`((?:{folders})/[a-z_/]+(?:\.py|/))[`:]", page.read_text(encoding="utf-8"))
     absent = (
         "models/export/",
         "evaluation/suites/",
@@ -211,25 +212,78 @@ def test_modules_the_page_names_exist(page: Path) -> None:
     assert [name for name in named if name not in absent and not (source / name).exists()] == []
 
 
-def imported_names() -> list[tuple[str, str, str]]:
-    """(place, module, name) of every import from tunesmith in the documentation's Python blocks, benchmarks and scripts."""
+def code_outside_the_package() -> list[tuple[str, ast.Module]]:
+    """(place, tree) of the documentation's Python blocks, the benchmarks, the scripts and the tests."""
     texts = blocks("python")
-    files = [path for folder in ("benchmarks", "scripts") for path in sorted((ROOT / folder).rglob("*.py"))]
+    files = [path for folder in ("benchmarks", "scripts", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
     texts += [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in files]
-    return [
-        (place, node.module, alias.name)
-        for place, text in texts
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tunesmith.")
-        for alias in node.names
-    ]
+    return [(place, ast.parse(text)) for place, text in texts]
 
 
-def test_imports_of_the_documentation_benchmarks_and_scripts_exist() -> None:
+def module_file(module: str) -> Path | None:
+    """The file of a module of the package; None if there is none."""
+    path = ROOT / "src" / Path(*module.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def has_name(module: str, name: str) -> bool:
+    """Whether a module of the package defines, imports or contains a name."""
+    file = module_file(module)
+    public = tunesmith.__all__ if module == "tunesmith" else ()
+    return module_file(f"{module}.{name}") is not None or (file is not None and (name in definitions(file) or name in public))
+
+
+def module_aliases(tree: ast.Module) -> dict[str, str]:
+    """Name in the file -> the module of the package that it stands for."""
+    aliases: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            aliases |= {
+                a.asname or a.name.partition(".")[0]: a.name if a.asname else "tunesmith" for a in node.names if is_ours(a.name)
+            }
+        elif isinstance(node, ast.ImportFrom) and node.module and is_ours(node.module):
+            names = {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+            aliases |= {own: module for own, module in names.items() if module_file(module)}
+    return aliases
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "tunesmith"
+
+
+def missing_names(tree: ast.Module) -> list[str]:
+    """Every ``from MODULE import NAME`` and ``MODULE.NAME`` of the package that does not exist."""
     missing = []
-    for place, module, name in imported_names():
-        path = ROOT / "src" / Path(*module.split("."))
-        is_module = (path / f"{name}.py").is_file() or (path / name).is_dir()
-        if not is_module and name not in definitions(path.with_suffix(".py")):
-            missing.append(f"{place}: {module}.{name}")
-    assert missing == []
+    aliases = module_aliases(tree)
+    assigned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    assigned |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and is_ours(node.module):
+            missing += [f"{node.module}.{a.name}" for a in node.names if not has_name(node.module, a.name)]
+        elif isinstance(node, ast.Import):
+            missing += [a.name for a in node.names if is_ours(a.name) and module_file(a.name) is None]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in assigned:
+            module = aliases.get(node.value.id)
+            if module and not node.attr.startswith("__") and not has_name(module, node.attr):
+                missing.append(f"{module}.{node.attr}")
+    return missing
+
+
+def test_names_of_the_package_that_other_code_uses_exist() -> None:
+    found = {place: names for place, tree in code_outside_the_package() if (names := missing_names(tree))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "missing"),
+    [
+        ("from tunesmith.workflows.predict import compare", ["tunesmith.workflows.predict.compare"]),
+        ("from tunesmith.workflows import gone", ["tunesmith.workflows.gone"]),
+        ("import tunesmith.gone", ["tunesmith.gone"]),
+        ("from tunesmith.diagnosis import ablation as a\na.read_inputs()", ["tunesmith.diagnosis.ablation.read_inputs"]),
+        ("import tunesmith\ntunesmith.trian()", ["tunesmith.trian"]),
+        ("import tunesmith\nfrom tunesmith.diagnosis import ablation\ntunesmith.train(ablation.make_plan)", []),
+    ],
+)
+def test_a_missing_name_is_found(code: str, missing: list[str]) -> None:
+    assert missing_names(ast.parse(code)) == missing

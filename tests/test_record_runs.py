@@ -103,7 +103,7 @@ def test_another_structure_is_found_on_another_machine(record: dict[str, Any], p
     assert differences(record, other)
 
 
-def test_a_run_that_is_missing_is_a_difference_unless_it_was_not_asked_for(record: dict[str, Any]) -> None:
+def test_a_run_that_is_missing_is_a_difference_unless_it_was_not_requested(record: dict[str, Any]) -> None:
     none = {**record, "runs": {}}
     assert differences(record, none) == ["a / run: recorded -> absent"]
     assert differences(none, record) == ["a / run: absent -> recorded"]
@@ -120,7 +120,7 @@ def test_verbs_are_not_compared_where_one_record_has_none(record: dict[str, Any]
     assert len(notes) == 1
 
 
-def test_the_exit_code_says_whether_there_are_differences(
+def test_the_exit_code_shows_whether_there_are_differences(
     record: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"

@@ -51,8 +51,8 @@ def main() -> None:
     trainer.train()
     seconds = time.perf_counter() - started
     trainer.args.train_sampling_strategy = "random"  # group_by_length would also reorder the rows it predicts
-    said = trainer.predict(test)
-    decisions, truth = said.predictions.argmax(-1), said.label_ids
+    predicted = trainer.predict(test)
+    decisions, truth = predicted.predictions.argmax(-1), predicted.label_ids
     if truth.tolist() != [row["labels"] for row in test]:
         raise SystemExit("the Trainer predicted the rows in another order than the file's")
     trainer.save_model(out)

@@ -7,7 +7,7 @@ TunesmithError                 exit 1   the work was started and failed
 │   ├── RecipeError            exit 2   the recipe file or an override
 │   │   └── NoLabels           exit 2   the recipe's task has no labels, and the command needs them
 │   ├── DataError              exit 2   a data file or a column
-│   │   └── UndecidedColumn    exit 2   only the user can say which column has a role
+│   │   └── UndecidedColumn    exit 2   only the user can decide which column has a role
 │   ├── ModelError             exit 2   the base model, adapter or a saved run's model
 │   ├── OutputError            exit 2   the place to write to
 │   ├── GenerationError        exit 2   the constraints or the decoding of generated text
@@ -115,9 +115,7 @@ class UndecidedColumn(DataError):
     def __init__(self, where: str, message: str, part: str, candidates: Sequence[str] = ()) -> None:
         self.part, self.candidates = part, tuple(candidates)
         lines = " or ".join(f'"columns: {{{part}: {name}}}"' for name in self.candidates)
-        remedy = (
-            f"Say which one under data in the recipe: {lines}." if lines else f'Say which it is: "columns: {{{part}: NAME}}".'
-        )
+        remedy = f"Name it under data in the recipe: {lines}." if lines else f'Name it: "columns: {{{part}: NAME}}".'
         super().__init__([Problem(self.check, where, message, remedy)])
 
 

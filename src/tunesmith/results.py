@@ -207,4 +207,4 @@ def unproven(certificates: tuple[Certificate, ...]) -> tuple[Alarm, ...]:
     """Returns an alarm for every certificate that did not pass."""
     failed = [c for c in certificates if not c.passed]
     messages = [f"{c.name}: {c.note} {c.figure:.3g}, at most {c.limit:.3g} was expected." for c in failed]
-    return tuple(Alarm("not proven", message, "Do not use the saved model; report this.") for message in messages)
+    return tuple(Alarm("certificate failed", message, "Do not use the saved model; report this.") for message in messages)

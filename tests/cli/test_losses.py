@@ -35,7 +35,7 @@ def test_a_file_is_recognised_and_its_losses_are_named(tmp_path: Path, capsys: p
     assert "as positive pair: 20 rows of anchor + positive from 40 (20 labelled 0); MultipleNegativesRankingLoss" in completed
 
 
-def test_rows_that_cannot_be_recognised_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_cannot_be_recognised_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"something completed about {i} here,something else entirely about {i}" for i in range(40)]
     (tmp_path / "pairs.csv").write_text("\n".join(["x,y", *rows]), encoding="utf-8")
     assert main(["losses", str(tmp_path / "pairs.csv")]) == 2

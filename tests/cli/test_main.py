@@ -172,7 +172,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_signal_ends_with_130_and_says_what_is_kept(recipe: str, number: signal.Signals) -> None:
+def test_a_signal_ends_with_130_and_reports_what_is_kept(recipe: str, number: signal.Signals) -> None:
     code = (
         "import sys, time, tunesmith.workflows.train as run\n"
         "def train(*_, **__):\n    print('started', file=sys.stderr, flush=True)\n    time.sleep(60)\n"
@@ -211,7 +211,7 @@ def test_libraries_are_quiet_unless_debugged(cli: Cli, recipe: str, monkeypatch:
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"
 
 
-def test_a_library_that_wants_kernels_for_a_gpu_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_of_a_library_that_wants_kernels_for_a_gpu_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     library = logging.getLogger("bitsandbytes")
     monkeypatch.setattr(library, "level", logging.NOTSET)
     quiet_libraries()

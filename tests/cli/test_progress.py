@@ -38,7 +38,7 @@ def steps(seconds_each: float, total: int) -> list[tuple[float, Event]]:
     return [(i * seconds_each, Event("step", "training", i, total)) for i in range(1, total + 1)]
 
 
-def test_phases_say_when_they_begin_and_how_long_they_took() -> None:
+def test_phases_report_when_they_begin_and_how_long_they_took() -> None:
     lines = plain_lines(
         [(0, Event("phase", "data")), (1.5, Event("note", "12 rows")), (2, Event("phase", "model")), (5, Event("note", "x"))]
     )

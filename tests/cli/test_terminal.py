@@ -31,7 +31,7 @@ def test_json_is_one_line_that_any_stream_can_hold() -> None:
     assert json.loads(raw.getvalue()) == {"text": "naïve 日本 \n"}
 
 
-def test_say_leaves_standard_output_to_the_json() -> None:
+def test_notes_leave_standard_output_to_the_json() -> None:
     for as_json, expected in ((False, ("hello\n", "")), (True, ("", "hello\n"))):
         out, err = io.StringIO(), io.StringIO()
         Terminal(out, err, as_json).print("hello")

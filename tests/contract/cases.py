@@ -132,8 +132,8 @@ def search(folder: Path, rows: Sequence[Row] = PAIRS) -> Mapping[str, Any]:
     for name, found in (("corpus", documents), ("queries", [row["anchor"] for row in rows])):
         lines = [json.dumps({"_id": f"{i}", "text": text}) + "\n" for i, text in enumerate(found)]
         (place / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-    judged = [f"{i}\t{i}\t1\n" for i in range(N_ROWS, 2 * N_ROWS)]
-    (place / "qrels" / "test.tsv").write_text("".join(judged), encoding="utf-8")
+    judgements = [f"{i}\t{i}\t1\n" for i in range(N_ROWS, 2 * N_ROWS)]
+    (place / "qrels" / "test.tsv").write_text("".join(judgements), encoding="utf-8")
     return {"evaluate": {"retrieval": str(place)}}
 
 

@@ -1,7 +1,7 @@
 """Every alarm that the documentation promises goes off in a whole run of every task, where its cause is planted.
 
 Three runs of each task plant all causes: ``stuck`` starts from a model with a wrong head and does not move; ``short`` ends in its
-warm-up, with rows cut to a few tokens, an evaluation that is not finite, and a certificate that fails; ``far`` learns by heart
+warm-up, with rows cut to a few tokens, an evaluation that is not finite, and a certificate that fails; ``far`` memorises its rows
 what is wrong for validation and for general texts.
 """
 
@@ -45,10 +45,10 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "most rows truncated": EVERY - PRETRAINING,
     "forgets general text": frozenset({"sft", *PRETRAINING}),
     "collapsed_embeddings": frozenset({"embedding"}),
-    "not proven": EVERY,
+    "certificate failed": EVERY,
 }
 STUCK = ("first loss abnormal", "one class", "not above majority", "loss not lower", "collapsed_embeddings")
-SHORT = ("learning rate not reached", "most rows truncated", "not finite", "not proven")
+SHORT = ("learning rate not reached", "most rows truncated", "not finite", "certificate failed")
 FAR = ("validation far from training", "forgets general text")
 LABELS = ["Ann", "Ben", "Cem"]
 STILL = {"learning_rate": 1e-12, "max_steps": 4, "n_evaluations": 1, "n_logs": 4}
@@ -87,10 +87,10 @@ def test_the_documentation_promises_these_alarms_to_these_tasks() -> None:
     toy = {toy_task.NAME}
     page = (ROOT / "docs" / "explanation" / "alarms.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")][1:]
-    said = {
+    documented = {
         name: TASKS.keys() - toy if tasks == "all" else set(re.findall(r"[a-z]+(?=,|$| \()", tasks)) for name, _, tasks in rows
     }
-    assert said == {alarm: {case.task for case in CASES if case.name in names} - toy for alarm, names in PROMISED.items()}
+    assert documented == {alarm: {case.task for case in CASES if case.name in names} - toy for alarm, names in PROMISED.items()}
 
 
 def test_every_alarm_in_the_source_is_promised_to_some_task() -> None:
@@ -222,7 +222,7 @@ def short(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
 
 
 def far(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
-    """A run that learns its rows by heart; validation and general texts say something else."""
+    """A run that memorises its rows; validation and general texts have other answers."""
     rows, other = FAR_ROWS.get(case.name, lambda: (case.rows, case.other))()
     train: dict[str, Any] = {"max_steps": FAR_STEPS.get(case.name, 32), "n_evaluations": 4, "n_logs": 4}
     is_language = case.name in PROMISED["forgets general text"]
@@ -252,7 +252,7 @@ def mixed_pairs() -> tuple[list[Row], list[Row]]:
 
 
 def ranks_of_nothing() -> tuple[list[Row], list[Row]]:
-    """Each query has words of its own, so that its pairs say nothing of those of another."""
+    """Each query has words of its own, so that its pairs carry no information about those of another."""
     rows = []
     for i in range(N_ROWS):
         good, bad = (GOOD, BAD) if i * 7 % 16 < 8 else (BAD, GOOD)

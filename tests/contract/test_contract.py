@@ -378,11 +378,11 @@ def test_a_verb_works_or_names_what_to_use(runs: Runs, case: Case, verb: str, ca
     words = words_for(runs, case, OTHER_WORDS.get((verb, case.name), VERBS[verb]))
     capsys.readouterr()
     code = main([places.get(word, word) for word in words])
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     instead = REFUSED[verb].get(case.name)
     if instead is None:
-        assert code == (CANNOT_TELL if verb == "compare" else 0), said.err
+        assert code == (CANNOT_TELL if verb == "compare" else 0), printed.err
         return
     assert code == 2
-    (message,) = [line for line in said.err.splitlines() if line.startswith("tunesmith: ")]
+    (message,) = [line for line in printed.err.splitlines() if line.startswith("tunesmith: ")]
     assert instead in message

@@ -1,4 +1,4 @@
-"""Small tables for the tests of this room."""
+"""Small tables for the tests of this folder."""
 
 from __future__ import annotations
 

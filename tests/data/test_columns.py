@@ -110,28 +110,28 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
     "two labels": (
         table(text=SENTENCES, topic=WORDS, sentiment=BINARY), {},
         "table: 2 columns are usual names of a label: sentiment (only 0 and 1), topic (only blue, green and red). "
-        'Say which one under data in the recipe: "columns: {label: sentiment}" or "columns: {label: topic}".',
+        'Name it under data in the recipe: "columns: {label: sentiment}" or "columns: {label: topic}".',
     ),
     "two texts": (
         table(message=SENTENCES, comment=OTHERS, label=BINARY), {},
         "table: 2 columns are usual names of a text: message (text of 34 characters on average), "
         "comment (text of 33 characters on average). "
-        'Say which one under data in the recipe: "columns: {text: message}" or "columns: {text: comment}".',
+        'Name it under data in the recipe: "columns: {text: message}" or "columns: {text: comment}".',
     ),
     "two texts by content": (
         table(a=SENTENCES, b=OTHERS, label=BINARY), {},
-        "table: 2 columns read like text: a (text of 34 characters on average), b (text of 33 characters on average). "
-        'Say which one under data in the recipe: "columns: {text: a}" or "columns: {text: b}".',
+        "table: 2 columns look like text: a (text of 34 characters on average), b (text of 33 characters on average). "
+        'Name it under data in the recipe: "columns: {text: a}" or "columns: {text: b}".',
     ),
     "no text": (
         table(a=SCORES, label=BINARY), {},
         "table: No column looks like text; the columns are a (numbers), label (only 0 and 1). "
-        'Say which it is: "columns: {text: NAME}".',
+        'Name it: "columns: {text: NAME}".',
     ),
     "no label": (
         table(text=SENTENCES, other=KEYS), {},
         "table: No column looks like a label; the columns are text (text of 34 characters on average), "
-        'other (a different value in every row). Say which it is: "columns: {label: NAME}".',
+        'other (a different value in every row). Name it: "columns: {label: NAME}".',
     ),
     "typo": (
         table(text=SENTENCES, category=WORDS), {"label": "catgory"},
@@ -150,7 +150,7 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
     ),
     "twice": (
         table(text=SENTENCES, label=WORDS), {"text": "text", "label": "text"},
-        "table: The column 'text' is named as text and as label. Give each part a column of its own.",
+        "table: The column 'text' is named as text and as label. Give each role a column of its own.",
     ),
 }  # fmt: skip
 

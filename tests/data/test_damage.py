@@ -20,7 +20,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "header only": ("a.csv", b"text,label\n", "a.csv: The file has a header (text, label) and no rows."),
     "excel": (
         "a.csv", b"PK\x03\x04" + b"\x00" * 50,
-        "a.csv: The file is not text: it is a zip archive (an Excel workbook is one), whatever its name says. "
+        "a.csv: The file is not text: it is a zip archive (an Excel workbook is one), whatever its suffix. "
         "Save the table as csv, tsv, json, jsonl or parquet (each also .gz).",
     ),
     "binary": (
@@ -225,7 +225,7 @@ def test_header_is_found_by_content(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("header", "rows"), [(True, 2), (False, 3)])
-def test_what_the_recipe_says_of_the_header_wins(header: bool, rows: int, tmp_path: Path) -> None:
+def test_the_header_given_in_the_recipe_wins(header: bool, rows: int, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"text,label\na b,1\nc d,0\n")
     found = read_table("a.csv", base=tmp_path, header=header)
     assert (len(found), found.has_header) == (rows, header)

@@ -20,7 +20,7 @@ def sentence(draw: random.Random, n: int = 15) -> str:
 
 
 def jaccard(a: str, b: str) -> float:
-    """Overlap by sets of strings, as the definition says."""
+    """Overlap by sets of strings, as defined."""
     one, other = ({f"  {text}  "[i : i + 5] for i in range(len(text))} for text in (a, b))
     return len(one & other) / len(one | other)
 

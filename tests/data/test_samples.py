@@ -102,7 +102,7 @@ def test_the_handbook_is_what_its_script_writes() -> None:
         assert (write_handbook.SAMPLES / name).read_text(encoding="utf-8") == text, name
 
 
-def test_the_handbook_never_says_what_its_parts_are() -> None:
+def test_the_handbook_never_explains_what_its_parts_are() -> None:
     import write_handbook
 
     names = [called for part in write_handbook.PARTS.values() for called in part]
@@ -120,7 +120,7 @@ def test_every_part_is_learnt_from_other_passages_than_the_test_asks_for() -> No
     import write_handbook
 
     splits: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for one, _, asked, split in write_handbook.entries():
-        assert len(asked) == len(set(asked)) == 2
+    for one, _, questions, split in write_handbook.entries():
+        assert len(questions) == len(set(questions)) == 2
         splits[one.split("-")[0]][split].add(one)
     assert all(len(of["train"]) >= 6 and len(of["test"]) >= 4 and not of["train"] & of["test"] for of in splits.values())

@@ -128,15 +128,15 @@ def test_dropped_rows_stay_with_train() -> None:
 
 def test_too_few_rows() -> None:
     with pytest.raises(
-        DataError, match=r"A validation share of 0\.1 of 5 rows gives 1 rows; at least 2 are needed on both sides\."
+        DataError, match=r"A validation fraction of 0\.1 of 5 rows gives 1 rows; at least 2 are needed on both sides\."
     ):
         split_examples(many([0] * 5), 0.1, 0)
     with pytest.raises(DataError) as caught:
         split_examples(many([0, 1] * 20, groups=["one"] * 40), 0.1, 0)
     assert str(caught.value) == (
-        "table: A validation share of 0.1 of 40 rows gives 0 rows; at least 2 are needed on both sides. "
+        "table: A validation fraction of 0.1 of 40 rows gives 0 rows; at least 2 are needed on both sides. "
         "The largest group of rows that must stay together has 40. "
-        "Give more rows, another share, or a file of its own (data.validation)."
+        "Give more rows, another fraction, or a file of its own (data.validation)."
     )
 
 
@@ -190,7 +190,7 @@ def test_shares_are_of_all_training_rows_and_leave_given_splits_alone() -> None:
 def test_shares_that_leave_no_training_row_are_an_error() -> None:
     recipe = recipe_from_mapping({"task": "classification", "data": {"train": "t.csv", "validation": 0.6}}, "recipe")
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": 0.5})})
-    with pytest.raises(DataError, match=r"t\.csv: The shares for validation and test leave no training row"):
+    with pytest.raises(DataError, match=r"t\.csv: The fractions for validation and test leave no training row"):
         take_shares({"train": many([0, 1] * 50)}, recipe, split_examples)
 
 

@@ -1,4 +1,4 @@
-"""What corrections are worth, measured: whole on a tiny model, and each rule on stand-ins for the trainings."""
+"""The ablation of corrections: whole on a tiny model, and each rule on stand-ins for the trainings."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ def test_the_whole_measurement(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert main([*APPLY, "--output", "plain.csv"]) == 0
     capsys.readouterr()
     assert main([*APPLY, "--measure", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     after = files()
     assert after.items() >= before.items()
     assert after["train.corrected.csv"] == after["plain.csv"]
-    assert said["relabelled"] == FLIPPED
+    assert result["relabelled"] == FLIPPED
     record = json.loads(Path("runs/out-worth/worth.json").read_text(encoding="utf-8"))
     assert record["environment"]
-    assert {key: record[key] for key in said["worth"]} == said["worth"]
-    check_record(said["worth"])
+    assert {key: record[key] for key in result["worth"]} == result["worth"]
+    check_record(result["worth"])
     check_predictions(Path("runs/out-worth/predictions.parquet"))
     left = {path.name for path in Path("runs/out-worth").iterdir()}
     variants = {"as_given", "corrected", "removed", "random_removed"}
@@ -134,7 +134,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[ablation.AblationPlan]:
 def test_what_a_person_reads(place: Path, untrained: list[ablation.AblationPlan], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*APPLY, "--measure"]) == 0
     out, err = capsys.readouterr()
-    n = worth_record()["corrections"]["train"]
+    n = ablation_record()["corrections"]["train"]
     lines = out.splitlines()
     assert lines[0] == "70 rows relabelled, 0 removed: 240 rows in train.corrected.csv"
     assert lines[2] == "macro F1 on 200 rows of test; in brackets the 95 % interval of the difference:"
@@ -151,18 +151,18 @@ def test_what_a_person_reads(place: Path, untrained: list[ablation.AblationPlan]
     assert "note: one seed" in err
 
 
-def worth_record() -> dict[str, Any]:
+def ablation_record() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path("runs/out-worth/worth.json").read_text(encoding="utf-8"))
     return found
 
 
-def test_judged_rows_with_corrections_are_left_out_and_judged_a_second_time(
+def test_evaluation_rows_with_corrections_are_left_out_and_evaluated_a_second_time(
     place: Path, untrained: list[ablation.AblationPlan], tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_recipe(tiny_model)
     assert main([*APPLY, "--measure"]) == 0
     out, err = capsys.readouterr()
-    found = worth_record()
+    found = ablation_record()
     left_out = found["corrections"]["validation"]
     assert left_out > 0
     assert found["judged"] == {"split": "validation", "rows": 48 - left_out, "left_out": left_out}
@@ -177,8 +177,8 @@ def test_judged_rows_with_corrections_are_left_out_and_judged_a_second_time(
 
 def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
     assert main([*APPLY, "train.n_seeds=3", "train.seed=5", "--measure", "recipe.yaml"]) == 0
-    assert worth_record()["seeds"] == [5, 6, 7]
-    assert worth_record()["recipe"]["train"]["n_seeds"] == 3
+    assert ablation_record()["seeds"] == [5, 6, 7]
+    assert ablation_record()["recipe"]["train"]["n_seeds"] == 3
     assert all(len(variant.trains) == 3 for variant in untrained[0].variants)
     assert "note: one seed" not in capsys.readouterr().err
 
@@ -190,12 +190,12 @@ def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[
     for name in ("corrections.csv", "recipe.yaml"):
         Path(name).rename(folder / name)
     assert main(["apply", str(folder / "corrections.csv"), "train.csv", "--measure"]) == 0
-    assert worth_record()["judged"]["rows"] == 200
+    assert ablation_record()["judged"]["rows"] == 200
 
 
 def test_a_setting_may_follow_the_option(place: Path, untrained: list[ablation.AblationPlan]) -> None:
     assert main([*APPLY, "--measure", "train.seed=5"]) == 0
-    assert worth_record()["seeds"] == [5]
+    assert ablation_record()["seeds"] == [5]
 
 
 def test_an_interruption_keeps_the_corrected_file_and_the_next_try_uses_it(
@@ -216,17 +216,17 @@ def test_an_interruption_keeps_the_corrected_file_and_the_next_try_uses_it(
     monkeypatch.setattr(ablation, "train_variants", finished)
     assert main([*APPLY, "--measure"]) == 0
     assert Path("train.corrected.csv").read_bytes() == content
-    assert worth_record()["verdicts"]
+    assert ablation_record()["verdicts"]
 
 
-def test_an_earlier_measurement_is_replaced_only_when_asked(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
+def test_an_earlier_measurement_is_replaced_only_on_request(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
     assert main([*APPLY, "--measure"]) == 0
     kept = files()
     assert main([*APPLY, "--measure"]) == 2
     assert "Replace it with --overwrite, or add output=NAME." in capsys.readouterr().err
     assert files() == kept
     assert main([*APPLY, "--measure", "--overwrite", "train.seed=3"]) == 0
-    assert worth_record()["seeds"] == [3]
+    assert ablation_record()["seeds"] == [3]
 
 
 def test_another_file_in_the_place_of_the_corrected_one_is_refused(
@@ -244,7 +244,7 @@ def test_corrections_that_remove_are_measured_once(place: Path, untrained: list[
     Path("corrections.csv").write_text(text, encoding="utf-8")
     assert main([*APPLY, "--measure"]) == 0
     out, err = capsys.readouterr()
-    assert [v["name"] for v in worth_record()["variants"]] == ["as_given", "corrected", "random_removed"]
+    assert [v["name"] for v in ablation_record()["variants"]] == ["as_given", "corrected", "random_removed"]
     assert "all corrections of training rows remove them" in err
     assert "removing them" not in out
 
@@ -257,6 +257,6 @@ def test_a_file_of_the_diagnosis_of_several_files_is_measured_too(place: Path, u
     with Path("corrections.csv").open("a", encoding="utf-8") as out:
         out.writelines(f"{i},test,{labels[i]},{OTHER[labels[i]]},0,,,relabel,{test_sha}\n" for i in range(200) if i % 20 == 0)
     assert main([*APPLY, "--measure"]) == 0
-    found = worth_record()
+    found = ablation_record()
     assert found["judged"] == {"split": "test", "rows": 190, "left_out": 10}
     assert untrained[0].holdout.evaluation.labels == [{"neg": 0, "pos": 1}[label] for label in labels]

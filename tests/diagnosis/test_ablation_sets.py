@@ -85,23 +85,23 @@ def test_corrections_that_all_remove_make_no_second_removal(rows) -> None:
     assert len(found["corrected"].trains[0]) == len(read[0].train) - 4
 
 
-def test_rows_that_steer_and_judge_stay_as_they_are(rows) -> None:
+def test_rows_that_select_and_evaluate_stay_as_they_are(rows) -> None:
     splits, table, recipe = rows(test=0.2)
-    in_train, steering, judged = splits.train.row_ids[0], splits.validation.row_ids[:3], splits.test.row_ids[:2]
-    corrections = [fix(i, other(i)) for i in (in_train, *steering, *judged)]
+    in_train, selecting, evaluated = splits.train.row_ids[0], splits.validation.row_ids[:3], splits.test.row_ids[:2]
+    corrections = [fix(i, other(i)) for i in (in_train, *selecting, *evaluated)]
     changes = find_changes(corrections, table, "label")
     held = make_holdout(splits, corrections, table.sha256)
     assert held.split == "test"
     assert labelled(held.evaluation) == labelled(splits.test)
-    assert [held.evaluation.row_ids[i] for i in np.flatnonzero(held.disputed)] == judged
-    assert labelled(held.selection) == {i: k for i, k in labelled(splits.validation).items() if i not in steering}
+    assert [held.evaluation.row_ids[i] for i in np.flatnonzero(held.disputed)] == evaluated
+    assert labelled(held.selection) == {i: k for i, k in labelled(splits.validation).items() if i not in selecting}
     trains = [set(v.trains[0].row_ids) for v in make_variants(splits, table, changes, recipe)]
     assert not any(train & {*splits.validation.row_ids, *splits.test.row_ids} for train in trains)
     places = count_corrections(splits, changes, table.sha256)
     assert (places.train, places.validation, places.test, places.unused) == (1, 3, 2, 0)
 
 
-def test_without_test_rows_the_validation_rows_judge(rows) -> None:
+def test_without_test_rows_the_validation_rows_evaluate(rows) -> None:
     splits, table, _ = rows()
     row = splits.validation.row_ids[1]
     held = make_holdout(splits, [fix(row, other(row))], table.sha256)
@@ -141,7 +141,7 @@ def test_any_row_may_be_drawn_and_about_equally_often() -> None:
     assert 65 < drawn.min() <= drawn.max() < 140
 
 
-def test_what_cannot_be_measured_is_said(rows) -> None:
+def test_what_cannot_be_measured_is_an_error(rows) -> None:
     read = rows()
     splits, table, recipe = read
     train, validation = splits.train, splits.validation

@@ -1,4 +1,4 @@
-"""What is said of training rows after training: within its time, and no finding twice."""
+"""The findings about training rows after training: within its time, and no finding twice."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_every_finding_is_there_within_its_time(inputs: LabelledTaskData) -> Non
     logits = np.random.default_rng(0).normal(size=(3, n, 2)).astype(np.float16)
     found = training_findings(inputs, vectors(inputs), logits, 10_000.0, silent)
     assert {finding.name for finding in found} == {name for name, _ in CHECKS} - LEFT_OUT
-    said = {finding.name: finding for finding in found}
-    assert "labels of train are wrong" in said["suspect_labels"].summary
-    assert "over 3 epochs" in said["cartography"].summary
+    findings = {finding.name: finding for finding in found}
+    assert "labels of train are wrong" in findings["suspect_labels"].summary
+    assert "over 3 epochs" in findings["cartography"].summary
 
 
 def test_without_embeddings_the_reason_is_the_missing_probabilities(inputs: LabelledTaskData) -> None:

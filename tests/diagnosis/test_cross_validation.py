@@ -1,4 +1,4 @@
-"""Linear and fine-tuned models as one judge: the mean, the same folds, and the share of wrong labels it gives back."""
+"""Linear and fine-tuned models combined: the mean, the same folds, and the share of wrong labels it gives back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tunesmith.workflows.train import train
 RATE = 0.1
 
 
-def said(of_one: np.ndarray, folds: list[int] | None = None) -> OutOfFold:
+def two_classes(of_one: np.ndarray, folds: list[int] | None = None) -> OutOfFold:
     """Probabilities of two classes from those of the second (N)."""
     place = np.array(folds if folds is not None else [0] * len(of_one))
     return OutOfFold(np.column_stack([1 - of_one, of_one]), place, np.zeros(len(of_one), dtype=bool))
@@ -37,23 +37,23 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def test_the_two_are_averaged_row_by_row() -> None:
-    both = average_pred_probs(said(np.array([0.2, 0.6])), said(np.array([0.4, 1.0])))
+    both = average_pred_probs(two_classes(np.array([0.2, 0.6])), two_classes(np.array([0.4, 1.0])))
     assert both.pred_probs[:, 1].tolist() == pytest.approx([0.3, 0.8])
 
 
 def test_models_of_other_folds_are_refused() -> None:
     with pytest.raises(ValueError, match="different folds"):
-        average_pred_probs(said(np.array([0.2, 0.6]), [0, 1]), said(np.array([0.4, 1.0]), [1, 0]))
+        average_pred_probs(two_classes(np.array([0.2, 0.6]), [0, 1]), two_classes(np.array([0.4, 1.0]), [1, 0]))
 
 
 def test_the_share_of_wrong_labels_is_not_lost_to_a_model_that_learnt_them() -> None:
-    """A fine-tuned model says what the noisy labels are like; an unsure one beside it says more than enough of the texts."""
+    """A fine-tuned model predicts the noisy labels; the mean with an unsure model still shows the noise."""
     draw = np.random.default_rng(0)
     truth = draw.normal(0, 3, 6_000)
     label = draw.random(6_000) < sigmoid(truth)
     given = np.where(draw.random(6_000) < RATE, ~label, label).astype(int)
-    learnt_noise = said((1 - RATE) * sigmoid(truth) + RATE * (1 - sigmoid(truth)))
-    unsure = said(sigmoid(0.5 * (truth + draw.normal(0, 1, 6_000))))
+    learnt_noise = two_classes((1 - RATE) * sigmoid(truth) + RATE * (1 - sigmoid(truth)))
+    unsure = two_classes(sigmoid(0.5 * (truth + draw.normal(0, 1, 6_000))))
     alone = label_noise(learnt_noise.pred_probs, given)
     both = label_noise(average_pred_probs(unsure, learnt_noise).pred_probs, given)
     assert alone.rate < RATE / 2
@@ -61,7 +61,7 @@ def test_the_share_of_wrong_labels_is_not_lost_to_a_model_that_learnt_them() -> 
 
 
 @pytest.mark.trains
-def test_fine_tuned_models_predict_every_row_and_log_their_training(tmp_path: Path, tiny_model: Path, monkeypatch) -> None:
+def test_fine_tuned_models_predict_every_row_and_record_their_training(tmp_path: Path, tiny_model: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [json.dumps(row) for row in rows(60, seed=4)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -122,7 +122,7 @@ def test_a_run_is_diagnosed_with_its_own_training(run: Path) -> None:
     assert found.n_rows == 120
     assert "2 epochs (probabilities of the train passes)" in by_name["cartography"].summary
     assert not by_name["aum"].skipped
-    assert "of 90 rows were led by another class" in by_name["aum"].summary
+    assert "of 90 rows have a negative mean margin" in by_name["aum"].summary
 
 
 def test_the_report_of_the_run_tells_what_was_found_in_its_rows(run: Path) -> None:

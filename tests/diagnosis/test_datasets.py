@@ -56,21 +56,21 @@ def diagnosed(tiny_model: Path, *words: str) -> int:
 
 def test_data_sets_are_compared(place: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert diagnosed(tiny_model, "a.csv", "b.csv", "c.csv", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     folder = place / "runs" / "a-b-c-diagnosis"
     record = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
-    assert {key: record[key] for key in said} == said
-    assert (said["labels"], said["n_rows"], said["oracle"]) == (["neg", "pos"], 61 + 52 + 50, None)
-    assert [one["rows"] for one in said["data"]] == [61, 52, 50]
-    assert [one["left_out"] for one in said["data"]] == [{}, {}, {"mixed": 10}]
-    assert "c: 10 rows were left out, since not every data set has their label: mixed (10)." in said["notes"]
-    cells = {(cell["trained_on"], cell["tested_on"]): cell for cell in said["matrix"]}
+    assert {key: record[key] for key in result} == result
+    assert (result["labels"], result["n_rows"], result["oracle"]) == (["neg", "pos"], 61 + 52 + 50, None)
+    assert [one["rows"] for one in result["data"]] == [61, 52, 50]
+    assert [one["left_out"] for one in result["data"]] == [{}, {}, {"mixed": 10}]
+    assert "c: 10 rows were left out, since not every data set has their label: mixed (10)." in result["notes"]
+    cells = {(cell["trained_on"], cell["tested_on"]): cell for cell in result["matrix"]}
     assert all(cells[name, name]["held_out"] for name in "abc")
     assert cells["a", "b"]["value"] > 0.7
     assert cells["a", "c"]["value"] < -0.7
     assert (cells["a", "b"]["n_trained"], cells["a", "b"]["n_left_out"], cells["b", "a"]["n_left_out"]) == (60, 1, 2)
     assert 0.5 < cells["a", "b"]["low"] < cells["a", "b"]["value"] <= cells["a", "b"]["high"] <= 1
-    findings = {finding["name"]: finding for finding in said["findings"]}
+    findings = {finding["name"]: finding for finding in result["findings"]}
     assert findings["opposite_labels"]["flagged"] == 3
     assert findings["opposite_labels"]["summary"].endswith("are labelled differently there. Texts: 1 of a and b.")
     assert findings["opposite_labels"]["rows"][0]["reason"] == "pos here, neg in b: same text as row 50"
@@ -91,7 +91,7 @@ def test_the_opposite_rows_are_in_a_file(place: Path, tiny_model: Path) -> None:
     }  # fmt: skip
 
 
-def test_the_matrix_on_the_terminal_says_what_is_held_out(place: Path, tiny_model: Path, capsys) -> None:
+def test_the_matrix_on_the_terminal_marks_what_is_held_out(place: Path, tiny_model: Path, capsys) -> None:
     assert diagnosed(tiny_model, "a.csv", "b.csv") == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "a 61 rows, b 52 rows; labels: neg, pos"
@@ -107,18 +107,18 @@ def test_pairs_and_test_files_are_rows_like_the_others(place: Path, tiny_model: 
         pairs = [[text, "some day", label] for text, label in rows(30, 10 + seed)]
         write(place / f"{name}.csv", pairs, "premise", "hypothesis", "label")
     (place / "one.yaml").write_text("data: {train: one.csv, test: one_test.csv}\noutput: runs/first\n", encoding="utf-8")
-    write(place / "said.csv", [[text, "some day", "pos"] for text in texts(30, 11)], "premise", "hypothesis", "label")
-    assert diagnosed(tiny_model, "one.yaml", "two.csv", "--oracle", "said.csv", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert [(one["name"], one["rows"]) for one in said["data"]] == [("first", 60), ("two", 30)]
-    assert [split["split"] for split in said["data"][0]["splits"]] == ["train", "test"]
-    assert [(cell["n"], cell["n_trained"]) for cell in said["matrix"]] == [(60, 40), (30, 60), (60, 30), (30, 20)]
-    assert [(one["n"], one["n_unanswered"]) for one in said["agreement"]] == [(30, 30), (0, 30)]
-    with Path(said["oracle"]).open(encoding="utf-8", newline="") as given:
+    write(place / "oracle.csv", [[text, "some day", "pos"] for text in texts(30, 11)], "premise", "hypothesis", "label")
+    assert diagnosed(tiny_model, "one.yaml", "two.csv", "--oracle", "oracle.csv", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["rows"]) for one in result["data"]] == [("first", 60), ("two", 30)]
+    assert [split["split"] for split in result["data"][0]["splits"]] == ["train", "test"]
+    assert [(cell["n"], cell["n_trained"]) for cell in result["matrix"]] == [(60, 40), (30, 60), (60, 30), (30, 20)]
+    assert [(one["n"], one["n_unanswered"]) for one in result["agreement"]] == [(30, 30), (0, 30)]
+    with Path(result["oracle"]).open(encoding="utf-8", newline="") as given:
         assert {(line["split"], line["given"]) for line in csv.DictReader(given)} == {("test", "neg")}
 
 
-def test_an_oracle_is_asked_about_every_data_set(place: Path, tiny_model: Path, capsys) -> None:
+def test_an_oracle_labels_every_data_set(place: Path, tiny_model: Path, capsys) -> None:
     labels = [[text, "pos" if i % 2 else "neg"] for i, text in enumerate(texts(60, 1))]
     write(place / "oracle.csv", [*labels, *[[text, "neg"] for text in texts(50, 2)[:10]]])
     assert diagnosed(tiny_model, "a.csv", "b.csv", "--oracle", "oracle.csv") == 0
@@ -141,22 +141,22 @@ def test_an_oracle_for_one_data_set_is_one_more_diagnosis_of_its_rows(place: Pat
 
     write(place / "people.csv", [[str(i), "pos" if i % 2 or i < 6 else "neg"] for i in range(40)], "row_id", "label")
     assert diagnosed(tiny_model, "a.csv", "--oracle", "people.csv", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    (agreed,) = said["agreement"]
+    result = json.loads(capsys.readouterr().out)
+    (agreed,) = result["agreement"]
     assert (agreed["data"], agreed["n"], agreed["share"], agreed["n_unanswered"]) == ("train", 40, 37 / 40, 21)
     assert [(one["name"], one["n"], one["share"]) for one in agreed["classes"]] == [("neg", 20, 17 / 20), ("pos", 20, 1.0)]
-    (finding,) = [finding for finding in said["findings"] if finding["name"] == "oracle"]
+    (finding,) = [finding for finding in result["findings"] if finding["name"] == "oracle"]
     assert [row["row_id"] for row in finding["rows"]] == [0, 2, 4]
-    table = pq.read_table(said["rows"]).to_pylist()
+    table = pq.read_table(result["rows"]).to_pylist()
     assert [row["row_id"] for row in table if "oracle" in row["diagnoses"]] == [0, 2, 4]
 
 
 def test_in_python_tables_have_names_and_a_function_is_an_oracle(place: Path, tiny_model: Path) -> None:
-    def said(texts: list[str]) -> list[str | None]:
+    def oracle(texts: list[str]) -> list[str | None]:
         return [None if text.startswith("nobody") else "pos" if text.startswith("good") else "neg" for text in texts]
 
     tables = {name: [{"text": text, "label": label} for text, label in rows(40, seed)] for seed, name in enumerate(("x", "y/z"))}
-    found = diagnose_data_sets(tables, oracle=said, model=str(tiny_model), diagnose={"n_folds": 2})
+    found = diagnose_data_sets(tables, oracle=oracle, model=str(tiny_model), diagnose={"n_folds": 2})
     assert found.folder == Path("runs/x-y-z-diagnosis")
     assert [cell.n for cell in found.matrix] == [40] * 4
     assert [(one.data, one.share) for one in found.agreement] == [("x", 1.0), ("y/z", 1.0)]
@@ -187,10 +187,10 @@ def test_a_finished_run_stands_for_its_rows_and_is_an_oracle(place: Path, tiny_m
     assert main(["train", "a.csv", f"model.name={tiny_model}", *settings]) == 0
     capsys.readouterr()
     assert main(["diagnose", "runs/a", "b.csv", "--oracle", "runs/a", "diagnose.n_folds=3", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert [(one["name"], one["rows"]) for one in said["data"]] == [("a", 61), ("b", 52)]
-    assert [one["n"] for one in said["agreement"]] == [61, 52]
-    findings = {finding["name"]: finding["summary"] for finding in said["findings"]}
+    result = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["rows"]) for one in result["data"]] == [("a", 61), ("b", 52)]
+    assert [one["n"] for one in result["agreement"]] == [61, 52]
+    findings = {finding["name"]: finding["summary"] for finding in result["findings"]}
     assert (
         "It was trained on labels of a.csv: its agreement is higher than that of an independent oracle." in findings["oracle_a"]
     )
@@ -219,7 +219,7 @@ def test_names_tell_the_data_sets_apart() -> None:
     assert default_folder("results/a", ["a", "b c"]) == Path("results/a-b-c-diagnosis")
 
 
-def test_an_output_that_was_said_is_used(place: Path, tiny_model: Path) -> None:
+def test_a_given_output_is_used(place: Path, tiny_model: Path) -> None:
     assert diagnosed(tiny_model, "a.csv", "b.csv", "output=results/both") == 0
     assert (place / "results" / "both-diagnosis" / "diagnosis.json").exists()
     assert not (place / "runs").exists()

@@ -1,4 +1,4 @@
-"""Fine-tuning once for each fold: who judges whom, and whose logits are kept."""
+"""Fine-tuning once for each fold: which model predicts which rows, and whose logits are kept."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def inputs(tmp_path: Path, tiny_model: Path) -> LabelledTaskData:
     return data
 
 
-def test_rows_are_judged_by_models_that_did_not_see_them(inputs: LabelledTaskData) -> None:
+def test_rows_are_predicted_by_models_that_did_not_train_on_them(inputs: LabelledTaskData) -> None:
     train = inputs.splits.train
     done: list[int] = []
-    said, logits = fine_tuned(inputs, near_duplicates(train.texts), 3, done.append)
+    cross_validated, logits = fine_tuned(inputs, near_duplicates(train.texts), 3, done.append)
     given = np.array(train.labels)
     assert done == [1, 2, 3]
-    assert np.allclose(said.pred_probs.sum(axis=1), 1)
-    assert (said.pred_probs.argmax(axis=1) == given)[5:].mean() > 0.75
-    assert (said.pred_probs.argmax(axis=1) == given)[:5].mean() <= 0.4
+    assert np.allclose(cross_validated.pred_probs.sum(axis=1), 1)
+    assert (cross_validated.pred_probs.argmax(axis=1) == given)[5:].mean() > 0.75
+    assert (cross_validated.pred_probs.argmax(axis=1) == given)[:5].mean() <= 0.4
     assert logits is not None
     assert logits.shape == (8, 90, 2)
     assert (logits[-1].argmax(axis=1) == given)[5:].mean() > 0.95
 
 
-def test_a_fold_is_fitted_without_anything_that_steers_it(inputs: LabelledTaskData) -> None:
+def test_a_fold_is_fitted_without_selection_on_its_rows(inputs: LabelledTaskData) -> None:
     train = without_evaluations(
         inputs.recipe.model_copy(update={"train": inputs.recipe.train.model_copy(update={"report_to": "tensorboard"})})
     ).train

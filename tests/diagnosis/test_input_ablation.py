@@ -1,4 +1,4 @@
-"""Changed inputs: what may be asked, a planted artefact found, the models of a row's own fold, the tables, the command line."""
+"""Changed inputs: what may be requested, a planted artefact found, the models of a row's own fold, tables, command line."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def embed(texts: list[str]) -> np.ndarray:
     return np.array([[float(word in text.split()) for word in [*WORDS, "nobody"]] for text in texts], dtype=np.float32)
 
 
-def judged(rows: Examples, asked: AblationRequest, vectors: Any = None) -> tuple[InputAblation, Evidence]:
+def ablated(rows: Examples, request: AblationRequest, vectors: Any = None) -> tuple[InputAblation, Evidence]:
     """What is found of these rows, as the story finds it."""
     near = near_duplicates(rows.texts, rows.pairs)
     whole = embed_examples(rows, embed) if vectors is None else vectors
-    said = out_of_fold(rows, LABELS, whole, near, 4, keep_models=bool(asked.words_of_rows or asked.word_lists))
-    found = ablate_inputs(asked, rows, whole, said, embed, seed=0, clock=Clock(lambda event: None, {}))
-    return found, make_evidence(rows, LABELS, pred_probs=said.pred_probs, null_log2=found.null_log2)
+    cross_validated = out_of_fold(rows, LABELS, whole, near, 4, keep_models=bool(request.words_of_rows or request.word_lists))
+    found = ablate_inputs(request, rows, whole, cross_validated, embed, seed=0, clock=Clock(lambda event: None, {}))
+    return found, make_evidence(rows, LABELS, pred_probs=cross_validated.pred_probs, null_log2=found.null_log2)
 
 
 def test_a_planted_artefact_is_found_in_the_side_that_has_it() -> None:
-    found, evidence = judged(pairs(), AblationRequest(inputs=("pair_only", "text_only", "length")))
+    found, evidence = ablated(pairs(), AblationRequest(inputs=("pair_only", "text_only", "length")))
     second, first, length = (d.figures["table"][0] for d in ablation_diagnoses(found, evidence, 0, []))
     assert second["accuracy"] > 0.8
     assert second["v_information_bits"] > 0.2
@@ -79,18 +79,20 @@ def test_each_text_is_embedded_once_and_the_sides_of_a_pair_not_again() -> None:
 
     rows = replace(pairs(), texts=["same apple"] * 80)
     whole = (embed(rows.texts), embed(rows.pairs or []))
-    said = out_of_fold(rows, LABELS, whole, near_duplicates(pairs().texts), 4)
+    cross_validated = out_of_fold(rows, LABELS, whole, near_duplicates(pairs().texts), 4)
     clock = Clock(lambda event: None, {})
-    ablate_inputs(AblationRequest(inputs=("pair_only", "text_only")), rows, whole, said, counting, seed=0, clock=clock)
+    ablate_inputs(AblationRequest(inputs=("pair_only", "text_only")), rows, whole, cross_validated, counting, seed=0, clock=clock)
     assert seen == []
-    ablate_inputs(AblationRequest(inputs=("overlap_only",), trained_null=True), rows, whole, said, counting, seed=0, clock=clock)
+    ablate_inputs(
+        AblationRequest(inputs=("overlap_only",), trained_null=True), rows, whole, cross_validated, counting, seed=0, clock=clock
+    )
     assert sorted(seen) == [" ", " ", "apple"]
     assert "changed inputs" in clock.seconds
 
 
 def test_the_trained_null_model_is_the_share_of_each_class_in_the_other_folds() -> None:
     rows = replace(pairs(), labels=[int(i < 20) for i in range(79)] + [None])
-    found, evidence = judged(rows, AblationRequest(trained_null=True))
+    found, evidence = ablated(rows, AblationRequest(trained_null=True))
     given, folds = np.array(rows.labels[:79], dtype=int), found.linear.folds
     assert found.null_log2 is not None
     assert found.null_log2[79] == 0
@@ -102,7 +104,7 @@ def test_the_trained_null_model_is_the_share_of_each_class_in_the_other_folds() 
 
 def test_words_are_left_out_for_the_models_of_the_rows_own_fold() -> None:
     rows = pairs()
-    found, evidence = judged(rows, AblationRequest(words_of_rows=(103, 101)))
+    found, evidence = ablated(rows, AblationRequest(words_of_rows=(103, 101)))
     (diagnosis,) = ablation_diagnoses(found, evidence, 0, [])
     table = diagnosis.figures["table"]
     assert {row["row_id"] for row in table} == {101, 103}
@@ -117,7 +119,7 @@ def test_words_are_left_out_for_the_models_of_the_rows_own_fold() -> None:
 def test_the_fold_of_a_row_is_that_of_its_split() -> None:
     """A split that begins later among all rows is asked with its own folds."""
     rows = pairs()
-    found, _ = judged(rows, AblationRequest(words_of_rows=2))
+    found, _ = ablated(rows, AblationRequest(words_of_rows=2))
     part = rows.take(list(range(50, 80)), "test")
     evidence = make_evidence(part, LABELS, pred_probs=found.linear.pred_probs[50:])
     (later,) = ablation_diagnoses(found, evidence, 50, [])
@@ -131,7 +133,7 @@ def test_the_fold_of_a_row_is_that_of_its_split() -> None:
 
 
 def test_rows_with_personal_data_are_not_gone_through() -> None:
-    found, evidence = judged(pairs(), AblationRequest(words_of_rows=(103, 105)))
+    found, evidence = ablated(pairs(), AblationRequest(words_of_rows=(103, 105)))
     private = Diagnosis("personal_data", "", reasons={3: "an address"})
     (diagnosis,) = ablation_diagnoses(found, evidence, 0, [private])
     assert {row["row_id"] for row in diagnosis.figures["table"]} == {105}
@@ -143,7 +145,7 @@ def test_word_lists_are_read_alone_and_replaced_in_the_rows(monkeypatch: pytest.
 
     monkeypatch.setattr(word_bias, "hypernyms", lambda words, lexicon: {"nobody": "person"})
     single = replace(pairs(), texts=pairs().pairs or [], pairs=None)
-    found, evidence = judged(single, AblationRequest(word_lists={"people": ("nobody", "apple")}))
+    found, evidence = ablated(single, AblationRequest(word_lists={"people": ("nobody", "apple")}))
     bias, moved = ablation_diagnoses(found, evidence, 0, [])
     assert "towards contradiction" in bias.summary
     (row,) = moved.figures["table"]
@@ -155,7 +157,7 @@ def test_word_lists_are_read_alone_and_replaced_in_the_rows(monkeypatch: pytest.
 
 
 class Asking:
-    """Models that remember the folds they were asked for."""
+    """Models that record the folds they predict."""
 
     def __init__(self) -> None:
         self.folds: list[int] = []
@@ -168,15 +170,17 @@ class Asking:
         return np.full((len(rows), 2), 0.5)
 
 
-def test_replaced_words_are_judged_by_the_models_of_the_rows_own_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_words_are_predicted_by_the_models_of_the_rows_own_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     from tunesmith.diagnosis.checks import word_bias
 
     monkeypatch.setattr(word_bias, "hypernyms", lambda words, lexicon: {"red": "colour"})
     texts = ["red one", "red two", "blue", "red three", "red four"]
     rows = Examples("test", "", list(range(5)), texts, [0, None, 1, 1, 0])
     models = Asking()
-    said = OutOfFold(np.full((8, 2), 0.5), np.array([9, 9, 9, 4, 5, 6, 7, 8]), np.zeros(8, dtype=bool), models)  # type: ignore[arg-type]
-    found = InputAblation(AblationRequest(word_lists={"colours": ("red",)}), said, said.pred_probs, {}, None, embed)
+    cross_validated = OutOfFold(np.full((8, 2), 0.5), np.array([9, 9, 9, 4, 5, 6, 7, 8]), np.zeros(8, dtype=bool), models)  # type: ignore[arg-type]
+    found = InputAblation(
+        AblationRequest(word_lists={"colours": ("red",)}), cross_validated, cross_validated.pred_probs, {}, None, embed
+    )
     (moved,) = ablation_diagnoses(found, make_evidence(rows, LABELS), 3, [])
     assert moved.figures["table"][0]["n_rows"] == 3
     assert models.folds == [4, 7, 8]
@@ -192,7 +196,7 @@ def test_the_vectors_of_one_side_are_used_again() -> None:
 
 
 def test_the_tables_hold_all_splits_and_are_there_only_where_something_is(tmp_path: Path) -> None:
-    found, evidence = judged(pairs(), AblationRequest(inputs=("pair_only",), slices=("picture",)))
+    found, evidence = ablated(pairs(), AblationRequest(inputs=("pair_only",), slices=("picture",)))
     diagnoses = ablation_diagnoses(found, evidence, 0, [])
     test = replace(evidence, rows=replace(evidence.rows, split="test"))
     write_tables(tmp_path, [(evidence, diagnoses), (test, diagnoses)])
@@ -204,15 +208,15 @@ def test_the_tables_hold_all_splits_and_are_there_only_where_something_is(tmp_pa
     assert len(rows[0]["mean_pvi_bits"]) <= 12
 
 
-def test_what_is_not_asked_costs_nothing() -> None:
+def test_what_is_not_requested_costs_nothing() -> None:
     def never(texts: list[str]) -> np.ndarray:
         raise AssertionError(texts)
 
     probs = np.full((3, 2), 0.5)
-    said = OutOfFold(probs, np.arange(3), np.zeros(3, dtype=bool))
+    cross_validated = OutOfFold(probs, np.arange(3), np.zeros(3, dtype=bool))
     rows, clock = pairs(3), Clock(lambda event: None, {})
     found = ablate_inputs(
-        make_ablation_request(DiagnoseSection(), splits(rows), Path()), rows, probs, said, never, seed=0, clock=clock
+        make_ablation_request(DiagnoseSection(), splits(rows), Path()), rows, probs, cross_validated, never, seed=0, clock=clock
     )
     assert ablation_diagnoses(found, make_evidence(rows, LABELS, pred_probs=probs), 0, []) == []
     assert clock.seconds == {}
@@ -225,8 +229,8 @@ def splits(rows: Examples, problem_type: str = "single_label_classification") ->
 
 def test_the_other_names_and_repeated_ones_become_one() -> None:
     section = DiagnoseSection(inputs=["hypothesis_only", "pair_only", "a+b"], slices=["c", "c"], words_of_rows=[101, 100, 101])
-    asked = make_ablation_request(section, splits(pairs()), Path())
-    assert (asked.inputs, asked.slices, asked.words_of_rows) == (("pair_only", "a+b"), ("c",), (101, 100))
+    request = make_ablation_request(section, splits(pairs()), Path())
+    assert (request.inputs, request.slices, request.words_of_rows) == (("pair_only", "a+b"), ("c",), (101, 100))
     assert set(ablation_columns(section)) == {"a", "b", "c"}
     assert "pair_only" in ablation_columns(section)["a"]
 
@@ -241,7 +245,7 @@ def test_the_other_names_and_repeated_ones_become_one() -> None:
         ({"word_lists": {"x": "nowhere.txt"}}, True, "The word list x cannot be read from nowhere.txt: No such file"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(section: dict[str, Any], single: bool, message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_requested_is_refused(section: dict[str, Any], single: bool, message: str, tmp_path: Path) -> None:
     rows = replace(pairs(), pairs=None) if single else pairs()
     with pytest.raises(InputError) as caught:
         make_ablation_request(DiagnoseSection(**section), splits(rows), tmp_path)
@@ -271,17 +275,17 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
         writer.writerow(["premise", "hypothesis", "label", "source"])
         for text, pair, label in zip(rows.texts, rows.pairs or [], rows.labels, strict=True):
             writer.writerow([text, pair, LABELS.names[label], "web" if label else "book"])
-    asked = ["diagnose.inputs=[hypothesis_only, source]", "diagnose.slices=[source]", "diagnose.words_of_rows=2"]
+    overrides = ["diagnose.inputs=[hypothesis_only, source]", "diagnose.slices=[source]", "diagnose.words_of_rows=2"]
     columns = ["data.columns.text=premise", "data.columns.pair=hypothesis", "data.columns.label=label"]
-    assert main(["diagnose", "rows.csv", "--json", *columns, *asked, "diagnose.null_model=trained"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    found = {finding["name"]: finding for finding in said["findings"]}
+    assert main(["diagnose", "rows.csv", "--json", *columns, *overrides, "diagnose.null_model=trained"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    found = {finding["name"]: finding for finding in result["findings"]}
     assert found["input_pair_only"]["summary"].startswith("The second text alone gives 0.")
     assert "accuracy 1.000" in found["input_source"]["summary"]
     assert found["input_source"]["flagged"] == 63
     assert found["words_left_out"]["flagged"] == 2
     assert "PVI without" in found["words_left_out"]["rows"][0]["reason"]
-    folder = Path(said["rows"]).parent
+    folder = Path(result["rows"]).parent
     assert {"inputs.csv", "slices.csv", "words.csv"} <= {path.name for path in folder.iterdir()}
     with (folder / "inputs.csv").open(encoding="utf-8", newline="") as file:
         entropy = float(next(csv.DictReader(file))["entropy_bits"])
@@ -290,11 +294,11 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("override", "message"),
     [
         (
             "diagnose.inputs=[pair_onyl]",
-            "There is no column 'pair_onyl', which the recipe asks for; the columns are text, label.",
+            "There is no column 'pair_onyl', which the recipe names; the columns are text, label.",
         ),
         ("diagnose.inputs=[pair_onyl]", "Did you mean pair_only?"),
         ("diagnose.slices=[lable]", "Did you mean label?"),
@@ -303,9 +307,11 @@ def test_the_command_line_finds_what_a_part_tells_and_writes_the_tables(tmp_path
         ("diagnose.words_of_rows=[-1]", "must be at least 0, found -1"),
     ],
 )
-def test_bad_input_is_one_clear_message_and_writes_nothing(asked: str, message: str, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_bad_input_is_one_clear_message_and_writes_nothing(
+    override: str, message: str, tmp_path: Path, capsys, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("text,label\n" + "".join(f"row {i},{'xy'[i % 2]}\n" for i in range(9)), encoding="utf-8")
-    assert main(["diagnose", "rows.csv", asked]) == 2
+    assert main(["diagnose", "rows.csv", override]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]

@@ -1,4 +1,4 @@
-"""What can be asked for labels: a finished run, labels in a file or table, a function; and what is said where it cannot."""
+"""Oracles: a finished run, labels in a file or table, a function; and the errors of others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def data(labels: list[Any], names: tuple[str, ...] = ("bill", "parcel"), kind: s
 
 
 def finished(monkeypatch: pytest.MonkeyPatch, labels: list[str], sha256: str = "1", pair: str | None = None) -> Run:
-    """A run that says the first of its labels of every text, with a probability of three quarters."""
+    """A run that predicts the first of its labels for every text, with a probability of three quarters."""
     splits = {"train": {"sha256": sha256}, "test": {"sha256": "of the test file"}}
     record = {"problem_type": SINGLE, "labels": labels, "columns": {"text": "text", "pair": pair}, "splits": splits}
     answer = {"prediction": labels[0], "probability": 0.75}
@@ -35,15 +35,15 @@ def finished(monkeypatch: pytest.MonkeyPatch, labels: list[str], sha256: str = "
 
 
 def test_a_run_answers_with_probabilities_and_knows_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = make_oracle_query(finished(monkeypatch, ["bill", "login"]))(data([0, 1, 1]))
-    said = asked.labels["train"]
-    assert (asked.oracle, said.names, said.known) == ("runs/other", ["bill"] * 3, {"bill", "login"})
-    assert said.confidence == pytest.approx(np.full(3, 0.75))
-    found = asked.agreement(data([0, 1, 1]).train, Labels(SINGLE, ("bill", "parcel")))
+    query = make_oracle_query(finished(monkeypatch, ["bill", "login"]))(data([0, 1, 1]))
+    answers = query.labels["train"]
+    assert (query.oracle, answers.names, answers.known) == ("runs/other", ["bill"] * 3, {"bill", "login"})
+    assert answers.confidence == pytest.approx(np.full(3, 0.75))
+    found = query.agreement(data([0, 1, 1]).train, Labels(SINGLE, ("bill", "parcel")))
     assert (found.n, found.share, found.n_unknown) == (1, 1.0, 2)
 
 
-def test_a_run_that_was_trained_on_the_rows_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_trained_on_the_rows_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     run = finished(monkeypatch, ["bill", "parcel"])
     seen, stranger, of_test = (
         make_oracle_query(run)(data([0, 1], sha256=sha)).labels["train"].remarks for sha in ("1", "2", "of the test file")
@@ -53,16 +53,16 @@ def test_a_run_that_was_trained_on_the_rows_is_said_to_be(monkeypatch: pytest.Mo
 
 
 def test_a_function_answers_in_python() -> None:
-    said = query_oracle(lambda texts: ["bill" if "bill" in text else None for text in texts], [data([0, 1, 1])])
-    assert said[0].labels["train"].names == [None, "bill", None]
+    answers = query_oracle(lambda texts: ["bill" if "bill" in text else None for text in texts], [data([0, 1, 1])])
+    assert answers[0].labels["train"].names == [None, "bill", None]
     assert (
         query_oracle(lambda texts: np.array(["parcel"] * len(texts)), [data([0, 1])])[0].labels["train"].names == ["parcel"] * 2
     )
 
 
 def test_a_function_gets_both_texts_of_pairs() -> None:
-    said = query_oracle(lambda texts, pairs: pairs, [data([0, 1], pairs=["bill", "parcel"])])
-    assert said[0].labels["train"].names == ["bill", "parcel"]
+    answers = query_oracle(lambda texts, pairs: pairs, [data([0, 1], pairs=["bill", "parcel"])])
+    assert answers[0].labels["train"].names == ["bill", "parcel"]
 
 
 def test_numbers_are_the_labels_that_files_have() -> None:
@@ -80,18 +80,18 @@ def test_a_module_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: py
     del sys.modules["house_rules"]
 
 
-def test_labels_in_a_table_say_how_they_were_matched() -> None:
+def test_labels_in_a_table_report_how_they_were_matched() -> None:
     labels = [{"row_id": 1, "label": "bill"}, {"row_id": 9, "label": "bill"}]
-    said = query_oracle(labels, [data([0, 1, 1])])[0].labels["train"]
-    assert said.names == [None, "bill", None]
-    assert said.remarks == ("Its labels were matched by row_id.", "1 of its 2 labels belong to no row of rows.csv.")
+    answers = query_oracle(labels, [data([0, 1, 1])])[0].labels["train"]
+    assert answers.names == [None, "bill", None]
+    assert answers.remarks == ("Its labels were matched by row_id.", "1 of its 2 labels belong to no row of rows.csv.")
 
 
 def test_one_data_set_without_an_answer_is_enough_where_another_has_some() -> None:
     stranger = Examples("train", "other.csv", [0], ["something else"], [0])
     other = LabelledData(stranger, None, None, Labels(SINGLE, ("bill",)), Columns("text"))
-    asked = query_oracle({"text": TEXTS[:2], "label": ["bill", "parcel"]}, [data([0, 1]), other])
-    assert [one.labels["train"].names for one in asked] == [["bill", "parcel"], [None]]
+    query = query_oracle({"text": TEXTS[:2], "label": ["bill", "parcel"]}, [data([0, 1]), other])
+    assert [one.labels["train"].names for one in query] == [["bill", "parcel"], [None]]
 
 
 def fails(texts: list[str]) -> list[str]:
@@ -114,7 +114,7 @@ def fails(texts: list[str]) -> list[str]:
         (5, data([0, 1]), "A DataFrame, a dict of lists or a list of dicts was expected, not int"),
     ],
 )
-def test_what_cannot_be_asked_is_said(oracle: Any, rows: LabelledData, message: str) -> None:
+def test_what_cannot_be_requested_is_an_error(oracle: Any, rows: LabelledData, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_oracle_query(oracle)(rows)
 

@@ -1,4 +1,4 @@
-"""The models of the folds: asked again they say the same, and of nothing they say the share of each class."""
+"""The models of the folds: they predict the same again, and without input the share of each class."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ def rows(n: int = 60, seed: int = 0, pairs: bool = False) -> tuple[Examples, np.
 
 
 @pytest.mark.parametrize("pairs", [False, True])
-def test_the_kept_models_say_of_each_row_what_they_said_before(pairs: bool) -> None:
+def test_the_kept_models_predict_each_row_as_before(pairs: bool) -> None:
     examples, vectors = rows(pairs=pairs)
     embedded = (vectors, vectors[::-1]) if pairs else vectors
-    said = out_of_fold(examples, LABELS, embedded, near_duplicates(examples.texts, examples.pairs), 3, keep_models=True)
-    assert said.models is not None
-    again = said.models.pred_probs(examples, embedded, said.folds)
-    assert again == pytest.approx(said.pred_probs, abs=1e-5)
-    others = said.models.pred_probs(examples, embedded, (said.folds + 1) % 3)
-    assert np.abs(others - said.pred_probs).max() > 0.01
-    mean = said.models.mean_pred_probs(examples, embedded)
-    every = [said.models.pred_probs(examples, embedded, np.full(len(examples), fold)) for fold in range(3)]
+    cross_validated = out_of_fold(
+        examples, LABELS, embedded, near_duplicates(examples.texts, examples.pairs), 3, keep_models=True
+    )
+    assert cross_validated.models is not None
+    again = cross_validated.models.pred_probs(examples, embedded, cross_validated.folds)
+    assert again == pytest.approx(cross_validated.pred_probs, abs=1e-5)
+    others = cross_validated.models.pred_probs(examples, embedded, (cross_validated.folds + 1) % 3)
+    assert np.abs(others - cross_validated.pred_probs).max() > 0.01
+    mean = cross_validated.models.mean_pred_probs(examples, embedded)
+    every = [cross_validated.models.pred_probs(examples, embedded, np.full(len(examples), fold)) for fold in range(3)]
     assert mean == pytest.approx(np.mean(every, axis=0))
 
 
@@ -44,14 +46,14 @@ def test_models_are_kept_only_where_they_are_wanted() -> None:
     assert out_of_fold(examples, LABELS, vectors, near_duplicates(examples.texts), 3).models is None
 
 
-def test_a_model_of_nothing_says_the_share_of_each_class_in_the_other_folds() -> None:
+def test_a_null_model_predicts_the_share_of_each_class_in_the_other_folds() -> None:
     examples, _ = rows()
     blank = Examples("train", "", examples.row_ids, [" "] * 60, examples.labels)
     folds = np.arange(60) // 25  # the last one is smaller, and other classes are frequent in it
-    said, _ = predict_folds(blank, 2, np.ones((60, 4), dtype=np.float32), folds)
+    cross_validated, _ = predict_folds(blank, 2, np.ones((60, 4), dtype=np.float32), folds)
     given = np.array(examples.labels)
     for fold in range(3):
-        assert said[folds == fold][:, 1] == pytest.approx(given[folds != fold].mean(), abs=1e-3)
+        assert cross_validated[folds == fold][:, 1] == pytest.approx(given[folds != fold].mean(), abs=1e-3)
 
 
 def test_words_that_are_all_different_are_no_features_and_no_error() -> None:

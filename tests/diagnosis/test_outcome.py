@@ -10,24 +10,24 @@ from tunesmith.diagnosis.evidence import Diagnosis
 from tunesmith.diagnosis.outcome import row_reason
 
 
-def saying(name: str, reason: str | None) -> Diagnosis:
+def diagnosis_of(name: str, reason: str | None) -> Diagnosis:
     return Diagnosis(name, "", reasons={} if reason is None else {0: reason})
 
 
-def test_what_one_diagnosis_says_is_not_said_again() -> None:
-    main = saying("main", "90% to be wrong: given a (1%), looks like b (98%)")
+def test_what_one_diagnosis_reports_is_not_reported_again() -> None:
+    main = diagnosis_of("main", "90% to be wrong: given a (1%), looks like b (98%)")
     others = [
-        saying("rank", "given a (1%), looks like b (98%)"),
+        diagnosis_of("rank", "given a (1%), looks like b (98%)"),
         main,
-        saying("twins", "same text as row 3"),
-        saying("none", None),
+        diagnosis_of("twins", "same text as row 3"),
+        diagnosis_of("none", None),
     ]
     assert row_reason(0, main, others) == "90% to be wrong: given a (1%), looks like b (98%); same text as row 3"
 
 
 def test_the_leading_diagnosis_comes_first_and_may_be_silent() -> None:
-    main = saying("main", None)
-    assert row_reason(0, main, [saying("twins", "same text as row 3"), main]) == "same text as row 3"
+    main = diagnosis_of("main", None)
+    assert row_reason(0, main, [diagnosis_of("twins", "same text as row 3"), main]) == "same text as row 3"
     assert row_reason(0, main, [main]) == ""
 
 

@@ -51,7 +51,7 @@ def test_the_same_texts_and_their_labels_in_words() -> None:
     assert (shared.flagged, shared.summary) == (2, "1 of 2 rows of a are in b; 1 of 3 rows of b are in a: exactly, or nearly.")
 
 
-def test_without_a_shared_text_that_is_said() -> None:
+def test_without_a_shared_text_that_is_reported() -> None:
     reached = np.array([[True, False], [True, False], [False, True], [False, True], [False, True]])
     assert opposite_finding(POOL, [], np.zeros(5, dtype=bool), reached).summary.startswith("No text is in two data sets")
     assert same_texts(POOL, reached).summary == "No data set has a text of another one."
@@ -67,13 +67,13 @@ def test_a_model_far_below_the_own_one_gets_a_remedy() -> None:
 
 
 def test_the_answers_to_all_splits_are_one_agreement() -> None:
-    asked = [
+    queries = [
         OracleAnswers(
             "an oracle", {"train": OracleLabels(["no"], np.array([0.9])), "test": OracleLabels(["yes"], np.array([0.99]))}
         ),
         OracleAnswers("an oracle", {"train": OracleLabels([None, None, None])}),
     ]
-    first, second = compare_oracle(POOL, asked)
+    first, second = compare_oracle(POOL, queries)
     assert (first.agreement.data, first.agreement.n, first.agreement.share) == ("a", 2, 0.0)
     found = oracle_finding(POOL, 0, first)
     assert (found.name, found.flagged) == ("oracle_a", 2)
@@ -116,6 +116,6 @@ def test_a_split_without_a_shared_label_is_left_out() -> None:
         (data(("b", "a"), [0, 1], sha256="1"), "it has the same bytes as table|table was given twice"),
     ],
 )
-def test_what_cannot_be_compared_is_said(second: LabelledData, message: str) -> None:
+def test_what_cannot_be_compared_is_an_error(second: LabelledData, message: str) -> None:
     with pytest.raises(DataError, match=message):
         select_shared_labels(("one", "two"), (data(("a", "b"), [0, 1], sha256="1" if second.train.sha256 else ""), second))

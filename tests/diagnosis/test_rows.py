@@ -80,7 +80,7 @@ def test_the_corrections_can_be_applied_and_the_old_file_stays(folder: Path, tmp
     assert sum(a != b for a, b in zip(before, changed, strict=True)) == done["relabelled"]
 
 
-def test_splits_without_enough_labels_are_said_to_have_none(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_splits_without_enough_labels_are_reported(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("\n".join(["text,label", *different_rows(30)]), encoding="utf-8")
     Path("none.csv").write_text("text,label\nnobody has judged this,\n", encoding="utf-8")
@@ -92,7 +92,7 @@ def test_splits_without_enough_labels_are_said_to_have_none(tmp_path: Path, caps
     assert "nan" not in str([finding["summary"] for finding in findings.values()])
 
 
-def test_a_class_that_one_fold_holds_alone_leaves_the_others_judged(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_a_class_that_one_fold_holds_alone_leaves_the_others_scored(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     labels = ["a"] * 30 + ["b"] * 10
     lines = [
@@ -100,10 +100,10 @@ def test_a_class_that_one_fold_holds_alone_leaves_the_others_judged(tmp_path: Pa
         for i, (line, label) in enumerate(zip(different_rows(40), labels, strict=True))
     ]
     Path("rows.csv").write_text("\n".join(["text,label,customer", *lines]), encoding="utf-8")
-    said, findings = diagnosed(["rows.csv", "data.columns.group=customer"], capsys)
+    result, findings = diagnosed(["rows.csv", "data.columns.group=customer"], capsys)
     assert findings["not_judged"]["flagged"] == 10
     assert findings["suspect_labels"]["skipped"] == "it needs rows of two classes"
-    assert len(pq.read_table(said["rows"])) == 40
+    assert len(pq.read_table(result["rows"])) == 40
 
 
 @pytest.mark.parametrize(
@@ -137,33 +137,33 @@ def different_rows(n: int) -> list[str]:
 
 
 def diagnosed(words: list[str], capsys) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """What ``diagnose --json`` says, and its findings by name."""
+    """Returns the output of ``diagnose --json``, and its findings by name."""
     assert main(["diagnose", *words, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    return said, {finding["name"]: finding for finding in said["findings"]}
+    result = json.loads(capsys.readouterr().out)
+    return result, {finding["name"]: finding for finding in result["findings"]}
 
 
-def test_rows_embedded_by_half_of_the_layers_are_said_to_be(tmp_path: Path, tiny_model: Path, capsys, monkeypatch) -> None:
+def test_rows_embedded_by_half_of_the_layers_are_noted(tmp_path: Path, tiny_model: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(base_embeddings, "MANY_TOKENS", 10)
     monkeypatch.setattr(base_embeddings, "FEWEST_LAYERS", 2)
     Path("rows.csv").write_text("\n".join(["text,label", *different_rows(20)]), encoding="utf-8")
     words = ["diagnose", "rows.csv", f"model.name={tiny_model}", "diagnose.n_folds=2"]
     assert main(words) == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     note = "so they are embedded by the first 1 of 2 layers"
-    assert note in said.out + said.err
+    assert note in printed.out + printed.err
     assert note in json.loads(Path("runs/rows-diagnosis/diagnosis.json").read_text(encoding="utf-8"))["notes"][0]
 
 
-def test_annotators_columns_are_heard(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_annotators_columns_are_used(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [line.split(",") for line in different_rows(20)]
     lines = [",".join([text, label, label, "" if i == 3 else "x" if i == 7 else label]) for i, (text, label) in enumerate(rows)]
     Path("rows.csv").write_text("\n".join(["text,label,anna,ben", *lines]), encoding="utf-8")
     words = ["rows.csv", "data.columns.label=label", "data.columns.annotators=[anna, ben]", "diagnose.n_folds=2"]
-    said, findings = diagnosed(words, capsys)
-    scores = [row["annotator_disagreement_score"] for row in pq.read_table(said["rows"]).to_pylist()]
+    result, findings = diagnosed(words, capsys)
+    scores = [row["annotator_disagreement_score"] for row in pq.read_table(result["rows"]).to_pylist()]
     assert rows[7][1] == "y"
     assert [i for i, score in enumerate(scores) if score != 1] == [7]
     assert findings["annotator_disagreement"]["rows"][0]["reason"] == "annotators: x 1, y 1"
@@ -186,13 +186,13 @@ def test_an_address_is_in_no_file_of_the_diagnosis(tmp_path: Path, capsys, monke
         f"text,label,customer\nwrite to {mail} at once,x,c1\nnothing to say here,y,{mail}\n", encoding="utf-8"
     )
     columns = "data.columns={text: text, label: label, group: customer}"
-    said, findings = diagnosed(["rows.csv", "data.test=test.csv", columns], capsys)
+    result, findings = diagnosed(["rows.csv", "data.test=test.csv", columns], capsys)
     assert {"duplicates", "conflicting_labels", "encoding_damage", "leakage_test", "personal_data"} <= {
         name for name, finding in findings.items() if finding["flagged"]
     }
-    folder = Path(said["review"]).parent
+    folder = Path(result["review"]).parent
     contents = {path.name: path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file()}
-    contents["rows.parquet"] = str(pq.read_table(said["rows"]).to_pylist())
+    contents["rows.parquet"] = str(pq.read_table(result["rows"]).to_pylist())
     assert set(contents) >= {"diagnosis.json", "rows.parquet", "corrections.csv", "review.html", "review-test.html"}
     for piece in (mail, phone, "jane.roe", "901820"):
         assert [name for name, content in contents.items() if piece in content] == [], piece
@@ -203,29 +203,29 @@ def test_rows_without_a_label_get_a_proposed_one_that_can_be_applied(tmp_path: P
     monkeypatch.chdir(tmp_path)
     lines = [line if i % 9 else line.split(",")[0] + "," for i, line in enumerate(different_rows(45))]
     Path("rows.csv").write_text("\n".join(["text,label", *lines, ",x", ""]), encoding="utf-8")
-    said, findings = diagnosed(["rows.csv"], capsys)
+    result, findings = diagnosed(["rows.csv"], capsys)
     assert findings["unlabelled"]["flagged"] == 5
     assert findings["dropped_rows"]["summary"] == "1 rows were not used: text is empty (train): 1."
-    rows = {row["row_id"]: row for row in pq.read_table(said["rows"]).to_pylist()}
+    rows = {row["row_id"]: row for row in pq.read_table(result["rows"]).to_pylist()}
     assert len(rows) == 45
     assert all(rows[i]["given"] is None and rows[i]["proposed"] in ("x", "y") and rows[i]["flagged"] for i in range(0, 45, 9))
-    with Path(said["corrections"]).open(encoding="utf-8", newline="") as file:
+    with Path(result["corrections"]).open(encoding="utf-8", newline="") as file:
         corrections = [row for row in csv.DictReader(file) if not row["given"]]
     assert sorted(int(row["row_id"]) for row in corrections) == list(range(0, 45, 9))
-    assert main(["apply", said["corrections"], "rows.csv", "--output", "full.csv"]) == 0
+    assert main(["apply", result["corrections"], "rows.csv", "--output", "full.csv"]) == 0
     full = Path("full.csv").read_text(encoding="utf-8").splitlines()
     assert all(full[1 + int(row["row_id"])].endswith(f",{row['proposed']}") for row in corrections)
 
 
-def test_a_class_with_one_row_is_said_and_not_judged(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_a_class_with_one_row_is_reported_and_not_scored(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45), "something else,lonely", ""]), encoding="utf-8")
     assert main(["diagnose", "rows.csv", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    (lonely,) = [row for row in pq.read_table(said["rows"]).to_pylist() if row["row_id"] == 45]
+    result = json.loads(capsys.readouterr().out)
+    (lonely,) = [row for row in pq.read_table(result["rows"]).to_pylist() if row["row_id"] == 45]
     assert lonely["given"] == "lonely"
     assert lonely["score"] is None
-    (finding,) = [finding for finding in said["findings"] if finding["name"] == "not_judged"]
+    (finding,) = [finding for finding in result["findings"] if finding["name"] == "not_judged"]
     assert finding["flagged"] == 1
 
 
@@ -258,7 +258,7 @@ def test_the_python_function_takes_a_recipe_and_nothing_beside_it(tmp_path: Path
         tunesmith.diagnose("recipe.yaml", output="runs/other", test=[{"text": "a", "label": "b"}])
 
 
-def test_the_function_stays_callable_when_its_rooms_are_imported() -> None:
+def test_the_function_stays_callable_when_its_modules_are_imported() -> None:
     import tunesmith.diagnosis.rows
 
     assert callable(tunesmith.diagnose)

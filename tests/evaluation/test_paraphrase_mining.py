@@ -55,10 +55,10 @@ def test_figures_are_those_of_upstream() -> None:
     encoder = load_encoder(find_model(ModelSection(name="builtin:minilm"), Path()), fast=False)
     test = paraphrase_test(rows("labelled_pair", ("1",) * 5 + ("0",) * 3))
     ours = test.outputs(test.vectors(encoder), encoder.dimension)
-    judge = ParaphraseMiningEvaluator(
+    evaluator = ParaphraseMiningEvaluator(
         {str(i): text for i, text in enumerate(test.texts)}, duplicates_list=[(str(a), str(b)) for a, b in test.pairs.tolist()]
     )
-    theirs = judge(encoder.model)
+    theirs = evaluator(encoder.model)
     assert ours.figures["mined_average_precision"] == pytest.approx(theirs["average_precision"], abs=1e-6)
     assert ours.figures["mined_best_f1"] == pytest.approx(theirs["f1"], abs=1e-6)
 
@@ -71,9 +71,9 @@ def test_the_command_mines_beside_words(tmp_path: Path, monkeypatch: pytest.Monk
             [("question1", "question2", "is_duplicate"), *zip(*made.sides, made.target or (), strict=True)]
         )
     assert main(["evaluate", "builtin:minilm", "pairs.csv", "--mine", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     names = ["map@100", "recall@10", "recall@100", "mined_average_precision", "mined_best_f1"]
-    assert [m["name"] for m in said["metrics"]] == names
-    assert said["metrics"][0]["low"] is not None
-    assert said["metrics"][3]["low"] is None
-    assert [v["against"] for v in said["verdicts"]] == ["tfidf"]
+    assert [m["name"] for m in result["metrics"]] == names
+    assert result["metrics"][0]["low"] is not None
+    assert result["metrics"][3]["low"] is None
+    assert [v["against"] for v in result["verdicts"]] == ["tfidf"]

@@ -72,7 +72,7 @@ def test_arguments_without_constraints_are_upstreams() -> None:
     assert (arguments["num_beams"], arguments["max_new_tokens"], arguments["do_sample"]) == (2, 5, False)
 
 
-def test_words_get_beams_where_none_were_asked_for() -> None:
+def test_words_get_beams_where_none_were_requested() -> None:
     words = Constraints(must_include=("fox",))
     assert Decoding().beams(words) == BEAMS_FOR_WORDS
     assert Decoding(num_return_sequences=7).beams(words) == 7

@@ -77,7 +77,7 @@ def test_few_beams_fulfil_words_too(kind: str, n_beams: int) -> None:
         assert found.satisfied, (found.text, found.note, wanted)
 
 
-def test_words_that_tokens_cannot_reach_in_time_are_said() -> None:
+def test_words_that_tokens_cannot_reach_in_time_are_reported() -> None:
     model = tiny_llama(6)
     settings = Decoding(max_new_tokens=2, num_beams=4)
     ((found,),) = generate(model, letters(), [PROMPT], settings, Constraints(must_include=("ab", "ba")))

@@ -26,7 +26,7 @@ TEXTS = ["".join(letters) for length in range(5) for letters in product("ab1\n",
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EXPRESSIONS, st.text("abé1\n٣", max_size=6))
-def test_a_text_matches_where_python_says_so(regex: str, text: str) -> None:
+def test_a_text_matches_where_pythons_re_matches(regex: str, text: str) -> None:
     assert is_match(regex, text) == (re.fullmatch(regex, text) is not None)
 
 

@@ -1,4 +1,4 @@
-"""Generating from a folder: a model saved, loaded and asked, with and without a chat template and an adapter."""
+"""Generating from a folder: a model saved, loaded and run, with and without a chat template and an adapter."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_classes_mean_what_they_mean_in_python(regex: str) -> None:
         assert re.fullmatch(regex, found.text)
 
 
-def test_too_few_tokens_are_said() -> None:
+def test_too_few_tokens_are_reported() -> None:
     tokenizer = tokenizer_of("byte_level")
     ((found,),) = generate(
         tiny_llama(len(tokenizer)), tokenizer, [[5, 6]], Decoding(max_new_tokens=5), Constraints(regex="[a-z]{30}")
@@ -68,20 +68,20 @@ def test_too_few_tokens_are_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("requested", "message"),
     [
         ({"regex": r"(?=a)b"}, "regex: this expression cannot be generated: .*look-around"),
         ({"regex": r"(a)\1"}, "regex: this expression cannot be generated: .*backreferences"),
         ({"json_schema": {"type": "objekt"}}, "json_schema: this schema cannot be generated: Invalid type: objekt"),
     ],
 )
-def test_what_cannot_be_generated_is_refused(asked: dict[str, str], message: str) -> None:
+def test_what_cannot_be_generated_is_refused(requested: dict[str, str], message: str) -> None:
     tokenizer = tokenizer_of("byte_level")
     with pytest.raises(GenerationError, match=message):
-        generate(tiny_llama(len(tokenizer)), tokenizer, [[5]], Decoding(max_new_tokens=5), Constraints(**asked))
+        generate(tiny_llama(len(tokenizer)), tokenizer, [[5]], Decoding(max_new_tokens=5), Constraints(**requested))
 
 
-def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "llguidance", None)

@@ -42,7 +42,7 @@ def test_probabilities_are_those_of_the_sequences(kind: str) -> None:
     assert np.allclose(found.sum(axis=1), 1)
 
 
-def test_a_blank_belongs_to_the_label_where_it_is_asked_for() -> None:
+def test_a_blank_belongs_to_the_label_where_it_is_requested() -> None:
     tokenizer = tokenizer_of("byte_level")
     prompt = tokenizer.encode("the", add_special_tokens=False)
     for blank in (False, True):

@@ -45,7 +45,7 @@ def test_a_finer_form_of_the_name_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "options", "said"),
+    ("method", "options", "message"),
     [
         ("dora", {"use_dora": False}, "dora is lora with use_dora: True, and this recipe has False."),
         ("lorra", {}, "peft has no method 'lorra'. Did you mean lora?"),
@@ -54,10 +54,10 @@ def test_a_finer_form_of_the_name_is_allowed() -> None:
         ("lora", {"r": 4, "target_modules": "x", "layers_to_transform": [1]}, "peft refuses these options of lora"),
     ],
 )
-def test_what_cannot_be(method: str, options: dict[str, Any], said: str) -> None:
+def test_what_cannot_be(method: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         config(method, **options)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["prefix_tuning", "prompt_tuning", "p-tuning", "ptuning", "prefix"])

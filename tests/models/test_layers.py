@@ -46,17 +46,17 @@ def test_patterns(model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("requested", "message"),
     [
         ("last 9", "the last 9 layers are requested, but the model has 2."),
         (["nothing"], "no parameter name contains 'nothing'."),
         (["("], "'(' is no regular expression"),
     ],
 )
-def test_what_cannot_be_chosen_is_said(model, asked, said: str) -> None:
+def test_what_cannot_be_chosen_is_an_error(model, requested, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        freeze(model, asked)
-    assert said in str(caught.value)
+        freeze(model, requested)
+    assert message in str(caught.value)
 
 
 def test_dropout_is_set_everywhere_and_not_saved(model) -> None:
@@ -65,7 +65,7 @@ def test_dropout_is_set_everywhere_and_not_saved(model) -> None:
     assert model.config.hidden_dropout_prob == 0.1
 
 
-def test_the_first_layers_say_what_they_said_inside_the_whole_model(model) -> None:
+def test_the_first_layers_compute_what_they_computed_inside_the_whole_model(model) -> None:
     body, ids = model.base_model.eval(), torch.arange(12).view(2, 6)
     with torch.inference_mode():
         states = body(input_ids=ids, output_hidden_states=True)["hidden_states"]

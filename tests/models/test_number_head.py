@@ -20,7 +20,7 @@ def ids() -> torch.Tensor:
     return torch.arange(1, 25).reshape(4, 6)
 
 
-def test_a_trained_head_says_the_same():
+def test_a_trained_head_predicts_the_same():
     model = tiny()
     plain, state = model(ids()).logits, {name: tensor.clone() for name, tensor in model.state_dict().items()}
     use_number_head(model, scale=8.0)
@@ -61,10 +61,10 @@ def test_numbers_keep_their_digits_under_bf16():
     model = tiny()
     use_number_head(model, scale=8.0, mean=2005.0, new_weights=NEW)
     with torch.autocast("cpu", torch.bfloat16):
-        said = model(ids()).logits
-    assert said.dtype == torch.float32
-    assert torch.allclose(said, model(ids()).logits, atol=0.1)
-    assert said.unique().numel() == 4  # bf16 has 2000 and 2008, and nothing between
+        outputs = model(ids()).logits
+    assert outputs.dtype == torch.float32
+    assert torch.allclose(outputs, model(ids()).logits, atol=0.1)
+    assert outputs.unique().numel() == 4  # bf16 has 2000 and 2008, and nothing between
 
 
 def test_a_model_without_such_a_layer_is_left_alone():

@@ -50,15 +50,15 @@ def test_other_builtin_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_unknown_builtin(tmp_path: Path) -> None:
-    said = "model.name builtin:bert: there is no builtin model of that name. Known: builtin:minilm, builtin:pocket."
-    assert refused("builtin:bert", tmp_path) == said
+    message = "model.name builtin:bert: there is no builtin model of that name. Known: builtin:minilm, builtin:pocket."
+    assert refused("builtin:bert", tmp_path) == message
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    said = (
+    message = (
         "model.name ./nope: there is no such folder. Give a folder, a hub id such as org/name, builtin:minilm or builtin:pocket."
     )
-    assert refused("./nope", tmp_path) == said
+    assert refused("./nope", tmp_path) == message
 
 
 def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         (lambda p: (p / "config.json").unlink(), "the folder is no model: it has no config.json."),
         (lambda p: (p / "config.json").write_text("{"), "config.json cannot be read: "),
@@ -77,14 +77,14 @@ def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
         (lambda p: (p / "model.safetensors").rename(p / "pytorch_model.bin"), "only there as pytorch_model.bin, a pickle"),
         (lambda p: (p / "model.safetensors").write_bytes(b"12345"), "it ends inside its header (5 bytes)"),
         (lambda p: (p / "model.safetensors").write_bytes(b"\x02" + b"\0" * 7 + b"no"), "its header is not JSON"),
-        (lambda p: truncate(p / "model.safetensors"), "its header promises"),
+        (lambda p: truncate(p / "model.safetensors"), "its header requires"),
         (lambda p: (p / "config.json").rename(p / "adapter_config.json"), "holds an adapter, not a whole model"),
     ],
 )
-def test_damaged_folder(tiny_model: Path, tmp_path: Path, harm, said: str) -> None:
+def test_damaged_folder(tiny_model: Path, tmp_path: Path, harm, message: str) -> None:
     copy = shutil.copytree(tiny_model, tmp_path / "copy")
     harm(copy)
-    assert said in refused("copy", tmp_path)
+    assert message in refused("copy", tmp_path)
 
 
 def truncate(path: Path) -> None:

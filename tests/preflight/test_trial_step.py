@@ -72,8 +72,8 @@ def test_the_steps_run_on_the_longest_rows_and_the_largest_loss_is_returned() ->
 
 def test_a_first_loss_far_above_chance_is_a_note_and_one_that_is_not_finite_a_problem() -> None:
     usual = first_loss_line(0.7, 0.6931, "")
-    assert (usual.figure, usual.note, usual.problem) == ("0.7000, a model that knows nothing has 0.6931", "", None)
-    assert first_loss_line(9.0, 0.6931, "").note.startswith("the first loss is far above chance: 9.0000")
+    assert (usual.figure, usual.note, usual.problem) == ("0.7000, at chance level it is 0.6931", "", None)
+    assert first_loss_line(9.0, 0.6931, "").note.startswith("the first loss is far above chance level: 9.0000")
     problem = first_loss_line(math.nan, 0.6931, "").problem
     assert problem is not None
     assert problem.message == "it is nan."

@@ -81,7 +81,7 @@ def test_small_models_and_many_rows(model_bytes, n_rows, batch_rows, dropout):
     assert (train.batch_rows, train.dropout) == (batch_rows, dropout)
 
 
-def test_what_was_said_stays():
+def test_given_keys_stay():
     train = with_defaults(recipe(dropout=0.2, per_device_train_batch_size=8), 1000, MANY_ROWS).train
     assert (train.batch_rows, train.dropout) == (8, 0.2)
 

@@ -124,7 +124,7 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
         ),
         ({"task": "pretraining", "evaluate": {"metric": "exact_match"}}, "is not a metric of pretraining"),
         ({"quantisation": "nf4"}, "nf4 weights cannot be trained, and there is no adapter"),
-        ({"sft": {"packing": True}, "adapter": {"method": "prompt_tuning"}}, "only the first row in it would see them"),
+        ({"sft": {"packing": True}, "adapter": {"method": "prompt_tuning"}}, "only the first row in it would attend to them"),
         (
             {"task": "pretraining", "pretraining": {"padding_free": True}, "adapter": {"method": "prefix_tuning"}},
             "pretraining.padding_free: prefix_tuning puts trained vectors before a sequence",

@@ -48,7 +48,7 @@ def plots(dom: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_loads_draws_its_figures_and_says_nothing(
+def test_the_page_loads_draws_its_figures_and_logs_nothing(
     kind: str, write_run: WriteRun, visit: Callable[..., tuple[str, list[str]]]
 ) -> None:
     page = write_report(write_run(kind, alarms=ALARMS) if kind == "binary" else write_run(kind))

@@ -75,7 +75,7 @@ def test_a_result_with_nothing_in_it_still_makes_a_card() -> None:
     assert "Nothing was measured" in card.text
 
 
-def test_several_labels_are_asked_for_all_and_pairs_with_both_texts() -> None:
+def test_several_labels_are_requested_all_and_pairs_with_both_texts() -> None:
     assert "top_k=None" in model_card(made("multilabel"))
     paired = replace(made("binary"), data={"columns": {"text": "a", "pair": "b"}})
     assert "text_pair" in model_card(paired)

@@ -43,7 +43,7 @@ def test_wilson_against_known_figures() -> None:
     assert counts.wilson(0, 0) == counts.Rate(None)
 
 
-def test_f1_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_f1_interval_covers_the_truth_about_as_often_as_stated() -> None:
     rng = np.random.default_rng(0)
     chances = np.array([0.25, 0.06, 0.04, 0.65])  # TP, FN, FP, TN
     truth = 2 * 0.25 / (2 * 0.25 + 0.1)

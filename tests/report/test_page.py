@@ -46,7 +46,7 @@ def test_the_sections_come_in_their_order(write_run: WriteRun) -> None:
     assert "confusion" not in sections_of(page_of(write_run("multilabel")))
 
 
-def test_a_run_with_nothing_in_it_says_what_was_not_recorded(write_run: WriteRun) -> None:
+def test_a_run_with_nothing_in_it_lists_what_was_not_recorded(write_run: WriteRun) -> None:
     page = page_of(write_run("minimal"))
     assert sections_of(page) == ["use"]
     assert "Not recorded in this run: verdict, metrics" in page

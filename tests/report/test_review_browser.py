@@ -297,7 +297,7 @@ def turned_rows(rows: ReviewRows) -> ReviewRows:
     return ReviewRows(**columns)  # type: ignore[arg-type]
 
 
-def test_a_browser_that_refuses_to_keep_anything_says_so(tab: chrome.Page) -> None:
+def test_a_browser_that_refuses_storage_is_reported(tab: chrome.Page) -> None:
     refuse = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no') } })"
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=refuse)["identifier"]
     tab.reload(READY)

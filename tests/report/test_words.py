@@ -48,11 +48,11 @@ def test_where_less_is_better_the_amount_is_still_positive() -> None:
         (result(F1), "Test macro F1 0.913 [0.880, 0.940]: not compared with a baseline."),
     ],
 )
-def test_with_less_to_say(found: RunResult, sentence: str) -> None:
+def test_with_fewer_results(found: RunResult, sentence: str) -> None:
     assert headline(found).sentence == sentence
 
 
-def test_the_main_metric_is_the_one_asked_for_on_the_main_split() -> None:
+def test_the_main_metric_is_the_requested_one_on_the_main_split() -> None:
     accuracy = Metric("accuracy", "validation", 0.9, 0.8, 0.95, 50)
     found = RunResult(
         "classification", (accuracy, F1), recipe={"evaluate": {"metric": None}}, training={"best_metric": {"name": "macro_f1"}}

@@ -123,6 +123,6 @@ def test_the_result_has_the_lengths_of_recorded_splits_and_an_alarm_for_what_fai
     result = saving.run_result(steps, evaluation, (finding,), SavedModel((failed,)), {"total": 2.0})
     assert result.data["splits"] == {"test": {"rows": 2, "rows_truncated": 1}}
     assert result.data["base"] == str(evaluation.best.session.data.base)
-    assert [alarm.name for alarm in result.alarms] == ["not proven"]
+    assert [alarm.name for alarm in result.alarms] == ["certificate failed"]
     assert (result.findings, result.timings_seconds, result.task) == ((finding,), {"total": 2.0}, "classification")
     assert result.recipe["train"]["n_seeds"] == 2

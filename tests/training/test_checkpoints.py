@@ -37,16 +37,16 @@ def test_newest_whole_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         (lambda p: (p / "manifest.json").unlink(), "it was not finished (no manifest)"),
         (lambda p: (p / "manifest.json").write_text("{"), "its manifest cannot be read"),
         (lambda p: (p / "trainer_state.json").unlink(), "trainer_state.json is missing"),
-        (lambda p: (p / "model.safetensors").write_text("short"), "model.safetensors has 5 bytes, its manifest says 70"),
+        (lambda p: (p / "model.safetensors").write_text("short"), "model.safetensors has 5 bytes, its manifest has 70"),
         (lambda p: (p / "model.safetensors").write_text("weightz" * 10), "model.safetensors was changed (sha256 differs)"),
     ],
 )
-def test_damaged_is_ignored_with_reason(tmp_path: Path, harm, said: str) -> None:
+def test_damaged_is_ignored_with_reason(tmp_path: Path, harm, message: str) -> None:
     make(tmp_path, 9)
     newer = make(tmp_path, 10)
     assert damage(newer) == ""
@@ -54,7 +54,7 @@ def test_damaged_is_ignored_with_reason(tmp_path: Path, harm, said: str) -> None
     found, refused = newest_whole(tmp_path)
     assert found is not None
     assert found.step == 9
-    assert refused == [f"checkpoint-10 is ignored: {said}"]
+    assert refused == [f"checkpoint-10 is ignored: {message}"]
 
 
 def test_keep_only_deletes_the_rest(tmp_path: Path) -> None:

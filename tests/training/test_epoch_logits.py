@@ -1,4 +1,4 @@
-"""Logits kept during training: which epochs count, what is stored, where there is no room."""
+"""Logits kept during training: which epochs count, what is stored, where nothing is recorded."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_saved_and_restored_it_is_the_same(tmp_path: Path) -> None:
     assert np.array_equal(empty.seen, epoch_logits.seen)
 
 
-def test_there_is_no_room_without_classes_without_an_epoch_or_for_too_much() -> None:
+def test_nothing_is_recorded_without_classes_without_an_epoch_or_above_the_limit() -> None:
     assert allocate(3, 10, 0) is None
     assert allocate(0, 10, 2) is None
     assert allocate(1, MAX_BYTES // 4 + 1, 2) is None

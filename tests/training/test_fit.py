@@ -1,4 +1,4 @@
-"""Training: what it learns, that resuming is bit-exact, that a broken run stops and says where."""
+"""Training: what it learns, that resuming is bit-exact, that a broken run stops and names the place."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_logits_of_every_row_and_whole_epoch_are_kept(train, without_dropout
     kept = done.fit.epoch_logits
     assert kept is not None
     assert kept.shape == (2, len(done.train), 2)
-    plain = logits(done.model, done.train, done.pad_id, FastPath())  # a model that did not move says the same in every step
+    plain = logits(done.model, done.train, done.pad_id, FastPath())  # a model that did not move computes the same in every step
     assert np.abs(kept - plain).max() < 2e-5
 
 
@@ -168,7 +168,7 @@ def test_smoke_saves_nothing(train, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "smoke").iterdir()] == ["metrics.jsonl"]
 
 
-def test_huge_learning_rate_fails_and_says_why(train) -> None:
+def test_huge_learning_rate_fails_with_the_reason(train) -> None:
     with pytest.raises(
         TrainingFailed,
         match=r"(?s)Training stopped at step \d+ of 36: .*Rows of that step .*Lower train.learning_rate \(requested: 1e\+09\)",
@@ -202,7 +202,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(train, monkeypatc
         train("inf")
 
 
-def test_a_gradient_of_exactly_zero_is_said(train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_of_exactly_zero_is_reported(train, monkeypatch: pytest.MonkeyPatch) -> None:
     from accelerate import Accelerator
 
     honest, calls = Accelerator.clip_grad_norm_, []
@@ -216,7 +216,7 @@ def test_a_gradient_of_exactly_zero_is_said(train, monkeypatch: pytest.MonkeyPat
         train("zero")
 
 
-def test_early_stopping_says_so(train) -> None:
+def test_early_stopping_is_noted(train) -> None:
     done = train("early", train={"early_stopping": {"patience": 2}, "learning_rate": 1e-7})
     assert done.fit.steps < 36
     assert "stopped early at step" in done.fit.notes[-1]

@@ -39,23 +39,23 @@ def recipes(tmp_path: Path, tiny_model: Path, sentences, write_csv, monkeypatch:
 
 def test_both_ways_are_trained_and_compared(recipes: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapt", str(recipes["texts"]), str(recipes["task"]), "train.n_seeds=2", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert [Path(run).name for run in said["without"]] == ["without-0", "without-1"]
-    assert [Path(run).name for run in said["with"]] == ["with-0", "with-1"]
-    (verdict,) = said["verdicts"]
+    result = json.loads(capsys.readouterr().out)
+    assert [Path(run).name for run in result["without"]] == ["without-0", "without-1"]
+    assert [Path(run).name for run in result["with"]] == ["with-0", "with-1"]
+    (verdict,) = result["verdicts"]
     assert (verdict["against"], verdict["metric"], verdict["split"], verdict["n"]) == (
         "without adaptation",
         "macro_f1",
         "test",
         60,
     )
-    started = json.loads((Path(said["with"][0]) / "result.json").read_text())["recipe"]["model"]["name"]
-    assert started == said["adapted"]
+    started = json.loads((Path(result["with"][0]) / "result.json").read_text())["recipe"]["model"]["name"]
+    assert started == result["adapted"]
 
 
 def test_recipes_that_do_not_fit_together(recipes: dict[str, Path], tmp_path: Path) -> None:
     texts, task = load_recipe(recipes["texts"]), load_recipe(recipes["task"])
-    with pytest.raises(InputError, match="The first recipe learns plain texts"):
+    with pytest.raises(InputError, match="The first recipe has task: pretraining"):
         adapt(task, task)
     with pytest.raises(InputError, match="The second recipe is the task to be evaluated"):
         adapt(texts, texts)

@@ -160,9 +160,9 @@ ERRORS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
     "changed labels": ({**classes(0), "about": LABELS}, {**classes(0), "label": ["no"] * N_ROWS, "about": LABELS}, {},
                        "its test rows have other labels .* The file was changed between the runs."),
     "metric": ({**classes(0), "about": LABELS}, {**classes(0), "about": LABELS}, {"metric": "rouge_l"},
-               "the runs do not both keep rouge_l of their test rows. Both keep: accuracy, macro_f1"),
+               "the runs do not both have rouge_l of their test rows. Both have: accuracy, macro_f1"),
     "tokens": ({**tokens(1.0), "about": ABOUT_TOKENS}, {**tokens(1.0, 7), "about": ABOUT_TOKENS}, {},
-               "its tokens are not those of the first run.* Request bits_per_byte, or compare what is written"),
+               "its tokens are not those of the first run.* Request bits_per_byte, or compare the answers"),
     "answers": ({**tokens(1.0), "about": ABOUT_TOKENS}, {**tokens(1.0), "exact_match": [1.0 if i % 2 == 0 else None for i in IDS],
                 "about": ABOUT_TOKENS}, {"metric": "exact_match"}, "no row of test was answered by both"),
 }  # fmt: skip
@@ -190,5 +190,5 @@ def test_different_tokens_are_no_obstacle_to_comparing_bytes_and_different_bytes
     ours, theirs = save("ours", tokens(1.0), **ABOUT_TOKENS), save("theirs", tokens(1.0, 7), **ABOUT_TOKENS)
     assert compare([ours, theirs], metric="bits_per_byte")[0].metric == "bits_per_byte"
     shorter = save("shorter", {**tokens(1.0), "n_bytes": [29] * N_ROWS}, **ABOUT_TOKENS)
-    with pytest.raises(InputError, match="Compare what is written"):
+    with pytest.raises(InputError, match="Compare the answers"):
         compare([ours, shorter], metric="bits_per_byte")

@@ -113,7 +113,7 @@ def test_an_interrupted_embedding_goes_on_where_it_stopped(place: Path, tiny_mod
         ({"target": "nowhere/at/all"}, "there is no such folder"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_nothing_is_written(
+def test_what_cannot_be_done_is_an_error_and_nothing_is_written(
     place: Path, tiny_model: Path, options: dict[str, Any], message: str
 ) -> None:
     Path("rows.npy").write_bytes(b"kept")

@@ -77,7 +77,7 @@ def test_a_plain_table() -> None:
         "rows: train 210, validation 30, test 60", "labels: 3, one a row: class 0 100, class 1 100, class 2 100", "lengths: ",
     ):  # fmt: skip
         assert part in told
-    assert "a share (60 rows) that is left out of training and selection" in text
+    assert "a fraction (60 rows) for the verdict, not used in training and selection" in text
 
 
 def test_every_line_that_is_not_a_default_has_a_reason() -> None:
@@ -100,7 +100,7 @@ def test_few_rows_get_more_passes_and_many_do_not() -> None:
 def test_too_few_rows_for_a_test_share() -> None:
     recipe, _, lines = drafted(write("few.csv", tickets(60)))
     assert recipe.data.test is None
-    assert lines[-1] == "note: the verdict will be given on validation, unless you add a test file (data.test)."
+    assert lines[-1] == "note: the verdict will be computed on validation, unless you add a test file (data.test)."
 
 
 def test_given_files_are_used() -> None:
@@ -108,7 +108,7 @@ def test_given_files_are_used() -> None:
     write("test.csv", [{"body": "other " + sentence(i), "intent": "class 1"} for i in range(40)])
     recipe, text, lines = drafted("train.csv", test="test.csv")
     assert recipe.data.test == "test.csv"
-    assert "# the verdict is given on it (40 rows)" in text
+    assert "# used for the verdict (40 rows)" in text
     assert "rows: train 270, validation 30, test 40" in lines
 
 
@@ -144,7 +144,7 @@ def test_several_labels_in_a_cell() -> None:
     assert any(line.startswith("labels: 3, may all apply to a row: billing 180, ") for line in lines)
 
 
-def test_uneven_classes_are_said_and_a_weighting_is_offered() -> None:
+def test_imbalanced_classes_are_reported_and_a_weighting_is_suggested() -> None:
     rows = [{"text": sentence(i), "label": "rare" if i % 30 == 0 else "usual"} for i in range(300)]
     _, text, lines = drafted(write("uneven.csv", rows))
     assert any("they are imbalanced: the rarest, rare, has 10 rows" in line for line in lines)

@@ -49,7 +49,7 @@ def test_files_that_are_given_stay_and_few_rows_keep_no_test(tmp_path: Path) -> 
     assert "  test: other.jsonl" in draft_recipe(str(path), test="other.jsonl")[0]
     text, lines = draft_recipe(str(path))
     assert "test:" not in text
-    assert "the verdict will be given on validation" in lines[-1]
+    assert "the verdict will be computed on validation" in lines[-1]
 
 
 def test_a_test_that_comes_along_stays_the_test(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_test_that_comes_along_stays_the_test(tmp_path: Path) -> None:
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text, lines = draft_recipe(str(tmp_path))
     assert "test:" not in text
-    assert not any("will be given on validation" in line for line in lines)
+    assert not any("will be computed on validation" in line for line in lines)
 
 
 def test_rows_that_could_not_be_read_are_told(tmp_path: Path) -> None:

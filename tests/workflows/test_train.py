@@ -66,9 +66,9 @@ def test_single_texts(train, sentences: list[dict[str, str]]) -> None:
     assert run.result.metric("macro_f1").value > 0.8
     assert {verdict["against"] for verdict in found["verdicts"]} == {"majority", "tfidf", "frozen"}
     assert next(b for b in found["baselines"] if b["name"] == "untuned")["note"]
-    said = run.predict(["good film day", "awful food"])
-    assert [set(row) for row in said] == [{"prediction", "probability", "pred_probs"}] * 2
-    assert said == tunesmith.Run.load(run.folder).predict(["good film day", "awful food"])
+    predictions = run.predict(["good film day", "awful food"])
+    assert [set(row) for row in predictions] == [{"prediction", "probability", "pred_probs"}] * 2
+    assert predictions == tunesmith.Run.load(run.folder).predict(["good film day", "awful food"])
 
 
 def test_pairs(train, sentences: list[dict[str, str]]) -> None:
@@ -170,7 +170,7 @@ def test_smoke_leaves_the_output_alone(train, sentences: list[dict[str, str]], t
     assert list((run.folder / "checkpoints").iterdir()) == []
 
 
-def test_resume_with_another_recipe_says_what_differs(
+def test_resume_with_another_recipe_names_what_differs(
     train, sentences: list[dict[str, str]], tmp_path: Path, tiny_model: Path
 ) -> None:
     run = train(sentences)
@@ -234,7 +234,7 @@ def test_a_killed_run_resumes_bit_exactly(recipe: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_learning_rate_1e9_ends_in_exit_1_and_says_why(recipe: Path, tmp_path: Path) -> None:
+def test_learning_rate_1e9_ends_in_exit_1_with_the_reason(recipe: Path, tmp_path: Path) -> None:
     child = start("train", "recipe.yaml", "train.learning_rate=1e9")
     _, err = child.communicate(timeout=120)
     assert child.returncode == 1
@@ -280,16 +280,16 @@ def test_the_verbs_on_a_finished_run(recipe: Path, tmp_path: Path, capsys: pytes
     assert main(["check", "recipe.yaml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == []
     assert main(["train", "recipe.yaml", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["run"] == "runs/a"
+    result = json.loads(capsys.readouterr().out)
+    assert result["run"] == "runs/a"
     assert main(["train", "recipe.yaml", "output=runs/b", "train.seed=1", "--json"]) == 0
     capsys.readouterr()
     assert main(["evaluate", "runs/a", "test.csv", "--json"]) == 0
     measured = {m["name"]: m["value"] for m in json.loads(capsys.readouterr().out)["metrics"]}
-    trained = {m["name"]: m["value"] for m in said["metrics"] if m["split"] == "test"}
+    trained = {m["name"]: m["value"] for m in result["metrics"] if m["split"] == "test"}
     assert measured == pytest.approx(trained, abs=2e-3)
-    assert main(["predict", "runs/a", "test.csv", "--output", "said.parquet"]) == 0
-    assert pq.read_table("said.parquet")["prediction"].to_pylist() == [
+    assert main(["predict", "runs/a", "test.csv", "--output", "predicted.parquet"]) == 0
+    assert pq.read_table("predicted.parquet")["prediction"].to_pylist() == [
         row["prediction"] for row in pq.read_table("runs/a/predictions.parquet").to_pylist() if row["split"] == "test"
     ]
     assert main(["compare", "runs/a", "runs/b", "--json"]) in {0, 3, 4}

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     both = parser.add_argument_group("embedding and language models")
     both.add_argument("--against", metavar="MODEL", action="append", default=[], help="a model to compare with; repeatable")
     both.add_argument("--max-length", metavar="TOKENS", type=int, help="maximum text length in tokens")
-    both.add_argument("--column", metavar="PART=COLUMN", action="append", help="role of a column, as in data.columns; repeatable")
+    both.add_argument("--column", metavar="ROLE=COLUMN", action="append", help="role of a column, as in data.columns; repeatable")
     language = parser.add_argument_group("language models")
     language.add_argument("--answers", metavar="N", type=int, help="rows to generate answers for (default: 64)")
     language.add_argument("--max-new-tokens", metavar="N", type=int, help="maximum answer length in tokens")

@@ -52,7 +52,7 @@ def plain(value: object) -> str:
 VERB = Verb(
     name="trace",
     takes="RECIPE --row N",
-    does="follow one row through every stage",
+    does="show one row at every stage",
     about="Shows one row as read from the file, after column mapping, its label, its tokens with the attention mask, and,\n"
     "with a finished run, its prediction and its contribution to each metric.",
     example="tunesmith trace recipe.yaml --row 17\ntunesmith trace recipe.yaml --row 3 --split test --run runs/tickets",

@@ -1,4 +1,4 @@
-"""Defines the array type that all rooms annotate with."""
+"""Defines the array type that all folders annotate with."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Names of one tier are equally good: if a table has two of them, both plausible by content, the user is asked.
+# Names of one tier are equally good: if a table has two of them, both plausible by content, the user has to decide.
 TEXT = (
     ("text", "sentence", "message", "review", "tweet", "content", "comment", "utterance", "test_case", "claim", "document"),
     ("review_text", "review_body", "comment_text", "full_text", "text_a", "sentence1", "sentence_1", "post", "body", "news"),

@@ -96,7 +96,7 @@ def assign_given(roles: Roles, given: ColumnsSection) -> None:
                 problems.append(Problem("data", roles.table.source, message, remedy))
             elif name in users:
                 message = f"The column {name!r} is named as {users[name]} and as {part}."
-                problems.append(Problem("data", roles.table.source, message, "Give each part a column of its own."))
+                problems.append(Problem("data", roles.table.source, message, "Give each role a column of its own."))
             else:
                 users[name] = part
                 names.append(name)
@@ -185,13 +185,13 @@ def assign_text_by_content(roles: Roles) -> None:
         raise UndecidedColumn(roles.table.source, message, "text")
     if len(candidates) == 2 and not roles.table.has_header and "pair" not in roles.assigned:
         first, second = (name for name in roles.table.columns if name in candidates)
-        reason = "the two columns that read like language, in a file without column names"
+        reason = "the two columns that look like natural language, in a file without column names"
         roles.assign("text", [first], reason)
         roles.assign("pair", [second], reason)
     elif len(candidates) > 1:
-        raise ambiguous(roles, "text", candidates, "read like text")
+        raise ambiguous(roles, "text", candidates, "look like text")
     else:
-        why = "the only column that reads like language" if len(texts) < 2 else "by far the longest texts"
+        why = "the only column that looks like natural language" if len(texts) < 2 else "by far the longest texts"
         roles.assign("text", candidates, f"{why} ({roles.profiles[candidates[0]].words()})")
 
 

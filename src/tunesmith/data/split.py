@@ -56,7 +56,7 @@ def take_shares(splits: dict[str, Rows], recipe: Recipe, split_off: Callable[[Ro
             continue
         n_left = len(splits["train"])
         if share * n_rows >= n_left:
-            message = "The shares for validation and test leave no training row."
+            message = "The fractions for validation and test leave no training row."
             raise DataError.one(recipe.data.train, message, "Make them smaller.")
         splits["train"], splits[name] = split_off(splits["train"], share * n_rows / n_left, recipe.train.seed, name)
 
@@ -113,12 +113,12 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
     chosen = choose(units, stratify(keys.labels), share, rng)
     rest = [i for i in range(n_rows) if i not in chosen]
     if min(len(chosen), len(rest)) < MIN_ROWS:
-        message = f"A {name} share of {share:g} of {n_rows} rows gives {len(chosen)} rows"
+        message = f"A {name} fraction of {share:g} of {n_rows} rows gives {len(chosen)} rows"
         message += f"; at least {MIN_ROWS} are needed on both sides."
         largest = len(max(units, key=len))
         if len(units) < MIN_ROWS + 1 or largest > n_rows / 2:
             message += f" The largest group of rows that must stay together has {largest}."
-        raise DataError.one(keys.source, message, f"Give more rows, another share, or a file of its own (data.{name}).")
+        raise DataError.one(keys.source, message, f"Give more rows, another fraction, or a file of its own (data.{name}).")
     return rest, sorted(chosen)
 
 
@@ -215,6 +215,9 @@ def split_by_column(table: Table, column: str) -> dict[str, Table]:
 
     Returns:
         train, validation, test -> rows, for those that occur.
+
+    Raises:
+        DataError: a cell is none of these words (the message names the first rows), or no row is marked as train.
     """
     positions: dict[str, list[int]] = {}
     bad: list[BadRow] = []

@@ -1,7 +1,7 @@
 """Ablation of label corrections: trains one recipe on the original, corrected and reduced rows, and on a equal random reduction.
 
 The variants differ only in the training rows: one split of the data, made before, holds the rows that select the checkpoint and
-evaluate them all (``docs/decisions/worth-of-corrections.md``).
+evaluate them all (``docs/decisions/measured-gain-of-corrections.md``).
 """
 
 from __future__ import annotations
@@ -116,10 +116,10 @@ class AblationResult:
     Attributes:
         folder: holds ``worth.json``, ``predictions.parquet``, the recipe, and the training log of every variant.
         corrected: the corrected file.
-        metric: the recipe's leading metric.
+        metric: the recipe's primary metric.
         n_rows: evaluation rows without a correction.
         n_disputed: evaluation rows with one.
-        comparisons: first those on evaluation rows without corrections, the leading metric before accuracy.
+        comparisons: first those on evaluation rows without corrections, the primary metric before accuracy.
         estimate_seconds: of all trainings, from the pre-flight.
     """
 
@@ -181,7 +181,7 @@ def run_ablation(
         overwrite: replace an earlier ablation.
 
     Returns:
-        The verdicts, on the leading metric and on accuracy: with one seed about these models, with several about training again.
+        The verdicts, on the primary metric and on accuracy: with one seed about these models, with several about training again.
 
     Raises:
         InputError: the variants cannot be trained or evaluated; nothing was written.
@@ -315,7 +315,7 @@ def evaluate_variants(
 
 
 def metric_names(plan: AblationPlan) -> list[str]:
-    """The leading metric, and accuracy if it is another one and rows have one label."""
+    """The primary metric, and accuracy if it is another one and rows have one label."""
     accuracy = ["accuracy"] if plan.inputs.splits.labels.problem_type == SINGLE else []
     return list(dict.fromkeys([primary_metric(plan.inputs.recipe), *accuracy]))
 

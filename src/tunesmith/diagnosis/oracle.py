@@ -180,7 +180,7 @@ def call_function(function: OracleFunction, name: str, rows: Examples) -> list[s
 
 
 def label_name(where: str, i: int, answer: object) -> str | None:
-    """The answer as a class name. Raises InputError if it is none."""
+    """Returns the answer as a class name. Raises InputError if it is not one."""
     name = split_cell(answer, None) if isinstance(answer, str | int | float | None) else []
     if isinstance(name, list):
         raise InputError.one(where, f"answer {i} is {clip(answer)}; the name of one label, or None, was expected.")

@@ -158,7 +158,7 @@ def opposite_finding(pool: Pool, pairs: Sequence[Opposite], flagged: Array, in_s
         summary += f" Texts: {'; '.join(f'{k:,} of {first} and {second}' for (first, second), k in counts.most_common())}."
     texts = pool.rows().texts
     rows = tuple({**opposite_row(pool, pair), "text": public_start(texts[pair.first])} for pair in pairs[:ROWS_IN_FINDING])
-    remedy = "Read them: they show how the data sets draw the line between two labels differently." if n else ""
+    remedy = "Read them: they show where the data sets assign labels differently." if n else ""
     return Finding("opposite_labels", summary, n, rows=rows, remedy=remedy)
 
 

@@ -84,11 +84,11 @@ def no_progress(_done: int) -> None:
 
 @dataclass(frozen=True)
 class RowsTest:
-    """Rows that say which texts are alike.
+    """Rows with the similarity or the classes of their texts.
 
     Attributes:
         sides: texts by column, (N) each: both of a pair, or anchor, positive and negatives.
-        target: (N) scores, class ids, or 1 where a pair is the same and 0 where not; None where the shape says what is right.
+        target: (N) scores, class ids, or 1 if a pair means the same and 0 if not; None if the format determines it.
         row_ids: (N) positions in the source.
     """
 
@@ -123,7 +123,7 @@ class RowsTest:
         return replace(self, sides=sides, target=target, row_ids=tuple(self.row_ids[i] for i in positions))
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
-        """The vectors of each side (N, D); the first side asks and the others answer where the shape says so."""
+        """Encodes each side (N, D); for formats of queries and documents, with the prompts of the model for each."""
         prompts = [""] * len(self.sides)
         if self.format.kind in QUERY_DOCUMENT_KINDS:
             prompts = [encoder.prompt_for(*QUERY), *[encoder.prompt_for(*DOCUMENT)] * (len(self.sides) - 1)]
@@ -135,7 +135,7 @@ class RowsTest:
         return tuple(np.stack([found[prompt, text] for text in side]) for prompt, side in zip(prompts, self.sides, strict=True))
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
-        """What the first ``size`` dimensions say, always by cosine."""
+        """Computes the outputs of the first ``size`` dimensions, always by cosine."""
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
@@ -210,11 +210,13 @@ def check_metrics(names: Sequence[str]) -> None:
             raise InputError.one("--metric", f"{error}.") from None
 
 
-def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say it: --same LABEL.") -> RowsTest:
-    """The test that rows make.
+def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Name it: --same LABEL.") -> RowsTest:
+    """Builds the test of the rows' format.
 
     Args:
-        same: the label that says two texts mean the same, where it is none of the usual words.
+        same: the label of pairs with the same meaning, if it is none of the usual words.
+
+    Raises DataError if the format cannot be measured, there are too few rows, or no class is known to mean the same.
     """
     shape = rows.format
     if shape.kind not in (*METRICS_OF_ROWS, *FOUND_AGAIN):
@@ -234,12 +236,12 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Say
 
 
 def same_or_not(rows: EmbeddingRows, same: str | None, say_same: str) -> list[int]:
-    """1 where the class of a pair says that its texts mean the same, else 0. Raises DataError where no class says so."""
+    """Returns 1 for each pair whose class means the same, else 0. Raises DataError if no class is known to mean the same."""
     said = [str(name).casefold() for name in rows.target or ()]
     classes = sorted(set(said))
     meant = [same.strip().casefold()] if same is not None else [name for name in SAME if name in classes][:1]
     if len(classes) < 2 or not meant or meant[0] not in classes:
-        message = f"the classes are {listed(classes)}; which of them says that two texts mean the same cannot be seen."
+        message = f"the classes are {listed(classes)}; which of them means the same cannot be detected."
         raise DataError.one(rows.source, message, say_same)
     return [int(name == meant[0]) for name in said]
 
@@ -251,7 +253,7 @@ def cosine(first: Any, second: Any) -> Array:
 
 
 def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
-    """What vectors of length 1, a matrix for each side, say of the rows."""
+    """Computes the outputs of vectors of length 1, given as one matrix per side."""
     kind = test.format.kind
     if kind == "positive_pair":
         return Outputs(row_scores=found_again(test, sides))

@@ -251,7 +251,7 @@ def all_verdicts(
     seeds: Mapping[str, Sequence[Outputs]], baselines: Sequence[BaselineOutputs], metrics: Sequence[SplitMetrics],
     resampling: Resampling,
 ) -> tuple[Verdict, ...]:  # fmt: skip
-    """Compares a run with every baseline: the most telling split (the last) first, then metric by metric.
+    """Compares a run with every baseline: the main split (the last) first, then metric by metric.
 
     Args:
         seeds: split -> the outputs of each seed's model.

@@ -1,7 +1,7 @@
 """Paraphrase mining as a test of vectors: all texts of a file against all others; the pairs that mean the same shall come first.
 
 As sentence-transformers' ParaphraseMiningEvaluator does, texts that are linked through a third one count as a pair, and pairs of
-which the file says nothing count as different.
+which the file has no label count as different.
 """
 
 from __future__ import annotations
@@ -107,15 +107,17 @@ def without_itself(ranked: Array) -> Array:
 
 
 def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseTest:
-    """The test that pairs of texts make.
+    """Builds the test of pairs of texts.
 
     Args:
-        same: the label that says two texts mean the same, where it is none of the usual words.
+        same: the label of pairs with the same meaning, if it is none of the usual words.
+
+    Raises DataError if the rows are not labelled pairs of equal and other meanings, or none means the same.
     """
     if rows.format.kind == "positive_pair":
         means_same = [1] * len(rows)
     elif rows.format.kind == "labelled_pair":
-        means_same = same_or_not(rows, same, "Say it: --same LABEL.")
+        means_same = same_or_not(rows, same, "Name it: --same LABEL.")
     else:
         message = f"paraphrases are mined from pairs that mean the same; the rows are {rows.format.kind.replace('_', ' ')} rows."
         raise DataError.one(rows.source, message, "Give two texts a row, and a label where some pairs mean something else.")

@@ -322,7 +322,7 @@ def finish(beams: Beams, candidates: Candidates, chosen: Array) -> None:
 
 
 def cannot_improve(beams: Beams, settings: Search, n_tokens: int) -> bool:
-    """Applies upstream's rule: True if no running hypothesis can beat the worst of the finished ones."""
+    """Applies upstream's rule: True if no running hypothesis can exceed the worst of the finished ones."""
     if len(beams.finished.scores) < beams.finished.most:
         return False
     if settings.early_stopping is True:

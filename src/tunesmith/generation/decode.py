@@ -69,7 +69,7 @@ def generate(
         progress: called with the number of prompts done.
 
     Raises:
-        GenerationError: prompts, decoding and constraints do not go together.
+        GenerationError: prompts, decoding settings and constraints contradict each other.
         MissingExtra: llguidance is not installed, for a regular expression or a schema.
     """
     settings = settings or Decoding()

@@ -51,15 +51,15 @@ def make_trie(sequences: Sequence[Sequence[int]], ends: Sequence[int]) -> Trie:
 
 
 def require_distinct(labels: Sequence[str], sequences: Sequence[Sequence[int]], n_ends: int) -> None:
-    """Raises GenerationError if two labels cannot be told apart.
+    """Raises GenerationError if two labels cannot be distinguished.
 
-    A label may be a prefix of another one ("no", "not sure"), since the end token tells them apart; without an end token it may
+    A label may be a prefix of another one ("no", "not sure"), since the end token separates them; without an end token it may
     not.
     """
     for i, prefix in enumerate(sequences):
         for j, other in enumerate(sequences):
             if i != j and list(other[: len(prefix)]) == list(prefix) and (not n_ends or len(prefix) == len(other)):
-                message = f"{labels[i]!r} begins {labels[j]!r}, and no token ends the text, which would tell them apart."
+                message = f"{labels[i]!r} begins {labels[j]!r}, and no token ends the text, which would separate them."
                 raise GenerationError.one("labels", message, "Name the labels so that none begins another.")
 
 
@@ -91,7 +91,7 @@ def shortest(trie: Trie) -> int:
 
 
 def make_choices(tokenizer: PreTrainedTokenizerBase, choices: Sequence[str], n_vocabulary: int, ends: Array) -> Choices:
-    """Makes the rule for choices, with and without a blank. Raises GenerationError for any it cannot spell or tell apart."""
+    """Makes the rule for choices, with and without a blank. Raises GenerationError if tokens cannot spell or separate them."""
     if not len(ends):
         raise GenerationError.one("choices", "the tokenizer has no token that ends a text.", "Use another model.")
     plain, after_blank = label_tokens(tokenizer, choices), label_tokens(tokenizer, choices, blank=True)
@@ -124,7 +124,7 @@ def label_probabilities(
         blank: labels that are texts have a blank before them.
 
     Raises:
-        GenerationError: labels that cannot be spelled or told apart.
+        GenerationError: tokens cannot spell a label, or two labels cannot be distinguished.
     """
     names = [label if isinstance(label, str) else str(list(label)) for label in labels]
     texts = [label for label in labels if isinstance(label, str)]

@@ -60,7 +60,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
 
 
 def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
-    """Loads the base model with a head for these labels, in fp32, on the CPU. Raises ModelError if it can have none."""
+    """Loads the base model with a head for these labels, in fp32, on the CPU. Raises ModelError if that fails."""
     from transformers import AutoModelForSequenceClassification
 
     from tunesmith.models.number_head import use_number_head
@@ -95,7 +95,7 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
 
 
 def max_input_tokens(model_config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, requested: int | None) -> int:
-    """Returns the longest input in tokens: as requested, else the model's (or 512). Raises ModelError above its positions."""
+    """Returns the longest input in tokens: as requested, else the model's (or 512). Raises ModelError beyond its positions."""
     positions = getattr(model_config, "max_position_embeddings", None) or 10**9
     if getattr(model_config, "model_type", "") in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
         positions -= 2  # these count positions from pad_token_id + 1

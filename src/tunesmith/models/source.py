@@ -78,7 +78,7 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
 
 
 def builtin_model(name: str) -> Path:
-    """Returns a builtin model's folder. Raises ModelError for unknown names or weights, MissingExtra without its package."""
+    """Returns a builtin model's folder. Raises ModelError for unknown names or weights, MissingExtra if its package is absent."""
     if name not in BUILTIN:
         names = ", ".join(f"builtin:{n}" for n in BUILTIN)
         raise ModelError.one(f"model.name builtin:{name}", "there is no builtin model of that name.", f"Known: {names}.")
@@ -176,7 +176,7 @@ def check_safetensors(path: Path, where: str) -> int:
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     expected = 8 + length + max(ends, default=0)
     if size != expected:
-        raise ModelError.one(where, f"{damaged}: {size:,} bytes, its header promises {expected:,}.", "Copy or download it again.")
+        raise ModelError.one(where, f"{damaged}: {size:,} bytes, its header requires {expected:,}.", "Copy or download it again.")
     return size
 
 

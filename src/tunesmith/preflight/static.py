@@ -17,8 +17,8 @@ CHECKPOINT_TENSORS = 3
 """Tensors of each parameter in a complete checkpoint: the weight and the optimizer's two moments."""
 FEW_ROWS = 30
 """Below this size of the evaluation split, a note warns of wide intervals."""
-NO_VALIDATION = "there are no validation rows, and they choose the best checkpoint."
-VALIDATION_REMEDY = "Give data.validation a share such as 0.1, or a file."
+NO_VALIDATION = "there are no validation rows to select the best checkpoint on."
+VALIDATION_REMEDY = "Give data.validation a fraction such as 0.1, or a file."
 
 
 def files(split: Examples) -> CheckLine:

@@ -91,12 +91,12 @@ def first_loss_line(loss: float, expected: float, loss_name: str) -> CheckLine:
     """Compares the first loss with the expected one; a loss that is not finite is a problem."""
     figure = f"{loss:.4f}" + (f" ({loss_name})" if loss_name else "")
     if math.isfinite(expected):
-        figure += f", a model that knows nothing has {expected:.4f}"
+        figure += f", at chance level it is {expected:.4f}"
     if not math.isfinite(loss):
         remedy = "The base model's weights are damaged, the precision is too low, or the loss cannot take these rows."
         return CheckLine("first loss", figure, Problem("first loss", "", f"it is {loss}.", remedy))
     far = is_abnormal_first_loss(loss, expected)
-    return CheckLine("first loss", figure, note=f"the first loss is far above chance: {figure}" if far else "")
+    return CheckLine("first loss", figure, note=f"the first loss is far above chance level: {figure}" if far else "")
 
 
 def gradient_line(result: TrialResult) -> CheckLine:

@@ -101,7 +101,7 @@ def _columns(recipe: Recipe, base: Path) -> Iterator[Fault]:
         if name in seen and {part, seen[name]} != {"id", "group"}:
             same = part == seen[name]
             message = f'"{name}" is listed twice' if same else f'the column "{name}" is already the {seen[name]} column'
-            yield Fault(("data", "columns", part), message, "Each column plays one part.")
+            yield Fault(("data", "columns", part), message, "Each column has one role.")
         seen.setdefault(name, part)
     if isinstance(columns.label, list) and recipe.data.label_separator is not None:
         message = "several label columns and label_separator exclude each other"

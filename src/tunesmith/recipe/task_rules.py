@@ -89,8 +89,8 @@ def reranker_data(recipe: Recipe, base: Path) -> Iterator[Fault]:
         yield Fault(("evaluate", "retrieval"), message, "Name a folder in the BEIR layout.")
     for split in ("validation", "test"):
         if isinstance(getattr(recipe.data, split), str):
-            message = f"the {split} split of a reranker is a share of its pairs, not a file"
-            yield Fault(("data", split), message, "Give a share such as 0.1, or remove the key.")
+            message = f"the {split} split of a reranker is a fraction of its pairs, not a file"
+            yield Fault(("data", split), message, "Give a fraction such as 0.1, or remove the key.")
 
 
 PROMPTED = ("prompt_tuning", "p_tuning", "prefix_tuning")
@@ -116,7 +116,7 @@ def new_tokens(recipe: Recipe, base: Path) -> Iterator[Fault]:
 
 
 def sequences(recipe: Recipe) -> SequenceSection:
-    """Return the section that says how the rows of a language model share sequences: the one named as the task."""
+    """Return the section that determines how the rows of a language model share sequences: the one named as the task."""
     section: SequenceSection = getattr(recipe, recipe.task)
     return section
 
@@ -125,7 +125,7 @@ def joined_prompts(recipe: Recipe, base: Path) -> Iterator[Fault]:
     """Refuse several rows per sequence beside trained prompts, which stand before the first row only."""
     if recipe.adapter is None or recipe.adapter.method not in PROMPTED:
         return
-    message = f"{recipe.adapter.method} puts trained vectors before a sequence, and only the first row in it would see them"
+    message = f"{recipe.adapter.method} puts trained vectors before a sequence, and only the first row in it would attend to them"
     for key in ("packing", "padding_free"):
         if getattr(sequences(recipe), key):
             yield Fault((recipe.task, key), message, f"Write {recipe.task}.{key}: false, or another adapter.")

@@ -111,7 +111,7 @@ ROW_COLUMNS = ("text", "label", "id", "group", "split")
 
 # Small models need the higher rates to leave their starting point.
 ENCODER_RATES = LearningRates(((50e6, 1e-4), (150e6, 5e-5), (inf, 2e-5)), adapter=((inf, 1e-3),), head=1e-3)
-# Most embedding models that are tuned are good already; a higher rate spoils them before it teaches them.
+# Most embedding models that are tuned are good already; a higher rate makes them worse.
 EMBEDDING_RATES = LearningRates(((inf, 2e-5),), adapter=((inf, 1e-3),))
 LANGUAGE_RATES = LearningRates(((200e6, 1e-4), (1e9, 5e-5), (inf, 2e-5)), adapter=((200e6, 1e-3), (inf, 2e-4)))
 
@@ -265,7 +265,7 @@ _OR_CLASSES = "Remove the key, or write task: classification."
 
 _ONLY_VECTORS = "`{}` applies only to vectors, and a reranker is a classifier of pairs"
 
-# Key -> task that does not have it -> the message, where it says more than the general one of ``refusal``.
+# Key -> task that does not have it -> the message, where it is more specific than the general one of ``refusal``.
 REFUSALS: Mapping[Key, Mapping[str, NoKey]] = {
     ("sft",): {"pretraining": _NO_ANSWERS},
     ("data", "columns", "annotators"): {"regression": NoKey("annotators are compared where each row has one class", _OR_CLASSES)},

@@ -79,7 +79,7 @@ def defined_value(outputs: Outputs, split: SplitMetrics, metric: str) -> float |
 
 
 def class_decisions(session: Session, seed: SeedResult, metrics: Sequence[SplitMetrics]) -> dict[str, Array]:
-    """Returns split -> decided classes (N) or (N, K), the most telling split first; empty without classes."""
+    """Returns split -> decided classes (N) or (N, K), the main split first; empty without classes."""
     outputs_of = {split.split: seed.outputs[split.split] for split in reversed(metrics)} if session.class_names else {}
     return {
         split: outputs.predictions.decisions

@@ -87,7 +87,7 @@ class Session:
         new_weights: names of parameters that the base model did not have and that start random.
         rows_per_epoch: items of one epoch.
         metric: the selection metric: it chooses the best checkpoint on validation.
-        expected_loss: the loss of a model that knows nothing (ln K, ln V, a variance); NaN if none is known.
+        expected_loss: the loss at chance level (ln K, ln V, a variance); NaN if none is known.
         trial_loss: the loss of the trial step; NaN before the pre-flight.
         class_names: names of the predicted classes; empty without classes.
         lengths: split -> lengths in tokens.
@@ -187,7 +187,7 @@ class TaskReading(Generic[DataT]):
     """The reading steps of a task, none of which imports torch.
 
     Attributes:
-        read: reads rows, columns, labels and the base model's files. Raises InputError.
+        read: reads rows, columns, labels and the base model's files. Raises InputError if they cannot be used.
         check_rows: runs the static checks of the rows, such as the size of the evaluation split.
     """
 
@@ -210,10 +210,10 @@ class TaskSteps(Generic[DataT, SessionT]):
         trainer_spec: the trainer with its loss and arguments.
         outputs: split -> outputs of the session's model.
         baselines: outputs of the systems that the recipe names.
-        metrics: the metrics of each evaluation split, the most telling split last.
+        metrics: the metrics of each evaluation split, the main split last.
         choose_thresholds: chooses thresholds on validation.
         alarms: alarms of this task alone.
-        save_model: writes ``model/`` and proves that it equals the trained model. Thresholds are None in the pre-flight.
+        save_model: writes ``model/`` and certifies that it equals the trained model. Thresholds are None in the pre-flight.
         prediction_columns: the columns of predictions.parquet for one split.
         save_files: writes files of this task alone into the run folder.
         data_record, training_record: entries of this task alone for ``data`` and ``training`` of result.json.

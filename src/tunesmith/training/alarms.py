@@ -23,7 +23,7 @@ class AlarmInputs:
     """The recorded values that the alarms read.
 
     Attributes:
-        metric: the leading metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
+        metric: the primary metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
         decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
         requested_learning_rate, highest_learning_rate: the rate that the schedule should reach, and the highest of any step.
@@ -77,19 +77,19 @@ def is_abnormal_first_loss(loss: float, expected: float) -> bool:
 
 
 def first_loss_abnormal(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a first logged training loss far above that of a model that knows nothing."""
+    """Detects a first logged training loss far above chance level."""
     first = next((entry["loss"] for entry in inputs.history if "loss" in entry), None)
     if first is None or not is_abnormal_first_loss(first, inputs.expected_first_loss):
         return None
     return Alarm(
         "first loss abnormal",
-        f"The first training loss was {first:.4f}; a model that knows nothing has {inputs.expected_first_loss:.4f}.",
+        f"The first training loss was {first:.4f}; at chance level it is {inputs.expected_first_loss:.4f}.",
         "Check the precision, the learning rate, and whether the model's head and tokenizer belong to these rows.",
     )
 
 
 def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a training loss that ended no lower than it began, a thousandth of it aside."""
+    """Detects a training loss that did not fall by at least a thousandth."""
     losses = [entry["loss"] for entry in inputs.history if "loss" in entry]
     if len(losses) < 4:
         return None
@@ -105,7 +105,7 @@ def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
 
 
 def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a result no better than always giving the most frequent answer."""
+    """Detects a result no better than the baseline ``majority``."""
     if inputs.ours is None or inputs.majority is None:
         return None
     better = inputs.ours > inputs.majority if inputs.higher_is_better else inputs.ours < inputs.majority
@@ -113,7 +113,7 @@ def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
         return None
     return Alarm(
         "not above majority",
-        f"{inputs.metric} is {inputs.ours:.4f}; always giving the commonest answer has {inputs.majority:.4f}.",
+        f"{inputs.metric} is {inputs.ours:.4f}; the baseline majority has {inputs.majority:.4f}.",
         "Do not use this model. Train longer or with another learning rate, and read the findings about labels and duplicates.",
     )
 
@@ -131,7 +131,7 @@ def overfitted(inputs: AlarmInputs) -> Alarm | None:
     return Alarm(
         "validation far from training",
         f"Validation loss was lowest at step {lowest_step} ({lowest:.4f}) and ended at {last:.4f}, "
-        f"the training loss at {training:.4f}: it learnt the rows by heart.",
+        f"the training loss at {training:.4f}: the model memorised training rows.",
         "Train for fewer epochs, or set train.early_stopping; the best checkpoint, not the last, was kept.",
     )
 
@@ -168,7 +168,7 @@ def mostly_truncated(inputs: AlarmInputs) -> Alarm | None:
         if share > MANY_TRUNCATED:
             return Alarm(
                 "most rows truncated",
-                f"{share:.0%} of the {split} rows do not fit into {inputs.max_length} tokens: they are cut or left out.",
+                f"{share:.0%} of the {split} rows do not fit into {inputs.max_length} tokens: they are truncated or left out.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
             )
     return None

@@ -53,7 +53,7 @@ def damage(folder: Path) -> str:
         if not file.exists():
             return f"{name} is missing"
         if file.stat().st_size != entry["bytes"]:
-            return f"{name} has {file.stat().st_size:,} bytes, its manifest says {entry['bytes']:,}"
+            return f"{name} has {file.stat().st_size:,} bytes, its manifest has {entry['bytes']:,}"
         if hash_file(file) != entry["sha256"]:
             return f"{name} was changed (sha256 differs)"
     return ""

@@ -113,7 +113,7 @@ def fit(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listener: L
     if resume:
         checkpoint, notes = newest_whole(plan.checkpoints)
         notes.append(
-            f"resumed from step {checkpoint.step}" if checkpoint else "there was no whole checkpoint: training starts anew"
+            f"resumed from step {checkpoint.step}" if checkpoint else "there was no complete checkpoint: training starts again"
         )
     listener(Event("phase", "training", 0, schedule.total_steps))
     started = time.perf_counter()

@@ -86,7 +86,7 @@ class GuardedTrainer(Trainer):
         if len(self.step_losses) == self.current_gradient_accumulation_steps:
             total = sum(self.step_losses)
             if total > DIVERGED_FACTOR * max(1.0, self.expected_loss):
-                diverged = f"the loss is {total:.3g}, {self.expected_loss:.3g} was expected at first: it diverged"
+                diverged = f"the loss is {total:.3g}, at chance level it is {self.expected_loss:.3g}: training diverged"
                 raise TrainingFailed(self.stopped(diverged))
             self.pending_losses.append(total)
             self.step_losses = []
@@ -124,7 +124,7 @@ class GuardedTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs the mean loss of the steps since the last log, which upstream forgets at a resume."""
+        """Logs the mean loss of the steps since the last log, which upstream loses at a resume."""
         if "loss" in logs and self.pending_losses:
             if self.args.world_size == 1:  # with several processes upstream's mean over all of them is the right one
                 logs["loss"] = sum(self.pending_losses) / len(self.pending_losses)

@@ -120,8 +120,8 @@ def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None
     preferred = [main.name if main is not None else "", DEFAULT_LABEL_METRIC, *both]
     name = requested or next((name for name in preferred if name in both), None)
     if name is None or name not in both:
-        remedy = f"Both keep: {', '.join(both)}." if both else "Use tunesmith evaluate MODEL DATA --against MODEL."
-        raise InputError.one("--metric", f"the runs do not both keep {name or 'a metric'} of their {ours.split} rows.", remedy)
+        remedy = f"Both have: {', '.join(both)}." if both else "Use tunesmith evaluate MODEL DATA --against MODEL."
+        raise InputError.one("--metric", f"the runs do not both have {name or 'a metric'} of their {ours.split} rows.", remedy)
     return name
 
 

@@ -40,7 +40,7 @@ def train(
     Args:
         data: a DataFrame, a dictionary of columns, a list of dictionaries, the path of a data file, or the path of a
             recipe (``.yaml``), which then holds all other settings.
-        validation, test: a share of the rows, a path, or a table.
+        validation, test: a fraction of the rows, a path, or a table.
         sections: further recipe sections as dictionaries, e.g. ``train={"num_train_epochs": 5}``; the section ``data``, too.
 
     Raises:

@@ -35,7 +35,7 @@ IMBALANCE = 10
 LONG_WORDS = 380
 """About so many English words are 512 tokens, the limit of most encoders."""
 SHOWN_LABELS = 12
-VERDICT_ON_VALIDATION = "note: the verdict will be given on validation, unless you add a test file (data.test)."
+VERDICT_ON_VALIDATION = "note: the verdict will be computed on validation, unless you add a test file (data.test)."
 
 
 @dataclass(frozen=True)
@@ -297,9 +297,9 @@ def data_reasons(
         rows = splits.named().get(split) if splits else None
         counted = f" ({plural(len(rows), 'row')})" if rows is not None else ""
         if split_sources.get(split) == TEST_SHARE:
-            reasons[split] = f"a share{counted} that is left out of training and selection, for the verdict"
+            reasons[split] = f"a fraction{counted} for the verdict, not used in training and selection"
         elif split in split_sources:
-            reasons[split] = ("the verdict is given on it" if split == "test" else "selects the best checkpoint") + counted
+            reasons[split] = ("used for the verdict" if split == "test" else "selects the best checkpoint") + counted
     return reasons
 
 

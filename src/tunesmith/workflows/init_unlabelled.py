@@ -21,8 +21,8 @@ MIN_DISTINCT_SHARE = 0.1
 """Below this ratio of distinct answers to rows, answers are taken as class labels."""
 TEST_SHARE = 0.1
 POCKET = ("builtin:pocket", "2.2 million parameters, to try the recipe in seconds; name your own: a hub id, or a folder")
-SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses names the losses."
-MASKED = "An encoder learns masked tokens, such as builtin:minilm for classifiers to come."
+SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses lists the losses."
+MASKED = "To adapt a classifier's base model, name an encoder such as builtin:minilm, which is trained on masked tokens."
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def unlabelled_recipe(unlabelled: Unlabelled, table: Table, split_sources: Mappi
     lines += ["model:", entry("  ", "name", *unlabelled.model), "data:"]
     for split, source in split_sources.items():
         is_share = source == TEST_SHARE and split == "test"
-        reason = "a share that is left out of training and selection, for the verdict" if is_share else ""
+        reason = "a fraction for the verdict, not used in training and selection" if is_share else ""
         lines.append(entry("  ", split, source, plural(len(table), "row") if split == "train" else reason))
     reason = "trains few parameters and keeps the base model unchanged: for models that hardly fit"
     lines += [

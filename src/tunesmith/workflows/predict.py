@@ -138,5 +138,5 @@ def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) 
         text = next(iter(table.columns))
     if trained["pair"] and pair is None and requested.text is None and text is not None:
         message = f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here."
-        raise DataError.one(table.source, message, f"Columns: {', '.join(table.columns)}. Say which with --pair.")
+        raise DataError.one(table.source, message, f"Columns: {', '.join(table.columns)}. Name it with --pair.")
     return detect_columns(table, "classification", requested.model_copy(update={"text": text, "pair": pair}), need_label=False)

@@ -1,4 +1,4 @@
-"""Traces one row through a run: raw cells, mapped parts, label, tokens, prediction, its share of each metric."""
+"""Traces one row through a run: raw cells, mapped parts, label, tokens, prediction, its contribution to each metric."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_a_question_to_the_user(columns: dict[str, list[Any]], given: dict[str, 
     assert error.value.problems[0].remedy
 
 
-def test_what_the_recipe_says_goes_before_names() -> None:
+def test_the_recipe_goes_before_names() -> None:
     columns: dict[str, list[Any]] = {"prompt": ["a"], "completion": ["b"], "x": ["c"], "y": ["d"]}
     found = recognised(columns, prompt="x", completion="y")
     assert (found.columns["prompt"], found.columns["completion"], found.reason) == ("x", "y", "named in the recipe")

@@ -24,26 +24,26 @@ def conversations(columns: dict[str, list[Any]], labels: tuple[str, ...] = (), g
     return usable_conversations(table, found, "train", labels=labels, group=group)
 
 
-def said(role: str, content: Any) -> dict[str, Any]:
+def message(role: str, content: Any) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-GOOD = [said("user", "why"), said("assistant", "so")]
+GOOD = [message("user", "why"), message("assistant", "so")]
 
 
 def test_every_row_is_used_or_left_out_for_a_reason() -> None:
     cells = [
         GOOD,
         json.dumps(GOOD),
-        [said("user", "why")],
-        [said("narrator", "once"), said("assistant", "so")],
+        [message("user", "why")],
+        [message("narrator", "once"), message("assistant", "so")],
         "no list",
-        [said("user", "why"), said("assistant", None)],
-        [said("assistant", "so")],
-        [said("user", [{"type": "text", "text": "w"}, {"type": "text", "text": "hy"}]), said("assistant", "so")],
-        [said("user", [{"type": "image", "url": "x"}]), said("assistant", "so")],
-        [said("user", "why"), {"role": "assistant", "content": "", "tool_calls": [{"name": "f"}]}, said("assistant", "so")],
-        [said("user", ""), said("assistant", "what?"), said("user", "why"), said("assistant", "so")],
+        [message("user", "why"), message("assistant", None)],
+        [message("assistant", "so")],
+        [message("user", [{"type": "text", "text": "w"}, {"type": "text", "text": "hy"}]), message("assistant", "so")],
+        [message("user", [{"type": "image", "url": "x"}]), message("assistant", "so")],
+        [message("user", "why"), {"role": "assistant", "content": "", "tool_calls": [{"name": "f"}]}, message("assistant", "so")],
+        [message("user", ""), message("assistant", "what?"), message("user", "why"), message("assistant", "so")],
         None,
     ]
     rows = conversations({"messages": cells})
@@ -111,8 +111,8 @@ def test_rows_that_could_not_be_read_are_among_those_left_out() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(["Why?", "why", "who", "What", "when", "where"]), min_size=30, max_size=60), st.integers(0, 5))
-def test_no_question_stands_in_two_splits(asked: list[str], seed: int) -> None:
-    prompts = [*asked, *(f"one more {i}" for i in range(20))]
+def test_no_question_stands_in_two_splits(questions: list[str], seed: int) -> None:
+    prompts = [*questions, *(f"one more {i}" for i in range(20))]
     rows = conversations({"prompt": prompts, "completion": [str(i) for i in range(len(prompts))]})
     rest, other = split_conversations(rows, 0.4, seed, "validation")
     assert sorted((*rest.row_ids, *other.row_ids)) == list(rows.row_ids)

@@ -23,8 +23,8 @@ def rows(*found: list[tuple[str, str]], split: str = "train", left_out: dict[str
     return Conversations(split, "rows.jsonl", ids, form, ("messages",), turns, left_out=left_out or {})
 
 
-def pair(asked: str, answer: str) -> list[tuple[str, str]]:
-    return [("u", asked), ("a", answer)]
+def pair(question: str, answer: str) -> list[tuple[str, str]]:
+    return [("u", question), ("a", answer)]
 
 
 FINE = [pair(f"what is number {i} of them", f"It is the {i}th, they say.") for i in range(30)]
@@ -44,9 +44,9 @@ def test_nothing_is_found_in_good_rows() -> None:
     ("roles", "reason"),
     [
         ("ua", ""), ("suaua", ""), ("uata", ""), ("uatta", ""), ("usa", "turn 2 is the system's"),
-        ("aua", "assistant stands before"),
+        ("aua", "assistant comes before"),
         ("uua", "turns 1 and 2 are both the user's"), ("uaaua", "turns 2 and 3 are both the assistant's"),
-        ("ssua", "turn 2 is the system's"), ("uta", "which no turn of the assistant called"), ("sa", "assistant stands before"),
+        ("ssua", "turn 2 is the system's"), ("uta", "which no turn of the assistant called"), ("sa", "assistant comes before"),
     ],
 )  # fmt: skip
 def test_roles(roles: str, reason: str) -> None:
@@ -95,7 +95,7 @@ def test_answers_cut_at_a_limit() -> None:
     found = named(*FINE, *cut, *whole)
     assert {row["row_id"] for row in found["cut_off_answers"].rows} == set(range(130, 138))
     assert found["cut_off_answers"].rows[0]["reason"] == "it stops without an end after 200 characters"
-    ended = [pair(asked[1], answer[1] + ".") for asked, answer in cut]
+    ended = [pair(question[1], answer[1] + ".") for question, answer in cut]
     assert "cut_off_answers" not in named(*FINE, *ended)
     odd = [pair(f"what of {i}", "abcdefg " * (14 + 2 * i) + "x" * (i * i % 23)) for i in range(20)]
     assert "cut_off_answers" not in named(*FINE, *odd)

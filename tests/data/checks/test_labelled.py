@@ -59,7 +59,7 @@ def test_leakage(split: str) -> None:
     assert leak.flagged == 2
     assert (
         leak.summary
-        == f"2 of 3 rows of {split} have a text of train, 1 with the same label (case, spaces and punctuation aside)."
+        == f"2 of 3 rows of {split} have a text of train, 1 with the same label (ignoring case, spaces and punctuation)."
     )
     assert [row["reason"] for row in leak.rows] == ["same text as train row 3", "same text as train row 4"]
 

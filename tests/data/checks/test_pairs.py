@@ -45,7 +45,7 @@ def test_equal_answers_of_one_question_are_no_false_negatives() -> None:
     assert "false_negatives" not in {finding.name for finding in check_rows({"train": rows}, 2, in_batch=True)}
 
 
-def test_rows_that_judge_and_stand_in_train_are_named() -> None:
+def test_evaluation_rows_that_occur_in_train_are_named() -> None:
     train = pairs(["who", "why"], ["he", "so"])
     test = pairs(["WHO ", "why"], ["he", "not so"], "test")
     (found,) = check_rows({"train": train, "test": test}, 2, in_batch=False)

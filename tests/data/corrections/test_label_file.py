@@ -37,7 +37,7 @@ def test_by_text_with_case_and_punctuation_aside() -> None:
     assert (found.of_split["train"].names, found.by) == (["parcel", None, "login"], "text")
 
 
-def test_with_several_data_sets_texts_alone_say_which_row_is_meant() -> None:
+def test_with_several_data_sets_rows_are_matched_by_text_only() -> None:
     found = found_in(several=True, row_id=[1, 2], text=TEXTS[:2], label=["parcel", "bill"])
     assert (found.of_split["train"].names, found.by) == (["parcel", "bill", None], "text")
     with pytest.raises(DataError, match="with several data sets a row id is ambiguous"):
@@ -57,7 +57,7 @@ def test_a_split_column_tells_the_files_of_a_recipe_apart() -> None:
     found = found_in(parts, row_id=[0, 0, 1], split=["validation", "test", "test"], label=["parcel", "bill", "login"])
     assert found.of_split["train"].names == ["parcel", None, None]  # validation was a share of train
     assert found.of_split["test"].names == ["bill", "login"]
-    with pytest.raises(DataError, match="does not say whether the row is of table, other file"):
+    with pytest.raises(DataError, match="does not tell whether the row is of table, other file"):
         found_in(parts, row_id=[0, 1], label=["parcel", "bill"])
 
 
@@ -88,6 +88,6 @@ def test_pairs_are_matched_by_both_texts() -> None:
         ({"row_id": [0], "label": [["a", "b"]]}, "The row has a list of labels"),
     ],
 )
-def test_what_cannot_be_used_is_said(cells: dict[str, list], message: str) -> None:
+def test_what_cannot_be_used_is_an_error(cells: dict[str, list], message: str) -> None:
     with pytest.raises(DataError, match=message):
         found_in(**cells)

@@ -131,7 +131,7 @@ def test_several_columns_hold_only_0_and_1() -> None:
     )
 
 
-def test_notes_say_what_was_assumed() -> None:
+def test_notes_state_what_was_assumed() -> None:
     cells = ["Yes", "yes", "no", "yes", "no", "-1"]
     assert label_notes(cells, infer_labels(cells, "classification")) == (
         "-1 occurs 1 times as a label and is read as rows without a label.",

@@ -69,7 +69,7 @@ def test_no_validation(tmp_path: Path) -> None:
 
 def test_shares_that_leave_nothing(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", lines(30))
-    with pytest.raises(DataError, match="The shares for validation and test leave no training row"):
+    with pytest.raises(DataError, match="The fractions for validation and test leave no training row"):
         load(tmp_path, validation=0.5, test=0.5)
 
 

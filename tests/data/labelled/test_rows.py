@@ -101,10 +101,10 @@ SPAM_LABELS = Labels(SINGLE, ("ham", "spam"))
 COUNTS = {"spam": "n_spam", "ham": "n_ham"}
 
 
-def counts(said: Any, labels: Labels = SPAM_LABELS, **columns: list[Any]) -> list[tuple[int, ...]] | None:
-    """The counts of all rows where the recipe's key holds ``said``."""
+def counts(annotators: Any, labels: Labels = SPAM_LABELS, **columns: list[Any]) -> list[tuple[int, ...]] | None:
+    """The counts of all rows where the recipe's key holds ``annotators``."""
     found = table(text=["one text", "another one", "a third one"], label=["ham", "spam", "ham"], **columns)
-    given = ColumnsSection(text="text", label="label", annotators=said)
+    given = ColumnsSection(text="text", label="label", annotators=annotators)
     return annotation_counts(found, detect_columns(found, "classification", given), labels, range(3))
 
 
@@ -150,9 +150,9 @@ REFUSED_COUNTS: dict[str, tuple[Any, dict[str, list[Any]], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED_COUNTS)
 def test_what_cannot_be_counted_is_one_clear_message(case: str) -> None:
-    said, columns, message = REFUSED_COUNTS[case]
+    annotators, columns, message = REFUSED_COUNTS[case]
     with pytest.raises(DataError) as caught:
-        counts(said, **columns)
+        counts(annotators, **columns)
     assert str(caught.value).startswith(message)
 
 
@@ -196,7 +196,7 @@ def test_a_split_column_takes_the_counts_along() -> None:
     assert found.test.annotations == [(5, 1), (6, 1), (7, 1)]
 
 
-def test_a_file_without_the_columns_is_said_to_have_none() -> None:
+def test_a_file_without_the_columns_is_reported() -> None:
     plain = {name: cells for name, cells in rows(8).items() if name in ("text", "label")}
     found = splits("v.csv", {"train": rows(8), "validation": plain})
     assert found.validation.annotations is None

@@ -95,6 +95,6 @@ def test_a_large_class_is_not_paired_with_itself() -> None:
         ("labelled_text", "cannot become labelled text rows"),
     ],
 )
-def test_what_cannot_be_made_is_said(to: PairKind, message: str) -> None:
+def test_what_cannot_be_converted_is_an_error(to: PairKind, message: str) -> None:
     with pytest.raises(DataError, match=message):
         convert(ROWS, NLI, to)

@@ -78,7 +78,7 @@ def test_columns_without_telling_names_are_known_by_content() -> None:
     assert (labelled.kind, labelled.texts, labelled.target) == ("labelled_text", ("x",), ("z",))
 
 
-def test_what_the_recipe_says_is_taken() -> None:
+def test_columns_named_in_the_recipe_are_used() -> None:
     rows = table({"x": texts("x"), "y": texts("y"), "z": texts("z")})
     shape = detect_pair_format(rows, {"anchor": "y", "positive": "x", "negative": ["z"]})
     assert (shape.kind, shape.texts) == ("triplet", ("y", "x", "z"))
@@ -87,14 +87,14 @@ def test_what_the_recipe_says_is_taken() -> None:
 @pytest.mark.parametrize(
     ("columns", "given", "message"),
     [
-        ({"x": texts("x"), "y": texts("y")}, {}, "no column name says whether they belong together"),
-        ({"x": texts("x"), "y": texts("y"), "z": texts("z")}, {}, "3 columns read like text"),
+        ({"x": texts("x"), "y": texts("y")}, {}, "no column name shows whether they belong together"),
+        ({"x": texts("x"), "y": texts("y"), "z": texts("z")}, {}, "3 columns look like text"),
         ({"x": texts("x"), "y": SCORES, "z": SCORES}, {}, "y, z could each hold the score or the class"),
         ({"x": texts("x"), "y": texts("y")}, {"anchor": "w"}, "There is no column 'w' for the anchor"),
         ({"x": texts("x"), "y": texts("y")}, {"anchors": "x"}, "columns has no part 'anchors'"),
         ({"x": texts("x"), "y": texts("y")}, {"anchor": "x", "negative": "y"}, "anchor, negative make no format of data"),
     ],
 )
-def test_what_cannot_be_seen_is_asked(columns: dict[str, Any], given: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_detected_is_an_error(columns: dict[str, Any], given: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         detect_pair_format(table(columns), given)

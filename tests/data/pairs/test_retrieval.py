@@ -1,4 +1,4 @@
-"""The BEIR layout: what is read, what is left out and said, and every way in which the files can be wrong."""
+"""The BEIR layout: what is read, what is left out and reported, and every way in which the files can be wrong."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_documents_carry_their_title_and_queries_their_documents(folder: Path) -
     assert found.split == "test"
     assert found.documents == ("Owls Owls hunt at night.", "Bees make honey.", "Rain")
     assert (found.query_ids, found.queries) == (("q1", "q2"), ("night hunters", "honey"))
-    judged = found.judgements
-    assert judged.query.tolist() == [0, 1]
-    assert judged.document.tolist() == [0, 1]
-    assert judged.gain.tolist() == [2, 1]
-    assert (judged.n_queries, judged.n_documents) == (2, 3)
+    relevance = found.judgements
+    assert relevance.query.tolist() == [0, 1]
+    assert relevance.document.tolist() == [0, 1]
+    assert relevance.gain.tolist() == [2, 1]
+    assert (relevance.n_queries, relevance.n_documents) == (2, 3)
 
 
-def test_what_is_not_measured_is_said(folder: Path) -> None:
+def test_what_is_not_measured_is_noted(folder: Path) -> None:
     assert read_beir(folder).notes == ("1 queries have no judgement in test and are not measured",)
     (folder / "qrels" / "test.tsv").write_text(QRELS + "q3\td3\t0\n", encoding="utf-8")
     assert read_beir(folder).notes == ("1 queries have no relevant document and are not measured: q3",)
@@ -99,6 +99,6 @@ def test_a_missing_file_is_named_with_the_layout(folder: Path, gone: str, messag
         read_beir(folder)
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such folder"):
         read_beir(tmp_path / "nothing")

@@ -38,7 +38,7 @@ def test_offline_by_the_environment_and_not_in_the_cache() -> None:
     )
 
 
-def test_no_network_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("datasets")
     monkeypatch.delenv("HF_HUB_OFFLINE")
     # An address of the range kept for documentation: nothing answers there.

@@ -30,7 +30,7 @@ def read(path: Path, text: str):
     ],
     ids=["marks", "headings", "lines", "one text"],
 )  # fmt: skip
-def test_the_ways_a_file_says_where_texts_end(tmp_path: Path, text: str, texts: list[str], lines: list[int]) -> None:
+def test_the_ways_a_file_marks_where_texts_end(tmp_path: Path, text: str, texts: list[str], lines: list[int]) -> None:
     table = read(tmp_path / "a.txt", text)
     assert table.columns["text"] == texts
     assert list(table.lines or ()) == lines

@@ -112,7 +112,7 @@ def test_ambiguous_folder(names: tuple[str, ...], message: str, tmp_path: Path) 
     assert caught.value.problems[0].message == message
 
 
-def test_folder_without_the_split_that_is_asked_for(tmp_path: Path) -> None:
+def test_folder_without_the_split_that_is_requested(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\none two,a\n")
     with pytest.raises(DataError, match=r"The source has no test rows, only train\."):
         read_table(tmp_path, split="test")

@@ -27,8 +27,8 @@ def test_wilson_interval() -> None:
 
 def test_kappa_of_cohens_own_kind_of_table() -> None:
     given = ["yes"] * 25 + ["no"] * 25
-    said = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
-    assert kappa(given, said) == pytest.approx(0.4)  # observed 0.70, by chance 0.50
+    answers = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
+    assert kappa(given, answers) == pytest.approx(0.4)  # observed 0.70, by chance 0.50
     assert kappa(["a"] * 3, ["a"] * 3) is None
     assert kappa([], []) is None
 
@@ -41,26 +41,26 @@ def test_agreement_by_class() -> None:
 
 
 def test_what_was_not_compared_is_counted() -> None:
-    said = OracleLabels(["a", None, "unsure", "b", "b"], known=frozenset({"a", "b", "unsure"}))
-    found = measure_agreement("train", "an oracle", ["a", "a", "a", "b", "c"], said, ["a", "b", "c"])
+    answers = OracleLabels(["a", None, "unsure", "b", "b"], known=frozenset({"a", "b", "unsure"}))
+    found = measure_agreement("train", "an oracle", ["a", "a", "a", "b", "c"], answers, ["a", "b", "c"])
     assert (found.n, found.share, found.n_unanswered, found.n_unknown) == (3, pytest.approx(2 / 3), 1, 1)
     assert found.foreign == {"unsure": 1}
     assert [(item.name, item.n) for item in found.classes] == [("a", 2), ("b", 1)]
 
 
 def test_without_answers_there_is_no_share_and_the_diagnosis_is_skipped() -> None:
-    rows, said = evidence([0, 1]), OracleLabels([None, None])
-    found = measure_agreement("train", "labels.csv", ["a", "b"], said, ["a", "b"])
+    rows, answers = evidence([0, 1]), OracleLabels([None, None])
+    found = measure_agreement("train", "labels.csv", ["a", "b"], answers, ["a", "b"])
     assert (found.share, found.low, found.high, found.kappa) == (None, 0.0, 1.0, None)
-    assert disagreement(rows, found, said).skipped == "labels.csv has no label for these rows"
+    assert disagreement(rows, found, answers).skipped == "labels.csv has no label for these rows"
 
 
-def asked(names: list[str | None], confidence: list[float] | None = None) -> OracleAnswers:
+def oracle_answers(names: list[str | None], confidence: list[float] | None = None) -> OracleAnswers:
     return OracleAnswers("runs/other", {"train": OracleLabels(names, None if confidence is None else np.array(confidence))})
 
 
 def test_the_row_the_oracle_is_surest_of_comes_first() -> None:
-    found = asked(["b", "b", "b", "c"], [0.6, 0.9, 0.8, 1.0]).diagnosis(evidence([0, 0, 1, 1], n_classes=2))
+    found = oracle_answers(["b", "b", "b", "c"], [0.6, 0.9, 0.8, 1.0]).diagnosis(evidence([0, 0, 1, 1], n_classes=2))
     assert found.flagged is not None
     assert found.scores is not None
     assert found.proposed is not None
@@ -71,13 +71,13 @@ def test_the_row_the_oracle_is_surest_of_comes_first() -> None:
 
 
 def test_a_row_without_a_probability_comes_last() -> None:
-    found = asked(["b", "b"], [float("nan"), 0.9]).diagnosis(evidence([0, 0], n_classes=2))
+    found = oracle_answers(["b", "b"], [float("nan"), 0.9]).diagnosis(evidence([0, 0], n_classes=2))
     assert worst_first(found) == [1, 0]
     assert found.reasons == {0: "labelled a, runs/other answers b", 1: "labelled a, runs/other answers b (90%)"}
 
 
 def test_without_probabilities_rows_are_flagged_and_not_ranked() -> None:
-    found = asked(["b", "b"]).diagnosis(evidence([0, 1]))
+    found = oracle_answers(["b", "b"]).diagnosis(evidence([0, 1]))
     assert found.flagged is not None
     assert (found.scores, found.flagged.tolist()) == (None, [True, False])
     assert "agrees with the label of 50.0% of 2 rows (95 %: 9.5% to 90.5%), kappa 0.00." in found.summary

@@ -57,7 +57,7 @@ def test_never_learnt_rows_are_the_worst_of_forgetting() -> None:
     assert found.scores[3] < found.scores[2] < found.scores[0] == found.scores[1]
 
 
-def test_the_map_flags_nothing_and_says_in_which_mode_it_was_taken() -> None:
+def test_the_map_flags_nothing_and_names_its_mode() -> None:
     found = cartography(evidence(GIVEN, n_classes=2, epoch_logits=LOGITS, epoch_mode="train"))
     assert found.flagged is None
     assert "train passes" in found.summary

@@ -133,16 +133,18 @@ def test_a_run_in_which_wrong_labels_lead_changes_nothing() -> None:
     assert np.array_equal(update_by_margins(before, -margins), before)
 
 
-def judged(rows):
+def with_probs(rows):
     """The evidence with out-of-fold probabilities from its embeddings."""
     near = near_duplicates(rows.rows.texts)
-    said = out_of_fold(rows.rows, rows.labels, rows.embeddings, near)
-    return make_evidence(rows.rows, rows.labels, pred_probs=said.pred_probs, folds=said.folds, near=near, method="frozen")
+    cross_validated = out_of_fold(rows.rows, rows.labels, rows.embeddings, near)
+    return make_evidence(
+        rows.rows, rows.labels, pred_probs=cross_validated.pred_probs, folds=cross_validated.folds, near=near, method="frozen"
+    )
 
 
 def test_flipped_labels_come_first_with_the_right_proposal() -> None:
     rows, truth = clouds(flipped=15)
-    found = suspect_labels(judged(rows))
+    found = suspect_labels(with_probs(rows))
     assert found.flagged is not None
     assert found.scores is not None
     assert found.proposed is not None
@@ -155,21 +157,21 @@ def test_flipped_labels_come_first_with_the_right_proposal() -> None:
 
 def test_clean_rows_are_not_flagged() -> None:
     rows, _ = clouds(flipped=0)
-    found = suspect_labels(judged(rows))
+    found = suspect_labels(with_probs(rows))
     assert found.flagged is not None
     assert int(found.flagged.sum()) <= 1
     assert found.figures["noise_rate"] < 0.01
 
 
-def test_every_row_is_judged_by_a_model_that_did_not_see_its_twin() -> None:
+def test_every_row_is_predicted_by_a_model_that_did_not_train_on_its_duplicate() -> None:
     texts = [
         f"{word} is what this text is all about" for word in ("money", "money", "parcels", "parcels", "logins", "logins")
     ] * 4
     rows = Examples("train", "", list(range(24)), texts, [0, 1] * 12)
     near = near_duplicates(texts)
-    said = out_of_fold(rows, Labels("single_label_classification", ("a", "b")), np.ones((24, 3)), near, n_folds=3)
-    assert all(len(set(said.folds[near.text_ids == text].tolist())) == 1 for text in range(3))
-    assert said.pred_probs.sum(axis=1) == pytest.approx(np.ones(24))
+    cross_validated = out_of_fold(rows, Labels("single_label_classification", ("a", "b")), np.ones((24, 3)), near, n_folds=3)
+    assert all(len(set(cross_validated.folds[near.text_ids == text].tolist())) == 1 for text in range(3))
+    assert cross_validated.pred_probs.sum(axis=1) == pytest.approx(np.ones(24))
 
 
 def test_rows_alone_in_their_class_are_known() -> None:
@@ -183,7 +185,7 @@ def test_rows_alone_in_their_class_are_known() -> None:
     ]
 
 
-def test_what_it_cannot_judge_is_skipped_with_the_reason() -> None:
+def test_what_it_cannot_score_is_skipped_with_the_reason() -> None:
     assert "out-of-fold probabilities" in suspect_labels(evidence([0, 1])).skipped
     assert "two classes" in suspect_labels(evidence([0, 0], n_classes=2, pred_probs=np.full((2, 2), 0.5))).skipped
 

@@ -33,7 +33,7 @@ def test_the_odd_one_out_is_flagged() -> None:
     found = language(evidence([0, 1] * 31, texts))
     assert found.flagged is not None
     assert found.flagged.nonzero()[0].tolist() == [60, 61]
-    assert found.reasons[60] == "reads as de, most rows as en"
+    assert found.reasons[60] == "detected as de, most rows as en"
     assert found.figures["rows_of_language"]["en"] == 60
 
 
@@ -44,18 +44,18 @@ def test_short_texts_are_not_guessed() -> None:
 
 
 def spoken(*texts: tuple[str, int]):
-    """What is said of a split with so many rows of each text."""
+    """Returns the finding about a split with so many rows of each text."""
     rows = [text for text, count in texts for _ in range(count)]
     return language(evidence([0] * len(rows), rows, n_classes=2))
 
 
-def test_a_share_that_differs_between_splits_is_said_and_its_rows_are_flagged() -> None:
+def test_a_share_that_differs_between_splits_is_reported_and_its_rows_are_flagged() -> None:
     found = language_drift(spoken((ENGLISH, 40)), spoken((ENGLISH, 20), (GERMAN, 20), ("ok", 1)), "test")
     assert found.name == "language_drift_test"
     assert found.summary == "de is 0.0% of train and 50.0% of test, en is 100.0% of train and 50.0% of test."
     assert found.flagged is not None
     assert found.flagged.nonzero()[0].tolist() == list(range(20, 40))
-    assert found.reasons[20] == "reads as de; de is 0.0% of train and 50.0% of test"
+    assert found.reasons[20] == "detected as de; de is 0.0% of train and 50.0% of test"
 
 
 def test_scripts_drift_as_languages_do() -> None:
@@ -75,6 +75,6 @@ def test_a_sure_difference_that_is_small_is_none() -> None:
     assert [change.language for change in drift({"en": 100_000}, {"en": 90_000, "de": 10_000})] == ["de", "en"]
 
 
-def test_too_few_rows_to_compare_are_said() -> None:
+def test_too_few_rows_to_compare_are_reported() -> None:
     found = language_drift(spoken((ENGLISH, 40)), spoken((GERMAN, 19), ("ok", 30)), "test")
     assert found.skipped == "it needs 20 rows with a detected language, train has 40 and test 19"

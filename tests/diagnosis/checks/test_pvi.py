@@ -1,4 +1,4 @@
-"""V-information: the published figures from the published files, the bounds on every row, and what it says of rows."""
+"""V-information: the published figures from the published files, the bounds on every row, and its findings about rows."""
 
 from __future__ import annotations
 

@@ -14,28 +14,28 @@ from tunesmith.diagnosis.checks import shapley as module
 from tunesmith.diagnosis.checks.shapley import knn_shapley, shapley
 
 
-def by_definition(embeddings: np.ndarray, given: np.ndarray, judged: np.ndarray, label: int, k: int) -> np.ndarray:
-    """Shapley values of all rows for one judged row, by every order."""
-    near = embeddings @ judged
+def by_definition(embeddings: np.ndarray, given: np.ndarray, test_rows: np.ndarray, label: int, k: int) -> np.ndarray:
+    """Shapley values of all rows for one test row, by every order."""
+    near = embeddings @ test_rows
 
-    def worth(rows: tuple[int, ...]) -> float:
+    def utility(rows: tuple[int, ...]) -> float:
         nearest = sorted(rows, key=lambda i: -near[i])[:k]
         return sum(given[i] == label for i in nearest) / k
 
     values = np.zeros(len(given))
     for order in itertools.permutations(range(len(given))):
         for place, row in enumerate(order):
-            values[row] += worth(order[: place + 1]) - worth(order[:place])
+            values[row] += utility(order[: place + 1]) - utility(order[:place])
     return values / math.factorial(len(given))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 8])
 def test_it_is_the_shapley_value(k: int) -> None:
     draw = np.random.default_rng(k)
-    embeddings, judged = draw.normal(size=(6, 3)), draw.normal(size=(4, 3))
+    embeddings, test_rows = draw.normal(size=(6, 3)), draw.normal(size=(4, 3))
     given, labels = draw.integers(0, 2, 6), draw.integers(0, 2, 4)
-    expected = np.mean([by_definition(embeddings, given, x, y, k) for x, y in zip(judged, labels, strict=True)], axis=0)
-    assert knn_shapley(embeddings, given, judged, labels, k) == pytest.approx(expected)
+    expected = np.mean([by_definition(embeddings, given, x, y, k) for x, y in zip(test_rows, labels, strict=True)], axis=0)
+    assert knn_shapley(embeddings, given, test_rows, labels, k) == pytest.approx(expected)
 
 
 def test_rows_beyond_the_nearest_agree_as_often_as_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert knn_shapley(rows.embeddings, rows.given, rows.embeddings, rows.given, same=True) == pytest.approx(whole)
 
 
-def test_wrong_labels_are_worth_least() -> None:
+def test_wrong_labels_have_the_lowest_values() -> None:
     rows, _ = clouds(15)
     found = shapley(rows)
     assert found.scores is not None

@@ -54,12 +54,12 @@ def test_the_prior_is_the_null_of_unbalanced_classes() -> None:
     assert shortcut_words(evidence(given, texts)).figures["words"] == []
 
 
-def test_length_that_tells_the_class_is_said() -> None:
+def test_length_that_predicts_the_class_is_reported() -> None:
     given = [0, 1] * 50
     texts = ["short one" if label == 0 else "this is a much longer text with many more words in it" for label in given]
     found = surface(evidence(given, texts))
     assert "AUROC 1.00" in found.summary
-    assert "hardly predicts" in surface(evidence(given, ["the same form"] * 100)).summary
+    assert "hardly predict" in surface(evidence(given, ["the same form"] * 100)).summary
 
 
 def test_the_form_of_a_few_rows_is_chance() -> None:

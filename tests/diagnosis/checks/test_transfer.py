@@ -37,17 +37,17 @@ def test_twins_are_the_same_and_nearly_the_same_texts() -> None:
     assert reached.tolist() == [[True, True, False], [True, False, False], [True, True, False], [False, False, True]]
 
 
-def compared(name: str, said: list[int], place: int, shared: Array | None = None, flip: bool = False) -> TransferData:
+def compared(name: str, kinds: list[int], place: int, shared: Array | None = None, flip: bool = False) -> TransferData:
     """Rows whose text and embedding tell the class; ``flip`` turns the meaning of the label around."""
     words = (("good", "fine", "nice"), ("bad", "poor", "sad"))
     draw = np.random.default_rng(place)
-    texts = [f"{words[kind][i % 3]} {' '.join(draw.choice(list('uvwxyz'), 4))} {name}{i}" for i, kind in enumerate(said)]
-    labels = [1 - kind if flip else kind for kind in said]
-    vectors = np.eye(2, dtype=np.float32)[said] * 4 + 0.1 * draw.normal(size=(len(said), 2)).astype(np.float32)
-    reached = np.zeros((len(said), 3), dtype=bool) if shared is None else shared
+    texts = [f"{words[kind][i % 3]} {' '.join(draw.choice(list('uvwxyz'), 4))} {name}{i}" for i, kind in enumerate(kinds)]
+    labels = [1 - kind if flip else kind for kind in kinds]
+    vectors = np.eye(2, dtype=np.float32)[kinds] * 4 + 0.1 * draw.normal(size=(len(kinds), 2)).astype(np.float32)
+    reached = np.zeros((len(kinds), 3), dtype=bool) if shared is None else shared
     reached[:, place] = True
-    rows = Examples("all", f"{name}.csv", list(range(len(said))), texts, labels)
-    return TransferData(name, rows, vectors, np.arange(len(said)) // 2 % 5, reached)
+    rows = Examples("all", f"{name}.csv", list(range(len(kinds))), texts, labels)
+    return TransferData(name, rows, vectors, np.arange(len(kinds)) // 2 % 5, reached)
 
 
 def test_the_matrix_shows_a_label_that_means_the_opposite() -> None:
@@ -75,7 +75,7 @@ def test_the_diagonal_is_of_rows_that_were_not_trained_on() -> None:
     )
     (cell,) = transfer_matrix([one], LABELS)
     assert cell.value is not None
-    assert abs(cell.value) < 0.4  # a model that saw the rows would know them by heart
+    assert abs(cell.value) < 0.4  # a model that was trained on the rows would have memorised them
 
 
 def test_rows_that_the_test_has_are_not_trained_on() -> None:

@@ -57,14 +57,14 @@ def test_accuracy_and_bias_before_and_after() -> None:
     assert found.missing == ("unknown",)
 
 
-def test_the_rows_are_asked_by_their_positions() -> None:
+def test_the_rows_are_predicted_by_their_positions() -> None:
     seen = []
 
-    def asked(positions: list[int], texts: list[str]) -> np.ndarray:
+    def recorded(positions: list[int], texts: list[str]) -> np.ndarray:
         seen.append((positions, texts))
         return of_rows(positions, texts)
 
-    substitution(["harsh"], {"harsh": "person"}, LabelledTexts(["plain", "a harsh one"], np.array([0, 1]), asked), scores, 1)
+    substitution(["harsh"], {"harsh": "person"}, LabelledTexts(["plain", "a harsh one"], np.array([0, 1]), recorded), scores, 1)
     assert seen == [([1], ["a harsh one"]), ([1], ["a person one"])]
 
 

@@ -123,7 +123,7 @@ def test_the_mean_is_a_regressions_majority() -> None:
 
 
 def test_pairs_are_compared_and_not_only_read() -> None:
-    """The label says whether both texts share their theme; no word alone tells."""
+    """The label is whether both texts share their theme; no word alone predicts it."""
     rng = np.random.default_rng(0)
 
     def made(split: str, n: int) -> Examples:
@@ -196,7 +196,7 @@ def test_measured_holds_every_metric_of_the_splits_there_are() -> None:
 
 
 def test_thresholds_are_tuned_on_validation_and_used_everywhere() -> None:
-    """One row in five is positive and the features say little: the usual threshold finds none, a tuned one does."""
+    """One row in five is positive and the features carry little information: the usual threshold finds none, a tuned one does."""
     rng = np.random.default_rng(0)
     labels = Labels(SINGLE, ("no", "yes"))
 

@@ -1,4 +1,4 @@
-"""Made-up predictions for the tests of this room."""
+"""Made-up predictions for the tests of this folder."""
 
 from __future__ import annotations
 

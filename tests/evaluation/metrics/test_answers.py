@@ -1,4 +1,4 @@
-"""What answers are worth: hand-made cases, published definitions, and what holds for every pair of texts."""
+"""Metrics of answers: hand-made cases, published definitions, and what holds for every pair of texts."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize(
-    ("answer", "reference", "worth"),
+    ("answer", "reference", "score"),
     [
         ("The Eiffel Tower!", "eiffel tower", 1), ("an apple", "apple", 1), ("apples", "apple", 0), ("", "", 1), ("", "x", 0),
         ("1,000", "1000", 1), ("$1,000", "1000", 1), ("72.", "72", 1), ("72.0", "72", 1), ("1.5", "15", 0), ("-5", "5", 0),
         ("1,00", "100", 1), ("+3", "3", 1), ("12,345,678.50", "12345678.5", 1), ("three", "3", 0),
     ],
 )  # fmt: skip
-def test_exact_match(answer: str, reference: str, worth: float) -> None:
-    assert exact_match(answer, reference) == worth
+def test_exact_match(answer: str, reference: str, score: float) -> None:
+    assert exact_match(answer, reference) == score
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_json_is_equal_by_value(one: Any, two: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{'a': 1}", '{"a": NaN}', '{"a": 1} and more', "[" * 100_000, '{"a": 1,}'])
-def test_what_is_no_json_is_worth_nothing(text: str) -> None:
+def test_what_is_no_json_scores_0(text: str) -> None:
     assert json_valid(text, "{}") == json_equal(text, "{}") == 0
 
 
@@ -114,7 +114,7 @@ def test_the_references_decide_which_metrics_there_are() -> None:
     assert answer_metrics_for(["one two three four five six"] * 2, pattern="(.*)")[0] == "exact_match"
     assert answer_metrics_for(['{"a": 1}', "[2]"])[:2] == ("json_equal", "json_valid")
     assert "json_equal" not in answer_metrics_for(['{"a": 1}', "2"])
-    assert answer_metrics_for(["{}"], function="judge.py:f")[0] == "function"
+    assert answer_metrics_for(["{}"], function="scoring.py:f")[0] == "function"
     assert set(answer_metrics_for([])) <= set(METRICS)
 
 
@@ -137,10 +137,10 @@ def test_what_the_pattern_finds_last_is_what_counts() -> None:
 
 
 def test_json_and_the_function_see_the_whole_answer(tmp_path: Path) -> None:
-    (tmp_path / "judge.py").write_text(
+    (tmp_path / "scoring.py").write_text(
         "def share(answer, reference, row):\n    return answer.count(row['letter']) / len(answer)\n"
     )
-    function = answer_function("judge.py:share", tmp_path)
+    function = answer_function("scoring.py:share", tmp_path)
     found = answer_scores(["function", "json_valid"], ["[1, 11]"], ["[1]"], [{"letter": "1"}], [4], r"(\[\d+)", function)
     assert found["function"].tolist() == [3 / 7]
     assert found["json_valid"].tolist() == [1]
@@ -149,15 +149,15 @@ def test_json_and_the_function_see_the_whole_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("return 1 / 0", r"judge\.py:f, row 4: the function failed: ZeroDivisionError"),
-        ("return 'good'", r"judge\.py:f, row 4: the function returned 'good'; a number from 0 to 1"),
+        ("return 1 / 0", r"scoring\.py:f, row 4: the function failed: ZeroDivisionError"),
+        ("return 'good'", r"scoring\.py:f, row 4: the function returned 'good'; a number from 0 to 1"),
         ("return 2", "returned 2"),
         ("return float('nan')", "returned nan"),
     ],
 )
 def test_a_function_that_fails_is_named_with_its_file_and_row(tmp_path: Path, code: str, message: str) -> None:
-    (tmp_path / "judge.py").write_text(f"def f(answer, reference, row):\n    {code}\n")
-    function = answer_function("judge.py:f", tmp_path)
+    (tmp_path / "scoring.py").write_text(f"def f(answer, reference, row):\n    {code}\n")
+    function = answer_function("scoring.py:f", tmp_path)
     with pytest.raises(RecipeError, match=message):
         answer_scores(["function"], ["a"], ["b"], [{}], [4], None, function)
 
@@ -165,12 +165,12 @@ def test_a_function_that_fails_is_named_with_its_file_and_row(tmp_path: Path, co
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("judge.py", "names no function"), ("judge:f", "names no function"), ("absent.py:f", "there is no file"),
-        ("judge.py:g", "has no function g"), ("broken.py:f", "fails: NameError"),
+        ("scoring.py", "names no function"), ("scoring:f", "names no function"), ("absent.py:f", "there is no file"),
+        ("scoring.py:g", "has no function g"), ("broken.py:f", "fails: NameError"),
     ],
 )  # fmt: skip
 def test_a_function_that_is_not_there(tmp_path: Path, named: str, message: str) -> None:
-    (tmp_path / "judge.py").write_text("def f(answer, reference, row):\n    return 1\n")
+    (tmp_path / "scoring.py").write_text("def f(answer, reference, row):\n    return 1\n")
     (tmp_path / "broken.py").write_text("nothing\n")
     with pytest.raises(RecipeError, match=message):
         answer_function(named, tmp_path)

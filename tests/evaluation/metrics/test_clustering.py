@@ -47,5 +47,5 @@ def test_intervals_and_verdicts_read_them() -> None:
         assert metric.high is not None
         assert metric.value is not None
         assert metric.low < metric.value < metric.high
-    (said,) = verdicts(["v_measure"], [good], [bad], "other", "test", 300, problem_type=CLUSTERING)
-    assert said.word == "better"
+    (result,) = verdicts(["v_measure"], [good], [bad], "other", "test", 300, problem_type=CLUSTERING)
+    assert result.word == "better"

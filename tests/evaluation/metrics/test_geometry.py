@@ -61,6 +61,6 @@ def test_one_vector_for_every_text_is_a_collapse() -> None:
         (np.full((3, 3), np.nan), "not finite"),
     ],
 )
-def test_what_has_no_geometry_is_said(vectors: np.ndarray, message: str) -> None:
+def test_what_has_no_geometry_is_reported(vectors: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         geometry(vectors)

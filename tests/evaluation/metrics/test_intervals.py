@@ -15,7 +15,7 @@ from tunesmith.evaluation.metrics.table import TABLE, compute
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_interval_holds_its_value_and_says_how_it_was_made(kind: str) -> None:
+def test_every_interval_contains_its_value_and_names_its_method(kind: str) -> None:
     predictions = of_kind(kind, 150, 0)
     found = metric_intervals(kind, predictions, "test", list(TABLE[kind]), 500)
     assert [metric.name for metric in found] == list(TABLE[kind])
@@ -94,7 +94,7 @@ def test_a_perfect_or_hopeless_score_still_has_an_interval(value: float) -> None
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-3)
 
 
-def test_perfect_predictions_have_one_sided_room() -> None:
+def test_perfect_predictions_have_a_one_sided_interval() -> None:
     labels = np.arange(60) % 3
     perfect = from_scores(SINGLE, labels, np.eye(3)[labels])
     for metric in metric_intervals(SINGLE, perfect, "test", ["accuracy", "macro_f1", "mcc", "auroc"], 200):
@@ -102,7 +102,7 @@ def test_perfect_predictions_have_one_sided_room() -> None:
         assert 0.8 < metric.low < 1
 
 
-def test_one_row_and_one_class_have_no_interval_and_say_why() -> None:
+def test_one_row_and_one_class_have_no_interval_but_a_reason() -> None:
     one = from_scores(SINGLE, [1], [[0.2, 0.8]])
     accuracy, auroc = metric_intervals(SINGLE, one, "test", ["accuracy", "auroc"], 50)
     assert (accuracy.value, accuracy.low, accuracy.note) == (1.0, None, "too few rows for an interval")
@@ -123,11 +123,11 @@ def test_several_seeds_are_averaged_and_widen_the_interval() -> None:
     labels = runs[0].labels
     decisions = []
     for seed, wrong in enumerate((30, 60, 90)):
-        said = labels.copy()
+        predicted = labels.copy()
         flipped = np.random.default_rng(seed).choice(rows, wrong, replace=False)
-        said[flipped] = (said[flipped] + 1) % 3
-        decisions.append(said)
-    seeds = [Predictions(labels, runs[0].scores, said) for said in decisions]
+        predicted[flipped] = (predicted[flipped] + 1) % 3
+        decisions.append(predicted)
+    seeds = [Predictions(labels, runs[0].scores, predicted) for predicted in decisions]
     together = metric_intervals(SINGLE, seeds, "test", ["accuracy"], 500)[0]
     alone = metric_intervals(SINGLE, seeds[1], "test", ["accuracy"], 500)[0]
     assert together.value == pytest.approx(0.8)

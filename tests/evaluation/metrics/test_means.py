@@ -145,7 +145,7 @@ def test_a_row_weighs_as_its_tokens_do() -> None:
     assert (loss.n, loss.higher_is_better, bits.n) == (2, False, 2)
 
 
-def test_lower_is_better_and_the_perplexity_says_the_same_word() -> None:
+def test_lower_is_better_and_the_perplexity_gives_the_same_verdict() -> None:
     draw = np.random.default_rng(3)
     for shift, word in ((-0.3, "better"), (0.3, "worse"), (0.0, "cannot tell")):
         found, as_perplexity = (
@@ -160,8 +160,8 @@ def test_lower_is_better_and_the_perplexity_says_the_same_word() -> None:
     of = rows(draw)
     ours, other = losses(draw, shift=-0.3, of=of), losses(draw, of=of)
     metrics = [token_mean_metrics([system], None, "test", LOSS_RESAMPLES)[1].value or 0.0 for system in (ours, other)]
-    said = token_mean_verdict([ours], [other], "other", "test", "perplexity", None, LOSS_RESAMPLES)
-    assert said.difference == pytest.approx(metrics[0] - metrics[1])
+    result = token_mean_verdict([ours], [other], "other", "test", "perplexity", None, LOSS_RESAMPLES)
+    assert result.difference == pytest.approx(metrics[0] - metrics[1])
 
 
 def test_bits_per_byte_compares_other_tokenizers_and_the_loss_does_not() -> None:
@@ -169,9 +169,9 @@ def test_bits_per_byte_compares_other_tokenizers_and_the_loss_does_not() -> None
     sums, counts = losses(draw)
     n_bytes = 4 * counts
     finer = (sums * 0.9, counts * 2)
-    said = token_mean_verdict([finer], [(sums, counts)], "other", "test", "bits_per_byte", n_bytes, LOSS_RESAMPLES)
-    assert said.word == "better"
-    assert said.difference == pytest.approx(-0.1 * sums.sum() / n_bytes.sum() / log(2))
+    result = token_mean_verdict([finer], [(sums, counts)], "other", "test", "bits_per_byte", n_bytes, LOSS_RESAMPLES)
+    assert result.word == "better"
+    assert result.difference == pytest.approx(-0.1 * sums.sum() / n_bytes.sum() / log(2))
     with pytest.raises(ValueError, match="count different tokens"):
         token_mean_verdict([finer], [(sums, counts)], "other", "test", "loss", None, LOSS_RESAMPLES)
 
@@ -183,12 +183,12 @@ def test_seeds_widen_the_interval_of_token_losses() -> None:
     near, far = (token_mean_metrics(systems, None, "test", LOSS_RESAMPLES)[0] for systems in (steady, unsteady))
     assert near.value == pytest.approx(far.value)
     assert (far.high or 0) - (far.low or 0) > 1.5 * ((near.high or 0) - (near.low or 0))
-    said = token_mean_verdict(unsteady, [(sums + 0.2 * counts, counts)], "base", "test", "loss", None, LOSS_RESAMPLES)
-    assert said.word == "cannot tell"
-    assert "3 + 1 seeds" in said.interval
+    result = token_mean_verdict(unsteady, [(sums + 0.2 * counts, counts)], "base", "test", "loss", None, LOSS_RESAMPLES)
+    assert result.word == "cannot tell"
+    assert "3 + 1 seeds" in result.interval
 
 
-def test_what_cannot_be_said_is_not_said() -> None:
+def test_undefined_verdicts_are_left_out() -> None:
     one = (np.array([2.0, 0.0]), np.array([3, 0]))
     assert token_mean_metrics([one], None, "test")[0].note == "too few rows for an interval"
     assert token_mean_verdict([one], [one], "other", "test").word == "cannot tell"

@@ -51,7 +51,7 @@ def test_blocks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(block.size for block in weight_blocks(cells, 95, np.random.default_rng(0))) <= 1000
 
 
-def test_replicates_vary_as_theory_says() -> None:
+def test_replicates_vary_as_theory_predicts() -> None:
     """The standard deviation of a resampled share is sqrt(p (1 - p) / n)."""
     predictions = single(400, 3, 1)
     cells = make_cells([predictions], of_decisions=True)

@@ -57,12 +57,12 @@ def rankings(draw: st.DrawFn) -> tuple[np.ndarray, Judgements]:
 @given(rankings())
 @settings(max_examples=60, deadline=None)
 def test_every_value_is_in_0_to_1_and_the_best_order_has_1(drawn: tuple[np.ndarray, Judgements]) -> None:
-    ranked, judged = drawn
-    found = query_metrics(ranked, judged, NAMES)
+    ranked, relevance = drawn
+    found = query_metrics(ranked, relevance, NAMES)
     assert all(((values >= 0) & (values <= 1 + 1e-12)).all() for values in found.values())
     gains = np.zeros(ranked.shape)
-    gains[judged.query, judged.document] = judged.gain
-    best = query_metrics(np.argsort(-gains, axis=1, kind="stable"), judged, NAMES)
+    gains[relevance.query, relevance.document] = relevance.gain
+    best = query_metrics(np.argsort(-gains, axis=1, kind="stable"), relevance, NAMES)
     assert best["ndcg@10"] == pytest.approx(np.ones(len(ranked)))
     assert best["map@10"] == pytest.approx(np.ones(len(ranked)))
     assert all((best[name] >= values - 1e-12).all() for name, values in found.items())
@@ -71,23 +71,25 @@ def test_every_value_is_in_0_to_1_and_the_best_order_has_1(drawn: tuple[np.ndarr
 @given(rankings(), st.integers(1, 9))
 @settings(max_examples=60, deadline=None)
 def test_moving_a_relevant_document_up_never_hurts(drawn: tuple[np.ndarray, Judgements], place: int) -> None:
-    ranked, judged = drawn
+    ranked, relevance = drawn
     gains = np.zeros(ranked.shape)
-    gains[judged.query, judged.document] = judged.gain
+    gains[relevance.query, relevance.document] = relevance.gain
     moved = ranked.copy()
     for q in range(len(ranked)):
         if gains[q, ranked[q, place]] > gains[q, ranked[q, place - 1]]:
             moved[q, [place - 1, place]] = ranked[q, [place, place - 1]]
-    before, after = query_metrics(ranked, judged, NAMES), query_metrics(moved, judged, NAMES)
+    before, after = query_metrics(ranked, relevance, NAMES), query_metrics(moved, relevance, NAMES)
     assert all((after[name] >= before[name] - 1e-12).all() for name in NAMES)
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
-    judged = judgements([{0: 1.0}], 20)
+    relevance = judgements([{0: 1.0}], 20)
     with pytest.raises(ValueError, match="read up to 10"):
-        query_metrics(np.zeros((1, 3), dtype=int), judged, ("ndcg@10",))
+        query_metrics(np.zeros((1, 3), dtype=int), relevance, ("ndcg@10",))
     with pytest.raises(ValueError, match="1 without a relevant document"):
-        query_metrics(np.zeros((2, 20), dtype=int), Judgements(judged.query, judged.document, judged.gain, 2, 20), ("ndcg@10",))
+        query_metrics(
+            np.zeros((2, 20), dtype=int), Judgements(relevance.query, relevance.document, relevance.gain, 2, 20), ("ndcg@10",)
+        )
     for name in ("ndcg", "ndcg@0", "ndcg@x", "bleu@10"):
         with pytest.raises(ValueError, match="no retrieval metric"):
             parse_metric(name)

@@ -127,16 +127,16 @@ def test_smallest_detectable_is_found_four_times_in_five() -> None:
     rng = np.random.default_rng(0)
     n, discordant = 1000, 0.15
     shift = verdict("accuracy", *([p] for p in pair(n, 75, 75, 700)), "b", "test", 2000).smallest_detectable
-    said = 0
+    n_different = 0
     for _ in range(200):
         b = rng.binomial(n, (discordant + shift) / 2)
         c = rng.binomial(n - b, (discordant - shift) / 2 / (1 - (discordant + shift) / 2))
         ours, other = pair(n, b, c, 700)
-        said += verdict("accuracy", [ours], [other], "b", "test", 300).word == "better"
-    assert 0.70 <= said / 200 <= 0.88
+        n_different += verdict("accuracy", [ours], [other], "b", "test", 300).word == "better"
+    assert 0.70 <= n_different / 200 <= 0.88
 
 
-def test_an_undefined_metric_says_whose() -> None:
+def test_an_undefined_metric_names_its_system() -> None:
     ours = from_scores(REGRESSION, [1.0, 2.0, 3.0], [1.0, 2.0, 2.5])
     mean = from_scores(REGRESSION, [1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
     found = verdict("pearson", [ours], [mean], "majority", "test", 50)
@@ -218,11 +218,11 @@ def test_the_swap_test_is_mcnemars_for_accuracy() -> None:
 def test_equal_systems_are_seldom_told_apart(metric: str) -> None:
     """At most 5 in 100 are; the grid is in benchmarks/verdict_simulation.py, here 300 simulations and three errors of room."""
     rng = np.random.default_rng(1)
-    said = 0
+    n_different = 0
     for _ in range(300):
         labels = rng.integers(0, 2, 100)
         together = rng.random(100) < 0.5
         first, second, third = (rng.random(100) < 0.8 for _ in range(3))
         ours, other = answers(labels, np.where(together, first, second)), answers(labels, np.where(together, first, third))
-        said += verdict(metric, [ours], [other], "other", "test", 300).word != "cannot tell"
-    assert said <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5
+        n_different += verdict(metric, [ours], [other], "other", "test", 300).word != "cannot tell"
+    assert n_different <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5

@@ -101,7 +101,7 @@ def test_a_copy_has_bottlenecks_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"reduction_factr": 2}, "no option of that name"),
         ({"reduction_factor": 0}, "must be a number from 1 on"),
@@ -109,10 +109,10 @@ def test_a_copy_has_bottlenecks_of_its_own() -> None:
         ({"non_linearity": "sine"}, "Known: relu, gelu, swish, tanh"),
     ],
 )
-def test_options_that_cannot_be(options: dict[str, Any], said: str) -> None:
+def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         read_settings(AdapterSection(method="houlsby", **options))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_saved_ones_do_not_go_into_another_model(tmp_path: Path) -> None:

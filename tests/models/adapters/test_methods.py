@@ -169,7 +169,7 @@ def test_the_adapter_by_itself_is_read_too(ways, family: str, method: str) -> No
         assert ways[family, method].reloaded(adapter) < 1e-5
 
 
-def test_training_changed_what_the_model_says(ways, family: str) -> None:
+def test_training_changed_the_outputs_of_the_model(ways, family: str) -> None:
     full = ways[family, "full"].logits
     others = [ways[family, method].logits for method in WAYS if method != "full"]
     assert all(max(np.abs(a - b).max() for a, b in zip(full, other, strict=True)) > 0.01 for other in others)

@@ -106,7 +106,7 @@ def test_what_cannot_be_merged_is_read_in_as_many_bits(base: ModelSource, kind: 
 
 
 @pytest.mark.parametrize(
-    ("method", "kind", "said"),
+    ("method", "kind", "message"),
     [
         ("pissa", "nf4", "it starts from a part of the base model's weights"),
         ("lokr", "nf4", "peft cannot compute it on weights in 4 bits (NF4)"),
@@ -114,10 +114,10 @@ def test_what_cannot_be_merged_is_read_in_as_many_bits(base: ModelSource, kind: 
         ("houlsby", "nf4", "upstream's trainer takes quantised models only with"),
     ],
 )
-def test_methods_that_need_whole_weights_are_refused(base: ModelSource, method: str, kind: str, said: str) -> None:
+def test_methods_that_need_whole_weights_are_refused(base: ModelSource, method: str, kind: str, message: str) -> None:
     with pytest.raises(ModelError) as caught:
         adapted(base, kind, method)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "remove quantisation" in str(caught.value)
 
 

@@ -75,18 +75,18 @@ def test_the_text_in_runs(byte_tokenizer, spaced_tokenizer) -> None:
 
 
 @pytest.mark.parametrize("name", ["dialogue", "alpaca", "chatml", None])
-def test_the_proof_holds_for_our_templates(byte_tokenizer, spaced_tokenizer, name: str | None) -> None:
+def test_the_certificate_holds_for_our_templates(byte_tokenizer, spaced_tokenizer, name: str | None) -> None:
     for tokenizer in (byte_tokenizer(bos="<bos>", adds_bos=True), spaced_tokenizer()):
         found = TALKS if name else rows(("a b", " c"), ("a b ", "c"), ("a", "b"), form="prompt_completion")
         template = choose_template(tokenizer, name, found) if name else NO_TEMPLATE
         adopt_template(tokenizer, template)
         for loss_on in ("assistant", "completion", "all"):
-            proof = certify_rendering(tokenizer, template, found, loss_on=loss_on)  # type: ignore[arg-type]
-            assert (proof.passed, proof.figure, proof.limit) == (True, 0.0, 0.0), proof
+            certificate = certify_rendering(tokenizer, template, found, loss_on=loss_on)  # type: ignore[arg-type]
+            assert (certificate.passed, certificate.figure, certificate.limit) == (True, 0.0, 0.0), certificate
         assert certify_rendering(tokenizer, template, found, rows=1).note.startswith("1 of ")
 
 
-def test_the_proof_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_certificate_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = byte_tokenizer()
     template = choose_template(tokenizer, None, TALKS)
     honest = prompts.render
@@ -97,9 +97,9 @@ def test_the_proof_names_rows_that_differ(byte_tokenizer, monkeypatch: pytest.Mo
         return made
 
     monkeypatch.setattr(prompts, "render", spoilt)
-    proof = certify_rendering(tokenizer, template, TALKS)
-    assert (proof.passed, proof.figure) == (False, 1.0)
-    assert "they differ in rows 1" in proof.note
+    certificate = certify_rendering(tokenizer, template, TALKS)
+    assert (certificate.passed, certificate.figure) == (False, 1.0)
+    assert "they differ in rows 1" in certificate.note
 
     def shifted(*args: Any, **options: Any) -> Any:
         made = honest(*args, **options)

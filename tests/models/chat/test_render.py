@@ -108,7 +108,7 @@ def test_a_template_that_ends_no_answer_is_refused(byte_tokenizer) -> None:
     assert "never stops" in error.value.problems[0].remedy
 
 
-def test_a_template_that_changes_earlier_answers_says_what_to_do(tokenizer) -> None:
+def test_a_template_that_changes_earlier_answers_has_a_remedy(tokenizer) -> None:
     text = CHATML.replace("m['content'] + ", "(m['content'] if loop.last else m['content'].split('</t>')[-1]) + ")
     template = Template("tokenizer", text, "tokenizer")
     found = rows(("a", "<t>b</t>c", "d", "<t>e</t>f"))
@@ -270,13 +270,13 @@ def test_long_texts(byte_tokenizer) -> None:
         render(tokenizer, found, NO_TEMPLATE, 12, "completion")
 
 
-@given(n=st.integers(1, 400), room=st.integers(1, 50))
-def test_windows_cover_all_and_leave_no_stump(n: int, room: int) -> None:
-    found = windows(n, room)
+@given(n=st.integers(1, 400), n_free=st.integers(1, 50))
+def test_windows_cover_all_and_leave_no_stump(n: int, n_free: int) -> None:
+    found = windows(n, n_free)
     assert [i for first, last in found for i in range(first, last)] == list(range(n))
     sizes = [last - first for first, last in found]
-    assert max(sizes) <= room
-    assert all(size == room for size in sizes[:-2])
+    assert max(sizes) <= n_free
+    assert all(size == n_free for size in sizes[:-2])
     assert len(sizes) == 1 or sizes[-2] - sizes[-1] in (0, 1)
 
 

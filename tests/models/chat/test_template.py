@@ -90,8 +90,8 @@ def test_marked_parts_are_the_answers_with_their_ends(byte_tokenizer, name: str)
 def test_alpacas_prompt_is_its_authors(byte_tokenizer) -> None:
     tokenizer = byte_tokenizer()
     template = choose_template(tokenizer, None, rows("alpaca"))
-    asked = (Turn("user", f"Add them.{INPUT_HEADING}1, 2"),)
-    assert written(tokenizer, template, asked, prompt=True) == (
+    requested = (Turn("user", f"Add them.{INPUT_HEADING}1, 2"),)
+    assert written(tokenizer, template, requested, prompt=True) == (
         "Below is an instruction that describes a task, paired with an input that provides further context. "
         "Write a response that appropriately completes the request.\n\n"
         "### Instruction:\nAdd them.\n\n### Input:\n1, 2\n\n### Response:\n"

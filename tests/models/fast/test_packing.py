@@ -103,13 +103,13 @@ def test_packed_loss_is_unpacked_loss(kind: str, attention: str) -> None:
     assert (together.counts == alone.counts).all()
     assert np.abs(together.sums - alone.sums).max() < 1e-4
     assert together.mean == pytest.approx(alone.mean, abs=1e-5)
-    proof = certify_packing(model, ROWS, 0)
-    assert proof.passed
-    assert proof.figure < proof.limit
+    certificate = certify_packing(model, ROWS, 0)
+    assert certificate.passed
+    assert certificate.figure < certificate.limit
 
 
 def leaking(kind: str) -> Any:
-    """Inputs under which the rows of a pack see each other."""
+    """Inputs under which the rows of a pack attend to each other."""
     if kind == "cache":
         real = packing.packed_inputs
         return lambda batch: real(batch) | {"use_cache": True}
@@ -117,19 +117,19 @@ def leaking(kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["cache", "no positions"])
-def test_rows_that_see_each_other_fail_the_proof(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_attend_to_each_other_fail_the_certificate(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = made("llama")
     monkeypatch.setattr(packing, "packed_inputs", leaking(kind))
-    proof = certify_packing(model, ROWS, 0)
-    assert not proof.passed
-    assert proof.figure > 0.01
+    certificate = certify_packing(model, ROWS, 0)
+    assert not certificate.passed
+    assert certificate.figure > 0.01
 
 
-def test_an_architecture_that_cannot_keep_rows_apart_fails_the_proof() -> None:
+def test_an_architecture_that_cannot_keep_rows_apart_fails_the_certificate() -> None:
     assert not certify_packing(made("bloom"), ROWS, 0).passed
 
 
-def test_the_proof_needs_two_rows() -> None:
+def test_the_certificate_needs_two_rows() -> None:
     with pytest.raises(ValueError, match="two rows"):
         certify_packing(made("llama"), ROWS[:1], 0)
 

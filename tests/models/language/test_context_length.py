@@ -15,7 +15,7 @@ LONG = token_rows(1, shortest=2 * LONGEST, longest=2 * LONGEST)
 
 
 @pytest.mark.parametrize(("kind", "most"), [("llama", LONGEST), ("gpt2", LONGEST), ("mpt", LONGEST), ("bloom", None)])
-def test_the_config_says_how_long(kind: str, most: int | None) -> None:
+def test_the_config_determines_the_length(kind: str, most: int | None) -> None:
     model = made(kind)
     assert context_limit(model.config) == most
     if most is None:

@@ -47,7 +47,7 @@ def adapted(source: ModelSource, method: str = "lora", new: tuple[str, ...] = ()
         ("distilbert", {}, MASKED),
     ],
 )
-def test_the_architecture_says_what_a_model_sees(family: str, settings: dict[str, bool], expected: Objective) -> None:
+def test_the_architecture_determines_the_context_of_a_token(family: str, settings: dict[str, bool], expected: Objective) -> None:
     assert detect_objective(SimpleNamespace(model_type=family, **settings)) == expected
 
 
@@ -133,7 +133,7 @@ def test_a_method_that_cannot_train_new_tokens_is_refused(base: ModelSource, met
         adapted(base, method, new=("<a>",))
 
 
-def test_trainable_tokens_are_the_new_ones_where_none_are_said(base: ModelSource) -> None:
+def test_trainable_tokens_are_the_new_ones_where_none_are_given(base: ModelSource) -> None:
     model, _ = adapted(base, "trainable_tokens", new=("<a>", "<b>"))
     assert model.peft_config["default"].token_indices == [40, 41]
     with pytest.raises(RecipeError, match="nothing would be trained"):
@@ -200,7 +200,7 @@ def test_an_adapter_from_elsewhere_goes_by_the_name_peft_wrote(base: ModelSource
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "base.json").write_text("{"), "its base model cannot be read"),
         (lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"x" * 20), "its adapter cannot be loaded"),
@@ -212,10 +212,10 @@ def test_an_adapter_from_elsewhere_goes_by_the_name_peft_wrote(base: ModelSource
         ),
     ],
 )
-def test_damaged_adapters_say_so(adapter: Path, tmp_path: Path, damage, said: str) -> None:
+def test_damaged_adapters_are_an_error(adapter: Path, tmp_path: Path, damage, message: str) -> None:
     folder = shutil.copytree(adapter, tmp_path / "damaged")
     damage(folder)
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=message):
         reload_language_model(folder, CAUSAL)
 
 
@@ -252,9 +252,9 @@ def test_a_masked_model_with_tokens_before_the_text_takes_labels_of_the_text(tmp
     model = add_language_adapter(loaded, AdapterSection(method="prompt_tuning", num_virtual_tokens=3), 10, MASKED).eval()
     ids = torch.tensor([SAMPLE[0]])
     with torch.inference_mode():
-        said = model(input_ids=ids, labels=ids, attention_mask=torch.ones_like(ids))
-    expected = torch.nn.functional.cross_entropy(said.logits[0], ids[0])
-    assert float(said.loss) == pytest.approx(float(expected), rel=1e-5)
+        outputs = model(input_ids=ids, labels=ids, attention_mask=torch.ones_like(ids))
+    expected = torch.nn.functional.cross_entropy(outputs.logits[0], ids[0])
+    assert float(outputs.loss) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_what_turns_out_not_to_merge_is_saved_as_an_adapter(base: ModelSource, tmp_path: Path) -> None:
@@ -267,17 +267,17 @@ def test_what_turns_out_not_to_merge_is_saved_as_an_adapter(base: ModelSource, t
 
 
 @pytest.mark.parametrize(
-    ("method", "options", "said"),
+    ("method", "options", "message"),
     [
         ("multitask_prompt_tuning", {"num_virtual_tokens": 3}, "peft cannot compute it on this model: task_ids"),
         ("miss", {"r": 64}, "peft cannot put it on this model: `r` (64) must be less than or equal to in_features (32)"),
         ("lora", {"target_modules": ["nothing_of_that_name"]}, "peft cannot put it on this model"),
     ],
 )
-def test_methods_that_do_not_fit_are_refused(base: ModelSource, method: str, options: dict, said: str) -> None:
+def test_methods_that_do_not_fit_are_refused(base: ModelSource, method: str, options: dict, message: str) -> None:
     with pytest.raises(ModelError) as caught:
         adapted(base, method, **options)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it works there")

@@ -19,7 +19,7 @@ from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
 THINGS = ("owl", "bee", "river", "engine", "castle", "violin", "glacier", "market", "lantern", "orchard", "harbour", "comet")
 NEAR = [f"everything about the {thing} and its ways" for thing in THINGS]
 FAR = [f"nothing of that but the {thing} instead" for thing in reversed(THINGS)]
-ASKED = [f"tell me about the {thing} please" for thing in THINGS]
+QUESTIONS = [f"tell me about the {thing} please" for thing in THINGS]
 
 
 @pytest.fixture(autouse=True)
@@ -38,56 +38,56 @@ def write(name: str, columns: dict[str, list[Any]]) -> str:
 
 def found(data: str, *more: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     assert main(["evaluate", "builtin:minilm", data, *more, "--json"]) == 0
-    said: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return said
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
 
 
-def values(said: dict[str, Any]) -> dict[str, float]:
-    return {metric["name"]: metric["value"] for metric in said["metrics"]}
+def values(result: dict[str, Any]) -> dict[str, float]:
+    return {metric["name"]: metric["value"] for metric in result["metrics"]}
 
 
 def test_scored_pairs_are_measured_by_correlation(capsys, tiny_model: Path) -> None:
     rows = {
-        "sentence1": ASKED * 2,
+        "sentence1": QUESTIONS * 2,
         "sentence2": NEAR + FAR,
         "score": [4.5 + i / 100 for i in range(12)] + [0.5 + i / 100 for i in range(12)],
     }
-    said = found(write("pairs.csv", rows), "--dimensions", "32", "--against", str(tiny_model), capsys=capsys)
-    assert list(values(said)) == ["spearman", "pearson", "spearman dim=32", "pearson dim=32"]
-    assert values(said)["pearson"] > 0.8
-    assert [v["against"] for v in said["verdicts"]] == [str(tiny_model), "tfidf", "dim=384"]
-    assert said["verdicts"][2]["metric"] == "spearman dim=32"
-    assert said["data"]["shape"] == "scored_pair"
+    result = found(write("pairs.csv", rows), "--dimensions", "32", "--against", str(tiny_model), capsys=capsys)
+    assert list(values(result)) == ["spearman", "pearson", "spearman dim=32", "pearson dim=32"]
+    assert values(result)["pearson"] > 0.8
+    assert [v["against"] for v in result["verdicts"]] == [str(tiny_model), "tfidf", "dim=384"]
+    assert result["verdicts"][2]["metric"] == "spearman dim=32"
+    assert result["data"]["shape"] == "scored_pair"
 
 
 def test_pairs_of_two_classes_are_measured_by_precision(capsys) -> None:
-    rows = {"question1": ASKED * 2, "question2": NEAR + FAR, "is_duplicate": [1] * 12 + [0] * 12}
-    said = found(write("pairs.csv", rows), capsys=capsys)
-    assert list(values(said)) == ["average_precision", "auroc", "best_f1"]
-    assert min(values(said).values()) > 0.9
+    rows = {"question1": QUESTIONS * 2, "question2": NEAR + FAR, "is_duplicate": [1] * 12 + [0] * 12}
+    result = found(write("pairs.csv", rows), capsys=capsys)
+    assert list(values(result)) == ["average_precision", "auroc", "best_f1"]
+    assert min(values(result).values()) > 0.9
     turned = found(write("pairs.csv", rows | {"is_duplicate": ["b"] * 12 + ["a"] * 12}), "--same", "a", capsys=capsys)
-    assert values(turned)["auroc"] == pytest.approx(1 - values(said)["auroc"])
+    assert values(turned)["auroc"] == pytest.approx(1 - values(result)["auroc"])
 
 
 def test_triplets_are_measured_by_which_text_is_nearer(capsys) -> None:
-    said = found(write("rows.csv", {"negative": FAR, "anchor": ASKED, "positive": NEAR}), capsys=capsys)
-    assert values(said) == {"accuracy": 1.0}
-    seen = said["data"]["geometry"]
+    result = found(write("rows.csv", {"negative": FAR, "anchor": QUESTIONS, "positive": NEAR}), capsys=capsys)
+    assert values(result) == {"accuracy": 1.0}
+    seen = result["data"]["geometry"]
     assert 0 < seen["alignment"] < 2 * (1 - seen["mean_cosine"])  # texts that belong together are nearer than any two
     assert seen["uniform"] < seen["uniformity"] < 0
-    assert said["alarms"] == []
-    swapped = found(write("rows.csv", {"negative": NEAR, "anchor": ASKED, "positive": FAR}), capsys=capsys)
+    assert result["alarms"] == []
+    swapped = found(write("rows.csv", {"negative": NEAR, "anchor": QUESTIONS, "positive": FAR}), capsys=capsys)
     assert values(swapped) == {"accuracy": 0.0}
-    both = {"anchor": ASKED, "positive": NEAR, "negative_1": FAR, "negative_2": ASKED}
+    both = {"anchor": QUESTIONS, "positive": NEAR, "negative_1": FAR, "negative_2": QUESTIONS}
     assert values(found(write("rows.csv", both), capsys=capsys)) == {"accuracy": 0.0}
 
 
 def test_pairs_that_belong_together_are_found_again(capsys) -> None:
-    rows = {"query": [*ASKED, ASKED[0]], "answer": [*NEAR, "the owl is also this"]}
-    said = found(write("rows.csv", rows), capsys=capsys)
-    assert values(said)["recall@10"] == 1.0
-    assert values(said)["mrr@10"] > 0.9
-    assert said["metrics"][0]["n"] == 12
+    rows = {"query": [*QUESTIONS, QUESTIONS[0]], "answer": [*NEAR, "the owl is also this"]}
+    result = found(write("rows.csv", rows), capsys=capsys)
+    assert values(result)["recall@10"] == 1.0
+    assert values(result)["mrr@10"] > 0.9
+    assert result["metrics"][0]["n"] == 12
 
 
 def test_texts_with_classes_are_found_again_in_clusters(capsys) -> None:
@@ -95,34 +95,34 @@ def test_texts_with_classes_are_found_again_in_clusters(capsys) -> None:
     rows = [
         (f"I like the {thing} {time}", name) for name, things in about.items() for thing in things for time in ("now", "always")
     ]
-    said = found(write("rows.csv", {"text": [text for text, _ in rows], "category": [name for _, name in rows]}), capsys=capsys)
-    assert list(values(said)) == ["v_measure", "adjusted_rand"]
-    assert values(said)["v_measure"] > 0.9
-    assert said["data"]["shape"] == "labelled_text"
+    result = found(write("rows.csv", {"text": [text for text, _ in rows], "category": [name for _, name in rows]}), capsys=capsys)
+    assert list(values(result)) == ["v_measure", "adjusted_rand"]
+    assert values(result)["v_measure"] > 0.9
+    assert result["data"]["shape"] == "labelled_text"
 
 
 def test_rows_without_a_text_are_left_out_and_counted(capsys) -> None:
-    write("rows.csv", {"anchor": [*ASKED, ""], "positive": [*NEAR, "x"], "negative": [*FAR, "y"]})
+    write("rows.csv", {"anchor": [*QUESTIONS, ""], "positive": [*NEAR, "x"], "negative": [*FAR, "y"]})
     assert main(["evaluate", "builtin:minilm", "rows.csv"]) == 0
-    said = capsys.readouterr().out
-    assert "note: 1 rows without a text are left out." in said
-    assert "accuracy" in said
+    result = capsys.readouterr().out
+    assert "note: 1 rows without a text are left out." in result
+    assert "accuracy" in result
 
 
 def test_the_best_f1_is_that_of_the_best_threshold() -> None:
     draw = np.random.default_rng(0)
     same = draw.integers(0, 2, 200)
     scores = np.round(np.clip(0.4 + 0.2 * same + 0.2 * draw.normal(size=200), 0, 1), 2)
-    said = at_best_f1(same, scores)
+    result = at_best_f1(same, scores)
     precision, recall, _ = precision_recall_curve(same, scores)
     best = np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12))
-    decided = said.decisions[:, 0]
+    decided = result.decisions[:, 0]
     f1 = 2 * (decided * same).sum() / (decided.sum() + same.sum())
     assert f1 == pytest.approx(best)
     assert average_precision_score(same, scores) > 0.5
 
 
-SCORED: dict[str, list[Any]] = {"text": ASKED, "pair": NEAR, "score": []}
+SCORED: dict[str, list[Any]] = {"text": QUESTIONS, "pair": NEAR, "score": []}
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ SCORED: dict[str, list[Any]] = {"text": ASKED, "pair": NEAR, "score": []}
     [
         ({"sentence": NEAR}, {}, "the rows are texts by themselves"),
         ({"text": NEAR, "label": ["a"] * 12}, {"columns": {"text": "text", "label": "label"}}, "all texts are of the class 'a'"),
-        ({"premise": ASKED, "hypothesis": NEAR, "label": ["a", "b", "c"] * 4}, {}, "classes are a, b, c; which of them"),
+        ({"premise": QUESTIONS, "hypothesis": NEAR, "label": ["a", "b", "c"] * 4}, {}, "classes are a, b, c; which of them"),
         (SCORED | {"score": [0.5] * 11 + ["x"]}, {"columns": {part: part for part in SCORED}}, "the score 'x' is no number"),
-        ({"anchor": ASKED, "positive": NEAR}, {"dimensions": [999]}, "999 dimensions are requested"),
-        ({"anchor": ASKED[:1], "positive": NEAR[:1]}, {}, "1 rows have all of"),
+        ({"anchor": QUESTIONS, "positive": NEAR}, {"dimensions": [999]}, "999 dimensions are requested"),
+        ({"anchor": QUESTIONS[:1], "positive": NEAR[:1]}, {}, "1 rows have all of"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_measured_is_said(columns: dict[str, list[Any]], options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_measured_is_an_error(columns: dict[str, list[Any]], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate_similarity("builtin:minilm", write("rows.csv", columns), **options)

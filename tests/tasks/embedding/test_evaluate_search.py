@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def asked(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def evaluated(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     assert main(["evaluate", *words, "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
@@ -37,7 +37,7 @@ def asked(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any
 
 def test_a_model_is_measured_beside_words_and_another_model(folder: Path, tiny_model: Path, capsys) -> None:
     words = [str(tiny_model), "--retrieval", str(folder), "--dimensions", "4", "--against", "builtin:minilm"]
-    found = asked([*words, "--metric", "ndcg@10", "--metric", "recall@1"], capsys)
+    found = evaluated([*words, "--metric", "ndcg@10", "--metric", "recall@1"], capsys)
     assert [metric["name"] for metric in found["metrics"]] == ["ndcg@10", "recall@1", "ndcg@10 dim=4", "recall@1 dim=4"]
     assert all(0 <= m["low"] <= m["value"] <= m["high"] <= 1 and m["n"] == 24 for m in found["metrics"])
     by_name = {other["name"]: {m["name"]: m["value"] for m in other["metrics"]} for other in found["baselines"]}
@@ -52,10 +52,10 @@ def test_a_model_is_measured_beside_words_and_another_model(folder: Path, tiny_m
 
 def test_the_terminal_shows_every_system_and_the_words(folder: Path, capsys) -> None:
     assert main(["evaluate", "builtin:minilm", "--retrieval", str(folder)]) == 0
-    said = capsys.readouterr().out
-    assert "24 queries, 12 documents" in said
-    assert all(word in said for word in ("builtin:minilm", "bm25", "tfidf", "recall@100", "better  "))
-    assert said.count("24 queries") >= 3
+    output = capsys.readouterr().out
+    assert "24 queries, 12 documents" in output
+    assert all(word in output for word in ("builtin:minilm", "bm25", "tfidf", "recall@100", "better  "))
+    assert output.count("24 queries") >= 3
 
 
 def test_vectors_are_ranked_as_the_model_compares_them() -> None:
@@ -84,7 +84,7 @@ def test_vectors_are_ranked_as_the_model_compares_them() -> None:
         ({"max_length": 9999}, "it has 512 positions; max_length is 9999"),
     ],
 )
-def test_what_cannot_be_asked_is_said(folder: Path, options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_requested_is_an_error(folder: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate_retrieval("builtin:minilm", folder, **options)
 
@@ -97,6 +97,6 @@ def test_what_cannot_be_asked_is_said(folder: Path, options: dict[str, Any], mes
         (["runs/x", "rows.csv", "--dimensions", "4"], "--dimensions works only for embedding models, and runs/x is not one"),
     ],
 )
-def test_what_does_not_fit_together_is_said(words: list[str], message: str, capsys) -> None:
+def test_what_does_not_fit_together_is_an_error(words: list[str], message: str, capsys) -> None:
     assert main(["evaluate", *words]) == 2
     assert message in capsys.readouterr().err

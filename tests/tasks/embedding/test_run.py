@@ -16,7 +16,7 @@ from tunesmith.cli.main import main
 from tunesmith.results import RunResult
 
 THINGS = WORDS[:16]
-ASKED = [f"{a} {b} it" for a in THINGS for b in WORDS[16:22]]
+QUESTIONS = [f"{a} {b} it" for a in THINGS for b in WORDS[16:22]]
 ANSWERS = [f"this {b} was {a}" for a in THINGS for b in WORDS[16:22]]
 
 
@@ -46,10 +46,10 @@ def beir(folder: str) -> str:
     """Every answer is a document; half of the questions are for training, a quarter for the test."""
     place = Path(folder)
     (place / "qrels").mkdir(parents=True)
-    for name, texts in (("corpus", ANSWERS), ("queries", ASKED)):
+    for name, texts in (("corpus", ANSWERS), ("queries", QUESTIONS)):
         lines = [json.dumps({"_id": f"{i}", "text": text}) for i, text in enumerate(texts)]
         (place / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for split, chosen in (("train", range(0, len(ASKED), 2)), ("test", range(1, len(ASKED), 4))):
+    for split, chosen in (("train", range(0, len(QUESTIONS), 2)), ("test", range(1, len(QUESTIONS), 4))):
         (place / "qrels" / f"{split}.tsv").write_text("\n".join(f"{i}\t{i}\t1" for i in chosen) + "\n", encoding="utf-8")
     return folder
 
@@ -59,14 +59,14 @@ def test_a_run_on_a_retrieval_folder_leaves_its_evidence(tiny_model: Path, capsy
     sizes = "embedding: {matryoshka_dimensions: [8]}"
     words = [recipe(tiny_model, f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\n{sizes}\n{SHORT}"), "--json"]
     assert main(["train", *words]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert {metric["split"] for metric in said["metrics"]} == {"validation", "retrieval"}
-    assert {v["against"] for v in said["verdicts"] if v["metric"] == "ndcg@10"} == {"untuned", "tfidf", "bm25"}
-    assert {v["against"] for v in said["verdicts"] if v["metric"] == "ndcg@10 dim=8"} == {"untuned"}
-    assert said["training"]["loss"] == "MultipleNegativesRankingLoss"
-    assert said["training"]["batch_sampler"] == "no_duplicates"
-    assert all(certificate["passed"] for certificate in said["certificates"])
-    assert {"before", "after"} <= said["training"]["geometry"]["retrieval"].keys()
+    result = json.loads(capsys.readouterr().out)
+    assert {metric["split"] for metric in result["metrics"]} == {"validation", "retrieval"}
+    assert {v["against"] for v in result["verdicts"] if v["metric"] == "ndcg@10"} == {"untuned", "tfidf", "bm25"}
+    assert {v["against"] for v in result["verdicts"] if v["metric"] == "ndcg@10 dim=8"} == {"untuned"}
+    assert result["training"]["loss"] == "MultipleNegativesRankingLoss"
+    assert result["training"]["batch_sampler"] == "no_duplicates"
+    assert all(certificate["passed"] for certificate in result["certificates"])
+    assert {"before", "after"} <= result["training"]["geometry"]["retrieval"].keys()
     assert RunResult.load(Path("runs/e/result.json")).metric("ndcg@10", "retrieval").n == 24
     table = pq.read_table("runs/e/predictions.parquet").to_pydict()
     assert sum(split == "retrieval" for split in table["split"]) == 24
@@ -75,9 +75,9 @@ def test_a_run_on_a_retrieval_folder_leaves_its_evidence(tiny_model: Path, capsy
     assert np.allclose(np.diag(heat["after"]), 1, atol=1e-3)
 
 
-def test_what_was_saved_is_what_was_judged(tiny_model: Path, capsys) -> None:
-    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
-    test = write("test.csv", {"anchor": ASKED[::3], "positive": ANSWERS[::3]})
+def test_what_was_saved_is_what_was_evaluated(tiny_model: Path, capsys) -> None:
+    write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
+    test = write("test.csv", {"anchor": QUESTIONS[::3], "positive": ANSWERS[::3]})
     assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv, test: {test}}}\n{SHORT}"), "--json"]) == 0
     trained = json.loads(capsys.readouterr().out)
     assert any(finding["name"] == "leakage_test" for finding in trained["findings"])
@@ -89,31 +89,31 @@ def test_what_was_saved_is_what_was_judged(tiny_model: Path, capsys) -> None:
 
 
 def test_seeds_and_adapters(tiny_model: Path, capsys) -> None:
-    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
+    write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
     more = "adapter: {method: lora, r: 4}"
     settings = SHORT.replace("max_steps: 6", "max_steps: 3, n_seeds: 2")
     assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv}}\n{more}\n{settings}"), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["training"]["seeds"] == [0, 1]
-    assert "2 seeds" in said["metrics"][0]["interval"]
+    result = json.loads(capsys.readouterr().out)
+    assert result["training"]["seeds"] == [0, 1]
+    assert "2 seeds" in result["metrics"][0]["interval"]
     assert not Path("runs/e/model/adapter_config.json").exists()
     assert main(["evaluate", "runs/e/model", "pairs.csv"]) == 0
 
 
 def test_files_of_one_shape_become_one_table(tiny_model: Path, capsys) -> None:
-    write("first.csv", {"premise": ASKED, "hypothesis": ANSWERS, "label": ["entailment", "neutral", "-1"] * 32})
-    write("second.csv", {"sentence1": ANSWERS, "sentence2": ASKED, "gold_label": ["Entailment", "contradiction"] * 48})
+    write("first.csv", {"premise": QUESTIONS, "hypothesis": ANSWERS, "label": ["entailment", "neutral", "-1"] * 32})
+    write("second.csv", {"sentence1": ANSWERS, "sentence2": QUESTIONS, "gold_label": ["Entailment", "contradiction"] * 48})
     data = "data: {train: first.csv, also: [second.csv]}"
     assert main(["train", recipe(tiny_model, f"{data}\nembedding: {{loss: SoftmaxLoss}}\n{SHORT}"), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    splits = said["data"]["splits"]
+    result = json.loads(capsys.readouterr().out)
+    splits = result["data"]["splits"]
     assert splits["train"]["rows"] + splits["validation"]["rows"] == 64 + 96
     assert splits["train"]["dropped"] == {"labelled -1": 32}
-    assert any("second.csv: its rows follow from row 96 on" in note for note in said["data"]["notes"])
+    assert any("second.csv: its rows follow from row 96 on" in note for note in result["data"]["notes"])
 
 
-def test_texts_alone_are_judged_by_pairs_of_the_same_columns(tiny_model: Path, capsys) -> None:
-    columns = {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 6 for i in range(len(ASKED))]}
+def test_texts_alone_are_evaluated_on_pairs_of_the_same_columns(tiny_model: Path, capsys) -> None:
+    columns = {"sentence1": QUESTIONS, "sentence2": ANSWERS, "score": [i % 6 for i in range(len(QUESTIONS))]}
     for name in ("train.csv", "dev.csv"):
         write(name, columns)
     text = (
@@ -125,8 +125,8 @@ def test_texts_alone_are_judged_by_pairs_of_the_same_columns(tiny_model: Path, c
 
 
 def test_files_of_other_shapes_have_a_loss_each(tiny_model: Path, capsys) -> None:
-    write("first.csv", {"anchor": ASKED, "positive": ANSWERS})
-    write("second.csv", {"text": ASKED, "intent": ["a", "b", "c"] * 32})
+    write("first.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
+    write("second.csv", {"text": QUESTIONS, "intent": ["a", "b", "c"] * 32})
     data = "data: {train: first.csv, also: [second.csv], columns: {anchor: anchor, positive: positive}}"
     mixed = "embedding: {mix: proportional, losses: {second.csv: BatchHardTripletLoss}}"
     assert main(["train", recipe(tiny_model, f"{data}\n{mixed}\n{SHORT}"), "--json"]) == 0
@@ -142,11 +142,11 @@ def test_hard_negatives_are_wrong_answers_near_the_question(tiny_model: Path, ca
     more = "embedding: {hard_negatives: {num_negatives: 2, range_max: 20}}"
     words = [recipe(tiny_model, f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\n{more}\n{SHORT}"), "--json"]
     assert main(["train", *words]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["data"]["shape"] == "tuple"
-    assert said["data"]["columns"]["texts"] == ["query", "document", "negative_1", "negative_2"]
-    assert any("hard negatives each; 0 have too few" in note for note in said["data"]["notes"])
-    assert said["training"]["loss"] == "MultipleNegativesRankingLoss"
+    result = json.loads(capsys.readouterr().out)
+    assert result["data"]["shape"] == "tuple"
+    assert result["data"]["columns"]["texts"] == ["query", "document", "negative_1", "negative_2"]
+    assert any("hard negatives each; 0 have too few" in note for note in result["data"]["notes"])
+    assert result["training"]["loss"] == "MultipleNegativesRankingLoss"
 
 
 METHODS = (
@@ -157,7 +157,7 @@ METHODS = (
 
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_of_peft_are_trained_and_merged(tiny_model: Path, method: str) -> None:
-    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
+    write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
     settings = SHORT.replace("max_steps: 6", "max_steps: 3")
     assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv}}\nadapter: {{method: {method}}}\n{settings}")]) == 0
     result = RunResult.load(Path("runs/e/result.json"))
@@ -166,12 +166,12 @@ def test_methods_of_peft_are_trained_and_merged(tiny_model: Path, method: str) -
     assert not Path("runs/e/model/adapter_config.json").exists()
 
 
-def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -> None:
-    write("rows.csv", {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 5 for i in range(len(ASKED))]})
+def test_the_terminal_and_the_report_show_the_result(tiny_model: Path, capsys) -> None:
+    write("rows.csv", {"sentence1": QUESTIONS, "sentence2": ANSWERS, "score": [i % 5 for i in range(len(QUESTIONS))]})
     assert main(["train", recipe(tiny_model, f"data: {{train: rows.csv}}\n{SHORT}")]) == 0
-    said = capsys.readouterr().out
-    assert "Spearman" in said
-    assert "untuned model" in said
+    output = capsys.readouterr().out
+    assert "Spearman" in output
+    assert "untuned model" in output
     page = Path("runs/e/report.html").read_text(encoding="utf-8")
     assert "Similarity before and after" in page
     assert "CoSENTLoss" in page
@@ -180,7 +180,7 @@ def test_the_terminal_and_the_report_say_how_it_went(tiny_model: Path, capsys) -
     assert "SentenceTransformer(" in card
 
 
-SCORED: dict[str, list[Any]] = {"sentence1": ASKED, "sentence2": ANSWERS, "score": [i % 6 for i in range(96)]}
+SCORED: dict[str, list[Any]] = {"sentence1": QUESTIONS, "sentence2": ANSWERS, "score": [i % 6 for i in range(96)]}
 
 
 def test_a_reranker_is_a_classifier_that_orders_a_search(tiny_model: Path, capsys) -> None:
@@ -206,7 +206,7 @@ def test_a_reranker_is_a_classifier_that_orders_a_search(tiny_model: Path, capsy
     assert "there is no such run" in capsys.readouterr().err
 
 
-def test_two_runs_are_compared_on_the_queries_both_were_judged_on(tiny_model: Path, capsys) -> None:
+def test_two_runs_are_compared_on_the_queries_both_were_evaluated_on(tiny_model: Path, capsys) -> None:
     folder = beir("questions")
     for name, rate in (("a", 0.001), ("b", 0.01)):
         settings = f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\n{SHORT.replace('0.001', str(rate))}"
@@ -218,16 +218,16 @@ def test_two_runs_are_compared_on_the_queries_both_were_judged_on(tiny_model: Pa
     assert found["difference"] == pytest.approx(values[0] - values[1])
     assert (found["split"], found["n"]) == ("retrieval", 24)
     assert main(["compare", "runs/a", "runs/b", "--metric", "mrr@10"]) == 2
-    assert "do not both keep mrr@10 of their retrieval rows. Both keep: ndcg@10." in capsys.readouterr().err
+    assert "do not both have mrr@10 of their retrieval rows. Both have: ndcg@10." in capsys.readouterr().err
 
 
-def test_diagnose_says_that_there_are_no_labels(tiny_model: Path, capsys) -> None:
-    write("pairs.csv", {"anchor": ASKED, "positive": ANSWERS})
+def test_diagnose_reports_that_there_are_no_labels(tiny_model: Path, capsys) -> None:
+    write("pairs.csv", {"anchor": QUESTIONS, "positive": ANSWERS})
     assert main(["diagnose", recipe(tiny_model, f"data: {{train: pairs.csv}}\n{SHORT}")]) == 2
     assert "it has no labels, which this command needs: the task is embedding" in capsys.readouterr().err
 
 
-PAIRS: dict[str, list[Any]] = {"anchor": ASKED, "positive": ANSWERS}
+PAIRS: dict[str, list[Any]] = {"anchor": QUESTIONS, "positive": ANSWERS}
 BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     (PAIRS, "embedding: {loss: CoSENTLoss}", "CoSENTLoss does not take these rows: they are two texts that belong together"),
     (PAIRS, "embedding: {loss: TripletLos}", "there is no loss 'TripletLos'. Did you mean TripletLoss?"),
@@ -244,19 +244,20 @@ BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     ({**PAIRS, "negative": ANSWERS}, "", "none of 96 rows can be used (96 with a negative equal to the positive)"),
     (
         SCORED, "embedding: {loss: CosineSimilarityLoss}",
-        "has the score 5; a cosine lies in -1 to 1. Say what the scores mean, e.g. embedding.score_range: [0, 5]",
+        "has the score 5; a cosine lies in -1 to 1. Give the range of the scores, e.g. embedding.score_range: [0, 5]",
     ),
     (
         SCORED, "embedding: {score_range: [0, 4]}",
         "row 5 (line 7): the score 5 is outside 0 to 4.",
     ),
-    ({"text": ASKED, "label": ["a"] * 95 + ["b"]}, "", "triplets need two classes with two rows each; there are a (85), b (1)"),
-    ({"text": ASKED}, "data: {train: rows.csv, columns: {text: text}}", "that is no test of similarity"),
+    ({"text": QUESTIONS, "label": ["a"] * 95 + ["b"]}, "",
+     "triplets need two classes with two rows each; there are a (85), b (1)"),
+    ({"text": QUESTIONS}, "data: {train: rows.csv, columns: {text: text}}", "that is no test of similarity"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("columns", "more", "message"), BAD, ids=[message[:40] for _, _, message in BAD])
-def test_what_cannot_be_trained_is_said(tiny_model: Path, columns, more: str, message: str, capsys) -> None:
+def test_what_cannot_be_trained_is_an_error(tiny_model: Path, columns, more: str, message: str, capsys) -> None:
     write("rows.csv", columns)
     data = "" if "data:" in more else "data: {train: rows.csv}\n"
     assert main(["train", recipe(tiny_model, f"{data}{more}\n{SHORT}")]) == 2
@@ -265,7 +266,7 @@ def test_what_cannot_be_trained_is_said(tiny_model: Path, columns, more: str, me
 
 
 def test_a_classification_recipe_has_no_embedding_keys(tiny_model: Path, capsys) -> None:
-    write("rows.csv", {"text": ASKED, "label": ["a", "b"] * 48})
+    write("rows.csv", {"text": QUESTIONS, "label": ["a", "b"] * 48})
     Path("recipe.yaml").write_text("data: {train: rows.csv}\nembedding: {pooling: cls}\n", encoding="utf-8")
     assert main(["check", "recipe.yaml", "--static"]) == 2
     assert "`embedding` applies only to embedding models and rerankers, and the task is classification" in capsys.readouterr().err

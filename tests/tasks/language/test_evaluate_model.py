@@ -120,7 +120,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_is_said(place: Path, name: str) -> None:
+def test_what_cannot_be_evaluated_is_an_error(place: Path, name: str) -> None:
     given, message = BAD[name]
     with pytest.raises(InputError, match=message):
         evaluate_language(place / "base", place / given.pop("data"), **given)

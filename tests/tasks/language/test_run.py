@@ -1,4 +1,4 @@
-"""Whole runs of language models: what they leave, for every way to train, and what is said of bad input."""
+"""Whole runs of language models: what they leave, for every way to train, and the messages for bad input."""
 
 from __future__ import annotations
 
@@ -130,15 +130,15 @@ def test_ways_to_train(train, sections: dict[str, Any]) -> None:
     assert sum(same) >= len(same) - 1  # in another precision a near tie may fall the other way
 
 
-def test_long_prompts_are_answered_as_far_as_there_is_room(train) -> None:
+def test_long_prompts_are_answered_up_to_the_context_length(train) -> None:
     run = train(questions(48), evaluate={"answers": {"rows": 6, "shots": 2, "max_new_tokens": 50}})
     answered = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["prediction"] is not None]
     made = tokenizer()
     sizes = [(len(made(row["text"])["input_ids"]), len(made(row["prediction"])["input_ids"])) for row in answered]
-    assert max(asked + 50 for asked, _ in sizes) > 64 >= max(sum(pair) for pair in sizes)
+    assert max(n_prompt + 50 for n_prompt, _ in sizes) > 64 >= max(sum(pair) for pair in sizes)
 
 
-def test_labels_are_judged_as_classes(train) -> None:
+def test_labels_are_evaluated_as_classes(train) -> None:
     run = train(questions(80), test=questions(30, 1), sft={"labels": ["Ann", "Ben", "Cem"]}, train={"num_train_epochs": 6})
     found = check_contract(run)
     assert run.result.metric("accuracy").value > 0.6
@@ -177,7 +177,7 @@ def test_runs_are_compared_row_by_row(train) -> None:
     assert (found.metric, found.word) == ("loss", "better")
     assert use.compare([first.folder, second.folder], metric="token_f1")[0].n == 6
     assert use.compare([first.folder, second.folder], metric="bits_per_byte")[0].word == "better"
-    with pytest.raises(InputError, match="do not both keep rouge_w"):
+    with pytest.raises(InputError, match="do not both have rouge_w"):
         use.compare([first.folder, second.folder], metric="rouge_w")
 
 
@@ -197,7 +197,7 @@ def test_a_classifier_that_writes_is_compared_with_one_that_does_not(train, tmp_
     (of_probabilities,) = use.compare([writer.folder, classifier.folder], metric="log_loss")
     expected = writer.result.metric("log_loss").value - classifier.result.metric("log_loss").value
     assert of_probabilities.difference == pytest.approx(expected)
-    with pytest.raises(InputError, match="do not both keep loss"):
+    with pytest.raises(InputError, match="do not both have loss"):
         use.compare([writer.folder, classifier.folder], metric="loss")
 
 
@@ -216,7 +216,7 @@ def test_the_lines_that_load_a_masked_model_run(bert: Path, capsys) -> None:
 
 
 def test_a_masked_model_writes_no_answers(train, bert: Path) -> None:
-    with pytest.raises(ModelError, match="it writes no answers"):
+    with pytest.raises(ModelError, match="it generates no answers"):
         train(questions(30), model=bert)
 
 

@@ -31,8 +31,8 @@ def test_batches_are_drawn_as_the_loss_needs_them() -> None:
     assert choose_loss(rows("positive_pair"), EmbeddingSection()).sampler == "no_duplicates"
     assert choose_loss(rows("labelled_text", ("a", "a", "b", "b"), 1), EmbeddingSection()).sampler == "group_by_label"
     assert choose_loss(rows("scored_pair", (1.0, 0.5, 0.0, 0.1)), EmbeddingSection()).sampler == "batch_sampler"
-    said = EmbeddingSection(batch_sampler="batch_sampler")
-    assert choose_loss(rows("positive_pair"), said).sampler == "batch_sampler"
+    section = EmbeddingSection(batch_sampler="batch_sampler")
+    assert choose_loss(rows("positive_pair"), section).sampler == "batch_sampler"
 
 
 def test_a_loss_that_does_not_fit_is_refused_with_those_that_do() -> None:
@@ -51,7 +51,7 @@ def test_scores_outside_of_a_cosine_are_refused_where_they_are_compared_with_one
 
 
 @pytest.mark.parametrize(
-    ("loss", "batch_rows", "said"),
+    ("loss", "batch_rows", "note"),
     [
         ("MegaBatchMarginLoss", 64, "among 500 rows or more; a batch has 64"),
         ("CachedMultipleNegativesRankingLoss", 32, "is for batches larger than its mini_batch_size"),
@@ -59,7 +59,7 @@ def test_scores_outside_of_a_cosine_are_refused_where_they_are_compared_with_one
         ("MultipleNegativesRankingLoss", 64, ""),
     ],
 )
-def test_a_large_batch_loss_without_a_large_batch_is_noted(loss: str, batch_rows: int, said: str) -> None:
+def test_a_large_batch_loss_without_a_large_batch_is_noted(loss: str, batch_rows: int, note: str) -> None:
     choice = choose_loss(rows("positive_pair"), EmbeddingSection(loss=loss))
     found = shortage(choice, batch_rows)
-    assert said in found if said else not found
+    assert note in found if note else not found

@@ -235,4 +235,4 @@ def undecided(table: Table, what: str, lines: str = '"columns: {prompt: NAME, co
     """Asks the user for the columns, with examples of the recipe line."""
     columns = listed(f"{name} ({profile(cells).words()})" for name, cells in table.columns.items())
     message = f"The format of the rows cannot be detected: {what}. Columns: {columns}. Known formats: {SHOWN_FORMATS}."
-    return DataError([Problem("data", table.source, message, f"Say which is which: {lines}.")])
+    return DataError([Problem("data", table.source, message, f"Name them in the recipe: {lines}.")])

@@ -209,7 +209,10 @@ def instruction_turns(instruction: object, context: object, answer: object) -> T
 
 
 def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
-    """Reads a list of messages: each content is a string or text parts. A missing one is an empty turn, which a check reports."""
+    """Reads a list of messages. A missing content is an empty turn, which a check reports.
+
+    Raises NotUsable for an unknown role, or content that is not text.
+    """
     key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
     turns = []
     for message in messages:

@@ -72,12 +72,12 @@ def roles_out_of_order(rows: Conversations) -> Flagged:
 
 
 def role_error(roles: Sequence[str]) -> str:
-    """Says what is wrong with the order of roles; empty if it is right."""
+    """Describes the error in the order of roles; empty if there is none."""
     if "system" in roles[1:]:
         return f"turn {roles.index('system', 1) + 1} is the system's, which has to be the first"
     others = [role for role in roles if role != "system"]
     if others and others[0] != "user":
-        return f"a turn of the {others[0]} stands before the user's first"
+        return f"a turn of the {others[0]} comes before the user's first"
     for number, (before, role) in enumerate(pairwise(roles), 2):
         if before == role and role != "tool":  # several tools may answer one after the other
             return f"turns {number - 1} and {number} are both the {role}'s"
@@ -236,7 +236,7 @@ def without_gap(rows: Conversations) -> Finding | None:
 
 
 def leakage(train: Conversations, evaluated: Conversations) -> Finding | None:
-    """Finds rows of an evaluation split whose prompt (for a text: the whole text) stands in train."""
+    """Finds rows of an evaluation split whose prompt (for a text: the whole text) occurs in train."""
     row_by_prompt = {prompt_key(turns): row_id for row_id, turns in zip(train.row_ids, train.turns, strict=True)}
     flagged = (
         (position, f"the prompt of row {row_by_prompt[key]} of train")

@@ -28,7 +28,7 @@ FEW_ROWS = 5
 """Classes with fewer training rows are hardly learnt and not measured."""
 LONG_TEXT_CHARACTERS = 100_000
 SHOWN_CHARACTERS = 120
-NORMALISED = "case, spaces and punctuation aside"
+NORMALISED = "ignoring case, spaces and punctuation"
 
 # UTF-8 decoded as cp1252 or latin-1 (Ã©, â€™, Â£), the replacement character, Excel's escapes, control characters.
 DAMAGE = re.compile(

@@ -53,7 +53,9 @@ def repeated_texts(rows: EmbeddingRows, batch_rows: int) -> Finding | None:
     share, counts = meeting_share(rows, batch_rows), rows_with_shared_text(rows)
     if share < MIN_MEETING_SHARE:
         return None
-    summary = f"in a batch of {batch_rows} drawn at random {share:.0%} of the rows would meet a text of their own as a negative"
+    summary = (
+        f"in a batch of {batch_rows} drawn at random {share:.0%} of the rows would have one of their own texts as a negative"
+    )
     remedy = "Batches are drawn without repeats (embedding.batch_sampler: no_duplicates) unless the recipe sets another sampler."
     order = np.argsort(-counts, kind="stable").tolist()
     flagged = ((i, f"other rows with a text of this one: {counts[i]:,}") for i in order if counts[i])
@@ -81,9 +83,9 @@ def false_negatives(rows: EmbeddingRows) -> Finding | None:
 def leakage(train: EmbeddingRows, evaluated: EmbeddingRows) -> Finding | None:
     """Finds rows of an evaluation split that stand in train with all their texts."""
     train_keys = set(row_keys(train))
-    flagged = ((i, "stands in train") for i, key in enumerate(row_keys(evaluated)) if key in train_keys)
+    flagged = ((i, "occurs in train") for i, key in enumerate(row_keys(evaluated)) if key in train_keys)
     remedy = "Remove them from train: metrics on training rows are too high."
-    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, "{count} stand in train as well", remedy)
+    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, "{count} also occur in train", remedy)
 
 
 def row_keys(rows: EmbeddingRows) -> Iterable[tuple[str, ...]]:

@@ -126,7 +126,7 @@ def row_match_keys(
     splits = [part.split for part in parts]
     if SPLIT not in named:
         sources = listed(dict.fromkeys(part.source for part in parts))
-        message = f"A row_id alone does not say whether the row is of {sources}."
+        message = f"A row_id alone does not tell whether the row is of {sources}."
         raise DataError.one(table.source, message, f"Add a column split that holds {listed(splits)}.")
     own = [str(cell) if str(cell) in splits else "train" for cell in table.columns[named[SPLIT]]]
     return list(zip(own, rows, strict=True)), [[(part.split, i) for i in part.row_ids] for part in parts], ROW_ID

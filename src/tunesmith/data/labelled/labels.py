@@ -147,7 +147,7 @@ def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -
 
 
 def unusable_reason(names: list[str], ids: dict[str, int], problem_type: str) -> str:
-    """Says why these class names cannot be encoded; empty where they can."""
+    """Returns the reason why these class names cannot be encoded; empty if they can."""
     unknown = [name for name in names if name not in ids]
     if unknown:
         return "label is -1" if unknown == ["-1"] else UNKNOWN
@@ -188,7 +188,7 @@ def class_name(cell: object) -> str:
 
 
 def marker(cell: object) -> str | None:
-    """Returns the lower-case word of a cell that says "not labelled"; None for every other cell."""
+    """Returns the lower-case word of a cell that means "not labelled"; None for every other cell."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if not isinstance(cell, str):

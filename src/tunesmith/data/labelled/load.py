@@ -48,7 +48,7 @@ def load_labelled_data(
     """Loads the rows, labels and findings of a run.
 
     Columns are detected in train; the other files use the same ones, or, where these are missing, are mapped on their own (and
-    a note says so). A label that train does not have is an error in validation, since it would bias model selection; in test
+    a note reports it). A label that train does not have is an error in validation, since it would bias model selection; in test
     such rows are left out, counted and reported.
 
     Args:
@@ -109,7 +109,7 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], n
         mapped = ", ".join(f"{part} {getattr(own, part)!r}" for part in ("text", "pair") if getattr(own, part))
         notes.append(f"{table.source} has no column {listed(absent)}; its own are used: {mapped}, label {listed(own.label)!r}.")
         if (own.pair is None) != (ours.pair is None) or len(own.label) != len(ours.label):
-            message = "The file was understood differently from train (single texts against pairs, or other label columns)."
+            message = "The file has another form than train (single texts against pairs, or other label columns)."
             problems.append(Problem("data", table.source, message, "Give its columns the names that train has."))
         columns[split] = own
     if problems:
@@ -181,7 +181,7 @@ def other_columns(table: Table, others: Mapping[str, Sequence[str]]) -> dict[str
     problems = []
     for name in [name for name, column in columns.items() if column is None]:
         remedy = closest(name, [*table.columns, *others[name]]) or "Correct the name in the recipe."
-        message = f"There is no column {name!r}, which the recipe asks for; the columns are {listed(table.columns)}."
+        message = f"There is no column {name!r}, which the recipe names; the columns are {listed(table.columns)}."
         problems.append(Problem("data", table.source, message, remedy))
     if problems:
         raise DataError(problems)

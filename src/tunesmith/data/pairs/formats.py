@@ -173,13 +173,13 @@ def parts_by_content(names: Sequence[str], profiles: Mapping[str, Profile], tabl
     scores = [name for name in targets if profiles[name].is_score]
     classes = [name for name in targets if profiles[name].is_codes or profiles[name].is_classes]
     if not 1 <= len(texts) <= 2:
-        raise undecided(table, profiles, f"{len(texts)} columns read like text")
+        raise undecided(table, profiles, f"{len(texts)} columns look like text")
     measured = scores or classes
     if len(measured) > 1:
         raise undecided(table, profiles, f"{listed(measured)} could each hold the score or the class")
     target = {"score" if scores else "label": (measured[0],)} if measured else {}
     if len(texts) == 2 and not target:
-        raise undecided(table, profiles, "two columns read like text, and no column name says whether they belong together")
+        raise undecided(table, profiles, "two columns look like text, and no column name shows whether they belong together")
     return {"text": (texts[0],), **({"pair": (texts[1],)} if len(texts) == 2 else {}), **target}
 
 
@@ -215,4 +215,4 @@ def undecided(table: Table, profiles: Mapping[str, Profile], what: str) -> DataE
     columns = listed(f"{name} ({profiles[name].words()})" for name in table.columns)
     message = f"The format of the rows cannot be detected: {what}. Columns: {columns}."
     lines = '"columns: {anchor: NAME, positive: NAME}" or "columns: {text: NAME, pair: NAME, score: NAME}"'
-    return DataError([Problem("data", table.source, message, f"Say which is which, e.g. {lines}.")])
+    return DataError([Problem("data", table.source, message, f"Name them in the recipe, e.g. {lines}.")])

@@ -103,7 +103,7 @@ def text_cells(table: Table, name: str) -> list[Any]:
 
 
 def unusable_reason(texts: Sequence[object], targets: Sequence[object], row_format: PairFormat) -> str:
-    """Says why a row cannot be used; empty where it can."""
+    """Returns the reason why a row cannot be used; empty if it can."""
     if any(is_missing(text) or not str(text).strip() for text in texts):
         return WITHOUT_TEXT
     if any(is_missing(target) for target in targets):

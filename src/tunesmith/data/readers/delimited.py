@@ -57,7 +57,7 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
     notes = [*payload.notes, *decoded.notes]
     if detected != delimiter:
         notes.append(
-            f"The fields are separated by {DELIMITERS[detected]}, not by {DELIMITERS[delimiter]} as the file's name says."
+            f"The fields are separated by {DELIMITERS[detected]}, not by {DELIMITERS[delimiter]} as the file's suffix implies."
         )
     names, records, has_header, reason = split_header(payload.name, records, header)
     notes += [reason, records.note]

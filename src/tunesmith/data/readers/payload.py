@@ -98,7 +98,7 @@ def reject_binary(payload: Payload) -> None:
     """Raises DataError if the bytes are a known binary format, or hold too many control bytes for a text."""
     for signature, kind in SIGNATURES:
         if payload.data.startswith(signature):
-            message = f"The file is not text: it is {kind}, whatever its name says."
+            message = f"The file is not text: it is {kind}, whatever its suffix."
             raise DataError.one(payload.name, message, f"Save the table as {FORMATS}.")
     head = payload.data[:1_000_000]
     odd = len(head) - len(head.translate(None, CONTROLS))

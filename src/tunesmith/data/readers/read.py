@@ -104,7 +104,7 @@ def read_table(
         split: the split to read from a folder or a hub data set.
 
     Raises:
-        DataError: with file, line and remedy.
+        DataError: the source cannot be read; the message has the file, the line and the remedy.
         MissingExtra: the source is a hub data set and the ``datasets`` library is missing.
     """
     tables = read_sources(source, header=header, encoding=encoding, base=base, only=split)
@@ -151,7 +151,7 @@ def parse_table(payload: Payload, header: bool | None = None, encoding: str | No
     """Parses the bytes of a file, in the format that its name or its content tells."""
     suffix = payload.suffix
     if payload.data.startswith(b"PAR1") and suffix != ".parquet":
-        payload = replace(payload, notes=(*payload.notes, "The file is a parquet file, whatever its name says."))
+        payload = replace(payload, notes=(*payload.notes, "The file is a parquet file, whatever its suffix."))
         suffix = ".parquet"
     reader = READERS.get(suffix)
     if reader is None:
@@ -177,7 +177,7 @@ def sniff(payload: Payload, encoding: str | None) -> str:
 
 
 def find_splits(folder: Path) -> dict[str, Path]:
-    """Finds a folder's files by ``SPLIT_WORDS``; an only file is train. Raises DataError without train or for two of a split."""
+    """Finds a folder's files by ``SPLIT_WORDS``; an only file is train. Raises DataError without train or if two fit a split."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     data = [file for file in files if Path(file.name.lower().removesuffix(".gz")).suffix in READERS]
     by_split: dict[str, list[Path]] = {}

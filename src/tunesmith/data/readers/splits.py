@@ -72,7 +72,7 @@ def read_train(data: DataSection, base: Path, frames: Mapping[str, Any]) -> dict
 
 
 def find_split_column(table: Table, columns: ColumnsSection) -> str | None:
-    """Finds the column that says train, validation or test: the recipe's, or one with a usual name and only such words."""
+    """Finds the column with the split of each row: the recipe's, or one with a usual name and only such words."""
     if columns.split is not None:
         return columns.split
     for name, cells in table.columns.items():

@@ -60,7 +60,7 @@ class Agreement:
 
     Attributes:
         data: name of the data set; of the split if there is one data set only.
-        n: rows with an answer and a label that the oracle knows.
+        n: rows with an answer of the oracle and a label that the oracle has.
         share: of these rows on which both agree; None without rows.
         low, high: Wilson's 95 % interval of the share.
         kappa: Cohen's kappa; None if it is not defined.
@@ -106,7 +106,7 @@ def given_names(rows: Examples, labels: Labels) -> list[str | None]:
 
 
 def comparable_rows(given: Sequence[str | None], oracle_labels: OracleLabels) -> Array:
-    """Positions of the rows with an answer and a label that the oracle knows."""
+    """Returns the positions of the rows with an answer of the oracle and a label that the oracle has."""
     known, pairs = oracle_labels.known, zip(given, oracle_labels.names, strict=True)
     return np.flatnonzero([None not in (label, answer) and (known is None or label in known) for label, answer in pairs])
 
@@ -180,7 +180,7 @@ def agreement_words(agreement: Agreement, remarks: Sequence[str] = ()) -> str:
     if agreement.n_unanswered:
         parts.append(f"It has no answer for {agreement.n_unanswered:,} rows.")
     if agreement.n_unknown:
-        parts.append(f"{agreement.n_unknown:,} rows have labels that it does not know.")
+        parts.append(f"{agreement.n_unknown:,} rows have labels that it does not have.")
     return " ".join([*parts, *remarks])
 
 

@@ -26,7 +26,7 @@ def duplicates(evidence: Evidence) -> Diagnosis:
     repeated = f"{len(rows):,} of {len(evidence):,} rows repeat an earlier one"
     return Diagnosis(
         name,
-        f"{repeated}: {exact:,} exactly (case, spaces and punctuation aside), the rest nearly.",
+        f"{repeated}: {exact:,} exactly (ignoring case, spaces and punctuation), the rest nearly.",
         ("near",),
         scores=1 - overlap,
         flagged=flagged,
@@ -39,8 +39,8 @@ def duplicates(evidence: Evidence) -> Diagnosis:
 def conflicts(evidence: Evidence) -> Diagnosis:
     """Flags rows with the same or nearly the same text and different labels.
 
-    The score is the share of a row's twins (itself among them, weighted by overlap) with its label; the proposal is the most
-    frequent label, if its weight exceeds that of the row's own label.
+    The score is the share of a row's near-duplicates (with itself, weighted by overlap) that have its label; the proposal is
+    the most frequent label, if its weight exceeds that of the row's own label.
     """
     name = "conflicting_labels"
     if skipped := skip_if_missing(name, evidence, "near"):
@@ -69,7 +69,7 @@ def conflicts(evidence: Evidence) -> Diagnosis:
 
 
 def twin_votes(evidence: Evidence, near: NearDuplicates) -> tuple[dict[int, dict[int, float]], dict[int, list[int]]]:
-    """For each row with a twin of another label: the weight of each label on its text and near ones, and those twins.
+    """Returns, for each row with a near-duplicate of another label, the weight of each label and those near-duplicates.
 
     A row of a near text counts with its overlap, one of the same text with 1.
     """

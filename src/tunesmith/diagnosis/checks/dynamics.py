@@ -77,12 +77,12 @@ def aum(evidence: Evidence) -> Diagnosis:
     led = np.flatnonzero(flagged).tolist()
     return Diagnosis(
         name,
-        f"{len(led):,} of {len(rows):,} rows were led by another class for most of {len(logits)} epochs.",
+        f"{len(led):,} of {len(rows):,} rows have a negative mean margin over {len(logits)} epochs.",
         ("epoch_logits",),
         scores=ranks(badness),
         flagged=flagged,
         proposed=proposed,
-        reasons={i: f"over training {evidence.class_name(int(proposed[i]))} was ahead by {badness[i]:.2f} logits" for i in led},
+        reasons={i: f"mean logit of {evidence.class_name(int(proposed[i]))} higher by {badness[i]:.2f} logits" for i in led},
     )
 
 

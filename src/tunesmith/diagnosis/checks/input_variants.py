@@ -70,7 +70,7 @@ def shuffled_words(rows: Examples, seed: int) -> Sides:
 
 
 def overlap_only(rows: Examples, _seed: int) -> Sides:
-    """The words of the second text that the first has, too, case aside, in the order of the second."""
+    """Returns the words of the second text that the first has too, ignoring case, in the order of the second."""
     shared = []
     for first, second in zip(rows.texts, rows.pairs or [], strict=True):
         there = set(lower_words(first))

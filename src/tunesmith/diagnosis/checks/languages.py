@@ -74,7 +74,7 @@ def language(evidence: Evidence) -> Diagnosis:
     rare = {name for name, count in counts.items() if count < RARE_SHARE * total}
     flagged = np.array([name in rare for name in names])
     usual = counts.most_common(1)[0][0] if counts else ""
-    reasons = {int(i): f"reads as {names[i]}, most rows as {usual}" for i in np.flatnonzero(flagged)}
+    reasons = {int(i): f"detected as {names[i]}, most rows as {usual}" for i in np.flatnonzero(flagged)}
     shown = listed((f"{name}: {count:,}" for name, count in counts.most_common()), 5)
     summary = f"Languages of {total:,} rows that are long enough to detect one: {shown or 'none'}."
     figures = {"rows_of_language": dict(counts), "language_of_row": names}
@@ -108,7 +108,7 @@ def language_drift(train: Diagnosis, other: Diagnosis, split: str) -> Diagnosis:
         name,
         f"{listed(words.values(), 5)}.",
         flagged=flagged,
-        reasons={i: f"reads as {code}; {words[code]}" for i, code in enumerate(row_languages) if code in more},
+        reasons={i: f"detected as {code}; {words[code]}" for i, code in enumerate(row_languages) if code in more},
         remedy=f"A figure on {split} is one for its languages: add such rows to train, or take them out of {split}.",
         figures={"changes": [asdict(change) for change in changes]},
     )

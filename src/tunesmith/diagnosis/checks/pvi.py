@@ -99,7 +99,7 @@ def pvi(evidence: Evidence) -> Diagnosis:
         "mean_pvi_bits_of_class": per_class,
     }
     reasons = {
-        i: f"PVI {-badness[i]:.2f} bits: the text points away from {evidence.class_name(int(evidence.given[i]))}"
+        i: f"PVI {-badness[i]:.2f} bits: the text lowers the probability of  {evidence.class_name(int(evidence.given[i]))}"
         for i in np.flatnonzero(flagged).tolist()
     }
     hardest = listed(f"{name} ({bits:.2f} bits)" for name, bits in sorted(per_class.items(), key=lambda item: item[1])[:3])

@@ -104,9 +104,9 @@ def shortcut_words(evidence: Evidence) -> Diagnosis:
     ]
     table.sort(key=lambda row: -float(row["z"]))
     shown = listed((f"{row['word']} in {row['label']} (z {row['z']:.1f})" for row in table), 5)
-    summary = "No word gives a class away."
+    summary = "No word predicts a class by itself."
     if table:
-        summary = f"{len(table):,} words give a class away more than chance allows (z > {limit:.2f}): {shown}."
+        summary = f"{len(table):,} words occur in one class more often than chance allows (z > {limit:.2f}): {shown}."
     figures = {
         "words": table[:200],
         "critical_z": limit,
@@ -150,9 +150,9 @@ def surface(evidence: Evidence) -> Diagnosis:
     table.sort(key=lambda row: -abs(float(row["auroc"]) - 0.5))
     strong = [row for row in table if abs(float(row["auroc"]) - 0.5) >= STRONG_AUROC - 0.5]
     top = table[0]
-    summary = f"The form of a text hardly predicts its class; most: {top['feature']} (AUROC {top['auroc']:.2f})."
+    summary = f"Surface features hardly predict the class; the strongest: {top['feature']} (AUROC {top['auroc']:.2f})."
     if strong:
         directions = [("more" if row["auroc"] > 0.5 else "fewer", row) for row in strong]
         shown = listed((f"{more} {row['feature']} in {row['label']} (AUROC {row['auroc']:.2f})" for more, row in directions), 4)
-        summary = f"The form of a text gives its class away: {shown}."
+        summary = f"Surface features predict the class: {shown}."
     return Diagnosis(name, summary, figures={"features": table[:100]})

@@ -45,7 +45,7 @@ class TransferData:
     Attributes:
         rows: with the class ids of the shared labels.
         embedded: embeddings of the untouched base model, see ``baselines.frozen``.
-        folds: the fold of each row (N); twins share one.
+        folds: the fold of each row (N); near-duplicates share one.
         twins: whether each row has the same or nearly the same text in each data set (N, S).
     """
 

@@ -100,7 +100,7 @@ def hypernyms(words: Sequence[str], lexicon: str = LEXICON) -> dict[str, str]:
 
 
 def replace_words(texts: Sequence[str], replacements: Mapping[str, str]) -> list[str]:
-    """Replaces whole words in the texts, case aside."""
+    """Replaces whole words in the texts, ignoring case."""
     if not replacements:
         return list(texts)
     lower = {word.lower(): other for word, other in replacements.items()}
@@ -190,7 +190,7 @@ def word_list_bias(word_list: WordList, labels: Labels, scores: TextScores) -> t
         }
         for k, bias in enumerate(biases)
     ]
-    summary = f"{len(words):,} words, each read alone: {leaning}; highest: {shown}."
+    summary = f"{len(words):,} words, each given to the models alone: {leaning}; highest: {shown}."
     return Diagnosis(f"word_list_{word_list.name}", summary, ("pred_probs",), figures={"table": table}), target
 
 

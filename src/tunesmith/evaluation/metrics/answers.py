@@ -23,7 +23,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.classification import Values
 
 SHORT_WORDS = 5
-"""References of at most so many words (median) get exact match as the leading metric."""
+"""References of at most so many words (median) get exact match as the primary metric."""
 NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?")
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 WORDS = re.compile(r"\w+")

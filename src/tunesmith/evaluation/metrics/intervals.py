@@ -182,7 +182,7 @@ def _interval(
 
 
 def resampling_words(n_drawn: int, n_seeds: int) -> str:
-    """Says what was drawn anew: rows, and seeds if there are several."""
+    """Describes what was resampled: rows, and seeds if there are several."""
     return f"{n_drawn} resamples of rows" + (f" and {n_seeds} seeds" if n_seeds > 1 else "")
 
 

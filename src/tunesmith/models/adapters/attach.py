@@ -75,7 +75,7 @@ def check_options(method: str, config_class: type, options: Mapping[str, object]
 
 
 def train_new_tokens(method: str, config_class: type, options: dict[str, Any], new_tokens: Mapping[str, Sequence[int]]) -> None:
-    """Adds the option that trains the rows of new tokens, in place. Raises RecipeError for a method that cannot."""
+    """Adds the option that trains the rows of new tokens, in place. Raises RecipeError if the method has none."""
     known, tokens = {field.name for field in fields(config_class)}, list(next(iter(new_tokens.values()), ()))
     if method == "trainable_tokens":
         if not options.setdefault("token_indices", tokens):
@@ -167,7 +167,7 @@ def attach_bottlenecks(model: PreTrainedModel, section: AdapterSection, also: se
 
 
 def wrap_with_peft(model: PreTrainedModel, section: AdapterSection, config: PeftConfig) -> PeftModel:
-    """Wraps the model by peft. Raises ModelError if peft cannot.
+    """Wraps the model by peft. Raises ModelError if peft fails.
 
     LN tuning gets the names of the norms for model types that peft has no default for (mostly encoders).
     """

@@ -51,7 +51,7 @@ def templated_ids(tokenizer: PreTrainedTokenizerBase, template: Template, questi
     """Tokenises a prompt rendered by the template. Raises DataError if the template refuses the turns."""
     text = apply_template(tokenizer, template, [question], as_prompt=True)[0]
     if isinstance(text, Refusal):
-        raise DataError.one("", f"The turns are {text.reason}.", "Give them in the order that the template knows.")
+        raise DataError.one("", f"The turns are {text.reason}.", "Give them in the order that the template expects.")
     return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 

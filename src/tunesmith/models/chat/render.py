@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2_000
 """Rows rendered and tokenised at a time; the encodings of all rows would fill the memory."""
-NO_SUPERVISED_TOKENS = "in which nothing is learnt"  # a key in result.json
+NO_SUPERVISED_TOKENS = "without a supervised token"  # a key in result.json
 FEW = 0.01
 """Share of rows that a template may not fit: those rows are dropped; a template that fits fewer rows is refused."""
 REMEDIES = {
@@ -113,7 +113,7 @@ def render(
     would span prompt and answer, the two are tokenised apart. An answer is supervised with its end-of-turn token.
 
     Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts texts at the end, and conversations after the
-    beginning-of-text token: the last answer stays whole, since half an answer teaches to stop early, and an earlier one without
+    beginning-of-text token: the last answer stays whole (half an answer trains an early stop), and an earlier one without
     its beginning is not supervised; a row whose answer fills more than 7/8 is dropped. ``split`` makes windows of texts, which
     all begin as texts begin; only the last ends with the end-of-text token.
 

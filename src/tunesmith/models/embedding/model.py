@@ -22,7 +22,7 @@ POOLER = ".pooler."
 
 
 def load_trainable(source: ModelSource, recipe: Recipe) -> SentenceEncoder:
-    """Loads a recipe's embedding model in fp32; new weights use torch's generator. Raises ModelError if it cannot pool."""
+    """Loads a recipe's embedding model in fp32; new weights use torch's generator. Raises ModelError if it cannot be pooled."""
     encoder = load_encoder(source, recipe.data.max_length, recipe.train.fast)
     section = recipe.embedding
     if section.pooling is not None or section.dense is not None or section.normalize is not None:
@@ -65,7 +65,7 @@ def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> Sentenc
 
 
 def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int) -> None:
-    """Freezes what is not trained, or puts an adapter on the body. Raises RecipeError or ModelError for what does not fit."""
+    """Freezes parameters, or puts an adapter on the body. Raises RecipeError or ModelError if the model does not allow it."""
     if recipe.adapter is not None:
         add_adapter(encoder, recipe.adapter, total_steps)
         return

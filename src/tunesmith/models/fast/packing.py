@@ -1,11 +1,11 @@
-"""Packs several rows into one sequence in which no row sees another, and certifies that on the model.
+"""Packs several rows into one sequence in which no row attends to another, and certifies that on the model.
 
 Also computes attention in packed rows one row at a time, at the cost of the rows instead of the long sequence. On a GPU flash
 attention does so. On a CPU upstream's SDPA computes every pair of tokens of the sequence, and masks those of different rows. The
 function is registered through transformers' interface for attention functions.
 
 Positions start again at 0 with every row. By them transformers keeps the rows apart, but only without an attention mask and
-without a cache (``use_cache=False``): with a cache the rows see each other, and no error says so.
+without a cache (``use_cache=False``): with a cache the rows attend to each other, without an error.
 """
 
 from __future__ import annotations
@@ -106,13 +106,13 @@ def certify_packing(model: PreTrainedModel, input_ids: Rows, pad_id: int, n_rows
     order = np.argsort([len(row) for row in input_ids], kind="stable")
     rows = [input_ids[position] for position in order.tolist() if len(input_ids[position]) > 1][:n_rows]
     if len(rows) < 2:
-        raise ValueError("the proof of isolation needs two rows of two tokens or more")
+        raise ValueError("the isolation check needs two rows of two tokens or more")
     batch = packed_inputs(collate_packs([rows, rows[:1]], [rows, rows[:1]], pad_id))
     singles = [model_inputs(model, pad_rows([row], pad_id), np.array([len(row)]), left=False, masked=False) for row in rows]
     with evaluation_mode(model, "fp32") as device:
         together, *alone = (model(**move_to(device, inputs)).logits[0].float().cpu().numpy() for inputs in (batch, *singles))
     separate = np.concatenate(alone)
-    return certificate("rows packed together do not see each other", together[: len(separate)], separate)
+    return certificate("rows packed together do not attend to each other", together[: len(separate)], separate)
 
 
 def can_attend_by_rows(model: PreTrainedModel) -> bool:
@@ -121,7 +121,7 @@ def can_attend_by_rows(model: PreTrainedModel) -> bool:
 
 
 def attend_by_rows(model: PreTrainedModel) -> None:
-    """Uses ``row_attention`` for packed rows, SDPA for others; saved files stay. Raises ValueError if the model cannot."""
+    """Uses ``row_attention`` for packed rows, SDPA for others; saved files stay. Raises ValueError if it takes none."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

@@ -31,7 +31,7 @@ PLAIN_ATTENTION = frozenset({
 WORDS_PER_DRAW = 4
 LEVELS = 1 << 16
 SHORTCUT_REASONS = {
-    "first_token": "a classifier that reads the first token needs the last layer of no other",
+    "first_token": "the classifier's head uses the first token only",
     "reached_rows": "the gradient of tokens that do not occur in the training texts is zero",
     "bucketed": "less padding",
 }

@@ -64,10 +64,10 @@ def with_longer_context(config: PreTrainedConfig, factor: float, kind: str = "ya
 
 
 def rope_parameters(config: PreTrainedConfig) -> dict[str, Any]:
-    """Returns the unscaled ``rope_parameters`` of a config. Raises ModelError for others."""
+    """Returns the ``rope_parameters`` of a config. Raises ModelError if they are scaled already or absent."""
     where, parameters = f"model {config.model_type}", getattr(config, "rope_parameters", None)
     if not parameters:
-        message = "its positions are learned vectors, one for each position; it cannot read more than it was made for."
+        message = "its positions are learned vectors, one for each position; longer inputs have no embedding."
         raise ModelError.one(where, message, "Take a model with rotary positions, or windows of at most its own length.")
     remedy = "Set rope_parameters in the model's own config."
     if "rope_type" not in parameters:

@@ -33,7 +33,7 @@ class Objective:
         shifts_labels: the label of a position is the next token, else the token at the position.
         needs_masking: tokens of the rows are masked before training.
         peft_task_type: peft has none for masked models; that for embeddings means no head, and prompts before the input.
-        context: the tokens that the model sees, for messages.
+        context: the tokens that each token attends to, for messages.
         remedy: suggestion for users who need the other objective.
     """
 
@@ -54,11 +54,11 @@ class Objective:
 
 CAUSAL = Objective(
     "causal", "AutoModelForCausalLM", shifts_labels=True, needs_masking=False, peft_task_type="CAUSAL_LM",
-    context="only what comes before each token", remedy="Name an encoder, or use it as causal.",
+    context="only the tokens before each token", remedy="Name an encoder, or use it as causal.",
 )  # fmt: skip
 MASKED = Objective(
     "masked", "AutoModelForMaskedLM", shifts_labels=False, needs_masking=True,
-    peft_task_type="FEATURE_EXTRACTION", context="both sides of each token",
+    peft_task_type="FEATURE_EXTRACTION", context="the tokens on both sides of each token",
     remedy="Name a decoder, or adapt it by task: pretraining.",
 )  # fmt: skip
 
@@ -120,7 +120,7 @@ def check_kind(config: PreTrainedConfig, objective: Objective, where: str) -> No
     """
     actual = detect_objective(config, where)
     if actual != objective:
-        message = f"it is a {actual.name} language model ({config.model_type}), which sees {actual.context}."
+        message = f"it is a {actual.name} language model ({config.model_type}), which attends to {actual.context}."
         raise ModelError.one(where, message, actual.remedy)
     stored: Any = getattr(config, "quantization_config", None)
     if stored is not None:

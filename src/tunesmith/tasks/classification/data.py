@@ -23,7 +23,7 @@ class LabelledTaskData(TaskData):
 
 
 def read(request: Request) -> LabelledTaskData:
-    """Reads rows, columns, labels and the base model's files. Raises InputError."""
+    """Reads rows, columns, labels and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
     splits = subsample(load_labelled_data(recipe, base, request.frames), request.max_rows)
     source = find_model(recipe.model, base)

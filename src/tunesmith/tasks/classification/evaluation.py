@@ -71,10 +71,10 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
 def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
     """Evaluates the unchanged base model, if it has a head for these labels."""
     if session.new_weights:
-        return BaselineOutputs("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot answer")
+        return BaselineOutputs("untuned", {}, 0.0, "the base model has no head for these labels, so it cannot predict")
     started, encoded = time.perf_counter(), session.tokens.encoded
     outputs = {rows.split: predict(session.loaded.model, encoded[rows.split], session) for rows in evaluation_rows(session)}
-    return BaselineOutputs("untuned", outputs, time.perf_counter() - started, "the base model as it came")
+    return BaselineOutputs("untuned", outputs, time.perf_counter() - started, "the base model as published")
 
 
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:
@@ -115,7 +115,7 @@ def choose_thresholds(seeds: Sequence[SeedResult], systems: Sequence[BaselineOut
         return usual
     if "test" not in best.outputs:
         return replace(
-            usual, notes=("thresholds were not tuned: without test rows, they would be evaluated on the rows that chose them",)
+            usual, notes=("thresholds were not tuned: without test rows, they would be evaluated on the rows that selected them",)
         )
     thresholds = list(tuned.values)
     results = tuple(

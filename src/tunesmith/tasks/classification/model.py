@@ -32,7 +32,7 @@ class TokenisedSplits:
 
     Attributes:
         encoded: split -> token ids.
-        expected_loss: the loss of a model that knows nothing.
+        expected_loss: the loss at chance level.
     """
 
     labels: Labels

@@ -47,7 +47,7 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
 
 
 def merge_adapter(session: LabelledSession, folder: Path, source: ModelSource) -> tuple[Any, list[Certificate]]:
-    """Saves the adapter alone; returns the merged model and the proof, or the same model if it cannot merge."""
+    """Saves the adapter alone; returns the merged model and its certificate, or the same model if it cannot merge."""
     model, tokens = session.model, session.tokens
     save_model_files(model, folder)
     save_head_description(folder, model.config)

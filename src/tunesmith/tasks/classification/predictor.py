@@ -74,10 +74,10 @@ def predicts_no_labels(folder: Path) -> InputError:
     if result.data.get("problem_type") == MASKED:
         remedy = f"Its losses are in {folder.parent / RESULT}; model.name: {folder.parent} in a recipe trains it further."
         return ModelError.one(
-            str(folder), "this is a masked language model: it predicts no labels and writes no answers.", remedy
+            str(folder), "this is a masked language model: it predicts no labels and generates no answers.", remedy
         )
     if is_language_run(folder.parent):
-        remedy = "Use tunesmith generate for what it writes (--choices where answers are labels), evaluate to measure it."
+        remedy = "Use tunesmith generate for its texts (--choices if answers are labels), evaluate to measure it."
         return ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
     verbs = " or ".join(f"tunesmith {verb}" for verb in TASKS[result.task].commands)
     return ModelError.one(str(folder), f"this is a run of {TASKS[result.task].noun}: it predicts no labels.", f"Use {verbs}.")

@@ -25,7 +25,7 @@ from tunesmith.training.losses.embedding_choice import LossChoice, check_scores,
 
 RETRIEVAL = "retrieval"
 """The name of the split for metrics on ``evaluate.retrieval``."""
-SAY_SAME = "Say it: embedding.same: LABEL."
+SAY_SAME = "Name it: embedding.same: LABEL."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class EmbeddingTaskData(TaskData):
     Attributes:
         choice: the loss of the training rows.
         also: the losses of the files of ``data.also``, if each has its own.
-        tests: split -> test of the embeddings, the most telling split last.
+        tests: split -> test of the embeddings, the main split last.
         metric: the selection metric, of validation.
         max_rows: see ``tasks.task.Request``.
     """
@@ -49,7 +49,7 @@ class EmbeddingTaskData(TaskData):
 
 
 def read(request: Request) -> EmbeddingTaskData:
-    """Reads rows, loss, tests and the base model's files. Raises InputError."""
+    """Reads rows, loss, tests and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
     rows = subsample(load_embedding_data(recipe, base, request.frames), request.max_rows)
     source = find_model(recipe.model, base)

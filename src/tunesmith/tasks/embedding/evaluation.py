@@ -46,7 +46,7 @@ def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
         encoder = load_encoder(data.source, recipe.data.max_length, recipe.train.fast)
     base = {name: test_outputs(session, test, encoder) for name, test in tests.items()}
     if UNTUNED in requested:
-        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as it came"))
+        systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as published"))
     for name in requested:
         started = time.perf_counter()
         outputs_of = {split: lexical[name]() for split, test in tests.items() if name in (lexical := test.lexical_baselines())}
@@ -56,6 +56,6 @@ def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:
 
 
 def alarms(session: EmbeddingSession, evaluation: Evaluation) -> list[Alarm]:
-    """Returns the alarms about the geometry of the embeddings, on the most telling test."""
+    """Returns the alarms about the geometry of the embeddings, on the main test."""
     split, test = list(session.data.tests.items())[-1]
     return list(collapse_alarms(test.geometry(evaluation.best.outputs[split].embeddings)))

@@ -39,7 +39,7 @@ class LanguageTaskData(TaskData):
 
     @property
     def evaluation_rows(self) -> dict[str, Conversations]:
-        """Returns the evaluation splits, the most telling last."""
+        """Returns the evaluation splits, the main one last."""
         return {name: rows for name, rows in self.rows.named().items() if name != "train"}
 
     @property
@@ -49,7 +49,7 @@ class LanguageTaskData(TaskData):
 
 
 def read(request: Request) -> LanguageTaskData:
-    """Reads rows, general texts and the base model's files. Raises InputError."""
+    """Reads rows, general texts and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
     if find_spec("trl") is None:
         raise MissingExtra.of("trl", "language", f"task {recipe.task}")

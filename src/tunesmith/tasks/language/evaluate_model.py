@@ -193,7 +193,7 @@ def compare_models(
         assert mine.token_losses is not None
         assert theirs.token_losses is not None
         if ours.splits[split.split].positions != other.splits[split.split].positions:
-            message = f"other rows of {split.split} are within its limit of tokens than within that of {ours.name}."
+            message = f"its token limit keeps other rows of {split.split} than that of {ours.name}."
             raise InputError.one(other.name, message, "Give both the same with --max-length.")
         if not np.array_equal(mine.token_losses.counts, theirs.token_losses.counts):
             of_split = replace(split, requested=BITS_PER_BYTE)

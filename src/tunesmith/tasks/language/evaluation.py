@@ -44,7 +44,7 @@ def outputs(session: LanguageSession) -> dict[str, Outputs]:
 
 
 def model_outputs(session: LanguageSession, model: torch.nn.Module) -> dict[str, Outputs]:
-    """Computes a model's outputs on every split; the curve by context length is of the most telling one."""
+    """Computes a model's outputs on every split; the curve by context length is of the main one."""
     of_splits = {name: score_split(session, model, split, session.generation) for name, split in session.splits.items()}
     last = list(session.data.evaluation_rows)[-1]
     return {**of_splits, last: replace(of_splits[last], context_curve=perplexity_by_context(session, model, last))}
@@ -84,7 +84,7 @@ def baselines(session: LanguageSession, listener: Listener) -> Baselines:
         if UNTUNED in requested:
             started = time.perf_counter()
             base = model_outputs(session, model)
-            systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as it came"))
+            systems.append(BaselineOutputs(UNTUNED, base, time.perf_counter() - started, "the base model as published"))
             listener(Event("step", "baselines", 1, len(requested)))
         if FEW_SHOT in requested and session.data.recipe.evaluate.answers.shots:
             systems += few_shot_baseline(session, model)

@@ -205,11 +205,11 @@ def objective_for(data: LanguageTaskData) -> Objective:
     section = sequences(data.recipe)
     joined = [key for key in ("packing", "padding_free") if getattr(section, key)]
     if not task_settings(data.recipe).plain_texts and objective.needs_masking:
-        message = f"{source.name} is a masked language model ({config.model_type}): it writes no answers."
+        message = f"{source.name} is a masked language model ({config.model_type}): it generates no answers."
         raise ModelError.one("model.name", message, "Name a causal one, such as builtin:pocket, or write task: classification.")
     if objective.needs_masking and joined:
         message = f"{source.name} is a masked language model ({config.model_type}), whose rows are not joined."
-        raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of like length.")
+        raise RecipeError.one(f"pretraining.{joined[0]}", message, "Leave it out: batches hold rows of similar length.")
     return objective
 
 

@@ -72,7 +72,7 @@ def scattered(values: list[Any], at: list[int], count: int) -> list[Any]:
 
 
 def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
-    """Writes the supervised tokens of a few training rows, and a few answers of the most telling split by every system."""
+    """Writes the supervised tokens of a few training rows, and a few answers of the main split by every system."""
     best: SeedResult = evaluation.best
     session: LanguageSession = best.session
     rows, name = session.train, list(session.data.evaluation_rows)[-1]

@@ -21,14 +21,14 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     if conversations.kind != "text":
         proof = certify_rendering(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", session.template.sentence())
-        yield proven(proof, "Training would show the model other tokens before an answer than its prompts have later.")
+        yield proven(proof, "In training an answer would follow other tokens than at inference.")
     n_supervised, n_tokens = rows.target_tokens, rows.tokens
     problem = None
     if n_supervised == 0:
         remedy = "Write sft.loss_on: all, or look at the rows with tunesmith trace."
-        problem = Problem("what the loss sees", "", "not one token would be learnt.", remedy)
+        problem = Problem("supervised tokens", "", "no token is supervised.", remedy)
     figure = f"{n_supervised:,} of {n_tokens:,} tokens ({n_supervised / max(1, n_tokens):.0%})"
-    yield CheckLine("what the loss sees", figure, problem)
+    yield CheckLine("supervised tokens", figure, problem)
     if len(rows.input_ids):
         runs = supervised_runs(session.tokenizer, rows.input_ids[0], rows.labels[0])
         text = "".join(f"⟦{part}⟧" if supervised else part for part, supervised in runs).replace("\n", "⏎")
@@ -36,9 +36,9 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
             text = f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"
         yield CheckLine("sample", text)
     ends = rows.without_end
-    note = f"{len(ends):,} rows do not learn where an answer ends, the first is row {ends[0]}" if ends else ""
-    yield CheckLine("ends", note or "every answer's end is learnt", note=note)
+    note = f"{len(ends):,} rows have an answer without a supervised end, the first is row {ends[0]}" if ends else ""
+    yield CheckLine("ends", note or "the end of every answer is supervised", note=note)
     if session.tokens.is_joined:
         sample = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
         isolation = certify_packing(session.model, sample, session.pad_id)
-        yield proven(isolation, "Rows in one sequence would see each other. Write packing: false and padding_free: false.")
+        yield proven(isolation, "Rows in one sequence would attend to each other. Write packing: false and padding_free: false.")

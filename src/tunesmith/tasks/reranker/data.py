@@ -44,7 +44,7 @@ def read(request: Request) -> RerankerData:
     assert data.retrieval is not None, "a rule of the recipe"
     if data.train.format.kind not in USABLE:
         kind = data.train.format.kind.replace("_", " ")
-        message = f"the rows are {kind} rows; a reranker learns from texts that belong together."
+        message = f"the rows are {kind} rows; a reranker is trained on texts that belong together."
         raise DataError.one(data.train.source, message, "Give pairs of a question and its answer, with or without wrong answers.")
     source = find_model(recipe.model, base)
     pairs, retrieval = at_most(data.train, request.max_rows), cut_search(data.retrieval, request.max_rows)

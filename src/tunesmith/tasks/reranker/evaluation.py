@@ -48,7 +48,7 @@ def outputs(session: LabelledSession) -> dict[str, Outputs]:
 
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
-    """Returns the metrics of the pairs and those of the search, which is the most telling."""
+    """Returns the metrics of the pairs and those of the search, which is the main split."""
     return [*pairs.metrics(session), metrics_of_test(rows_of(session).first_stage.test)]
 
 
@@ -70,7 +70,7 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
 
 
 def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:
-    """Returns the columns of predictions.parquet: for the pairs of a split, or the leading metric of each query of the search."""
+    """Returns the columns of predictions.parquet: for the pairs of a split, or the primary metric of each query of the search."""
     if split != RETRIEVAL:
         return pair_outputs.prediction_columns(session, split, outputs)
     queries = rows_of(session).retrieval.queries

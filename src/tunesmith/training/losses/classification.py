@@ -85,7 +85,7 @@ def named_weights(requested: dict[str, float], labels: Labels, table: np.ndarray
 
 
 def expected_first_loss(labels: Labels, targets: list[Any]) -> float:
-    """Computes the loss of a model that knows nothing: ln K, ln 2, or the variance of the targets around their mean."""
+    """Computes the loss at chance level: ln K, ln 2, or the variance of the targets around their mean."""
     if labels.problem_type == REGRESSION:
         return float(np.mean(np.square((np.asarray(targets, dtype=np.float64) - labels.mean) / labels.scale)))
     return float(np.log(2 if labels.problem_type == "multi_label_classification" else labels.n))

@@ -18,7 +18,7 @@ class Loss:
 
     Attributes:
         formats: formats of the rows that it takes.
-        does: its objective.
+        does: its objective, in words.
         in_batch: the other rows of a batch are its negatives: a repeated text among them is a false negative, and larger
             batches are better.
         has_weights: it has parameters of its own, or has them with ``projection_dim``; they are trained and must be resumed.
@@ -52,35 +52,41 @@ class Default:
 RANKED: tuple[PairKind, ...] = ("positive_pair", "triplet", "tuple")
 LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
-        "MultipleNegativesRankingLoss": Loss(RANKED, "the right text before all others of the batch", in_batch=True),
-        "CachedMultipleNegativesRankingLoss": Loss(RANKED, "the same for batches larger than memory", in_batch=True),
+        "MultipleNegativesRankingLoss": Loss(RANKED, "the positive ranked above all other texts of the batch", in_batch=True),
+        "CachedMultipleNegativesRankingLoss": Loss(RANKED, "the same, for batches larger than memory", in_batch=True),
         "MultipleNegativesSymmetricRankingLoss": Loss(("positive_pair",), "the same in both directions", in_batch=True),
         "CachedMultipleNegativesSymmetricRankingLoss": Loss(
             ("positive_pair",), "the same in both directions, for batches larger than memory", in_batch=True
         ),
-        "GISTEmbedLoss": Loss(RANKED, "the same, without negatives that a guide model finds right", in_batch=True, teacher=True),
-        "CachedGISTEmbedLoss": Loss(RANKED, "the same, for batches larger than memory", in_batch=True, teacher=True),
-        "MegaBatchMarginLoss": Loss(("positive_pair",), "a margin to the hardest other text of a large batch", in_batch=True),
-        "TripletLoss": Loss(("triplet",), "a margin between the right text and the wrong one"),
-        "CoSENTLoss": Loss(("scored_pair",), "pairs in the order of their scores"),
-        "AnglELoss": Loss(("scored_pair",), "pairs in the order of their scores, by angles in the complex plane"),
-        "CosineSimilarityLoss": Loss(("scored_pair",), "the cosine is the score"),
-        "ContrastiveLoss": Loss(("labelled_pair",), "equal texts near, others beyond a margin", classes=2),
-        "OnlineContrastiveLoss": Loss(("labelled_pair",), "the same, by the hard pairs of each batch", classes=2),
-        "SoftmaxLoss": Loss(("labelled_pair",), "a classifier on both vectors and their difference", has_weights=True),
-        "BatchAllTripletLoss": Loss(("labelled_text",), "all triplets of a batch that classes make"),
-        "BatchHardTripletLoss": Loss(("labelled_text",), "the hardest triplet of each text"),
-        "BatchHardSoftMarginTripletLoss": Loss(("labelled_text",), "the hardest triplet of each text, with no margin to choose"),
-        "BatchSemiHardTripletLoss": Loss(("labelled_text",), "triplets inside the margin"),
-        "DenoisingAutoEncoderLoss": Loss(("single_text",), "write the text again from its vector (TSDAE)", has_weights=True),
-        "ContrastiveTensionLoss": Loss(("single_text",), "two copies of the model agree on one text only", has_weights=True),
-        "ContrastiveTensionLossInBatchNegatives": Loss(
-            ("single_text",), "the same against the other texts of the batch", in_batch=True, has_weights=True
+        "GISTEmbedLoss": Loss(
+            RANKED, "the same, without negatives that a guide model scores too high", in_batch=True, teacher=True
         ),
-        "MarginMSELoss": Loss(("teacher_scores",), "the teacher's difference between right and wrong text", teacher=True),
+        "CachedGISTEmbedLoss": Loss(RANKED, "the same, for batches larger than memory", in_batch=True, teacher=True),
+        "MegaBatchMarginLoss": Loss(("positive_pair",), "a margin to the hardest negative of a large batch", in_batch=True),
+        "TripletLoss": Loss(("triplet",), "a margin between the positive and the negative"),
+        "CoSENTLoss": Loss(("scored_pair",), "pairs ranked by their scores"),
+        "AnglELoss": Loss(("scored_pair",), "pairs ranked by their scores, by angles in the complex plane"),
+        "CosineSimilarityLoss": Loss(("scored_pair",), "the cosine equal to the score"),
+        "ContrastiveLoss": Loss(("labelled_pair",), "similar pairs close, others beyond a margin", classes=2),
+        "OnlineContrastiveLoss": Loss(("labelled_pair",), "the same, on the hard pairs of each batch", classes=2),
+        "SoftmaxLoss": Loss(("labelled_pair",), "a classifier on both vectors and their difference", has_weights=True),
+        "BatchAllTripletLoss": Loss(("labelled_text",), "a margin in all triplets of a batch"),
+        "BatchHardTripletLoss": Loss(("labelled_text",), "a margin in the hardest triplet of each text"),
+        "BatchHardSoftMarginTripletLoss": Loss(("labelled_text",), "the hardest triplet of each text, with a soft margin"),
+        "BatchSemiHardTripletLoss": Loss(("labelled_text",), "a margin in the semi-hard triplets of a batch"),
+        "DenoisingAutoEncoderLoss": Loss(
+            ("single_text",), "the text reconstructed from a corrupted copy's vector (TSDAE)", has_weights=True
+        ),
+        "ContrastiveTensionLoss": Loss(
+            ("single_text",), "two copies of the model: equal texts close, others apart", has_weights=True
+        ),
+        "ContrastiveTensionLossInBatchNegatives": Loss(
+            ("single_text",), "the same, with the other texts of the batch as negatives", in_batch=True, has_weights=True
+        ),
+        "MarginMSELoss": Loss(("teacher_scores",), "the teacher's difference between positive and negative", teacher=True),
         "DistillKLDivLoss": Loss(("teacher_scores",), "the teacher's distribution over the texts", teacher=True),
         "MSELoss": Loss(
-            ("teacher_vectors",), "the teacher's vectors: smaller models, further languages", has_weights=True, teacher=True
+            ("teacher_vectors",), "the teacher's vectors: for smaller models and other languages", has_weights=True, teacher=True
         ),
         "EmbedDistillLoss": Loss(
             ("teacher_vectors",), "the teacher's vectors, by cosine or distance", has_weights=True, teacher=True
@@ -89,10 +95,10 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
 )
 WRAPPERS: Mapping[str, Wrapper] = MappingProxyType(
     {
-        "MatryoshkaLoss": Wrapper("the loss also of the first dimensions, so that vectors can be cut"),
-        "AdaptiveLayerLoss": Wrapper("the loss also of the first layers, so that the model can be cut"),
-        "Matryoshka2dLoss": Wrapper("both"),
-        "GlobalOrthogonalRegularizationLoss": Wrapper("beside a loss: vectors of different texts spread over the sphere"),
+        "MatryoshkaLoss": Wrapper("also trains the first dimensions alone, so that vectors can be truncated"),
+        "AdaptiveLayerLoss": Wrapper("also trains the first layers alone, so that layers can be removed"),
+        "Matryoshka2dLoss": Wrapper("both of these"),
+        "GlobalOrthogonalRegularizationLoss": Wrapper("added to a loss: spreads vectors of different texts over the sphere"),
     }
 )
 DEFAULTS: Mapping[PairKind, Default] = MappingProxyType(
@@ -100,15 +106,15 @@ DEFAULTS: Mapping[PairKind, Default] = MappingProxyType(
         "positive_pair": Default("MultipleNegativesRankingLoss", "every other text of the batch is a negative at no cost"),
         "triplet": Default("MultipleNegativesRankingLoss", "the given negative and every other text of the batch"),
         "tuple": Default("MultipleNegativesRankingLoss", "all given negatives and every other text of the batch"),
-        "scored_pair": Default("CoSENTLoss", "it learns only the order of the scores, which Spearman's correlation measures"),
+        "scored_pair": Default("CoSENTLoss", "it trains on the order of the scores, which Spearman's correlation measures"),
         "labelled_pair": Default("SoftmaxLoss", "it takes any number of classes; for two, OnlineContrastiveLoss"),
-        "labelled_text": Default("BatchAllTripletLoss", "it needs no margin to be mined by"),
-        "single_text": Default("DenoisingAutoEncoderLoss", "texts alone teach by being written again"),
-        "teacher_scores": Default("MarginMSELoss", "differences of scores carry over between models, scores themselves do not"),
+        "labelled_text": Default("BatchAllTripletLoss", "it uses every triplet of the batch, so none has to be mined"),
+        "single_text": Default("DenoisingAutoEncoderLoss", "it needs texts only (TSDAE)"),
+        "teacher_scores": Default("MarginMSELoss", "differences of scores transfer between models, scores themselves do not"),
         "teacher_vectors": Default("MSELoss", "the student's space becomes the teacher's"),
     }
 )
-SAME_OR_DIFFERENT = Default("OnlineContrastiveLoss", "two classes mean same or different, and hard pairs teach most")
+SAME_OR_DIFFERENT = Default("OnlineContrastiveLoss", "two classes mean same or different, and hard pairs contribute most")
 
 
 def default_for(kind: PairKind, n_classes: int = 0) -> Default:

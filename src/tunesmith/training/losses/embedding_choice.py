@@ -67,7 +67,7 @@ def check_scores(rows: EmbeddingRows, name: str) -> None:
     if low < -1 or high > 1:
         at = rows.target.index(high if high > 1 else low)
         message = f"row {rows.row_ids[at]} has the score {rows.target[at]:g}; a cosine lies in -1 to 1."
-        remedy = f"Say what the scores mean, e.g. embedding.score_range: [{low:g}, {high:g}], or use CoSENTLoss."
+        remedy = f"Give the range of the scores, e.g. embedding.score_range: [{low:g}, {high:g}], or use CoSENTLoss."
         raise DataError.one(rows.source, message, remedy)
 
 

@@ -137,7 +137,7 @@ def computes_own_loss(fast_path: FastPath, n_processes: int, device: str) -> boo
 
 
 class EpochSampler(BucketedSampler):
-    """Yields ``epoch * n + position``, so that a prefetched batch still knows its epoch."""
+    """Yields ``epoch * n + position``, so that a prefetched batch keeps its epoch."""
 
     def __iter__(self) -> Iterator[int]:
         for position in super().__iter__():
