@@ -32,11 +32,11 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import NearDuplicates, near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.checks.dynamics import aum
-from tunesmith.diagnosis.checks.label_errors import combined, confident_learning, loss_rank, suspect_labels
+from tunesmith.diagnosis.checks.label_errors import confident_learning, loss_rank, suspect_labels
 from tunesmith.diagnosis.checks.pvi import pvi
 from tunesmith.diagnosis.checks.shapley import shapley
 from tunesmith.diagnosis.cross_validation import average_pred_probs
-from tunesmith.diagnosis.evidence import Diagnosis, Evidence, make_evidence
+from tunesmith.diagnosis.evidence import Diagnosis, Evidence, make_evidence, ranks
 from tunesmith.diagnosis.fold_finetuning import fine_tuned
 from tunesmith.diagnosis.out_of_fold import OutOfFold, out_of_fold
 from tunesmith.models.base_embeddings import embed
@@ -92,6 +92,14 @@ def imdb() -> tuple[list[str], list[str], list[str], np.ndarray | None]:
 
 
 READERS = {"banking77": banking77, "sst2": sst2, "davidson": davidson, "imdb": imdb}
+
+
+def combined(diagnoses: list[Diagnosis]) -> np.ndarray:
+    """The mean of the ranks of several scores (N), in [0, 1]; scores that are NaN for a row are left out of its mean."""
+    stacked = np.stack([ranks(-diagnosis.scores) for diagnosis in diagnoses if diagnosis.scores is not None])
+    counted = (~np.isnan(stacked)).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return ranks(-np.where(counted > 0, np.nansum(stacked, axis=0) / counted, np.nan))
 
 
 def load(name: str) -> tuple[Rows, dict[str, float]]:
@@ -154,7 +162,7 @@ def planted(rows: Rows, seeds: int) -> dict[str, Any]:
             for diagnosis in found:
                 assert diagnosis.scores is not None
                 runs.setdefault(diagnosis.name, []).append(float(roc_auc_score(wrong, -diagnosis.scores)))
-            runs.setdefault("combined", []).append(float(roc_auc_score(wrong, -combined(found, len(wrong)))))
+            runs.setdefault("combined", []).append(float(roc_auc_score(wrong, -combined(found))))
             main = found[0]
             assert main.flagged is not None
             runs.setdefault("flagged", []).append(float(main.flagged.sum()))
@@ -253,7 +261,7 @@ def checked(rows: Rows) -> dict[str, Any]:
     followed = replace(evidence, epoch_logits=head_epochs(rows.vectors, evidence.given, rows.labels.n), epoch_mode="train")
     found.append(aum(followed))
     found.append(replace(suspect_labels(followed), name="suspect_labels with AUM"))
-    tables = {diagnosis.name: diagnosis.scores for diagnosis in found} | {"combined": combined(found, len(evidence))}
+    tables = {diagnosis.name: diagnosis.scores for diagnosis in found} | {"combined": combined(found)}
     table = {}
     for name, scores in tables.items():
         assert scores is not None

@@ -149,8 +149,6 @@ def diagnose_recipes(
     Args:
         names, folder: by default from the outputs or files of the recipes.
         oracle: see ``oracle.open_oracle``.
-
-    Raises InputError if they cannot be read or compared; nothing was written.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipes = [without_split_shares(loaded.recipe) for loaded, _ in sources]
@@ -162,7 +160,9 @@ def diagnose_recipes(
     with clock.phase("data"):
         data = [load_labelled_data(r, loaded.base, frames) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
         shared = select_shared_labels(names, data)
-        pool = make_pool(names, shared)
+        rows = tuple(pool_splits(x)[0] for x in shared.data)
+        splits = tuple([part.split for part in x.named().values() for _ in range(len(part))] for x in shared.data)
+        pool = Pool(names, shared.labels, rows, splits)
     oracle_labels = [] if oracle is None else query_in_phase(pool, shared, oracle, clock)
     comparison = compare_datasets(pool, recipes[0], sources[0][0].base, clock)
     begin(place, yaml_documents(loaded.text for loaded, _ in sources), yaml_documents(map(resolved_yaml, recipes)))
@@ -207,13 +207,6 @@ def default_folder(first: str, names: Sequence[str]) -> Path:
     """``A-B-diagnosis`` beside the output of the first data set."""
     joined = "-".join(re.sub(r"[^\w.]+", "-", name) for name in names)
     return Path(first).parent / f"{joined}-diagnosis"
-
-
-def make_pool(names: tuple[str, ...], shared: SharedData) -> Pool:
-    """The rows of the shared labels of all data sets and splits."""
-    sets = tuple(pool_splits(data)[0] for data in shared.data)
-    splits = tuple([part.split for part in data.named().values() for _ in range(len(part))] for data in shared.data)
-    return Pool(names, shared.labels, sets, splits)
 
 
 @dataclass(frozen=True)

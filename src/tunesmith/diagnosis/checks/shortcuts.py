@@ -21,6 +21,7 @@ ALPHA = 0.01
 MIN_COUNT = 20
 """Fewest occurrences for a word's PMI or z-score, as in Gardner et al., and fewest rows of a class for its surface form."""
 STRONG_AUROC = 0.65
+"""Features that predict a class with this AUROC, or with 1 minus it, are named."""
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 

@@ -150,7 +150,8 @@ def transferred(trained: TransferData, tested: TransferData, place: int, labels:
         note = f"{tested.name} has every text of {trained.name}: no row is left to train on"
         return make_cell(trained, tested, Metric(METRIC, "", None, None, None, len(tested.rows), note=note), 0, n_left_out)
     predictions = predict_rows(trained, kept, tested, np.arange(len(tested.rows)), labels)
-    return make_cell(trained, tested, score(predictions, tested.name), len(kept), n_left_out)
+    (metric,) = metric_intervals(SINGLE, predictions, tested.name, (METRIC,))
+    return make_cell(trained, tested, metric, len(kept), n_left_out)
 
 
 def cross_validated(data: TransferData, labels: Labels, progress: Callable[[], None]) -> Transfer:
@@ -163,12 +164,8 @@ def cross_validated(data: TransferData, labels: Labels, progress: Callable[[], N
         predictions = part if predictions is None else concatenate(predictions, part)
         progress()
     assert predictions is not None
-    return make_cell(data, data, score(predictions, data.name), round(len(predictions) * (n_folds - 1) / n_folds), 0)
-
-
-def score(predictions: Predictions, tested_on: str) -> Metric:
-    (metric,) = metric_intervals(SINGLE, predictions, tested_on, (METRIC,))
-    return metric
+    (metric,) = metric_intervals(SINGLE, predictions, data.name, (METRIC,))
+    return make_cell(data, data, metric, round(len(predictions) * (n_folds - 1) / n_folds), 0)
 
 
 def make_cell(trained: TransferData, tested: TransferData, metric: Metric, n_trained: int, n_left_out: int) -> Transfer:
