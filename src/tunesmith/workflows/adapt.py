@@ -67,7 +67,7 @@ def check_pair(texts: LoadedRecipe, task: LoadedRecipe) -> None:
     where = str(texts.path or "recipe")
     if not task_settings(texts.recipe).plain_texts:
         message = f"its task is {texts.recipe.task}."
-        raise InputError.one(where, message, "The first recipe learns plain texts: task: pretraining.")
+        raise InputError.one(where, message, "The first recipe has task: pretraining.")
     if task_settings(task.recipe).plain_texts:
         place, remedy = str(task.path or "recipe"), "The second recipe is the task to be evaluated."
         raise InputError.one(place, "its task is pretraining, too.", remedy)
