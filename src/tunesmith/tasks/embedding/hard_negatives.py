@@ -38,9 +38,10 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
     encoder = load_encoder(data.source, data.recipe.data.max_length, data.recipe.train.fast)
     negatives = mined(rows, corpus_of(data.recipe.data.train, data.base, data.max_rows), encoder, section, data.base)
     pairs = rows_with(rows, negatives, section.num_negatives)
-    lost, findings = [i for i, pair in enumerate(zip(*rows.sides, strict=True)) if pair not in negatives], data.findings
+    lost = [i for i, pair in enumerate(zip(*rows.sides, strict=True)) if pair not in negatives]
     note = f"{len(pairs):,} training pairs have {section.num_negatives} hard negatives each; "
     note += f"{len(lost):,} have too few and are not used."
+    findings = data.findings
     if lost:
         message = f"{len(lost):,} training pairs have too few hard negatives and are not used"
         shown = tuple({"row_id": rows.row_ids[i], "split": rows.split, "reason": "too few negatives"} for i in lost[:20])

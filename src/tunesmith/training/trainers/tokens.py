@@ -171,10 +171,11 @@ class MaskedTrainer(GuardedTrainer, Trainer):
     def collate(self, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
         """Builds one batch, with other tokens masked in each epoch."""
         places, rows, labels = [], [], []
+        masks = {"mask_id": self.mask_id, "vocab_size": self.vocab_size}
         for number in numbers:
             epoch, place = divmod(number, len(self.tokens.packs))
             ids = self.tokens.input_ids[self.tokens.packs[place][0]]
-            is_special, masks = np.isin(ids, self.specials), {"mask_id": self.mask_id, "vocab_size": self.vocab_size}
+            is_special = np.isin(ids, self.specials)
             masked, targets = mask_tokens(ids, is_special, self.args.seed, epoch, place, self.probability, **masks)
             places.append(place)
             rows.append(masked)
