@@ -86,7 +86,7 @@ class GuardedTrainer(Trainer):
         if len(self.step_losses) == self.current_gradient_accumulation_steps:
             total = sum(self.step_losses)
             if total > DIVERGED_FACTOR * max(1.0, self.expected_loss):
-                diverged = f"the loss is {total:.3g}, at chance level it is {self.expected_loss:.3g}: training diverged"
+                diverged = f"the loss is {total:.3g}, {self.expected_loss:.3g} was expected at first: training diverged"
                 raise TrainingFailed(self.stopped(diverged))
             self.pending_losses.append(total)
             self.step_losses = []
