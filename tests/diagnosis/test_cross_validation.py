@@ -139,7 +139,7 @@ def test_a_run_on_a_sample_of_the_rows_is_diagnosed_on_the_rows_of_that_sample(r
     with np.load(done.folder / EPOCH_LOGITS) as kept:
         assert len(kept["row_ids"]) == found.n_rows == 60
     by_name = {finding.name: finding for finding in found.findings}
-    assert "of 60 rows were led by another class" in by_name["aum"].summary
+    assert "of 60 rows have a negative mean margin" in by_name["aum"].summary
 
 
 def test_another_file_is_refused(run: Path, tmp_path: Path) -> None:
