@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
 
-DATA_ENDINGS = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet")
 OVERRIDES = "overrides of recipe keys, e.g. train.seed=1 or train.learning_rate=1e-4"
 
 
@@ -22,10 +21,11 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
 def is_data(source: str) -> bool:
     """Whether the argument is a data source, not a recipe."""
+    from tunesmith.data.readers.read import READERS
+
     if source.startswith(("builtin:", "hub:")):
         return True
-    name = source.lower().removesuffix(".gz")
-    return name.endswith(DATA_ENDINGS) or Path(source).is_dir()
+    return source.lower().removesuffix(".gz").endswith(tuple(READERS)) or Path(source).is_dir()
 
 
 def load(source: str, overrides: Sequence[str]) -> LoadedRecipe:

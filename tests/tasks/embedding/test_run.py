@@ -80,6 +80,8 @@ def test_what_was_saved_is_what_was_evaluated(tiny_model: Path, capsys) -> None:
     test = write("test.csv", {"anchor": QUESTIONS[::3], "positive": ANSWERS[::3]})
     assert main(["train", recipe(tiny_model, f"data: {{train: pairs.csv, test: {test}}}\n{SHORT}"), "--json"]) == 0
     trained = json.loads(capsys.readouterr().out)
+    saved, base = (json.loads((folder / "tokenizer.json").read_text()) for folder in (Path("runs/e/model"), tiny_model))
+    assert saved["padding"] == base["padding"]
     assert any(finding["name"] == "leakage_test" for finding in trained["findings"])
     assert main(["evaluate", "runs/e/model", test, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)

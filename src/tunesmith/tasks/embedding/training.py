@@ -140,8 +140,16 @@ def sample_texts(rows: EmbeddingRows) -> list[str]:
 
 
 def plain_vectors(encoder: SentenceEncoder, texts: list[str], max_rows: int = SAMPLE_TEXTS) -> Array:
-    """Computes embeddings (N, D) in fp32, by upstream's own way, in batches of at most so many texts."""
-    return np.asarray(encoder.model.encode(texts, batch_size=max_rows, show_progress_bar=False), dtype=np.float32)
+    """Computes embeddings (N, D) in fp32 with upstream's ``encode``, in batches of at most so many texts.
+
+    A fast tokenizer keeps the padding of its last call and would be saved with it, so padding that was off is switched off.
+    """
+    backend = getattr(encoder.model.tokenizer, "backend_tokenizer", None)
+    padding = None if backend is None else backend.padding
+    vectors = np.asarray(encoder.model.encode(texts, batch_size=max_rows, show_progress_bar=False), dtype=np.float32)
+    if backend is not None and padding is None:
+        backend.no_padding()
+    return vectors
 
 
 def sample_outputs(session: EmbeddingSession, max_rows: int) -> Array:
