@@ -94,7 +94,7 @@ def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:
 
 
 def is_earlier_demo(output: str, recipe: str) -> bool:
-    """Whether the output folder contains only an earlier demo, finished or not; other runs must not be replaced."""
+    """Returns whether the output folder contains only an earlier demo, finished or not; other runs must not be replaced."""
     from tunesmith.run_folder import claim
 
     claimed = claim(output, overwrite=True)

@@ -20,7 +20,7 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def is_data(source: str) -> bool:
-    """Whether the argument is a data source, not a recipe."""
+    """Returns whether the argument is a data source, not a recipe."""
     from tunesmith.data.readers.read import READERS
 
     if source.startswith(("builtin:", "hub:")):

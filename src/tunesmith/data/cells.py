@@ -11,7 +11,7 @@ WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 
 def is_missing(cell: object) -> bool:
-    """Whether a cell is None, NaN, or a string of white space only."""
+    """Returns whether a cell is None, NaN, or a string of white space only."""
     if cell is None:
         return True
     if isinstance(cell, str):
@@ -20,14 +20,14 @@ def is_missing(cell: object) -> bool:
 
 
 def is_number(cell: object) -> bool:
-    """Whether a cell is a finite number or a string of one. Booleans are no numbers."""
+    """Returns whether a cell is a finite number or a string of one. Booleans are no numbers."""
     if isinstance(cell, str):
         return NUMBER.fullmatch(cell.strip()) is not None
     return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
 
 
 def is_whole(cell: object) -> bool:
-    """Whether a cell is a whole number in any notation: ``3``, ``"3"``, ``3.0``, ``"3.0"``."""
+    """Returns whether a cell is a whole number in any notation: ``3``, ``"3"``, ``3.0``, ``"3.0"``."""
     if isinstance(cell, str):
         return WHOLE.fullmatch(cell.strip()) is not None
     return isinstance(cell, int | float) and is_number(cell) and float(cell).is_integer()

@@ -25,7 +25,7 @@ DATE = re.compile(r"(?:19|20)\d{2}[ ./-]?\d{1,2}[ ./-]?\d{1,2}|\d{1,2}[ ./-]\d{1
 
 
 def is_phone(text: str) -> bool:
-    """Whether digits are a telephone number: with a country's ``+``, a leading 0, an area code in brackets, or grouped 3-3-4.
+    """Returns whether digits are a telephone number: with ``+``, a leading 0, an area code in brackets, or grouped 3-3-4.
 
     Other groups of digits are as often order numbers or amounts.
     """
@@ -52,7 +52,7 @@ def is_iban(text: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether an IPv4 address is public; 127.0.0.1 and 192.168.x.x identify nobody."""
+    """Returns whether an IPv4 address is public; 127.0.0.1 and 192.168.x.x identify nobody."""
     try:
         return ipaddress.ip_address(text).is_global
     except ValueError:

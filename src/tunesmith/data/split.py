@@ -182,7 +182,7 @@ def count_strata(rows: list[int], strata: list[tuple[Any, ...]]) -> dict[Any, in
 
 
 def quotas(total: Counter[Any], share: float, rng: np.random.Generator) -> dict[Any, int]:
-    """Rows of each stratum in the new split: its share, rounded so that the sum is right; 1 to n - 1 from two rows on, else 0."""
+    """Returns the rows of each stratum in the new split: its share, rounded; 1 to n - 1 from two rows on, else 0."""
     exact = {stratum: share * n for stratum, n in total.items()}
     quota = {stratum: int(amount) for stratum, amount in exact.items()}
     missing = round(sum(exact.values())) - sum(quota.values())

@@ -1,4 +1,4 @@
-"""Ablation of label corrections: trains one recipe on the original, corrected and reduced rows, and on a equal random reduction.
+"""Ablation of label corrections: trains on the original and the corrected rows, without these rows, and without as many others.
 
 The variants differ only in the training rows: one split of the data, made before, holds the rows that select the checkpoint and
 evaluate them all (``docs/decisions/measured-gain-of-corrections.md``).
@@ -138,7 +138,7 @@ class AblationResult:
     timings_seconds: dict[str, float]
 
     def comparison(self, variant: str, against: str, rows: str = UNDISPUTED) -> Comparison | None:
-        """The comparison of two variants on the leading metric; None if there is none."""
+        """Returns the comparison of two variants on the leading metric; None if there is none."""
         requested = (variant, against, self.metric, rows)
         return next((c for c in self.comparisons if (c.variant, c.verdict.against, c.verdict.metric, c.rows) == requested), None)
 
@@ -315,13 +315,13 @@ def evaluate_variants(
 
 
 def metric_names(plan: AblationPlan) -> list[str]:
-    """The primary metric, and accuracy if it is another one and rows have one label."""
+    """Returns the primary metric, and accuracy if it is another one and rows have one label."""
     accuracy = ["accuracy"] if plan.inputs.splits.labels.problem_type == SINGLE else []
     return list(dict.fromkeys([primary_metric(plan.inputs.recipe), *accuracy]))
 
 
 def compute_metrics(plan: AblationPlan, systems: Sequence[Predictions]) -> tuple[Metric, ...]:
-    """The metrics of one variant over its seeds, with intervals."""
+    """Returns the metrics of one variant over its seeds, with intervals."""
     recipe, kind = plan.inputs.recipe, plan.inputs.splits.labels.problem_type
     n_resamples, seed = recipe.evaluate.n_resamples, recipe.train.seed
     return metric_intervals(kind, systems, plan.holdout.split, metric_names(plan), n_resamples=n_resamples, seed=seed)

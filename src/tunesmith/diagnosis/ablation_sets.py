@@ -138,7 +138,7 @@ def require_this_file(splits: LabelledData, table: Table) -> None:
 
 
 def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges, separator: str | None) -> dict[int, Label]:
-    """Row id -> encoded new label, for the relabelled training rows."""
+    """Returns row id -> encoded new label, for the relabelled training rows."""
     place = {row_id: i for i, row_id in enumerate(splits.train.row_ids)}
     ids = [row_id for row_id in changes.labels if row_id in place]
     position = {row_id: i for i, row_id in enumerate(table.row_ids)}
@@ -155,13 +155,13 @@ def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges
 
 
 def without(train: Examples, positions: Sequence[int]) -> Examples:
-    """The rows without those at these positions, in their order."""
+    """Returns the rows without those at these positions, in their order."""
     gone = set(positions)
     return train.take([i for i in range(len(train)) if i not in gone], train.split)
 
 
 def random_rows(train: Examples, n: int, seed: int) -> list[int]:
-    """Positions of n random rows; the last row of a class is drawn only after all others."""
+    """Returns positions of n random rows; the last row of a class is drawn only after all others."""
     draw = np.random.default_rng([seed, zlib.crc32(RANDOM_REMOVED.encode())])
     left = Counter(k for label in train.labels for k in classes_in(label))
     drawn, last = [], []
@@ -176,7 +176,7 @@ def random_rows(train: Examples, n: int, seed: int) -> list[int]:
 
 
 def classes_in(label: Label) -> list[int]:
-    """The classes of a label; none for a number."""
+    """Returns the classes of a label; none for a number."""
     if isinstance(label, tuple):
         return [k for k, is_on in enumerate(label) if is_on]
     return [label] if isinstance(label, int) else []

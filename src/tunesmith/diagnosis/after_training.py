@@ -43,7 +43,7 @@ class Budget:
         return time.perf_counter() - self.started_seconds
 
     def too_long(self) -> str:
-        """The reason for a check that was left out."""
+        """Returns the reason for a check that was left out."""
         return f"it would have taken more than {self.limit_seconds:.0f} s, a tenth of the training time; see tunesmith diagnose"
 
 

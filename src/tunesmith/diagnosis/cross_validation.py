@@ -145,7 +145,7 @@ def logged_row_ids(run: Path) -> frozenset[int] | None:
 
 
 def read_epoch_logits(run: Path, rows: Examples, labels: Labels) -> tuple[Array | None, str]:
-    """A run's logits (E, N, K) of these rows, NaN for rows it was not trained on, and their mode; None if it saved none."""
+    """Reads a run's logits (E, N, K) of these rows, NaN for rows it was not trained on, and their mode; None if it saved none."""
     if not (run / EPOCH_LOGITS).exists():
         return None, ""
     with np.load(run / EPOCH_LOGITS) as arrays:

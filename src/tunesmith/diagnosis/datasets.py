@@ -127,7 +127,7 @@ def diagnose_data_sets(
 
 
 def make_source(table: object, i: int, model: str, sections: dict[str, Any]) -> Source:
-    """The recipe of one data set from Python."""
+    """Returns the recipe of one data set from Python."""
     if isinstance(table, str | Path) and Path(table).suffix in {".yaml", ".yml"}:
         return load_recipe(Path(table)), None
     name = stem(str(table)) if isinstance(table, str | Path) else f"data{i + 1}"

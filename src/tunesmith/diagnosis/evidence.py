@@ -138,7 +138,7 @@ def make_evidence(rows: Examples, labels: Labels, **arrays: Unpack[EvidenceArray
 
 
 def class_ids(rows: Examples) -> Array:
-    """The class of each row (N), ``UNLABELLED`` for rows without one."""
+    """Returns the class of each row (N), ``UNLABELLED`` for rows without one."""
     return np.array([UNLABELLED if label is None else int(label) for label in rows.labels], dtype=np.int64)
 
 
@@ -169,12 +169,12 @@ def check_probabilities(pred_probs: Array, shape: tuple[int, int], source: str) 
 
 
 def skip(name: str, why: str, *needed: str) -> Diagnosis:
-    """The result of a check that did not run."""
+    """Returns the result of a check that did not run."""
     return Diagnosis(name, "", needed, skipped=why)
 
 
 def skip_if_missing(name: str, evidence: Evidence, *needed: str) -> Diagnosis | None:
-    """The skipped result if the evidence lacks one of these fields, or labels to compare them with; else None."""
+    """Returns the skipped result if the evidence lacks one of these fields, or labels to compare them with; else None."""
     missing = [field for field in needed if getattr(evidence, field) is None]
     if missing:
         return skip(name, f"it needs {' and '.join(FIELD_WORDS[field] for field in missing)}", *needed)
@@ -197,7 +197,7 @@ def ranks(badness: Array) -> Array:
 
 
 def worst_first(diagnosis: Diagnosis) -> Sequence[int]:
-    """Positions of the flagged rows, the worst first."""
+    """Returns positions of the flagged rows, the worst first."""
     if diagnosis.flagged is None:
         return []
     flagged = np.flatnonzero(diagnosis.flagged)

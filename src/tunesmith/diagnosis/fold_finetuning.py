@@ -66,7 +66,7 @@ def prepared_rows(inputs: LabelledTaskData, given: Array) -> TokenisedSplits:
 
 
 def without_evaluations(recipe: Recipe) -> Recipe:
-    """The recipe with one evaluation and one log line, and no early stopping: nothing selects the weights of a fold."""
+    """Returns the recipe with one evaluation and one log line, and no early stopping: nothing selects the weights of a fold."""
     train = recipe.train.model_copy(update={"n_evaluations": 1, "n_logs": 1, "early_stopping": None, "report_to": "none"})
     return recipe.model_copy(update={"train": train})
 

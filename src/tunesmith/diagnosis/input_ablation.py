@@ -129,7 +129,7 @@ def make_ablation_request(section: DiagnoseSection, splits: LabelledData, base: 
 
 
 def read_word_list(name: str, source: str | list[str], base: Path) -> tuple[str, ...]:
-    """The words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped."""
+    """Returns the words of a list, each once; a file has one a line, and blank lines and lines that begin with # are skipped."""
     lines = source
     if isinstance(source, str):
         path = locate(source, base)
@@ -198,7 +198,7 @@ def embed_examples(rows: Examples, embed: Embed) -> Embedded:
 
 
 def lazy_embedder(source: ModelSource, max_length: int | None, n_layers: int) -> Embed:
-    """An ``embedder`` of ``models.base_embeddings`` that loads the model at its first call."""
+    """Returns an ``embedder`` of ``models.base_embeddings`` that loads the model at its first call."""
 
     @cache
     def loaded() -> Embed:
@@ -210,7 +210,7 @@ def lazy_embedder(source: ModelSource, max_length: int | None, n_layers: int) ->
 
 
 def ablation_diagnoses(ablation: InputAblation, evidence: Evidence, start: int, others: Sequence[Diagnosis]) -> list[Diagnosis]:
-    """The diagnoses of one split that the recipe requests.
+    """Returns the diagnoses of one split that the recipe requests.
 
     Args:
         evidence: of the split, whose rows begin at ``start`` among the rows of all splits.
@@ -283,7 +283,7 @@ def write_tables(folder: Path, results: Sequence[tuple[Evidence, list[Diagnosis]
 
 
 def plain_cell(value: object) -> object:
-    """A number in six digits; empty for None and NaN."""
+    """Returns a number in six digits; empty for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else value

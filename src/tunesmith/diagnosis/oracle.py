@@ -111,7 +111,7 @@ def open_oracle(source: object, *, several: bool = False) -> Oracle:
 
 
 def run_oracle(run: Run) -> Oracle:
-    """The oracle that predicts by the model of a finished run. Raises ModelError if it does not give each text one label."""
+    """Builds the oracle that predicts by a finished run. Raises ModelError if that does not give each text one label."""
     record = run.result.data
     if record.get("problem_type") != SINGLE:
         raise ModelError.one(str(run.folder), "an oracle has to give each text one label; this run's model does not.")
@@ -136,7 +136,7 @@ def run_oracle(run: Run) -> Oracle:
 
 
 def file_oracle(table: Table, several: bool) -> Oracle:
-    """The oracle that looks up each row's label in a file or table."""
+    """Returns the oracle that looks up each row's label in a file or table."""
 
     def label(splits: LabelledData) -> dict[str, OracleLabels]:
         matched = find_labels(table, list(splits.named().values()), splits.columns, several=several)

@@ -29,12 +29,12 @@ WORDS = Strengths(inverse=(10.0,), ridge=(3.0,), usual=0)
 
 
 def default_folds(requested: int | None, n_rows: int) -> int:
-    """The requested number of folds, else ten for few rows and five for many."""
+    """Returns the requested number of folds, else ten for few rows and five for many."""
     return requested or (MORE_FOLDS if n_rows < FEW_ROWS else FOLDS)
 
 
 def unit_numbers(rows: Examples, near: NearDuplicates | None = None) -> Array:
-    """The number of each row's unit (N): rows of one group and near-duplicates, directly or through others, share one."""
+    """Returns the number of each row's unit (N): rows of one group and near-duplicates, directly or through others, share one."""
     near = near if near is not None else near_duplicates(rows.texts, rows.pairs)
     if rows.groups is None:
         return clusters(near)
@@ -43,7 +43,7 @@ def unit_numbers(rows: Examples, near: NearDuplicates | None = None) -> Array:
 
 
 def assign_folds(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0, source: str = "") -> Array:
-    """The fold of each row (N), 0 to n_folds - 1: units are never divided, and each class is spread evenly.
+    """Returns the fold of each row (N), 0 to n_folds - 1: units are never divided, and each class is spread evenly.
 
     Units come in random order, larger ones first, and go to the fold with the fewest rows of the class of their first row.
     """
@@ -172,7 +172,7 @@ def predict_folds(
 
 
 def mean_scores(scores: tuple[Scores, Scores], features: tuple[Array, csr_matrix], rows: Array) -> Array:
-    """The mean of the two models' probabilities of the rows selected by a mask (N)."""
+    """Returns the mean of the two models' probabilities of the rows selected by a mask (N)."""
     return (scores[0](features[0][rows]) + scores[1](features[1][rows])) / 2
 
 
@@ -189,12 +189,12 @@ def fit_word_features(rows: Examples) -> tuple[csr_matrix, Callable[[Examples], 
 
 
 def standardised(features: Array, mean: Array, scale: Array) -> Array:
-    """The features with mean 0 and deviation 1, float32; constant columns stay 0."""
+    """Returns the features with mean 0 and deviation 1, float32; constant columns stay 0."""
     return np.asarray((features - mean) / scale, dtype=np.float32)
 
 
 def in_one_fold(given: Array, folds: Array) -> Array:
-    """Rows (N) bool whose class has all its rows in their fold."""
+    """Returns rows (N) bool whose class has all its rows in their fold."""
     isolated = np.zeros(len(given), dtype=bool)
     for k in np.unique(given[given != UNLABELLED]):
         of_class = given == k

@@ -37,12 +37,12 @@ def make_finding(diagnosis: Diagnosis, evidence: Evidence) -> Finding:
 
 
 def private_rows(diagnoses: Sequence[Diagnosis]) -> frozenset[int]:
-    """Positions of the rows with personal data, whose texts must not be repeated."""
+    """Returns positions of the rows with personal data, whose texts must not be repeated."""
     return frozenset(i for diagnosis in diagnoses if diagnosis.name == PERSONAL_DATA for i in diagnosis.reasons)
 
 
 def review_texts(texts: Sequence[str], diagnoses: Sequence[Diagnosis], characters: int) -> list[str]:
-    """The beginnings of the texts (N) for a reviewer, personal data masked."""
+    """Returns the beginnings of the texts (N) for a reviewer, personal data masked."""
     private = private_rows(diagnoses)
     return [(masked(text) if i in private else text)[:characters] for i, text in enumerate(texts)]
 
@@ -57,7 +57,7 @@ def flagging_names(diagnoses: Sequence[Diagnosis], n: int) -> list[list[str]]:
 
 
 def leading_diagnosis(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
-    """The first columns of the tables: suspect labels, with a proposed label for each unlabelled row."""
+    """Returns the first columns of the tables: suspect labels, with a proposed label for each unlabelled row."""
     by_name = {diagnosis.name: diagnosis for diagnosis in diagnoses}
     main, blank = by_name[SUSPECTS], by_name[NO_LABEL]
     if blank.scores is None or blank.flagged is None or blank.proposed is None:
@@ -70,7 +70,7 @@ def leading_diagnosis(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
 
 
 def row_columns(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> dict[str, list[Any]]:
-    """The columns of the rows' table for one split.
+    """Returns the columns of the rows' table for one split.
 
     Args:
         main: the diagnosis whose score, flag and proposal come first, see ``leading_diagnosis``.
@@ -101,7 +101,7 @@ def class_name_or_none(evidence: Evidence, label: int) -> str | None:
 
 
 def plain_floats(values: Array) -> list[float | None]:
-    """Floats with None for NaN, for parquet and JSON."""
+    """Returns floats with None for NaN, for parquet and JSON."""
     return [None if np.isnan(value) else float(value) for value in values.tolist()]
 
 
@@ -116,7 +116,7 @@ def row_reason(position: int, main: Diagnosis, diagnoses: Sequence[Diagnosis]) -
 
 
 def make_corrections(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> list[Correction]:
-    """A proposed label for every row that the leading diagnosis flags, the worst first; unlabelled rows come last."""
+    """Returns a proposed label for every row that the leading diagnosis flags, the worst first; unlabelled rows come last."""
     if main.proposed is None or main.scores is None:
         return []
     names = flagging_names(diagnoses, len(evidence))

@@ -58,7 +58,7 @@ class PooledSplits:
 
 
 def pool_splits(splits: LabelledData) -> tuple[Examples, dict[str, int]]:
-    """The rows of all splits as one set, train first, and the position of each split's first row."""
+    """Returns the rows of all splits as one set, train first, and the position of each split's first row."""
     parts = list(splits.named().values())
     starts = dict(zip((part.split for part in parts), np.cumsum([0, *(len(part) for part in parts)]).tolist(), strict=False))
     groups = None
@@ -103,12 +103,12 @@ class Pool:
         return np.repeat(np.arange(len(self.sets)), self.sizes)
 
     def slices(self) -> list[slice]:
-        """The positions of each data set's rows."""
+        """Returns the positions of each data set's rows."""
         ends = np.cumsum([0, *self.sizes]).tolist()
         return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
     def rows(self) -> Examples:
-        """All rows as one set, without groups and ids, which have meaning only within a data set."""
+        """Returns all rows as one set, without groups and ids, which have meaning only within a data set."""
         return replace(
             self.sets[0],
             row_ids=[i for rows in self.sets for i in rows.row_ids],
@@ -128,7 +128,7 @@ class Pool:
 
 
 def public_start(text: str) -> str:
-    """The beginning of a text; empty if it holds personal data."""
+    """Returns the beginning of a text; empty if it holds personal data."""
     return "" if personal_data_kinds(text) else text[:TEXT_CHARACTERS]
 
 
@@ -163,7 +163,7 @@ def opposite_finding(pool: Pool, pairs: Sequence[Opposite], flagged: Array, in_s
 
 
 def opposite_row(pool: Pool, pair: Opposite) -> dict[str, Any]:
-    """A pair of rows in the form of a finding."""
+    """Returns a pair of rows in the form of a finding."""
     name, row_id, split, label = pool.locate(pair.first)
     other, other_row, other_split, other_label = pool.locate(pair.second)
     return {
@@ -238,7 +238,7 @@ def compare_oracle(pool: Pool, answers: Sequence[OracleAnswers]) -> list[OracleC
 
 
 def oracle_finding(pool: Pool, i: int, comparison: OracleComparison) -> Finding:
-    """The rows of a data set on which the oracle differs, the first fifty listed."""
+    """Returns the rows of a data set on which the oracle differs, the first fifty listed."""
     diagnosis, rows = comparison.diagnosis, pool.sets[i]
     first = tuple(
         {
@@ -353,7 +353,7 @@ def too_few_labels(common: Sequence[str], names: Sequence[str], data: Sequence[L
 
 
 def select_labels(data: LabelledData, labels: Labels) -> LabelledData:
-    """The rows with one of these labels, under their ids; validation and test are left out without such rows."""
+    """Returns the rows with one of these labels, under their ids; validation and test are left out without such rows."""
     ids = {data.labels.names.index(name): i for i, name in enumerate(labels.names)}
     present: dict[str, Any] = {}
     for part in data.named().values():

@@ -146,7 +146,7 @@ def diagnose(
 
 
 def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
-    """The recipe of a finished run, on the files it was trained on.
+    """Returns the recipe of a finished run, on the files it was trained on.
 
     Args:
         overrides: settings that replace it, as on the command line.
@@ -170,7 +170,7 @@ def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
 
 
 def without_split_shares(recipe: Recipe) -> Recipe:
-    """The recipe whose validation and test shares stay in train."""
+    """Returns the recipe whose validation and test shares stay in train."""
     shares = {split: None for split in ("validation", "test") if isinstance(getattr(recipe.data, split), float)}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=shares)})
 
@@ -216,7 +216,7 @@ def not_judged(unseen: np.ndarray) -> Diagnosis:
 
 
 def all_findings(pooled: PooledSplits, results: Sequence[SplitDiagnoses]) -> list[Finding]:
-    """The findings of every split, those of train first, then the leakage and language drift of the other splits."""
+    """Returns the findings of every split, those of train first, then the leakage and language drift of the other splits."""
     splits, findings = pooled.splits, []
     for evidence, diagnoses in results:
         suffix = "" if evidence.rows.split == "train" else f"_{evidence.rows.split}"
@@ -252,7 +252,7 @@ def write_outcome(folder: Path, results: Sequence[SplitDiagnoses]) -> int:
 
 
 def make_review(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagnosis) -> Review:
-    """The contents of the review page of one split."""
+    """Returns the contents of the review page of one split."""
     n, examples = len(evidence), evidence.rows
     names = [diagnosis.name for diagnosis in diagnoses if diagnosis.flagged is not None and diagnosis.flagged.any()]
     place = {name: i for i, name in enumerate(names)}
@@ -281,7 +281,7 @@ def make_review(evidence: Evidence, diagnoses: Sequence[Diagnosis], main: Diagno
 
 
 def data_map_columns(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
-    """The columns of the data map; none without logits of a training run."""
+    """Returns the columns of the data map; none without logits of a training run."""
     (drawn,) = [diagnosis for diagnosis in diagnoses if diagnosis.name == "cartography"]
     if drawn.skipped:
         return {}

@@ -79,7 +79,7 @@ class EmbeddingTest(Protocol):
 
 
 def no_progress(_done: int) -> None:
-    """A progress callback that does nothing."""
+    """Does nothing; stands for a progress callback."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class RowsTest:
         return {"tfidf": self.tfidf_outputs}
 
     def tfidf_outputs(self) -> Outputs:
-        """The cosine of TF-IDF vectors of words."""
+        """Returns the cosine of TF-IDF vectors of words."""
         vectoriser = word_vectoriser()
         vectoriser.fit([text for side in self.sides for text in side])
         return outputs_of_rows(self, [vectoriser.transform(side) for side in self.sides])
@@ -169,16 +169,16 @@ class SearchTest:
         return len(self.data.documents)
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
-        """Of queries (Q, D) and of documents (M, D)."""
+        """Embeds queries (Q, D) and documents (M, D)."""
         queries = encoder.encode(self.data.queries, encoder.prompt_for(*QUERY))
         return queries, encoder.encode(self.data.documents, encoder.prompt_for(*DOCUMENT), progress)
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
-        """Each metric's value for each query, by exact search."""
+        """Returns each metric's value for each query, by exact search."""
         return Outputs(row_scores=query_metrics(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
 
     def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
-        """The best documents of each query (Q, k), by exact search."""
+        """Returns the best documents of each query (Q, k), by exact search."""
         of_asked, of_documents = inner_product_maps(similarity)
         queries, documents = of_asked(vectors[0][:, :size]), of_documents(vectors[1][:, :size])
         return nearest(queries, documents, self.depth, device_name())[0]
@@ -274,7 +274,7 @@ def outputs_of_rows(test: RowsTest, sides: Sequence[Any]) -> Outputs:
 
 
 def at_best_f1(same: Array, scores: Array) -> Predictions:
-    """The scores (N) as predictions of one label, decided at the threshold with the highest F1 on these rows."""
+    """Returns the scores (N) as predictions of one label, decided at the threshold with the highest F1 on these rows."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # a threshold cannot part equal scores
     f1 = 2 * np.cumsum(same[order]) / (np.arange(1, len(order) + 1) + same.sum())

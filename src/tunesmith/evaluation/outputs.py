@@ -128,7 +128,7 @@ class BaselineOutputs:
 
 
 def at_dimension(name: str, dimension: int | None) -> str:
-    """The metric's name for embeddings cut to ``dimension``: ``ndcg@10 dim=64``."""
+    """Returns the metric's name for embeddings cut to ``dimension``: ``ndcg@10 dim=64``."""
     return name if dimension is None else f"{name} dim={dimension}"
 
 
@@ -165,12 +165,12 @@ def metrics_of_outputs(seeds: Sequence[Outputs], metrics: SplitMetrics, resampli
 
 
 def token_sums(seeds: Sequence[Outputs]) -> list[TokenSums]:
-    """The summed losses and token counts of each seed; empty where the outputs have no token losses."""
+    """Returns the summed losses and token counts of each seed; empty where the outputs have no token losses."""
     return [(losses.sums, losses.counts) for outputs in seeds if (losses := outputs.token_losses) is not None]
 
 
 def predictions_of(seeds: Sequence[Outputs]) -> list[Predictions]:
-    """The predictions of each seed; empty where the outputs have none."""
+    """Returns the predictions of each seed; empty where the outputs have none."""
     return [outputs.predictions for outputs in seeds if outputs.predictions is not None]
 
 

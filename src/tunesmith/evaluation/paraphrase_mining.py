@@ -45,11 +45,11 @@ class ParaphraseTest:
         return len(self.texts)
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
-        """Of all texts (N, D)."""
+        """Embeds all texts (N, D)."""
         return (encoder.encode(self.texts, "", progress),)
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
-        """Where each text's paraphrases stand among its neighbours, and how well one threshold of the cosine parts all pairs."""
+        """Ranks each text's neighbours by cosine, and measures how well one cosine threshold separates all pairs."""
         unit = normalised(vectors[0][:, :size])
         ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())
         return self.measured(ranked, unit)
@@ -61,12 +61,12 @@ class ParaphraseTest:
         return {"tfidf": self.tfidf_outputs}
 
     def tfidf_outputs(self) -> Outputs:
-        """By the cosine of TF-IDF vectors of words."""
+        """Ranks by the cosine of TF-IDF vectors of words."""
         matrix = word_vectoriser().fit_transform(self.texts)
         return self.measured(nearest_by_words(matrix, matrix, min(DEPTH + 1, self.n_texts)), matrix)
 
     def measured(self, ranked: Array, unit: Any) -> Outputs:
-        """The answer that neighbours give.
+        """Returns the answer that neighbours give.
 
         Args:
             ranked: (N, k) positions, each text itself among them.
@@ -130,5 +130,5 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
 
 
 def closed(links: Sequence[tuple[int, int]], count: int) -> Array:
-    """All pairs (P, 2) of texts that are linked, directly or through others."""
+    """Returns all pairs (P, 2) of texts that are linked, directly or through others."""
     return np.array([pair for group in linked_groups(count, links) for pair in combinations(group, 2)])

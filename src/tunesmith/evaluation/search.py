@@ -103,7 +103,7 @@ def tfidf(documents: Sequence[str], queries: Sequence[str], k: int) -> Array:
 
 
 def word_vectoriser() -> TfidfVectorizer:
-    """A TF-IDF vectoriser of words and punctuation marks, before fitting."""
+    """Returns a TF-IDF vectoriser of words and punctuation marks, before fitting."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\w+|[^\w\s]")

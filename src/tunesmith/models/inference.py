@@ -55,7 +55,7 @@ def pad_batch(encoded: Encoded, positions: np.ndarray, pad_id: int) -> Batch:
 
 
 def no_progress(_done: int) -> None:
-    """A progress callback that does nothing."""
+    """Does nothing; stands for a progress callback."""
 
 
 def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:

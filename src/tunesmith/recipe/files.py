@@ -31,12 +31,12 @@ def locate(path_text: str, base: Path) -> Path:
 
 
 def is_file_name(path_text: str) -> bool:
-    """Whether a name in a recipe is a path (not ``hub:NAME`` or ``builtin:NAME``)."""
+    """Returns whether a name in a recipe is a path (not ``hub:NAME`` or ``builtin:NAME``)."""
     return not path_text.startswith(NOT_FILES)
 
 
 def is_file(path: Path) -> bool:
-    """Whether the path is a file; False for a path that the system cannot look up."""
+    """Returns whether the path is a file; False for a path that the system cannot look up."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -44,12 +44,12 @@ def is_file(path: Path) -> bool:
 
 
 def same_path(one: Path, other: Path) -> bool:
-    """Whether two paths are the same file, with links resolved."""
+    """Returns whether two paths are the same file, with links resolved."""
     return _resolved(one) == _resolved(other)
 
 
 def inside(inner: Path, outer: Path) -> bool:
-    """Whether a path is inside (or equal to) another one, with links resolved."""
+    """Returns whether a path is inside (or equal to) another one, with links resolved."""
     return _resolved(inner).is_relative_to(_resolved(outer))
 
 

@@ -99,7 +99,7 @@ def recipe_from_mapping(mapping: Mapping[str, Any], source: str = "recipe") -> R
 def recipe_from_tables(
     caller: str, data: Mapping[str, Any], model: str, settings: Mapping[str, Any]
 ) -> tuple[LoadedRecipe, dict[str, Any] | None]:
-    """The recipe of data given in Python, and the tables in memory among them.
+    """Returns the recipe of data given in Python, and the tables in memory among them.
 
     Args:
         caller: names the Python function in errors.

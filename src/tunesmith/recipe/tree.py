@@ -80,7 +80,7 @@ def branches(schema: Schema) -> list[Schema]:
 
 
 def nullable(schema: Schema) -> bool:
-    """Whether the key takes ``null``."""
+    """Returns whether the key takes ``null``."""
     return any(branch.get("type") == "null" for branch in schema.get("anyOf", []))
 
 
@@ -91,7 +91,7 @@ _BOOLEANS = ("true", "false")
 
 
 def choices(branch: Schema) -> list[str] | None:
-    """The allowed values of an enum or constant; None for any other schema."""
+    """Returns the allowed values of an enum or constant; None for any other schema."""
     if "enum" in branch:
         return list(branch["enum"])
     return [branch["const"]] if "const" in branch else None

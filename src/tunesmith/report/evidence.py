@@ -96,7 +96,7 @@ def evaluated_rows(run: SavedRun) -> tuple[dict[str, list[Any]], str]:
 
 
 def has_labels(rows: dict[str, list[Any]]) -> bool:
-    """Whether any row has a label; the queries of a search have none."""
+    """Returns whether any row has a label; the queries of a search have none."""
     return any(cell is not None for cell in rows.get("label", ()))
 
 
@@ -112,7 +112,7 @@ def problem_type(run: SavedRun) -> str:
 
 
 def has_classes(run: SavedRun) -> bool:
-    """Whether predictions are classes; answers of a language model are classes only if the recipe lists labels."""
+    """Returns whether predictions are classes; answers of a language model are classes only if the recipe lists labels."""
     kind = problem_type(run)
     return kind != "regression" and (kind not in (CAUSAL, MASKED) or bool(run.result.data.get("labels")))
 

@@ -9,7 +9,7 @@ ABSENT = "–"
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether ``value`` is a finite number (True and False are not)."""
+    """Returns whether ``value`` is a finite number (True and False are not)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

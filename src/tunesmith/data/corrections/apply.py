@@ -179,7 +179,7 @@ def cell_label(cell: object) -> str:
 
 
 def fits(cell: object, given: str) -> bool:
-    """Whether a cell holds the given label; an empty label fits an empty cell and the -1 of unlabelled rows."""
+    """Returns whether a cell holds the given label; an empty label fits an empty cell and the -1 of unlabelled rows."""
     label = cell_label(cell)
     return label == given or (not given and label == "-1")
 

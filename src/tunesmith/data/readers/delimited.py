@@ -130,7 +130,7 @@ def usual_fields(records: Records) -> tuple[int, float]:
 
 
 def is_even(records: Records) -> bool:
-    """Whether all records have the same number of fields, and more than one."""
+    """Returns whether all records have the same number of fields, and more than one."""
     return len(set(map(len, records.rows))) == 1 and len(records.rows[0]) > 1
 
 

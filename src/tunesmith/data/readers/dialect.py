@@ -52,7 +52,7 @@ def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
 
 
 def is_blank(row: Sequence[str]) -> bool:
-    """Whether a line holds white space only."""
+    """Returns whether a line holds white space only."""
     return not row or (len(row) == 1 and not row[0].strip())
 
 

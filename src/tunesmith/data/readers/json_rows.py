@@ -121,7 +121,7 @@ def columns_from_document(name: str, content: object) -> tuple[dict[str, list[An
 
 
 def is_rows(value: object) -> bool:
-    """Whether a value is a non-empty list of objects, or of lists of one length, two or more."""
+    """Returns whether a value is a non-empty list of objects, or of lists of one length, two or more."""
     if not isinstance(value, list) or not value:
         return False
     if all(isinstance(item, dict) for item in value):

@@ -23,7 +23,7 @@ MAX_CHARACTERS = 2_000
 
 
 def is_plain_text(name: str | Path) -> bool:
-    """Whether a file is plain text by its name: ``.txt`` or ``.txt.gz``."""
+    """Returns whether a file is plain text by its name: ``.txt`` or ``.txt.gz``."""
     return str(name).casefold().removesuffix(".gz").endswith(".txt")
 
 
@@ -96,7 +96,7 @@ def divide_text(text: str) -> tuple[list[Piece], str]:
 
 
 def has_text_lines(text: str) -> bool:
-    """Whether each line is a text: no blank lines, and three in four lines end a sentence."""
+    """Returns whether each line is a text: no blank lines, and three in four lines end a sentence."""
     if BLANK.search(text.strip()):
         return False
     lines = text.strip().split("\n")

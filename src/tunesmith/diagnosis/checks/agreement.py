@@ -101,7 +101,7 @@ def kappa(given: Sequence[str], answers: Sequence[str]) -> float | None:
 
 
 def given_names(rows: Examples, labels: Labels) -> list[str | None]:
-    """The class name of each row's label (N); None for rows without one."""
+    """Returns the class name of each row's label (N); None for rows without one."""
     return [None if label == UNLABELLED else labels.names[label] for label in class_ids(rows).tolist()]
 
 
@@ -195,6 +195,6 @@ class OracleAnswers:
         return measure_agreement(rows.split, self.oracle, given_names(rows, labels), self.labels[rows.split], labels.names)
 
     def diagnosis(self, evidence: Evidence) -> Diagnosis:
-        """The rows of one split on which the oracle differs."""
+        """Returns the rows of one split on which the oracle differs."""
         agreement = self.agreement(evidence.rows, evidence.labels)
         return disagreement(evidence, agreement, self.labels[evidence.rows.split])

@@ -50,14 +50,14 @@ def data_map(epoch_logits: Array, given: Array) -> DataMap:
 
 
 def skip_if_untracked(name: str, evidence: Evidence) -> Diagnosis | None:
-    """The skipped result if no training run recorded logits of these rows, else None."""
+    """Returns the skipped result if no training run recorded logits of these rows, else None."""
     if skipped := skip_if_missing(name, evidence, "epoch_logits"):
         return skipped
     return None if len(evidence.tracked) else skip(name, "no training run had these rows", "epoch_logits")
 
 
 def tracked_logits(evidence: Evidence) -> tuple[Array, Array, Array]:
-    """Positions (M), logits (E, M, K) float64 and labels (M) of the rows with logits of a training run."""
+    """Returns positions (M), logits (E, M, K) float64 and labels (M) of the rows with logits of a training run."""
     assert evidence.epoch_logits is not None
     rows = evidence.tracked
     return rows, evidence.epoch_logits[:, rows].astype(np.float64), evidence.given[rows]

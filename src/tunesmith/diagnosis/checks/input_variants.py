@@ -29,7 +29,7 @@ Sides = tuple[list[str], list[str] | None]
 
 
 def variant_columns(name: str) -> tuple[str, ...]:
-    """The columns that a variant consists of; none for the named variants."""
+    """Returns the columns that a variant consists of; none for the named variants."""
     return () if ALIASES.get(name, name) in DESCRIPTIONS else tuple(part.strip() for part in name.split(JOINT))
 
 
@@ -39,7 +39,7 @@ def describe(name: str) -> str:
 
 
 def make_variant(rows: Examples, name: str, seed: int = 0) -> Examples:
-    """The rows with t(x) as their texts. Blank texts become ``NULL``.
+    """Returns the rows with t(x) as their texts. Blank texts become ``NULL``.
 
     Args:
         name: one of ``DESCRIPTIONS``, or columns in ``rows.others``, joined by ``+``: their cells, a line each, without missing.
@@ -54,12 +54,12 @@ def make_variant(rows: Examples, name: str, seed: int = 0) -> Examples:
 
 
 def fill_blanks(texts: Sequence[str]) -> list[str]:
-    """The texts, ``NULL`` in place of blank ones."""
+    """Returns the texts, ``NULL`` in place of blank ones."""
     return [text if text.strip() else NULL for text in texts]
 
 
 def shuffled_words(rows: Examples, seed: int) -> Sides:
-    """The words (between white space) of every text in random order; both sides of a pair keep their own."""
+    """Returns the words (between white space) of every text in random order; both sides of a pair keep their own."""
     draw = np.random.default_rng(seed)
 
     def shuffled(text: str) -> str:
@@ -103,7 +103,7 @@ class OmittedWord:
 
 
 def without_each_word(rows: Examples, positions: Sequence[int], most: int) -> tuple[list[OmittedWord], Examples]:
-    """The words of the rows at those positions (M over all), and M rows that each lack one of them.
+    """Returns the words of the rows at those positions (M over all), and M rows that each lack one of them.
 
     Args:
         most: words of a side that are omitted one at a time; later words stay in all rows.
@@ -124,6 +124,6 @@ def without_each_word(rows: Examples, positions: Sequence[int], most: int) -> tu
 
 
 def n_words(rows: Examples, position: int) -> int:
-    """The number of words of the longer side of a row."""
+    """Returns the number of words of the longer side of a row."""
     sides = [rows.texts[position], *([] if rows.pairs is None else [rows.pairs[position]])]
     return max(len(WORD.findall(side)) for side in sides)

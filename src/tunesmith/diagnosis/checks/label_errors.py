@@ -51,12 +51,12 @@ def labelled_probabilities(evidence: Evidence) -> tuple[Array, Array]:
 
 
 def own_probability(pred_probs: Array, given: Array) -> Array:
-    """The probability of each row's given label (N)."""
+    """Returns the probability of each row's given label (N)."""
     return np.asarray(pred_probs[np.arange(len(given)), given])
 
 
 def label_diagnosis(name: str, evidence: Evidence, flags: Array, summary: str) -> Diagnosis:
-    """The diagnosis whose score is the probability of the given label and whose proposal is the most probable class.
+    """Returns the diagnosis whose score is the probability of the given label and whose proposal is the most probable class.
 
     Args:
         flags: of the labelled rows (M) bool.

@@ -73,7 +73,7 @@ def label_noise(pred_probs: Array, given: Array) -> LabelNoise:
 
 
 def tempered_probability(logs: Array, given: Array, temperature: float) -> Array:
-    """The given label's probability (N) after dividing log-probabilities (N, K) by the temperature."""
+    """Returns the given label's probability (N) after dividing log-probabilities (N, K) by the temperature."""
     scaled = logs / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     raised = np.exp(scaled)
@@ -81,18 +81,18 @@ def tempered_probability(logs: Array, given: Array, temperature: float) -> Array
 
 
 def log_likelihood(rate: float, own: Array, n_classes: int) -> float:
-    """The natural log-likelihood of all rows together."""
+    """Returns the natural log-likelihood of all rows together."""
     return float(np.log((1 - rate) * own + rate * (1 - own) / (n_classes - 1) + 1e-300).sum())
 
 
 def best_rate(own: Array, n_classes: int) -> float:
-    """The most likely rate at one temperature: the zero of the slope, since the log-likelihood is concave in the rate."""
+    """Returns the most likely rate at one temperature: the zero of the slope, since the log-likelihood is concave in the rate."""
     other = (1 - own) / (n_classes - 1)
     return falling_zero(lambda rate: float(((other - own) / ((1 - rate) * own + rate * other + 1e-300)).sum()), 0.0, MAX_RATE)
 
 
 def rate_interval(rate: float, logs: Array, given: Array, temperature: float) -> tuple[float, float]:
-    """The rates at which the profile log-likelihood has fallen by half the chi-square quantile."""
+    """Returns the rates at which the profile log-likelihood has fallen by half the chi-square quantile."""
     n_classes = logs.shape[1]
     owns = [tempered_probability(logs, given, temperature * factor) for factor in TEMPERATURES.tolist()]
 
@@ -106,7 +106,7 @@ def rate_interval(rate: float, logs: Array, given: Array, temperature: float) ->
 
 
 def falling_zero(function: Callable[[float], float], low: float, high: float) -> float:
-    """The zero of a falling function between two ends; the nearer end if it does not cross zero."""
+    """Returns the zero of a falling function between two ends; the nearer end if it does not cross zero."""
     from scipy.optimize import brentq
 
     if function(low) <= 0:

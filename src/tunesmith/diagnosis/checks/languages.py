@@ -30,14 +30,14 @@ MIN_ROWS = 20
 
 @lru_cache(maxsize=65_536)
 def script_of(character: str) -> str:
-    """The script of a letter by its Unicode name: LATIN, CYRILLIC, CJK, ...; empty for other characters."""
+    """Returns the script of a letter by its Unicode name: LATIN, CYRILLIC, CJK, ...; empty for other characters."""
     if not character.isalpha():
         return ""
     return unicodedata.name(character, "").split(" ")[0].split("-")[0]
 
 
 def main_script(text: str) -> str:
-    """The script of most letters; empty for a text without letters."""
+    """Returns the script of most letters; empty for a text without letters."""
     if text.isascii():
         return "LATIN" if any(c.isalpha() for c in text) else ""
     counts = Counter(filter(None, map(script_of, text)))
@@ -45,7 +45,7 @@ def main_script(text: str) -> str:
 
 
 def detect_languages(texts: Sequence[str]) -> list[str]:
-    """The language code of each text (N); empty for short texts and uncertain detections."""
+    """Returns the language code of each text (N); empty for short texts and uncertain detections."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
@@ -124,7 +124,7 @@ class Change:
 
 
 def drift(here: Mapping[str, int], there: Mapping[str, int]) -> list[Change]:
-    """The languages whose share differs by more than ``DRIFT`` and significantly, the largest difference first."""
+    """Returns the languages whose share differs by more than ``DRIFT`` and significantly, the largest difference first."""
     from scipy.stats import fisher_exact  # type: ignore[import-untyped]
 
     n_here, n_there, codes = sum(here.values()), sum(there.values()), sorted({*here, *there})

@@ -101,7 +101,7 @@ def partial_summary(words: str, figures: dict[str, Any]) -> str:
 
 
 def lowest_pvi(evidence: Evidence, count: int, hidden: Collection[int]) -> list[int]:
-    """Positions of the labelled rows with the lowest PVI, the lowest first, without those in ``hidden``."""
+    """Returns positions of the labelled rows with the lowest PVI, the lowest first, without those in ``hidden``."""
     if evidence.pred_probs is None or not len(evidence.labelled):
         return []
     order = evidence.labelled[np.argsort(evidence_information(evidence, evidence.pred_probs).pvi, kind="stable")]

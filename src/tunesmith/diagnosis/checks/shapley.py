@@ -18,7 +18,7 @@ BLOCK_ELEMENTS = 20_000_000
 def knn_shapley(
     embeddings: Array, given: Array, evaluated: Array, evaluated_labels: Array, k: int = NEIGHBOURS, same: bool = False
 ) -> Array:
-    """The Shapley value of each training row (N) for the accuracy of a k-nearest-neighbour vote on the evaluation rows (M).
+    """Computes each training row's Shapley value (N) for the accuracy of a k-nearest-neighbour vote on the evaluation rows (M).
 
     Jia et al. 2019, "Efficient Task-Specific Data Valuation for Nearest Neighbor Algorithms", theorem 1. The values add up to
     the accuracy of the soft vote minus that of no data. Exact for up to ``NEAREST`` training rows; with more, those beyond the
@@ -67,7 +67,7 @@ def block_values(near: Array, given: Array, labels: Array, k: int, own: Array | 
 
 
 def nearest_first(near: Array, count: int) -> Array:
-    """The positions (b, count) of the largest similarities of (b, N), largest first, equal ones in their order."""
+    """Returns the positions (b, count) of the largest similarities of (b, N), largest first, equal ones in their order."""
     chosen = np.argpartition(-near, count - 1, axis=1)[:, :count] if count < near.shape[1] else np.arange(count)[None]
     chosen = np.sort(np.broadcast_to(chosen, (len(near), count)), axis=1)
     order = np.argsort(-np.take_along_axis(near, chosen, axis=1), axis=1, kind="stable")

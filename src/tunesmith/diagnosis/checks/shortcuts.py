@@ -34,7 +34,7 @@ class WordCounts:
 
 
 def lower_words(text: str) -> list[str]:
-    """The words of a text, lower-cased, without punctuation."""
+    """Returns the words of a text, lower-cased, without punctuation."""
     return WORD.findall(text.lower())
 
 
@@ -62,7 +62,7 @@ def z_statistics(counts: Array, prior: Array) -> Array:
 
 
 def critical_z(n_tests: int) -> float:
-    """The one-sided critical value after Bonferroni's correction for so many tests."""
+    """Returns the one-sided critical value after Bonferroni's correction for so many tests."""
     return NormalDist().inv_cdf(1 - ALPHA / max(1, n_tests))
 
 

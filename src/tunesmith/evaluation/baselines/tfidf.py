@@ -55,7 +55,7 @@ def fit_tfidf(examples: Examples) -> tuple[csr_matrix, Callable[[Examples], csr_
 
 
 def _texts(examples: Examples) -> list[str]:
-    """The texts, and after them the second texts of pairs: both sides share one vocabulary."""
+    """Returns the texts, and after them the second texts of pairs: both sides share one vocabulary."""
     return examples.texts + (examples.pairs or [])
 
 

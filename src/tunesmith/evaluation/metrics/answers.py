@@ -126,7 +126,7 @@ def answer_scores(
 def matched_parts(
     answers: Sequence[str], references: Sequence[str], row_ids: Sequence[int], pattern: str
 ) -> list[tuple[str | None, str]]:
-    """The part of each answer that the pattern matches (None without a match) and that of its reference."""
+    """Returns the part of each answer that the pattern matches (None without a match) and that of its reference."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -144,7 +144,7 @@ def matched_parts(
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> str | None:
-    """The first group of the last match; None without a match, or if the group did not take part."""
+    """Returns the first group of the last match; None without a match, or if the group did not take part."""
     matches = list(pattern.finditer(text))
     part = matches[-1].group(1) if matches else None
     return None if part is None else part.strip()
@@ -157,12 +157,12 @@ def number(text: str) -> Decimal | None:
 
 
 def squad_words(text: str) -> list[str]:
-    """The words after SQuAD's normalisation: lower case, no punctuation, no articles (its ``evaluate-v1.1.py``)."""
+    """Returns the words after SQuAD's normalisation: lower case, no punctuation, no articles (its ``evaluate-v1.1.py``)."""
     return ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split()
 
 
 def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """The length of the longest common subsequence, by bits (Hyyro 2004, "Bit-parallel LCS-length computation algorithms")."""
+    """Computes the length of the longest common subsequence (Hyyro 2004, "Bit-parallel LCS-length computation algorithms")."""
     places: dict[str, int] = {}
     for place, word in enumerate(first):
         places[word] = places.get(word, 0) | 1 << place
@@ -178,7 +178,7 @@ NOT_JSON = object()
 
 
 def parse_json(text: str) -> Any:
-    """The JSON value of the text, or ``NOT_JSON``."""
+    """Returns the JSON value of the text, or ``NOT_JSON``."""
     try:
         return json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError):
@@ -190,7 +190,7 @@ def reject_constant(constant: str) -> NoReturn:
 
 
 def same_value(first: object, second: object) -> bool:
-    """Whether two JSON values are the same; true is not 1, 1.0 is."""
+    """Returns whether two JSON values are the same; true is not 1, 1.0 is."""
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
     if isinstance(first, dict) and isinstance(second, dict):

@@ -152,7 +152,7 @@ def _class_sums(predictions: Predictions) -> Callable[[Values], tuple[Values, Va
 
 
 def _over_classes(predictions: Predictions, binary_metric: Callable[[Array, Array], Statistic]) -> Statistic:
-    """The mean of a binary ranking metric over the classes for which it is defined."""
+    """Returns the mean of a binary ranking metric over the classes for which it is defined."""
     parts = [binary_metric(positive, scores) for positive, scores in columns(predictions) if 0 < positive.sum() < len(positive)]
 
     def statistic(weights: Values) -> Values:
@@ -196,7 +196,7 @@ def _binary_average_precision(positive: Array, scores: Array) -> Statistic:
 
 
 def _ties(scores: Array, positive: Array) -> tuple[Array, Array, Array]:
-    """The order that sorts the scores, and for each positive row where its group of equal scores starts and ends."""
+    """Returns the order that sorts the scores, and for each positive row where its group of equal scores starts and ends."""
     order = np.argsort(scores, kind="stable")
     ranked = scores[order]
     return order, np.searchsorted(ranked, scores[positive], "left"), np.searchsorted(ranked, scores[positive], "right")

@@ -65,5 +65,5 @@ def entropy(shares: Array) -> Array:
 
 
 def pairs(counts: Array) -> Array:
-    """The number of pairs of so many rows."""
+    """Returns the number of pairs of so many rows."""
     return np.asarray(counts * (counts - 1) / 2)

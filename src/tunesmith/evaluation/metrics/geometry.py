@@ -41,7 +41,7 @@ class Geometry:
 
 
 def collapse_alarms(geometry: Geometry | None) -> tuple[Alarm, ...]:
-    """The alarm of collapsed embeddings; empty unless they have collapsed."""
+    """Returns the alarm of collapsed embeddings; empty unless they have collapsed."""
     if geometry is None or not geometry.mean_cosine > COLLAPSED_COSINE:
         return ()
     message = f"different texts have nearly the same vector: their mean cosine is {geometry.mean_cosine:.3f}."
@@ -66,7 +66,7 @@ def geometry(vectors: Array, pairs: tuple[Array, Array] | None = None) -> Geomet
 
 
 def on_sphere(vectors: Array) -> Array:
-    """The vectors (N, D) with length 1, float64."""
+    """Returns the vectors (N, D) with length 1, float64."""
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
@@ -88,7 +88,7 @@ def uniformity(unit: Array) -> float:
 
 
 def uniform_uniformity(dimension: int) -> float:
-    """The expectation of ``uniformity`` for the uniform distribution on the sphere.
+    """Returns the expectation of ``uniformity`` for the uniform distribution on the sphere.
 
     |x - y|^2 = 2 - 2 u, and E exp(k u) = 0F1(; D / 2; k^2 / 4) for the cosine u of two such vectors, with k = 2 t.
     """

@@ -125,14 +125,14 @@ def spread(values: Sequence[Sequence[float]], replicates: Sequence[Values], n: i
 
 
 def n_columns(problem_type: str, predictions: Predictions) -> int:
-    """The number of rankings that a score metric reads."""
+    """Returns the number of rankings that a score metric reads."""
     return 1 if problem_type == REGRESSION else len(columns(predictions))
 
 
 def _group_intervals(
     problem_type: str, systems: list[Predictions], split: str, group: list[tuple[str, MetricKind]], n_resamples: int, seed: int
 ) -> dict[str, Metric]:
-    """The metrics that share their resamples: those of decisions, of scores, or of ranks."""
+    """Returns the metrics that share their resamples: those of decisions, of scores, or of ranks."""
     reads, n = group[0][1].reads, len(systems[0])
     values = {name: [metric_value(kind, system) for system in systems] for name, kind in group}
     cells = make_cells(systems, of_decisions=reads == "decisions")
@@ -187,7 +187,7 @@ def resampling_words(n_drawn: int, n_seeds: int) -> str:
 
 
 def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float, float]:
-    """The interval from a standard error, on the scale on which the metric's error is nearly symmetric.
+    """Returns the interval from a standard error, on the scale on which the metric's error is nearly symmetric.
 
     Shares (accuracy, F1, AUROC): the score interval with the effective number of rows. Correlations: Fisher's z.
     Positive quantities: the logarithm. R2: the logarithm of 1 - R2.
@@ -225,7 +225,7 @@ def score_interval(value: float, error: float, n: int, z: float) -> tuple[float,
 
 
 def bca(value: float, replicates: Values, accelerated: float) -> tuple[float, float]:
-    """The bias-corrected and accelerated percentile interval (Efron 1987, eq. 6.8); ties with the value count half."""
+    """Returns the bias-corrected and accelerated percentile interval (Efron 1987, eq. 6.8); ties with the value count half."""
     share = float((replicates < value - 1e-12).mean() + (np.abs(replicates - value) <= 1e-12).mean() / 2)
     edge = 0.5 / len(replicates)
     bias = _NORMAL.inv_cdf(min(max(share, edge), 1 - edge))

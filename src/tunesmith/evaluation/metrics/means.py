@@ -92,7 +92,7 @@ def decide(
 
 
 def swap_p_value(differences: Array, n_swaps: int, seed: int) -> float:
-    """The p-value of the mean difference under a random exchange of each row's two values; see ``verdict``."""
+    """Returns the p-value of the mean difference under a random exchange of each row's two values; see ``verdict``."""
     rng, n = np.random.default_rng([seed, 1]), len(differences)
     as_large, size = 0, max(1, BLOCK_ELEMENTS // n)
     for start in range(0, n_swaps, size):
@@ -132,7 +132,7 @@ def token_mean_metrics(
 
 
 def perplexity_of(loss: float) -> float:
-    """The exponential of a loss in nats, at most that of ``LARGEST_LOSS``."""
+    """Returns the exponential of a loss in nats, at most that of ``LARGEST_LOSS``."""
     return exp(min(loss, LARGEST_LOSS))
 
 
@@ -175,7 +175,7 @@ def in_bits(system: TokenSums, n_bytes: Array) -> TokenSums:
 
 
 def ratio_metric(name: str, systems: Sequence[TokenSums], split: str, n_resamples: int, seed: int) -> Metric:
-    """The mean over seeds of sum / count with its interval, computed on the logarithm so that it stays above zero."""
+    """Returns the mean over seeds of sum / count with its interval, computed on the logarithm so that it stays above zero."""
     sums = counted_rows(systems)
     values, n = ratios(sums), len(sums[0][0])
     metric = Metric(name, split, float(np.mean(values)), None, None, n, higher_is_better=False, note=TOO_FEW_ROWS)
@@ -189,7 +189,7 @@ def ratio_metric(name: str, systems: Sequence[TokenSums], split: str, n_resample
 
 
 def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[TokenSums], n_resamples: int, seed: int) -> Verdict:
-    """The verdict on sum / count, or on its exponential; lower is better.
+    """Returns the verdict on sum / count, or on its exponential; lower is better.
 
     Args:
         empty: names the metric, the split and the other system.
@@ -226,7 +226,7 @@ def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:
 
 
 def effective_rows(counts: Values) -> int:
-    """The effective number of rows of equal length: (sum of counts)^2 / sum of counts^2 (Kish 1965), at least two."""
+    """Returns the effective number of rows of equal length: (sum of counts)^2 / sum of counts^2 (Kish 1965), at least two."""
     return max(MIN_ROWS, round(float(counts.sum() ** 2 / (counts**2).sum())))
 
 

@@ -35,12 +35,12 @@ class Predictions:
         return len(self.labels)
 
     def take(self, positions: Array) -> Predictions:
-        """The rows at those positions, in that order."""
+        """Returns the rows at those positions, in that order."""
         ids = None if self.row_ids is None else self.row_ids[positions]
         return Predictions(self.labels[positions], self.scores[positions], self.decisions[positions], ids)
 
     def decided(self, problem_type: str, thresholds: Sequence[float] | Array | None) -> Predictions:
-        """The same rows and scores with the decisions of those thresholds."""
+        """Returns the same rows and scores with the decisions of those thresholds."""
         return replace(self, decisions=decide(problem_type, self.scores, thresholds))
 
 
@@ -110,7 +110,7 @@ def infer_problem_type(predictions: Predictions) -> str:
 
 
 def concatenate(first: Predictions, second: Predictions) -> Predictions:
-    """The rows of the first and then those of the second, without row ids."""
+    """Returns the rows of the first and then those of the second, without row ids."""
     return Predictions(
         np.concatenate([first.labels, second.labels]),
         np.concatenate([first.scores, second.scores]),

@@ -68,7 +68,7 @@ def weight_blocks(cells: Cells, n_resamples: int, rng: np.random.Generator) -> I
 
 
 def affordable(n_cells: int, n_resamples: int, reads: str, n_rankings: int) -> int:
-    """The number of resamples to use: all, or for scores of large data as many as ``MAX_ELEMENTS`` allows.
+    """Returns the number of resamples to use: all, or for scores of large data as many as ``MAX_ELEMENTS`` allows.
 
     The intervals of score metrics need only the standard error of the replicates, not their extreme quantiles, so
     large data, whose replicates are near normal, need fewer.

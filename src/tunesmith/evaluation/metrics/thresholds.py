@@ -101,7 +101,7 @@ def _outcome(problem_type: str, predictions: Predictions, metric: str, values: t
 
 
 def _bagged_cut(sweep: _Sweep, rng: np.random.Generator) -> float:
-    """The bagged best cut; 0.5 if its gain is within one standard error."""
+    """Returns the bagged best cut; 0.5 if its gain is within one standard error."""
     default = int(np.flatnonzero(sweep.cuts == DEFAULT)[0])
     weights = rng.multinomial(sweep.n, np.full(sweep.n, 1 / sweep.n), size=RESAMPLES).astype(np.float64)
     drawn = np.concatenate([sweep.objective(row[None]) for row in weights])
@@ -113,7 +113,7 @@ def _bagged_cut(sweep: _Sweep, rng: np.random.Generator) -> float:
 
 
 def _best(values: Values, cuts: Values) -> int:
-    """The position of the best value; of equal ones the nearest to 0.5."""
+    """Returns the position of the best value; of equal ones the nearest to 0.5."""
     ties = np.flatnonzero(values >= np.nanmax(values) - 1e-12)
     return int(ties[np.abs(cuts[ties] - DEFAULT).argmin()])
 
@@ -128,7 +128,7 @@ def _cuts(points: Values) -> Values:
 
 
 def _binary(positive: Array, scores: Array, metric: str, *, both_classes: bool) -> _Sweep:
-    """A metric of one yes-or-no decision a row."""
+    """Returns a metric of one yes-or-no decision a row."""
     points, place = np.unique(scores, return_inverse=True)
 
     def above_cuts(weights: Values) -> Values:
@@ -175,7 +175,7 @@ def _sums_at(weights: Values, place: Array, size: int) -> Values:
 def _metric_from_counts(
     metric: str, hits: Values, decided: Values, actual: Values, total: Values, *, both_classes: bool
 ) -> Values:
-    """A binary metric from its counts; F1 of the positive class, or the mean F1 of both classes."""
+    """Returns a binary metric from its counts; F1 of the positive class, or the mean F1 of both classes."""
     if metric in ("accuracy", "micro_f1"):
         return np.asarray((total - actual - decided + 2 * hits) / total)
     if metric == "mcc":

@@ -121,7 +121,7 @@ def verdicts(
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided exact p-value of McNemar's test (1947, binomial form) on the rows that only one system has right."""
+    """Returns the two-sided exact p-value of McNemar's test (1947, binomial form) on the rows that only one system has right."""
     from scipy.special import bdtr  # type: ignore[import-untyped]
 
     discordant = only_first + only_second
@@ -136,7 +136,7 @@ def _pairs(
     n_resamples: int,
     seed: int,
 ) -> list[_Pair]:
-    """One pair a metric, with its replicates."""
+    """Returns one pair a metric, with its replicates."""
     statistics = [[kind.statistic(system) for system in cells.systems] for kind in kinds.values()]
     drawn = replicate(cells, statistics, n_resamples, seed)
     return [
@@ -191,12 +191,12 @@ def with_interval(
 
 
 def smallest_detectable(error: Spread) -> float:
-    """The smallest absolute difference that would have been shown with 80 % power."""
+    """Returns the smallest absolute difference that would have been shown with 80 % power."""
     return (error.quantile(0.5 + LEVEL / 2) + error.quantile(POWER)) * error.error
 
 
 def _pair_spread(pair: _Pair) -> Spread | None:
-    """The standard error of the difference; None if too many resamples have no value."""
+    """Returns the standard error of the difference; None if too many resamples have no value."""
     if pair.n < 2 or len(pair.replicates) < (1 - MAX_UNDEFINED) * pair.n_drawn:
         return None
     k = pair.n_ours
@@ -207,7 +207,7 @@ def _pair_spread(pair: _Pair) -> Spread | None:
 
 
 def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -> float:
-    """The p-value of the difference under a random exchange of each row's two predictions.
+    """Returns the p-value of the difference under a random exchange of each row's two predictions.
 
     Source: the paired permutation test (Fisher 1935; for classifier metrics Yeh 2000, "More accurate tests for the
     statistical significance of result differences", section 2). One is added above and below (Davison and Hinkley 1997,
