@@ -179,7 +179,7 @@ def test_each_data_set_gets_the_embeddings_of_its_own_rows(place: Path, tiny_mod
     assert list(seen) == ["a", "b"]
     for one in seen.values():
         assert one.embedded[:, 0].tolist() == [len(text) for text in one.rows.texts]
-        assert len(one.folds) == len(one.twins) == len(one.rows)
+        assert len(one.folds) == len(one.near_duplicates) == len(one.rows)
 
 
 def test_a_finished_run_stands_for_its_rows_and_is_an_oracle(place: Path, tiny_model: Path, capsys) -> None:

@@ -19,7 +19,7 @@ def test_what_one_diagnosis_reports_is_not_reported_again() -> None:
     others = [
         diagnosis_of("rank", "given a (1%), looks like b (98%)"),
         main,
-        diagnosis_of("twins", "same text as row 3"),
+        diagnosis_of("duplicates", "same text as row 3"),
         diagnosis_of("none", None),
     ]
     assert row_reason(0, main, others) == "90% to be wrong: given a (1%), looks like b (98%); same text as row 3"
@@ -27,7 +27,7 @@ def test_what_one_diagnosis_reports_is_not_reported_again() -> None:
 
 def test_the_leading_diagnosis_comes_first_and_may_be_silent() -> None:
     main = diagnosis_of("main", None)
-    assert row_reason(0, main, [diagnosis_of("twins", "same text as row 3"), main]) == "same text as row 3"
+    assert row_reason(0, main, [diagnosis_of("duplicates", "same text as row 3"), main]) == "same text as row 3"
     assert row_reason(0, main, [main]) == ""
 
 

@@ -11,7 +11,7 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Columns, Examples, Labels
 from tunesmith.diagnosis.checks.agreement import OracleAnswers, OracleLabels
-from tunesmith.diagnosis.checks.transfer import Transfer, opposite_labels, twin_sets
+from tunesmith.diagnosis.checks.transfer import Transfer, near_duplicate_sets, opposite_labels
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.pool import (
     Pool,
@@ -41,7 +41,7 @@ def test_every_row_is_found_again() -> None:
 
 def test_the_same_texts_and_their_labels_in_words() -> None:
     near = near_duplicates(POOL.rows().texts)
-    reached = twin_sets(near, POOL.owner, 2)
+    reached = near_duplicate_sets(near, POOL.owner, 2)
     found = opposite_finding(POOL, *opposite_labels(near, POOL.owner, class_ids(POOL.rows())), reached)
     assert (found.flagged, found.summary) == (
         2, "2 of the 2 rows whose text another data set has (100%) are labelled differently there.",

@@ -19,10 +19,10 @@ from tunesmith.diagnosis.checks.transfer import (
     Opposite,
     Transfer,
     TransferData,
+    near_duplicate_sets,
     opposite_labels,
     take_embeddings,
     transfer_matrix,
-    twin_sets,
 )
 from tunesmith.diagnosis.cross_validation import FROZEN, embed_rows
 from tunesmith.diagnosis.evidence import class_ids
@@ -225,7 +225,7 @@ def compare_datasets(pool: Pool, recipe: Recipe, base: Path, clock: Clock) -> Da
     n_folds, seed = recipe.diagnose.n_folds or FOLDS, recipe.train.seed
     with clock.phase("near-duplicates"):
         near = near_duplicates(rows.texts, rows.pairs)
-        in_sets = twin_sets(near, pool.owner, len(pool.sets))
+        in_sets = near_duplicate_sets(near, pool.owner, len(pool.sets))
         opposite, flagged = opposite_labels(near, pool.owner, class_ids(rows))
         units = [unit_numbers(own, near.part(at.start, at.stop)) for own, at in zip(pool.sets, slices, strict=True)]
         folds = [

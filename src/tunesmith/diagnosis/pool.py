@@ -133,7 +133,7 @@ def public_start(text: str) -> str:
 
 
 def same_texts(pool: Pool, in_sets: Array) -> Finding:
-    """Counts the rows of each data set that another one has, too. ``in_sets``: (N, S), see ``transfer.twin_sets``."""
+    """Counts the rows of each data set that another one has, too. ``in_sets``: (N, S), see ``transfer.near_duplicate_sets``."""
     parts, flagged = [], np.zeros(len(in_sets), dtype=bool)
     for i, rows in enumerate(pool.slices()):
         for j, other in enumerate(pool.names):

@@ -25,7 +25,15 @@ from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
 from tunesmith.evaluation.metrics.retrieval import DEFAULT, METRICS, largest_k, parse_metric, query_metrics
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics
-from tunesmith.evaluation.search import SEARCHES, inner_product_maps, nearest, nearest_by_words, normalised, word_vectoriser
+from tunesmith.evaluation.search import (
+    SEARCHES,
+    Similarity,
+    inner_product_maps,
+    nearest,
+    nearest_by_words,
+    normalised,
+    word_vectoriser,
+)
 from tunesmith.machine import device_name
 
 METRICS_OF_ROWS = {
@@ -71,7 +79,7 @@ class EmbeddingTest(Protocol):
 
     def vectors(self, encoder: Encoder, progress: Progress = ...) -> tuple[Array, ...]: ...
 
-    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs: ...
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Similarity = "cosine") -> Outputs: ...
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry: ...
 
@@ -134,7 +142,7 @@ class RowsTest:
             found |= {(prompt, text): vector for text, vector in zip(texts, encoder.encode(texts, prompt, progress), strict=True)}
         return tuple(np.stack([found[prompt, text] for text in side]) for prompt, side in zip(prompts, self.sides, strict=True))
 
-    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Similarity = "cosine") -> Outputs:
         """Computes the outputs of the first ``size`` dimensions, always by cosine."""
         return outputs_of_rows(self, [normalised(side[:, :size]) for side in vectors])
 
@@ -173,11 +181,11 @@ class SearchTest:
         queries = encoder.encode(self.data.queries, encoder.prompt_for(*QUERY))
         return queries, encoder.encode(self.data.documents, encoder.prompt_for(*DOCUMENT), progress)
 
-    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Similarity = "cosine") -> Outputs:
         """Returns each metric's value for each query, by exact search."""
         return Outputs(row_scores=query_metrics(self.ranked(vectors, size, similarity), self.data.judgements, self.metrics))
 
-    def ranked(self, vectors: Sequence[Array], size: int, similarity: Any) -> Array:
+    def ranked(self, vectors: Sequence[Array], size: int, similarity: Similarity) -> Array:
         """Returns the best documents of each query (Q, k), by exact search."""
         of_asked, of_documents = inner_product_maps(similarity)
         queries, documents = of_asked(vectors[0][:, :size]), of_documents(vectors[1][:, :size])
@@ -305,7 +313,7 @@ def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitM
 
 
 def truncated_outputs(
-    test: EmbeddingTest, vectors: Sequence[Array], dimensions: Sequence[int], similarity: Any = "cosine"
+    test: EmbeddingTest, vectors: Sequence[Array], dimensions: Sequence[int], similarity: Similarity = "cosine"
 ) -> Outputs:
     """Computes the outputs of whole embeddings, and of those cut to each of the dimensions."""
     whole = test.outputs(vectors, vectors[0].shape[1], similarity)

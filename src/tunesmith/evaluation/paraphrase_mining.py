@@ -22,7 +22,7 @@ from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_p
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.evaluation.search import nearest, nearest_by_words, normalised, word_vectoriser
+from tunesmith.evaluation.search import Similarity, nearest, nearest_by_words, normalised, word_vectoriser
 from tunesmith.machine import device_name
 
 METRICS = ("map@100", "recall@10", "recall@100")
@@ -48,7 +48,7 @@ class ParaphraseTest:
         """Embeds all texts (N, D)."""
         return (encoder.encode(self.texts, "", progress),)
 
-    def outputs(self, vectors: Sequence[Array], size: int, similarity: Any = "cosine") -> Outputs:
+    def outputs(self, vectors: Sequence[Array], size: int, similarity: Similarity = "cosine") -> Outputs:
         """Ranks each text's neighbours by cosine, and measures how well one cosine threshold separates all pairs."""
         unit = normalised(vectors[0][:, :size])
         ranked, _ = nearest(unit, unit, min(DEPTH + 1, self.n_texts), device_name())

@@ -110,11 +110,11 @@ def fit_seeds(
     train, seeds = session.data.recipe.train, []
     with stop_on_signals() as request:
         for seed in range(train.seed, train.seed + train.n_seeds):
-            of_seed = session
+            seed_session = session
             if seed != train.seed:
-                of_seed = replace(load(steps, session.data, seed, session), trial_loss=session.trial_loss)
+                seed_session = replace(load(steps, session.data, seed, session), trial_loss=session.trial_loss)
             checkpoints, log = seed_places(folder, seed, train.n_seeds)
             place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
-            record = fit_seed(steps, of_seed, seed, place, request, listener)
-            seeds.append(SeedResult(seed, record, of_seed, steps.outputs(of_seed)))
+            record = fit_seed(steps, seed_session, seed, place, request, listener)
+            seeds.append(SeedResult(seed, record, seed_session, steps.outputs(seed_session)))
     return seeds

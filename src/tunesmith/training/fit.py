@@ -158,14 +158,14 @@ def callbacks(
     model: torch.nn.Module, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
 ) -> list[TrainerCallback]:
     """Returns the callbacks of a run, in the order they act."""
-    acting: list[TrainerCallback] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
+    active: list[TrainerCallback] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
     if plan.recipe.train.early_stopping is not None:
-        acting.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
+        active.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
     if not plan.smoke:
         total, trained = count_parameters(model)
         # The largest size of one complete checkpoint: the weights, and two fp32 moments of every trainable parameter.
         save_bytes = 4 * total + 8 * trained + 1_000_000 + trainer.own_state_bytes()
-        acting.append(
+        active.append(
             KeepCheckpoints(
                 folder=plan.checkpoints,
                 metric=plan.metric,
@@ -176,7 +176,7 @@ def callbacks(
                 save_own_state=trainer.save_own_state,
             )
         )
-    return acting
+    return active
 
 
 def conclude(

@@ -38,7 +38,8 @@ class TrainerKeywords(TypedDict):
 class GuardedTrainer(Trainer):
     """Checks every step of an upstream trainer, and stops at the first loss or gradient that is not finite, naming the rows.
 
-    Stands before the upstream class among the bases. ``training_step`` names the rows, runs upstream's step and checks the loss.
+    Comes before the upstream class among the base classes. ``training_step`` names the rows, runs upstream's step and
+    checks the loss.
 
     Args:
         evaluate_fn: model -> metric name -> value, ``loss`` included; called in place of upstream's evaluation.

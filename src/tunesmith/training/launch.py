@@ -98,6 +98,6 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def die_with_parent() -> None:
-    """Asks Linux to send SIGTERM to this process when its parent ends, even when that is killed."""
+    """Has Linux send SIGTERM to this process when its parent ends, even when that is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

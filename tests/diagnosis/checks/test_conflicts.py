@@ -28,7 +28,7 @@ def test_repeats_point_to_the_first_row() -> None:
     assert found.figures == {"exact": 1, "near": 1}
 
 
-def test_the_minority_of_twins_is_worst_and_gets_the_majority_as_proposal() -> None:
+def test_the_minority_of_near_duplicates_is_worst_and_gets_the_majority_as_proposal() -> None:
     found = conflicts(with_near([0, 0, 1, 2], [TEXT, TEXT, TEXT + "!", OTHER]))
     assert found.flagged is not None
     assert found.scores is not None
@@ -39,7 +39,7 @@ def test_the_minority_of_twins_is_worst_and_gets_the_majority_as_proposal() -> N
     assert "row 100 a" in found.reasons[2]
 
 
-def test_near_twins_count_by_their_overlap() -> None:
+def test_near_duplicates_count_by_their_overlap() -> None:
     found = conflicts(with_near([0, 1], [TEXT, NEAR]))
     assert found.scores is not None
     assert found.proposed is not None

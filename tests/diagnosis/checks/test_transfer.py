@@ -9,7 +9,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.table import Examples, Labels
-from tunesmith.diagnosis.checks.transfer import TransferData, opposite_labels, transfer_matrix, twin_sets
+from tunesmith.diagnosis.checks.transfer import TransferData, near_duplicate_sets, opposite_labels, transfer_matrix
 
 TEXT, NEAR, OTHER = "you people should all go home right now", "you people should all go home right away now", "something else"
 LABELS = Labels(SINGLE, ("ok", "hate"))
@@ -31,9 +31,9 @@ def test_a_text_repeated_a_thousand_times_is_one_line() -> None:
     assert flagged.all()
 
 
-def test_twins_are_the_same_and_nearly_the_same_texts() -> None:
+def test_near_duplicates_are_the_same_and_nearly_the_same_texts() -> None:
     near = near_duplicates([TEXT, OTHER, NEAR, "nobody has this one"])
-    reached = twin_sets(near, np.array([0, 0, 1, 2]), 3)
+    reached = near_duplicate_sets(near, np.array([0, 0, 1, 2]), 3)
     assert reached.tolist() == [[True, True, False], [True, False, False], [True, True, False], [False, False, True]]
 
 

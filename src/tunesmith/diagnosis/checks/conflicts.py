@@ -46,7 +46,7 @@ def conflicts(evidence: Evidence) -> Diagnosis:
     if skipped := skip_if_missing(name, evidence, "near"):
         return skipped
     assert evidence.near is not None
-    votes, opposed = twin_votes(evidence, evidence.near)
+    votes, opposed = near_duplicate_votes(evidence, evidence.near)
     scores, flagged = np.ones(len(evidence)), np.zeros(len(evidence), dtype=bool)
     proposed, reasons = np.full(len(evidence), UNLABELLED), {}
     for i, others in sorted(opposed.items()):
@@ -68,16 +68,16 @@ def conflicts(evidence: Evidence) -> Diagnosis:
     )
 
 
-def twin_votes(evidence: Evidence, near: NearDuplicates) -> tuple[dict[int, dict[int, float]], dict[int, list[int]]]:
+def near_duplicate_votes(evidence: Evidence, near: NearDuplicates) -> tuple[dict[int, dict[int, float]], dict[int, list[int]]]:
     """Returns, for each row with a near-duplicate of another label, the weight of each label and those near-duplicates.
 
     A row of a near text counts with its overlap, one of the same text with 1.
     """
-    twins: dict[int, dict[int, float]] = defaultdict(dict)  # text -> near text -> overlap
+    overlaps: dict[int, dict[int, float]] = defaultdict(dict)  # text -> near text -> overlap
     for a, b, overlap in zip(near.a.tolist(), near.b.tolist(), near.overlap.tolist(), strict=True):
-        twins[a][b] = twins[b][a] = overlap
+        overlaps[a][b] = overlaps[b][a] = overlap
     copied = np.flatnonzero(np.bincount(near.text_ids) > 1).tolist()
-    rows_of_text: dict[int, list[int]] = {text: [] for text in {*twins, *copied}}
+    rows_of_text: dict[int, list[int]] = {text: [] for text in {*overlaps, *copied}}
     for row, text in enumerate(near.text_ids.tolist()):
         if text in rows_of_text and evidence.given[row] != UNLABELLED:
             rows_of_text[text].append(row)
@@ -85,7 +85,7 @@ def twin_votes(evidence: Evidence, near: NearDuplicates) -> tuple[dict[int, dict
     opposed: dict[int, list[int]] = {}
     for text, own in rows_of_text.items():
         near_rows = [(row, 1.0) for row in own]
-        near_rows += [(row, overlap) for other, overlap in twins.get(text, {}).items() for row in rows_of_text[other]]
+        near_rows += [(row, overlap) for other, overlap in overlaps.get(text, {}).items() for row in rows_of_text[other]]
         weights: dict[int, float] = defaultdict(float)
         for row, weight in near_rows:
             weights[int(evidence.given[row])] += weight

@@ -46,14 +46,14 @@ class TransferData:
         rows: with the class ids of the shared labels.
         embedded: embeddings of the untouched base model, see ``baselines.frozen``.
         folds: the fold of each row (N); near-duplicates share one.
-        twins: whether each row has the same or nearly the same text in each data set (N, S).
+        near_duplicates: whether each row has the same or nearly the same text in each data set (N, S).
     """
 
     name: str
     rows: Examples
     embedded: Embedded
     folds: Array
-    twins: Array
+    near_duplicates: Array
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Transfer:
     note: str = ""
 
 
-def twin_sets(near: NearDuplicates, owner: Array, n_sets: int) -> Array:
+def near_duplicate_sets(near: NearDuplicates, owner: Array, n_sets: int) -> Array:
     """Marks for each pooled row the data sets with the same or nearly the same text (N, S) bool, its own set among them.
 
     Args:
@@ -144,7 +144,7 @@ def transfer_matrix(
 
 def transferred(trained: TransferData, tested: TransferData, place: int, labels: Labels) -> Transfer:
     """Trains on one data set and tests on another, which is at position ``place`` among the data sets."""
-    kept = np.flatnonzero(~trained.twins[:, place])
+    kept = np.flatnonzero(~trained.near_duplicates[:, place])
     n_left_out = len(trained.rows) - len(kept)
     if not len(kept):
         note = f"{tested.name} has every text of {trained.name}: no row is left to train on"

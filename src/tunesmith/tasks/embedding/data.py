@@ -25,7 +25,7 @@ from tunesmith.training.losses.embedding_choice import LossChoice, check_scores,
 
 RETRIEVAL = "retrieval"
 """The name of the split for metrics on ``evaluate.retrieval``."""
-SAY_SAME = "Name it: embedding.same: LABEL."
+NAME_SAME = "Name it: embedding.same: LABEL."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def make_tests(data: EmbeddingData, recipe: Recipe) -> dict[str, EmbeddingTest]:
     tests: dict[str, EmbeddingTest] = {}
     for rows in (data.validation, data.test):
         if rows is not None:
-            tests[rows.split] = rows_test(rows, recipe.embedding.same, SAY_SAME)
+            tests[rows.split] = rows_test(rows, recipe.embedding.same, NAME_SAME)
     if data.retrieval is not None:
         requested = recipe.evaluate.metric
         is_new = requested is not None and is_search_metric(requested) and requested not in DEFAULT
