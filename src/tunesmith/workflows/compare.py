@@ -105,7 +105,7 @@ def compare_runs(ours: SavedSplit, other: SavedSplit, metric: str | None) -> Ver
     counted = "n_bytes" if name == BITS else "n_tokens"
     if name in LOSS_METRICS and ours.rows[counted] != other.rows[counted]:  # a loss per token belongs to one vocabulary
         message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
-        remedy = "Compare what is written: --metric exact_match, token_f1 or rouge_l."
+        remedy = "Compare the answers: --metric exact_match, token_f1 or rouge_l."
         raise InputError.one(str(other.run.folder), message, remedy if name == BITS else f"Request {BITS}, or c{remedy[1:]}")
     mine, theirs = outputs_for(ours, other, name, ours.labels), outputs_for(other, ours, name, ours.labels)
     baseline = BaselineOutputs(str(other.run.folder), {ours.split: theirs})
