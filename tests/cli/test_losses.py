@@ -26,6 +26,7 @@ def test_a_file_is_recognised_and_its_losses_are_named(tmp_path: Path, capsys: p
     (tmp_path / "pairs.csv").write_text("\n".join(["question1,question2,is_duplicate", *rows]), encoding="utf-8")
     assert main(["losses", str(tmp_path / "pairs.csv"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["formats"] == found["shapes"]
     (shape,) = found["shapes"]
     assert (shape["shape"], shape["default"], found["n_classes"]) == ("labelled_pair", "OnlineContrastiveLoss", 2)
     assert [(one["shape"], one["rows"]) for one in found["conversions"]] == [("positive_pair", 20), ("triplet", 0)]

@@ -75,6 +75,8 @@ def test_the_whole_measurement(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert record["environment"]
     assert {key: record[key] for key in result["worth"]} == result["worth"]
     check_record(result["worth"])
+    assert result["measurement"] == result["worth"]
+    assert record["evaluated_on"] == record["judged"]
     check_predictions(Path("runs/out-worth/predictions.parquet"))
     left = {path.name for path in Path("runs/out-worth").iterdir()}
     variants = {"as_given", "corrected", "removed", "random_removed"}

@@ -115,15 +115,15 @@ def test_undo_and_redo_go_back_and_forth(tab: chrome.Page) -> None:
     tab.press("z", chrome.CONTROL)
     assert text(tab, "counter") == "0 of 4 decided"
     tab.press("u")
-    assert text(tab, "said") == "Nothing to undo."
+    assert text(tab, "announcement") == "Nothing to undo."
     tab.press("d")
-    assert text(tab, "said") == "There is no correction to download yet."
+    assert text(tab, "announcement") == "There is no correction to download yet."
     tab.keys("UU")
     assert text(tab, "counter") == "2 of 4 decided"
     assert corrections(tab) == [ROW_0, ROW_3]
     tab.keys("uur")
     tab.press("U")
-    assert text(tab, "said") == "Nothing to redo."
+    assert text(tab, "announcement") == "Nothing to redo."
     assert text(tab, "corrections") == "0 corrections"
 
 
@@ -183,7 +183,7 @@ def test_a_row_without_a_proposal_cannot_be_accepted(tab: chrome.Page) -> None:
     tab.press("End")
     assert text(tab, "row-title") == "Row 4 of train"
     tab.press("a")
-    assert "has no proposal" in text(tab, "said")
+    assert "has no proposal" in text(tab, "announcement")
     assert text(tab, "counter") == "0 of 6 decided"
     tab.press("l")
     tab.keys("del")

@@ -93,7 +93,8 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
     line, skipped = applied_words(done.corrected)
     lines = [line, "", *ablation_lines(done, terminal), "", f"numbers     {done.folder / ABLATION_FILE}"]
     notes = [*skipped, *(f"note: {note}" for note in done.notes)]
-    return Outcome({**applied_json(done.corrected), "worth": done.to_json()}, lines=lines, notes=notes)
+    record = done.to_json()  # ``worth`` is the earlier name of ``measurement``
+    return Outcome({**applied_json(done.corrected), "measurement": record, "worth": record}, lines=lines, notes=notes)
 
 
 def find_recipe(source: str, overrides: list[str], corrections: Path) -> LoadedRecipe:

@@ -31,7 +31,8 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
     others = wrappers()
     lines = [line for kind in kinds for line in (*shape_lines(kind, 0), "")]
     lines += ["wrappers and regularizers of another loss", *table([("", loss["name"], loss["does"]) for loss in others])]
-    return Outcome({"shapes": [record(kind, 0) for kind in kinds], "wrappers": others}, lines=lines)
+    formats = [record(kind, 0) for kind in kinds]
+    return Outcome({"formats": formats, "shapes": formats, "wrappers": others}, lines=lines)
 
 
 def losses_for_data(source: str) -> Outcome:
@@ -52,7 +53,8 @@ def losses_for_data(source: str) -> Outcome:
         "rows": len(rows),
         "columns": list(shape.columns),
         "n_classes": n_classes,
-        "shapes": [record(shape.kind, n_classes)],
+        "formats": [record(shape.kind, n_classes)],
+        "shapes": [record(shape.kind, n_classes)],  # the earlier name of ``formats``
         "conversions": converted,
         "wrappers": wrappers(),
     }
@@ -73,7 +75,16 @@ def conversions(rows: Table, shape: PairFormat) -> list[dict[str, Any]]:
             n_rows, left_out, words = len(converted.rows), dict(converted.left_out), converted.summary()
         except DataError as error:
             n_rows, left_out, words = 0, {}, error.problems[0].message
-        targets.append({"shape": kind, "default": default_for(kind).loss, "rows": n_rows, "left_out": left_out, "summary": words})
+        targets.append(
+            {
+                "format": kind,
+                "shape": kind,
+                "default": default_for(kind).loss,
+                "rows": n_rows,
+                "left_out": left_out,
+                "summary": words,
+            }
+        )
     return targets
 
 
@@ -85,7 +96,14 @@ def record(kind: PairKind, n_classes: int) -> dict[str, Any]:
     default = default_for(kind, n_classes)
     facts = ("does", *NOTES)
     losses = [{"name": name, **{fact: getattr(LOSSES[name], fact) for fact in facts}} for name in fitting(kind, n_classes)]
-    return {"shape": kind, "meaning": MEANING[kind], "default": default.loss, "because": default.because, "losses": losses}
+    return {
+        "format": kind,
+        "shape": kind,
+        "meaning": MEANING[kind],
+        "default": default.loss,
+        "because": default.because,
+        "losses": losses,
+    }
 
 
 def wrappers() -> list[dict[str, str]]:

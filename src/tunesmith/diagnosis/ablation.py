@@ -143,13 +143,15 @@ class AblationResult:
         return next((c for c in self.comparisons if (c.variant, c.verdict.against, c.verdict.metric, c.rows) == requested), None)
 
     def to_json(self) -> dict[str, Any]:
+        evaluated_on = {"split": self.split, "rows": self.n_rows, "left_out": self.n_disputed}
         fields: dict[str, Any] = {
             "schema": SCHEMA,
             "folder": str(self.folder),
             "output": str(self.corrected.path),
             "metric": self.metric,
             "corrections": asdict(self.counts),
-            "judged": {"split": self.split, "rows": self.n_rows, "left_out": self.n_disputed},
+            "evaluated_on": evaluated_on,
+            "judged": evaluated_on,  # the earlier name of ``evaluated_on``
             "seeds": list(self.seeds),
             "variants": [asdict(variant) for variant in self.variants],
             "verdicts": [{"variant": item.variant, "rows": item.rows, **asdict(item.verdict)} for item in self.comparisons],

@@ -245,13 +245,13 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Nam
 
 def same_or_not(rows: EmbeddingRows, same: str | None, say_same: str) -> list[int]:
     """Returns 1 for each pair whose class means the same, else 0. Raises DataError if no class is known to mean the same."""
-    said = [str(name).casefold() for name in rows.target or ()]
-    classes = sorted(set(said))
+    names = [str(name).casefold() for name in rows.target or ()]
+    classes = sorted(set(names))
     meant = [same.strip().casefold()] if same is not None else [name for name in SAME if name in classes][:1]
     if len(classes) < 2 or not meant or meant[0] not in classes:
         message = f"the classes are {listed(classes)}; which of them means the same cannot be detected."
         raise DataError.one(rows.source, message, say_same)
-    return [int(name == meant[0]) for name in said]
+    return [int(name == meant[0]) for name in names]
 
 
 def cosine(first: Any, second: Any) -> Array:

@@ -123,7 +123,7 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
         raise DataError.one(rows.source, message, "Give two texts a row, and a label where some pairs mean something else.")
     texts = tuple(dict.fromkeys(text for side in rows.sides for text in side))
     place = {text: i for i, text in enumerate(texts)}
-    links = [(place[a], place[b]) for a, b, said in zip(*rows.sides, means_same, strict=True) if said and a != b]
+    links = [(place[a], place[b]) for a, b, same_meaning in zip(*rows.sides, means_same, strict=True) if same_meaning and a != b]
     if not links:
         raise DataError.one(rows.source, "no two different texts mean the same.", "There is nothing to be mined.")
     return ParaphraseTest(rows.split, texts, closed(links, len(texts)))

@@ -69,7 +69,7 @@
 
   for (const input of document.querySelectorAll(".filter input")) {
     const rows = [...document.getElementById(input.getAttribute("aria-controls")).tBodies[0].rows];
-    const said = input.closest(".filter").querySelector("[aria-live]");
+    const status = input.closest(".filter").querySelector("[aria-live]");
     input.addEventListener("input", () => {
       const wanted = input.value.toLowerCase();
       let shown = 0;
@@ -77,7 +77,7 @@
         row.hidden = !row.textContent.toLowerCase().includes(wanted);
         shown += row.hidden ? 0 : 1;
       }
-      said.textContent = shown + " of " + rows.length + " rows";
+      status.textContent = shown + " of " + rows.length + " rows";
     });
   }
 })();

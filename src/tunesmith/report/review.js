@@ -31,7 +31,7 @@
   const thousands = new Intl.NumberFormat("en");
   const count = (number, noun) => thousands.format(number) + (noun ? " " + noun + (number === 1 ? "" : "s") : "");
   const short = (text, length) => text.slice(0, length).replace(/\s+/g, " ");
-  const say = (text) => { $("said").textContent = text; };
+  const announce = (text) => { $("announcement").textContent = text; };
 
   // ---- which rows are in the list, and in which order
 
@@ -188,7 +188,7 @@
     if (!shownCount) return;
     const position = selected === NONE ? 0 : place[selected] + by;
     select(shown[Math.max(0, Math.min(shownCount - 1, position))]);
-    say(rowName(selected) + ": " + changeText(selected) + ". " + short(rows.texts[selected], PREVIEW));
+    announce(rowName(selected) + ": " + changeText(selected) + ". " + short(rows.texts[selected], PREVIEW));
   }
 
   // ---- decisions
@@ -223,7 +223,7 @@
     }
     const fallback = place[row] !== NONE ? row : shownCount ? shown[Math.min(position, shownCount - 1)] : NONE;
     select(next !== NONE && place[next] !== NONE ? next : fallback);
-    say(STATUS_NAMES[newStatus] + ": " + rowName(row) + (next === NONE ? ". Every row in the list is decided." : ". Now " + rowName(next) + "."));
+    announce(STATUS_NAMES[newStatus] + ": " + rowName(row) + (next === NONE ? ". Every row in the list is decided." : ". Now " + rowName(next) + "."));
   }
 
   // A label chosen by hand that is the proposal or the given one means what accepting or rejecting means.
@@ -234,12 +234,12 @@
 
   function step(taken, other, state, word) {
     const change = taken.pop();
-    if (!change) return say("Nothing to " + word + ".");
+    if (!change) return announce("Nothing to " + word + ".");
     other.push(change);
     put(change.row, change[state]);
     if (place[change.row] !== NONE) select(change.row);
     else refilter();
-    say(word + ": " + rowName(change.row) + " is " + STATUS_NAMES[status[change.row]] + " again");
+    announce(word + ": " + rowName(change.row) + " is " + STATUS_NAMES[status[change.row]] + " again");
   }
 
   function canDo(command) {
@@ -290,14 +290,14 @@
 
   function download() {
     const changed = [...given.keys()].filter(isChange);
-    if (!changed.length) return say("There is no correction to download yet.");
+    if (!changed.length) return announce("There is no correction to download yet.");
     const lines = [COLUMNS, ...changed.map(correction)].map((cells) => cells.map(quoted).join(",") + "\r\n");
     const link = make("a");
     link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv;charset=utf-8" }));
     link.download = "corrections.csv";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    say("Downloaded corrections.csv with " + count(changed.length, "row") + ".");
+    announce("Downloaded corrections.csv with " + count(changed.length, "row") + ".");
   }
 
   // ---- keys and buttons
@@ -309,7 +309,7 @@
 
   const COMMANDS = {
     next: () => move(1), previous: () => move(-1),
-    accept: () => (canDo("accept") ? decide(ACCEPTED) : say("This row has no proposal: relabel, reject or remove it.")),
+    accept: () => (canDo("accept") ? decide(ACCEPTED) : announce("This row has no proposal: relabel, reject or remove it.")),
     reject: () => decide(REJECTED), remove: () => decide(REMOVED), relabel,
     undo: () => step(done, undone, "from", "undo"), redo: () => step(undone, done, "to", "redo"),
     search: () => { search.focus(); search.select(); }, keys: () => $("keys").showModal(), download,

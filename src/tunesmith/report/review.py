@@ -131,7 +131,7 @@ def review_html(review: Review) -> str:
         tag("noscript", tag("p", "This page needs JavaScript to show rows and store decisions.", class_="warning")),
         findings(review.findings),
         tag("div", row_list(), row_details(review), class_="columns"),
-        tag("p", id="said", class_="unseen", role="status", aria_live="polite"),
+        tag("p", id="announcement", class_="unseen", role="status", aria_live="polite"),
         picker(),
         keys(),
         tag("script", embedded_json(data), type="application/json", id="review-data"),

@@ -57,7 +57,7 @@ def test_scored_pairs_are_measured_by_correlation(capsys, tiny_model: Path) -> N
     assert values(result)["pearson"] > 0.8
     assert [v["against"] for v in result["verdicts"]] == [str(tiny_model), "tfidf", "dim=384"]
     assert result["verdicts"][2]["metric"] == "spearman dim=32"
-    assert result["data"]["shape"] == "scored_pair"
+    assert result["data"]["format"] == result["data"]["shape"] == "scored_pair"
 
 
 def test_pairs_of_two_classes_are_measured_by_precision(capsys) -> None:

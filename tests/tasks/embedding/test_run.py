@@ -145,7 +145,7 @@ def test_hard_negatives_are_wrong_answers_near_the_question(tiny_model: Path, ca
     words = [recipe(tiny_model, f"data: {{train: {folder}}}\nevaluate: {{retrieval: {folder}}}\n{more}\n{SHORT}"), "--json"]
     assert main(["train", *words]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["data"]["shape"] == "tuple"
+    assert result["data"]["format"] == result["data"]["shape"] == "tuple"
     assert result["data"]["columns"]["texts"] == ["query", "document", "negative_1", "negative_2"]
     assert any("hard negatives each; 0 have too few" in note for note in result["data"]["notes"])
     assert result["training"]["loss"] == "MultipleNegativesRankingLoss"

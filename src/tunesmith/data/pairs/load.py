@@ -180,7 +180,8 @@ def data_record(data: EmbeddingData) -> dict[str, Any]:
     train_format, retrieval = data.train.format, data.retrieval
     record: dict[str, Any] = {
         "problem_type": "embedding",
-        "shape": train_format.kind,
+        "format": train_format.kind,
+        "shape": train_format.kind,  # the earlier name of ``format``
         "columns": {"texts": list(train_format.texts), "target": list(train_format.target)},
         "columns_reasons": {"texts": train_format.reason},
         "notes": list(data.notes),
@@ -199,4 +200,4 @@ def data_record(data: EmbeddingData) -> dict[str, Any]:
 
 
 def format_record(rows: EmbeddingRows) -> dict[str, Any]:
-    return {"shape": rows.format.kind, "columns": list(rows.format.columns)}
+    return {"format": rows.format.kind, "shape": rows.format.kind, "columns": list(rows.format.columns)}

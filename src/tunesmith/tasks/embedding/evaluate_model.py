@@ -202,7 +202,13 @@ def evaluate_similarity(
         table = read_table(str(data), split=SPLIT)
         rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
-    about = {"source": str(data), "shape": rows.format.kind, "columns": list(rows.format.columns), "rows": len(rows)}
+    about = {
+        "source": str(data),
+        "format": rows.format.kind,
+        "shape": rows.format.kind,
+        "columns": list(rows.format.columns),
+        "rows": len(rows),
+    }
     plan = EvaluationPlan(
         target=str(target),
         test=test,

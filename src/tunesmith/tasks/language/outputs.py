@@ -118,7 +118,8 @@ def training_record(evaluation: Evaluation) -> dict[str, Any]:
         "padding_free": tokens.padding_free,
         "quantisation": session.data.recipe.quantisation,
         "tokens": int(tokens.lengths.sum()),
-        "learnt_tokens": session.train.target_tokens,
+        "supervised_tokens": session.train.target_tokens,
+        "learnt_tokens": session.train.target_tokens,  # the earlier name of ``supervised_tokens``
         "context": {
             "before": [point for curve in before for point in curve],
             "after": list(best.outputs[split].context_curve),

@@ -31,7 +31,7 @@ from tunesmith.tasks.reranker.data import RerankerData
 NEGATIVES = HardNegativesSection(num_negatives=4, range_max=50, relative_margin=0.05)
 """Default of the recipe: four texts that the first stage ranks high, none as near as the positive."""
 PAIRS = "pairs with mined negatives"
-COLUMNS = ColumnsSection(text="query", pair="document", label="relevant", group="asked")
+COLUMNS = ColumnsSection(text="query", pair="document", label="relevant", group="query_id")
 Negatives = Mapping[tuple[str, str], tuple[str, ...]]
 
 
@@ -111,7 +111,7 @@ def labelled_table(pairs: EmbeddingRows, negatives: Negatives) -> dict[str, list
     right: dict[str, set[str]] = {}
     for query, document in zip(*pairs.sides[:2], strict=True):
         right.setdefault(query, set()).add(document)
-    table: dict[str, list[Any]] = {"query": [], "document": [], "relevant": [], "asked": []}
+    table: dict[str, list[Any]] = {"query": [], "document": [], "relevant": [], "query_id": []}
     for query, documents in right.items():
         near = [text for document in sorted(documents) for text in negatives.get((query, document), ())]
         wrong = [text for text in dict.fromkeys(near) if text not in documents]
