@@ -32,7 +32,7 @@ def test_the_leading_diagnosis_comes_first_and_may_be_silent() -> None:
 
 
 def test_suspect_labels_and_loss_rank_share_their_words() -> None:
-    probs = np.tile([0.999, 0.001], (100, 1))
-    rows = evidence([0] * 97 + [1] * 3, pred_probs=probs)
+    probs = np.array([[0.999, 0.001]] * 100 + [[0.001, 0.999]] * 100)
+    rows = evidence([0] * 97 + [1] * 103, pred_probs=probs)
     main = suspect_labels(rows)
     assert row_reason(99, main, [main, loss_rank(rows)]).count("looks like a") == 1

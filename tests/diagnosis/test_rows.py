@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -41,11 +42,11 @@ def test_the_planted_labels_are_found(folder: Path) -> None:
     flagged, wrong = {row["row_id"] for row in rows if row["flagged"]}, planted()
     assert len(wrong) == 36
     assert len(flagged & wrong) / len(wrong) >= 0.75
-    assert len(flagged & wrong) / len(flagged) >= 0.6
+    assert len(flagged & wrong) / len(flagged) >= 0.4  # one in five is promised
     record = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
     summary = next(f["summary"] for f in record["findings"] if f["name"] == "suspect_labels")
-    share = float(re.match(r"About ([\d.]+)%", summary).group(1))  # type: ignore[union-attr]
-    assert 3 <= share <= 5
+    low, high = map(float, re.match(r"Between ([\d.]+)% and ([\d.]+)% of the 900 labels", summary).groups())  # type: ignore[union-attr]
+    assert low <= 4 <= high <= 20
 
 
 def test_every_row_has_a_score_in_0_to_1_and_names(folder: Path) -> None:
@@ -199,22 +200,50 @@ def test_an_address_is_in_no_file_of_the_diagnosis(tmp_path: Path, capsys, monke
     assert "write to [email] at once" in contents["review.html"]
 
 
+def two_intents(n: int) -> list[tuple[str, str]]:
+    """Returns support messages of two intents that a model can tell apart, with their labels."""
+    sample = Path(tunesmith.__file__).parent / "data" / "samples" / "support_train.csv"
+    with sample.open(encoding="utf-8", newline="") as file:
+        rows = [(row["message"], row["intent"]) for row in csv.DictReader(file)]
+    return [row for row in rows if row[1] in ("login_problem", "cancel_order")][:n]
+
+
 def test_rows_without_a_label_get_a_proposed_one_that_can_be_applied(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [line if i % 9 else line.split(",")[0] + "," for i, line in enumerate(different_rows(45))]
-    Path("rows.csv").write_text("\n".join(["text,label", *lines, ",x", ""]), encoding="utf-8")
+    rows = [(text, label if i % 9 else "") for i, (text, label) in enumerate(two_intents(90))]
+    with Path("rows.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows, ("", "login_problem")])
     result, findings = diagnosed(["rows.csv"], capsys)
-    assert findings["unlabelled"]["flagged"] == 5
+    assert findings["unlabelled"]["flagged"] == 10
     assert findings["dropped_rows"]["summary"] == "1 rows were not used: text is empty (train): 1."
-    rows = {row["row_id"]: row for row in pq.read_table(result["rows"]).to_pylist()}
-    assert len(rows) == 45
-    assert all(rows[i]["given"] is None and rows[i]["proposed"] in ("x", "y") and rows[i]["flagged"] for i in range(0, 45, 9))
+    found = {row["row_id"]: row for row in pq.read_table(result["rows"]).to_pylist()}
+    assert len(found) == 90
+    assert all(found[i]["given"] is None and found[i]["proposed"] and found[i]["flagged"] for i in range(0, 90, 9))
     with Path(result["corrections"]).open(encoding="utf-8", newline="") as file:
         corrections = [row for row in csv.DictReader(file) if not row["given"]]
-    assert sorted(int(row["row_id"]) for row in corrections) == list(range(0, 45, 9))
-    assert main(["apply", result["corrections"], "rows.csv", "--output", "full.csv"]) == 0
-    full = Path("full.csv").read_text(encoding="utf-8").splitlines()
-    assert all(full[1 + int(row["row_id"])].endswith(f",{row['proposed']}") for row in corrections)
+    assert sorted(int(row["row_id"]) for row in corrections) == list(range(0, 90, 9))
+    with Path("blank.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, corrections[0])
+        writer.writeheader()
+        writer.writerows(corrections)
+    assert main(["apply", "blank.csv", "rows.csv", "--output", "full.csv"]) == 0
+    with Path("full.csv").open(encoding="utf-8", newline="") as file:
+        full = list(csv.DictReader(file))
+    assert all(full[int(row["row_id"])]["label"] == row["proposed"] for row in corrections)
+
+
+def test_a_model_that_has_learnt_nothing_proposes_nothing(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = np.random.default_rng(0).permutation(["x", "y"] * 60)
+    rows = [(text, label if i % 9 else "") for i, ((text, _), label) in enumerate(zip(two_intents(120), labels, strict=True))]
+    with Path("rows.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    result, findings = diagnosed(["rows.csv"], capsys)
+    for name in ("suspect_labels", "loss_rank", "confident_learning"):
+        assert "of what the class shares leave open" in findings[name]["skipped"]
+        assert findings[name]["flagged"] == 0
+    assert all(row["proposed"] is None for row in pq.read_table(result["rows"]).to_pylist())
+    assert result["n_corrections"] == 0
 
 
 def test_a_class_with_one_row_is_reported_and_not_scored(tmp_path: Path, capsys, monkeypatch) -> None:

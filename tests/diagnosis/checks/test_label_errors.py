@@ -14,6 +14,7 @@ from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.label_errors import (
     confident_learning,
     loss_rank,
+    percent,
     pruned_by_noise_rate,
     suspect_labels,
     update_by_margins,
@@ -40,13 +41,13 @@ def test_cleanlab_flags_as_many_imdb_reviews_as_published(shared: Path) -> None:
 
 
 def test_the_least_likely_label_is_the_worst() -> None:
-    found = loss_rank(evidence(GIVEN, pred_probs=PROBS))
+    found = loss_rank(evidence(GIVEN * 20, pred_probs=np.tile(PROBS, (20, 1))))
     assert found.scores is not None
     assert found.flagged is not None
     assert found.proposed is not None
     assert found.scores.argmin() == 6
-    assert np.flatnonzero(found.flagged).tolist() == [6]
-    assert found.proposed.tolist() == [-1] * 6 + [1]
+    assert np.flatnonzero(found.flagged).tolist() == list(range(6, 140, 7))
+    assert found.proposed.tolist() == ([-1] * 6 + [1]) * 20
     assert found.reasons[6] == "given a (2%), looks like b (98%)"
 
 
@@ -58,7 +59,7 @@ def test_a_class_without_rows_is_no_obstacle_to_cleanlab() -> None:
 
 @pytest.mark.parametrize("diagnosis", [loss_rank, confident_learning])
 def test_unlabelled_rows_are_left_alone(diagnosis) -> None:
-    found = diagnosis(evidence([*GIVEN[:6], None], pred_probs=PROBS))
+    found = diagnosis(evidence([*GIVEN[:6], None] * 20, pred_probs=np.tile(PROBS, (20, 1))))
     assert np.isnan(found.scores[6])
     assert not found.flagged[6]
 
@@ -190,9 +191,31 @@ def test_what_it_cannot_score_is_skipped_with_the_reason() -> None:
     assert "two classes" in suspect_labels(evidence([0, 0], n_classes=2, pred_probs=np.full((2, 2), 0.5))).skipped
 
 
+@pytest.mark.parametrize("check", [suspect_labels, loss_rank, confident_learning])
+def test_a_model_that_has_learnt_nothing_flags_no_label(check) -> None:
+    draw = np.random.default_rng(0)
+    own = draw.uniform(0.2, 0.8, 600)
+    found = check(evidence(draw.integers(0, 2, 600).tolist(), pred_probs=np.stack([own, 1 - own], axis=1)))
+    assert found.flagged is None
+    assert found.proposed is None
+    assert "of what the class shares leave open" in found.skipped
+
+
+def test_no_probability_is_written_as_certain() -> None:
+    assert [percent(value) for value in (0.0, 0.004, 0.01, 0.5, 0.99, 0.999, 1.0)] == [
+        "<1%",
+        "<1%",
+        "1%",
+        "50%",
+        "99%",
+        ">99%",
+        ">99%",
+    ]
+
+
 def test_unlabelled_rows_get_neither_score_nor_flag() -> None:
-    probs = np.tile([0.9, 0.1], (20, 1))
-    found = suspect_labels(evidence([0] * 18 + [1, None], pred_probs=probs))
+    probs = np.array([[0.9, 0.1]] * 100 + [[0.1, 0.9]] * 100)
+    found = suspect_labels(evidence([0] * 19 + [None] + [0] * 80 + [1] * 100, pred_probs=probs))
     assert found.scores is not None
     assert found.flagged is not None
     assert np.isnan(found.scores[19])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.diagnosis.rows import evidence
 from tunesmith.data.near_duplicates import near_duplicates
@@ -115,22 +116,25 @@ def test_a_label_that_was_put_aside_for_the_model_is_still_one() -> None:
 
 
 def test_proposals_for_unlabelled_rows_come_behind_the_suspect_labels() -> None:
-    probs = np.tile([0.999, 0.001], (100, 1))
-    rows = evidence([0] * 95 + [1, 1] + [None] * 3, pred_probs=probs)
+    probs = np.array([[0.999, 0.001]] * 98 + [[0.001, 0.999]] * 98 + [[0.999, 0.001]] * 4)
+    rows = evidence([0] * 97 + [1] + [1] * 98 + [1, None, None, None], pred_probs=probs)
     found = [suspect_labels(rows), unlabelled(rows)]
     corrections = make_corrections(rows, found, leading_diagnosis(found))
     assert [(c.row_id, c.given, c.proposed) for c in corrections] == [
-        (195, "b", "a"), (196, "b", "a"), (197, "", "a"), (198, "", "a"), (199, "", "a"),
+        (197, "b", "a"), (296, "b", "a"), (297, "", "a"), (298, "", "a"), (299, "", "a"),
     ]  # fmt: skip
-    assert corrections[4].reason == "no label, looks like a (100%)"
+    assert corrections[4].reason == "no label, looks like a (>99%)"
     assert corrections[4].diagnoses == ("unlabelled",)
 
 
-def test_unlabelled_rows_get_a_proposal_where_the_suspect_labels_could_not_run() -> None:
-    rows = evidence([0, 0, None], n_classes=2, pred_probs=PROBS[:3])
+@pytest.mark.parametrize("labels", [[0, 0, None], [0, 1] * 30 + [None]])
+def test_unlabelled_rows_get_no_proposal_of_a_model_that_is_not_known_to_know_anything(labels: list[int | None]) -> None:
+    rows = evidence(labels, n_classes=2, pred_probs=np.tile([0.6, 0.4], (len(labels), 1)))
     found = [suspect_labels(rows), unlabelled(rows)]
     assert found[0].skipped
-    assert [(c.row_id, c.proposed) for c in make_corrections(rows, found, leading_diagnosis(found))] == [(102, "b")]
+    assert found[1].flagged is not None
+    assert found[1].flagged.sum() == 1
+    assert make_corrections(rows, found, leading_diagnosis(found)) == []
 
 
 def examples(split: str, texts: list[str], labels: list[int], groups: list[str] | None = None) -> Examples:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.checks.dynamics import area_under_margin, tracked_logits
-from tunesmith.diagnosis.checks.label_noise import label_noise
+from tunesmith.diagnosis.checks.label_noise import MARGIN, Knowledge, label_noise, model_knowledge
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, scatter_rows, skip, skip_if_missing
 
 SUSPECTS, LOSS_RANK, CONFIDENT = "suspect_labels", "loss_rank", "confident_learning"
@@ -23,7 +23,7 @@ def loss_rank(evidence: Evidence) -> Diagnosis:
     The baseline that is hard to beat (Chong et al. 2022, "Detecting Label Errors by using Pre-Trained Language Models").
     Its score is the probability of the given label.
     """
-    if skipped := skip_if_missing(LOSS_RANK, evidence, "pred_probs"):
+    if skipped := skip_if_uninformed(LOSS_RANK, evidence):
         return skipped
     probs, given = labelled_probabilities(evidence)
     flags = own_probability(probs, given) < 1 / evidence.labels.n
@@ -36,12 +36,32 @@ def confident_learning(evidence: Evidence) -> Diagnosis:
     Northcutt et al. 2021, "Confident Learning": the joint of given and true labels is counted from confident rows, and as many
     rows of each pair of classes are flagged as the joint holds.
     """
-    if skipped := skip_if_missing(CONFIDENT, evidence, "pred_probs"):
+    if skipped := skip_if_uninformed(CONFIDENT, evidence):
         return skipped
     if find_spec("cleanlab") is None:
         return skip(CONFIDENT, "it needs the library cleanlab: pip install 'tunesmith[diagnosis]'", "pred_probs")
     flags = pruned_by_noise_rate(*labelled_probabilities(evidence))
     return label_diagnosis(CONFIDENT, evidence, flags, "are probably wrong, by the noise counted between each two classes")
+
+
+def skip_if_uninformed(name: str, evidence: Evidence) -> Diagnosis | None:
+    """Returns the skipped result without predictions, or if these explain too little of the labels; else None.
+
+    A model that has learnt nothing disagrees with right labels as often as with wrong ones.
+    """
+    if skipped := skip_if_missing(name, evidence, "pred_probs"):
+        return skipped
+    probs, given = labelled_probabilities(evidence)
+    if len(np.unique(given)) < 2:
+        return skip(name, "it needs rows of two classes", "pred_probs")
+    knowledge = model_knowledge(probs, given)
+    return None if knowledge.is_enough else skip(name, uninformed_words(knowledge), "pred_probs")
+
+
+def uninformed_words(knowledge: Knowledge) -> str:
+    """Explains why predictions tell nothing about labels: what was measured, its lower limit, and what is needed."""
+    share = f"on rows it was not trained on, the model explains {max(knowledge.share, 0):.1%} of what the class shares leave open"
+    return f"{share} (99 % sure of {max(knowledge.low, 0):.1%}); wrong labels can be told from right ones above {MARGIN:.0%}"
 
 
 def labelled_probabilities(evidence: Evidence) -> tuple[Array, Array]:
@@ -93,7 +113,14 @@ def probability_words(evidence: Evidence, position: int, proposed: int) -> str:
     assert evidence.pred_probs is not None
     given, probs = int(evidence.given[position]), evidence.pred_probs[position]
     names = evidence.class_name(given), evidence.class_name(proposed)
-    return f"given {names[0]} ({probs[given]:.0%}), looks like {names[1]} ({probs[proposed]:.0%})"
+    return f"given {names[0]} ({percent(probs[given])}), looks like {names[1]} ({percent(probs[proposed])})"
+
+
+def percent(probability: float) -> str:
+    """Formats a probability without ever claiming certainty: ``<1%``, ``12%``, ``>99%``."""
+    if probability < 0.01:
+        return "<1%"
+    return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def update_by_margins(wrong: Array, margins: Array) -> Array:
@@ -128,13 +155,11 @@ def suspect_labels(evidence: Evidence) -> Diagnosis:
     The score is 1 minus it; the proposal is the most probable other class of the out-of-fold model. Rows from
     ``SUSPECT`` on are flagged.
     """
-    if skipped := skip_if_missing(SUSPECTS, evidence, "pred_probs"):
+    if skipped := skip_if_uninformed(SUSPECTS, evidence):
         return skipped
     assert evidence.pred_probs is not None
     labelled = evidence.labelled
     given = evidence.given[labelled]
-    if len(np.unique(given)) < 2:
-        return skip(SUSPECTS, "it needs rows of two classes")
     noise = label_noise(evidence.pred_probs[labelled], given)
     margins = np.full(len(evidence), np.nan)  # AUM, NaN for rows without logits of a training run
     if evidence.epoch_logits is not None:
@@ -145,10 +170,7 @@ def suspect_labels(evidence: Evidence) -> Diagnosis:
     others = evidence.pred_probs.copy()
     others[labelled, given] = -1
     proposed = np.where(flagged, others.argmax(axis=1), UNLABELLED)
-    reasons = {
-        i: f"{1 - scores[i]:.0%} to be wrong: {probability_words(evidence, i, int(proposed[i]))}"
-        for i in np.flatnonzero(flagged).tolist()
-    }
+    reasons = {i: probability_words(evidence, i, int(proposed[i])) for i in np.flatnonzero(flagged).tolist()}
     figures = {
         "noise_rate": noise.rate,
         "noise_low": noise.low,
@@ -156,11 +178,15 @@ def suspect_labels(evidence: Evidence) -> Diagnosis:
         "temperature": noise.temperature,
         "wrong_among_flagged": float(wrong[flagged[labelled]].sum()),
     }
-    share = f"About {noise.rate:.1%} of the {len(labelled):,} labels of {evidence.rows.split} are wrong"
-    flags = f"{len(reasons):,} rows are flagged for review: each has at least one chance in five to be wrong."
+    where = f"the {len(labelled):,} labels of {evidence.rows.split}"
+    limits = f"Between {noise.low:.1%} and {noise.high:.1%} of {where} are wrong (95 %)."
+    rate = f"{noise.rate:.1%} contradict their text; wrong labels and hard texts cannot be told apart without reading."
+    flags = (
+        f"{len(reasons):,} rows are flagged for review: each contradicts its text with a probability of at least {SUSPECT:.0%}."
+    )
     return Diagnosis(
         SUSPECTS,
-        f"{share} (95 %: {noise.low:.1%} to {noise.high:.1%}). {flags if reasons else 'No row stands out.'}",
+        f"{limits} {rate} {flags if reasons else 'No row stands out.'}",
         ("pred_probs",),
         scores=scores,
         flagged=flagged,

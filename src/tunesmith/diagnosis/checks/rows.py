@@ -12,6 +12,7 @@ from tunesmith.data.cells import listed
 from tunesmith.data.checks.labelled import damage
 from tunesmith.data.personal import masked, personal_data_kinds
 from tunesmith.data.table import Examples
+from tunesmith.diagnosis.checks.label_errors import percent, skip_if_uninformed
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence
 
 PERSONAL_DATA, NO_LABEL = "personal_data", "unlabelled"
@@ -62,7 +63,7 @@ def personal_data(evidence: Evidence) -> Diagnosis:
 
 
 def unlabelled(evidence: Evidence) -> Diagnosis:
-    """Flags rows without a label and proposes the class that the out-of-fold model finds most probable.
+    """Flags rows without a label and proposes the class that the out-of-fold model finds most probable, if it knows enough.
 
     The score is 1 minus the probability of the proposed class, NaN for labelled rows. A class without a labelled row cannot
     be proposed.
@@ -72,7 +73,7 @@ def unlabelled(evidence: Evidence) -> Diagnosis:
     if not rows:
         return Diagnosis(NO_LABEL, f"All {where} have a label.", flagged=flagged)
     summary = f"{len(rows):,} of {where} have no label"
-    if evidence.pred_probs is None:
+    if evidence.pred_probs is None or skip_if_uninformed(NO_LABEL, evidence):
         return Diagnosis(NO_LABEL, f"{summary}.", flagged=flagged, reasons=dict.fromkeys(rows, "no label"))
     best = evidence.pred_probs.argmax(axis=1)
     chance = evidence.pred_probs.max(axis=1)
@@ -83,7 +84,7 @@ def unlabelled(evidence: Evidence) -> Diagnosis:
         scores=np.where(flagged, np.clip(1 - chance, 0, 1), np.nan),
         flagged=flagged,
         proposed=np.where(flagged, best, UNLABELLED),
-        reasons={i: f"no label, looks like {evidence.class_name(int(best[i]))} ({chance[i]:.0%})" for i in rows},
+        reasons={i: f"no label, looks like {evidence.class_name(int(best[i]))} ({percent(chance[i])})" for i in rows},
         remedy="Label them, for instance on the review page; a proposal is no label.",
     )
 
