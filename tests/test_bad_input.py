@@ -102,8 +102,8 @@ def evaluation_rows(folder: Path) -> None:
     corrections(fixes(51, 53))(folder)
 
 
-MEASURE = ["apply", "corrections.csv", "train.csv", "--measure"]
-TRAIN, DIAGNOSE, APPLY = ["train", "recipe.yaml"], ["diagnose", "recipe.yaml"], ["apply", "c.csv", "train.csv"]
+MEASURE = ["apply", "corrections.csv", "train.csv", "--allow-many", "--measure"]
+TRAIN, DIAGNOSE, APPLY = ["train", "recipe.yaml"], ["diagnose", "recipe.yaml"], ["apply", "--allow-many", "c.csv", "train.csv"]
 PAIRS = [f"the good film number {i},{i / 7:.3f}" for i in range(60)]
 SETS, ASK = ["diagnose", "train.csv"], ["diagnose", "train.csv", "--oracle"]
 OTHER = GOOD.replace("film", "book")

@@ -58,7 +58,7 @@ def files() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()}
 
 
-APPLY = ["apply", "corrections.csv", "train.csv"]
+APPLY = ["apply", "--allow-many", "corrections.csv", "train.csv"]
 
 
 def test_the_whole_measurement(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,7 +191,7 @@ def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[
     folder.mkdir(parents=True)
     for name in ("corrections.csv", "recipe.yaml"):
         Path(name).rename(folder / name)
-    assert main(["apply", str(folder / "corrections.csv"), "train.csv", "--measure"]) == 0
+    assert main(["apply", str(folder / "corrections.csv"), "train.csv", "--allow-many", "--measure"]) == 0
     assert ablation_record()["judged"]["rows"] == 200
 
 

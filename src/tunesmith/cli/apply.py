@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train on the original rows, the corrected rows, without the rows to correct, and without as many random rows, and "
         "compare (default: the recipe in the folder of CORRECTIONS)",
     )
+    parser.add_argument("--allow-many", action="store_true", help="change more than a tenth of the labels, or all of a class")
     parser.add_argument("--overwrite", action="store_true", help="with --measure: replace an earlier measurement")
 
 
@@ -48,7 +49,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if args.overrides or args.overwrite:
         option = args.overrides[0] if args.overrides else "--overwrite"
         raise UsageError.one("apply", f"{option} works only with --measure.", "See: tunesmith apply --help")
-    applied = apply_corrections(read_corrections(corrections), Path(args.data), output, args.label)
+    rows, data = read_corrections(corrections), Path(args.data)
+    applied = apply_corrections(rows, data, output, args.label, allow_many=args.allow_many)
     line, notes = applied_words(applied)
     return Outcome(applied_json(applied), lines=[line], notes=notes)
 
@@ -83,7 +85,14 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
     loaded = find_recipe(args.measure, args.overrides, corrections)
     try:
         done = run_ablation(
-            loaded, rows, data, output=output, column=args.label, overwrite=args.overwrite, listener=terminal.listener
+            loaded,
+            rows,
+            data,
+            output=output,
+            column=args.label,
+            allow_many=args.allow_many,
+            overwrite=args.overwrite,
+            listener=terminal.listener,
         )
     except (KeyboardInterrupt, Interrupted) as error:
         target = output_path(data, output)

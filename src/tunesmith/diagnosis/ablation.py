@@ -169,6 +169,7 @@ def run_ablation(
     *,
     output: Path | None = None,
     column: str | None = None,
+    allow_many: bool = False,
     overwrite: bool = False,
     listener: Listener = silent,
 ) -> AblationResult:
@@ -179,7 +180,7 @@ def run_ablation(
 
     Args:
         loaded: the recipe; its training file has to be ``data``.
-        output, column: of the corrected file, see ``apply_corrections``.
+        output, column, allow_many: of the corrected file, see ``apply_corrections``.
         overwrite: replace an earlier ablation.
 
     Returns:
@@ -190,7 +191,7 @@ def run_ablation(
         TrainingFailed, Interrupted: a training ended early; the corrected file is whole, the ablation is gone.
     """
     started, clock = time.perf_counter(), Clock(listener, {})
-    target = correct_file(corrections, data, output_path(data, output), column)
+    target = correct_file(corrections, data, output_path(data, output), column, allow_many=allow_many)
     if not target.is_written:
         require_free(target.target)
     folder = claim_folder(loaded, overwrite)

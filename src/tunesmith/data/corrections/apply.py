@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import clip, listed
 from tunesmith.data.corrections.corrections_csv import RELABEL, REMOVE, Correction
 from tunesmith.data.labelled.labels import class_name, marker
 from tunesmith.data.readers.dialect import find_delimiter
@@ -26,6 +26,8 @@ from tunesmith.errors import DataError, OutputError, Problem, TunesmithError
 
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 SHOWN_ROWS = 5
+MANY = 0.1
+"""Share of the labels that may be changed without being told to: so many wrong labels are rare, a wrong diagnosis is not."""
 EXISTS = "the file exists; corrected rows are only written to a new one."
 QUOTINGS = (csv.QUOTE_NONE, csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC)
 
@@ -72,20 +74,26 @@ class CorrectedFile:
 
 
 def apply_corrections(
-    corrections: Sequence[Correction], data: Path, output: Path | None = None, column: str | None = None
+    corrections: Sequence[Correction],
+    data: Path,
+    output: Path | None = None,
+    column: str | None = None,
+    *,
+    allow_many: bool = False,
 ) -> AppliedCorrections:
     """Writes the corrected data to ``output``, or beside the old file as ``NAME.corrected.SUFFIX``.
 
     Args:
         column: the label column; None finds it by the given labels of the corrections.
+        allow_many: changes more than ``MANY`` of the labels, or every label of a class, as well.
 
     Raises:
-        DataError: a correction does not fit the file: another file's hash, a missing row, another given label.
+        DataError: a correction does not fit the file: another file's hash, a missing row, another given label; or they are many.
         OutputError: the output exists, or is the old file.
     """
     target = output_path(data, output)
     require_free(target)
-    return write_corrected(correct_file(corrections, data, target, column))
+    return write_corrected(correct_file(corrections, data, target, column, allow_many=allow_many))
 
 
 def output_path(data: Path, output: Path | None) -> Path:
@@ -104,7 +112,9 @@ def require_free(target: Path) -> None:
         raise OutputError.one(str(target), EXISTS, "Give another output path.")
 
 
-def correct_file(corrections: Sequence[Correction], data: Path, target: Path, column: str | None = None) -> CorrectedFile:
+def correct_file(
+    corrections: Sequence[Correction], data: Path, target: Path, column: str | None = None, *, allow_many: bool = False
+) -> CorrectedFile:
     """Builds the corrected file in memory; writes nothing. Raises DataError as ``apply_corrections`` does."""
     payload = read_payload(data, str(data))
     table = parse_table(payload)
@@ -116,6 +126,8 @@ def correct_file(corrections: Sequence[Correction], data: Path, target: Path, co
         message = f"The corrections were made for another file (sha256 {other}..., this one has {table.sha256[:12]}...)."
         raise DataError.one(table.source, message, "Apply them to the file that was diagnosed, or diagnose this one.")
     changes = find_changes(own, table, column)
+    if not allow_many:
+        require_few(changes, table)
     suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
     if suffix not in WRITERS:
         raise DataError.one(payload.name, f"its name does not tell its format; {listed(WRITERS)} can be corrected.", "Rename it.")
@@ -171,6 +183,28 @@ def find_changes(corrections: Sequence[Correction], table: Table, column: str | 
     return LabelChanges(fitting[0], relabelled, frozenset(c.row_id for c in corrections if c.action == REMOVE))
 
 
+def require_few(changes: LabelChanges, table: Table) -> None:
+    """Raises DataError if more than ``MANY`` of the labels, or all labels of a class, would be changed or removed.
+
+    Rows that had no label are not counted: nothing of them is lost.
+    """
+    old = {i: cell_label(cell) for i, cell in zip(table.row_ids, table.columns[changes.column], strict=True)}
+    classes = Counter(label for label in old.values() if label)
+    lost = Counter(old[i] for i in changes.removed if old[i])
+    lost.update(old[i] for i, label in changes.labels.items() if old[i] and cell_label(label) != old[i])
+    n_lost, n_labels = lost.total(), classes.total()
+    whole = [label for label, n in lost.items() if n == classes[label]]
+    if n_lost > MANY * n_labels:
+        message = (
+            f"the corrections change {n_lost:,} of {n_labels:,} labels ({n_lost / n_labels:.0%}; up to {MANY:.0%} is usual)."
+        )
+    elif whole:
+        message = f"the corrections change every label of the class {clip(whole[0])}."
+    else:
+        return
+    raise DataError.one(table.source, message, "Look through them on the review page first; --allow-many applies them all.")
+
+
 def cell_label(cell: object) -> str:
     """Writes a cell as in a corrections file: the class name; several joined by commas; empty if unlabelled."""
     if isinstance(cell, list | tuple):
@@ -218,9 +252,12 @@ def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> by
         old = "".join(lines[start:end])
         content = old.rstrip("\r\n")
         quoting = next((q for q in QUOTINGS if record(list(cells.values()), delimiter, q) == content), csv.QUOTE_MINIMAL)
-        cells[changes.column] = changes.labels.get(table.row_ids[i])
-        removed = table.row_ids[i] in changes.removed
-        lines[start:end] = [] if removed else [f"{record(list(cells.values()), delimiter, quoting)}{old[len(content) :]}"]
+        if table.row_ids[i] in changes.removed:
+            lines[start:end] = []
+            continue
+        changed = list((cells | {changes.column: changes.labels[table.row_ids[i]]}).values())
+        new = record(changed, delimiter, quoting) or record(changed, delimiter, csv.QUOTE_MINIMAL)
+        lines[start:end] = [f"{new}{old[len(content) :]}"]
     return "".join(lines).encode("utf-8", "surrogatepass")
 
 
