@@ -12,7 +12,7 @@ help:
 	@echo "make install     .venv with everything the tests need"
 	@echo "make demo        train on built-in data with a built-in model, no network"
 	@echo "make test        all tests, offline"
-	@echo "make quick       the tests that train no model"
+	@echo "make quick       the tests that train no model and need no browser"
 	@echo "make check       format, lint, types, import directions, sizes, generated pages"
 	@echo "make format      rewrite the code in the project's format"
 	@echo "make bench NAME=... one measurement, benchmarks/NAME.py"
@@ -42,7 +42,7 @@ test: $(STAMP)
 quick: export HF_HUB_OFFLINE = 1
 quick: export OMP_NUM_THREADS = 1
 quick: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not trains"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not trains and not browser"
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -19,7 +19,9 @@ TESTS = Path(__file__).resolve().parent
 TRAINING_TESTS = (
     "contract",
     "diagnosis/test_ablation.py",
+    "diagnosis/checks/test_label_noise.py",
     "diagnosis/test_after_training.py",
+    "diagnosis/test_cross_validation.py",
     "diagnosis/test_datasets.py",
     "diagnosis/test_fold_finetuning.py",
     "diagnosis/test_rows.py",
@@ -30,7 +32,7 @@ TRAINING_TESTS = (
     "workflows/test_adapt.py",
     "workflows/test_train.py",
 )
-"""Files and folders of tests that train models: ``make quick`` leaves them out."""
+"""Files and folders of tests that train or fit models: ``make quick`` leaves them out."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
