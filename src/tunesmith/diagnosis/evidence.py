@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -12,6 +13,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
+from tunesmith.diagnosis.checks.label_noise import Knowledge, model_knowledge
 from tunesmith.errors import DataError
 
 ROWS_IN_FINDING = 50
@@ -89,6 +91,12 @@ class Evidence:
         """Positions of the labelled rows that have logits of a training run."""
         assert self.epoch_logits is not None
         return np.asarray(self.labelled[np.isfinite(self.epoch_logits[0, self.labelled, 0])])
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """What ``pred_probs`` explain of the labels; several checks need it, and it is fitted once."""
+        assert self.pred_probs is not None
+        return model_knowledge(self.pred_probs[self.labelled], self.given[self.labelled])
 
     def class_name(self, label: int) -> str:
         return self.labels.names[label] if label >= 0 else "(none)"

@@ -8,7 +8,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.diagnosis.checks.dynamics import area_under_margin, tracked_logits
-from tunesmith.diagnosis.checks.label_noise import MARGIN, Knowledge, label_noise, model_knowledge
+from tunesmith.diagnosis.checks.label_noise import MARGIN, Knowledge, label_noise
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, scatter_rows, skip, skip_if_missing
 
 SUSPECTS, LOSS_RANK, CONFIDENT = "suspect_labels", "loss_rank", "confident_learning"
@@ -51,11 +51,10 @@ def skip_if_uninformed(name: str, evidence: Evidence) -> Diagnosis | None:
     """
     if skipped := skip_if_missing(name, evidence, "pred_probs"):
         return skipped
-    probs, given = labelled_probabilities(evidence)
-    if len(np.unique(given)) < 2:
+    if len(np.unique(evidence.given[evidence.labelled])) < 2:
         return skip(name, "it needs rows of two classes", "pred_probs")
-    knowledge = model_knowledge(probs, given)
-    return None if knowledge.is_enough else skip(name, uninformed_words(knowledge), "pred_probs")
+    known = evidence.knowledge
+    return None if known.is_enough else skip(name, uninformed_words(known), "pred_probs")
 
 
 def uninformed_words(knowledge: Knowledge) -> str:
