@@ -89,11 +89,10 @@ class NoiseModel:
         """Returns the calibrated probabilities (N, K) of the true class from log-probabilities (N, K)."""
         return softmax(self.sharpness * logs + self.bias)
 
-    def transition(self, rate: float | None = None) -> Array:
-        """Returns P(given k | true j) as (K, K), at the fitted rate or another one."""
-        rate = self.rate if rate is None else rate
-        matrix = rate * self.confusion
-        np.fill_diagonal(matrix, 1 - rate)
+    def transition(self) -> Array:
+        """Returns P(given k | true j) as (K, K)."""
+        matrix = self.rate * self.confusion
+        np.fill_diagonal(matrix, 1 - self.rate)
         return matrix
 
 
@@ -134,14 +133,14 @@ def label_noise(pred_probs: Array, given: Array) -> LabelNoise:
     true_class = fitted.true_class(logs)
     assumed = max(fitted.rate, 0.5 / len(given))  # half a row: without wrong labels, the least probable still come first
     surest, surest_error = disagreement_of_surest(true_class, given)
-    rate_error = rate_standard_error(true_class, given, fitted, assumed)
+    unchanged = true_class[np.arange(len(given)), given]
+    changed = (true_class * fitted.confusion[:, given].T).sum(axis=1)
+    total = (1 - assumed) * unchanged + assumed * changed
+    # the observed information of the rate, the other parameters held fixed
+    rate_error = 1 / np.sqrt((((changed - unchanged) / (total + 1e-12)) ** 2).sum() + 1e-12)
     low = max(0.0, min(fitted.rate - Z_95 * rate_error, surest - Z_95 * surest_error) - MAX_HARD)
     high = min(1.0, max(fitted.rate + Z_95 * rate_error, surest + Z_95 * surest_error))
-    own = true_class[np.arange(len(given)), given]
-    matrix = fitted.transition(assumed)
-    total = (true_class * matrix[:, given].T).sum(axis=1)
-    wrong = 1 - own * matrix[given, given] / np.maximum(total, 1e-300)
-    return LabelNoise(fitted.rate, low, high, 1 / fitted.sharpness, np.clip(wrong, 0, 1))
+    return LabelNoise(fitted.rate, low, high, 1 / fitted.sharpness, assumed * changed / np.maximum(total, 1e-300))
 
 
 def sample_positions(n_rows: int, n_classes: int) -> Array:
@@ -202,14 +201,6 @@ def fit_calibration(logs: Array, targets: Array, sharpness: float, bias: Array, 
     start = np.concatenate([[sharpness], bias])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": n_steps})
     return float(found.x[0]), np.asarray(found.x[1:])
-
-
-def rate_standard_error(true_class: Array, given: Array, model: NoiseModel, rate: float) -> float:
-    """Computes the standard error of the rate from the observed information, the other parameters held fixed."""
-    unchanged = true_class[np.arange(len(given)), given]
-    changed = (true_class * model.confusion[:, given].T).sum(axis=1)
-    slope = (changed - unchanged) / ((1 - rate) * unchanged + rate * changed + 1e-12)
-    return float(1 / np.sqrt((slope**2).sum() + 1e-12))
 
 
 def disagreement_of_surest(true_class: Array, given: Array) -> tuple[float, float]:
