@@ -27,6 +27,7 @@ import numpy as np
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import Predictions
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import metric_kind
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.machine import cpu_name
@@ -96,9 +97,9 @@ def equal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resamp
     words, single, difference = ({metric: 0 for metric in METRICS} for _ in range(3))
     for simulation in range(simulations):
         ours, other = draw(table, n, rng)
-        for found in metric_intervals(SINGLE, ours, "test", METRICS, resamples, simulation):
+        for found in metric_intervals(SINGLE, ours, "test", METRICS, Resampling(resamples, simulation)):
             single[found.name] += holds(found.low, found.high, truth[found.name])
-        for outcome in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
+        for outcome in verdicts(METRICS, [ours], [other], "other", "test", Resampling(resamples, simulation)):
             words[outcome.metric] += outcome.word != "cannot tell"
             difference[outcome.metric] += holds(outcome.low, outcome.high, 0.0)
     for metric in METRICS:
@@ -118,7 +119,7 @@ def unequal_cell(n: int, n_classes: int, accuracy: float, simulations: int, resa
     covered, better, worse = ({metric: 0 for metric in METRICS} for _ in range(3))
     for simulation in range(simulations):
         ours, other = draw(table, n, rng)
-        for outcome in verdicts(METRICS, [ours], [other], "other", "test", resamples, simulation):
+        for outcome in verdicts(METRICS, [ours], [other], "other", "test", Resampling(resamples, simulation)):
             covered[outcome.metric] += holds(outcome.low, outcome.high, truth[outcome.metric])
             better[outcome.metric] += outcome.word == "better"
             worse[outcome.metric] += outcome.word == "worse"
@@ -154,8 +155,8 @@ def seeds_cell(n: int, n_seeds: tuple[int, int], spread: float, simulations: int
     words = single = 0
     for simulation in range(simulations):
         ours, other = draw_seeds(n, n_seeds, spread, rng)
-        (outcome,) = verdicts(["accuracy"], ours, other, "other", "test", resamples, simulation)
-        found = metric_intervals(SINGLE, ours, "test", ["accuracy"], resamples, simulation)[0]
+        (outcome,) = verdicts(["accuracy"], ours, other, "other", "test", Resampling(resamples, simulation))
+        found = metric_intervals(SINGLE, ours, "test", ["accuracy"], Resampling(resamples, simulation))[0]
         words += outcome.word != "cannot tell"
         single += holds(found.low, found.high, 0.8)
     return {

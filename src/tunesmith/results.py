@@ -27,6 +27,8 @@ class Metric:
     Attributes:
         low, high: ends of the 95 % interval; None where the metric has none (too few rows, undefined).
         n: rows the value was computed from.
+        n_clusters: independent clusters among them (groups, near-duplicates); None where the rows are independent.
+        n_candidates: checkpoints of which the best on these rows was evaluated; the interval is widened for the selection.
         interval: how the interval was made; empty where there is none.
         note: why there is no value or no interval; empty where there are both.
     """
@@ -40,6 +42,8 @@ class Metric:
     higher_is_better: bool = True
     interval: str = ""
     note: str = ""
+    n_clusters: int | None = None
+    n_candidates: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,11 @@ class Verdict:
         difference: this run minus the other, in the metric's unit.
         low, high: 95 % interval of the difference (paired bootstrap over rows, and seeds where there are several).
         word: ``better`` or ``worse`` only where the interval excludes zero.
-        p_value: McNemar's exact test, for accuracy only.
+        n_clusters: independent clusters among the ``n`` rows; None where the rows are independent.
+        p_value: McNemar's exact test, for accuracy of independent rows only.
+        p_two_sided: the p-value behind the word: the larger of those of the interval and of the exact test.
+        p_adjusted: the same after Holm's correction for the ``n_comparisons`` of the table; the word is ``better`` or
+            ``worse`` only where it is below 0.05.
         smallest_detectable: the smallest absolute difference this test set would probably (80 %) have shown.
         interval: how the interval was made; empty where there is none.
         note: why there is no difference or no interval; empty where there are both.
@@ -78,6 +86,10 @@ class Verdict:
     smallest_detectable: float | None = None
     interval: str = ""
     note: str = ""
+    n_clusters: int | None = None
+    p_two_sided: float | None = None
+    p_adjusted: float | None = None
+    n_comparisons: int = 1
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.results import finite
 
 RESULT = "result.json"
+PREDICTIONS, PREDICTIONS_OF_SEEDS = "predictions.parquet", "predictions_of_seeds.parquet"
 EPOCH_LOGITS = "epoch_logits.npz"
 SMOKE_ROWS = 100
 """Rows of each split that a smoke run uses at most."""

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data import near_duplicates as module
-from tunesmith.data.near_duplicates import clusters, exact_overlap, minhash, near_duplicates, shingle_hashes
+from tunesmith.data.near_duplicates import exact_overlap, minhash, near_duplicates, shingle_hashes
+from tunesmith.data.row_clusters import components, row_clusters
 
 WORDS = [f"{a}{b}" for a in ("lo", "ra", "mi", "tu", "ke", "sho", "ban") for b in ("rin", "dap", "vex", "mol", "quist", "zen")]
 
@@ -83,15 +84,6 @@ def test_both_texts_of_a_pair_count() -> None:
     assert near.text_ids.tolist() == [0, 1]
 
 
-def test_clusters_join_chains_and_copies() -> None:
-    base = "one two three four five six seven eight nine ten eleven twelve"
-    step = base.replace("twelve", "dozen")
-    near = near_duplicates([base, step, "something that has nothing to do with it", base + "!"])
-    number = clusters(near)
-    assert number[0] == number[1] == number[3] != number[2]
-    assert clusters(near, (np.array([0]), np.array([2]))).max() == 0
-
-
 def test_a_part_is_what_those_rows_alone_would_give() -> None:
     draw = random.Random(4)
     texts = [sentence(draw) for _ in range(30)]
@@ -99,13 +91,15 @@ def test_a_part_is_what_those_rows_alone_would_give() -> None:
     draw.shuffle(texts)
     alone, part = near_duplicates(texts[20:45]), near_duplicates(texts).part(20, 45)
     assert np.array_equal(alone.nearest_earlier()[1], part.nearest_earlier()[1])
-    assert np.array_equal(clusters(alone)[:, None] == clusters(alone), clusters(part)[:, None] == clusters(part))
+    same = row_clusters(texts[20:45], near=alone), row_clusters(texts[20:45], near=part)
+    assert np.array_equal(*same)
 
 
 def test_crowded_buckets_stay_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BUCKET", 3)
     texts = [f"your order with the long reference number {i} has been sent to you today by our team" for i in range(40)]
-    assert clusters(near_duplicates(texts)).max() == 0
+    near = near_duplicates(texts)
+    assert components(len(texts), near.a, near.b).max() == 0
 
 
 def test_short_and_odd_texts_have_pieces() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, from_scores
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.outputs import (
     COMPUTED_AS,
     BaselineOutputs,
     Outputs,
-    Resampling,
     SplitMetrics,
     TokenLosses,
     all_verdicts,

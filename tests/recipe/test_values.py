@@ -80,12 +80,13 @@ BAD = [
     ("adapter: {method: no}", '2 adapter.method: expected text, found no, which YAML reads as false. Put it in quotes: "no".'),
     (
         "evaluate: {baselines: [majority, tfdif]}",
-        "2 evaluate.baselines[1]: expected one of majority, tfidf, frozen, untuned, bm25, few_shot, "
+        "2 evaluate.baselines[1]: expected one of majority, chance, tfidf, frozen, untuned, bm25, few_shot, "
         'found the text "tfdif". Did you mean tfidf?',
     ),
     (
         "evaluate: {baselines: majority}",
-        '2 evaluate.baselines: expected a list of majority, tfidf, frozen, untuned, bm25, few_shot, found the text "majority".',
+        "2 evaluate.baselines: expected a list of majority, chance, tfidf, frozen, untuned, bm25, few_shot, "
+        'found the text "majority".',
     ),
     ("evaluate: {tune_threshold: 0.5}", "2 evaluate.tune_threshold: expected true or false, found the number 0.5."),
     ("upstream: 5", "2 upstream: expected keys and values, found the number 5."),

@@ -95,7 +95,10 @@ def test_a_run_leaves_predictions_logs_of_all_seeds_and_certificates(
     assert evaluation.best.session.model.device == "cpu"
     assert (folder.work / "own.json").exists()
     table = pq.read_table(folder.work / "predictions.parquet").to_pylist()
+    assert [row.pop("seed") for row in table] == [5, 5]
     assert table == [{"row_id": 0, "score": 1.0, "text": None}, {"row_id": 1, "score": 0.5, "text": "b"}]
+    every = pq.read_table(folder.work / "predictions_of_seeds.parquet").to_pylist()
+    assert [(row["seed"], row["row_id"]) for row in every] == [(4, 0), (4, 1), (5, 0), (5, 1)]
     events = [json.loads(line) for line in folder.metrics_log.read_text().splitlines()]
     assert [(event["seed"], event["step"]) for event in events] == [(4, 1), (4, 2), (5, 1), (5, 2)]
 
@@ -105,6 +108,14 @@ def test_the_log_of_one_seed_is_left_to_the_training(steps: Any, evaluation: Eva
 
     saving.save(steps, replace(evaluation, seeds=evaluation.seeds[:1]), folder)
     assert not folder.metrics_log.exists()
+    assert not (folder.work / "predictions_of_seeds.parquet").exists()
+
+
+def test_dependent_rows_have_their_cluster_and_independent_ones_none() -> None:
+    columns = {"row_id": [3, 4, 9]}
+    assert saving.with_clusters(columns, {"predictions": np.array([7, 7, 2])})["cluster"] == [1, 1, 0]
+    assert saving.with_clusters(columns, {"predictions": np.array([1, 2, 3])}) == columns
+    assert saving.with_clusters(columns, {"row_scores": np.array([1, 1])}) == columns
 
 
 def test_the_record_of_the_training_is_that_of_the_best_seed(steps: Any, evaluation: Evaluation) -> None:

@@ -192,3 +192,39 @@ def test_different_tokens_are_no_obstacle_to_comparing_bytes_and_different_bytes
     shorter = save("shorter", {**tokens(1.0), "n_bytes": [29] * N_ROWS}, **ABOUT_TOKENS)
     with pytest.raises(InputError, match="Compare the answers"):
         compare([ours, shorter], metric="bits_per_byte")
+
+
+def test_all_seeds_of_a_run_are_compared(save: Save) -> None:
+    """One seed is far better by chance: the interval over seeds says so, the best seed alone would not."""
+
+    def with_seeds(name: str, n_wrong: tuple[int, ...]) -> Path:
+        folder = save(name, {**classes(n_wrong[0]), "seed": [0] * N_ROWS}, **LABELS)
+        of_seeds = [
+            {"row_id": IDS, "split": ["test"] * N_ROWS, **classes(n), "seed": [i] * N_ROWS} for i, n in enumerate(n_wrong)
+        ]
+        pq.write_table(pa.concat_tables([pa.table(columns) for columns in of_seeds]), folder / "predictions_of_seeds.parquet")
+        return folder
+
+    ours, other = with_seeds("a", (1, 14, 15)), with_seeds("b", (12, 14, 16))
+    (found,) = compare([ours, other], metric="accuracy")
+    assert found.difference == pytest.approx((14 - 10) / N_ROWS)
+    assert found.word == "cannot tell"
+    assert "3 + 3 seeds" in found.interval
+    (of_best,) = compare([save("c", classes(1), **LABELS), save("d", classes(12), **LABELS)], metric="accuracy")
+    assert of_best.word == "better"
+
+
+def test_rows_of_one_cluster_are_drawn_together(save: Save) -> None:
+    clusters = [i // 5 for i in IDS]
+    one, two = (save(name, {**classes(n), "cluster": clusters}, **LABELS) for name, n in (("a", 2), ("b", 9)))
+    (found,) = compare([one, two], metric="accuracy")
+    assert (found.n, found.n_clusters, found.p_value) == (N_ROWS, 8, None)
+
+
+def test_several_comparisons_are_one_family(save: Save) -> None:
+    runs = [save(name, classes(n), **LABELS) for name, n in (("a", 1), ("b", 8), ("c", 8), ("d", 8), ("e", 8))]
+    found = compare(runs, metric="accuracy")
+    assert {verdict.n_comparisons for verdict in found} == {4}
+    assert compare(runs[:2], metric="accuracy")[0].word == "better"
+    assert {verdict.word for verdict in found} == {"cannot tell"}
+    assert all("Holm" in verdict.interval for verdict in found)

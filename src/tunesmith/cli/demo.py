@@ -128,15 +128,14 @@ def result_lines(finished: Run, terminal: Terminal) -> list[str]:
 
 def scores(result: RunResult) -> list[str]:
     """Formats the primary metric of the fine-tuned model and of the baselines."""
-    from tunesmith.report.numbers import plural
-    from tunesmith.report.words import display_name, find, main_metric, metric_interval, sample_unit
+    from tunesmith.report.words import display_name, find, main_metric, metric_interval, sample_size
 
     main = main_metric(result)
     if main is None:
         return ["  Nothing was measured."]
     baselines = [(display_name(b.name), find(b.metrics, main.name, main.split)) for b in result.baselines]
     rows = [(name, metric_interval(metric)) for name, metric in (("fine-tuned model", main), *baselines) if metric is not None]
-    about = f"  {display_name(main.name)} on {plural(main.n, sample_unit(main))} of {main.split}; in brackets the 95 % interval:"
+    about = f"  {display_name(main.name)} on {sample_size(main)} of {main.split}; in brackets the 95 % interval:"
     return [about, *table(rows, indent=4)]
 
 

@@ -74,8 +74,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     reason = f"works only for embedding and language models, and {args.run} is neither."
     reject_options(args, EMBEDDING_OR_LANGUAGE_OPTIONS, reason)
     from tunesmith.workflows.evaluate import evaluate
+    from tunesmith.workflows.test_looks import with_file_look
 
     result = evaluate(args.run, args.data, columns=columns_from_args(args), listener=terminal.listener)
+    result = with_file_look(result, args.data, args.run)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
 
 
@@ -88,18 +90,20 @@ def reject_options(args: argparse.Namespace, names: Sequence[str], reason: str, 
 
 def metric_lines(result: RunResult) -> list[str]:
     """Formats the metrics with their intervals, then flagged findings and alarms."""
-    from tunesmith.report.numbers import plural, with_interval
-    from tunesmith.report.words import display_name
+    from tunesmith.report.numbers import with_interval
+    from tunesmith.report.words import display_name, looks_notes, sample_size
 
-    rows = [(display_name(m.name), with_interval(m.value, m.low, m.high), f"on {plural(m.n, 'row')}") for m in result.metrics]
+    rows = [(display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}") for m in result.metrics]
     lines = table(rows) if rows else ["Nothing could be measured."]
     lines += [f"note: {finding.summary}" for finding in result.findings if finding.flagged]
+    lines += looks_notes(result)
     return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
 
 
 def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Evaluates an embedding model on pairs or triplets."""
     from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
+    from tunesmith.workflows.test_looks import with_file_look
 
     result = evaluate_similarity(
         args.run.removeprefix(HUB),
@@ -112,6 +116,7 @@ def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         max_length=args.max_length,
         listener=terminal.listener,
     )
+    result = with_file_look(result, args.data, args.run)
     data = result.data
     about = f"{data['rows']:,} rows of {data['source']}: {' + '.join(data['columns'])} ({data['shape'].replace('_', ' ')})"
     noun = "text" if args.mine else "query" if data["shape"] == "positive_pair" else "row"
@@ -125,7 +130,9 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     quiet_libraries()
     from tunesmith.cli.compare import verdict_lines
     from tunesmith.report.numbers import with_interval
+    from tunesmith.report.words import looks_notes
     from tunesmith.tasks.language.evaluate_model import evaluate_language
+    from tunesmith.workflows.test_looks import with_file_look
 
     result = evaluate_language(
         args.run.removeprefix(HUB),
@@ -139,6 +146,7 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         max_length=args.max_length,
         listener=terminal.listener,
     )
+    result = with_file_look(result, args.data, args.run)
     data, lines = result.data, metric_rows(result)
     head = f"{data['rows']:,} rows of {data['source']}: {data['form'].replace('_', ' ')} ({' + '.join(data['columns'])})"
     if data["context"]:
@@ -147,7 +155,7 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     for answer in data["answers"][:SHOWN_ANSWERS]:
         lines += ["", f"row {answer['row_id']}: {shortened(answer['answer'])}", f"  reference: {shortened(answer['reference'])}"]
     verdicts = verdict_lines(args.run, result.verdicts, terminal) if result.verdicts else []
-    notes = [f"note: {finding.summary}" for finding in result.findings]
+    notes = [*(f"note: {finding.summary}" for finding in result.findings), *looks_notes(result)]
     return Outcome({**result.to_json(), "run": args.run}, lines=[head, *lines, "", *verdicts, *notes])
 
 
@@ -219,6 +227,7 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     """Formats the metrics of all models side by side, then the verdicts."""
     from tunesmith.cli.compare import verdict_lines
     from tunesmith.report.numbers import number, with_interval
+    from tunesmith.report.words import looks_notes
 
     full = [metric for metric in result.metrics if " dim=" not in metric.name]
     rows: list[tuple[str, ...]] = [("", *(metric.name for metric in full))]
@@ -226,7 +235,7 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     sizes = list(dict.fromkeys(m.name.partition(" ")[2] for m in result.metrics if " dim=" in m.name))
     rows += [(f"  {size}", *(number(result.metric(f"{m.name} {size}", m.split).value) for m in full)) for size in sizes]
     rows += [(baseline.name, *(number(m.value) for m in baseline.metrics)) for baseline in result.baselines]
-    notes = [f"note: {finding.summary}" for finding in result.findings]
+    notes = [*(f"note: {finding.summary}" for finding in result.findings), *looks_notes(result)]
     notes += [f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms]
     geometry = result.data["geometry"]
     parts = [

@@ -8,7 +8,7 @@ texts take minutes, not hours.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -61,6 +61,11 @@ class NearDuplicates:
         original = self.first_row[self.text_ids]
         is_copy = (original != np.arange(len(original))) & (original < end)
         return np.where(is_copy, 1.0, overlap[self.text_ids]), np.where(is_copy, original, partner[self.text_ids])
+
+    def at_least(self, threshold: float) -> NearDuplicates:
+        """Returns the pairs with that overlap or more."""
+        kept = self.overlap >= threshold
+        return replace(self, a=self.a[kept], b=self.b[kept], overlap=self.overlap[kept])
 
     def part(self, start: int, stop: int) -> NearDuplicates:
         """Restricts the result to the rows from ``start`` up to ``stop``, which then count from 0."""
@@ -193,16 +198,3 @@ def exact_overlap(texts: Sequence[str], first: Array, second: Array) -> Array:
         shared = len(a & b)
         overlaps[position] = shared / (len(a) + len(b) - shared)
     return overlaps
-
-
-def clusters(near: NearDuplicates, also: tuple[Array, Array] | None = None) -> Array:
-    """Numbers the cluster of each row (N): rows with equal or near-duplicate texts, or linked by ``also``, share one."""
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
-
-    a, b = near.a, near.b
-    if also is not None:
-        a, b = (np.concatenate([x, near.text_ids[y]]) for x, y in zip((a, b), also, strict=True))
-    n = len(near.first_row)
-    links = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
-    return np.asarray(connected_components(links, directed=False)[1][near.text_ids])

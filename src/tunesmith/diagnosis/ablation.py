@@ -40,6 +40,7 @@ from tunesmith.diagnosis.ablation_sets import (
 from tunesmith.errors import InputError, OutputError
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import Predictions
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
@@ -326,18 +327,18 @@ def metric_names(plan: AblationPlan) -> list[str]:
 def compute_metrics(plan: AblationPlan, systems: Sequence[Predictions]) -> tuple[Metric, ...]:
     """Returns the metrics of one variant over its seeds, with intervals."""
     recipe, kind = plan.inputs.recipe, plan.inputs.splits.labels.problem_type
-    n_resamples, seed = recipe.evaluate.n_resamples, recipe.train.seed
-    return metric_intervals(kind, systems, plan.holdout.split, metric_names(plan), n_resamples=n_resamples, seed=seed)
+    resampling = Resampling(recipe.evaluate.n_resamples, recipe.train.seed)
+    return metric_intervals(kind, systems, plan.holdout.split, metric_names(plan), resampling)
 
 
 def compare_variants(plan: AblationPlan, predictions: VariantPredictions, rows: Rows) -> list[Comparison]:
     """Compares every available pair of variants, metric by metric."""
     recipe, names, split = plan.inputs.recipe, metric_names(plan), plan.holdout.split
-    n_resamples, seed = recipe.evaluate.n_resamples, recipe.train.seed
+    resampling = Resampling(recipe.evaluate.n_resamples, recipe.train.seed)
 
     def compare(first: str, second: str) -> tuple[Verdict, ...]:
         ours, other = predictions[first], predictions[second]
-        return verdicts(names, ours, other, second, split, n_resamples=n_resamples, seed=seed, paired_seeds=True)
+        return verdicts(names, ours, other, second, split, resampling, paired_seeds=True)
 
     pairs = [(first, compare(first, second)) for first, second in PAIRS if first in predictions and second in predictions]
     return [Comparison(first, rows, by_metric[k]) for k in range(len(names)) for first, by_metric in pairs]

@@ -10,7 +10,8 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import SINGLE
-from tunesmith.data.near_duplicates import NearDuplicates, clusters, near_duplicates
+from tunesmith.data.near_duplicates import NearDuplicates
+from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.errors import DataError
@@ -35,11 +36,7 @@ def default_folds(requested: int | None, n_rows: int) -> int:
 
 def unit_numbers(rows: Examples, near: NearDuplicates | None = None) -> Array:
     """Returns the number of each row's unit (N): rows of one group and near-duplicates, directly or through others, share one."""
-    near = near if near is not None else near_duplicates(rows.texts, rows.pairs)
-    if rows.groups is None:
-        return clusters(near)
-    _, first_of_group, group = np.unique(np.asarray(rows.groups, dtype=str), return_index=True, return_inverse=True)
-    return clusters(near, (first_of_group[group], np.arange(len(rows))))
+    return row_clusters(rows.texts, rows.pairs, rows.groups, near)
 
 
 def assign_folds(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0, source: str = "") -> Array:

@@ -40,7 +40,7 @@ from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
-from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.sections import AUTO, Recipe
 from tunesmith.report.review import Review, ReviewRows, write_review
 from tunesmith.results import SCHEMA, Finding, finite
 from tunesmith.run_folder import begin, claim, finish, write_record
@@ -162,7 +162,7 @@ def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         message = "the run was trained on a table in memory."
         raise DataError.one(str(run), message, "Diagnose that table with the Python function.")
     for split in ("validation", "test"):
-        if data.get(split) is None:
+        if data.get(split) in (None, AUTO):
             data.pop(split, None)  # the source of train adds its own splits again
     override(recipe, overrides)
     text = (run / "recipe.yaml").read_text(encoding="utf-8")
@@ -171,7 +171,7 @@ def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
 
 def without_split_shares(recipe: Recipe) -> Recipe:
     """Returns the recipe whose validation and test shares stay in train."""
-    shares = {split: None for split in ("validation", "test") if isinstance(getattr(recipe.data, split), float)}
+    shares = {split: None for split in ("validation", "test") if recipe.data.file(split) is None}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=shares)})
 
 

@@ -19,6 +19,7 @@ from tunesmith.data.pairs.conversions import SAME
 from tunesmith.data.pairs.formats import MEANING, PairFormat
 from tunesmith.data.pairs.retrieval import Judgements, Retrieval
 from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
+from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.geometry import Geometry
 from tunesmith.evaluation.metrics.geometry import geometry as geometry_of
@@ -85,6 +86,8 @@ class EmbeddingTest(Protocol):
 
     def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]: ...
 
+    def clusters(self) -> Array: ...
+
 
 def no_progress(_done: int) -> None:
     """Does nothing; stands for a progress callback."""
@@ -98,6 +101,7 @@ class RowsTest:
         sides: texts by column, (N) each: both of a pair, or anchor, positive and negatives.
         target: (N) scores, class ids, or 1 if a pair means the same and 0 if not; None if the format determines it.
         row_ids: (N) positions in the source.
+        groups: (N) rows of one group depend on each other; None if nothing is known.
     """
 
     split: str
@@ -105,6 +109,7 @@ class RowsTest:
     sides: tuple[tuple[str, ...], ...]
     target: Array | None
     row_ids: tuple[int, ...]
+    groups: tuple[str, ...] | None = None
 
     @property
     def problem(self) -> str:
@@ -128,7 +133,8 @@ class RowsTest:
         if target is not None and self.problem == CLUSTERING:
             target = np.unique(target, return_inverse=True)[1]
         sides = tuple(tuple(side[i] for i in positions) for side in self.sides)
-        return replace(self, sides=sides, target=target, row_ids=tuple(self.row_ids[i] for i in positions))
+        groups = None if self.groups is None else tuple(self.groups[i] for i in positions)
+        return replace(self, sides=sides, target=target, row_ids=tuple(self.row_ids[i] for i in positions), groups=groups)
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """Encodes each side (N, D); for formats of queries and documents, with the prompts of the model for each."""
@@ -150,6 +156,15 @@ class RowsTest:
         belong = self.format.kind in FOUND_AGAIN
         _, first = np.unique([text for side in self.sides for text in side], return_index=True)
         return geometry_of(np.concatenate(vectors)[first], (vectors[0], vectors[1]) if belong else None)
+
+    def clusters(self) -> Array:
+        """Returns the cluster of each row, or of each different query of positive pairs, see ``data.row_clusters``."""
+        if self.format.kind == "positive_pair":
+            first = first_positions(self.sides[0])
+            groups = None if self.groups is None else [self.groups[i] for i in first]
+            return row_clusters([self.sides[0][i] for i in first], groups=groups)
+        is_pair = self.problem in (REGRESSION, MULTI)
+        return row_clusters(self.sides[0], self.sides[1] if is_pair else None, self.groups)
 
     def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
         """Baselines that need no model."""
@@ -199,6 +214,10 @@ class SearchTest:
         judged = self.data.judgements
         return geometry_of(vectors[1], (vectors[0][judged.query], vectors[1][judged.document]))
 
+    def clusters(self) -> Array:
+        """Returns the cluster of each query: nearly equal queries share one."""
+        return row_clusters(self.data.queries)
+
     def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
         def outputs(name: str) -> Outputs:
             ranked = SEARCHES[name](self.data.documents, self.data.queries, self.depth)
@@ -240,7 +259,7 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Nam
         target = np.array([classes.index(name) for name in rows.target])
     elif rows.target is not None:
         target = np.array(rows.target if shape.kind == "scored_pair" else same_or_not(rows, same, say_same))
-    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids)
+    return RowsTest(rows.split, shape, rows.sides, target, rows.row_ids, rows.groups)
 
 
 def same_or_not(rows: EmbeddingRows, same: str | None, say_same: str) -> list[int]:
@@ -310,6 +329,20 @@ def metrics_of_test(test: EmbeddingTest, requested: str | None = None) -> SplitM
     """Returns the metrics of a test; verdicts are given on the requested one where it has it, else on its first."""
     leading = requested if requested in test.metrics and requested is not None else test.metrics[0]
     return SplitMetrics(test.split, test.metrics, (leading,), leading)
+
+
+def clustered_metrics(test: EmbeddingTest, requested: str | None = None) -> SplitMetrics:
+    """Returns the metrics of a test with the clusters of its rows or queries."""
+    kind = "predictions" if test.problem else "row_scores"
+    return replace(metrics_of_test(test, requested), clusters={kind: test.clusters()})
+
+
+def first_positions(texts: Sequence[str]) -> list[int]:
+    """Returns the position of the first occurrence of each different text, ascending."""
+    first: dict[str, int] = {}
+    for i, text in enumerate(texts):
+        first.setdefault(text, i)
+    return list(first.values())
 
 
 def truncated_outputs(

@@ -10,6 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
+from tunesmith.evaluation.metrics.chance import chance_verdict
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.means import (
     TokenSums,
@@ -21,11 +23,14 @@ from tunesmith.evaluation.metrics.means import (
     token_mean_verdict,
 )
 from tunesmith.evaluation.metrics.predictions import Predictions
+from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.metrics.table import compute
-from tunesmith.evaluation.metrics.verdict import verdicts
+from tunesmith.evaluation.metrics.verdict import holm, verdicts
 from tunesmith.recipe.metric_names import LOSS_METRICS
 from tunesmith.results import Baseline, Metric, Verdict
 
+WON_BY_A_CONSTANT = ("accuracy", "micro_f1")
+"""Metrics in which the most frequent class alone beats random decisions; there is no verdict against chance on them."""
 COMPUTED_AS: Mapping[str, str] = MappingProxyType({"best_f1": "macro_f1"})
 """Reported metric -> the metric of ``metrics.table`` that computes it, where the two names differ."""
 
@@ -66,6 +71,7 @@ class Outputs:
         n_bytes: (N) UTF-8 bytes of the counted tokens of each row.
         texts: (n) generated texts.
         figures: metric -> one value of all rows together, which has no interval.
+        expected: metric -> its expectation over random decisions, of the baseline ``chance`` alone.
         embeddings: per text column of the split (N, D).
         context_curve: perplexity by window size, as JSON objects.
         truncated: dimensions -> the outputs of the embeddings cut to so many (Matryoshka).
@@ -79,6 +85,7 @@ class Outputs:
     n_bytes: Array | None = None
     texts: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
     embeddings: tuple[Array, ...] = ()
     context_curve: tuple[Mapping[str, float | int | None], ...] = ()
     truncated: Mapping[int, Outputs] = field(default_factory=dict)
@@ -94,6 +101,9 @@ class SplitMetrics:
         requested: the recipe's ``evaluate.metric``: verdicts are given on it where the outputs have it; else on ``loss`` for
             token losses and on the first of the row scores.
         has_verdicts: False where the split's rows are reported but compared with nothing.
+        clusters: ``predictions``, ``token_losses`` or ``row_scores`` -> (n) the cluster of each of their rows or queries; absent
+            where all are independent. See ``data.row_clusters``.
+        n_candidates: the checkpoints of which the best was selected on these rows, see ``Resampling``; 1 for none.
     """
 
     split: str
@@ -101,14 +111,8 @@ class SplitMetrics:
     verdict_metrics: tuple[str, ...] = ()
     requested: str | None = None
     has_verdicts: bool = True
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How many bootstrap resamples intervals are made from, and their seed."""
-
-    n_resamples: int = 10_000
-    seed: int = 0
+    clusters: Mapping[str, Array | None] = field(default_factory=dict)
+    n_candidates: int = 1
 
 
 @dataclass(frozen=True)
@@ -145,23 +149,30 @@ def metrics_of_outputs(seeds: Sequence[Outputs], metrics: SplitMetrics, resampli
     Args:
         seeds: the outputs of each seed's model on the same rows; the value is the mean over seeds.
     """
-    split, n_resamples, seed = metrics.split, resampling.n_resamples, resampling.seed
+    split, of_kind = metrics.split, resamplings(metrics, resampling)
     every: list[Metric] = []
     for dimension, systems in by_dimension(seeds):
         found: list[Metric] = []
         if losses := token_sums(systems):
-            found += token_mean_metrics(losses, systems[0].n_bytes, split, n_resamples, seed)
+            found += token_mean_metrics(losses, systems[0].n_bytes, split, of_kind["token_losses"])
         for name in systems[0].row_scores:
-            found.append(mean_metric(name, split, [outputs.row_scores[name] for outputs in systems], n_resamples, seed))
+            found.append(mean_metric(name, split, [outputs.row_scores[name] for outputs in systems], of_kind["row_scores"]))
         if predictions := predictions_of(systems):
             computed = [COMPUTED_AS.get(name, name) for name in metrics.of_predictions]
-            intervals = metric_intervals(systems[0].problem_type, predictions, split, computed, n_resamples, seed)
+            intervals = metric_intervals(systems[0].problem_type, predictions, split, computed, of_kind["predictions"])
             found += [replace(metric, name=name) for metric, name in zip(intervals, metrics.of_predictions, strict=True)]
         for name in systems[0].figures:
             mean = float(np.mean([outputs.figures[name] for outputs in systems]))
             found.append(Metric(name, split, mean, None, None, found[0].n, note="one figure of all pairs together: no interval"))
         every += [replace(metric, name=at_dimension(metric.name, dimension)) for metric in found]
     return every
+
+
+def resamplings(metrics: SplitMetrics, resampling: Resampling) -> dict[str, Resampling]:
+    """Returns the resampling of the rows of each kind of output."""
+    selected = replace(resampling, n_candidates=metrics.n_candidates)
+    kinds = ("predictions", "token_losses", "row_scores")
+    return {kind: selected.of_rows(cluster_numbers(metrics.clusters.get(kind))) for kind in kinds}
 
 
 def token_sums(seeds: Sequence[Outputs]) -> list[TokenSums]:
@@ -206,33 +217,41 @@ def verdicts_of_outputs(
     for dimension, outputs in by_dimension(seeds):
         other = theirs if dimension is None else theirs.truncated.get(dimension)
         if other is not None:
-            at_size = whole_verdicts(outputs, other, baseline.name, metrics, resampling)
+            at_size = whole_verdicts(outputs, [other], baseline.name, metrics, resampling)
             found += [replace(verdict, metric=at_dimension(verdict.metric, dimension)) for verdict in at_size]
     return found
 
 
 def whole_verdicts(
-    seeds: Sequence[Outputs], other: Outputs, against: str, metrics: SplitMetrics, resampling: Resampling
+    seeds: Sequence[Outputs], others: Sequence[Outputs], against: str, metrics: SplitMetrics, resampling: Resampling
 ) -> list[Verdict]:
-    """Compares outputs at one dimension: token losses, row scores, predictions."""
-    split, n_resamples, seed = metrics.split, resampling.n_resamples, resampling.seed
+    """Compares outputs at one dimension: token losses, row scores, predictions, or predictions with random decisions.
+
+    Args:
+        seeds, others: the outputs of each seed's model of both systems, on the same rows.
+    """
+    split, of_kind, other = metrics.split, resamplings(metrics, resampling), others[0]
     found: list[Verdict] = []
     if other.token_losses is not None:
         name = metrics.requested if metrics.requested in LOSS_METRICS else "loss"
-        sums, sizes = (token_sums(seeds), token_sums([other])), seeds[0].n_bytes
-        found.append(token_mean_verdict(*sums, against, split, name or "loss", sizes, n_resamples=n_resamples, seed=seed))
+        sums, sizes = (token_sums(seeds), token_sums(others)), seeds[0].n_bytes
+        found.append(token_mean_verdict(*sums, against, split, name or "loss", sizes, of_kind["token_losses"]))
     if other.row_scores:
         names = [metrics.requested, *other.row_scores]
         name = next(name for name in names if name is not None and name in other.row_scores)
-        scores = [outputs.row_scores[name] for outputs in seeds], [other.row_scores[name]]
-        found.append(mean_verdict(name, *scores, against, split, n_resamples=n_resamples, seed=seed))
+        mine, theirs = ([outputs.row_scores[name] for outputs in systems] for systems in (seeds, others))
+        found.append(mean_verdict(name, mine, theirs, against, split, of_kind["row_scores"]))
     if other.predictions is not None:
         computed = [COMPUTED_AS.get(name, name) for name in metrics.verdict_metrics]
-        given = verdicts(
-            computed, predictions_of(seeds), [other.predictions], against=against, split=split, n_resamples=n_resamples,
-            seed=seed, problem_type=other.problem_type or None,
-        )  # fmt: skip
+        systems = predictions_of(seeds), predictions_of(others)
+        problem, of_rows = other.problem_type or None, of_kind["predictions"]
+        given = verdicts(computed, *systems, against, split, of_rows, problem_type=problem)
         found += [replace(verdict, metric=name) for verdict, name in zip(given, metrics.verdict_metrics, strict=True)]
+    if other.expected:
+        known = [metric for metric in other.expected if metric not in WON_BY_A_CONSTANT]
+        compared = [metric for metric in dict.fromkeys((*metrics.verdict_metrics, CHANCE_METRIC)) if metric in known]
+        ours, kind = predictions_of(seeds), other.problem_type
+        found += [chance_verdict(metric, ours, other.expected, kind, split, of_kind["predictions"]) for metric in compared]
     return found
 
 
@@ -244,6 +263,12 @@ def baseline_result(baseline: BaselineOutputs, metrics: Sequence[SplitMetrics], 
         if split.split in baseline.outputs
         for metric in metrics_of_outputs([baseline.outputs[split.split]], split, resampling)
     ]
+    found += [
+        Metric(name, split.split, value, None, None, 0, note="the expected value: no interval")
+        for split in metrics
+        if split.split in baseline.outputs
+        for name, value in baseline.outputs[split.split].expected.items()
+    ]
     return Baseline(baseline.name, tuple(found), round(baseline.seconds, 3), baseline.note)
 
 
@@ -251,7 +276,7 @@ def all_verdicts(
     seeds: Mapping[str, Sequence[Outputs]], baselines: Sequence[BaselineOutputs], metrics: Sequence[SplitMetrics],
     resampling: Resampling,
 ) -> tuple[Verdict, ...]:  # fmt: skip
-    """Compares a run with every baseline: the main split (the last) first, then metric by metric.
+    """Compares a run with every baseline: the main split (the last) first, then metric by metric. All are one family (Holm).
 
     Args:
         seeds: split -> the outputs of each seed's model.
@@ -261,4 +286,4 @@ def all_verdicts(
         given = [v for baseline in baselines for v in verdicts_of_outputs(seeds[split.split], baseline, split, resampling)]
         names = list(dict.fromkeys(verdict.metric for verdict in given))
         found += sorted(given, key=lambda verdict: names.index(verdict.metric))
-    return tuple(found)
+    return holm(found)

@@ -16,7 +16,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.retrieval import NO_DOCUMENT, Judgements
 from tunesmith.data.pairs.rows import EmbeddingRows
-from tunesmith.data.split import linked_groups
+from tunesmith.data.row_clusters import components
 from tunesmith.errors import DataError
 from tunesmith.evaluation.embedding_tests import Encoder, Progress, cosine, no_progress, same_or_not
 from tunesmith.evaluation.metrics.geometry import Geometry, geometry
@@ -56,6 +56,10 @@ class ParaphraseTest:
 
     def geometry(self, vectors: Sequence[Array]) -> Geometry:
         return geometry(vectors[0], (vectors[0][self.pairs[:, 0]], vectors[0][self.pairs[:, 1]]))
+
+    def clusters(self) -> Array:
+        """Returns the cluster of each query: texts of one meaning are each other's documents, so they share one."""
+        return np.asarray(components(self.n_texts, *self.pairs.T)[np.unique(self.pairs)])
 
     def lexical_baselines(self) -> Mapping[str, Callable[[], Outputs]]:
         return {"tfidf": self.tfidf_outputs}
@@ -131,4 +135,6 @@ def paraphrase_test(rows: EmbeddingRows, same: str | None = None) -> ParaphraseT
 
 def closed(links: Sequence[tuple[int, int]], count: int) -> Array:
     """Returns all pairs (P, 2) of texts that are linked, directly or through others."""
-    return np.array([pair for group in linked_groups(count, links) for pair in combinations(group, 2)])
+    component = components(count, *np.array(links).T)
+    members = np.split(np.argsort(component, kind="stable"), np.cumsum(np.bincount(component))[:-1])
+    return np.array([pair for texts in members for pair in combinations(texts.tolist(), 2)])

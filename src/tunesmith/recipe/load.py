@@ -110,7 +110,7 @@ def recipe_from_tables(
     """
     frames = {split: value for split, value in data.items() if not isinstance(value, str | Path | int | float | None)}
     names = {split: f"{IN_MEMORY} ({split})" if split in frames else value for split, value in data.items()}
-    sources = {split: str(value) if isinstance(value, Path) else value for split, value in names.items() if value is not None}
+    sources = {split: str(value) if isinstance(value, Path) else value for split, value in names.items()}
     mapping = {**settings, "model": {"name": model, **settings.get("model", {})}}
     mapping["data"] = {**sources, **settings.get("data", {})}
     recipe = recipe_from_mapping(mapping, caller)

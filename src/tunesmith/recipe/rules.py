@@ -54,8 +54,8 @@ def _splits(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if isinstance(data.validation, float) and isinstance(data.test, float) and data.validation + data.test >= 1:
         message = f"validation ({data.validation:g}) and test ({data.test:g}) leave no row for training"
         yield Fault(("data", "test"), message, "Together they must stay below 1.")
-    sources = (("train", data.train), ("validation", data.validation), ("test", data.test))
-    files = [(split, locate(name, base)) for split, name in sources if isinstance(name, str) and name]
+    sources = [(split, data.file(split)) for split in ("train", "validation", "test")]
+    files = [(split, locate(name, base)) for split, name in sources if name]
     for index, (split, path) in enumerate(files):
         same = next((other for other, earlier in files[:index] if same_path(path, earlier)), None)
         if same == "train":
@@ -71,8 +71,9 @@ def _output_folder(recipe: Recipe, base: Path) -> Iterator[Fault]:
     if not recipe.output:
         return
     output, data = Path(recipe.output), recipe.data
-    for split, name in (("train", data.train), ("validation", data.validation), ("test", data.test)):
-        if not isinstance(name, str) or not name or not is_file_name(name):
+    for split in ("train", "validation", "test"):
+        name = data.file(split)
+        if not name or not is_file_name(name):
             continue
         path = locate(name, base)
         if inside(path, output):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 NotNegative = Annotated[int, Field(ge=0)]
 TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining"]
+AUTO = "auto"
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
 
@@ -88,8 +89,8 @@ class DataSection(Section):
     """A file (csv, tsv, json, jsonl, parquet, each also .gz), a folder, or hub:NAME."""
     validation: Fraction | str | None = 0.1
     """A fraction of the training rows (stratified, or grouped by `group`), or a file."""
-    test: Fraction | str | None = None
-    """A file, or a fraction of the training rows. Without a test split, the verdict is computed on validation."""
+    test: Fraction | str | None = "auto"
+    """A file, or a fraction of the training rows. auto: the source's, or a fifth of 200 training rows or more; null: none."""
     also: list[str] = []
     """Embeddings: additional training files, each with its own columns; see embedding.mix."""
     columns: ColumnsSection = ColumnsSection()
@@ -104,6 +105,11 @@ class DataSection(Section):
     """Maximum input length in tokens. Longer inputs are truncated and counted. Default: the model's own limit."""
     max_rows: PositiveInt | None = None
     """Maximum number of training rows; a random sample (by train.seed) is used."""
+
+    def file(self, split: str) -> str | None:
+        """Returns the file, folder or hub name of a split; None for a fraction, ``auto`` and null."""
+        source = getattr(self, split)
+        return source if isinstance(source, str) and source != AUTO else None
 
 
 class AdapterSection(Section):
@@ -317,8 +323,8 @@ class EvaluateSection(Section):
     """Language models: also compute perplexity with these context lengths."""
     general: str | None = None
     """Language models: a file of plain texts that measures forgetting. Default: texts that come with tunesmith."""
-    baselines: list[Literal["majority", "tfidf", "frozen", "untuned", "bm25", "few_shot"]] | None = None
-    """Default: majority, tfidf, frozen, untuned; for embeddings untuned, tfidf, bm25; for language models untuned, few_shot."""
+    baselines: list[Literal["majority", "chance", "tfidf", "frozen", "untuned", "bm25", "few_shot"]] | None = None
+    """Default: majority, chance, tfidf, frozen, untuned; embeddings: untuned, tfidf, bm25; language models: untuned, few_shot."""
     n_resamples: PositiveInt = 10_000
     """Bootstrap resamples of every confidence interval."""
 

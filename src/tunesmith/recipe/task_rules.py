@@ -88,7 +88,7 @@ def reranker_data(recipe: Recipe, base: Path) -> Iterator[Fault]:
         message = "is missing: a reranker is evaluated by the search results that it reorders"
         yield Fault(("evaluate", "retrieval"), message, "Name a folder in the BEIR layout.")
     for split in ("validation", "test"):
-        if isinstance(getattr(recipe.data, split), str):
+        if recipe.data.file(split) is not None:
             message = f"the {split} split of a reranker is a fraction of its pairs, not a file"
             yield Fault(("data", split), message, "Give a fraction such as 0.1, or remove the key.")
 

@@ -125,7 +125,7 @@ _CLASSIFICATION = TaskSettings(
     columns=(*ROW_COLUMNS, "pair", "annotators"),
     metrics=CLASS_METRICS,
     default_metric=DEFAULT_LABEL_METRIC,
-    baselines=("majority", "tfidf", "frozen", "untuned"),
+    baselines=("majority", "chance", "tfidf", "frozen", "untuned"),
     learning_rates=ENCODER_RATES,
 )
 _REGRESSION = replace(
@@ -137,6 +137,7 @@ _REGRESSION = replace(
     columns=(*ROW_COLUMNS, "pair"),
     metrics=NUMBER_METRICS,
     default_metric="spearman",
+    baselines=("majority", "tfidf", "frozen", "untuned"),
     numeric_labels=True,
 )
 _EMBEDDING = TaskSettings(
@@ -163,7 +164,7 @@ _RERANKER = replace(
     commands=("evaluate", "predict"),
     metrics=CLASS_METRICS,
     default_metric="average_precision",
-    baselines=("majority", "tfidf", "bm25"),
+    baselines=("majority", "chance", "tfidf", "bm25"),
     learning_rates=ENCODER_RATES,
     searches=False,
 )

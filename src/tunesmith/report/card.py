@@ -24,6 +24,7 @@ from tunesmith.report.words import (
     main_split,
     part,
     total_seconds,
+    verdict_notes,
     worst_first,
 )
 from tunesmith.results import RunResult
@@ -128,7 +129,8 @@ def results(result: RunResult) -> str:
     """Formats the metrics of the run and the baselines, and the verdicts."""
     split = main_split(result)
     metrics, verdicts = metrics_markdown(result, split), verdicts_markdown(result)
-    note = "A verdict is “better” or “worse” only if the 95 % interval of the difference excludes zero."
+    note = "A verdict is “better” or “worse” only if the 95 % interval of the difference excludes zero. "
+    note += " ".join(verdict_notes(result))
     parts = [metrics, f"Split: {split}. In brackets: 95 % intervals.", *([verdicts, note] if verdicts else [])]
     return "\n\n".join(parts) if metrics else ""
 

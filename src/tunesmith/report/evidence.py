@@ -10,7 +10,17 @@ from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
-from tunesmith.report.words import CAUSAL, MASKED, display_name, find, main_metric, main_split, metric_interval, verdicts_on
+from tunesmith.report.words import (
+    CAUSAL,
+    MASKED,
+    display_name,
+    find,
+    main_metric,
+    main_split,
+    metric_interval,
+    verdict_notes,
+    verdicts_on,
+)
 from tunesmith.saved_run import SavedRun
 
 
@@ -42,6 +52,7 @@ def verdict(run: SavedRun) -> Markup | None:
         "If the interval contains zero, the verdict is “cannot tell”. "
         "Smallest detectable: the difference that this many rows would detect with a probability of 80 %."
     )
+    note = " ".join([note, *verdict_notes(result)])
     plots: list[Markup | None] = []
     if metric is not None:
         name, verdicts = display_name(metric.name), verdicts_on(result, metric)

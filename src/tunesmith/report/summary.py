@@ -13,7 +13,8 @@ from tunesmith.report.words import (
     main_metric,
     main_split,
     metric_interval,
-    sample_unit,
+    sample_size,
+    verdict_notes,
     verdicts_on,
     worst_first,
 )
@@ -30,7 +31,8 @@ def summary_lines(result: RunResult) -> list[str]:
         alarms += wrapped(f"! {alarm.message}", hanging="  ")
         alarms += wrapped(alarm.remedy, indent="  ") if alarm.remedy else []
     head = wrapped(headline(result).sentence)
-    blocks = [head, baseline_lines(result), other_metrics(result), alarms, finding_lines(result)]
+    notes = [line for note in verdict_notes(result) for line in wrapped(note, hanging="  ")]
+    blocks = [head, baseline_lines(result), notes, other_metrics(result), alarms, finding_lines(result)]
     lines: list[str] = []
     for block in blocks:
         lines += ["", *block] if block and lines else block
@@ -76,7 +78,7 @@ def baseline_lines(result: RunResult) -> list[str]:
         rows.append([short(display_name(name), 30), metric_interval(measured.get(name)), difference, word])
     name = display_name(metric.name)
     rows = [["", name, "difference", "this run is"], *rows] if verdicts else [row[:2] for row in rows]
-    return [f"{name} on {metric.split}, {plural(metric.n, sample_unit(metric))}", *aligned(rows)]
+    return [f"{name} on {metric.split}, {sample_size(metric)}", *aligned(rows)]
 
 
 def other_metrics(result: RunResult) -> list[str]:

@@ -9,7 +9,7 @@ from tunesmith.data.personal import masked
 from tunesmith.report.counts import ClassScore, Rate
 from tunesmith.report.markup import Markup, escape, join, tag
 from tunesmith.report.numbers import ABSENT, count, is_number, number, percent, with_interval
-from tunesmith.report.words import display_name, find
+from tunesmith.report.words import display_name, find, sample_size
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 WORD_CLASSES = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
@@ -115,7 +115,7 @@ def rate_cell(rate: Rate) -> Cell:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Markup:
-    heads = ("against", "verdict", "difference [95 %]", "metric", "split", "rows", "McNemar p", "smallest detectable")
+    heads = ("against", "verdict", "difference [95 %]", "metric", "split", "rows", "adjusted p", "smallest detectable")
     rows = [
         (
             display_name(v.against),
@@ -123,8 +123,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Markup:
             num(with_interval(v.difference, v.low, v.high, signed=True), v.difference),
             display_name(v.metric),
             v.split,
-            num(count(v.n) if v.n else ABSENT),
-            num(number(v.p_value)),
+            num(sample_size(v) if v.n else ABSENT, v.n),
+            num(number(v.p_adjusted if v.p_adjusted is not None else v.p_value)),
             num(number(v.smallest_detectable)),
         )
         for v in verdicts

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import ABSENT, is_number, with_interval
+from tunesmith.report.numbers import ABSENT, is_number, number, plural, with_interval
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 METRIC_NAMES = {
@@ -17,6 +17,7 @@ METRIC_NAMES = {
 }  # fmt: skip
 BASELINE_NAMES = {
     "majority": "majority class",
+    "chance": "chance",
     "tfidf": "TF-IDF + linear",
     "tfidf + linear": "TF-IDF + linear",
     "frozen": "frozen embeddings + linear",
@@ -51,9 +52,40 @@ def display_name(name: str) -> str:
     return METRIC_NAMES.get(name) or BASELINE_NAMES.get(name) or name.replace("_", " ")
 
 
-def sample_unit(metric: Metric) -> str:
-    """Returns the unit of a metric's ``n``."""
-    return "query" if "@" in metric.name else "row"
+def sample_size(measured: Metric | Verdict) -> str:
+    """Describes the rows or queries of a metric or verdict: ``500 rows in 50 independent clusters``."""
+    size = plural(measured.n, "query" if "@" in metric_name(measured) else "row")
+    return size if measured.n_clusters is None else f"{size} in {plural(measured.n_clusters, 'independent cluster')}"
+
+
+def metric_name(measured: Metric | Verdict) -> str:
+    return measured.name if isinstance(measured, Metric) else measured.metric
+
+
+def verdict_notes(result: RunResult) -> list[str]:
+    """Lists what limits the verdicts of a run: the family of comparisons, selection on the same rows, a single seed."""
+    if not result.verdicts:
+        return []
+    notes, metric, family = [], main_metric(result), max(verdict.n_comparisons for verdict in result.verdicts)
+    if family > 1:
+        notes.append(f"“Better” and “worse” hold for the {family} comparisons of this run together (Holm's correction).")
+    if metric is not None and metric.n_candidates > 1:
+        best = f"the best of {metric.n_candidates} checkpoints was selected on them"
+        notes.append(f"The {metric.split} rows judge the run although {best}: the intervals are widened for it. Give data.test.")
+    notes += looks_notes(result)
+    if len(part(result.training).get("seeds") or ()) == 1:
+        notes.append("One seed: the verdict is about this model. Another seed may change it; train.n_seeds: 3 covers seeds, too.")
+    return notes
+
+
+def looks_notes(result: RunResult) -> list[str]:
+    """Says how often the test set was evaluated, from the second time on; see ``workflows.test_looks``."""
+    looks = part(result.data, "test_looks")
+    n_looks = looks.get("count")
+    if not is_number(n_looks) or n_looks < 2:
+        return []
+    optimism = f"the best of {n_looks} is too kind by up to {number(looks.get('best_too_kind_by'))}"
+    return [f"This test set has been looked at {n_looks} times: {optimism}."]
 
 
 def metric_interval(metric: Metric | None) -> str:

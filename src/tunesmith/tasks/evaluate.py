@@ -9,11 +9,15 @@ from typing import Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI, SINGLE
-from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, all_verdicts, baseline_result, metric_values
+from tunesmith.evaluation.metrics.chance import CHANCE
+from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
+from tunesmith.evaluation.metrics.resample import Resampling
+from tunesmith.evaluation.outputs import Outputs, SplitMetrics, all_verdicts, baseline_result, metric_values
 from tunesmith.evaluation.outputs import metrics_of_outputs as compute_metrics
 from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, Session, TaskSteps
 from tunesmith.training.alarms import AlarmInputs, alarms
+from tunesmith.training.history import evaluations
 
 MAJORITY = "majority"
 
@@ -30,7 +34,8 @@ def best_seed(seeds: Sequence[SeedResult], metric: str) -> SeedResult:
 def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence[SeedResult], baselines: Baselines) -> Evaluation:
     """Computes the metrics, verdicts and alarms of the trained models on every evaluation split."""
     decisions = steps.choose_thresholds(seeds, baselines.systems)
-    metrics, recipe = steps.metrics(session), session.data.recipe
+    recipe = session.data.recipe
+    metrics = [replace(split, n_candidates=n_candidates(split.split, seeds)) for split in steps.metrics(session)]
     resampling = Resampling(recipe.evaluate.n_resamples, recipe.train.seed)
     outputs = {split.split: [seed.outputs[split.split] for seed in decisions.seeds] for split in metrics}
     best = best_seed(decisions.seeds, session.metric)
@@ -42,11 +47,17 @@ def evaluate_seeds(steps: TaskSteps[Any, Any], session: Session, seeds: Sequence
         verdicts=all_verdicts(outputs, decisions.systems, metrics, resampling),
         alarms=(),
         systems=replace(baselines, systems=decisions.systems),
+        splits=tuple(metrics),
         thresholds=decisions.thresholds,
         notes=decisions.notes,
     )
     raised = (*steps.alarms(best.session, evaluation), *alarms(alarm_inputs(evaluation, metrics)))
     return replace(evaluation, alarms=raised)
+
+
+def n_candidates(split: str, seeds: Sequence[SeedResult]) -> int:
+    """Returns the number of checkpoints of which the best on this split is evaluated; 1 for splits that select nothing."""
+    return max(1, *(len(evaluations(seed.fit.history)) for seed in seeds)) if split == "validation" else 1
 
 
 def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> AlarmInputs:
@@ -64,6 +75,7 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         requested_learning_rate=best.fit.learning_rate,
         highest_learning_rate=best.fit.highest_learning_rate,
         ours=defined_value(best.outputs[split.split], split, metric),
+        chance=next((v for v in evaluation.verdicts if (v.against, v.metric) == (CHANCE, CHANCE_METRIC)), None),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
         truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},
         max_length=max((rows.record.get("max_length") or 0 for rows in session.lengths.values()), default=0),

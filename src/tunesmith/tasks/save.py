@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.resample import cluster_numbers
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.results import Certificate, Finding, RunResult, unproven
-from tunesmith.run_folder import RunFolder, write_lines
+from tunesmith.run_folder import PREDICTIONS, PREDICTIONS_OF_SEEDS, RunFolder, write_lines
 from tunesmith.tasks.check_model import batch_invariance
-from tunesmith.tasks.task import Evaluation, SavedModel, TaskSteps
+from tunesmith.tasks.task import Evaluation, SavedModel, SeedResult, TaskSteps
 from tunesmith.training.history import as_events
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) -> SavedModel:
-    """Writes the best seed's model, proves that it equals the trained one, and writes predictions and the training log."""
+    """Writes the best seed's model, proves that it equals the trained one, and writes predictions and the training log.
+
+    ``predictions.parquet`` has those of the best seed; with several seeds, another file has those of all, for ``compare``.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -26,11 +34,34 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) 
     if len(evaluation.seeds) > 1:
         events = [{**event, "seed": seed.seed} for seed in evaluation.seeds for event in as_events(seed.fit.history)]
         write_lines(folder.metrics_log, events)
-    columns = [steps.prediction_columns(session, split, outputs) for split, outputs in best.outputs.items()]
-    tables = [pa.table(of_split) for of_split in columns if of_split]
-    pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / "predictions.parquet")
+    pq.write_table(predictions_table(steps, evaluation, best), folder.work / PREDICTIONS)
+    if len(evaluation.seeds) > 1:
+        tables = [predictions_table(steps, evaluation, seed) for seed in evaluation.seeds]
+        pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / PREDICTIONS_OF_SEEDS)
     steps.save_files(evaluation, folder)
     return SavedModel((first, *saved.certificates), saved.notes)
+
+
+def predictions_table(steps: TaskSteps[Any, Any], evaluation: Evaluation, seed: SeedResult) -> pa.Table:
+    """Returns one seed's predictions on every split, with the clusters of dependent rows and, of several seeds, the seed."""
+    import pyarrow as pa
+
+    clusters, tables = {split.split: split.clusters for split in evaluation.splits}, []
+    for split, outputs in seed.outputs.items():
+        columns = with_clusters(steps.prediction_columns(seed.session, split, outputs), clusters.get(split, {}))
+        if columns:
+            of_seed = {"seed": [seed.seed] * len(columns["row_id"])} if len(evaluation.seeds) > 1 else {}
+            tables.append(pa.table({**columns, **of_seed}))
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def with_clusters(columns: dict[str, list[Any]], clusters: Mapping[str, Array | None]) -> dict[str, list[Any]]:
+    """Adds the column ``cluster`` where rows depend on each other: rows with the same number are one independent unit."""
+    n_rows = len(columns.get("row_id", ()))
+    of_rows = next(
+        (cluster_numbers(of_kind) for of_kind in clusters.values() if of_kind is not None and len(of_kind) == n_rows), None
+    )
+    return columns if of_rows is None else {**columns, "cluster": of_rows.tolist()}
 
 
 def training_record(steps: TaskSteps[Any, Any], evaluation: Evaluation, notes: tuple[str, ...]) -> dict[str, Any]:

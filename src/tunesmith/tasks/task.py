@@ -156,6 +156,7 @@ class Evaluation:
 
     Attributes:
         best: the seed whose model is saved: the best on validation.
+        splits: the metrics of each evaluation split, the main split last.
         alarms: signs that the run did not work.
     """
 
@@ -166,6 +167,7 @@ class Evaluation:
     verdicts: tuple[Verdict, ...]
     alarms: tuple[Alarm, ...]
     systems: Baselines
+    splits: tuple[SplitMetrics, ...] = ()
     thresholds: list[float] | None = None
     notes: tuple[str, ...] = ()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tunesmith.results import Alarm
+from tunesmith.results import Alarm, Verdict
 from tunesmith.training.history import LogHistory, evaluations
 
 OVERFIT_FACTOR = 1.5
@@ -26,6 +26,7 @@ class AlarmInputs:
         metric: the primary metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
         decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
+        chance: the verdict against random decisions on the main split; None without classes.
         requested_learning_rate, highest_learning_rate: the rate that the schedule should reach, and the highest of any step.
         truncated_share: split -> share of rows that lost tokens.
     """
@@ -40,6 +41,7 @@ class AlarmInputs:
     highest_learning_rate: float = 0.0
     ours: float | None = None
     majority: float | None = None
+    chance: Verdict | None = None
     truncated_share: dict[str, float] = field(default_factory=dict)
     max_length: int = 0
 
@@ -118,6 +120,21 @@ def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
     )
 
 
+def not_above_chance(inputs: AlarmInputs) -> Alarm | None:
+    """Detects predictions that cannot be told from random ones, by MCC, which no system that ignores the text can raise."""
+    found = inputs.chance
+    if found is None or found.word == "better":
+        return None
+    interval = "" if found.low is None or found.high is None else f" [{found.low:.3f}, {found.high:.3f}]"
+    value = "undefined" if found.difference is None else f"{found.difference:.3f}{interval}"
+    return Alarm(
+        "not above chance",
+        f"{found.metric} on {found.split} is {value}; random decisions have 0, and {found.n} rows cannot tell the two apart.",
+        "Do not use this model. Train longer or with another learning rate, check that the labels belong to the texts, or give "
+        "more test rows.",
+    )
+
+
 def overfitted(inputs: AlarmInputs) -> Alarm | None:
     """Detects a validation loss that rose well above its lowest value while the training loss went on falling."""
     measured = [(entry["step"], entry["eval_loss"]) for entry in evaluations(inputs.history) if np.isfinite(entry["eval_loss"])]
@@ -179,6 +196,7 @@ ALARMS: tuple[Callable[[AlarmInputs], Alarm | None], ...] = (
     first_loss_abnormal,
     one_class,
     not_above_majority,
+    not_above_chance,
     loss_not_lower,
     overfitted,
     learning_rate_not_reached,

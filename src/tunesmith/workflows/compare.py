@@ -14,12 +14,15 @@ from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import PROBLEM
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions, from_scores
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE
-from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, Resampling, SplitMetrics, TokenLosses, verdicts_of_outputs
+from tunesmith.evaluation.metrics.verdict import holm
+from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.words import main_metric, main_split
 from tunesmith.results import RunResult, Verdict
-from tunesmith.saved_run import load
+from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
+from tunesmith.saved_run import load, read_predictions
 from tunesmith.tasks.finished import Run
 
 BITS = "bits_per_byte"
@@ -67,12 +70,23 @@ def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
     first, *others = [Run.load(run) for run in runs]
     name = split or main_split(first.result)
-    return [compare_runs(saved_split(first, name), saved_split(other, name), metric) for other in others]
+    return list(holm([compare_runs(saved_seeds(first, name), saved_seeds(other, name), metric) for other in others]))
+
+
+def saved_seeds(run: Run, split: str) -> list[SavedSplit]:
+    """Reads one split's predictions of every seed of the run, the best seed's first."""
+    best = saved_split(run, split)
+    every = read_predictions(run.folder / PREDICTIONS_OF_SEEDS)
+    if every is None:
+        return [best]
+    own = best.rows["seed"][0]
+    others = [seed for seed in dict.fromkeys(every["seed"]) if seed != own]
+    return [best, *(replace(best, rows=rows_of(every, split, seed)) for seed in others)]
 
 
 def saved_split(run: Run, split: str) -> SavedSplit:
-    """Reads one split's predictions. Raises InputError where the run has none for it."""
-    rows = load(run.folder).rows(split)
+    """Reads one split's predictions of the best seed. Raises InputError where the run has none for it."""
+    rows = rows_of(load(run.folder).predictions or {}, split)
     if not rows.get("row_id"):
         splits = ", ".join(dict.fromkeys(metric.split for metric in run.result.metrics))
         raise InputError.one(str(run.folder), f"it has no predictions for {split}.", f"Choose another --split: {splits}.")
@@ -81,14 +95,21 @@ def saved_split(run: Run, split: str) -> SavedSplit:
     problem = str(data.get("problem_type", "")) if kind is None else PROBLEM.get(kind, "")
     if problem not in (SINGLE, MULTI, REGRESSION, CLUSTERING):
         problem = SINGLE if data.get("labels") else ""
-    order = np.argsort(rows["row_id"], kind="stable").tolist()
-    has_values = {name: any(cell is not None for cell in cells) for name, cells in rows.items()}  # other splits have more columns
-    rows = {name: [cells[i] for i in order] for name, cells in rows.items() if has_values[name]}
     return SavedSplit(run, split, rows, tuple(data.get("labels") or ()), problem)
 
 
-def compare_runs(ours: SavedSplit, other: SavedSplit, metric: str | None) -> Verdict:
-    """Returns the verdict between two runs on the rows of both. Raises InputError where they cannot be compared."""
+def rows_of(predictions: Columns, split: str, seed: int | None = None) -> Columns:
+    """Selects the rows of a split, and of a seed, sorted by row; columns that only other splits have are left out."""
+    seeds = predictions.get("seed", [None] * len(predictions.get("split", ())))
+    chosen = [i for i, name in enumerate(predictions.get("split", ())) if name == split and seed in (None, seeds[i])]
+    chosen.sort(key=predictions.get("row_id", []).__getitem__)
+    rows = {name: [cells[i] for i in chosen] for name, cells in predictions.items()}
+    return {name: cells for name, cells in rows.items() if any(cell is not None for cell in cells)}
+
+
+def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSplit], metric: str | None) -> Verdict:
+    """Returns the verdict between the seeds of two runs on the rows of both. Raises InputError where they cannot be compared."""
+    ours, other = our_seeds[0], other_seeds[0]
     if sorted(ours.labels) != sorted(other.labels) or ours.problem_type != other.problem_type:
         message = f"its labels are not those of {ours.run.folder}; the two cannot be compared."
         raise InputError.one(str(other.run.folder), message, f"Labels: {', '.join(other.labels) or 'none'}.")
@@ -107,10 +128,19 @@ def compare_runs(ours: SavedSplit, other: SavedSplit, metric: str | None) -> Ver
         message = "its tokens are not those of the first run: losses of other vocabularies cannot be compared token by token."
         remedy = "Compare the answers: --metric exact_match, token_f1 or rouge_l."
         raise InputError.one(str(other.run.folder), message, remedy if name == BITS else f"Request {BITS}, or c{remedy[1:]}")
-    mine, theirs = outputs_for(ours, other, name, ours.labels), outputs_for(other, ours, name, ours.labels)
-    baseline = BaselineOutputs(str(other.run.folder), {ours.split: theirs})
-    split = SplitMetrics(ours.split, (name,), (name,), name)
-    return verdicts_of_outputs([mine], baseline, split, Resampling())[0]
+    mine = [outputs_for(seed.at(common), other, name, ours.labels) for seed in our_seeds]
+    theirs = [outputs_for(seed.at(common), ours, name, ours.labels) for seed in other_seeds]
+    answered = [i for i, cell in enumerate(ours.rows.get(name, ())) if None not in (cell, other.rows[name][i])]
+    split = SplitMetrics(ours.split, (name,), (name,), name, clusters=clusters_of(ours, answered))
+    return whole_verdicts(mine, theirs, str(other.run.folder), split, Resampling())[0]
+
+
+def clusters_of(split: SavedSplit, answered: Sequence[int]) -> dict[str, Array | None]:
+    """Returns the saved clusters of the rows, and of the answered ones, by kind of output; empty if all are independent."""
+    if "cluster" not in split.rows:
+        return {}
+    of_rows = np.array([-1 if cell is None else cell for cell in split.rows["cluster"]])
+    return {"predictions": of_rows, "token_losses": of_rows, "row_scores": of_rows[list(answered)] if answered else of_rows}
 
 
 def metric_to_compare(ours: SavedSplit, other: SavedSplit, requested: str | None) -> str:

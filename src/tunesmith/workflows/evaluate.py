@@ -8,9 +8,11 @@ from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.read import read_table
+from tunesmith.data.row_clusters import row_clusters
 from tunesmith.errors import DataError
 from tunesmith.evaluation.metrics.predictions import from_scores
-from tunesmith.evaluation.outputs import Outputs, Resampling, SplitMetrics, metrics_of_outputs
+from tunesmith.evaluation.metrics.resample import Resampling
+from tunesmith.evaluation.outputs import Outputs, SplitMetrics, metrics_of_outputs
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
@@ -46,7 +48,8 @@ def evaluate(
     predictions = from_scores(
         labels.problem_type, examples.labels, predictor.scores(examples.texts, examples.pairs), predictor.config.thresholds
     )
-    outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, TASKS[task].metrics)
+    clusters = {"predictions": row_clusters(examples.texts, examples.pairs, examples.groups)}
+    outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, TASKS[task].metrics, clusters=clusters)
     metrics = metrics_of_outputs([outputs], split, Resampling(n_resamples))
     return RunResult(
         task=task, metrics=tuple(metrics), data={"source": data, "rows": len(examples), "rows_read": table.rows_read}

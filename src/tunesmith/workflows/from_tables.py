@@ -12,6 +12,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables
+from tunesmith.recipe.sections import AUTO
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows.check import check as check_recipe
 from tunesmith.workflows.train import train as train_recipe
@@ -25,7 +26,7 @@ def train(
     /,
     *,
     validation: object = 0.1,
-    test: object = None,
+    test: object = AUTO,
     output: str | Path = "runs/run",
     task: str = "classification",
     model: str = "builtin:minilm",
@@ -40,7 +41,8 @@ def train(
     Args:
         data: a DataFrame, a dictionary of columns, a list of dictionaries, the path of a data file, or the path of a
             recipe (``.yaml``), which then holds all other settings.
-        validation, test: a fraction of the rows, a path, or a table.
+        validation, test: a fraction of the rows, a path, or a table; None for no such rows. By default a fifth of 200 rows or
+            more is held out as ``test``.
         sections: further recipe sections as dictionaries, e.g. ``train={"num_train_epochs": 5}``; the section ``data``, too.
 
     Raises:
@@ -77,6 +79,7 @@ def diagnose(
     Raises InputError if the rows cannot be read or diagnosed; nothing was written.
     """
     splits = {"train": data, "validation": validation, "test": test}
+    splits = {split: value for split, value in splits.items() if value is not None}
     loaded, frames = recipe_for("diagnose()", splits, {"output": str(output), "task": task, "model": model}, sections)
     return diagnose_recipe(loaded, overwrite=overwrite, frames=frames, listener=listener)
 
@@ -96,7 +99,7 @@ def recipe_for(
         keys = {**sections, "task": settings["task"], "output": settings["output"]}
         return recipe_from_tables(caller, splits, settings["model"], keys)
     extra = [*sections, *(name for name, value in settings.items() if value != DEFAULTS[name])]
-    extra += [] if splits["test"] is None else ["test"]
+    extra += [] if splits.get("test", AUTO) == AUTO else ["test"]
     if extra:
         raise RecipeError.one(caller, f"a recipe file and {', '.join(extra)} were both given.", "Put them into the recipe.")
     return load_recipe(Path(data)), None

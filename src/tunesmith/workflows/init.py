@@ -15,6 +15,7 @@ from tunesmith.data.labelled.labels import REGRESSION, label_cells
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.profile import count_words, profile
 from tunesmith.data.readers.read import read_sources
+from tunesmith.data.split import MIN_ROWS_FOR_TEST, TEST_SHARE
 from tunesmith.data.table import Columns, Examples, Table
 from tunesmith.errors import DataError, UndecidedColumn
 from tunesmith.recipe.draft import Draft, Question, yaml_text
@@ -26,8 +27,6 @@ from tunesmith.workflows.init_unlabelled import Unlabelled, detect_unlabelled, u
 
 MAX_NUMBERED_CLASSES = 100
 """Whole numbers with more different values are amounts, not class names."""
-MIN_ROWS_FOR_TEST = 200
-TEST_SHARE = 0.2
 MIN_STEPS, MAX_EPOCHS = 300, 12
 """Training rarely converges in fewer optimizer steps; more epochs rarely help."""
 DEFAULT_EPOCHS, BATCH_ROWS = 3, 32

@@ -17,6 +17,7 @@ from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
 from tunesmith.training.launch import rank
+from tunesmith.workflows.test_looks import with_train_look
 
 
 def train(
@@ -45,7 +46,9 @@ def train(
     )
     request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
     result = run_steps(request, folder, resume=resume, smoke=smoke)
-    return None if result is None else write_run(folder, result, clock)
+    if result is None:
+        return None
+    return write_run(folder, result if smoke else with_train_look(result, folder.work, folder.final), clock)
 
 
 def run_steps(request: Request, folder: RunFolder, *, resume: bool, smoke: bool) -> RunResult | None:

@@ -102,4 +102,5 @@ def test_real_files(shared: Path, name: str) -> None:
     task, form, n = REAL[name]
     data = load(shared / "data", task, train=name)
     assert data.train.kind == form
-    assert len(data.train) + len(data.validation or ()) == n
+    assert sum(map(len, data.named().values())) == n
+    assert (data.test is not None) == (n >= 200)

@@ -129,7 +129,7 @@ def test_leaks_between_splits_and_rows_left_out() -> None:
     found = {finding.name: finding for finding in check_rows({"train": train, "test": test})}
     assert set(found) == {"dropped_rows", "leakage_test"}
     assert [(row["row_id"], row["split"]) for row in found["leakage_test"].rows] == [(100, "test")]
-    assert "row 103 of train" in found["leakage_test"].rows[0]["reason"]
+    assert "train row 103" in found["leakage_test"].rows[0]["reason"]
     assert (found["dropped_rows"].flagged, [row["row_id"] for row in found["dropped_rows"].rows]) == (2, [7, 9])
     texts = {"train": rows([("x", "A text.")]), "test": rows([("x", "a text")], split="test")}
     assert [finding.name for finding in check_rows(texts)] == ["leakage_test"]

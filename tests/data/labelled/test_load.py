@@ -144,13 +144,13 @@ def test_problems_of_all_files_at_once(tmp_path: Path) -> None:
 
 def test_max_rows_is_a_sample_by_the_seed(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", lines(300))
-    splits = load(tmp_path, max_rows=50)
+    splits = load(tmp_path, max_rows=50, test=None)
     assert len(splits.train) == 50
     assert splits.validation is not None
     assert len(splits.validation) == 30
     assert check_record(splits)["splits"]["train"]["not_sampled"] == 220
-    assert load(tmp_path, max_rows=50).train.row_ids == splits.train.row_ids
-    assert load(tmp_path, max_rows=50, seed=1).train.row_ids != splits.train.row_ids
+    assert load(tmp_path, max_rows=50, test=None).train.row_ids == splits.train.row_ids
+    assert load(tmp_path, max_rows=50, test=None, seed=1).train.row_ids != splits.train.row_ids
     assert splits.train.row_ids == sorted(splits.train.row_ids)
 
 
@@ -203,8 +203,8 @@ REAL: dict[str, tuple[str, dict[str, Any], list[int]]] = {
         {"train": "stsb/stsb-en-train.csv", "validation": "stsb/stsb-en-dev.csv", "test": "stsb/stsb-en-test.csv"},
         [5749, 1500, 1379],
     ),
-    "quora": ("classification", {"train": "quora/cs224n-quora-dev.csv"}, [18191, 2021]),
-    "hatecheck": ("classification", {"train": "hatecheck/test_suite_cases.csv"}, [3350, 378]),
+    "quora": ("classification", {"train": "quora/cs224n-quora-dev.csv"}, [17191, 2021, 1000]),
+    "hatecheck": ("classification", {"train": "hatecheck/test_suite_cases.csv"}, [2603, 377, 748]),
 }
 
 
@@ -212,7 +212,9 @@ REAL: dict[str, tuple[str, dict[str, Any], list[int]]] = {
 def test_real_data(name: str, shared: Path) -> None:
     task, data, sizes = REAL[name]
     splits = load(shared / "data", task=task, **data)
-    assert [len(rows) for rows in splits.named().values()] == sizes
+    found = [len(rows) for rows in splits.named().values()]
+    assert sum(found) == sum(sizes)
+    assert found == pytest.approx(sizes, rel=0.005)  # near-duplicates are not divided
     check_record(splits)
 
 

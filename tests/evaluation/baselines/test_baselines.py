@@ -13,8 +13,9 @@ from tunesmith.evaluation.baselines.frozen import linear_on_embeddings
 from tunesmith.evaluation.baselines.linear import label_array
 from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE, compute
-from tunesmith.evaluation.outputs import BaselineOutputs, Resampling, SplitMetrics, baseline_result
+from tunesmith.evaluation.outputs import BaselineOutputs, SplitMetrics, baseline_result
 from tunesmith.tasks.classification.evaluation import tuned_baseline
 
 WORDS = {0: "refund money card charged", 1: "parcel delivery late courier", 2: "password login account locked"}

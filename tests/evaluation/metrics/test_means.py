@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tunesmith.evaluation.metrics.means import TokenSums, mean_metric, mean_verdict, token_mean_metrics, token_mean_verdict
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.results import Verdict
 
-N, RESAMPLES = 80, 500
+N, RESAMPLES = 80, Resampling(500)
 
 
 def reciprocal_ranks(draw: np.random.Generator, n: int, skill: float) -> np.ndarray:
@@ -82,7 +83,7 @@ def test_one_row_has_no_interval_and_equal_answers_no_difference() -> None:
         mean_verdict("mrr@10", [np.ones(9)], [np.ones(8)], "base", "test")
 
 
-N_LOSSES, LOSS_RESAMPLES, TRIALS = 60, 400, 800
+N_LOSSES, LOSS_RESAMPLES, TRIALS = 60, Resampling(400), 800
 Draw = np.random.Generator
 
 

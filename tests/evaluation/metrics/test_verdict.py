@@ -14,6 +14,7 @@ from tests.evaluation.metrics.made import KINDS, multi, of_kind, regression, sin
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics import verdict as module
 from tunesmith.evaluation.metrics.predictions import Predictions, from_scores
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.table import TABLE, compute
 from tunesmith.evaluation.metrics.verdict import mcnemar, verdicts
 
@@ -47,7 +48,7 @@ def test_mcnemar_equals_the_exact_binomial_test(first: int, second: int) -> None
 @settings(max_examples=60, deadline=None)
 def test_word_interval_and_p_value_of_accuracy_agree(b: int, c: int) -> None:
     ours, other = pair(100, b, c, 40)
-    found = verdict("accuracy", [ours], [other], "other", "test", 1000)
+    found = verdict("accuracy", [ours], [other], "other", "test", Resampling(1000))
     assert found.difference == pytest.approx((b - c) / 100)
     assert found.p_value == pytest.approx(mcnemar(b, c))
     if found.low is None or found.high is None:
@@ -71,8 +72,8 @@ def test_swapping_the_systems_mirrors_the_verdict(kind: str, seed: int) -> None:
     scores[noisy] = scores[np.roll(noisy, 1)]
     other = from_scores(kind, ours.labels, scores, row_ids=ours.row_ids)
     names = list(TABLE[kind])
-    there = verdicts(names, [ours], [other], "b", "test", 400)
-    back = verdicts(names, [other], [ours], "a", "test", 400)
+    there = verdicts(names, [ours], [other], "b", "test", Resampling(400))
+    back = verdicts(names, [other], [ours], "a", "test", Resampling(400))
     mirror = {"better": "worse", "worse": "better", "cannot tell": "cannot tell"}
     for first, second in zip(there, back, strict=True):
         assert second.difference == pytest.approx(-first.difference, abs=1e-12)
@@ -92,7 +93,9 @@ def test_a_far_better_system_is_better_on_every_metric(kind: str) -> None:
     else:
         ours = regression(400, 0)
         other = from_scores(REGRESSION, ours.labels, ours.scores + rng.normal(size=400) * 5)
-    for found in verdicts([n for n in TABLE[kind] if n != "calibration_error"], [ours], [other], "other", "test", 500):
+    for found in verdicts(
+        [n for n in TABLE[kind] if n != "calibration_error"], [ours], [other], "other", "test", Resampling(500)
+    ):
         higher = TABLE[kind][found.metric].higher_is_better
         assert found.word == "better", found
         assert (found.difference > 0) == higher
@@ -100,14 +103,14 @@ def test_a_far_better_system_is_better_on_every_metric(kind: str) -> None:
 
 def test_the_difference_is_that_of_the_metrics() -> None:
     ours, other = single(90, 3, 0, skill=2), single(90, 3, 0, skill=1)
-    for found in verdicts(list(TABLE[SINGLE]), [ours], [other], "other", "test", 200):
+    for found in verdicts(list(TABLE[SINGLE]), [ours], [other], "other", "test", Resampling(200)):
         first, second = compute(SINGLE, ours)[found.metric], compute(SINGLE, other)[found.metric]
         assert found.difference == pytest.approx(first - second)
 
 
 def test_equal_systems_are_no_verdict() -> None:
     predictions = single(50, 3, 0)
-    for found in verdicts(list(TABLE[SINGLE]), [predictions], [predictions], "itself", "test", 200):
+    for found in verdicts(list(TABLE[SINGLE]), [predictions], [predictions], "itself", "test", Resampling(200)):
         assert (found.difference, found.low, found.word) == (0.0, None, "cannot tell")
         assert found.note == "both give the same result whatever rows are drawn"
 
@@ -116,7 +119,7 @@ def test_six_rows_are_the_fewest_that_can_tell() -> None:
     """Five rows one way have p = 0.0625, six have 0.03125; the smallest detectable difference says six."""
     for only_ours, word in ((5, "cannot tell"), (6, "better")):
         found = verdict(
-            "accuracy", list(pair(1000, only_ours, 0, 800)[:1]), [pair(1000, only_ours, 0, 800)[1]], "b", "test", 2000
+            "accuracy", list(pair(1000, only_ours, 0, 800)[:1]), [pair(1000, only_ours, 0, 800)[1]], "b", "test", Resampling(2000)
         )
         assert found.word == word
         assert found.smallest_detectable >= 6 / 1000
@@ -126,20 +129,20 @@ def test_smallest_detectable_is_found_four_times_in_five() -> None:
     """Power at the difference it names, by simulation: 80 %, give or take discreteness and the simulation's own error."""
     rng = np.random.default_rng(0)
     n, discordant = 1000, 0.15
-    shift = verdict("accuracy", *([p] for p in pair(n, 75, 75, 700)), "b", "test", 2000).smallest_detectable
+    shift = verdict("accuracy", *([p] for p in pair(n, 75, 75, 700)), "b", "test", Resampling(2000)).smallest_detectable
     n_different = 0
     for _ in range(200):
         b = rng.binomial(n, (discordant + shift) / 2)
         c = rng.binomial(n - b, (discordant - shift) / 2 / (1 - (discordant + shift) / 2))
         ours, other = pair(n, b, c, 700)
-        n_different += verdict("accuracy", [ours], [other], "b", "test", 300).word == "better"
+        n_different += verdict("accuracy", [ours], [other], "b", "test", Resampling(300)).word == "better"
     assert 0.70 <= n_different / 200 <= 0.88
 
 
 def test_an_undefined_metric_names_its_system() -> None:
     ours = from_scores(REGRESSION, [1.0, 2.0, 3.0], [1.0, 2.0, 2.5])
     mean = from_scores(REGRESSION, [1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
-    found = verdict("pearson", [ours], [mean], "majority", "test", 50)
+    found = verdict("pearson", [ours], [mean], "majority", "test", Resampling(50))
     assert (found.difference, found.word) == (None, "cannot tell")
     assert found.note == "no value for majority: the labels or the scores are all the same"
 
@@ -153,12 +156,12 @@ def test_rows_that_do_not_match_are_refused(change: str) -> None:
         "labels": replace(ours, labels=1 - ours.labels),
     }[change]
     with pytest.raises(ValueError, match="rows"):
-        verdict("accuracy", [ours], [other], "other", "test", 10)
+        verdict("accuracy", [ours], [other], "other", "test", Resampling(10))
 
 
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(ValueError, match="both systems"):
-        verdict("accuracy", [single(10, 2, 0)], [], "other", "test", 10)
+        verdict("accuracy", [single(10, 2, 0)], [], "other", "test", Resampling(10))
 
 
 def test_several_seeds_have_no_p_value_and_a_wider_interval() -> None:
@@ -167,8 +170,8 @@ def test_several_seeds_have_no_p_value_and_a_wider_interval() -> None:
     shared = rng.random(600)
     ours = [answers(labels, shared < quality) for quality in (0.78, 0.84, 0.90)]
     other = [answers(labels, shared < 0.75)]
-    several = verdict("accuracy", ours, other, "baseline", "test", 500)
-    one = verdict("accuracy", ours[1:2], other, "baseline", "test", 500)
+    several = verdict("accuracy", ours, other, "baseline", "test", Resampling(500))
+    one = verdict("accuracy", ours[1:2], other, "baseline", "test", Resampling(500))
     assert several.p_value is None
     assert one.p_value is not None
     assert several.high - several.low > one.high - one.low
@@ -180,29 +183,29 @@ def test_pairs_of_seeds_leave_out_what_a_seed_does_to_both() -> None:
     shared = np.random.default_rng(0).random(2000)
     other = [answers(labels, shared < quality) for quality in (0.70, 0.76, 0.82)]
     ours = [answers(labels, shared < quality) for quality in (0.723, 0.78, 0.838)]
-    paired = verdict("accuracy", ours, other, "b", "test", 500, paired_seeds=True)
-    alone = verdict("accuracy", ours, other, "b", "test", 500)
+    paired = verdict("accuracy", ours, other, "b", "test", Resampling(500), paired_seeds=True)
+    alone = verdict("accuracy", ours, other, "b", "test", Resampling(500))
     assert paired.difference == alone.difference
     assert (paired.word, alone.word) == ("better", "cannot tell")
     assert "3 pairs of seeds" in paired.interval
-    mixed = verdict("accuracy", ours, [other[2], other[0], other[1]], "b", "test", 500, paired_seeds=True)
+    mixed = verdict("accuracy", ours, [other[2], other[0], other[1]], "b", "test", Resampling(500), paired_seeds=True)
     assert mixed.word == "cannot tell"
 
 
 def test_systems_that_cannot_be_paired_are_refused() -> None:
     one = single(10, 2, 0)
     with pytest.raises(ValueError, match="2 and 1 systems cannot be paired"):
-        verdict("accuracy", [one, one], [one], "b", "test", 10, paired_seeds=True)
+        verdict("accuracy", [one, one], [one], "b", "test", Resampling(10), paired_seeds=True)
 
 
 def test_the_exact_test_holds_the_bootstrap_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it five rows of 1,000 would be called better."""
     ours, other = pair(1000, 5, 0, 800)
-    held = verdict("accuracy", [ours], [other], "b", "test", 2000)
+    held = verdict("accuracy", [ours], [other], "b", "test", Resampling(2000))
     assert held.low == 0
     assert "stretched to zero" in held.interval
     monkeypatch.setattr(module, "_swap_p_value", lambda *_: 0.0)
-    assert verdict("accuracy", [ours], [other], "b", "test", 2000).word == "better"
+    assert verdict("accuracy", [ours], [other], "b", "test", Resampling(2000)).word == "better"
 
 
 def test_the_swap_test_is_mcnemars_for_accuracy() -> None:
@@ -224,5 +227,5 @@ def test_equal_systems_are_seldom_told_apart(metric: str) -> None:
         together = rng.random(100) < 0.5
         first, second, third = (rng.random(100) < 0.8 for _ in range(3))
         ours, other = answers(labels, np.where(together, first, second)), answers(labels, np.where(together, first, third))
-        n_different += verdict(metric, [ours], [other], "other", "test", 300).word != "cannot tell"
+        n_different += verdict(metric, [ours], [other], "other", "test", Resampling(300)).word != "cannot tell"
     assert n_different <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5

@@ -14,7 +14,7 @@ from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import find_column, require_column
 from tunesmith.data.readers.plain_texts import is_plain_text, plain_text_splits, read_plain_texts
 from tunesmith.data.readers.read import read_table, resolve_path
-from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
+from tunesmith.data.readers.splits import apply_split_column, find_split_column, is_set, read_splits
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, take_shares
 from tunesmith.data.table import Table
@@ -44,7 +44,7 @@ def load_conversation_data(recipe: Recipe, base: Path, frames: Mapping[str, Any]
         if split in tables:
             row_format = evaluation_format(tables[split], train_format, recipe, notes)
             splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
-    take_shares(splits, recipe, split_conversations)
+    take_shares(splits, recipe, split_conversations, notes)
     train = limit_rows(splits["train"], recipe, notes)
     return ConversationData(train, splits.get("validation"), splits.get("test"), notes=tuple(notes))
 
@@ -72,7 +72,7 @@ def read_tables(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: li
     texts = plain_text_tables(recipe.data, base, frames)
     replaced = {split: table.columns for split, table in texts.items()}
     tables = read_splits(recipe.data, base, {**frames, **replaced}, notes) | texts
-    came_with_train = [split for split in texts if split != "train" and not isinstance(getattr(recipe.data, split), str)]
+    came_with_train = [split for split in texts if split != "train" and recipe.data.file(split) is None]
     notes.extend(f"{texts[split].source} is used for {split}." for split in sorted(came_with_train))
     for table in tables.values():
         notes.extend(f"{table.source}: {note}" for note in table.notes)
@@ -86,15 +86,15 @@ def plain_text_tables(data: DataSection, base: Path, frames: Mapping[str, Any]) 
     """Reads the sources that are plain text: files, or a folder with a ``train.txt``."""
     tables = {}
     for split in SPLITS:
-        source = getattr(data, split)
-        if split in frames or not isinstance(source, str) or source.startswith(("hub:", "builtin:")):
+        source = data.file(split)
+        if split in frames or source is None or source.startswith(("hub:", "builtin:")):
             continue
         path = resolve_path(source, base)
         if is_plain_text(source) and not path.is_dir():
             tables[split] = read_plain_texts(path, source, data.encoding)
         elif split == "train" and path.is_dir():
             for name, file in plain_text_splits(path).items():
-                if name == "train" or name not in data.model_fields_set:
+                if name == "train" or not is_set(data, name):
                     tables[name] = read_plain_texts(file, str(Path(source) / file.name), data.encoding)
     return tables
 

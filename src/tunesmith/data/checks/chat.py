@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from tunesmith.data.chat.rows import Conversations, Turn
+from tunesmith.data.checks.leakage import counted, find_leaks
 from tunesmith.data.checks.rows import Flagged, dropped_rows, row_finding
 from tunesmith.data.normalise import normalise
 from tunesmith.recipe.tree import shorten
@@ -236,15 +237,12 @@ def without_gap(rows: Conversations) -> Finding | None:
 
 
 def leakage(train: Conversations, evaluated: Conversations) -> Finding | None:
-    """Finds rows of an evaluation split whose prompt (for a text: the whole text) occurs in train."""
-    row_by_prompt = {prompt_key(turns): row_id for row_id, turns in zip(train.row_ids, train.turns, strict=True)}
-    flagged = (
-        (position, f"the prompt of row {row_by_prompt[key]} of train")
-        for position, turns in enumerate(evaluated.turns)
-        if (key := prompt_key(turns)) in row_by_prompt
-    )
+    """Finds rows of an evaluation split whose prompt (for a text: the whole text) is in train, or nearly."""
+    leaks = find_leaks([prompt_key(turns) for turns in train.turns], [prompt_key(turns) for turns in evaluated.turns])
+    flagged = ((leak.position, leak.reason(train.row_ids[leak.train_position], "prompt")) for leak in leaks)
     remedy = "Remove them from train: metrics on training rows are too high."
-    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, "{count} have a prompt of train", remedy)
+    summary = "{count} have a prompt of train " + counted(leaks)
+    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, summary, remedy)
 
 
 def prompt_key(turns: Sequence[Turn]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import listed
+from tunesmith.data.checks.leakage import counted, find_leaks
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, UNKNOWN
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.personal import find_personal_data
@@ -174,16 +175,16 @@ def check_conflicts(rows: Rows) -> Iterator[Finding]:
 
 
 def check_leakage(rows: Rows) -> Iterator[Finding]:
-    """Finds rows of another split whose normalised text is in train."""
-    first: dict[str, int] = {}
+    """Finds rows of another split whose text is in train, or nearly."""
     train = rows.splits["train"]
-    for i, key in enumerate(rows.keys["train"]):
-        first.setdefault(key, i)
     for split, examples in rows.splits.items():
-        leaks = [] if split == "train" else [(i, first[key]) for i, key in enumerate(rows.keys[split]) if key in first]
-        same = f"{sum(examples.labels[i] == train.labels[j] for i, j in leaks)} with the same label"
-        summary = f"{len(leaks)} of {len(examples)} rows of {split} have a text of train, {same} ({NORMALISED})."
-        flagged = [(examples, i, f"same text as train row {train.row_ids[j]}") for i, j in leaks]
+        if split == "train":
+            continue
+        leaks = find_leaks(train.texts, examples.texts, train.pairs, examples.pairs)
+        n_same = sum(examples.labels[leak.position] == train.labels[leak.train_position] for leak in leaks)
+        summary = f"{len(leaks)} of {len(examples)} rows of {split} have a text of train {counted(leaks)}, "
+        summary += f"{n_same} with the same label ({NORMALISED})."
+        flagged = [(examples, leak.position, leak.reason(train.row_ids[leak.train_position])) for leak in leaks]
         remedy = f"Remove them from {split} or from train: metrics on training texts are too high."
         yield from row_finding(f"leakage_{split}", summary, flagged, remedy)
 

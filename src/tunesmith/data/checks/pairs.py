@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.checks.leakage import counted, find_leaks
 from tunesmith.data.checks.rows import dropped_rows, row_finding
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.normalise import normalise
@@ -81,13 +82,14 @@ def false_negatives(rows: EmbeddingRows) -> Finding | None:
 
 
 def leakage(train: EmbeddingRows, evaluated: EmbeddingRows) -> Finding | None:
-    """Finds rows of an evaluation split that stand in train with all their texts."""
-    train_keys = set(row_keys(train))
-    flagged = ((i, "occurs in train") for i, key in enumerate(row_keys(evaluated)) if key in train_keys)
+    """Finds rows of an evaluation split that stand in train with all their texts, or nearly."""
+    leaks = find_leaks(joined_texts(train), joined_texts(evaluated))
+    flagged = ((leak.position, leak.reason(train.row_ids[leak.train_position], "texts")) for leak in leaks)
     remedy = "Remove them from train: metrics on training rows are too high."
-    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, "{count} also occur in train", remedy)
+    summary = "{count} also occur in train " + counted(leaks)
+    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, summary, remedy)
 
 
-def row_keys(rows: EmbeddingRows) -> Iterable[tuple[str, ...]]:
-    """Returns the normalised texts of each row (N): equal keys are the same row."""
-    return zip(*([normalise(text) for text in side] for side in rows.sides), strict=True)
+def joined_texts(rows: EmbeddingRows) -> list[str]:
+    """Returns the texts of each row (N), one after the other."""
+    return ["\n".join(texts) for texts in zip(*rows.sides, strict=True)]

@@ -70,11 +70,11 @@ def load_labelled_data(
     tables = read_splits(recipe.data, base, frames, notes)
     for table in tables.values():
         notes.extend(f"{table.source}: {note}" for note in table.notes)
-    requested = {split for split in SPLITS if split in frames or isinstance(getattr(recipe.data, split), str)}
+    requested = {split for split in SPLITS if split in frames or recipe.data.file(split) is not None}
     columns = map_columns(tables, recipe, requested, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
-    take_shares(splits, recipe, split_examples)
+    take_shares(splits, recipe, split_examples, notes)
     train, validation, test = limit_rows(splits["train"], recipe, notes, row_ids), splits.get("validation"), splits.get("test")
     return LabelledData(
         train,

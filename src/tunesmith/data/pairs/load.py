@@ -59,7 +59,7 @@ def load_embedding_data(recipe: Recipe, base: Path, frames: Mapping[str, Any] | 
             is_same = train_format.kind != "single_text" and has_all
             row_format = train_format if is_same else detect_and_note(tables[split], {}, notes)
             splits[split] = read_rows(tables[split], row_format, split, recipe, notes)
-    take_shares(splits, recipe, split_embedding_rows)
+    take_shares(splits, recipe, split_embedding_rows, notes)
     train = limit_rows(splits["train"], recipe, notes)
     folder = recipe.evaluate.retrieval
     return EmbeddingData(

@@ -14,7 +14,7 @@ from tunesmith.data.readers.read import read_sources, read_table
 from tunesmith.data.split import SPLITS, split_by_column
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError, Problem
-from tunesmith.recipe.sections import ColumnsSection, DataSection
+from tunesmith.recipe.sections import AUTO, ColumnsSection, DataSection
 
 T = TypeVar("T")
 
@@ -32,15 +32,15 @@ def read_splits(data: DataSection, base: Path, frames: Mapping[str, Any], notes:
     problems: list[Problem] = []
     tables = collect(problems, partial(read_train, data, base, frames)) or {}
     for split in SPLITS[1:]:
-        source = getattr(data, split)
+        source = data.file(split)
         if split in frames:
             table = collect(problems, partial(table_from_frame, frames[split], split))
-        elif isinstance(source, str):
+        elif source is not None:
             read = partial(read_table, source, header=data.header, encoding=data.encoding, base=base, split=split)
             table = collect(problems, read)
         else:  # a split that came with the training source stays, unless the recipe sets it to something else
             table = tables.get(split)
-            if table is not None and split in data.model_fields_set:
+            if table is not None and is_set(data, split):
                 notes.append(f"{tables.pop(split).source} is not used: the recipe sets data.{split}.")
             elif table is not None:
                 notes.append(f"{table.source} is used for {split}.")
@@ -50,6 +50,11 @@ def read_splits(data: DataSection, base: Path, frames: Mapping[str, Any], notes:
     if problems:
         raise DataError(problems)
     return tables
+
+
+def is_set(data: DataSection, split: str) -> bool:
+    """Returns whether the recipe names a split, so that one that comes with the training source is not used."""
+    return split in data.model_fields_set and getattr(data, split) != AUTO
 
 
 def collect(problems: list[Problem], work: Callable[[], T]) -> T | None:
@@ -87,7 +92,7 @@ def apply_split_column(tables: dict[str, Table], column: str, data: DataSection,
     parts = split_by_column(tables["train"], column)
     tables["train"] = parts.pop("train")
     for split, part in parts.items():
-        if isinstance(getattr(data, split), str) or split in tables or split in data.model_fields_set:
+        if split in tables or is_set(data, split):
             notes.append(
                 f"The {len(part)} rows that the column {column!r} marks as {split} are not used: {split} is given otherwise."
             )

@@ -18,7 +18,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
-from tunesmith.evaluation.metrics.resample import resampled_sums
+from tunesmith.evaluation.metrics.resample import Resampling, resampled_sums
 
 NAME = "pvi"
 SMALLEST = 1e-12
@@ -170,7 +170,7 @@ def mean_interval(values: Array, n_resamples: int = RESAMPLES) -> tuple[float, f
     n = len(values)
     if n < 2:
         return float("nan"), float("nan")
-    means = resampled_sums(values, n_resamples, 0) / n
+    means = resampled_sums(values, Resampling(n_resamples)) / n
     tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -19,7 +19,12 @@ STRENGTHS = Strengths(inverse=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3), ridge=(30_00
 
 
 def linear_on_embeddings(
-    labels: Labels, train: Examples, targets: Sequence[Examples], embeddings: Mapping[str, Embedded], seconds: float = 0.0
+    labels: Labels,
+    train: Examples,
+    targets: Sequence[Examples],
+    embeddings: Mapping[str, Embedded],
+    seconds: float = 0.0,
+    class_weights: Array | None = None,
 ) -> BaselineOutputs:
     """Fits a logistic or ridge regression to embeddings computed elsewhere.
 
@@ -29,12 +34,15 @@ def linear_on_embeddings(
     Args:
         embeddings: split -> embeddings, for ``train`` and every target.
         seconds: time to compute the embeddings, added to the baseline's own.
+        class_weights: (K) those that the run trains with, see ``Strengths``.
     """
     start = time.perf_counter()
     features = pair_features(embeddings[train.split])
     mean, scale = mean_and_scale(features)
     inputs = {examples.split: (pair_features(embeddings[examples.split]) - mean) / scale for examples in targets}
-    predictions, strength = fit_and_predict(labels, train, targets, (features - mean) / scale, inputs, STRENGTHS)
+    predictions, strength = fit_and_predict(
+        labels, train, targets, (features - mean) / scale, inputs, STRENGTHS.weighted(class_weights)
+    )
     note = f"the base model's embeddings, {features.shape[1]:,} features, linear model of strength {strength:g}"
     return BaselineOutputs("frozen", predictions, seconds + time.perf_counter() - start, note)
 

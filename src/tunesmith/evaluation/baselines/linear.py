@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -41,11 +41,17 @@ class Strengths:
     Attributes:
         inverse: C of a logistic regression, larger is weaker.
         ridge: alpha of a ridge regression, larger is stronger.
+        class_weights: (K) weights of the classes in the loss; of several labels those of the positive rows. None: all 1.
     """
 
     inverse: tuple[float, ...]
     ridge: tuple[float, ...]
     usual: int
+    class_weights: Array | None = None
+
+    def weighted(self, class_weights: Array | None) -> Strengths:
+        """Returns the same strengths with the class weights that the run trains with."""
+        return replace(self, class_weights=class_weights)
 
 
 def label_array(labels: Labels, examples: Examples) -> Array:
@@ -105,7 +111,7 @@ def fit_linear(
     grid: Sequence[float] = strengths.ridge if problem_type == REGRESSION else strengths.inverse
     if validation is None or not len(validation[1]) or n_classes > MANY_CLASSES:
         grid = grid[strengths.usual : strengths.usual + 1]
-    fits = [_fit(problem_type, n_classes, features, labels, strength) for strength in grid]
+    fits = [_fit(problem_type, n_classes, features, labels, strength, strengths.class_weights) for strength in grid]
     if validation is None or len(fits) == 1:
         return fits[0], grid[0]
     losses = [_loss(problem_type, scores(validation[0]), validation[1]) for scores in fits]
@@ -113,7 +119,9 @@ def fit_linear(
     return fits[best], grid[best]
 
 
-def _fit(problem_type: str, n_classes: int, features: Features, labels: Array, strength: float) -> Scores:
+def _fit(
+    problem_type: str, n_classes: int, features: Features, labels: Array, strength: float, class_weights: Array | None
+) -> Scores:
     if problem_type == REGRESSION:
         from sklearn.linear_model import Ridge
 
@@ -122,12 +130,13 @@ def _fit(problem_type: str, n_classes: int, features: Features, labels: Array, s
         model.fit(features, labels.astype(features.dtype))
         return lambda rows: np.asarray(model.predict(rows), dtype=np.float64)
     if problem_type == MULTI:
-        per_label = [_logistic(features, labels[:, k], 2, strength) for k in range(n_classes)]
+        pairs = [None if class_weights is None else np.array([1.0, class_weights[k]]) for k in range(n_classes)]
+        per_label = [_logistic(features, labels[:, k], 2, strength, pairs[k]) for k in range(n_classes)]
         return lambda rows: np.stack([scores(rows)[:, 1] for scores in per_label], axis=1)
-    return _logistic(features, labels, n_classes, strength)
+    return _logistic(features, labels, n_classes, strength, class_weights)
 
 
-def _logistic(features: Features, labels: Array, n_classes: int, strength: float) -> Scores:
+def _logistic(features: Features, labels: Array, n_classes: int, strength: float, class_weights: Array | None) -> Scores:
     """Multinomial logistic regression; classes that train does not have get probability 0."""
     present = np.unique(labels)
     if len(present) == 1:
@@ -139,7 +148,7 @@ def _logistic(features: Features, labels: Array, n_classes: int, strength: float
     model = LogisticRegression(C=strength, max_iter=max_iter)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is intended, see ITERATIONS
-        model.fit(features, labels)
+        model.fit(features, labels, sample_weight=None if class_weights is None else class_weights[labels])
 
     def scores(rows: Features) -> Array:
         full = np.zeros((rows.shape[0], n_classes))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.arrays import Array
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.linear import Strengths, fit_and_predict
 from tunesmith.evaluation.outputs import BaselineOutputs
@@ -21,16 +22,21 @@ CHARACTERS = 1_000_000
 help on short and misspelt texts (Banking77: accuracy 0.890 -> 0.913)."""
 
 
-def tfidf_linear(labels: Labels, train: Examples, targets: Sequence[Examples]) -> BaselineOutputs:
+def tfidf_linear(
+    labels: Labels, train: Examples, targets: Sequence[Examples], class_weights: Array | None = None
+) -> BaselineOutputs:
     """Fits a logistic or ridge regression to TF-IDF of words and word pairs (and of 3 or 4 characters within words).
 
     A pair of texts is four parts: both texts, their product (shared terms) and their absolute difference, with the cosine of
     both texts beside them. The regularisation is selected on the target named ``validation``.
+
+    Args:
+        class_weights: (K) those that the run trains with, see ``Strengths``.
     """
     start = time.perf_counter()
     features, transform = fit_tfidf(train)
     inputs = {examples.split: transform(examples) for examples in targets}
-    predictions, strength = fit_and_predict(labels, train, targets, features, inputs, STRENGTHS)
+    predictions, strength = fit_and_predict(labels, train, targets, features, inputs, STRENGTHS.weighted(class_weights))
     what = "words and characters" if sum(map(len, _texts(train))) <= CHARACTERS else "words"
     note = f"TF-IDF of {what}, {features.shape[1]:,} features, linear model of strength {strength:g}"
     return BaselineOutputs("tfidf", predictions, time.perf_counter() - start, note)

@@ -1,4 +1,4 @@
-"""95 % intervals of metrics, by bootstrap over rows and, with several seeds, over seeds.
+"""95 % intervals of metrics, by bootstrap over rows (or clusters of rows) and, with several seeds, over seeds.
 
 The form of each metric's interval and the coverage of alternatives: ``docs/decisions/intervals.md``.
 """
@@ -14,12 +14,21 @@ import numpy as np
 
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.evaluation.metrics.classification import Statistic, Values, columns
+from tunesmith.evaluation.metrics.few_rows import FewRows
 from tunesmith.evaluation.metrics.predictions import Predictions
-from tunesmith.evaluation.metrics.resample import MAX_ELEMENTS, Cells, affordable, make_cells, replicate
+from tunesmith.evaluation.metrics.resample import (
+    DEFAULT_RESAMPLING,
+    LEVEL,
+    MAX_ELEMENTS,
+    Cells,
+    Resampling,
+    affordable,
+    make_cells,
+    replicate,
+)
 from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
 from tunesmith.results import Metric
 
-LEVEL = 0.95
 TOO_FEW_ROWS = "too few rows for an interval"
 JACKKNIFE_CELLS = 2_000
 """With more cells the acceleration of BCa, of order 1 / sqrt(n), is left at 0."""
@@ -41,10 +50,25 @@ class Spread:
     error: float
     parts: tuple[tuple[float, int], ...]
 
-    @property
-    def margin(self) -> float:
-        """Half the width of the 95 % interval."""
-        return self.quantile(0.5 + LEVEL / 2) * self.error
+    def margin(self, level: float = LEVEL) -> float:
+        """Returns half the width of the interval."""
+        return self.quantile(0.5 + level / 2) * self.error
+
+    def with_rows(self, variance: float) -> Spread:
+        """Returns the spread with a further variance of the rows."""
+        (rows, freedom), *others = self.parts
+        return replace(self, error=(self.error**2 + variance) ** 0.5, parts=((rows + variance, freedom), *others))
+
+    def p_value(self, difference: float) -> float:
+        """Returns the two-sided p-value of a difference: one minus the level at which its interval ends at zero."""
+        from scipy.optimize import brentq  # type: ignore[import-untyped]
+
+        if self.error == 0:
+            return 0.0 if difference else 1.0
+        distance, largest = abs(difference) / self.error, 1 - 1e-12
+        if self.quantile(largest) <= distance:
+            return 2 * (1 - largest)
+        return float(2 * (1 - brentq(lambda probability: self.quantile(probability) - distance, 0.5, largest, xtol=1e-14)))
 
     def quantile(self, probability: float) -> float:
         """Averages the t quantiles of the parts by their variances (Cochran 1964: never below the level, unlike Welch's)."""
@@ -60,14 +84,14 @@ def metric_intervals(
     predictions: Predictions | Sequence[Predictions],
     split: str,
     names: Sequence[str],
-    n_resamples: int = 10_000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> tuple[Metric, ...]:
     """Computes metrics, each with its 95 % interval.
 
     Args:
         predictions: of one run, or of several seeds on the same rows: then the value is the mean over the seeds and
             the interval covers other rows and other seeds.
+        resampling: with the clusters of the rows, if they depend on each other.
 
     Returns:
         One Metric a name; without an interval ``low`` and ``high`` are None and ``note`` gives the reason.
@@ -80,7 +104,7 @@ def metric_intervals(
     for reads in MAX_ELEMENTS:
         group = [(name, kind) for name, kind in zip(names, kinds, strict=True) if kind.reads == reads]
         if group:
-            metrics |= _group_intervals(problem_type, systems, split, group, n_resamples, seed)
+            metrics |= _group_intervals(problem_type, systems, split, group, resampling)
     return tuple(metrics[name] for name in names)
 
 
@@ -130,69 +154,81 @@ def n_columns(problem_type: str, predictions: Predictions) -> int:
 
 
 def _group_intervals(
-    problem_type: str, systems: list[Predictions], split: str, group: list[tuple[str, MetricKind]], n_resamples: int, seed: int
+    problem_type: str, systems: list[Predictions], split: str, group: list[tuple[str, MetricKind]], resampling: Resampling
 ) -> dict[str, Metric]:
     """Returns the metrics that share their resamples: those of decisions, of scores, or of ranks."""
     reads, n = group[0][1].reads, len(systems[0])
     values = {name: [metric_value(kind, system) for system in systems] for name, kind in group}
-    cells = make_cells(systems, of_decisions=reads == "decisions")
+    cells = make_cells(systems, resampling.clusters, of_decisions=reads == "decisions")
+    n_clusters = None if cells.members is None else cells.members.shape[0]
     defined = [(name, kind) for name, kind in group if all(value is not None for value in values[name])]
     statistics = [[kind.statistic(system) for system in cells.systems] for _, kind in defined]
-    n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem_type, systems[0]))
+    n_used = affordable(len(cells.counts), resampling.n_resamples, reads, n_columns(problem_type, systems[0]))
     metrics = {
-        name: Metric(name, split, None, None, None, n, higher_is_better=kind.higher_is_better, note=kind.undefined)
+        name: Metric(name, split, None, None, None, n, kind.higher_is_better, note=kind.undefined, n_clusters=n_clusters)
         for name, kind in group
     }
-    replicates = replicate(cells, statistics, n_used, seed) if n > 1 else [np.empty((0, len(systems)))] * len(defined)
+    replicates = replicate(cells, statistics, n_used, resampling.seed) if n > 1 else [np.empty((0, len(systems)))] * len(defined)
     for (name, kind), of_systems, drawn in zip(defined, statistics, replicates, strict=True):
         seed_values = [value for value in values[name] if value is not None]
-        low, high, how = _interval(kind, seed_values, drawn, cells, of_systems[0])
-        note = "" if how else TOO_FEW_ROWS
+        few = few_rows(kind, systems)
+        low, high, how = _interval(kind, seed_values, drawn, cells, of_systems[0], resampling.level, few)
+        note = "" if how else few.reason or TOO_FEW_ROWS
         mean = float(np.mean(seed_values))
-        metrics[name] = replace(metrics[name], value=mean, low=low, high=high, interval=how, note=note)
+        found = replace(metrics[name], value=mean, low=low, high=high, interval=how, note=note)
+        metrics[name] = replace(found, n_candidates=resampling.n_candidates)
     return metrics
 
 
+def few_rows(kind: MetricKind, systems: Sequence[Predictions]) -> FewRows:
+    """Returns the metric's correction for few rows, its variance averaged over the seeds."""
+    if kind.few_rows is None:
+        return FewRows()
+    found = [kind.few_rows(system) for system in systems]
+    return replace(found[0], variance=float(np.mean([few.variance for few in found])))
+
+
 def _interval(
-    kind: MetricKind, values: list[float], replicates: Values, cells: Cells, statistic: Statistic
+    kind: MetricKind, values: list[float], replicates: Values, cells: Cells, statistic: Statistic, level: float, few: FewRows
 ) -> tuple[float | None, float | None, str]:
     """Both ends and a description of the method; (None, None, "") without an interval."""
-    n, usable = len(cells.of_row), replicates[~np.isnan(replicates).any(axis=1)]
-    if n < 2 or len(usable) < (1 - MAX_UNDEFINED) * len(replicates):
+    n, usable = min(cells.n_units, few.n_units or cells.n_units), replicates[~np.isnan(replicates).any(axis=1)]
+    if few.reason or n < 2 or len(usable) < (1 - MAX_UNDEFINED) * len(replicates):
         return None, None, ""
     value = float(np.mean(values))
-    uncertainty = spread([values], [usable], n)
-    resampled = resampling_words(len(replicates), len(values))
-    if kind.interval == "bca" and len(values) == 1 and uncertainty.error > 0:
-        low, high = bca(value, usable[:, 0], acceleration(cells, statistic))
+    uncertainty = spread([values], [usable], n).with_rows(few.variance)
+    resampled = resampling_words(len(replicates), len(values), cells.members is not None)
+    single = len(values) == 1 and cells.members is None and not few.variance
+    if kind.interval == "bca" and single and uncertainty.error > 0:
+        low, high = bca(value, usable[:, 0], acceleration(cells, statistic), level)
         return low, high, f"BCa bootstrap, {resampled}"
-    if kind.interval == "wilson" and len(values) == 1:
-        low, high = score_interval(value, (value * (1 - value) / n) ** 0.5, n, _NORMAL.inv_cdf(0.5 + LEVEL / 2))
+    if kind.interval == "wilson" and single:
+        low, high = score_interval(value, (value * (1 - value) / n) ** 0.5, n, _NORMAL.inv_cdf(0.5 + level / 2))
         return low, high, "Wilson"
     if kind.interval == "folded":
         # A mean of absolute gaps, which noise alone increases. Resampling adds the noise a second time, and to a gap that is
         # truly zero only half as much as the rows did: so the lower end is lowered by twice the bias of the resamples.
-        bias, margin = max(float(usable.mean()) - value, 0.0), uncertainty.margin
+        bias, margin = max(float(usable.mean()) - value, 0.0), uncertainty.margin(level)
         low, high = max(0.0, value - 2 * bias - margin), value + margin
     else:
-        low, high = scaled(kind.interval, value, uncertainty, n)
+        low, high = scaled(kind.interval, value, uncertainty, n, level)
     if not (math.isfinite(low) and math.isfinite(high)):  # an error many times the quantity
         return None, None, ""
     return low, high, f"bootstrap standard error, {resampled}"
 
 
-def resampling_words(n_drawn: int, n_seeds: int) -> str:
-    """Describes what was resampled: rows, and seeds if there are several."""
-    return f"{n_drawn} resamples of rows" + (f" and {n_seeds} seeds" if n_seeds > 1 else "")
+def resampling_words(n_drawn: int, n_seeds: int, clustered: bool = False) -> str:
+    """Describes what was resampled: rows or clusters of rows, and seeds if there are several."""
+    return f"{n_drawn} resamples of {'clusters' if clustered else 'rows'}" + (f" and {n_seeds} seeds" if n_seeds > 1 else "")
 
 
-def scaled(form: str, value: float, uncertainty: Spread, n: int) -> tuple[float, float]:
+def scaled(form: str, value: float, uncertainty: Spread, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Returns the interval from a standard error, on the scale on which the metric's error is nearly symmetric.
 
     Shares (accuracy, F1, AUROC): the score interval with the effective number of rows. Correlations: Fisher's z.
     Positive quantities: the logarithm. R2: the logarithm of 1 - R2.
     """
-    t, error = uncertainty.quantile(0.5 + LEVEL / 2), uncertainty.error
+    t, error = uncertainty.quantile(0.5 + level / 2), uncertainty.error
     if form in ("wilson", "bca", "share"):
         return score_interval(value, error, n, t)
     if form == "correlation":
@@ -213,24 +249,28 @@ def score_interval(value: float, error: float, n: int, z: float) -> tuple[float,
     """Wilson's interval (1927) for a share with that standard error.
 
     The number of rows is the effective one, value * (1 - value) / error^2, so that it equals Wilson's for a plain
-    share and never leaves [0, 1]; at 0 and 1, whose error is 0, it is ``n``.
+    share and never leaves [0, 1]; where all values are equal it is ``n``.
     """
     effective = value * (1 - value) / error**2 if error > 0 and 0 < value < 1 else float(n)
-    if error == 0 and 0 < value < 1:
-        return value, value
+    if error > 0 and not 0 < value < 1:  # of rows that the resamples could not show, see ``few_rows``
+        half = max(z * error, z**2 / (n + z**2))
+        return (0.0, min(1.0, half)) if value <= 0 else (max(0.0, 1 - half), 1.0)
+    if error == 0:  # all values are equal: a share q of other rows, Wilson's upper end at 0, could be of any value in [0, 1]
+        unseen = z**2 / (n + z**2)
+        return value * (1 - unseen), value + (1 - value) * unseen
     z2 = z**2 / effective
     centre = (value + z2 / 2) / (1 + z2)
     half = (z2 * value * (1 - value) + z2**2 / 4) ** 0.5 / (1 + z2)
     return (0.0 if value <= 0 else max(0.0, centre - half)), (1.0 if value >= 1 else min(1.0, centre + half))
 
 
-def bca(value: float, replicates: Values, accelerated: float) -> tuple[float, float]:
+def bca(value: float, replicates: Values, accelerated: float, level: float = LEVEL) -> tuple[float, float]:
     """Returns the bias-corrected and accelerated percentile interval (Efron 1987, eq. 6.8); ties with the value count half."""
     share = float((replicates < value - 1e-12).mean() + (np.abs(replicates - value) <= 1e-12).mean() / 2)
     edge = 0.5 / len(replicates)
     bias = _NORMAL.inv_cdf(min(max(share, edge), 1 - edge))
     ends = []
-    for probability in (0.5 - LEVEL / 2, 0.5 + LEVEL / 2):
+    for probability in (0.5 - level / 2, 0.5 + level / 2):
         shifted = bias + _NORMAL.inv_cdf(probability)
         ends.append(_NORMAL.cdf(bias + shifted / (1 - accelerated * shifted)))
     low, high = np.quantile(replicates, ends)

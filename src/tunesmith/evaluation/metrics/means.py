@@ -19,29 +19,32 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, Spread, resampling_words, scaled, spread
-from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, resampled_sums
+from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, resampling_words, scaled, spread
+from tunesmith.evaluation.metrics.resample import (
+    BLOCK_ELEMENTS,
+    DEFAULT_RESAMPLING,
+    Resampling,
+    cluster_numbers,
+    cluster_sums,
+    effective_number,
+    resampled_sums,
+)
+from tunesmith.evaluation.metrics.table import Interval
 from tunesmith.evaluation.metrics.verdict import MAX_SWAPS, SAME, smallest_detectable, with_interval
 from tunesmith.results import Metric, Verdict
 
 MIN_ROWS = 2
 
 
-def mean_metric(name: str, split: str, values: Sequence[Array], n_resamples: int = 10_000, seed: int = 0) -> Metric:
+def mean_metric(name: str, split: str, values: Sequence[Array], resampling: Resampling = DEFAULT_RESAMPLING) -> Metric:
     """Computes the mean over rows and systems with its 95 % interval, inside [0, 1].
+
+    Of a share (values of 0 and 1) it is Wilson's, with the standard error of the resamples.
 
     Args:
         values: one array a seed, a value in [0, 1] for each row (N).
     """
-    n, means = len(values[0]), [float(row_values.mean()) for row_values in values]
-    mean = float(np.mean(means))
-    metric = Metric(name, split, mean, None, None, n, note=TOO_FEW_ROWS)
-    if n < MIN_ROWS:
-        return metric
-    drawn = resampled_sums(np.stack(values, axis=1).astype(np.float64), n_resamples, seed) / n
-    half = spread([means], [drawn], n).margin
-    how = f"bootstrap standard error, {resampling_words(len(drawn), len(values))}"
-    return replace(metric, low=max(0.0, mean - half), high=min(1.0, mean + half), interval=how, note="")
+    return ratio_metric(name, split, [(row_values, np.ones(len(row_values))) for row_values in values], "share", resampling)
 
 
 def mean_verdict(
@@ -50,8 +53,7 @@ def mean_verdict(
     other: Sequence[Array],
     against: str,
     split: str,
-    n_resamples: int = 10_000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Verdict:
     """Compares our mean with the other system's, with the interval of the difference; higher is better.
 
@@ -60,35 +62,9 @@ def mean_verdict(
     """
     if len({len(row_values) for row_values in (*ours, *other)}) != 1:
         raise ValueError("the systems have different numbers of rows")
-    n, means = len(ours[0]), [[float(row_values.mean()) for row_values in systems] for systems in (ours, other)]
-    difference = float(np.mean(means[0]) - np.mean(means[1]))
-    undecided = Verdict(metric, split, against, difference, None, None, word="cannot tell", n=n)
-    if n < MIN_ROWS:
-        return replace(undecided, note=TOO_FEW_ROWS)
-    drawn = resampled_sums(np.stack([*ours, *other], axis=1).astype(np.float64), n_resamples, seed) / n
-    error = spread(means, [drawn[:, : len(ours)], drawn[:, len(ours) :]], n)
-    return decide(undecided, error, ours, other, len(drawn), seed, higher_is_better=True)
-
-
-def decide(
-    undecided: Verdict,
-    error: Spread,
-    ours: Sequence[Array],
-    other: Sequence[Array],
-    n_drawn: int,
-    seed: int,
-    higher_is_better: bool,
-) -> Verdict:
-    """Completes the verdict with its interval, its word and the smallest detectable difference."""
-    if error.error == 0 and undecided.difference == 0:
-        return replace(undecided, note=SAME)
-    how, exact_test = f"paired bootstrap standard error, {n_drawn} resamples of rows", None
-    if len(ours) == len(other) == 1:
-        exact_test = partial(swap_p_value, ours[0] - other[0], min(n_drawn, MAX_SWAPS), seed)
-    else:
-        how += f" and of {len(ours)} + {len(other)} seeds"
-    undecided = replace(undecided, smallest_detectable=smallest_detectable(error))
-    return with_interval(undecided, error, how, higher_is_better, exact_test)
+    sums = [[(row_values.astype(np.float64), np.ones(len(row_values))) for row_values in systems] for systems in (ours, other)]
+    empty = Verdict(metric, split, against, None, None, None, word="cannot tell")
+    return ratio_verdict(empty, sums[0], sums[1], resampling, higher_is_better=True)
 
 
 def swap_p_value(differences: Array, n_swaps: int, seed: int) -> float:
@@ -114,7 +90,7 @@ LARGEST_LOSS = 300.0
 
 
 def token_mean_metrics(
-    systems: Sequence[TokenSums], n_bytes: Array | None, split: str, n_resamples: int = 10_000, seed: int = 0
+    systems: Sequence[TokenSums], n_bytes: Array | None, split: str, resampling: Resampling = DEFAULT_RESAMPLING
 ) -> tuple[Metric, ...]:
     """Computes ``loss`` and ``perplexity``, and with bytes ``bits_per_byte``, each with its 95 % interval.
 
@@ -122,13 +98,13 @@ def token_mean_metrics(
         systems: one a seed, on the same rows. With several the loss is their mean, and the perplexity its exponential.
         n_bytes: (N) bytes of UTF-8 that the counted tokens of each row encode.
     """
-    loss = ratio_metric("loss", systems, split, n_resamples, seed)
+    loss = ratio_metric("loss", split, systems, "positive", resampling)
     low, high = (None if end is None else perplexity_of(end) for end in (loss.low, loss.high))
     perplexity = replace(loss, name="perplexity", value=perplexity_of(loss.value or 0.0), low=low, high=high)
     if n_bytes is None:
         return loss, perplexity
     in_bytes = [in_bits(system, n_bytes) for system in systems]
-    return loss, perplexity, ratio_metric("bits_per_byte", in_bytes, split, n_resamples, seed)
+    return loss, perplexity, ratio_metric("bits_per_byte", split, in_bytes, "positive", resampling)
 
 
 def perplexity_of(loss: float) -> float:
@@ -143,8 +119,7 @@ def token_mean_verdict(
     split: str,
     metric: str = "loss",
     n_bytes: Array | None = None,
-    n_resamples: int = 10_000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Verdict:
     """Compares our loss with the other system's on the same rows, with the interval of the difference; lower is better.
 
@@ -159,9 +134,8 @@ def token_mean_verdict(
         ours, other = ([in_bits(system, n_bytes) for system in systems] for systems in (ours, other))
     elif metric not in ("loss", "perplexity"):
         raise ValueError(f"{metric!r} is none of {', '.join(LOWER_IS_BETTER)}, or has no bytes to divide by")
-    sums = counted_rows([*ours, *other])
     empty = Verdict(metric, split, against, None, None, None, word="cannot tell")
-    return ratio_verdict(empty, sums[: len(ours)], sums[len(ours) :], n_resamples, seed)
+    return ratio_verdict(empty, ours, other, resampling, higher_is_better=False)
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
@@ -174,45 +148,62 @@ def in_bits(system: TokenSums, n_bytes: Array) -> TokenSums:
     return system[0] / log(2), np.where(system[1] > 0, n_bytes, 0)
 
 
-def ratio_metric(name: str, systems: Sequence[TokenSums], split: str, n_resamples: int, seed: int) -> Metric:
-    """Returns the mean over seeds of sum / count with its interval, computed on the logarithm so that it stays above zero."""
-    sums = counted_rows(systems)
-    values, n = ratios(sums), len(sums[0][0])
-    metric = Metric(name, split, float(np.mean(values)), None, None, n, higher_is_better=False, note=TOO_FEW_ROWS)
-    if n < MIN_ROWS:
+def ratio_metric(name: str, split: str, systems: Sequence[TokenSums], form: Interval, resampling: Resampling) -> Metric:
+    """Returns the mean over seeds of sum / count, with its interval on the scale of ``form``, see ``intervals.scaled``."""
+    sums, resampling = counted_rows(systems, resampling)
+    values, mean, n, clusters = ratios(sums), float(np.mean(ratios(sums))), len(sums[0][0]), resampling.clusters
+    n_clusters = None if clusters is None else int(clusters.max()) + 1
+    metric = Metric(name, split, mean, None, None, n, form != "positive", note=TOO_FEW_ROWS, n_clusters=n_clusters)
+    effective = effective_number(cluster_sums(sums[0][1], clusters))
+    if effective < MIN_ROWS:
         return metric
-    drawn = ratio_replicates(sums, n_resamples, seed)
-    effective = effective_rows(sums[0][1])
-    low, high = scaled("positive", float(np.mean(values)), spread([values], [drawn], effective), effective)
-    how = f"bootstrap standard error, {resampling_words(len(drawn), len(sums))}"
-    return replace(metric, low=low, high=high, interval=how, note="")
+    drawn = ratio_replicates(sums, resampling)
+    low, high = scaled(form, mean, spread([values], [drawn], effective), effective, resampling.level)
+    how = f"bootstrap standard error, {resampling_words(len(drawn), len(sums), clusters is not None)}"
+    return replace(metric, low=low, high=high, interval=how, note="", n_candidates=resampling.n_candidates)
 
 
-def ratio_verdict(empty: Verdict, ours: Sequence[TokenSums], other: Sequence[TokenSums], n_resamples: int, seed: int) -> Verdict:
-    """Returns the verdict on sum / count, or on its exponential; lower is better.
+def ratio_verdict(
+    empty: Verdict, ours: Sequence[TokenSums], other: Sequence[TokenSums], resampling: Resampling, *, higher_is_better: bool
+) -> Verdict:
+    """Returns the verdict on sum / count, or on its exponential.
 
     Args:
         empty: names the metric, the split and the other system.
     """
-    n, n_ours, values = len(ours[0][0]), len(ours), np.array(ratios([*ours, *other]))
-    drawn = ratio_replicates([*ours, *other], n_resamples, seed) if n >= MIN_ROWS else np.zeros((0, len(values)))
+    sums, resampling = counted_rows([*ours, *other], resampling)
+    n, n_ours, values, clusters = len(sums[0][0]), len(ours), np.array(ratios(sums)), resampling.clusters
+    effective = effective_number(cluster_sums(sums[0][1], clusters))
+    drawn = ratio_replicates(sums, resampling) if effective >= MIN_ROWS else np.zeros((0, len(values)))
     sides = [(values[:n_ours], drawn[:, :n_ours]), (values[n_ours:], drawn[:, n_ours:])]
     if empty.metric == "perplexity":  # on the tangent of exp at the mean loss, so that their mean is exactly its exponential
         for i, (losses, replicates) in enumerate(sides):
             mean, value = losses.mean(), perplexity_of(float(losses.mean()))
             sides[i] = value * (1 + losses - mean), value * (1 + replicates - mean)
     difference = float(sides[0][0].mean() - sides[1][0].mean())
-    undecided = replace(empty, difference=difference, n=n)
-    if n < MIN_ROWS:
+    undecided = replace(empty, difference=difference, n=n, n_clusters=None if clusters is None else int(clusters.max()) + 1)
+    if effective < MIN_ROWS:
         return replace(undecided, note=TOO_FEW_ROWS)
-    error = spread([side[0].tolist() for side in sides], [side[1] for side in sides], effective_rows(ours[0][1]))
-    # Both systems counted the same tokens, so exchanging a row's two sums exchanges its part of the difference.
-    our_sums, other_sums = ([sums for sums, _ in systems] for systems in (ours, other))
-    return decide(undecided, error, our_sums, other_sums, len(drawn), seed, higher_is_better=False)
+    error = spread([side[0].tolist() for side in sides], [side[1] for side in sides], effective)
+    if error.error == 0 and difference == 0:
+        return replace(undecided, note=SAME)
+    how, exact_test = f"paired bootstrap standard error, {resampling_words(len(drawn), 1, clusters is not None)}", None
+    if len(values) == 2:
+        # Both systems counted the same tokens, so exchanging a row's two sums exchanges its part of the difference.
+        differences = cluster_sums(sums[0][0] - sums[1][0], clusters)
+        exact_test = partial(swap_p_value, differences, min(len(drawn), MAX_SWAPS), resampling.seed)
+    else:
+        how += f" and of {n_ours} + {len(values) - n_ours} seeds"
+    detectable = smallest_detectable(error, resampling.level)
+    undecided = replace(undecided, smallest_detectable=detectable, interval=how)
+    return with_interval(undecided, error, higher_is_better, exact_test, resampling.n_candidates)
 
 
-def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:
-    """Selects the rows with counted tokens. Raises ValueError unless all systems count the same tokens of the same rows."""
+def counted_rows(systems: Sequence[TokenSums], resampling: Resampling) -> tuple[list[TokenSums], Resampling]:
+    """Selects the rows with counted tokens, and their clusters.
+
+    Raises ValueError unless all systems count the same tokens of the same rows.
+    """
     counts = systems[0][1]
     for _, others in systems[1:]:
         if len(others) != len(counts):
@@ -222,12 +213,10 @@ def counted_rows(systems: Sequence[TokenSums]) -> list[TokenSums]:
     counted = counts > 0
     if not counted.any():
         raise ValueError("no token is counted")
-    return [(sums[counted].astype(np.float64), counts[counted].astype(np.float64)) for sums, counts in systems]
-
-
-def effective_rows(counts: Values) -> int:
-    """Returns the effective number of rows of equal length: (sum of counts)^2 / sum of counts^2 (Kish 1965), at least two."""
-    return max(MIN_ROWS, round(float(counts.sum() ** 2 / (counts**2).sum())))
+    clusters = cluster_numbers(resampling.clusters, counted)
+    return [
+        (sums[counted].astype(np.float64), counts[counted].astype(np.float64)) for sums, counts in systems
+    ], resampling.of_rows(clusters)
 
 
 def ratios(systems: Sequence[TokenSums]) -> list[float]:
@@ -235,7 +224,7 @@ def ratios(systems: Sequence[TokenSums]) -> list[float]:
     return [float(sums.sum() / counts.sum()) for sums, counts in systems]
 
 
-def ratio_replicates(systems: Sequence[TokenSums], n_resamples: int, seed: int) -> Values:
+def ratio_replicates(systems: Sequence[TokenSums], resampling: Resampling) -> Values:
     """(B, S) sum / count of each system on the same resampled rows."""
-    totals = resampled_sums(np.stack([systems[0][1], *(sums for sums, _ in systems)], axis=1), n_resamples, seed)
+    totals = resampled_sums(np.stack([systems[0][1], *(sums for sums, _ in systems)], axis=1), resampling)
     return np.asarray(totals[:, 1:] / totals[:, :1])

@@ -11,6 +11,7 @@ import numpy as np
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics import classification as c
 from tunesmith.evaluation.metrics import clustering as cl
+from tunesmith.evaluation.metrics import few_rows as few
 from tunesmith.evaluation.metrics import regression as r
 from tunesmith.evaluation.metrics.predictions import CLUSTERING, Predictions
 from tunesmith.evaluation.metrics.resample import make_cells
@@ -28,6 +29,7 @@ class MetricKind:
         reads: the decisions (so that a threshold changes it), the scores, or only their ranks.
         interval: the form of its 95 % interval, see ``intervals``.
         undefined: the reason to report if it has no value.
+        few_rows: the correction of its interval for few rows.
         exchangeable: the decisions of two systems on a row can be swapped; cluster numbers cannot.
     """
 
@@ -37,6 +39,7 @@ class MetricKind:
     interval: Interval
     undefined: str = "there are no rows"
     exchangeable: bool = True
+    few_rows: few.Correction | None = None
 
     @property
     def of_decisions(self) -> bool:
@@ -48,8 +51,8 @@ _NO_POSITIVE = "no label occurs here and none is predicted"
 _CONSTANT = "the labels or the scores are all the same"
 
 _SCORED = {
-    "auroc": MetricKind(c.auroc, True, "ranks", "share", _ONE_CLASS),
-    "average_precision": MetricKind(c.average_precision, True, "ranks", "share", _ONE_CLASS),
+    "auroc": MetricKind(c.auroc, True, "ranks", "share", _ONE_CLASS, few_rows=few.of_ranks),
+    "average_precision": MetricKind(c.average_precision, True, "ranks", "share", _ONE_CLASS, few_rows=few.of_ranks),
     "log_loss": MetricKind(c.log_loss, False, "scores", "positive"),
     "calibration_error": MetricKind(c.calibration_error, False, "scores", "folded"),
 }
@@ -57,16 +60,16 @@ _SCORED = {
 TABLE: Mapping[str, Mapping[str, MetricKind]] = {
     SINGLE: {
         "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
-        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca"),
+        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", few_rows=few.of_mean_f1),
         "micro_f1": MetricKind(c.micro_f1, True, "decisions", "wilson"),
-        "mcc": MetricKind(c.mcc, True, "decisions", "correlation"),
+        "mcc": MetricKind(c.mcc, True, "decisions", "correlation", few_rows=few.of_correlation),
         **_SCORED,
     },
     MULTI: {
         "accuracy": MetricKind(c.accuracy, True, "decisions", "wilson"),
-        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", _NO_POSITIVE),
+        "macro_f1": MetricKind(c.macro_f1, True, "decisions", "bca", _NO_POSITIVE, few_rows=few.of_mean_f1),
         "micro_f1": MetricKind(c.micro_f1, True, "decisions", "bca", _NO_POSITIVE),
-        "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE),
+        "mcc": MetricKind(c.mcc, True, "decisions", "correlation", _NO_POSITIVE, few_rows=few.of_correlation),
         **_SCORED,
     },
     CLUSTERING: {
@@ -74,11 +77,11 @@ TABLE: Mapping[str, Mapping[str, MetricKind]] = {
         "adjusted_rand": MetricKind(cl.adjusted_rand, True, "decisions", "bca", exchangeable=False),
     },
     REGRESSION: {
-        "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT),
+        "pearson": MetricKind(r.pearson, True, "scores", "correlation", _CONSTANT, few_rows=few.of_pearson),
         "spearman": MetricKind(r.spearman, True, "ranks", "correlation", _CONSTANT),
-        "rmse": MetricKind(r.rmse, False, "scores", "positive"),
+        "rmse": MetricKind(r.rmse, False, "scores", "positive", few_rows=few.of_rmse),
         "mae": MetricKind(r.mae, False, "scores", "positive"),
-        "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same"),
+        "r2": MetricKind(r.r2, True, "scores", "at_most_one", "the labels are all the same", few_rows=few.of_r2),
     },
 }
 

@@ -21,9 +21,19 @@ from functools import partial
 import numpy as np
 
 from tunesmith.evaluation.metrics.classification import Values
-from tunesmith.evaluation.metrics.intervals import LEVEL, MAX_UNDEFINED, TOO_FEW_ROWS, Spread, check_same_rows, n_columns, spread
+from tunesmith.evaluation.metrics.intervals import MAX_UNDEFINED, TOO_FEW_ROWS, Spread, check_same_rows, n_columns, spread
 from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, infer_problem_type
-from tunesmith.evaluation.metrics.resample import BLOCK_ELEMENTS, MAX_ELEMENTS, Cells, affordable, make_cells, replicate
+from tunesmith.evaluation.metrics.resample import (
+    BLOCK_ELEMENTS,
+    DEFAULT_RESAMPLING,
+    LEVEL,
+    MAX_ELEMENTS,
+    Cells,
+    Resampling,
+    affordable,
+    make_cells,
+    replicate,
+)
 from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
 from tunesmith.results import Verdict, Word
 
@@ -75,8 +85,7 @@ def verdicts(
     other: Sequence[Predictions],
     against: str,
     split: str,
-    n_resamples: int = 10_000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
     paired_seeds: bool = False,
     problem_type: str | None = None,
 ) -> tuple[Verdict, ...]:
@@ -103,7 +112,7 @@ def verdicts(
     by_metric: dict[str, Verdict] = {}
     for reads in MAX_ELEMENTS:
         group = {metric: kind for metric, kind in kinds.items() if kind.reads == reads}
-        cells = make_cells(systems, of_decisions=reads == "decisions") if group else None
+        cells = make_cells(systems, resampling.clusters, of_decisions=reads == "decisions") if group else None
         values = {metric: [metric_value(kind, system) for system in systems] for metric, kind in group.items()}
         for metric, kind in group.items():
             if None in values[metric]:
@@ -114,9 +123,9 @@ def verdicts(
                 )
         defined = {metric: kind for metric, kind in group.items() if metric not in by_metric}
         if cells is not None and defined:
-            n_used = affordable(len(cells.counts), n_resamples, reads, n_columns(problem, ours[0]))
-            for pair in _pairs(cells, defined, values, len(ours), n_used, seed):
-                by_metric[pair.metric] = _decide(replace(pair, paired=paired_seeds), against, split, seed)
+            n_used = affordable(len(cells.counts), resampling.n_resamples, reads, n_columns(problem, ours[0]))
+            for pair in _pairs(cells, defined, values, len(ours), replace(resampling, n_resamples=n_used)):
+                by_metric[pair.metric] = _decide(replace(pair, paired=paired_seeds), against, split, resampling)
     return tuple(by_metric[metric] for metric in metrics)
 
 
@@ -133,12 +142,11 @@ def _pairs(
     kinds: Mapping[str, MetricKind],
     values: Mapping[str, Sequence[float | None]],
     n_ours: int,
-    n_resamples: int,
-    seed: int,
+    resampling: Resampling,
 ) -> list[_Pair]:
     """Returns one pair a metric, with its replicates."""
     statistics = [[kind.statistic(system) for system in cells.systems] for kind in kinds.values()]
-    drawn = replicate(cells, statistics, n_resamples, seed)
+    drawn = replicate(cells, statistics, resampling.n_resamples, resampling.seed)
     return [
         _Pair(
             metric=metric,
@@ -153,61 +161,93 @@ def _pairs(
     ]
 
 
-def _decide(pair: _Pair, against: str, split: str, seed: int) -> Verdict:
-    error, p_value, exact = _pair_spread(pair), None, 0.0
-    if pair.metric == "accuracy" and pair.single:
+def _decide(pair: _Pair, against: str, split: str, resampling: Resampling) -> Verdict:
+    error, p_value, exact, members = _pair_spread(pair), None, 0.0, pair.cells.members
+    if pair.metric == "accuracy" and pair.single and members is None:
         right = [system.labels == system.decisions for system in pair.cells.systems]
         first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
         counts = pair.cells.counts
         p_value = mcnemar(int(counts[first & ~second].sum()), int(counts[second & ~first].sum()))
         exact = MIN_ONE_SIDED / pair.n if pair.n else 0.0
-    detectable = max(0.0 if error is None else smallest_detectable(error), exact) or None
+    detectable = max(0.0 if error is None else smallest_detectable(error, resampling.level), exact) or None
     undecided = Verdict(pair.metric, split, against, pair.difference, None, None, word="cannot tell", n=pair.n)
-    undecided = replace(undecided, p_value=p_value, smallest_detectable=detectable)
+    n_clusters = None if members is None else members.shape[0]
+    undecided = replace(undecided, p_value=p_value, smallest_detectable=detectable, n_clusters=n_clusters)
     if error is None:
         return replace(undecided, note=TOO_FEW_ROWS)
     if error.error == 0 and pair.difference == 0:
         return replace(undecided, note=SAME)
     k, n_other = pair.n_ours, len(pair.values) - pair.n_ours
     seeds = "" if pair.single else f" and of {k} pairs of seeds" if pair.paired else f" and of {k} + {n_other} seeds"
-    how = f"paired bootstrap standard error, {pair.n_drawn} resamples of rows{seeds}"
+    units = "rows" if members is None else "clusters"
+    how = f"paired bootstrap standard error, {pair.n_drawn} resamples of {units}{seeds}"
     guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
-    exact_test = partial(_swap_p_value, pair, p_value, min(pair.n_drawn, MAX_SWAPS), seed) if guarded else None
-    return with_interval(undecided, error, how, pair.kind.higher_is_better, exact_test)
+    exact_test = partial(_swap_p_value, pair, p_value, min(pair.n_drawn, MAX_SWAPS), resampling.seed) if guarded else None
+    undecided = replace(undecided, interval=how)
+    return with_interval(undecided, error, pair.kind.higher_is_better, exact_test, resampling.n_candidates)
 
 
 def with_interval(
-    undecided: Verdict, error: Spread, how: str, higher_is_better: bool, exact_test: Callable[[], float] | None
+    undecided: Verdict, error: Spread, higher_is_better: bool, exact_test: Callable[[], float] | None, n_candidates: int = 1
 ) -> Verdict:
-    """Adds the interval of the difference and its word; a p-value of the exact test above 5 % stretches it to zero."""
-    difference = undecided.difference or 0.0
-    low, high = difference - error.margin, difference + error.margin
-    if exact_test is not None and (low > 0 or high < 0) and exact_test() > 1 - LEVEL:
-        low, high, how = min(low, 0.0), max(high, 0.0), f"{how}; {STRETCHED}"
-    word: Word = "cannot tell"
-    if not low <= 0 <= high:
-        word = "better" if (low > 0) == higher_is_better else "worse"
-    return replace(undecided, low=low, high=high, word=word, interval=how)
+    """Adds the interval of the difference, its p-value and its word; a p-value of the exact test above 5 % stretches it to zero.
+
+    Args:
+        n_candidates: see ``resample.Resampling``: the p-value is multiplied by it, and the interval is as much wider.
+    """
+    difference, level = undecided.difference or 0.0, 1 - (1 - LEVEL) / n_candidates
+    low, high = difference - error.margin(level), difference + error.margin(level)
+    undecided = replace(undecided, low=low, high=high, p_two_sided=min(1.0, n_candidates * error.p_value(difference)))
+    if low <= 0 <= high:
+        return undecided
+    word: Word = "better" if (low > 0) == higher_is_better else "worse"
+    exact = 0.0 if exact_test is None else min(1.0, n_candidates * exact_test())
+    decided = replace(undecided, word=word, p_two_sided=max(undecided.p_two_sided or 0.0, exact))
+    return stretched(decided, STRETCHED) if exact > 1 - LEVEL else decided
 
 
-def smallest_detectable(error: Spread) -> float:
+def stretched(verdict: Verdict, reason: str) -> Verdict:
+    """Returns the verdict ``cannot tell`` with the interval stretched to zero, so that interval and word agree."""
+    low, high = min(verdict.low or 0.0, 0.0), max(verdict.high or 0.0, 0.0)
+    return replace(verdict, low=low, high=high, word="cannot tell", interval=f"{verdict.interval}; {reason}")
+
+
+def holm(family: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Corrects the words of a table for the number of its comparisons (Holm 1979, "A simple sequentially rejective procedure").
+
+    If every system were equal, a table corrected so has a "better" or "worse" in at most 5 of 100 cases, however the comparisons
+    depend on each other. Verdicts without a p-value (no difference at all) do not count.
+    """
+    order = sorted((v.p_two_sided, i) for i, v in enumerate(family) if v.p_two_sided is not None)
+    adjusted, largest = list(family), 0.0
+    for rank, (p_two_sided, i) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_two_sided))
+        verdict = replace(family[i], p_adjusted=largest, n_comparisons=len(order))
+        is_kept = verdict.word == "cannot tell" or largest <= 1 - LEVEL
+        reason = f"stretched to zero: {verdict.word} alone, but not among the {len(order)} comparisons of the table (Holm)"
+        adjusted[i] = verdict if is_kept else stretched(verdict, reason)
+    return tuple(adjusted)
+
+
+def smallest_detectable(error: Spread, level: float = LEVEL) -> float:
     """Returns the smallest absolute difference that would have been shown with 80 % power."""
-    return (error.quantile(0.5 + LEVEL / 2) + error.quantile(POWER)) * error.error
+    return (error.quantile(0.5 + level / 2) + error.quantile(POWER)) * error.error
 
 
 def _pair_spread(pair: _Pair) -> Spread | None:
     """Returns the standard error of the difference; None if too many resamples have no value."""
-    if pair.n < 2 or len(pair.replicates) < (1 - MAX_UNDEFINED) * pair.n_drawn:
+    n = pair.cells.n_units
+    if n < 2 or len(pair.replicates) < (1 - MAX_UNDEFINED) * pair.n_drawn:
         return None
     k = pair.n_ours
     if pair.paired:  # one system whose values are the differences
         differences = [ours - other for ours, other in zip(pair.values[:k], pair.values[k:], strict=True)]
-        return spread([differences], [pair.replicates[:, :k] - pair.replicates[:, k:]], pair.n)
-    return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], pair.n)
+        return spread([differences], [pair.replicates[:, :k] - pair.replicates[:, k:]], n)
+    return spread([pair.values[:k], pair.values[k:]], [pair.replicates[:, :k], pair.replicates[:, k:]], n)
 
 
 def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -> float:
-    """Returns the p-value of the difference under a random exchange of each row's two predictions.
+    """Returns the p-value of the difference under a random exchange of the two predictions of each row (or each cluster's rows).
 
     Source: the paired permutation test (Fisher 1935; for classifier metrics Yeh 2000, "More accurate tests for the
     statistical significance of result differences", section 2). One is added above and below (Davison and Hinkley 1997,
@@ -218,7 +258,7 @@ def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -
     ours, other = pair.cells.systems
     statistic = pair.kind.statistic(concatenate(ours, other))
     rng = np.random.default_rng([seed, 1])
-    counts = pair.cells.counts
+    counts, members = pair.cells.counts, pair.cells.members
     unequal = [(ours.decisions != other.decisions), (ours.scores != other.scores)]
     differs = np.flatnonzero(np.any([part.reshape(len(counts), -1).any(axis=1) for part in unequal], axis=0))  # cells
     as_large = used = 0
@@ -226,7 +266,10 @@ def _swap_p_value(pair: _Pair, p_value: float | None, n_swaps: int, seed: int) -
     for start in range(0, n_swaps, size):
         block = min(size, n_swaps - start)
         swapped = np.zeros((block, len(counts)))
-        swapped[:, differs] = rng.binomial(counts[differs].astype(np.int64), 0.5, size=(block, len(differs)))
+        if members is None:
+            swapped[:, differs] = rng.binomial(counts[differs].astype(np.int64), 0.5, size=(block, len(differs)))
+        else:
+            swapped = np.ascontiguousarray((members.T @ rng.integers(0, 2, size=(members.shape[0], block)).astype(np.float64)).T)
         stayed = counts - swapped
         drawn: Values = statistic(np.hstack([stayed, swapped])) - statistic(np.hstack([swapped, stayed]))
         drawn = drawn[~np.isnan(drawn)]

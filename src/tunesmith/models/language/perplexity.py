@@ -17,6 +17,7 @@ import numpy as np
 
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.means import token_mean_metrics
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.inference import TOKENS_PER_BATCH, batches_by_length, evaluation_mode, no_progress
@@ -118,7 +119,7 @@ def context_curve(
     for window in sorted(set(windows)):
         step = min(stride, window)
         losses = block_losses(document_losses(model, documents, window, step, precision, max_tokens))
-        metrics = token_mean_metrics([(losses.sums, losses.counts)], None, split, n_resamples, seed)
+        metrics = token_mean_metrics([(losses.sums, losses.counts)], None, split, Resampling(n_resamples, seed))
         points.append(ContextPoint(window, step, losses, metrics[1]))
     return tuple(points)
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.table import Examples
+from tunesmith.evaluation.baselines.chance import chance
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.majority import majority
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
@@ -23,6 +25,7 @@ from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
+from tunesmith.training.losses.classification import class_weights
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +40,10 @@ def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
     """Returns the metrics of the evaluation splits. Verdicts are given on the last one only: test, or else validation."""
-    splits = [split_metrics(session, rows.split) for rows in evaluation_rows(session)]
+    splits = [
+        replace(split_metrics(session, rows.split), clusters={"predictions": row_clusters(rows.texts, rows.pairs, rows.groups)})
+        for rows in evaluation_rows(session)
+    ]
     return [*(replace(split, has_verdicts=False) for split in splits[:-1]), *splits[-1:]]
 
 
@@ -48,22 +54,29 @@ def evaluation_rows(session: LabelledSession) -> list[Examples]:
 
 
 def baselines(session: LabelledSession, listener: Listener) -> Baselines:
-    """Fits and evaluates every baseline that the recipe names; keeps the base model's embeddings of train where computed."""
+    """Fits and evaluates every baseline that the recipe names; keeps the base model's embeddings of train where computed.
+
+    The linear models are fitted with the class weights of the run: else weighting alone would beat them in macro F1.
+    """
     requested, labels = baseline_names(session.data.recipe), session.data.splits.labels
     train, targets = session.data.splits.train, evaluation_rows(session)
+    weights = class_weights(session.data.recipe.train.class_weights, labels, train.labels)
+    of_classes = None if weights is None else weights.double().numpy()
     systems: list[BaselineOutputs] = []
     base: dict[str, Outputs] = {}
     for done, name in enumerate(requested, 1):
         if name == "frozen":
             started, vectors = time.perf_counter(), embeddings(session)
             seconds = time.perf_counter() - started
-            systems.append(linear_on_embeddings(labels, train, targets, vectors, seconds))
+            systems.append(linear_on_embeddings(labels, train, targets, vectors, seconds, of_classes))
             of_train = vectors["train"]
             base["train"] = Outputs(embeddings=of_train if isinstance(of_train, tuple) else (of_train,))
         elif name == "untuned":
             systems.append(untuned_baseline(session))
+        elif name == "tfidf":
+            systems.append(tfidf_linear(labels, train, targets, of_classes))
         else:
-            systems.append({"majority": majority, "tfidf": tfidf_linear}[name](labels, train, targets))
+            systems.append({"majority": majority, "chance": chance}[name](labels, train, targets))
         listener(Event("step", "baselines", done, len(requested)))
     return Baselines(tuple(systems), base)
 

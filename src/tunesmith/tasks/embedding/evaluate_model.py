@@ -19,16 +19,16 @@ from tunesmith.evaluation.embedding_tests import (
     EmbeddingTest,
     SearchTest,
     check_metrics,
-    metrics_of_test,
+    clustered_metrics,
     rows_test,
     truncated_outputs,
 )
 from tunesmith.evaluation.metrics.geometry import Geometry, collapse_alarms
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.evaluation.outputs import (
     BaselineOutputs,
     Outputs,
-    Resampling,
     SplitMetrics,
     at_dimension,
     baseline_result,
@@ -233,7 +233,7 @@ def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResu
         for name in plan.baselines:
             begun, search = time.perf_counter(), plan.plain_test.lexical_baselines()[name]
             others.append(EvaluatedSystem(name, search(), time.perf_counter() - begun))
-    metrics, split = metrics_of_test(plan.test), plan.test.split
+    metrics, split = clustered_metrics(plan.test), plan.test.split
     with clock.phase("verdict"):
         values = metrics_of_outputs([ours.outputs], metrics, plan.resampling)
         beside = tuple(baseline_result(other.as_baseline(split), [metrics], plan.resampling) for other in others)

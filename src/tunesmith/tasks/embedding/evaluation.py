@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from tunesmith.evaluation.embedding_tests import EmbeddingTest, metrics_of_test, truncated_outputs
+from tunesmith.evaluation.embedding_tests import EmbeddingTest, clustered_metrics, truncated_outputs
 from tunesmith.evaluation.metrics.geometry import collapse_alarms
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder
@@ -33,7 +33,7 @@ def test_outputs(session: EmbeddingSession, test: EmbeddingTest, encoder: Senten
 def metrics(session: EmbeddingSession) -> list[SplitMetrics]:
     """Returns the metrics of every test."""
     requested = session.data.recipe.evaluate.metric
-    return [metrics_of_test(test, requested) for test in session.data.tests.values()]
+    return [clustered_metrics(test, requested) for test in session.data.tests.values()]
 
 
 def baselines(session: EmbeddingSession, _listener: Listener) -> Baselines:

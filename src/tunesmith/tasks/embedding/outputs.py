@@ -12,7 +12,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs import load as pairs
-from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest
+from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest, first_positions
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.evaluation.search import normalised
 from tunesmith.models.embedding.encoder import load_encoder
@@ -66,9 +66,8 @@ def texts_of(test: EmbeddingTest) -> tuple[Sequence[str], Sequence[int] | None]:
         return test.data.queries, None
     assert isinstance(test, RowsTest)
     if test.format.kind == "positive_pair":
-        first = {text: i for i, text in reversed(list(enumerate(test.sides[0])))}
-        queries = list(dict.fromkeys(test.sides[0]))
-        return queries, [test.row_ids[first[text]] for text in queries]
+        first = first_positions(test.sides[0])
+        return [test.sides[0][i] for i in first], [test.row_ids[i] for i in first]
     return test.sides[0], test.row_ids
 
 

@@ -16,10 +16,10 @@ from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_chat
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.outputs import (
     BaselineOutputs,
     Outputs,
-    Resampling,
     SplitMetrics,
     baseline_result,
     metrics_of_outputs,

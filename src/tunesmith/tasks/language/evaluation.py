@@ -34,8 +34,8 @@ def split_metrics(session: LanguageSession, split: str) -> SplitMetrics:
 
 
 def metrics(session: LanguageSession) -> list[SplitMetrics]:
-    """Returns the metrics of the general texts and of the evaluation splits."""
-    return [split_metrics(session, split) for split in session.splits]
+    """Returns the metrics of the general texts and of the evaluation splits, with the clusters of their rows."""
+    return [replace(split_metrics(session, name), clusters=split.clusters()) for name, split in session.splits.items()]
 
 
 def outputs(session: LanguageSession) -> dict[str, Outputs]:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.chat.rows import Conversations
+from tunesmith.data.chat.rows import Conversations, first_prompt
 from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.split import spread_positions
 from tunesmith.evaluation.metrics.answers import UserFunction, answer_scores
 from tunesmith.evaluation.metrics.predictions import from_scores
@@ -79,6 +80,15 @@ class EvalSplit:
     references: tuple[str, ...] = ()
     truth: Array | None = None
     documents: tuple[Array, ...] = ()
+
+    def clusters(self) -> dict[str, Array]:
+        """Returns the cluster of each row and of each answered one, by kind of output: rows of one prompt or group share one."""
+        groups = self.conversations.groups
+        prompts = [first_prompt(self.conversations.turns[i]) for i in self.positions]
+        of_rows = row_clusters(prompts, groups=None if groups is None else [groups[i] for i in self.positions])
+        place = {position: i for i, position in enumerate(self.positions)}
+        of_sample = of_rows[[place[position] for position in self.sample]]
+        return {"token_losses": of_rows, "row_scores": of_sample, "predictions": of_sample}
 
     @property
     def row_ids(self) -> tuple[int, ...]:

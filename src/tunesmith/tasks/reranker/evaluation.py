@@ -7,8 +7,9 @@ from typing import Any
 
 from tunesmith.data.pairs.load import format_record
 from tunesmith.data.records import split_record
+from tunesmith.evaluation.baselines.chance import chance
 from tunesmith.evaluation.baselines.majority import majority
-from tunesmith.evaluation.embedding_tests import metrics_of_test
+from tunesmith.evaluation.embedding_tests import clustered_metrics
 from tunesmith.evaluation.metrics.retrieval import query_metrics
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
@@ -21,7 +22,6 @@ from tunesmith.tasks.classification import scoring
 from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.predictor import Predictor, PredictorConfig
 from tunesmith.tasks.embedding.data import RETRIEVAL
-from tunesmith.tasks.evaluate import MAJORITY
 from tunesmith.tasks.reranker.model import RerankerRows
 from tunesmith.tasks.reranker.reranking import relevance_of, reranked
 from tunesmith.tasks.task import Baselines
@@ -49,7 +49,7 @@ def outputs(session: LabelledSession) -> dict[str, Outputs]:
 
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
     """Returns the metrics of the pairs and those of the search, which is the main split."""
-    return [*pairs.metrics(session), metrics_of_test(rows_of(session).first_stage.test)]
+    return [*pairs.metrics(session), clustered_metrics(rows_of(session).first_stage.test)]
 
 
 def baselines(session: LabelledSession, listener: Listener) -> Baselines:
@@ -63,9 +63,10 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
         if name in requested:
             started = time.perf_counter()
             systems.append(BaselineOutputs(name, {RETRIEVAL: search()}, time.perf_counter() - started))
-    if MAJORITY in requested:
-        splits = rows_of(session).splits
-        systems.append(majority(splits.labels, splits.train, pairs.evaluation_rows(session)))
+    splits = rows_of(session).splits
+    for name, system in (("majority", majority), ("chance", chance)):
+        if name in requested:
+            systems.append(system(splits.labels, splits.train, pairs.evaluation_rows(session)))
     return Baselines(tuple(systems))
 
 

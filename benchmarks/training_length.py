@@ -1,0 +1,129 @@
+"""Compares lengths of training on small files: three epochs, and floors of optimizer steps, on six data sets.
+
+Every run is a whole default run on a sample of the training rows, evaluated on the same test rows, with the verdicts against the
+linear baselines. Results are written after every run; a stopped benchmark goes on where it was.
+
+    python benchmarks/training_length.py [--sets NAME ...] [--rows N ...] [--steps N ...] [--seeds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from record import RESULTS, write
+
+import tunesmith
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TEST_ROWS = 1000
+THREE_EPOCHS = 0
+"""Stands for no floor: the run trains for three epochs."""
+Rows = list[dict[str, Any]]
+
+
+def cola(split: str) -> Rows:
+    name = {"train": "in_domain_train", "test": "in_domain_dev"}[split]
+    lines = (DATA / "cola" / f"{name}.tsv").read_text(encoding="utf-8").split("\n")
+    return [{"text": cells[3], "label": cells[1]} for cells in (line.split("\t") for line in lines if line)]
+
+
+def sst2(split: str) -> Rows:
+    lines = (DATA / "sst2" / f"{split}.tsv").read_text(encoding="utf-8").split("\n")
+    return [dict(zip(("text", "label"), line.split("\t"), strict=True)) for line in lines if line]
+
+
+def davidson(split: str) -> Rows:
+    with next((DATA / "davidson").glob("*.csv")).open(encoding="utf-8", newline="") as file:
+        rows = [{"text": row["tweet"], "label": row["class"]} for row in csv.DictReader(file)]
+    random.Random(0).shuffle(rows)
+    return rows[:2000] if split == "test" else rows[2000:]
+
+
+def banking20(split: str) -> Rows:
+    """Reads the first 20 of the 77 classes."""
+    with (DATA / "banking77" / f"{split}.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{"text": row["text"], "label": row["category"]} for row in csv.DictReader(file)]
+    kept = set(sorted({row["label"] for row in rows})[:20])
+    return [row for row in rows if row["label"] in kept]
+
+
+def snli(split: str) -> Rows:
+    name = {"train": "dev", "test": "test"}[split]
+    parts = [(DATA / "snli" / f"{part}.{name}").read_text(encoding="utf-8").split("\n") for part in ("s1", "s2", "labels")]
+    return [{"text": a, "pair": b, "label": label} for a, b, label in zip(*parts, strict=True) if label]
+
+
+def stsb(split: str) -> Rows:
+    path = next((DATA / "stsb").glob(f"*{split}*.csv"))
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{"text": a, "pair": b, "label": float(score)} for a, b, score in csv.reader(file)]
+
+
+SETS: dict[str, tuple[Callable[[str], Rows], str, str]] = {
+    "cola": (cola, "classification", "macro_f1"),
+    "sst2": (sst2, "classification", "macro_f1"),
+    "davidson": (davidson, "classification", "macro_f1"),
+    "banking20": (banking20, "classification", "macro_f1"),
+    "snli": (snli, "classification", "macro_f1"),
+    "stsb": (stsb, "regression", "spearman"),
+}
+
+
+def train_once(name: str, n_rows: int, steps: int, seed: int, folder: Path) -> dict[str, Any]:
+    """Trains one run and returns its metric on test, its verdicts, and its steps."""
+    read, task, metric = SETS[name]
+    rows, test = read("train"), read("test")
+    random.Random(seed).shuffle(rows)
+    random.Random(0).shuffle(test)
+    started = time.perf_counter()
+    run = tunesmith.train(
+        rows[:n_rows],
+        test=test[:TEST_ROWS],
+        output=str(folder / "run"),
+        task=task,
+        overwrite=True,
+        train={"seed": seed, "max_steps": steps} if steps else {"seed": seed, "num_train_epochs": 3},
+        evaluate={"metric": metric, "baselines": ["tfidf", "frozen"], "n_resamples": 1000},
+    )
+    of_metric = {verdict.against: verdict for verdict in run.verdicts if verdict.metric == metric and verdict.split == "test"}
+    baselines = {b.name: next(m.value for m in b.metrics if (m.name, m.split) == (metric, "test")) for b in run.result.baselines}
+    return {
+        "set": name, "rows": n_rows, "floor": steps, "seed": seed, "metric": metric, "value": run.result.metric(metric).value,
+        "steps": run.result.training["steps"], "best_step": run.result.training["best_step"],
+        "baselines": baselines, "words": {against: verdict.word for against, verdict in of_metric.items()},
+        "seconds": time.perf_counter() - started, "train_seconds": run.result.training["train_seconds"],
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--rows", nargs="*", type=int, default=[100, 500, 2000])
+    parser.add_argument("--steps", nargs="*", type=int, default=[THREE_EPOCHS, 150, 300, 600])
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    earlier = RESULTS / "training_length.json"
+    table: list[dict[str, Any]] = json.loads(earlier.read_text(encoding="utf-8"))["table"] if earlier.exists() else []
+    done = {(row["set"], row["rows"], row["floor"], row["seed"]) for row in table}
+    folder = Path(tempfile.mkdtemp())
+    wanted = [
+        (name, n, steps, seed) for seed in range(args.seeds) for n in args.rows for name in args.sets for steps in args.steps
+    ]
+    for cell in wanted:
+        if cell not in done:
+            table.append(train_once(*cell, folder))
+            write("training_length", {"test_rows": TEST_ROWS, "table": table})
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

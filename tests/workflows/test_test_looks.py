@@ -1,0 +1,82 @@
+"""Every finished evaluation of a test set is counted beside the runs, and the optimism of the best is that of simulated runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tunesmith.report.words import looks_notes
+from tunesmith.results import Metric, RunResult
+from tunesmith.workflows.test_looks import LOOKS, expected_largest, read_looks, with_file_look, with_train_look
+
+
+def result(split: str = "test", sha256: str = "abc", test: str | float = "test.csv") -> RunResult:
+    metric = Metric("accuracy", split, 0.8, 0.7, 0.9, 100)
+    data = {"splits": {split: {"sha256": sha256}}}
+    return RunResult("classification", metrics=(metric,), data=data, recipe={"data": {"test": test}})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    result().save(folder / "result.json")
+    return folder
+
+
+def test_looks_are_counted_by_test_set(run: Path) -> None:
+    assert looks_notes(with_train_look(result(), run, run)) == []
+    assert looks_notes(with_train_look(result(sha256="other"), run, run)) == []
+    again = with_train_look(result(), run, run.with_name("b"))
+    assert again.data["test_looks"]["count"] == 2
+    assert looks_notes(again) == ["This test set has been looked at 2 times: the best of 2 is too kind by up to 0.030."]
+    looks = read_looks(run.parent / LOOKS)
+    assert [(look.run, look.test, look.value) for look in looks] == [("a", "abc", 0.8), ("a", "other", 0.8), ("b", "abc", 0.8)]
+
+
+def test_a_share_is_identified_by_its_rows(run: Path) -> None:
+    def look(rows: list[int]) -> int:
+        table = {"split": ["validation", *["test"] * len(rows)], "row_id": [0, *rows], "text": ["x", *map(str, rows)]}
+        pq.write_table(pa.table(table), run / "predictions.parquet")
+        return int(with_train_look(result(test=0.2), run, run).data["test_looks"]["count"])
+
+    assert [look([1, 2]), look([1, 2]), look([1, 3]), look([1, 2])] == [1, 2, 1, 3]
+
+
+def test_validation_and_other_models_are_not_counted(run: Path, tmp_path: Path) -> None:
+    assert "test_looks" not in with_train_look(result("validation"), run, run).data
+    file = tmp_path / "new.csv"
+    file.write_text("text,label\nx,y\n")
+    assert "test_looks" not in with_file_look(result(), str(file), "builtin:minilm").data
+    assert "test_looks" not in with_file_look(result(), "hub:some/data", str(run)).data
+    assert not (run.parent / LOOKS).exists()
+    assert with_file_look(result(), str(file), str(run)).data["test_looks"]["count"] == 1
+
+
+def test_a_line_that_was_cut_off_is_left_out(run: Path) -> None:
+    with_train_look(result(), run, run)
+    path = run.parent / LOOKS
+    path.write_text(path.read_text() + '{"test": "abc", "ru')
+    assert len(read_looks(path)) == 1
+    assert with_train_look(result(), run, run).data["test_looks"]["count"] == 2
+    path.write_text(json.dumps({"schema": 2}) + "\n")
+    assert read_looks(path) == []
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_the_optimism_is_that_of_the_best_of_equal_runs(n: int) -> None:
+    drawn = np.random.default_rng(0).normal(size=(20_000, n)).max(axis=1)
+    assert expected_largest(n) == pytest.approx(drawn.mean(), abs=0.03)
+    assert expected_largest(1) == 0
+
+
+def test_a_metric_without_interval_has_no_optimism(run: Path) -> None:
+    plain = result()
+    bare = replace(plain, metrics=(replace(plain.metrics[0], low=None, high=None),))
+    assert with_train_look(bare, run, run).data["test_looks"]["best_too_kind_by"] == 0
