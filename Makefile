@@ -1,5 +1,5 @@
 # Every target makes the virtual environment first if there is none.
-.PHONY: help install demo test quick check format bench docs reference readme clean
+.PHONY: help install demo test quick check format bench campaign docs reference readme clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,7 @@ help:
 	@echo "make check       format, lint, types, import directions, sizes, generated pages"
 	@echo "make format      rewrite the code in the project's format"
 	@echo "make bench NAME=... one measurement, benchmarks/NAME.py"
+	@echo "make campaign    kills, damage, full disks: benchmarks/reliability.py, which goes on after an interruption"
 	@echo "make docs        the documentation, into docs/_build/html"
 	@echo "make reference   write the generated reference pages again"
 	@echo "make readme      put the captured output of demo and test into README.md"
@@ -61,6 +62,9 @@ format: $(STAMP)
 bench: $(STAMP)
 	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=... with one of:" $(basename $(notdir $(wildcard benchmarks/*.py))) >&2; exit 2; }
 	$(BIN)/python benchmarks/$(NAME).py
+
+campaign: $(STAMP)
+	$(BIN)/python benchmarks/reliability.py
 
 docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

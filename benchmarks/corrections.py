@@ -34,7 +34,7 @@ from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.verdict import verdicts
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.load import load_recipe
-from tunesmith.run_folder import begin, claim
+from tunesmith.run_folder import claim, fill
 from tunesmith.tasks.classification.data import read
 from tunesmith.tasks.task import Request
 
@@ -74,8 +74,8 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     plan = ablation.make_plan(read(Request(loaded, clock)), corrections, new)
     plan = replace(plan, variants=(*plan.variants, clean(plan, truth)))
     folder = claim(f"{loaded.recipe.output}-gain")
-    begin(folder, "", "")
-    predictions = ablation.train_variants(plan, plan.variants, folder, clock, progress)
+    with fill(folder, "", ""):
+        predictions = ablation.train_variants(plan, plan.variants, folder, clock, progress)
     done = ablation.evaluate_variants(plan, predictions, folder.final, new.applied, 0.0)
     (lost,) = verdicts(["accuracy"], predictions[AS_GIVEN], predictions[CLEAN], CLEAN, "test", paired_seeds=True)
     return {

@@ -22,8 +22,9 @@ SOURCE = ROOT / "src" / "tunesmith"
 
 # Low to high. A unit is a folder or a loose file. It may import from its own layer and from lower ones; no two import each other.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "results", "progress"}),
-    frozenset({"machine"}),
+    frozenset({"errors", "progress"}),
+    frozenset({"disk"}),
+    frozenset({"results", "machine"}),
     frozenset({"run_folder", "saved_run"}),
     frozenset({"recipe"}),
     frozenset({"data"}),
@@ -39,8 +40,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "__main__"}),
 )
 MOST_NAMES_IN_A_LAYER = 3
-MOST_FOLDERS, MOST_LOOSE_FILES = 12, 7
-FAST = ("errors", "results", "progress", "machine", "recipe", "data", "evaluation", "report", "cli", "__init__")
+MOST_FOLDERS, MOST_LOOSE_FILES = 12, 8
+FAST = ("errors", "disk", "results", "progress", "machine", "recipe", "data", "evaluation", "report", "cli", "__init__")
 HEAVY = frozenset({"torch", "transformers", "accelerate", "sklearn", "pandas", "pyarrow", "plotly", "datasets", "peft"})
 NO_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"})
 MOST_LINES = 400

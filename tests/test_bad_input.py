@@ -60,12 +60,20 @@ def pickle_only(folder: Path) -> None:
     (folder / "tiny" / "model.safetensors").rename(folder / "tiny" / "pytorch_model.bin")
 
 
+def mark(
+    name: str, record: object = {"files": ["run.json", "result.json", "diagnosis.json", "worth.json"]}
+) -> Callable[[Path], None]:
+    """A preparation that marks a folder as one of a run."""
+    return put(f"{name}/run.json", json.dumps(record))
+
+
 def finished_run(folder: Path) -> None:
     put("runs/out/result.json", "{}")(folder)
+    mark("runs/out")(folder)
 
 
 def unfinished_run(folder: Path) -> None:
-    put("runs/out.partial/resolved.yaml", "")(folder)
+    mark("runs/out.partial", {"inputs": {}})(folder)
 
 
 def read_only(folder: Path) -> None:
@@ -181,6 +189,29 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     # the output
     "existing run": (finished_run, TRAIN, "the output folder holds another run. Choose another `output`, or replace it with --overwrite."),
     "unfinished run": (unfinished_run, TRAIN, "Continue it with --resume, or start over with --overwrite."),
+    "other files in the output": (put("runs/out/notes.txt", "mine"), [*TRAIN, "--overwrite"], "the folder holds other files, and no run: notes.txt. Only a run and nothing else is replaced."),
+    "a base model as output": (recipe(output="tiny"), [*TRAIN, "--overwrite"], "recipe.yaml:1 output: contains the base model of model.name (tiny). Choose a separate folder"),
+    "another model as output": (lambda d: (shutil.copytree(d / "tiny", d / "other"), recipe(output="other")(d)), [*TRAIN, "--overwrite"], "the folder holds other files, and no run"),
+    "own files in the run": (lambda d: (finished_run(d), put("runs/out/notes.txt", "mine")(d)), [*TRAIN, "--overwrite"], "holds files that it did not write: notes.txt"),
+    "a folder of runs as output": (lambda d: (finished_run(d), recipe(output="runs")(d)), [*TRAIN, "--overwrite"], "the folder holds other files, and no run: out."),
+    "the current folder as output": (recipe(output=".", data={"train": "builtin:support_train"}, model={}), TRAIN, "the current folder"),
+    "a link that leads nowhere": (lambda d: (d / "link").symlink_to("gone/away") or recipe(output="link/out")(d), TRAIN, "is a link that leads nowhere (to gone/away)."),
+    "a loop of links": (lambda d: (d / "link").symlink_to("link") or recipe(output="link/out")(d), TRAIN, "link"),
+    "the name of an unfinished run": (recipe(output="runs/out.partial"), TRAIN, "this ending is kept for unfinished runs."),
+    "a name that is too long": (recipe(output="o" * 250), TRAIN, "this place cannot be used: File name too long."),
+    "a user who does not exist": (recipe(output="~nobody-here/out"), TRAIN, "there is no such user."),
+    "predict with an unfinished run": (unfinished_run, ["predict", "runs/out.partial", "train.csv"], "this run is not finished. Finish it with"),
+    "predict with the name of an unfinished run": (unfinished_run, ["predict", "runs/out", "train.csv"], "there is only an unfinished run, runs/out.partial."),
+    "embed with an unfinished run": (unfinished_run, ["embed", "runs/out.partial", "train.csv", "--output", "e.npy"], "this run is not finished."),
+    "generate with an unfinished run": (unfinished_run, ["generate", "runs/out.partial", "Hello"], "this run is not finished."),
+    "evaluate an unfinished run": (unfinished_run, ["evaluate", "runs/out.partial", "train.csv"], "this run is not finished."),
+    "report of an unfinished run": (unfinished_run, ["report", "runs/out.partial"], "this run is not finished."),
+    "compare an unfinished run": (unfinished_run, ["compare", "runs/out.partial", "runs/out.partial"], "this run is not finished."),
+    "trace with an unfinished run": (unfinished_run, ["trace", "recipe.yaml", "--row", "1", "--run", "runs/out.partial"], "this run is not finished."),
+    "diagnose an unfinished run": (unfinished_run, ["diagnose", "runs/out.partial"], "this run is not finished."),
+    "an unfinished run as base model": (lambda d: (unfinished_run(d), recipe(model={"name": "runs/out.partial"}, output="runs/new")(d)), TRAIN, "this run is not finished."),
+    "a report into a folder that is not there": (finished_run, ["report", "runs/out", "--output", "gone/r.html"], "the folder gone does not exist."),
+    "predictions in place of a folder": (nothing, ["predict", "runs/out", "train.csv", "--output", "tiny/"], "the format is not known from the suffix."),
     "nothing to resume": (nothing, [*TRAIN, "--resume"], "Start it without --resume."),
     "output below a file": (read_only, TRAIN, "wall is a file, not a folder."),
     "output is a file": (put("runs/out", "a file"), TRAIN, "a file of this name is in the way of the run folder."),
@@ -200,7 +231,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "diagnose one class": (put("train.csv", rows(*(f"some film {i},pos" for i in range(40)))), DIAGNOSE, "have the same label"),
     "diagnose without a label": (put("train.csv", rows(*(f"some film {i}," for i in range(40)))), ["diagnose", "recipe.yaml", "data.columns.label=label"], "None of the 40 rows has a label."),
     "diagnose fewer rows than folds": (nothing, [*DIAGNOSE, "diagnose.n_folds=61"], "cannot be divided into 61 folds"),
-    "diagnose into a diagnosis": (put("runs/out-diagnosis/diagnosis.json", "{}"), DIAGNOSE, "--overwrite"),
+    "diagnose into a diagnosis": (lambda d: (put("runs/out-diagnosis/diagnosis.json", "{}")(d), mark("runs/out-diagnosis")(d)), DIAGNOSE, "--overwrite"),
     "annotators of no class": (recipe(data={"train": "train.csv", "columns": {"annotators": {"good": "n"}}}), DIAGNOSE, "There is no column 'n' for the annotators"),
     "annotators without a class": (
         lambda d: (put("train.csv", GOOD.replace("label\n", "label,n\n").replace("pos\n", "pos,1\n").replace("neg\n", "neg,0\n"))(d),
@@ -273,7 +304,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "measure a label that no row has": (corrections(fixes(3, new="nag")), [*MEASURE, "data.validation=0.04"], "propose labels that no training row has: 'nag' for row 3"),
     "measure corrections of evaluation rows": (evaluation_rows, MEASURE, "there is nothing to measure"),
     "measure with several processes": (corrections(fixes(3)), [*MEASURE, "parallel.processes=2"], "Add parallel.processes=1."),
-    "measure twice": (lambda d: (corrections(fixes(3))(d), put("runs/out-worth/worth.json", "{}")(d)), MEASURE, "Replace it with --overwrite"),
+    "measure twice": (lambda d: (corrections(fixes(3))(d), mark("runs/out-worth")(d)), MEASURE, "replace it with --overwrite"),
     "settings without measure": (corrections(fixes(3)), [*MEASURE[:3], "train.seed=1"], "train.seed=1 works only with --measure."),
 }  # fmt: skip
 
@@ -348,7 +379,8 @@ def test_a_full_disk_is_refused_before_anything_is_written(place: Path, capsys: 
         recipe(output="disk/out")(place)
         assert main(TRAIN) == 2
         assert (
-            "the run needs about 0.5 MB, 0.1 MB are free. Free some space, or choose another `output`." in capsys.readouterr().err
+            "the run needs about 7.8 MB of disk (checkpoints 0.6 MB, model 0.2 MB, predictions, report and logs 7.0 MB), 0.1 MB are free. Free some space, or choose another `output`."
+            in capsys.readouterr().err
         )
         assert list(disk.iterdir()) == []
     finally:

@@ -73,21 +73,6 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def free_disk_bytes(folder: Path) -> int:
-    """Returns the free bytes on the disk that holds ``folder`` or its nearest existing parent."""
-    import shutil
-
-    place = folder.resolve()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
-
-
-def megabytes(n_bytes: int) -> str:
-    """Formats a size in MB of 1,000,000 bytes: whole ones, and tenths below ten."""
-    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes >= 10_000_000 else f"{n_bytes / 1e6:.1f} MB"
-
-
 def environment() -> dict[str, Any]:
     """Collects versions, processor and memory for the record of a run. Holds no paths, host names or variables."""
     import psutil

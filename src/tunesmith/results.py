@@ -10,8 +10,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from tunesmith.disk import write_text
+from tunesmith.errors import InputError
 
 SCHEMA = 1
 TEXT_CHARACTERS = 300
@@ -169,7 +173,8 @@ class RunResult:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> RunResult:
-        """Restores the result that ``to_json`` wrote. Fields of a newer minor version are ignored."""
+        """Restores the result that ``to_json`` wrote. Null counts as absent; fields of a newer minor version are ignored."""
+        plain = {"task": "", **{key: value for key, value in plain.items() if value is not None}}
         kinds = {
             "metrics": Metric, "verdicts": Verdict, "findings": Finding, "alarms": Alarm, "certificates": Certificate,
         }  # fmt: skip
@@ -183,11 +188,12 @@ class RunResult:
         return cls(**values)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> RunResult:
-        return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        """Loads ``result.json``. Raises InputError, which names the first wrong value, for a file of another shape."""
+        return cls.from_json(read_json(path, ResultShape))
 
 
 def from_fields(kind: type, item: dict[str, Any]) -> Any:
@@ -205,6 +211,134 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
+
+
+Number = float | int | None
+
+
+@dataclass(frozen=True)
+class HistogramShape:
+    edges: list[float | int] | None = None
+    counts: list[float | int] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.edges or ()) != len(self.counts or ()) + bool(self.counts):
+            raise ValueError("there must be one edge more than counts")
+
+
+@dataclass(frozen=True)
+class SplitShape:
+    """The record of one split: the entries that programs read."""
+
+    source: str | None = None
+    sha256: str | None = None
+    shape: str | None = None
+    rows: Number = None
+    rows_read: Number = None
+    rows_truncated: Number = None
+    max_length: Number = None
+    dropped: dict[str, Number] | None = None
+    label_counts: dict[str, Number] | None = None
+    length_tokens: dict[str, Number] | None = None
+    length_histogram: HistogramShape | None = None
+
+
+@dataclass(frozen=True)
+class DataShape:
+    problem_type: str | None = None
+    base: str | None = None
+    labels: list[str] | None = None
+    notes: list[str] | None = None
+    columns: dict[str, Any] | None = None
+    columns_reasons: dict[str, Any] | None = None
+    splits: dict[str, SplitShape] | None = None
+
+
+@dataclass(frozen=True)
+class ContextShape:
+    """The perplexity of a language model by context length."""
+
+    window: int
+    perplexity: Number
+    low: Number
+    high: Number
+
+
+@dataclass(frozen=True)
+class TrainingShape:
+    tokens: Number = None
+    learnt_tokens: Number = None
+    steps: Number = None
+    notes: list[str] | None = None
+    thresholds: list[float | int] | None = None
+    kernels: dict[str, Any] | None = None
+    geometry: dict[str, dict[str, dict[str, Number] | None]] | None = None
+    context: dict[str, list[ContextShape] | None] | None = None
+
+
+@dataclass(frozen=True)
+class EvaluateShape:
+    metric: str | None = None
+
+
+@dataclass(frozen=True)
+class RecipeShape:
+    """The sections of the recipe, each a mapping or null."""
+
+    output: str | None = None
+    evaluate: EvaluateShape | None = None
+    model: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
+    train: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ResultShape:
+    """The types of ``result.json``. Every part may be absent or null; other entries may have any type."""
+
+    task: str | None = None
+    schema: int | None = None
+    metrics: tuple[Metric, ...] | None = None
+    baselines: tuple[Baseline, ...] | None = None
+    verdicts: tuple[Verdict, ...] | None = None
+    findings: tuple[Finding, ...] | None = None
+    alarms: tuple[Alarm, ...] | None = None
+    certificates: tuple[Certificate, ...] | None = None
+    timings_seconds: dict[str, Number] | None = None
+    peak_memory_bytes: int | None = None
+    environment: dict[str, Any] | None = None
+    data: DataShape | None = None
+    training: TrainingShape | None = None
+    recipe: RecipeShape | None = None
+
+
+def read_json(path: Path, shape: type, remedy: str = "Restore the file, or train the run again.") -> Any:
+    """Reads a JSON file of this shape (a dataclass) as plain types.
+
+    Raises InputError with file, place and reason if it cannot be read, is not JSON, or has another shape.
+    """
+    from pydantic import ValidationError
+
+    try:
+        content = path.read_bytes()
+        plain = json.loads(content)
+        adapter(shape).validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = f"the file is damaged, or of another kind: {f'{place}: ' if place else ''}{first['msg']}."
+        raise InputError.one(str(path), message, remedy) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError.one(str(path), f"the file is not JSON ({error}).", remedy) from error
+    return plain
+
+
+@cache
+def adapter(shape: type) -> Any:
+    """Returns pydantic's validator of a dataclass."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(shape)
 
 
 def merge_findings(first: Sequence[Finding], second: Sequence[Finding]) -> list[Finding]:

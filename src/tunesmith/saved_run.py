@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import InputError
-from tunesmith.results import RunResult
+from tunesmith.results import RunResult, read_json
+from tunesmith.run_folder import require_finished
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ class SavedRun:
 
 
 def load(run: Path) -> SavedRun:
-    """Loads the run in a folder.
+    """Loads the finished run in a folder. Raises InputError if it is not finished, or a file of it is missing or damaged."""
+    require_finished(run)
+    return read(Path(run))
 
-    Raises:
-        InputError: ``result.json`` is missing or unreadable, or ``predictions.parquet`` is unreadable.
-    """
-    run = Path(run)
+
+def read(run: Path) -> SavedRun:
+    """Reads the files of a run folder, which may still be the working folder. Raises InputError for a damaged file."""
     events, notes = read_log(run / "metrics.jsonl")
     resolved = run / "resolved.yaml"
     return SavedRun(
@@ -57,28 +59,17 @@ def load(run: Path) -> SavedRun:
         notes=notes,
         predictions=read_predictions(run / "predictions.parquet"),
         resolved=resolved.read_text(encoding="utf-8", errors="replace") if resolved.exists() else "",
-        heat_map=read_part(run / "heat_map.json", {"texts", "before", "after", "split"}),
-        answers=read_part(run / "answers.json", {"seen", "answers", "split"}),
+        heat_map=read_part(run / "heat_map.json", HeatMapShape),
+        answers=read_part(run / "answers.json", AnswersShape),
     )
 
 
 def read_result(path: Path) -> RunResult:
-    """Reads the result; null values count as absent."""
+    """Reads the result. Raises InputError if it is missing or damaged."""
     if not path.is_file():
         message = "there is no result.json here, so this is not a finished run."
         raise InputError.one(str(path.parent), message, "Name the folder of a finished run.")
-    plain = read_json(path, "Train the run again, or restore the file.")
-    if not isinstance(plain, dict):
-        raise InputError.one(str(path), "the file is JSON, but not the result of a run.", "Name the folder of a finished run.")
-    return RunResult.from_json({"task": "", **{key: value for key, value in plain.items() if value is not None}})
-
-
-def read_json(path: Path, remedy: str) -> Any:
-    """Parses a JSON file. Raises InputError with the remedy if it is invalid."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError.one(str(path), f"the file is not JSON ({error}).", remedy) from error
+    return RunResult.load(path)
 
 
 def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
@@ -91,7 +82,7 @@ def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
             event = json.loads(line)
         except json.JSONDecodeError:
             event = None
-        if isinstance(event, dict):
+        if isinstance(event, dict) and isinstance(event.get("metrics") or {}, dict):
             events.append(event)
         elif line.strip():
             n_broken += 1
@@ -99,14 +90,51 @@ def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
     return tuple(events), (note,) if n_broken else ()
 
 
-def read_part(path: Path, keys: set[str]) -> dict[str, Any] | None:
-    """Reads a JSON object with these keys; None if the file or a key is missing."""
-    part = read_json(path, "Remove it, or train the run again.") if path.is_file() else None
-    return part if isinstance(part, dict) and keys <= part.keys() else None
+@dataclass(frozen=True)
+class HeatMapShape:
+    """The texts of a heat map and their cosine similarities, one row and one column a text."""
+
+    split: str
+    texts: list[str]
+    before: list[list[float | int]]
+    after: list[list[float | int]]
+
+    def __post_init__(self) -> None:
+        n = len(self.texts)
+        for matrix in (self.before, self.after):
+            if [len(row) for row in matrix] != [n] * n:
+                raise ValueError(f"{n} texts need {n} rows of {n} similarities")
+
+
+@dataclass(frozen=True)
+class SeenShape:
+    """The tokens of a row, each with whether it is supervised."""
+
+    row_id: int
+    runs: list[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class AnswersShape:
+    """The answers of every system to a few rows: system -> text, beside the row's own columns."""
+
+    split: str
+    seen: list[SeenShape]
+    answers: list[dict[str, str | int | None]]
+
+    def __post_init__(self) -> None:
+        if any("row_id" not in answer for answer in self.answers):
+            raise ValueError("an answer has no row_id")
+
+
+def read_part(path: Path, shape: type) -> dict[str, Any] | None:
+    """Reads a JSON file of this shape; None if there is none. Raises InputError if it is damaged."""
+    part: dict[str, Any] | None = read_json(path, shape, "Remove it, or train the run again.") if path.is_file() else None
+    return part
 
 
 def read_predictions(path: Path) -> dict[str, list[Any]] | None:
-    """Reads the predictions as column name -> values; None if there are none."""
+    """Reads the predictions as column name -> values; None if there are none. Raises InputError if the file is damaged."""
     if not path.exists():
         return None
     import pyarrow as pa
@@ -114,7 +142,33 @@ def read_predictions(path: Path) -> dict[str, list[Any]] | None:
 
     try:
         table = pq.ParquetFile(path).read(use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
+        columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    except (pa.ArrowException, OSError, ValueError) as error:
         message = f"the file is not readable as parquet ({error})."
         raise InputError.one(str(path), message, "Train the run again, or restore the file.") from error
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    wrong = [
+        name
+        for name, kinds in COLUMN_TYPES.items()
+        if name in columns and not str(table.schema.field(name).type).startswith(kinds)
+    ]
+    empty = [name for name in ("row_id", "split") if None in columns.get(name, ())]
+    if wrong or empty:
+        name = [*wrong, *empty][0]
+        message = f"the column {name} has the type {table.schema.field(name).type}{' and empty cells' if name in empty else ''}."
+        raise InputError.one(str(path), message, "Train the run again, or restore the file.")
+    return columns
+
+
+NUMBERS = ("double", "float", "halffloat", "int", "uint", "null")
+COLUMN_TYPES: dict[str, tuple[str, ...]] = {
+    "row_id": ("int", "uint"),
+    "split": ("string", "large_string"),
+    "loss": NUMBERS,
+    "score": NUMBERS,
+    "n_tokens": NUMBERS,
+    "n_bytes": NUMBERS,
+    "pred_probs": ("list", "large_list", "fixed_size_list", "null"),
+    "text": ("string", "large_string", "null"),
+    "pair": ("string", "large_string", "null"),
+}
+"""Column -> how the names of its possible types begin."""

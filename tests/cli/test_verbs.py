@@ -321,8 +321,8 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
         "loss": [0.5, 2.0, 9.0],
     }
     parquet.write_table(pyarrow.table(predictions), run_folder / "predictions.parquet")
-    written = [{"prompt": "Is it?\nSay yes.", "untuned": "", "this run": "yes!", "reference": "yes"}]
-    seen = [{"runs": [["User: Is it?\nAssistant: ", False], ["yes", True]]}]
+    written = [{"row_id": 0, "prompt": "Is it?\nSay yes.", "untuned": "", "this run": "yes!", "reference": "yes"}]
+    seen = [{"row_id": 3, "runs": [["User: Is it?\nAssistant: ", False], ["yes", True]]}]
     answers = {"seen": seen, "answers": written, "split": "test"}
     (run_folder / "answers.json").write_text(json.dumps(answers))
     monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, result)))

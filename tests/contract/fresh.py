@@ -43,7 +43,7 @@ def by_split(metrics: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def saved_model(recipe: str, run: str) -> dict[str, Any]:
     """Returns split -> metric -> value of a run's model as a base model, on the rows of a recipe."""
-    loaded = load_recipe(Path(recipe), [f"model.name={run}"])
+    loaded = load_recipe(Path(recipe), [f"model.name={run}", f"output={run}-again"])
     task = task_for(loaded.recipe)
     steps = task.load_steps()
     session = load(steps, read(task, Request(loaded, Clock(silent, {}))), 0)

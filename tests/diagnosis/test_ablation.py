@@ -80,7 +80,7 @@ def test_the_whole_measurement(place: Path, capsys: pytest.CaptureFixture[str]) 
     check_predictions(Path("runs/out-worth/predictions.parquet"))
     left = {path.name for path in Path("runs/out-worth").iterdir()}
     variants = {"as_given", "corrected", "removed", "random_removed"}
-    assert left == {"recipe.yaml", "resolved.yaml", "worth.json", "predictions.parquet", *variants}
+    assert left == {"recipe.yaml", "resolved.yaml", "run.json", "worth.json", "predictions.parquet", *variants}
     assert [path.name for path in Path("runs/out-worth/removed/seed-0").iterdir()] == ["metrics.jsonl"]
 
 
@@ -225,7 +225,7 @@ def test_an_earlier_measurement_is_replaced_only_on_request(place: Path, untrain
     assert main([*APPLY, "--measure"]) == 0
     kept = files()
     assert main([*APPLY, "--measure"]) == 2
-    assert "Replace it with --overwrite, or add output=NAME." in capsys.readouterr().err
+    assert "or replace it with --overwrite." in capsys.readouterr().err
     assert files() == kept
     assert main([*APPLY, "--measure", "--overwrite", "train.seed=3"]) == 0
     assert ablation_record()["seeds"] == [3]

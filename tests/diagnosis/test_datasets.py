@@ -76,7 +76,7 @@ def test_data_sets_are_compared(place: Path, tiny_model: Path, capsys: pytest.Ca
     assert findings["opposite_labels"]["rows"][0]["reason"] == "pos here, neg in b: same text as row 50"
     assert findings["transfer"]["remedy"]
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
-        "diagnosis.json", "opposite.csv", "recipe.yaml", "resolved.yaml",
+        "diagnosis.json", "opposite.csv", "recipe.yaml", "resolved.yaml", "run.json",
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.errors import ModelError
+from tunesmith.errors import InputError, ModelError
 from tunesmith.models import source
 from tunesmith.models.source import find_model
 from tunesmith.recipe.sections import ModelSection
@@ -75,9 +75,12 @@ def test_hub_id_offline_is_one_clear_line_at_once(tmp_path: Path) -> None:
         (lambda p: (p / "config.json").write_text("{}"), "config.json names no model_type"),
         (lambda p: (p / "model.safetensors").unlink(), "the folder has no model.safetensors."),
         (lambda p: (p / "model.safetensors").rename(p / "pytorch_model.bin"), "only there as pytorch_model.bin, a pickle"),
-        (lambda p: (p / "model.safetensors").write_bytes(b"12345"), "it ends inside its header (5 bytes)"),
-        (lambda p: (p / "model.safetensors").write_bytes(b"\x02" + b"\0" * 7 + b"no"), "its header is not JSON"),
-        (lambda p: truncate(p / "model.safetensors"), "its header requires"),
+        (lambda p: (p / "model.safetensors").write_bytes(b"12345"), "model.safetensors is damaged (5 bytes): "),
+        (
+            lambda p: (p / "model.safetensors").write_bytes(b"\x02" + b"\0" * 7 + b"no"),
+            "model.safetensors is damaged (10 bytes): ",
+        ),
+        (lambda p: truncate(p / "model.safetensors"), "incomplete metadata, file not fully covered"),
         (lambda p: (p / "config.json").rename(p / "adapter_config.json"), "holds an adapter, not a whole model"),
     ],
 )
@@ -85,6 +88,22 @@ def test_damaged_folder(tiny_model: Path, tmp_path: Path, harm, message: str) ->
     copy = shutil.copytree(tiny_model, tmp_path / "copy")
     harm(copy)
     assert message in refused("copy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "the file is damaged"),
+        ('{"weight_map": {"a": 1}}', "weight_map.a: Input should be a valid string"),
+    ],
+)
+def test_a_damaged_index_is_one_clear_error(tiny_model: Path, tmp_path: Path, index: str, message: str) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    (copy / "model.safetensors").unlink()
+    (copy / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(InputError, match=message):
+        find_model(ModelSection(name="copy"), tmp_path)
 
 
 def truncate(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -278,9 +279,12 @@ def left_over(folder: str) -> list[str]:
 
 def test_the_verbs_on_a_finished_run(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "recipe.yaml", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["problems"] == []
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["problems"] == []
     assert main(["train", "recipe.yaml", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
+    (needed,) = re.findall(r"about ([\d.]+) MB needed", "\n".join(checked["checks"]))
+    assert sum(path.stat().st_size for path in Path("runs/a").rglob("*") if path.is_file()) < float(needed) * 1e6
     assert result["run"] == "runs/a"
     assert main(["train", "recipe.yaml", "output=runs/b", "train.seed=1", "--json"]) == 0
     capsys.readouterr()

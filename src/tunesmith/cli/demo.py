@@ -95,9 +95,9 @@ def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:
 
 def is_earlier_demo(output: str, recipe: str) -> bool:
     """Returns whether the output folder contains only an earlier demo, finished or not; other runs must not be replaced."""
-    from tunesmith.run_folder import claim
+    from tunesmith.run_folder import locate_output
 
-    claimed = claim(output, overwrite=True)
+    claimed = locate_output(output)
     folders = [folder for folder in (claimed.final, claimed.work) if folder.is_dir() and any(folder.iterdir())]
     recipes = [folder / "recipe.yaml" for folder in folders]
     first_lines = [

@@ -69,8 +69,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 def run_and_recipe(source: str, overrides: list[str]) -> tuple[Path | None, LoadedRecipe]:
     """Loads the recipe; also returns the run's folder if the source is a finished run."""
     from tunesmith.diagnosis.rows import recipe_of_run
-    from tunesmith.run_folder import RESULT
+    from tunesmith.run_folder import RESULT, require_finished
 
+    if not Path(source).is_file():
+        require_finished(source)
     if (Path(source) / RESULT).exists():
         return Path(source), recipe_of_run(Path(source), overrides)
     return None, recipes.load(source, overrides)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, print_json
+from tunesmith.disk import require_file_place, write_text
 
 if TYPE_CHECKING:
     from tunesmith.generation.decode import GeneratedText
@@ -66,6 +67,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if args.output and Path(args.output).suffix != ".jsonl":
         message = f"texts cannot be written as {Path(args.output).suffix or 'a file without a suffix'}."
         raise UsageError.one("generate", message, "Name it OUT.jsonl.")
+    if args.output:
+        require_file_place(Path(args.output))
     if args.stream and (args.json or args.output):
         raise UsageError.one("generate", "--stream cannot be combined with --json or --output.", "Remove one of them.")
     unused = [name for name in ONLY_SAMPLING if getattr(args, name) is not None and not args.do_sample]
@@ -144,7 +147,7 @@ def print_texts(
     n_violations = sum(row["satisfied"] is False for row in rows)
     if args.output:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        Path(args.output).write_text(text, encoding="utf-8")
+        write_text(Path(args.output), text)
     if args.json:
         for row in rows:
             print_json(row, terminal.out)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.disk import require_file_place, write_text
 from tunesmith.errors import OutputError
 
 
@@ -28,32 +29,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     path = None if args.output == "-" else Path(args.output)
     if path is not None:  # refused before the data are read
-        if path.is_dir():
-            raise OutputError.one(str(path), "this is a folder; the recipe is a file.", "Give the file's name: --output FILE.")
+        require_file_place(path)
         if path.exists() and not args.force:
             raise OutputError.one(str(path), "this file exists already.", "Choose another --output, or replace it with --force.")
-        if not path.absolute().parent.is_dir():
-            message = f"there is no folder {path.parent}."
-            raise OutputError.one(str(path), message, "Create it first, or choose another --output.")
     if not any(str(source).startswith("hub:") for source in (args.data, args.test, args.validation)):
         stay_offline()
     text, recognised = draft_recipe(args.data, test=args.test, validation=args.validation)
     json = {"recipe": None if path is None else str(path), "recognised": recognised, "yaml": text}
     if path is None:
         return Outcome(json, lines=text.rstrip("\n").split("\n"), notes=recognised)
-    write(path, text)
+    write_text(path, text)
     next_steps = [f"Recipe written to {path}.", f"Next: tunesmith check {path}, then tunesmith train {path}"]
     return Outcome(json, lines=[*recognised, "", *next_steps])
-
-
-def write(path: Path, text: str) -> None:
-    """Writes the file atomically."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except PermissionError:
-        raise OutputError.one(str(path), "this place cannot be written to.", "Choose another --output.") from None
 
 
 VERB = Verb(

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.cli.init import write
 from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.disk import require_file_place, write_text
 from tunesmith.errors import InputError
 
 
@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
+    if output is not None:
+        require_file_place(output)
     if args.format == "html":
         written, notes = write_page(runs, output)
         return Outcome({"report": str(written), "notes": notes}, lines=[f"Report written to {written}"], notes=notes)
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     text = latex_table(runs) if args.format == "latex" else "\n\n".join(map(markdown_report, runs))
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
-    write(output, text)
+    write_text(output, text)
     return Outcome({"report": str(output)}, lines=[f"Report written to {output}"])
 
 

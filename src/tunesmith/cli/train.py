@@ -57,9 +57,9 @@ def explain_interruption(output: str, remedy: str = "continue with --resume.") -
     try:
         yield
     except KeyboardInterrupt:
-        from tunesmith.run_folder import claim
+        from tunesmith.run_folder import locate_output
 
-        work = claim(output, overwrite=True).work
+        work = locate_output(output).work
         state = f"partial results are in {work}; {remedy}" if work.exists() else "nothing was written."
         raise Interrupted(f"interrupted: {state}") from None
 

@@ -37,7 +37,8 @@ from tunesmith.diagnosis.ablation_sets import (
     make_holdout,
     make_variants,
 )
-from tunesmith.errors import InputError, OutputError
+from tunesmith.disk import whole_file
+from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -46,7 +47,7 @@ from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.tasks import primary_metric
 from tunesmith.results import SCHEMA, Metric, Verdict, finite
-from tunesmith.run_folder import RunFolder, begin, claim, finish, write_record
+from tunesmith.run_folder import RunFolder, claim, fill, finish, write_record
 from tunesmith.tasks import steps
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.table import task_for
@@ -202,17 +203,17 @@ def run_ablation(
     seconds = check_plan(plan, clock) * len(plan.variants)
     listener(Event("note", f"{len(plan.variants) * len(plan.seeds)} trainings, together about {round(seconds):,} s"))
     applied = target.applied if target.is_written else write_corrected(target)
-    begin(folder, loaded.text, resolved_yaml(plan.inputs.recipe))
-    try:
-        predictions = train_variants(plan, plan.variants, folder, clock, listener)
-        with clock.phase("judging"):
-            result = evaluate_variants(plan, predictions, folder.final, applied, seconds)
-        clock.seconds["total"] = round(time.perf_counter() - started, 3)
-        save(replace(result, timings_seconds=dict(clock.seconds)), plan, predictions, folder)
-    except BaseException:
-        shutil.rmtree(folder.work, ignore_errors=True)
-        raise
-    return replace(result, folder=finish(folder), timings_seconds=dict(clock.seconds))
+    with fill(folder, loaded.text, resolved_yaml(plan.inputs.recipe), resumable=False):
+        try:
+            predictions = train_variants(plan, plan.variants, folder, clock, listener)
+            with clock.phase("judging"):
+                result = evaluate_variants(plan, predictions, folder.final, applied, seconds)
+            clock.seconds["total"] = round(time.perf_counter() - started, 3)
+            save(replace(result, timings_seconds=dict(clock.seconds)), plan, predictions, folder)
+        except BaseException:
+            shutil.rmtree(folder.work, ignore_errors=True)
+            raise
+        return replace(result, folder=finish(folder), timings_seconds=dict(clock.seconds))
 
 
 def claim_folder(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
@@ -220,11 +221,7 @@ def claim_folder(loaded: LoadedRecipe, overwrite: bool) -> RunFolder:
     if loaded.recipe.parallel.processes > 1:
         message = f"is {loaded.recipe.parallel.processes}; corrections are measured by one process."
         raise InputError.one("parallel.processes", message, "Add parallel.processes=1.")
-    folder = claim(f"{loaded.recipe.output}-worth", overwrite=True)
-    if not overwrite and folder.final.is_dir() and any(folder.final.iterdir()):
-        message = "the folder of the measurement holds an earlier one, or other files."
-        raise OutputError.one(str(folder.final), message, "Replace it with --overwrite, or add output=NAME.")
-    return folder
+    return claim(f"{loaded.recipe.output}-worth", overwrite=overwrite, resumable=False)
 
 
 def make_plan(inputs: LabelledTaskData, corrections: Sequence[Correction], target: CorrectedFile) -> AblationPlan:
@@ -389,5 +386,6 @@ def save(result: AblationResult, plan: AblationPlan, predictions: VariantPredict
         for name, systems in predictions.items()
         for seed, system in zip(plan.seeds, systems, strict=True)
     ]
-    pq.write_table(pa.concat_tables(tables), folder.work / PREDICTIONS)
+    with whole_file(folder.work / PREDICTIONS) as part:
+        pq.write_table(pa.concat_tables(tables), part)
     write_record(folder.work / ABLATION_FILE, {**result.to_json(), "recipe": plan.inputs.recipe.model_dump(mode="json")})

@@ -50,7 +50,7 @@ from tunesmith.recipe.draft import stem
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables, resolved_yaml
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import SCHEMA, Finding, finite
-from tunesmith.run_folder import begin, claim, finish, write_record
+from tunesmith.run_folder import claim, fill, finish, write_record
 
 OPPOSITE, ORACLE = "opposite.csv", "oracle.csv"
 MIN_SETS = 2
@@ -155,7 +155,7 @@ def diagnose_recipes(
     names = tuple(names or short_names([loaded for loaded, _ in sources]))
     if len(names) < MIN_SETS:
         raise InputError.one("diagnose", f"{listed(names) or 'nothing'} is no two data sets.", "Give two or more.")
-    place = claim(folder or default_folder(recipes[0].output, names), overwrite=overwrite)
+    place = claim(folder or default_folder(recipes[0].output, names), overwrite=overwrite, resumable=False)
     stay_offline_unless_needed(*recipes)
     with clock.phase("data"):
         data = [load_labelled_data(r, loaded.base, frames) for r, (loaded, frames) in zip(recipes, sources, strict=True)]
@@ -165,11 +165,6 @@ def diagnose_recipes(
         pool = Pool(names, shared.labels, rows, splits)
     oracle_labels = [] if oracle is None else query_in_phase(pool, shared, oracle, clock)
     comparison = compare_datasets(pool, recipes[0], sources[0][0].base, clock)
-    begin(place, yaml_documents(loaded.text for loaded, _ in sources), yaml_documents(map(resolved_yaml, recipes)))
-    with clock.phase("save"):
-        write_opposite(pool, comparison.opposite, place.work / OPPOSITE)
-        if oracle_labels:
-            write_oracle(pool, oracle_labels, place.work / ORACLE)
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     outcome = DatasetsDiagnosis(
         folder=place.final,
@@ -181,8 +176,13 @@ def diagnose_recipes(
         notes=tuple([*notes_on_reading(names, recipes, data, shared), *filter(None, [comparison.note])]),
         timings_seconds=dict(clock.seconds),
     )
-    write_record(place.work / DIAGNOSIS_FILE, outcome.to_json())
-    finish(place)
+    given, resolved = yaml_documents(loaded.text for loaded, _ in sources), yaml_documents(map(resolved_yaml, recipes))
+    with fill(place, given, resolved, resumable=False):
+        write_opposite(pool, comparison.opposite, place.work / OPPOSITE)
+        if oracle_labels:
+            write_oracle(pool, oracle_labels, place.work / ORACLE)
+        write_record(place.work / DIAGNOSIS_FILE, outcome.to_json())
+        finish(place)
     return outcome
 
 

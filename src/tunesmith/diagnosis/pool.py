@@ -30,6 +30,7 @@ from tunesmith.diagnosis.checks.agreement import (
 from tunesmith.diagnosis.checks.rows import overlap_words
 from tunesmith.diagnosis.checks.transfer import Opposite, Transfer
 from tunesmith.diagnosis.evidence import ROWS_IN_FINDING, Diagnosis, make_evidence, worst_first
+from tunesmith.disk import whole_file
 from tunesmith.errors import DataError, Problem
 from tunesmith.results import TEXT_CHARACTERS, Finding
 
@@ -268,7 +269,7 @@ def write_oracle(pool: Pool, comparisons: Sequence[OracleComparison], path: Path
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(lines)

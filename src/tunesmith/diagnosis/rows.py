@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from tunesmith.data.corrections.corrections_csv import write_corrections
 from tunesmith.data.labelled.labels import SINGLE
@@ -35,15 +34,16 @@ from tunesmith.diagnosis.outcome import (
     row_reason,
 )
 from tunesmith.diagnosis.pool import PooledSplits, pool_splits
+from tunesmith.disk import whole_file
 from tunesmith.errors import DataError
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.files import is_file_name
-from tunesmith.recipe.load import LoadedRecipe, override, recipe_from_mapping, resolved_yaml
+from tunesmith.recipe.load import LoadedRecipe, load_recipe, override, recipe_from_mapping, resolved_yaml
 from tunesmith.recipe.sections import AUTO, Recipe
 from tunesmith.report.review import Review, ReviewRows, write_review
 from tunesmith.results import SCHEMA, Finding, finite
-from tunesmith.run_folder import begin, claim, finish, write_record
+from tunesmith.run_folder import claim, fill, finish, write_record
 from tunesmith.tasks.finished import Run
 
 DIAGNOSIS_FILE = "diagnosis.json"
@@ -114,7 +114,7 @@ def diagnose(
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     recipe = without_split_shares(loaded.recipe)
-    folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite)
+    folder = claim(f"{recipe.output}-diagnosis", overwrite=overwrite, resumable=False)
     stay_offline_unless_needed(recipe)
     with clock.phase("data"):
         others, row_ids = ablation_columns(recipe.diagnose), None if run is None else logged_row_ids(run)
@@ -132,16 +132,16 @@ def diagnose(
     with clock.phase("diagnoses"):
         results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in splits.named().values()]
         findings = tuple(all_findings(pooled, results))
-    begin(folder, loaded.text, resolved_yaml(recipe))
-    with clock.phase("save"):
-        n_corrections = write_outcome(folder.work, results)
-    clock.seconds["total"] = round(time.perf_counter() - started, 3)
     agreement = () if answers is None else tuple(answers.agreement(part, splits.labels) for part in splits.named().values())
     notes = (arrays.note,) if arrays is not None and arrays.note else ()
-    seconds = dict(clock.seconds)
-    outcome = DataDiagnosis(folder.final, findings, len(rows), n_corrections, method, seconds, agreement=agreement, notes=notes)
-    write_record(folder.work / DIAGNOSIS_FILE, outcome.to_json())
-    finish(folder)
+    with fill(folder, loaded.text, resolved_yaml(recipe), resumable=False):
+        with clock.phase("save"):
+            n_corrections = write_outcome(folder.work, results)
+        clock.seconds["total"] = round(time.perf_counter() - started, 3)
+        counts = len(rows), n_corrections
+        outcome = DataDiagnosis(folder.final, findings, *counts, method, dict(clock.seconds), agreement=agreement, notes=notes)
+        write_record(folder.work / DIAGNOSIS_FILE, outcome.to_json())
+        finish(folder)
     return outcome
 
 
@@ -156,7 +156,7 @@ def recipe_of_run(run: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         DataError: it was trained on a table in memory.
     """
     record = Run.load(run).result.data
-    recipe: dict[str, Any] = yaml.safe_load((run / "resolved.yaml").read_text(encoding="utf-8"))
+    recipe: dict[str, Any] = load_recipe(run / "resolved.yaml").given
     data = recipe["data"]
     if is_file_name(data["train"]) and not record["splits"]["train"]["sha256"]:
         message = "the run was trained on a table in memory."
@@ -245,7 +245,8 @@ def write_outcome(folder: Path, results: Sequence[SplitDiagnoses]) -> int:
         split = evidence.rows.split  # a page covers one file, since corrections belong to one file
         page = REVIEW if split == "train" else f"review-{split}.html"
         write_review(make_review(evidence, diagnoses, main), folder / page)
-    pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder / ROWS)
+    with whole_file(folder / ROWS) as part:
+        pq.write_table(pa.concat_tables(tables, promote_options="permissive"), part)
     write_corrections(corrections, folder / CORRECTIONS)
     write_tables(folder, results)
     return len(corrections)

@@ -26,6 +26,7 @@ from tunesmith.models.load import load_tokenizer, model_errors
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
+from tunesmith.run_folder import require_finished
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -72,7 +73,10 @@ def load_text_generator(name: str, base: Path = Path()) -> TextGenerator:
 
 def adapter_source(name: str, base: Path) -> ModelSource | None:
     """Returns the folder, or a run's folder, that holds an adapter, whose base model is recorded there; None for others."""
-    folders = [place / inner for place in (base / name, Path(name)) for inner in ("", "model")]
+    places = [] if name.startswith("builtin:") else [base / name, Path(name)]
+    for place in places:
+        require_finished(place)
+    folders = [place / inner for place in places for inner in ("", "model")]
     folder = next((folder for folder in folders if is_adapter(folder)), None)
     return None if folder is None else ModelSource(name, str(folder), "folder")
 

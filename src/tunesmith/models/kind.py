@@ -8,6 +8,7 @@ from typing import Literal
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import RunResult
+from tunesmith.run_folder import require_finished
 
 ModelKind = Literal["causal", "embedding", "classifier"]
 RESULT = "result.json"
@@ -21,6 +22,7 @@ CAUSAL = ("ForCausalLM", "LMHeadModel")
 def detect_model_kind(name: str) -> ModelKind:
     """Returns the kind of a run, a folder, ``hub:NAME`` or ``builtin:NAME``. What is none of the others is a classifier."""
     folder, is_named = Path(name), name.startswith((BUILTIN, HUB))
+    require_finished(folder)
     files = [folder / inner / file for inner in ("", "model") for file in ("config.json", "base.json")]
     if (is_named or any(file.exists() for file in files)) and is_causal_model(name.removeprefix(HUB)):
         return "causal"
@@ -35,14 +37,14 @@ def is_embedding_folder(folder: Path) -> bool:
 
 
 def is_language_run(run: Path) -> bool:
-    return (run / RESULT).exists() and TASKS[RunResult.load(run / RESULT).task].family == "language"
+    settings = TASKS.get(RunResult.load(run / RESULT).task) if (run / RESULT).exists() else None
+    return settings is not None and settings.family == "language"
 
 
 def is_causal_model(name: str) -> bool:
     """Tells whether a name is a causal language model: the run of one, a folder, a hub id or ``builtin:NAME``."""
-    from transformers import AutoConfig
-
     from tunesmith.models.adapters.base import BASE_FILE, AdapterBase
+    from tunesmith.models.load import load_config
     from tunesmith.models.source import find_model
 
     path = Path(name)
@@ -53,6 +55,5 @@ def is_causal_model(name: str) -> bool:
             return False
         if (folder / BASE_FILE).exists():
             return AdapterBase.load(folder).objective == "causal"
-    source = find_model(ModelSection(name=name), Path())
-    config = AutoConfig.from_pretrained(source.location, revision=source.revision)
-    return any(kind.endswith(CAUSAL) for kind in config.architectures or ())
+    config = load_config(find_model(ModelSection(name=name), Path()))
+    return any(str(kind).endswith(CAUSAL) for kind in config.architectures or ())

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
-from tunesmith.errors import ModelError, first_line
-from tunesmith.models.source import ModelSource
+from tunesmith.errors import ModelError, TunesmithError, first_line
+from tunesmith.models.source import COPY, ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError)
-"""Errors of ``from_pretrained`` for files that are missing, damaged or of another model."""
+LOADING_ERRORS = (Exception,)
+"""Errors of ``from_pretrained`` for files that are missing, damaged or of another model: tokenizers raises Exception itself."""
 UNLIMITED = 100_000
 """Tokens above which a tokenizer's limit counts as none: tokenizers without a limit report 10^30."""
 
@@ -44,6 +44,8 @@ def model_errors(
     """Turns errors of transformers and peft into ModelError: the message, and the first line of the error."""
     try:
         yield
+    except TunesmithError:
+        raise
     except errors as error:
         raise ModelError.one(where, f"{message}: {first_line(error)}", remedy) from error
 
@@ -52,11 +54,20 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Loads the tokenizer of a base model. Raises ModelError if that fails."""
     from transformers import AutoTokenizer
 
-    with model_errors(f"model.name {source.name}", "its tokenizer cannot be loaded", errors=(OSError, ValueError, KeyError)):
+    with model_errors(f"model.name {source.name}", "its tokenizer cannot be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(source.location, **source.version)
     if source.rope_parameters is not None and tokenizer.model_max_length < UNLIMITED:
         tokenizer.model_max_length = int(tokenizer.model_max_length * source.rope_parameters["factor"])
     return tokenizer
+
+
+def load_config(source: ModelSource) -> PreTrainedConfig:
+    """Loads the config of a base model. Raises ModelError if that fails."""
+    from transformers import AutoConfig
+
+    with model_errors(f"model.name {source.name}", "its config cannot be loaded"):
+        config: PreTrainedConfig = AutoConfig.from_pretrained(source.location, **source.version)
+    return config
 
 
 def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
@@ -90,6 +101,10 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
     """Gives decoders without a padding token one, since a batch cannot be padded and pooled without it."""
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise ModelError.one(
+            str(tokenizer.name_or_path), "its tokenizer has no token for padding, and none for unknown words.", COPY
+        )
     if getattr(model.config, "pad_token_id", None) is None:
         model.config.pad_token_id = tokenizer.pad_token_id
 

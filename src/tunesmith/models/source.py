@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -12,9 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from safetensors import SafetensorError, safe_open
+
+from tunesmith.disk import hash_file
 from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import network_reachable, stay_offline
 from tunesmith.recipe.sections import ModelSection, Recipe
+from tunesmith.results import read_json
+from tunesmith.run_folder import require_finished
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 # name -> (requirement for pip, module, folder in it, sha256 of model.safetensors)
@@ -27,6 +30,7 @@ BUILTIN = {
     ),
     "pocket": ("tunesmith", "tunesmith", "models/pocket", "5187edffec5cebc453a48c2ec6d17db5398d5c04da2852994822538221e7daca"),
 }
+COPY = "Copy or download it again."
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth")
 
 
@@ -60,6 +64,9 @@ def find_model(section: ModelSection, base: Path) -> ModelSource:
 
     Raises ModelError for all but a whole model.
     """
+    if not section.name.startswith("builtin:"):
+        require_finished(base / section.name)
+        require_finished(section.name)
     where = f"model.name {section.name}"
     rope = None if section.rope_parameters is None else section.rope_parameters.model_dump()
     if section.name.startswith("builtin:"):
@@ -98,12 +105,6 @@ def builtin_model(name: str) -> Path:
     return path
 
 
-def hash_file(path: Path) -> str:
-    """Returns the sha256 of a file as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def find_on_hub(section: ModelSection, where: str) -> ModelSource:
     """Resolves a hub id that is cached or reachable. Raises ModelError for any other name."""
     if section.name.startswith((".", "/", "~")) or section.name.count("/") > 1 or "\\" in section.name:
@@ -125,6 +126,13 @@ def find_on_hub(section: ModelSection, where: str) -> ModelSource:
     return ModelSource(section.name, section.name, "hub", section.revision, section.trust_remote_code, n_bytes)
 
 
+@dataclass(frozen=True)
+class IndexShape:
+    """The types of ``model.safetensors.index.json``: tensor -> file."""
+
+    weight_map: dict[str, str]
+
+
 def check_folder(folder: Path, where: str) -> int:
     """Checks that a model folder is complete and returns the size of its weights in bytes. Raises ModelError if it is not."""
     check_config(folder, where)
@@ -137,7 +145,8 @@ def check_folder(folder: Path, where: str) -> int:
         remedy = "A model folder holds config.json, model.safetensors and the tokenizer."
         raise ModelError.one(where, "the folder has no model.safetensors.", remedy)
     if weights[0].suffix == ".json":
-        parts = sorted({folder / part for part in json.loads(weights[0].read_text(encoding="utf-8"))["weight_map"].values()})
+        index = read_json(weights[0], IndexShape, COPY)
+        parts = sorted({folder / part for part in index["weight_map"].values()})
         return sum(check_safetensors(part, where) for part in parts)
     return check_safetensors(weights[0], where)
 
@@ -145,7 +154,7 @@ def check_folder(folder: Path, where: str) -> int:
 def check_config(folder: Path, where: str) -> None:
     """Raises ModelError if config.json is missing, unreadable or has no model type."""
     path = folder / "config.json"
-    if not path.exists():
+    if not path.is_file():
         if (folder / "adapter_config.json").exists() or (folder / "bottleneck.json").exists():
             remedy = "Name its base model, or merge the adapter first."
             raise ModelError.one(where, "the folder holds an adapter, not a whole model.", remedy)
@@ -159,24 +168,15 @@ def check_config(folder: Path, where: str) -> None:
 
 
 def check_safetensors(path: Path, where: str) -> int:
-    """Checks that a safetensors file (header length, JSON header, tensors) is whole and returns its size in bytes."""
-    if not path.exists():
+    """Checks that a safetensors file (header, and tensors that fill the rest) is whole and returns its size in bytes."""
+    if not path.is_file():
         raise ModelError.one(where, f"{path.name} is missing although the index names it.")
     size = path.stat().st_size
-    damaged = f"{path.name} is damaged"
-    with path.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
-        if length + 8 > size:
-            raise ModelError.one(where, f"{damaged}: it ends inside its header ({size:,} bytes).", "Copy or download it again.")
-        try:
-            header = json.loads(file.read(length))
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise ModelError.one(where, f"{damaged}: its header is not JSON.", "Copy or download it again.") from None
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    expected = 8 + length + max(ends, default=0)
-    if size != expected:
-        raise ModelError.one(where, f"{damaged}: {size:,} bytes, its header requires {expected:,}.", "Copy or download it again.")
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ModelError.one(where, f"{path.name} is damaged ({size:,} bytes): {error}.", COPY) from None
     return size
 
 

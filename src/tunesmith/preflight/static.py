@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
+from tunesmith.disk import free_bytes, megabytes
 from tunesmith.errors import DataError, Problem
-from tunesmith.machine import free_disk_bytes, megabytes
 from tunesmith.models.source import ModelSource
 from tunesmith.preflight.report import CheckLine
+from tunesmith.recipe.files import is_file_name, locate
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Finding
 
-CHECKPOINT_TENSORS = 3
-"""Tensors of each parameter in a complete checkpoint: the weight and the optimizer's two moments."""
+REPORT_BYTES = 6_000_000
+"""Upper limit of the report, most of which is plotly's script."""
+LOG_BYTES = 1_000_000
+"""Of the logs and the settings."""
+ADAPTER_SHARE = 0.1
+"""Upper limit of the weights that an adapter trains."""
 FEW_ROWS = 30
 """Below this size of the evaluation split, a note warns of wide intervals."""
 NO_VALIDATION = "there are no validation rows to select the best checkpoint on."
@@ -65,15 +71,48 @@ def from_finding(finding: Finding) -> CheckLine:
     return CheckLine(finding.name, finding.summary, note=f"{finding.name}: {finding.summary}" if finding.flagged else "")
 
 
-def disk(source: ModelSource, output: Path) -> CheckLine:
-    """Checks the free disk space: the model, its best weights and one complete checkpoint."""
-    needed, free = source.n_bytes * (2 + CHECKPOINT_TENSORS), free_disk_bytes(output)
-    figure = f"about {megabytes(needed)} needed, {megabytes(free)} free"
+def disk(recipe: Recipe, source: ModelSource, base: Path) -> CheckLine:
+    """Checks the free disk space for all that the run writes.
+
+    These are, for each seed, the best weights and a complete checkpoint (weights and two moments of each trained one), one more
+    of them while it replaces the last one, the saved model, the files of the tokenizer with each, predictions, report and logs.
+    """
+    weights = source.n_bytes * (2 if half_precision(source) else 1)  # training and the saved model are in fp32
+    trained = weights if recipe.adapter is None else int(weights * ADAPTER_SHARE)
+    others = sum(path.stat().st_size for path in files_of(Path(source.location)) if path.suffix != ".safetensors")
+    checkpoint, n_seeds = 3 * trained + others, recipe.train.n_seeds
+    rows = sum(path.stat().st_size for name in data_names(recipe) for path in files_of(locate(name, base)))
+    parts = {
+        "checkpoints": n_seeds * (checkpoint + trained) + checkpoint,
+        "model": weights + trained + others,
+        "predictions, report and logs": rows + REPORT_BYTES + LOG_BYTES,
+    }
+    output = Path(recipe.output).expanduser()
+    unfinished = sum(path.stat().st_size for path in Path(f"{output}.partial").rglob("*") if path.is_file())
+    needed, free = sum(parts.values()), free_bytes(output) + unfinished  # its files are used again, or removed
+    shares = ", ".join(f"{name} {megabytes(n_bytes)}" for name, n_bytes in parts.items())
     problem = None
     if free < needed:
-        message = f"the run needs about {megabytes(needed)}, {megabytes(free)} are free."
+        message = f"the run needs about {megabytes(needed)} of disk ({shares}), {megabytes(free)} are free."
         problem = Problem("disk", str(output), message, "Free some space, or choose another `output`.")
-    return CheckLine("disk", figure, problem)
+    return CheckLine("disk", f"about {megabytes(needed)} needed, {megabytes(free)} free", problem)
+
+
+def data_names(recipe: Recipe) -> list[str]:
+    names = tuple(recipe.data.file(split) for split in ("train", "validation", "test"))
+    return [name for name in names if isinstance(name, str) and is_file_name(name)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """Lists a file, or the files of a folder; empty if there is neither."""
+    return [path] if path.is_file() else [item for item in path.iterdir() if item.is_file()] if path.is_dir() else []
+
+
+def half_precision(source: ModelSource) -> bool:
+    """Tells whether the config of a model in a folder says that its weights have 16 bits."""
+    path = Path(source.location) / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return str(config.get("dtype", config.get("torch_dtype"))) in ("float16", "bfloat16")
 
 
 def trackers(recipe: Recipe) -> CheckLine:

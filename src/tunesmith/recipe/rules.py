@@ -67,20 +67,20 @@ def _splits(recipe: Recipe, base: Path) -> Iterator[Fault]:
 
 
 def _output_folder(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Refuses a run folder that contains a data file or is inside one."""
+    """Refuses a run folder that contains a data file or the base model, or is inside a data file."""
     if not recipe.output:
         return
     output, data = Path(recipe.output), recipe.data
-    for split in ("train", "validation", "test"):
-        name = data.file(split)
+    names = [(f"the data file of data.{split}", data.file(split)) for split in ("train", "validation", "test")]
+    for what, name in (*names, ("the base model of model.name", recipe.model.name)):
         if not name or not is_file_name(name):
             continue
         path = locate(name, base)
         if inside(path, output):
-            message = f"contains the data file of data.{split} ({name})"
+            message = f"contains {what} ({name})"
             yield Fault(("output",), message, "Choose a separate folder, such as runs/first.")
         elif is_file(path) and inside(output, path):
-            message = f"is inside the data file of data.{split} ({name})"
+            message = f"is inside {what} ({name})"
             yield Fault(("output",), message, "Choose a folder, such as runs/first.")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import saved_run as saved
+from tunesmith.disk import write_text
 from tunesmith.errors import InputError
 from tunesmith.report import curves, record, tables
 from tunesmith.report.evidence import grid, plot
@@ -43,7 +44,7 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
     )
     present = [(name, title, content) for name, title, content in sections if content]
     title = f"{', '.join(run.name for run in loaded)} · tunesmith comparison"
-    Path(out).write_text(document(title, opening(loaded), present, None), encoding="utf-8", newline="\n")
+    write_text(Path(out), document(title, opening(loaded), present, None))
     return Path(out)
 
 

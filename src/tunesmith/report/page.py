@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tunesmith import saved_run as saved
+from tunesmith.disk import write_text
 from tunesmith.report import evidence, record, tables, task_sections
 from tunesmith.report.markup import Markup, html_page, packaged, tag
 from tunesmith.report.numbers import count, duration, significant, size
@@ -47,13 +48,17 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 
     Raises InputError if the folder is not a finished run.
     """
-    target, loaded = Path(out) if out is not None else Path(run) / "report.html", saved.load(Path(run))
+    return write_page(saved.load(Path(run)), Path(out) if out is not None else Path(run) / "report.html")
+
+
+def write_page(loaded: SavedRun, target: Path) -> Path:
+    """Writes the report of a loaded run and returns its path."""
     written = [(name, title, writer(loaded)) for name, title, writer in SECTIONS]
     sections = [(name, title, content) for name, title, content in written if content]
     absent = [title.lower() for name, title, content in written if not content and name not in OPTIONAL]
     missing = tag("p", f"Not recorded in this run: {', '.join(absent)}.") if absent else None
     page = document(f"{loaded.name} · tunesmith report", opening(loaded), sections, missing)
-    target.write_text(page, encoding="utf-8", newline="\n")
+    write_text(target, page)
     return target
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tunesmith.disk import write_text
 from tunesmith.report.markup import Markup, embedded_json, html_page, packaged, tag
 from tunesmith.report.numbers import count, plural
 from tunesmith.report.tables import finding_line
@@ -116,7 +117,7 @@ def check_indices(name: str, indices: Sequence[int], least: int, end: int, into:
 
 def write_review(review: Review, path: Path) -> Path:
     path = Path(path)
-    path.write_text(review_html(review), encoding="utf-8", newline="\n")
+    write_text(path, review_html(review))
     return path
 
 

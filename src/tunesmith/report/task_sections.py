@@ -12,7 +12,7 @@ from typing import Any
 from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.markup import Markup, join, tag
-from tunesmith.report.numbers import count, number, percent, with_interval
+from tunesmith.report.numbers import ABSENT, count, number, percent, with_interval
 from tunesmith.report.words import display_name, part
 from tunesmith.saved_run import SavedRun
 
@@ -65,8 +65,8 @@ def context(run: SavedRun) -> Markup | None:
 
 
 def perplexity(points: Sequence[Mapping[str, Any]], size: int) -> str:
-    point = next(point for point in points if point["window"] == size)
-    return with_interval(point["perplexity"], point["low"], point["high"])
+    point = next((point for point in points if point["window"] == size), None)
+    return ABSENT if point is None else with_interval(point["perplexity"], point["low"], point["high"])
 
 
 ROWS = (

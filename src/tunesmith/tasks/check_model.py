@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tunesmith.disk import disk_errors
 from tunesmith.machine import device_name
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
@@ -49,7 +50,8 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
         remove_fast_path(session.body)
     if recipe.adapter is None:
         # The model is saved beside the output folder and loaded again; no file is left.
-        with tempfile.TemporaryDirectory(dir=nearest_folder(Path(recipe.output))) as folder:
+        nearest = nearest_folder(Path(recipe.output).expanduser())
+        with disk_errors(nearest), tempfile.TemporaryDirectory(dir=nearest) as folder:
             saved = steps.save_model(session, Path(folder) / "model", None)
         session.model.to(device_name())
         lines += [proven(proof, "The saved model would not be the trained one.") for proof in saved.certificates]

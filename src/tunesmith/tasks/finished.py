@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import ModelError
 from tunesmith.results import RunResult, Verdict
-from tunesmith.run_folder import RESULT
+from tunesmith.run_folder import RESULT, require_finished
 
 if TYPE_CHECKING:
     from tunesmith.tasks.classification.predictor import Predictor
@@ -31,6 +31,7 @@ class Run:
     def load(cls, folder: str | Path) -> Run:
         """Loads a run from its folder. Raises ModelError if it is not a finished one."""
         path = Path(folder)
+        require_finished(path)
         if not (path / RESULT).exists():
             raise ModelError.one(str(path), f"this is no finished run: it has no {RESULT}.")
         return cls(path, RunResult.load(path / RESULT))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.arrays import Array
+from tunesmith.disk import whole_file
 from tunesmith.evaluation.metrics.resample import cluster_numbers
 from tunesmith.machine import environment, peak_memory_bytes
 from tunesmith.results import Certificate, Finding, RunResult, unproven
@@ -25,7 +27,6 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) 
     ``predictions.parquet`` has those of the best seed; with several seeds, another file has those of all, for ``compare``.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     best, session = evaluation.best, evaluation.best.session
     session.model.to("cpu")
@@ -34,12 +35,20 @@ def save(steps: TaskSteps[Any, Any], evaluation: Evaluation, folder: RunFolder) 
     if len(evaluation.seeds) > 1:
         events = [{**event, "seed": seed.seed} for seed in evaluation.seeds for event in as_events(seed.fit.history)]
         write_lines(folder.metrics_log, events)
-    pq.write_table(predictions_table(steps, evaluation, best), folder.work / PREDICTIONS)
+    write_table(predictions_table(steps, evaluation, best), folder.work / PREDICTIONS)
     if len(evaluation.seeds) > 1:
         tables = [predictions_table(steps, evaluation, seed) for seed in evaluation.seeds]
-        pq.write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / PREDICTIONS_OF_SEEDS)
+        write_table(pa.concat_tables(tables, promote_options="permissive"), folder.work / PREDICTIONS_OF_SEEDS)
     steps.save_files(evaluation, folder)
     return SavedModel((first, *saved.certificates), saved.notes)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Writes a parquet file whole or not at all."""
+    import pyarrow.parquet as pq
+
+    with whole_file(path) as part:
+        pq.write_table(table, part)
 
 
 def predictions_table(steps: TaskSteps[Any, Any], evaluation: Evaluation, seed: SeedResult) -> pa.Table:

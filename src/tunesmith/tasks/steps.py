@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.machine import megabytes, quiet_libraries, restore_rng, rng_state, seed_everything
+from tunesmith.disk import megabytes
+from tunesmith.machine import quiet_libraries, restore_rng, rng_state, seed_everything
 from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import disk, from_finding, trackers
@@ -15,6 +16,7 @@ from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.run_folder import RunFolder, seed_places
 from tunesmith.tasks.table import Task
 from tunesmith.tasks.task import Request, SeedResult, Session, TaskData, TaskSteps
+from tunesmith.training.launch import rank
 from tunesmith.training.signals import StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def read(task: Task, request: Request) -> TaskData:
             *task.reading.check_rows(data),
             *map(from_finding, data.findings),
             CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights"),
-            disk(source, Path(recipe.output)),
+            disk(recipe, source, data.base),
             trackers(recipe),
         )
         data = replace(data, checks=checks)
@@ -114,6 +116,8 @@ def fit_seeds(
             if seed != train.seed:
                 seed_session = replace(load(steps, session.data, seed, session), trial_loss=session.trial_loss)
             checkpoints, log = seed_places(folder, seed, train.n_seeds)
+            if rank() == 0:  # the others could come before the first process has claimed the folder
+                checkpoints.mkdir(parents=True, exist_ok=True)
             place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
             record = fit_seed(steps, seed_session, seed, place, request, listener)
             seeds.append(SeedResult(seed, record, seed_session, steps.outputs(seed_session)))

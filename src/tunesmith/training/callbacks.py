@@ -10,9 +10,10 @@ from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from tunesmith.disk import require_space, write_text
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import EarlyStoppingSection
-from tunesmith.training.checkpoints import keep_only, replace_best, require_disk, seal
+from tunesmith.training.checkpoints import keep_only, replace_best, seal
 from tunesmith.training.history import as_event, as_events, best_so_far
 from tunesmith.training.launch import anywhere, synchronise
 from tunesmith.training.schedule import Schedule
@@ -75,14 +76,14 @@ class KeepCheckpoints(TrainerCallback):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         best = best_so_far(state.log_history, self.metric, self.higher_is_better)
         if state.is_world_process_zero and best is not None and best.step == state.global_step:
-            require_disk(self.folder, self.save_bytes // 3, "the best model so far")
+            require_space(self.folder, self.save_bytes // 3, "the best model so far")
             replace_best(self.folder, best.step, self.save_weights)
         is_last = state.global_step >= self.total_steps or control.should_training_stop
         due = time.monotonic() - self.saved_at_seconds > self.cost_seconds / SAVE_COST_SHARE
         control.should_save = anywhere(is_last or due)
         self.started_seconds = time.monotonic()
         if control.should_save:
-            require_disk(self.folder, self.save_bytes, f"the checkpoint of step {state.global_step}")
+            require_space(self.folder, self.save_bytes, f"the checkpoint of step {state.global_step}")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         saved = self.folder / f"checkpoint-{state.global_step}"
@@ -106,7 +107,7 @@ class WriteLog(TrainerCallback):
         if not state.is_world_process_zero:
             return
         lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in as_events(state.log_history)]
-        self.path.write_text("".join(lines), encoding="utf-8")
+        write_text(self.path, "".join(lines))
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         entry = state.log_history[-1]

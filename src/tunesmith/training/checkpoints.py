@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.errors import OutputError, TrainingFailed
-from tunesmith.machine import free_disk_bytes, megabytes
-from tunesmith.models.source import hash_file
+from tunesmith.disk import hash_file, whole_file
+from tunesmith.errors import InputError, TrainingFailed
+from tunesmith.results import read_json
 
 MANIFEST = "manifest.json"
 BEST = "best"
@@ -27,16 +27,28 @@ class Checkpoint:
     step: int
 
 
+@dataclass(frozen=True)
+class FileShape:
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ManifestShape:
+    """The types of a manifest."""
+
+    step: int
+    files: dict[str, FileShape]
+
+
 def seal(folder: Path, step: int) -> None:
     """Writes the manifest of a finished checkpoint; without one it does not count."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     entries = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": hash_file(path)} for path in files}
-    part = folder / f".{MANIFEST}.part"
-    with part.open("w", encoding="utf-8") as file:
+    with whole_file(folder / MANIFEST) as part, part.open("w", encoding="utf-8") as file:
         json.dump({"step": step, "files": entries}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(folder / MANIFEST)
 
 
 def damage(folder: Path) -> str:
@@ -45,12 +57,12 @@ def damage(folder: Path) -> str:
     if not path.exists():
         return "it was not finished (no manifest)"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["files"]
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+        entries = read_json(path, ManifestShape)["files"]
+    except InputError:
         return "its manifest cannot be read"
     for name, entry in entries.items():
         file = folder / name
-        if not file.exists():
+        if not file.is_file():
             return f"{name} is missing"
         if file.stat().st_size != entry["bytes"]:
             return f"{name} has {file.stat().st_size:,} bytes, its manifest has {entry['bytes']:,}"
@@ -106,14 +118,3 @@ def keep_only(folder: Path, steps: set[int]) -> None:
     for checkpoint in list_checkpoints(folder):
         if checkpoint.step not in steps:
             shutil.rmtree(checkpoint.path)
-
-
-def require_disk(folder: Path, n_bytes: int, purpose: str) -> None:
-    """Raises OutputError if the disk has less than that many free bytes."""
-    free = free_disk_bytes(folder)
-    if free < n_bytes:
-        raise OutputError.one(
-            str(folder),
-            f"{purpose} needs {megabytes(n_bytes)} of disk, {megabytes(free)} are free.",
-            "Free some space, or choose another output.",
-        )

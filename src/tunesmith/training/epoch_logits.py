@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from tunesmith.data.table import Examples, Labels
+from tunesmith.disk import whole_file
 from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.training.launch import rank, sum_over_processes
 
@@ -38,7 +39,8 @@ class EpochLogits:
 
     def save(self, folder: Path) -> None:
         """Writes this process's part into a checkpoint."""
-        np.savez(folder / part_name(), logits=self.logits, seen=self.seen)
+        with whole_file(folder / part_name()) as part:
+            np.savez(part, logits=self.logits, seen=self.seen)
 
     def restore(self, folder: Path) -> None:
         """Reads this process's part of a checkpoint."""
@@ -73,4 +75,5 @@ def save_epoch_logits(train: Examples, labels: Labels, epoch_logits: np.ndarray 
     """Writes the logits (E, N, K) of the training rows with row ids, class names and mode; no file without logits."""
     if epoch_logits is not None:
         row_ids, names = np.asarray(train.row_ids), np.asarray(labels.names)
-        np.savez(folder / EPOCH_LOGITS, logits=epoch_logits, row_ids=row_ids, names=names, mode=MODE, sha256=train.sha256)
+        with whole_file(folder / EPOCH_LOGITS) as part:
+            np.savez(part, logits=epoch_logits, row_ids=row_ids, names=names, mode=MODE, sha256=train.sha256)

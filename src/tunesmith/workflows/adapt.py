@@ -13,7 +13,7 @@ from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import TASKS, primary_metric, task_settings
 from tunesmith.results import Verdict
-from tunesmith.run_folder import claim
+from tunesmith.run_folder import claim, locate_output
 from tunesmith.tasks.finished import Run
 from tunesmith.workflows import train as runs
 from tunesmith.workflows.compare import compare, saved_predictions, saved_split
@@ -43,8 +43,7 @@ def adapt(texts: LoadedRecipe, task: LoadedRecipe, *, overwrite: bool = False, l
     Raises InputError if the recipes do not fit together, or a run cannot start; see ``workflows.train.train``.
     """
     check_pair(texts, task)
-    folder = Path(task.recipe.output)
-    claim(folder, overwrite=overwrite)
+    folder = (locate_output if overwrite else claim)(task.recipe.output).final  # each run in it is replaced by itself
     folder.mkdir(parents=True, exist_ok=True)
     adapted = run_changed(texts, folder / "adapted", {}, overwrite, listener)
     base = {"without": task.recipe.model.name, "with": str(adapted.folder)}

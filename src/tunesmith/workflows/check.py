@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
-from tunesmith.run_folder import claim
+from tunesmith.run_folder import locate_output
 from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
@@ -16,7 +16,7 @@ def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = si
 
     Raises InputError if the recipe, the rows or the model's files cannot be read; other problems are in the report.
     """
-    claim(loaded.recipe.output, overwrite=True)
+    locate_output(loaded.recipe.output)
     clock = Clock(listener, {})
     task = task_for(loaded.recipe)
     data = read(task, Request(loaded, clock))

@@ -208,6 +208,9 @@ def saved_predictions(split: SavedSplit, labels: Sequence[str]) -> Predictions:
             return from_scores(REGRESSION, values, scores, row_ids=ids)
         return from_scores(problem, values[:, None].astype(int), scores[:, None], row_ids=ids)
     column = {name: i for i, name in enumerate(split.labels)}
+    if any(len(probs) != len(column) for probs in rows["pred_probs"]):
+        message = f"the probabilities are not of the {len(column)} labels in result.json."
+        raise InputError.one(str(split.run.folder / "predictions.parquet"), message, "Restore the files of the run.")
     scores = np.array(rows["pred_probs"], dtype=np.float64)[:, [column[name] for name in labels]]
     truth, decisions = (class_ids(rows[part], labels, problem) for part in ("label", "prediction"))
     return Predictions(truth, scores, decisions, ids)
@@ -216,6 +219,10 @@ def saved_predictions(split: SavedSplit, labels: Sequence[str]) -> Predictions:
 def class_ids(names: Sequence[Any], labels: Sequence[str], problem: str) -> Array:
     """Converts label names to class ids (N), or lists of them to 0/1 rows (N, K)."""
     index: Mapping[str, int] = {name: i for i, name in enumerate(labels)}
+    given = {name for row in names for name in (row if problem == MULTI else [row])}
+    if unknown := [name for name in given if name not in index]:
+        message = f"it has the label {unknown[0]!r}, which result.json does not name."
+        raise InputError.one("predictions.parquet", message, "Restore the files of the run, or train it again.")
     if problem == MULTI:
         return np.array([[int(name in row) for name in labels] for row in names], dtype=np.int64)
     return np.array([index[name] for name in names], dtype=np.int64)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import numpy as np
 
@@ -17,11 +18,14 @@ from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Table
+from tunesmith.disk import disk_errors, require_file_place, require_space, take_lock, whole_file, write_text
 from tunesmith.errors import DataError, Interrupted, OutputError
 from tunesmith.evaluation.search import normalised
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, ModelSection
+from tunesmith.run_folder import LOCK
+from tunesmith.workflows.inputs import hash_model
 
 if TYPE_CHECKING:
     from tunesmith.models.embedding.encoder import SentenceEncoder
@@ -39,7 +43,7 @@ class Settings:
     """The settings that decide the values of the embeddings. A resumed run must have the same."""
 
     model: str
-    weights_bytes: int
+    model_sha256: str
     source_sha256: str
     columns: tuple[str, ...]
     prompt: str
@@ -100,7 +104,7 @@ def embed(
     encoder = load_model(source, max_length, dimensions, listener)
     settings = Settings(
         model=str(target),
-        weights_bytes=source.n_bytes,
+        model_sha256=hash_model(str(target), Path()),
         source_sha256=table.sha256,
         columns=columns,
         prompt=prompt,
@@ -109,9 +113,9 @@ def embed(
         dtype=dtype,
         normalize=normalize,
     )
-    parts = begin(parts_folder(path), settings, resume)
-    n_kept = write_parts(parts, texts, encoder, settings, listener)
-    join_parts(path, parts, table, texts, settings)
+    with begin(parts_folder(path), settings, resume), disk_errors(path.parent):
+        n_kept = write_parts(parts_folder(path), texts, encoder, settings, listener)
+        join_parts(path, parts_folder(path), table, texts, settings)
     return Embedded(
         path=path,
         n_rows=len(texts),
@@ -129,11 +133,14 @@ def require_place(path: Path, resume: bool, overwrite: bool) -> Path:
     if path.suffix not in SUFFIXES:
         message = f"vectors cannot be written as {path.suffix or 'a file without a suffix'}."
         raise OutputError.one(str(path), message, f"Use one of {', '.join(SUFFIXES)}.")
-    if not path.absolute().parent.is_dir():
-        raise OutputError.one(str(path), f"the folder {path.parent} does not exist.")
+    require_file_place(path)
     if path.exists() and not overwrite:
         raise OutputError.one(str(path), "there is such a file.", "Choose another name, or replace it with --overwrite.")
     parts = parts_folder(path)
+    if parts.exists() and not (parts / STATE).exists() and set(os.listdir(parts)) - {LOCK}:
+        raise OutputError.one(str(parts), "this is no unfinished embedding, and its name is needed.", "Choose another output.")
+    if (parts / LOCK).exists():
+        take_lock(parts / LOCK).close()
     if parts.exists() and not (resume or overwrite):
         remedy = "Continue it with --resume, or start over with --overwrite."
         raise OutputError.one(str(path), f"an unfinished embedding is at {parts}.", remedy)
@@ -168,20 +175,33 @@ def load_model(source: ModelSource, max_length: int | None, dimensions: int | No
     return encoder
 
 
-def begin(parts: Path, settings: Settings, resume: bool) -> Path:
-    """Makes the folder of parts, or checks that an unfinished one has these settings; returns the folder."""
+def begin(parts: Path, settings: Settings, resume: bool) -> TextIO:
+    """Makes the folder of parts, or checks that an unfinished one has these settings; returns its lock."""
     plain = json.loads(json.dumps(asdict(settings)))
     if resume:
-        before = json.loads((parts / STATE).read_text(encoding="utf-8"))
+        before = read_state(parts)
         changed = [f"{key} was {before.get(key)!r} and is {plain[key]!r}" for key in plain if before.get(key) != plain[key]]
         if changed:
             message = f"the unfinished embedding has other settings: {'; '.join(changed)}."
             raise OutputError.one(str(parts), message, "Set them back, or start over with --overwrite.")
-        return parts
-    shutil.rmtree(parts, ignore_errors=True)
-    parts.mkdir()
-    (parts / STATE).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return parts
+        return take_lock(parts / LOCK)
+    parts.mkdir(exist_ok=True)
+    lock = take_lock(parts / LOCK)
+    for old in (path for path in parts.iterdir() if path.name != LOCK):
+        old.unlink()
+    write_text(parts / STATE, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    return lock
+
+
+def read_state(parts: Path) -> dict[str, Any]:
+    """Reads the settings of an unfinished embedding. Raises OutputError if they are damaged."""
+    try:
+        state = json.loads((parts / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        state = error
+    if not isinstance(state, dict):
+        raise OutputError.one(str(parts / STATE), "the settings of the unfinished embedding cannot be read.", "Use --overwrite.")
+    return state
 
 
 def order_of(texts: Sequence[str | None]) -> Array:
@@ -209,10 +229,8 @@ def write_parts(
 
             chosen = [text for text in (texts[i] for i in rows.tolist()) if text is not None]
             leading = encoder.encode(chosen, settings.prompt, progress)[:, : settings.dimensions]
-            unfinished = place.with_suffix(".unfinished")
-            with unfinished.open("wb") as file:
-                np.save(file, (normalised(leading) if settings.normalize else leading).astype(settings.dtype))
-            unfinished.replace(place)
+            with whole_file(place) as part:
+                np.save(part, (normalised(leading) if settings.normalize else leading).astype(settings.dtype))
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
     return n_kept
@@ -225,11 +243,13 @@ def part_path(parts: Path, number: int) -> Path:
 def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None], settings: Settings) -> None:
     """Joins all parts into one file in the order of the rows, which gets its final name when complete; removes the parts."""
     whole = parts / "whole.npy"
+    n_bytes = len(texts) * settings.dimensions * np.dtype(settings.dtype).itemsize
+    require_space(parts, n_bytes * (1 if path.suffix == ".npy" else 2), str(path))
     matrix = np.lib.format.open_memmap(whole, "w+", settings.dtype, (len(texts), settings.dimensions))
     matrix[[i for i, text in enumerate(texts) if text is None]] = np.nan
     order = order_of(texts)
     for number, start in enumerate(range(0, len(order), ROWS_PER_PART)):
-        matrix[order[start : start + ROWS_PER_PART]] = np.load(part_path(parts, number))
+        matrix[order[start : start + ROWS_PER_PART]] = load_part(part_path(parts, number))
     matrix.flush()
     if path.suffix == ".npy":
         whole.replace(path)
@@ -237,6 +257,15 @@ def join_parts(path: Path, parts: Path, table: Table, texts: Sequence[str | None
         write_parquet(parts / "whole.parquet", matrix, table, texts)
         (parts / "whole.parquet").replace(path)
     shutil.rmtree(parts)
+
+
+def load_part(path: Path) -> Array:
+    """Reads one part. Raises OutputError if the file is damaged."""
+    try:
+        part: Array = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise OutputError.one(str(path), f"the part cannot be read ({error}).", "Start over with --overwrite.") from error
+    return part
 
 
 def write_parquet(path: Path, matrix: Array, table: Table, texts: Sequence[str | None]) -> None:

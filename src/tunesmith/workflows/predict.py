@@ -15,6 +15,7 @@ from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Columns, Table
+from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection
@@ -42,17 +43,14 @@ class PredictionTable:
         if path.suffix not in WRITERS:
             message = f"predictions cannot be written as {path.suffix or 'a file without a suffix'}."
             raise OutputError.one(str(path), message, f"Use one of {', '.join(WRITERS)}.")
-        if not path.parent.is_dir():
-            raise OutputError.one(str(path), f"the folder {path.parent} does not exist.")
-        part = path.with_name(f".{path.name}.part")
-        if path.suffix == ".parquet":
-            import pyarrow as pa
-            import pyarrow.parquet as pq
+        if path.suffix != ".parquet":
+            write_text(path, self.text(path.suffix))
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
+        with whole_file(path) as part:
             pq.write_table(pa.Table.from_pylist(self.rows), part)
-        else:
-            part.write_text(self.text(path.suffix), encoding="utf-8")
-        part.replace(path)
 
     def text(self, suffix: str = ".csv") -> str:
         """Formats the rows as csv, tsv, json or jsonl text."""
@@ -85,6 +83,8 @@ def predict(
     """
     if output is not None and output.suffix not in WRITERS:
         raise OutputError.one(str(output), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
+    if output is not None:
+        require_file_place(output)
     table = read_table(data) if isinstance(data, str) else table_from_stream(data)
     listener(Event("phase", "model"))
     predictor = load_predictor(Path(target))

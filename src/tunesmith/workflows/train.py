@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.errors import TunesmithError
+from tunesmith.disk import disk_errors, write_text
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.results import RunResult
-from tunesmith.run_folder import SMOKE_ROWS, RunFolder, begin, claim, finish
+from tunesmith.run_folder import RESULT, SMOKE_ROWS, RunFolder, claim, fill, finish, locate_output, require_same_inputs
+from tunesmith.saved_run import read as read_saved
 from tunesmith.tasks.finished import Run
 from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
 from tunesmith.training.launch import rank
+from tunesmith.workflows.inputs import input_hashes
 from tunesmith.workflows.test_looks import with_train_look
+
+NO_SPACE = "Free some space, then continue with --resume."
 
 
 def train(
@@ -41,18 +45,19 @@ def train(
         Interrupted: it was stopped; the state was saved.
     """
     clock = Clock(listener, {})
-    folder = claim(
-        f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output, resume=resume, overwrite=overwrite or smoke
-    )
+    output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
     request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
-    result = run_steps(request, folder, resume=resume, smoke=smoke)
-    if result is None:
-        return None
-    return write_run(folder, result if smoke else with_train_look(result, folder.work, folder.final), clock)
+    if rank() > 0:  # the first process claims the folder
+        return run_steps(request, locate_output(output), {}, resume=resume, smoke=smoke)
+    folder = claim(output, resume=resume, overwrite=overwrite or smoke)
+    inputs = input_hashes(loaded, frames)
+    if resume:
+        require_same_inputs(folder, inputs)
+    return run_steps(request, folder, inputs, resume=resume, smoke=smoke)
 
 
-def run_steps(request: Request, folder: RunFolder, *, resume: bool, smoke: bool) -> RunResult | None:
-    """Runs every step into the folder; does not write the result."""
+def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *, resume: bool, smoke: bool) -> Run | None:
+    """Runs every step into the folder, and gives it its final name."""
     started, clock, listener = time.perf_counter(), request.clock, request.clock.listener
     task = task_for(request.loaded.recipe)
     data = read(task, request)
@@ -71,33 +76,32 @@ def run_steps(request: Request, folder: RunFolder, *, resume: bool, smoke: bool)
     if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
         fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
         return None
-    begin(folder, request.loaded.text, resolved_yaml(data.recipe), resume=resume)
-    with clock.phase("baselines"):
-        baselines = steps.baselines(session, listener)
-    with clock.phase("training"):
-        seeds = fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
-    with clock.phase("evaluation"):
-        evaluation = evaluate_seeds(steps, session, seeds, baselines)
-    with clock.phase("diagnosis"):
-        findings = findings_after_training(data, evaluation, listener)
-    with clock.phase("save"):
-        saved = save(steps, evaluation, folder)
-    clock.seconds["total"] = round(time.perf_counter() - started, 3)
-    return run_result(steps, evaluation, findings, saved, clock.seconds)
+    resolved = resolved_yaml(data.recipe)
+    with disk_errors(folder.final, NO_SPACE), fill(folder, request.loaded.text, resolved, resume=resume, inputs=inputs):
+        with clock.phase("baselines"):
+            baselines = steps.baselines(session, listener)
+        with clock.phase("training"):
+            seeds = fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
+        with clock.phase("evaluation"):
+            evaluation = evaluate_seeds(steps, session, seeds, baselines)
+        with clock.phase("diagnosis"):
+            findings = findings_after_training(data, evaluation, listener)
+        with clock.phase("save"):
+            saved = save(steps, evaluation, folder)
+        clock.seconds["total"] = round(time.perf_counter() - started, 3)
+        result = run_result(steps, evaluation, findings, saved, clock.seconds)
+        return write_run(folder, result if smoke else with_train_look(result, folder.work, folder.final), clock)
 
 
 def write_run(folder: RunFolder, result: RunResult, clock: Clock) -> Run:
     """Writes the result, the report and the model card, and gives the run its final name."""
     from tunesmith.report.card import model_card
-    from tunesmith.report.page import write_report
+    from tunesmith.report.page import write_page
 
-    try:
-        result.save(folder.work / "result.json")
-        (folder.model / "README.md").write_text(model_card(result), encoding="utf-8")
-        with clock.phase("report"):
-            write_report(folder.work)
-        result = replace(result, timings_seconds=dict(clock.seconds))
-        result.save(folder.work / "result.json")
-    except OSError as error:
-        raise TunesmithError(f"The run is trained, but its results could not be written to {folder.work}: {error}") from error
+    write_text(folder.model / "README.md", model_card(result))
+    with clock.phase("report"):
+        result.save(folder.work / RESULT)
+        write_page(read_saved(folder.work), folder.work / "report.html")
+    result = replace(result, timings_seconds=dict(clock.seconds))
+    result.save(folder.work / RESULT)
     return Run(finish(folder), result)

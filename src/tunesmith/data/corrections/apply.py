@@ -22,6 +22,7 @@ from tunesmith.data.readers.json_rows import is_rows
 from tunesmith.data.readers.payload import Payload, read_payload
 from tunesmith.data.readers.read import parse_table
 from tunesmith.data.table import Table
+from tunesmith.disk import require_file_place, whole_file
 from tunesmith.errors import DataError, OutputError, Problem, TunesmithError
 
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -102,8 +103,7 @@ def output_path(data: Path, output: Path | None) -> Path:
     target = output or data.with_name(f"{stem}.corrected{dot}{rest}")
     if target.resolve() == data.resolve():
         raise OutputError.one(str(target), EXISTS, "Give another output path.")
-    if not target.parent.is_dir():
-        raise OutputError.one(str(target), f"the folder {target.parent} does not exist.")
+    require_file_place(target)
     return target
 
 
@@ -139,8 +139,7 @@ def correct_file(
 def write_corrected(new: CorrectedFile) -> AppliedCorrections:
     """Writes the file, whole or not at all. Raises TunesmithError if it does not read back as it should; nothing is left."""
     target, changes, table = new.target, new.changes, new.table
-    part = target.with_name(f".{target.name}.part{''.join(target.suffixes)}")
-    try:
+    with whole_file(target, len(new.content)) as part:
         part.write_bytes(new.content)
         written = parse_table(read_payload(part, str(target)))
         keep = [i for i, row_id in enumerate(table.row_ids) if row_id not in changes.removed]
@@ -148,9 +147,6 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
         expected[changes.column] = [changes.labels.get(table.row_ids[i], table.columns[changes.column][i]) for i in keep]
         if written.columns != expected:
             raise TunesmithError(f"{table.source} could not be corrected: the new file does not read back as expected.")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
     return new.applied
 
 

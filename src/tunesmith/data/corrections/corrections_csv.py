@@ -10,6 +10,7 @@ from pathlib import Path
 from tunesmith.data.cells import is_number, listed
 from tunesmith.data.readers.read import read_file
 from tunesmith.data.table import Table
+from tunesmith.disk import whole_file
 from tunesmith.errors import DataError, Problem
 
 COLUMNS = ("row_id", "split", "given", "proposed", "score", "diagnoses", "reason", "action", "source_sha256")
@@ -43,14 +44,12 @@ class Correction:
 
 def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
     """Writes the file, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         for c in corrections:
             cells = asdict(c) | {"score": f"{c.score:.6g}", "diagnoses": SEPARATOR.join(c.diagnoses)}
             writer.writerow([cells[name] for name in COLUMNS])
-    part.replace(path)
 
 
 def read_corrections(path: Path) -> list[Correction]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tunesmith.data.labelled.labels import REGRESSION
+from tunesmith.disk import write_text
 from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, first_line
 from tunesmith.models.adapters import bottleneck
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
@@ -21,8 +22,9 @@ from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.language.model import Objective
 from tunesmith.models.layers import head_parameters
-from tunesmith.models.load import LOADING_ERRORS, LoadedModel, model_errors
+from tunesmith.models.load import LoadedModel, model_errors
 from tunesmith.recipe.sections import AdapterSection
+from tunesmith.results import read_json
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -236,41 +238,54 @@ def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel |
         bottleneck.load_bottlenecks(base_model, folder)
         return base_model.eval()
     from peft import PeftModel
-    from safetensors import SafetensorError
 
-    remedy, errors = "Load it with the model it was trained on.", (*LOADING_ERRORS, SafetensorError)
-    with model_errors(str(folder), "its adapter cannot be loaded", remedy, errors):
+    with model_errors(str(folder), "its adapter cannot be loaded", "Load it with the model it was trained on."):
         return hide_virtual_tokens(PeftModel.from_pretrained(base_model, str(folder)).eval())
 
 
 def reload_classifier(folder: Path) -> PreTrainedModel:
-    """Loads the classifier of a run, with its adapter on the base model, in evaluation mode."""
+    """Loads the classifier of a run, with its adapter on the base model, for evaluation. Raises ModelError if it is damaged."""
     from transformers import AutoModelForSequenceClassification
 
     from tunesmith.models.number_head import use_number_head
 
-    if not is_adapter(folder):
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
-    else:
-        head = json.loads((folder / "head.json").read_text(encoding="utf-8"))
-        names = dict(enumerate(head["names"]))
-        labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
-        options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
-        if (folder / bottleneck.SETTINGS).exists():
-            source = AdapterBase.load(folder).source
-            options |= {"revision": source.revision, "use_safetensors": True, "ignore_mismatched_sizes": True}
-            model = load_adapter(AutoModelForSequenceClassification.from_pretrained(source.location, **options), folder)
+    with model_errors(str(folder), "its model cannot be loaded", "Copy the folder of the run again."):
+        if is_adapter(folder):
+            model = reload_adapted_classifier(folder)
         else:
-            from peft import AutoPeftModelForSequenceClassification
-
-            model = AutoPeftModelForSequenceClassification.from_pretrained(folder, **options).eval()
+            model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
     if model.config.problem_type == REGRESSION:
         use_number_head(model)
     return model
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """The types of ``head.json``."""
+
+    names: list[str]
+    problem_type: str | None
+
+
+def reload_adapted_classifier(folder: Path) -> PreTrainedModel:
+    """Loads a classifier's adapter on its base model; the head is described in ``head.json``."""
+    from transformers import AutoModelForSequenceClassification
+
+    head = read_json(folder / "head.json", HeadShape)
+    names = dict(enumerate(head["names"]))
+    labels = {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
+    options = {**labels, "problem_type": head["problem_type"], "dtype": "float32"}
+    if (folder / bottleneck.SETTINGS).exists():
+        source = AdapterBase.load(folder).source
+        options |= {"revision": source.revision, "use_safetensors": True, "ignore_mismatched_sizes": True}
+        return load_adapter(AutoModelForSequenceClassification.from_pretrained(source.location, **options), folder)
+    from peft import AutoPeftModelForSequenceClassification
+
+    return AutoPeftModelForSequenceClassification.from_pretrained(folder, **options).eval()
 
 
 def save_head_description(folder: Path, config: PreTrainedConfig) -> None:
     """Writes the label names beside an adapter, whose own files do not hold them."""
     names = [config.id2label[i] for i in range(config.num_labels)]
     text = json.dumps({"names": names, "problem_type": config.problem_type}, ensure_ascii=False, indent=2)
-    (folder / "head.json").write_text(text, encoding="utf-8")
+    write_text(folder / "head.json", text)

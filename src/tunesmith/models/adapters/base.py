@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.disk import write_text
 from tunesmith.errors import ModelError
 from tunesmith.models.adapters.quantise import Quantisation
 from tunesmith.models.source import ModelSource
@@ -37,7 +38,7 @@ class AdapterBase:
         return cls(source, fingerprint(source), objective, quantisation)
 
     def save(self, folder: Path) -> None:
-        (folder / BASE_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_text(folder / BASE_FILE, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> AdapterBase:

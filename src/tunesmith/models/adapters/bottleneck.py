@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tunesmith.disk import write_text
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.models.adapters.methods import BOTTLENECKS
 from tunesmith.models.layers import layer_lists
@@ -138,7 +139,7 @@ def save_bottlenecks(model: nn.Module, folder: Path) -> None:
     """Writes the settings and all trained parameters, including a new head."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = bottlenecks(model)[0].settings
-    (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+    write_text(folder / SETTINGS, json.dumps(asdict(settings), indent=2) + "\n")
     trained = {name: p.detach().cpu().clone().contiguous() for name, p in model.named_parameters() if p.requires_grad}
     save_file(trained, folder / WEIGHTS, metadata={"format": "pt"})
 

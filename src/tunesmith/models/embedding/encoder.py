@@ -93,6 +93,8 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
     fast_path = choose_fast_path(fast, device_name())
     if is_plain(model):
         set_padding(model[0].model, model.tokenizer)
+        with model_errors(where, "its tokenizer does not work with its settings"):
+            tokenize_texts(model, ["a"])
         apply_fast_path(model[0].model, fast_path)
     return make_encoder(source.name, model, fast_path)
 

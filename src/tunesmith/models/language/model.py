@@ -11,7 +11,7 @@ import torch
 from tunesmith.errors import ModelError
 from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options
 from tunesmith.models.language.context_length import with_longer_context
-from tunesmith.models.load import LOADING_ERRORS, LoadedModel, model_errors, set_padding
+from tunesmith.models.load import LoadedModel, load_config, model_errors, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -89,14 +89,10 @@ def load_language_model(
     embedding has rows, rows are added that start as the mean of the others (Hewitt 2021). Raises ModelError for a model of
     another objective, and for files that do not hold the whole model, or hold quantised weights.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig
-
     where = f"model.name {source.name}"
     placement = loading_options(quantisation)
-    errors = (*LOADING_ERRORS, ImportError, SafetensorError)
-    with model_errors(where, f"it cannot be loaded as a {objective.name} language model", errors=errors):
-        config = AutoConfig.from_pretrained(source.location, **source.version)
+    with model_errors(where, f"it cannot be loaded as a {objective.name} language model"):
+        config = load_config(source)
         check_kind(config, objective, where)
         if source.rope_parameters is not None:
             config = with_longer_context(config, source.rope_parameters["factor"], source.rope_parameters["rope_type"])

@@ -19,7 +19,7 @@ from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
-from tunesmith.models.load import LOADING_ERRORS, load_tokenizer, model_errors
+from tunesmith.models.load import load_tokenizer, model_errors
 from tunesmith.models.source import ModelSource
 from tunesmith.results import Certificate
 
@@ -161,12 +161,10 @@ def reload_language_model(folder: Path, objective: Objective, base: ModelSource 
     Args:
         base: the present place of an adapter's base model; None for the recorded one.
     """
-    from safetensors import SafetensorError
-
     where = str(folder)
     if not is_adapter(folder):
         message = f"it cannot be loaded as a {objective.name} language model"
-        with model_errors(where, message, errors=(*LOADING_ERRORS, SafetensorError)):
+        with model_errors(where, message):
             model = objective.load(folder, dtype="float32", use_safetensors=True)
         check_kind(model.config, objective, where)
         return model.eval()

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.labelled.labels import MULTI, REGRESSION
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.table import Examples, Labels
+from tunesmith.disk import write_text
 from tunesmith.errors import InputError, ModelError
 from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.report.words import MASKED
-from tunesmith.results import RunResult
-from tunesmith.run_folder import RESULT
+from tunesmith.results import RunResult, read_json
+from tunesmith.run_folder import RESULT, require_finished
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,7 +46,7 @@ class PredictorConfig:
             "problem_type": self.labels.problem_type, "labels": list(self.labels.names), "max_length": self.max_length,
             "thresholds": self.thresholds, "columns": self.columns, "mean": self.labels.mean, "scale": self.labels.scale,
         }  # fmt: skip
-        (folder / CONFIG).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(folder / CONFIG, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> PredictorConfig:
@@ -53,13 +54,39 @@ class PredictorConfig:
         path = folder / CONFIG
         if is_embedding_folder(folder) or not path.exists():
             raise predicts_no_labels(folder)
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = read_json(path, ConfigShape)
         return cls(
             Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
             plain["max_length"],
-            plain["thresholds"],
+            plain.get("thresholds"),
             plain["columns"],
         )
+
+
+@dataclass(frozen=True)
+class ColumnsShape:
+    text: str | None
+    pair: str | None
+
+
+@dataclass(frozen=True)
+class ConfigShape:
+    """The types of ``tunesmith.json``."""
+
+    problem_type: str
+    labels: list[str]
+    max_length: int
+    columns: ColumnsShape
+    thresholds: list[float | int] | None = None
+    mean: float | int = 0.0
+    scale: float | int = 1.0
+
+    def __post_init__(self) -> None:
+        if self.problem_type not in (SINGLE, MULTI, REGRESSION):
+            raise ValueError(f"there is no problem type {self.problem_type!r}")
+        n_thresholds = len(self.labels) if self.problem_type == MULTI else 1
+        if self.max_length < 1 or len(self.thresholds or [0] * n_thresholds) != n_thresholds:
+            raise ValueError("max_length is below 1, or the thresholds do not match the labels")
 
 
 def predicts_no_labels(folder: Path) -> InputError:
@@ -79,8 +106,11 @@ def predicts_no_labels(folder: Path) -> InputError:
     if is_language_run(folder.parent):
         remedy = "Use tunesmith generate for its texts (--choices if answers are labels), evaluate to measure it."
         return ModelError.one(str(folder), "this is a language model: it predicts no labels.", remedy)
-    verbs = " or ".join(f"tunesmith {verb}" for verb in TASKS[result.task].commands)
-    return ModelError.one(str(folder), f"this is a run of {TASKS[result.task].noun}: it predicts no labels.", f"Use {verbs}.")
+    settings = TASKS.get(result.task)
+    if settings is None:
+        return ModelError.one(str(folder.parent / RESULT), f"there is no task {result.task!r}.", "Restore the file.")
+    verbs = " or ".join(f"tunesmith {verb}" for verb in settings.commands)
+    return ModelError.one(str(folder), f"this is a run of {settings.noun}: it predicts no labels.", f"Use {verbs}.")
 
 
 @dataclass(frozen=True)
@@ -121,13 +151,13 @@ class Predictor:
 
 def load_predictor(run: Path) -> Predictor:
     """Loads the model of a finished run onto this machine's device and fast path. Raises ModelError."""
-    from transformers import AutoTokenizer
-
     from tunesmith.machine import device_name, quiet_libraries, stay_offline
     from tunesmith.models.adapters.attach import is_adapter, reload_classifier
     from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
-    from tunesmith.models.source import check_folder
+    from tunesmith.models.load import load_tokenizer, set_padding
+    from tunesmith.models.source import ModelSource, check_folder
 
+    require_finished(run)
     folder = run / "model" if (run / "model").is_dir() else run
     if not folder.is_dir():
         raise ModelError.one(str(run), "there is no such run.")
@@ -137,6 +167,11 @@ def load_predictor(run: Path) -> Predictor:
     stay_offline()
     quiet_libraries()
     model = reload_classifier(folder).to(device_name())
+    if model.config.num_labels != max(1, config.labels.n):
+        message = f"its model has {model.config.num_labels} outputs, and {CONFIG} names {config.labels.n} labels."
+        raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
     fast_path = choose_fast_path(fast=True, device=device_name())
     apply_fast_path(model, fast_path)
-    return Predictor(model, AutoTokenizer.from_pretrained(folder), config, fast_path)
+    tokenizer = load_tokenizer(ModelSource(str(run), str(folder), "run"))
+    set_padding(model, tokenizer)
+    return Predictor(model, tokenizer, config, fast_path)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs import load as pairs
+from tunesmith.disk import write_text
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest, first_positions
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.evaluation.search import normalised
@@ -76,7 +77,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
     content = heat_map(evaluation.best, evaluation.systems)
     if content is not None:
         text = json.dumps(content, ensure_ascii=False, indent=1)
-        (folder.work / HEAT_MAP).write_text(text + "\n", encoding="utf-8")
+        write_text(folder.work / HEAT_MAP, text + "\n")
 
 
 def heat_map(best: SeedResult, systems: Baselines) -> Mapping[str, Any] | None:

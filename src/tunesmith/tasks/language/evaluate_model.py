@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -135,7 +134,7 @@ def evaluation_recipe(target: str | Path, table: Table, columns: Mapping[str, An
     """Returns a recipe for reading and evaluating the rows: the run's own, changed by the options."""
     path, of_run = Path(target) / RESULT, dict[str, Any]()
     if path.exists():
-        of_run = json.loads(path.read_text(encoding="utf-8"))["recipe"]
+        of_run = RunResult.load(path).recipe
     base = {name: {key: of_run[name][key] for key in keys} for name, keys in RUN_KEYS.items()} if of_run else {}
     named_columns = columns or {
         part: name

@@ -26,7 +26,7 @@ from tunesmith.models.fast.supervised_loss import is_head_alone
 from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens
+from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.task_rules import sequences
@@ -194,10 +194,8 @@ def stop_at(model: torch.nn.Module, ends: Sequence[int]) -> None:
 
 def objective_for(data: LanguageTaskData) -> Objective:
     """Returns the architecture's objective. Raises for another one in the recipe, and for a masked model with answers."""
-    from transformers import AutoConfig
-
     source, requested = data.source, data.recipe.pretraining.objective
-    config = AutoConfig.from_pretrained(source.location, revision=source.revision, trust_remote_code=source.trust_remote_code)
+    config = load_config(source)
     objective = detect_objective(config, f"model.name {source.name}")
     if requested is not None and requested != objective.name:
         message = f"{source.name} is a {objective.name} language model ({config.model_type})."

@@ -10,6 +10,7 @@ import numpy as np
 
 from tunesmith.data.chat import load as chat
 from tunesmith.data.chat.rows import first_prompt, last_answer
+from tunesmith.disk import write_text
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.chat.prompts import supervised_runs
 from tunesmith.models.language.save import save_language_model
@@ -93,7 +94,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
         for i in range(min(SHOWN_ANSWERS, len(ours.texts)))
     ]
     content = {"seen": seen, "split": name, "answers": answers, "before": UNTUNED}
-    (folder.work / ANSWERS).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_text(folder.work / ANSWERS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def data_record(session: LanguageSession) -> dict[str, Any]:

@@ -1,0 +1,455 @@
+"""Injects kills, damage, full disks and second writers into runs, and counts what is lost.
+
+    python benchmarks/reliability.py [--only SECTION ...] [--share 0.1] [--folder .reliability]
+
+Each section is a function of one trial; finished trials are kept in the folder, so that the same command goes on after an
+interruption. A trial counts as a traceback, a hang, a lost run (files that were complete before are not any more, or a resumed
+run differs from an uninterrupted one) or a wrong word (an exit code or message that it must not have).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from record import write
+from trials import Ended, Process, mutate_file, run
+
+from tunesmith.disk import hash_file
+
+ROWS = 160
+EXACT = ("model/model.safetensors", "predictions.parquet")
+"""Files of a resumed run that are equal to those of an uninterrupted one."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The outcome of one trial.
+
+    Attributes:
+        what: what was injected.
+        fault: ``traceback``, ``hang``, ``lost`` or ``wrong word``; empty if there was none.
+        detail: the end of the output, after a fault.
+    """
+
+    section: str
+    number: int
+    what: str
+    fault: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The recipes, models and uninterrupted runs that trials copy.
+
+    Attributes:
+        seconds: duration of the uninterrupted classification run.
+        n_bytes: its size on the disk.
+    """
+
+    folder: Path
+    seconds: float
+    n_bytes: int
+
+    @contextmanager
+    def place(self) -> Iterator[Path]:
+        """A folder with recipes, rows and models for one trial, which is the current one meanwhile."""
+        place, back = self.folder / f"trial-{os.getpid()}", Path.cwd()
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(self.folder / "base", place, symlinks=True)
+        os.chdir(place)
+        try:
+            yield place
+        finally:
+            os.chdir(back)
+            shutil.rmtree(place, ignore_errors=True)
+
+    def differs(self, run: Path) -> str:
+        """Names the file in which a run differs from the uninterrupted one; empty if there is none."""
+        for name in EXACT:
+            if not (run / name).exists() or hash_file(run / name) != hash_file(self.folder / "base/runs/whole" / name):
+                return name
+        ours, whole = (json.loads((place / "result.json").read_text()) for place in (run, self.folder / "base/runs/whole"))
+        return next((key for key in ("metrics", "verdicts") if ours[key] != whole[key]), "")
+
+
+# --- preparation ---------------------------------------------------------------------------------------------------------------
+
+
+def prepare(folder: Path) -> Bench:
+    """Makes models, rows and recipes, and trains the uninterrupted runs, unless the folder has them."""
+    base = folder / "base"
+    record = folder / "bench.json"
+    if not record.exists():
+        shutil.rmtree(base, ignore_errors=True)
+        base.mkdir(parents=True)
+        make_models(base)
+        make_recipes(base)
+        back = Path.cwd()
+        os.chdir(base)
+        started = time.perf_counter()
+        for words in (["train", "recipe.yaml", "output=runs/whole"], ["train", "sft.yaml"], ["train", "embedding.yaml"]):
+            ended = run(words, folder / "prepare.log")
+            if ended.code:
+                raise RuntimeError(ended.text)
+            record.write_text(
+                json.dumps({"seconds": time.perf_counter() - started}) if "whole" in words[-1] else record.read_text()
+            )
+        os.chdir(back)
+        n_bytes = sum(path.stat().st_size for path in (base / "runs/whole").rglob("*") if path.is_file())
+        record.write_text(json.dumps({**json.loads(record.read_text()), "n_bytes": n_bytes}))
+    return Bench(folder, **json.loads(record.read_text()))
+
+
+def make_models(base: Path) -> None:
+    """Writes a random BERT with a vocabulary of words; sft uses the built-in model."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(60))]
+    raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    tokens = {f"{part}_token": token for part, token in names.items()}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, model_max_length=64, **tokens)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **shape)).save_pretrained(base / "tiny")
+    tokenizer.save_pretrained(base / "tiny")
+    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **shape)).save_pretrained(
+        base / "sharded", max_shard_size="20KB"
+    )
+    tokenizer.save_pretrained(base / "sharded")
+
+
+def make_recipes(base: Path) -> None:
+    draw = random.Random(0)
+    texts = [" ".join(f"w{draw.randrange(60)}" for _ in range(draw.randint(3, 12))) for _ in range(ROWS)]
+    lines = [f"{text},{'pos' if text.split()[0] < 'w3' else 'neg'}" for text in texts]
+    (base / "train.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    (base / "test.csv").write_text("text,label\n" + "\n".join(f"{line[:-4]} w1,{line[-3:]}" for line in lines[:60]) + "\n")
+    train = {"num_train_epochs": 6, "per_device_train_batch_size": 16, "n_evaluations": 12, "n_logs": 24}
+    plain: dict[str, Any] = {
+        "data": {"train": "train.csv", "validation": 0.2, "test": "test.csv"}, "model": {"name": "tiny"}, "train": train,
+        "evaluate": {"n_resamples": 200}, "output": "runs/out",
+    }  # fmt: skip
+    sft = {
+        "task": "sft", "data": {"train": "builtin:sft_train", "validation": 0.2, "test": "builtin:sft_test", "max_rows": 60},
+        "model": {"name": "builtin:pocket"}, "sft": {"chat_template": "dialogue"}, "train": {"max_steps": 2, "n_evaluations": 1},
+        "evaluate": {"answers": {"rows": 4, "shots": 0}, "n_resamples": 200}, "output": "runs/sft",
+    }  # fmt: skip
+    pairs = {
+        "task": "embedding", "data": {"train": "train.csv", "validation": 0.2}, "model": {"name": "tiny"},
+        "train": {"max_steps": 4, "n_evaluations": 1}, "evaluate": {"n_resamples": 200}, "output": "runs/embedding",
+    }  # fmt: skip
+    for name, recipe in (("recipe", plain), ("sft", sft), ("embedding", pairs)):
+        (base / f"{name}.yaml").write_text(json.dumps(recipe))
+
+
+# --- kills ---------------------------------------------------------------------------------------------------------------------
+
+WORK = Path("runs/out.partial")
+MOMENTS: dict[str, Callable[[], bool]] = {
+    "check": lambda: False,
+    "begin": lambda: WORK.exists(),
+    "training": lambda: (WORK / "metrics.jsonl").exists(),
+    "checkpoint": lambda: any(not (path / "manifest.json").exists() for path in WORK.glob("checkpoints/checkpoint-*")),
+    "best": lambda: (WORK / "checkpoints/best.partial").exists(),
+    "save": lambda: (WORK / "model").exists(),
+    "predictions": lambda: (WORK / "predictions.parquet").exists(),
+    "report": lambda: (WORK / "result.json").exists(),
+    "rename": lambda: "files" in (WORK / "run.json").read_text() if (WORK / "run.json").exists() else False,
+    "any": lambda: False,
+}
+"""Phase -> whether it has begun."""
+LENGTHS = {"training": 0.5, "save": 0.1, "predictions": 0.05, "report": 0.15, "check": 0.3, "any": 1.0}
+"""Phase -> its longest delay before the kill, as a share of the run; else a few milliseconds."""
+
+
+def kill_trial(bench: Bench, number: int, draw: random.Random) -> Trial:
+    """Kills a training in one phase, in every second trial while it replaces an earlier run; resumes it and compares."""
+    phase, replaces = list(MOMENTS)[number % len(MOMENTS)], number % 2 == 1
+    with bench.place():
+        words = ["train", "recipe.yaml", *(["--overwrite"] if replaces else [])]
+        if replaces:
+            shutil.copytree("runs/whole", "runs/out")
+        delay = draw.random() * LENGTHS.get(phase, 0.01) * bench.seconds
+        process = Process(words, Path("log"), new_interpreter=number % 10 == 0)
+        begun = time.monotonic()
+        ended = process.wait(until=MOMENTS[phase] if LENGTHS.get(phase) not in (0.3, 1.0) else lambda: True)
+        if ended is None:
+            ended = process.wait(until=lambda: time.monotonic() - begun > delay)
+        if ended is None:
+            process.kill()
+        what = f"killed in {phase}{' of a replacement' if replaces else ''}, {delay:.3f} s after its start"
+        trial = Trial("kills", number, what if ended is None else f"{what}: it was done before")
+        if ended is not None and (fault := ended.fault):
+            return replace(trial, fault=fault, detail=ended.text[-1500:])
+        if replaces and not any(Path(f"runs/{name}/model/model.safetensors").exists() for name in ("out", "out.replaced")):
+            return replace(trial, fault="lost", detail="the earlier run is gone")
+        return resume_and_compare(bench, trial)
+
+
+def resume_and_compare(bench: Bench, trial: Trial) -> Trial:
+    """Resumes the run if it is unfinished, else starts it, and compares it with the uninterrupted one."""
+    words = ["train", "recipe.yaml"]
+    if WORK.exists():
+        words.append("--resume")
+    elif Path("runs/out").exists():
+        words.append("--overwrite")
+    ended = run(words, Path("log"))
+    if ended.fault or ended.code:
+        return replace(trial, fault=ended.fault or "lost", detail=f"{' '.join(words)}: {ended.text[-1500:]}")
+    differs = bench.differs(Path("runs/out"))
+    if not differs and (left := [path.name for path in Path("runs").iterdir() if "out" in path.name and path.name != "out"]):
+        differs = f"left behind: {left}" if not all(name.startswith(".") for name in left) else ""
+    return replace(trial, fault="lost", detail=f"{differs} differs") if differs else trial
+
+
+# --- damaged files -------------------------------------------------------------------------------------------------------------
+
+READERS = {
+    "result.json": (
+        ["report", "{run}", "--output", "r.html"],
+        ["compare", "{run}", "{run}"],
+        ["report", "{run}", "--format", "md"],
+    ),
+    "metrics.jsonl": (["report", "{run}", "--output", "r.html"],),
+    "predictions.parquet": (["report", "{run}", "--output", "r.html"], ["compare", "{run}", "{run}"]),
+    "answers.json": (["report", "{run}", "--output", "r.html"],),
+    "heat_map.json": (["report", "{run}", "--output", "r.html"],),
+    "run.json": (["report", "{run}", "--output", "r.html"], ["predict", "{run}", "test.csv", "--output", "p.csv"]),
+    "resolved.yaml": (["report", "{run}", "--output", "r.html"], ["diagnose", "{run}"]),
+    "model/tunesmith.json": (["predict", "{run}", "test.csv", "--output", "p.csv"], ["evaluate", "{run}", "test.csv"]),
+}
+"""File of a run -> the commands that read it."""
+RUNS = ("whole", "whole", "sft", "embedding")
+ALLOWED = {0, 2, 3, 4}
+
+
+def judge(trial: Trial, ended: Ended, words: list[str]) -> Trial:
+    """Adds the fault of a process that may end well or refuse, and nothing else."""
+    fault = ended.fault or ("" if ended.code in ALLOWED else "wrong word")
+    return replace(trial, fault=fault, detail=f"{' '.join(words)}: {ended.text[-1500:]}") if fault else trial
+
+
+def mutated_trial(bench: Bench, number: int, draw: random.Random) -> Trial:
+    """Damages one file of a finished run, and runs a command that reads it. Half of the trials damage result.json."""
+    with bench.place():
+        folder = Path("runs") / RUNS[number % len(RUNS)]
+        names = [name for name in READERS if (folder / name).exists()]
+        name = "result.json" if number % 2 == 0 else draw.choice(names)
+        what = f"{folder.name}/{mutate_file(folder / name, draw)}"
+        trial = Trial("mutated files", number, what)
+        for command in READERS[name]:
+            words = [word.format(run=folder) for word in command]
+            trial = judge(trial, run(words, Path("log")), words)
+            if trial.fault:
+                break
+        return trial
+
+
+def model_trial(bench: Bench, number: int, draw: random.Random) -> Trial:
+    """Damages or removes one file of a base model, of a sharded one, or of a run's model, and loads it."""
+    uses: tuple[tuple[str, list[str]], ...] = (
+        ("tiny", ["check", "recipe.yaml"]),
+        ("sharded", ["check", "recipe.yaml", "model.name=sharded"]),
+        ("runs/whole/model", ["predict", "runs/whole", "test.csv", "--output", "p.csv"]),
+        ("runs/sft/model", ["generate", "runs/sft", "Hello", "--max-new-tokens", "4"]),
+        ("runs/embedding/model", ["embed", "runs/embedding", "test.csv", "--text", "text", "--output", "e.npy"]),
+    )
+    with bench.place():
+        folder, words = uses[number % len(uses)]
+        files = [path for path in sorted(Path(folder).rglob("*")) if path.suffix in (".json", ".safetensors")]
+        path = draw.choice(files)
+        if draw.random() < 0.1:
+            path.unlink()
+            done = f"{path.name}: removed"
+        else:
+            done = mutate_file(path, draw, 2_000 if path.suffix == ".safetensors" else None)
+        return judge(Trial("damaged models", number, f"{folder}/{done}"), run(words, Path("log")), words)
+
+
+# --- full disks ----------------------------------------------------------------------------------------------------------------
+
+
+def disk_trial(bench: Bench, number: int, draw: random.Random) -> Trial:
+    """Trains on a disk that is small, fills up during the run, or limits the size of files; then frees it and goes on."""
+    size = int(bench.n_bytes * (0.02 + 1.2 * (number + draw.random()) / SECTIONS["full disk"][1]))
+    kind = ("limit", "small", "filled", "filled")[number % 4]
+    with bench.place() as place, mounted(place / "runs/small", kind) as disk:
+        yesterday = hash_file(Path("runs/whole/report.html"))
+        trial = Trial("full disk", number, f"{kind}, {size:,} bytes")
+        output, filler = f"output={disk}/out", disk / "filler"
+        if kind == "small":
+            fill(filler, size)
+        process = Process(
+            ["train", "recipe.yaml", output], Path("log"), before=limit_files(size // 8) if kind == "limit" else None
+        )
+        if kind == "filled" and process.wait(until=(disk / "out.partial").exists) is None:
+            fill(filler, size)
+        ended = process.end()
+        filler.unlink(missing_ok=True)
+        trial = judge(trial, ended, ["train"])
+        if not trial.fault and ended.code == 2 and "no space left" not in ended.text and "are free" not in ended.text:
+            trial = replace(trial, fault="wrong word", detail=ended.text[-1500:])
+        if not trial.fault and ended.code:
+            words = ["train", "recipe.yaml", output, *(["--resume"] if (disk / "out.partial").exists() else [])]
+            again = run(words, Path("log"))
+            if again.code or bench.differs(disk / "out"):
+                trial = replace(trial, fault="lost", detail=again.text[-1500:])
+        report = run(["report", "runs/whole"], Path("log"), before=limit_files(9_000))
+        if not trial.fault and (report.code != 2 or hash_file(Path("runs/whole/report.html")) != yesterday):
+            trial = replace(trial, fault="lost", detail=f"yesterday's report: {report.text[-500:]}")
+        return trial
+
+
+@contextmanager
+def mounted(folder: Path, kind: str) -> Iterator[Path]:
+    """A folder on a small disk of its own, except for a limit of the size of files."""
+    folder.mkdir()
+    options = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if kind != "limit":
+        subprocess.run(options, check=True)
+    try:
+        yield folder
+    finally:
+        if kind != "limit":
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(filler: Path, left: int) -> None:
+    """Fills a disk with one file, up to so many free bytes."""
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(filler.parent).free - left))
+
+
+def limit_files(n_bytes: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+
+
+# --- two writers ---------------------------------------------------------------------------------------------------------------
+
+
+def writers_trial(bench: Bench, number: int, draw: random.Random) -> Trial:
+    """Starts two trainings into one output: one finishes, the other is refused. In every third trial both replace a run."""
+    with bench.place():
+        replaces = number % 3 == 2
+        if replaces:
+            shutil.copytree("runs/whole", "runs/out")
+        words = ["train", "recipe.yaml", *(["--overwrite"] if replaces else [])]
+        delay = 0.0 if number % 2 else draw.random() * bench.seconds
+        first = Process(words, Path("first.log"))
+        time.sleep(delay)
+        second = Process(words, Path("second.log"))
+        ended = [first.end(), second.end()]
+        trial = Trial("two writers", number, f"the second {delay:.2f} s after the first{', both replacing' if replaces else ''}")
+        for one in ended:
+            trial = judge(trial, one, words)
+        codes = sorted(one.code for one in ended)
+        if not trial.fault and (codes[0] != 0 or bench.differs(Path("runs/out")) or (codes == [0, 0] and not replaces)):
+            return replace(trial, fault="lost", detail="\n".join(one.text[-700:] for one in ended))
+        return trial
+
+
+# --- all of it -----------------------------------------------------------------------------------------------------------------
+
+TrialFunction = Callable[[Bench, int, random.Random], Trial]
+SECTIONS: dict[str, tuple[TrialFunction, int]] = {
+    "kills": (kill_trial, 200),
+    "mutated files": (mutated_trial, 150),
+    "damaged models": (model_trial, 60),
+    "full disk": (disk_trial, 20),
+    "two writers": (writers_trial, 20),
+}
+"""Section -> the function of one trial, and how many there are."""
+
+
+def finished_trials(path: Path) -> list[Trial]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [Trial(**json.loads(line)) for line in lines]
+
+
+def run_section(bench: Bench, name: str, share: float, progress: Path) -> None:
+    """Runs the trials of a section that are not finished, and appends each to the file."""
+    function, count = SECTIONS[name]
+    done = {trial.number for trial in finished_trials(progress) if trial.section == name}
+    for number in range(max(1, round(share * count))):
+        if number in done:
+            continue
+        started = time.perf_counter()
+        trial = function(bench, number, random.Random(f"{name} {number}"))
+        trial = replace(trial, seconds=round(time.perf_counter() - started, 2))
+        with progress.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(trial)) + "\n")
+        print(f"{name} {number + 1}: {trial.what}{f' -> {trial.fault}: {trial.detail}' if trial.fault else ''}", flush=True)
+
+
+def summary(trials: list[Trial]) -> dict[str, Any]:
+    """Counts the trials and faults of each section."""
+    faults = ("traceback", "hang", "lost", "wrong word")
+    sections = {}
+    for name in SECTIONS:
+        own = [trial for trial in trials if trial.section == name]
+        counts = Counter(trial.fault for trial in own)
+        sections[name] = {"trials": len(own), **{fault: counts[fault] for fault in faults}}
+        sections[name]["minutes"] = round(sum(trial.seconds for trial in own) / 60, 1)
+    failed = [asdict(trial) for trial in trials if trial.fault]
+    return {
+        "sections": sections,
+        "faults": {fault: sum(s[fault] for s in sections.values()) for fault in faults},
+        "failed": failed,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=list(SECTIONS), choices=list(SECTIONS))
+    parser.add_argument("--share", type=float, default=1.0, help="share of the trials of each section")
+    parser.add_argument("--folder", type=Path, default=Path(".reliability"), help="finished trials; remove it to start again")
+    args = parser.parse_args()
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    import_libraries()
+    bench = prepare(args.folder.resolve())
+    progress = bench.folder / "trials.jsonl"
+    for name in args.only:
+        run_section(bench, name, args.share, progress)
+    write("reliability", summary(finished_trials(progress)))
+
+
+def import_libraries() -> None:
+    """Imports what trainings import, so that forked processes start at once."""
+    import sklearn.linear_model  # noqa: F401
+
+    from tunesmith.cli.main import quiet_libraries
+
+    quiet_libraries()
+    import tunesmith.generation.generator
+    import tunesmith.models.embedding.encoder
+    import tunesmith.report.page
+    import tunesmith.tasks.embedding.steps
+    import tunesmith.tasks.language.steps
+    import tunesmith.workflows.train  # noqa: F401
+    from tunesmith.tasks.classification.steps import STEPS  # noqa: F401
+
+
+if __name__ == "__main__":
+    main()
