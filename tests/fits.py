@@ -12,7 +12,8 @@ import torch
 
 from tunesmith.progress import Clock, Event
 from tunesmith.recipe.load import LoadedRecipe, recipe_from_mapping
-from tunesmith.tasks.steps import FitPlace, fit_seed, load, read
+from tunesmith.tasks.fit_plan import FitPlace
+from tunesmith.tasks.steps import fit_seed, load, read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request, Session, TaskData, TaskSteps
 from tunesmith.training.fit import Fit

@@ -22,6 +22,7 @@ from tests.contract.cases import ALL, BAD, CASES, GOOD, N_ROWS, PAIRS, TEXTS, TH
 from tests.contract.conftest import Runs
 from tests.language_models import questions
 from tunesmith.diagnosis import after_training
+from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.results import Alarm, Certificate
 from tunesmith.tasks import save
@@ -44,11 +45,16 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "learning rate not reached": EVERY,
     "most rows truncated": EVERY - PRETRAINING,
     "forgets general text": frozenset({"sft", *PRETRAINING}),
-    "collapsed_embeddings": frozenset({"embedding"}),
+    "collapsed embeddings": frozenset({"embedding"}),
     "certificate failed": EVERY,
+    "still improving at the end": EVERY,
+    "empty answers": frozenset({"sft"}),
+    "repetitive answers": frozenset({"sft"}),
 }
-STUCK = ("first loss abnormal", "one class", "not above majority", "loss not lower", "collapsed_embeddings")
+STUCK = ("first loss abnormal", "one class", "not above majority", "loss not lower", "collapsed embeddings")
 SHORT = ("learning rate not reached", "most rows truncated", "not finite", "certificate failed")
+RISING = ("still improving at the end",)
+MUTE, LOOPING = ("empty answers",), ("repetitive answers",)
 FAR = ("validation far from training", "forgets general text")
 LABELS = ["Ann", "Ben", "Cem"]
 STILL = {"learning_rate": 1e-12, "max_steps": 4, "n_evaluations": 1, "n_logs": 4}
@@ -62,7 +68,8 @@ def no_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planted_in(alarm: str) -> str:
     """The run that plants the cause of an alarm."""
-    return next(name for name, alarms in (("stuck", STUCK), ("short", SHORT), ("far", FAR)) if alarm in alarms)
+    planted = {"stuck": STUCK, "short": SHORT, "far": FAR, "rising": RISING, "mute": MUTE, "looping": LOOPING}
+    return next(name for name, alarms in planted.items() if alarm in alarms)
 
 
 @pytest.mark.parametrize(("alarm", "case"), [(a, c) for a, names in PROMISED.items() for c in CASES if c.name in names], ids=str)
@@ -79,7 +86,7 @@ def test_the_alarm_goes_off_where_its_cause_is_planted(
 def test_no_other_alarm_goes_off_in_a_short_run(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {alarm.name for alarm in short(runs, case, monkeypatch)}
     assert (
-        found & {"first loss abnormal", "validation far from training", "forgets general text", "collapsed_embeddings"} == set()
+        found & {"first loss abnormal", "validation far from training", "forgets general text", "collapsed embeddings"} == set()
     )
 
 
@@ -284,4 +291,59 @@ FAR_ROWS: Mapping[str, Callable[[], tuple[list[Row], list[Row]]]] = {
     "toy": flipped,
 }
 FAR_STEPS = {"reranker": 64, "sft": 24, CAUSAL: 24, MASKED: 40}
-RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]] = {"stuck": stuck, "short": short, "far": far}
+
+
+def rising(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run whose selection metric improves at every evaluation."""
+    honest, values = GuardedTrainer.evaluate, iter(range(100))
+
+    def evaluate(trainer: Any, *arguments: Any, **named: Any) -> Any:
+        measure, place = trainer.evaluate_fn, next(values)
+        trainer.evaluate_fn = lambda model: {name: better(name, place) for name in measure(model)}
+        try:
+            return honest(trainer, *arguments, **named)
+        finally:
+            trainer.evaluate_fn = measure
+
+    monkeypatch.setattr(GuardedTrainer, "evaluate", evaluate)
+    train = {"max_steps": 4, "n_evaluations": 4, "n_logs": 4}
+    return runs.run(case, "rising", train=train, evaluate={"baselines": []}).result.alarms
+
+
+def better(name: str, place: int) -> float:
+    return 0.1 * (place + 1) if higher_is_better(name) else 1.0 - 0.1 * place
+
+
+def mute(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run of a model that always generates padding."""
+    return answering(runs, case, "mute", "<pad>")
+
+
+def looping(runs: Runs, case: Case, _monkeypatch: pytest.MonkeyPatch) -> tuple[Alarm, ...]:
+    """A run of a model that always generates the same word."""
+    return answering(runs, case, "looping", " red")
+
+
+def answering(runs: Runs, case: Case, name: str, token: str) -> tuple[Alarm, ...]:
+    """A run at a learning rate of nothing from a model whose likeliest next token is always this one."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(runs.models["llama"])
+    scaled(model, "lm_head.weight", 0.0)
+    scaled(model, "model.embed_tokens.weight", [1.0])
+    with torch.no_grad():
+        model.lm_head.weight[AutoTokenizer.from_pretrained(runs.models["llama"]).convert_tokens_to_ids(token)] = 1.0
+    folder = saved(runs, case, model)
+    answers = {"rows": 8, "max_new_tokens": 6}
+    changes: dict[str, Any] = {"model": {"name": str(folder)}, "train": dict(STILL)}
+    return runs.run(case, name, evaluate={"baselines": [], "answers": answers}, **changes).result.alarms
+
+
+RUNS: Mapping[str, Callable[[Runs, Case, pytest.MonkeyPatch], tuple[Alarm, ...]]] = {
+    "stuck": stuck,
+    "short": short,
+    "far": far,
+    "rising": rising,
+    "mute": mute,
+    "looping": looping,
+}

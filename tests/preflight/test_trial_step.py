@@ -73,7 +73,10 @@ def test_the_steps_run_on_the_longest_rows_and_the_largest_loss_is_returned() ->
 def test_a_first_loss_far_above_chance_is_a_note_and_one_that_is_not_finite_a_problem() -> None:
     usual = first_loss_line(0.7, 0.6931, "")
     assert (usual.figure, usual.note, usual.problem) == ("0.7000, at chance level it is 0.6931", "", None)
-    assert first_loss_line(9.0, 0.6931, "").note.startswith("the first loss is far above chance level: 9.0000")
+    assert first_loss_line(9.0, 0.6931, "").note.startswith("the first loss is above chance level: 9.0000")
+    assert first_loss_line(8.5050, 7.6246, "").note.startswith("the first loss is above chance level: 8.5050")
+    assert not first_loss_line(7.9, 7.6246, "").note
+    assert not first_loss_line(8.5, math.nan, "").note
     problem = first_loss_line(math.nan, 0.6931, "").problem
     assert problem is not None
     assert problem.message == "it is nan."
@@ -111,7 +114,7 @@ def test_the_estimate_counts_steps_accumulation_and_seeds(n_seeds: int, times: s
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     train = TrainSection(per_device_train_batch_size=4, gradient_accumulation_steps=2, max_steps=5, n_seeds=n_seeds)
     seen: list[list[int]] = []
-    seconds, line = estimate_time([make_part(Linear(), seen=seen)], 40, train)
+    seconds, line = estimate_time([make_part(Linear(), seen=seen)], 10, train)
     assert len(seen) == 2  # the first step is not timed, since it allocates
     assert seconds == 1.0 * 5 * 2 * n_seeds
     assert line.figure == f"training about 10 s (5 steps){times}"
@@ -121,7 +124,7 @@ def test_the_estimate_of_bucketed_batches_leaves_out_the_padding_of_a_random_one
     ticks = iter(range(100))
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     train = TrainSection(per_device_train_batch_size=4, max_steps=9)
-    seconds, _ = estimate_time([make_part(Linear(), is_bucketed=True)], 40, train)
+    seconds, _ = estimate_time([make_part(Linear(), is_bucketed=True)], 10, train)
     assert seconds == pytest.approx(9 * 5.5 / 9)  # the mean length over the longest
 
 

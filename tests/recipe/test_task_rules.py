@@ -68,6 +68,14 @@ def test_keys_that_do_not_go_together(more, message: str) -> None:
         recipe_from_mapping({"data": {"train": "a.csv"}, **more})
 
 
+def test_a_reranker_has_a_head_to_train() -> None:
+    recipe = {
+        "task": "embedding", "embedding": {"head": "cross-encoder"}, "train": {"train_layers": "head"},
+        "data": {"train": "x.csv"}, "evaluate": {"retrieval": "builtin:handbook"}, "output": "x",
+    }  # fmt: skip
+    assert recipe_from_mapping(recipe).train.train_layers == "head"
+
+
 def test_metrics_of_any_depth_are_known_and_the_resolved_recipe_comes_back() -> None:
     import yaml
 

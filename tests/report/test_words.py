@@ -64,3 +64,32 @@ def test_the_main_metric_is_the_requested_one_on_the_main_split() -> None:
 
 def test_unknown_names_are_shown_as_they_are() -> None:
     assert display_name("my_own_metric") == "my own metric"
+
+
+LOSS = Metric("loss", "test", 1.2, 1.1, 1.3, 60, higher_is_better=False)
+ROUGE = Metric("rouge_l", "test", 0.1, 0.05, 0.2, 60)
+FELL = Verdict("loss", "test", "untuned", -2.698, -2.8, -2.6, "better")
+SAME = Verdict("rouge_l", "test", "untuned", 0.01, -0.02, 0.04, "cannot tell")
+
+
+def written(metric: str | None) -> RunResult:
+    """A run of a language model that writes answers, whose checkpoint was selected by the loss."""
+    recipe, training = {"evaluate": {"metric": metric}}, {"best_metric": {"name": "loss"}}
+    return RunResult("sft", (LOSS, ROUGE), verdicts=(FELL, SAME), recipe=recipe, training=training)
+
+
+def test_the_loss_does_not_lead_where_answers_are_written() -> None:
+    assert headline(written(None)).sentence.startswith("Test ROUGE-L 0.100 [0.050, 0.200]: cannot tell")
+    assert headline(written(None)).word == "cannot tell"
+    assert headline(written("rouge_l")) == headline(written(None))
+
+
+def test_a_loss_that_was_requested_does_not_stand_alone() -> None:
+    summary = headline(written("loss"))
+    assert summary.sentence.startswith("Test loss 1.200 [1.100, 1.300]: better than untuned model by 2.698")
+    assert "Test ROUGE-L 0.100 [0.050, 0.200]: cannot tell" in summary.sentence
+    assert summary.word == "better"
+
+
+def test_the_loss_leads_where_nothing_else_is_measured() -> None:
+    assert main_metric(replace(written(None), metrics=(LOSS,))) == LOSS

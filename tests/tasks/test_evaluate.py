@@ -11,7 +11,8 @@ import pytest
 
 from tunesmith.evaluation.metrics.predictions import MULTI, REGRESSION, SINGLE, from_scores
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
-from tunesmith.tasks.evaluate import alarm_inputs, best_seed, class_decisions
+from tunesmith.results import Verdict
+from tunesmith.tasks.evaluate import alarm_inputs, best_seed, class_tables
 from tunesmith.tasks.task import Baselines, Evaluation, SeedResult, SplitLengths
 
 METRICS = [SplitMetrics("validation", ("accuracy",)), SplitMetrics("test", ("accuracy",))]
@@ -82,16 +83,25 @@ def test_without_a_majority_or_the_metric_there_is_nothing_to_compare() -> None:
 def test_decided_classes_come_with_the_last_split_first() -> None:
     several = Outputs(MULTI, from_scores(MULTI, [(1, 0)], [[0.9, 0.2]]))
     seed = make_seed(0, 0.9, {"validation": make_outputs([1, 0], [0, 0]), "test": several})
-    decisions = class_decisions(seed.session, seed, METRICS)
+    decisions = class_tables(seed.session, seed, METRICS, "decisions")
     assert list(decisions) == ["test", "validation"]
     assert decisions["test"].tolist() == [[1, 0]]
     assert decisions["validation"].tolist() == [1, 0]
+    assert class_tables(seed.session, seed, METRICS, "labels")["validation"].tolist() == [0, 0]
+
+
+def test_the_alarm_of_the_majority_reads_its_verdict() -> None:
+    outputs = {split.split: make_outputs([0, 1], [0, 1]) for split in METRICS}
+    evaluation = make_evaluation(make_seed(0, 0.9, outputs), BaselineOutputs("majority", outputs))
+    verdicts = [Verdict("accuracy", "test", name, 0.0, -0.1, 0.1, "cannot tell") for name in ("tfidf", "majority")]
+    assert alarm_inputs(replace(evaluation, verdicts=tuple(verdicts)), METRICS).majority_verdict == verdicts[1]
+    assert alarm_inputs(evaluation, METRICS).majority_verdict is None
 
 
 def test_there_are_no_decided_classes_without_class_names_or_of_numbers() -> None:
     numbers = Outputs(REGRESSION, from_scores(REGRESSION, [1.0], [2.0]))
     seed = make_seed(0, 0.9, {"validation": numbers, "test": Outputs()})
-    assert class_decisions(seed.session, seed, METRICS) == {}
+    assert class_tables(seed.session, seed, METRICS, "decisions") == {}
     classes = replace(seed, outputs={split.split: make_outputs([1], [1]) for split in METRICS})
     classes.session.class_names = ()
-    assert class_decisions(classes.session, classes, METRICS) == {}
+    assert class_tables(classes.session, classes, METRICS, "decisions") == {}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tunesmith.results import Verdict
 from tunesmith.training.alarms import AlarmInputs, alarms
 
 
@@ -24,6 +25,12 @@ SICK = {
     "first loss abnormal": {"expected_first_loss": 0.3},
     "one class": {"decisions": {"test": np.ones(20, dtype=int)}},
     "not above majority": {"ours": 0.0},
+    "still improving at the end": {
+        "history": [
+            *({"step": i, "loss": 1.0 / i, "learning_rate": 1e-4} for i in range(1, 21)),
+            *({"step": i, "eval_loss": 0.5, "eval_mcc": value} for i, value in ((5, 0.1), (10, 0.3), (15, 0.4), (20, 0.45))),
+        ]
+    },
     "loss not lower": {"history": [{"step": i, "loss": 0.69, "learning_rate": 1e-4} for i in range(1, 21)]},
     "validation far from training": {
         "history": [
@@ -59,6 +66,38 @@ def test_no_label_at_all_is_an_alarm_for_several_labels() -> None:
     gone_off = alarms(replace(healthy(), decisions={"test": np.zeros((20, 3), dtype=int)}))
     assert [alarm.name for alarm in gone_off] == ["one class"]
     assert "Not one label" in gone_off[0].message
+
+
+@pytest.mark.parametrize(("n_ones", "n_right", "raised"), [(19, 10, True), (20, 19, True), (18, 10, False), (19, 19, False)])
+def test_nearly_one_class_is_an_alarm_unless_the_labels_are(n_ones: int, n_right: int, raised: bool) -> None:
+    decisions, truth = (np.array([1] * n + [0] * (20 - n)) for n in (n_ones, n_right))
+    found = alarms(replace(healthy(), decisions={"test": decisions}, truth={"test": truth}))
+    assert ("one class" in [alarm.name for alarm in found]) == raised
+    if raised:
+        assert (
+            f"{n_ones} of 20 predictions on test are the class 'yes'; {20 - n_right} rows have another label" in found[0].message
+        )
+
+
+def test_a_result_whose_interval_holds_the_majoritys_is_not_above_it() -> None:
+    verdict = Verdict("mcc", "test", "majority", 0.1, -0.1, 0.3, "cannot tell")
+    (alarm,) = alarms(replace(healthy(), majority_verdict=verdict))
+    assert alarm.name == "not above majority"
+    assert "[-0.1000, 0.3000]" in alarm.message
+    assert alarms(replace(healthy(), majority_verdict=replace(verdict, word="better"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "raised"),
+    [
+        ((3.0, 2.5, 2.3), True), ((3.0, 2.5, 2.6), False), ((2.5, 3.0, 2.4), False), ((3.0, 2.0, 1.99, 1.985), False),
+        ((3.0, 2.5), False), ((3.0, float("nan"), 2.5, 2.3), True),
+    ],
+)  # fmt: skip
+def test_a_metric_that_ends_on_a_plateau_or_a_fall_is_not_still_improving(values: tuple[float, ...], raised: bool) -> None:
+    history = [{"step": i, "eval_loss": value} for i, value in enumerate(values, 1)]
+    found = alarms(replace(healthy(), metric="loss", higher_is_better=False, history=history))
+    assert ("still improving at the end" in [alarm.name for alarm in found]) == raised
 
 
 def test_a_loss_that_fell_by_rounding_alone_has_not_fallen() -> None:

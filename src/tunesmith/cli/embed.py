@@ -40,6 +40,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if done.n_missing:
         empty = "null" if done.path.suffix == ".parquet" else "NaN"
         lines.append(f"note: {plural(done.n_missing, 'row')} without a text: {empty}")
+    if done.unused_prompts:
+        shown = ", ".join(f"{name} {text!r}" for name, text in done.unused_prompts.items())
+        lines.append(f"note: no prompt was put before the texts; the model was trained with {shown}: give one by --prompt")
     return Outcome(done.to_json(), lines=lines)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.errors import GenerationError
-from tunesmith.models.chat.render import tokenize_continuation
+from tunesmith.models.chat.control_tokens import continuation
 from tunesmith.models.inference import batches_by_length, evaluation_mode, no_progress
 from tunesmith.models.language.token_losses import accepts_positions, pad_rows
 
@@ -31,7 +31,7 @@ def label_tokens(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], blan
     """
     sequences = []
     for label in labels:
-        tokens = tokenize_continuation(tokenizer, f" {label}" if blank else label)
+        tokens = continuation(tokenizer, f" {label}" if blank else label).ids
         if not label.strip() or not tokens or tokenizer.unk_token_id in tokens:
             raise GenerationError.one(f"label {label!r}", "no tokens of this tokenizer spell it.", "Choose another label.")
         sequences.append(tokens)

@@ -14,7 +14,7 @@ from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import mean_embeddings
 from tunesmith.models.layers import count_layers, keep_first_layers
-from tunesmith.models.load import load_tokenizer, max_input_tokens, model_errors, set_padding
+from tunesmith.models.load import load_tokenizer, max_input_tokens, model_errors, position_limit, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -109,5 +109,5 @@ def _load_encoder(source: ModelSource, max_length: int | None) -> _BodyEncoder:
     apply_fast_path(body, fast_path)
     if fast_path.precision == "bf16":  # weights too: 9 % faster than autocast, which converts and converts back
         body, fast_path = body.bfloat16(), replace(fast_path, precision="fp32")
-    tokens = max_input_tokens(body.config, tokenizer, max_length)
+    tokens = max_input_tokens(position_limit(body), tokenizer, max_length)
     return _BodyEncoder(tokenizer, body, fast_path, tokens if max_length else min(MOST_TOKENS, tokens))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from tunesmith.errors import first_line
 from tunesmith.models.encode import Encoded
 from tunesmith.models.fast.first_token import first_token_only
 from tunesmith.models.fast.path import FastPath
@@ -74,6 +76,22 @@ def evaluation_mode(model: torch.nn.Module, precision: str) -> Iterator[torch.de
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def supported_path(model: torch.nn.Module, fast_path: FastPath) -> FastPath:
+    """Returns the fast path in fp32, with the reason, if the model cannot be computed in bf16 by autocast.
+
+    Some architectures write results of bf16 into buffers of fp32, which torch refuses.
+    """
+    if fast_path.precision != "bf16":
+        return fast_path
+    try:
+        with evaluation_mode(model, fast_path.precision) as device:
+            model(input_ids=torch.ones((1, 4), dtype=torch.long, device=device))
+    except RuntimeError as error:
+        why = f"this model cannot be computed in bf16: {first_line(error)}"
+        return replace(fast_path, precision="fp32", reasons={**fast_path.reasons, "precision": why})
+    return fast_path
 
 
 def run_model(

@@ -7,18 +7,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tunesmith.data.cells import listed
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import ModelError, TunesmithError, first_line
 from tunesmith.models.source import COPY, ModelSource
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 LOADING_ERRORS = (Exception,)
 """Errors of ``from_pretrained`` for files that are missing, damaged or of another model: tokenizers raises Exception itself."""
 UNLIMITED = 100_000
 """Tokens above which a tokenizer's limit counts as none: tokenizers without a limit report 10^30."""
+SPARE_ROWS = 0.9
+"""Smallest ratio of tokens to rows of the embedding, either way; architectures pad the embedding by 2 % at most."""
+UNLIMITED_POSITIONS = 10**9
+DEFAULT_TOKENS = 512
+"""Length of inputs where neither the model nor the tokenizer states one, or a very large one."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,42 @@ def load_config(source: ModelSource) -> PreTrainedConfig:
     return config
 
 
+def require_whole_base(source: ModelSource, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises ModelError if the files lack weights of the model's body, or the tokenizer belongs to another model.
+
+    A head may be new, and so may the pooler, which many base models lack.
+    """
+    missing = missing_of_body(source)
+    if missing:
+        message = f"its files lack {len(missing):,} weights of the model, which would start random: {listed(missing, 3)}."
+        remedy = "The names in model.safetensors must be those of config.json's architecture: save it by save_pretrained."
+        raise ModelError.one(f"model.name {source.name}", message, remedy)
+    require_own_tokenizer(source, model, tokenizer)
+
+
+def missing_of_body(source: ModelSource) -> list[str]:
+    """Lists the weights of the body that the files lack. Only their names and shapes are read."""
+    from transformers import AutoConfig, AutoModel
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    config = AutoConfig.from_pretrained(source.location, **source.version)
+    if config.model_type not in MODEL_MAPPING_NAMES:
+        return []
+    options = {"device_map": "meta", "use_safetensors": True, "output_loading_info": True}
+    with model_errors(f"model.name {source.name}", "its weights do not fit its config.json"):
+        _, info = AutoModel.from_pretrained(source.location, **source.version, **options)
+    return sorted(name for name in info["missing_keys"] if "pooler." not in name)
+
+
+def require_own_tokenizer(source: ModelSource, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises ModelError if the tokenizer has other tokens than the embedding has rows: few spare rows, and few new tokens."""
+    rows = getattr(getattr(model.get_input_embeddings(), "weight", None), "shape", (0,))[0]
+    if not rows or SPARE_ROWS * rows <= len(tokenizer) <= rows / SPARE_ROWS:
+        return
+    message = f"its tokenizer has {len(tokenizer):,} tokens, and the model's embedding {rows:,} rows: it is missing or another's."
+    raise ModelError.one(f"model.name {source.name}", message, "Save the model's own tokenizer into its folder.")
+
+
 def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTokenizerBase) -> LoadedModel:
     """Loads the base model with a head for these labels, in fp32, on the CPU. Raises ModelError if that fails."""
     from transformers import AutoModelForSequenceClassification
@@ -89,6 +132,7 @@ def load_classifier(source: ModelSource, labels: Labels, tokenizer: PreTrainedTo
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+    require_whole_base(source, model, tokenizer)
     set_padding(model, tokenizer)
     mismatched = [item[0] if isinstance(item, tuple) else item for item in info.get("mismatched_keys", ())]
     new_weights = tuple(sorted({*info["missing_keys"], *mismatched}))
@@ -109,15 +153,40 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
         model.config.pad_token_id = tokenizer.pad_token_id
 
 
-def max_input_tokens(model_config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, requested: int | None) -> int:
-    """Returns the longest input in tokens: as requested, else the model's (or 512). Raises ModelError beyond its positions."""
-    positions = getattr(model_config, "max_position_embeddings", None) or 10**9
-    if getattr(model_config, "model_type", "") in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
-        positions -= 2  # these count positions from pad_token_id + 1
-    if requested is not None and requested > positions:
+def position_limit(model: nn.Module) -> int | None:
+    """Returns the number of tokens that have a position; None if it is unlimited or not stated.
+
+    RoBERTa and its relatives count positions from the padding index of their position embedding, which is why that has more
+    rows than the model reads tokens.
+    """
+    for name, module in model.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and padding is not None:
+            return int(module.weight.shape[0]) - int(padding) - 1
+    limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    return int(limit) if isinstance(limit, int | float) and 0 < limit < UNLIMITED_POSITIONS else None
+
+
+def position_limit_of_config(config: PreTrainedConfig, trust_remote_code: bool = False) -> int | None:
+    """Returns the position limit of a model that is not loaded; it is built without memory for its weights."""
+    import torch
+    from transformers import AutoModel
+
+    with torch.device("meta"):
+        return position_limit(AutoModel.from_config(config, trust_remote_code=trust_remote_code))
+
+
+def max_input_tokens(positions: int | None, tokenizer: PreTrainedTokenizerBase, requested: int | None) -> int:
+    """Returns the longest input in tokens: as requested, else the model's (or 512). Raises ModelError beyond its positions.
+
+    Args:
+        positions: see ``position_limit``.
+    """
+    if requested is not None and positions is not None and requested > positions:
         message = f"{requested} tokens are requested, but the model has only {positions} positions."
-        raise ModelError.one("data.max_length", message)
+        raise ModelError.one("data.max_length", message, f"Give at most {positions}.")
     if requested is not None:
         return requested
-    limit = min(positions, tokenizer.model_max_length)
-    return int(limit) if limit < UNLIMITED else 512
+    stated = int(tokenizer.model_max_length)
+    limits = [limit for limit in (positions, stated if 0 < stated < UNLIMITED else None) if limit is not None]
+    return min(limits) if limits and min(limits) < UNLIMITED else DEFAULT_TOKENS

@@ -16,9 +16,11 @@ from tunesmith.errors import Problem
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import TrainSection
 from tunesmith.results import Certificate
-from tunesmith.training.alarms import is_abnormal_first_loss
 from tunesmith.training.schedule import plan_schedule
 
+ABOVE_CHANCE = 0.75
+"""A note warns of a first loss so far above chance level (in nats, or in variances of a score): three standard errors of a batch
+of 32 scores, and more than random weights of any vocabulary add."""
 MANY_TRUNCATED = 0.05
 """Above this share of truncated rows, a note warns of it."""
 
@@ -95,8 +97,8 @@ def first_loss_line(loss: float, expected: float, loss_name: str) -> CheckLine:
     if not math.isfinite(loss):
         remedy = "The base model's weights are damaged, the precision is too low, or the loss cannot take these rows."
         return CheckLine("first loss", figure, Problem("first loss", "", f"it is {loss}.", remedy))
-    far = is_abnormal_first_loss(loss, expected)
-    return CheckLine("first loss", figure, note=f"the first loss is far above chance level: {figure}" if far else "")
+    note = f"the first loss is above chance level: {figure}. Does the model's head or tokenizer belong to these weights?"
+    return CheckLine("first loss", figure, note=note if loss > expected + ABOVE_CHANCE else "")
 
 
 def gradient_line(result: TrialResult) -> CheckLine:
@@ -110,7 +112,7 @@ def gradient_line(result: TrialResult) -> CheckLine:
     return CheckLine("gradients", text or "finite in every trainable parameter", note=text)
 
 
-def estimate_time(parts: Sequence[TrialPart], rows_per_epoch: int, train: TrainSection) -> tuple[float, CheckLine]:
+def estimate_time(parts: Sequence[TrialPart], batches_per_epoch: int, train: TrainSection) -> tuple[float, CheckLine]:
     """Estimates the seconds that the training of all seeds takes, from one step on rows drawn at random."""
     seconds = []
     for part in parts:
@@ -120,7 +122,7 @@ def estimate_time(parts: Sequence[TrialPart], rows_per_epoch: int, train: TrainS
         trial_step(part, positions)
         padding = float(part.lengths.mean() / part.lengths[positions].max()) if part.is_bucketed else 1.0
         seconds.append((time.perf_counter() - started) * padding)
-    schedule = plan_schedule(-(-rows_per_epoch // train.batch_rows), train)
+    schedule = plan_schedule(batches_per_epoch, train)
     estimate = float(np.mean(seconds)) * schedule.total_steps * train.gradient_accumulation_steps
     times = f" for each of {train.n_seeds} seeds" if train.n_seeds > 1 else ""
     figure = f"training about {estimate:,.0f} s ({schedule.total_steps:,} steps){times}"

@@ -185,7 +185,7 @@ LANGUAGE_RULES = (quantised, new_tokens, joined_prompts)
 # Row of the table -> rules for that task alone.
 RULES_OF_TASK: Mapping[str, tuple[Callable[[Recipe, Path], Iterator[Fault]], ...]] = {
     "embedding": (sizes_and_scores, losses, trained_layers),
-    "reranker": (reranker_data, trained_layers),
+    "reranker": (reranker_data,),
     "sft": (*LANGUAGE_RULES, labels, answer_metric, answer_generation),
     "pretraining": LANGUAGE_RULES,
 }

@@ -136,7 +136,7 @@ def check_values(given: Mapping[str, Any], locations: Locations) -> tuple[Recipe
             path = field_path(entry["loc"])
             if path not in seen and not any(fault.path == path for fault in faults):
                 seen[path] = None
-                faults += _fault(entry["type"], path, given, locations)
+                faults += _fault(entry["type"], path, given, locations) or [Fault(path, entry["msg"])]
         return None, faults
     return (None if faults else recipe), faults
 
@@ -177,12 +177,25 @@ def wrong_value(path: KeyPath, value: object, schema: Schema, written: str | Non
         if isinstance(value, list) and branch.get("type") == "array":
             return _wrong_items(path, list(enumerate(value)), branch["items"], locations)
         if isinstance(value, dict) and isinstance(branch.get("additionalProperties"), dict):
-            return _wrong_items(path, list(value.items()), branch["additionalProperties"], locations)
+            return [
+                *_wrong_keys(path, value, choices(branch.get("propertyNames", {}))),
+                *_wrong_items(path, list(value.items()), branch["additionalProperties"], locations),
+            ]
     options = branches(schema)
     if len(options) == 1 and _is_number(value, options[0]):
         return [Fault(path, f"must be {describe_range(options[0])}, found {format_number(value, written)}")]
     message = f"expected {describe_type(schema)}, found {describe_value(value, written)}"
     return [Fault(path, message, _value_remedy(path, value, schema, written))]
+
+
+def _wrong_keys(path: KeyPath, value: Mapping[str, object], allowed: list[str] | None) -> list[Fault]:
+    """Describes each key of a map that is not one of the allowed ones; None allows every key."""
+    name = ".".join(map(str, path))
+    return [
+        Fault((*path, key), f"there is no key {key} in {name}", closest(key, allowed) or f"Keys: {', '.join(allowed)}.")
+        for key in value
+        if allowed is not None and key not in allowed
+    ]
 
 
 def _wrong_items(path: KeyPath, items: list[tuple[Any, Any]], schema: Schema, locations: Locations) -> list[Fault]:

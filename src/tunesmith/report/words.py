@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.numbers import ABSENT, is_number, number, plural, with_interval
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
@@ -120,12 +121,17 @@ def main_split(result: RunResult) -> str:
 
 
 def main_metric(result: RunResult) -> Metric | None:
-    """Returns the primary metric on the primary split: the recipe's, the verdict's, or the first computed one."""
+    """Returns the primary metric on the primary split: the recipe's, else that of answers or labels, the verdict's, or the first.
+
+    A loss that only selects the checkpoint is not primary beside a metric of what the model writes.
+    """
     split = main_split(result)
     metrics = {metric.name: metric for metric in result.metrics if metric.split == split}
-    configured = part(result.recipe, "evaluate").get("metric") or part(result.training, "best_metric").get("name")
+    requested, selected = part(result.recipe, "evaluate").get("metric"), part(result.training, "best_metric").get("name")
     compared = [verdict.metric for verdict in result.verdicts if verdict.split == split]
-    return next((metrics[name] for name in (configured, *compared, *metrics) if name in metrics), None)
+    names = [selected, *compared, *metrics]
+    names = [requested, *(name for name in names if name not in LOSS_METRICS), *names]
+    return next((metrics[name] for name in names if name in metrics), None)
 
 
 def verdicts_on(result: RunResult, metric: Metric) -> list[Verdict]:
@@ -136,10 +142,24 @@ def verdicts_on(result: RunResult, metric: Metric) -> list[Verdict]:
 
 
 def headline(result: RunResult) -> Headline:
-    """Summarizes the run in one sentence: the primary metric and the verdict against the strongest baseline."""
+    """Summarizes the run in a sentence: the primary metric and the verdict against the strongest baseline.
+
+    A loss that was requested never stands alone where answers were written: their metric is the second sentence.
+    """
     metric = main_metric(result)
     if metric is None:
         return Headline("Nothing was measured in this run.", None)
+    first = metric_headline(result, metric)
+    written = [m for m in result.metrics if m.split == metric.split and m.name in (*TEXT_METRICS, *LABEL_METRICS)]
+    if metric.name not in LOSS_METRICS or not written:
+        return first
+    compared = [verdict.metric for verdict in result.verdicts]
+    second = next((m for m in written if m.name in compared), written[0])
+    return Headline(f"{first.sentence} {metric_headline(result, second).sentence}", first.word)
+
+
+def metric_headline(result: RunResult, metric: Metric) -> Headline:
+    """Summarizes one metric and its verdict against the strongest baseline."""
     name = f"{metric.split.capitalize()} {display_name(metric.name)}"
     if not is_number(metric.value):
         return Headline(f"{name} could not be computed.", None)

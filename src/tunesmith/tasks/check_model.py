@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from tunesmith.disk import disk_errors
+from tunesmith.errors import InputError, Problem, first_line
 from tunesmith.machine import device_name
 from tunesmith.models.equivalence import certificate
 from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
+from tunesmith.models.load import model_errors
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import check_trial_steps, estimate_time, length_line, proven
+from tunesmith.progress import silent
 from tunesmith.results import Certificate
 from tunesmith.run_folder import nearest_folder
+from tunesmith.tasks.fit_plan import FitPlace, fit_plan
 from tunesmith.tasks.task import Session, TaskSteps
+from tunesmith.training.fit import assemble
+from tunesmith.training.schedule import batches_per_epoch
+from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters
 
+SETTINGS_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, RuntimeError)
+"""Errors of upstream's trainers and optimizers for settings that they do not take."""
 SAMPLE_ROWS = 8
 """Number of rows, from the shortest to the longest, whose outputs are compared."""
 TRIAL_EVALUATION_ROWS = 8
@@ -36,16 +46,18 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
     new = ", ".join(session.new_weights[:3]) or "none"
     lines.append(CheckLine("trainable", f"{trained:,} of {total:,} parameters; new: {new}"))
     remedy = f"The model mixes the {steps.sample_unit}s of a batch; its results would depend on the batch size."
-    lines.append(proven(batch_invariance(steps, session), remedy))
+    with computing(session):
+        lines.append(proven(batch_invariance(steps, session), remedy))
     apply_fast_path(session.body, session.fast_path, session.used_token_ids)
     try:
-        trial_lines, first_loss = check_trial_steps(parts, recipe.train.batch_rows, session.expected_loss)
+        with computing(session):
+            trial_lines, first_loss = check_trial_steps(parts, recipe.train.batch_rows, session.expected_loss)
         lines += trial_lines
         started = time.perf_counter()
         values = steps.evaluate_fn(session, TRIAL_EVALUATION_ROWS)(session.model)
         took = time.perf_counter() - started
         lines.append(CheckLine("evaluation", f"a few rows in {took:.2f} s, loss {values['loss']:.4f}"))
-        seconds, time_line = estimate_time(parts, session.rows_per_epoch, recipe.train)
+        seconds, time_line = estimate_time(parts, batches_per_epoch(session.rows_per_epoch, recipe), recipe.train)
     finally:
         remove_fast_path(session.body)
     if recipe.adapter is None:
@@ -55,7 +67,31 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
             saved = steps.save_model(session, Path(folder) / "model", None)
         session.model.to(device_name())
         lines += [proven(proof, "The saved model would not be the trained one.") for proof in saved.certificates]
-    return (*lines, time_line), first_loss, seconds
+    # Last, since among several processes upstream's trainer connects them, and then only the first one saves files.
+    return (*lines, training_settings(steps, session), time_line), first_loss, seconds
+
+
+def computing(session: Session) -> AbstractContextManager[None]:
+    """Turns errors of a forward or backward pass into ModelError."""
+    remedy = "Lower train.per_device_train_batch_size or data.max_length, or write train.fast: false for the plain upstream path."
+    where = f"model.name {session.data.recipe.model.name}"
+    return model_errors(where, "the model cannot compute its longest rows", remedy, (RuntimeError, IndexError))
+
+
+def training_settings(steps: TaskSteps[Any, Any], session: Session) -> CheckLine:
+    """Builds the trainer, its optimizer and its schedule as the training does, in a folder that is removed."""
+    recipe, name = session.data.recipe, "training settings"
+    with tempfile.TemporaryDirectory() as folder:
+        place = FitPlace(checkpoints=Path(folder) / "checkpoints", metrics_log=Path(folder) / "metrics.jsonl")
+        try:
+            trainer, schedule = assemble(session.model, fit_plan(steps, session, recipe.train.seed, place), StopRequest(), silent)
+            trainer.create_optimizer_and_scheduler(schedule.total_steps)
+        except InputError as error:
+            return CheckLine(name, "refused", error.problems[0])
+        except SETTINGS_ERRORS as error:
+            message = f"upstream's trainer refuses these settings: {first_line(error)}."
+            return CheckLine(name, "refused", Problem(name, "train / upstream / adapter", message, "Change or remove them."))
+    return CheckLine(name, f"{recipe.train.optim}, {schedule.total_steps:,} steps")
 
 
 def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificate:

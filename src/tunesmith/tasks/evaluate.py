@@ -69,7 +69,8 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         metric=metric,
         higher_is_better=higher_is_better(metric),
         class_names=session.class_names,
-        decisions=class_decisions(session, best, metrics),
+        decisions=class_tables(session, best, metrics, "decisions"),
+        truth=class_tables(session, best, metrics, "labels"),
         history=best.fit.history,
         expected_first_loss=session.expected_loss,
         requested_learning_rate=best.fit.learning_rate,
@@ -77,6 +78,9 @@ def alarm_inputs(evaluation: Evaluation, metrics: Sequence[SplitMetrics]) -> Ala
         ours=defined_value(best.outputs[split.split], split, metric),
         chance=next((v for v in evaluation.verdicts if (v.against, v.metric) == (CHANCE, CHANCE_METRIC)), None),
         majority=defined_value(majority[split.split], split, metric) if majority else None,
+        majority_verdict=next(
+            (v for v in evaluation.verdicts if (v.against, v.metric, v.split) == (MAJORITY, metric, split.split)), None
+        ),
         truncated_share={split: rows.n_truncated / max(1, rows.n_rows) for split, rows in session.lengths.items()},
         max_length=max((rows.record.get("max_length") or 0 for rows in session.lengths.values()), default=0),
     )
@@ -90,11 +94,11 @@ def defined_value(outputs: Outputs, split: SplitMetrics, metric: str) -> float |
     return value
 
 
-def class_decisions(session: Session, seed: SeedResult, metrics: Sequence[SplitMetrics]) -> dict[str, Array]:
-    """Returns split -> decided classes (N) or (N, K), the main split first; empty without classes."""
+def class_tables(session: Session, seed: SeedResult, metrics: Sequence[SplitMetrics], part: str) -> dict[str, Array]:
+    """Returns split -> the classes (N) or (N, K) of that part of the predictions, the main split first; empty without classes."""
     outputs_of = {split.split: seed.outputs[split.split] for split in reversed(metrics)} if session.class_names else {}
     return {
-        split: outputs.predictions.decisions
+        split: getattr(outputs.predictions, part)
         for split, outputs in outputs_of.items()
         if outputs.predictions is not None and outputs.problem_type in (SINGLE, MULTI)
     }

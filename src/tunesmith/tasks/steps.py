@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.disk import megabytes
@@ -12,7 +11,6 @@ from tunesmith.models.source import stay_offline_unless_needed
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.preflight.static import disk, from_finding, trackers
 from tunesmith.progress import Listener
-from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.run_folder import RunFolder, seed_places
 from tunesmith.tasks.table import Task
 from tunesmith.tasks.task import Request, SeedResult, Session, TaskData, TaskSteps
@@ -20,6 +18,7 @@ from tunesmith.training.launch import rank
 from tunesmith.training.signals import StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
+    from tunesmith.tasks.fit_plan import FitPlace
     from tunesmith.training.fit import Fit
 
 
@@ -67,41 +66,15 @@ def check(steps: TaskSteps[Any, Any], session: Session) -> tuple[CheckReport, Se
     return CheckReport((*session.data.checks, *lines), estimate_seconds), replace(session, trial_loss=first_loss)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitPlace:
-    """The paths that one fit writes to, and its mode.
-
-    Attributes:
-        smoke: write no checkpoints, and keep the last weights.
-    """
-
-    checkpoints: Path
-    metrics_log: Path
-    resume: bool = False
-    smoke: bool = False
-
-
 def fit_seed(
     steps: TaskSteps[Any, Any], session: Session, seed: int, place: FitPlace, request: StopRequest, listener: Listener
 ) -> Fit:
     """Trains the session's model in place; it ends with the weights of its best evaluation. Raises as ``training.fit``."""
-    from tunesmith.training.fit import FitPlan, fit
+    from tunesmith.tasks.fit_plan import fit_plan
+    from tunesmith.training.fit import fit
 
     seed_everything(seed)
-    plan = FitPlan(
-        recipe=session.data.recipe,
-        spec=steps.trainer_spec(session, steps.evaluate_fn(session, None), seed),
-        n_rows=session.rows_per_epoch,
-        metric=session.metric,
-        higher_is_better=higher_is_better(session.metric),
-        checkpoints=place.checkpoints,
-        metrics_log=place.metrics_log,
-        fast_path=session.fast_path,
-        body=session.body,
-        used_token_ids=session.used_token_ids,
-        seed=seed,
-        smoke=place.smoke,
-    )
+    plan = fit_plan(steps, session, seed, place)
     return fit(session.model, plan, request, listener, resume=place.resume)
 
 
@@ -109,6 +82,8 @@ def fit_seeds(
     steps: TaskSteps[Any, Any], session: Session, folder: RunFolder, listener: Listener, *, resume: bool, smoke: bool
 ) -> list[SeedResult]:
     """Trains one model per seed and computes its outputs; the first seed uses the checked model."""
+    from tunesmith.tasks.fit_plan import FitPlace
+
     train, seeds = session.data.recipe.train, []
     with stop_on_signals() as request:
         for seed in range(train.seed, train.seed + train.n_seeds):

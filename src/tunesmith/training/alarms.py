@@ -14,6 +14,10 @@ OVERFIT_FACTOR = 1.5
 MANY_TRUNCATED = 0.5
 SMALLEST_FALL = 1e-3
 """A loss that fell by a smaller share has not fallen: the order of the rows in a batch changes it as much by rounding."""
+FEW_OTHERS = 0.1
+"""Predictions of other classes than the commonest, over the rows with other labels, up to which nearly all are one class."""
+STILL_IMPROVING = 0.05
+"""Share of the gain since the first evaluation that the last step has to add."""
 FIRST_LOSS_FACTOR, FIRST_LOSS_MARGIN = 1.5, 0.5
 """A first loss above factor * expected + margin is abnormal. The margin (in the loss's unit) is for expected losses near zero."""
 
@@ -24,7 +28,8 @@ class AlarmInputs:
 
     Attributes:
         metric: the primary metric; ``ours`` and ``majority`` are its values on the evaluation split (None: undefined).
-        decisions: split -> class ids (N), or (N, K) decisions for several labels; empty for a regression.
+        majority_verdict: the verdict against that baseline; None without one.
+        decisions, truth: split -> class ids (N), or (N, K) for several labels: decided, and right; empty for a regression.
         expected_first_loss: see ``tasks.task.Session``; NaN if none is known.
         chance: the verdict against random decisions on the main split; None without classes.
         requested_learning_rate, highest_learning_rate: the rate that the schedule should reach, and the highest of any step.
@@ -35,6 +40,7 @@ class AlarmInputs:
     higher_is_better: bool
     class_names: tuple[str, ...]
     decisions: dict[str, np.ndarray] = field(default_factory=dict)
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
     history: LogHistory = field(default_factory=list)
     expected_first_loss: float = float("nan")
     requested_learning_rate: float = 0.0
@@ -42,6 +48,7 @@ class AlarmInputs:
     ours: float | None = None
     majority: float | None = None
     chance: Verdict | None = None
+    majority_verdict: Verdict | None = None
     truncated_share: dict[str, float] = field(default_factory=dict)
     max_length: int = 0
 
@@ -52,25 +59,30 @@ def alarms(inputs: AlarmInputs) -> tuple[Alarm, ...]:
 
 
 def one_class(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a split whose predictions are all the same."""
+    """Detects a split with nearly all predictions of one class, or nearly none of several labels, unlike its true labels."""
+    remedy = "Train longer or with a higher learning rate (more epochs, more rows), "
+    remedy += "and set train.class_weights: balanced if one class dominates."
     for split, decisions in inputs.decisions.items():
-        if len(decisions) < 10:
+        n, truth = len(decisions), inputs.truth.get(split)
+        if n < 10:
             continue
-        if decisions.ndim == 1 and (decisions == decisions[0]).all():
-            name = inputs.class_names[int(decisions[0])]
-            message = (
-                f"All {len(decisions):,} predictions on {split} are the class {name!r}: the model learnt nothing about the texts."
-            )
-        elif decisions.ndim == 2 and not decisions.any():
-            message = f"Not one label was predicted for any of the {len(decisions):,} rows of {split}."
+        usual = int(np.bincount(decisions).argmax()) if decisions.ndim == 1 else 0
+        n_others, n_true = (0 if table is None else count_others(table, usual) for table in (decisions, truth))
+        if n_others > FEW_OTHERS * n_true:
+            continue
+        if decisions.ndim == 1:
+            message = f"{n - n_others:,} of {n:,} predictions on {split} are the class {inputs.class_names[usual]!r}"
+            message += f"; {n_true:,} rows have another label" if n_true else ""
         else:
-            continue
-        remedy = (
-            "Train longer or with a higher learning rate (more epochs, more rows), "
-            "and set train.class_weights: balanced if one class dominates."
-        )
-        return Alarm("one class", message, remedy)
+            count = f"A label was predicted for {n_others:,}" if n_others else "Not one label was predicted for any"
+            message = f"{count} of the {n:,} rows of {split}; {n_true:,} have one"
+        return Alarm("one class", f"{message}: the model learnt hardly anything about the texts.", remedy)
     return None
+
+
+def count_others(table: np.ndarray, usual: int) -> int:
+    """Counts the rows of another class than the usual one; of a table for several labels, those with any label."""
+    return int((table != usual).sum() if table.ndim == 1 else table.any(axis=1).sum())
 
 
 def is_abnormal_first_loss(loss: float, expected: float) -> bool:
@@ -107,16 +119,36 @@ def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
 
 
 def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
-    """Detects a result no better than the baseline ``majority``."""
+    """Detects a result that is not better than the baseline ``majority``: by the verdict, else by the two values."""
     if inputs.ours is None or inputs.majority is None:
         return None
-    better = inputs.ours > inputs.majority if inputs.higher_is_better else inputs.ours < inputs.majority
-    if better:
+    verdict = inputs.majority_verdict
+    is_above = inputs.ours > inputs.majority if inputs.higher_is_better else inputs.ours < inputs.majority
+    if is_above if verdict is None else verdict.word == "better":
+        return None
+    message = f"{inputs.metric} is {inputs.ours:.4f}; the baseline majority has {inputs.majority:.4f}"
+    if verdict is not None and verdict.low is not None and verdict.high is not None:
+        message += f"; the interval of the difference is [{verdict.low:.4f}, {verdict.high:.4f}]"
+    remedy = (
+        "Do not use this model. Train longer or with another learning rate, and read the findings about labels and duplicates."
+    )
+    return Alarm("not above majority", f"{message}.", remedy)
+
+
+def still_improving(inputs: AlarmInputs) -> Alarm | None:
+    """Detects a selection metric whose last two evaluations are the best, with a last step that is a part of the whole gain."""
+    sign = 1.0 if inputs.higher_is_better else -1.0
+    measured = [entry.get(f"eval_{inputs.metric}", float("nan")) for entry in evaluations(inputs.history)]
+    values = [sign * value for value in measured if value is not None and np.isfinite(value)]
+    if len(values) < 3 or not values[-1] > values[-2] > max(values[:-2]):
+        return None
+    if values[-1] - values[-2] < STILL_IMPROVING * (values[-1] - values[0]):
         return None
     return Alarm(
-        "not above majority",
-        f"{inputs.metric} is {inputs.ours:.4f}; the baseline majority has {inputs.majority:.4f}.",
-        "Do not use this model. Train longer or with another learning rate, and read the findings about labels and duplicates.",
+        "still improving at the end",
+        f"The last evaluation on validation was the best ({inputs.metric} {sign * values[-1]:.4f}), "
+        f"the one before the second best ({sign * values[-2]:.4f}): the training ended too early.",
+        "Raise train.num_train_epochs (or train.max_steps); the best evaluation is kept.",
     )
 
 
@@ -198,6 +230,7 @@ ALARMS: tuple[Callable[[AlarmInputs], Alarm | None], ...] = (
     not_above_majority,
     not_above_chance,
     loss_not_lower,
+    still_improving,
     overfitted,
     learning_rate_not_reached,
     mostly_truncated,

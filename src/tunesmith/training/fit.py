@@ -22,7 +22,7 @@ from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEa
 from tunesmith.training.checkpoints import best_weights, newest_whole
 from tunesmith.training.guarded import GuardedTrainer, require_finite_weights
 from tunesmith.training.history import LogHistory, best_so_far
-from tunesmith.training.schedule import Schedule, plan_schedule
+from tunesmith.training.schedule import Schedule, batches_per_epoch, plan_schedule
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters, load_trained, save_trained
 
@@ -133,8 +133,7 @@ def fit(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listener: L
 def assemble(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listener: Listener) -> tuple[GuardedTrainer, Schedule]:
     """Builds the trainer with its callbacks, and plans the schedule."""
     recipe = plan.recipe
-    n_batches = -(-plan.n_rows // (recipe.train.batch_rows * recipe.parallel.processes))
-    schedule = plan_schedule(n_batches, recipe.train)
+    schedule = plan_schedule(batches_per_epoch(plan.n_rows, recipe), recipe.train)
     rate = learning_rate(recipe, count_parameters(model)[0])
     arguments = training_arguments(
         recipe,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tunesmith.recipe.sections import TrainSection
+from tunesmith.errors import RecipeError
+from tunesmith.recipe.sections import Recipe, TrainSection
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,18 @@ class Schedule:
     evaluate_at: tuple[int, ...]
     log_at: tuple[int, ...]
     warmup_steps: int
+
+
+def batches_per_epoch(n_rows: int, recipe: Recipe) -> int:
+    """Returns the batches of one epoch in each process. Raises RecipeError if incomplete ones are dropped and none is left."""
+    size, drops = recipe.train.batch_rows * recipe.parallel.processes, bool(recipe.upstream.get("dataloader_drop_last"))
+    if drops and n_rows < size:
+        message = f"no whole batch of {size:,} rows is left of {n_rows:,} training rows."
+        remedy = (
+            f"Leave it out, or write train.per_device_train_batch_size: {max(1, n_rows // recipe.parallel.processes)} or less."
+        )
+        raise RecipeError.one("upstream.dataloader_drop_last", message, remedy)
+    return n_rows // size if drops else -(-n_rows // size)
 
 
 def plan_schedule(n_batches_per_epoch: int, train: TrainSection) -> Schedule:

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -61,6 +61,7 @@ class Embedded:
         n_rows: rows of the file, in its order.
         n_missing: rows without a text: null in parquet, NaN in npy.
         n_kept: rows with embeddings from the interrupted run.
+        unused_prompts: the prompts that the model was trained with, if none was put before the texts.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class Embedded:
     dtype: Dtype
     columns: tuple[str, ...]
     seconds: float
+    unused_prompts: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path), "columns": list(self.columns)}
@@ -92,9 +94,8 @@ def embed(
         normalize: scale every embedding to length 1, after truncation.
         resume: continue an interrupted run, which must have the same settings.
 
-    Raises:
-        InputError: the file, the model or the output cannot be used; nothing was written.
-        Interrupted: Ctrl-C; the finished parts stay.
+    Raises InputError if the file, the model or the output cannot be used; then nothing was written. After Ctrl-C (Interrupted)
+    the finished parts stay.
     """
     started, path = time.perf_counter(), require_place(Path(output), resume, overwrite)
     table = read_table(str(data))
@@ -125,6 +126,7 @@ def embed(
         dtype=dtype,
         columns=columns,
         seconds=round(time.perf_counter() - started, 3),
+        unused_prompts={} if prompt else encoder.prompts,
     )
 
 

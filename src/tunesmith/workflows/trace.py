@@ -14,7 +14,7 @@ from tunesmith.data.table import Examples
 from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.machine import quiet_libraries, stay_offline
-from tunesmith.models.load import load_config, load_tokenizer, max_input_tokens
+from tunesmith.models.load import load_config, load_tokenizer, max_input_tokens, position_limit_of_config
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.tasks.classification.predictor import load_predictor
@@ -91,7 +91,7 @@ def label_of(rows: Examples, splits: LabelledData) -> dict[str, Any]:
 def tokens_of(rows: Examples, source: ModelSource, max_length: int | None) -> list[dict[str, Any]]:
     """Tokenises the row: token texts and ids, with mask 0 for special tokens."""
     tokenizer = load_tokenizer(source)
-    limit = max_input_tokens(load_config(source), tokenizer, max_length)
+    limit = max_input_tokens(position_limit_of_config(load_config(source), source.trust_remote_code), tokenizer, max_length)
     pair = None if rows.pairs is None else rows.pairs[0]
     out = tokenizer(rows.texts[0], pair, truncation=True, max_length=limit, return_special_tokens_mask=True, verbose=False)
     names = tokenizer.convert_ids_to_tokens(out["input_ids"])

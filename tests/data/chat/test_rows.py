@@ -56,7 +56,8 @@ def test_every_row_is_used_or_left_out_for_a_reason() -> None:
         "without a readable list of messages": (14, 21),
         "without an answer": (15,),
         "without a prompt": (16,),
-        "with a message that is not text": (18, 19),
+        "with a message that is not text": (18,),
+        "with a message that has the key tool_calls, which is not read": (19,),
     }
     assert len(rows) + sum(map(len, rows.left_out.values())) == rows.rows_read
     assert rows.rows[1]["messages"] == cells[1]

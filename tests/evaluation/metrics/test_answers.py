@@ -19,6 +19,7 @@ from tunesmith.evaluation.metrics.answers import (
     answer_scores,
     common_subsequence,
     exact_match,
+    is_looping,
     json_equal,
     json_valid,
     rouge_l,
@@ -57,6 +58,23 @@ def test_exact_match(answer: str, reference: str, score: float) -> None:
 )
 def test_token_f1(answer: str, reference: str, f1: float) -> None:
     assert token_f1(answer, reference) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("she earn? she earn?", True), ("she earn? she earn? she", True), ("the end and so and so and so and so", True),
+        ("ha ha ha ha", True), ("日本" * 11, True), ("it is me", False), ("no no", False), ("", False),
+        ("one two three four five", False), ("a b c d e f g h i j a b", False),
+    ],
+)  # fmt: skip
+def test_a_loop_at_the_end(text: str, loops: bool) -> None:
+    assert is_looping(text) is loops
+
+
+def test_rouge_separates_words_at_underscores_as_rouge_score_does() -> None:
+    assert rouge_l("get_user_name", "get user name") == 1.0
+    assert rouge_l("get_user", "get_user_name") == pytest.approx(0.8)
 
 
 def test_rouge_l_as_lin_has_it() -> None:

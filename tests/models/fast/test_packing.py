@@ -103,7 +103,7 @@ def test_packed_loss_is_unpacked_loss(kind: str, attention: str) -> None:
     assert (together.counts == alone.counts).all()
     assert np.abs(together.sums - alone.sums).max() < 1e-4
     assert together.mean == pytest.approx(alone.mean, abs=1e-5)
-    certificate = certify_packing(model, ROWS, 0)
+    certificate = certify_packing(model, ROWS, 0, 48)
     assert certificate.passed
     assert certificate.figure < certificate.limit
 
@@ -120,18 +120,18 @@ def leaking(kind: str) -> Any:
 def test_rows_that_attend_to_each_other_fail_the_certificate(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = made("llama")
     monkeypatch.setattr(packing, "packed_inputs", leaking(kind))
-    certificate = certify_packing(model, ROWS, 0)
+    certificate = certify_packing(model, ROWS, 0, 48)
     assert not certificate.passed
     assert certificate.figure > 0.01
 
 
 def test_an_architecture_that_cannot_keep_rows_apart_fails_the_certificate() -> None:
-    assert not certify_packing(made("bloom"), ROWS, 0).passed
+    assert not certify_packing(made("bloom"), ROWS, 0, 48).passed
 
 
 def test_the_certificate_needs_two_rows() -> None:
     with pytest.raises(ValueError, match="two rows"):
-        certify_packing(made("llama"), ROWS[:1], 0)
+        certify_packing(made("llama"), ROWS[:1], 0, 48)
 
 
 FEW_ROWS = token_rows(8)
@@ -172,7 +172,7 @@ def test_long_rows_are_computed_by_sdpa(monkeypatch: pytest.MonkeyPatch) -> None
     real = packing.attend
     monkeypatch.setattr(packing, "attend", lambda *given, **named: sizes.append(given[1].shape[2]) or real(*given, **named))
     attend_by_rows(model)
-    assert certify_packing(model, FEW_ROWS, 0).passed
+    assert certify_packing(model, FEW_ROWS, 0, 512).passed
     gradients(model, BATCHES["one sequence"], torch.float32)
     assert 0 < max(sizes) <= 10 < max(map(len, FEW_ROWS))
 

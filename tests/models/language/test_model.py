@@ -161,7 +161,7 @@ def adapter(base: ModelSource, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("adapter") / "model"
     saved = save_language_model(model, loaded.tokenizer, folder, base, SAMPLE, merge=False)
     assert not saved.is_merged
-    assert [certificate.figure for certificate in saved.certificates] == [0.0]
+    assert [certificate.figure for certificate in saved.certificates] == [0.0, 0.0]
     return folder
 
 
@@ -263,7 +263,7 @@ def test_what_turns_out_not_to_merge_is_saved_as_an_adapter(base: ModelSource, t
     saved = save_language_model(model, loaded.tokenizer, tmp_path / "model", base, SAMPLE)
     assert not saved.is_merged
     assert "lora cannot be merged, so the adapter was saved" in saved.notes[0]
-    assert [certificate.figure for certificate in saved.certificates] == [0.0]
+    assert [certificate.figure for certificate in saved.certificates] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tunesmith.data.cells import is_missing, listed
@@ -37,6 +37,10 @@ ALPACA = (("instruction", "input", "output"), ("instruction", "context", "respon
 TASK, INSTANCES = "instruction", "instances"
 """Columns of self-instruct's seed tasks: an instruction and a list of {input, output}."""
 TEXT = ("text", "content", "document", "story", "article", "body", "passage", "paragraph")
+SYSTEM = ("system", "system_prompt", "system_message")
+HISTORY = ("history",)
+NOT_READ = ("tools", "functions", "available_tools", *SYSTEM, *HISTORY)
+"""Columns of context beside the turns that are named in ``check`` if they are not read."""
 MESSAGE_KEYS: Mapping[str, ChatKind] = {"role": "messages", "from": "sharegpt"}
 """The key of a message's role -> the kind of its list."""
 CONTENT_KEYS: Mapping[str, str] = {"role": "content", "from": "value"}
@@ -53,7 +57,7 @@ class ChatFormat:
 
     Attributes:
         columns: part -> column: ``text``, ``prompt``, ``completion``, ``messages``, ``instruction``, ``input``, ``instances``,
-            ``label``.
+            ``label``; and the context before the turns: ``system``, ``history``.
         reason: why this format was chosen, for the user.
     """
 
@@ -67,13 +71,35 @@ class ChatFormat:
 
 
 def detect_chat_format(table: Table, given: ColumnsSection, *, labels: bool = False, texts_only: bool = False) -> ChatFormat:
-    """Detects the format of a table's rows.
+    """Detects the format of a table's rows, and the columns of context before their turns.
 
     Args:
         given: the columns that the recipe names, or counts from 1.
         labels: the answers are labels (``sft.labels``), so a label column beside a text is an answer.
         texts_only: only whole texts are usable (``task: pretraining``).
     """
+    detected = detect_turns(table, given, labels=labels, texts_only=texts_only)
+    used = {*detected.columns.values(), given.id, given.group, given.split}
+    context = {} if detected.kind in ("text", "labelled") else context_columns(table, used)
+    return replace(detected, columns={**detected.columns, **context})
+
+
+def context_columns(table: Table, used: Collection[object]) -> dict[str, str]:
+    """Finds the columns of system prompts and of earlier turns, as LLaMA-Factory's and ShareGPT's files have them."""
+    columns: dict[str, str] = {}
+    for name, cells in table.columns.items():
+        sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
+        if name in used or not sample:
+            continue
+        if plain_name(name) in SYSTEM and all(isinstance(cell, str) for cell in sample):
+            columns.setdefault("system", name)
+        if plain_name(name) in HISTORY and all(isinstance(parse_messages(cell), list | tuple) for cell in sample):
+            columns.setdefault("history", name)
+    return columns
+
+
+def detect_turns(table: Table, given: ColumnsSection, *, labels: bool, texts_only: bool) -> ChatFormat:
+    """Detects the columns of the turns or texts."""
     requested = {}
     for part in ("prompt", "completion", "messages", "text", "label"):
         name = getattr(given, part)
@@ -130,9 +156,13 @@ def detect_texts(table: Table, given: ColumnsSection, requested: Mapping[str, st
 
 
 def detect_messages(table: Table) -> ChatFormat | None:
-    """Finds the column of message lists, unless prompts are such lists. Raises DataError for several, or a pair beside one."""
+    """Finds the column of message lists, unless prompts or answers are such lists.
+
+    Raises DataError for several, or a pair beside one.
+    """
     kinds = {name: kind for name, cells in table.columns.items() if (kind := column_kind(cells)) is not None}
-    pair = detect_pair(table) if kinds else None
+    kinds = {name: kind for name, kind in kinds.items() if plain_name(name) not in HISTORY}
+    pair = (detect_instruction(table) or detect_pair(table)) if kinds else None
     if not kinds or (pair is not None and kinds.keys() <= set(pair.columns.values())):
         return None
     if len(kinds) > 1 or pair is not None:
@@ -192,8 +222,8 @@ def detect_pair(table: Table) -> ChatFormat | None:
     names = {}
     for name, cells in table.columns.items():
         sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
-        # Turns are texts, numbers or lists of messages: not lists of other things, and not all missing.
-        if sample and not any(isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None for cell in sample):
+        # Turns are texts, numbers, objects or lists of messages: not lists of other things, and not all missing.
+        if sample and not any(isinstance(cell, list | tuple) and message_kind(cell) is None for cell in sample):
             names[plain_name(name)] = name
     for tier in PAIRS:
         pairs = [(names[prompt], names[answer]) for prompt, answer in tier if prompt in names and answer in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,14 +24,23 @@ ROLES: Mapping[str, str] = {name: role for role, names in ROLE_NAMES.items() for
 """Name of a role in data sets -> role."""
 INPUT_HEADING = "\n\n### Input:\n"
 """Separates an instruction from its input, as Alpaca's own prompt does; so a template can tell the two apart."""
+JSON_PARTS = ("prompt", "completion", "instruction", "input")
+"""Parts that may hold objects and lists, which are learnt as JSON."""
 LOST_KEYS = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking", "images", "audio")
 """Parts of a message that are not in its content and would be lost."""
+WEIGHT_KEYS = ("weight", "train", "training")
+"""Keys of a message that say whether its tokens are supervised: OpenAI's 0 or 1, and Axolotl's true or false."""
 
 WITHOUT_TEXT, WITHOUT_PROMPT, WITHOUT_ANSWER = "without a text", "without a prompt", "without an answer"
 NOT_ANSWERED = "whose last turn is not the assistant's"
 WITHOUT_MESSAGES = "without a readable list of messages"
 UNKNOWN_ROLE = "with a role that is not known"
 NOT_TEXT = "with a message that is not text"
+LOST_KEY = "with a message that has the key {}, which is not read"
+WITHOUT_WEIGHT = "whose answers all have weight 0"
+UNKNOWN_WEIGHT = "with a message whose weight is neither 0 nor 1"
+TWO_SYSTEMS = "with two different system turns: a message and the system column"
+NO_HISTORY = "with a history that is not a list of pairs or messages"
 UNKNOWN_LABEL = "with a label that sft.labels does not name"
 
 
@@ -44,10 +54,12 @@ class Turn:
 
     Attributes:
         role: ``system``, ``user``, ``assistant`` or ``tool``; ``text`` for a plain text.
+        is_supervised: False for an answer of weight 0, which is read and not learnt.
     """
 
     role: str
     content: str
+    is_supervised: bool = True
 
 
 Turns = tuple[Turn, ...]
@@ -83,25 +95,32 @@ def first_prompt(turns: Turns) -> str:
     return next((turn.content for turn in turns if turn.role == "user"), turns[0].content)
 
 
+def dialogue_key(turns: Turns) -> str:
+    """Returns the first prompt, with its answer if turns follow: rows of one dialogue share both."""
+    first = next((k for k, turn in enumerate(turns[:-1]) if turn.role == "assistant"), None)
+    return first_prompt(turns) if first is None else f"{first_prompt(turns)}\n{turns[first].content}"
+
+
 def usable_conversations(
     table: Table, row_format: ChatFormat, split: str, *, labels: Sequence[str] = (), group: str | None = None
 ) -> Conversations:
     """Builds the rows of a table that have a prompt and an answer, or are a text. Raises DataError if no row is left.
 
     Left out and counted are rows without a text, a prompt or an answer, whose last turn is not the assistant's, and whose list
-    of messages cannot be read, has an unknown role, or holds something other than text. Contents stay as they are.
+    of messages cannot be read, has an unknown role, or holds something other than text. Texts stay as they are, also where they
+    are JSON. Objects and lists become JSON in columns of mostly such cells. Turns after the last answer of weight 1 are left out.
 
     Args:
         labels: the allowed answers; empty allows all. Whole numbers mean labels by position where no label is a number.
         group: the column of groups.
     """
-    names = label_names(table, row_format, labels)
+    names, as_json = label_names(table, row_format, labels), json_parts(table, row_format)
     positions: list[int] = []
     turns: list[Turns] = []
     reasons = unread_rows(table)
     for i in range(len(table)):
         try:
-            conversations = read_conversations(table, row_format, i, names)
+            conversations = read_conversations(table, row_format, i, names, as_json)
         except NotUsable as reason:
             reasons.setdefault(str(reason), []).append(table.row_ids[i])
         else:
@@ -109,8 +128,8 @@ def usable_conversations(
             positions += [i] * len(conversations)
     if not turns:
         counted = "; ".join(f"{len(ids):,} {reason}" for reason, ids in reasons.items())
-        message = f"none of {len(table):,} rows can be used ({counted})."
-        raise DataError.one(table.source, message, f"They were read as {row_format.sentence()}.")
+        message = f"none of {len(table):,} rows can be used ({counted}). They were read as {row_format.sentence()}."
+        raise DataError.one(table.source, message, remedy_for(reasons))
     return Conversations(
         split,
         table.source,
@@ -126,10 +145,26 @@ def usable_conversations(
     )
 
 
-def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str]) -> list[Turns]:
-    """Reads a row's conversations; ``names`` (answer -> label) replaces answers. Raises NotUsable if one is not usable."""
+def remedy_for(reasons: Mapping[str, object]) -> str:
+    """Returns the remedy for messages with parts beside their content; empty for other rows."""
+    lost = next((key for key in LOST_KEYS if LOST_KEY.format(key) in reasons), "")
+    if not lost:
+        return ""
+    return f"Write {lost} into the content as the model's chat template has it (such as <think> ... </think>), or remove the key."
+
+
+def read_conversations(
+    table: Table, row_format: ChatFormat, i: int, names: Mapping[str, str], as_json: frozenset[str]
+) -> list[Turns]:
+    """Reads a row's conversations. Raises NotUsable if one is not usable.
+
+    Args:
+        names: answer -> the label that replaces it; empty keeps all.
+        as_json: the parts whose lists and objects become JSON.
+    """
     cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
-    conversations = read_turns(cells, row_format.kind)
+    cells = {part: json_of(cell) if part in as_json and is_structured(cell) else cell for part, cell in cells.items()}
+    conversations = [with_context(turns, cells) for turns in read_turns(cells, row_format.kind)]
     for turns in conversations:
         if turns[-1].role == "text":
             continue
@@ -142,8 +177,18 @@ def read_conversations(table: Table, row_format: ChatFormat, i: int, names: Mapp
         if names and last_answer(turns).strip() not in names:
             raise NotUsable(UNKNOWN_LABEL)
     if not names:
-        return conversations
+        return [to_last_supervised(turns) for turns in conversations]
     return [(*turns[:-1], Turn("assistant", names[last_answer(turns).strip()])) for turns in conversations]
+
+
+def to_last_supervised(turns: Turns) -> Turns:
+    """Returns the turns up to the last answer of weight 1. Raises NotUsable if there is none."""
+    if all(turn.is_supervised for turn in turns):
+        return turns
+    last = max((k for k, turn in enumerate(turns) if turn.role == "assistant" and turn.is_supervised), default=-1)
+    if last < 0:
+        raise NotUsable(WITHOUT_WEIGHT)
+    return turns[: last + 1]
 
 
 def read_groups(table: Table, group: str | None, positions: Sequence[int]) -> tuple[str, ...] | None:
@@ -164,12 +209,54 @@ def require(cell: object, reason: str) -> None:
 
 
 def text_of(cell: object, reason: str = "") -> str:
-    """Returns a cell as text. Raises NotUsable for a list or an object, and with that reason for a missing one."""
+    """Returns a cell as text, a truth value as JSON. Raises NotUsable for a list or an object, and for a missing cell."""
     if reason:
         require(cell, reason)
     if isinstance(cell, list | tuple | Mapping):
         raise NotUsable(NOT_TEXT)
-    return str(cell)
+    return json_of(cell) if isinstance(cell, bool) else str(cell)
+
+
+def is_structured(cell: object) -> bool:
+    """Returns whether a cell is a list or an object, and not a list of messages."""
+    return isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None
+
+
+def json_parts(table: Table, row_format: ChatFormat) -> frozenset[str]:
+    """Returns the parts whose cells are mostly lists or objects, which become JSON; among texts such a cell is not usable."""
+    samples = {
+        part: [cell for cell in table.columns[name] if not is_missing(cell)]
+        for part, name in row_format.columns.items()
+        if part in JSON_PARTS
+    }
+    return frozenset(part for part, cells in samples.items() if 2 * sum(map(is_structured, cells)) > len(cells))
+
+
+def json_of(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def with_context(turns: Turns, cells: Cells) -> Turns:
+    """Puts the turns of the history column, and that of the system column, before a row's own."""
+    own_system, others = (turns[:1], turns[1:]) if turns[0].role == "system" else ((), turns)
+    system = own_system
+    if not is_missing(cells.get("system")):
+        system = (Turn("system", text_of(cells["system"])),)
+        if own_system and own_system != system:
+            raise NotUsable(TWO_SYSTEMS)
+    return (*system, *history_turns(cells.get("history")), *others)
+
+
+def history_turns(cell: object) -> Turns:
+    """Reads earlier turns: a list of [prompt, answer] pairs, or a list of messages."""
+    history = parse_messages(cell)
+    if is_missing(history) or history in ([], ()):
+        return ()
+    if message_kind(history) is not None:
+        return message_turns(history)
+    if not isinstance(history, list | tuple) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in history):
+        raise NotUsable(NO_HISTORY)
+    return tuple(Turn(role, text_of(text)) for pair in history for role, text in zip(("user", "assistant"), pair, strict=True))
 
 
 def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
@@ -198,9 +285,8 @@ def read_turns(cells: Cells, kind: ChatKind) -> list[Turns]:
 
 
 def cell_turns(cell: object, role: str) -> Turns:
-    """Reads a cell as its list of messages, or as one turn of that role."""
-    value = parse_messages(cell)
-    return message_turns(value) if message_kind(value) is not None else (Turn(role, text_of(cell)),)
+    """Reads a list of messages, or one turn of that role; a text stays one turn, also where it is such a list as JSON."""
+    return message_turns(cell) if message_kind(cell) is not None else (Turn(role, text_of(cell)),)  # type: ignore[arg-type]
 
 
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
@@ -216,17 +302,31 @@ def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
     key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
     turns = []
     for message in messages:
-        role, content = ROLES.get(str(message[key]).strip().casefold()), message.get(CONTENT_KEYS[key])
+        role = ROLES.get(str(message[key]).strip().casefold())
         if role is None:
             raise NotUsable(UNKNOWN_ROLE)
-        if any(message.get(lost) for lost in LOST_KEYS) or isinstance(content, Mapping):
-            raise NotUsable(NOT_TEXT)
-        if isinstance(content, list | tuple):
-            if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
-                raise NotUsable(NOT_TEXT)
-            content = "".join(part["text"] for part in content)
-        turns.append(Turn(role, "" if content is None else str(content)))
+        if lost := [name for name in LOST_KEYS if message.get(name)]:
+            raise NotUsable(LOST_KEY.format(lost[0]))
+        turns.append(Turn(role, content_of(message.get(CONTENT_KEYS[key])), role != "assistant" or is_supervised(message)))
     return tuple(turns)
+
+
+def content_of(content: object) -> str:
+    """Returns the text of a message, of its parts, or of an object as JSON. Raises NotUsable for parts that are not text."""
+    parts: Sequence[Any] = content if isinstance(content, list | tuple) else [content]
+    if all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts):
+        return "".join(part["text"] for part in parts)
+    if isinstance(content, list | tuple) or any(isinstance(part, Mapping) and "type" in part for part in parts):
+        raise NotUsable(NOT_TEXT)
+    return "" if content is None else json_of(content) if isinstance(content, Mapping) else text_of(content)
+
+
+def is_supervised(message: Mapping[str, Any]) -> bool:
+    """Tells whether a message's weight is 1, or it has none. Raises NotUsable for another weight."""
+    weights = [message[key] for key in WEIGHT_KEYS if message.get(key) is not None]
+    if any(weight not in (0, 1) for weight in weights):
+        raise NotUsable(UNKNOWN_WEIGHT)
+    return all(weights)
 
 
 def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> dict[str, str]:
@@ -248,6 +348,9 @@ def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> 
 def split_conversations(rows: Conversations, share: float, seed: int, name: str) -> tuple[Conversations, Conversations]:
     """Splits a share off; rows of one first prompt (normalised) or group stay together, labelled ones are stratified."""
     strata = [last_answer(turns) if rows.kind == "labelled" else 0 for turns in rows.turns]
-    prompts = [first_prompt(turns) for turns in rows.turns]
+    has_history = rows.kind in ("alpaca", "prompt_completion")
+    prompts = [dialogue_key(turns) if has_history else first_prompt(turns) for turns in rows.turns]
+    if len(set(prompts)) == 1:  # every row begins with the same turns, which bind none of them
+        prompts = ["\n".join(turn.content for turn in turns[:-1]) for turns in rows.turns]
     rest, other = split_positions(SplitKeys(rows.source, strata, prompts, groups=rows.groups), share, seed, name)
     return rows.take(rest, rows.split), rows.take(other, name)

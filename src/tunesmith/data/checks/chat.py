@@ -185,7 +185,7 @@ CONVERSATION_CHECKS: tuple[Check, ...] = (
 
 
 def template_tokens(rows: Conversations, special_tokens: Sequence[str]) -> Finding | None:
-    """Finds special tokens of chat templates in contents, which the tokenizer may read as the beginning or end of a turn."""
+    """Finds special tokens of chat templates in contents. In conversations they are text; in plain texts control tokens."""
     pattern = re.compile("|".join(map(re.escape, sorted({*TEMPLATE_TOKENS, *special_tokens}, key=len, reverse=True))))
     flagged = []
     for position, turns in enumerate(rows.turns):
@@ -193,7 +193,10 @@ def template_tokens(rows: Conversations, special_tokens: Sequence[str]) -> Findi
             if match := pattern.search(turn.content):
                 where = "the text" if turn.role == "text" else f"a turn of the {turn.role}"
                 flagged.append((position, f"{where} holds {match.group()!r}"))
-    remedy = "Remove them: the rows are already rendered with a template, or quote one, and would be read as further turns."
+    remedy = (
+        "Give the rows as turns if they are already rendered with a template. In turns these tokens are read as text, never as "
+    )
+    remedy += "the beginning or end of a turn; in plain texts, and in prompts without a template, as the tokenizer reads them."
     return row_finding("template_tokens", rows, flagged, "{count} hold special tokens of a chat template", remedy)
 
 

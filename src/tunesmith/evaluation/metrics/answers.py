@@ -24,9 +24,11 @@ from tunesmith.evaluation.metrics.classification import Values
 
 SHORT_WORDS = 5
 """References of at most so many words (median) get exact match as the primary metric."""
+LOOP_WORDS, LOOP_CHARACTERS = 4, 20
+"""Words, or characters of a text without spaces, from which a repetition counts as a loop."""
 NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?")
 ARTICLES = re.compile(r"\b(a|an|the)\b")
-WORDS = re.compile(r"\w+")
+WORDS = re.compile(r"[^\W_]+")  # as rouge_score: an underscore separates words
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 FUNCTION_KEY, PATTERN_KEY = "evaluate.answers.function", "evaluate.answers.pattern"
 KINDS = "Give file.py:name, a function of (answer, reference, row)."
@@ -172,6 +174,22 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
         matches = open_places & places.get(word, 0)
         open_places = (open_places + matches | open_places - matches) & full
     return len(first) - open_places.bit_count()
+
+
+def is_looping(text: str) -> bool:
+    """Returns whether a text ends in a repetition of the same words that fills at least half of it.
+
+    The repeated words occur at least twice, and are four or more together. A text without spaces is read by characters.
+    """
+    words: Sequence[str] = text.split()
+    if len(words) < LOOP_WORDS and len(text.strip()) >= LOOP_CHARACTERS:
+        words = text.strip()
+    n = len(words)
+    for period in range(1, n // 2 + 1):
+        repeated = next((k for k in range(n - period) if words[n - 1 - k] != words[n - 1 - k - period]), n - period)
+        if repeated >= period and repeated + period >= max(LOOP_WORDS, n / 2):
+            return True
+    return False
 
 
 NOT_JSON = object()

@@ -46,7 +46,7 @@ def collapse_alarms(geometry: Geometry | None) -> tuple[Alarm, ...]:
         return ()
     message = f"different texts have nearly the same vector: their mean cosine is {geometry.mean_cosine:.3f}."
     remedy = "Train from another model, or with a smaller learning rate and more negatives."
-    return (Alarm("collapsed_embeddings", message, remedy),)
+    return (Alarm("collapsed embeddings", message, remedy),)
 
 
 def geometry(vectors: Array, pairs: tuple[Array, Array] | None = None) -> Geometry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedConfig, PreTrainedModel
 
-PEFT_ERRORS = (ValueError, TypeError, NotImplementedError, ImportError, AttributeError, AssertionError)
+PEFT_ERRORS = (
+    ValueError, TypeError, NotImplementedError, ImportError, AttributeError, AssertionError, LookupError, RuntimeError, re.error,
+)  # fmt: skip
 """Errors of ``get_peft_model`` for models that a method does not fit."""
 NO_NEW_TOKENS: Mapping[str, Sequence[int]] = MappingProxyType({})
 
@@ -122,8 +125,23 @@ def add_language_adapter(
     if new := [name for name, module in heads.items() if not list(module.children()) and module is not output]:
         config.modules_to_save = [*(getattr(config, "modules_to_save", None) or ()), *new]
     model = hide_virtual_tokens(wrap_with_peft(loaded.model, section, config))
+    if objective.shifts_labels:
+        refuse_adapted_output(model)
     check_passes(model, where)
     return model
+
+
+def refuse_adapted_output(model: PeftModel) -> None:
+    """Raises RecipeError for an adapter on the output layer, whose weights TRL's loss reads without the adapter."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    output = model.get_base_model().get_output_embeddings()
+    if not isinstance(output, BaseTunerLayer):
+        return
+    name = next(name for name, module in model.get_base_model().named_modules() if module is output)
+    message = f"{name} is the output layer: an adapter on it would not be trained."
+    remedy = f"Take {name} out of it, or train the whole layer: adapter.modules_to_save: [{name}]."
+    raise RecipeError.one("adapter.target_modules", message, remedy)
 
 
 def check_passes(model: PeftModel, where: str) -> None:
@@ -230,6 +248,15 @@ def save_model_files(model: PreTrainedModel | PeftModel, folder: Path) -> None:
         bottleneck.save_bottlenecks(model, folder)
     else:
         model.save_pretrained(folder)
+
+
+def saved_state(model: PreTrainedModel | PeftModel) -> dict[str, torch.Tensor]:
+    """Returns the tensors of a model by the names that ``save_model_files`` gives them."""
+    if not hasattr(model, "peft_config"):
+        return dict(model.state_dict())
+    from peft import get_peft_model_state_dict
+
+    return dict(get_peft_model_state_dict(model))
 
 
 def load_adapter(base_model: PreTrainedModel, folder: Path) -> PreTrainedModel | PeftModel:

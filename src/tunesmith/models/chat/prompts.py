@@ -10,6 +10,7 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.chat.rows import Conversations, Turn
 from tunesmith.errors import DataError
+from tunesmith.models.chat.control_tokens import replace_control_tokens, tokenise
 from tunesmith.models.chat.render import render
 from tunesmith.models.chat.spans import LossOn, Refusal, apply_template, earlier_answers, join_turns
 from tunesmith.models.chat.template import Template, edges, to_messages
@@ -49,10 +50,10 @@ def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 def templated_ids(tokenizer: PreTrainedTokenizerBase, template: Template, question: Sequence[Turn]) -> list[int]:
     """Tokenises a prompt rendered by the template. Raises DataError if the template refuses the turns."""
-    text = apply_template(tokenizer, template, [question], as_prompt=True)[0]
+    text = apply_template(tokenizer, template, replace_control_tokens(tokenizer, [question]), as_prompt=True)[0]
     if isinstance(text, Refusal):
         raise DataError.one("", f"The turns are {text.reason}.", "Give them in the order that the template expects.")
-    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return tokenise(tokenizer, [text])[0].ids
 
 
 def few_shot_ids(
@@ -133,11 +134,16 @@ def run_starts(labels: Ids) -> list[int]:
 
 
 def reference_prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, question: Sequence[Turn]) -> list[int]:
-    """Tokenises a prompt by upstream's own functions, as other programs that use the saved model do."""
+    """Tokenises a prompt by upstream's own functions, as other programs that use the saved model do.
+
+    They take a control token in a content for one of the template, so such a prompt is tokenised as ``templated_ids`` does.
+    """
     if template.source == "none":
         ids: list[int] = tokenizer(prompt_text(question), verbose=False)["input_ids"]
         return ids[: len(ids) - len(edges(tokenizer)[1])]
     if not question:
         return []
+    if replace_control_tokens(tokenizer, [question])[0] != tuple(question):
+        return templated_ids(tokenizer, template, question)
     options = {"chat_template": template.text, "tokenize": True, "add_generation_prompt": True, "return_dict": False}
     return list(tokenizer.apply_chat_template(to_messages(question), **options, tokenizer_kwargs={"verbose": False}))

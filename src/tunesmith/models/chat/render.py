@@ -11,6 +11,7 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError, ModelError, RecipeError
+from tunesmith.models.chat.control_tokens import continuation, tokenise
 from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, LossOn, Refusal, RenderedChat, render_chats
 from tunesmith.models.chat.template import Template, edges, lacking
 from tunesmith.models.chat.truncation import Fitted, Frame, Ids, LongRows, Row, fit_row, fit_text, make_frame, n_supervised
@@ -109,8 +110,9 @@ def render(
     """Tokenises every row and labels its supervised tokens.
 
     A conversation begins as the template writes it and a text as the tokenizer begins texts, so it has at most one
-    beginning-of-text token. The tokens before the last answer are those of the prompt at inference, in every row: if one token
-    would span prompt and answer, the two are tokenised apart. An answer is supervised with its end-of-turn token.
+    beginning-of-text token. A control token in a content is tokenised as text. The tokens before the last answer are those of
+    the prompt at inference, in every row: if one token would span prompt and answer, the two are tokenised apart. An answer is
+    supervised with its end-of-turn token.
 
     Long rows: ``drop`` leaves them out, ``error`` refuses them. ``truncate`` cuts texts at the end, and conversations after the
     beginning-of-text token: the last answer stays whole (half an answer trains an early stop), and an earlier one without
@@ -238,6 +240,9 @@ def check_options(
     if conversations.kind == "text" and loss_on != "all":
         message = f"{loss_on} is requested, but plain texts have no answers."
         raise RecipeError.one("sft.loss_on", message, "Leave it out, or write all.")
+    if loss_on == "all" and not all(turn.is_supervised for turns in conversations.turns for turn in turns):
+        message = "all is requested, but rows have answers of weight 0, which must not be supervised."
+        raise RecipeError.one("sft.loss_on", message, "Leave it out: assistant trains on the answers of weight 1.")
     if conversations.kind != "text" and long_rows == "split":
         message = "split makes windows of plain texts; a conversation in pieces has answers without questions."
         raise RecipeError.one("sft.long_rows", message, "Use drop, truncate or error.")
@@ -284,35 +289,25 @@ def tokenize_chats(
     """Tokenises rendered chats after the ids ``before``; tokens before the last answer are those of the prompt alone."""
     if not chats:
         return []
-    options: dict[str, Any] = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
-    wholes = tokenizer([chat.text for chat in chats], **options)["input_ids"]
-    prompts = tokenizer([chat.prompt for chat in chats], **options)
+    wholes, prompts = (tokenise(tokenizer, texts) for texts in ([chat.text for chat in chats], [chat.prompt for chat in chats]))
     added = frozenset(tokenizer.added_tokens_decoder)
     rows = []
-    for i, (chat, whole, prompt) in enumerate(zip(chats, wholes, prompts["input_ids"], strict=True)):
-        rejoined = whole[: len(prompt)] != prompt
-        ids = before + (prompt + tokenize_continuation(tokenizer, chat.text[len(chat.prompt) :]) if rejoined else whole)
-        answer = len(before) + len(prompt)
+    for chat, whole, prompt in zip(chats, wholes, prompts, strict=True):
+        rejoined = whole.ids[: len(prompt.ids)] != prompt.ids
+        ids = before + (prompt.ids + continuation(tokenizer, chat.text[len(chat.prompt) :]).ids if rejoined else whole.ids)
+        answer = len(before) + len(prompt.ids)
         spans = [(answer, answer_stop(ids, added))]
         for first, last in chat.answers[:-1]:
-            start = next(token for at in range(first, last) if (token := prompts.char_to_token(i, at)) is not None)
-            start += prompts.token_to_chars(i, start).start < first  # a token that begins before the answer is left out
-            spans.append((len(before) + start, len(before) + prompts.char_to_token(i, last - 1) + 1))
+            start = next(token for at in range(first, last) if (token := prompt.token_at(at)) is not None)
+            start += prompt.starts[start] < first  # a token that begins before the answer is left out
+            end = next(token for at in range(last - 1, first - 1, -1) if (token := prompt.token_at(at)) is not None)
+            spans.append((len(before) + start, len(before) + end + 1))
         tokens = np.array(ids, dtype=np.int32)
         labels = tokens.copy() if loss_on == "all" else np.full(len(ids), IGNORE_INDEX, dtype=np.int32)
         for start, stop in spans:
             labels[start:stop] = tokens[start:stop]
         rows.append(Row(tokens, labels, answer, rejoined))
     return rows
-
-
-def tokenize_continuation(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokenises a text that follows another: without the space that some tokenizers put before a text."""
-    line = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    ids = list(tokenizer("\n" + text, add_special_tokens=False)["input_ids"])
-    if ids[: len(line)] == line:
-        return ids[len(line) :]
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def answer_stop(ids: list[int], added: frozenset[int]) -> int:

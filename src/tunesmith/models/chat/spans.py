@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tunesmith.data.chat.rows import Turn
-from tunesmith.models.chat.template import Template, end_token, to_messages
+from tunesmith.models.chat.control_tokens import replace_control_tokens
+from tunesmith.models.chat.template import Template, end_token, time_limit, to_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -66,6 +67,7 @@ def render_chats(
     if template.source == "none":
         end = end_token(tokenizer)
         return [join_turns(turns, end) for turns in conversations]
+    conversations = replace_control_tokens(tokenizer, conversations)
     wholes = apply_template(tokenizer, template, conversations)
     prompts = apply_template(tokenizer, template, [turns[:-1] for turns in conversations], as_prompt=True)
     ends = tuple(tokenizer.added_tokens_encoder)  # computed anew at each access
@@ -93,9 +95,9 @@ def join_turns(turns: Sequence[Turn], end: str) -> RenderedChat:
 
 
 def earlier_answers(turns: Sequence[Turn]) -> list[int]:
-    """Returns indices of the assistant's turns before the last that answer something; an initial greeting does not."""
+    """Returns indices of the supervised turns of the assistant before the last that answer something; a greeting does not."""
     first = next((k for k, turn in enumerate(turns) if turn.role in ("user", "tool")), len(turns))
-    return [k for k, turn in enumerate(turns[:-1]) if turn.role == "assistant" and k > first]
+    return [k for k, turn in enumerate(turns[:-1]) if turn.role == "assistant" and turn.is_supervised and k > first]
 
 
 def apply_template(
@@ -112,7 +114,8 @@ def apply_template(
     messages = [to_messages(turns) for turns in conversations]
     options = {"chat_template": template.text, "tokenize": False, "add_generation_prompt": as_prompt}
     try:
-        return list(tokenizer.apply_chat_template(messages, **options))
+        with time_limit(f"chat template {template.name}", len(conversations)):
+            return list(tokenizer.apply_chat_template(messages, **options))
     except (jinja2.TemplateError, TypeError, ValueError) as error:
         if len(conversations) == 1:
             return [Refusal(REFUSED.format(" ".join(str(error).split()).rstrip(".")))]

@@ -17,7 +17,7 @@ from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.encode import Encoded, encode
 from tunesmith.models.fast.path import FastPath, apply_fast_path, choose_fast_path
 from tunesmith.models.inference import no_progress, run_model
-from tunesmith.models.load import UNLIMITED, model_errors, set_padding
+from tunesmith.models.load import UNLIMITED, model_errors, position_limit, require_whole_base, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -85,13 +85,16 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
     with model_errors(where, "it cannot be loaded as an embedding model"):
         options: dict[str, Any] = {"device": device_name(), "model_kwargs": {"dtype": "float32"}}
         model: Any = SentenceTransformer(source.location, **options, **source.version)
+    positions = position_limit(model[0].model) if is_plain(model) else None
+    if max_length is None and positions is not None:
+        model.max_seq_length = min(model.max_seq_length or positions, positions)
     if max_length is not None:
-        positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
         if positions is not None and max_length > positions:
             raise ModelError.one(where, f"it has {positions} positions; max_length is {max_length}.", f"Use at most {positions}.")
         model.max_seq_length = max_length
     fast_path = choose_fast_path(fast, device_name())
     if is_plain(model):
+        require_whole_base(source, model[0].model, model.tokenizer)
         set_padding(model[0].model, model.tokenizer)
         with model_errors(where, "its tokenizer does not work with its settings"):
             tokenize_texts(model, ["a"])

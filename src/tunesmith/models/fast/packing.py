@@ -101,10 +101,17 @@ def packed_inputs(batch: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in batch.items() if name != "labels"} | {"use_cache": False}
 
 
-def certify_packing(model: PreTrainedModel, input_ids: Rows, pad_id: int, n_rows: int = SAMPLE_ROWS) -> Certificate:
-    """Certifies in fp32 that packed rows have the logits of each row alone, on two packs of the shortest rows."""
+def certify_packing(
+    model: PreTrainedModel, input_ids: Rows, pad_id: int, max_length: int, n_rows: int = SAMPLE_ROWS
+) -> Certificate:
+    """Certifies in fp32 that packed rows have the logits of each row alone, on two packs of the beginnings of short rows.
+
+    Args:
+        max_length: tokens of a pack; each row is cut to its share of them, since padding has positions as well.
+    """
     order = np.argsort([len(row) for row in input_ids], kind="stable")
-    rows = [input_ids[position] for position in order.tolist() if len(input_ids[position]) > 1][:n_rows]
+    rows = [input_ids[position] for position in order.tolist() if len(input_ids[position]) > 1][: min(n_rows, max_length // 2)]
+    rows = [row[: max_length // len(rows)] for row in rows]
     if len(rows) < 2:
         raise ValueError("the isolation check needs two rows of two tokens or more")
     batch = packed_inputs(collate_packs([rows, rows[:1]], [rows, rows[:1]], pad_id))

@@ -21,12 +21,12 @@ SCALED_BY = {"yarn": ("factor", "original_max_position_embeddings"), "linear": (
 
 
 def context_limit(config: PreTrainedConfig) -> int | None:
-    """Returns the context length in tokens; None if it is unlimited."""
+    """Returns the context length in tokens; None if it is unlimited, which some configs state as a negative number."""
     kind = getattr(config, "model_type", "")
     if kind in RECURRENT or (kind in LINEAR_BIASES and getattr(config, "alibi", kind == "bloom")):
         return None
     limit = getattr(config, "max_seq_len" if kind == BIASES_IN_ADVANCE else "max_position_embeddings", None)
-    return None if limit is None else int(limit)
+    return int(limit) if limit is not None and limit > 0 else None
 
 
 def check_length(config: PreTrainedConfig, n_tokens: int, where: str) -> None:

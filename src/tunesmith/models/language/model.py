@@ -11,7 +11,7 @@ import torch
 from tunesmith.errors import ModelError
 from tunesmith.models.adapters.quantise import Quantisation, keep_trainable_form, loading_options
 from tunesmith.models.language.context_length import with_longer_context
-from tunesmith.models.load import LoadedModel, load_config, model_errors, set_padding
+from tunesmith.models.load import LoadedModel, load_config, model_errors, require_whole_base, set_padding
 from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def load_language_model(
     if objective == CAUSAL and new_weights:
         message = f"its files do not hold the whole model: {', '.join(new_weights[:3])} would start random."
         raise ModelError.one(where, message, "Name a model that was trained as a language model.")
+    require_whole_base(source, model, tokenizer)
     keep_trainable_form(model)
     set_padding(model, tokenizer)
     new_tokens = add_rows(model, len(tokenizer))

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from tunesmith.errors import ModelError, first_line
-from tunesmith.models.adapters.attach import can_merge, is_adapter, load_adapter, save_model_files
+from tunesmith.models.adapters.attach import can_merge, is_adapter, load_adapter, save_model_files, saved_state
 from tunesmith.models.adapters.base import AdapterBase
 from tunesmith.models.adapters.bottleneck import has_bottlenecks
 from tunesmith.models.adapters.methods import changes_base
 from tunesmith.models.adapters.quantise import NAMES, detect_quantisation
-from tunesmith.models.equivalence import certificate
+from tunesmith.models.equivalence import certificate, equal_tensors
 from tunesmith.models.language.model import Objective, check_kind, detect_objective, load_language_model
 from tunesmith.models.load import load_tokenizer, model_errors
 from tunesmith.models.source import ModelSource
@@ -89,7 +89,8 @@ def save_language_model(
             raise ModelError.one("quantisation", message, "Add adapter: {method: lora}, or remove the key.")
         write_whole(model, tokenizer, folder)
         name = "the saved model equals the trained one"
-        saved = SavedLanguageModel((certify_reload(folder, objective, trained.logits, sample, name),), False)
+        tensors = equal_tensors([(saved_state(model), folder)])
+        saved = SavedLanguageModel((certify_reload(folder, objective, trained.logits, sample, name), tensors), False)
     elif merge and can_merge(model):
         saved = save_merged(trained, folder)
     else:
@@ -102,7 +103,12 @@ def save_adapter(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     """Saves an adapter alone, and certifies that on its base model it equals the trained model."""
     write_adapter(trained, folder)
     proof = certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE)
-    return SavedLanguageModel((proof,), False)
+    return SavedLanguageModel((proof, *certify_adapter_tensors(trained.model, folder)), False)
+
+
+def certify_adapter_tensors(model: PreTrainedModel | PeftModel, folder: Path) -> list[Certificate]:
+    """Certifies the tensors of a saved adapter of peft; bottlenecks are saved under names of their own."""
+    return [] if has_bottlenecks(model) else [equal_tensors([(saved_state(model), folder)])]
 
 
 def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
@@ -128,6 +134,7 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     after = sample_logits(merged, sample)
     certificates.append(certify_equal_logits("the merged model equals the adapter", before, after))
     write_whole(merged, trained.tokenizer, folder)
+    certificates.append(equal_tensors([(saved_state(merged), folder)]))
     del adapted, merged
     certificates.append(certify_reload(folder, trained.objective, after, sample, "the saved model equals the merged one"))
     if kind is None:

@@ -13,14 +13,15 @@ from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
 from tunesmith.models.encode import Encoded, encode, length_record, used_token_ids
 from tunesmith.models.fast.path import choose_fast_path
+from tunesmith.models.inference import supported_path
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import LoadedModel, load_classifier, load_tokenizer, max_input_tokens
+from tunesmith.models.load import LoadedModel, load_classifier, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import primary_metric
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import LossFunction, class_weights, expected_first_loss, loss_function
-from tunesmith.training.schedule import plan_schedule
+from tunesmith.training.schedule import batches_per_epoch, plan_schedule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,20 +82,20 @@ def load(
     if tokens is None and earlier is not None:
         tokens = earlier.tokens
     if tokens is None:
-        max_length = max_input_tokens(loaded.model.config, tokenizer, recipe.data.max_length)
+        max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
         tokens = tokenise_splits(recipe, data.splits, tokenizer, max_length)
     n_rows = len(tokens.encoded["train"])
     if recipe.train.dropout is not None:
         set_dropout(loaded.model, recipe.train.dropout)
     model = loaded.model
     if recipe.adapter is not None:
-        model = add_adapter(model, recipe.adapter, plan_schedule(-(-n_rows // recipe.train.batch_rows), recipe.train).total_steps)
+        model = add_adapter(model, recipe.adapter, plan_schedule(batches_per_epoch(n_rows, recipe), recipe.train).total_steps)
     else:
         freeze(model, recipe.train.train_layers)
     return LabelledSession(
         data=data,
         model=model.to(device_name()),
-        fast_path=choose_fast_path(fast=recipe.train.fast, device=device_name()),
+        fast_path=supported_path(loaded.model, choose_fast_path(fast=recipe.train.fast, device=device_name())),
         rows_per_epoch=n_rows,
         metric=primary_metric(recipe),
         expected_loss=tokens.expected_loss,

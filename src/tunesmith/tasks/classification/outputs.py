@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +14,17 @@ from tunesmith.data.labelled import load as labelled
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.evaluation.outputs import Outputs
-from tunesmith.models.adapters.attach import can_merge, is_adapter, reload_classifier, save_head_description, save_model_files
+from tunesmith.models.adapters.attach import (
+    can_merge,
+    is_adapter,
+    reload_classifier,
+    save_head_description,
+    save_model_files,
+    saved_state,
+)
 from tunesmith.models.adapters.base import AdapterBase
-from tunesmith.models.equivalence import reload_equality
+from tunesmith.models.encode import encode
+from tunesmith.models.equivalence import equal_tensors, equal_tokens, reload_equality, spread_by_length
 from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
@@ -24,6 +33,12 @@ from tunesmith.tasks.classification.predictor import PredictorConfig
 from tunesmith.tasks.task import Evaluation, SavedModel
 from tunesmith.training.epoch_logits import save_epoch_logits
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CERTIFIED_TEXTS = 64
+"""Texts of each split that the saved tokenizer reads again."""
+
 
 def save_model(session: LabelledSession, folder: Path, thresholds: list[float] | None) -> SavedModel:
     """Saves the model and proves that the files give the same logits.
@@ -31,7 +46,7 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
     An adapter that can be merged is saved both ways: merged in ``model/``, alone in ``adapter/``.
     """
     tokens, columns = session.tokens, session.data.splits.columns
-    model, sample, pad_id = session.model, tokens.encoded["train"], tokens.pad_id
+    model, pad_id = session.model, tokens.pad_id
     model.to("cpu")
     proofs: list[Certificate] = []
     if session.data.recipe.adapter is not None:
@@ -40,10 +55,35 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
     if is_adapter(folder):
         save_head_description(folder, model.config)
         AdapterBase.of(session.data.source).save(folder)
-    session.loaded.tokenizer.save_pretrained(folder)
+    save_tokenizer(session.loaded.tokenizer, tokens.max_length, folder)
     PredictorConfig(tokens.labels, tokens.max_length, thresholds, {"text": columns.text, "pair": columns.pair}).save(folder)
-    proofs.append(reload_equality(model, reload_classifier(folder), sample, pad_id, "the saved model equals the trained one"))
+    reloaded, rows = reload_classifier(folder), tokens.encoded.values()
+    proofs.append(reload_equality(model, reloaded, rows, pad_id, "the saved model equals the trained one"))
+    proofs += [equal_tensors([(saved_state(model), folder)]), saved_tokens(session, folder)]
     return SavedModel(tuple(proofs))
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int, folder: Path) -> None:
+    """Writes the tokenizer with the length of the training, at which other programs truncate by it."""
+    own = tokenizer.model_max_length
+    tokenizer.model_max_length = max_length
+    tokenizer.save_pretrained(folder)
+    tokenizer.model_max_length = own
+
+
+def saved_tokens(session: LabelledSession, folder: Path) -> Certificate:
+    """Certifies that the saved tokenizer reads texts of every split as in training."""
+    from transformers import AutoTokenizer
+
+    tokenizer, tokens = AutoTokenizer.from_pretrained(folder), session.tokens
+    expected: list[Sequence[int]] = []
+    saved: list[Sequence[int]] = []
+    for split, examples in session.data.splits.named().items():
+        positions = spread_by_length(tokens.encoded[split].lengths, CERTIFIED_TEXTS)
+        texts = examples.take(positions.tolist(), split)
+        expected += tokens.encoded[split].take(positions).input_ids
+        saved += encode(tokenizer, texts, tokens.max_length, count_cut=False).input_ids
+    return equal_tokens(expected, saved)
 
 
 def merge_adapter(session: LabelledSession, folder: Path, source: ModelSource) -> tuple[Any, list[Certificate]]:

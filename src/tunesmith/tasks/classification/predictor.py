@@ -154,6 +154,7 @@ def load_predictor(run: Path) -> Predictor:
     from tunesmith.machine import device_name, quiet_libraries, stay_offline
     from tunesmith.models.adapters.attach import is_adapter, reload_classifier
     from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
+    from tunesmith.models.inference import supported_path
     from tunesmith.models.load import load_tokenizer, set_padding
     from tunesmith.models.source import ModelSource, check_folder
 
@@ -170,7 +171,7 @@ def load_predictor(run: Path) -> Predictor:
     if model.config.num_labels != max(1, config.labels.n):
         message = f"its model has {model.config.num_labels} outputs, and {CONFIG} names {config.labels.n} labels."
         raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
-    fast_path = choose_fast_path(fast=True, device=device_name())
+    fast_path = supported_path(model, choose_fast_path(fast=True, device=device_name()))
     apply_fast_path(model, fast_path)
     tokenizer = load_tokenizer(ModelSource(str(run), str(folder), "run"))
     set_padding(model, tokenizer)

@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.retrieval import cut_search
-from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.data.split import at_most
 from tunesmith.errors import Problem, RecipeError
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows_test
@@ -127,6 +127,10 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
     why = f", since {choice.because}" if choice.because else ""
     lack = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))
     yield CheckLine("loss", f"{choice.name}{why}; batches by {choice.sampler} of {recipe.train.batch_rows}", note=lack)
+    parts = (data.rows.train, *data.rows.also)
+    if recipe.embedding.prompts and not any(rows.format.kind in QUERY_DOCUMENT_KINDS for rows in parts):
+        note = "embedding.prompts are saved with the model, but not put before these texts: they are no queries and documents"
+        yield CheckLine("prompts", "not used in training", note=note)
     for rows, own in zip(data.rows.also, data.also, strict=True):
         yield CheckLine(f"loss of {rows.source}", f"{own.name} on {len(rows):,} rows; batches by {own.sampler}")
     yield evaluation_rows(data)

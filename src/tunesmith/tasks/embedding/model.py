@@ -21,7 +21,7 @@ from tunesmith.tasks.embedding.data import NAME_SAME, EmbeddingTaskData, own_sec
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.embedding_build import GUIDED, build_loss
 from tunesmith.training.losses.embedding_choice import LossChoice
-from tunesmith.training.schedule import plan_schedule
+from tunesmith.training.schedule import batches_per_epoch, plan_schedule
 from tunesmith.training.trainers.embedding import names_of
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def load(data: EmbeddingTaskData, seed: int, earlier: EmbeddingSession | None = 
     recipe, rows = data.recipe, data.rows
     seed_everything(seed)
     encoder = load_trainable(data.source, recipe)
-    n_batches = sum(-(-len(part) // recipe.train.batch_rows) for part in (rows.train, *rows.also))
+    n_batches = sum(batches_per_epoch(len(part), recipe) for part in (rows.train, *rows.also))
     prepare_training(encoder, recipe, plan_schedule(n_batches, recipe.train).total_steps)
     sections = [recipe.embedding, *(own_section(recipe, part) for part in rows.also)]
     parts = []

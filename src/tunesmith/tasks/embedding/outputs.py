@@ -16,9 +16,9 @@ from tunesmith.disk import write_text
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, RowsTest, SearchTest, first_positions
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.evaluation.search import normalised
-from tunesmith.models.embedding.encoder import load_encoder
+from tunesmith.models.embedding.encoder import load_encoder, tokenize_texts
 from tunesmith.models.embedding.model import merge_adapter
-from tunesmith.models.equivalence import certificate
+from tunesmith.models.equivalence import certificate, equal_tensors, equal_tokens
 from tunesmith.models.source import ModelSource
 from tunesmith.results import TEXT_CHARACTERS
 from tunesmith.run_folder import RunFolder
@@ -34,13 +34,24 @@ SAMPLE_MEASURE = "largest difference of a vector's number"
 
 def save_model(session: EmbeddingSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
     """Saves the model with its adapter merged, and proves that the files give the same embeddings."""
-    encoder, texts = session.encoder, sample_texts(session.data.rows.train)
+    encoder, texts = session.encoder, [text for rows in session.data.rows.named().values() for text in sample_texts(rows)]
     encoder.model.to("cpu")
     merge_adapter(encoder)
     encoder.model.save_pretrained(str(folder), create_model_card=False)
-    saved = plain_vectors(load_encoder(ModelSource(str(folder), str(folder), "folder")), texts)
+    reloaded = load_encoder(ModelSource(str(folder), str(folder), "folder"))
     name = "the saved model equals the trained one"
-    return SavedModel((certificate(name, plain_vectors(encoder, texts), saved, SAMPLE_MEASURE),))
+    proofs = [certificate(name, plain_vectors(encoder, texts), plain_vectors(reloaded, texts), SAMPLE_MEASURE)]
+    proofs.append(equal_tensors(module_states(encoder.model, folder)))
+    if encoder.is_plain:
+        proofs.append(equal_tokens(*(tokenize_texts(each.model, texts).input_ids for each in (encoder, reloaded))))
+    return SavedModel(tuple(proofs))
+
+
+def module_states(model: Any, folder: Path) -> list[tuple[Mapping[str, Any], Path]]:
+    """Returns the tensors of each module, and the folder that sentence-transformers saves it in."""
+    places = [folder, *(folder / f"{i}_{type(module).__name__}" for i, module in enumerate(model) if i)]
+    bodies = [getattr(model[0], "model", model[0]), *list(model)[1:]]
+    return [(body.state_dict(), place) for body, place in zip(bodies, places, strict=True)]
 
 
 def prediction_columns(session: EmbeddingSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:

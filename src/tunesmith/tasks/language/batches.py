@@ -34,7 +34,7 @@ def training_tokens(recipe: Recipe, rows: Rendered, loaded: LoadedModel, max_len
         # Models with a state or without positions cannot isolate rows in one sequence.
         has_rows = sum(len(ids) > 1 for ids in rows.input_ids) > 1
         padding_free = by_rows and may_join and not is_packed and has_rows
-        padding_free = padding_free and certify_packing(model, rows.input_ids, pad_id).passed
+        padding_free = padding_free and certify_packing(model, rows.input_ids, pad_id, max_length).passed
     return TrainingTokens(rows.row_ids, rows.input_ids, rows.labels, packs, pad_id, padding_free)
 
 

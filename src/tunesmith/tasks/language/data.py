@@ -8,9 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tunesmith.data.cells import listed
+from tunesmith.data.chat.formats import NOT_READ
 from tunesmith.data.chat.load import ConversationData, load_conversation_data, read_texts
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks import chat as chat_checks
+from tunesmith.data.column_names import plain_name
 from tunesmith.data.readers.read import sample_folder
 from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
@@ -92,12 +95,15 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
     """Checks the rows, the size of the evaluation split, and whether the quantisation's library is installed."""
     for rows in data.rows.named().values():
         n_left = sum(map(len, rows.left_out.values()))
-        why = "; ".join(f"{len(ids):,} {reason}" for reason, ids in rows.left_out.items())
+        why = "; ".join(f"{len(ids):,} {reason}, as row {ids[0]}" for reason, ids in rows.left_out.items())
         description = f"{rows.kind.replace('_', ' ')}: {' + '.join(rows.columns)}"
         note = f"{n_left:,} rows of {rows.split} are not used: {why}" if n_left else ""
         yield CheckLine(
-            f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {description})", note=note
+            f"rows of {rows.split}",
+            f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {description}){': ' if why else ''}{why}",
+            note=note,
         )
+    yield columns_line(data)
     split, rows = list(data.evaluation_rows.items())[-1]
     note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < FEW_ROWS else ""
     yield CheckLine("evaluated on", f"{split}, {len(rows):,} rows, and {len(data.general):,} general texts", note=note)
@@ -106,6 +112,17 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
         remedy = "Run: pip install 'tunesmith[quantisation]'"
         problem = Problem("install", "quantisation", "bitsandbytes is not installed.", remedy)
     yield CheckLine("quantisation", quantisation or "none", problem)
+
+
+def columns_line(data: LanguageTaskData) -> CheckLine:
+    """Lists the columns that are read and not read; a note names tools, system prompts or a history that are not read."""
+    train, given = data.rows.train, data.recipe.data.columns
+    used = {*train.columns, given.id, given.group, given.split}
+    unused = [name for name in (train.rows[0] if train.rows else ()) if name not in used]
+    figure = " + ".join(train.columns) + (f"; not used: {listed(unused)}" if unused else "")
+    context = [name for name in unused if plain_name(name) in NOT_READ]
+    note = f"not used, although the turns may depend on it: {listed(context)}" if context else ""
+    return CheckLine("columns", figure, note=note)
 
 
 READING = TaskReading(read, check_rows)

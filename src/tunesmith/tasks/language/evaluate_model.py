@@ -28,7 +28,7 @@ from tunesmith.generation.generator import adapter_source, load_causal
 from tunesmith.machine import environment, peak_memory_bytes, quiet_libraries
 from tunesmith.models.chat.template import adopt_template, choose_template
 from tunesmith.models.language.model import CAUSAL
-from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens, set_padding
+from tunesmith.models.load import LoadedModel, load_tokenizer, max_input_tokens, position_limit, set_padding
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import recipe_from_mapping
@@ -168,7 +168,7 @@ def load_session(name: str, recipe: Recipe, rows: Conversations) -> LanguageSess
     data = LanguageTaskData(recipe=recipe, source=source, rows=splits, general=general_texts(recipe, Path()))
     template = choose_template(tokenizer, None, rows, Path())
     adopt_template(tokenizer, template)
-    reader = Reader(tokenizer, template, CAUSAL, max_input_tokens(model.config, tokenizer, recipe.data.max_length))
+    reader = Reader(tokenizer, template, CAUSAL, max_input_tokens(position_limit(model), tokenizer, recipe.data.max_length))
     rendered = {name: render_split(data, of_split, reader) for name, of_split in data.all_rows.items()}
     stop_at(model, rendered["train"].end_ids)
     return make_session(

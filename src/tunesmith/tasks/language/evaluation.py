@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from tunesmith.evaluation.metrics.answers import is_looping
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.language.perplexity import context_curve
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS
 from tunesmith.recipe.tasks import baseline_names
+from tunesmith.recipe.tree import shorten
 from tunesmith.results import Alarm
 from tunesmith.tasks.language.data import GENERAL
 from tunesmith.tasks.language.model import LanguageSession, base_model
@@ -22,6 +24,8 @@ from tunesmith.tasks.language.scoring import few_shot_outputs, score_split
 from tunesmith.tasks.task import Baselines, Evaluation
 
 UNTUNED, FEW_SHOT = "untuned", "few_shot"
+FEWEST_ANSWERS, DEGENERATE_SHARE = 5, 0.2
+"""An alarm is raised for this share of degenerate answers more than of references, among so many answers or more."""
 FORGOTTEN_NATS = 0.1
 """Rise of the loss on general text, in nats a token, above which an alarm is raised (a tenth of the perplexity)."""
 
@@ -102,14 +106,24 @@ def few_shot_baseline(session: LanguageSession, model: torch.nn.Module) -> list[
     }
     if not answered:
         return []
-    fewest = min(count for _, count in answered.values())
+    counts, seconds = [count for _, of_split in answered.values() for count in of_split], time.perf_counter() - started
+    if not any(counts):
+        return [BaselineOutputs(FEW_SHOT, {}, seconds, "no prompt has room for an example beside its answer")]
     note = f"the base model with {len(examples)} examples in its prompt"
-    note += f", {fewest} where there was no room for more" if fewest < len(examples) else ""
+    note += f", {min(counts)} where there was no room for more" if min(counts) < len(examples) else ""
+    note += f"; {n_without:,} of {len(counts):,} prompts have none" if (n_without := counts.count(0)) else ""
     of_splits = {name: outputs for name, (outputs, _) in answered.items()}
-    return [BaselineOutputs(FEW_SHOT, of_splits, time.perf_counter() - started, note)]
+    return [BaselineOutputs(FEW_SHOT, of_splits, seconds, note)]
 
 
-def alarms(_session: LanguageSession, evaluation: Evaluation) -> list[Alarm]:
+def alarms(session: LanguageSession, evaluation: Evaluation) -> list[Alarm]:
+    """Returns the alarms of forgotten general text, and of answers that are empty or loop."""
+    split = list(session.data.evaluation_rows)[-1]
+    answers, references = evaluation.best.outputs[split].texts, session.splits[split].references
+    return [*forgotten(evaluation), *degenerate_answers(answers, references, split)]
+
+
+def forgotten(evaluation: Evaluation) -> list[Alarm]:
     """Returns an alarm if the loss on general texts rose considerably and not by chance."""
     return [
         Alarm(
@@ -123,3 +137,31 @@ def alarms(_session: LanguageSession, evaluation: Evaluation) -> list[Alarm]:
         and verdict.difference is not None
         and verdict.difference > FORGOTTEN_NATS
     ]
+
+
+def degenerate_answers(answers: Sequence[str], references: Sequence[str], split: str) -> list[Alarm]:
+    """Returns the alarms of many answers that are empty, or that repeat the same words to the end."""
+    found, n = [], len(answers)
+    empty, loops = (exceeding(answers, references, is_so) for is_so in (is_empty, is_looping))
+    if empty:
+        message = f"{len(empty):,} of {n:,} generated answers on {split} are empty."
+        found.append(
+            Alarm("empty answers", message, "Train longer, or look at where the answers of the rows end (tunesmith check).")
+        )
+    if loops:
+        shown = shorten(" ".join(loops[0].split()))
+        message = f"{len(loops):,} of {n:,} generated answers on {split} repeat the same words to the end, such as {shown!r}."
+        remedy = "Train longer or on more rows; a larger base model repeats itself less. The loss does not show this."
+        found.append(Alarm("repetitive answers", message, remedy))
+    return found
+
+
+def exceeding(answers: Sequence[str], references: Sequence[str], is_so: Callable[[str], bool]) -> list[str]:
+    """Lists the answers of a kind if they are a considerable share more than of the references; else none."""
+    chosen = [text for text in answers if is_so(text)]
+    excess = len(chosen) - sum(map(is_so, references))
+    return chosen if len(answers) >= FEWEST_ANSWERS and excess >= DEGENERATE_SHARE * len(answers) else []
+
+
+def is_empty(text: str) -> bool:
+    return not text.strip()

@@ -26,7 +26,7 @@ from tunesmith.models.fast.supervised_loss import is_head_alone
 from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens
+from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.task_rules import sequences
@@ -35,7 +35,7 @@ from tunesmith.tasks.language.batches import language_fast_path, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageTaskData
 from tunesmith.tasks.language.scoring import EvalSplit, GenerationEval, make_eval_split
 from tunesmith.tasks.task import Session, SplitLengths
-from tunesmith.training.schedule import plan_schedule
+from tunesmith.training.schedule import batches_per_epoch, plan_schedule
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
     adopt_template(tokenizer, template)
     seed_everything(seed)
     loaded = load_language_model(data.source, tokenizer, objective, recipe.quantisation)
-    max_length = max_input_tokens(loaded.model.config, tokenizer, recipe.data.max_length)
+    max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
     reader = Reader(tokenizer, template, objective, max_length)
     rendered = {name: render_split(data, rows, reader) for name, rows in data.all_rows.items()}
     stop_at(loaded.model, rendered["train"].end_ids)
@@ -238,7 +238,7 @@ def trainable(data: LanguageTaskData, loaded: LoadedModel, tokens: TrainingToken
     if recipe.adapter is None:
         freeze(loaded.model, recipe.train.train_layers)
         return loaded.model.to(device_name())
-    steps = plan_schedule(-(-len(tokens.packs) // recipe.train.batch_rows), recipe.train).total_steps
+    steps = plan_schedule(batches_per_epoch(len(tokens.packs), recipe), recipe.train).total_steps
     model = add_language_adapter(loaded, recipe.adapter, steps, objective)
     return model if recipe.quantisation is not None else model.to(device_name())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,57 @@ import numpy as np
 
 from tunesmith.data.chat import load as chat
 from tunesmith.data.chat.rows import first_prompt, last_answer
+from tunesmith.data.split import spread_positions
 from tunesmith.disk import write_text
 from tunesmith.evaluation.outputs import Outputs
 from tunesmith.models.chat.prompts import supervised_runs
+from tunesmith.models.equivalence import equal_tokens
 from tunesmith.models.language.save import save_language_model
-from tunesmith.results import TEXT_CHARACTERS
+from tunesmith.models.load import load_tokenizer
+from tunesmith.models.source import ModelSource
+from tunesmith.results import TEXT_CHARACTERS, Certificate
 from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.language.data import GENERAL
 from tunesmith.tasks.language.evaluation import UNTUNED
-from tunesmith.tasks.language.model import LanguageSession
+from tunesmith.tasks.language.model import LanguageSession, Reader, render_split
+from tunesmith.tasks.language.scoring import EvalSplit
 from tunesmith.tasks.language.training import sample_rows
 from tunesmith.tasks.task import Evaluation, SavedModel, SeedResult
 
 ANSWERS = "answers.json"
+SAMPLE_ROWS, CERTIFIED_TEXTS = 4, 64
+"""Rows of each split whose logits are compared after saving, and whose texts the saved tokenizer reads again."""
 SHOWN_ANSWERS = 12
 SHOWN_ROWS = 3
 
 
 def save_model(session: LanguageSession, folder: Path, _thresholds: list[float] | None) -> SavedModel:
     """Saves the model, with its adapter merged if possible, and proves that the files give the same logits."""
-    sample = sample_rows(session)
+    sample = [*sample_rows(session), *(ids for split in session.splits.values() for ids in spread_ids(split))]
     saved = save_language_model(session.model, session.tokenizer, folder, session.data.source, sample)
-    return SavedModel(saved.certificates, saved.notes)
+    return SavedModel((*saved.certificates, saved_tokens(session, folder)), saved.notes)
+
+
+def spread_ids(split: EvalSplit) -> list[list[int]]:
+    """Returns the token ids of a few rows of an evaluation split."""
+    return [split.rows.input_ids[i].tolist() for i in spread_positions(len(split.rows), SAMPLE_ROWS)]
+
+
+def saved_tokens(session: LanguageSession, folder: Path) -> Certificate:
+    """Certifies that the saved tokenizer, with its template, renders rows of every split as in training."""
+    tokenizer = load_tokenizer(ModelSource(str(folder), str(folder), "folder"))
+    template = session.template
+    if template.source != "none":
+        template = replace(template, text=str(tokenizer.get_chat_template()))
+    few = [rows.take(spread_positions(len(rows), CERTIFIED_TEXTS), rows.split) for rows in session.data.all_rows.values()]
+    expected, saved = (
+        [ids.tolist() for rows in few for ids in render_split(session.data, rows, reader).input_ids]
+        for reader in (
+            Reader(session.tokenizer, session.template, session.objective, session.max_length),
+            Reader(tokenizer, template, session.objective, session.max_length),
+        )
+    )
+    return equal_tokens(expected, saved)
 
 
 def prediction_columns(session: LanguageSession, name: str, outputs: Outputs) -> dict[str, list[Any]]:

@@ -40,5 +40,5 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     yield CheckLine("ends", note or "the end of every answer is supervised", note=note)
     if session.tokens.is_joined:
         sample = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
-        isolation = certify_packing(session.model, sample, session.pad_id)
+        isolation = certify_packing(session.model, sample, session.pad_id, session.max_length)
         yield proven(isolation, "Rows in one sequence would attend to each other. Write packing: false and padding_free: false.")

@@ -259,14 +259,14 @@ def generate_answers(
 
 def few_shot_outputs(
     session: TokenSession, model: torch.nn.Module, split: EvalSplit, settings: GenerationEval, examples: Conversations
-) -> tuple[Outputs, int]:
-    """Answers with training examples in the prompt. Returns also the smallest number of examples that fitted.
+) -> tuple[Outputs, list[int]]:
+    """Answers with training examples in the prompt. Returns also the number of examples in each prompt, as many as fit.
 
     Args:
         examples: training rows, each with its answer.
     """
     limit = settings.window - settings.decoding.max_new_tokens
-    prompts, fewest = [], len(examples)
+    prompts, counts = [], []
     for position in split.sample:
         turns = split.conversations.turns[position]
         for count in range(len(examples), -1, -1):
@@ -274,9 +274,9 @@ def few_shot_outputs(
             if len(ids) <= limit or count == 0:
                 break
         prompts.append(ids)
-        fewest = min(fewest, count)
+        counts.append(count)
     was_training = model.training
     model.eval()
     outputs = answer_prompts(session, model, split, settings, prompts)
     model.train(was_training)
-    return outputs, fewest
+    return outputs, counts
