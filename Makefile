@@ -1,5 +1,5 @@
 # Every target makes the virtual environment first if there is none.
-.PHONY: help install demo test quick check format bench campaign docs reference readme clean
+.PHONY: help install demo test quick check format bench campaign docs notebooks reference readme clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,6 +18,7 @@ help:
 	@echo "make bench NAME=... one measurement, benchmarks/NAME.py"
 	@echo "make campaign    kills, damage, full disks: benchmarks/reliability.py, which goes on after an interruption"
 	@echo "make docs        the documentation, into docs/_build/html"
+	@echo "make notebooks   execute the notebooks of the documentation, and write their pages"
 	@echo "make reference   write the generated reference pages again"
 	@echo "make readme      put the captured output of demo and test into README.md"
 	@echo "make clean       remove what was built (not .venv, not runs/)"
@@ -51,7 +52,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python scripts/write_reference.py --check
 	$(BIN)/python scripts/write_cli_reference.py --check
+	$(BIN)/python scripts/write_python_reference.py --check
 	$(BIN)/python scripts/write_source_map.py --check
+	$(BIN)/python scripts/write_notebooks.py --check
 	$(BIN)/python scripts/update_readme.py --check
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_project.py tests/data/test_samples.py
 
@@ -70,9 +73,13 @@ docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
+notebooks: $(STAMP)
+	$(BIN)/python scripts/write_notebooks.py
+
 reference: $(STAMP)
 	$(BIN)/python scripts/write_reference.py
 	$(BIN)/python scripts/write_cli_reference.py
+	$(BIN)/python scripts/write_python_reference.py
 	$(BIN)/python scripts/write_source_map.py
 
 readme: $(STAMP)

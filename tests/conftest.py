@@ -30,6 +30,9 @@ TRAINING_TESTS = (
     "test_recipes.py",
     "training/test_fit.py",
     "workflows/test_adapt.py",
+    "workflows/test_estimator.py",
+    "workflows/test_notebook.py",
+    "workflows/test_python_api.py",
     "workflows/test_train.py",
 )
 """Files and folders of tests that train or fit models: ``make quick`` leaves them out."""

@@ -15,6 +15,7 @@ import pytest
 import tunesmith
 import update_readme
 import write_cli_reference
+import write_python_reference
 import write_source_map
 from tests.conftest import TRAINING_TESTS
 from tunesmith import __version__
@@ -129,6 +130,10 @@ def test_the_readme_lists_every_verb_and_no_other() -> None:
 
 def test_the_command_line_page_is_up_to_date() -> None:
     assert write_cli_reference.PAGE.read_text(encoding="utf-8") == write_cli_reference.page(), "run: make reference"
+
+
+def test_the_python_page_is_up_to_date() -> None:
+    assert write_python_reference.PAGE.read_text(encoding="utf-8") == write_python_reference.page(), "run: make reference"
 
 
 def test_the_source_map_is_up_to_date() -> None:

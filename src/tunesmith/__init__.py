@@ -2,12 +2,14 @@
 
 import tunesmith
 run = tunesmith.train(frame, output="runs/tickets")   # a DataFrame, a path, or a list of dictionaries
-print(run.verdicts, run.predict(["where is my parcel?"]))
+print(run.verdicts, run.predict(["where is my parcel?"]).predictions)
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,12 +21,18 @@ if TYPE_CHECKING:
     from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity as evaluate_similarity
     from tunesmith.tasks.finished import Run as Run
     from tunesmith.tasks.language.evaluate_model import evaluate_language as evaluate_language
+    from tunesmith.workflows.apply import apply as apply
     from tunesmith.workflows.compare import compare as compare
     from tunesmith.workflows.embed import embed as embed
-    from tunesmith.workflows.evaluate import evaluate as evaluate
+    from tunesmith.workflows.estimator import TextClassifier as TextClassifier
+    from tunesmith.workflows.estimator import TextRegressor as TextRegressor
+    from tunesmith.workflows.from_tables import adapt as adapt
     from tunesmith.workflows.from_tables import check as check
     from tunesmith.workflows.from_tables import diagnose as diagnose
+    from tunesmith.workflows.from_tables import evaluate as evaluate
+    from tunesmith.workflows.from_tables import trace as trace
     from tunesmith.workflows.from_tables import train as train
+    from tunesmith.workflows.init import init as init
     from tunesmith.workflows.predict import predict as predict
 
 __version__ = "0.1.0"
@@ -32,14 +40,30 @@ __version__ = "0.1.0"
 # name -> module that has it; loaded at first use, so that importing tunesmith stays light.
 PUBLIC = {
     "Run": "tasks.finished", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
-    "check": "workflows.from_tables", "compare": "workflows.compare", "diagnose": "workflows.from_tables",
-    "embed": "workflows.embed", "evaluate": "workflows.evaluate",
-    "evaluate_language": "tasks.language.evaluate_model", "generate": "generation.generator",
+    "TextClassifier": "workflows.estimator", "TextRegressor": "workflows.estimator",
+    "adapt": "workflows.from_tables", "apply": "workflows.apply", "check": "workflows.from_tables",
+    "compare": "workflows.compare", "diagnose": "workflows.from_tables", "embed": "workflows.embed",
+    "evaluate": "workflows.from_tables", "evaluate_language": "tasks.language.evaluate_model",
     "evaluate_retrieval": "tasks.embedding.evaluate_model", "evaluate_similarity": "tasks.embedding.evaluate_model",
-    "predict": "workflows.predict", "train": "workflows.from_tables",
+    "generate": "generation.generator", "init": "workflows.init", "predict": "workflows.predict",
+    "report": "workflows.report", "trace": "workflows.from_tables", "train": "workflows.from_tables",
 }  # fmt: skip
 
 __all__ = [*PUBLIC, "__version__"]
+
+
+class _Package(ModuleType):
+    """Keeps ``tunesmith.report`` the function: importing a module of the folder ``report`` would set that name to the folder."""
+
+    @property
+    def report(self) -> Any:
+        return import_module("tunesmith.workflows.report").report
+
+    @report.setter
+    def report(self, folder: ModuleType) -> None: ...
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -17,12 +17,14 @@ class Event:
         kind: ``phase``: a part of the work began; ``step``: ``done`` of ``total`` steps of it are finished;
             ``note``: a message for the user.
         text: the phase's name, or the line.
+        values: of a training step: the newest ``loss``, and the newest ``validation_METRIC`` that selects checkpoints.
     """
 
     kind: Literal["phase", "step", "note"]
     text: str
     done: int = 0
     total: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 Listener = Callable[[Event], None]

@@ -159,6 +159,13 @@ class RunResult:
     recipe: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
+    def __repr__(self) -> str:
+        """Formats the task and the metrics, briefly: the whole record is in ``to_json()``."""
+        values = [f"{m.name} {'-' if m.value is None else format(m.value, '.4g')} on {m.split}" for m in self.metrics[:4]]
+        n_more = len(self.metrics) - len(values)
+        more = [f"{n_more} more metrics"] * (n_more > 0)
+        return f"RunResult({', '.join([self.task, *values, *more, f'{len(self.alarms)} alarms'])})"
+
     def metric(self, name: str, split: str = "test") -> Metric:
         """Returns the metric of that name on that split. Raises KeyError if the run has none."""
         for metric in self.metrics:

@@ -146,6 +146,7 @@ def test_predict(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = cli("predict", "runs/a", "new.csv")
     assert completed.out == predicted.text(".csv")
     assert completed.err.endswith("1 row not predicted: text is empty\n")
+    assert calls[0][0] == ("runs/a", Path("new.csv"))  # on the command line a word is a file, never a text
     cli("predict", "runs/a", stdin="hello\n")
     assert calls[1][0][1].read() == "hello\n"
     plain = json.loads(cli("predict", "runs/a", "-", "--json", stdin="hello\n").out)

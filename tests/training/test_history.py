@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tunesmith.training.history import as_events, best_so_far
+from tunesmith.training.history import as_events, best_so_far, newest_values
 
 
 def history(*values: float) -> list[dict[str, float]]:
@@ -43,3 +43,11 @@ def test_events_hold_no_nan() -> None:
     assert first == {"event": "train", "step": 1, "epoch": 0.5, "seconds": 1.0, "loss": None, "learning_rate": 0.1}
     assert second["metrics"] == {"mcc": None}
     assert second["loss"] == 1.0
+
+
+def test_newest_values_are_the_last_finite_ones_of_each_kind() -> None:
+    log = [{"step": 1, "loss": 2.0}, {"step": 2, "eval_loss": 3.0, "eval_mcc": 0.5}, {"step": 3, "loss": 1.0}]
+    assert newest_values(log, "mcc") == {"loss": 1.0, "validation_mcc": 0.5}
+    assert newest_values(log[:1], "mcc") == {"loss": 2.0}
+    assert newest_values([*log, {"step": 4, "loss": math.nan}], "loss") == {"validation_loss": 3.0}
+    assert newest_values([], "mcc") == {}

@@ -137,3 +137,11 @@ def test_an_unusual_model_is_embedded_by_upstream_itself(tiny_model: Path) -> No
     assert encoder.is_plain
     theirs = replace(encoder, is_plain=False).encode(["an owl", "a bee and more"])
     assert cosines(theirs, encoder.encode(["an owl", "a bee and more"])).min() > 0.999
+
+
+def test_a_word_on_the_command_line_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["embed", "builtin:minilm", "corpus", "--output", "out.npy"]) == 2
+    assert "corpus: There is no such file" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.parsing import Verb
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.workflows import embed as vectors
 
     settings: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
-    done = vectors.embed(args.model, args.file, args.output, **settings, listener=terminal.listener)
+    done = vectors.embed(args.model, Path(args.file), args.output, **settings, listener=terminal.listener)
     shape = f"{plural(done.n_rows, 'vector')} of {done.dimension} dimensions ({done.dtype}) of {' + '.join(done.columns)}"
     lines = [f"{shape} written to {done.path} in {duration(done.seconds)}"]
     if done.n_kept:

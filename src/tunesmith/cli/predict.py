@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     if args.file == "-" and sys.stdin.isatty():
         print("Type one text per line; end with Ctrl-D.", file=terminal.err)
-    source: str | TextIO = sys.stdin if args.file == "-" else args.file
+    source: Path | TextIO = sys.stdin if args.file == "-" else Path(args.file)
     output = None if args.output is None else Path(args.output)
     predicted = use.predict(args.run, source, output=output, columns=columns_from_args(args), listener=terminal.listener)
     json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}

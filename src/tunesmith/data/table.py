@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -132,16 +132,24 @@ class Labels:
         names: class names in id order; a single name for a regression.
         mean, scale: mean of a regression's training targets, and the power of two next to their standard deviation; the loss
             is in units of its square.
+        value_type: the type of the training rows' label cells: ``str``, ``int``, ``float`` or ``bool``.
     """
 
     problem_type: str  # single_label_classification | multi_label_classification | regression
     names: tuple[str, ...]
     mean: float = 0.0
     scale: float = 1.0
+    value_type: str = "str"
 
     @property
     def n(self) -> int:
         return len(self.names)
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Returns the class names as values of the type that the training rows have."""
+        readers: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": lambda name: name.lower() == "true"}
+        return tuple(map(readers.get(self.value_type, str), self.names))
 
 
 @dataclass(frozen=True)

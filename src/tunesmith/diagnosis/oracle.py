@@ -13,7 +13,7 @@ import numpy as np
 
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.corrections.label_file import find_labels
-from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE, split_cell
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE, class_name, split_cell
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.readers.frame import plain_cells, table_from_frame
 from tunesmith.data.readers.read import read_table
@@ -126,7 +126,8 @@ def run_oracle(run: Run) -> Oracle:
         labels = {}
         for split, part in splits.named().items():
             predictions = run.predict(part.texts, part.pairs)
-            names, confidence = [row["prediction"] for row in predictions], np.array([row["probability"] for row in predictions])
+            names = [class_name(row["prediction"]) for row in predictions]
+            confidence = np.array([row["probability"] for row in predictions])
             file = Path(part.source).name
             remark = f"It was trained on labels of {file}: its agreement is higher than that of an independent oracle."
             labels[split] = OracleLabels(names, confidence, known, (remark,) if part.sha256 in trained_on else ())

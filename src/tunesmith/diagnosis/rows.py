@@ -76,6 +76,13 @@ class DataDiagnosis:
     agreement: tuple[Agreement, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """Shows the findings in a notebook."""
+        from tunesmith.report.notebook import findings_page
+
+        title = f"{self.n_rows:,} rows, {self.n_corrections:,} corrections proposed in {self.folder / CORRECTIONS}"
+        return findings_page(title, self.findings)
+
     def to_json(self) -> dict[str, Any]:
         fields: dict[str, Any] = {
             "schema": SCHEMA,

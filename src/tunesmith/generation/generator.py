@@ -8,8 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import clip, is_missing, listed
+from tunesmith.data.readers.frame import column_names, plain_cells, table_from_frame
 from tunesmith.data.readers.read import read_table
+from tunesmith.data.table import Table
 from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError
 from tunesmith.generation import decode
 from tunesmith.generation.arguments import Decoding
@@ -27,6 +29,7 @@ from tunesmith.models.language.save import reload_language_model
 from tunesmith.models.load import load_tokenizer, model_errors
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
+from tunesmith.recipe.load import IN_MEMORY
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.run_folder import require_finished
 
@@ -108,8 +111,8 @@ def load_causal(source: ModelSource) -> PreTrainedModel | PeftModel:
 
 
 def generate(
-    model: str | Path | TextGenerator,
-    prompts: Prompt | Sequence[Prompt],
+    model: object,
+    prompts: object,
     *,
     must_include: Sequence[str] = (),
     any_of: Sequence[Sequence[str]] = (),
@@ -126,29 +129,29 @@ def generate(
     """Generates texts after each prompt: a list of texts for each, in the order of the prompts.
 
     Args:
-        model: a run, a folder, a hub id, or a ``TextGenerator`` from ``load_text_generator``.
-        prompts: texts, or conversations as lists of turns; a single prompt counts as a list of one.
+        model: a run or its folder, a hub id, or a ``TextGenerator`` from ``load_text_generator``.
+        prompts: texts, or conversations as lists of turns; a single prompt counts as a list of one. Also a table in memory or
+            the ``Path`` of a file, with a column of ``PROMPT_COLUMNS``.
         must_include, any_of, forbid, bias, choices, regex, json_schema: see ``generation.constraints.Constraints``.
         raw: without the tokenizer's chat template.
         stream: called with each new piece of the text of a single prompt.
         decoding: ``max_new_tokens``, ``num_beams`` and the other fields of ``generation.arguments.Decoding``.
 
     Raises:
-        InputError: contradictory constraints or settings, or a model that cannot be loaded.
+        InputError: contradictory constraints or settings, unusable prompts, or a model that cannot be loaded.
+
+    Example::
+
+        tunesmith.generate("runs/stories", "Once upon a time", must_include=["fox"])[0][0].text
     """
     settings = make_decoding(decoding)
-    constraints = Constraints(
-        must_include=tuple(must_include),
-        any_of=tuple(tuple(group) for group in any_of),
-        forbid=tuple(forbid),
-        bias=bias or {},
-        choices=tuple(choices),
-        regex=regex,
-        json_schema=json_schema,
-    )
+    groups = tuple(tuple(group) for group in any_of)
+    words = (tuple(must_include), groups, tuple(forbid), bias or {}, tuple(choices))
+    constraints = Constraints(*words, regex=regex, json_schema=json_schema)
     listener(Event("phase", "texts"))
-    generator = model if isinstance(model, TextGenerator) else load_text_generator(str(model))
-    rows = [generator.prompt_ids(prompt, raw) for prompt in as_list(prompts)]
+    given = as_list(prompts)
+    generator = model if isinstance(model, TextGenerator) else load_text_generator(str(getattr(model, "folder", model)))
+    rows = [generator.prompt_ids(prompt, raw) for prompt in given]
 
     def progress(done: int) -> None:
         listener(Event("step", "texts", done, len(rows)))
@@ -166,30 +169,50 @@ def make_decoding(settings: Mapping[str, Any]) -> Decoding:
     return Decoding(**settings)
 
 
-def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
-    """Returns the prompts as a list, also for a single prompt."""
+def as_list(prompts: object) -> list[Prompt]:
+    """Returns the prompts as a list: of a single prompt, of texts or conversations, or of a table's column.
+
+    Raises DataError for a prompt that is neither a text nor a list of turns.
+    """
     if isinstance(prompts, str):
         return [prompts]
-    if len(prompts) and isinstance(prompts[0], Mapping):
-        return [prompts]  # type: ignore[list-item]
-    return list(prompts)  # type: ignore[arg-type]
+    if isinstance(prompts, Path):
+        return read_prompts(prompts)
+    if isinstance(prompts, Mapping) or column_names(prompts) is not None:
+        return list(prompts_of(table_from_frame(prompts, IN_MEMORY)))
+    items = plain_cells(prompts) if hasattr(prompts, "__len__") else []
+    if items and all(isinstance(item, Mapping) for item in items):
+        return [items] if "role" in items[0] else list(prompts_of(table_from_frame(items, IN_MEMORY)))
+    wrong = next((item for item in items if not is_prompt(item)), None if items else prompts)
+    if not items or wrong is not None or None in items:
+        message = f"texts or lists of turns were expected as prompts, not {type(wrong).__name__}: {clip(wrong)}."
+        raise DataError.one("prompts", message, 'A turn is {"role": "user", "content": "..."}.')
+    return items
 
 
-def read_prompts(path: Path) -> list[str]:
-    """Reads prompts: lines of a text file, or the first column of ``PROMPT_COLUMNS``. Raises DataError if any is missing."""
-    if path.suffix == ".txt":
-        if not path.is_file():
-            raise DataError.one(str(path), "there is no such file.")
-        prompts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    else:
-        table = read_table(path)
-        name = next((name for name in PROMPT_COLUMNS if name in table.columns), None)
-        if name is None:
-            raise DataError.one(str(path), f"it has no column {listed(PROMPT_COLUMNS)}.", f"Columns: {listed(table.columns)}.")
-        missing = next((i for i, cell in enumerate(table.columns[name]) if is_missing(cell)), None)
-        if missing is not None:
-            raise DataError.one(str(path), f"{table.place(missing)} has no {name}.", "Fill it in, or leave the row out.")
-        prompts = [str(cell) for cell in table.columns[name]]
+def is_prompt(item: object) -> bool:
+    is_turns = isinstance(item, list | tuple) and bool(item) and all(isinstance(turn, Mapping) for turn in item)
+    return isinstance(item, str) or is_turns
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Reads prompts: lines of a text file, or a column (see ``prompts_of``). Raises DataError if there are none."""
+    if path.suffix != ".txt":
+        return list(prompts_of(read_table(path)))
+    if not path.is_file():
+        raise DataError.one(str(path), "there is no such file.")
+    prompts: list[Prompt] = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not prompts:
         raise DataError.one(str(path), "it has no prompts.")
     return prompts
+
+
+def prompts_of(table: Table) -> list[str]:
+    """Returns the first column of ``PROMPT_COLUMNS``. Raises DataError if the table has none, or any prompt is missing."""
+    name = next((name for name in PROMPT_COLUMNS if name in table.columns), None)
+    if name is None:
+        raise DataError.one(table.source, f"it has no column {listed(PROMPT_COLUMNS)}.", f"Columns: {listed(table.columns)}.")
+    missing = next((i for i, cell in enumerate(table.columns[name]) if is_missing(cell)), None)
+    if missing is not None:
+        raise DataError.one(table.source, f"{table.place(missing)} has no {name}.", "Fill it in, or leave the row out.")
+    return [str(cell) for cell in table.columns[name]]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import ModelError
+from tunesmith.data.readers.frame import table_from_frame
+from tunesmith.data.readers.given import read_rows_or_text
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError, ModelError
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import RESULT, require_finished
 
 if TYPE_CHECKING:
+    from tunesmith.tasks.classification.predicted import PredictedRows
     from tunesmith.tasks.classification.predictor import Predictor
 
 
@@ -36,6 +41,15 @@ class Run:
             raise ModelError.one(str(path), f"this is no finished run: it has no {RESULT}.")
         return cls(path, RunResult.load(path / RESULT))
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {self.result!r})"
+
+    def _repr_html_(self) -> str:
+        """Shows the run as a page in a notebook."""
+        from tunesmith.report.notebook import run_page
+
+        return run_page(self.folder.name, self.result, self.folder)
+
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """Returns the comparisons with every baseline."""
@@ -48,6 +62,49 @@ class Run:
 
         return load_predictor(self.folder)
 
-    def predict(self, texts: list[str], pairs: list[str] | None = None) -> list[dict[str, Any]]:
-        """Predicts texts, one dictionary each: see ``Predictor.rows``."""
-        return self.predictor.rows(self.predictor.scores(list(texts), pairs))
+    def predict(self, data: object, pairs: Sequence[str] | None = None) -> PredictedRows:
+        """Predicts every row, one dictionary each; ``.predictions`` and ``.probabilities`` give them by columns.
+
+        Args:
+            data: texts, a text, a table in memory, or the path of a file; its text columns are found as in training.
+            pairs: the second texts, of a run on pairs, where ``data`` are the first texts.
+
+        Raises InputError if the data cannot be read, or a row has no text.
+
+        Example::
+
+            run = tunesmith.Run.load("runs/tickets")
+            run.predict(["where is my parcel?"]).predictions
+        """
+        from tunesmith.tasks.classification.predicted import predict_table
+
+        table = read_rows_or_text(data)
+        if pairs is not None:
+            table = table_of_pairs(table, pairs)
+        predicted = predict_table(self.predictor, table)
+        predicted.row_names = index_of(data)
+        return predicted
+
+
+def table_of_pairs(first: Table, second: Sequence[str]) -> Table:
+    """Joins the first texts, the only column of a table, and the second ones. Raises DataError if they do not fit."""
+    if len(first.columns) > 1 or len(first) != len(second) or isinstance(second, str):
+        message = f"{len(first)} rows of {len(first.columns)} columns and {len(second)} second texts were given."
+        raise DataError.one("pairs", message, "Give a list of first texts and as many second ones, or a table with both columns.")
+    return table_from_frame([list(row) for row in zip(*first.columns.values(), second, strict=True)], first.source)
+
+
+def index_of(data: object) -> Any:
+    """Returns the index of a pandas DataFrame or Series; None for other data, whose rows have positions."""
+    index = getattr(data, "index", None)
+    return None if callable(index) else index
+
+
+def folder_of(run: object) -> Path:
+    """Returns the folder of a run, or of the path of one. Raises ModelError for anything else."""
+    if isinstance(run, Run):
+        return run.folder
+    if isinstance(run, str | Path):
+        return Path(run)
+    message = f"a run or the path of its folder was expected, not {type(run).__name__}."
+    raise ModelError.one("the run", message, "Give the run first, then the data.")

@@ -9,6 +9,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from tunesmith.machine import quiet_libraries
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
 from tunesmith.tasks.classification import data as classification
@@ -32,7 +33,8 @@ class Task:
 
 
 def steps_in(folder: str) -> TaskSteps[Any, Any]:
-    """Imports the steps of the task in a folder of ``tasks``."""
+    """Imports the steps of the task in a folder of ``tasks``; some libraries give advice when they are imported."""
+    quiet_libraries()
     steps: TaskSteps[Any, Any] = import_module(f"tunesmith.tasks.{folder}.steps").STEPS
     return steps
 

@@ -14,7 +14,7 @@ from tunesmith.disk import require_space, write_text
 from tunesmith.progress import Event, Listener
 from tunesmith.recipe.sections import EarlyStoppingSection
 from tunesmith.training.checkpoints import keep_only, replace_best, seal
-from tunesmith.training.history import as_event, as_events, best_so_far
+from tunesmith.training.history import as_event, as_events, best_so_far, newest_values
 from tunesmith.training.launch import anywhere, synchronise
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.signals import StopRequest
@@ -25,14 +25,14 @@ SAVE_COST_SHARE = 0.05
 class FollowSchedule(TrainerCallback):
     """Logs, evaluates and ends at the planned steps, and at the next step boundary after a stop request."""
 
-    def __init__(self, schedule: Schedule, request: StopRequest, listener: Listener) -> None:
+    def __init__(self, schedule: Schedule, request: StopRequest, listener: Listener, metric: str) -> None:
         self.log_at, self.evaluate_at = frozenset(schedule.log_at), frozenset(schedule.evaluate_at)
-        self.total, self.request, self.listener = schedule.total_steps, request, listener
+        self.total, self.request, self.listener, self.metric = schedule.total_steps, request, listener, metric
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         control.should_log = state.global_step in self.log_at
         control.should_evaluate = state.global_step in self.evaluate_at
-        self.listener(Event("step", "training", state.global_step, self.total))
+        self.listener(Event("step", "training", state.global_step, self.total, newest_values(state.log_history, self.metric)))
         if state.global_step < self.total and anywhere(bool(self.request)):
             control.should_save = control.should_training_stop = True
 

@@ -157,7 +157,7 @@ def callbacks(
     model: torch.nn.Module, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
 ) -> list[TrainerCallback]:
     """Returns the callbacks of a run, in the order they act."""
-    active: list[TrainerCallback] = [FollowSchedule(schedule, request, listener), WriteLog(plan.metrics_log)]
+    active: list[TrainerCallback] = [FollowSchedule(schedule, request, listener, plan.metric), WriteLog(plan.metrics_log)]
     if plan.recipe.train.early_stopping is not None:
         active.append(StopEarly(plan.recipe.train.early_stopping, plan.metric, plan.higher_is_better))
     if not plan.smoke:

@@ -44,6 +44,16 @@ def best_so_far(history: LogHistory, metric: str, higher_is_better: bool, delta:
     return best
 
 
+def newest_values(history: LogHistory, metric: str) -> dict[str, float]:
+    """Returns the newest finite training ``loss`` and validation value of the metric, each where there is one."""
+    values: dict[str, float] = {}
+    for name, key in (("loss", "loss"), (metric, f"eval_{metric}")):
+        newest = next((entry[key] for entry in reversed(history) if key in entry), None)
+        if newest is not None and math.isfinite(newest):
+            values[name if key == "loss" else f"validation_{name}"] = newest
+    return values
+
+
 def as_events(history: LogHistory) -> LogHistory:
     """Converts a log history to the lines of metrics.jsonl."""
     return [as_event(entry) for entry in history if "loss" in entry or "eval_loss" in entry]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
@@ -11,15 +14,20 @@ from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
 
 
-def check(loaded: LoadedRecipe, *, static: bool = False, listener: Listener = silent) -> CheckReport:
+def check(
+    loaded: LoadedRecipe, *, static: bool = False, frames: Mapping[str, Any] | None = None, listener: Listener = silent
+) -> CheckReport:
     """Runs the pre-flight of a recipe. With ``static`` it stops after the rows and the model's files, without torch.
+
+    Args:
+        frames: split name -> table in memory, in place of the recipe's files.
 
     Raises InputError if the recipe, the rows or the model's files cannot be read; other problems are in the report.
     """
     locate_output(loaded.recipe.output)
     clock = Clock(listener, {})
     task = task_for(loaded.recipe)
-    data = read(task, Request(loaded, clock))
+    data = read(task, Request(loaded, clock, frames))
     if static:
         return CheckReport(data.checks)
     with clock.phase("libraries"):

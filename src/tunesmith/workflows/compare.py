@@ -23,7 +23,7 @@ from tunesmith.report.words import main_metric, main_split
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
 from tunesmith.saved_run import load, read_predictions
-from tunesmith.tasks.finished import Run
+from tunesmith.tasks.finished import Run, folder_of
 
 BITS = "bits_per_byte"
 Columns = dict[str, list[Any]]
@@ -56,19 +56,24 @@ class SavedSplit:
         return replace(self, rows={name: [cells[i] for i in chosen] for name, cells in self.rows.items()})
 
 
-def compare(runs: Sequence[str | Path], *, metric: str | None = None, split: str | None = None) -> list[Verdict]:
+def compare(runs: Sequence[str | Path | Run], *, metric: str | None = None, split: str | None = None) -> list[Verdict]:
     """Returns the verdict of the first run against each other one, on the rows that both were evaluated on.
 
     Args:
+        runs: runs, or their folders.
         metric: default: the first run's main metric.
         split: default: the split that the first run is evaluated on: test, else a search, else validation.
 
     Raises InputError for fewer than two runs, runs of different tasks or labels, no rows in common, or a metric that cannot be
     computed from the saved rows of both.
+
+    Example::
+
+        tunesmith.compare([run, "runs/old"])[0].word
     """
-    if len(runs) < 2:
+    if isinstance(runs, str | Path | Run) or len(runs) < 2:
         raise InputError.one("compare", "two runs are needed.", "tunesmith compare RUN RUN")
-    first, *others = [Run.load(run) for run in runs]
+    first, *others = [Run.load(folder_of(run)) for run in runs]
     name = split or main_split(first.result)
     return list(holm([compare_runs(saved_seeds(first, name), saved_seeds(other, name), metric) for other in others]))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -16,7 +17,7 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed
 from tunesmith.data.columns import detect_columns
-from tunesmith.data.readers.read import read_table
+from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
 from tunesmith.disk import disk_errors, require_file_place, require_space, take_lock, whole_file, write_text
 from tunesmith.errors import DataError, Interrupted, OutputError
@@ -79,14 +80,15 @@ class Embedded:
 
 
 def embed(
-    target: str | Path, data: str | Path, output: str | Path, *, text: Sequence[str] = (), prompt: str = "",
+    target: object, data: object, output: str | Path | None = None, *, text: Sequence[str] = (), prompt: str = "",
     dtype: Dtype = "float32", dimensions: int | None = None, normalize: bool = False, max_length: int | None = None,
     resume: bool = False, overwrite: bool = False, listener: Listener = silent,
-) -> Embedded:  # fmt: skip
-    """Writes the embeddings of a file's texts, in the order of its rows.
+) -> Any:  # fmt: skip
+    """Writes the embeddings of texts, in the order of the rows, as ``Embedded``; returns them (N, D) if there is no output.
 
     Args:
-        target: a run, a folder, a hub id or ``builtin:NAME``.
+        target: a run or its folder, another folder, a hub id or ``builtin:NAME``.
+        data: the path of a file; a text or texts, or a table in memory.
         output: ``.npy`` (N, D), or ``.parquet`` with ``embedding`` and ``id``: the column ``id`` or ``_id``, else the row number.
         text: columns, joined by a blank; default: the detected text column.
         prompt: prefix of every text.
@@ -94,19 +96,26 @@ def embed(
         normalize: scale every embedding to length 1, after truncation.
         resume: continue an interrupted run, which must have the same settings.
 
-    Raises InputError if the file, the model or the output cannot be used; then nothing was written. After Ctrl-C (Interrupted)
-    the finished parts stay.
+    Raises:
+        InputError: the rows, the model or the output cannot be used; nothing was written.
+        Interrupted: Ctrl-C; the finished parts stay.
+
+    Example::
+
+        tunesmith.embed("builtin:minilm", ["where is my parcel?", "cancel it please"]).shape
     """
-    started, path = time.perf_counter(), require_place(Path(output), resume, overwrite)
-    table = read_table(str(data))
-    columns = tuple(text) or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
-    texts = join_columns(table, columns)
-    source = find_model(ModelSection(name=str(target)), Path())
+    started, path = time.perf_counter(), None if output is None else require_place(Path(output), resume, overwrite)
+    table = read_rows_or_text(data)
+    columns = text_columns(table, text)
+    texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
+    if path is None:
+        require_texts(table, texts, resume or overwrite)
+    source = find_model(ModelSection(name=name), Path())
     encoder = load_model(source, max_length, dimensions, listener)
     settings = Settings(
-        model=str(target),
-        model_sha256=hash_model(str(target), Path()),
-        source_sha256=table.sha256,
+        model=name,
+        model_sha256=hash_model(name, Path()),
+        source_sha256=table.sha256 or sha256_of(texts),
         columns=columns,
         prompt=prompt,
         max_length=max_length,
@@ -114,6 +123,8 @@ def embed(
         dtype=dtype,
         normalize=normalize,
     )
+    if path is None:
+        return vectors_in_memory(texts, encoder, settings, listener)
     with begin(parts_folder(path), settings, resume), disk_errors(path.parent):
         n_kept = write_parts(parts_folder(path), texts, encoder, settings, listener)
         join_parts(path, parts_folder(path), table, texts, settings)
@@ -128,6 +139,43 @@ def embed(
         seconds=round(time.perf_counter() - started, 3),
         unused_prompts={} if prompt else encoder.prompts,
     )
+
+
+def text_columns(table: Table, requested: str | Sequence[str]) -> tuple[str, ...]:
+    """Returns the requested text columns, or the detected one."""
+    columns = (requested,) if isinstance(requested, str) else tuple(requested)
+    return columns or (detect_columns(table, "classification", ColumnsSection(), need_label=False).text,)
+
+
+def require_texts(table: Table, texts: Sequence[str | None], restarts: bool) -> None:
+    """Raises InputError if a row has no text, so that an array of embeddings would have no row for it."""
+    if restarts:
+        raise OutputError.one("output", "resume and overwrite concern a file, and there is no output.", "Name it: output=FILE.")
+    missing = [table.row_ids[i] for i, text in enumerate(texts) if text is None]
+    if missing:
+        message = f"{len(missing)} of {len(texts)} rows have no text: rows {listed(missing, 5)}, counted from 0."
+        raise DataError.one(table.source, message, "Leave them out, or fill in their texts.")
+
+
+def sha256_of(texts: Sequence[str | None]) -> str:
+    """Returns a hash of texts in memory, by which a resumed run recognises them."""
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def vectors_in_memory(texts: Sequence[str | None], encoder: SentenceEncoder, settings: Settings, listener: Listener) -> Array:
+    """Computes the embeddings of all texts (N, D), none of which is missing."""
+    listener(Event("phase", "embeddings"))
+
+    def progress(done: int) -> None:
+        listener(Event("step", "embeddings", done, len(texts)))
+
+    return vectors_of([text for text in texts if text is not None], encoder, settings, progress)
+
+
+def vectors_of(texts: list[str], encoder: SentenceEncoder, settings: Settings, progress: Callable[[int], None]) -> Array:
+    """Computes the embeddings of texts (N, D) with these settings."""
+    leading = encoder.encode(texts, settings.prompt, progress)[:, : settings.dimensions]
+    return (normalised(leading) if settings.normalize else leading).astype(settings.dtype)
 
 
 def require_place(path: Path, resume: bool, overwrite: bool) -> Path:
@@ -230,9 +278,8 @@ def write_parts(
                 listener(Event("step", "embeddings", start + done, len(order)))
 
             chosen = [text for text in (texts[i] for i in rows.tolist()) if text is not None]
-            leading = encoder.encode(chosen, settings.prompt, progress)[:, : settings.dimensions]
             with whole_file(place) as part:
-                np.save(part, (normalised(leading) if settings.normalize else leading).astype(settings.dtype))
+                np.save(part, vectors_of(chosen, encoder, settings, progress))
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; the finished parts are kept in {parts}. Continue with --resume.") from None
     return n_kept

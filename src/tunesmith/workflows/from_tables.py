@@ -1,21 +1,30 @@
-"""Offers the checks, runs and diagnoses of the command line as Python functions, on tables in memory or on files."""
+"""Offers the verbs of the command line as Python functions, on tables in memory or on files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.diagnosis.rows import DataDiagnosis
 from tunesmith.diagnosis.rows import diagnose as diagnose_recipe
 from tunesmith.errors import RecipeError
+from tunesmith.models.kind import HUB, detect_model_kind
 from tunesmith.preflight.report import CheckReport
-from tunesmith.progress import Listener, silent
+from tunesmith.progress import Listener
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables
 from tunesmith.recipe.sections import AUTO
-from tunesmith.tasks.finished import Run
+from tunesmith.results import RunResult
+from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.workflows.adapt import Adaptation
+from tunesmith.workflows.adapt import adapt as adapt_recipes
 from tunesmith.workflows.check import check as check_recipe
+from tunesmith.workflows.notebook import listener_here
+from tunesmith.workflows.trace import trace as trace_recipe
 from tunesmith.workflows.train import train as train_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULTS = {"output": "runs/run", "task": "classification", "model": "builtin:minilm"}
 """Argument -> default; with a recipe file, any other value is an error."""
@@ -33,27 +42,64 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     smoke: bool = False,
-    listener: Listener = silent,
+    listener: Listener | None = None,
     **sections: object,
 ) -> Run:
     """Trains on a table or by a recipe, and returns the finished run.
 
     Args:
-        data: a DataFrame, a dictionary of columns, a list of dictionaries, the path of a data file, or the path of a
-            recipe (``.yaml``), which then holds all other settings.
+        data: a DataFrame or another table in memory (``data.readers.frame.table_from_frame``), the path of a data file, or
+            the path of a recipe (``.yaml``), which then holds all other settings.
         validation, test: a fraction of the rows, a path, or a table; None for no such rows. By default a fifth of 200 rows or
             more is held out as ``test``.
+        listener: called with each progress event; by default a notebook shows the progress, and elsewhere nothing is shown.
         sections: further recipe sections as dictionaries, e.g. ``train={"num_train_epochs": 5}``; the section ``data``, too.
 
     Raises:
         InputError: the run cannot start; nothing was written.
         TrainingFailed: it started and left no usable model.
+
+    Example::
+
+        run = tunesmith.train(frame, test=0.2, output="runs/tickets")
+        run.predict(["where is my parcel?"]).predictions
     """
     splits = {"train": data, "validation": validation, "test": test}
     loaded, frames = recipe_for("train()", splits, {"output": str(output), "task": task, "model": model}, sections)
-    run = train_recipe(loaded, resume=resume, overwrite=overwrite, smoke=smoke, frames=frames, listener=listener)
+    with listener_here(listener) as shown:
+        run = train_recipe(loaded, resume=resume, overwrite=overwrite, smoke=smoke, frames=frames, listener=shown)
     assert run is not None, "only a further process of several has no run"
     return run
+
+
+def check(
+    data: object,
+    /,
+    *,
+    static: bool = False,
+    validation: object = 0.1,
+    test: object = AUTO,
+    output: str | Path = "runs/run",
+    task: str = "classification",
+    model: str = "builtin:minilm",
+    listener: Listener | None = None,
+    **sections: object,
+) -> CheckReport:
+    """Runs the pre-flight for the same arguments as ``train``, and writes nothing.
+
+    Args:
+        static: stop after the rows and the model's files, without loading the model.
+
+    Raises InputError if the recipe, the rows or the model's files cannot be read; other problems are in the report.
+
+    Example::
+
+        tunesmith.check(frame).problems
+    """
+    splits = {"train": data, "validation": validation, "test": test}
+    loaded, frames = recipe_for("check()", splits, {"output": str(output), "task": task, "model": model}, sections)
+    with listener_here(listener) as shown:
+        return check_recipe(loaded, static=static, frames=frames, listener=shown)
 
 
 def diagnose(
@@ -66,7 +112,7 @@ def diagnose(
     task: str = "classification",
     model: str = "builtin:minilm",
     overwrite: bool = False,
-    listener: Listener = silent,
+    listener: Listener | None = None,
     **sections: object,
 ) -> DataDiagnosis:
     """Finds wrong rows of a table or of a recipe's data, and writes them to the folder ``OUTPUT-diagnosis``.
@@ -77,11 +123,87 @@ def diagnose(
         sections: further recipe sections as dictionaries, e.g. ``diagnose={"n_folds": 10}``.
 
     Raises InputError if the rows cannot be read or diagnosed; nothing was written.
+
+    Example::
+
+        found = tunesmith.diagnose(frame, output="runs/tickets")
+        corrected = tunesmith.apply(found, frame)
     """
     splits = {"train": data, "validation": validation, "test": test}
     splits = {split: value for split, value in splits.items() if value is not None}
     loaded, frames = recipe_for("diagnose()", splits, {"output": str(output), "task": task, "model": model}, sections)
-    return diagnose_recipe(loaded, overwrite=overwrite, frames=frames, listener=listener)
+    with listener_here(listener) as shown:
+        return diagnose_recipe(loaded, overwrite=overwrite, frames=frames, listener=shown)
+
+
+def trace(
+    data: object,
+    /,
+    row: int,
+    *,
+    split: str = "train",
+    run: str | Path | Run | None = None,
+    validation: object = 0.1,
+    test: object = AUTO,
+    task: str = "classification",
+    model: str = "builtin:minilm",
+    **sections: object,
+) -> dict[str, Any]:
+    """Traces one row through a run of these arguments, which are those of ``train``; see ``workflows.trace.trace``.
+
+    Args:
+        row: its position in the table of that split, from 0.
+        run: a finished run on these rows, for its prediction and the row's share of each metric.
+
+    Example::
+
+        tunesmith.trace(frame, 17)["tokens"]
+    """
+    splits = {"train": data, "validation": validation, "test": test}
+    loaded, frames = recipe_for("trace()", splits, {**DEFAULTS, "task": task, "model": model}, sections)
+    return trace_recipe(loaded, row, split=split, run=None if run is None else folder_of(run), frames=frames)
+
+
+def evaluate(
+    run: object, data: object, *, columns: Mapping[str, Any] | None = None, listener: Listener | None = None, **options: Any
+) -> RunResult:
+    """Computes the metrics of a finished run on other rows, or of any embedding or causal language model.
+
+    Args:
+        run: a run or its folder; of an embedding or language model also another folder, ``hub:NAME`` or ``builtin:NAME``.
+        data: the path of a file, or a table in memory.
+        columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
+        options: those of ``workflows.evaluate.evaluate``, of ``evaluate_similarity`` or of ``evaluate_language``, by the model.
+
+    Raises InputError if the model or the rows cannot be used.
+
+    Example::
+
+        tunesmith.evaluate(run, new_rows).metric("macro_f1").value
+    """
+    name = str(folder_of(run))
+    kind = detect_model_kind(name)
+    measure: Callable[..., RunResult]
+    if kind == "causal":
+        from tunesmith.tasks.language.evaluate_model import evaluate_language as measure
+    elif kind == "embedding":
+        from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity as measure
+    else:
+        from tunesmith.workflows.evaluate import evaluate as measure
+    model = run if kind == "classifier" else name.removeprefix(HUB)
+    with listener_here(listener) as shown:
+        return measure(model, data, columns=columns, listener=shown, **options)
+
+
+def adapt(texts: str | Path, task: str | Path, *, overwrite: bool = False, listener: Listener | None = None) -> Adaptation:
+    """Adapts a model by a recipe on plain texts, and compares a task's recipe with and without it; see ``workflows.adapt.adapt``.
+
+    Example::
+
+        tunesmith.adapt("texts.yaml", "tickets.yaml").verdicts
+    """
+    with listener_here(listener) as shown:
+        return adapt_recipes(load_recipe(Path(texts)), load_recipe(Path(task)), overwrite=overwrite, listener=shown)
 
 
 def recipe_for(
@@ -99,12 +221,8 @@ def recipe_for(
         keys = {**sections, "task": settings["task"], "output": settings["output"]}
         return recipe_from_tables(caller, splits, settings["model"], keys)
     extra = [*sections, *(name for name, value in settings.items() if value != DEFAULTS[name])]
-    extra += [] if splits.get("test", AUTO) == AUTO else ["test"]
+    test = splits.get("test", AUTO)
+    extra += [] if isinstance(test, str) and test == AUTO else ["test"]
     if extra:
         raise RecipeError.one(caller, f"a recipe file and {', '.join(extra)} were both given.", "Put them into the recipe.")
     return load_recipe(Path(data)), None
-
-
-def check(recipe: str | Path, *, static: bool = False, listener: Listener = silent) -> CheckReport:
-    """Runs the pre-flight of a recipe file; see ``tunesmith.workflows.check.check``."""
-    return check_recipe(load_recipe(Path(recipe)), static=static, listener=listener)

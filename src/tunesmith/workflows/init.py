@@ -17,7 +17,7 @@ from tunesmith.data.profile import count_words, profile
 from tunesmith.data.readers.read import read_sources
 from tunesmith.data.split import MIN_ROWS_FOR_TEST, TEST_SHARE
 from tunesmith.data.table import Columns, Examples, Table
-from tunesmith.errors import DataError, UndecidedColumn
+from tunesmith.errors import DataError, OutputError, UndecidedColumn
 from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
@@ -80,6 +80,33 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     lines = [*table_lines(table), *column_lines(guess, table), *(split_lines(splits) if splits else [])]
     draft = make_draft(guess, split_sources, splits, table, tables)
     return yaml_text(draft), [*lines, *closing_lines(guess, splits)]
+
+
+def init(
+    data: str | Path, *, test: str | Path | None = None, validation: str | Path | None = None, output: str | Path | None = None
+) -> str:
+    """Drafts a commented recipe for a data file, as YAML text, and writes it where an output is named.
+
+    Raises:
+        DataError: the data cannot be read, or are in memory: a recipe names files.
+        OutputError: the output exists already.
+
+    Example::
+
+        print(tunesmith.init("tickets.csv"))
+    """
+    sources = {"data": data, "test": test, "validation": validation}
+    for name, source in sources.items():
+        if not isinstance(source, str | Path | None) or (name == "data" and source is None):
+            message = f"a recipe names files, and this is {type(source).__name__}."
+            raise DataError.one(name, message, "Save the table as a file; tunesmith.train() also takes the table itself.")
+    given, path = {name: None if source is None else str(source) for name, source in sources.items()}, output and Path(output)
+    if path and path.exists():
+        raise OutputError.one(str(path), "this file exists already.", "Choose another output.")
+    text, _ = draft_recipe(str(given.pop("data")), **given)
+    if path:
+        path.write_text(text, encoding="utf-8")
+    return text
 
 
 def draft_unlabelled(

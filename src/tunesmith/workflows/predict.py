@@ -6,37 +6,47 @@ import csv
 import io
 import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.frame import table_from_frame
-from tunesmith.data.readers.read import read_table
-from tunesmith.data.table import Columns, Table
+from tunesmith.data.readers.given import read_rows_or_text
+from tunesmith.data.table import Table
 from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
+from tunesmith.recipe.load import IN_MEMORY, recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
-from tunesmith.tasks.classification.predictor import Predictor, load_predictor
+from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns
+from tunesmith.tasks.classification.predictor import load_predictor
+from tunesmith.tasks.finished import Run, folder_of, index_of
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
 
-@dataclass(frozen=True)
-class PredictionTable:
-    """Predictions for the rows of a file.
+class PredictionTable(PredictedRows):
+    """Predictions for the rows of a file or a table, in its order, each with its ``row_id``.
 
     Attributes:
-        rows: in the order of the source: ``row_id``, ``prediction``, and ``probability`` and ``pred_probs`` or ``score``.
-        labels: the order of ``pred_probs``.
         dropped: rows that could not be predicted, by reason.
     """
 
-    rows: list[dict[str, Any]]
-    labels: tuple[str, ...]
-    dropped: dict[str, int]
+    def __init__(
+        self,
+        rows: Sequence[dict[str, Any]],
+        labels: Sequence[Any],
+        dropped: dict[str, int],
+        row_names: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(rows, labels, row_names)
+        self.dropped = dropped
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns the rows as a plain list."""
+        return list(self)
 
     def write(self, path: Path) -> None:
         """Writes the rows in the format of the suffix, completely or not at all."""
@@ -59,52 +69,71 @@ class PredictionTable:
         if suffix == ".jsonl":
             return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
         out = io.StringIO()
-        names = [name for name in (self.rows[0] if self.rows else {"row_id": 0, "prediction": 0}) if name != "pred_probs"]
+        names = [name for name in (self[0] if self else {"row_id": 0, "prediction": 0}) if name != "pred_probs"]
         delimiter = "\t" if suffix == ".tsv" else ","
         writer = csv.DictWriter(out, names, delimiter=delimiter, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for row in self.rows:
             labels = row["prediction"]
-            writer.writerow({**row, "prediction": "|".join(labels) if isinstance(labels, list) else labels})
+            writer.writerow({**row, "prediction": "|".join(map(str, labels)) if isinstance(labels, list) else labels})
         return out.getvalue()
 
 
 def predict(
-    target: str | Path,
-    data: str | TextIO,
+    target: str | Path | Run,
+    data: object,
     *,
-    output: Path | None = None,
-    columns: ColumnsSection | None = None,
+    output: str | Path | None = None,
+    columns: ColumnsSection | Mapping[str, Any] | None = None,
     listener: Listener = silent,
 ) -> PredictionTable:
-    """Predicts every row of a file, or of a text stream (one text a line, csv or jsonl), with a finished run.
+    """Predicts every row with a finished run. Rows without a text are left out, and counted in ``dropped``.
+
+    Args:
+        data: a text or texts, a table in memory, the path of a file, or a text stream (one text a line, csv or jsonl).
+        output: a file to write: csv, tsv, json, jsonl or parquet.
+        columns: the columns by their role, such as ``{"text": "message"}``, if they are not those of the training data.
 
     Raises InputError if there is no such run or file, or the text column is not detected.
+
+    Example::
+
+        tunesmith.predict("runs/tickets", "new.csv").predictions
     """
-    if output is not None and output.suffix not in WRITERS:
-        raise OutputError.one(str(output), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
-    if output is not None:
-        require_file_place(output)
-    table = read_table(data) if isinstance(data, str) else table_from_stream(data)
+    folder, path = folder_of(target), None if output is None else Path(output)
+    if path is not None and path.suffix not in WRITERS:
+        raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
+    if path is not None:
+        require_file_place(path)
+    table = table_from_stream(data) if isinstance(data, io.TextIOBase) else read_rows_or_text(data)
     listener(Event("phase", "model"))
-    predictor = load_predictor(Path(target))
-    text = text_columns(table, predictor, columns or ColumnsSection())
+    predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
+    text = text_columns(table, predictor, columns_section(columns))
     examples = make_examples(table, text, None, "predict")
     dropped = dict(Counter(row.reason for row in examples.bad_rows if row.dropped))
     listener(Event("phase", "predicting"))
-    rows = predictor.rows(predictor.scores(examples.texts, examples.pairs))
+    rows = predict_rows(predictor, examples.texts, examples.pairs)
     names: list[str] | list[None] = examples.ids or [None] * len(rows)
     whole = [
         {"row_id": row_id, **({"id": name} if name is not None else {}), **row}
         for row_id, name, row in zip(examples.row_ids, names, rows, strict=True)
     ]
-    predictions = PredictionTable(whole, predictor.config.labels.names, dropped)
-    if output is not None:
-        predictions.write(output)
+    index = index_of(data)
+    index = examples.row_ids if index is None else index[examples.row_ids]
+    predictions = PredictionTable(whole, predictor.config.labels.values, dropped, index)
+    if path is not None:
+        predictions.write(path)
     return predictions
 
 
-def table_from_stream(stream: TextIO) -> Table:
+def columns_section(columns: ColumnsSection | Mapping[str, Any] | None) -> ColumnsSection:
+    """Returns the columns by their role. Raises RecipeError for an unknown role."""
+    if isinstance(columns, ColumnsSection):
+        return columns
+    return recipe_from_mapping({"data": {"train": IN_MEMORY, "columns": dict(columns or {})}}, "columns").data.columns
+
+
+def table_from_stream(stream: TextIO | io.TextIOBase) -> Table:
     """Reads a table from piped text: JSON lines, csv with a header that names a text column, or else one text a line."""
     lines = stream.read().splitlines()
     if not any(line.strip() for line in lines):
@@ -127,16 +156,3 @@ def table_from_stream(stream: TextIO) -> Table:
     if "," in first and any(name.strip().lower() in {"text", "message", "sentence"} for name in header):
         return table_from_frame(list(csv.DictReader(lines)), "standard input")
     return table_from_frame({"text": lines}, "standard input")
-
-
-def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) -> Columns:
-    """Returns the text columns of a file: the requested ones, those of the training data, or the detected ones."""
-    trained = predictor.config.columns
-    text = requested.text or (trained["text"] if trained["text"] in table.columns else None)
-    pair = requested.pair or (trained["pair"] if trained["pair"] in table.columns else None)
-    if text is None and len(table.columns) == 1:
-        text = next(iter(table.columns))
-    if trained["pair"] and pair is None and requested.text is None and text is not None:
-        message = f"the run was trained on pairs ({trained['text']}, {trained['pair']}); the second column is not here."
-        raise DataError.one(table.source, message, f"Columns: {', '.join(table.columns)}. Name it with --pair.")
-    return detect_columns(table, "classification", requested.model_copy(update={"text": text, "pair": pair}), need_label=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
+from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import read_table
-from tunesmith.data.table import Examples
+from tunesmith.data.table import Examples, Table
 from tunesmith.errors import InputError
 from tunesmith.evaluation.metrics.table import compute
 from tunesmith.machine import quiet_libraries, stay_offline
@@ -21,12 +23,15 @@ from tunesmith.tasks.classification.predictor import load_predictor
 from tunesmith.tasks.finished import Run
 
 
-def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | None = None) -> dict[str, Any]:
+def trace(
+    loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | None = None, frames: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Traces one row through the stages.
 
     Args:
         row: its ``row_id``: the 0-based position in the source file of that split.
         run: a finished run of this recipe; without one the stages end at the tokens.
+        frames: split name -> table in memory, in place of the recipe's files.
 
     Returns:
         ``raw`` (column -> cell), ``dropped`` (the reason, or None), ``mapped`` (text, pair, id, group), ``label``,
@@ -38,11 +43,12 @@ def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | N
     stay_offline()
     quiet_libraries()
     recipe = loaded.recipe
-    splits = load_labelled_data(recipe, loaded.base)
+    splits = load_labelled_data(recipe, loaded.base, frames)
     examples = splits.named().get(split)
     if examples is None:
         raise InputError.one("--split", f"the recipe has no split {split!r}.", f"It has {', '.join(splits.named())}.")
-    stages: dict[str, Any] = {"row_id": row, "split": split, "source": examples.source, "raw": raw_cells(loaded, examples, row)}
+    stages: dict[str, Any] = {"row_id": row, "split": split, "source": examples.source}
+    stages["raw"] = raw_cells(source_table(loaded, examples, frames or {}), row)
     if row not in examples.row_ids:
         return {**stages, "dropped": why_absent(examples, splits, row)}
     position = examples.row_ids.index(row)
@@ -56,14 +62,20 @@ def trace(loaded: LoadedRecipe, row: int, *, split: str = "train", run: Path | N
     return stages
 
 
-def raw_cells(loaded: LoadedRecipe, examples: Examples, row: int) -> dict[str, Any]:
-    """Returns the row's cells in the file. Raises InputError if the file has no such row."""
+def source_table(loaded: LoadedRecipe, examples: Examples, frames: Mapping[str, Any]) -> Table:
+    """Reads the uninterpreted rows of a split's source: a file, or the table in memory that has its name."""
+    if examples.source in frames:
+        return table_from_frame(frames[examples.source], examples.source)
     data = loaded.recipe.data
-    table = read_table(examples.source, header=data.header, encoding=data.encoding, base=loaded.base)
+    return read_table(examples.source, header=data.header, encoding=data.encoding, base=loaded.base)
+
+
+def raw_cells(table: Table, row: int) -> dict[str, Any]:
+    """Returns the row's cells in its source. Raises InputError if the source has no such row."""
     if row not in table.row_ids:
         reason = next((bad.reason for bad in table.bad_rows if bad.row_id == row), None)
         if reason is None:
-            raise InputError.one("--row", f"{examples.source} has rows 0 to {table.rows_read - 1}; {row} is not one of them.")
+            raise InputError.one("--row", f"{table.source} has rows 0 to {table.rows_read - 1}; {row} is not one of them.")
         return {"not read": reason}
     position = table.row_ids.index(row)
     return {name: cells[position] for name, cells in table.columns.items()}

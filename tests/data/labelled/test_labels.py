@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.tables import table
-from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE, UNKNOWN, encode, infer_labels, label_cells, label_notes
+from tunesmith.data.labelled.labels import (
+    MULTI,
+    REGRESSION,
+    SINGLE,
+    UNKNOWN,
+    class_name,
+    encode,
+    infer_labels,
+    label_cells,
+    label_notes,
+    value_type,
+)
 from tunesmith.data.table import Columns, Labels
 from tunesmith.errors import DataError
 
@@ -153,3 +164,28 @@ def test_every_cell_is_a_class_or_has_a_reason(cells: list[Any]) -> None:
         assert (encoded[i] is None) == (i in reasons)
         if i not in reasons:
             assert labels.names[encoded[i]] == cell
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([1, 0, None, "", float("nan")], "int"),
+        ([1.0, 2.0, None], "float"),
+        ([1, 2.0], "float"),
+        ([True, False], "bool"),
+        ([[1], [2, 3], []], "int"),
+        (["1", "0"], "str"),
+        ([1, "a"], "str"),
+        ([True, 1], "str"),
+        ([None], "str"),
+    ],
+)
+def test_the_type_of_the_labels(cells: list[object], expected: str) -> None:
+    assert value_type(cells) == expected
+
+
+def test_values_are_the_labels_that_the_names_were_written_from() -> None:
+    for values in ([3, -1, 10], [1.0, 2.5, -3.0], [True, False], ["b", "a"]):
+        labels = Labels(SINGLE, tuple(class_name(value) for value in values), value_type=value_type(values))
+        assert labels.values == tuple(values)
+        assert list(map(type, labels.values)) == list(map(type, values))

@@ -71,3 +71,46 @@ def test_what_is_no_table(make: Any, message: str) -> None:
     with pytest.raises(DataError) as caught:
         table_from_frame(make())
     assert str(caught.value) == message
+
+
+TEXTS: dict[str, Any] = {
+    "list": lambda: ["a", "b", None],
+    "tuple": lambda: ("a", "b", None),
+    "Series": lambda: pytest.importorskip("pandas").Series(["a", "b", None], index=[3, 4, 5]),
+    "array": lambda: pytest.importorskip("numpy").array(["a", "b", None], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_texts_are_one_column(kind: str) -> None:
+    assert table_from_frame(TEXTS[kind]()).columns == {"text": ["a", "b", None]}
+
+
+def test_tuples_and_rows_of_an_array_are_cells() -> None:
+    import numpy as np
+
+    for rows in ([("a", "b"), ("c", "d")], np.array([["a", "b"], ["c", "d"]])):
+        table = table_from_frame(rows)
+        assert (table.columns, table.has_header) == ({"column_1": ["a", "c"], "column_2": ["b", "d"]}, False)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ([1, 2], "rows: The rows are no table; the first is int: '1'."),
+        ({"text": "abc"}, "rows: The column 'text' is no list of cells: 'abc'."),
+        ({"train": {"text": ["a"]}}, "rows: The column 'train' is no list of cells"),
+        ((row for row in "ab"), "rows: A DataFrame, a dict of lists or a list of dicts was expected, not generator."),
+        ("abc", "rows: A DataFrame, a dict of lists or a list of dicts was expected, not str."),
+    ],
+)
+def test_what_looks_like_a_table_and_is_none(frame: Any, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        table_from_frame(frame, "rows")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_data_set_of_several_splits_is_refused() -> None:
+    splits = pytest.importorskip("datasets").DatasetDict({"train": dataset(), "test": dataset()})
+    with pytest.raises(DataError, match="several splits, 'train' among them"):
+        table_from_frame(splits)

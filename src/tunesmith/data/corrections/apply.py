@@ -118,6 +118,22 @@ def correct_file(
     """Builds the corrected file in memory; writes nothing. Raises DataError as ``apply_corrections`` does."""
     payload = read_payload(data, str(data))
     table = parse_table(payload)
+    changes, n_of_other_files = checked_changes(corrections, table, column, allow_many=allow_many)
+    suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
+    if suffix not in WRITERS:
+        raise DataError.one(payload.name, f"its name does not tell its format; {listed(WRITERS)} can be corrected.", "Rename it.")
+    content = WRITERS[suffix](payload, table, changes)
+    packed = gzip.compress(content, mtime=0) if target.suffix == ".gz" else content
+    return CorrectedFile(target, table, changes, packed, n_of_other_files)
+
+
+def checked_changes(
+    corrections: Sequence[Correction], table: Table, column: str | None = None, *, allow_many: bool = False
+) -> tuple[LabelChanges, int]:
+    """Computes the changes of a table, and counts the corrections that were made for other files.
+
+    Raises DataError as ``apply_corrections`` does.
+    """
     if not corrections:
         raise DataError.one(table.source, "The corrections file has no rows; there is nothing to apply.")
     own = [c for c in corrections if c.source_sha256 in ("", table.sha256)]
@@ -128,12 +144,7 @@ def correct_file(
     changes = find_changes(own, table, column)
     if not allow_many:
         require_few(changes, table)
-    suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
-    if suffix not in WRITERS:
-        raise DataError.one(payload.name, f"its name does not tell its format; {listed(WRITERS)} can be corrected.", "Rename it.")
-    content = WRITERS[suffix](payload, table, changes)
-    packed = gzip.compress(content, mtime=0) if target.suffix == ".gz" else content
-    return CorrectedFile(target, table, changes, packed, len(corrections) - len(own))
+    return changes, len(corrections) - len(own)
 
 
 def write_corrected(new: CorrectedFile) -> AppliedCorrections:

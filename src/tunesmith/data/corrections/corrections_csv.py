@@ -54,17 +54,23 @@ def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
 
 def read_corrections(path: Path) -> list[Correction]:
     """Reads a file's corrections; only the columns of ``NEEDED`` must be there. Raises DataError with every unusable row."""
-    table = read_file(path, str(path), header=True)
+    return corrections_of(read_file(path, str(path), header=True))
+
+
+def corrections_of(table: Table) -> list[Correction]:
+    """Returns the corrections of a table's rows. Raises DataError as ``read_corrections`` does."""
     missing = [name for name in NEEDED if name not in table.columns]
     if missing:
         message = f"The file has no column {listed(missing)}; a corrections file has {', '.join(COLUMNS)}."
-        raise DataError.one(str(path), message, "Give a corrections.csv that a diagnosis or its review page wrote.")
+        raise DataError.one(table.source, message, "Give a corrections.csv that a diagnosis or its review page wrote.")
     problems: list[Problem] = []
     corrections = [read_correction(table, i, problems) for i in range(len(table))]
     seen: dict[tuple[int, str], int] = {}  # rows of different files may have the same number
     for i, correction in enumerate(corrections):
         if correction is not None and seen.setdefault((correction.row_id, correction.source_sha256), i) != i:
-            problems.append(Problem("data", f"{path}, {table.place(i)}", f"corrects row {correction.row_id} a second time."))
+            problems.append(
+                Problem("data", f"{table.source}, {table.place(i)}", f"corrects row {correction.row_id} a second time.")
+            )
     if problems:
         raise DataError(problems)
     return [correction for correction in corrections if correction is not None]
@@ -72,7 +78,8 @@ def read_corrections(path: Path) -> list[Correction]:
 
 def read_correction(table: Table, i: int, problems: list[Problem]) -> Correction | None:
     """Reads one row; if it is not a correction, returns None and adds a problem."""
-    cells = {name: str(table.columns[name][i]).strip() if name in table.columns else "" for name in COLUMNS}
+    given = {name: table.columns[name][i] if name in table.columns else None for name in COLUMNS}
+    cells = {name: "" if cell is None else str(cell).strip() for name, cell in given.items()}
     action = cells["action"] or (RELABEL if cells["proposed"] else REMOVE)
     wrong = None
     if not cells["row_id"].isdecimal():

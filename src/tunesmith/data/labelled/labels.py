@@ -215,6 +215,15 @@ def classes(parsed: Sequence[str | list[str] | None]) -> list[str]:
     return sorted(names)
 
 
+def value_type(cells: Sequence[Any]) -> str:
+    """Returns the type that all labels have: ``int``, ``float`` or ``bool``; else ``str``, which can write every label."""
+    values = [value for cell in cells for value in (cell if isinstance(cell, list | tuple) else [cell])]
+    types = {type(value) for value in values if marker(value) is None}
+    if types == {bool}:
+        return "bool"
+    return "str" if not types or not types <= {int, float} else "float" if float in types else "int"
+
+
 def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[str, ...]:
     """Describes to the user how unusual labels were read, as sentences."""
     if labels.problem_type == REGRESSION:

@@ -14,7 +14,17 @@ import numpy as np
 from tunesmith.data.cells import listed
 from tunesmith.data.checks.labelled import check_rows, label_counts
 from tunesmith.data.columns import detect_columns, find_column
-from tunesmith.data.labelled.labels import MULTI, UNKNOWN, encode, infer_labels, label_cells, label_notes, marker
+from tunesmith.data.labelled.labels import (
+    MULTI,
+    REGRESSION,
+    UNKNOWN,
+    encode,
+    infer_labels,
+    label_cells,
+    label_notes,
+    marker,
+    value_type,
+)
 from tunesmith.data.labelled.rows import make_examples, read_texts
 from tunesmith.data.readers.splits import apply_split_column, collect, read_splits
 from tunesmith.data.records import SplitData, split_record
@@ -146,6 +156,8 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
     names = columns.label if len(columns.label) > 1 else ()
     labels = infer_labels(cells, recipe.task, separator, names, table.source)
+    if labels.problem_type != REGRESSION:
+        labels = replace(labels, value_type=value_type(cells))
     notes.extend(label_notes(cells, labels, separator))
     return labels
 
@@ -221,6 +233,7 @@ def data_record(data: LabelledData) -> dict[str, Any]:
         "columns": {**parts, "split": columns.split, "annotators": list(columns.annotators)},
         "columns_reasons": dict(columns.reasons),
         "labels": list(data.labels.names),
+        "label_type": data.labels.value_type,
         "problem_type": data.labels.problem_type,
         "notes": list(data.notes),
         "splits": splits,

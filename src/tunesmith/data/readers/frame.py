@@ -6,17 +6,24 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from tunesmith.data.cells import clip
 from tunesmith.data.readers.json_rows import columns_from_rows
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
+
+TEXTS = "text"
+"""The column of a list of texts."""
+NEEDED = "Give a DataFrame, a dict of lists, a list of dicts, or a list of texts."
 
 
 def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
     """Reads a pandas or polars DataFrame, an Arrow table, a ``datasets.Dataset``, a dict of lists or a list of dicts.
 
     Row ids are positions, whatever index the frame has. Missing values (NaN, NA, NaT) become None.
+    A list or series of texts becomes the column ``text``.
     """
     has_header = True
+    frame = with_columns(frame, name)
     if isinstance(frame, list | tuple):
         columns, has_header = columns_from_rows(name, list(frame))
     elif isinstance(frame, Mapping):
@@ -53,3 +60,38 @@ def plain_cells(cells: Any) -> list[Any]:
     else:
         values = list(cells)
     return [value.tolist() if type(value).__module__ == "numpy" else value for value in values]
+
+
+def with_columns(frame: object, name: str) -> object:
+    """Returns the frame itself; a list or series of texts as a dict, and other rows as a list of dicts or of lists.
+
+    Raises DataError for rows that are neither, and for a dict that is no dict of lists.
+    """
+    if isinstance(frame, Mapping):
+        require_lists(frame, name)
+        return frame
+    if isinstance(frame, str | bytes) or not hasattr(frame, "__len__") or column_names(frame) is not None:
+        return frame
+    rows = [list(row) if isinstance(row, tuple) else row for row in plain_cells(frame)]
+    if any(isinstance(row, str) for row in rows):
+        return {TEXTS: rows}
+    if rows and not isinstance(rows[0], dict | list):
+        raise DataError.one(name, f"The rows are no table; the first is {type(rows[0]).__name__}: {clip(rows[0])}.", NEEDED)
+    return rows
+
+
+def column_names(frame: object) -> list[Any] | None:
+    """Returns the names of a frame's columns; None if it has none, as a list or a series."""
+    names = getattr(frame, "column_names", None)  # an Arrow table's ``columns`` are its cells
+    names = getattr(frame, "columns", None) if names is None else names
+    return None if names is None else list(names)
+
+
+def require_lists(columns: Mapping[Any, Any], name: str) -> None:
+    """Raises DataError if a column is a single cell, or a table: a data set of several splits."""
+    for key, cells in columns.items():
+        if column_names(cells) is not None:
+            message = f"The data set has several splits, {key!r} among them; one table was expected."
+            raise DataError.one(name, message, "Give each split by its own argument.")
+        if isinstance(cells, str | bytes | Mapping) or not hasattr(cells, "__len__"):
+            raise DataError.one(name, f"The column {key!r} is no list of cells: {clip(cells)}.", NEEDED)

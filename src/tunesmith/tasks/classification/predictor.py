@@ -45,6 +45,7 @@ class PredictorConfig:
         plain = {
             "problem_type": self.labels.problem_type, "labels": list(self.labels.names), "max_length": self.max_length,
             "thresholds": self.thresholds, "columns": self.columns, "mean": self.labels.mean, "scale": self.labels.scale,
+            "label_type": self.labels.value_type,
         }  # fmt: skip
         write_text(folder / CONFIG, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
@@ -56,7 +57,13 @@ class PredictorConfig:
             raise predicts_no_labels(folder)
         plain = read_json(path, ConfigShape)
         return cls(
-            Labels(plain["problem_type"], tuple(plain["labels"]), plain.get("mean", 0.0), plain.get("scale", 1.0)),
+            Labels(
+                plain["problem_type"],
+                tuple(plain["labels"]),
+                plain.get("mean", 0.0),
+                plain.get("scale", 1.0),
+                plain.get("label_type", "str"),
+            ),
             plain["max_length"],
             plain.get("thresholds"),
             plain["columns"],

@@ -13,7 +13,7 @@ import numpy as np
 from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
-from tunesmith.data.readers.read import read_table
+from tunesmith.data.readers.given import read_given, source_name
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import (
     EmbeddingTest,
@@ -177,7 +177,7 @@ def describe_search(data: Retrieval) -> dict[str, Any]:
 
 
 def evaluate_similarity(
-    target: str | Path, data: str | Path, *, columns: Mapping[str, str | Sequence[str]] | None = None, same: str | None = None,
+    target: str | Path, data: object, *, columns: Mapping[str, str | Sequence[str]] | None = None, same: str | None = None,
     mine: bool = False, against: Sequence[str | Path] = (), dimensions: Sequence[int] = (), max_length: int | None = None,
     n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
@@ -199,11 +199,11 @@ def evaluate_similarity(
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
-        table = read_table(str(data), split=SPLIT)
+        table = read_given(data, split=SPLIT)
         rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {
-        "source": str(data),
+        "source": source_name(data),
         "format": rows.format.kind,
         "shape": rows.format.kind,
         "columns": list(rows.format.columns),

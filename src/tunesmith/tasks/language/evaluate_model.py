@@ -13,6 +13,7 @@ import numpy as np
 from tunesmith.data.chat.formats import detect_chat_format
 from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_chat_table
 from tunesmith.data.chat.rows import Conversations
+from tunesmith.data.readers.given import read_given, source_name
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -71,7 +72,7 @@ class EvaluatedModel:
 
 
 def evaluate_language(
-    target: str | Path, data: str | Path, *, columns: Mapping[str, Any] | None = None, against: Sequence[str | Path] = (),
+    target: str | Path, data: object, *, columns: Mapping[str, Any] | None = None, against: Sequence[str | Path] = (),
     answers: int | None = None, max_new_tokens: int | None = None, stride: int | None = None, context_lengths: Sequence[int] = (),
     max_length: int | None = None, n_resamples: int = 10_000, seed: int = 0, listener: Listener = silent,
 ) -> RunResult:  # fmt: skip
@@ -79,7 +80,7 @@ def evaluate_language(
 
     Args:
         target: a run, with the recipe for reading and evaluating rows; or a folder, a hub id, ``builtin:NAME``.
-        data: a file of plain texts, or of rows in any format that ``task: sft`` reads.
+        data: a file of plain texts, or of rows in any format that ``task: sft`` reads; or such rows or texts in memory.
         columns: part -> column, if they are not detected.
         against: other models, each with verdicts on the same rows.
         answers: number of rows whose answers are generated; default: the run's, else 64.
@@ -96,11 +97,13 @@ def evaluate_language(
     started, clock, notes = time.perf_counter(), Clock(listener, {}), list[str]()
     with clock.phase("data"):
         options = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
-        table = read_chat_table(str(data), "train", Path())  # a folder's file is chosen as by every verb
+        table = read_chat_table(str(data), "train", Path()) if isinstance(data, str | Path) else read_given(data)
         recipe = evaluation_recipe(target, table, columns or {}, {**options, "context_lengths": list(context_lengths)})
         rows = read_chat_rows(table, SPLIT, recipe, notes)
         if not len(rows):
-            raise DataError.one(str(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}.")
+            raise DataError.one(
+                source_name(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}."
+            )
     ours, *others = (evaluate_model(str(name), recipe, rows, clock) for name in (target, *against))
     resampling, metrics = Resampling(n_resamples, seed), ours.metrics
     compared = [compare_models(ours, other, metrics, resampling) for other in others]
@@ -116,7 +119,7 @@ def evaluate_language(
         timings_seconds=clock.seconds,
         peak_memory_bytes=peak_memory_bytes(),
         environment=environment(),
-        data=data_record(str(data), rows, ours),
+        data=data_record(source_name(data), rows, ours),
     )
 
 

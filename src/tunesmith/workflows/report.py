@@ -1,0 +1,59 @@
+"""Writes the results of finished runs as an HTML page, Markdown or a LaTeX table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from tunesmith.errors import InputError, OutputError
+from tunesmith.report.comparison import write_comparison
+from tunesmith.report.page import write_report
+from tunesmith.report.texts import latex_table, markdown_report
+from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.workflows.compare import compare
+
+FORMATS = ("html", "md", "latex")
+
+
+def report(
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    output: str | Path | None = None,
+    *,
+    format: Literal["html", "md", "latex"] = "html",
+) -> Path | str:
+    """Writes the report of a run, or the comparison of several; returns the path of the page, or the text of the others.
+
+    Args:
+        runs: a run or its folder, or several.
+        output: the file; default for the page of one run: ``report.html`` in its folder. Markdown and LaTeX need none.
+
+    Raises InputError if a run is not finished, the format is unknown, or several runs have no output.
+
+    Example::
+
+        print(tunesmith.report("runs/tickets", format="md"))
+    """
+    folders = [folder_of(run) for run in ([runs] if isinstance(runs, str | Path | Run) else runs)]
+    if format not in FORMATS:
+        raise InputError.one("format", f"there is no format {format!r}.", f"There are: {', '.join(FORMATS)}.")
+    path = None if output is None else Path(output)
+    if format == "html":
+        return write_page(folders, path)[0]
+    text = latex_table(folders) if format == "latex" else "\n\n".join(map(markdown_report, folders))
+    if path is not None:
+        path.write_text(text, encoding="utf-8")
+    return text
+
+
+def write_page(runs: Sequence[Path], output: Path | None) -> tuple[Path, list[str]]:
+    """Writes the HTML page of one run, or a comparison of several; returns its path and notes on missing parts."""
+    if len(runs) == 1:
+        return write_report(runs[0], output), []
+    if output is None:
+        raise OutputError.one("report", "the page of several runs has no default path.", "Name the file: --output FILE.")
+    try:
+        verdicts, notes = compare(runs), []
+    except InputError as error:  # their rows do not match
+        verdicts, notes = [], [f"The page has no verdicts between the runs: {error}"]
+    return write_comparison(runs, output, verdicts), notes
