@@ -17,6 +17,7 @@ import pytest  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent
 TRAINING_TESTS = (
+    "cases/test_trained_columns.py",
     "contract",
     "diagnosis/test_ablation.py",
     "diagnosis/checks/test_label_noise.py",

@@ -114,7 +114,10 @@ class UndecidedColumn(DataError):
 
     def __init__(self, where: str, message: str, part: str, candidates: Sequence[str] = ()) -> None:
         self.part, self.candidates = part, tuple(candidates)
-        lines = " or ".join(f'"columns: {{{part}: {name}}}"' for name in self.candidates)
+        choices = [f"{part}: {name}" for name in self.candidates]
+        if part == "text" and len(choices) == 2:
+            choices.append(f"{choices[0]}, pair: {self.candidates[1]}")
+        lines = " or ".join(f'"columns: {{{choice}}}"' for choice in choices)
         remedy = f"Name it under data in the recipe: {lines}." if lines else f'Name it: "columns: {{{part}: NAME}}".'
         super().__init__([Problem(self.check, where, message, remedy)])
 

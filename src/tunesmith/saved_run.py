@@ -77,7 +77,7 @@ def read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
     if not path.exists():
         return (), ()
     events, n_broken = [], 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             event = json.loads(line)
         except json.JSONDecodeError:

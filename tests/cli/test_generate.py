@@ -156,7 +156,7 @@ def test_prompts_of_a_file(tmp_path: Path, name: str, text: str, prompts: list[s
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("p.txt", "\n", "it has no prompts"),
+        ("p.txt", "\n", "nothing but white space"),
         ("p.csv", "question,answer\na,b\n", "it has no column prompt, text, instruction"),
         ("p.jsonl", '{"prompt": "a"}\n{"prompt": null}\n', "row 1 (line 2) has no prompt"),
     ],

@@ -3,10 +3,11 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.cli.terminal import Outcome, Terminal, error_lines, paint, show, table
+from tunesmith.cli.terminal import Outcome, Terminal, error_lines, paint, printable, show, table
 from tunesmith.errors import Problem
 
 
@@ -61,3 +62,26 @@ def test_table_columns_begin_at_the_same_place(rows: list[list[str]]) -> None:
     for line, row in zip(lines, rows, strict=True):
         for start, cell in zip(starts, row, strict=True):
             assert line[start : start + len(cell)] == cell
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_control_characters_reach_no_terminal_and_data_reach_a_pipe_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    line = "a\x1b[2J\u202e\ud83d\r\x9b ok\tend"
+    shown = "a\\x1b[2J\\u202e\\ud83d\\r\\x9b ok\tend"
+    for is_data, stream, expected in ((True, io.StringIO(), line), (True, Screen(), shown), (False, io.StringIO(), shown)):
+        show(Outcome(None, lines=[line], notes=[line], is_data=is_data), Terminal(stream, err := io.StringIO()))
+        assert (stream.getvalue(), err.getvalue()) == (f"{expected}\n", f"{shown}\n")
+    painted = paint("worse", "red", Screen())
+    assert printable(painted, Screen()) == painted
+    assert "\x1b" not in printable(painted, io.StringIO())
+    show(Outcome({"label": line}), Terminal(out := io.StringIO(), io.StringIO(), as_json=True))
+    assert json.loads(out.getvalue()) == {"label": line}
+    assert not set("\x1b\u202e\x9b") & set(out.getvalue())

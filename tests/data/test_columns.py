@@ -116,12 +116,14 @@ REFUSED: dict[str, tuple[Table, dict[str, Any], str]] = {
         table(message=SENTENCES, comment=OTHERS, label=BINARY), {},
         "table: 2 columns are usual names of a text: message (text of 34 characters on average), "
         "comment (text of 33 characters on average). "
-        'Name it under data in the recipe: "columns: {text: message}" or "columns: {text: comment}".',
+        'Name it under data in the recipe: "columns: {text: message}" or "columns: {text: comment}" '
+        'or "columns: {text: message, pair: comment}".',
     ),
     "two texts by content": (
         table(a=SENTENCES, b=OTHERS, label=BINARY), {},
         "table: 2 columns look like text: a (text of 34 characters on average), b (text of 33 characters on average). "
-        'Name it under data in the recipe: "columns: {text: a}" or "columns: {text: b}".',
+        'Name it under data in the recipe: "columns: {text: a}" or "columns: {text: b}" '
+        'or "columns: {text: a, pair: b}".',
     ),
     "no text": (
         table(a=SCORES, label=BINARY), {},

@@ -119,7 +119,7 @@ REPAIRED: dict[str, tuple[str, bytes, dict[str, Any], int, dict[str, int], str, 
     "utf-16 unmarked": ("a.csv", "text,label\na b,1\nc d,0\né f,1\n".encode("utf-16-le"), {}, 3, {}, "é f", "UTF-16-LE without"),
     "cp1252": (
         "a.csv", "text,label\na b,1\nc d,0\né “f”,1\n".encode("cp1252"), {}, 3,
-        {"not UTF-8, read as cp1252": 1}, "é “f”", "1 lines are not UTF-8 and were read as cp1252, a guess.",
+        {"not UTF-8, read as cp1252": 1}, "é “f”", "1 line is not UTF-8 and read as cp1252, a guess.",
     ),
     "mixed": (
         "a.csv", "text,label\nü b,1\nc d,0\n".encode() + "é f,1\n".encode("cp1252"), {}, 3,

@@ -215,7 +215,7 @@ def test_rows_without_a_label_get_a_proposed_one_that_can_be_applied(tmp_path: P
         csv.writer(file).writerows([("text", "label"), *rows, ("", "login_problem")])
     result, findings = diagnosed(["rows.csv"], capsys)
     assert findings["unlabelled"]["flagged"] == 10
-    assert findings["dropped_rows"]["summary"] == "1 rows were not used: text is empty (train): 1."
+    assert findings["dropped_rows"]["summary"] == "1 row was not used: text is empty (train): 1."
     found = {row["row_id"]: row for row in pq.read_table(result["rows"]).to_pylist()}
     assert len(found) == 90
     assert all(found[i]["given"] is None and found[i]["proposed"] and found[i]["flagged"] for i in range(0, 90, 9))

@@ -35,6 +35,7 @@ VALUES: dict[Key, Any] = {
     ("model", "rope_parameters"): {"factor": 2},
     ("data", "also"): ["more.csv"],
     ("data", "label_separator"): "|",
+    ("data", "keep_null_labels"): True,
     ("data", "columns", "annotators"): ["first", "second"],
     ("embedding", "first_stage"): "builtin:minilm",
     ("embedding", "top_k"): 5,

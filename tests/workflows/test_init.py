@@ -150,8 +150,8 @@ def test_imbalanced_classes_are_reported_and_a_weighting_is_suggested() -> None:
     rows = [{"text": sentence(i), "label": "rare" if i % 30 == 0 else "usual"} for i in range(300)]
     _, text, lines = drafted(write("uneven.csv", rows))
     assert any("they are imbalanced: the rarest, rare, has 10 rows" in line for line in lines)
-    assert "  # class_weights: balanced" in text
-    active = text.replace("  # class_weights", "  class_weights")
+    assert "  #class_weights: balanced" in text
+    active = text.replace("  #class_weights", "  class_weights")
     Path("active.yaml").write_text(active, encoding="utf-8")
     assert load_recipe(Path("active.yaml")).recipe.train.class_weights == "balanced"
 
@@ -159,10 +159,10 @@ def test_imbalanced_classes_are_reported_and_a_weighting_is_suggested() -> None:
 def test_an_open_question_leaves_the_choices_in_the_recipe() -> None:
     rows = [{"review": sentence(i), "comment": sentence(i + 500), "label": i % 2} for i in range(300)]
     text, lines = draft_recipe(write("two.csv", rows))
-    assert "    # text: review\n    # text: comment\n" in text
+    assert "    #text: review\n    #text: comment\n    #pair: comment" in text
     assert "\n    text: " not in text
     assert lines[-1].startswith("Decide: 2 columns are usual names of a text: review (")
-    chosen = text.replace("    # text: comment\n", "    text: comment\n")
+    chosen = text.replace("    #text: comment\n", "    text: comment\n")
     Path("chosen.yaml").write_text(chosen, encoding="utf-8")
     assert load_recipe(Path("chosen.yaml")).recipe.data.columns.text == "comment"
 
@@ -170,7 +170,7 @@ def test_an_open_question_leaves_the_choices_in_the_recipe() -> None:
 def test_no_label_in_sight_is_a_question_too() -> None:
     rows = [{"text": sentence(i), "key": f"k{i}", "other": f"{i}-{i * i}"} for i in range(300)]
     text, lines = draft_recipe(write("unlabelled.csv", rows))
-    assert "    # label: key\n    # label: other\n" in text
+    assert "    #label: key\n    #label: other\n" in text
     assert lines[-1].startswith("Decide: No column looks like a label")
 
 
@@ -178,7 +178,7 @@ def test_foreign_letters_are_noticed() -> None:
     rows = [{"text": f"где мой заказ и когда он придёт {i}", "label": i % 2} for i in range(300)]
     recipe, text, lines = drafted(write("russian.csv", rows))
     assert any("not Latin" in line for line in lines)
-    assert "  # name: intfloat/multilingual-e5-small\n" in text
+    assert "  # for example intfloat/multilingual-e5-small.\n" in text
     assert recipe.model.name == "builtin:minilm"
 
 

@@ -46,7 +46,9 @@ def filled(value: Any, i: int) -> Any:
 def test_files_that_are_given_stay_and_few_rows_keep_no_test(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({"prompt": f"Say {i}.", "completion": f"{i} is said"}) + "\n" for i in range(30)))
-    assert "  test: other.jsonl" in draft_recipe(str(path), test="other.jsonl")[0]
+    other = tmp_path / "other.jsonl"
+    other.write_text(path.read_text())
+    assert f"  test: {other}" in draft_recipe(str(path), test=str(other))[0]
     text, lines = draft_recipe(str(path))
     assert "test:" not in text
     assert "the verdict will be computed on validation" in lines[-1]

@@ -93,7 +93,12 @@ def metric_lines(result: RunResult) -> list[str]:
     from tunesmith.report.numbers import with_interval
     from tunesmith.report.words import display_name, looks_notes, sample_size
 
-    rows = [(display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}") for m in result.metrics]
+    dropped = result.data.get("dropped") or {}
+    shown = ", ".join(f"{reason}: {n:,}" for reason, n in dropped.items())
+    left_out = f" ({result.data['rows_read']:,} read; not measured: {shown})" if dropped else ""
+    rows = [
+        (display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}{left_out}") for m in result.metrics
+    ]
     lines = table(rows) if rows else ["Nothing could be measured."]
     lines += [f"note: {finding.summary}" for finding in result.findings if finding.flagged]
     lines += looks_notes(result)
@@ -102,6 +107,7 @@ def metric_lines(result: RunResult) -> list[str]:
 
 def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Evaluates an embedding model on pairs or triplets."""
+    from tunesmith.data.cells import plural
     from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
     from tunesmith.workflows.test_looks import with_file_look
 
@@ -118,7 +124,8 @@ def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     )
     result = with_file_look(result, args.data, args.run)
     data = result.data
-    about = f"{data['rows']:,} rows of {data['source']}: {' + '.join(data['columns'])} ({data['shape'].replace('_', ' ')})"
+    form = f"{' + '.join(data['columns'])} ({data['shape'].replace('_', ' ')})"
+    about = f"{plural(data['rows'], 'row')} of {data['source']}: {form}"
     noun = "text" if args.mine else "query" if data["shape"] == "positive_pair" else "row"
     return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(args.run, result, terminal, about, noun))
 
@@ -198,6 +205,7 @@ def part_columns(args: argparse.Namespace) -> dict[str, str | list[str]]:
 
 def evaluate_retrieval_folder(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Evaluates an embedding model on a folder of documents and queries."""
+    from tunesmith.data.cells import plural
     from tunesmith.evaluation.metrics.retrieval import DEFAULT
     from tunesmith.tasks.embedding.evaluate_model import TOP_K, evaluate_retrieval
 
@@ -218,7 +226,8 @@ def evaluate_retrieval_folder(args: argparse.Namespace, terminal: Terminal) -> O
         listener=terminal.listener,
     )
     data = result.data
-    about = f"{data['queries']:,} queries, {data['documents']:,} documents ({data['split']} of {data['source']})"
+    sizes = f"{plural(data['queries'], 'query')}, {plural(data['documents'], 'document')}"
+    about = f"{sizes} ({data['split']} of {data['source']})"
     name = args.run if args.rerank is None else f"{args.run} + {args.rerank}"
     return Outcome({**result.to_json(), "run": args.run}, lines=system_lines(name, result, terminal, about, "query"))
 

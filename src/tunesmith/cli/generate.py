@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.cli.parsing import UsageError, Verb
-from tunesmith.cli.terminal import Outcome, Terminal, print_json
+from tunesmith.cli.parsing import UsageError, Verb, split_list
+from tunesmith.cli.terminal import Outcome, Terminal, print_json, printable
 from tunesmith.disk import require_file_place, write_text
 
 if TYPE_CHECKING:
@@ -49,10 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, type=kind, metavar=metavar, help=meaning)
     repeatable: dict[str, Any] = {"action": "append", "default": []}
     parser.add_argument("--must-include", metavar="WORD", **repeatable, help="a word that must occur in the text; repeatable")
-    parser.add_argument("--any-of", metavar="A,B", **repeatable, help="words of which one must occur in the text; repeatable")
+    parser.add_argument(
+        "--any-of",
+        metavar="A,B",
+        **repeatable,
+        help="words of which one must occur in the text, in quotes as for --choices; repeatable",
+    )
     parser.add_argument("--forbid", metavar="WORD", **repeatable, help="a word that must not occur in the text; repeatable")
     parser.add_argument("--bias", metavar="WORD=X", **repeatable, help="bias on the log-probability of a word, e.g. fox=2.5")
-    parser.add_argument("--choices", metavar="A,B", help="the text must be exactly one of these")
+    parser.add_argument(
+        "--choices", metavar="A,B", help="the text must be exactly one of these; quote one that holds a comma: '\"yes, sure\",no'"
+    )
     parser.add_argument("--regex", metavar="R", help="a regular expression that the whole text must match")
     parser.add_argument("--json-schema", metavar="SCHEMA", help="a JSON schema that the text must match: a file or the schema")
     parser.add_argument("--stream", action="store_true", help="print the text token by token")
@@ -89,17 +96,13 @@ def constraint_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Collects the constraints, by the field names of ``Constraints``."""
     return {
         "must_include": args.must_include,
-        "any_of": [split_commas(group) for group in args.any_of],
+        "any_of": [split_list("--any-of", group) for group in args.any_of],
         "forbid": args.forbid,
         "bias": dict(parse_bias(word) for word in args.bias),
-        "choices": [] if args.choices is None else split_commas(args.choices),
+        "choices": [] if args.choices is None else split_list("--choices", args.choices),
         "regex": args.regex,
         "json_schema": None if args.json_schema is None else load_schema(args.json_schema),
     }
-
-
-def split_commas(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
 
 
 def parse_bias(text: str) -> tuple[str, float]:
@@ -131,11 +134,17 @@ def stream_texts(writer: TextGenerator, prompts: Sequence[str], settings: dict[s
 
     notes = []
     for prompt in prompts:
-        print(prompt, end="", file=terminal.out, flush=True)
-        (written,) = generate(writer, prompt, **settings, stream=partial(print, end="", file=terminal.out, flush=True))[0]
+        write(prompt, terminal)
+        (written,) = generate(writer, prompt, **settings, stream=partial(write, terminal=terminal))[0]
         print(file=terminal.out, flush=True)
         notes += [written.note] if written.note else []
     return Outcome(None, notes=notes)
+
+
+def write(text: str, terminal: Terminal) -> None:
+    """Prints a part of a line at once; control characters reach a pipe or a file only."""
+    shown = printable(text, terminal.out) if terminal.out.isatty() else text
+    print(shown, end="", file=terminal.out, flush=True)
 
 
 def print_texts(
@@ -160,7 +169,7 @@ def print_texts(
         return Outcome(None, lines=[f"{plural(len(rows), 'text')} written to {args.output}{suffix}"], notes=notes)
     # A space separates the prompt from a text that begins with a letter or digit.
     lines = [f"{row['prompt']}{' ' if row['text'][:1].isalnum() else ''}{row['text']}" for row in rows]
-    return Outcome(None, lines=lines, notes=notes)
+    return Outcome(None, lines=lines, notes=notes, is_data=True)
 
 
 VERB = Verb(

@@ -24,8 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.data.cells import plural
     from tunesmith.machine import stay_offline
-    from tunesmith.workflows.init import draft_recipe
+    from tunesmith.workflows.init import DECIDE, draft_recipe
 
     path = None if args.output == "-" else Path(args.output)
     if path is not None:  # refused before the data are read
@@ -37,9 +38,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     text, recognised = draft_recipe(args.data, test=args.test, validation=args.validation)
     json = {"recipe": None if path is None else str(path), "recognised": recognised, "yaml": text}
     if path is None:
-        return Outcome(json, lines=text.rstrip("\n").split("\n"), notes=recognised)
+        return Outcome(json, lines=text.rstrip("\n").split("\n"), notes=recognised, is_data=True)
     write_text(path, text)
-    next_steps = [f"Recipe written to {path}.", f"Next: tunesmith check {path}, then tunesmith train {path}"]
+    undecided = sum(line.startswith(DECIDE) for line in recognised)
+    todo = f"decide on {plural(undecided, 'column')} in {path} (the lines after Decide), then " if undecided else ""
+    then = "" if undecided else f", then tunesmith train {path}"
+    next_steps = [f"Recipe written to {path}.", f"Next: {todo}tunesmith check {path}{then}"]
     return Outcome(json, lines=[*recognised, "", *next_steps])
 
 

@@ -37,16 +37,17 @@ def run(args: argparse.Namespace, _terminal: Terminal) -> Outcome:
 
 def losses_for_data(source: str) -> Outcome:
     """Detects the dataset format of a file and lists the losses for it."""
-    from tunesmith.data.cells import is_missing
+    from tunesmith.data.cells import is_missing, plural
     from tunesmith.data.pairs.formats import detect_pair_format
+    from tunesmith.data.pairs.text_lists import divide_text_lists
     from tunesmith.data.readers.read import read_table
 
-    rows = read_table(source)
+    rows, note = divide_text_lists(read_table(source))
     shape = detect_pair_format(rows)
     n_classes = 0
     if shape.kind in ("labelled_pair", "labelled_text"):
         n_classes = len({str(cell).strip() for cell in rows.columns[shape.target[0]] if not is_missing(cell)})
-    head = f"{source}: {len(rows):,} rows, {' + '.join(shape.columns)} ({shape.reason})"
+    head = f"{source}: {plural(len(rows), 'row')}, {' + '.join(shape.columns)} ({shape.reason})"
     converted = conversions(rows, shape)
     json = {
         "data": source,
@@ -59,7 +60,7 @@ def losses_for_data(source: str) -> Outcome:
         "wrappers": wrappers(),
     }
     lines = [f"as {target['shape'].replace('_', ' ')}: {target['summary']}; {target['default']}" for target in converted]
-    return Outcome(json, lines=[head, "", *shape_lines(shape.kind, n_classes), *lines])
+    return Outcome(json, lines=[head, *filter(None, [note]), "", *shape_lines(shape.kind, n_classes), *lines])
 
 
 def conversions(rows: Table, shape: PairFormat) -> list[dict[str, Any]]:

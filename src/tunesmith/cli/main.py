@@ -30,7 +30,7 @@ from tunesmith.cli import (
     train,
 )
 from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, make_parser, parse
-from tunesmith.cli.terminal import Outcome, Terminal, error_lines, print_json, show
+from tunesmith.cli.terminal import Outcome, Terminal, error_lines, print_json, printable, show
 from tunesmith.errors import InputError, TunesmithError
 from tunesmith.progress import silent
 
@@ -90,7 +90,7 @@ def fail(error: BaseException, code: int, message: str, words: list[str], termin
 
         traceback.print_exception(error, file=terminal.err)
     problems = error.problems if isinstance(error, InputError) else ()
-    print("\n".join(error_lines(message, problems, terminal.err)), file=terminal.err)
+    print(printable("\n".join(error_lines(message, problems, terminal.err)), terminal.err), file=terminal.err)
     if terminal.as_json:
         details = {"problems": [problem.to_json() for problem in problems]} if problems else {"message": message}
         print_json({"error": {"exit_code": code, **details}}, terminal.out)

@@ -53,6 +53,18 @@ class Parser(argparse.ArgumentParser):
         raise UsageError.one(verb, f"{start}{separator}{required}.", remedy or f"See: {self.prog} --help")
 
 
+def split_list(option: str, text: str) -> list[str]:
+    """Splits a list at its commas; an item in double quotes may hold commas. Raises UsageError for a quote that is not closed."""
+    import csv
+
+    try:
+        (items,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError):
+        remedy = """Write for instance '"yes, sure",no'; a quote inside of an item is written twice."""
+        raise UsageError.one("", f"{option} {text}: the quotes do not fit.", remedy) from None
+    return [item.strip() for item in items or [""]]
+
+
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """Returns ``Did you mean NAME?`` for the closest spelling; empty if no name is similar."""
     import difflib

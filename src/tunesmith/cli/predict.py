@@ -57,7 +57,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     json = {"rows": len(predicted.rows), "labels": list(predicted.labels), "dropped": predicted.dropped}
     notes = [f"{plural(count, 'row')} not predicted: {reason}" for reason, count in predicted.dropped.items()]
     if output is None:
-        return Outcome({**json, "predictions": predicted.rows}, lines=[predicted.text(".csv").removesuffix("\n")], notes=notes)
+        return Outcome(
+            {**json, "predictions": predicted.rows}, lines=[predicted.text(".csv").removesuffix("\n")], notes=notes, is_data=True
+        )
     done = f"{plural(len(predicted.rows), 'prediction')} written to {output}"
     return Outcome({**json, "output": str(output)}, lines=[done], notes=notes)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from tunesmith.cli.terminal import is_terminal, paint
+from tunesmith.cli.terminal import is_terminal, paint, printable
 from tunesmith.progress import Event
 from tunesmith.report.numbers import duration
 
@@ -110,7 +110,7 @@ class Progress:
         self.line(text)
 
     def line(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
+        print(printable(text, self.stream), file=self.stream, flush=True)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from tunesmith.errors import Problem
 from tunesmith.progress import Listener, silent
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+PAINTED = re.compile(r"\x1b\[\d+m")
+CONTROLS = re.compile(PAINTED.pattern + "|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Colours, and characters that act on a terminal: controls, other line ends, directions of writing, halves of surrogate pairs."""
 WORD_COLOURS = {"better": "green", "worse": "red", "cannot tell": "yellow"}
 
 
@@ -24,12 +28,14 @@ class Outcome:
         json: the object that ``--json`` prints; None if a child process has printed it.
         lines: text for standard output.
         notes: text for standard error, so that standard output can be piped.
+        is_data: the lines are data, which a pipe or a file gets unchanged.
     """
 
     json: dict[str, Any] | None
     lines: Sequence[str] = ()
     notes: Sequence[str] = ()
     exit_code: int = 0
+    is_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Terminal:
 
     def print(self, line: str = "") -> None:
         """Prints one line and flushes."""
-        print(line, file=self.err if self.as_json else self.out, flush=True)
+        stream = self.err if self.as_json else self.out
+        print(printable(line, stream), file=stream, flush=True)
 
     def paint(self, text: str, colour: str) -> str:
         """Colours the text if ``print`` writes to a terminal that shows colours."""
@@ -58,6 +65,17 @@ class Terminal:
 def is_terminal(stream: TextIO) -> bool:
     """Returns whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """Writes control characters, which text from data may hold, as escapes such as ``\\x1b``; the colours of ``paint`` stay."""
+    has_colours = is_terminal(stream)
+    return CONTROLS.sub(lambda found: found.group() if has_colours and PAINTED.fullmatch(found.group()) else escaped(found), text)
+
+
+def escaped(found: re.Match[str]) -> str:
+    """Writes the control characters of a match as escapes."""
+    return "".join(letter if " " <= letter <= "~" else ascii(letter)[1:-1] for letter in found.group())
 
 
 def paint(text: str, colour: str, stream: TextIO) -> str:
@@ -74,16 +92,17 @@ def show(outcome: Outcome, terminal: Terminal) -> None:
             print_json(outcome.json, terminal.out)
         return
     for note in outcome.notes:
-        print(note, file=terminal.err)
+        print(printable(note, terminal.err), file=terminal.err)
     for line in outcome.lines:
-        print(line, file=terminal.out)
+        print(line if outcome.is_data and not terminal.out.isatty() else printable(line, terminal.out), file=terminal.out)
     terminal.out.flush()
 
 
 def print_json(plain: dict[str, Any], stream: TextIO) -> None:
     """Prints the object on one line, escaped to ASCII if the stream's encoding is not Unicode."""
     is_unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")
-    print(json.dumps(plain, ensure_ascii=not is_unicode, allow_nan=False), file=stream, flush=True)
+    text = json.dumps(plain, ensure_ascii=not is_unicode, allow_nan=False)
+    print(CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text), file=stream, flush=True)
 
 
 def error_lines(message: str, problems: Sequence[Problem], stream: TextIO = sys.stderr) -> list[str]:

@@ -10,6 +10,12 @@ NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 
+UNLABELLED = frozenset({"", "-", "nan", "null", "n/a", "#n/a", "<na>"})
+"""Lower-case words of cells without a label; NA is one only as R writes it, since ``na`` can be a class name."""
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""The beginning of a cell that a spreadsheet runs as a formula, after any number of quotes."""
+
+
 def is_missing(cell: object) -> bool:
     """Returns whether a cell is None, NaN, or a string of white space only."""
     if cell is None:
@@ -22,8 +28,10 @@ def is_missing(cell: object) -> bool:
 def is_number(cell: object) -> bool:
     """Returns whether a cell is a finite number or a string of one. Booleans are no numbers."""
     if isinstance(cell, str):
-        return NUMBER.fullmatch(cell.strip()) is not None
-    return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
+        return NUMBER.fullmatch(cell.strip()) is not None and math.isfinite(float(cell))
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return False
+    return math.isfinite(cell) if isinstance(cell, float) else abs(cell) < 10**300
 
 
 def is_whole(cell: object) -> bool:
@@ -49,3 +57,19 @@ def listed(names: Iterable[object], limit: int = 12) -> str:
     words = [str(name) for name in names]
     shown = ", ".join(words[:limit])
     return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"
+
+
+def plural(n: int, noun: str, *verbs: str) -> str:
+    """Formats ``1 row``, ``2,000 rows``, ``300 queries``; with two verbs also ``1 row was`` and ``2 rows were``."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+    return " ".join([f"{n:,}", noun if n == 1 else many, *verbs[n != 1 :][:1]])
+
+
+def escape_formula(cell: object) -> object:
+    """Puts a quote before a text that a spreadsheet would run as a formula; numbers stay as they are."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) and not is_number(cell) else cell
+
+
+def unescape_formula(text: str) -> str:
+    """Returns the text before ``escape_formula``."""
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tunesmith.data import column_names
 from tunesmith.data.cells import is_missing, listed
@@ -74,6 +75,37 @@ def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: b
     )
 
 
+def columns_of_training(table: Table, trained: Mapping[str, Any], given: ColumnsSection) -> ColumnsSection:
+    """Fills in the columns that a run was trained on, for the parts that are not given and whose columns the table has.
+
+    Args:
+        trained: part -> its column or columns in training.
+    """
+    known = {}
+    for part in ("text", "pair", "label"):
+        names = trained.get(part) or []
+        wanted = [names] if isinstance(names, str) else list(names)
+        if getattr(given, part) is None and wanted and all(name in table.columns for name in wanted):
+            known[part] = wanted[0] if len(wanted) == 1 else wanted
+    return given.model_copy(update=known)
+
+
+def replaced_columns(table: Table, trained: Mapping[str, Any], given: ColumnsSection, columns: Columns) -> list[str]:
+    """Describes each column that is used in place of the one that a run was trained on, which the table does not have."""
+    notes = []
+    for part in ("text", "pair", "label"):
+        names, own = trained.get(part) or [], getattr(columns, part) or []
+        wanted, used = ([names] if isinstance(names, str) else list(names), [own] if isinstance(own, str) else list(own))
+        absent = [name for name in wanted if name not in table.columns]
+        if absent and used and getattr(given, part) is None:
+            reason = columns.reasons.get(part, "it is the only one")
+            notes.append(
+                f"{table.source} has no column {listed(absent)}, which the run has as its {part}; "
+                f"{listed(used)} is used instead: {reason}."
+            )
+    return notes
+
+
 def assign_given(roles: Roles, given: ColumnsSection) -> None:
     """Assigns the columns that the recipe names. Raises DataError with every wrong one."""
     problems: list[Problem] = []
@@ -110,7 +142,7 @@ def find_column(table: Table, wanted: str) -> str | None:
     if wanted in table.columns:
         return wanted
     names = list(table.columns)
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+    if wanted.isdecimal() and len(wanted) < 10 and 1 <= int(wanted) <= len(names):
         return names[int(wanted) - 1]
     return None
 
@@ -253,5 +285,7 @@ def assign_key(roles: Roles) -> None:
 
 
 def ambiguous(roles: Roles, part: str, names: Sequence[str], what: str) -> UndecidedColumn:
-    """Asks the user to choose, with the recipe line for each choice."""
+    """Asks the user to choose, with the recipe line for each choice; texts stand in the order of the table, as a pair."""
+    if part == "text":
+        names = [name for name in roles.table.columns if name in names]
     return UndecidedColumn(roles.table.source, f"{len(names)} columns {what}: {described(roles, names)}.", part, names)

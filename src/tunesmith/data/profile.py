@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.data.cells import is_missing, is_number, is_whole
+from tunesmith.data.numbers import plain_numbers
 
 SAMPLE_CELLS = 5_000
 UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -65,7 +66,7 @@ class Profile:
     @property
     def is_codes(self) -> bool:
         """Whether cells are the whole numbers from 0 or 1 upward without a gap, as class ids are."""
-        if self.n == 0 or self.whole_share < 1.0 or not 2 <= self.distinct <= 12:
+        if self.n == 0 or not all(map(is_whole, self.values)) or self.whole_share < 1.0 or not 2 <= self.distinct <= 12:
             return False
         codes = sorted({float(value) for value in self.values})
         return codes[0] in (0, 1) and codes[-1] - codes[0] == len(codes) - 1
@@ -100,6 +101,8 @@ def profile(cells: Sequence[Any]) -> Profile:
         sample = [cells[i] for i in sorted(random.Random(0).sample(range(len(cells)), SAMPLE_CELLS))]
     present = [cell for cell in sample if not is_missing(cell)]
     texts = [str(cell) for cell in present]
+    numbers, note = plain_numbers(present)
+    is_ambiguous = bool(note) and numbers is present
     n = len(present)
     distinct = set(texts)
 
@@ -109,8 +112,8 @@ def profile(cells: Sequence[Any]) -> Profile:
     return Profile(
         n=n,
         missing_share=1 - n / len(sample) if sample else 1.0,
-        number_share=share(sum(map(is_number, present))),
-        whole_share=share(sum(map(is_whole, present))),
+        number_share=1.0 if is_ambiguous else share(sum(map(is_number, numbers))),
+        whole_share=share(sum(map(is_whole, numbers))),
         list_share=share(sum(isinstance(cell, list | tuple) for cell in present)),
         distinct=len(distinct),
         values=tuple(sorted(distinct)[:12]),

@@ -89,7 +89,9 @@ def limit_rows(train: Rows, recipe: Recipe, notes: list[str], row_ids: Container
     else:
         picked = [i for i, row_id in enumerate(train.row_ids) if row_id in row_ids]
         kind = "those that the run was trained on"
-    notes.append(f"{len(picked):,} of {len(train):,} training rows are used, {kind} (data.max_rows).")
+    notes.append(
+        f"{len(picked):,} of {len(train):,} training rows are used, {kind} (data.max_rows); other splits keep all of theirs."
+    )
     return sample_rows(train, picked)
 
 

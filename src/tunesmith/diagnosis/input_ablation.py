@@ -18,6 +18,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import listed
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData
+from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.input_variants import (
     ALIASES,
@@ -134,7 +135,7 @@ def read_word_list(name: str, source: str | list[str], base: Path) -> tuple[str,
     if isinstance(source, str):
         path = locate(source, base)
         try:
-            lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if not line.startswith("#")]
+            lines = [line for line in split_lines(path.read_text(encoding="utf-8-sig")) if not line.startswith("#")]
         except (OSError, UnicodeDecodeError) as error:
             why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else (error.strerror or "it cannot be opened")
             message = f"The word list {name} cannot be read from {source}: {why}."

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import escape_formula, listed
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import NearDuplicates
@@ -272,7 +272,7 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(lines)
+        writer.writerows([[escape_formula(cell) for cell in line] for line in lines])
 
 
 @dataclass(frozen=True)

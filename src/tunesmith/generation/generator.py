@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.cells import clip, is_missing, listed
+from tunesmith.data.readers.encoding import decode as decode_text
 from tunesmith.data.readers.frame import column_names, plain_cells, table_from_frame
+from tunesmith.data.readers.lines import split_lines
+from tunesmith.data.readers.payload import read_payload
 from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError
@@ -199,9 +202,8 @@ def read_prompts(path: Path) -> list[Prompt]:
     """Reads prompts: lines of a text file, or a column (see ``prompts_of``). Raises DataError if there are none."""
     if path.suffix != ".txt":
         return list(prompts_of(read_table(path)))
-    if not path.is_file():
-        raise DataError.one(str(path), "there is no such file.")
-    prompts: list[Prompt] = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    text = decode_text(read_payload(path, str(path))).text
+    prompts: list[Prompt] = [line for line in split_lines(text) if line.strip()]
     if not prompts:
         raise DataError.one(str(path), "it has no prompts.")
     return prompts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.disk import free_bytes, megabytes
@@ -30,7 +31,7 @@ VALIDATION_REMEDY = "Give data.validation a fraction such as 0.1, or a file."
 def files(split: Examples) -> CheckLine:
     """Counts the used and dropped rows of one split."""
     dropped = sum(1 for row in split.bad_rows if row.dropped)
-    note = f"{dropped:,} rows of {split.split} are not used" if dropped else ""
+    note = f"{plural(dropped, 'row')} of {split.split} not used" if dropped else ""
     return CheckLine(f"rows of {split.split}", f"{len(split):,} used, {dropped:,} dropped ({split.source})", note=note)
 
 
@@ -62,8 +63,10 @@ def sizes(splits: LabelledData) -> CheckLine:
     if evaluated is None or splits.validation is None:
         problem = Problem("validation", "data.validation", NO_VALIDATION, VALIDATION_REMEDY)
         return CheckLine("evaluated on", "nothing", problem)
-    note = f"{evaluated.split} has only {len(evaluated)} rows: intervals will be wide" if len(evaluated) < FEW_ROWS else ""
-    return CheckLine("evaluated on", f"{evaluated.split}, {len(evaluated):,} rows", note=note)
+    note = (
+        f"{evaluated.split} has only {plural(len(evaluated), 'row')}: intervals will be wide" if len(evaluated) < FEW_ROWS else ""
+    )
+    return CheckLine("evaluated on", f"{evaluated.split}, {plural(len(evaluated), 'row')}", note=note)
 
 
 def from_finding(finding: Finding) -> CheckLine:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tunesmith.recipe.tasks import TASKS
 
 # A reason follows its line up to this width; a longer one is written above the line.
 WIDTH, COMMENT_COLUMN = 110, 36
+MAX_CHOICES = 12
+SEED = "of the split, the row order and new weights"
 MINILM = ("builtin:minilm", "22.7 million parameters, needs no network; or a hub id, or a folder")
 
 
@@ -22,11 +25,13 @@ class Question:
     Attributes:
         part: the key under ``data.columns``.
         names: the candidate columns.
+        is_pair: the two candidates may also be used together, as a pair of texts.
     """
 
     part: str
     names: tuple[str, ...]
     message: str
+    is_pair: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,26 +63,30 @@ class Draft:
 
 
 def yaml_text(draft: Draft) -> str:
-    """Formats the recipe. The text loads without changes, unless a question is open."""
+    """Formats the recipe. The text loads without changes, unless a question is open.
+
+    Lines that begin with ``#KEY:`` (no space) are settings to choose: without the ``#`` they are valid where they stand.
+    """
     lines = [*draft_header(draft.source), entry("", "task", draft.task, draft.task_reason), "model:"]
     if draft.non_latin:
-        advice = "This model was trained on English only, and many letters in the data are not Latin: use a multilingual model."
-        lines += [f"  # {advice}", "  # name: intfloat/multilingual-e5-small"]
-    lines += [entry("  ", "name", *MINILM), *data_lines(draft), "train:" if draft.epochs else "# train:"]
+        advice = "This model was trained on English only, and many letters in the data are not Latin: use a multilingual model,"
+        lines += [f"  # {advice}", "  # for example intfloat/multilingual-e5-small."]
+    lines += [entry("  ", "name", *MINILM), *data_lines(draft), "train:", entry("  ", "seed", 0, SEED)]
     if draft.epochs:
         lines.append(entry("  ", "num_train_epochs", draft.epochs, draft.epochs_reason))
     if draft.imbalanced and TASKS[draft.task].has_key(("train", "class_weights")):
         reason = "the classes are imbalanced: gives rare classes the same total weight"
-        lines.append(entry("  # ", "class_weights", "balanced", reason))
+        lines.append(entry("  #", "class_weights", "balanced", reason))
     reason = "trains with three seeds: the intervals then also cover the variance between seeds"
-    lines += [entry("  # ", "n_seeds", 3, reason), entry("", "output", f"runs/{stem(draft.source)}", "")]
+    lines += [entry("  #", "n_seeds", 3, reason), entry("", "output", f"runs/{stem(draft.source)}", "")]
     return "\n".join(lines) + "\n"
 
 
-def draft_header(source: str) -> tuple[str, str]:
+def draft_header(source: str) -> tuple[str, ...]:
     return (
         f"# Drafted by: tunesmith init {one_line(source)}",
-        "# Keys that are not listed have their defaults. Lines that begin with # are suggestions: remove the # to use one.",
+        "# Keys that are not listed have their defaults. A line such as #key: value (no space after #) is a suggestion:",
+        "# remove the # to use it.",
     )
 
 
@@ -88,15 +97,33 @@ def data_lines(draft: Draft) -> Iterator[str]:
             yield entry("  ", split, draft.data[split], draft.data_reasons.get(split, ""))
     if draft.separator is not None:
         yield entry("  ", "label_separator", draft.separator, draft.separator_reason)
-    # A key without a value is an empty section, which is an error.
-    yield "  columns:" if draft.columns else "  # columns:"
+    if not draft.columns:  # a key without a value is an empty section, which is an error
+        yield from choice_lines(draft.questions)
+        return
+    yield "  columns:"
     for part, names in draft.columns.items():
         value = names[0] if len(names) == 1 else list(names)
         yield entry("    ", part, value, draft.column_reasons.get(part, ""))
     for question in draft.questions:
         yield f"    # Decide: {one_line(question.message)}"
         for name in question.names:
-            yield f"    # {question.part}: {scalar(name)}"
+            yield f"    #{question.part}: {scalar(name)}"
+        if question.is_pair:
+            yield entry("    #", "pair", question.names[1], f"beside text: {question.names[0]}, to use both columns as a pair")
+
+
+def choice_lines(questions: Sequence[Question]) -> Iterator[str]:
+    """Formats a line ``#columns: {...}`` for each combination of the candidates, the first ones only where there are many."""
+    for question in questions:
+        yield f"  # Decide: {one_line(question.message)}"
+    for names in islice(product(*(question.names for question in questions)), MAX_CHOICES):
+        chosen = [f"{question.part}: {scalar(name)}" for question, name in zip(questions, names, strict=True)]
+        pairs = [
+            f", pair: {scalar(question.names[1])}" for question in questions if question.is_pair and question.names[0] in names
+        ]
+        yield f"  #columns: {{{', '.join(chosen)}}}"
+        for pair in pairs:
+            yield f"  #columns: {{{', '.join(chosen)}{pair}}}"
 
 
 def entry(indent: str, key: str, value: object, reason: str) -> str:
@@ -105,7 +132,7 @@ def entry(indent: str, key: str, value: object, reason: str) -> str:
     if not reason:
         return line
     commented = f"{line.ljust(COMMENT_COLUMN)} # {one_line(reason)}"
-    return commented if len(commented) <= WIDTH else f"{indent.removesuffix('# ')}# {one_line(reason)}\n{line}"
+    return commented if len(commented) <= WIDTH else f"{indent.removesuffix('#')}# {one_line(reason)}\n{line}"
 
 
 def scalar(value: object) -> str:

@@ -101,10 +101,12 @@ class DataSection(Section):
     """Encoding of text files. UTF-8 and byte-order marks are detected; any other encoding is guessed and reported."""
     label_separator: str | None = None
     """Separator of several labels in one cell (multi-label), for example "|"."""
+    keep_null_labels: bool = False
+    """Whether labels such as null, nan, N/A, NA and - are names of classes. Default: they mean that a row has no label."""
     max_length: PositiveInt | None = None
     """Maximum input length in tokens. Longer inputs are truncated and counted. Default: the model's own limit."""
     max_rows: PositiveInt | None = None
-    """Maximum number of training rows; a random sample (by train.seed) is used."""
+    """Maximum number of training rows; a random sample (by train.seed) is used. Validation and test keep all of their rows."""
 
     def file(self, split: str) -> str | None:
         """Returns the file, folder or hub name of a split; None for a fraction, ``auto`` and null."""

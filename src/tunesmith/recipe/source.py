@@ -23,6 +23,7 @@ _FLOAT = re.compile(
     r"^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 
 
@@ -203,6 +204,9 @@ def _mapping(
             continue
         # A key is the text as written, not the value that YAML reads: a class may be called no, or 0.
         key = key_node.value
+        if _SURROGATE.search(key):
+            faults.append(Fault(path, "a key contains half of a surrogate pair and cannot be saved as UTF-8", "", line))
+            continue
         if key in values:
             message = f"is given twice, first on line {lines[(*path, key)]}"
             faults.append(Fault((*path, key), message, "Remove one of the two.", line))

@@ -49,6 +49,7 @@ _GROUPS: dict[str, str] = {
     "data.columns.split": "split_column",
     "data.columns.id": "id_column row_id idx",
     "data.label_separator": "label_delimiter labels_separator multi_label_separator",
+    "data.keep_null_labels": "keep_default_na na_filter na_values missing_labels null_labels keep_na",
     "adapter.method": "finetuning_type peft_type peft_method adapter_type tuner_type train_type use_peft use_lora",
     "adapter.r": "lora_r lora_rank rank",
     "adapter.lora_alpha": "alpha",

@@ -217,6 +217,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("model", "rope_parameters"): _LANGUAGE,
     ("data", "also"): ("embedding", "reranker"),
     ("data", "label_separator"): ("classification",),
+    ("data", "keep_null_labels"): ("classification",),
     ("embedding", "first_stage"): ("reranker",),
     ("embedding", "top_k"): ("reranker",),
     **{("embedding", option): ("embedding",) for option in VECTOR_OPTIONS},

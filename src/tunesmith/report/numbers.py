@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
+from tunesmith.data.cells import plural as plural
+
 ABSENT = "–"
 
 
@@ -83,9 +85,3 @@ def size(n_bytes: object) -> str:
     while value >= 999.5 and len(units) > 1:
         value, units = value / 1000, units[1:]
     return f"{value:.3g} {units[0]}"
-
-
-def plural(n: int, noun: str) -> str:
-    """Formats ``1 row``, ``2,000 rows``, ``300 queries``."""
-    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{n:,} {noun if n == 1 else many}"

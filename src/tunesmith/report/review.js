@@ -277,6 +277,8 @@
 
   // ---- the file of corrections
 
+  // A text that a spreadsheet would run as a formula gets a quote before it; tunesmith apply takes it off again.
+  const inert = (cell) => (/^'*[=+\-@\t\r]/.test(cell) && !(cell.trim() && Number.isFinite(Number(cell))) ? "'" + cell : cell);
   const quoted = (cell) => (/[",\r\n]/.test(cell) ? '"' + cell.replaceAll('"', '""') + '"' : cell);
 
   function correction(row) {
@@ -291,7 +293,7 @@
   function download() {
     const changed = [...given.keys()].filter(isChange);
     if (!changed.length) return announce("There is no correction to download yet.");
-    const lines = [COLUMNS, ...changed.map(correction)].map((cells) => cells.map(quoted).join(",") + "\r\n");
+    const lines = [COLUMNS, ...changed.map(correction)].map((cells) => cells.map(inert).map(quoted).join(",") + "\r\n");
     const link = make("a");
     link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv;charset=utf-8" }));
     link.download = "corrections.csv";

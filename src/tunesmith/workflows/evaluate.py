@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.columns import detect_columns
+from tunesmith.data.columns import columns_of_training, detect_columns, replaced_columns
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.given import read_given, source_name
@@ -52,7 +52,11 @@ def evaluate(
     labels, requested = predictor.config.labels, columns_section(columns)
     task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
     text = text_columns(table, predictor, requested)
-    labelled_columns = detect_columns(table, task, requested.model_copy(update={"text": text.text, "pair": text.pair}))
+    trained = predictor.config.columns
+    known = columns_of_training(table, trained, requested).model_copy(update={"text": text.text, "pair": text.pair})
+    labelled_columns = detect_columns(table, task, known)
+    for note in replaced_columns(table, trained, requested, labelled_columns):
+        listener(Event("note", note))
     examples = make_examples(table, labelled_columns, labels, split_name)
     if not len(examples):
         raise DataError.one(name, "no row is left to measure on.", "The labels of the run: " + ", ".join(labels.names[:20]))
@@ -64,5 +68,7 @@ def evaluate(
     outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, TASKS[task].metrics, clusters=clusters)
     metrics = metrics_of_outputs([outputs], split, Resampling(n_resamples))
     return RunResult(
-        task=task, metrics=tuple(metrics), data={"source": name, "rows": len(examples), "rows_read": table.rows_read}
+        task=task,
+        metrics=tuple(metrics),
+        data={"source": name, "rows": len(examples), "rows_read": table.rows_read, "dropped": examples.dropped},
     )

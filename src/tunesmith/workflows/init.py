@@ -5,25 +5,27 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import clip, listed
+from tunesmith.data.cells import clip, is_missing, is_whole, listed, plural
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.labels import REGRESSION, label_cells
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
+from tunesmith.data.pairs.load import retrieval_folder
 from tunesmith.data.profile import count_words, profile
-from tunesmith.data.readers.read import read_sources
+from tunesmith.data.readers.annotation_files import reject_other_tasks
+from tunesmith.data.readers.plain_texts import is_plain_text
+from tunesmith.data.readers.read import read_sources, read_table
 from tunesmith.data.split import MIN_ROWS_FOR_TEST, TEST_SHARE
 from tunesmith.data.table import Columns, Examples, Table
 from tunesmith.errors import DataError, OutputError, UndecidedColumn
 from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
-from tunesmith.report.numbers import plural
 from tunesmith.workflows.init_unlabelled import TEST_SHARE as UNLABELLED_SHARE
-from tunesmith.workflows.init_unlabelled import Unlabelled, detect_unlabelled, unlabelled_recipe
+from tunesmith.workflows.init_unlabelled import Unlabelled, detect_unlabelled, retrieval_recipe, unlabelled_recipe
 
 MAX_NUMBERED_CLASSES = 100
 """Whole numbers with more different values are amounts, not class names."""
@@ -34,6 +36,8 @@ IMBALANCE = 10
 LONG_WORDS = 380
 """About so many English words are 512 tokens, the limit of most encoders."""
 SHOWN_LABELS = 12
+DECIDE = "Decide: "
+"""Begins the lines about choices that are left to the user."""
 VERDICT_ON_VALIDATION = "note: the verdict will be computed on validation, unless you add a test file (data.test)."
 
 
@@ -64,12 +68,19 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
 
     Raises DataError if the data cannot be read, or no recipe can use them.
     """
+    folder = retrieval_folder(data, Path())
+    if folder is not None:
+        return retrieval_recipe(folder, data)
     tables = read_sources(data)
     if "train" not in tables:
         raise DataError.one(data, f"The source has no train rows, only {listed(tables)}.", "Give a file.")
     table = tables["train"]
     split_sources: dict[str, Any] = {"train": data, "test": test, "validation": validation}
     split_sources = {split: source for split, source in split_sources.items() if source is not None}
+    for split in ("test", "validation"):  # a file that cannot be read is an error even where a question about train is open
+        if split in split_sources and not is_plain_text(split_sources[split]):
+            read_table(split_sources[split], split=split)
+    reject_other_tasks(table)
     unlabelled = detect_unlabelled(table)
     if unlabelled is not None:
         return draft_unlabelled(unlabelled, table, split_sources, tables)
@@ -124,7 +135,8 @@ def guess_task(table: Table) -> Guess:
     columns, questions = find_columns(table, "classification")
     cells = label_cells(table, columns)
     labels = profile(cells)
-    is_amount = labels.is_score or (labels.number_share >= 0.9 and labels.distinct > MAX_NUMBERED_CLASSES)
+    most_classes = min(MAX_NUMBERED_CLASSES, labels.n / 2)
+    is_amount = labels.is_score or (labels.number_share >= 0.9 and labels.distinct > most_classes)
     if len(columns.label) == 1 and is_amount:
         columns, questions = find_columns(table, "regression")
         numbers = "numbers with decimals" if labels.is_score else f"{labels.distinct} different numbers"
@@ -138,7 +150,26 @@ def guess_task(table: Table) -> Guess:
         reason = f"a row of {label} may hold several labels"
     elif labels.distinct > 4 and labels.whole_share == 1.0:
         reason = f"{label} holds {labels.distinct} whole numbers, taken as names; if they are amounts, write regression"
+    names = names_column(table, columns)
+    if names is not None:
+        note = f"{names} holds a name for each: write label: {names} to use these"
+        columns = replace(columns, reasons={**columns.reasons, "label": f"{columns.reasons['label']}; {note}"})
     return Guess("classification", reason, columns, questions, separator, separator_reason)
+
+
+def names_column(table: Table, columns: Columns) -> str | None:
+    """Finds an unused column with one name for each of the numbers in the label column."""
+    label = table.columns[columns.label[0]]
+    used = {name for names in columns_by_part(columns).values() for name in names}
+    if len(columns.label) > 1 or not all(is_whole(cell) for cell in label if not is_missing(cell)):
+        return None
+    for name in [name for name in table.columns if name not in used]:
+        pairs = {(str(a), str(b)) for a, b in zip(label, table.columns[name], strict=True) if not is_missing(a)}
+        column = profile(table.columns[name])
+        sizes = {len(pairs), len({a for a, _ in pairs}), len({b for _, b in pairs})}
+        if column.is_worded and column.missing_share == 0 and len(sizes) == 1 and 1 < len(pairs) <= len(label) / 2:
+            return name
+    return None
 
 
 def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]]:
@@ -156,7 +187,8 @@ def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]
                 names = [name for name in table.columns if name not in assigned]
             if error.part in choices or not names:
                 raise
-            questions.append(Question(error.part, tuple(names), error.problems[0].message))
+            is_pair = error.part == "text" and len(names) == 2 and names[1] in error.candidates
+            questions.append(Question(error.part, tuple(names), error.problems[0].message, is_pair))
             choices[error.part] = names[0]
 
 
@@ -225,8 +257,9 @@ def split_lines(splits: LabelledData) -> list[str]:
     sizes = ", ".join(f"{name} {len(examples):,}" for name, examples in splits.named().items())
     lines = [f"rows: {sizes}", *label_lines(splits), *length_lines(splits)]
     lines += [f"note: {note}" for note in splits.notes]
+    flagged = [finding for finding in splits.findings if finding.flagged]
     return lines + [
-        f"look at {finding.name.replace('_', ' ')}: {finding.summary}" for finding in splits.findings if finding.flagged
+        f"look at {finding.name.replace('_', ' ')}: {finding.summary} {finding.remedy}".rstrip() for finding in flagged
     ]
 
 
@@ -272,7 +305,8 @@ def length_lines(splits: LabelledData) -> list[str]:
         words += [count_words(text) + count_words(pair) for text, pair in zip(examples.texts, pairs, strict=True)]
     words.sort()
     middle, most = statistics.median(words), words[min(len(words) - 1, int(0.95 * len(words)))]
-    lines = [f"lengths: {middle:.0f} words in the middle, 95 in 100 up to {most:.0f}, the longest {words[-1]:,.0f}"]
+    median = plural(round(middle), "word")
+    lines = [f"lengths: median {median}; 95 % of the texts have at most {most:.0f}, the longest has {words[-1]:,.0f}"]
     long = sum(count > LONG_WORDS for count in words)
     if long:
         texts = plural(long, "text")
@@ -342,7 +376,9 @@ def epochs(splits: LabelledData | None) -> tuple[int | None, str]:
 def closing_lines(guess: Guess, splits: LabelledData | None) -> list[str]:
     """Lists the decisions of the user, and notes a missing test split."""
     lines = [
-        f"Decide: {question.message} Remove the # before one of the lines for {question.part}." for question in guess.questions
+        f"{DECIDE}{question.message} Remove the # before one of the lines for {question.part}"
+        f"{', or before two to use both as a pair' if question.is_pair else ''}."
+        for question in guess.questions
     ]
     if splits is not None and splits.test is None:
         lines.append(VERDICT_ON_VALIDATION)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+from tunesmith.data.cells import plural
 from tunesmith.data.chat.formats import ChatFormat, detect_chat_format
 from tunesmith.data.pairs.formats import MEANING, PairFormat, detect_pair_format
+from tunesmith.data.pairs.retrieval import read_beir
+from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.profile import profile
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.draft import MINILM, draft_header, entry, stem
 from tunesmith.recipe.sections import ColumnsSection
-from tunesmith.report.numbers import plural
 
 Format = TypeVar("Format", ChatFormat, PairFormat)
 MIN_DISTINCT_SHARE = 0.1
@@ -23,6 +26,34 @@ TEST_SHARE = 0.1
 POCKET = ("builtin:pocket", "2.2 million parameters, to try the recipe in seconds; name your own: a hub id, or a folder")
 SEARCH = "For search rather than answers, write task: embedding and model builtin:minilm; tunesmith losses lists the losses."
 MASKED = "To adapt a classifier's base model, name an encoder such as builtin:minilm, which is trained on masked tokens."
+
+
+TRAIN_ONLY = "Evaluate a model on it (tunesmith evaluate MODEL --retrieval {}), or name it as evaluate.retrieval of a recipe."
+
+
+def retrieval_recipe(folder: Path, data: str) -> tuple[str, list[str]]:
+    """Drafts the recipe of a folder in the BEIR layout, and describes it. Raises DataError without judgements of train."""
+    if not (folder / "qrels" / "train.tsv").is_file():
+        message = "The folder has the BEIR layout, with judgements to evaluate on and none to train on (qrels/train.tsv)."
+        raise DataError.one(data, message, TRAIN_ONLY.format(data))
+    search = read_beir(folder, "train")
+    pairs = plural(len(search.judgements.query), "pair") + " of a query and a relevant document"
+    sizes = f"{plural(len(search.documents), 'document')}, {plural(len(search.queries), 'query')}"
+    lines = [
+        *draft_header(data),
+        entry("", "task", "embedding", "the folder has documents, queries and judgements"),
+        "model:",
+        entry("  ", "name", *MINILM),
+        "data:",
+        entry("  ", "train", data, pairs),
+    ]
+    if any((folder / "qrels" / f"{split}.tsv").is_file() for split in ("test", "dev")):
+        lines += ["evaluate:", entry("  ", "retrieval", data, "searches all documents with the queries of the test split")]
+    lines.append(entry("", "output", f"runs/{stem(data)}", ""))
+    return "\n".join(lines) + "\n", [
+        f"{data}: a retrieval folder (BEIR layout): {sizes} in train",
+        f"task: embedding, on {pairs}",
+    ]
 
 
 @dataclass(frozen=True)
@@ -49,8 +80,8 @@ def detect_unlabelled(table: Table) -> Unlabelled | None:
         return Unlabelled("sft", chat.sentence(), POCKET)
     if chat is not None and chat.kind == "prompt_completion" and is_free_text(table, chat.columns["completion"]):
         return Unlabelled("sft", chat.sentence(), POCKET, (SEARCH,))
-    pair = detected(partial(detect_pair_format, table))
-    if pair is not None and pair.kind in ("triplet", "tuple", "positive_pair") and is_free_text(table, pair.texts[1]):
+    pair = detected(partial(detect_pair_format, divided := divide_text_lists(table)[0]))
+    if pair is not None and pair.kind in ("triplet", "tuple", "positive_pair") and is_free_text(divided, pair.texts[1]):
         return Unlabelled("embedding", f"{MEANING[pair.kind]}: {' + '.join(pair.texts)}, {pair.reason}", MINILM)
     return None
 
@@ -87,8 +118,8 @@ def unlabelled_recipe(unlabelled: Unlabelled, table: Table, split_sources: Mappi
         lines.append(entry("  ", split, source, plural(len(table), "row") if split == "train" else reason))
     reason = "trains few parameters and keeps the base model unchanged: for models that hardly fit"
     lines += [
-        "# adapter:",
-        entry("  # ", "method", "lora", reason),
+        f"# {reason}",
+        "#adapter: {method: lora}",
         entry("", "output", f"runs/{stem(str(split_sources['train']))}", ""),
     ]
     return "\n".join(lines) + "\n", [f"task: {unlabelled.task}, since they are {unlabelled.reason}"]

@@ -10,9 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from tunesmith.data.cells import escape_formula
+from tunesmith.data.columns import replaced_columns
 from tunesmith.data.labelled.rows import make_examples
+from tunesmith.data.readers.delimited import read_delimited
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import read_rows_or_text
+from tunesmith.data.readers.json_rows import explain, parse_json
+from tunesmith.data.readers.lines import split_lines
+from tunesmith.data.readers.payload import Payload
+from tunesmith.data.readers.plain_cells import whole_text
 from tunesmith.data.table import Table
 from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
@@ -75,7 +82,8 @@ class PredictionTable(PredictedRows):
         writer.writeheader()
         for row in self.rows:
             labels = row["prediction"]
-            writer.writerow({**row, "prediction": "|".join(map(str, labels)) if isinstance(labels, list) else labels})
+            row = {**row, "prediction": "|".join(map(str, labels)) if isinstance(labels, list) else labels}
+            writer.writerow({name: escape_formula(cell) for name, cell in row.items()})
         return out.getvalue()
 
 
@@ -108,7 +116,10 @@ def predict(
     table = table_from_stream(data) if isinstance(data, io.TextIOBase) else read_rows_or_text(data)
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
-    text = text_columns(table, predictor, columns_section(columns))
+    given = columns_section(columns)
+    text = text_columns(table, predictor, given)
+    for note in replaced_columns(table, {**predictor.config.columns, "label": None}, given, text):
+        listener(Event("note", note))
     examples = make_examples(table, text, None, "predict")
     dropped = dict(Counter(row.reason for row in examples.bad_rows if row.dropped))
     listener(Event("phase", "predicting"))
@@ -135,24 +146,27 @@ def columns_section(columns: ColumnsSection | Mapping[str, Any] | None) -> Colum
 
 def table_from_stream(stream: TextIO | io.TextIOBase) -> Table:
     """Reads a table from piped text: JSON lines, csv with a header that names a text column, or else one text a line."""
-    lines = stream.read().splitlines()
+    text = stream.read().removeprefix("\ufeff")
+    lines = split_lines(text)
+    lines = lines if lines[-1] else lines[:-1]
     if not any(line.strip() for line in lines):
         remedy = "Pipe one text a line, csv with a header, or JSON lines."
         raise DataError.one("standard input", "there is nothing on it.", remedy)
-    first = lines[0].lstrip("\ufeff").strip()
+    first = lines[0].strip()
     if first.startswith("{"):
         objects = []
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                objects.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise DataError.one(f"standard input:{number}", f"this line is no JSON: {error.msg}.") from None
+                objects.append(parse_json(line))
+            except ValueError as error:
+                raise DataError.one(f"standard input:{number}", f"this line is no JSON: {explain(error)}.") from None
             if not isinstance(objects[-1], dict):
                 raise DataError.one(f"standard input:{number}", "this line is no JSON object.")
         return table_from_frame(objects, "standard input")
     header = next(csv.reader([first]))
     if "," in first and any(name.strip().lower() in {"text", "message", "sentence"} for name in header):
-        return table_from_frame(list(csv.DictReader(lines)), "standard input")
+        payload = Payload("standard input", whole_text(text).encode(), ".csv", "")
+        return read_delimited(payload, ",", header=True)
     return table_from_frame({"text": lines}, "standard input")

@@ -180,7 +180,7 @@ def test_any_texts_survive(texts: list[str], data) -> None:
     [
         ([], None, "no rows; there is nothing to apply"),
         ([fix(0, "a", "b", source_sha256="0" * 64)], None, "were made for another file (sha256 000000000000..."),
-        ([fix(0, "a", "b", source_sha256=""), fix(0, "a", "c")], None, "1 rows are corrected twice: 0"),
+        ([fix(0, "a", "b", source_sha256=""), fix(0, "a", "c")], None, "1 row is corrected twice: 0"),
         ([fix(7, "a", "b")], None, "1 corrections name rows that the file does not have: 7"),
         ([fix(0, "z", "b")], None, "1 of 1 corrections do not fit the labels in the file"),
         ([fix(0, "a", "b")], "nope", "There is no column 'nope'"),

@@ -145,8 +145,8 @@ def test_several_columns_hold_only_0_and_1() -> None:
 def test_notes_state_what_was_assumed() -> None:
     cells = ["Yes", "yes", "no", "yes", "no", "-1"]
     assert label_notes(cells, infer_labels(cells, "classification")) == (
-        "-1 occurs 1 times as a label and is read as rows without a label.",
-        "The labels 'Yes' (1 rows) and 'yes' (2 rows) differ only in case or spaces; they are kept as different classes.",
+        "-1 occurs 1 time as a label and is read as rows without a label.",
+        "The labels 'Yes' (1 row) and 'yes' (2 rows) differ only in case or spaces; they are kept as different classes.",
     )
     floats = [0.0, 1.0, 1.0, 0.0]
     assert label_notes(floats, infer_labels(floats, "classification")) == (

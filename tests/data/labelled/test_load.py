@@ -114,7 +114,7 @@ def test_labels_of_other_files(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(tmp_path, validation="val.csv")
     assert str(caught.value) == (
-        "val.csv: 1 rows of validation have a label that train does not have: 'weather' in row 6 (line 8). "
+        "val.csv: 1 row of validation with a label that train does not have: 'weather' in row 6 (line 8). "
         "Correct them or add such rows to train, whose labels are delivery, praise, refund."
     )
     splits = load(tmp_path, test="val.csv")

@@ -35,7 +35,7 @@ def test_the_ways_a_file_marks_where_texts_end(tmp_path: Path, text: str, texts:
     assert table.columns["text"] == texts
     assert list(table.lines or ()) == lines
     assert table.rows_read == len(texts)
-    assert f"({len(texts)} texts)" in table.notes[-1]
+    assert f"({len(texts)} text" in table.notes[-1]
 
 
 def test_paragraphs_are_gathered_and_none_is_cut_or_lost(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     path.write_text('text,label\none,a\n\n"two\nlines",b\nthree,a\n')
     found = read_table(path)
     assert (found.row_ids, list(found.lines or [])) == ([0, 1, 2], [2, 4, 6])
-    assert "1 blank lines were left out." in found.notes
+    assert "1 blank line was left out." in found.notes
 
 
 def test_folder_by_names_of_its_files(tmp_path: Path) -> None:

@@ -38,4 +38,4 @@ def test_a_split_column_divides_train_but_replaces_no_given_split() -> None:
     tables, notes = {"train": rows}, list[str]()
     apply_split_column(tables, "fold", DataSection.model_validate({"train": "t.csv", "test": 0.5}), notes)
     assert {name: part.columns["text"] for name, part in tables.items()} == {"train": ["a"], "validation": ["b"]}
-    assert any("marks as test are not used" in note for note in notes)
+    assert any("marks them as test, which is given otherwise" in note for note in notes)

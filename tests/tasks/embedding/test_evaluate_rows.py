@@ -105,7 +105,7 @@ def test_rows_without_a_text_are_left_out_and_counted(capsys) -> None:
     write("rows.csv", {"anchor": [*QUESTIONS, ""], "positive": [*NEAR, "x"], "negative": [*FAR, "y"]})
     assert main(["evaluate", "builtin:minilm", "rows.csv"]) == 0
     result = capsys.readouterr().out
-    assert "note: 1 rows without a text are left out." in result
+    assert "note: 1 row without a text left out." in result
     assert "accuracy" in result
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.leakage import counted, find_leaks
-from tunesmith.data.labelled.labels import MULTI, REGRESSION, UNKNOWN
+from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.personal import find_personal_data
-from tunesmith.data.table import Examples, Labels
+from tunesmith.data.table import BadRow, Examples, Labels
 from tunesmith.results import Finding
 
 LISTED_ROWS = 50
@@ -96,7 +96,7 @@ def check_labels(rows: Rows) -> Iterator[Finding]:
     largest, smallest = counts[order[0]], counts[order[-1]]
     shown = listed(f"{name}: {counts[name]}" for name in order)
     kind = "labels, several a row," if rows.labels.problem_type == MULTI else "classes"
-    summary = f"{len(order)} {kind} in {len(train)} training rows: {shown}."
+    summary = f"{len(order)} {kind} in {plural(len(train), 'training row')}: {shown}."
     remedy = ""
     if largest >= IMBALANCE * max(1, smallest):
         summary += f" The largest has {largest / max(1, smallest):.0f} times the rows of the smallest ({order[-1]})."
@@ -105,7 +105,7 @@ def check_labels(rows: Rows) -> Iterator[Finding]:
     rare = [name for name, count in counts.items() if count < FEW_ROWS]
     if rare:
         shown = listed(f"{name}: {counts[name]}" for name in rare)
-        summary = f"{len(rare)} classes have fewer than {FEW_ROWS} training rows: {shown}."
+        summary = f"{plural(len(rare), 'class', 'has', 'have')} fewer than {FEW_ROWS} training rows: {shown}."
         yield Finding("rare_labels", summary, sum(counts[name] for name in rare), remedy="Add rows, or merge these classes.")
 
 
@@ -127,12 +127,13 @@ def check_dropped(rows: Rows) -> Iterator[Finding]:
     for split, examples in rows.splits.items():
         unseen = [row for row in examples.bad_rows if row.reason == UNKNOWN]
         if unseen:
-            summary = f"{len(unseen)} rows of {split} have a label that train does not have; they are left out of the metrics."
+            has = "has" if len(unseen) == 1 else "have"
+            summary = f"{plural(len(unseen), 'row')} of {split} {has} a label that train does not have; left out of the metrics."
             listed_rows = tuple({"row_id": row.row_id, "split": split, "reason": row.reason} for row in unseen[:LISTED_ROWS])
             remedy = "Add such rows to train, or correct them."
             yield Finding(f"unseen_labels_{split}", summary, len(unseen), rows=listed_rows, remedy=remedy)
     bad = [(split, row) for split, examples in rows.splits.items() for row in examples.bad_rows]
-    for name, dropped, what in (("dropped_rows", True, "were not used"), ("repaired_rows", False, "were repaired")):
+    for name, dropped, what in (("dropped_rows", True, "not used"), ("repaired_rows", False, "repaired")):
         flagged = [(split, row) for split, row in bad if row.dropped == dropped]
         if not flagged:
             continue
@@ -141,8 +142,17 @@ def check_dropped(rows: Rows) -> Iterator[Finding]:
         listed_rows = tuple(
             {"row_id": row.row_id, "split": split, "line": row.line, "reason": row.reason} for split, row in flagged[:LISTED_ROWS]
         )
-        summary, remedy = f"{len(flagged)} rows {what}: {shown}.", "Check these rows in the source."
+        summary = f"{plural(len(flagged), 'row', 'was', 'were')} {what}: {shown}."
+        summary, remedy = f"{summary}{null_hint(rows, flagged)}", "Check these rows in the source."
         yield Finding(name, summary, len(flagged), rows=listed_rows, remedy=remedy)
+
+
+def null_hint(rows: Rows, flagged: Sequence[tuple[str, BadRow]]) -> str:
+    """Says how a word such as null becomes a class; empty if no row was left out for one."""
+    words = {row.reason.removeprefix(MISSING) for _, row in flagged if row.reason.startswith(MISSING)} - {"-1", "empty"}
+    if not words or rows.labels.problem_type == REGRESSION:
+        return ""
+    return f" If {' or '.join(sorted(words))} is a class of yours, set data.keep_null_labels: true."
 
 
 def check_duplicates(rows: Rows) -> Iterator[Finding]:
@@ -190,10 +200,10 @@ def check_leakage(rows: Rows) -> Iterator[Finding]:
 
 
 def check_damage(rows: Rows) -> Iterator[Finding]:
-    what = "hold characters that a wrong encoding leaves behind"
+    what = tuple(f"{verb} characters that a wrong encoding leaves behind" for verb in ("holds", "hold"))
     remedy = "Read the source again with the right encoding, or repair these texts."
     yield from search_texts(rows, "encoding_damage", damage, what, remedy)
-    what = "hold HTML entities instead of the characters"
+    what = tuple(f"{verb} HTML entities instead of the characters" for verb in ("holds", "hold"))
     remedy = "Unescape them in the source (&amp; is &), in every split alike."
     yield from search_texts(rows, "html_entities", lambda text: ENTITY.search(text) if "&" in text else None, what, remedy)
 
@@ -205,16 +215,16 @@ def damage(text: str) -> re.Match[str] | None:
 
 
 def search_texts(
-    rows: Rows, name: str, search: Callable[[str], re.Match[str] | None], what: str, remedy: str
+    rows: Rows, name: str, search: Callable[[str], re.Match[str] | None], what: tuple[str, ...], remedy: str
 ) -> Iterator[Finding]:
-    """Reports the texts in which ``search`` matches."""
+    """Reports the texts in which ``search`` matches; ``what`` says it of one text, and of several."""
     matches = []
     for examples in rows.splits.values():
         for texts in filter(None, (examples.texts, examples.pairs)):
             matches += [(examples, i, match.group()) for i, text in enumerate(texts) if (match := search(text))]
     pieces = [repr(piece) for piece, _ in Counter(piece for *_, piece in matches).most_common(4)]
     flagged = [(examples, i, f"holds {piece!r}") for examples, i, piece in matches]
-    yield from row_finding(name, f"{len(matches)} texts {what}: {listed(pieces)}.", flagged, remedy)
+    yield from row_finding(name, f"{plural(len(matches), 'text', *what)}: {listed(pieces)}.", flagged, remedy)
 
 
 def check_length(rows: Rows) -> Iterator[Finding]:
@@ -224,7 +234,7 @@ def check_length(rows: Rows) -> Iterator[Finding]:
             long_texts += [(len(text), split, i) for i, text in enumerate(texts) if len(text) > LONG_TEXT_CHARACTERS]
     long_texts.sort(reverse=True)
     longest = f"the longest {long_texts[0][0] if long_texts else 0}; only their beginning is used"
-    summary = f"{len(long_texts)} texts have more than {LONG_TEXT_CHARACTERS} characters, {longest}."
+    summary = f"{plural(len(long_texts), 'text', 'has', 'have')} more than {LONG_TEXT_CHARACTERS:,} characters, {longest}."
     remedy = "Check whether rows have run together (a lone quote in a csv file does that), or divide the texts."
     flagged = [(rows.splits[split], i, f"{size} characters") for size, split, i in long_texts]
     yield from row_finding("long_texts", summary, flagged, remedy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
+from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.results import Finding
@@ -39,6 +40,6 @@ def dropped_rows(splits: Iterable[Rows]) -> Iterator[Finding]:
     """Yields a finding for each split and each reason for which rows are not used."""
     for rows in splits:
         for reason, ids in rows.left_out.items():
-            summary = f"{len(ids):,} rows of {rows.split} {reason} are not used"
+            summary = f"{plural(len(ids), 'row')} of {rows.split} {reason} {'is' if len(ids) == 1 else 'are'} not used"
             shown = tuple({"row_id": i, "split": rows.split, "reason": reason} for i in ids[:LISTED_ROWS])
             yield Finding("dropped_rows", summary, len(ids), rows=shown, remedy="Correct them, or remove them from the file.")

@@ -10,22 +10,27 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import clip, listed
+from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.corrections.corrections_csv import RELABEL, REMOVE, Correction
-from tunesmith.data.labelled.labels import class_name, marker
-from tunesmith.data.readers.dialect import find_delimiter
+from tunesmith.data.labelled.labels import class_name, marker, notation_key
+from tunesmith.data.readers.declared_classes import classes_of_metadata
+from tunesmith.data.readers.dialect import find_delimiter, is_blank
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.json_rows import is_rows
+from tunesmith.data.readers.lines import LINE_END
 from tunesmith.data.readers.payload import Payload, read_payload
-from tunesmith.data.readers.read import parse_table
+from tunesmith.data.readers.plain_cells import SURROGATE
+from tunesmith.data.readers.read import column_cells, parse_table
 from tunesmith.data.table import Table
 from tunesmith.disk import require_file_place, whole_file
 from tunesmith.errors import DataError, OutputError, Problem, TunesmithError
 
-LINE_BREAK = re.compile(r"\r\n|\r|\n")
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")
+"""A line with its end."""
 SHOWN_ROWS = 5
 MANY = 0.1
 """Share of the labels that may be changed without being told to: so many wrong labels are rare, a wrong diagnosis is not."""
@@ -156,16 +161,23 @@ def write_corrected(new: CorrectedFile) -> AppliedCorrections:
         keep = [i for i, row_id in enumerate(table.row_ids) if row_id not in changes.removed]
         expected = {name: [cells[i] for i in keep] for name, cells in table.columns.items()}
         expected[changes.column] = [changes.labels.get(table.row_ids[i], table.columns[changes.column][i]) for i in keep]
-        if written.columns != expected:
+        if written.columns.keys() != expected.keys() or not all(map(same_cells, written.columns.values(), expected.values())):
             raise TunesmithError(f"{table.source} could not be corrected: the new file does not read back as expected.")
     return new.applied
+
+
+def same_cells(first: Sequence[Any], second: Sequence[Any]) -> bool:
+    """Returns whether two columns hold the same cells; NaN equals NaN."""
+    return len(first) == len(second) and all(a == b or (a != a and b != b) for a, b in zip(first, second, strict=True))
 
 
 def find_changes(corrections: Sequence[Correction], table: Table, column: str | None) -> LabelChanges:
     """Computes the changes of the table. Raises DataError with the first corrections that do not fit."""
     twice = [row_id for row_id, n in Counter(c.row_id for c in corrections).items() if n > 1]
     if twice:
-        raise DataError.one(table.source, f"{len(twice)} rows are corrected twice: {listed(map(str, twice), SHOWN_ROWS)}.")
+        raise DataError.one(
+            table.source, f"{plural(len(twice), 'row', 'is', 'are')} corrected twice: {listed(map(str, twice), SHOWN_ROWS)}."
+        )
     position = {row_id: i for i, row_id in enumerate(table.row_ids)}
     absent = [c.row_id for c in corrections if c.row_id not in position]
     if absent:
@@ -222,7 +234,8 @@ def cell_label(cell: object) -> str:
 def fits(cell: object, given: str) -> bool:
     """Returns whether a cell holds the given label; an empty label fits an empty cell and the -1 of unlabelled rows."""
     label = cell_label(cell)
-    return label == given or (not given and label == "-1")
+    is_same = given in (label, class_name(cell)) or (label != "" and notation_key(label) == notation_key(given))
+    return is_same or (not given and label == "-1")
 
 
 def like_cell(cell: object, proposed: str) -> bool | float | str:
@@ -250,22 +263,31 @@ def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> by
     assert table.lines is not None
     text = decode(payload).text
     delimiter = find_delimiter(text, "," if payload.suffix == ".csv" else "\t")
-    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
+    lines = LINE.findall(text)
     touched = [i for i, row_id in enumerate(table.row_ids) if row_id in changes.labels or row_id in changes.removed]
     for i in reversed(touched):
         cells = {name: column[i] for name, column in table.columns.items()}
         start = table.lines[i] - 1
-        end = start + 1 + sum(len(LINE_BREAK.findall(cell)) for cell in cells.values())
+        end = start + 1 + sum(len(LINE_END.findall(cell)) for cell in cells.values())
         old = "".join(lines[start:end])
         content = old.rstrip("\r\n")
-        quoting = next((q for q in QUOTINGS if record(list(cells.values()), delimiter, q) == content), csv.QUOTE_MINIMAL)
+        quoting, margin = written_as(list(cells.values()), delimiter, content)
         if table.row_ids[i] in changes.removed:
             lines[start:end] = []
             continue
         changed = list((cells | {changes.column: changes.labels[table.row_ids[i]]}).values())
         new = record(changed, delimiter, quoting) or record(changed, delimiter, csv.QUOTE_MINIMAL)
-        lines[start:end] = [f"{new}{old[len(content) :]}"]
+        lines[start:end] = [f"{new}{margin}{old[len(content) :]}"]
     return "".join(lines).encode("utf-8", "surrogatepass")
+
+
+def written_as(cells: Sequence[str], delimiter: str, content: str) -> tuple[int, str]:
+    """Returns the quoting of a record's text, and the empty cells of a spreadsheet's margin that follow it."""
+    for quoting in QUOTINGS:
+        text = record(cells, delimiter, quoting)
+        if text is not None and content.startswith(text) and is_blank(content[len(text) :].split(delimiter)):
+            return quoting, content[len(text) :]
+    return csv.QUOTE_MINIMAL, ""
 
 
 def record(cells: Sequence[str], delimiter: str, quoting: int) -> str | None:
@@ -280,13 +302,20 @@ def record(cells: Sequence[str], delimiter: str, quoting: int) -> str | None:
 def write_json_lines(payload: Payload, table: Table, changes: LabelChanges) -> bytes:
     """Rewrites the changed lines and keeps every other line as it is."""
     assert table.lines is not None
-    lines = decode(payload).text.split("\n")
+    lines = LINE.findall(decode(payload).text)
     line_of = dict(zip(table.row_ids, table.lines, strict=True))
     for row_id, label in changes.labels.items():
-        row = json.loads(lines[line_of[row_id] - 1])
-        lines[line_of[row_id] - 1] = json.dumps(with_label(row, table, changes.column, label), ensure_ascii=False)
+        old = lines[line_of[row_id] - 1]
+        new = json_text(with_label(json.loads(old), table, changes.column, label))
+        lines[line_of[row_id] - 1] = new + old[len(old.rstrip("\r\n")) :]
     gone = {line_of[row_id] - 1 for row_id in changes.removed}
-    return "\n".join(line for i, line in enumerate(lines) if i not in gone).encode("utf-8", "surrogatepass")
+    return "".join(line for i, line in enumerate(lines) if i not in gone).encode()
+
+
+def json_text(content: Any, indent: int | None = None) -> str:
+    """Formats JSON with characters as they are, or with escapes where a text holds half a surrogate pair."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent)
+    return json.dumps(content, indent=indent) if SURROGATE.search(text) else text
 
 
 def with_label(row: dict[str, Any] | list[Any], table: Table, column: str, label: object) -> dict[str, Any] | list[Any]:
@@ -311,7 +340,7 @@ def write_json_document(payload: Payload, table: Table, changes: LabelChanges) -
         if i not in changes.removed
     ]
     whole = new if isinstance(content, list) else content | {keys[0]: new}
-    return (json.dumps(whole, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "surrogatepass")
+    return f"{json_text(whole, indent=1)}\n".encode()
 
 
 def write_parquet(payload: Payload, table: Table, changes: LabelChanges) -> bytes:
@@ -322,12 +351,29 @@ def write_parquet(payload: Payload, table: Table, changes: LabelChanges) -> byte
     content = pq.read_table(pa.BufferReader(payload.data))
     position = content.column_names.index(changes.column)
     field = content.schema.field(position)
-    cells = [changes.labels.get(i, cell) for i, cell in enumerate(table.columns[changes.column])]
+    names = classes_of_metadata(content.schema.metadata).get(changes.column, [])
+    cells = column_cells(content.column(position), payload.name)
+    for i, label in changes.labels.items():
+        cells[i] = stored_label(label, field.type, names, payload.name)
     content = content.set_column(position, field, pa.array(cells, type=field.type))
     content = content.take([i for i in range(content.num_rows) if i not in changes.removed])
     out = pa.BufferOutputStream()
     pq.write_table(content, out)
     return bytes(out.getvalue().to_pybytes())
+
+
+def stored_label(label: Any, kind: Any, names: Sequence[str], source: str) -> Any:
+    """Converts a label to the type of its parquet column: the number of a declared class, bytes, or a decimal number."""
+    import pyarrow as pa
+
+    if names:
+        if label not in names:
+            message = f"The file declares the classes {listed(names)}, and a correction proposes {clip(label)}."
+            raise DataError.one(source, message, "Correct the proposed label.")
+        return names.index(label)
+    if pa.types.is_decimal(kind):
+        return Decimal(str(label))
+    return label.encode() if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else label
 
 
 WRITERS: dict[str, Callable[[Payload, Table, LabelChanges], bytes]] = {

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tunesmith.data.cells import is_number, listed
-from tunesmith.data.readers.read import read_file
+from tunesmith.data.cells import clip, escape_formula, is_number, listed, unescape_formula
+from tunesmith.data.readers.encoding import decode
+from tunesmith.data.readers.lines import split_lines
+from tunesmith.data.readers.payload import read_payload
+from tunesmith.data.readers.read import parse_table
 from tunesmith.data.table import Table
 from tunesmith.disk import whole_file
 from tunesmith.errors import DataError, Problem
@@ -17,6 +20,8 @@ COLUMNS = ("row_id", "split", "given", "proposed", "score", "diagnoses", "reason
 NEEDED = ("row_id", "given", "proposed")
 RELABEL, REMOVE = "relabel", "remove"
 SEPARATOR = "|"
+MAX_DIGITS = 18
+"""A longer number is no position in a file, and above 4,300 digits Python reads none."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,16 @@ def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
         writer.writerow(COLUMNS)
         for c in corrections:
             cells = asdict(c) | {"score": f"{c.score:.6g}", "diagnoses": SEPARATOR.join(c.diagnoses)}
-            writer.writerow([cells[name] for name in COLUMNS])
+            writer.writerow([escape_formula(cells[name]) for name in COLUMNS])
 
 
 def read_corrections(path: Path) -> list[Correction]:
     """Reads a file's corrections; only the columns of ``NEEDED`` must be there. Raises DataError with every unusable row."""
-    return corrections_of(read_file(path, str(path), header=True))
+    payload = read_payload(path, str(path))
+    if len(split_lines(decode(payload).text.strip())) == 1:
+        message = "The file has no corrections, only one line: no label is to be changed."
+        raise DataError.one(str(path), message, "There is nothing to apply; the data stay as they are.")
+    return corrections_of(parse_table(payload, header=True))
 
 
 def corrections_of(table: Table) -> list[Correction]:
@@ -79,17 +88,17 @@ def corrections_of(table: Table) -> list[Correction]:
 def read_correction(table: Table, i: int, problems: list[Problem]) -> Correction | None:
     """Reads one row; if it is not a correction, returns None and adds a problem."""
     given = {name: table.columns[name][i] if name in table.columns else None for name in COLUMNS}
-    cells = {name: "" if cell is None else str(cell).strip() for name, cell in given.items()}
+    cells = {name: "" if cell is None else unescape_formula(str(cell).strip()) for name, cell in given.items()}
     action = cells["action"] or (RELABEL if cells["proposed"] else REMOVE)
     wrong = None
-    if not cells["row_id"].isdecimal():
-        wrong = f"row_id is {cells['row_id']!r}, a whole number was expected."
+    if not cells["row_id"].isdecimal() or len(cells["row_id"]) > MAX_DIGITS:
+        wrong = f"row_id is {clip(cells['row_id'])}, a whole number was expected."
     elif action not in (RELABEL, REMOVE):
-        wrong = f"action is {action!r}; relabel or remove was expected."
+        wrong = f"action is {clip(action)}; relabel or remove was expected."
     elif action == RELABEL and not cells["proposed"]:
         wrong = "proposes no label; write one, or the action remove."
     elif cells["score"] and not is_number(cells["score"]):
-        wrong = f"score is {cells['score']!r}, a number was expected."
+        wrong = f"score is {clip(cells['score'])}, a number was expected."
     if wrong is not None:
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", wrong))
         return None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import is_missing, is_number, is_whole, listed
+from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed, unescape_formula
 from tunesmith.data.column_names import ID, LABEL, plain_name
 from tunesmith.data.columns import detect_columns
+from tunesmith.data.corrections.corrections_csv import MAX_DIGITS
 from tunesmith.data.labelled.labels import class_name, split_cell
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.table import Columns, Examples, Table
@@ -59,6 +60,8 @@ def find_labels(table: Table, parts: Sequence[Examples], columns: Columns, *, se
         several: other data sets have the same row ids, so that only texts identify a row.
     """
     label = find_label_column(table)
+    if plain_name(label) == PREDICTION:
+        table = as_predicted(table)
     key = find_key_column(table, columns, several)
     if key is None:
         keys, part_keys, by = *text_match_keys(table, parts, columns, label, several), "text"
@@ -80,6 +83,15 @@ def find_labels(table: Table, parts: Sequence[Examples], columns: Columns, *, se
         confidence = None if probabilities is None else np.array([probabilities.get(key, np.nan) for key in own])
         of_split[part.split] = SplitLabels([names.get(key) for key in own], confidence)
     return MatchedLabels(of_split, by, len(names) + len(contradicted), len(names) - n_used, len(contradicted))
+
+
+def as_predicted(table: Table) -> Table:
+    """Returns a table of predictions without the quotes that keep a spreadsheet from running texts as formulas."""
+    columns = {
+        name: [unescape_formula(cell) if isinstance(cell, str) else cell for cell in table.columns[name]]
+        for name in table.columns
+    }
+    return replace(table, columns=columns)
 
 
 def find_label_column(table: Table) -> str:
@@ -117,9 +129,9 @@ def row_match_keys(
         return list(cells), part_keys, f"the column {key}"
     wrong = next((i for i, cell in enumerate(cells) if cell is None or not is_whole(cell)), None)
     if wrong is not None:
-        message = f"row_id is {table.columns[key][wrong]!r}; the 0-based position of a row in its file was expected."
+        message = f"row_id is {clip(table.columns[key][wrong])}; the 0-based position of a row in its file was expected."
         raise DataError.one(f"{table.source}, {table.place(wrong)}", message)
-    rows = [int(str(cell)) for cell in cells]
+    rows = [int(str(cell)) if len(str(cell)) <= MAX_DIGITS else -1 for cell in cells]  # no file has a row of such a number
     if len({part.source for part in parts}) == 1:
         return list(rows), [list(part.row_ids) for part in parts], ROW_ID
     named = {plain_name(name): name for name in table.columns}

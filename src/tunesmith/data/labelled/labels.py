@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tunesmith.data.cells import clip, is_number, is_whole, listed
+from tunesmith.data.cells import UNLABELLED, clip, is_number, is_whole, listed, plural
+from tunesmith.data.labelled.label_forms import flag_of, plain_labels
+from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.table import Columns, Labels, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.tasks import TASKS
@@ -18,14 +21,15 @@ SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
 REGRESSION = "regression"
 
-UNLABELLED = frozenset({"", "-", "nan", "null", "n/a", "#n/a", "<na>"})
-"""Lower-case words of unlabelled cells; NA is one only as R writes it, since ``na`` can be a class name."""
 POLARITY = (frozenset({-1, 1}), frozenset({-1, 0, 1}))
 """Class numbers of opinions (negative, neutral, positive), among which -1 is a class."""
 NAME_COLUMN = "Name the label column: columns: {label: NAME}."
+MAX_DECIMAL_CLASSES, ROWS_PER_DECIMAL_CLASS = 20, 4
+"""Numbers with decimals are classes if they are at most so many, with so many rows each on average."""
 NOT_NUMBERS_SHARE = 0.1
 """A column with a larger share of cells that are not numbers holds no scores."""
 
+MISSING = "label is "
 EMPTY = "label is empty"
 UNKNOWN = "label is not among those of train"
 NO_NUMBER = "label is not a number"
@@ -35,11 +39,14 @@ WRONG = frozenset({UNKNOWN, NO_NUMBER, SEVERAL})
 
 
 def label_cells(table: Table, columns: Columns) -> list[Any]:
-    """Reads a label cell a row (N), or, of several 0/1 columns, the list of those with 1. Raises DataError for other values."""
+    """Reads a label cell a row (N), or, of several 0/1 columns, the list of those with 1. Raises DataError for other values.
+
+    Lists written as text, 0/1 vectors and objects of 0 and 1 become lists of names; see ``plain_labels``.
+    """
     if not columns.label:
         return [None] * len(table)
     if len(columns.label) == 1:
-        return table.columns[columns.label[0]]
+        return plain_labels(table, columns.label[0]).cells
     flags = [flag_cells(table, name) for name in columns.label]
     return [
         None if all(flag is None for flag in row) else [name for name, flag in zip(columns.label, row, strict=True) if flag]
@@ -48,11 +55,10 @@ def label_cells(table: Table, columns: Columns) -> list[Any]:
 
 
 def flag_cells(table: Table, name: str) -> list[bool | None]:
-    meanings = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
     flags: list[bool | None] = []
     for i, cell in enumerate(table.columns[name]):
         word = marker(cell)
-        flag = None if word is not None else meanings.get(str(cell).strip().lower())
+        flag = None if word is not None else flag_of(cell)
         if word is None and flag is None:
             message = f"The label column {name!r} holds {clip(cell)}; with several label columns each has to hold 0 or 1."
             raise DataError.one(f"{table.source}, {table.place(i)}", message, "Name one label column, or correct the cell.")
@@ -61,7 +67,13 @@ def flag_cells(table: Table, name: str) -> list[bool | None]:
 
 
 def infer_labels(
-    cells: Sequence[Any], task: str, separator: str | None = None, names: Sequence[str] = (), source: str = ""
+    cells: Sequence[Any],
+    task: str,
+    separator: str | None = None,
+    names: Sequence[str] = (),
+    source: str = "",
+    *,
+    keep_null: bool = False,
 ) -> Labels:
     """Infers the label set of a column.
 
@@ -75,19 +87,23 @@ def infer_labels(
         separator: splits string cells into several labels.
         names: the label names of a multi-label task with several columns, in id order.
         source: for messages.
+        keep_null: words such as ``null`` and ``n/a`` are names of classes.
     """
     if TASKS[task].numeric_labels:
         return infer_score(cells, source)
     if names:
         return Labels(MULTI, tuple(names))
-    parsed = [split_cell(cell, separator) for cell in cells]
+    parsed = [split_cell(cell, separator, words_in(cells) if keep_null else ()) for cell in cells]
     several = any(isinstance(cell, list) for cell in parsed)
     keys = classes(parsed)
+    if any(isinstance(cell, bool) for cell in cells):  # true as a text is the same class
+        keys = [key for key in keys if key in ("True", "False") or key.lower() not in ("true", "false")]
     rows = sum(cell is not None for cell in parsed)
     if not keys:
         raise DataError.one(source, f"None of the {len(cells)} rows has a label.", NAME_COLUMN)
     decimals = [key for key in keys if not is_whole(key)]
-    if not several and decimals and all(map(is_number, keys)):
+    many = len(keys) > MAX_DECIMAL_CLASSES or len(keys) * ROWS_PER_DECIMAL_CLASS > rows
+    if not several and decimals and many and all(map(is_number, keys)):
         shown = f"{len(keys)} different ones, for instance {decimals[0]}"
         message = f"The labels are numbers with decimals ({shown}); classes were expected."
         raise DataError.one(source, message, "Set task: regression to learn the number itself.")
@@ -102,6 +118,7 @@ def infer_labels(
 
 def infer_score(cells: Sequence[Any], source: str) -> Labels:
     """Infers the mean and scale of a score. Raises DataError if cells are mostly no numbers, or all the same."""
+    cells, notation = plain_numbers(cells)
     present = [cell for cell in cells if marker(cell) is None]
     numbers = [float(cell) for cell in present if is_number(cell)]
     wrong = [cell for cell in present if not is_number(cell)]
@@ -110,7 +127,8 @@ def infer_score(cells: Sequence[Any], source: str) -> Labels:
     if len(wrong) > NOT_NUMBERS_SHARE * len(present):
         shown = listed(map(clip, dict.fromkeys(map(str, wrong))), 3)
         message = f"{len(wrong)} of {len(present)} labels are no numbers, for instance {shown}."
-        raise DataError.one(source, message, "Set task: classification, or name the column that holds the score.")
+        remedy = "Set task: classification, or name the column that holds the score."
+        raise DataError.one(source, message, notation or remedy)
     if len(set(numbers)) < 2:
         message = f"All {len(numbers)} labelled rows have the same score, {numbers[0]:g}; there is nothing to learn."
         raise DataError.one(source, message)
@@ -126,24 +144,56 @@ def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -
 
     Returns:
         (N) encoded labels, None where there is a reason; and position -> reason for each row without a usable label. A label
-        that is not in ``labels`` is never dropped silently: its reason is ``UNKNOWN``.
+        that is not in ``labels`` is never dropped silently: its reason is ``UNKNOWN``. A name of ``labels`` is a class even if
+        its word usually means that there is no label; a number or truth value matches its class in any notation.
     """
     if labels.problem_type == REGRESSION:
         return encode_scores(cells)
     ids = {name: i for i, name in enumerate(labels.names)}
+    notations = other_notations(labels.names)
     encoded: list[Any] = []
     reasons: dict[int, str] = {}
+    known: dict[tuple[type, Any], tuple[Any, str]] = {}  # cells repeat, so each is encoded once
     for i, cell in enumerate(cells):
-        names = class_names(cell, separator)
-        reason = missing_reason(cell) if names is None else unusable_reason(names, ids, labels.problem_type)
+        if isinstance(cell, list | tuple):
+            label, reason = encode_cell(cell, labels, ids, notations, separator)
+        else:
+            key = (type(cell), cell)
+            if key not in known:
+                known[key] = encode_cell(cell, labels, ids, notations, separator)
+            label, reason = known[key]
+        encoded.append(label)
         if reason:
             reasons[i] = reason
-            encoded.append(None)
-        elif names is not None and labels.problem_type == MULTI:
-            encoded.append(tuple(int(name in names) for name in labels.names))
-        elif names is not None:
-            encoded.append(ids[names[0]])
     return encoded, reasons
+
+
+def encode_cell(
+    cell: Any, labels: Labels, ids: dict[str, int], notations: Mapping[str, str], separator: str | None
+) -> tuple[Any, str]:
+    """Encodes one label cell; returns also the reason where it has no usable label."""
+    names = class_names(cell, separator, ids)
+    if names is None:
+        return None, missing_reason(cell)
+    names = [name if name in ids else notations.get(notation_key(name), name) for name in names]
+    reason = unusable_reason(names, ids, labels.problem_type)
+    if reason:
+        return None, reason
+    return (tuple(int(name in names) for name in labels.names) if labels.problem_type == MULTI else ids[names[0]]), ""
+
+
+def other_notations(names: Sequence[str]) -> dict[str, str]:
+    """Returns key of a notation -> the only class name with that key."""
+    keys = Counter(map(notation_key, names))
+    return {key: name for name in names if keys[key := notation_key(name)] == 1}
+
+
+def notation_key(name: str) -> str:
+    """Returns a key that is equal for the notations of a number (``1.5``, ``1.50``) and of a truth value (``True``, ``true``)."""
+    is_code = len(name) > 1 and name[0] == "0" and name[1] != "."
+    if is_number(name) and not is_code:
+        return repr(float(name))
+    return name.lower() if name.lower() in ("true", "false") else name
 
 
 def unusable_reason(names: list[str], ids: dict[str, int], problem_type: str) -> str:
@@ -156,6 +206,7 @@ def unusable_reason(names: list[str], ids: dict[str, int], problem_type: str) ->
 
 def encode_scores(cells: Sequence[Any]) -> tuple[list[Any], dict[int, str]]:
     """Encodes scores as floats. A split whose scores are all -1 is unlabelled, as published test sets are."""
+    cells, _ = plain_numbers(cells)
     encoded: list[Any] = [float(cell) if marker(cell) is None and is_number(cell) else None for cell in cells]
     missing = [(i, cell) for i, cell in enumerate(cells) if encoded[i] is None]
     reasons = {i: NO_NUMBER if marker(cell) is None else missing_reason(cell) for i, cell in missing}
@@ -164,42 +215,57 @@ def encode_scores(cells: Sequence[Any]) -> tuple[list[Any], dict[int, str]]:
     return encoded, reasons
 
 
-def split_cell(cell: object, separator: str | None) -> str | list[str] | None:
-    """Returns the class name of a cell, the list of them where it holds several, None where it holds none."""
+def split_cell(cell: object, separator: str | None, kept: Container[str] = ()) -> str | list[str] | None:
+    """Returns the class name of a cell, the list of them where it holds several, None where it holds none.
+
+    Args:
+        kept: texts that are names of classes even if they usually mean that there is no label.
+    """
     if isinstance(cell, list | tuple):
-        return list(dict.fromkeys(class_name(item) for item in cell if marker(item) is None))
-    if marker(cell) is not None:
+        return list(dict.fromkeys(class_name(item) for item in cell if marker(item, kept) is None))
+    if marker(cell, kept) is not None:
         return None
     if separator and isinstance(cell, str):
         return list(dict.fromkeys(class_name(part) for part in cell.split(separator) if part.strip()))
     return class_name(cell)
 
 
-def class_names(cell: object, separator: str | None) -> list[str] | None:
-    """Returns the class names of a cell as a list; None where it is unlabelled."""
-    parsed = split_cell(cell, separator)
+def class_names(cell: object, separator: str | None, kept: Container[str] = ()) -> list[str] | None:
+    """Returns the class names of a cell as a list; None where it is unlabelled. ``kept`` is as in ``split_cell``."""
+    parsed = split_cell(cell, separator, kept)
     return [parsed] if isinstance(parsed, str) else parsed
 
 
 def class_name(cell: object) -> str:
     """Writes the cell as a class name: without outer white space, whole numbers without decimals."""
     text = str(cell).strip()
-    return str(int(float(text))) if "." in text and is_whole(text) else text
+    if "." not in text or not is_whole(text):
+        return text
+    digits = text.partition(".")[0].lstrip("+-").lstrip("0") or "0"
+    return f"-{digits}" if text[0] == "-" and digits != "0" else digits
 
 
-def marker(cell: object) -> str | None:
-    """Returns the lower-case word of a cell that means "not labelled"; None for every other cell."""
+def words_in(cells: Sequence[Any]) -> frozenset[str]:
+    """Returns the texts of the cells, and of the lists in them, that are not empty."""
+    items = [item for cell in cells for item in (cell if isinstance(cell, list | tuple) else [cell])]
+    return frozenset(item.strip() for item in items if isinstance(item, str)) - {""}
+
+
+def marker(cell: object, kept: Container[str] = ()) -> str | None:
+    """Returns the lower-case word of a cell that means "not labelled"; None for every other cell, and for the texts kept."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if not isinstance(cell, str):
         return None
     text = cell.strip()
+    if text in kept:
+        return None
     return text.lower() if text.lower() in UNLABELLED or text == "NA" else None
 
 
 def missing_reason(cell: object) -> str:
     word = marker(cell)
-    return f"label is {word}" if word else EMPTY
+    return f"{MISSING}{word}" if word else EMPTY
 
 
 def classes(parsed: Sequence[str | list[str] | None]) -> list[str]:
@@ -227,19 +293,58 @@ def value_type(cells: Sequence[Any]) -> str:
 def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[str, ...]:
     """Describes to the user how unusual labels were read, as sentences."""
     if labels.problem_type == REGRESSION:
-        return ()
+        return tuple(filter(None, [plain_numbers(cells)[1]]))
     notes = []
     if any("." in str(cell) and is_whole(cell) for cell in cells if not isinstance(cell, list | tuple)):
         notes.append("The labels are whole numbers written with decimals (1.0); they are read as classes (1).")
-    counts = Counter(name for cell in cells for name in class_names(cell, separator) or ())
+    if not all(map(is_whole, labels.names)) and all(map(is_number, labels.names)):
+        notes.append(f"The {labels.n} numbers are read as names of classes; task: regression learns the number itself.")
+    rows = [(names, n) for cell, n in tally(cells) if (names := class_names(cell, separator, labels.names)) is not None]
+    if labels.problem_type == MULTI and all(len(names) == 1 for names, _ in rows):
+        notes.append("Every row has exactly one label; write its name into one column to learn classes that exclude each other.")
+    counts: Counter[str] = Counter()
+    for names, n in rows:
+        counts.update(dict.fromkeys(names, n))
     if "-1" in counts:
         meaning = "a class like the others" if "-1" in labels.names else "rows without a label"
-        notes.append(f"-1 occurs {counts['-1']} times as a label and is read as {meaning}.")
+        notes.append(f"-1 occurs {plural(counts['-1'], 'time')} as a label and is read as {meaning}.")
+    return (*notes, *alike_notes(labels.names, counts))
+
+
+def tally(cells: Sequence[Any]) -> list[tuple[Any, int]]:
+    """Counts the cells, each list on its own."""
+    counts = Counter((type(cell), cell) for cell in cells if not isinstance(cell, list | tuple))
+    return [*((cell, n) for (_, cell), n in counts.items()), *((cell, 1) for cell in cells if isinstance(cell, list | tuple))]
+
+
+def alike_notes(names: Sequence[str], counts: Counter[str]) -> list[str]:
+    """Describes class names that look the same, and names with a damaged character."""
     alike = defaultdict(list)
-    for name in labels.names:
-        alike[" ".join(name.casefold().split())].append(name)
+    for name in names:
+        alike[look(name)].append(name)
+    notes = []
     for group in alike.values():
+        visible = {" ".join(name.casefold().split()) for name in group}
+        show = ascii if len(visible) > 1 else repr
+        shown = " and ".join(f"{show(name)} ({plural(counts[name], 'row')})" for name in group)
+        what = "case or spaces" if len(visible) == 1 else "case, spaces, invisible characters or the form of Unicode"
         if len(group) > 1:
-            shown = " and ".join(f"{name!r} ({counts[name]} rows)" for name in group)
-            notes.append(f"The labels {shown} differ only in case or spaces; they are kept as different classes.")
-    return tuple(notes)
+            notes.append(f"The labels {shown} differ only in {what}; they are kept as different classes.")
+    damaged = [f"{name!r} ({plural(counts[name], 'row')})" for name in names if "\ufffd" in name]
+    return [*notes, f"Encoding damage in the names of classes: {listed(damaged)}."] if damaged else notes
+
+
+def look(name: str) -> str:
+    """Returns a key that is equal for names that look the same: in Unicode's NFKC form, without invisible characters."""
+    text = unicodedata.normalize("NFKC", name)
+    visible = [" " if letter.isspace() else letter for letter in text if letter.isspace() or not is_invisible(letter)]
+    return " ".join("".join(visible).casefold().split())
+
+
+def is_invisible(letter: str) -> bool:
+    """Returns whether a character has no width: formats, controls, variation selectors, and the fillers of Hangul."""
+    return (
+        unicodedata.category(letter) in ("Cf", "Cc")
+        or letter in "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+        or ("\ufe00" <= letter <= "\ufe0f")
+    )

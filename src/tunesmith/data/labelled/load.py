@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.labelled import check_rows, label_counts
 from tunesmith.data.columns import detect_columns, find_column
+from tunesmith.data.labelled.label_forms import plain_labels
 from tunesmith.data.labelled.labels import (
     MULTI,
     REGRESSION,
@@ -26,6 +27,7 @@ from tunesmith.data.labelled.labels import (
     value_type,
 )
 from tunesmith.data.labelled.rows import make_examples, read_texts
+from tunesmith.data.readers.annotation_files import reject_other_tasks
 from tunesmith.data.readers.splits import apply_split_column, collect, read_splits
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, split_examples, take_shares
@@ -99,6 +101,8 @@ def load_labelled_data(
 
 def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], notes: list[str]) -> dict[str, Columns]:
     """Detects the columns of each table. Divides train by its split column and drops unlabelled splits, in place."""
+    if recipe.data.columns.text is None:
+        reject_other_tasks(tables["train"])
     ours = detect_columns(tables["train"], recipe.task, recipe.data.columns)
     if ours.split is not None:
         apply_split_column(tables, ours.split, recipe.data, notes)
@@ -154,8 +158,13 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
     if not cells:
         message = f"None of the {table.rows_read} rows has a text in the column {columns.text!r}."
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
-    names = columns.label if len(columns.label) > 1 else ()
-    labels = infer_labels(cells, recipe.task, separator, names, table.source)
+    names = columns.label
+    if len(columns.label) == 1:
+        plain = plain_labels(table, columns.label[0])
+        notes.extend(plain.notes)
+        names = plain.names if any(plain.cells) else ()
+    keep_null = recipe.data.keep_null_labels
+    labels = infer_labels(cells, recipe.task, separator, names, table.source, keep_null=keep_null)
     if labels.problem_type != REGRESSION:
         labels = replace(labels, value_type=value_type(cells))
     notes.extend(label_notes(cells, labels, separator))
@@ -210,7 +219,7 @@ def unseen_label_problems(table: Table, columns: Columns, labels: Labels, separa
     for i in unknown:
         first_rows.setdefault(str(cells[i]), i)
     shown = listed((f"{label!r} in {table.place(i)}" for label, i in first_rows.items()), 5)
-    message = f"{len(unknown)} rows of validation have a label that train does not have: {shown}."
+    message = f"{plural(len(unknown), 'row')} of validation with a label that train does not have: {shown}."
     remedy = f"Correct them or add such rows to train, whose labels are {listed(labels.names)}."
     return [Problem("labels", table.source, message, remedy)]
 

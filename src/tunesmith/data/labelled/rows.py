@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -153,7 +154,7 @@ def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[in
         counts = [0] * labels.n
         for name in columns.annotators:
             cell = table.columns[name][i]
-            label = None if marker(cell) is not None else class_name(cell)
+            label = None if marker(cell, class_ids) is not None else class_name(cell)
             if label in class_ids:
                 counts[class_ids[label]] += 1
             elif label not in (None, "-1"):
@@ -169,7 +170,7 @@ def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[in
 
 
 def is_count(cell: object) -> bool:
-    return is_whole(cell) and float(str(cell)) >= 0
+    return is_whole(cell) and 0 <= float(str(cell)) < math.inf
 
 
 def places(table: Table, wrong: Sequence[tuple[int, str, Any]]) -> str:

@@ -50,7 +50,7 @@ POSITIVE = (
     "positive", "pos", "response", "answer", "reply", "passage", "context", "document", "abstract", "summary", "translation",
     "non_english", "target", "tgt", "duplicate", "paraphrase", "output", "body", "text", "completion",
 )  # fmt: skip
-NEGATIVE = re.compile(r"(?:hard_)?neg(?:ative)?s?_?(\d*)")
+NEGATIVE = re.compile(r"(?:hard_)?neg(?:ative)?s?_?(\d{0,9})")
 TEACHER_SCORE = re.compile(r"(?:teacher_)?(?:scores?|margins?)(?:_?\d+)?")
 TEACHER_VECTOR = ("embedding", "teacher_embedding", "vector", "teacher_vector")
 PARTS = ("anchor", "positive", "negative", "text", "pair", "label", "score", "vector")
@@ -92,6 +92,7 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
         if part not in PARTS:
             raise DataError.one(table.source, f"columns has no part {part!r}.", f"Parts: {listed(PARTS)}.")
         names = [names] if isinstance(names, str) else names
+        names = [name for wanted in names for name in numbered(table, wanted)]
         requested[part] = tuple(require_column(table, name, part) for name in names)
     used = {name for names in requested.values() for name in names}
     rest = [name for name in table.columns if name not in used and plain_name(name) not in {*ID, *SPLIT}]
@@ -105,6 +106,12 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
     if parts:
         reason = f"by the names {listed(name for names in parts.values() for name in names)}"
     return format_from_parts(parts or parts_by_content(rest, profiles, table), table, profiles, reason)
+
+
+def numbered(table: Table, wanted: str) -> list[str]:
+    """Returns the columns NAME_1, NAME_2, ... that a list of texts was divided into; otherwise the name itself."""
+    columns = [name for name in table.columns if re.fullmatch(rf"{re.escape(wanted)}_\d+", name)]
+    return columns if columns and wanted not in table.columns else [wanted]
 
 
 def parts_by_name(names: Sequence[str], profiles: Mapping[str, Profile]) -> dict[str, tuple[str, ...]]:

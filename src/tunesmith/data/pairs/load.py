@@ -15,6 +15,7 @@ from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
 from tunesmith.data.pairs.retrieval import SUFFIXES, Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import CLASS_KINDS, EmbeddingRows, split_embedding_rows, usable_rows
+from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.readers.read import read_table, retrieval_names
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
 from tunesmith.data.records import SplitData, split_record
@@ -84,10 +85,18 @@ def read_tables(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: li
         notes.append(f"{data.train}: the queries of qrels/{BEIR_TRAIN} with the documents that answer them.")
         return read_splits(data, base, {**frames, "train": table.columns}, notes) | {"train": table}
     tables = read_splits(data, base, frames, notes)
+    tables = {split: with_single_texts(table, notes) for split, table in tables.items()}
     column = find_split_column(tables["train"], data.columns)
     if column is not None:
         apply_split_column(tables, column, data, notes)
     return tables
+
+
+def with_single_texts(table: Table, notes: list[str]) -> Table:
+    """Divides lists of positives and negatives; a note says so."""
+    divided, note = divide_text_lists(table)
+    notes += [f"{table.source}: {note}"] if note else []
+    return divided
 
 
 def retrieval_folder(name: str, base: Path) -> Path | None:
@@ -118,6 +127,7 @@ def read_also(recipe: Recipe, base: Path, notes: list[str]) -> list[EmbeddingRow
     files = []
     for source in recipe.data.also:
         table = read_table(source, header=recipe.data.header, encoding=recipe.data.encoding, base=base, split="train")
+        table = with_single_texts(table, notes)
         has_all = all(find_column(table, name) is not None for name in names)
         own_format = detect_and_note(table, columns if has_all else {}, notes)
         files.append(read_rows(table, own_format, "train", recipe, notes))

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.data.cells import clip, is_missing, is_number, listed, plain_class_name
+from tunesmith.data.cells import clip, is_missing, is_number, listed
+from tunesmith.data.labelled.labels import class_name
+from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
@@ -66,6 +68,9 @@ def usable_rows(
         score_range: the lowest and the highest score, which become 0 and 1.
         group: the column of groups.
     """
+    if row_format.kind not in CLASS_KINDS:
+        numbers = {name: plain_numbers(table.columns[name])[0] for name in row_format.target}
+        table = replace(table, columns={**table.columns, **{name: list(cells) for name, cells in numbers.items()}})
     texts = [text_cells(table, name) for name in row_format.texts]
     targets = [table.columns[name] for name in row_format.target]
     reasons = unread_rows(table)
@@ -124,7 +129,7 @@ def read_target(table: Table, row_format: PairFormat, i: int, score_range: Seque
     """Reads a row's class name, its score, or its numbers: a list in one cell, or one in each column, equally many a row."""
     cells = [table.columns[name][i] for name in row_format.target]
     if row_format.kind in CLASS_KINDS:
-        return plain_class_name(cells[0])
+        return class_name(cells[0])
     if row_format.kind == "scored_pair":
         value = read_number(table, cells[0], i)
         if score_range is None:

@@ -12,7 +12,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.data.readers.dialect import DELIMITERS, find_delimiter, find_header, is_blank
+from tunesmith.data.cells import clip, plural
+from tunesmith.data.readers.annotation_files import reject_token_lines
+from tunesmith.data.readers.dialect import (
+    DELIMITERS,
+    find_delimiter,
+    find_header,
+    is_blank,
+    lines_above_header,
+    table_width,
+)
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.payload import Payload
 from tunesmith.data.table import BadRow, Table
@@ -51,6 +60,8 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
         header: whether the first line is a header; None detects it by content.
     """
     decoded = decode(payload, encoding)
+    if delimiter == "\t":
+        reject_token_lines(decoded.text, payload.name)
     with any_field_size():
         detected = find_delimiter(decoded.text, delimiter)
         records = read_records(decoded.text, detected)
@@ -59,12 +70,33 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
         notes.append(
             f"The fields are separated by {DELIMITERS[detected]}, not by {DELIMITERS[delimiter]} as the file's suffix implies."
         )
+    records, dropped = drop_spreadsheet_margins(records, header)
+    notes += dropped
     names, records, has_header, reason = split_header(payload.name, records, header)
     notes += [reason, records.note]
     if records.blanks:
-        notes.append(f"{records.blanks} blank lines were left out.")
+        notes.append(f"{plural(records.blanks, 'blank line', 'was', 'were')} left out.")
     records = replace(records, repaired={**records.repaired, **decoded.repaired})
     return build_table(payload, names, records, has_header, tuple(note for note in notes if note))
+
+
+def drop_spreadsheet_margins(records: Records, header: bool | None) -> tuple[Records, list[str]]:
+    """Removes a line ``sep=;``, empty columns on the right, and lines above the header, with a note on each."""
+    rows, notes, start = records.rows, [], 0
+    if rows and records.lines[0] == 1 and rows[0][0].lower() == "sep=" and is_blank(rows[0][1:]):
+        start = 1
+    if len(rows) <= start:
+        return records, []
+    width = table_width(rows[start:])
+    padded = [row[width:] for row in rows[start:] if len(row) > width and is_blank(row[width:])]
+    if padded:
+        rows = [row[:width] if is_blank(row[width:]) else row for row in rows]
+        notes.append(f"{plural(max(map(len, padded)), 'empty column')} on the right left out.")
+    above = lines_above_header(rows[start:], width) if header is not False else 0
+    if above:
+        title = clip(" ".join(filter(str.strip, rows[start])), 40)
+        notes.append(f"{plural(above, 'line')} above the header left out: {title}.")
+    return replace(records, rows=rows[start + above :], lines=records.lines[start + above :]), notes
 
 
 @contextmanager

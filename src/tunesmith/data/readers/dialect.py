@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
@@ -14,6 +15,9 @@ from tunesmith.data.column_names import USUAL_NAMES, plain_name
 DELIMITERS = {",": "comma", "\t": "TAB", ";": "semicolon", "|": "vertical bar"}
 SAMPLE_CHARACTERS = 400_000
 SAMPLE_ROWS = 2_000
+SEPARATOR_LINE = re.compile(r"sep=([,;|\t])[,;|\t]*(?=[\r\n])", re.IGNORECASE)
+MAX_LINES_ABOVE = 10
+"""Titles and notes above the header are looked for in so many lines."""
 MIN_CONSISTENCY = 0.9
 """A delimiter is a candidate if so many rows have the same number of fields; ragged rows are reported later."""
 
@@ -21,8 +25,11 @@ MIN_CONSISTENCY = 0.9
 def find_delimiter(text: str, expected: str) -> str:
     """Returns the delimiter that gives rows the same number of fields; ``expected`` if none does.
 
-    If several fit, TAB wins (a TAB in every row is no accident), then more fields, then the delimiter by the file's name.
+    A first line such as ``sep=;``, which Excel reads, decides. If several fit, TAB wins (a TAB in every row is no accident),
+    then more fields, then the delimiter by the file's name.
     """
+    if named := SEPARATOR_LINE.match(text):
+        return named.group(1)
     scores = fitting_delimiters(text)
     if not scores:
         return expected
@@ -52,8 +59,30 @@ def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
 
 
 def is_blank(row: Sequence[str]) -> bool:
-    """Returns whether a line holds white space only."""
-    return not row or (len(row) == 1 and not row[0].strip())
+    """Returns whether a line holds no cell with more than white space."""
+    return not row or (not row[0].strip() and not any(map(str.strip, row)))  # the first cell mostly decides, which is fast
+
+
+def used_width(row: Sequence[str]) -> int:
+    """Returns the number of cells up to the last one that is not blank."""
+    if row and row[-1] and not row[-1].isspace():
+        return len(row)
+    return next((i for i in range(len(row), 0, -1) if row[i - 1].strip()), 0)
+
+
+def table_width(rows: Sequence[Sequence[str]]) -> int:
+    """Returns the number of fields without the empty columns that spreadsheets leave on the right."""
+    usual = Counter(map(len, rows)).most_common(1)[0][0]
+    return max((used_width(row) for row in rows if len(row) <= usual), default=0) or usual
+
+
+def lines_above_header(rows: Sequence[Sequence[str]], width: int) -> int:
+    """Counts the lines above the header, which is the first with two usual names of columns, or the first full one with one."""
+    first = rows[: MAX_LINES_ABOVE + 1]
+    usual = [len({plain_name(cell) for cell in row} & USUAL_NAMES) for row in first]
+    full = next((i for i, row in enumerate(first) if len(row) >= width and all(map(str.strip, row))), 0)
+    named = next((i for i, n in enumerate(usual) if n > 1), full)
+    return named if width > 1 and usual[named] and find_header(rows[named], rows[named + 1 : 1001])[0] else 0
 
 
 def find_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> tuple[bool, str]:

@@ -6,6 +6,8 @@ import codecs
 import re
 from dataclasses import dataclass, field
 
+from tunesmith.data.cells import plural
+from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import Payload, reject_binary
 from tunesmith.errors import DataError
 
@@ -18,6 +20,7 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
 LATIN_LETTER = re.compile(rb"[A-Za-z]")
+LINE_WITH_END = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 HIGH_BYTE = re.compile(rb"[\x80-\xff]")
 REMEDY = "Save it as UTF-8, or set its encoding in the recipe (data.encoding), for instance cp1252, cp1251, gb18030 or shift_jis."
 
@@ -80,7 +83,7 @@ def wide_encoding(head: bytes) -> str | None:
 
 def guess(payload: Payload) -> Decoded:
     """Decodes a file that is not UTF-8: if most lines beyond ASCII are valid UTF-8, they stay so; the others are cp1252."""
-    lines = payload.data.split(b"\n")
+    lines = LINE_WITH_END.findall(payload.data)
     valid, broken = 0, []  # number and positions of the lines beyond ASCII that are UTF-8, and that are not
     for i, line in enumerate(lines):
         try:
@@ -97,9 +100,10 @@ def guess(payload: Payload) -> Decoded:
     except UnicodeDecodeError:  # cp1252 does not define every byte
         codec = "latin-1"
     chosen = set(guessed)
-    text = "\n".join(line.decode(codec if i in chosen else "utf-8") for i, line in enumerate(lines))
+    text = "".join(line.decode(codec if i in chosen else "utf-8") for i, line in enumerate(lines))
     rest = " The other lines are UTF-8." if keeps_utf8 and valid else ""
-    note = f"{len(guessed)} lines are not UTF-8 and were read as {codec}, a guess.{rest} Set data.encoding if they look wrong."
+    lines_are = plural(len(guessed), "line", "is", "are")
+    note = f"{lines_are} not UTF-8 and read as {codec}, a guess.{rest} Set data.encoding if they look wrong."
     return Decoded(text, {i + 1: f"not UTF-8, read as {codec}" for i in guessed}, (note,))
 
 
@@ -118,7 +122,7 @@ def without_nul(decoded: Decoded) -> Decoded:
     if "\0" not in decoded.text:
         return decoded
     repaired = dict(decoded.repaired)
-    for number, line in enumerate(decoded.text.split("\n"), start=1):
+    for number, line in enumerate(split_lines(decoded.text), start=1):
         if "\0" in line:
             repaired.setdefault(number, "NUL bytes removed")
     return Decoded(decoded.text.replace("\0", ""), repaired, decoded.notes)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.data.cells import clip
+from tunesmith.data.readers.declared_classes import classes_note, classes_of_feature, classes_of_metadata, named_classes
 from tunesmith.data.readers.json_rows import columns_from_rows
+from tunesmith.data.readers.plain_cells import plain_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -19,10 +21,10 @@ NEEDED = "Give a DataFrame, a dict of lists, a list of dicts, or a list of texts
 def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
     """Reads a pandas or polars DataFrame, an Arrow table, a ``datasets.Dataset``, a dict of lists or a list of dicts.
 
-    Row ids are positions, whatever index the frame has. Missing values (NaN, NA, NaT) become None.
-    A list or series of texts becomes the column ``text``.
+    Row ids are positions, whatever index the frame has. Missing values (NaN, NA, NaT) become None. Class numbers with declared
+    names (``ClassLabel``) become the names. A list or series of texts becomes the column ``text``.
     """
-    has_header = True
+    has_header, classes = True, declared(frame)
     frame = with_columns(frame, name)
     if isinstance(frame, list | tuple):
         columns, has_header = columns_from_rows(name, list(frame))
@@ -38,14 +40,22 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
         repeated = sorted(str(key) for key, count in Counter(names).items() if count > 1)
         if repeated:
             raise DataError.one(name, f"The table names a column more than once: {', '.join(repeated)}.")
-        columns = {str(key): plain_cells(frame[key]) for key in names}  # type: ignore[index]
+        columns = {str(key): named_classes(plain_cells(frame[key]), classes.get(str(key), ())) for key in names}  # type: ignore[index]
     sizes = {key: len(cells) for key, cells in columns.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{key} {size}" for key, size in sizes.items())
         raise DataError.one(name, f"The columns have different lengths: {shown}.")
     if not any(sizes.values()):
         raise DataError.one(name, f"The table has {len(columns)} columns and no rows.")
-    return Table.whole(name, columns, has_header=has_header)
+    return plain_table(Table.whole(name, columns, notes=classes_note(classes), has_header=has_header))
+
+
+def declared(frame: object) -> dict[str, list[str]]:
+    """Returns column -> declared class names of a ``datasets.Dataset`` or an Arrow table; empty for other tables."""
+    features = getattr(frame, "features", None)
+    if isinstance(features, Mapping):
+        return {str(name): names for name, feature in features.items() if (names := classes_of_feature(feature))}
+    return classes_of_metadata(getattr(getattr(frame, "schema", None), "metadata", None))
 
 
 def plain_cells(cells: Any) -> list[Any]:

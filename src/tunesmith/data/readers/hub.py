@@ -9,6 +9,8 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from tunesmith.data.readers.declared_classes import classes_of_feature, named_classes
+from tunesmith.data.readers.plain_cells import plain_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, MissingExtra
 
@@ -98,15 +100,5 @@ def reach(host: str, port: int, seconds: float) -> str:
 
 def hub_table(source: str, rows: Any) -> Table:
     """Converts one split (a ``datasets.Dataset``) to a table."""
-    return Table.whole(source, {name: named_classes(list(rows[name]), feature) for name, feature in rows.features.items()})
-
-
-def named_classes(cells: list[Any], feature: Any) -> list[Any]:
-    """Replaces class numbers, single or in lists, by the names that the data set declares; -1 becomes None."""
-    names = getattr(feature, "names", None)
-    if names is not None:
-        return [names[cell] if cell is not None and cell >= 0 else None for cell in cells]
-    inner = getattr(getattr(feature, "feature", None), "names", None)
-    if inner is not None:
-        return [None if cell is None else [inner[i] for i in cell if i >= 0] for cell in cells]
-    return cells
+    classes = {name: classes_of_feature(feature) for name, feature in rows.features.items()}
+    return plain_table(Table.whole(source, {name: named_classes(list(rows[name]), classes[name]) for name in rows.features}))

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith.data.cells import clip, listed
 from tunesmith.data.readers.encoding import decode
+from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import Payload
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
@@ -29,7 +30,7 @@ def read_jsonl(payload: Payload, encoding: str | None = None) -> Table:
     bad: list[BadRow] = []
     errors: list[str] = []
     position = 0
-    for number, line in enumerate(decoded.text.split("\n"), start=1):
+    for number, line in enumerate(split_lines(decoded.text), start=1):
         if not line or line.isspace():
             continue
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import gzip
 import hashlib
+import io
+import stat
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,10 @@ from pathlib import Path
 from tunesmith.errors import DataError
 
 FORMATS = "csv, tsv, json, jsonl or parquet (each also .gz)"
+
+MAX_UNPACKED_BYTES, MAX_RATIO, MOST_BYTES = 256_000_000, 100, 4_000_000_000
+"""A gzip file may unpack to the larger of the first size and this multiple of its own (tables rarely shrink to a fiftieth), but
+never to more than the last, which no table in memory survives."""
 
 # First bytes -> kind of file, for the kinds that users do give as data.
 SIGNATURES = (
@@ -70,7 +76,7 @@ def read_payload(path: Path, name: str) -> Payload:
     if is_gzip and not named_gzip:
         notes = ("The file is gzip-compressed although its name does not end in .gz; it was unpacked.",)
     try:
-        data = gzip.decompress(packed) if is_gzip else packed
+        data = unpack(packed, name) if is_gzip else packed
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         damage = "truncated: it ends before its own end mark" if isinstance(error, EOFError) else f"damaged: {error}"
         raise DataError.one(name, f"The gzip file is {damage}.", "Copy or download it again.") from None
@@ -79,9 +85,24 @@ def read_payload(path: Path, name: str) -> Payload:
     return Payload(name, data, suffixes[-1] if suffixes else "", hashlib.sha256(packed).hexdigest(), notes)
 
 
+def unpack(packed: bytes, name: str) -> bytes:
+    """Decompresses the bytes of a gzip file. Raises DataError if they become more than any table would."""
+    limit = min(max(MAX_UNPACKED_BYTES, MAX_RATIO * len(packed)), MOST_BYTES)
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        message = f"The gzip file of {len(packed):,} bytes unpacks to more than {limit:,} bytes; a table does not."
+        raise DataError.one(name, message, "Unpack it yourself if it is a table after all.")
+    return data
+
+
 def read_bytes(path: Path, name: str) -> bytes:
-    """Reads a file. Raises DataError if there is none, with files of similar names, or it cannot be read."""
+    """Reads a regular file. Raises DataError if there is none, with files of similar names, or it cannot be read."""
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            kind = "a pipe" if stat.S_ISFIFO(mode) else "a device" if not stat.S_ISSOCK(mode) else "a socket"
+            raise DataError.one(name, f"This is {kind}, not a file, and it may never end.", "Save the rows as a file first.")
         return path.read_bytes()
     except FileNotFoundError:
         remedy = f"There is no folder {path.parent} either."

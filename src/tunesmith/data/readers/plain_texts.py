@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from tunesmith.data.cells import plural
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.readers.encoding import decode
+from tunesmith.data.readers.lines import LINE_END
 from tunesmith.data.readers.payload import read_payload
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -52,12 +54,12 @@ def read_plain_texts(path: Path, name: str, encoding: str | None = None) -> Tabl
     """
     payload = read_payload(path, name)
     decoded = decode(payload, encoding)
-    text = decoded.text.replace("\r\n", "\n")
+    text = LINE_END.sub("\n", decoded.text)
     pieces, note = divide_text(text)
     pieces = [(start, piece.strip()) for start, piece in pieces if piece.strip()]
     if not pieces:
         raise DataError.one(name, "The file holds no text.", f"It has nothing but white space and the mark {END_MARK}.")
-    notes = (*payload.notes, *decoded.notes, f"{note} ({len(pieces):,} texts).")
+    notes = (*payload.notes, *decoded.notes, f"{note} ({plural(len(pieces), 'text')}).")
     table = Table.whole(name, {"text": [piece for _, piece in pieces]}, notes=notes, sha256=payload.sha256)
     lines, number, at = [], 1, 0  # the 1-based first line of each text
     for start, piece in pieces:

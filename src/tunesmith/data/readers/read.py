@@ -7,19 +7,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from tunesmith.data.cells import listed
 from tunesmith.data.column_names import SPLIT_WORDS
+from tunesmith.data.readers.annotation_files import reject_annotations, reject_token_lines
+from tunesmith.data.readers.declared_classes import classes_note, classes_of_metadata, named_classes
 from tunesmith.data.readers.delimited import any_field_size, read_delimited
 from tunesmith.data.readers.dialect import fitting_delimiters
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.hub import read_hub
 from tunesmith.data.readers.json_rows import read_json, read_jsonl
 from tunesmith.data.readers.payload import FORMATS, Payload, read_payload
+from tunesmith.data.readers.plain_cells import plain_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.files import locate
 
+MAX_ROWS, MAX_ROWS_PER_BYTE = 10_000_000, 10
+"""A parquet file may have the larger of this number of rows and this multiple of its size in bytes."""
 SAMPLE_SUFFIXES = (".csv", ".jsonl")
 
 
@@ -62,6 +68,10 @@ def read_parquet(payload: Payload) -> Table:
     import pyarrow.parquet
 
     try:
+        n_rows = pyarrow.parquet.read_metadata(pyarrow.BufferReader(payload.data)).num_rows
+        if n_rows > max(MAX_ROWS, MAX_ROWS_PER_BYTE * len(payload.data)):
+            message = f"The file of {len(payload.data):,} bytes claims to hold {n_rows:,} rows; a table of texts does not."
+            raise DataError.one(payload.name, message, "Check how it was written.")
         content = pyarrow.parquet.read_table(pyarrow.BufferReader(payload.data))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].removeprefix("Could not open Parquet input source '<Buffer>': ").rstrip(".")
@@ -74,8 +84,22 @@ def read_parquet(payload: Payload) -> Table:
         raise DataError.one(payload.name, f"The file names a column more than once: {', '.join(repeated)}.")
     if not content.num_rows or not names:
         raise DataError.one(payload.name, f"The file has {len(names)} columns and no rows.")
-    columns = {name: content.column(i).to_pylist() for i, name in enumerate(names)}
-    return Table.whole(payload.name, columns, notes=payload.notes, sha256=payload.sha256)
+    classes = classes_of_metadata(content.schema.metadata)
+    cells = {name: column_cells(content.column(i), payload.name) for i, name in enumerate(names)}
+    columns = {name: named_classes(cells[name], classes.get(name, ())) for name in names}
+    return Table.whole(payload.name, columns, notes=(*payload.notes, *classes_note(classes)), sha256=payload.sha256)
+
+
+def column_cells(column: Any, source: str) -> list[Any]:
+    """Returns the cells of an Arrow column; text that is not UTF-8 as bytes. Raises DataError if that is inside of lists."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        import pyarrow
+
+        if not pyarrow.types.is_string(column.type) and not pyarrow.types.is_large_string(column.type):
+            raise DataError.one(source, "The file holds lists of texts that are not UTF-8.", "Write it again as UTF-8.") from None
+        return list(column.cast("large_binary").to_pylist())
 
 
 Reader = Callable[[Payload, bool | None, str | None], Table]
@@ -158,12 +182,15 @@ def parse_table(payload: Payload, header: bool | None = None, encoding: str | No
         suffix = sniff(payload, encoding)
         note = f"The file's name does not tell its format; by its content it is {suffix.removeprefix('.')}."
         payload, reader = replace(payload, notes=(*payload.notes, note)), READERS[suffix]
-    return reader(payload, header, encoding)
+    table = plain_table(reader(payload, header, encoding))
+    reject_annotations(table)
+    return table
 
 
 def sniff(payload: Payload, encoding: str | None) -> str:
     """Returns the suffix of the format that the content is in. Raises DataError if it is in none."""
     text = decode(payload, encoding).text.lstrip()
+    reject_token_lines(text, payload.name)
     if text.startswith("["):
         return ".json"
     if text.startswith("{"):

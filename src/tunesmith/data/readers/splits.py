@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.column_names import SPLIT, SPLIT_WORDS, plain_name
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import read_sources, read_table
@@ -94,8 +94,9 @@ def apply_split_column(tables: dict[str, Table], column: str, data: DataSection,
     for split, part in parts.items():
         if split in tables or is_set(data, split):
             notes.append(
-                f"The {len(part)} rows that the column {column!r} marks as {split} are not used: {split} is given otherwise."
+                f"{plural(len(part), 'row', 'is', 'are')} not used: the column {column!r} marks them as {split}, "
+                "which is given otherwise."
             )
         else:
             tables[split] = part
-            notes.append(f"The column {column!r} divides the rows; {len(part)} are {split}.")
+            notes.append(f"The column {column!r} divides the rows; {plural(len(part), 'row', 'is', 'are')} {split}.")

@@ -56,7 +56,8 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
         save_head_description(folder, model.config)
         AdapterBase.of(session.data.source).save(folder)
     save_tokenizer(session.loaded.tokenizer, tokens.max_length, folder)
-    PredictorConfig(tokens.labels, tokens.max_length, thresholds, {"text": columns.text, "pair": columns.pair}).save(folder)
+    parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label)}
+    PredictorConfig(tokens.labels, tokens.max_length, thresholds, parts).save(folder)
     reloaded, rows = reload_classifier(folder), tokens.encoded.values()
     proofs.append(reload_equality(model, reloaded, rows, pad_id, "the saved model equals the trained one"))
     proofs += [equal_tensors([(saved_state(model), folder)]), saved_tokens(session, folder)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tunesmith.data.cells import listed
-from tunesmith.data.columns import detect_columns
+from tunesmith.data.columns import columns_of_training, detect_columns
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.table import Columns, Labels, Table
@@ -95,8 +95,8 @@ def predict_table(predictor: Predictor, table: Table) -> PredictedRows:
 def text_columns(table: Table, predictor: Predictor, requested: ColumnsSection) -> Columns:
     """Returns the text columns of a file: the requested ones, those of the training data, or the detected ones."""
     trained = predictor.config.columns
-    text = requested.text or (trained["text"] if trained["text"] in table.columns else None)
-    pair = requested.pair or (trained["pair"] if trained["pair"] in table.columns else None)
+    known = columns_of_training(table, trained, requested)
+    text, pair = known.text, known.pair
     if text is None and len(table.columns) == 1:
         text = next(iter(table.columns))
     if text is None and trained["pair"] and not table.has_header and len(table.columns) == 2:

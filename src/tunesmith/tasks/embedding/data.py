@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.retrieval import cut_search
@@ -132,7 +133,7 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
         note = "embedding.prompts are saved with the model, but not put before these texts: they are no queries and documents"
         yield CheckLine("prompts", "not used in training", note=note)
     for rows, own in zip(data.rows.also, data.also, strict=True):
-        yield CheckLine(f"loss of {rows.source}", f"{own.name} on {len(rows):,} rows; batches by {own.sampler}")
+        yield CheckLine(f"loss of {rows.source}", f"{own.name} on {plural(len(rows), 'row')}; batches by {own.sampler}")
     yield evaluation_rows(data)
 
 
@@ -145,11 +146,11 @@ def evaluation_rows(data: EmbeddingTaskData) -> CheckLine:
         return CheckLine(
             "evaluated on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})"
         )
-    note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < FEW_ROWS else ""
+    note = f"{split} has only {plural(len(rows), 'row')}: intervals will be wide" if len(rows) < FEW_ROWS else ""
     problem = None
     if len(data.rows.train) < 2:
         problem = Problem("rows", "data.train", f"{len(data.rows.train)} rows are left to train on.", "Give more rows.")
-    return CheckLine("evaluated on", f"{split}, {len(rows):,} rows", problem, note=note)
+    return CheckLine("evaluated on", f"{split}, {plural(len(rows), 'row')}", problem, note=note)
 
 
 READING = TaskReading(read, check_rows)

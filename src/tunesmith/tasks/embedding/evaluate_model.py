@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
+from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.readers.given import read_given, source_name
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import (
@@ -199,7 +201,7 @@ def evaluate_similarity(
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
-        table = read_given(data, split=SPLIT)
+        table, _ = divide_text_lists(read_given(data, split=SPLIT))
         rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {
@@ -220,7 +222,7 @@ def evaluate_similarity(
         resampling=Resampling(n_resamples, seed),
         task="similarity",
         about=about,
-        notes=[f"{len(ids):,} rows {reason} are left out." for reason, ids in rows.left_out.items()],
+        notes=[f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()],
     )
     return evaluate_plan(plan, clock, started)
 

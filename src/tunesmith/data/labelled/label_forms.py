@@ -1,0 +1,164 @@
+"""Converts labels in other forms to class names or lists of them: lists written as text, 0/1 vectors, objects of 0 and 1."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.data.cells import UNLABELLED, clip, is_missing, is_number, is_whole
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
+
+FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+BRACKETS = {"[": "]", "(": ")", "{": "}"}
+ADJACENT = re.compile(r"(?<=['\"])\s+(?=['\"])")
+"""White space between two quoted words, as NumPy prints an array of words."""
+NUMBERS = re.compile(r"\[[\s\d.+-]*\]")
+BARE_VECTOR = re.compile(r"[01](?:\s*[,;|\s]\s*[01]){2,}")
+"""Three or more values of 0 and 1 without brackets."""
+CHOICES = '"choices"'
+MAX_CHARACTERS = 10_000
+"""Longer cells are no lists of labels."""
+AS_TEXT = "The labels are lists written as text, such as {}; they are read as lists."
+VECTORS = (
+    "The labels are vectors of {n} values 0 and 1. Each position is read as one label, called label_0 to {last}; "
+    "to give them names, write one column for each."
+)
+OBJECTS = "The labels are objects of 0 and 1; each key with 1 is read as a label."
+SOFT = "The label is a list of numbers with decimals, {}; classes were expected."
+SOFT_REMEDY = "Write the class with the largest probability, or one column of 0 and 1 for each class."
+NESTED = "The label is {}, {}; a class or a list of classes was expected."
+NESTED_REMEDY = "Write one class a cell, or a list of names."
+
+
+@dataclass(frozen=True)
+class PlainLabels:
+    """The label cells of a column as class names, numbers, or lists of these.
+
+    Attributes:
+        notes: other forms that were read, as sentences.
+        names: all labels of vectors (by position) or of objects (sorted keys), also those that no row has; empty for other forms.
+    """
+
+    cells: list[Any]
+    notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def plain_labels(table: Table, name: str) -> PlainLabels:
+    """Converts the label cells of a column from other forms, each of which counts only if every labelled cell has it.
+
+    Raises DataError for objects and lists that hold no classes, with the row.
+    """
+    cells, notes = table.columns[name], []
+    first = next((cell for cell in cells if not is_missing(cell)), None)
+    has_choices = any(isinstance(cell, str) and CHOICES in cell for cell in cells)
+    if isinstance(first, str) and (has_choices or parse_form(first) is not None):
+        parsed = [parse_form(cell) for cell in cells]
+        if has_choices:
+            parsed = [choices_of(cell, form) for cell, form in zip(cells, parsed, strict=True)]
+        if is_form_of_all(cells, parsed):
+            cells = parsed
+            notes.append(AS_TEXT.format(clip(first)))
+    present = [cell for cell in cells if cell is not None]
+    if present and all(isinstance(cell, dict) for cell in present):
+        flags = [cell and keys_with_one(cell) for cell in cells]
+        if all(flag is not None for cell, flag in zip(cells, flags, strict=True) if cell):
+            return PlainLabels(flags, (*notes, OBJECTS), tuple(sorted({key for cell in present for key in cell})))
+    if is_vectors(present):
+        usual = Counter(map(len, present)).most_common(1)[0][0]
+        names = tuple(f"label_{i}" for i in range(usual))
+        reject_other_vectors(table, cells, len(names))
+        notes.append(VECTORS.format(n=len(names), last=names[-1]))
+        chosen = [cell and [label for label, flag in zip(names, cell, strict=True) if flag_of(flag)] for cell in cells]
+        return PlainLabels(chosen, tuple(notes), names)
+    for i, cell in enumerate(cells):
+        if isinstance(cell, list | tuple | dict):
+            reject_nested(table, i, cell)
+    return PlainLabels(cells, tuple(notes))
+
+
+def parse_form(cell: Any) -> Any:
+    """Parses a text such as ``['a', 'b']``, ``[1 0 0]`` or ``{"a": 1}``; None for a missing cell and for any other text."""
+    text = cell.strip() if isinstance(cell, str) else ""
+    if BARE_VECTOR.fullmatch(text):
+        return re.findall("[01]", text)
+    if len(text) < 2 or BRACKETS.get(text[0]) != text[-1] or len(text) > MAX_CHARACTERS:
+        return None
+    if NUMBERS.fullmatch(text):
+        return text[1:-1].split()
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(ADJACENT.sub(", ", text))
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list | tuple | set | frozenset):
+            return sorted(value, key=str) if isinstance(value, set | frozenset) else list(value)
+        return value if isinstance(value, dict) else None
+    return [part.strip() for part in text[1:-1].split(",")] if text[0] == "[" else None
+
+
+def choices_of(cell: Any, form: Any) -> Any:
+    """Returns the classes of a cell of Label Studio's csv: one is a plain word, several are ``{"choices": [...]}``."""
+    if isinstance(form, dict) and isinstance(form.get("choices"), list):
+        return form["choices"]
+    return form if form is not None or is_missing(cell) else [cell]
+
+
+def is_form_of_all(cells: Sequence[Any], parsed: Sequence[Any]) -> bool:
+    """Returns whether all labelled cells were parsed, and one of them holds quotes, a comma, or several values."""
+    labelled = [
+        (cell, form)
+        for cell, form in zip(cells, parsed, strict=True)
+        if not is_missing(cell) and str(cell).strip().lower() not in UNLABELLED
+    ]
+    is_list = any(
+        isinstance(form, dict) or len(form) != 1 or "'" in cell or '"' in cell for cell, form in labelled if form is not None
+    )
+    return is_list and all(form is not None for _, form in labelled)
+
+
+def flag_of(value: Any) -> bool | None:
+    """Returns whether a value is 1 or 0 in any notation; None for every other value."""
+    return FLAGS.get(str(value).strip().lower())
+
+
+def keys_with_one(cell: dict[str, Any]) -> list[str] | None:
+    """Returns the keys whose value is 1 (a value of None is 0); None if there are other values."""
+    flags = {key: False if value is None else flag_of(value) for key, value in cell.items()}
+    return None if not flags or None in flags.values() else [key for key, flag in flags.items() if flag]
+
+
+def is_vectors(cells: Sequence[Any]) -> bool:
+    """Returns whether the cells are lists of 0 and 1, and cannot be sets of these classes: one repeats a value, or two differ."""
+    if not cells or not all(isinstance(cell, list | tuple) and len(cell) > 1 for cell in cells):
+        return False
+    flags = [[flag_of(value) for value in cell if not is_missing(value)] for cell in cells]
+    if any(None in row for row in flags):
+        return False
+    return any(len(set(row)) < len(row) for row in flags) or len(set(map(tuple, flags))) > 1
+
+
+def reject_other_vectors(table: Table, cells: Sequence[Any], length: int) -> None:
+    """Raises DataError for a vector of another length than most have, or with a missing value."""
+    for i, cell in enumerate(cells):
+        if cell is not None and (len(cell) != length or any(map(is_missing, cell))):
+            message = f"The label is the vector {clip(cell)}; {length} values of 0 or 1 were expected, as in most rows."
+            raise DataError.one(f"{table.source}, {table.place(i)}", message, "Correct it, or leave it empty for no label.")
+
+
+def reject_nested(table: Table, i: int, cell: Any) -> None:
+    """Raises DataError for an object, and for a list that holds objects, lists or probabilities."""
+    items = cell if isinstance(cell, list | tuple) else [cell]
+    nested = next((item for item in items if isinstance(item, list | tuple | dict)), None)
+    place = f"{table.source}, {table.place(i)}"
+    if nested is not None:
+        kind = "an object" if isinstance(nested, dict) else "a list of lists"
+        raise DataError.one(place, NESTED.format(kind, clip(cell)), NESTED_REMEDY)
+    if isinstance(cell, list | tuple) and any(is_number(item) and not is_whole(item) for item in cell):
+        raise DataError.one(place, SOFT.format(clip(cell)), SOFT_REMEDY)

@@ -1,0 +1,65 @@
+"""Divides rows whose positives and negatives are lists of texts, as FlagEmbedding writes them, into rows of one text a column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tunesmith.data.cells import is_missing, plural
+from tunesmith.data.column_names import plain_name
+from tunesmith.data.labelled.label_forms import is_form_of_all, parse_form
+from tunesmith.data.pairs.formats import NEGATIVE, POSITIVE
+from tunesmith.data.table import Table
+
+
+def divide_text_lists(table: Table) -> tuple[Table, str]:
+    """Returns a table with one positive a row and one negative a column, and a note; the table itself if it has no such lists.
+
+    Each positive becomes a row with the negatives of its query. All rows get as many negatives as most lists have: longer lists
+    lose their last ones, which are counted, and shorter ones repeat theirs. If a row has several positives, row ids count the
+    new rows.
+    """
+    lists = {name: texts for name in table.columns if (texts := text_lists(name, table.columns[name])) is not None}
+    if not lists:
+        return table, ""
+    positives = [lists[name] for name in lists if plain_name(name) in POSITIVE]
+    places = [(i, rank) for i in range(len(table)) for rank in range(max([1, *(len(texts[i]) for texts in positives)]))]
+    columns: dict[str, list[Any]] = {}
+    n_cut = 0
+    for name, cells in table.columns.items():
+        if name not in lists:
+            columns[name] = [cells[i] for i, _ in places]
+        elif plain_name(name) in POSITIVE:
+            columns[name] = [lists[name][i][rank] if rank < len(lists[name][i]) else None for i, rank in places]
+        else:
+            width = Counter(len(texts) for texts in lists[name] if texts).most_common(1)[0][0]
+            n_cut += sum(max(0, len(texts) - width) for texts in lists[name])
+            for k in range(width):
+                own = [texts[k % len(texts)] if texts else None for texts in lists[name]]
+                columns[name if width == 1 else f"{name}_{k + 1}"] = [own[i] for i, _ in places]
+    cut = f"; {plural(n_cut, 'negative')} of longer lists left out" if n_cut else ""
+    note = f"Lists of texts, as in FlagEmbedding's files: {plural(len(places), 'row')} from {len(table):,}{cut}."
+    if len(places) == len(table):
+        return replace(table, columns=columns), note
+    lines = None if table.lines is None else [table.lines[i] for i, _ in places]
+    whole = Table.whole(table.source, columns, sha256=table.sha256, notes=table.notes)
+    return replace(whole, lines=lines, bad_rows=table.bad_rows), note
+
+
+def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
+    """Returns the lists of texts of a column with the name of positives or negatives; None if it holds something else."""
+    if plain_name(name) not in POSITIVE and not NEGATIVE.fullmatch(plain_name(name)):
+        return None
+    if not any(isinstance(cell, list) for cell in cells):
+        parsed = [parse_form(cell) for cell in cells]
+        if not is_form_of_all(cells, parsed):
+            return None
+        cells = parsed
+    if any(
+        not isinstance(cell, list) or any(not isinstance(item, str) for item in cell) for cell in cells if not is_missing(cell)
+    ):
+        return None
+    texts = [[] if is_missing(cell) else [item for item in cell if item.strip()] for cell in cells]
+    return texts if any(texts) else None

@@ -1,0 +1,79 @@
+"""Recognises the files of annotation tools and benchmarks that are no table of texts and labels, and names the way to one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tunesmith.data.readers.lines import split_lines
+from tunesmith.data.table import Table
+from tunesmith.errors import DataError
+
+LABEL_STUDIO = (
+    "This is a Label Studio export: each row is an object with the text inside of 'data' and the labels inside of 'annotations'.",
+    "Export it from Label Studio as CSV or JSON-MIN, which have one column for each field.",
+)
+SQUAD = (
+    "This is a file in the format of SQuAD: articles with paragraphs, and questions with the span of their answer.",
+    "Write one row a question with the columns prompt (context and question) and completion (answer), and set task: sft; "
+    "answer spans are no task here.",
+)
+TOKENS = (
+    "This is a file in the format of CoNLL: one token a line, with a tag of named entities or parts of speech.",
+    "Tags of tokens are no task here. Write one sentence a row with one label for the whole sentence.",
+)
+FLAT_SQUAD = (
+    "The columns question, context and answers are those of SQuAD: the answers are spans of the context.",
+    "Answer spans are no task here. For a language model write a column prompt (context and question) and a column completion.",
+)
+TOKEN_LISTS = (
+    "The columns hold lists of tokens with a list of tags (named entities, parts of speech).",
+    "Tags of tokens are no task here. Join the tokens to a text, and give each row one label.",
+)
+TOKEN_LINE = re.compile(r"\S+(?:[ \t]+\S+)*[ \t]+(?:O|[BIESLU]-\S+)|[\d.-]+(?:\t[^\t]*){9}")
+"""A token with its tag in the last place: O, or B-, I-, ... before a type; or the ten columns of CoNLL-U."""
+TAG = re.compile(r"O|[BIESLU]-\S+")
+COMMENT = re.compile(r"#|-DOCSTART-")
+SAMPLE_LINES = 400
+
+
+def reject_annotations(table: Table) -> None:
+    """Raises DataError if the rows are those of Label Studio, or articles of SQuAD: they hold no text in a column."""
+    if {"annotations", "completions"} & table.columns.keys() and are(dict, table.columns.get("data", ())):
+        raise DataError.one(table.source, *LABEL_STUDIO)
+    if "paragraphs" in table.columns and are(list, table.columns["paragraphs"]):
+        raise DataError.one(table.source, *SQUAD)
+
+
+def reject_token_lines(text: str, source: str) -> None:
+    """Raises DataError if nearly every line is a token and its tag."""
+    lines = [line for line in split_lines(text[:100_000])[:SAMPLE_LINES] if line.strip() and not COMMENT.match(line)]
+    tagged = [line for line in lines if TOKEN_LINE.fullmatch(line.rstrip())]
+    if len(lines) > 1 and len(tagged) >= 0.9 * len(lines) and any(not line.rstrip().endswith("O") for line in tagged):
+        raise DataError.one(source, *TOKENS)
+
+
+def reject_other_tasks(table: Table) -> None:
+    """Raises DataError if the columns are those of a task that tunesmith does not have: answer spans, tags of tokens."""
+    columns = table.columns
+    if {"question", "context", "answers"} <= columns.keys() and are(dict, columns["answers"]):
+        raise DataError.one(table.source, *FLAT_SQUAD)
+    if "tokens" in columns and are(list, columns["tokens"]):
+        tags = [name for name, cells in columns.items() if name.endswith("tags") and same_lengths(cells, columns["tokens"])]
+        if tags:
+            raise DataError.one(table.source, *TOKEN_LISTS)
+    for cells in columns.values():
+        words = {cell for cell in cells if isinstance(cell, str) and cell.strip()}
+        if any(word.startswith("B-") for word in words) and all(TAG.fullmatch(word.strip()) for word in words):
+            raise DataError.one(table.source, *TOKENS)
+
+
+def are(kind: type, cells: Sequence[Any]) -> bool:
+    """Returns whether all cells that are not None have this type, and there are any."""
+    present = [cell for cell in cells if cell is not None]
+    return bool(present) and all(isinstance(cell, kind) for cell in present)
+
+
+def same_lengths(first: Sequence[Any], second: Sequence[Any]) -> bool:
+    return are(list, first) and [len(cell or ()) for cell in first] == [len(cell or ()) for cell in second]

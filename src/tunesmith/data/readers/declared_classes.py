@@ -1,0 +1,52 @@
+"""Reads the class names that the ``datasets`` library declares beside numbered labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def classes_of_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+    """Reads column -> class names in id order, from the metadata of an Arrow schema (also of a parquet file)."""
+    try:
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return {str(name): names for name, feature in features.items() if (names := classes_of_feature(feature))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def classes_of_feature(feature: Any) -> list[str]:
+    """Returns the names of a ``ClassLabel`` or of a list of them, as the library's object or as JSON; empty for others."""
+    if isinstance(feature, list):
+        return classes_of_feature(feature[0]) if feature else []
+    for part in (feature, part_of(feature, "feature")):
+        names = part_of(part, "names")
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+    return []
+
+
+def part_of(feature: Any, name: str) -> Any:
+    return feature.get(name) if isinstance(feature, Mapping) else getattr(feature, name, None)
+
+
+def named_classes(cells: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """Replaces class numbers, single or in lists, by their names, if there are any.
+
+    -1 (no label) becomes None, and is left out of a list. Another number without a name stays.
+    """
+
+    def named(cell: Any) -> Any:
+        if isinstance(cell, list | tuple):
+            return [named(item) for item in cell if item != -1]
+        if isinstance(cell, bool) or not isinstance(cell, int):
+            return cell
+        return names[cell] if 0 <= cell < len(names) else None if cell == -1 else cell
+
+    return [named(cell) for cell in cells] if names else list(cells)
+
+
+def classes_note(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Describes the declared names in a sentence a column."""
+    return tuple(f"The column {name} holds numbers of classes that the file names; the names are used." for name in columns)
