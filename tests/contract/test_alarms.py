@@ -40,6 +40,7 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "first loss abnormal": EVERY - {"embedding"},
     "one class": frozenset({"classification", "reranker", "sft", "toy"}),
     "not above majority": frozenset({"classification", "regression", "reranker", "toy"}),
+    "not above chance": frozenset({"classification", "reranker"}),
     "loss not lower": EVERY,
     "validation far from training": EVERY,
     "learning rate not reached": EVERY,
@@ -51,7 +52,7 @@ PROMISED: Mapping[str, frozenset[str]] = {
     "empty answers": frozenset({"sft"}),
     "repetitive answers": frozenset({"sft"}),
 }
-STUCK = ("first loss abnormal", "one class", "not above majority", "loss not lower", "collapsed embeddings")
+STUCK = ("first loss abnormal", "one class", "not above majority", "not above chance", "loss not lower", "collapsed embeddings")
 SHORT = ("learning rate not reached", "most rows truncated", "not finite", "certificate failed")
 RISING = ("still improving at the end",)
 MUTE, LOOPING = ("empty answers",), ("repetitive answers",)
@@ -126,7 +127,7 @@ def stuck(runs: Runs, case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Alar
 
 
 def baselines(case: Case) -> list[str]:
-    return ["majority"] if case.name in PROMISED["not above majority"] else []
+    return [name for name in ("majority", "chance") if case.name in PROMISED[f"not above {name}"]]
 
 
 def scaled(model: Any, name: str, values: float | list[float]) -> Any:

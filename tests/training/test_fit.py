@@ -56,7 +56,7 @@ def train(tmp_path: Path, tiny_model: Path, sentences: list[dict[str, str]]):
             "seed": 3,
         }
         mapping = {
-            "data": {"train": "DataFrame", "validation": 0.25}, "model": {"name": str(tiny_model)},
+            "data": {"train": "DataFrame", "validation": 0.25, "test": None}, "model": {"name": str(tiny_model)},
             "evaluate": {"metric": "accuracy"}, **sections, "train": {**settings, **sections.get("train", {})},
         }  # fmt: skip
         if "max_steps" in mapping["train"]:

@@ -65,7 +65,7 @@ def test_single_texts(train, sentences: list[dict[str, str]]) -> None:
     run = train(sentences, test=sentences[:50])
     found = check_contract(run)
     assert run.result.metric("macro_f1").value > 0.8
-    assert {verdict["against"] for verdict in found["verdicts"]} == {"majority", "tfidf", "frozen"}
+    assert {verdict["against"] for verdict in found["verdicts"]} == {"majority", "chance", "tfidf", "frozen"}
     assert next(b for b in found["baselines"] if b["name"] == "untuned")["note"]
     predictions = run.predict(["good film day", "awful food"])
     assert [set(row) for row in predictions] == [{"prediction", "probability", "pred_probs"}] * 2

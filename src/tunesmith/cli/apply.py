@@ -123,8 +123,8 @@ def find_recipe(source: str, overrides: list[str], corrections: Path) -> LoadedR
         message = f"there is no {DEFAULT_RECIPE} in its folder."
         raise RecipeError.one(str(corrections), message, "Name the recipe to train with: --measure RECIPE.")
     loaded = recipes.load(str(recipe), overrides)
-    names = [getattr(loaded.recipe.data, split) for split in ("train", "validation", "test")]
-    missing = [name for name in names if isinstance(name, str) and is_file_name(name) and not locate(name, loaded.base).exists()]
+    names = [loaded.recipe.data.file(split) for split in ("train", "validation", "test")]
+    missing = [name for name in names if name is not None and is_file_name(name) and not locate(name, loaded.base).exists()]
     if missing:
         message = f"{', '.join(missing)} is not found from the current directory."
         raise RecipeError.one(str(recipe), message, "Name the recipe that was diagnosed: --measure RECIPE.")

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -92,8 +92,7 @@ def embed(
         output: ``.npy`` (N, D), or ``.parquet`` with ``embedding`` and ``id``: the column ``id`` or ``_id``, else the row number.
         text: columns, joined by a blank; default: the detected text column.
         prompt: prefix of every text.
-        dimensions: number of leading dimensions that are kept (Matryoshka).
-        normalize: scale every embedding to length 1, after truncation.
+        dimensions, normalize: keep so many leading dimensions (Matryoshka); then scale every embedding to length 1.
         resume: continue an interrupted run, which must have the same settings.
 
     Raises:
@@ -110,8 +109,7 @@ def embed(
     texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
     if path is None:
         require_texts(table, texts, resume or overwrite)
-    source = find_model(ModelSection(name=name), Path())
-    encoder = load_model(source, max_length, dimensions, listener)
+    encoder = load_model(find_model(ModelSection(name=name), Path()), max_length, dimensions, listener)
     settings = Settings(
         model=name,
         model_sha256=hash_model(name, Path()),
@@ -128,17 +126,9 @@ def embed(
     with begin(parts_folder(path), settings, resume), disk_errors(path.parent):
         n_kept = write_parts(parts_folder(path), texts, encoder, settings, listener)
         join_parts(path, parts_folder(path), table, texts, settings)
-    return Embedded(
-        path=path,
-        n_rows=len(texts),
-        n_missing=sum(text is None for text in texts),
-        n_kept=n_kept,
-        dimension=settings.dimensions,
-        dtype=dtype,
-        columns=columns,
-        seconds=round(time.perf_counter() - started, 3),
-        unused_prompts={} if prompt else encoder.prompts,
-    )
+    n_missing, seconds = sum(text is None for text in texts), round(time.perf_counter() - started, 3)
+    found = Embedded(path, len(texts), n_missing, n_kept, settings.dimensions, dtype, columns, seconds)
+    return found if prompt else replace(found, unused_prompts=encoder.prompts)
 
 
 def text_columns(table: Table, requested: str | Sequence[str]) -> tuple[str, ...]:

@@ -54,7 +54,8 @@ def test_the_terminal_shows_every_system_and_the_words(folder: Path, capsys) -> 
     assert main(["evaluate", "builtin:minilm", "--retrieval", str(folder)]) == 0
     output = capsys.readouterr().out
     assert "24 queries, 12 documents" in output
-    assert all(word in output for word in ("builtin:minilm", "bm25", "tfidf", "recall@100", "better  "))
+    assert all(word in output for word in ("builtin:minilm", "bm25", "tfidf", "recall@100"))
+    assert "better" in output or "cannot tell" in output
     assert output.count("24 queries") >= 3
 
 
