@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from tunesmith.data.chat.rows import Conversations, Turn
-from tunesmith.data.checks.leakage import counted, find_leaks
-from tunesmith.data.checks.rows import Flagged, dropped_rows, row_finding
+from tunesmith.data.checks.rows import Flagged, dropped_rows, leakage, row_finding
 from tunesmith.data.normalise import normalise
 from tunesmith.recipe.tree import shorten
 from tunesmith.results import Finding
@@ -61,7 +60,8 @@ def check_rows(
     if train is not None:
         if joined and train.kind != "text":
             findings.append(without_gap(train))
-        findings += [leakage(train, rows) for rows in splits.values() if rows is not train]
+        others = [rows for rows in splits.values() if rows is not train]
+        findings += leakage(train, others, prompt_keys, "prompt", "{count} have a prompt of train")
     return tuple(finding for finding in findings if finding is not None)
 
 
@@ -239,13 +239,9 @@ def without_gap(rows: Conversations) -> Finding | None:
     return row_finding("no_gap_before_answer", rows, flagged, summary, remedy)
 
 
-def leakage(train: Conversations, evaluated: Conversations) -> Finding | None:
-    """Finds rows of an evaluation split whose prompt (for a text: the whole text) is in train, or nearly."""
-    leaks = find_leaks([prompt_key(turns) for turns in train.turns], [prompt_key(turns) for turns in evaluated.turns])
-    flagged = ((leak.position, leak.reason(train.row_ids[leak.train_position], "prompt")) for leak in leaks)
-    remedy = "Remove them from train: metrics on training rows are too high."
-    summary = "{count} have a prompt of train " + counted(leaks)
-    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, summary, remedy)
+def prompt_keys(rows: Conversations) -> list[str]:
+    """Returns the key of each row's prompt (N), see ``prompt_key``."""
+    return [prompt_key(turns) for turns in rows.turns]
 
 
 def prompt_key(turns: Sequence[Turn]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.cells import listed, plural
-from tunesmith.data.checks.leakage import counted, find_leaks
+from tunesmith.data.checks.leakage import counted, divided, find_leaks
 from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.personal import find_personal_data
@@ -187,10 +187,12 @@ def check_conflicts(rows: Rows) -> Iterator[Finding]:
 def check_leakage(rows: Rows) -> Iterator[Finding]:
     """Finds rows of another split whose text is in train, or nearly."""
     train = rows.splits["train"]
-    for split, examples in rows.splits.items():
-        if split == "train":
-            continue
-        leaks = find_leaks(train.texts, examples.texts, train.pairs, examples.pairs)
+    others = {split: examples for split, examples in rows.splits.items() if split != "train"}
+    texts = [text for examples in others.values() for text in examples.texts]
+    pairs = None if train.pairs is None else [text for examples in others.values() for text in examples.pairs or ()]
+    sizes = {split: len(examples) for split, examples in others.items()}
+    for split, leaks in divided(find_leaks(train.texts, texts, train.pairs, pairs), sizes).items():
+        examples = others[split]
         n_same = sum(examples.labels[leak.position] == train.labels[leak.train_position] for leak in leaks)
         summary = f"{len(leaks)} of {len(examples)} rows of {split} have a text of train {counted(leaks)}, "
         summary += f"{n_same} with the same label ({NORMALISED})."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tunesmith.data.near_duplicates import near_duplicates
 
@@ -39,6 +39,24 @@ def find_leaks(
     overlap, partner = near_duplicates([*train, *texts], both).nearest_earlier(len(train))
     n = len(train)
     return [Leak(i - n, int(partner[i]), float(overlap[i])) for i in range(n, n + len(texts)) if partner[i] >= 0]
+
+
+def divided(leaks: Sequence[Leak], sizes: Mapping[str, int]) -> dict[str, list[Leak]]:
+    """Divides the leaks of splits that were searched together, one after the other, so that near-duplicates are found once.
+
+    Args:
+        sizes: split -> its number of rows, in the order of the search.
+
+    Returns:
+        Split -> its leaks, with positions in the split.
+    """
+    found: dict[str, list[Leak]] = {}
+    start = 0
+    for split, size in sizes.items():
+        own = [leak for leak in leaks if start <= leak.position < start + size]
+        found[split] = [replace(leak, position=leak.position - start) for leak in own]
+        start += size
+    return found
 
 
 def counted(leaks: Sequence[Leak]) -> str:

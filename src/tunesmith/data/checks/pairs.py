@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.checks.leakage import counted, find_leaks
-from tunesmith.data.checks.rows import dropped_rows, row_finding
+from tunesmith.data.checks.rows import dropped_rows, leakage, row_finding
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.normalise import normalise
 from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
@@ -24,9 +23,8 @@ def check_rows(splits: Mapping[str, EmbeddingRows], batch_rows: int, in_batch: b
     findings: list[Finding | None] = [*dropped_rows(splits.values())]
     if in_batch:
         findings += [repeated_texts(train, batch_rows), false_negatives(train)]
-    findings += [
-        leakage(train, rows) for name, rows in splits.items() if name != "train" and rows.format.kind == train.format.kind
-    ]
+    others = [rows for name, rows in splits.items() if name != "train" and rows.format.kind == train.format.kind]
+    findings += leakage(train, others, joined_texts, "texts", "{count} also occur in train")
     return tuple(finding for finding in findings if finding is not None)
 
 
@@ -79,15 +77,6 @@ def false_negatives(rows: EmbeddingRows) -> Finding | None:
     remedy = "Remove one of each two, or use embedding.loss: GISTEmbedLoss, which excludes such negatives."
     summary = "the positives of {n} rows are nearly those of others: in one batch each is a negative for the other"
     return row_finding("false_negatives", rows, flagged, summary, remedy)
-
-
-def leakage(train: EmbeddingRows, evaluated: EmbeddingRows) -> Finding | None:
-    """Finds rows of an evaluation split that stand in train with all their texts, or nearly."""
-    leaks = find_leaks(joined_texts(train), joined_texts(evaluated))
-    flagged = ((leak.position, leak.reason(train.row_ids[leak.train_position], "texts")) for leak in leaks)
-    remedy = "Remove them from train: metrics on training rows are too high."
-    summary = "{count} also occur in train " + counted(leaks)
-    return row_finding(f"leakage_{evaluated.split}", evaluated, flagged, summary, remedy)
 
 
 def joined_texts(rows: EmbeddingRows) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations
+from tunesmith.data.checks.leakage import counted, divided, find_leaks
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.results import Finding
 
 LISTED_ROWS = 20
 Rows: TypeAlias = Conversations | EmbeddingRows
+T = TypeVar("T", Conversations, EmbeddingRows)
 Flagged: TypeAlias = Iterable[tuple[int, str]]
 """Positions of rows, each with the reason why it is flagged."""
 
@@ -34,6 +36,25 @@ def row_finding(name: str, rows: Rows, flagged: Flagged, summary: str, remedy: s
     n = f"{len(reasons):,}"
     text = summary.format(count=f"{n} of {len(rows):,} rows of {rows.split}", n=n)
     return Finding(name, text, len(reasons), rows=shown, remedy=remedy)
+
+
+def leakage(train: T, others: Sequence[T], texts_of: Callable[[T], list[str]], what: str, summary: str) -> list[Finding | None]:
+    """Finds rows of evaluation splits whose text is in train, or nearly: one finding a split.
+
+    Args:
+        texts_of: the text of each row (N) that must not be in train.
+        what: names that text in the reason of a row.
+        summary: see ``row_finding``; the number of exact and of near copies is added.
+    """
+    leaks = find_leaks(texts_of(train), [text for rows in others for text in texts_of(rows)])
+    by_split = divided(leaks, {rows.split: len(rows) for rows in others})
+    remedy = "Remove them from train: metrics on training rows are too high."
+    findings: list[Finding | None] = []
+    for rows in others:
+        own = by_split[rows.split]
+        flagged = [(leak.position, leak.reason(train.row_ids[leak.train_position], what)) for leak in own]
+        findings.append(row_finding(f"leakage_{rows.split}", rows, flagged, f"{summary} {counted(own)}", remedy))
+    return findings
 
 
 def dropped_rows(splits: Iterable[Rows]) -> Iterator[Finding]:
