@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from generated_pages import write_or_check
 from tunesmith.cli.main import ABOUT, VERBS
 from tunesmith.cli.parsing import Verb, main_help, make_parser
 
@@ -59,21 +60,5 @@ def meaning(action: argparse.Action) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def main() -> int:
-    """Returns 0 when the page is up to date or was written, 1 when ``--check`` found that it is not."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only report whether the page is up to date")
-    check = parser.parse_args().check
-    text = page()
-    if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print("docs/reference/cli.md is out of date; run: python scripts/write_cli_reference.py")
-        return 1
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_or_check(__doc__, {PAGE: page()}, "python scripts/write_cli_reference.py"))

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from generated_pages import write_or_check
 from tunesmith import PUBLIC
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,20 +119,5 @@ def markdown(text: str) -> str:
     return text.replace("``", "`").replace("<", "\\<")
 
 
-def main() -> int:
-    """Returns 0 when the page is up to date or was written, 1 when ``--check`` found that it is not."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only report whether the page is up to date")
-    check = parser.parse_args().check
-    text = page()
-    if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print(f"{PAGE.relative_to(ROOT)} is out of date; run: make reference")
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_or_check(__doc__, {PAGE: page()}, "make reference"))

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from generated_pages import write_or_check
 from tunesmith.recipe.metric_names import higher_is_better
 from tunesmith.recipe.sections import Section
 from tunesmith.recipe.tasks import TASKS
@@ -110,24 +110,6 @@ def _upstream_list() -> Iterator[str]:
     yield ", ".join(f"`{name}`" for name in sorted(UPSTREAM_KEYS)) + "."
 
 
-def main() -> int:
-    """Returns 0 when the files are up to date or were written, 1 when ``--check`` found one that is not."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only report whether the files are up to date")
-    check = parser.parse_args().check
-    stale = 0
-    for name, text in (("recipe.schema.json", json_schema_text()), ("recipe.md", reference_page())):
-        path = FOLDER / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        if check:
-            stale = 1
-            print(f"{path.relative_to(FOLDER.parents[1])} is out of date; run: python scripts/write_reference.py")
-        else:
-            FOLDER.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    return stale
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    pages = {FOLDER / "recipe.schema.json": json_schema_text(), FOLDER / "recipe.md": reference_page()}
+    raise SystemExit(write_or_check(__doc__, pages, "python scripts/write_reference.py"))

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+
+from generated_pages import write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "tunesmith"
@@ -51,20 +52,5 @@ def summary(path: Path) -> str:
     return first.replace("``", "`").replace("|", "\\|").replace("<", "\\<")
 
 
-def main() -> int:
-    """Return 0 when the page is up to date or was written, 1 when ``--check`` found that it is not."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only report whether the page is up to date")
-    check = parser.parse_args().check
-    text = page()
-    if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print(f"{PAGE.relative_to(ROOT)} is out of date; run: make reference")
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_or_check(__doc__, {PAGE: page()}, "make reference"))

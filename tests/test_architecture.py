@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "progress"}),
     frozenset({"disk"}),
     frozenset({"results", "machine"}),
-    frozenset({"run_folder", "saved_run"}),
+    frozenset({"run_folder"}),
     frozenset({"recipe"}),
     frozenset({"data"}),
     frozenset({"evaluation"}),
@@ -40,7 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "__main__"}),
 )
 MOST_NAMES_IN_A_LAYER = 3
-MOST_FOLDERS, MOST_LOOSE_FILES = 12, 8
+MOST_FOLDERS, MOST_LOOSE_FILES = 12, 7
 FAST = ("errors", "disk", "results", "progress", "machine", "recipe", "data", "evaluation", "report", "cli", "__init__")
 HEAVY = frozenset({"torch", "transformers", "accelerate", "sklearn", "pandas", "pyarrow", "plotly", "datasets", "peft"})
 NO_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"})

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,10 +44,7 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])
-def test_wrong_usage_is_one_message_and_exit_2(
-    cli: Cli, recipe: str, stand_in: Callable[..., None], words: list[str], message: str
-) -> None:
-    stand_in("tunesmith.report.comparison", write_comparison=None)
+def test_wrong_usage_is_one_message_and_exit_2(cli: Cli, recipe: str, words: list[str], message: str) -> None:
     completed = cli(*words)
     assert (completed.code, completed.out) == (2, "")
     assert message in completed.err
@@ -57,10 +53,7 @@ def test_wrong_usage_is_one_message_and_exit_2(
 
 
 @pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) or "nothing" for words, _ in USAGE])
-def test_wrong_usage_with_json_is_one_object(
-    cli: Cli, recipe: str, stand_in: Callable[..., None], words: list[str], message: str
-) -> None:
-    stand_in("tunesmith.report.comparison", write_comparison=None)
+def test_wrong_usage_with_json_is_one_object(cli: Cli, recipe: str, words: list[str], message: str) -> None:
     error = json.loads(cli(*words, "--json").out)["error"]
     assert error["exit_code"] == 2
     assert all(set(problem) == {"check", "where", "message", "remedy"} for problem in error["problems"])

@@ -24,6 +24,7 @@ from tunesmith.workflows import compare as compare_workflow
 from tunesmith.workflows import evaluate as evaluate_workflow
 from tunesmith.workflows import init as init_workflow
 from tunesmith.workflows import predict as predict_workflow
+from tunesmith.workflows import report as report_workflow
 from tunesmith.workflows import trace as trace_workflow
 from tunesmith.workflows import train as train_workflow
 from tunesmith.workflows.predict import PredictionTable
@@ -206,14 +207,13 @@ def test_trace(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(cli("trace", recipe, "--row", "3", "--json").out)["shares"] == {"mcc": None}
 
 
-def test_report(cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    monkeypatch.setattr(Run, "load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr(compare_workflow, "compare", lambda *_, **__: [verdict("better", 0.1)])
-    stand_in("tunesmith.report.page", write_report=recorder(calls, Path("runs/a/report.html")))
-    stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
-    texts = {"markdown_report": lambda run: f"# {run}\n", "latex_table": lambda runs: "\\begin{table}\n"}
-    stand_in("tunesmith.report.texts", **texts)
+    monkeypatch.setattr(report_workflow, "compare", lambda *_, **__: [verdict("better", 0.1)])
+    monkeypatch.setattr(report_workflow, "write_report", recorder(calls, Path("runs/a/report.html")))
+    monkeypatch.setattr(report_workflow, "write_comparison", recorder(calls, Path("both.html")))
+    monkeypatch.setattr(report_workflow, "markdown_report", lambda run: f"# {run}\n")
+    monkeypatch.setattr(report_workflow, "latex_table", lambda runs: "\\begin{table}\n")
     assert cli("report", "runs/a").out == "Report written to runs/a/report.html\n"
     assert json.loads(cli("report", "runs/a", "runs/b", "--output", "both.html", "--json").out)["report"] == "both.html"
     both = [Path("runs/a"), Path("runs/b")]
@@ -223,17 +223,13 @@ def test_report(cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.Mon
     assert Path("table.tex").read_text(encoding="utf-8") == "\\begin{table}\n"
 
 
-def test_runs_that_cannot_be_compared_still_make_a_page(
-    cli: Cli, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_that_cannot_be_compared_still_make_a_page(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise InputError.one("runs/b", "it has other labels.")
 
     calls: Calls = []
-    stand_in("tunesmith.report.page", write_report=None)
-    stand_in("tunesmith.report.comparison", write_comparison=recorder(calls, Path("both.html")))
-    monkeypatch.setattr(Run, "load", lambda folder: Run(folder, RESULT))
-    monkeypatch.setattr(compare_workflow, "compare", refuse)
+    monkeypatch.setattr(report_workflow, "write_comparison", recorder(calls, Path("both.html")))
+    monkeypatch.setattr(report_workflow, "compare", refuse)
     completed = cli("report", "runs/a", "runs/b", "--output", "both.html")
     assert (completed.code, calls[0][0][2]) == (0, [])
     assert "The page has no verdicts between the runs: runs/b: it has other labels." in completed.err

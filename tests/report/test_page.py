@@ -13,9 +13,9 @@ from tunesmith.errors import InputError
 from tunesmith.report.comparison import write_comparison
 from tunesmith.report.markup import packaged, policy
 from tunesmith.report.page import SECTIONS, document, write_report
+from tunesmith.report.saved_run import load
 from tunesmith.report.tables import text_cell
 from tunesmith.results import RunResult, Verdict
-from tunesmith.saved_run import load
 
 WriteRun = Callable[..., Path]
 OURS = re.compile(r"<script>/\*\*\n\* plotly.*?</script>", re.DOTALL)

@@ -14,8 +14,8 @@ from tunesmith.cli.train import explain_interruption, paths
 
 if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
+    from tunesmith.report.saved_run import SavedRun
     from tunesmith.results import RunResult
-    from tunesmith.saved_run import SavedRun
     from tunesmith.tasks.finished import Run
 
 
@@ -108,7 +108,7 @@ def is_earlier_demo(output: str, recipe: str) -> bool:
 
 def result_lines(finished: Run, terminal: Terminal) -> list[str]:
     """Formats the results as numbered questions and answers."""
-    from tunesmith.saved_run import load
+    from tunesmith.report.saved_run import load
 
     result, saved = finished.result, load(finished.folder)
     alarms = [f"  {alarm.message} {alarm.remedy}" for alarm in result.alarms]

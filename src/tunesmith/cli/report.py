@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.cli.parsing import UsageError, Verb
+from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import Outcome, Terminal
 from tunesmith.disk import require_file_place, write_text
-from tunesmith.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.workflows.report import report_text, write_page
+
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
     if output is not None:
@@ -28,30 +28,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if args.format == "html":
         written, notes = write_page(runs, output)
         return Outcome({"report": str(written), "notes": notes}, lines=[f"Report written to {written}"], notes=notes)
-    from tunesmith.report.texts import latex_table, markdown_report
-
-    text = latex_table(runs) if args.format == "latex" else "\n\n".join(map(markdown_report, runs))
+    text = report_text(runs, args.format)
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
     write_text(output, text)
     return Outcome({"report": str(output)}, lines=[f"Report written to {output}"])
-
-
-def write_page(runs: Sequence[Path], output: Path | None) -> tuple[Path, list[str]]:
-    """Writes the HTML page of one run, or a comparison of several; returns its path and notes on missing parts."""
-    from tunesmith.report.comparison import write_comparison
-    from tunesmith.report.page import write_report
-    from tunesmith.workflows.compare import compare
-
-    if len(runs) == 1:
-        return write_report(runs[0], output), []
-    if output is None:
-        raise UsageError.one("report", "the page of several runs has no default path.", "Name the file: --output FILE.")
-    try:
-        verdicts, notes = compare(runs), []
-    except InputError as error:  # their rows do not match
-        verdicts, notes = [], [f"The page has no verdicts between the runs: {error}"]
-    return write_comparison(runs, output, verdicts), notes
 
 
 VERB = Verb(

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith import saved_run as saved
 from tunesmith.disk import write_text
 from tunesmith.errors import InputError
 from tunesmith.report import curves, record, tables
+from tunesmith.report import saved_run as saved
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.figures import distinct, systems
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, percent, significant, size
 from tunesmith.report.page import document
+from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import display_name, find, headline, main_metric, main_split, part, total_seconds
 from tunesmith.results import Verdict
-from tunesmith.saved_run import SavedRun
 
 
 def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict] = ()) -> Path:

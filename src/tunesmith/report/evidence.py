@@ -10,6 +10,7 @@ from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
 from tunesmith.report.markup import Markup, embedded_json, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
+from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import (
     CAUSAL,
     MASKED,
@@ -21,7 +22,6 @@ from tunesmith.report.words import (
     verdict_notes,
     verdicts_on,
 )
-from tunesmith.saved_run import SavedRun
 
 
 def plot(spec: figures.Figure | None, title: str, note: str = "", wide: bool = False) -> Markup | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunesmith import saved_run as saved
 from tunesmith.disk import write_text
 from tunesmith.report import evidence, record, tables, task_sections
+from tunesmith.report import saved_run as saved
 from tunesmith.report.markup import Markup, html_page, packaged, tag
 from tunesmith.report.numbers import count, duration, significant, size
+from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import headline, part, total_seconds
-from tunesmith.saved_run import SavedRun
 
 SectionWriter = Callable[[SavedRun], Markup | None]
 Section = tuple[str, str, Markup]

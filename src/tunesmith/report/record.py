@@ -10,9 +10,9 @@ from tunesmith.report import figures, tables
 from tunesmith.report.evidence import evaluated_rows, grid, plot, problem_type
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, number, percent, plural, significant, size
+from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import CAUSAL, EMBEDDING, MASKED, TASK_NAMES, display_name, part, total_seconds, worst_first
 from tunesmith.results import Finding
-from tunesmith.saved_run import SavedRun
 
 WORST_ROWS = 100
 FINDING_ROWS = 25

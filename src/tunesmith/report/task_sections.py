@@ -13,8 +13,8 @@ from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, number, percent, with_interval
+from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import display_name, part
-from tunesmith.saved_run import SavedRun
 
 OWN_COLUMNS = ("row_id", "prompt", "reference")
 THIS_RUN = "this run"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith import saved_run as saved
+from tunesmith.report import saved_run as saved
 from tunesmith.report.markup import UNPRINTABLE
 from tunesmith.report.numbers import ABSENT, count, is_number, number, with_interval
 from tunesmith.report.tables import metric_names

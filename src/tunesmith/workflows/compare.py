@@ -19,10 +19,10 @@ from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
+from tunesmith.report.saved_run import load, read_predictions
 from tunesmith.report.words import main_metric, main_split
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
-from tunesmith.saved_run import load, read_predictions
 from tunesmith.tasks.finished import Run, folder_of
 
 BITS = "bits_per_byte"

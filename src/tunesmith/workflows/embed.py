@@ -126,9 +126,22 @@ def embed(
     with begin(parts_folder(path), settings, resume), disk_errors(path.parent):
         n_kept = write_parts(parts_folder(path), texts, encoder, settings, listener)
         join_parts(path, parts_folder(path), table, texts, settings)
-    n_missing, seconds = sum(text is None for text in texts), round(time.perf_counter() - started, 3)
-    found = Embedded(path, len(texts), n_missing, n_kept, settings.dimensions, dtype, columns, seconds)
+    found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
     return found if prompt else replace(found, unused_prompts=encoder.prompts)
+
+
+def embedded(path: Path, texts: Sequence[str | None], n_kept: int, settings: Settings, seconds: float) -> Embedded:
+    """Describes the written embeddings."""
+    return Embedded(
+        path=path,
+        n_rows=len(texts),
+        n_missing=sum(text is None for text in texts),
+        n_kept=n_kept,
+        dimension=settings.dimensions,
+        dtype=settings.dtype,
+        columns=settings.columns,
+        seconds=seconds,
+    )
 
 
 def text_columns(table: Table, requested: str | Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from tunesmith.disk import require_file_place, write_text
 from tunesmith.errors import InputError, OutputError
 from tunesmith.report.comparison import write_comparison
 from tunesmith.report.page import write_report
@@ -38,12 +39,19 @@ def report(
     if format not in FORMATS:
         raise InputError.one("format", f"there is no format {format!r}.", f"There are: {', '.join(FORMATS)}.")
     path = None if output is None else Path(output)
+    if path is not None:
+        require_file_place(path)
     if format == "html":
         return write_page(folders, path)[0]
-    text = latex_table(folders) if format == "latex" else "\n\n".join(map(markdown_report, folders))
+    text = report_text(folders, format)
     if path is not None:
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return text
+
+
+def report_text(runs: Sequence[Path], format: str) -> str:
+    """Formats finished runs as Markdown (``md``), or as one LaTeX table (``latex``)."""
+    return latex_table(runs) if format == "latex" else "\n\n".join(map(markdown_report, runs))
 
 
 def write_page(runs: Sequence[Path], output: Path | None) -> tuple[Path, list[str]]:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import NormalDist
 
+from tunesmith.disk import hash_file
+from tunesmith.report.saved_run import read_predictions
 from tunesmith.report.words import main_metric, part
 from tunesmith.results import RunResult
 from tunesmith.run_folder import PREDICTIONS, RESULT
-from tunesmith.saved_run import read_predictions
 
 LOOKS = "test_looks.jsonl"
 JUDGED = frozenset({"test", "retrieval"})
@@ -57,8 +58,7 @@ def with_file_look(result: RunResult, data: str, run: str) -> RunResult:
     folder, file = Path(run), Path(data)
     if not (folder / RESULT).is_file() or not file.is_file():
         return result
-    with file.open("rb") as content:
-        return add_look(result, hashlib.file_digest(content, "sha256").hexdigest(), folder)
+    return add_look(result, hash_file(file), folder)
 
 
 def add_look(result: RunResult, test: str, run: Path) -> RunResult:

@@ -10,9 +10,9 @@ from typing import Any
 from tunesmith.disk import disk_errors, write_text
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
+from tunesmith.report.saved_run import read as read_saved
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT, SMOKE_ROWS, RunFolder, claim, fill, finish, locate_output, require_same_inputs
-from tunesmith.saved_run import read as read_saved
 from tunesmith.tasks.finished import Run
 from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for

@@ -14,7 +14,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI
-from tunesmith.evaluation.metrics.intervals import MAX_UNDEFINED, TOO_FEW_ROWS, few_rows, resampling_words, spread
+from tunesmith.evaluation.metrics.intervals import TOO_FEW_ROWS, ResampledMetric, few_rows, resampling_words
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling, affordable, make_cells, replicate
 from tunesmith.evaluation.metrics.table import MetricKind, metric_kind, metric_value
@@ -90,15 +90,13 @@ def chance_verdict(
     cells = make_cells(ours, resampling.clusters, of_decisions=kind.of_decisions)
     n_used = affordable(len(cells.counts), resampling.n_resamples, kind.reads, 1)
     (drawn,) = replicate(cells, [[kind.statistic(system) for system in cells.systems]], n_used, resampling.seed)
-    usable, few = drawn[~np.isnan(drawn).any(axis=1)], few_rows(kind, ours)
-    n_units = min(cells.n_units, few.n_units or cells.n_units)
-    clusters = None if cells.members is None else cells.members.shape[0]
-    undecided = replace(empty, difference=float(np.mean(defined)) - expected[metric], n_clusters=clusters)
-    if n_units < 2 or len(usable) < (1 - MAX_UNDEFINED) * len(drawn):
+    resampled = ResampledMetric(kind, defined, drawn, cells, few_rows(kind, ours))
+    undecided = replace(empty, difference=resampled.value - expected[metric], n_clusters=cells.n_clusters)
+    error = resampled.spread
+    if error is None:
         return replace(undecided, note=TOO_FEW_ROWS)
-    error = spread([defined], [usable], n_units).with_rows(few.variance)
-    how = f"bootstrap standard error, {resampling_words(len(drawn), len(ours), clusters is not None)}"
-    is_exact = len(ours) == 1 and clusters is None
+    how = f"bootstrap standard error, {resampling_words(len(drawn), len(ours), cells.members is not None)}"
+    is_exact = len(ours) == 1 and cells.members is None
     exact = partial(permutation_p_value, kind, ours[0], expected[metric], resampling.seed) if is_exact else None
     undecided = replace(undecided, interval=how, smallest_detectable=smallest_detectable(error, resampling.level))
     return with_interval(undecided, error, kind.higher_is_better, exact, resampling.n_candidates)

@@ -160,23 +160,20 @@ def _group_intervals(
     reads, n = group[0][1].reads, len(systems[0])
     values = {name: [metric_value(kind, system) for system in systems] for name, kind in group}
     cells = make_cells(systems, resampling.clusters, of_decisions=reads == "decisions")
-    n_clusters = None if cells.members is None else cells.members.shape[0]
     defined = [(name, kind) for name, kind in group if all(value is not None for value in values[name])]
     statistics = [[kind.statistic(system) for system in cells.systems] for _, kind in defined]
     n_used = affordable(len(cells.counts), resampling.n_resamples, reads, n_columns(problem_type, systems[0]))
+    empty = Metric("", split, None, None, None, n, n_clusters=cells.n_clusters, n_candidates=resampling.n_candidates)
     metrics = {
-        name: Metric(name, split, None, None, None, n, kind.higher_is_better, note=kind.undefined, n_clusters=n_clusters)
-        for name, kind in group
+        name: replace(empty, name=name, higher_is_better=kind.higher_is_better, note=kind.undefined) for name, kind in group
     }
     replicates = replicate(cells, statistics, n_used, resampling.seed) if n > 1 else [np.empty((0, len(systems)))] * len(defined)
     for (name, kind), of_systems, drawn in zip(defined, statistics, replicates, strict=True):
         seed_values = [value for value in values[name] if value is not None]
-        few = few_rows(kind, systems)
-        low, high, how = _interval(kind, seed_values, drawn, cells, of_systems[0], resampling.level, few)
-        note = "" if how else few.reason or TOO_FEW_ROWS
-        mean = float(np.mean(seed_values))
-        found = replace(metrics[name], value=mean, low=low, high=high, interval=how, note=note)
-        metrics[name] = replace(found, n_candidates=resampling.n_candidates)
+        resampled = ResampledMetric(kind, seed_values, drawn, cells, few_rows(kind, systems))
+        low, high, how = _interval(resampled, of_systems[0], resampling.level)
+        note = "" if how else resampled.few.reason or TOO_FEW_ROWS
+        metrics[name] = replace(metrics[name], value=resampled.value, low=low, high=high, interval=how, note=note)
     return metrics
 
 
@@ -188,17 +185,54 @@ def few_rows(kind: MetricKind, systems: Sequence[Predictions]) -> FewRows:
     return replace(found[0], variance=float(np.mean([few.variance for few in found])))
 
 
-def _interval(
-    kind: MetricKind, values: list[float], replicates: Values, cells: Cells, statistic: Statistic, level: float, few: FewRows
-) -> tuple[float | None, float | None, str]:
+@dataclass(frozen=True)
+class ResampledMetric:
+    """One metric of a system on the rows and on their resamples.
+
+    Attributes:
+        values: the metric of each seed (S).
+        replicates: (B, S) the metric of each seed on each resample; NaN where it is undefined.
+        few: its correction for few rows.
+    """
+
+    kind: MetricKind
+    values: Sequence[float]
+    replicates: Values
+    cells: Cells
+    few: FewRows
+
+    @property
+    def value(self) -> float:
+        """Returns the mean over the seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def n_units(self) -> int:
+        """Returns the number of independent units that the error is estimated from."""
+        return min(self.cells.n_units, self.few.n_units or self.cells.n_units)
+
+    @property
+    def usable(self) -> Values:
+        """Returns the replicates in which every seed has a value."""
+        return self.replicates[~np.isnan(self.replicates).any(axis=1)]
+
+    @property
+    def spread(self) -> Spread | None:
+        """Returns the standard error, with the correction for few rows; None if there are too few rows or usable resamples."""
+        is_too_few = self.n_units < 2 or len(self.usable) < (1 - MAX_UNDEFINED) * len(self.replicates)
+        if self.few.reason or is_too_few:
+            return None
+        return spread([self.values], [self.usable], self.n_units).with_rows(self.few.variance)
+
+
+def _interval(metric: ResampledMetric, statistic: Statistic, level: float) -> tuple[float | None, float | None, str]:
     """Both ends and a description of the method; (None, None, "") without an interval."""
-    n, usable = min(cells.n_units, few.n_units or cells.n_units), replicates[~np.isnan(replicates).any(axis=1)]
-    if few.reason or n < 2 or len(usable) < (1 - MAX_UNDEFINED) * len(replicates):
+    kind, cells, n, usable, uncertainty = metric.kind, metric.cells, metric.n_units, metric.usable, metric.spread
+    if uncertainty is None:
         return None, None, ""
-    value = float(np.mean(values))
-    uncertainty = spread([values], [usable], n).with_rows(few.variance)
-    resampled = resampling_words(len(replicates), len(values), cells.members is not None)
-    single = len(values) == 1 and cells.members is None and not few.variance
+    value = metric.value
+    resampled = resampling_words(len(metric.replicates), len(metric.values), cells.members is not None)
+    single = len(metric.values) == 1 and cells.members is None and not metric.few.variance
     if kind.interval == "bca" and single and uncertainty.error > 0:
         low, high = bca(value, usable[:, 0], acceleration(cells, statistic), level)
         return low, high, f"BCa bootstrap, {resampled}"

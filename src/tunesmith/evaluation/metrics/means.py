@@ -151,9 +151,11 @@ def in_bits(system: TokenSums, n_bytes: Array) -> TokenSums:
 def ratio_metric(name: str, split: str, systems: Sequence[TokenSums], form: Interval, resampling: Resampling) -> Metric:
     """Returns the mean over seeds of sum / count, with its interval on the scale of ``form``, see ``intervals.scaled``."""
     sums, resampling = counted_rows(systems, resampling)
-    values, mean, n, clusters = ratios(sums), float(np.mean(ratios(sums))), len(sums[0][0]), resampling.clusters
-    n_clusters = None if clusters is None else int(clusters.max()) + 1
-    metric = Metric(name, split, mean, None, None, n, form != "positive", note=TOO_FEW_ROWS, n_clusters=n_clusters)
+    values, n, clusters = ratios(sums), len(sums[0][0]), resampling.clusters
+    mean, higher = float(np.mean(values)), form != "positive"
+    metric = Metric(
+        name, split, mean, None, None, n, higher_is_better=higher, note=TOO_FEW_ROWS, n_clusters=resampling.n_clusters
+    )
     effective = effective_number(cluster_sums(sums[0][1], clusters))
     if effective < MIN_ROWS:
         return metric
@@ -181,7 +183,7 @@ def ratio_verdict(
             mean, value = losses.mean(), perplexity_of(float(losses.mean()))
             sides[i] = value * (1 + losses - mean), value * (1 + replicates - mean)
     difference = float(sides[0][0].mean() - sides[1][0].mean())
-    undecided = replace(empty, difference=difference, n=n, n_clusters=None if clusters is None else int(clusters.max()) + 1)
+    undecided = replace(empty, difference=difference, n=n, n_clusters=resampling.n_clusters)
     if effective < MIN_ROWS:
         return replace(undecided, note=TOO_FEW_ROWS)
     error = spread([side[0].tolist() for side in sides], [side[1] for side in sides], effective)

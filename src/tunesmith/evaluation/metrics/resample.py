@@ -52,6 +52,11 @@ class Resampling:
         """Returns the confidence level of one interval, 0.95 without a selection."""
         return 1 - (1 - LEVEL) / self.n_candidates
 
+    @property
+    def n_clusters(self) -> int | None:
+        """Returns the number of clusters; None where all rows are independent."""
+        return None if self.clusters is None else int(self.clusters.max()) + 1
+
     def of_rows(self, clusters: Array | None) -> Resampling:
         """Returns the same resampling for rows in these clusters."""
         return replace(self, clusters=clusters)
@@ -75,6 +80,11 @@ class Cells:
     of_row: Array
     counts: Values
     members: csr_matrix | None = None
+
+    @property
+    def n_clusters(self) -> int | None:
+        """Returns the number of clusters; None where all rows are independent."""
+        return None if self.members is None else int(self.members.shape[0])
 
     @property
     def n_units(self) -> int:

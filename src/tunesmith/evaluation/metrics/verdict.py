@@ -162,8 +162,8 @@ def _pairs(
 
 
 def _decide(pair: _Pair, against: str, split: str, resampling: Resampling) -> Verdict:
-    error, p_value, exact, members = _pair_spread(pair), None, 0.0, pair.cells.members
-    if pair.metric == "accuracy" and pair.single and members is None:
+    error, p_value, exact, n_clusters = _pair_spread(pair), None, 0.0, pair.cells.n_clusters
+    if pair.metric == "accuracy" and pair.single and n_clusters is None:
         right = [system.labels == system.decisions for system in pair.cells.systems]
         first, second = (rows.all(axis=1) if rows.ndim == 2 else rows for rows in right)
         counts = pair.cells.counts
@@ -171,7 +171,6 @@ def _decide(pair: _Pair, against: str, split: str, resampling: Resampling) -> Ve
         exact = MIN_ONE_SIDED / pair.n if pair.n else 0.0
     detectable = max(0.0 if error is None else smallest_detectable(error, resampling.level), exact) or None
     undecided = Verdict(pair.metric, split, against, pair.difference, None, None, word="cannot tell", n=pair.n)
-    n_clusters = None if members is None else members.shape[0]
     undecided = replace(undecided, p_value=p_value, smallest_detectable=detectable, n_clusters=n_clusters)
     if error is None:
         return replace(undecided, note=TOO_FEW_ROWS)
@@ -179,7 +178,7 @@ def _decide(pair: _Pair, against: str, split: str, resampling: Resampling) -> Ve
         return replace(undecided, note=SAME)
     k, n_other = pair.n_ours, len(pair.values) - pair.n_ours
     seeds = "" if pair.single else f" and of {k} pairs of seeds" if pair.paired else f" and of {k} + {n_other} seeds"
-    units = "rows" if members is None else "clusters"
+    units = "rows" if n_clusters is None else "clusters"
     how = f"paired bootstrap standard error, {pair.n_drawn} resamples of {units}{seeds}"
     guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
     exact_test = partial(_swap_p_value, pair, p_value, min(pair.n_drawn, MAX_SWAPS), resampling.seed) if guarded else None
