@@ -10,6 +10,7 @@ import pytest
 from tunesmith.data.readers.read import builtin_folder, builtin_path, retrieval_names
 from tunesmith.recipe.files import is_file_name, locate
 from tunesmith.recipe.load import load_recipe
+from tunesmith.recipe.sections import AUTO
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
@@ -53,7 +54,7 @@ def test_the_data_of_the_recipe_is_there(path: Path) -> None:
     loaded = load_recipe(path)
     data = loaded.recipe.data
     for source in (data.train, data.validation, data.test, *data.also):
-        if not isinstance(source, str) or source in MADE:
+        if not isinstance(source, str) or source == AUTO or source in MADE:
             continue
         if source.removeprefix("builtin:") in retrieval_names():
             assert builtin_folder(source).is_dir()
