@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from tests.recipe.recipes import GOOD, RECIPES
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
-from tunesmith.recipe.resolved import MANY_ROWS, SMALL_MODEL_BYTES, resolved_yaml, with_defaults
+from tunesmith.recipe.resolved import MANY_ROWS, MAX_EPOCHS, SMALL_MODEL_BYTES, resolved_yaml, with_default_epochs, with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tree import all_keys, section_at
 
@@ -93,3 +93,33 @@ def test_batches_by_task(task: str, few_rows: int, many_rows: int) -> None:
     plain = Recipe.model_validate({"task": task, "data": {"train": "rows.csv"}})
     assert with_defaults(plain, 1000, MANY_ROWS - 1).train.batch_rows == few_rows
     assert with_defaults(plain, 1000, MANY_ROWS).train.batch_rows == many_rows
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "train", "epochs"),
+    [
+        (85, {}, MAX_EPOCHS),
+        (450, {}, 20.0),
+        (3_999, {}, 3.0),
+        (450, {"per_device_train_batch_size": 8}, 6.0),
+        (450, {"gradient_accumulation_steps": 2}, MAX_EPOCHS),
+        (450, {"num_train_epochs": 1.0}, 1.0),
+        (450, {"max_steps": 10}, None),
+    ],
+)
+def test_default_epochs_of_few_rows_reach_the_floor_of_optimizer_steps(
+    n_rows: int, train: dict[str, float], epochs: float
+) -> None:
+    assert with_defaults(recipe(**train), 1000, n_rows).train.num_train_epochs == epochs
+
+
+@pytest.mark.parametrize("task", ["embedding", "sft", "pretraining"])
+def test_tasks_without_labels_train_for_three_epochs(task: str) -> None:
+    plain = Recipe.model_validate({"task": task, "data": {"train": "rows.csv"}})
+    assert with_defaults(plain, 1000, 85).train.num_train_epochs == 3.0
+
+
+def test_a_recipe_without_a_length_can_be_given_three_epochs_whatever_its_rows() -> None:
+    assert with_defaults(with_default_epochs(recipe()), 1000, 85).train.num_train_epochs == 3.0
+    assert with_default_epochs(recipe(num_train_epochs=7)).train.num_train_epochs == 7.0
+    assert with_default_epochs(recipe(max_steps=7)).train.num_train_epochs is None

@@ -91,14 +91,6 @@ def test_every_line_that_is_not_a_default_has_a_reason() -> None:
             assert "#" in line or lines[i - 1].lstrip().startswith("#"), line
 
 
-def test_few_rows_get_more_passes_and_many_do_not() -> None:
-    few, text, _ = drafted(write("few.csv", tickets(300)))
-    assert few.train.num_train_epochs == 12
-    assert "# 210 rows are only 7 steps an epoch" in text
-    many, _, _ = drafted(write("many.csv", tickets(6000)))
-    assert "num_train_epochs" not in many.train.model_fields_set
-
-
 def test_too_few_rows_for_a_test_share() -> None:
     recipe, _, lines = drafted(write("few.csv", tickets(60)))
     assert recipe.data.test == "auto"

@@ -19,7 +19,7 @@ from tunesmith.diagnosis.pool import PooledSplits
 from tunesmith.errors import DataError
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Clock, Event
-from tunesmith.recipe.resolved import with_defaults
+from tunesmith.recipe.resolved import with_default_epochs, with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.tasks.classification.data import LabelledTaskData
@@ -113,7 +113,7 @@ def finetune_folds(
 
     rows, splits = pooled.rows, pooled.splits
     whole = LabelledData(replace(rows, split="train"), None, None, splits.labels, splits.columns)
-    settled = with_defaults(recipe, source.n_bytes, len(rows))
+    settled = with_defaults(with_default_epochs(recipe), source.n_bytes, len(rows))
     return fine_tuned(LabelledTaskData(recipe=settled, splits=whole, source=source), pooled.near, n_folds, progress)
 
 

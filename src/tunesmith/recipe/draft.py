@@ -42,7 +42,6 @@ class Draft:
         non_latin: many letters of the texts are not Latin.
         data: train, test and validation as given (a source or a fraction).
         columns: part -> its column or columns.
-        epochs: None for the default.
         imbalanced: one class has many times the rows of another.
     """
 
@@ -57,8 +56,6 @@ class Draft:
     columns: Mapping[str, tuple[str, ...]]
     column_reasons: Mapping[str, str]
     questions: tuple[Question, ...]
-    epochs: int | None
-    epochs_reason: str
     imbalanced: bool
 
 
@@ -72,8 +69,6 @@ def yaml_text(draft: Draft) -> str:
         advice = "This model was trained on English only, and many letters in the data are not Latin: use a multilingual model,"
         lines += [f"  # {advice}", "  # for example intfloat/multilingual-e5-small."]
     lines += [entry("  ", "name", *MINILM), *data_lines(draft), "train:", entry("  ", "seed", 0, SEED)]
-    if draft.epochs:
-        lines.append(entry("  ", "num_train_epochs", draft.epochs, draft.epochs_reason))
     if draft.imbalanced and TASKS[draft.task].has_key(("train", "class_weights")):
         reason = "the classes are imbalanced: gives rare classes the same total weight"
         lines.append(entry("  #", "class_weights", "balanced", reason))

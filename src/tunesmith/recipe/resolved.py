@@ -1,19 +1,20 @@
 """Fills in the defaults that follow from the model and the rows, and writes the resolved recipe.
 
-A small model underfits in the few epochs of fine-tuning: dropout slows it down, and it can take larger batches. The figures
-behind both are in docs/experiments.md.
+A small model underfits in the few epochs of fine-tuning: dropout slows it down, and it can take larger batches. Three epochs of
+a few hundred rows are too few optimizer steps to learn from them. The figures are in docs/experiments.md and
+docs/decisions/training-length.md.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from math import inf
+from collections.abc import Iterator, Mapping
+from math import ceil, inf
 from typing import Any
 
 import yaml
 
-from tunesmith.recipe.sections import Recipe, Section
+from tunesmith.recipe.sections import DEFAULT_EPOCHS, Recipe, Section
 from tunesmith.recipe.source import RecipeDumper
 from tunesmith.recipe.tasks import refusal, task_settings
 
@@ -71,8 +72,12 @@ SMALL_MODEL_BYTES = 200_000_000
 MANY_ROWS = 4_000
 
 
+MAX_EPOCHS = 30
+"""Epochs that a floor of optimizer steps leads to at most."""
+
+
 def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
-    """Fill in the batch size and the dropout that the recipe leaves open and that are known before the model is loaded.
+    """Fill in what the recipe leaves open and is known before the model is loaded: the batch size, the dropout, the epochs.
 
     Args:
         model_bytes: size of the base model's weights; 0 where it is unknown, which counts as large.
@@ -87,6 +92,26 @@ def with_defaults(recipe: Recipe, model_bytes: int, n_rows: int) -> Recipe:
             defaults["per_device_train_batch_size"] = batch_rows
     if recipe.train.dropout is None and is_small:
         defaults["dropout"] = 0.0
-    if not defaults:
-        return recipe
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update=defaults)})
+    settled = _with_train(recipe, defaults)
+    return _with_train(settled, {"num_train_epochs": default_epochs(settled, n_rows)}) if _has_open_length(recipe) else settled
+
+
+def with_default_epochs(recipe: Recipe) -> Recipe:
+    """Return the recipe with 3 epochs, without the floor of optimizer steps, where it gives no length of training."""
+    return _with_train(recipe, {"num_train_epochs": DEFAULT_EPOCHS}) if _has_open_length(recipe) else recipe
+
+
+def default_epochs(recipe: Recipe, n_rows: int) -> float:
+    """Return the epochs of a recipe that gives none: 3, or more where those are less than the task's ``min_steps``."""
+    train = recipe.train
+    steps_per_epoch = ceil(n_rows / (train.batch_rows * recipe.parallel.processes * train.gradient_accumulation_steps))
+    needed = ceil(task_settings(recipe).min_steps / max(1, steps_per_epoch))
+    return max(DEFAULT_EPOCHS, float(min(MAX_EPOCHS, needed)))
+
+
+def _has_open_length(recipe: Recipe) -> bool:
+    return recipe.train.num_train_epochs is None and recipe.train.max_steps is None
+
+
+def _with_train(recipe: Recipe, values: Mapping[str, float]) -> Recipe:
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=dict(values))}) if values else recipe

@@ -157,7 +157,7 @@ def _layers(recipe: Recipe, base: Path) -> Iterator[Fault]:
 def _steps(recipe: Recipe, base: Path) -> Iterator[Fault]:
     train = recipe.train
     if train.max_steps is not None and "num_train_epochs" in train.model_fields_set:
-        both = f"max_steps ({train.max_steps}) and num_train_epochs ({train.num_train_epochs:g})"
+        both = f"max_steps ({train.max_steps}) and num_train_epochs ({train.epochs:g})"
         message = f"{both} both set the length of training"
         yield Fault(("train", "max_steps"), message, "Keep one: max_steps for a number of steps, num_train_epochs for epochs.")
     if train.warmup_steps >= 1 and not train.warmup_steps.is_integer():

@@ -14,6 +14,7 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 NotNegative = Annotated[int, Field(ge=0)]
 TaskName = Literal["classification", "regression", "embedding", "sft", "pretraining"]
 AUTO = "auto"
+DEFAULT_EPOCHS = 3.0
 ReportTo = Literal["none", "tensorboard", "wandb", "trackio"]
 
 
@@ -255,8 +256,8 @@ class EarlyStoppingSection(Section):
 class TrainSection(Section):
     """Training arguments."""
 
-    num_train_epochs: float = Field(default=3.0, gt=0.0)
-    """Number of training epochs."""
+    num_train_epochs: float | None = Field(default=None, gt=0.0)
+    """Number of training epochs. Default: 3; for labels, as many more as give 300 optimizer steps, at most 30."""
     max_steps: PositiveInt | None = None
     """Number of optimizer steps, in place of num_train_epochs; giving both is an error."""
     learning_rate: float | None = Field(default=None, gt=0.0)
@@ -301,6 +302,11 @@ class TrainSection(Section):
     """Experiment trackers that receive the logs, in addition to the run folder."""
     run_name: str | None = None
     """Name of the run in the trackers. Default: the name of the output folder."""
+
+    @property
+    def epochs(self) -> float:
+        """Number of training epochs; 3 if the recipe gives none."""
+        return self.num_train_epochs or DEFAULT_EPOCHS
 
     @property
     def batch_rows(self) -> int:

@@ -75,6 +75,7 @@ class TaskSettings:
         default_metric: selects the checkpoint and leads the verdict where the recipe names none.
         batch_rows: default rows per device; None: the recipe's own default.
         small_model_batch_rows: the same for small models with many rows (``recipe/resolved.py``); None: as for all others.
+        min_steps: optimizer steps that the default length of training has at least (``recipe/resolved.py``); 0: no such floor.
         searches: whether retrieval metrics count at any cut-off.
         numeric_labels: whether a row's label is a number.
         plain_texts: whether rows are plain texts, without prompts and answers.
@@ -94,6 +95,7 @@ class TaskSettings:
     sections: tuple[str, ...] = ()
     batch_rows: int | None = None
     small_model_batch_rows: int | None = 64
+    min_steps: int = 0
     searches: bool = False
     numeric_labels: bool = False
     plain_texts: bool = False
@@ -127,6 +129,7 @@ _CLASSIFICATION = TaskSettings(
     default_metric=DEFAULT_LABEL_METRIC,
     baselines=("majority", "chance", "tfidf", "frozen", "untuned"),
     learning_rates=ENCODER_RATES,
+    min_steps=300,
 )
 _REGRESSION = replace(
     _CLASSIFICATION,

@@ -91,7 +91,8 @@ def training_settings(steps: TaskSteps[Any, Any], session: Session) -> CheckLine
         except SETTINGS_ERRORS as error:
             message = f"upstream's trainer refuses these settings: {first_line(error)}."
             return CheckLine(name, "refused", Problem(name, "train / upstream / adapter", message, "Change or remove them."))
-    return CheckLine(name, f"{recipe.train.optim}, {schedule.total_steps:,} steps")
+    epochs = schedule.total_steps / schedule.steps_per_epoch
+    return CheckLine(name, f"{recipe.train.optim}, {schedule.total_steps:,} steps ({epochs:.3g} epochs)")
 
 
 def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificate:

@@ -45,7 +45,7 @@ def plan_schedule(n_batches_per_epoch: int, train: TrainSection) -> Schedule:
     Evaluations and logs are spread evenly; with fewer steps than requested, there is one at each step.
     """
     steps_per_epoch = max(1, math.ceil(n_batches_per_epoch / train.gradient_accumulation_steps))
-    total = train.max_steps or max(1, math.ceil(steps_per_epoch * train.num_train_epochs))
+    total = train.max_steps or max(1, math.ceil(steps_per_epoch * train.epochs))
     warmup = math.ceil(total * train.warmup_steps) if train.warmup_steps < 1 else int(train.warmup_steps)
     return Schedule(total, steps_per_epoch, spread(total, train.n_evaluations), spread(total, train.n_logs), warmup)
 

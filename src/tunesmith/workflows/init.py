@@ -29,9 +29,6 @@ from tunesmith.workflows.init_unlabelled import Unlabelled, detect_unlabelled, r
 
 MAX_NUMBERED_CLASSES = 100
 """Whole numbers with more different values are amounts, not class names."""
-MIN_STEPS, MAX_EPOCHS = 300, 12
-"""Training rarely converges in fewer optimizer steps; more epochs rarely help."""
-DEFAULT_EPOCHS, BATCH_ROWS = 3, 32
 IMBALANCE = 10
 LONG_WORDS = 380
 """About so many English words are 512 tokens, the limit of most encoders."""
@@ -327,7 +324,6 @@ def make_draft(
 ) -> Draft:
     """Collects the lines of the recipe with their reasons."""
     undecided = {question.part for question in guess.questions}
-    n_epochs, reason = epochs(splits)
     return Draft(
         source=str(split_sources["train"]),
         task=guess.task,
@@ -340,8 +336,6 @@ def make_draft(
         columns={part: names for part, names in columns_by_part(guess.columns).items() if part not in undecided},
         column_reasons=guess.columns.reasons,
         questions=guess.questions,
-        epochs=n_epochs,
-        epochs_reason=reason,
         imbalanced=splits is not None and is_imbalanced(label_counts(splits)),
     )
 
@@ -361,16 +355,6 @@ def data_reasons(
         elif split in split_sources:
             reasons[split] = ("used for the verdict" if split == "test" else "selects the best checkpoint") + counted
     return reasons
-
-
-def epochs(splits: LabelledData | None) -> tuple[int | None, str]:
-    """Returns the epochs where the default gives too few steps, with the reason; None where the default is enough."""
-    if splits is None:
-        return None, ""
-    steps = -(-len(splits.train) // BATCH_ROWS)
-    needed = min(MAX_EPOCHS, -(-MIN_STEPS // steps))
-    reason = f"{plural(len(splits.train), 'row')} are only {plural(steps, 'step')} an epoch, so more epochs than {DEFAULT_EPOCHS}"
-    return (needed if needed > DEFAULT_EPOCHS else None), reason
 
 
 def closing_lines(guess: Guess, splits: LabelledData | None) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.disk import disk_errors, write_text
 from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
+from tunesmith.recipe.resolved import with_default_epochs
 from tunesmith.report.saved_run import read as read_saved
 from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT, SMOKE_ROWS, RunFolder, claim, fill, finish, locate_output, require_same_inputs
@@ -46,6 +47,8 @@ def train(
     """
     clock = Clock(listener, {})
     output = f"{loaded.recipe.output}-smoke" if smoke else loaded.recipe.output
+    if smoke:
+        loaded = replace(loaded, recipe=with_default_epochs(loaded.recipe))
     request = Request(loaded, clock, frames, SMOKE_ROWS if smoke else None)
     if rank() > 0:  # the first process claims the folder
         return run_steps(request, locate_output(output), {}, resume=resume, smoke=smoke)
