@@ -72,7 +72,7 @@ SMALL_MODEL_BYTES = 200_000_000
 MANY_ROWS = 4_000
 
 
-MAX_EPOCHS = 30
+MAX_EPOCHS = 100
 """Epochs that a floor of optimizer steps leads to at most."""
 
 

@@ -257,7 +257,7 @@ class TrainSection(Section):
     """Training arguments."""
 
     num_train_epochs: float | None = Field(default=None, gt=0.0)
-    """Number of training epochs. Default: 3; for labels, as many more as give 300 optimizer steps, at most 30."""
+    """Number of training epochs. Default: 3; for labels, as many more as give 300 optimizer steps, at most 100 epochs."""
     max_steps: PositiveInt | None = None
     """Number of optimizer steps, in place of num_train_epochs; giving both is an error."""
     learning_rate: float | None = Field(default=None, gt=0.0)
