@@ -1,10 +1,11 @@
-"""Injects kills, damage, full disks and second writers into runs, and counts what is lost.
+"""Injects kills, damage, full disks, second writers and changed inputs, and counts what is lost.
 
-    python benchmarks/reliability.py [--only SECTION ...] [--share 0.1] [--folder .reliability]
+    python benchmarks/reliability.py [--only SECTION ...] [--share 0.1] [--folder .reliability] [--seed N] [--again]
 
 Each section is a function of one trial; finished trials are kept in the folder, so that the same command goes on after an
-interruption. A trial counts as a traceback, a hang, a lost run (files that were complete before are not any more, or a resumed
-run differs from an uninterrupted one) or a wrong word (an exit code or message that it must not have).
+interruption. ``--only inputs --seed N`` runs one trial again; the folder ``failed`` has the inputs of trials with a fault. A
+trial counts as a traceback, a hang, a lost run (files that were complete before are not any more, or a resumed run differs from
+an uninterrupted one) or a wrong word (an exit code or message that it must not have).
 """
 
 from __future__ import annotations
@@ -24,32 +25,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mutated_inputs import command_line_trial, input_trial
 from record import write
-from trials import Ended, Process, mutate_file, run
+from trials import Ended, Process, Trial, make_models, mutate_file, run
 
 from tunesmith.disk import hash_file
 
 ROWS = 160
 EXACT = ("model/model.safetensors", "predictions.parquet")
 """Files of a resumed run that are equal to those of an uninterrupted one."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The outcome of one trial.
-
-    Attributes:
-        what: what was injected.
-        fault: ``traceback``, ``hang``, ``lost`` or ``wrong word``; empty if there was none.
-        detail: the end of the output, after a fault.
-    """
-
-    section: str
-    number: int
-    what: str
-    fault: str = ""
-    detail: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,31 +97,6 @@ def prepare(folder: Path) -> Bench:
         n_bytes = sum(path.stat().st_size for path in (base / "runs/whole").rglob("*") if path.is_file())
         record.write_text(json.dumps({**json.loads(record.read_text()), "n_bytes": n_bytes}))
     return Bench(folder, **json.loads(record.read_text()))
-
-
-def make_models(base: Path) -> None:
-    """Writes a random BERT with a vocabulary of words; sft uses the built-in model."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(60))]
-    raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
-    raw.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-    tokens = {f"{part}_token": token for part, token in names.items()}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, model_max_length=64, **tokens)
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **shape)).save_pretrained(base / "tiny")
-    tokenizer.save_pretrained(base / "tiny")
-    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **shape)).save_pretrained(
-        base / "sharded", max_shard_size="20KB"
-    )
-    tokenizer.save_pretrained(base / "sharded")
 
 
 def make_recipes(base: Path) -> None:
@@ -379,8 +338,14 @@ SECTIONS: dict[str, tuple[TrialFunction, int]] = {
     "damaged models": (model_trial, 60),
     "full disk": (disk_trial, 20),
     "two writers": (writers_trial, 20),
+    "inputs": (lambda bench, number, draw: input_trial(bench.folder, number, draw), 2_000),
+    "command lines": (lambda bench, number, draw: command_line_trial(bench.folder, number, draw), 100),
 }
 """Section -> the function of one trial, and how many there are."""
+PAGE = Path(__file__).resolve().parents[1] / "docs/explanation/reliability.md"
+MARKS = ("<!-- figures of benchmarks/reliability.py -->", "<!-- end of figures -->")
+WITHOUT_RUNS = {"inputs", "command lines"}
+"""Sections that need no uninterrupted training."""
 
 
 def finished_trials(path: Path) -> list[Trial]:
@@ -388,19 +353,29 @@ def finished_trials(path: Path) -> list[Trial]:
     return [Trial(**json.loads(line)) for line in lines]
 
 
+def forget_faults(progress: Path, names: list[str]) -> None:
+    """Removes the trials with a fault of these sections from the file, so that they run again."""
+    kept = [trial for trial in finished_trials(progress) if trial.section not in names or not trial.fault]
+    progress.write_text("".join(json.dumps(asdict(trial)) + "\n" for trial in kept), encoding="utf-8")
+
+
 def run_section(bench: Bench, name: str, share: float, progress: Path) -> None:
     """Runs the trials of a section that are not finished, and appends each to the file."""
-    function, count = SECTIONS[name]
     done = {trial.number for trial in finished_trials(progress) if trial.section == name}
-    for number in range(max(1, round(share * count))):
-        if number in done:
-            continue
-        started = time.perf_counter()
-        trial = function(bench, number, random.Random(f"{name} {number}"))
-        trial = replace(trial, seconds=round(time.perf_counter() - started, 2))
-        with progress.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(trial)) + "\n")
-        print(f"{name} {number + 1}: {trial.what}{f' -> {trial.fault}: {trial.detail}' if trial.fault else ''}", flush=True)
+    for number in range(max(1, round(share * SECTIONS[name][1]))):
+        if number not in done:
+            trial = run_trial(bench, name, number)
+            with progress.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(trial)) + "\n")
+
+
+def run_trial(bench: Bench, name: str, number: int) -> Trial:
+    """Runs one trial, which is the same whenever it runs, and prints it."""
+    started = time.perf_counter()
+    trial = SECTIONS[name][0](bench, number, random.Random(f"{name} {number}"))
+    line = f"{name} {number}: {trial.what}{f' -> {trial.fault}: {trial.detail}' if trial.fault else ''}"
+    print(line.encode(errors="backslashreplace").decode(), flush=True)  # changed inputs hold halves of surrogate pairs
+    return replace(trial, seconds=round(time.perf_counter() - started, 2))
 
 
 def summary(trials: list[Trial]) -> dict[str, Any]:
@@ -411,6 +386,8 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
         own = [trial for trial in trials if trial.section == name]
         counts = Counter(trial.fault for trial in own)
         sections[name] = {"trials": len(own), **{fault: counts[fault] for fault in faults}}
+        if outcomes := Counter(trial.outcome for trial in own if trial.outcome):
+            sections[name] |= dict(sorted(outcomes.items()))
         sections[name]["minutes"] = round(sum(trial.seconds for trial in own) / 60, 1)
     failed = [asdict(trial) for trial in trials if trial.fault]
     return {
@@ -420,19 +397,45 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
     }
 
 
+def write_page(figures: dict[str, Any], page: Path = PAGE) -> None:
+    """Puts the figures of the sections that have run between the marks of the page about reliability."""
+    rows = [(name, section) for name, section in figures["sections"].items() if section["trials"]]
+    table = ["| section | trials | used | refused | traceback | hang | lost | wrong word | minutes |", "|---" * 9 + "|"]
+    for name, section in rows:
+        counts = [
+            section.get(key, "") for key in ("trials", "used", "refused", "traceback", "hang", "lost", "wrong word", "minutes")
+        ]
+        table.append(f"| {name} | {' | '.join(f'{n:,}' if n != '' else '' for n in counts)} |")
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    text = "\n".join([before + MARKS[0], *table, MARKS[1]]) + rest.partition(MARKS[1])[2]
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=list(SECTIONS), choices=list(SECTIONS))
     parser.add_argument("--share", type=float, default=1.0, help="share of the trials of each section")
+    parser.add_argument("--seed", type=int, metavar="N", help="run only trial N of each section, and record nothing")
+    parser.add_argument("--again", action="store_true", help="run the trials with a fault again")
     parser.add_argument("--folder", type=Path, default=Path(".reliability"), help="finished trials; remove it to start again")
     args = parser.parse_args()
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     import_libraries()
-    bench = prepare(args.folder.resolve())
-    progress = bench.folder / "trials.jsonl"
+    folder = args.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = Bench(folder, 0.0, 0) if set(args.only) <= WITHOUT_RUNS else prepare(folder)
+    if args.seed is not None:
+        for name in args.only:
+            run_trial(bench, name, args.seed)
+        return
+    progress = folder / "trials.jsonl"
+    if args.again:
+        forget_faults(progress, args.only)
     for name in args.only:
         run_section(bench, name, args.share, progress)
-    write("reliability", summary(finished_trials(progress)))
+    figures = summary(finished_trials(progress))
+    write("reliability", figures)
+    write_page(figures)
 
 
 def import_libraries() -> None:

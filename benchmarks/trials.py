@@ -1,4 +1,4 @@
-"""Runs command lines in processes that can be killed, and injects damage into files. Used by reliability.py."""
+"""Runs command lines in processes that can be killed, damages files, and makes tiny models. Used by reliability.py."""
 
 from __future__ import annotations
 
@@ -16,6 +16,26 @@ from typing import Any
 HANG_SECONDS = 120
 SURPRISES = ("Traceback (most recent call last)", "tunesmith: unexpected ")
 """What standard error holds after an error that nobody has foreseen."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The outcome of one trial.
+
+    Attributes:
+        what: what was injected.
+        outcome: ``used`` or ``refused``, of a changed input.
+        fault: ``traceback``, ``hang``, ``lost`` or ``wrong word``; empty if there was none.
+        detail: the end of the output, after a fault.
+    """
+
+    section: str
+    number: int
+    what: str
+    fault: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    outcome: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,3 +186,28 @@ def mutate_file(path: Path, draw: random.Random, limit: int | None = None) -> st
         new, done = mutate_bytes(content, draw, limit)
         path.write_bytes(new)
     return f"{path.name}: {done}"
+
+
+def make_models(base: Path) -> None:
+    """Writes a random BERT with a vocabulary of words; sft uses the built-in model."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(60))]
+    raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    tokens = {f"{part}_token": token for part, token in names.items()}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, model_max_length=64, **tokens)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **shape)).save_pretrained(base / "tiny")
+    tokenizer.save_pretrained(base / "tiny")
+    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **shape)).save_pretrained(
+        base / "sharded", max_shard_size="20KB"
+    )
+    tokenizer.save_pretrained(base / "sharded")

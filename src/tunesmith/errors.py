@@ -20,6 +20,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+LONGEST_LINE = 2_000
+"""Characters of a problem that are shown; names and cells of data can be much longer."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -38,10 +41,12 @@ class Problem:
     remedy: str = ""
 
     def line(self) -> str:
-        """Formats the problem as one line of text: ``where: message (remedy)``."""
+        """Formats the problem as one line of text, ``where: message (remedy)``; a long one is cut in its middle."""
         place = f"{self.where}: " if self.where else ""
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{place}{self.message}{remedy}"
+        line, half = f"{place}{self.message}{remedy}", LONGEST_LINE // 2
+        left_out = len(line) - LONGEST_LINE
+        return line if left_out <= 0 else f"{line[:half]} ... {left_out:,} characters ... {line[-half:]}"
 
     def to_json(self) -> dict[str, str]:
         return asdict(self)
@@ -104,6 +109,9 @@ class DataError(InputError):
     check = "data"
 
 
+SHOWN_CANDIDATES = 12
+
+
 class UndecidedColumn(DataError):
     """Column names and contents do not decide which column has a role.
 
@@ -114,10 +122,11 @@ class UndecidedColumn(DataError):
 
     def __init__(self, where: str, message: str, part: str, candidates: Sequence[str] = ()) -> None:
         self.part, self.candidates = part, tuple(candidates)
-        choices = [f"{part}: {name}" for name in self.candidates]
+        choices = [f"{part}: {name}" for name in self.candidates[:SHOWN_CANDIDATES]]
         if part == "text" and len(choices) == 2:
             choices.append(f"{choices[0]}, pair: {self.candidates[1]}")
         lines = " or ".join(f'"columns: {{{choice}}}"' for choice in choices)
+        lines += f", or one of {others} more" if (others := len(self.candidates) - SHOWN_CANDIDATES) > 0 else ""
         remedy = f"Name it under data in the recipe: {lines}." if lines else f'Name it: "columns: {{{part}: NAME}}".'
         super().__init__([Problem(self.check, where, message, remedy)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ from tunesmith.cli import (
 )
 from tunesmith.cli.parsing import UsageError, Verb, did_you_mean, main_help, make_parser, parse
 from tunesmith.cli.terminal import Outcome, Terminal, error_lines, print_json, printable, show
+from tunesmith.data.cells import clip
 from tunesmith.errors import InputError, TunesmithError
 from tunesmith.progress import silent
 
@@ -75,6 +77,8 @@ def guarded(words: list[str], terminal: Terminal) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # of a run, a recipe or an output that the user names
+            return fail(error, UsageError.exit_code, f"{clip(error.filename)}: the name is too long for a file.", words, terminal)
         place = f"{error.filename}: " if error.filename else ""
         return fail(error, 1, f"{place}{error.strerror or error}.", words, terminal)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one line, and --debug shows it

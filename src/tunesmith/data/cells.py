@@ -12,6 +12,8 @@ WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 UNLABELLED = frozenset({"", "-", "nan", "null", "n/a", "#n/a", "<na>"})
 """Lower-case words of cells without a label; NA is one only as R writes it, since ``na`` can be a class name."""
+LONGEST_NAME = 200
+"""Characters of a name in a list that are shown: a name of more is most likely a text in the wrong place."""
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """The beginning of a cell that a spreadsheet runs as a formula, after any number of quotes."""
 
@@ -53,9 +55,9 @@ def clip(cell: object, length: int = 60) -> str:
 
 
 def listed(names: Iterable[object], limit: int = 12) -> str:
-    """Joins the first names with commas and counts the others."""
+    """Joins the first names with commas and counts the others; a very long name is cut."""
     words = [str(name) for name in names]
-    shown = ", ".join(words[:limit])
+    shown = ", ".join(word if len(word) <= LONGEST_NAME else word[: LONGEST_NAME - 1] + "…" for word in words[:limit])
     return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 NOT_FILES = ("hub:", "builtin:")
@@ -33,6 +35,21 @@ def locate(path_text: str, base: Path) -> Path:
 def is_file_name(path_text: str) -> bool:
     """Returns whether a name in a recipe is a path (not ``hub:NAME`` or ``builtin:NAME``)."""
     return not path_text.startswith(NOT_FILES)
+
+
+def fault_of_name(name: str) -> str:
+    """Returns why no file can have this name, such as ``is empty``; an empty text if one can."""
+    if not name.strip():
+        return "is empty"
+    if "\0" in name:
+        return "contains a NUL character"
+    try:
+        os.lstat(name)
+    except ValueError:
+        return "contains half of a surrogate pair"
+    except OSError as error:
+        return "is too long for the name of a file" if error.errno == errno.ENAMETOOLONG else ""
+    return ""
 
 
 def is_file(path: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunesmith.recipe import task_rules
-from tunesmith.recipe.files import inside, is_file, is_file_name, locate, same_path
+from tunesmith.recipe.files import fault_of_name, inside, is_file, is_file_name, locate, same_path
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.source import Fault, KeyPath
 from tunesmith.recipe.suggest import closest, suggest_upstream
@@ -27,18 +27,26 @@ def broken_rules(recipe: Recipe, base: Path) -> list[Fault]:
 
 
 def _texts(recipe: Recipe, base: Path) -> Iterator[Fault]:
-    """Refuses empty names and fractions given as text."""
-    data = recipe.data
-    named: dict[KeyPath, str | float | list[str] | None] = {
+    """Refuses empty names, names that no file can have, and fractions given as text."""
+    data, evaluate = recipe.data, recipe.evaluate
+    files: dict[KeyPath, object] = {
         ("model", "name"): recipe.model.name,
         ("data", "train"): data.train,
         ("data", "validation"): data.validation,
         ("data", "test"): data.test,
-        ("data", "label_separator"): data.label_separator,
+        **{("data", "also", i): name for i, name in enumerate(data.also)},
+        ("evaluate", "retrieval"): evaluate.retrieval,
+        ("evaluate", "general"): evaluate.general,
+        ("sft", "chat_template"): recipe.sft.chat_template,
+        ("embedding", "first_stage"): recipe.embedding.first_stage,
+        ("embedding", "guide"): recipe.embedding.guide,
         ("output",): recipe.output,
-        **{("data", "columns", part): name for part, name in data.columns},
     }
-    for path, text in named.items():
+    for path, name in files.items():
+        if isinstance(name, str) and (fault := fault_of_name(name)):
+            yield Fault(path, fault, "")
+    names: dict[KeyPath, object] = {("data", "columns", part): name for part, name in data.columns}
+    for path, text in {("data", "label_separator"): data.label_separator, **names}.items():
         if text == "":
             yield Fault(path, "is empty", "")
         elif isinstance(text, str) and "\0" in text:

@@ -108,7 +108,7 @@ def infer_labels(
         message = f"The labels are numbers with decimals ({shown}); classes were expected."
         raise DataError.one(source, message, "Set task: regression to learn the number itself.")
     if len(keys) == 1 and not several:
-        message = f"All {rows} labelled rows have the same label, {keys[0]!r}; at least two are needed."
+        message = f"All {rows} labelled rows have the same label, {clip(keys[0])}; at least two are needed."
         raise DataError.one(source, message, "Check whether rows are missing, or name another label column.")
     if len(keys) > (rows if several else rows / 2):
         message = f"There are {len(keys)} different labels on {rows} rows ({listed(keys, 5)}): too many to learn."

@@ -42,13 +42,13 @@ def make_examples(
     """
     texts, reasons = read_texts(table, columns.text, "text")
     pairs, pair_reasons = (None, {}) if columns.pair is None else read_texts(table, columns.pair, "second text")
-    reasons = pair_reasons | reasons
+    reasons = merged(reasons, pair_reasons)
     encoded: list[Any] = [None] * len(table)
     if labels is not None:
         encoded, label_reasons = encode(label_cells(table, columns), labels, separator)
         if keep_unlabelled:
             label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
-        reasons = label_reasons | reasons
+        reasons = merged(reasons, label_reasons)
     keep = [i for i in range(len(table)) if i not in reasons or reasons[i] in REPAIRS]
     bad_rows = list_bad_rows(table, reasons)
     whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
@@ -61,6 +61,12 @@ def make_examples(
     whole = replace(whole, groups=groups, ids=ids, others=cells)
     annotations = None if labels is None else annotation_counts(table, columns, labels, keep)
     return replace(whole.take(keep, split), annotations=annotations, bad_rows=bad_rows, rows_read=table.rows_read)
+
+
+def merged(reasons: Mapping[int, str], others: Mapping[int, str]) -> dict[int, str]:
+    """Joins the reasons of rows; of two for one row the one that drops it stays, else the first."""
+    kept = {i: reason for i, reason in reasons.items() if i not in others or reason not in REPAIRS or others[i] in REPAIRS}
+    return {**others, **kept}
 
 
 def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int, str]]:

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import clip, listed
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.readers.annotation_files import reject_annotations, reject_token_lines
 from tunesmith.data.readers.declared_classes import classes_note, classes_of_metadata, named_classes
@@ -22,7 +22,7 @@ from tunesmith.data.readers.payload import FORMATS, Payload, read_payload
 from tunesmith.data.readers.plain_cells import plain_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
-from tunesmith.recipe.files import locate
+from tunesmith.recipe.files import fault_of_name, locate
 
 MAX_ROWS, MAX_ROWS_PER_BYTE = 10_000_000, 10
 """A parquet file may have the larger of this number of rows and this multiple of its size in bytes."""
@@ -161,7 +161,12 @@ def read_sources(
 
 
 def resolve_path(name: str, base: Path) -> Path:
-    """Resolves a path beside the recipe, else from the current folder; beside the recipe if neither exists."""
+    """Resolves a path beside the recipe, else from the current folder; beside the recipe if neither exists.
+
+    Raises DataError for a name that no file can have.
+    """
+    if fault := fault_of_name(name):
+        raise DataError.one(f"the name {clip(name)}", f"It {fault}.", "Name a file or a folder.")
     path = locate(name, base)
     return path if os.path.exists(path) else base / Path(name).expanduser()
 
