@@ -27,7 +27,7 @@ LIBRARIES = (
     "pydantic", "torch", "torch._dynamo", "transformers", "transformers.trainer", "transformers.models.bert.modeling_bert",
     "transformers.models.llama.modeling_llama", "accelerate", "peft", "datasets", "scipy.stats", "scipy.optimize",
     "sklearn.linear_model", "sklearn.feature_extraction.text", "sklearn.model_selection", "pyarrow.parquet", "pandas",
-    "cleanlab.filter", "plotly.graph_objects",
+    "cleanlab.filter",
 )  # fmt: skip
 """What is imported before the forks. Those that change other libraries as they are imported are left to the commands."""
 

@@ -17,7 +17,7 @@ Paths = Mapping[str, str]
 
 LEFT_OUT = {
     # times
-    "timings_seconds", "seconds", "train_seconds", "estimate_seconds",
+    "timings_seconds", "started", "finished", "seconds", "train_seconds", "estimate_seconds",
     # what follows from times
     "rows_per_second",
     # memory

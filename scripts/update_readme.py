@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 CAPTURED = ROOT / "docs" / "_captured"
 BLOCKS = ("demo", "test")
+PROGRESS = re.compile(r"[.sxXFE]+ +\[ *\d+%\]|=+ slowest \d+ durations =+|[\d.]+s (call|setup|teardown) +\S+")
+"""Lines of pytest that a reader does not need: dots, and the slowest tests."""
 
 
 def updated(text: str) -> str:
@@ -40,10 +42,11 @@ def replaced(text: str, name: str, output: str) -> str:
 
 
 def plain(output: str) -> str:
-    """Returns the output without colours, overwritten progress bars, and code fences of its own."""
+    """Returns the output without colours, progress of the tests, their durations, and code fences of its own."""
     without_codes = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
     lines = [line.rpartition("\r")[2].rstrip().replace("```", "'''") for line in without_codes.replace("\r\n", "\n").split("\n")]
-    return "\n".join(lines).strip("\n")
+    shown = "\n".join(line for line in lines if not PROGRESS.fullmatch(line))
+    return shown.strip("\n")
 
 
 def main() -> int:

@@ -117,7 +117,9 @@ def test_the_readme_shows_what_was_captured() -> None:
 
 def test_a_captured_block_is_replaced_and_nothing_else() -> None:
     text = "a\n<!-- captured:demo -->\nold\n<!-- /captured:demo -->\nz"
-    new = update_readme.replaced(text, "demo", "\x1b[1mbold\x1b[0m\n 10 %\r100 %\n```\n")
+    new = update_readme.replaced(
+        text, "demo", "\x1b[1mbold\x1b[0m\n 10 %\r100 %\n..s. [ 1%]\n== slowest 2 durations ==\n3.86s call  a.py::b\n```\n"
+    )
     assert new == "a\n<!-- captured:demo -->\n```text\nbold\n100 %\n'''\n```\n<!-- /captured:demo -->\nz"
     with pytest.raises(SystemExit, match="no block"):
         update_readme.replaced("no blocks here", "demo", "x")

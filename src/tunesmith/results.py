@@ -142,7 +142,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The content of ``result.json``."""
+    """The content of ``result.json``. ``started``, ``finished``: UTC in ISO 8601; empty if they were not recorded."""
 
     task: str
     metrics: tuple[Metric, ...] = ()
@@ -157,6 +157,8 @@ class RunResult:
     data: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
     schema: int = SCHEMA
 
     def __repr__(self) -> str:
@@ -305,6 +307,8 @@ class ResultShape:
 
     task: str | None = None
     schema: int | None = None
+    started: str | None = None
+    finished: str | None = None
     metrics: tuple[Metric, ...] | None = None
     baselines: tuple[Baseline, ...] | None = None
     verdicts: tuple[Verdict, ...] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tunesmith.report.review import Review, ReviewRows
+from tunesmith.report.review_data import Review, ReviewRows
 from tunesmith.results import Finding
 
 ATTACK = "</script><script>document.title='broken'</script><!-- <img src=x onerror=document.title='broken'> \u2028 ,\"quoted\""

@@ -43,8 +43,7 @@ def links(dom: str) -> list[str]:
 
 def plots(dom: str) -> tuple[int, int]:
     """How many figures a page has and how many of them are drawn."""
-    drawn = len(re.findall(r'class="plot js-plotly-plot" role="img"', dom))
-    return drawn + len(re.findall(r'class="plot" role="img"', dom)), drawn
+    return len(re.findall(r'class="plot" role="img"', dom)), len(re.findall(r"<svg[^>]* class=\"drawing", dom))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import json
-import re
 from html.parser import HTMLParser
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.report.markup import UNPRINTABLE, Markup, embedded_json, escape, join, tag
+from tunesmith.report.markup import UNPRINTABLE, Markup, escape, join, tag
 
 
 class Reader(HTMLParser):
@@ -53,23 +50,3 @@ def test_attributes_none_and_false_are_left_out_and_true_is_bare() -> None:
 
 def test_lone_surrogates_and_control_characters_can_be_written_as_utf_8() -> None:
     assert escape("a\ud800b\x00c").encode("utf-8") == "a\ufffdb\ufffdc".encode()
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
-    )
-)
-def test_embedded_json_cannot_end_its_script_element(value: object) -> None:
-    text = embedded_json(value)
-    assert not re.search(r"[<>&\u2028\u2029]", text)
-    json.loads(text)
-
-
-@pytest.mark.parametrize("text", ["</script>", "<!--", "]]>", "&lt;", "\u2028"])
-def test_embedded_json_keeps_text(text: str) -> None:
-    assert json.loads(embedded_json({"a": text})) == {"a": text}
-
-
-def test_embedded_json_has_no_nan() -> None:
-    assert embedded_json([float("nan"), float("inf"), 1.5]) == "[null,null,1.5]"

@@ -31,7 +31,7 @@ def test_text_of_the_run_is_escaped_and_the_report_is_named(tmp_path: Path) -> N
     (tmp_path / "report.html").touch()
     page = run_page("<i>", result, tmp_path)
     assert "&lt;b&gt;bold" in page
-    assert "<strong>&lt;i&gt;: </strong>Nothing was measured" in page
+    assert "<strong>&lt;i&gt;: </strong>No recommendation: nothing was measured" in page
     assert str(tmp_path / "report.html") in page
 
 

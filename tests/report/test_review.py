@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import random
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -9,19 +12,20 @@ from typing import Any
 
 import pytest
 
-from tests.report.fake_review import ATTACK, hostile, small
+from tests.report.fake_review import ATTACK, hostile, many, small
 from tests.report.test_markup import read
 from tunesmith.report.markup import packaged, policy
-from tunesmith.report.review import COMMANDS, Review, ReviewRows, review_html, write_review
+from tunesmith.report.review import COMMANDS, review_html, write_review
+from tunesmith.report.review_data import Review, ReviewRows, packed_rows
 
 OURS = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 COLUMNS = [field.name for field in fields(ReviewRows)]
 
 
 def data_of(page: str) -> dict[str, Any]:
-    """The data block as a browser reads it: up to the first end of a script."""
-    text = page.partition('<script type="application/json" id="review-data">')[2].partition("</script")[0]
-    found: dict[str, Any] = json.loads(text)
+    """The data block as a browser reads it: up to the first end of a script, unpacked."""
+    text = page.partition('<script type="application/gzip" id="review-data">')[2].partition("</script")[0]
+    found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(text)))
     return found
 
 
@@ -39,6 +43,28 @@ def test_the_data_block_gives_the_data_back() -> None:
         assert data["rows"][name] == expected, name
 
 
+def test_the_page_of_ten_thousand_rows_is_small_and_holds_them_all() -> None:
+    page = review_html(many(10_000, 120))
+    assert len(page.encode("utf-8")) < 1_500_000
+    assert data_of(page)["rows"]["row_ids"] == list(range(10_000))
+
+
+def test_long_texts_are_cut_where_no_diagnosis_flags_them_then_the_worst_rows_kept() -> None:
+    review, rng = many(400, 1_000), random.Random(0)
+    noise = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz ", k=1_000)) for _ in range(400)]
+    review = replace(review, rows=replace(review.rows, texts=noise))
+    whole, short, few = (packed_rows(review, limit) for limit in (10**9, 250_000, 60_000))
+    assert whole.note == ""
+    assert short.note == "The texts of rows that no diagnosis flags are cut to 500 characters."
+    assert len(short.text) <= 250_000 < len(whole.text)
+    assert len(few.text) <= 60_000
+    kept = json.loads(gzip.decompress(base64.b64decode(few.text)))["rows"]
+    assert sum(kept["flagged"]) == sum(review.rows.flagged)
+    assert set(map(len, kept["texts"])) == {1_000, 202}
+    assert kept["row_ids"] == sorted(kept["row_ids"])
+    assert few.note.startswith(f"The page holds {len(kept['row_ids'])} of 400 rows, the worst first")
+
+
 def test_code_in_any_field_stays_text() -> None:
     page = review_html(hostile())
     seen = read(OURS.sub("", page))
@@ -46,10 +72,9 @@ def test_code_in_any_field_stays_text() -> None:
     assert data_of(page)["labels"][0] == ATTACK
     assert data_of(page)["diagnosis_names"] == [ATTACK]
     assert "img" not in [name for name, _ in seen.elements]
-    assert [attrs for name, attrs in seen.elements if name == "script"] == [[("type", "application/json"), ("id", "review-data")]]
+    assert [attrs for name, attrs in seen.elements if name == "script"] == [[("type", "application/gzip"), ("id", "review-data")]]
     assert not [name for _, attrs in seen.elements for name, _ in attrs if name.startswith("on")]
     assert seen.text.count(ATTACK) == 6  # title element, heading, source; the finding's name, summary and remedy
-    assert "\u2028" not in page.partition('id="review-data">')[2]
 
 
 def test_the_policy_names_every_script_and_the_page_asks_for_nothing() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.report import chrome
 from tests.report.fake_review import ATTACK, DIGEST, hostile, many, small
-from tunesmith.report.review import Review, ReviewRows, write_review
+from tunesmith.report.review import write_review
+from tunesmith.report.review_data import Review, ReviewRows
 
 READY = "performance.getEntriesByName('review-ready').length"
 COLUMNS = ["row_id", "split", "given", "proposed", "score", "diagnoses", "reason", "action", "source_sha256"]

@@ -17,9 +17,10 @@ def made(kind: str) -> RunResult:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_fits_and_begins_with_the_headline(kind: str) -> None:
+def test_fits_and_begins_with_recommendation_and_headline(kind: str) -> None:
     lines = summary_lines(made(kind))
-    assert lines[0].startswith("Test ")
+    assert lines[0].startswith(("Use ", "Get "))
+    assert lines[lines.index("") + 1].startswith("Test ")
     assert max(map(len, lines)) <= WIDTH
     assert not any(line != line.rstrip() for line in lines)
 
@@ -48,8 +49,10 @@ def test_the_best_baseline_of_a_metric_follows_its_direction() -> None:
     assert row.endswith("frozen embeddings + linear")
 
 
-def test_an_empty_result_is_one_line() -> None:
-    assert summary_lines(RunResult("classification")) == ["Nothing was measured in this run."]
+def test_an_empty_result_is_two_sentences() -> None:
+    lines = summary_lines(RunResult("classification"))
+    assert lines[0].startswith("No recommendation: nothing was measured")
+    assert lines[1:] == ["", "Nothing was measured in this run."]
 
 
 @settings(max_examples=60)

@@ -41,7 +41,8 @@ from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, override, recipe_from_mapping, resolved_yaml
 from tunesmith.recipe.sections import AUTO, Recipe
-from tunesmith.report.review import Review, ReviewRows, write_review
+from tunesmith.report.review import write_review
+from tunesmith.report.review_data import Review, ReviewRows
 from tunesmith.results import SCHEMA, Finding, finite
 from tunesmith.run_folder import claim, fill, finish, write_record
 from tunesmith.tasks.finished import Run

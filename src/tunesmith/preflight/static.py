@@ -16,8 +16,8 @@ from tunesmith.recipe.files import is_file_name, locate
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Finding
 
-REPORT_BYTES = 6_000_000
-"""Upper limit of the report, most of which is plotly's script."""
+REPORT_BYTES = 1_500_000
+"""Upper limit of the report of a run of any number of rows."""
 LOG_BYTES = 1_000_000
 """Of the logs and the settings."""
 ADAPTER_SHARE = 0.1

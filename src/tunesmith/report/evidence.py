@@ -8,7 +8,9 @@ import numpy as np
 
 from tunesmith.report import counts, figures, tables
 from tunesmith.report import curves as over_steps
-from tunesmith.report.markup import Markup, embedded_json, join, tag
+from tunesmith.report.drawing import Figure, draw
+from tunesmith.report.heat_map import confusion_map
+from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import count, percent, with_interval
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import (
@@ -24,16 +26,14 @@ from tunesmith.report.words import (
 )
 
 
-def plot(spec: figures.Figure | None, title: str, note: str = "", wide: bool = False) -> Markup | None:
-    """Builds a figure with its caption; a script of the page draws it. ``wide`` lets it scroll on a narrow screen."""
-    if spec is None:
+def plot(figure: Figure | Markup | None, title: str, note: str = "", wide: bool = False) -> Markup | None:
+    """Builds a figure with its caption. ``wide`` lets it scroll on a narrow screen."""
+    if figure is None:
         return None
     caption = tag("figcaption", tag("strong", title), f" {note}" if note else None)
-    data = tag("script", embedded_json(spec), type="application/json")
-    height = spec["layout"]["height"]
-    shape = f"height:{height}px" + (f";min-width:{height - 60}px" if wide else "")
-    box = tag("div", data, class_="plot", role="img", aria_label=f"{title}. {note}".strip(), style=shape)
-    return tag("figure", caption, tag("div", box, class_="wide") if wide else box)
+    drawing = figure if isinstance(figure, Markup) else draw(figure)
+    box = tag("div", drawing, class_="plot", role="img", aria_label=f"{title}. {note}".strip())
+    return tag("figure", caption, tag("div", box, class_="wide", tabindex=0) if wide else box)
 
 
 def grid(*shown: Markup | None) -> Markup | None:
@@ -83,16 +83,18 @@ def metrics(run: SavedRun) -> Markup | None:
 def curves(run: SavedRun) -> Markup | None:
     """Plots loss, metrics and learning rate over the optimizer steps."""
     best, main = run.result.training.get("best_step"), main_metric(run.result)
-    legend = "dotted: the selected checkpoint" if best is not None else ""
+    dashed = "dashed: the selected checkpoint" if best is not None else ""
     metrics = over_steps.metric_curves(run.events, main.name if main else None, best)
+    first, *others = [plot(figure, f"Validation {name}", dashed) for name, figure in metrics.items()] or [None]
     shown = grid(
-        plot(over_steps.loss_curves(run.events, best), "Loss", legend),
-        plot(metrics, "Validation metrics", "click a legend entry to show or hide it"),
+        plot(over_steps.loss_curves(run.events, best), "Loss", dashed),
+        first,
         plot(over_steps.training_curve(run.events, "learning_rate", "learning rate"), "Learning rate"),
         plot(over_steps.training_curve(run.events, "grad_norm", "gradient norm"), "Gradient norm", "before clipping"),
     )
+    more = tag("details", tag("summary", "Other validation metrics"), tag("div", grid(*others))) if others else None
     notes = [tag("p", note, class_="note") for note in run.notes]
-    return join([shown, *notes]) if shown or notes else None
+    return join([shown, more, *notes]) if shown or notes else None
 
 
 def evaluated_rows(run: SavedRun) -> tuple[dict[str, list[Any]], str]:
@@ -159,7 +161,7 @@ def confusion(run: SavedRun) -> Markup | None:
     n_wrong = int(matrix.sum() - np.trace(matrix))
     summary = f"{count(n_wrong)} of {count(int(matrix.sum()))} {split} rows have a prediction that differs from the label."
     note = "rows: labels; columns: predictions; darker: a larger fraction of the label's rows"
-    figure = plot(figures.heat_map(matrix, names), "Confusion matrix", note, wide=True)
+    figure = plot(confusion_map(matrix, names), "Confusion matrix", note, wide=True)
     most_frequent = [tag("h3", "Most frequent confusions"), tables.confusion_list(top)] if top else []
     return join([tag("p", summary), figure, *most_frequent])
 

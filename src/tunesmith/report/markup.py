@@ -8,12 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
-
-from tunesmith.results import finite
 
 VOID = frozenset({"br", "input", "meta"})
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -45,12 +42,6 @@ def tag(name: str, /, *children: object, **attributes: object) -> Markup:
             attribute = key.rstrip("_").replace("_", "-")
             shown += f" {attribute}" if value is True else f' {attribute}="{escape(value)}"'
     return Markup(f"<{name}{shown}>" if name in VOID else f"<{name}{shown}>{join(children)}</{name}>")
-
-
-def embedded_json(value: object) -> Markup:
-    """Formats JSON that cannot end its script element; numbers that are not finite become null."""
-    text = json.dumps(finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def html_page(title: str, styles: Sequence[str], body: Sequence[object], scripts: Sequence[str]) -> str:

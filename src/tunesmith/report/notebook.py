@@ -1,4 +1,4 @@
-"""Builds the page of a run that a notebook shows: headline, verdicts, metrics and alarms, self-contained and small."""
+"""Builds the page of a run that a notebook shows: advice, headline, verdicts, metrics and alarms, self-contained."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tunesmith.report import tables
 from tunesmith.report.markup import Markup, join, tag
+from tunesmith.report.recommendation import recommendation
 from tunesmith.report.words import display_name, headline, main_split
 from tunesmith.results import Finding, RunResult
 
@@ -27,7 +28,8 @@ def run_page(name: str, result: RunResult, folder: Path | None = None) -> str:
     alarms = [tag("li", tag("strong", "⚠ ", alarm.message), " ", alarm.remedy) for alarm in result.alarms]
     file = None if folder is None else folder / "report.html"
     content = (
-        tag("p", tag("strong", name, ": "), headline(result).sentence),
+        tag("p", tag("strong", name, ": "), recommendation(result).sentence),
+        tag("p", headline(result).sentence),
         tag("ul", *alarms) if alarms else None,
         tables.verdict_table(result.verdicts) if result.verdicts else None,
         tables.metrics_table(result, main_split(result)),

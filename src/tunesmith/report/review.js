@@ -1,5 +1,5 @@
 "use strict";
-(() => {
+(async () => {
   const NONE = -1, ANY = -2;
   const UNDECIDED = 0, ACCEPTED = 1, REJECTED = 2, RELABELLED = 3, REMOVED = 4;
   const STATUS_NAMES = ["undecided", "accepted", "rejected", "relabelled", "removed"];
@@ -15,8 +15,14 @@
   }
 
   const block = $("review-data");
-  const data = JSON.parse(block.textContent);
-  block.remove();  // the rows are in memory now; their JSON need not be there a second time
+  if (!("DecompressionStream" in window)) {
+    $("note").textContent = "This browser is too old to unpack the rows: open the page in Chrome or Edge 80, Firefox 113, Safari 16.4, or later.";
+    $("note").hidden = false;
+    return;
+  }
+  const bytes = Uint8Array.from(atob(block.textContent), (character) => character.charCodeAt(0));
+  const data = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+  block.remove();  // the rows are in memory now; their text need not be there a second time
   const { labels, rows } = data;
   const n = rows.row_ids.length;
   const splitNames = [...new Set(rows.splits)];

@@ -7,13 +7,12 @@ as ``corrections.csv``. ``review.js`` inserts row contents as text, never as mar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from tunesmith.disk import write_text
-from tunesmith.report.markup import Markup, embedded_json, html_page, packaged, tag
-from tunesmith.report.numbers import count, plural
+from tunesmith.report.markup import Markup, html_page, packaged, tag
+from tunesmith.report.numbers import count
+from tunesmith.report.review_data import Review, packed_rows
 from tunesmith.report.tables import finding_line
 from tunesmith.results import Finding
 
@@ -35,86 +34,6 @@ ARROWS = {"next": "↓", "previous": "↑"}
 """Symbols on buttons; screen readers read the name instead."""
 
 
-@dataclass(frozen=True)
-class ReviewRows:
-    """The rows to review as columns: plain lists, all of length N.
-
-    Attributes:
-        row_ids: positions in the source file; unique together with the split.
-        pairs: second texts, or None if rows have one text.
-        given: the label in the data as an index into the labels; -1 without a label.
-        proposed: the proposed label as an index into the labels; -1 without a proposal.
-        scores: label quality of the row in [0, 1], 0 is the worst; None if it was not scored.
-        diagnoses: the diagnoses that flag each row, as indices into the diagnosis names.
-        reasons: explanations for the reviewer; may be empty.
-        confidence: mean probability of the given label over the epochs, in [0, 1]; NaN for rows without training dynamics.
-        variability: standard deviation of that probability; NaN likewise.
-        correctness: number of epochs in which the given label was predicted.
-    """
-
-    row_ids: list[int]
-    splits: list[str]
-    texts: list[str]
-    pairs: list[str] | None
-    given: list[int]
-    proposed: list[int]
-    scores: list[float | None]
-    flagged: list[bool]
-    diagnoses: list[list[int]]
-    reasons: list[str]
-    confidence: list[float] | None = None
-    variability: list[float] | None = None
-    correctness: list[int] | None = None
-
-    def __post_init__(self) -> None:
-        for name, column in self.columns().items():
-            if column is not None and len(column) != len(self.row_ids):
-                raise ValueError(f"rows.{name} has {len(column):,} values for {plural(len(self.row_ids), 'row')}")
-        for i, score in enumerate(self.scores):
-            if score is not None and not 0 <= score <= 1:
-                raise ValueError(f"rows.scores[{i}] is {score}, not in [0, 1]")
-        has_column = [column is not None for column in (self.confidence, self.variability, self.correctness)]
-        if any(has_column) and not all(has_column):
-            raise ValueError("rows.confidence, rows.variability and rows.correctness make the data map: give all three or none")
-
-    def columns(self) -> dict[str, list[Any] | None]:
-        """Returns column name -> values, in the order of the fields."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-@dataclass(frozen=True)
-class Review:
-    """The content of the page.
-
-    Attributes:
-        source: name of the reviewed file.
-        source_sha256: digest of that file; the key of stored decisions, so that they are restored only with the same data.
-        labels: all labels.
-        findings: the findings of the diagnoses, including skipped ones.
-    """
-
-    title: str
-    source: str
-    source_sha256: str
-    labels: tuple[str, ...]
-    diagnosis_names: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    rows: ReviewRows
-
-    def __post_init__(self) -> None:
-        check_indices("rows.given", self.rows.given, -1, len(self.labels), "labels")
-        check_indices("rows.proposed", self.rows.proposed, -1, len(self.labels), "labels")
-        for i, flags in enumerate(self.rows.diagnoses):
-            check_indices(f"rows.diagnoses[{i}]", flags, 0, len(self.diagnosis_names), "diagnosis_names")
-
-
-def check_indices(name: str, indices: Sequence[int], least: int, end: int, into: str) -> None:
-    """Raises ValueError if an index is not in [``least``, ``end``)."""
-    for i, index in enumerate(indices):
-        if not least <= index < end:
-            raise ValueError(f"{name}[{i}] is {index}, but {into} has {end:,} entries")
-
-
 def write_review(review: Review, path: Path) -> Path:
     path = Path(path)
     write_text(path, review_html(review))
@@ -123,19 +42,19 @@ def write_review(review: Review, path: Path) -> Path:
 
 def review_html(review: Review) -> str:
     """Builds the whole page; title, source and findings are in the HTML, all else is data for the scripts."""
-    data = {name: getattr(review, name) for name in ("source_sha256", "labels", "diagnosis_names")}
-    data["rows"] = review.rows.columns()
+    rows = packed_rows(review)
     body = [
         tag("a", "Skip to the rows", href="#list", class_="skip"),
         header(review),
         tag("p", id="note", class_="warning", role="alert", hidden=True),
         tag("noscript", tag("p", "This page needs JavaScript to show rows and store decisions.", class_="warning")),
+        tag("p", rows.note, class_="note") if rows.note else None,
         findings(review.findings),
         tag("div", row_list(), row_details(review), class_="columns"),
         tag("p", id="announcement", class_="unseen", role="status", aria_live="polite"),
         picker(),
         keys(),
-        tag("script", embedded_json(data), type="application/json", id="review-data"),
+        tag("script", rows.text, type="application/gzip", id="review-data"),
     ]
     scripts = [packaged(name) for name in ("review_kept.js", "review_picker.js", "review_map.js", "review.js")]
     return html_page(f"{review.title} · tunesmith review", ("theme.css", "review.css"), body, scripts)

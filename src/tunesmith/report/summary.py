@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from tunesmith.report.numbers import is_number, plural, with_interval
+from tunesmith.report.recommendation import recommendation
 from tunesmith.report.words import (
     display_name,
     find,
@@ -25,12 +26,12 @@ MOST_FINDINGS = 5
 
 
 def summary_lines(result: RunResult) -> list[str]:
-    """Formats headline, metrics, baselines, alarms and findings, at most 100 columns wide; without paths of files."""
+    """Formats recommendation, headline, metrics, baselines, alarms and findings, at most 100 columns wide."""
     alarms: list[str] = []
     for alarm in result.alarms:
         alarms += wrapped(f"! {alarm.message}", hanging="  ")
         alarms += wrapped(alarm.remedy, indent="  ") if alarm.remedy else []
-    head = wrapped(headline(result).sentence)
+    head = [*wrapped(recommendation(result).sentence), "", *wrapped(headline(result).sentence)]
     notes = [line for note in verdict_notes(result) for line in wrapped(note, hanging="  ")]
     blocks = [head, baseline_lines(result), notes, other_metrics(result), alarms, finding_lines(result)]
     lines: list[str] = []

@@ -11,6 +11,7 @@ from typing import Any
 
 from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, plot
+from tunesmith.report.heat_map import cosine_map
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, number, percent, with_interval
 from tunesmith.report.saved_run import SavedRun
@@ -103,6 +104,6 @@ def heat_maps(run: SavedRun) -> Markup | None:
         return None
     texts = [tables.public(text) for text in similarities["texts"]]
     note = f"Cosine similarities of the texts of the first {similarities['split']} rows. Adjacent texts are of the same row."
-    before = plot(figures.cosine_map(similarities["before"], texts), "Before", "the base model")
-    after = plot(figures.cosine_map(similarities["after"], texts), "After", "this run")
+    before = plot(cosine_map(similarities["before"], texts), "Before", "the base model", wide=True)
+    after = plot(cosine_map(similarities["after"], texts), "After", "this run", wide=True)
     return join([tag("p", note), grid(before, after)])

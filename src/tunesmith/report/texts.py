@@ -1,4 +1,4 @@
-"""Formats saved runs as text: one as Markdown (headline, alarms, metrics, verdicts, findings), several as a LaTeX table."""
+"""Formats saved runs as text: one as Markdown, from recommendation to findings; several as a LaTeX table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from tunesmith.report import saved_run as saved
 from tunesmith.report.markup import UNPRINTABLE
 from tunesmith.report.numbers import ABSENT, count, is_number, number, with_interval
+from tunesmith.report.recommendation import recommendation
 from tunesmith.report.tables import metric_names
 from tunesmith.report.words import display_name, find, headline, main_split, metric_interval, worst_first
 from tunesmith.results import Metric, RunResult
@@ -26,7 +27,8 @@ def markdown_report(run: Path) -> str:
     findings = [f"- {count(f.flagged)} rows: {plain(f.summary or f.name)}" for f in worst_first(result.findings)]
     parts = [
         f"# {plain(loaded.name)}",
-        f"**{plain(headline(result).sentence)}**",
+        f"**{plain(recommendation(result).sentence)}**",
+        plain(headline(result).sentence),
         "\n".join(f"- ⚠ **{plain(alarm.message)}** {plain(alarm.remedy)}".rstrip() for alarm in result.alarms),
         *tables,
         f"## Verdict\n\n{verdicts}" if verdicts else "",

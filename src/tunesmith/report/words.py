@@ -55,8 +55,12 @@ def display_name(name: str) -> str:
 
 def sample_size(measured: Metric | Verdict) -> str:
     """Describes the rows or queries of a metric or verdict: ``500 rows in 50 independent clusters``."""
-    size = plural(measured.n, "query" if "@" in metric_name(measured) else "row")
+    size = plural(measured.n, sample_unit(measured))
     return size if measured.n_clusters is None else f"{size} in {plural(measured.n_clusters, 'independent cluster')}"
+
+
+def sample_unit(measured: Metric | Verdict) -> str:
+    return "query" if "@" in metric_name(measured) else "row"
 
 
 def metric_name(measured: Metric | Verdict) -> str:
@@ -149,13 +153,17 @@ def headline(result: RunResult) -> Headline:
     metric = main_metric(result)
     if metric is None:
         return Headline("Nothing was measured in this run.", None)
-    first = metric_headline(result, metric)
-    written = [m for m in result.metrics if m.split == metric.split and m.name in (*TEXT_METRICS, *LABEL_METRICS)]
-    if metric.name not in LOSS_METRICS or not written:
+    first, second = metric_headline(result, metric), written_metric(result, metric.split)
+    if metric.name not in LOSS_METRICS or second is None:
         return first
-    compared = [verdict.metric for verdict in result.verdicts]
-    second = next((m for m in written if m.name in compared), written[0])
     return Headline(f"{first.sentence} {metric_headline(result, second).sentence}", first.word)
+
+
+def written_metric(result: RunResult, split: str) -> Metric | None:
+    """Returns the metric of the answers or labels that a language model wrote, one with a verdict first; None without."""
+    written = [m for m in result.metrics if m.split == split and m.name in (*TEXT_METRICS, *LABEL_METRICS)]
+    compared = [verdict.metric for verdict in result.verdicts]
+    return next((m for m in written if m.name in compared), written[0] if written else None)
 
 
 def metric_headline(result: RunResult, metric: Metric) -> Headline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tunesmith.disk import disk_errors, write_text
@@ -92,8 +93,15 @@ def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *,
         with clock.phase("save"):
             saved = save(steps, evaluation, folder)
         clock.seconds["total"] = round(time.perf_counter() - started, 3)
-        result = run_result(steps, evaluation, findings, saved, clock.seconds)
+        result = replace(run_result(steps, evaluation, findings, saved, clock.seconds), **dates(clock.seconds["total"]))
         return write_run(folder, result if smoke else with_train_look(result, folder.work, folder.final), clock)
+
+
+def dates(seconds: float) -> dict[str, Any]:
+    """Returns when a run of this duration that ends now was started and finished, in UTC."""
+    finished = datetime.now(UTC)
+    started = finished - timedelta(seconds=seconds)
+    return {"started": started.isoformat(timespec="seconds"), "finished": finished.isoformat(timespec="seconds")}
 
 
 def write_run(folder: RunFolder, result: RunResult, clock: Clock) -> Run:

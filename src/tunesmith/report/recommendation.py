@@ -1,0 +1,128 @@
+"""Recommends in one sentence what to do with the model of a run: use it, use a simpler one, or get more test rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from tunesmith.recipe.metric_names import LOSS_METRICS
+from tunesmith.report.numbers import is_number, number, plural, with_interval
+from tunesmith.report.words import display_name, main_metric, sample_unit, verdicts_on, written_metric
+from tunesmith.results import Metric, RunResult, Verdict
+
+USELESS = frozenset(
+    {
+        *("certificate failed", "one class", "not above majority", "not above chance"),
+        *("collapsed embeddings", "empty answers", "repetitive answers"),
+    }
+)
+"""Alarms of a run whose model is of no use, whatever its metrics are."""
+WITHOUT_LEARNING = frozenset({"majority", "chance"})
+"""Baselines that do not read the texts: a model that is no better than one of them is no alternative to them either."""
+MOST_TIMES = 20
+"""Number of test rows, in multiples of the present number, beyond which more rows are no advice."""
+
+Action = Literal["use", "use the simpler one", "get more test rows", "do not use", "none"]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to do with the model, and why, in one sentence."""
+
+    action: Action
+    sentence: str
+
+
+def recommendation(result: RunResult) -> Recommendation:
+    """Recommends an action from the alarms, the verdicts on the judging metric, and the split that judged."""
+    useless = next((alarm for alarm in result.alarms if alarm.name in USELESS), None)
+    if useless is not None:
+        return Recommendation("do not use", f"Do not use this model: {' '.join(useless.message.split()).rstrip('.')}.")
+    metric = judging_metric(result)
+    if metric is None or not is_number(metric.value):
+        return Recommendation("none", "No recommendation: nothing was measured that tells whether the model is good.")
+    verdicts = verdicts_on(result, metric)
+    if not verdicts:
+        return Recommendation("none", "No recommendation: the model was not compared with a baseline.")
+    for word, advise in (("worse", when_worse), ("cannot tell", when_undecided)):
+        strongest = next((verdict for verdict in verdicts if verdict.word == word), None)
+        if strongest is not None:
+            return advise(strongest, metric)
+    return when_better(verdicts[0], metric, len(verdicts), bool(result.alarms))
+
+
+def judging_metric(result: RunResult) -> Metric | None:
+    """Returns the primary metric, or beside a loss that was asked for, that of the written answers."""
+    metric = main_metric(result)
+    if metric is None or metric.name not in LOSS_METRICS:
+        return metric
+    return written_metric(result, metric.split) or metric
+
+
+def when_worse(verdict: Verdict, metric: Metric) -> Recommendation:
+    """Recommends the baseline that is better than the model."""
+    baseline, name = display_name(verdict.against), display_name(metric.name)
+    if verdict.against in WITHOUT_LEARNING:
+        reason = f"it is worse than {baseline} in {name} by {amount(verdict)}"
+        return Recommendation("do not use", f"Do not use this model: {reason}.")
+    reason = f"the fine-tuned model is worse in {name} by {amount(verdict)}"
+    return Recommendation("use the simpler one", f"Use the simpler one, {baseline}: {reason}.")
+
+
+def when_undecided(verdict: Verdict, metric: Metric) -> Recommendation:
+    """Recommends more test rows where they would decide, else the baseline that the model is not shown to beat."""
+    baseline, name = display_name(verdict.against), display_name(metric.name)
+    needed, unit = rows_needed(verdict), sample_unit(verdict)
+    now = plural(verdict.n, unit)
+    if not is_number(verdict.difference) or not is_number(verdict.low) or not is_number(verdict.high):
+        why = f" ({verdict.note.rstrip('.')})" if verdict.note else ""
+        reason = f"{now} cannot tell whether the model is better than {baseline} in {name}{why}"
+        return Recommendation("get more test rows", f"Get more test rows: {reason}.")
+    if is_ahead(verdict, metric) and needed is not None and needed <= MOST_TIMES * verdict.n:
+        more = f"about {rounded_up(needed):,} would tell a difference of this size from {baseline} ({amount(verdict)} {name})"
+        return Recommendation("get more test rows", f"Get more test rows: {more}; {now} cannot.")
+    difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
+    reason = f"not shown to be better in {name} (difference {difference})"
+    if verdict.against in WITHOUT_LEARNING:
+        return Recommendation("do not use", f"Do not use this model: compared with {baseline}, it is {reason}.")
+    return Recommendation("use the simpler one", f"Use the simpler one, {baseline}: the fine-tuned model is {reason}.")
+
+
+def when_better(verdict: Verdict, metric: Metric, n_verdicts: int, has_alarms: bool) -> Recommendation:
+    """Recommends the model, with what limits the recommendation."""
+    baseline, name = display_name(verdict.against), display_name(metric.name)
+    others = ", the strongest baseline," if n_verdicts > 1 else ""
+    sentence = f"Use this model: it is better than {baseline}{others} in {name} by {amount(verdict)}"
+    if metric.split == "validation" or metric.n_candidates > 1:
+        sentence += f", judged by the {metric.split} rows that also selected it, so confirm it on a test file (data.test)"
+    if has_alarms:
+        sentence += f"{';' if ', judged' in sentence else ','} but read the alarms first"
+    return Recommendation("use", f"{sentence}.")
+
+
+def is_ahead(verdict: Verdict, metric: Metric) -> bool:
+    return is_number(verdict.difference) and (verdict.difference if metric.higher_is_better else -verdict.difference) > 0
+
+
+def amount(verdict: Verdict) -> str:
+    """Formats the size of the difference, without its sign."""
+    return number(abs(verdict.difference)) if is_number(verdict.difference) else "an unknown amount"
+
+
+def rows_needed(verdict: Verdict) -> int | None:
+    """Estimates how many rows would show the measured difference with a probability of 80 %; None if it is unknown.
+
+    The smallest detectable difference shrinks with the square root of the number of rows, so n (detectable / difference)^2.
+    """
+    if not (is_number(verdict.smallest_detectable) and is_number(verdict.difference) and verdict.difference and verdict.n):
+        return None
+    ratio = verdict.smallest_detectable / verdict.difference
+    needed = verdict.n * ratio * ratio
+    return max(verdict.n + 1, math.ceil(needed)) if math.isfinite(needed) else None
+
+
+def rounded_up(n: int) -> int:
+    """Rounds up to two significant digits."""
+    step = int(10 ** max(0, len(str(n)) - 2))
+    return -(-n // step) * step
