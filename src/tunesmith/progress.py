@@ -14,13 +14,13 @@ class Event:
     """One progress event.
 
     Attributes:
-        kind: ``phase``: a part of the work began; ``step``: ``done`` of ``total`` steps of it are finished;
-            ``note``: a message for the user.
-        text: the phase's name, or the line.
+        kind: ``phase``: a section of the work began; ``part``: a part of the phase began, which only a display that is redrawn
+            shows; ``step``: ``done`` of ``total`` steps of the phase are finished; ``note``: a message for the user.
+        text: the name of the phase or part, or the line.
         values: of a training step: the newest ``loss``, and the newest ``validation_METRIC`` that selects checkpoints.
     """
 
-    kind: Literal["phase", "step", "note"]
+    kind: Literal["phase", "part", "step", "note"]
     text: str
     done: int = 0
     total: int = 0
@@ -40,6 +40,10 @@ class Clock:
 
     listener: Listener
     seconds: dict[str, float]
+
+    def part(self, name: str) -> None:
+        """Sends the listener an event for the part of the phase that begins."""
+        self.listener(Event("part", name))
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pty
+import termios
 import threading
 import time
 from itertools import pairwise
@@ -89,9 +90,10 @@ def test_nobody_listening_does_not_stop_the_work() -> None:
     assert progress.is_closed
 
 
-def on_a_terminal(events: list[Event]) -> str:
+def on_a_terminal(events: list[Event], columns: int = 0) -> str:
     """What a terminal is sent; read meanwhile, since its buffer holds only a few thousand characters."""
     master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, columns))
     sent: list[bytes] = []
     reader = threading.Thread(target=read_all, args=(master, sent))
     reader.start()
@@ -158,3 +160,38 @@ def test_a_dumb_terminal_and_a_file_get_plain_lines(monkeypatch: pytest.MonkeyPa
     with os.fdopen(slave, "w") as stream:
         assert type(progress_on(stream)) is Progress
     os.close(master)
+
+
+VALUES = {"loss": 0.2154, "validation_macro_f1": 0.8312}
+
+
+def test_plain_lines_show_the_newest_loss_and_validation_metric() -> None:
+    events = [(0.0, Event("phase", "training")), (1.0, Event("step", "training", 1, 40))]
+    lines = plain_lines([*events, (20.0, Event("step", "training", 20, 40, VALUES))])
+    assert lines[1] == "training: 20 of 40, 20 s left; loss 0.215, validation macro F1 0.831"
+
+
+@pytest.mark.usefixtures("_screen")
+def test_the_bar_shows_the_newest_loss_and_validation_metric() -> None:
+    steps = [Event("step", "training", i, 40, {} if i < 5 else VALUES) for i in range(1, 41)]
+    sent = on_a_terminal([Event("phase", "training"), *steps])
+    assert "left, loss 0.215, validation macro F1 0.831" in sent
+
+
+@pytest.mark.usefixtures("_screen")
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_terminal_of_any_width_gets_the_bar(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    sent = on_a_terminal([Event("phase", "training"), *(Event("step", "training", i, 9) for i in range(1, 10))], size)
+    assert "of 9" in sent
+
+
+@pytest.mark.usefixtures("_screen")
+def test_a_terminal_shows_the_part_of_the_phase_in_one_line() -> None:
+    sent = on_a_terminal([Event("phase", "check"), Event("part", "trial step"), Event("part", "time of a step")])
+    assert sent.count("\n") == 1
+    assert "\x1b[2K  check: trial step ...\r\x1b[2K  check: time of a step ..." in sent
+
+
+def test_plain_lines_leave_the_parts_out() -> None:
+    assert plain_lines([(0, Event("phase", "check")), (1, Event("part", "trial step"))]) == ["check ...", "check: done in 1 s"]

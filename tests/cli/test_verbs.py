@@ -14,8 +14,10 @@ import pytest
 from pyarrow import parquet
 
 from tests.cli.conftest import RESULT, Cli
+from tunesmith.cli import check as check_verb
 from tunesmith.errors import InputError, Problem
 from tunesmith.preflight.report import CheckLine, CheckReport
+from tunesmith.progress import Event, Listener
 from tunesmith.results import Verdict
 from tunesmith.tasks.finished import Run
 from tunesmith.training import launch
@@ -96,15 +98,27 @@ def test_interrupted_training_names_what_is_kept(cli: Cli, recipe: str, monkeypa
 
 def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    good = CheckReport((CheckLine("disk", "1 MB needed"), CheckLine("rows", "9 used", note="1 row is not used")), 12.0)
+    rows = CheckLine("rows", "9 used", note="1 row is not used", remedy="Fill it.")
+    good = CheckReport((CheckLine("disk", "1 MB needed", remedy="Free some."), rows), 12.0)
     monkeypatch.setattr(check_workflow, "check", recorder(calls, good))
     completed = cli("check", recipe, "--static")
     assert completed.code == 0
-    assert completed.out.splitlines()[0] == "ok   disk: 1 MB needed"
+    assert completed.out.splitlines()[:2] == ["ok   disk: 1 MB needed", "note rows: 9 used. Fill it."]
     assert completed.out.endswith("All checks passed. See 1 note above. Training will take about 12 s.\n")
     assert calls[0][1]["static"] is True
     plain = json.loads(cli("check", recipe, "--json").out)
-    assert (plain["problems"], plain["notes"], plain["estimate_seconds"]) == ([], ["1 row is not used"], 12.0)
+    assert (plain["problems"], plain["notes"], plain["estimate_seconds"]) == ([], ["1 row is not used. Fill it."], 12.0)
+
+
+def test_check_shows_progress_on_a_terminal_only(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(_loaded: object, *, static: bool, listener: Listener) -> CheckReport:
+        listener(Event("phase", "check"))
+        return CheckReport(())
+
+    monkeypatch.setattr(check_workflow, "check", check)
+    assert cli("check", recipe).err == ""
+    monkeypatch.setattr(check_verb, "is_terminal", lambda _stream: True)
+    assert "check ..." in cli("check", recipe).err
 
 
 def test_check_with_problems(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +235,31 @@ def test_report(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("report", "runs/a", "--format", "md").out == "# runs/a\n"
     cli("report", "runs/a", "runs/b", "--format", "latex", "--output", "table.tex")
     assert Path("table.tex").read_text(encoding="utf-8") == "\\begin{table}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.md", "# runs/a\n"), ("a.MARKDOWN", "# runs/a\n"), ("a.tex", "\\begin"), ("a.txt", "# r")]
+)
+def test_the_format_of_a_report_follows_the_suffix(name: str, content: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_workflow, "markdown_report", lambda run: f"# {run}\n")
+    monkeypatch.setattr(report_workflow, "latex_table", lambda runs: "\\begin{table}\n")
+    assert cli("report", "runs/a", "--output", name).code == 0
+    assert Path(name).read_text(encoding="utf-8").startswith(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a.md", ["--format", "html"], "a.md: the name ends in .md, and the format html was requested. Change the name or"),
+        ("a.html", ["--format", "latex"], "a.html: the name ends in .html, and the format latex was requested."),
+        ("a.pdf", [], "a.pdf: no report is written as .pdf. End the name with one of .html, .htm, .md,"),
+    ],
+)
+def test_a_suffix_of_another_format_is_an_error(name: str, options: list[str], message: str, cli: Cli) -> None:
+    completed = cli("report", "runs/a", "--output", name, *options)
+    assert completed.code == 2
+    assert completed.err.startswith(f"tunesmith: {message}")
+    assert not Path(name).exists()
 
 
 def test_runs_that_cannot_be_compared_still_make_a_page(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,12 @@ def test_validation_and_other_models_are_not_counted(run: Path, tmp_path: Path) 
     assert "test_looks" not in with_file_look(result(), "hub:some/data", str(run)).data
     assert not (run.parent / LOOKS).exists()
     assert with_file_look(result(), str(file), str(run)).data["test_looks"]["count"] == 1
+    assert with_file_look(result(), file, str(run)).data["test_looks"]["count"] == 2
+
+
+def test_a_table_in_memory_is_counted_by_its_cells(run: Path) -> None:
+    tables = ({"text": ["x"], "label": ["y"]}, [{"text": "x", "label": "y"}], {"text": ["z"], "label": ["y"]})
+    assert [with_file_look(result(), table, str(run)).data["test_looks"]["count"] for table in tables] == [1, 2, 1]
 
 
 def test_a_line_that_was_cut_off_is_left_out(run: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import Verb
-from tunesmith.cli.terminal import Outcome, Terminal, error_lines
+from tunesmith.cli.terminal import Outcome, Terminal, error_lines, is_terminal
 from tunesmith.errors import InputError
+from tunesmith.progress import silent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         loaded = recipes.load(args.recipe, args.overrides)
         from tunesmith.workflows.check import check
 
-        report = check(loaded, static=args.static, listener=terminal.listener)
+        listener = terminal.listener if is_terminal(terminal.err) else silent
+        report = check(loaded, static=args.static, listener=listener)
     except InputError as error:
         # A problem that prevents the checks is listed like the problems that they find.
         problems = [problem.to_json() for problem in error.problems]

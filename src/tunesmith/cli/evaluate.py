@@ -73,11 +73,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     reject_options(args, EMBEDDING_OPTIONS, f"works only for embedding models, and {args.run} is not one.")
     reason = f"works only for embedding and language models, and {args.run} is neither."
     reject_options(args, EMBEDDING_OR_LANGUAGE_OPTIONS, reason)
-    from tunesmith.workflows.evaluate import evaluate
-    from tunesmith.workflows.test_looks import with_file_look
+    from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
-    result = evaluate(args.run, args.data, columns=columns_from_args(args), listener=terminal.listener)
-    result = with_file_look(result, args.data, args.run)
+    result = evaluate_by_kind(args.run, args.data, kind=kind, columns=columns_from_args(args), listener=terminal.listener)
     return Outcome({**result.to_json(), "run": args.run}, lines=metric_lines(result))
 
 
@@ -108,12 +106,12 @@ def metric_lines(result: RunResult) -> list[str]:
 def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Evaluates an embedding model on pairs or triplets."""
     from tunesmith.data.cells import plural
-    from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity
-    from tunesmith.workflows.test_looks import with_file_look
+    from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
-    result = evaluate_similarity(
-        args.run.removeprefix(HUB),
+    result = evaluate_by_kind(
+        args.run,
         args.data,
+        kind="embedding",
         columns=part_columns(args),
         same=args.same,
         mine=args.mine,
@@ -122,7 +120,6 @@ def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         max_length=args.max_length,
         listener=terminal.listener,
     )
-    result = with_file_look(result, args.data, args.run)
     data = result.data
     form = f"{' + '.join(data['columns'])} ({data['shape'].replace('_', ' ')})"
     about = f"{plural(data['rows'], 'row')} of {data['source']}: {form}"
@@ -136,16 +133,16 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     quiet_libraries()
     from tunesmith.cli.compare import verdict_lines
-    from tunesmith.report.numbers import with_interval
+    from tunesmith.report.numbers import plural, with_interval
     from tunesmith.report.words import looks_notes
-    from tunesmith.tasks.language.evaluate_model import evaluate_language
-    from tunesmith.workflows.test_looks import with_file_look
+    from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
-    result = evaluate_language(
-        args.run.removeprefix(HUB),
+    result = evaluate_by_kind(
+        args.run,
         args.data,
+        kind="causal",
         columns=part_columns(args),
-        against=[name.removeprefix(HUB) for name in args.against],
+        against=args.against,
         answers=args.answers,
         max_new_tokens=args.max_new_tokens,
         stride=args.stride,
@@ -153,9 +150,8 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         max_length=args.max_length,
         listener=terminal.listener,
     )
-    result = with_file_look(result, args.data, args.run)
     data, lines = result.data, metric_rows(result)
-    head = f"{data['rows']:,} rows of {data['source']}: {data['form'].replace('_', ' ')} ({' + '.join(data['columns'])})"
+    head = f"{plural(data['rows'], 'row')} of {data['source']}: {data['form'].replace('_', ' ')} ({' + '.join(data['columns'])})"
     if data["context"]:
         windows = [(f"{at['window']}", with_interval(at["perplexity"], at["low"], at["high"])) for at in data["context"]]
         lines += ["", *table([("context length", "perplexity"), *windows])]

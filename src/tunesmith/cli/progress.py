@@ -12,12 +12,13 @@ from typing import Any, TextIO
 from tunesmith.cli.terminal import is_terminal, paint, printable
 from tunesmith.progress import Event
 from tunesmith.report.numbers import duration
+from tunesmith.report.words import values_text
 
 # Plain lines for steps: at most one per LINE_SECONDS; one per LINE_SHARE of all steps, or after QUIET_SECONDS.
 LINE_SECONDS = 10.0
 QUIET_SECONDS = 60.0
 LINE_SHARE = 0.1
-BAR = "  {desc} {percentage:3.0f} % {bar} {n_fmt} of {total_fmt}, {remaining} left"
+BAR = "  {desc} {percentage:3.0f} % {bar} {n_fmt} of {total_fmt}, {remaining} left{postfix}"
 USUAL_COLUMNS = 80
 CLEAR_LINE = "\r\x1b[2K"
 
@@ -67,6 +68,8 @@ class Progress:
             self.begin_phase()
         elif event.kind == "step":
             self.step(event)
+        elif event.kind == "part":
+            self.part(event.text)
         else:
             self.note(event.text)
 
@@ -104,7 +107,11 @@ class Progress:
         left = ""
         if event.done > start:
             left = f", {duration(round((now - began) / (event.done - start) * (event.total - event.done)))} left"
-        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{left}")
+        values = values_text(event.values)
+        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{left}{'; ' * bool(values)}{values}")
+
+    def part(self, name: str) -> None:
+        """Reports a part of the phase; plain lines leave it out."""
 
     def note(self, text: str) -> None:
         self.line(text)
@@ -122,6 +129,11 @@ class BarProgress(Progress):
     def begin_phase(self) -> None:
         if self.phase is not None:
             self.stream.write(f"  {self.phase.name} ...")
+            self.stream.flush()
+
+    def part(self, name: str) -> None:
+        if self.phase is not None and self.bar is None:
+            self.stream.write(f"{CLEAR_LINE}  {self.phase.name}: {printable(name, self.stream)} ...")
             self.stream.flush()
 
     def end_phase(self, done: bool = True) -> None:
@@ -159,6 +171,7 @@ class BarProgress(Progress):
                 ncols=None if is_sized else USUAL_COLUMNS,
                 mininterval=0.2,
             )
+        self.bar.set_postfix_str(values_text(event.values), refresh=False)
         self.bar.update(event.done - self.bar.n)
 
     def note(self, text: str) -> None:

@@ -15,20 +15,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="FILE", help="the file (default: report.html in the run folder; md and latex: standard output)"
     )
-    parser.add_argument("--format", choices=("html", "md", "latex"), default="html", help="default: %(default)s")
+    parser.add_argument("--format", choices=("html", "md", "latex"), help="default: that of the file's suffix, else html")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.workflows.report import report_text, write_page
+    from tunesmith.workflows.report import choose_format, report_text, write_page
 
     runs = [Path(name) for name in args.runs]
     output = None if args.output in (None, "-") else Path(args.output)
+    chosen = choose_format(output, args.format)
     if output is not None:
         require_file_place(output)
-    if args.format == "html":
+    if chosen == "html":
         written, notes = write_page(runs, output)
         return Outcome({"report": str(written), "notes": notes}, lines=[f"Report written to {written}"], notes=notes)
-    text = report_text(runs, args.format)
+    text = report_text(runs, chosen)
     if output is None:
         return Outcome({"report": None, "text": text}, lines=text.rstrip("\n").split("\n"))
     write_text(output, text)
@@ -40,7 +41,7 @@ VERB = Verb(
     takes="RUN ...",
     does="write a report: one self-contained HTML page, Markdown or a LaTeX table",
     about="Writes the results of finished runs as one self-contained HTML page, Markdown, or a LaTeX table.",
-    example="tunesmith report runs/tickets\ntunesmith report runs/a runs/b --format latex --output table.tex",
+    example="tunesmith report runs/tickets\ntunesmith report runs/a runs/b --output table.tex",
     add_arguments=add_arguments,
     run=run,
 )

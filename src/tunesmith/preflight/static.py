@@ -71,7 +71,8 @@ def sizes(splits: LabelledData) -> CheckLine:
 
 def from_finding(finding: Finding) -> CheckLine:
     """Converts a finding about the rows to a line; one with flagged rows becomes a note."""
-    return CheckLine(finding.name, finding.summary, note=f"{finding.name}: {finding.summary}" if finding.flagged else "")
+    note = f"{finding.name}: {finding.summary}" if finding.flagged else ""
+    return CheckLine(finding.name, finding.summary, note=note, remedy=finding.remedy)
 
 
 def disk(recipe: Recipe, source: ModelSource, base: Path) -> CheckLine:

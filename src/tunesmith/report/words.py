@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
-from tunesmith.report.numbers import ABSENT, is_number, number, plural, with_interval
+from tunesmith.report.numbers import ABSENT, is_number, number, plural, significant, with_interval
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
 METRIC_NAMES = {
@@ -39,6 +39,8 @@ EMBEDDING, RETRIEVAL = "embedding", "retrieval"
 """The problem type of embedding models, and the split of the retrieval evaluation."""
 CAUSAL, MASKED = "causal_language_model", "masked_language_model"
 """The problem types of language models."""
+VALIDATION = "validation_"
+"""Before the name of a validation metric, in the values of a progress event."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class Headline:
 
 def display_name(name: str) -> str:
     return METRIC_NAMES.get(name) or BASELINE_NAMES.get(name) or name.replace("_", " ")
+
+
+def values_text(values: Mapping[str, float]) -> str:
+    """Formats the newest values of a training: ``loss 0.21, validation macro F1 0.83``."""
+    parts = ((*name.rpartition(VALIDATION)[1:], value) for name, value in values.items())
+    return ", ".join(f"{split.replace('_', ' ')}{display_name(name)} {significant(value)}" for split, name, value in parts)
 
 
 def sample_size(measured: Metric | Verdict) -> str:

@@ -39,34 +39,41 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
     Returns:
         The check lines, the loss of the trial step, and the seconds that the training of all seeds will take.
     """
-    recipe, parts = session.data.recipe, steps.trial_parts(session)
+    recipe, parts, report_part = session.data.recipe, steps.trial_parts(session), session.data.clock.part
     lines = [length_line(split, rows.n_rows, rows.n_truncated, rows.record) for split, rows in session.lengths.items()]
+    report_part("sequences")
     lines += steps.model_checks(session)
     total, trained = count_parameters(session.model)
     new = ", ".join(session.new_weights[:3]) or "none"
     lines.append(CheckLine("trainable", f"{trained:,} of {total:,} parameters; new: {new}"))
     remedy = f"The model mixes the {steps.sample_unit}s of a batch; its results would depend on the batch size."
+    report_part("batch invariance")
     with computing(session):
         lines.append(proven(batch_invariance(steps, session), remedy))
     apply_fast_path(session.body, session.fast_path, session.used_token_ids)
     try:
+        report_part("trial step on the longest rows")
         with computing(session):
             trial_lines, first_loss = check_trial_steps(parts, recipe.train.batch_rows, session.expected_loss)
         lines += trial_lines
+        report_part("trial evaluation")
         started = time.perf_counter()
         values = steps.evaluate_fn(session, TRIAL_EVALUATION_ROWS)(session.model)
         took = time.perf_counter() - started
         lines.append(CheckLine("evaluation", f"a few rows in {took:.2f} s, loss {values['loss']:.4f}"))
+        report_part("time of a step")
         seconds, time_line = estimate_time(parts, batches_per_epoch(session.rows_per_epoch, recipe), recipe.train)
     finally:
         remove_fast_path(session.body)
     if recipe.adapter is None:
+        report_part("saving and loading")
         # The model is saved beside the output folder and loaded again; no file is left.
         nearest = nearest_folder(Path(recipe.output).expanduser())
         with disk_errors(nearest), tempfile.TemporaryDirectory(dir=nearest) as folder:
             saved = steps.save_model(session, Path(folder) / "model", None)
         session.model.to(device_name())
         lines += [proven(proof, "The saved model would not be the trained one.") for proof in saved.certificates]
+    report_part("training settings")
     # Last, since among several processes upstream's trainer connects them, and then only the first one saves files.
     return (*lines, training_settings(steps, session), time_line), first_loss, seconds
 

@@ -26,7 +26,9 @@ def read(task: Task, request: Request) -> TaskData:
     """Reads the rows and the base model's files, and runs the checks that need no torch. Raises InputError."""
     stay_offline_unless_needed(request.loaded.recipe)
     with request.clock.phase("data"):
+        request.clock.part("reading")
         data: TaskData = task.reading.read(request)
+        request.clock.part("checking the rows")
         recipe, source = data.recipe, data.source
         checks = (
             CheckLine("recipe", f"task {recipe.task}, model {recipe.model.name}, output {recipe.output}"),
@@ -36,7 +38,7 @@ def read(task: Task, request: Request) -> TaskData:
             disk(recipe, source, data.base),
             trackers(recipe),
         )
-        data = replace(data, checks=checks)
+        data = replace(data, checks=checks, clock=request.clock)
     CheckReport(data.checks).raise_if_failed()
     return data
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.source import ModelSource
 from tunesmith.preflight.report import CheckLine
-from tunesmith.progress import Clock, Listener
+from tunesmith.progress import Clock, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 from tunesmith.results import Alarm, Baseline, Certificate, Finding, Metric, Verdict
@@ -55,6 +55,7 @@ class TaskData:
         base: the folder that the recipe's relative paths start from.
         findings: those of the data checks.
         checks: the lines of the static checks.
+        clock: reports the parts of the phases.
     """
 
     recipe: Recipe
@@ -62,6 +63,7 @@ class TaskData:
     base: Path = Path()
     findings: tuple[Finding, ...] = ()
     checks: tuple[CheckLine, ...] = ()
+    clock: Clock = field(default_factory=lambda: Clock(silent, {}), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tunesmith.diagnosis.rows import DataDiagnosis
 from tunesmith.diagnosis.rows import diagnose as diagnose_recipe
 from tunesmith.errors import RecipeError
-from tunesmith.models.kind import HUB, detect_model_kind
 from tunesmith.preflight.report import CheckReport
 from tunesmith.progress import Listener
 from tunesmith.recipe.load import LoadedRecipe, load_recipe, recipe_from_tables
@@ -19,12 +18,10 @@ from tunesmith.tasks.finished import Run, folder_of
 from tunesmith.workflows.adapt import Adaptation
 from tunesmith.workflows.adapt import adapt as adapt_recipes
 from tunesmith.workflows.check import check as check_recipe
+from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 from tunesmith.workflows.notebook import listener_here
 from tunesmith.workflows.trace import trace as trace_recipe
 from tunesmith.workflows.train import train as train_recipe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DEFAULTS = {"output": "runs/run", "task": "classification", "model": "builtin:minilm"}
 """Argument -> default; with a recipe file, any other value is an error."""
@@ -165,9 +162,16 @@ def trace(
 
 
 def evaluate(
-    run: object, data: object, *, columns: Mapping[str, Any] | None = None, listener: Listener | None = None, **options: Any
+    run: str | Path | Run,
+    data: object,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
+    **options: Any,
 ) -> RunResult:
     """Computes the metrics of a finished run on other rows, or of any embedding or causal language model.
+
+    An evaluation of a run is counted among the looks at its test set.
 
     Args:
         run: a run or its folder; of an embedding or language model also another folder, ``hub:NAME`` or ``builtin:NAME``.
@@ -181,18 +185,8 @@ def evaluate(
 
         tunesmith.evaluate(run, new_rows).metric("macro_f1").value
     """
-    name = str(folder_of(run))
-    kind = detect_model_kind(name)
-    measure: Callable[..., RunResult]
-    if kind == "causal":
-        from tunesmith.tasks.language.evaluate_model import evaluate_language as measure
-    elif kind == "embedding":
-        from tunesmith.tasks.embedding.evaluate_model import evaluate_similarity as measure
-    else:
-        from tunesmith.workflows.evaluate import evaluate as measure
-    model = run if kind == "classifier" else name.removeprefix(HUB)
     with listener_here(listener) as shown:
-        return measure(model, data, columns=columns, listener=shown, **options)
+        return evaluate_by_kind(run, data, columns=columns, listener=shown, **options)
 
 
 def adapt(texts: str | Path, task: str | Path, *, overwrite: bool = False, listener: Listener | None = None) -> Adaptation:

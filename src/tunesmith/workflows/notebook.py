@@ -11,12 +11,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from tunesmith.progress import Event, Listener, silent
-from tunesmith.report.numbers import significant
-from tunesmith.report.words import display_name
+from tunesmith.report.words import values_text
 
 NOTEBOOK_SHELL = "ZMQInteractiveShell"
 """IPython's shell behind every notebook; in a terminal it has another name."""
-VALIDATION = "validation_"
 
 
 @contextmanager
@@ -39,12 +37,6 @@ def is_notebook() -> bool:
     return type(shell).__name__ == NOTEBOOK_SHELL
 
 
-def values_text(event: Event) -> str:
-    """Formats the newest values of an event: ``loss 0.21, macro F1 0.83``."""
-    parts = ((*name.rpartition(VALIDATION)[1:], value) for name, value in event.values.items())
-    return ", ".join(f"{split.replace('_', ' ')}{display_name(name)} {significant(value)}" for split, name, value in parts)
-
-
 @dataclass
 class LineProgress:
     """Progress listener that updates one line of a notebook; needs no further library.
@@ -63,10 +55,10 @@ class LineProgress:
             self.notes.append(event.text)
         else:
             self.phase = event.text if event.kind == "phase" else self.phase or event.text
-            self.line = escape(self.phase)
+            self.line = escape(f"{self.phase}: {event.text} ..." if event.kind == "part" else self.phase)
         if event.kind == "step" and event.total:
             bar = f'<progress value="{event.done}" max="{event.total}"></progress>'
-            values = escape(values_text(event))
+            values = escape(values_text(event.values))
             self.line += f" {bar} {event.done:,} of {event.total:,}{'; ' * bool(values)}{values}"
         self.show()
 
@@ -102,11 +94,11 @@ class WidgetProgress:
         elif event.kind == "phase":
             self.close()
             self.phase = event.text
-        else:
+        elif event.kind == "step":
             if self.bar is None or self.bar.total != event.total:
                 self.close()
                 self.bar = tqdm(total=event.total, initial=event.done, desc=self.phase or event.text, leave=False)
-            self.bar.set_postfix_str(values_text(event), refresh=False)
+            self.bar.set_postfix_str(values_text(event.values), refresh=False)
             self.bar.update(event.done - self.bar.n)
 
     def close(self) -> None:

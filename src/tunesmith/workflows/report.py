@@ -15,38 +15,62 @@ from tunesmith.tasks.finished import Run, folder_of
 from tunesmith.workflows.compare import compare
 
 FORMATS = ("html", "md", "latex")
+FORMATS_OF_SUFFIX = {
+    ".html": ("html",), ".htm": ("html",), ".md": ("md",), ".markdown": ("md",), ".tex": ("latex",), ".txt": ("md", "latex"),
+}  # fmt: skip
+"""Suffix -> the formats that a file with it may hold, the default first."""
 
 
 def report(
     runs: str | Path | Run | Sequence[str | Path | Run],
     output: str | Path | None = None,
     *,
-    format: Literal["html", "md", "latex"] = "html",
+    format: Literal["html", "md", "latex"] | None = None,
 ) -> Path | str:
     """Writes the report of a run, or the comparison of several; returns the path of the page, or the text of the others.
 
     Args:
         runs: a run or its folder, or several.
         output: the file; default for the page of one run: ``report.html`` in its folder. Markdown and LaTeX need none.
+        format: default: that of the output's suffix, else the page.
 
-    Raises InputError if a run is not finished, the format is unknown, or several runs have no output.
+    Raises InputError if a run is not finished, the format is unknown or not that of the suffix, or several runs have no output.
 
     Example::
 
         print(tunesmith.report("runs/tickets", format="md"))
     """
     folders = [folder_of(run) for run in ([runs] if isinstance(runs, str | Path | Run) else runs)]
-    if format not in FORMATS:
-        raise InputError.one("format", f"there is no format {format!r}.", f"There are: {', '.join(FORMATS)}.")
     path = None if output is None else Path(output)
+    chosen = choose_format(path, format)
     if path is not None:
         require_file_place(path)
-    if format == "html":
+    if chosen == "html":
         return write_page(folders, path)[0]
-    text = report_text(folders, format)
+    text = report_text(folders, chosen)
     if path is not None:
         write_text(path, text)
     return text
+
+
+def choose_format(output: Path | None, format: str | None) -> str:
+    """Returns the given format, else that of the output's suffix, else html.
+
+    Raises InputError for an unknown format, and OutputError for a file whose suffix is of no format or of another one.
+    """
+    if format is not None and format not in FORMATS:
+        raise InputError.one("format", f"there is no format {format!r}.", f"There are: {', '.join(FORMATS)}.")
+    suffix = "" if output is None else output.suffix.lower()
+    usual = FORMATS_OF_SUFFIX.get(suffix, () if suffix else FORMATS)
+    if format is None and not usual:
+        message = f"no report is written as {suffix}."
+        raise OutputError.one(
+            str(output), message, f"End the name with one of {', '.join(FORMATS_OF_SUFFIX)}, or name the format."
+        )
+    if format is not None and usual and format not in usual:
+        message = f"the name ends in {suffix}, and the format {format} was requested."
+        raise OutputError.one(str(output), message, "Change the name or the format.")
+    return usual[0] if format is None else format
 
 
 def report_text(runs: Sequence[Path], format: str) -> str:

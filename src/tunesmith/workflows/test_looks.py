@@ -17,6 +17,7 @@ from tunesmith.report.saved_run import read_predictions
 from tunesmith.report.words import main_metric, part
 from tunesmith.results import RunResult
 from tunesmith.run_folder import PREDICTIONS, RESULT
+from tunesmith.workflows.inputs import hash_table
 
 LOOKS = "test_looks.jsonl"
 JUDGED = frozenset({"test", "retrieval"})
@@ -53,12 +54,17 @@ def with_train_look(result: RunResult, work: Path, final: Path) -> RunResult:
     return result if metric is None else add_look(result, test_key(result, metric.split, work), final)
 
 
-def with_file_look(result: RunResult, data: str, run: str) -> RunResult:
-    """Counts the evaluation of a run on a file; other models than runs, folders and hub data sets are not counted."""
-    folder, file = Path(run), Path(data)
-    if not (folder / RESULT).is_file() or not file.is_file():
+def with_file_look(result: RunResult, data: object, run: str) -> RunResult:
+    """Counts the evaluation of a run on a file or a table in memory.
+
+    Other models than runs, and data that are neither, such as folders and hub data sets, are not counted.
+    """
+    folder = Path(run)
+    if not (folder / RESULT).is_file():
         return result
-    return add_look(result, hash_file(file), folder)
+    if not isinstance(data, str | Path):
+        return add_look(result, hash_table(data), folder)
+    return add_look(result, hash_file(Path(data)), folder) if Path(data).is_file() else result
 
 
 def add_look(result: RunResult, test: str, run: Path) -> RunResult:

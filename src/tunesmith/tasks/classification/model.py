@@ -76,12 +76,14 @@ def load(
         tokens: used in place of the rows' own, as for the folds of a cross-validation.
     """
     recipe, labels = data.recipe, data.splits.labels
+    data.clock.part("loading")
     tokenizer = load_tokenizer(data.source)
     seed_everything(seed)
     loaded = load_classifier(data.source, labels, tokenizer)
     if tokens is None and earlier is not None:
         tokens = earlier.tokens
     if tokens is None:
+        data.clock.part("tokenising")
         max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
         tokens = tokenise_splits(recipe, data.splits, tokenizer, max_length)
     n_rows = len(tokens.encoded["train"])

@@ -85,6 +85,7 @@ def prepare(data: EmbeddingTaskData, clock: Clock) -> EmbeddingTaskData:
 def load(data: EmbeddingTaskData, seed: int, earlier: EmbeddingSession | None = None) -> EmbeddingSession:
     """Loads the base model and builds its losses; new weights of either are drawn by this seed."""
     recipe, rows = data.recipe, data.rows
+    data.clock.part("loading")
     seed_everything(seed)
     encoder = load_trainable(data.source, recipe)
     n_batches = sum(batches_per_epoch(len(part), recipe) for part in (rows.train, *rows.also))
@@ -95,6 +96,7 @@ def load(data: EmbeddingTaskData, seed: int, earlier: EmbeddingSession | None = 
         guide = load_guide(data) if choice.name in GUIDED else None
         loss = build_loss(encoder.model, choice.name, part, section, encoder.dimension, guide)
         parts.append(Part(part, labels_for(data, part, choice.name, part.classes), choice, loss.to(device_name())))
+    data.clock.part("tokenising")
     return EmbeddingSession(
         data=data,
         model=encoder.model,

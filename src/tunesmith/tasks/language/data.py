@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.chat.formats import NOT_READ
 from tunesmith.data.chat.load import ConversationData, load_conversation_data, read_texts
 from tunesmith.data.chat.rows import Conversations
@@ -105,8 +105,10 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
         )
     yield columns_line(data)
     split, rows = list(data.evaluation_rows.items())[-1]
-    note = f"{split} has only {len(rows)} rows: intervals will be wide" if len(rows) < FEW_ROWS else ""
-    yield CheckLine("evaluated on", f"{split}, {len(rows):,} rows, and {len(data.general):,} general texts", note=note)
+    note = f"{split} has only {plural(len(rows), 'row')}: intervals will be wide" if len(rows) < FEW_ROWS else ""
+    yield CheckLine(
+        "evaluated on", f"{split}, {plural(len(rows), 'row')}, and {plural(len(data.general), 'general text')}", note=note
+    )
     quantisation, problem = data.recipe.quantisation, None
     if quantisation is not None and find_spec("bitsandbytes") is None:
         remedy = "Run: pip install 'tunesmith[quantisation]'"

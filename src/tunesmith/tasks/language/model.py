@@ -101,6 +101,7 @@ class Reader:
 def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = None) -> LanguageSession:
     """Loads the base model with an adapter drawn by this seed, and all rows as tokens."""
     recipe = data.recipe
+    data.clock.part("loading")
     tokenizer = load_tokenizer(data.source)
     add_tokens(tokenizer, recipe.model.new_tokens)
     objective = objective_for(data)
@@ -110,6 +111,7 @@ def load(data: LanguageTaskData, seed: int, _earlier: LanguageSession | None = N
     loaded = load_language_model(data.source, tokenizer, objective, recipe.quantisation)
     max_length = max_input_tokens(position_limit(loaded.model), tokenizer, recipe.data.max_length)
     reader = Reader(tokenizer, template, objective, max_length)
+    data.clock.part("tokenising")
     rendered = {name: render_split(data, rows, reader) for name, rows in data.all_rows.items()}
     stop_at(loaded.model, rendered["train"].end_ids)
     fast_path = language_fast_path(recipe, objective)

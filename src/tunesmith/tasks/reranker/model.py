@@ -88,6 +88,7 @@ def prepare(data: RerankerData, clock: Clock) -> RerankerRows:
         recipe=data.recipe,
         source=data.source,
         base=data.base,
+        clock=clock,
         findings=(*data.findings, *splits.findings),
         splits=splits,
         pairs=pairs,
