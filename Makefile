@@ -17,7 +17,7 @@ help:
 	@echo "make format      rewrite the code in the project's format"
 	@echo "make bench NAME=... one measurement, benchmarks/NAME.py"
 	@echo "make campaign    kills, damage, full disks: benchmarks/reliability.py, which goes on after an interruption"
-	@echo "make docs        the documentation, into docs/_build/html"
+	@echo "make docs        execute the notebooks, and build the documentation into docs/_build/html"
 	@echo "make notebooks   execute the notebooks of the documentation, and write their pages"
 	@echo "make reference   write the generated reference pages again"
 	@echo "make readme      put the captured output of demo and test into README.md"
@@ -39,12 +39,12 @@ demo: $(STAMP)
 test: export HF_HUB_OFFLINE = 1
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not notebook"
 
 quick: export HF_HUB_OFFLINE = 1
 quick: export OMP_NUM_THREADS = 1
 quick: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not trains and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not trains and not browser and not notebook"
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -69,7 +69,9 @@ bench: $(STAMP)
 campaign: $(STAMP)
 	$(BIN)/python benchmarks/reliability.py
 
+docs: export HF_HUB_OFFLINE = 1
 docs: $(STAMP)
+	$(BIN)/python -m pytest -m notebook tests/test_notebooks.py
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 

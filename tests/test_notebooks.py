@@ -12,7 +12,7 @@ import pytest
 import write_notebooks
 
 
-@pytest.mark.slow
+@pytest.mark.notebook
 @pytest.mark.parametrize("path", write_notebooks.notebooks(), ids=lambda path: path.stem)
 def test_the_notebook_runs_from_top_to_bottom(path: Path) -> None:
     assert [cell.outputs for cell in write_notebooks.executed(path).cells if cell.cell_type == "code"][-1]

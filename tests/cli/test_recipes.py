@@ -33,7 +33,7 @@ def test_a_data_file_is_a_recipe_with_every_default() -> None:
     assert loaded.recipe.data.train == "tickets.csv.gz"
     assert loaded.recipe.output == "runs/tickets"
     assert loaded.recipe.train.seed == 3
-    assert loaded.recipe.train.num_train_epochs == 3
+    assert loaded.recipe.train.epochs == 3
     Path("again.yaml").write_text(loaded.text, encoding="utf-8")
     assert load("again.yaml", []).recipe == loaded.recipe
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tunesmith
+from tests.report.test_review import data_of
 from tunesmith.cli.main import main
 from tunesmith.models import base_embeddings
 
@@ -193,11 +194,12 @@ def test_an_address_is_in_no_file_of_the_diagnosis(tmp_path: Path, capsys, monke
     }
     folder = Path(result["review"]).parent
     contents = {path.name: path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file()}
+    contents |= {f"rows of {name}": json.dumps(data_of(contents[name])) for name in ("review.html", "review-test.html")}
     contents["rows.parquet"] = str(pq.read_table(result["rows"]).to_pylist())
     assert set(contents) >= {"diagnosis.json", "rows.parquet", "corrections.csv", "review.html", "review-test.html"}
     for piece in (mail, phone, "jane.roe", "901820"):
         assert [name for name, content in contents.items() if piece in content] == [], piece
-    assert "write to [email] at once" in contents["review.html"]
+    assert "write to [email] at once" in contents["rows of review.html"]
 
 
 def two_intents(n: int) -> list[tuple[str, str]]:

@@ -99,10 +99,11 @@ def test_batches_by_task(task: str, few_rows: int, many_rows: int) -> None:
     ("n_rows", "train", "epochs"),
     [
         (85, {}, MAX_EPOCHS),
+        (20, {}, MAX_EPOCHS),
         (450, {}, 20.0),
         (3_999, {}, 3.0),
         (450, {"per_device_train_batch_size": 8}, 6.0),
-        (450, {"gradient_accumulation_steps": 2}, MAX_EPOCHS),
+        (450, {"gradient_accumulation_steps": 2}, 38.0),
         (450, {"num_train_epochs": 1.0}, 1.0),
         (450, {"max_steps": 10}, None),
     ],
