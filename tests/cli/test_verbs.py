@@ -15,10 +15,11 @@ from pyarrow import parquet
 
 from tests.cli.conftest import RESULT, Cli
 from tunesmith.cli import check as check_verb
+from tunesmith.cli.demo import suspects
 from tunesmith.errors import InputError, Problem
 from tunesmith.preflight.report import CheckLine, CheckReport
 from tunesmith.progress import Event, Listener
-from tunesmith.results import Verdict
+from tunesmith.results import Finding, Verdict
 from tunesmith.tasks.finished import Run
 from tunesmith.training import launch
 from tunesmith.workflows import check as check_workflow
@@ -328,6 +329,11 @@ def test_demo(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "row 3" not in completed.out
     assert options["overwrite"] is False
     assert json.loads(cli("demo", "--json").out)["run"] == str(run_folder)
+
+
+def test_demo_says_why_suspect_labels_were_not_searched() -> None:
+    found = replace(RESULT, findings=(Finding("suspect_labels", "", skipped="it would have taken more than 15 s"),))
+    assert suspects(found) == ["  suspect labels: it would have taken more than 15 s"]
 
 
 def test_demo_of_embeddings(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,8 +154,8 @@ def verdicts(result: RunResult, terminal: Terminal) -> list[str]:
 
 
 def suspects(result: RunResult) -> list[str]:
-    """Formats the findings that flag rows, with the first few rows of each."""
-    lines = []
+    """Formats the findings that flag rows, with the first few rows of each, and why suspect labels were not searched."""
+    lines = [f"  suspect labels: {f.skipped}" for f in result.findings if f.name == "suspect_labels" and f.skipped]
     for finding in (finding for finding in result.findings if finding.flagged):
         lines.append(f"  {finding.name.replace('_', ' ')}: {finding.summary}")
         lines += [f"    row {row.get('row_id')} of {row.get('split')}: {row.get('reason')}" for row in finding.rows[:SHOWN_ROWS]]
