@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,11 @@ def test_columns_of_context_are_read(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("tools", ['[{"name": "add"}]', [{"type": "function", "function": {"name": "add"}}]])
-def test_tools_are_named_as_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str], tools: Any) -> None:
+def test_tools_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], tools: Any) -> None:
     text = check(tmp_path, capsys, [{"messages": messages(i), "tools": tools, "source": "x"} for i in range(20)])
-    assert line(text, "columns") == "note columns: messages; not used: tools, source"
+    assert line(text, "columns") == "ok   columns: messages + tools; not used: source"
+    text = check(tmp_path, capsys, [{"messages": messages(i), "functions": tools} for i in range(20)])
+    assert line(text, "columns") == "note columns: messages; not used: functions"
 
 
 def test_a_history_that_is_none_is_a_counted_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +133,7 @@ def test_an_answer_of_weight_0_is_not_learnt(tmp_path: Path, capsys: pytest.Capt
     assert "sft.loss_on: all is requested, but rows have answers of weight 0" in text
 
 
-@pytest.mark.parametrize("key", ["reasoning_content", "tool_calls", "function_call", "images"])
+@pytest.mark.parametrize("key", ["function_call", "images"])
 def test_what_stands_beside_the_content_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
     text = check(tmp_path, capsys, [{"messages": messages(i, **{key: [{"name": "f"}]})} for i in range(20)])
     assert f"20 with a message that has the key {key}" in text
@@ -160,3 +163,54 @@ def test_a_template_with_nested_loops_is_refused(
     text = check(tmp_path, capsys, rows, static=False, sft={"chat_template": "slow.jinja"})
     assert "sft.chat_template slow.jinja: rendering 1 conversations takes more than 0 seconds" in text
     assert "Remove the nested loops" in text
+
+
+CALL = {"type": "function", "function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}
+TOOL_ROWS: list[Row] = [
+    {
+        "messages": [
+            {"role": "user", "content": f"weather in Oslo? {i}"},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "content": "12 C"},
+            {"role": "assistant", "content": f"It is {i} C.", "reasoning_content": f"thinking about {i}"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}],
+    }
+    for i in range(20)
+]
+USES: dict[str, Any] = {"sft": {"chat_template": "all.jinja"}}
+WRITES_ALL = (
+    "{{ tools | tojson if tools else '' }}{% for m in messages %}{{ m.role + ': ' }}"
+    "{% if m.reasoning_content %}{{ '<think>' + m.reasoning_content + '</think>' }}{% endif %}{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}{{ '<call>' + call.function.name }} {{ call.function.arguments | tojson }}{% endfor %}"
+    "{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+
+
+def test_thoughts_calls_and_tools_are_learnt_where_the_template_writes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "all.jinja").write_text(WRITES_ALL, encoding="utf-8")
+    text = check(tmp_path, capsys, [{**row, "messages": row["messages"][:2]} for row in TOOL_ROWS], static=False, **USES)
+    assert '⟦<call>get_weather {"city": "Oslo"}<|endoftext|>⟧' in line(text, "sample")
+    assert "drops" not in text
+    assert "All checks passed" in text
+    text = check(tmp_path, capsys, [{"messages": row["messages"][::3]} for row in TOOL_ROWS], static=False, **USES)
+    assert "⟦<think>thinking about" in line(text, "sample")
+
+
+def test_what_the_template_drops_is_named_with_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    talk = [{**row, "messages": row["messages"][::3]} for row in TOOL_ROWS]
+    text = check(tmp_path, capsys, talk, static=False)
+    for key in ("tools", "reasoning_content"):
+        note = rf"(\d+) of \1 rows of train carry {key}, which the chat template \(dialogue\) drops: rows \d+, \d+, .*Use a model"
+        assert re.search(note, text)
+    assert "All checks passed" in text
+
+
+def test_a_message_of_calls_alone_is_no_empty_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = check(tmp_path, capsys, TOOL_ROWS, static=False)
+    assert re.search(r"none of (\d+) rows of train can be trained on \(\1 with a message of tool calls alone", text)
+    assert "another chat template" in text
+    text = check(tmp_path, capsys, [*TOOL_ROWS[:4], *({"messages": messages(i)} for i in range(40))], static=False)
+    assert "All checks passed" in text

@@ -43,7 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="file",
         help="a file with a prompt per line (txt) or a column prompt, text or instruction",
     )
-    parser.add_argument("--raw", action="store_true", help="use prompts unchanged, without the tokenizer's chat template")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="use prompts unchanged: without the chat template, and with special tokens in them as such",
+    )
     parser.add_argument("--do-sample", action="store_true", help="sample instead of greedy decoding or beam search")
     for name, kind, metavar, meaning in DECODING:
         parser.add_argument(name, type=kind, metavar=metavar, help=meaning)

@@ -24,7 +24,8 @@ from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.adapters.attach import is_adapter
 from tunesmith.models.adapters.base import PEFT_SETTINGS
 from tunesmith.models.adapters.quantise import detect_quantisation
-from tunesmith.models.chat.control_tokens import replacer, tokenise
+from tunesmith.models.chat.control_tokens import replace_within, replacer, tokenise
+from tunesmith.models.chat.prompts import plain_ids
 from tunesmith.models.chat.template import time_limit
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL
@@ -58,16 +59,18 @@ class TextGenerator:
     def prompt_ids(self, prompt: Prompt, raw: bool = False) -> list[int]:
         """Tokenises a prompt by the chat template, or unchanged without one or if ``raw``; then turns raise GenerationError.
 
-        In a turn, a control token of the template is text.
+        A control token in a turn, or in a prompt without ``raw``, is text.
         """
         is_templated = self.tokenizer.chat_template is not None and not raw
+        replaced = replacer(self.tokenizer)
         if isinstance(prompt, str) and not is_templated:
-            return list(self.tokenizer(prompt)["input_ids"])
+            if raw or replaced(prompt) == prompt:
+                return list(self.tokenizer(prompt)["input_ids"])
+            return plain_ids(self.tokenizer, replaced(prompt))
         if not is_templated:
             raise GenerationError.one("prompt", "turns need a chat template, and the tokenizer has none.", "Give texts.")
         given = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        replaced = replacer(self.tokenizer)
-        turns = [{name: replaced(text) if isinstance(text, str) else text for name, text in turn.items()} for turn in given]
+        turns = replace_within(list(given), replaced)
         with time_limit():
             text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         return tokenise(self.tokenizer, [str(text)])[0].ids

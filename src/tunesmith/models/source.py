@@ -59,6 +59,21 @@ class ModelSource:
         return {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
 
 
+def special_tokens(source: ModelSource) -> tuple[str, ...]:
+    """Reads the special tokens of a model's folder from its ``tokenizer.json``; empty without this file.
+
+    Raises ModelError if the file is damaged.
+    """
+    path = Path(source.location) / "tokenizer.json"
+    if not path.is_file():
+        return ()
+    try:
+        tokens = json.loads(path.read_text(encoding="utf-8")).get("added_tokens") or ()
+        return tuple(token["content"] for token in tokens if token.get("special"))
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ModelError.one(str(path), f"it is no tokenizer file: {error}.", COPY) from None
+
+
 def find_model(section: ModelSection, base: Path) -> ModelSource:
     """Resolves ``model.name`` as a builtin model, a folder (beside the recipe first), a run folder or a hub id.
 

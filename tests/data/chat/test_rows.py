@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.chat.formats import detect_chat_format
-from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn, first_prompt, split_conversations, usable_conversations
+from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, first_prompt, split_conversations, usable_conversations
 from tunesmith.data.normalise import normalise
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
@@ -42,7 +43,7 @@ def test_every_row_is_used_or_left_out_for_a_reason() -> None:
         [message("assistant", "so")],
         [message("user", [{"type": "text", "text": "w"}, {"type": "text", "text": "hy"}]), message("assistant", "so")],
         [message("user", [{"type": "image", "url": "x"}]), message("assistant", "so")],
-        [message("user", "why"), {"role": "assistant", "content": "", "tool_calls": [{"name": "f"}]}, message("assistant", "so")],
+        [message("user", "why"), {"role": "assistant", "content": "", "images": ["x"]}, message("assistant", "so")],
         [message("user", ""), message("assistant", "what?"), message("user", "why"), message("assistant", "so")],
         None,
     ]
@@ -57,7 +58,7 @@ def test_every_row_is_used_or_left_out_for_a_reason() -> None:
         "without an answer": (15,),
         "without a prompt": (16,),
         "with a message that is not text": (18,),
-        "with a message that has the key tool_calls, which is not read": (19,),
+        "with a message that has the key images, which is not read": (19,),
     }
     assert len(rows) + sum(map(len, rows.left_out.values())) == rows.rows_read
     assert rows.rows[1]["messages"] == cells[1]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tunesmith.data.chat.formats import detect_chat_format
-from tunesmith.data.chat.rows import Conversations, Turn, usable_conversations
+from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.rows import Conversations, usable_conversations
 from tunesmith.data.checks.chat import check_rows, common_lengths, role_error
 from tunesmith.data.readers.read import read_table
 from tunesmith.recipe.sections import ColumnsSection

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tunesmith.data.chat.rows import Conversations, Turn
+from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.generation.generator import TextGenerator
 from tunesmith.models.chat.control_tokens import control_tokens, tokenise
-from tunesmith.models.chat.prompts import certify_rendering, prompt_ids
+from tunesmith.models.chat.prompts import certify_rendering, few_shot_ids, prompt_ids
 from tunesmith.models.chat.render import render
-from tunesmith.models.chat.template import NAMED_TEMPLATES, Template
+from tunesmith.models.chat.template import NAMED_TEMPLATES, NO_TEMPLATE, Template
 
 GEMMA = (
     "{{ bos_token }}{% for m in messages %}{{ '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\\n' }}"
@@ -65,6 +67,30 @@ def test_the_row_has_only_the_control_tokens_of_the_template(byte_tokenizer, sty
     messages = [{"role": turn.role, "content": turn.content} for turn in turns[:-1]]
     assert TextGenerator(None, tokenizer).prompt_ids(messages) == prompt  # type: ignore[arg-type]
     assert certify_rendering(tokenizer, template, conversations(turns, clean)).passed
+
+
+@pytest.mark.parametrize("space", ["", " "])
+def test_without_a_template_only_the_end_of_the_answer_is_a_control_token(byte_tokenizer, spaced_tokenizer, space: str) -> None:
+    for tokenizer in (byte_tokenizer("<s>", bos="<bos>", adds_bos=True), spaced_tokenizer()):
+        typed = f"so{space}{tokenizer.eos_token}{space}it is"
+        row, end = (Turn("user", typed), Turn("assistant", f" {typed}")), tokenizer.eos_token_id
+        rendered = render(tokenizer, conversations(row), NO_TEMPLATE)
+        ids = rendered.input_ids[0].tolist()
+        assert [place for place, token in enumerate(ids) if token == end] == [len(ids) - 1]
+        assert rendered.labels[0].tolist().count(end) == 1
+        prompt = prompt_ids(tokenizer, NO_TEMPLATE, row)
+        assert ids[: len(prompt)] == prompt
+        assert end not in few_shot_ids(tokenizer, NO_TEMPLATE, [row], row)
+        assert certify_rendering(tokenizer, NO_TEMPLATE, conversations(row)).passed
+        generator = TextGenerator(None, tokenizer)  # type: ignore[arg-type]
+        assert generator.prompt_ids(typed) == prompt
+        assert end in generator.prompt_ids(typed, raw=True)
+
+
+def test_plain_texts_are_tokenised_as_upstream_does(byte_tokenizer) -> None:
+    tokenizer = byte_tokenizer()
+    rows = replace(conversations((Turn("text", "so<eos>it is"),)), kind="text")
+    assert render(tokenizer, rows, NO_TEMPLATE).input_ids[0].tolist() == tokenizer("so<eos>it is<eos>")["input_ids"]
 
 
 def test_other_added_tokens_are_part_of_contents(byte_tokenizer) -> None:

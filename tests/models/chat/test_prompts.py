@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tunesmith.data.chat.formats import detect_chat_format
-from tunesmith.data.chat.rows import Conversations, Turn, usable_conversations
+from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.rows import Conversations, usable_conversations
 from tunesmith.data.readers.read import read_table
 from tunesmith.errors import DataError
 from tunesmith.models.chat import prompts

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.chat.rows import Conversations, Turn
+from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError, ModelError, RecipeError
 from tunesmith.models.chat.prompts import prompt_ids
 from tunesmith.models.chat.render import Rendered, render, render_record

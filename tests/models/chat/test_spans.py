@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.data.chat.rows import Turn
+from tunesmith.data.chat.messages import Turn
 from tunesmith.models.chat.spans import CHANGED, LOST, NO_END, OTHER_PROMPT, Refusal, RenderedChat, answer_end, render_chats
 from tunesmith.models.chat.template import NO_TEMPLATE, Template
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn
+from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.rows import INPUT_HEADING, Conversations
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.models.chat.template import DEFAULTS, NAMED_TEMPLATES, adopt_template, choose_template, edges, to_messages
 

@@ -39,7 +39,8 @@ TASK, INSTANCES = "instruction", "instances"
 TEXT = ("text", "content", "document", "story", "article", "body", "passage", "paragraph")
 SYSTEM = ("system", "system_prompt", "system_message")
 HISTORY = ("history",)
-NOT_READ = ("tools", "functions", "available_tools", *SYSTEM, *HISTORY)
+TOOLS = ("tools",)
+NOT_READ = (*TOOLS, "functions", "available_tools", *SYSTEM, *HISTORY)
 """Columns of context beside the turns that are named in ``check`` if they are not read."""
 MESSAGE_KEYS: Mapping[str, ChatKind] = {"role": "messages", "from": "sharegpt"}
 """The key of a message's role -> the kind of its list."""
@@ -57,7 +58,7 @@ class ChatFormat:
 
     Attributes:
         columns: part -> column: ``text``, ``prompt``, ``completion``, ``messages``, ``instruction``, ``input``, ``instances``,
-            ``label``; and the context before the turns: ``system``, ``history``.
+            ``label``; and the context of the turns: ``system``, ``history``, ``tools``.
         reason: why this format was chosen, for the user.
     """
 
@@ -85,7 +86,7 @@ def detect_chat_format(table: Table, given: ColumnsSection, *, labels: bool = Fa
 
 
 def context_columns(table: Table, used: Collection[object]) -> dict[str, str]:
-    """Finds the columns of system prompts and of earlier turns, as LLaMA-Factory's and ShareGPT's files have them."""
+    """Finds the columns of system prompts, of earlier turns and of tools, as LLaMA-Factory's and OpenAI's files have them."""
     columns: dict[str, str] = {}
     for name, cells in table.columns.items():
         sample = [cell for cell in cells if not is_missing(cell)][:SAMPLE_CELLS]
@@ -95,6 +96,8 @@ def context_columns(table: Table, used: Collection[object]) -> dict[str, str]:
             columns.setdefault("system", name)
         if plain_name(name) in HISTORY and all(isinstance(parse_messages(cell), list | tuple) for cell in sample):
             columns.setdefault("history", name)
+        if plain_name(name) in TOOLS and all(is_list_of_objects(parse_messages(cell)) for cell in sample):
+            columns.setdefault("tools", name)
     return columns
 
 
@@ -191,11 +194,15 @@ def parse_messages(cell: object) -> Any:
         return cell
 
 
-def message_kind(value: object) -> ChatKind | None:
+def message_kind(value: Any) -> ChatKind | None:
     """Returns the kind of one list of messages; None if it is none."""
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(message, Mapping) for message in value):
+    if not is_list_of_objects(value) or not value:
         return None
     return next((kind for key, kind in MESSAGE_KEYS.items() if all(key in message for message in value)), None)
+
+
+def is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value)
 
 
 def detect_instruction(table: Table) -> ChatFormat | None:

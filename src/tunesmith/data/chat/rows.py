@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.data.cells import is_missing, listed, plain_class_name
-from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, ChatFormat, ChatKind, message_kind, parse_messages
+from tunesmith.data.chat.formats import ChatFormat, ChatKind, message_kind, parse_messages
+from tunesmith.data.chat.messages import (
+    LOST_KEY,
+    LOST_KEYS,
+    TOOLS,
+    NotUsable,
+    Turn,
+    Turns,
+    json_of,
+    message_turns,
+    read_tools,
+    require,
+    text_of,
+    with_tools,
+)
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
 from tunesmith.data.table import Table, unread_rows
 from tunesmith.errors import DataError
 
-ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "system": ("system", "developer"),
-    "user": ("user", "human", "prompter"),
-    "assistant": ("assistant", "gpt", "chatgpt", "bot", "model", "ai"),
-    "tool": ("tool", "function", "observation", "function_response"),
-}
-ROLES: Mapping[str, str] = {name: role for role, names in ROLE_NAMES.items() for name in names}
-"""Name of a role in data sets -> role."""
 INPUT_HEADING = "\n\n### Input:\n"
 """Separates an instruction from its input, as Alpaca's own prompt does; so a template can tell the two apart."""
 JSON_PARTS = ("prompt", "completion", "instruction", "input")
 """Parts that may hold objects and lists, which are learnt as JSON."""
-LOST_KEYS = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking", "images", "audio")
-"""Parts of a message that are not in its content and would be lost."""
-WEIGHT_KEYS = ("weight", "train", "training")
-"""Keys of a message that say whether its tokens are supervised: OpenAI's 0 or 1, and Axolotl's true or false."""
-
 WITHOUT_TEXT, WITHOUT_PROMPT, WITHOUT_ANSWER = "without a text", "without a prompt", "without an answer"
 NOT_ANSWERED = "whose last turn is not the assistant's"
 WITHOUT_MESSAGES = "without a readable list of messages"
-UNKNOWN_ROLE = "with a role that is not known"
-NOT_TEXT = "with a message that is not text"
-LOST_KEY = "with a message that has the key {}, which is not read"
 WITHOUT_WEIGHT = "whose answers all have weight 0"
-UNKNOWN_WEIGHT = "with a message whose weight is neither 0 nor 1"
 TWO_SYSTEMS = "with two different system turns: a message and the system column"
 NO_HISTORY = "with a history that is not a list of pairs or messages"
 UNKNOWN_LABEL = "with a label that sft.labels does not name"
-
-
-class NotUsable(ValueError):
-    """A row cannot be used; the message is the reason, equal for all rows of one kind."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One message.
-
-    Attributes:
-        role: ``system``, ``user``, ``assistant`` or ``tool``; ``text`` for a plain text.
-        is_supervised: False for an answer of weight 0, which is read and not learnt.
-    """
-
-    role: str
-    content: str
-    is_supervised: bool = True
-
-
-Turns = tuple[Turn, ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +62,7 @@ class Conversations(SourceRows):
 
 
 def last_answer(turns: Turns) -> str:
-    return turns[-1].content
+    return turns[-1].text
 
 
 def first_prompt(turns: Turns) -> str:
@@ -98,7 +73,7 @@ def first_prompt(turns: Turns) -> str:
 def dialogue_key(turns: Turns) -> str:
     """Returns the first prompt, with its answer if turns follow: rows of one dialogue share both."""
     first = next((k for k, turn in enumerate(turns[:-1]) if turn.role == "assistant"), None)
-    return first_prompt(turns) if first is None else f"{first_prompt(turns)}\n{turns[first].content}"
+    return first_prompt(turns) if first is None else f"{first_prompt(turns)}\n{turns[first].text}"
 
 
 def usable_conversations(
@@ -164,16 +139,19 @@ def read_conversations(
     """
     cells = {part: table.columns[name][i] for part, name in row_format.columns.items()}
     cells = {part: json_of(cell) if part in as_json and is_structured(cell) else cell for part, cell in cells.items()}
-    conversations = [with_context(turns, cells) for turns in read_turns(cells, row_format.kind)]
+    tools = read_tools(cells.get("tools"))
+    conversations = [with_tools(with_context(turns, cells), tools) for turns in read_turns(cells, row_format.kind)]
     for turns in conversations:
         if turns[-1].role == "text":
             continue
         if turns[-1].role != "assistant":
             raise NotUsable(NOT_ANSWERED)
-        if not turns[-1].content.strip():
+        if turns[-1].is_empty:
             raise NotUsable(WITHOUT_ANSWER)
         if all(turn.role == "assistant" or not turn.content.strip() for turn in turns):
             raise NotUsable(WITHOUT_PROMPT)
+        if names and (own := [key for key in turns[-1].extra if key != TOOLS]):
+            raise NotUsable(LOST_KEY.format(own[0]))
         if names and last_answer(turns).strip() not in names:
             raise NotUsable(UNKNOWN_LABEL)
     if not names:
@@ -202,21 +180,6 @@ Cells = Mapping[str, Any]
 """The cells of one row by part, see ``ChatFormat``."""
 
 
-def require(cell: object, reason: str) -> None:
-    """Raises NotUsable for a missing cell."""
-    if is_missing(cell):
-        raise NotUsable(reason)
-
-
-def text_of(cell: object, reason: str = "") -> str:
-    """Returns a cell as text, a truth value as JSON. Raises NotUsable for a list or an object, and for a missing cell."""
-    if reason:
-        require(cell, reason)
-    if isinstance(cell, list | tuple | Mapping):
-        raise NotUsable(NOT_TEXT)
-    return json_of(cell) if isinstance(cell, bool) else str(cell)
-
-
 def is_structured(cell: object) -> bool:
     """Returns whether a cell is a list or an object, and not a list of messages."""
     return isinstance(cell, list | tuple | Mapping) and message_kind(cell) is None
@@ -230,10 +193,6 @@ def json_parts(table: Table, row_format: ChatFormat) -> frozenset[str]:
         if part in JSON_PARTS
     }
     return frozenset(part for part, cells in samples.items() if 2 * sum(map(is_structured, cells)) > len(cells))
-
-
-def json_of(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def with_context(turns: Turns, cells: Cells) -> Turns:
@@ -292,41 +251,6 @@ def cell_turns(cell: object, role: str) -> Turns:
 def instruction_turns(instruction: object, context: object, answer: object) -> Turns:
     prompt = text_of(instruction, WITHOUT_PROMPT) + ("" if is_missing(context) else f"{INPUT_HEADING}{text_of(context)}")
     return (Turn("user", prompt), Turn("assistant", text_of(answer, WITHOUT_ANSWER)))
-
-
-def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
-    """Reads a list of messages. A missing content is an empty turn, which a check reports.
-
-    Raises NotUsable for an unknown role, or content that is not text.
-    """
-    key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
-    turns = []
-    for message in messages:
-        role = ROLES.get(str(message[key]).strip().casefold())
-        if role is None:
-            raise NotUsable(UNKNOWN_ROLE)
-        if lost := [name for name in LOST_KEYS if message.get(name)]:
-            raise NotUsable(LOST_KEY.format(lost[0]))
-        turns.append(Turn(role, content_of(message.get(CONTENT_KEYS[key])), role != "assistant" or is_supervised(message)))
-    return tuple(turns)
-
-
-def content_of(content: object) -> str:
-    """Returns the text of a message, of its parts, or of an object as JSON. Raises NotUsable for parts that are not text."""
-    parts: Sequence[Any] = content if isinstance(content, list | tuple) else [content]
-    if all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts):
-        return "".join(part["text"] for part in parts)
-    if isinstance(content, list | tuple) or any(isinstance(part, Mapping) and "type" in part for part in parts):
-        raise NotUsable(NOT_TEXT)
-    return "" if content is None else json_of(content) if isinstance(content, Mapping) else text_of(content)
-
-
-def is_supervised(message: Mapping[str, Any]) -> bool:
-    """Tells whether a message's weight is 1, or it has none. Raises NotUsable for another weight."""
-    weights = [message[key] for key in WEIGHT_KEYS if message.get(key) is not None]
-    if any(weight not in (0, 1) for weight in weights):
-        raise NotUsable(UNKNOWN_WEIGHT)
-    return all(weights)
 
 
 def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> dict[str, str]:

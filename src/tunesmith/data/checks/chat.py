@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from tunesmith.data.chat.rows import Conversations, Turn
+from tunesmith.data.cells import listed
+from tunesmith.data.chat.messages import Turn, json_of, tools_of
+from tunesmith.data.chat.rows import Conversations, last_answer
 from tunesmith.data.checks.rows import Flagged, dropped_rows, leakage, row_finding
 from tunesmith.data.normalise import normalise
 from tunesmith.recipe.tree import shorten
 from tunesmith.results import Finding
 
+SHOWN_ROW_IDS = 5
 MIN_PROMPTS = 3
 """An answer to fewer different prompts may be right for each."""
 MIN_ANSWER_WORDS = 4
@@ -89,7 +92,7 @@ def role_error(roles: Sequence[str]) -> str:
 
 def empty_turns(rows: Conversations) -> Flagged:
     for position, turns in enumerate(rows.turns):
-        empty = [number for number, turn in enumerate(turns, 1) if not turn.content.strip()]
+        empty = [number for number, turn in enumerate(turns, 1) if turn.is_empty]
         if empty:
             yield position, f"turn {empty[0]} of {len(turns)}, the {turns[empty[0] - 1].role}'s, is empty"
 
@@ -98,12 +101,12 @@ def same_answers(rows: Conversations) -> Flagged:
     """Finds answers of four words and more to three different prompts and more; the most frequent first."""
     prompts: dict[str, dict[str, int]] = {}
     for position, turns in enumerate(rows.turns):
-        prompts.setdefault(normalise(turns[-1].content), {}).setdefault(prompt_key(turns), position)
+        prompts.setdefault(normalise(last_answer(turns)), {}).setdefault(prompt_key(turns), position)
     frequent = [(answer, positions) for answer, positions in prompts.items() if len(positions) >= MIN_PROMPTS]
     for answer, positions in sorted(frequent, key=lambda item: -len(item[1])):
         if len(answer.split()) >= MIN_ANSWER_WORDS:
             for position in positions.values():
-                shown = shorten(" ".join(rows.turns[position][-1].content.split()))
+                shown = shorten(" ".join(last_answer(rows.turns[position]).split()))
                 yield position, f"{len(positions):,} different prompts have this answer: {shown}"
 
 
@@ -112,8 +115,8 @@ def repeated_turns(rows: Conversations) -> Flagged:
     for position, turns in enumerate(rows.turns):
         seen: dict[tuple[str, str], int] = {}
         for number, turn in enumerate(turns, 1):
-            first = seen.setdefault((turn.role, normalise(turn.content)), number)
-            if first != number and turn.content.strip():
+            first = seen.setdefault((turn.role, normalise(turn.text)), number)
+            if first != number and not turn.is_empty:
                 yield position, f"turns {first} and {number} of the {turn.role} are the same"
                 break
 
@@ -140,7 +143,7 @@ def repeated_rows(rows: Conversations) -> Flagged:
     """Finds rows that repeat an earlier row of the split with all its turns."""
     first: dict[str, int] = {}
     for position, turns in enumerate(rows.turns):
-        earlier = first.setdefault(row_key(turns), position)
+        earlier = first.setdefault(f"{row_key(turns)}\n{json_of(tools_of(turns))}", position)
         if earlier != position:
             yield position, f"the same as row {rows.row_ids[earlier]}"
 
@@ -185,19 +188,22 @@ CONVERSATION_CHECKS: tuple[Check, ...] = (
 
 
 def template_tokens(rows: Conversations, special_tokens: Sequence[str]) -> Finding | None:
-    """Finds special tokens of chat templates in contents. In conversations they are text; in plain texts control tokens."""
+    """Finds special tokens in contents. In prompts and answers they are text; in plain texts control tokens."""
     pattern = re.compile("|".join(map(re.escape, sorted({*TEMPLATE_TOKENS, *special_tokens}, key=len, reverse=True))))
     flagged = []
     for position, turns in enumerate(rows.turns):
         for turn in turns:
-            if match := pattern.search(turn.content):
+            if match := pattern.search(turn.text):
                 where = "the text" if turn.role == "text" else f"a turn of the {turn.role}"
                 flagged.append((position, f"{where} holds {match.group()!r}"))
-    remedy = (
-        "Give the rows as turns if they are already rendered with a template. In turns these tokens are read as text, never as "
+    shown = listed((rows.row_ids[position] for position in dict.fromkeys(position for position, _ in flagged)), SHOWN_ROW_IDS)
+    if rows.kind == "text":
+        remedy = "The tokenizer reads them as control tokens, such as the end of a text. Remove those that are not meant so."
+    else:
+        remedy = "They are read as text, never as the end of a turn. Give the rows as turns if a template wrote them."
+    return row_finding(
+        "template_tokens", rows, flagged, f"{{count}} hold special tokens of a chat template: rows {shown}", remedy
     )
-    remedy += "the beginning or end of a turn; in plain texts, and in prompts without a template, as the tokenizer reads them."
-    return row_finding("template_tokens", rows, flagged, "{count} hold special tokens of a chat template", remedy)
 
 
 def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None:
@@ -250,4 +256,4 @@ def prompt_key(turns: Sequence[Turn]) -> str:
 
 
 def row_key(turns: Sequence[Turn]) -> str:
-    return "\n".join(f"{turn.role} {normalise(turn.content)}" for turn in turns)
+    return "\n".join(f"{turn.role} {normalise(turn.text)}" for turn in turns)

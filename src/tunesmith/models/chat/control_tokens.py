@@ -1,6 +1,7 @@
 """Tokenises rendered conversations so that a control token is one that the template wrote.
 
-A special token in a content, such as ``<|im_end|>`` typed by a user, is text. While the template is applied, a character of a
+A special token in a content, such as ``<|im_end|>`` typed by a user, is text, with a template and without one. While turns are
+rendered, a character of a
 private-use plane stands for it. Afterwards its text is tokenised in two pieces, which no tokenizer joins to the special token.
 """
 
@@ -8,11 +9,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.data.chat.rows import Turn
+from tunesmith.data.chat.messages import Turn
 from tunesmith.data.checks.chat import TEMPLATE_TOKENS
 
 if TYPE_CHECKING:
@@ -62,9 +63,21 @@ def replacer(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], str]:
 
 
 def replace_control_tokens(tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Turn]]) -> list[tuple[Turn, ...]]:
-    """Replaces the control tokens in the contents of conversations by their stand-ins."""
+    """Replaces the control tokens in contents, calls and tools of conversations by their stand-ins."""
     replaced = replacer(tokenizer)
-    return [tuple(replace(turn, content=replaced(turn.content)) for turn in turns) for turns in conversations]
+    return [
+        tuple(replace(turn, content=replaced(turn.content), extra=replace_within(turn.extra, replaced)) for turn in turns)
+        for turns in conversations
+    ]
+
+
+def replace_within(value: Any, replaced: Callable[[str], str]) -> Any:
+    """Applies a function to every text in nested objects and lists."""
+    if isinstance(value, str):
+        return replaced(value)
+    if isinstance(value, Mapping):
+        return {replace_within(key, replaced): replace_within(part, replaced) for key, part in value.items()}
+    return [replace_within(part, replaced) for part in value] if isinstance(value, list | tuple) else value
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Tokens]:

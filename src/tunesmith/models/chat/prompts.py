@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.data.cells import listed
-from tunesmith.data.chat.rows import Conversations, Turn
+from tunesmith.data.chat.messages import Turn, tools_of, with_tools
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError
 from tunesmith.models.chat.control_tokens import replace_control_tokens, tokenise
 from tunesmith.models.chat.render import render
-from tunesmith.models.chat.spans import LossOn, Refusal, apply_template, earlier_answers, join_turns
+from tunesmith.models.chat.spans import (
+    LossOn,
+    Refusal,
+    RenderedChat,
+    apply_template,
+    earlier_answers,
+    join_turns,
+    render_chats,
+)
 from tunesmith.models.chat.template import Template, edges, to_messages
 from tunesmith.models.chat.truncation import Ids
 from tunesmith.models.encode import IGNORE_INDEX
@@ -29,8 +38,20 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, turns: Se
     """Tokenises the turns before a final answer, with the generation prompt. Raises DataError if the template refuses them."""
     question = without_answer(turns)
     if template.source == "none":
-        return plain_ids(tokenizer, prompt_text(question))
+        return plain_ids(tokenizer, prompt_text(replace_control_tokens(tokenizer, [question])[0]))
     return templated_ids(tokenizer, template, question)
+
+
+def written_answers(tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]]) -> list[str]:
+    """Returns the answers that the model should generate (N): contents, with thoughts and calls as the template writes them."""
+    answers = [turns[-1].content for turns in conversations]
+    extended = [i for i, turns in enumerate(conversations) if turns[-1].text != turns[-1].content]
+    chats = render_chats(tokenizer, template, [conversations[i] for i in extended], "completion")
+    for i, chat in zip(extended, chats, strict=True):
+        if isinstance(chat, RenderedChat):
+            ids = tokenise(tokenizer, [chat.text[slice(*chat.answers[-1])]])[0].ids
+            answers[i] = str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    return answers
 
 
 def without_answer(turns: Sequence[Turn]) -> Sequence[Turn]:
@@ -44,8 +65,8 @@ def prompt_text(question: Sequence[Turn]) -> str:
 
 
 def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokenises a text to be continued: with the special tokens before texts, and none after it."""
-    return [*edges(tokenizer)[0], *tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
+    """Tokenises a text to be continued: with the special tokens before texts, and none after it. Stand-ins become text."""
+    return [*edges(tokenizer)[0], *tokenise(tokenizer, [text])[0].ids]
 
 
 def templated_ids(tokenizer: PreTrainedTokenizerBase, template: Template, question: Sequence[Turn]) -> list[int]:
@@ -66,11 +87,12 @@ def few_shot_ids(
     """
     question = without_answer(turns)
     if template.source == "none":
+        question, *examples = replace_control_tokens(tokenizer, [question, *examples])
         shown = [join_turns(example, "").text.strip() for example in examples]
         return plain_ids(tokenizer, BETWEEN_EXAMPLES.join([*shown, prompt_text(question).lstrip()]))
     system = [turn for chat in (question, *examples) for turn in chat if turn.role == "system"][:1]
     others = [turn for chat in (*examples, question) for turn in chat if turn.role != "system"]
-    return templated_ids(tokenizer, template, [*system, *others])
+    return templated_ids(tokenizer, template, with_tools((*system, *others), tools_of(question)))
 
 
 def supervised_runs(
@@ -136,14 +158,15 @@ def run_starts(labels: Ids) -> list[int]:
 def reference_prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template, question: Sequence[Turn]) -> list[int]:
     """Tokenises a prompt by upstream's own functions, as other programs that use the saved model do.
 
-    They take a control token in a content for one of the template, so such a prompt is tokenised as ``templated_ids`` does.
+    They take a control token in a content for one of the template, so such a prompt is tokenised as ``prompt_ids`` does.
     """
+    if replace_control_tokens(tokenizer, [question])[0] != tuple(question):
+        return prompt_ids(tokenizer, template, [*question, Turn("assistant", "")])
     if template.source == "none":
         ids: list[int] = tokenizer(prompt_text(question), verbose=False)["input_ids"]
         return ids[: len(ids) - len(edges(tokenizer)[1])]
     if not question:
         return []
-    if replace_control_tokens(tokenizer, [question])[0] != tuple(question):
-        return templated_ids(tokenizer, template, question)
-    options = {"chat_template": template.text, "tokenize": True, "add_generation_prompt": True, "return_dict": False}
-    return list(tokenizer.apply_chat_template(to_messages(question), **options, tokenizer_kwargs={"verbose": False}))
+    options = {"chat_template": template.text, "tools": tools_of(question), "tokenize": True, "return_dict": False}
+    messages, quiet = to_messages(question), {"verbose": False}
+    return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenizer_kwargs=quiet, **options))

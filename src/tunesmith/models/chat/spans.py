@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from tunesmith.data.chat.rows import Turn
+from tunesmith.data.chat.messages import CALLS, REASONING, TOOLS, Turn, json_of, tools_of
 from tunesmith.models.chat.control_tokens import replace_control_tokens
 from tunesmith.models.chat.template import Template, end_token, time_limit, to_messages
 
@@ -25,7 +25,10 @@ REFUSED = "refused by the chat template: {}"
 OTHER_PROMPT = "whose prompt at inference is not how their training text begins"
 CHANGED = "whose earlier answers the chat template changes when turns follow"
 NO_END = "whose answer the chat template does not end with a special token"
+SILENT_CALL = "with a message of tool calls alone, which the chat template does not write"
 LOST = "whose question or answer the chat template does not write"
+EXTRAS = ((TOOLS,), (CALLS,), REASONING)
+"""Groups of keys that are reported if the template does not write them."""
 SEEN_CHARACTERS = 20
 """Last characters of a content that must be in the text: templates remove thoughts and white space from its start."""
 
@@ -64,10 +67,20 @@ def render_chats(
     Args:
         loss_on: with ``assistant`` every answer to something is located, else only the last.
     """
+    conversations = replace_control_tokens(tokenizer, conversations)
     if template.source == "none":
         end = end_token(tokenizer)
-        return [join_turns(turns, end) for turns in conversations]
-    conversations = replace_control_tokens(tokenizer, conversations)
+        chats: list[RenderedChat | Refusal] = [join_turns(turns, end) for turns in conversations]
+    else:
+        chats = templated_chats(tokenizer, template, conversations, loss_on)
+    silent = silent_calls(tokenizer, template, conversations)
+    return [Refusal(SILENT_CALL) if position in silent else chat for position, chat in enumerate(chats)]
+
+
+def templated_chats(
+    tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]], loss_on: LossOn
+) -> list[RenderedChat | Refusal]:
+    """Renders each conversation by the template, and locates its answers."""
     wholes = apply_template(tokenizer, template, conversations)
     prompts = apply_template(tokenizer, template, [turns[:-1] for turns in conversations], as_prompt=True)
     ends = tuple(tokenizer.added_tokens_encoder)  # computed anew at each access
@@ -81,6 +94,39 @@ def render_chats(
         else:
             chats.append(locate_answers(tokenizer, template, turns, whole, earlier=earlier, last_prompt=prompt, ends=ends))
     return chats
+
+
+def silent_calls(tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]]) -> set[int]:
+    """Returns the positions of conversations with a turn of calls alone that the template leaves empty."""
+    calls = [i for i, turns in enumerate(conversations) if any(turn.is_call_alone for turn in turns)]
+    keys = unwritten_keys(tokenizer, template, [conversations[i] for i in calls])
+    return {i for i, unwritten in zip(calls, keys, strict=True) if CALLS in unwritten}
+
+
+def unwritten_keys(
+    tokenizer: PreTrainedTokenizerBase, template: Template, conversations: Sequence[Sequence[Turn]]
+) -> list[tuple[str, ...]]:
+    """Returns the names of thoughts, calls and tools without which the text of a conversation is the same (N)."""
+    removals = [(i, names) for i, turns in enumerate(conversations) for names in EXTRAS if carried_key(turns, names)]
+    if template.source == "none":
+        is_same = [True] * len(removals)
+    else:
+        wholes = apply_template(tokenizer, template, [conversations[i] for i, _ in removals])
+        rest = apply_template(tokenizer, template, [without_keys(conversations[i], names) for i, names in removals])
+        is_same = [not isinstance(text, Refusal) and text == other for text, other in zip(wholes, rest, strict=True)]
+    unwritten: list[tuple[str, ...]] = [()] * len(conversations)
+    for (i, names), same in zip(removals, is_same, strict=True):
+        unwritten[i] += (carried_key(conversations[i], names),) if same else ()
+    return unwritten
+
+
+def carried_key(turns: Sequence[Turn], names: Sequence[str]) -> str:
+    """Returns the first of these keys that a turn carries; empty if none does."""
+    return next((name for turn in turns for name in names if name in turn.extra), "")
+
+
+def without_keys(turns: Sequence[Turn], names: Sequence[str]) -> tuple[Turn, ...]:
+    return tuple(replace(turn, extra={key: value for key, value in turn.extra.items() if key not in names}) for turn in turns)
 
 
 def join_turns(turns: Sequence[Turn], end: str) -> RenderedChat:
@@ -111,8 +157,17 @@ def apply_template(
     if not all(conversations):  # upstream takes no empty conversation; its prompt is the empty text
         chunks = [apply_template(tokenizer, template, [turns], as_prompt) if turns else [""] for turns in conversations]
         return [text for chunk in chunks for text in chunk]
-    messages = [to_messages(turns) for turns in conversations]
-    options = {"chat_template": template.text, "tokenize": False, "add_generation_prompt": as_prompt}
+    groups: dict[str, list[int]] = {}
+    for position, turns in enumerate(conversations):
+        groups.setdefault(json_of(tools_of(turns)), []).append(position)
+    if len(groups) > 1:  # upstream takes one list of tools a call
+        texts: dict[int, str | Refusal] = {}
+        for positions in groups.values():
+            rows = [conversations[position] for position in positions]
+            texts |= dict(zip(positions, apply_template(tokenizer, template, rows, as_prompt), strict=True))
+        return [texts[position] for position in range(len(conversations))]
+    messages, tools = [to_messages(turns) for turns in conversations], tools_of(conversations[0])
+    options = {"chat_template": template.text, "tools": tools, "tokenize": False, "add_generation_prompt": as_prompt}
     try:
         with time_limit(f"chat template {template.name}", len(conversations)):
             return list(tokenizer.apply_chat_template(messages, **options))

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
-from tunesmith.data.chat.rows import INPUT_HEADING, Conversations, Turn
+from tunesmith.data.chat.messages import TOOLS, Turn
+from tunesmith.data.chat.rows import INPUT_HEADING, Conversations
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.recipe.files import locate
 
@@ -248,6 +249,7 @@ def end_token(tokenizer: PreTrainedTokenizerBase, why: str = "it marks the end o
     return str(tokenizer.eos_token)
 
 
-def to_messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """Converts turns to the dictionaries that templates read."""
-    return [{"role": turn.role, "content": turn.content} for turn in turns]
+def to_messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """Converts turns to the dictionaries that templates read; the tools of a row are none of a message."""
+    extras = [{key: value for key, value in turn.extra.items() if key != TOOLS} for turn in turns]
+    return [{"role": turn.role, "content": turn.content, **extra} for turn, extra in zip(turns, extras, strict=True)]

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.split import at_most
-from tunesmith.models.source import find_model
+from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import columns, files, labels, sizes
 from tunesmith.recipe.resolved import with_defaults
@@ -28,7 +29,8 @@ def read(request: Request) -> LabelledTaskData:
     splits = subsample(load_labelled_data(recipe, base, request.frames), request.max_rows)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(splits.train))
-    return LabelledTaskData(recipe=recipe, source=source, base=base, findings=splits.findings, splits=splits)
+    held = control_tokens(splits.named().values(), special_tokens(source))
+    return LabelledTaskData(recipe=recipe, source=source, base=base, findings=(*splits.findings, *held), splits=splits)
 
 
 def subsample(splits: LabelledData, max_rows: int | None) -> LabelledData:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.data.cells import plural
 from tunesmith.data.checks import pairs as pair_checks
+from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
 from tunesmith.data.pairs.retrieval import cut_search
 from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
@@ -15,7 +16,7 @@ from tunesmith.data.split import at_most
 from tunesmith.errors import Problem, RecipeError
 from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows_test
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
-from tunesmith.models.source import find_model
+from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import FEW_ROWS, require_validation
 from tunesmith.recipe.metric_names import is_search_metric
@@ -60,6 +61,7 @@ def read(request: Request) -> EmbeddingTaskData:
     tests = make_tests(rows, recipe)
     metric = selection_metric(recipe, tests)
     findings = pair_checks.check_rows(rows.named(), recipe.train.batch_rows, choice.in_batch)
+    findings += tuple(control_tokens((*rows.named().values(), *rows.also), special_tokens(source)))
     also = tuple(choose_loss(part, own_section(recipe, part)) for part in rows.also)
     for part, own in zip(rows.also, also, strict=True):
         check_scores(part, own.name)

@@ -17,7 +17,7 @@ from tunesmith.data.column_names import plain_name
 from tunesmith.data.readers.read import sample_folder
 from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
-from tunesmith.models.source import ModelSource, find_model
+from tunesmith.models.source import ModelSource, find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import FEW_ROWS, require_validation
 from tunesmith.recipe.resolved import with_defaults
@@ -62,7 +62,8 @@ def read(request: Request) -> LanguageTaskData:
     rows = replace(rows, **cut)
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(rows.train))
-    findings = chat_checks.check_rows(rows.named(), joined=is_joined(recipe, rows, source))
+    joined, tokens = is_joined(recipe, rows, source), special_tokens(source)
+    findings = chat_checks.check_rows(rows.named(), joined=joined, special_tokens=tokens)
     return LanguageTaskData(
         recipe=recipe,
         source=source,

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.chat.rows import Conversations, Turn
+from tunesmith.data.chat.messages import Turn
+from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import ModelError, RecipeError
 from tunesmith.evaluation.metrics.answers import answer_function, answer_metrics_for
 from tunesmith.generation.arguments import Decoding
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_language_adapter
 from tunesmith.models.adapters.methods import changes_base
+from tunesmith.models.chat.prompts import written_answers
 from tunesmith.models.chat.render import Rendered, render, render_record
 from tunesmith.models.chat.template import NO_TEMPLATE, Template, adopt_template, choose_template
 from tunesmith.models.encode import IGNORE_INDEX
@@ -282,7 +284,7 @@ def generation_settings(data: LanguageTaskData, train: Rendered, reader: Reader)
         seed=data.recipe.train.seed,
     )
     has_answers = rows.kind != "text" and section.rows > 0 and not labels
-    references = [turns[-1].content for turns in rows.turns]
+    references = written_answers(reader.tokenizer, reader.template, rows.turns) if has_answers else []
     metrics = answer_metrics_for(references, section.pattern, section.function) if has_answers else ()
     requested = data.recipe.evaluate.metric
     if requested in metrics and requested is not None:

@@ -24,6 +24,7 @@ from tunesmith.run_folder import RunFolder
 from tunesmith.tasks.language.data import GENERAL
 from tunesmith.tasks.language.evaluation import UNTUNED
 from tunesmith.tasks.language.model import LanguageSession, Reader, render_split
+from tunesmith.tasks.language.preflight import unwritten_parts
 from tunesmith.tasks.language.scoring import EvalSplit
 from tunesmith.tasks.language.training import sample_rows
 from tunesmith.tasks.task import Evaluation, SavedModel, SeedResult
@@ -130,6 +131,7 @@ def save_files(evaluation: Evaluation, folder: RunFolder) -> None:
 def data_record(session: LanguageSession) -> dict[str, Any]:
     """Returns the data record of result.json."""
     data = chat.data_record(session.data.rows) | {"problem_type": f"{session.objective.name}_language_model"}
+    data["notes"] += [f"{note}." for note in unwritten_parts(session)]
     labels = session.data.recipe.sft.labels
     return data | ({"labels": list(labels)} if labels else {})
 

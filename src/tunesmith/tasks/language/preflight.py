@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tunesmith.data.cells import listed, plural
 from tunesmith.errors import Problem
 from tunesmith.models.chat.prompts import certify_rendering, supervised_runs
+from tunesmith.models.chat.spans import unwritten_keys
 from tunesmith.models.fast.packing import certify_packing
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import proven
@@ -13,6 +15,24 @@ from tunesmith.tasks.language.model import LanguageSession
 from tunesmith.tasks.language.training import sample_positions
 
 SHOWN_CHARACTERS = 160
+SHOWN_ROWS = 5
+UNWRITTEN_REMEDY = (
+    "The model is trained without them. Use a model whose template writes them, write them into the contents, or remove them."
+)
+
+
+def unwritten_parts(session: LanguageSession) -> list[str]:
+    """Describes the thoughts, calls and tools of each split that the chat template does not write."""
+    notes = []
+    for rows in session.data.rows.named().values():
+        row_ids: dict[str, list[int]] = {}
+        for row_id, keys in zip(rows.row_ids, unwritten_keys(session.tokenizer, session.template, rows.turns), strict=True):
+            for key in keys:
+                row_ids.setdefault(key, []).append(row_id)
+        for key, ids in row_ids.items():
+            carry = f"{len(ids):,} of {plural(len(rows), 'row')} of {rows.split} carry {key}"
+            notes.append(f"{carry}, which the chat template ({session.template.name}) drops: rows {listed(ids, SHOWN_ROWS)}")
+    return notes
 
 
 def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
@@ -21,6 +41,7 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     if conversations.kind != "text":
         proof = certify_rendering(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", session.template.sentence())
+        yield from (CheckLine("not written", note, note=note, remedy=UNWRITTEN_REMEDY) for note in unwritten_parts(session))
         yield proven(proof, "In training an answer would follow other tokens than at inference.")
     n_supervised, n_tokens = rows.target_tokens, rows.tokens
     problem = None

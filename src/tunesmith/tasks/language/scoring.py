@@ -20,7 +20,7 @@ from tunesmith.evaluation.outputs import Outputs, TokenLosses
 from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.decode import GeneratedText, generate
 from tunesmith.generation.labels import label_probabilities
-from tunesmith.models.chat.prompts import few_shot_ids, prompt_ids
+from tunesmith.models.chat.prompts import few_shot_ids, prompt_ids, written_answers
 from tunesmith.models.chat.render import Rendered
 from tunesmith.models.chat.template import Template
 from tunesmith.models.encode import IGNORE_INDEX
@@ -159,7 +159,7 @@ def make_eval_split(
     answered = [i for i in positions if rows.turns[i][-1].role == "assistant"]
     count = len(answered) if labels else min(n_answers, len(answered))
     sample = tuple(answered[i] for i in spread_positions(len(answered), count))
-    references = tuple(rows.turns[i][-1].content.strip() for i in sample)
+    references = tuple(text.strip() for text in written_answers(tokenizer, template, [rows.turns[i] for i in sample]))
     supervised = [targets[1:][targets[1:] != IGNORE_INDEX].tolist() for targets in rendered.labels]
     sizes = [len(text.encode()) for text in tokenizer.batch_decode(supervised, skip_special_tokens=True)]
     return EvalSplit(

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.checks.rows import dropped_rows
 from tunesmith.data.pairs.load import load_embedding_data
 from tunesmith.data.pairs.retrieval import Retrieval, cut_search
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.split import at_most
 from tunesmith.errors import DataError
-from tunesmith.models.source import find_model
+from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.tasks.task import Request, TaskData, TaskReading
@@ -52,7 +53,7 @@ def read(request: Request) -> RerankerData:
         recipe=with_defaults(recipe, source.n_bytes, len(pairs)),
         source=source,
         base=base,
-        findings=tuple(dropped_rows([pairs])),
+        findings=(*dropped_rows([pairs]), *control_tokens([pairs], special_tokens(source))),
         pairs=pairs,
         retrieval=retrieval,
         max_rows=request.max_rows,

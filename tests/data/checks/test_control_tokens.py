@@ -1,0 +1,52 @@
+"""Special tokens in texts of classifiers and embedding models are named with their rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tunesmith.cli.main import main
+from tunesmith.data.checks.control_tokens import control_tokens
+from tunesmith.data.table import Examples
+
+
+def test_rows_with_special_tokens_in_either_text_are_counted() -> None:
+    rows = Examples(
+        "train", "rows.csv", [4, 5, 6, 7], ["a[SEP]b", "c", "d", "e [SEP]"], [0] * 4, pairs=["x", "[CLS]", "y", "[SEP]"]
+    )
+    (finding,) = control_tokens([rows], ["[SEP]", "[CLS]"])
+    assert finding.flagged == 3
+    assert finding.summary == "3 of 4 rows of train hold special tokens of the tokenizer: rows 4, 7, 5"
+    assert control_tokens([rows], ["[MASK]"]) == control_tokens([rows], []) == []
+
+
+CLASSES = [{"text": f"this is text number {i} of a class", "label": "ab"[i % 2]} for i in range(40)]
+PAIRS = [{"anchor": f"question {i} about it", "positive": f"this is answer number {i}"} for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "key", "name"),
+    [
+        ("classification", CLASSES, "text", "control_tokens"),
+        ("embedding", PAIRS, "positive", "control_tokens"),
+        ("pretraining", [{"text": row["text"]} for row in CLASSES], "text", "template_tokens"),
+    ],
+)
+def test_the_check_names_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str, rows: list[dict[str, str]], key: str, name: str
+) -> None:
+    model, token = ("builtin:pocket", "<|pad|>") if task == "pretraining" else ("builtin:minilm", "[SEP]")
+    held = [{**row, key: f"{row[key]} {token} so"} if i < 3 else row for i, row in enumerate(rows)]
+    for split, part in (("train", held), ("test", rows)):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
+    data = {"train": "train.jsonl", "validation": "test.jsonl"}
+    recipe = {"task": task, "model": {"name": model}, "data": data, "output": str(tmp_path / "run")}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    main(["check", str(tmp_path / "recipe.yaml"), "--static"])
+    line = next(line for line in capsys.readouterr().out.splitlines() if f" {name}: " in line)
+    assert line.startswith("note ")
+    assert "3 of 40 rows of train hold special tokens" in line
+    assert "rows 0, 1, 2" in line
+    assert "control tokens" in line.split("rows 0, 1, 2")[1]
