@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tunesmith.report.in_short import chosen, data_in_short, date_line
+from tunesmith.report.in_short import chosen, data_in_short, date_line, labels_sentence
 from tunesmith.report.page import write_report
 from tunesmith.report.saved_run import load
 from tunesmith.results import RunResult
@@ -62,3 +63,18 @@ def test_an_old_run_has_a_page_without_a_date(write_run: WriteRun) -> None:
     assert " UTC<" not in write_report(write_run("twelve")).read_text(encoding="utf-8")
     dated = write_run("twelve", name="dated", started="2026-03-01T09:00:10+00:00", finished="2026-03-01T09:12:00+00:00")
     assert "2026-03-01 09:00 to 09:12 UTC" in write_report(dated).read_text(encoding="utf-8")
+
+
+def test_rows_without_labels_have_no_column_for_them(write_run: WriteRun) -> None:
+    run = load(write_run("binary"))
+    assert run.predictions is not None
+    bare = replace(run, predictions={**run.predictions, "label": [None] * len(run.predictions["label"])})
+    assert str(data_in_short(run)).count('scope="col"') == 3
+    assert str(data_in_short(bare)).count('scope="col"') == 2
+
+
+def test_a_name_from_right_to_left_leaves_its_share_behind_it(write_run: WriteRun) -> None:
+    run = load(write_run("binary"))
+    counts = {"train": {"rows": 4, "label_counts": {"\u0645\u0631\u062d\u0628\u0627": 3, "b": 1}}}
+    sentence = labels_sentence(replace(run, result=replace(run.result, data={"splits": counts})))
+    assert sentence == "Classes in training: \u2068\u0645\u0631\u062d\u0628\u0627\u2069 75.0 %, \u2068b\u2069 25.0 %."

@@ -11,8 +11,9 @@ from tests.report.fake_runs import ALARMS, IMAGE_ROW, KINDS, SCRIPT_ROW
 from tests.report.test_markup import read
 from tunesmith.errors import InputError
 from tunesmith.report.comparison import write_comparison
-from tunesmith.report.markup import packaged, policy
+from tunesmith.report.markup import escape, packaged, policy
 from tunesmith.report.page import SECTIONS, write_report
+from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import load
 from tunesmith.report.tables import text_cell
 from tunesmith.results import RunResult, Verdict
@@ -205,6 +206,9 @@ def test_comparison_shows_runs_verdicts_and_differences(write_run: WriteRun, tmp
     assert "train.learning_rate" in page
     assert "twelve (2)" in page
     assert "again: Every test row is predicted" in page
+    for name, run in (("twelve", first), ("again", second)):
+        sentence = recommendation(load(run).result).sentence
+        assert f"<strong>{escape(f'{name}: {sentence}')}</strong>" in page
     assert "cannot be compared" not in page
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tunesmith.report.card import model_card
 from tunesmith.report.notebook import run_page
 from tunesmith.report.recommendation import USELESS, Action, recommendation, rounded_up, rows_needed
 from tunesmith.report.summary import summary_lines
@@ -57,8 +58,14 @@ SITUATIONS: tuple[tuple[str, RunResult, Action, str], ...] = (
         "few rows",
         run(F1, MAJORITY, CLOSE),
         "get more test rows",
-        "Get more test rows: about 2,200 would tell a difference of this size from TF-IDF + linear (0.020 macro F1); "
-        "240 rows cannot.",
+        "Get more test rows: about 2,200 would show a difference of this size from TF-IDF + linear (0.020 macro F1) "
+        "in 8 of 10 cases; 240 rows cannot.",
+    ),
+    (
+        "few rows, three seeds",
+        replace(run(F1, MAJORITY, CLOSE), training={"seeds": [0, 1, 2]}),
+        "get more test rows",
+        "Get more test rows or seeds: 240 rows and 3 seeds (train.n_seeds) cannot show a difference of this size",
     ),
     (
         "a difference that no number of rows tells",
@@ -76,6 +83,27 @@ SITUATIONS: tuple[tuple[str, RunResult, Action, str], ...] = (
     ("like chance", run(F1, against(F1, "chance", -0.01, "cannot tell")), "do not use", "compared with chance, it is not"),
     ("no interval", run(F1, NO_INTERVAL), "get more test rows", "240 rows cannot tell whether the model is better than TF-IDF"),
     ("no interval, why", run(F1, NO_INTERVAL), "get more test rows", "(too few rows of class a)."),
+    (
+        "the same on every row",
+        run(F1, replace(NO_INTERVAL, difference=0.0, note="both give the same result whatever rows are drawn")),
+        "get more test rows",
+        "Get more test rows: on 240 rows the model and TF-IDF + linear have the same macro F1.",
+    ),
+    (
+        "answers to a few of the rows",
+        replace(
+            run(ROUGE, against(ROUGE, "untuned", 0.02, "cannot tell"), task="sft"),
+            data={"problem_type": "causal_language_model", "splits": {"test": {"rows": 500}}},
+        ),
+        "get more test rows",
+        "Evaluate more answers (evaluate.answers.rows): about 540 would show",
+    ),
+    (
+        "of no use, and a simple one is better",
+        run(F1, MAJORITY, against(F1, "tfidf", -0.1, "worse"), alarms=("not above chance",)),
+        "do not use",
+        "Do not use this model: it is not shown to be better than random decisions; TF-IDF + linear is better by 0.100 macro F1.",
+    ),
     ("no baseline", run(F1), "none", "No recommendation: the model was not compared with a baseline."),
     ("nothing measured", RunResult("classification"), "none", "No recommendation: nothing was measured"),
     ("no value", run(replace(F1, value=None)), "none", "No recommendation: nothing was measured"),
@@ -89,7 +117,7 @@ SITUATIONS: tuple[tuple[str, RunResult, Action, str], ...] = (
         "regression, ahead but few rows",
         run(RMSE, against(RMSE, "tfidf", -0.03, "cannot tell"), task="regression"),
         "get more test rows",
-        "about 1,200 would tell",
+        "about 1,200 would show",
     ),
     (
         "embedding, the base model is better",
@@ -121,8 +149,8 @@ SITUATIONS: tuple[tuple[str, RunResult, Action, str], ...] = (
         "Use the simpler one, untuned model: the fine-tuned model is not shown to be better in ROUGE-L",
     ),
     *(
-        (f"alarm {name}", run(F1, TFIDF, alarms=("still improving at the end", name)), "do not use", f"{name} seen.")
-        for name in sorted(USELESS)
+        (f"alarm {name}", run(F1, TFIDF, alarms=("still improving at the end", name)), "do not use", reason or f"{name} seen.")
+        for name, reason in USELESS.items()
     ),
 )
 
@@ -142,15 +170,23 @@ def test_it_stands_first_wherever_a_run_is_read() -> None:
     result = run(F1, TFIDF)
     sentence = recommendation(result).sentence
     assert summary_lines(result)[0] == sentence
-    assert run_page("tickets", result).index("Use this model") < run_page("tickets", result).index("Test macro F1")
+    for page in (run_page("tickets", result), model_card(result)):
+        assert page.index("Use this model") < page.index("Test macro F1")
 
 
 def test_four_times_the_rows_tell_half_the_difference() -> None:
     verdict = against(F1, "tfidf", 0.03, "cannot tell", detectable=0.06)
-    assert rows_needed(verdict) == 4 * F1.n
-    assert rows_needed(replace(verdict, smallest_detectable=None)) is None
-    assert rows_needed(replace(verdict, difference=0.0)) is None
-    assert rows_needed(replace(verdict, difference=1e-300)) is None
+    assert rows_needed(verdict, run(F1, verdict)) == 4 * F1.n
+    assert rows_needed(replace(verdict, smallest_detectable=None), run(F1)) is None
+    assert rows_needed(replace(verdict, difference=0.0), run(F1)) is None
+    assert rows_needed(replace(verdict, difference=1e-300), run(F1)) is None
+
+
+def test_two_undecided_comparisons_need_a_fifth_more_rows() -> None:
+    verdict = replace(against(F1, "tfidf", 0.03, "cannot tell", detectable=0.06), p_two_sided=0.2)
+    elsewhere, decided = replace(verdict, split="validation"), replace(verdict, word="better")
+    assert rows_needed(verdict, run(F1, verdict, elsewhere, decided)) == 4 * F1.n
+    assert rows_needed(verdict, run(F1, verdict, replace(verdict, metric="mcc"))) == pytest.approx(1.21 * 4 * F1.n, rel=0.01)
 
 
 @pytest.mark.parametrize(("n", "rounded"), [(7, 7), (99, 99), (101, 110), (2160, 2200), (48_001, 49_000)])

@@ -41,12 +41,12 @@ def test_looks_are_counted_by_test_set(run: Path) -> None:
 
 
 def test_a_share_is_identified_by_its_rows(run: Path) -> None:
-    def look(rows: list[int]) -> int:
-        table = {"split": ["validation", *["test"] * len(rows)], "row_id": [0, *rows], "text": ["x", *map(str, rows)]}
+    def look(rows: list[int], validation: int = 0) -> int:
+        table = {"split": ["validation", *["test"] * len(rows)], "row_id": [validation, *rows], "text": ["x", *map(str, rows)]}
         pq.write_table(pa.table(table), run / "predictions.parquet")
         return int(with_train_look(result(test=0.2), run, run).data["test_looks"]["count"])
 
-    assert [look([1, 2]), look([1, 2]), look([1, 3]), look([1, 2])] == [1, 2, 1, 3]
+    assert [look([1, 2]), look([1, 2]), look([1, 3]), look([1, 2], validation=9)] == [1, 2, 1, 3]
 
 
 def test_validation_and_other_models_are_not_counted(run: Path, tmp_path: Path) -> None:
@@ -85,4 +85,5 @@ def test_the_optimism_is_that_of_the_best_of_equal_runs(n: int) -> None:
 def test_a_metric_without_interval_has_no_optimism(run: Path) -> None:
     plain = result()
     bare = replace(plain, metrics=(replace(plain.metrics[0], low=None, high=None),))
-    assert with_train_look(bare, run, run).data["test_looks"]["best_too_kind_by"] == 0
+    twice = [with_train_look(bare, run, run).data["test_looks"] for _ in range(2)][-1]
+    assert (twice["count"], twice["best_too_kind_by"]) == (2, 0)

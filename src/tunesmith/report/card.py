@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tunesmith.report.numbers import count, duration, fraction, is_number, percent, significant, size
+from tunesmith.report.recommendation import recommendation
 from tunesmith.report.record import loading_lines
 from tunesmith.report.texts import markdown_table, metrics_markdown, plain, verdicts_markdown
 from tunesmith.report.words import (
@@ -119,7 +120,8 @@ def body(result: RunResult, title: str, base: str | None) -> str:
     )
     parts = [
         f"# {plain(title)}\n\nA {model} ({task}), fine-tuned from {base_link} with tunesmith.",
-        f"**{plain(headline(result).sentence)}**",
+        f"**{plain(recommendation(result).sentence)}**",
+        plain(headline(result).sentence),
         *(f"## {heading}\n\n{text}" for heading, text in sections if text),
     ]
     return "\n\n".join(parts) + "\n"

@@ -16,6 +16,7 @@ from tunesmith.report.figures import distinct, systems
 from tunesmith.report.markup import Markup, join, tag
 from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_number, percent, significant, size
 from tunesmith.report.page import document
+from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import display_name, find, headline, main_metric, main_split, part, total_seconds
 from tunesmith.results import Verdict
@@ -49,8 +50,12 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
 
 
 def opening(runs: Sequence[SavedRun]) -> Markup:
-    """Builds the header: the headline of each run, why their metrics cannot be compared, and the alarms of each run."""
-    lines = [tag("li", tag("strong", run.name), f": {headline(run.result).sentence}") for run in runs]
+    """Builds the header: recommendation, headline and alarms of each run, and why their metrics cannot be compared."""
+    advice = [recommendation(run.result).sentence for run in runs]
+    lines = [
+        tag("li", tag("strong", f"{run.name}: {sentence}"), tag("p", headline(run.result).sentence))
+        for run, sentence in zip(runs, advice, strict=True)
+    ]
     split = main_split(runs[0].result)
     facts: dict[str, list[Any]] = {
         f"were not evaluated on the same {split} rows": [part(run.result.data, "splits", split).get("sha256") for run in runs],

@@ -26,7 +26,7 @@ def over_steps(
     """Makes a figure over optimizer steps of the series that have points, with a dashed line at the selected checkpoint."""
     drawn = [each for each in series if each.x]
     lines = [VerticalLine(best_step, dashed=True)] if is_number(best_step) else []
-    axes = Axis("optimizer step"), Axis(title, from_zero=from_zero)
+    axes = Axis("optimizer step", is_whole=True), Axis(title, from_zero=from_zero)
     return Figure(drawn, *axes, height, lines, legend=len(drawn) > 1) if drawn else None
 
 

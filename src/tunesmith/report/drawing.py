@@ -6,6 +6,8 @@ Colours are names of the custom properties of the style sheet (``accent``), so t
 from __future__ import annotations
 
 import math
+import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,8 +17,10 @@ from tunesmith.report.numbers import is_number
 
 WIDTH = 420
 RIGHT, TOP, BOTTOM = 14.0, 10.0, 42.0
-CHARACTER = 6.6
-"""Width of a character of a label, in the units of the drawing."""
+CHARACTER, LARGE_CHARACTER, WIDE_CHARACTER = 6.6, 8.0, 12.0
+"""Widths of a character of a label, in the units of the drawing: ASCII, capitals and other alphabets, East Asian."""
+RESOLUTION = 1e-12
+"""Smallest span of an axis with ticks, as a fraction of its largest number."""
 MOST_HINTS, MOST_LINE_POINTS = 150, 1_000
 SERIES_COLORS = ("accent", "second", "third", "fourth", "fifth", "sixth")
 
@@ -55,6 +59,7 @@ class Axis:
     Attributes:
         low, high: ends of the axis; None: those of the values. ``low`` above ``high`` reverses the axis.
         ticks: positions and texts; empty: chosen from the ends.
+        is_whole: ticks at whole numbers only.
         from_zero: extend the axis to zero.
     """
 
@@ -64,6 +69,7 @@ class Axis:
     ticks: Sequence[tuple[float, str]] = ()
     is_log: bool = False
     is_percent: bool = False
+    is_whole: bool = False
     from_zero: bool = False
 
 
@@ -103,14 +109,28 @@ class Scale:
 def label(text: object, longest: int = 24) -> str:
     """Formats text from data for a tick or legend: one line, shortened in the middle, without control characters."""
     line = UNPRINTABLE.sub("\ufffd", " ".join(str(text).split()))
+    longest = max(4, longest * len(line) // max(1, len(line) + sum(map(is_wide, line))))  # a wide character counts twice
     return line if len(line) <= longest else f"{line[: longest - longest // 3 - 1]}…{line[-(longest // 3) :]}"
+
+
+def is_wide(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in "WF"
+
+
+def text_width(text: str) -> float:
+    """Estimates the width of a text in the units of the drawing."""
+    is_large = [not character.isascii() or character.isupper() for character in text]
+    widths = (
+        WIDE_CHARACTER if is_wide(c) else LARGE_CHARACTER if large else CHARACTER for c, large in zip(text, is_large, strict=True)
+    )
+    return sum(widths)
 
 
 def draw(figure: Figure) -> Markup:
     """Draws a figure and its legend. Skips values that are not finite."""
     height, bottom = float(figure.height), figure.height - (BOTTOM if figure.x.title else BOTTOM - 16)
     y = make_scale(figure.y, bottom, TOP, values(figure, "y"), max(2, figure.height // 60))
-    left = 14 + CHARACTER * max((len(text) for _, text in y.ticks), default=0) + (16 if figure.y.title else 0)
+    left = 14 + max((text_width(text) for _, text in y.ticks), default=0) + (16 if figure.y.title else 0)
     x = make_scale(figure.x, left, WIDTH - RIGHT, [*values(figure, "x"), *(line.x for line in figure.lines)], 5)
     parts = [grid_lines(figure, x, y, left, bottom), *(drawn_line(line, x, bottom) for line in figure.lines)]
     parts += [drawn for series in figure.series for drawn in draw_series(series, x, y)]
@@ -138,15 +158,23 @@ def make_scale(axis: Axis, start: float, end: float, found: Sequence[float], n_t
     least = low if axis.from_zero and low == 0 else low / 1.1 if axis.is_log else low - margin
     most = high * 1.1 if axis.is_log else high + margin
     least, most = (least if axis.low is None else axis.low), (most if axis.high is None else axis.high)
-    return Scale(start, end, least, most, axis.is_log, axis.ticks or nice_ticks(least, most, n_ticks, axis.is_percent))
+    ticks = axis.ticks or nice_ticks(least, most, n_ticks, axis.is_percent, 1.0 if axis.is_whole else 0.0)
+    return Scale(start, end, least, most, axis.is_log, ticks)
 
 
-def nice_ticks(low: float, high: float, most: int, is_percent: bool = False) -> list[tuple[float, str]]:
-    """Chooses at most about ``most`` ticks at multiples of 1, 2 or 5 times a power of ten."""
-    raw = abs(high - low) / most
-    power = 10.0 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
+def nice_ticks(low: float, high: float, most: int, is_percent: bool = False, least_step: float = 0.0) -> list[tuple[float, str]]:
+    """Chooses at most ``most`` + 1 ticks at multiples of 1, 2 or 5 times a power of ten.
+
+    A span near the resolution of floating-point numbers has one tick, at its lower end.
+    """
+    low, high = min(low, high), max(low, high)
+    if high - low <= max(RESOLUTION * max(abs(low), abs(high)), sys.float_info.min):
+        return [(low, tick_text(low, abs(low) or 1.0, is_percent))]
+    raw = max((high - low) / most, least_step)
+    power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * times for times in (1, 2, 5, 10) if power * times >= raw * 0.999)
-    first, last = math.ceil(min(low, high) / step - 1e-9), math.floor(max(low, high) / step + 1e-9)
+    margin = 1e-9 * (high - low)
+    first, last = math.ceil((low - margin) / step), math.floor((high + margin) / step)
     return [(i * step, tick_text(i * step, step, is_percent)) for i in range(first, last + 1)]
 
 
@@ -155,7 +183,9 @@ def tick_text(value: float, step: float, is_percent: bool) -> str:
     if is_percent:
         return f"{100 * value:.{max(0, -math.floor(math.log10(100 * step) + 1e-9))}f} %"
     if value and (step < 5e-4 or abs(value) >= 1e6):
-        return f"{value:.3g}"
+        digits = max(0, math.floor(math.log10(abs(value)) + 1e-9) - math.floor(math.log10(step) + 1e-9))
+        mantissa, exponent = f"{value:.{digits}e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.') if digits else mantissa}e{exponent}"
     return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}" if value else "0"
 
 

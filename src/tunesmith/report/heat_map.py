@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.report.drawing import CHARACTER, label
+from tunesmith.report.drawing import label, text_width
 from tunesmith.report.markup import Markup, tag
 from tunesmith.report.numbers import percent
 
@@ -15,7 +15,7 @@ MOST_NUMBERS, MOST_NAMES = 20, 40
 """Numbers of rows up to which cells show their number, and rows and columns their names."""
 MOST_HINTS = 1_500
 """Cells up to which each has a hint; more are drawn as one path per shade."""
-DARK = 0.45
+DARK = 0.58
 """Share from which the number of a cell is written in the light colour."""
 Texts = Sequence[Sequence[str]]
 
@@ -53,8 +53,8 @@ def draw_matrix(
     n = len(shades)
     cell = 9 if n > MOST_NAMES else 18 if n > MOST_NUMBERS else 34 if n > 6 else 52
     has_names = n <= MOST_NAMES
-    left = 24 + CHARACTER * max(map(len, row_names), default=0) * has_names
-    below = 24 + 0.75 * CHARACTER * max(map(len, column_names), default=0) * has_names if column_names else 8
+    left = 24 + max(map(text_width, row_names), default=0) * has_names
+    below = 24 + 0.75 * max(map(text_width, column_names), default=0) * has_names if column_names else 8
     width, height = left + n * cell + 14, n * cell + below + 10
     parts = [draw_cells(shades, hints, left, cell)]
     if n <= MOST_NUMBERS:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tunesmith.report import record, tables
 from tunesmith.report.evidence import problem_type
-from tunesmith.report.markup import Markup, join, tag
+from tunesmith.report.markup import Markup, isolated, join, tag
 from tunesmith.report.numbers import count, fraction, is_number, number, percent
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import main_split, part
@@ -52,7 +52,7 @@ def labels_sentence(run: SavedRun) -> str:
     counts = {name: n for name, n in part(records.get("train"), "label_counts").items() if is_number(n)}
     if counts:
         total, ordered = records["train"].get("rows") or sum(counts.values()), sorted(counts.items(), key=lambda item: -item[1])
-        shares = [f"{name} {percent(fraction(n, total))}" for name, n in ordered[:MOST_CLASSES]]
+        shares = [f"{isolated(name)} {percent(fraction(n, total))}" for name, n in ordered[:MOST_CLASSES]]
         more = f" and {len(ordered) - MOST_CLASSES} more" if len(ordered) > MOST_CLASSES else ""
         return f"Classes in training: {', '.join(shares)}{more}."
     split = main_split(run.result)
@@ -75,12 +75,12 @@ def examples(run: SavedRun) -> Markup | None:
     texts = rows.get("text") or ()
     if not texts:
         return None
-    labels = rows.get("label") or [None] * len(texts)
-    columns: list[tuple[str, Any]] = [("label", labels), ("score", rows.get("score") or ())]
-    name, values = next(((name, cells) for name, cells in columns if any(cell is not None for cell in cells)), ("label", labels))
-    pairs = rows.get("pair") or [None] * len(texts)
-    shown = [(tables.num(rows["row_id"][i]), example(texts[i], pairs[i]), value(values[i])) for i in chosen(labels)]
-    return tables.table(("row", "text", name), shown, caption=f"example rows of {main_split(run.result)}", box="cards")
+    labels, pairs = (rows.get(name) or [None] * len(texts) for name in ("label", "pair"))
+    n_columns = 3 if any(label is not None for label in labels) else 2
+    shown = [(tables.num(rows["row_id"][i]), example(texts[i], pairs[i]), value(labels[i]))[:n_columns] for i in chosen(labels)]
+    return tables.table(
+        ("row", "text", "label")[:n_columns], shown, caption=f"example rows of {main_split(run.result)}", box="cards"
+    )
 
 
 def example(text: object, pair: object) -> tables.Cell:

@@ -29,6 +29,11 @@ def escape(value: object) -> Markup:
     return Markup(html.escape(UNPRINTABLE.sub("\ufffd", str(value)), quote=True))
 
 
+def isolated(text: str) -> str:
+    """Encloses a name from data in Unicode isolates, so that a right-to-left name leaves the text beside it in its order."""
+    return f"\u2068{text}\u2069"
+
+
 def join(children: Iterable[object]) -> Markup:
     """Joins the children, each escaped unless it is markup; skips None."""
     return Markup("".join(escape(child) for child in children if child is not None))

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
-from tunesmith.recipe.metric_names import LOSS_METRICS
+from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.numbers import is_number, number, plural, with_interval
-from tunesmith.report.words import display_name, main_metric, sample_unit, verdicts_on, written_metric
-from tunesmith.results import Metric, RunResult, Verdict
+from tunesmith.report.words import CAUSAL, display_name, main_metric, part, sample_unit, verdicts_on, written_metric
+from tunesmith.results import Alarm, Metric, RunResult, Verdict
 
-USELESS = frozenset(
-    {
-        *("certificate failed", "one class", "not above majority", "not above chance"),
-        *("collapsed embeddings", "empty answers", "repetitive answers"),
-    }
-)
-"""Alarms of a run whose model is of no use, whatever its metrics are."""
+USELESS = {
+    "certificate failed": "",
+    "one class": "",
+    "collapsed embeddings": "",
+    "empty answers": "",
+    "repetitive answers": "",
+    "not above majority": "it is not shown to be better than predicting the most frequent class for every row",
+    "not above chance": "it is not shown to be better than random decisions",
+}
+"""Alarms of a run whose model is of no use, whatever its metrics are; with the reason, or empty if the message is the reason."""
 WITHOUT_LEARNING = frozenset({"majority", "chance"})
 """Baselines that do not read the texts: a model that is no better than one of them is no alternative to them either."""
 MOST_TIMES = 20
 """Number of test rows, in multiples of the present number, beyond which more rows are no advice."""
+
+ANSWER_ROWS = "evaluate.answers.rows"
+"""Recipe key of the number of rows to which answers are generated."""
 
 Action = Literal["use", "use the simpler one", "get more test rows", "do not use", "none"]
 
@@ -36,19 +44,20 @@ class Recommendation:
 
 def recommendation(result: RunResult) -> Recommendation:
     """Recommends an action from the alarms, the verdicts on the judging metric, and the split that judged."""
+    metric = judging_metric(result)
     useless = next((alarm for alarm in result.alarms if alarm.name in USELESS), None)
     if useless is not None:
-        return Recommendation("do not use", f"Do not use this model: {' '.join(useless.message.split()).rstrip('.')}.")
-    metric = judging_metric(result)
+        return when_useless(useless, verdicts_on(result, metric) if metric is not None else [])
     if metric is None or not is_number(metric.value):
         return Recommendation("none", "No recommendation: nothing was measured that tells whether the model is good.")
     verdicts = verdicts_on(result, metric)
     if not verdicts:
         return Recommendation("none", "No recommendation: the model was not compared with a baseline.")
-    for word, advise in (("worse", when_worse), ("cannot tell", when_undecided)):
-        strongest = next((verdict for verdict in verdicts if verdict.word == word), None)
-        if strongest is not None:
-            return advise(strongest, metric)
+    worse, undecided = (next((v for v in verdicts if v.word == word), None) for word in ("worse", "cannot tell"))
+    if worse is not None:
+        return when_worse(worse, metric)
+    if undecided is not None:
+        return when_undecided(undecided, metric, result)
     return when_better(verdicts[0], metric, len(verdicts), bool(result.alarms))
 
 
@@ -58,6 +67,14 @@ def judging_metric(result: RunResult) -> Metric | None:
     if metric is None or metric.name not in LOSS_METRICS:
         return metric
     return written_metric(result, metric.split) or metric
+
+
+def when_useless(alarm: Alarm, verdicts: Sequence[Verdict]) -> Recommendation:
+    """Advises against the model, and names the baseline that is better."""
+    reason = USELESS[alarm.name] or " ".join(alarm.message.split()).rstrip(".")
+    better = next((v for v in verdicts if v.word == "worse" and v.against not in WITHOUT_LEARNING), None)
+    instead = f"; {display_name(better.against)} is better by {amount(better)} {display_name(better.metric)}" if better else ""
+    return Recommendation("do not use", f"Do not use this model: {reason}{instead}.")
 
 
 def when_worse(verdict: Verdict, metric: Metric) -> Recommendation:
@@ -70,18 +87,23 @@ def when_worse(verdict: Verdict, metric: Metric) -> Recommendation:
     return Recommendation("use the simpler one", f"Use the simpler one, {baseline}: {reason}.")
 
 
-def when_undecided(verdict: Verdict, metric: Metric) -> Recommendation:
+def when_undecided(verdict: Verdict, metric: Metric, result: RunResult) -> Recommendation:
     """Recommends more test rows where they would decide, else the baseline that the model is not shown to beat."""
     baseline, name = display_name(verdict.against), display_name(metric.name)
-    needed, unit = rows_needed(verdict), sample_unit(verdict)
-    now = plural(verdict.n, unit)
+    needed, now = rows_needed(verdict, result), plural(verdict.n, sample_unit(verdict))
+    get = f"Evaluate more answers ({ANSWER_ROWS})" if is_of_some_answers(metric, result) else "Get more test rows"
     if not is_number(verdict.difference) or not is_number(verdict.low) or not is_number(verdict.high):
-        why = f" ({verdict.note.rstrip('.')})" if verdict.note else ""
+        why = f" ({verdict.note.rstrip('.')})" if verdict.note and verdict.difference != 0 else ""
         reason = f"{now} cannot tell whether the model is better than {baseline} in {name}{why}"
-        return Recommendation("get more test rows", f"Get more test rows: {reason}.")
+        if verdict.difference == 0:
+            reason = f"on {now} the model and {baseline} have the same {name}"
+        return Recommendation("get more test rows", f"{get}: {reason}.")
     if is_ahead(verdict, metric) and needed is not None and needed <= MOST_TIMES * verdict.n:
-        more = f"about {rounded_up(needed):,} would tell a difference of this size from {baseline} ({amount(verdict)} {name})"
-        return Recommendation("get more test rows", f"Get more test rows: {more}; {now} cannot.")
+        size = f"a difference of this size from {baseline} ({amount(verdict)} {name})"
+        more = f"about {rounded_up(needed):,} would show {size} in 8 of 10 cases; {now} cannot"
+        if n_seeds(result) > 1:  # the part of the uncertainty that is due to the seeds does not fall with the rows
+            more = f"{now} and {n_seeds(result)} seeds (train.n_seeds) cannot show {size}"
+        return Recommendation("get more test rows", f"{get}{' or seeds' if n_seeds(result) > 1 else ''}: {more}.")
     difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
     reason = f"not shown to be better in {name} (difference {difference})"
     if verdict.against in WITHOUT_LEARNING:
@@ -101,6 +123,16 @@ def when_better(verdict: Verdict, metric: Metric, n_verdicts: int, has_alarms: b
     return Recommendation("use", f"{sentence}.")
 
 
+def is_of_some_answers(metric: Metric, result: RunResult) -> bool:
+    """Returns whether the metric was computed on answers to only a part of the rows of its split."""
+    n, written = part(result.data, "splits", metric.split).get("rows"), (*TEXT_METRICS, *LABEL_METRICS)
+    return result.data.get("problem_type") == CAUSAL and metric.name in written and is_number(n) and metric.n < n
+
+
+def n_seeds(result: RunResult) -> int:
+    return len(part(result.training).get("seeds") or ())
+
+
 def is_ahead(verdict: Verdict, metric: Metric) -> bool:
     return is_number(verdict.difference) and (verdict.difference if metric.higher_is_better else -verdict.difference) > 0
 
@@ -110,14 +142,18 @@ def amount(verdict: Verdict) -> str:
     return number(abs(verdict.difference)) if is_number(verdict.difference) else "an unknown amount"
 
 
-def rows_needed(verdict: Verdict) -> int | None:
+def rows_needed(verdict: Verdict, result: RunResult) -> int | None:
     """Estimates how many rows would show the measured difference with a probability of 80 %; None if it is unknown.
 
     The smallest detectable difference shrinks with the square root of the number of rows, so n (detectable / difference)^2.
+    Holm's correction divides the 5 % among the comparisons of the split that are undecided.
     """
     if not (is_number(verdict.smallest_detectable) and is_number(verdict.difference) and verdict.difference and verdict.n):
         return None
-    ratio = verdict.smallest_detectable / verdict.difference
+    undecided = [v for v in result.verdicts if v.split == verdict.split and v.word == "cannot tell" and v.p_two_sided is not None]
+    quantile = NormalDist().inv_cdf
+    wider = (quantile(1 - 0.025 / max(1, len(undecided))) + quantile(0.8)) / (quantile(0.975) + quantile(0.8))
+    ratio = wider * verdict.smallest_detectable / verdict.difference
     needed = verdict.n * ratio * ratio
     return max(verdict.n + 1, math.ceil(needed)) if math.isfinite(needed) else None
 

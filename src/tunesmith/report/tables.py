@@ -123,7 +123,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Markup:
             num(with_interval(v.difference, v.low, v.high, signed=True), v.difference),
             display_name(v.metric),
             v.split,
-            num(sample_size(v) if v.n else ABSENT, v.n),
+            num(sample_size(v) if v.n else ABSENT, v.n, "size"),
             num(number(v.p_adjusted if v.p_adjusted is not None else v.p_value)),
             num(number(v.smallest_detectable)),
         )

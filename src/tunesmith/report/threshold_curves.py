@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from tunesmith.report import counts
 from tunesmith.report.drawing import SERIES_COLORS, Axis, Figure, Series, label
 from tunesmith.report.evidence import class_names, evaluated_rows, grid, plot, problem_type
-from tunesmith.report.markup import Markup, join, tag
+from tunesmith.report.markup import Markup, isolated, join, tag
 from tunesmith.report.numbers import number
 from tunesmith.report.saved_run import SavedRun
 
-MOST_CLASSES, MOST_POINTS = 8, 200
+MOST_CLASSES, MOST_POINTS = len(SERIES_COLORS), 200
 ENDS = (-0.02, 1.02)
 
 
 def threshold_curves(run: SavedRun) -> Markup | None:
     """Plots one curve per class against the others, of two classes only the second; None without probabilities."""
     rows, split = evaluated_rows(run)
-    if not rows or problem_type(run) == "regression" or "pred_probs" not in rows:
+    if not rows or "pred_probs" not in rows:
         return None
     names = class_names(run, rows)
     probabilities = counts.probabilities(rows["pred_probs"], len(names))
@@ -49,13 +49,13 @@ def of_class(truth: NDArray[np.bool_], scores: NDArray[np.float64], name: str, p
     """Computes the ROC curve and the precision-recall curve of one class, thinned to 200 points."""
     from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-    short, color = label(name), SERIES_COLORS[place % len(SERIES_COLORS)]
+    short, color = label(name), SERIES_COLORS[place]
     false, true, _ = roc_curve(truth, scores)
     precision, recall, _ = precision_recall_curve(truth, scores)
     area, average = roc_auc_score(truth, scores), average_precision_score(truth, scores)
     return (
-        Series(*thinned(false, true), f"{short} {number(float(area))}", color),
-        Series(*thinned(recall, precision), f"{short} {number(float(average))}", color),
+        Series(*thinned(false, true), f"{isolated(short)} {number(float(area))}", color),
+        Series(*thinned(recall, precision), f"{isolated(short)} {number(float(average))}", color),
     )
 
 
