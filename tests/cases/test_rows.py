@@ -198,6 +198,48 @@ def test_classes_that_a_file_declares() -> None:
         assert "numbers of classes that the file names" in notes("rows.parquet")
 
 
+def declared_file(name: str, labels: list[int], class_names: list[str]) -> str:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    features = {"label": {"names": class_names, "_type": "ClassLabel"}}
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    pq.write_table(pa.table({"text": TEXTS, "label": labels}).replace_schema_metadata(metadata), name)
+    return name
+
+
+def test_class_numbers_of_another_file_are_aligned_with_the_names_of_train() -> None:
+    kinds = ["spam", "ham", "ads"]
+    named = declared_file("train.parquet", [i % 3 for i in range(N)], kinds)
+    numbers = write("numbers.csv", text=TEXTS, label=[i % 3 for i in range(N)])
+    both = write("both.csv", text=TEXTS, label=[i % 3 for i in range(N)], label_text=[kinds[i % 3] for i in range(N)])
+    sources: list[tuple[str, str, dict[str, Any]]] = [
+        (named, numbers, {}),
+        (numbers, named, {}),
+        (both, write("names.csv", text=TEXTS, label_text=[kinds[i % 3] for i in range(N)]), {}),
+    ]
+    for train, test, settings in sources:
+        data = load(train, test=test, **settings)
+        assert data.test is not None
+        assert data.test.dropped == {}
+        classes_of_rows = dict(zip(data.train.row_ids, data.train.labels, strict=True))
+        labels_of_test = dict(zip(data.test.row_ids, data.test.labels, strict=True))
+        assert all(labels_of_test[row] == label for row, label in classes_of_rows.items())
+        assert "is aligned: " in " ".join(data.notes)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], ["a", "b", "c"]])
+def test_labels_that_are_not_the_numbers_of_the_declared_classes_stay(labels: list[Any]) -> None:
+    named = declared_file("train.parquet", [i % 3 for i in range(N)], ["spam", "ham", "ads"])
+    numbers = write("numbers.csv", text=TEXTS, label=[*labels * (N // 3 - 1), "spam", "ham", "ads"])
+    data = load(named, test=numbers)
+    assert data.test is not None
+    assert data.test.dropped == {"label is not among those of train": N - 3}
+    (finding,) = [finding for finding in data.findings if finding.name == "dropped_rows"]
+    assert f"label is not among those of train (test): {N - 3}" in finding.summary
+    assert "is aligned" not in " ".join(data.notes)
+
+
 def test_a_label_is_the_same_in_every_format() -> None:
     train = write("train.jsonl", text=TEXTS, label=[True, False] * (N // 2))
     assert names(write("mixed.jsonl", text=TEXTS, label=[True, "true", False, "False"] * (N // 4))) == ("False", "True")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,6 +46,7 @@ class Table:
         bad_rows: rows dropped or repaired while reading.
         notes: assumptions (encoding, delimiter, header), as sentences for the user.
         lines: for each row the 1-based line of the source on which it starts; None where the source has no lines.
+        classes: column -> class names in the order of their numbers, where the source declares them (``ClassLabel``).
     """
 
     source: str
@@ -57,14 +58,13 @@ class Table:
     bad_rows: tuple[BadRow, ...] = ()
     notes: tuple[str, ...] = ()
     lines: Sequence[int] | None = None
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
-    def whole(
-        cls, source: str, columns: dict[str, list[Any]], *, notes: tuple[str, ...] = (), sha256: str = "", has_header: bool = True
-    ) -> Table:
+    def whole(cls, source: str, columns: dict[str, list[Any]], **others: Any) -> Table:
         """Makes the table of a source of which every row was read."""
         n_rows = len(next(iter(columns.values()), []))
-        return cls(source, columns, list(range(n_rows)), has_header, sha256, n_rows, notes=notes)
+        return cls(source, columns, list(range(n_rows)), rows_read=n_rows, **others)
 
     def __len__(self) -> int:
         return len(self.row_ids)

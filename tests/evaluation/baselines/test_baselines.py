@@ -214,3 +214,10 @@ def test_thresholds_are_tuned_on_validation_and_used_everywhere() -> None:
         > compute(SINGLE, plain.outputs["test"].predictions)["macro_f1"] + 0.03
     )
     assert tuned_baseline(plain, "auroc", 0) is plain
+
+
+def test_the_note_names_the_model_and_its_regularisation_as_scikit_learn_does() -> None:
+    from tunesmith.evaluation.baselines.linear import fitted_model
+
+    assert fitted_model(Labels("single_label_classification", ("a", "b")), 0.01) == "logistic regression with C = 0.01"
+    assert fitted_model(Labels("regression", ("score",)), 100.0) == "ridge regression with alpha = 100"

@@ -14,6 +14,7 @@ import numpy as np
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.labelled import check_rows, label_counts
 from tunesmith.data.columns import detect_columns, find_column
+from tunesmith.data.labelled.class_numbers import align_class_numbers
 from tunesmith.data.labelled.label_forms import plain_labels
 from tunesmith.data.labelled.labels import (
     MULTI,
@@ -60,8 +61,8 @@ def load_labelled_data(
     """Loads the rows, labels and findings of a run.
 
     Columns are detected in train; the other files use the same ones, or, where these are missing, are mapped on their own (and
-    a note reports it). A label that train does not have is an error in validation, since it would bias model selection; in test
-    such rows are left out, counted and reported.
+    a note reports it). Class numbers are aligned with the names in train, or the reverse, with a note. A label that train does
+    not have is an error in validation, since it would bias model selection; such rows of test are left out and reported.
 
     Args:
         base: the folder that the recipe's paths start from.
@@ -85,6 +86,7 @@ def load_labelled_data(
     requested = {split for split in SPLITS if split in frames or recipe.data.file(split) is not None}
     columns = map_columns(tables, recipe, requested, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
+    align_class_numbers(tables, columns, labels, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
     take_shares(splits, recipe, split_examples, notes)
     train, validation, test = limit_rows(splits["train"], recipe, notes, row_ids), splits.get("validation"), splits.get("test")

@@ -100,5 +100,6 @@ def reach(host: str, port: int, seconds: float) -> str:
 
 def hub_table(source: str, rows: Any) -> Table:
     """Converts one split (a ``datasets.Dataset``) to a table."""
-    classes = {name: classes_of_feature(feature) for name, feature in rows.features.items()}
-    return plain_table(Table.whole(source, {name: named_classes(list(rows[name]), classes[name]) for name in rows.features}))
+    classes = {name: names for name, feature in rows.features.items() if (names := classes_of_feature(feature))}
+    columns = {name: named_classes(list(rows[name]), classes.get(name, ())) for name in rows.features}
+    return plain_table(Table.whole(source, columns, classes=classes))

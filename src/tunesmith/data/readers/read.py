@@ -87,7 +87,8 @@ def read_parquet(payload: Payload) -> Table:
     classes = classes_of_metadata(content.schema.metadata)
     cells = {name: column_cells(content.column(i), payload.name) for i, name in enumerate(names)}
     columns = {name: named_classes(cells[name], classes.get(name, ())) for name in names}
-    return Table.whole(payload.name, columns, notes=(*payload.notes, *classes_note(classes)), sha256=payload.sha256)
+    notes = (*payload.notes, *classes_note(classes))
+    return Table.whole(payload.name, columns, notes=notes, sha256=payload.sha256, classes=classes)
 
 
 def column_cells(column: Any, source: str) -> list[Any]:

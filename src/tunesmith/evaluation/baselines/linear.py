@@ -93,6 +93,12 @@ def fit_and_predict(
     return outputs_by_split(labels, targets, [scores(inputs[examples.split]) for examples in targets]), strength
 
 
+def fitted_model(labels: Labels, strength: float) -> str:
+    """Names the fitted model with its regularisation, as scikit-learn writes it."""
+    name = "ridge regression with alpha" if labels.problem_type == REGRESSION else "logistic regression with C"
+    return f"{name} = {strength:g}"
+
+
 def fit_linear(
     problem_type: str,
     n_classes: int,
