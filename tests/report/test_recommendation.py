@@ -59,7 +59,7 @@ SITUATIONS: tuple[tuple[str, RunResult, Action, str], ...] = (
         run(F1, MAJORITY, CLOSE),
         "get more test rows",
         "Get more test rows: about 2,200 would show a difference of this size from TF-IDF + linear (0.020 macro F1) "
-        "in 8 of 10 cases; 240 rows cannot.",
+        "in about 8 of 10 cases; 240 rows cannot.",
     ),
     (
         "few rows, three seeds",

@@ -100,7 +100,7 @@ def when_undecided(verdict: Verdict, metric: Metric, result: RunResult) -> Recom
         return Recommendation("get more test rows", f"{get}: {reason}.")
     if is_ahead(verdict, metric) and needed is not None and needed <= MOST_TIMES * verdict.n:
         size = f"a difference of this size from {baseline} ({amount(verdict)} {name})"
-        more = f"about {rounded_up(needed):,} would show {size} in 8 of 10 cases; {now} cannot"
+        more = f"about {rounded_up(needed):,} would show {size} in about 8 of 10 cases; {now} cannot"
         if n_seeds(result) > 1:  # the part of the uncertainty that is due to the seeds does not fall with the rows
             more = f"{now} and {n_seeds(result)} seeds (train.n_seeds) cannot show {size}"
         return Recommendation("get more test rows", f"{get}{' or seeds' if n_seeds(result) > 1 else ''}: {more}.")

@@ -46,6 +46,8 @@ def written_answers(tokenizer: PreTrainedTokenizerBase, template: Template, conv
     """Returns the answers that the model should generate (N): contents, with thoughts and calls as the template writes them."""
     answers = [turns[-1].content for turns in conversations]
     extended = [i for i, turns in enumerate(conversations) if turns[-1].text != turns[-1].content]
+    if not extended:  # masked language models have no end-of-text token to render with
+        return answers
     chats = render_chats(tokenizer, template, [conversations[i] for i in extended], "completion")
     for i, chat in zip(extended, chats, strict=True):
         if isinstance(chat, RenderedChat):
