@@ -17,6 +17,8 @@ import pytest  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent
 TRAINING_TESTS = (
+    "cases/test_chats.py",
+    "cases/test_models.py",
     "cases/test_trained_columns.py",
     "contract",
     "diagnosis/test_ablation.py",

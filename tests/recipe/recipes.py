@@ -19,7 +19,7 @@ GOOD: list[dict[str, Any]] = [
     {"data": {"train": "a.csv"}, "parallel": {"strategy": "ddp", "processes": 2}, "output": "runs/x"},
 ]
 
-_name = st.text(min_size=1, max_size=12).filter(lambda text: "\0" not in text)
+_name = st.text(min_size=1, max_size=12).filter(lambda text: "\0" not in text and text.strip() != "")
 _file = _name.map(lambda text: f"{text}.csv")
 _share = st.floats(0.01, 0.4)
 _invalid_key = st.integers(1, 10**6)
