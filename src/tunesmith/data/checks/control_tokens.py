@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from tunesmith.data.cells import listed, plural
+from tunesmith.data.cells import listed
+from tunesmith.data.checks.rows import row_finding
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.table import Examples
 from tunesmith.results import Finding
 
-LISTED_ROWS, SHOWN_ROW_IDS = 20, 5
+SHOWN_ROW_IDS = 5
 REMEDY = "The tokenizer reads them as control tokens, not as text. Remove or change them where they are not meant so."
 
 
@@ -21,18 +22,15 @@ def control_tokens(splits: Iterable[Examples | EmbeddingRows], special_tokens: S
     pattern = re.compile("|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True))))
     findings = []
     for rows in splits:
-        matches: dict[int, str] = {}
+        flagged: dict[int, str] = {}
         for side in sides_of(rows):
-            for row_id, text in zip(rows.row_ids, side, strict=True):
+            for i, text in enumerate(side):
                 if match := pattern.search(text):
-                    matches.setdefault(row_id, match.group())
-        if matches:
-            held = f"{len(matches):,} of {plural(len(rows), 'row')} of {rows.split} hold special tokens of the tokenizer"
-            summary = f"{held}: rows {listed(matches, SHOWN_ROW_IDS)}"
-            first = list(matches.items())[:LISTED_ROWS]
-            shown = tuple({"row_id": i, "split": rows.split, "reason": f"a text holds {name!r}"} for i, name in first)
-            findings.append(Finding("control_tokens", summary, len(matches), rows=shown, remedy=REMEDY))
-    return findings
+                    flagged.setdefault(i, f"a text holds {match.group()!r}")
+        shown = listed((rows.row_ids[i] for i in flagged), SHOWN_ROW_IDS)
+        summary = f"{{count}} hold special tokens of the tokenizer: rows {shown}"
+        findings.append(row_finding("control_tokens", rows, flagged.items(), summary, REMEDY))
+    return [finding for finding in findings if finding is not None]
 
 
 def sides_of(rows: Examples | EmbeddingRows) -> Sequence[Sequence[str]]:

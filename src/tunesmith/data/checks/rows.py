@@ -9,6 +9,7 @@ from tunesmith.data.cells import plural
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks.leakage import counted, divided, find_leaks
 from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.data.table import Examples
 from tunesmith.results import Finding
 
 LISTED_ROWS = 20
@@ -18,7 +19,7 @@ Flagged: TypeAlias = Iterable[tuple[int, str]]
 """Positions of rows, each with the reason why it is flagged."""
 
 
-def row_finding(name: str, rows: Rows, flagged: Flagged, summary: str, remedy: str) -> Finding | None:
+def row_finding(name: str, rows: Rows | Examples, flagged: Flagged, summary: str, remedy: str) -> Finding | None:
     """Builds the finding about the flagged rows; None if there are none. Each row counts once, with its first reason.
 
     Args:
@@ -34,7 +35,7 @@ def row_finding(name: str, rows: Rows, flagged: Flagged, summary: str, remedy: s
         for position, reason in list(reasons.items())[:LISTED_ROWS]
     )
     n = f"{len(reasons):,}"
-    text = summary.format(count=f"{n} of {len(rows):,} rows of {rows.split}", n=n)
+    text = summary.format(count=f"{n} of {plural(len(rows), 'row')} of {rows.split}", n=n)
     return Finding(name, text, len(reasons), rows=shown, remedy=remedy)
 
 
