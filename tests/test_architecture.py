@@ -128,12 +128,12 @@ def resolve(file: File, level: int, module: str) -> str:
 
 def members(module: str, names: list[ast.alias]) -> Iterator[str]:
     """The modules behind ``from module import names``: submodules where the names are some, else the module."""
-    known = {file.name for file in files()}
+    known = {file.name for file in files()} if module.startswith(".") else set[str]()
     for alias in names:
         if (module, alias.name) == (".", "__version__"):  # a constant; the names that the package offers lie on top
             continue
         inner = f"{module}.{alias.name}".replace("..", ".")
-        yield inner if module.startswith(".") and inner[1:] in known else module
+        yield inner if inner[1:] in known else module
 
 
 def unit_of(target: str) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from fnmatch import fnmatch
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -192,6 +193,7 @@ def test_functions_the_page_names_exist(page: Path) -> None:
     assert [f"{path}:{name}" for path, name in named if name not in definitions(ROOT / "src" / "tunesmith" / path)] == []
 
 
+@cache
 def definitions(path: Path) -> set[str]:
     """The names that a module defines or imports; empty where there is no such file."""
     tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
