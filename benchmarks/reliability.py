@@ -308,25 +308,49 @@ def limit_files(n_bytes: int) -> Callable[[], None]:
 # --- two writers ---------------------------------------------------------------------------------------------------------------
 
 
+STARTS = ("at once", "during", "later")
+"""When the second of two writers starts: with the first, while the first holds the lock, at a random moment of its run."""
+
+
 def writers_trial(bench: Bench, number: int, draw: random.Random) -> Trial:
-    """Starts two trainings into one output: one finishes, the other is refused. In every third trial both replace a run."""
+    """Starts two trainings into one output: one finishes, the other is refused. In every second trial both replace a run."""
+    start, replaces = STARTS[number % len(STARTS)], number % 2 == 1
     with bench.place():
-        replaces = number % 3 == 2
         if replaces:
             shutil.copytree("runs/whole", "runs/out")
         words = ["train", "recipe.yaml", *(["--overwrite"] if replaces else [])]
-        delay = 0.0 if number % 2 else draw.random() * bench.seconds
+        what = f"the second {start}{', both replacing' if replaces else ''}"
+        trial = Trial("two writers", number, what)
         first = Process(words, Path("first.log"))
-        time.sleep(delay)
+        delay = draw.random() * bench.seconds if start == "later" else 0.0
+        begun = time.monotonic()
+        until = MOMENTS["training"] if start == "during" else lambda: time.monotonic() - begun >= delay
+        if (early := first.wait(until=until)) is not None:
+            return replace(judge(trial, early, words), what=f"{what}: the first had ended")
         second = Process(words, Path("second.log"))
-        ended = [first.end(), second.end()]
-        trial = Trial("two writers", number, f"the second {delay:.2f} s after the first{', both replacing' if replaces else ''}")
+        ended = [second.end(), first.end()]
         for one in ended:
             trial = judge(trial, one, words)
-        codes = sorted(one.code for one in ended)
-        if not trial.fault and (codes[0] != 0 or bench.differs(Path("runs/out")) or (codes == [0, 0] and not replaces)):
-            return replace(trial, fault="lost", detail="\n".join(one.text[-700:] for one in ended))
+        if not trial.fault and (fault := fault_of_writers(bench, ended, start, first.pid)):
+            text = "\n".join(one.text[-700:] for one in ended)
+            return replace(trial, fault=fault, detail=text)
         return trial
+
+
+def fault_of_writers(bench: Bench, ended: list[Ended], start: str, pid: int) -> str:
+    """Names what is wrong about the ends of the second and the first writer.
+
+    While the first trains, the second is refused with the number of the first one's process. Writers that start at other
+    moments may also write one after the other; at least one finishes, and the run is whole.
+    """
+    codes = [one.code for one in ended]
+    if 0 not in codes or bench.differs(Path("runs/out")):
+        return "lost"
+    refused = [one.text for one in ended if one.code == 2]
+    if start == "during" and (codes != [2, 0] or f"another process is writing here: process {pid} " not in refused[0]):
+        return "wrong word"
+    known = ("another process is writing here", "holds another run", "the folder of the run cannot be made")
+    return "" if all(any(words in text for words in known) for text in refused) else "wrong word"
 
 
 # --- all of it -----------------------------------------------------------------------------------------------------------------
