@@ -36,14 +36,18 @@ def train_once(seed: int, precision: str, recipe: str, folder: Path) -> Figures:
         run = train(loaded)
     assert run is not None
     result = run.result
+    metric = result.verdicts[0].metric
     assert result.training["kernels"]["precision"] == precision
     return {
         "seed": seed,
         "precision": precision,
-        "value": result.metric(result.verdicts[0].metric).value,
+        "metric": metric,
+        "value": result.metric(metric).value,
         "steps": result.training["steps"],
         "best_step": result.training["best_step"],
-        "verdicts": {v.against: [v.word, v.difference, v.low, v.high] for v in result.verdicts if v.split == "test"},
+        "verdicts": {
+            v.against: [v.word, v.difference, v.low, v.high] for v in result.verdicts if (v.metric, v.split) == (metric, "test")
+        },
         "alarms": [alarm.name for alarm in result.alarms],
         "seconds": time.perf_counter() - started,
     }

@@ -1,7 +1,8 @@
 """Compares lengths of training on small files: three epochs, and floors of optimizer steps, on six data sets.
 
 Every run is a whole default run on a sample of the training rows, evaluated on the same test rows, with the verdicts against the
-linear baselines. Results are written after every run; a stopped benchmark goes on where it was.
+linear baselines. Results are written after every run, and the table of the decision's page with them; a stopped benchmark goes on
+where it was.
 
     python benchmarks/training_length.py [--sets NAME ...] [--rows N ...] [--steps N ...] [--seeds N]
 """
@@ -13,6 +14,7 @@ import csv
 import json
 import random
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +25,8 @@ from record import RESULTS, write
 
 import tunesmith
 
+PAGE = Path(__file__).resolve().parents[1] / "docs/decisions/training-length.md"
+MARKS = ("<!-- figures of benchmarks/training_length.py -->", "<!-- end of figures -->")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TEST_ROWS = 1000
 THREE_EPOCHS = 0
@@ -104,6 +108,34 @@ def train_once(name: str, n_rows: int, steps: int, seed: int, folder: Path) -> d
     }  # fmt: skip
 
 
+def cell(runs: Rows) -> str:
+    """Describes the runs of one length: the mean of the metric over seeds, then how many verdicts say worse or better."""
+    if not runs:
+        return ""
+    mean = statistics.mean(run["value"] for run in runs)
+    marks = [
+        f"{sum(word in run['words'].values() for run in runs)} {word}" for word in ("worse", "better")
+        if any(word in run["words"].values() for run in runs)
+    ]  # fmt: skip
+    return f"{mean:.3f} ({len(runs)})" + (f": {', '.join(marks)}" if marks else "")
+
+
+def write_page(table: Rows) -> None:
+    """Puts a row for each data set and number of rows between the marks of the page."""
+    floors = sorted({run["floor"] for run in table})
+    lines = ["| data, training rows | " + " | ".join(f"{n} steps" if n else "3 epochs" for n in floors) + " | linear |"]
+    lines.append("|---" * (len(floors) + 2) + "|")
+    for rows in sorted({run["rows"] for run in table}):
+        for name in SETS:
+            own = [run for run in table if (run["set"], run["rows"]) == (name, rows)]
+            best = [max(run["baselines"].values()) for run in {run["seed"]: run for run in own}.values()]
+            if own:
+                cells = [cell([run for run in own if run["floor"] == floor]) for floor in floors]
+                lines.append(f"| {name}, {rows:,} | " + " | ".join(cells) + f" | {statistics.mean(best):.3f} |")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    PAGE.write_text("\n".join([before + MARKS[0], *lines, MARKS[1]]) + rest.partition(MARKS[1])[2], encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", nargs="*", default=list(SETS))
@@ -122,6 +154,7 @@ def main() -> None:
         if cell not in done:
             table.append(train_once(*cell, folder))
             write("training_length", {"test_rows": TEST_ROWS, "table": table})
+            write_page(table)
     shutil.rmtree(folder)
 
 

@@ -23,6 +23,8 @@ SEED = 20240611
 N_WRONG = 36  # 4 % of 900
 N_UNIFORM = 10  # of them drawn from all other intents: slips of the hand rather than misreadings
 MOST_PER_INTENT = 4
+SHUFFLED_BEFORE_LABELS = 240
+"""Rows that are shuffled before the wrong labels are drawn: a constant, so that more test rows leave the labels as they are."""
 
 # intent -> intents a hurried annotator takes it for
 NEIGHBOURS = {
@@ -78,7 +80,8 @@ def build(train: Iterable[Row], test: Iterable[Row]) -> tuple[list[Row], list[Ro
     """Returns the training rows with wrong labels, the test rows, and the true intent of every training row."""
     rng = random.Random(SEED)
     clean = shuffled(train, rng)
-    held_out = shuffled(test, rng)
+    held_out = shuffled(test, random.Random(SEED))
+    rng.shuffle(list(range(SHUFFLED_BEFORE_LABELS)))
     truth = [intent for _, intent in clean]
     given = plant(truth, rng)
     return [(message, intent) for (message, _), intent in zip(clean, given, strict=True)], held_out, truth

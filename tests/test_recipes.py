@@ -29,7 +29,7 @@ EXPECTED = {
     "pretraining-masked": ("loss", "test", 30, {"untuned"}),
 }
 """Tiny recipe -> its metric, the split, its rows, and what it is compared with."""
-OF_SUPPORT = ("macro_f1", "test", 240, {"majority"})
+OF_SUPPORT = ("macro_f1", "test", 1080, {"majority"})
 """The same for those that are evaluated on the built-in support messages."""
 
 

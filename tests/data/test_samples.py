@@ -38,10 +38,10 @@ def words(message: str) -> list[str]:
     return re.findall(r"[\w']+", message.lower())
 
 
-def test_every_intent_has_75_training_and_20_test_rows(train: list[Row], rows_of_the_test: list[Row], truth: list[str]) -> None:
+def test_every_intent_has_75_training_and_90_test_rows(train: list[Row], rows_of_the_test: list[Row], truth: list[str]) -> None:
     assert len(train) == len(truth) == 900
     assert Counter(truth) == dict.fromkeys(INTENTS, 75)
-    assert Counter(intent for _, intent in rows_of_the_test) == dict.fromkeys(INTENTS, 20)
+    assert Counter(intent for _, intent in rows_of_the_test) == dict.fromkeys(INTENTS, 90)
 
 
 def test_about_four_in_a_hundred_labels_are_wrong(train: list[Row], truth: list[str]) -> None:
@@ -56,6 +56,13 @@ def test_about_four_in_a_hundred_labels_are_wrong(train: list[Row], truth: list[
 def test_planting_again_gives_the_committed_files(train: list[Row], rows_of_the_test: list[Row], truth: list[str]) -> None:
     clean = [(message, right) for (message, _), right in zip(train, truth, strict=True)]
     assert planting.build(reversed(clean), reversed(rows_of_the_test)) == (train, rows_of_the_test, truth)
+
+
+def test_more_test_rows_leave_the_training_rows_as_they_are(train: list[Row], truth: list[str]) -> None:
+    clean = [(message, right) for (message, _), right in zip(train, truth, strict=True)]
+    for n_rows in (0, 240, 541):
+        given, _, intents = planting.build(clean, [(f"message {i}", "return_item") for i in range(n_rows)])
+        assert (given, intents) == (train, truth)
 
 
 def test_no_message_is_there_twice(train: list[Row], rows_of_the_test: list[Row]) -> None:

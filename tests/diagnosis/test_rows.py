@@ -53,7 +53,7 @@ def test_the_planted_labels_are_found(folder: Path) -> None:
 def test_every_row_has_a_score_in_0_to_1_and_names(folder: Path) -> None:
     rows = pq.read_table(folder / "rows.parquet").to_pylist()
     assert [row["split"] for row in rows].count("train") == 900
-    assert [row["split"] for row in rows].count("test") == 240
+    assert [row["split"] for row in rows].count("test") == 1080
     for name in (key for key in rows[0] if key.endswith("score")):
         assert all(row[name] is None or 0 <= row[name] <= 1 for row in rows), name
     assert all((row["proposed"] is not None) == row["flagged"] for row in rows)
