@@ -19,10 +19,10 @@ from record import write
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.verdict import holm, verdicts
-from tunesmith.report.recommendation import rows_needed
+from tunesmith.report.recommendation import rounded_up, rows_needed
 from tunesmith.results import RunResult, Verdict
 
-PILOT, TRIALS, PILOTS, RESAMPLES, N_LARGE = 200, 40, 10, 500, 1_000_000
+PILOT, TRIALS, PILOTS, RESAMPLES, N_LARGE = 200, 40, 60, 500, 1_000_000
 Pair = tuple[Predictions, Predictions]
 
 
@@ -89,8 +89,8 @@ def power(metrics: tuple[str, ...], simulate: Callable[[np.random.Generator, int
         pilot = (replace(first, difference=difference, word="cannot tell"), *(replace(v, word="cannot tell") for v in others))
         needed = rows_needed(pilot[0], RunResult("classification", verdicts=pilot))
         assert needed is not None
-        n_rows.append(needed)
-        better += sum(judged(metrics, simulate(rng, needed))[0].word == "better" for _ in range(TRIALS))
+        n_rows.append(rounded_up(needed))
+        better += sum(judged(metrics, simulate(rng, n_rows[-1]))[0].word == "better" for _ in range(TRIALS))
     share = better / (PILOTS * TRIALS)
     return {
         "design": simulate.__name__,

@@ -150,7 +150,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "too many layers": (recipe(train={"train_layers": "last 40"}), TRAIN, "the last 40 layers are requested, but the model has 2."),
     "no parameter of that name": (recipe(train={"train_layers": ["decoder"]}), TRAIN, "no parameter name contains 'decoder'."),
     "weight of no class": (recipe(train={"class_weights": {"pos": 1, "neu": 2}}), TRAIN, "no class is called 'neu'."),
-    "too long inputs": (recipe(data={"train": "train.csv", "max_length": 4000}), TRAIN, "4000 tokens are requested, but the model has only 64 positions."),
+    "too long inputs": (recipe(data={"train": "train.csv", "max_length": 4000}), TRAIN, "4,000 tokens are requested, but the model has only 64 positions."),
     # the data
     "missing file": (recipe(data={"train": "gone.csv"}), TRAIN, "gone.csv"),
     "empty file": (put("train.csv", ""), TRAIN, "train.csv"),
@@ -246,7 +246,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "apply what is no corrections file": (nothing, ["apply", "train.csv", "train.csv"], "The file has no column row_id, given, proposed"),
     "apply no corrections": (put("c.csv", "row_id,given,proposed\n"), APPLY, "c.csv"),
     "apply corrections of other data": (put("c.csv", f"row_id,given,proposed,source_sha256\n1,pos,neg,{'ab' * 32}\n"), APPLY, "made for another file (sha256 abababababab..."),
-    "apply to rows that are not there": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n60,pos,neg\n"), APPLY, "name rows that the file does not have: 60"),
+    "apply to rows that are not there": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n60,pos,neg\n"), APPLY, "names rows that the file does not have: 60"),
     "apply to labels that changed": (put("c.csv", "row_id,given,proposed\n0,pos,neg\n1,pos,neg\n"), APPLY, "1 of 2 corrections do not fit"),
     "apply one row twice": (put("c.csv", "row_id,given,proposed\n1,pos,neg\n1,pos,neg\n"), APPLY, "corrects row 1 a second time"),
     "apply to a row without a number": (put("c.csv", "row_id,given,proposed\nfirst,pos,neg\n"), APPLY, "row_id is 'first', a whole number was expected"),
@@ -301,7 +301,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
         MEASURE, "The recipe has this file for test, not for training",
     ),
     "measure what empties a class": (corrections(fixes(*range(1, 60, 2))), MEASURE, "Correcting leaves no training row of 'pos'"),
-    "measure a label that no row has": (corrections(fixes(3, new="nag")), [*MEASURE, "data.validation=0.04"], "propose labels that no training row has: 'nag' for row 3"),
+    "measure a label that no row has": (corrections(fixes(3, new="nag")), [*MEASURE, "data.validation=0.04"], "proposes labels that no training row has: 'nag' for row 3"),
     "measure corrections of evaluation rows": (evaluation_rows, MEASURE, "there is nothing to measure"),
     "measure with several processes": (corrections(fixes(3)), [*MEASURE, "parallel.processes=2"], "Add parallel.processes=1."),
     "measure twice": (lambda d: (corrections(fixes(3))(d), mark("runs/out-worth")(d)), MEASURE, "replace it with --overwrite"),
@@ -366,7 +366,7 @@ def test_a_text_of_a_megabyte_is_cut_and_counted_not_refused(place: Path, capsys
     put("train.csv", GOOD + f'"{"very good film " * 70_000}",pos\n')(place)
     assert main(["check", "recipe.yaml"]) == 0
     out, err = capsys.readouterr()
-    assert "1 rows cut" in out + err
+    assert "1 row cut" in out + err
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import tomllib
 from fnmatch import fnmatch
 from functools import cache
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -296,3 +297,65 @@ def test_names_of_the_package_that_other_code_uses_exist() -> None:
 )
 def test_a_missing_name_is_found(code: str, missing: list[str]) -> None:
     assert missing_names(ast.parse(code)) == missing
+
+
+COUNTED = (
+    "alarms|answers|beams|bytes|cells|characters|classes|clusters|columns|comparisons|corrections|dimensions|documents|epochs|"
+    "examples|features|fields|files|findings|folds|judgements|labels|layers|lines|messages|metrics|negatives|numbers|outputs|"
+    "pairs|parameters|positions|problems|prompts|queries|questions|rows|runs|seeds|sets|steps|texts|times|tokens|values|vectors|"
+    "weights|words"
+)
+UNCOUNTED = "column|kind|metric|mode|name|oracle|own|quantisation|split|verb"
+"""Last names of expressions that hold a word: ``{split} rows`` are the rows of a split, not a number of rows."""
+SEVERAL = {
+    "errors.py: {left_out} characters": "imports nothing",
+    "evaluation/metrics/means.py: {len(values) - n_ours} seeds": "a sum",
+    "evaluation/metrics/verdict.py: {n_other} seeds": "a sum",
+    "recipe/rules.py: {train.n_seeds} seeds": "two or more",
+}
+"""Counts that need no singular, or cannot have one, and the reason."""
+
+
+def counts_without_singular(tree: ast.Module) -> set[str]:
+    """``{expression} rows`` of every f-string that would say ``1 rows``; errors of the programmer (ValueError) are left out."""
+    raised = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and "ValueError(" in ast.unparse(node)[:20]]
+    own = {id(part) for call in raised if call for part in ast.walk(call)}
+    found = set()
+    for node in ast.walk(tree):
+        parts = node.values if isinstance(node, ast.JoinedStr) and id(node) not in own else []
+        for value, text in pairwise(parts):
+            if not isinstance(value, ast.FormattedValue) or not isinstance(text, ast.Constant):
+                continue
+            noun = re.match(
+                rf" (?:(?!(?:of|in|and|has|have|for|looks|needs|with) )[a-z-]+ )?({COUNTED})\b(?![-/'])", str(text.value)
+            )
+            expression = ast.unparse(value.value)
+            is_word = re.search(rf"\b({UNCOUNTED})('\])?$|'\)$|^plural\(|^(\w+\.)?[A-Z_]+$|'few' if", expression)
+            is_measure = value.format_spec and ast.unparse(value.format_spec).endswith("f'")
+            if noun and not is_word and not is_measure:
+                found.add(f"{{{expression}}} {noun[1]}")
+    return found
+
+
+def test_a_count_has_its_noun_in_the_singular_or_the_plural() -> None:
+    source = ROOT / "src" / "tunesmith"
+    counts = {
+        f"{path.relative_to(source)}: {count}"
+        for path in source.rglob("*.py")
+        for count in counts_without_singular(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert counts == set(SEVERAL), "tunesmith.data.cells.plural writes a count with its noun"
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [
+        ("f'{len(ids):,} rows are left'", {"{len(ids)} rows"}),
+        ("f'{n} training rows of {total} labels'", {"{n} rows", "{total} labels"}),
+        ("f'{plural(n, \"row\")} of {split} rows, {MOST_ROWS} rows'", set()),
+        ("f'{n} has rows, {n:.2f} rows/s'", set()),
+        ("raise ValueError(f'{n} rows')", set()),
+    ],
+)
+def test_a_count_without_a_singular_is_found(code: str, counts: set[str]) -> None:
+    assert counts_without_singular(ast.parse(code)) == counts

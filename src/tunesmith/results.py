@@ -20,6 +20,8 @@ from tunesmith.errors import InputError
 SCHEMA = 1
 TEXT_CHARACTERS = 300
 """Length of the texts in the tables of a run; the rest is cut off."""
+SHOWN_ROWS = 5
+"""Row numbers in the text of a finding."""
 
 Word = Literal["better", "worse", "cannot tell"]
 
@@ -114,6 +116,18 @@ class Finding:
     rows: tuple[dict[str, Any], ...] = ()
     remedy: str = ""
 
+    @property
+    def text(self) -> str:
+        """Returns the summary with the numbers of the first flagged rows: ``... Rows 3, 8 of train, 5 of test and 4 more.``"""
+        places = [(str(row.get("split") or row.get("data")), row["row_id"]) for row in self.rows if "row_id" in row]
+        shown = list(dict.fromkeys(places))[:SHOWN_ROWS] if self.flagged else []
+        if not shown:
+            return self.summary
+        by_split = [(split, [str(row_id) for name, row_id in shown if name == split]) for split in dict(shown)]
+        numbers = ", ".join(f"{', '.join(row_ids)} of {split}" for split, row_ids in by_split)
+        more = f" and {self.flagged - len(shown):,} more" if self.flagged > len(shown) else ""
+        return f"{self.summary.rstrip('.')}. {'Row' if len(shown) == self.flagged == 1 else 'Rows'} {numbers}{more}."
+
 
 @dataclass(frozen=True)
 class Alarm:
@@ -165,8 +179,8 @@ class RunResult:
         """Formats the task and the metrics, briefly: the whole record is in ``to_json()``."""
         values = [f"{m.name} {'-' if m.value is None else format(m.value, '.4g')} on {m.split}" for m in self.metrics[:4]]
         n_more = len(self.metrics) - len(values)
-        more = [f"{n_more} more metrics"] * (n_more > 0)
-        return f"RunResult({', '.join([self.task, *values, *more, f'{len(self.alarms)} alarms'])})"
+        more = [f"{n_more} more"] * (n_more > 0)
+        return f"RunResult({', '.join([self.task, *values, *more, f'alarms: {len(self.alarms)}'])})"
 
     def metric(self, name: str, split: str = "test") -> Metric:
         """Returns the metric of that name on that split. Raises KeyError if the run has none."""

@@ -95,7 +95,11 @@ def test_tools_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], tool
     text = check(tmp_path, capsys, [{"messages": messages(i), "tools": tools, "source": "x"} for i in range(20)])
     assert line(text, "columns") == "ok   columns: messages + tools; not used: source"
     text = check(tmp_path, capsys, [{"messages": messages(i), "functions": tools} for i in range(20)])
-    assert line(text, "columns") == "note columns: messages; not used: functions"
+    assert line(
+        text, "columns"
+    ) == "note columns: messages; not used: functions. The turns may depend on functions, which is not read. " + (
+        "Write it into the turns, or name it in data.columns, if the answers depend on it."
+    )
 
 
 def test_a_history_that_is_none_is_a_counted_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +107,8 @@ def test_a_history_that_is_none_is_a_counted_row(tmp_path: Path, capsys: pytest.
     rows[3]["history"] = [["a"]]
     text = check(tmp_path, capsys, rows)
     assert "1 left out" in line(text, "rows of train")
-    assert "1 with a history that is not a list of pairs or messages, as row 3" in line(text, "rows of train")
+    assert "1 with a history that is not a list of pairs or messages" in line(text, "rows of train")
+    assert "Row 3 of train." in line(text, "dropped_rows")
 
 
 def test_two_system_prompts_that_differ_are_a_counted_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +208,9 @@ def test_what_the_template_drops_is_named_with_its_rows(tmp_path: Path, capsys: 
     talk = [{**row, "messages": row["messages"][::3]} for row in TOOL_ROWS]
     text = check(tmp_path, capsys, talk, static=False)
     for key in ("tools", "reasoning_content"):
-        note = rf"(\d+) of \1 rows of train carry {key}, which the chat template \(dialogue\) drops: rows \d+, \d+, .*Use a model"
+        note = (
+            rf"(\d+) of \1 rows of train carry {key}, which the chat template \(dialogue\) drops\. Rows \d+, \d+, .*Use a model"
+        )
         assert re.search(note, text)
     assert "All checks passed" in text
 

@@ -190,7 +190,10 @@ def test_what_was_trained_with_is_used_afterwards_or_said(
 def test_prompts_that_no_text_gets_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"text": f"good film {i}", "label": "ab"[i % 2]} for i in range(20)]
     text = check(tmp_path, capsys, rows, task="embedding", embedding={"prompts": {"query": "q: "}})
-    assert line(text, "prompts") == "note prompts: not used in training"
+    assert line(text, "prompts") == (
+        "note prompts: not used in training. The prompts are saved with the model, but not put before these texts: they are no "
+        "queries and documents. Remove embedding.prompts, or give pairs of a query and a document."
+    )
 
 
 def test_a_model_that_cannot_be_computed_in_bf16_is_computed_in_fp32() -> None:

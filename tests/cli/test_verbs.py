@@ -57,7 +57,7 @@ def run_folder(tmp_path: Path) -> Path:
 def test_train(cli: Cli, recipe: str, run_folder: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Callable[..., None]) -> None:
     calls: Calls = []
     monkeypatch.setattr(train_workflow, "train", recorder(calls, Run(run_folder, RESULT)))
-    stand_in("tunesmith.report.summary", summary_lines=lambda result: ["It is better."])
+    stand_in("tunesmith.report.summary", WIDTH=100, summary_lines=lambda result, width: ["It is better."])
     completed = cli("train", recipe, "train.seed=4", "--smoke")
     assert completed.code == 0
     assert completed.out == f"It is better.\n\nreport      {run_folder}/report.html\n"
@@ -104,7 +104,7 @@ def test_check(cli: Cli, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_workflow, "check", recorder(calls, good))
     completed = cli("check", recipe, "--static")
     assert completed.code == 0
-    assert completed.out.splitlines()[:2] == ["ok   disk: 1 MB needed", "note rows: 9 used. Fill it."]
+    assert completed.out.splitlines()[:2] == ["ok   disk: 1 MB needed", "note rows: 9 used. 1 row is not used. Fill it."]
     assert completed.out.endswith("All checks passed. See 1 note above. Training will take about 12 s.\n")
     assert calls[0][1]["static"] is True
     plain = json.loads(cli("check", recipe, "--json").out)

@@ -25,7 +25,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     ),
     "binary": (
         "a.csv", bytes(range(256)) * 4,
-        "a.csv: The file is not text: 108 of its first 1024 bytes are control bytes. "
+        "a.csv: The file is not text: 108 of its first 1,024 bytes are control bytes. "
         "Save the table as csv, tsv, json, jsonl or parquet (each also .gz), "
         "and set data.encoding if it is text in a rare encoding.",
     ),
@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     ),
     "key twice": (
         "a.jsonl", b'{"text": "a", "text": "b"}\n',
-        "a.jsonl: 1 of 1 lines are broken JSON (line 1: the key 'text' occurs twice in one object). "
+        "a.jsonl: 1 of 1 line is broken JSON (line 1: the key 'text' occurs twice in one object). "
         "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped.",
     ),
     "strings in jsonl": ("a.jsonl", b'"a"\n"b"\n', "a.jsonl, line 1: The row is a string where an object was expected: 'a'."),

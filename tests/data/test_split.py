@@ -149,7 +149,7 @@ def test_dropped_rows_stay_with_train() -> None:
 
 def test_too_few_rows() -> None:
     with pytest.raises(
-        DataError, match=r"A validation fraction of 0\.1 of 5 rows gives 1 rows; at least 2 are needed on both sides\."
+        DataError, match=r"A validation fraction of 0\.1 of 5 rows gives 1 row; at least 2 are needed on both sides\."
     ):
         split_examples(many([0] * 5), 0.1, 0)
     with pytest.raises(DataError) as caught:

@@ -149,7 +149,7 @@ def test_what_a_person_reads(place: Path, untrained: list[ablation.AblationPlan]
     assert lines[7].startswith("  correcting against removing them: better (")
     assert lines[-1] == "numbers     runs/out-worth/worth.json"
     assert "4 trainings, together about 8 s" in err
-    assert f"note: {70 - n} rows of validation have corrections; they select no checkpoint in any variant" in err
+    assert f"note: {70 - n} rows of validation with corrections: not used to select a checkpoint in any variant" in err
     assert "note: one seed" in err
 
 

@@ -150,7 +150,7 @@ def test_what_cannot_be_measured_is_an_error(rows) -> None:
         ([fix(i, other(i)) for i in validation.row_ids], "there is nothing to measure"),
         ([fix(i, "b") for i in all_of_a], "Correcting leaves no training row of 'a'"),
         ([fix(all_of_a[0], "b"), *(fix(i) for i in all_of_a[1:])], "Correcting leaves no training row of 'a'"),
-        ([fix(train.row_ids[0], "new")], f"propose labels that no training row has: 'new' for row {train.row_ids[0]}"),
+        ([fix(train.row_ids[0], "new")], f"proposes labels that no training row has: 'new' for row {train.row_ids[0]}"),
     ]
     for corrections, message in cases:
         with pytest.raises(DataError) as caught:

@@ -99,7 +99,7 @@ def test_the_matrix_on_the_terminal_marks_what_is_held_out(place: Path, tiny_mod
     assert out[start + 1].split() == ["trained", "on", "\\", "tested", "on", "a", "b"]
     assert [line.count("*") for line in out[start + 2 : start + 5]] == [1, 1, 1]
     assert out[start + 4] == "  * on held-out folds of the same data set"
-    assert "  2 rows of b were not trained on: a has their texts" in out
+    assert "  2 rows of b left out of training: a has their texts" in out
 
 
 def test_pairs_and_test_files_are_rows_like_the_others(place: Path, tiny_model: Path, capsys) -> None:

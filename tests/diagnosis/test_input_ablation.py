@@ -137,7 +137,7 @@ def test_rows_with_personal_data_are_not_gone_through() -> None:
     private = Diagnosis("personal_data", "", reasons={3: "an address"})
     (diagnosis,) = ablation_diagnoses(found, evidence, 0, [private])
     assert {row["row_id"] for row in diagnosis.figures["table"]} == {105}
-    assert "1 rows hold personal data" in diagnosis.summary
+    assert "1 row with personal data not gone through" in diagnosis.summary
 
 
 def test_word_lists_are_read_alone_and_replaced_in_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:

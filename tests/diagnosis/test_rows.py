@@ -48,6 +48,12 @@ def test_the_planted_labels_are_found(folder: Path) -> None:
     summary = next(f["summary"] for f in record["findings"] if f["name"] == "suspect_labels")
     low, high = map(float, re.match(r"Between ([\d.]+)% and ([\d.]+)% of the 900 labels", summary).groups())  # type: ignore[union-attr]
     assert low <= 4 <= high <= 20
+    words = re.search(r"(\d+) rows are flagged .* about (\d+) of them do, beside (\d+) of the other rows\.", summary)
+    assert words
+    n_flagged, among_flagged, among_others = map(int, words.groups())
+    assert n_flagged == len(flagged)
+    assert 0.2 * n_flagged <= among_flagged <= n_flagged
+    assert among_others < 0.2 * (900 - n_flagged)
 
 
 def test_every_row_has_a_score_in_0_to_1_and_names(folder: Path) -> None:
@@ -250,9 +256,12 @@ def test_a_model_that_has_learnt_nothing_proposes_nothing(tmp_path: Path, capsys
 
 def test_a_class_with_one_row_is_reported_and_not_scored(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45), "something else,lonely", ""]), encoding="utf-8")
+    Path("rows.csv").write_text("\n".join(["text,label", *different_rows(45), "so &amp; so,lonely", ""]), encoding="utf-8")
     assert main(["diagnose", "rows.csv", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
+    found = {finding["name"]: finding["flagged"] for finding in result["findings"]}
+    assert {"html_entities": 1, "rare_labels": 1}.items() <= found.items(), "findings of check without a diagnosis of their own"
+    assert [finding["name"] for finding in result["findings"]].count("duplicates") == 1
     (lonely,) = [row for row in pq.read_table(result["rows"]).to_pylist() if row["row_id"] == 45]
     assert lonely["given"] == "lonely"
     assert lonely["score"] is None

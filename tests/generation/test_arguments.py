@@ -86,7 +86,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"top_p": 1.5}, "top_p: 1.5 is out of its range."),
     ({"num_beams": 0}, "num_beams: 0 is out of its range."),
     ({"min_new_tokens": 99}, "min_new_tokens: 99 is out of its range."),
-    ({"num_return_sequences": 3}, "num_return_sequences: 3 texts are requested, and without sampling 1 beams give 1."),
+    ({"num_return_sequences": 3}, "num_return_sequences: 3 texts are requested, and without sampling 1 beam gives 1."),
     ({"num_return_sequences": 3, "num_beams": 2, "do_sample": True}, "3 texts are requested, and there are 2 beams."),
 ]
 

@@ -92,7 +92,7 @@ def test_a_model_with_layers_in_two_places_is_left_whole() -> None:
 
     both = AutoModel.from_config(T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2))
     assert count_layers(both) == 0
-    with pytest.raises(ValueError, match="1 layers are requested"):
+    with pytest.raises(ValueError, match="1 layer is requested"):
         keep_first_layers(both, 1)
 
 

@@ -67,14 +67,14 @@ def test_the_steps_run_on_the_longest_rows_and_the_largest_loss_is_returned() ->
     assert seen == [[1, 3]]
     assert largest == 6.0
     assert [line.check for line in lines] == ["longest batch", *["first loss", "gradients"] * 2]
-    assert lines[1].figure == "2.0000 (CoSENTLoss)"
+    assert lines[1].figure == "2.000 (CoSENTLoss)"
 
 
 def test_a_first_loss_far_above_chance_is_a_note_and_one_that_is_not_finite_a_problem() -> None:
     usual = first_loss_line(0.7, 0.6931, "")
-    assert (usual.figure, usual.note, usual.problem) == ("0.7000, at chance level it is 0.6931", "", None)
-    assert first_loss_line(9.0, 0.6931, "").note.startswith("the first loss is above chance level: 9.0000")
-    assert first_loss_line(8.5050, 7.6246, "").note.startswith("the first loss is above chance level: 8.5050")
+    assert (usual.figure, usual.note, usual.problem) == ("0.700, at chance level it is 0.693", "", None)
+    assert first_loss_line(9.0, 0.6931, "").note.startswith("the first loss is above chance level: 9.000")
+    assert first_loss_line(8.5050, 7.6246, "").note.startswith("the first loss is above chance level: 8.505")
     assert not first_loss_line(7.9, 7.6246, "").note
     assert not first_loss_line(8.5, math.nan, "").note
     problem = first_loss_line(math.nan, 0.6931, "").problem
@@ -89,7 +89,7 @@ def test_missing_gradients_are_a_note_and_gradients_that_are_not_finite_a_proble
     assert missing.problem is None
     broken = gradient_line(TrialResult(1.0, [], ["head"])).problem
     assert broken is not None
-    assert broken.message == "1 trainable parameters get gradients that are not finite: head."
+    assert broken.message == "1 trainable parameter gets gradients that are not finite: head."
 
 
 @pytest.mark.parametrize(("n_truncated", "has_note"), [(5, False), (6, True)])

@@ -73,7 +73,8 @@ def test_a_comparison_loads_in_the_dark_on_a_phone(
 PROBE = """<iframe id="f" src="report.html" style="width:390px;height:3000px"></iframe><pre id="o"></pre><script>
 f.onload = () => {
   const root = f.contentDocument.documentElement;
-  o.textContent = `width ${root.scrollWidth} of ${root.clientWidth}`;
+  const boxes = [...root.querySelectorAll(".scroll, pre")].filter((box) => box.scrollWidth > box.clientWidth);
+  o.textContent = `width ${root.scrollWidth} of ${root.clientWidth}, ${boxes.length} boxes scroll sideways`;
 };
 </script>"""
 
@@ -85,9 +86,10 @@ def test_nothing_makes_a_phone_scroll_sideways(
     page = write_report(write_run(kind)).with_name("probe.html")
     page.write_text(PROBE, encoding="utf-8")
     dom, _ = visit(page, "--allow-file-access-from-files", "--window-size=800,3200")
-    found = re.search(r"width (\d+) of (\d+)", dom)
+    found = re.search(r"width (\d+) of (\d+), (\d+) boxes", dom)
     assert found
     assert int(found[1]) <= int(found[2]) <= 390
+    assert found[3] == "0"
 
 
 def test_sorting_and_filtering(write_run: WriteRun, visit: Callable[..., tuple[str, list[str]]]) -> None:

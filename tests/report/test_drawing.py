@@ -108,6 +108,21 @@ def test_texts_of_ticks(ends: tuple[float, float], percentage: bool, texts: list
     assert [text for _, text in nice_ticks(*ends, 5, percentage)] == texts
 
 
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.5, 0.5, 0.5], ["0.48", "0.50", "0.52"]),
+        ([0.5, 0.5 + 1e-7, 0.5], ["0.48", "0.50", "0.52"]),
+        ([2.3, 2.3003], ["2.2", "2.3", "2.4"]),
+        ([0.0, 0.0], ["0", "0.5", "1.0"]),
+        ([0.5, 0.51], ["0.500", "0.505", "0.510"]),
+    ],
+)
+def test_a_flat_line_lies_in_the_middle_of_readable_ticks(values: list[float], texts: list[str]) -> None:
+    svg = draw(Figure([Series([1, 2, 3][: len(values)], values)], x=Axis(ticks=[(1, "first")]), height=250))
+    assert re.findall(r"<text[^>]*>(-?[\d.e+-]+)</text>", svg) == texts
+
+
 def test_long_lines_are_thinned_and_keep_their_ends() -> None:
     n = 20_000
     svg = draw(Figure([Series(list(range(n)), [i % 7 for i in range(n)])]))

@@ -10,6 +10,7 @@ import pytest
 
 from tests.report.fake_runs import ALARMS, CLASSES, fake_result
 from tunesmith.report.notebook import findings_page, run_page
+from tunesmith.report.recommendation import recommendation
 from tunesmith.report.words import headline
 from tunesmith.results import Alarm, Finding, RunResult
 
@@ -21,6 +22,9 @@ def test_headline_verdicts_metrics_and_alarms_are_on_the_page(kind: str) -> None
     assert headline(result).sentence.split(":")[0] in page
     assert all(alarm.name in page or alarm.message[:20] in page for alarm in ALARMS)
     assert page.count("<table>") == 2
+    shown = [recommendation(result).sentence[:20], "cannot tell whether", "this run</th>", "verdict</th>", ALARMS[0].remedy[:20]]
+    places = [page.index(part) for part in shown]
+    assert places == sorted(places), "the recommendation, the headline, metrics, verdicts, alarms"
     assert len(page) < 20_000
     assert "<script" not in page
     assert "http" not in page

@@ -65,6 +65,7 @@ def test_counts_percent_and_plurals() -> None:
     assert numbers.percent(0.125) == "12.5 %"
     assert numbers.plural(1, "row") == "1 row"
     assert numbers.plural(2000, "row") == "2,000 rows"
+    assert [numbers.plural(n, "epoch") for n in (1.0, 2.5, 1234.5)] == ["1 epoch", "2.5 epochs", "1,234 epochs"]
     assert numbers.significant(5e-5) == "5e-05"
 
 

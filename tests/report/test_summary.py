@@ -65,6 +65,14 @@ def test_no_text_breaks_the_width(message: str, remedy: str, summary: str) -> No
     assert all("\n" not in line for line in lines)
 
 
+def test_a_pipe_gets_whole_lines() -> None:
+    message, remedy, summary = ("".join(f"{word} {i} " for i in range(80)).strip() for word in ("message", "remedy", "summary"))
+    found = replace(made("binary"), alarms=(Alarm("x", message, remedy),), findings=(Finding("y", summary, 3),))
+    lines = summary_lines(found, width=None)
+    assert {f"! {message}", f"  {remedy}", f"  {summary}"} <= set(lines)
+    assert " ".join(" ".join(summary_lines(found)).split()) == " ".join(" ".join(lines).split()), "a terminal gets all of it"
+
+
 def test_findings_come_by_what_they_do_to_the_result() -> None:
     names = ("duplicates", "knn_shapley", "leakage_test", "suspect_labels", "conflicting_labels", "loss_rank")
     found = [Finding(name, f"about {name}", flagged=i + 1) for i, name in enumerate(names)]

@@ -258,7 +258,7 @@ def test_a_run_of_an_earlier_version_predicts_names(run: tunesmith.Run, tmp_path
 
 
 BAD: dict[str, tuple[Callable[[tunesmith.Run], object], str]] = {
-    "an empty text": (lambda run: run.predict([""]), "1 rows can be used|cannot be predicted"),
+    "an empty text": (lambda run: run.predict([""]), "1 row can be used|cannot be predicted"),
     "no texts": (lambda run: run.predict([]), "no rows"),
     "an empty frame": (lambda run: run.predict(pd.DataFrame({"text": []})), "no rows"),
     "a missing text": (lambda run: run.predict(["good", None]), "1 of 2 rows cannot be predicted .*rows 1, counted from 0"),
@@ -298,7 +298,7 @@ BAD: dict[str, tuple[Callable[[tunesmith.Run], object], str]] = {
     "report a format": (lambda run: tunesmith.report(run, format="pdf"), "html, md, latex"),
     "report nothing": (lambda run: tunesmith.report(pd.DataFrame()), "run|runs"),
     "init a table": (lambda run: tunesmith.init(pd.DataFrame({"text": ["a"]})), "a recipe names files"),
-    "pairs of another length": (lambda run: run.predict(["a", "b"], ["c"]), "2 rows of 1 columns and 1 second texts"),
+    "pairs of another length": (lambda run: run.predict(["a", "b"], ["c"]), "2 rows of 1 column and 1 second text was given"),
 }
 
 

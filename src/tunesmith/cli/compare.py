@@ -47,7 +47,7 @@ def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, n
             f"{'against' if v.word == 'cannot tell' else 'than'} {v.against}",
             f"{display_name(v.metric)} on {v.split}",
             with_interval(v.difference, v.low, v.high, signed=True),
-            f"{plural(v.n, noun)}{'' if v.n_clusters is None else f' in {v.n_clusters} clusters'}",
+            plural(v.n, noun) + ("" if v.n_clusters is None else f" in {plural(v.n_clusters, 'cluster')}"),
         )
         for v in verdicts
     ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tunesmith.cli.parsing import Verb
 from tunesmith.cli.terminal import WORD_COLOURS, Outcome, Terminal, table
 from tunesmith.cli.train import explain_interruption, paths
+from tunesmith.data.cells import plural
 
 if TYPE_CHECKING:
     from tunesmith.recipe.load import LoadedRecipe
@@ -219,7 +220,7 @@ def unlikely_labels(run: SavedRun) -> list[str]:
     worst = sorted(rows, key=lambda row: -row["loss"])[:SHOWN_ROWS]
     if not worst:
         return ["  No predictions were saved."]
-    lines = [f"  Labels with the highest loss, of the {len(rows)} validation rows:"]
+    lines = [f"  Labels with the highest loss, of the {plural(len(rows), 'validation row')}:"]
     for row in worst:
         lines.append(f"    row {row['row_id']}, labelled {row['label']}, predicted {row['prediction']}:")
         lines.append(f"      {clip(row['text'], 90)}")

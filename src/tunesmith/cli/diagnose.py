@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.terminal import Outcome, Terminal, table
+from tunesmith.data.cells import plural
 
 if TYPE_CHECKING:
     from tunesmith.diagnosis.checks.agreement import Agreement
@@ -98,7 +99,7 @@ def comparison_lines(done: DatasetsDiagnosis) -> list[str]:
     """Formats the data sets, the findings, the transfer matrix, the agreement with the oracle, and the paths of the files."""
     from tunesmith.diagnosis.datasets import OPPOSITE, ORACLE
 
-    sizes = ", ".join(f"{data['name']} {data['rows']:,} rows" for data in done.data)
+    sizes = ", ".join(f"{data['name']} {plural(data['rows'], 'row')}" for data in done.data)
     lines = [f"{sizes}; labels: {', '.join(done.labels)}"]
     for finding in done.findings:
         if finding.name != "transfer":  # shown as the matrix below
@@ -121,7 +122,7 @@ def matrix_lines(done: DatasetsDiagnosis) -> list[str]:
     }
     rows = [["trained on \\ tested on", *names], *([source, *(cells[source, target] for target in names)] for source in names)]
     excluded = [
-        f"  {cell.n_left_out:,} rows of {cell.trained_on} were not trained on: {cell.tested_on} has their texts"
+        f"  {plural(cell.n_left_out, 'row')} of {cell.trained_on} left out of training: {cell.tested_on} has their texts"
         + (f" ({ABSENT}: no row was left)" if not cell.n_trained else "")
         for cell in done.matrix
         if cell.n_left_out
@@ -134,7 +135,7 @@ def agreement_lines(agreement: Agreement) -> list[str]:
 
     If there are many classes, only those with the lowest agreement are listed.
     """
-    from tunesmith.report.numbers import number, percent, plural
+    from tunesmith.report.numbers import number, percent
 
     if agreement.share is None:
         return []
@@ -147,7 +148,7 @@ def agreement_lines(agreement: Agreement) -> list[str]:
         (name, percent(share), f"({percent(low)} to {percent(high)})", plural(n, "row")) for name, share, low, high, n in shares
     ]
     kappa = "not defined" if agreement.kappa is None else number(agreement.kappa)
-    hidden = [f"  and {n_hidden:,} classes with more agreement, see diagnosis.json"] if n_hidden > 0 else []
+    hidden = [f"  and {plural(n_hidden, 'class')} with more agreement, see diagnosis.json"] if n_hidden > 0 else []
     return [f"agreement of {agreement.data} with {agreement.oracle}, kappa {kappa}", *table(rows), *hidden]
 
 
@@ -160,8 +161,9 @@ def finding_lines(done: DataDiagnosis) -> list[str]:
         if finding.skipped:
             skipped.setdefault(finding.skipped, []).append(name)
             continue
-        lines.append(f"{name}: {finding.summary}")
-        if finding.name == done.findings[0].name:
+        is_first = finding.name == done.findings[0].name
+        lines.append(f"{name}: {finding.summary if is_first else finding.text}")
+        if is_first:
             lines += [f"  row {row['row_id']} of {row['split']}: {row['reason']}" for row in finding.rows[:MAIN_ROWS]]
     return [*lines, *(f"skipped: {', '.join(names)}: {reason}" for reason, names in skipped.items())]
 

@@ -34,7 +34,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     settings: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
     done = vectors.embed(args.model, Path(args.file), args.output, **settings, listener=terminal.listener)
-    shape = f"{plural(done.n_rows, 'vector')} of {done.dimension} dimensions ({done.dtype}) of {' + '.join(done.columns)}"
+    shape = (
+        f"{plural(done.n_rows, 'vector')} of {plural(done.dimension, 'dimension')} ({done.dtype}) of {' + '.join(done.columns)}"
+    )
     lines = [f"{shape} written to {done.path} in {duration(done.seconds)}"]
     if done.n_kept:
         lines.append(f"{plural(done.n_kept, 'row')} had been embedded before the interruption")

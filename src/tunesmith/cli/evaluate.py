@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tunesmith.cli.parsing import UsageError, Verb
 from tunesmith.cli.predict import RUN_HELP, add_columns, columns_from_args
 from tunesmith.cli.terminal import Outcome, Terminal, table
+from tunesmith.data.cells import plural
 
 if TYPE_CHECKING:
     from tunesmith.results import RunResult
@@ -98,14 +99,13 @@ def metric_lines(result: RunResult) -> list[str]:
         (display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}{left_out}") for m in result.metrics
     ]
     lines = table(rows) if rows else ["Nothing could be measured."]
-    lines += [f"note: {finding.summary}" for finding in result.findings if finding.flagged]
+    lines += [f"note: {finding.text}" for finding in result.findings if finding.flagged]
     lines += looks_notes(result)
     return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
 
 
 def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Evaluates an embedding model on pairs or triplets."""
-    from tunesmith.data.cells import plural
     from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
     result = evaluate_by_kind(
@@ -133,7 +133,7 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     quiet_libraries()
     from tunesmith.cli.compare import verdict_lines
-    from tunesmith.report.numbers import plural, with_interval
+    from tunesmith.report.numbers import with_interval
     from tunesmith.report.words import looks_notes
     from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
@@ -158,7 +158,7 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     for answer in data["answers"][:SHOWN_ANSWERS]:
         lines += ["", f"row {answer['row_id']}: {shortened(answer['answer'])}", f"  reference: {shortened(answer['reference'])}"]
     verdicts = verdict_lines(args.run, result.verdicts, terminal) if result.verdicts else []
-    notes = [*(f"note: {finding.summary}" for finding in result.findings), *looks_notes(result)]
+    notes = [*(f"note: {finding.text}" for finding in result.findings), *looks_notes(result)]
     return Outcome({**result.to_json(), "run": args.run}, lines=[head, *lines, "", *verdicts, *notes])
 
 
@@ -173,7 +173,7 @@ def metric_rows(result: RunResult) -> list[str]:
         (
             m.split,
             display_name(m.name),
-            f"{with_interval(m.value, m.low, m.high)} on {m.n:,} rows",
+            f"{with_interval(m.value, m.low, m.high)} on {plural(m.n, 'row')}",
             *(number(values.get((m.split, m.name))) for values in baselines),
         )
         for m in result.metrics
@@ -201,7 +201,6 @@ def part_columns(args: argparse.Namespace) -> dict[str, str | list[str]]:
 
 def evaluate_retrieval_folder(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     """Evaluates an embedding model on a folder of documents and queries."""
-    from tunesmith.data.cells import plural
     from tunesmith.evaluation.metrics.retrieval import DEFAULT
     from tunesmith.tasks.embedding.evaluate_model import TOP_K, evaluate_retrieval
 
@@ -240,7 +239,7 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     sizes = list(dict.fromkeys(m.name.partition(" ")[2] for m in result.metrics if " dim=" in m.name))
     rows += [(f"  {size}", *(number(result.metric(f"{m.name} {size}", m.split).value) for m in full)) for size in sizes]
     rows += [(baseline.name, *(number(m.value) for m in baseline.metrics)) for baseline in result.baselines]
-    notes = [*(f"note: {finding.summary}" for finding in result.findings), *looks_notes(result)]
+    notes = [*(f"note: {finding.text}" for finding in result.findings), *looks_notes(result)]
     notes += [f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms]
     geometry = result.data["geometry"]
     parts = [

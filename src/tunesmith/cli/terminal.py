@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import Problem
 from tunesmith.progress import Listener, silent
 
@@ -110,7 +111,7 @@ def error_lines(message: str, problems: Sequence[Problem], stream: TextIO = sys.
     name = paint("tunesmith:", "red", stream)
     if len(problems) < 2:
         return [f"{name} {problems[0].line() if problems else message}"]
-    return [f"{name} {len(problems)} problems", *(f"  - {problem.line()}" for problem in problems)]
+    return [f"{name} {plural(len(problems), 'problem')}", *(f"  - {problem.line()}" for problem in problems)]
 
 
 def table(rows: Sequence[Sequence[str]], indent: int = 2) -> list[str]:

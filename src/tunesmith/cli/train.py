@@ -11,7 +11,7 @@ from typing import Any
 
 from tunesmith.cli import recipes
 from tunesmith.cli.parsing import UsageError, Verb
-from tunesmith.cli.terminal import Outcome, Terminal
+from tunesmith.cli.terminal import Outcome, Terminal, is_terminal
 from tunesmith.errors import Interrupted
 
 # Files of a run folder to list after training.
@@ -45,10 +45,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     # With several processes, only rank 0 returns the run and prints.
     if finished is None:
         return Outcome(None)
-    from tunesmith.report.summary import summary_lines
+    from tunesmith.report.summary import WIDTH, summary_lines
 
     json: dict[str, Any] = {**finished.result.to_json(), "run": str(finished.folder)}
-    return Outcome(json, lines=[*summary_lines(finished.result), "", *paths(finished.folder)])
+    width = WIDTH if is_terminal(terminal.out) else None
+    return Outcome(json, lines=[*summary_lines(finished.result, width), "", *paths(finished.folder)])
 
 
 @contextmanager

@@ -61,10 +61,11 @@ def listed(names: Iterable[object], limit: int = 12) -> str:
     return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"
 
 
-def plural(n: int, noun: str, *verbs: str) -> str:
-    """Formats ``1 row``, ``2,000 rows``, ``300 queries``; with two verbs also ``1 row was`` and ``2 rows were``."""
-    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
-    return " ".join([f"{n:,}", noun if n == 1 else many, *verbs[n != 1 :][:1]])
+def plural(n: float, noun: str, *verbs: str) -> str:
+    """Formats ``1 row``, ``2,000 rows``, ``2.5 epochs``, ``3 queries``; with two verbs also ``1 row was``, ``2 rows were``."""
+    number = f"{n:,.3g}" if isinstance(n, float) and n < 1000 else f"{n:,.0f}"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if re.search("(s|x|sh|[^o]ch)$", noun) else f"{noun}s"
+    return " ".join([number, noun if n == 1 else many, *verbs[int(n != 1) :][:1]])
 
 
 def escape_formula(cell: object) -> object:

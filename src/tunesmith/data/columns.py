@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.data import column_names
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.profile import Profile, profile
 from tunesmith.data.table import Columns, Table
@@ -270,7 +270,7 @@ def assign_group(roles: Roles) -> None:
         column = roles.profiles[name]
         repeats = column.distinct >= MIN_GROUPS and column.distinct_share < 0.9
         if repeats and column.missing_share < 0.5 and column.list_share == 0:
-            reason = f"it is called {name!r} and its {column.distinct} values repeat: rows of one value stay together"
+            reason = f"it is called {name!r} and its {plural(column.distinct, 'value')} repeat: rows of one value stay together"
             roles.assign("group", [name], reason)
             return
 
@@ -288,4 +288,4 @@ def ambiguous(roles: Roles, part: str, names: Sequence[str], what: str) -> Undec
     """Asks the user to choose, with the recipe line for each choice; texts stand in the order of the table, as a pair."""
     if part == "text":
         names = [name for name in roles.table.columns if name in names]
-    return UndecidedColumn(roles.table.source, f"{len(names)} columns {what}: {described(roles, names)}.", part, names)
+    return UndecidedColumn(roles.table.source, f"{plural(len(names), 'column')} {what}: {described(roles, names)}.", part, names)

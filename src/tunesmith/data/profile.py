@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.cells import is_missing, is_number, is_whole
+from tunesmith.data.cells import is_missing, is_number, is_whole, plural
 from tunesmith.data.numbers import plain_numbers
 
 SAMPLE_CELLS = 5_000
@@ -86,11 +86,11 @@ class Profile:
         if self.is_codes or (self.distinct <= 4 and self.mean_chars <= 20):
             return f"only {', '.join(self.values[:-1])} and {self.values[-1]}"
         if self.is_classes:
-            return f"{self.distinct} different values"
+            return plural(self.distinct, "different value")
         if self.number_share >= 0.9:
             return "numbers"
         if self.is_text:
-            return f"text of {round(self.mean_chars)} characters on average"
+            return f"text of {plural(round(self.mean_chars), 'character')} on average"
         return "a different value in every row" if self.distinct == self.n else f"{self.distinct} different short values"
 
 

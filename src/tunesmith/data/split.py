@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.cells import clip, is_missing, listed
+from tunesmith.data.cells import clip, is_missing, listed, plural
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.records import Rows, sample_rows
 from tunesmith.data.row_clusters import row_clusters
@@ -59,7 +59,8 @@ def take_shares(
             share = default_test_share(n_rows)
             if share is not None:
                 notes.append(
-                    f"No test rows are named: {share:.0%} of {n_rows:,} training rows are held out (data.test: null for none)."
+                    f"No test rows are named: {share:.0%} of {plural(n_rows, 'training row')} are held out (data.test: null "
+                    "for none)."
                 )
         if not isinstance(share, float) or name in splits:
             continue
@@ -90,7 +91,8 @@ def limit_rows(train: Rows, recipe: Recipe, notes: list[str], row_ids: Container
         picked = [i for i, row_id in enumerate(train.row_ids) if row_id in row_ids]
         kind = "those that the run was trained on"
     notes.append(
-        f"{len(picked):,} of {len(train):,} training rows are used, {kind} (data.max_rows); other splits keep all of theirs."
+        f"{len(picked):,} of {plural(len(train), 'training row')} are used, {kind} (data.max_rows); other splits "
+        "keep all of theirs."
     )
     return sample_rows(train, picked)
 
@@ -132,7 +134,7 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
     chosen = choose(units, stratify(keys.labels), share, rng)
     rest = [i for i in range(n_rows) if i not in chosen]
     if min(len(chosen), len(rest)) < MIN_ROWS:
-        message = f"A {name} fraction of {share:g} of {n_rows} rows gives {len(chosen)} rows"
+        message = f"A {name} fraction of {share:g} of {plural(n_rows, 'row')} gives {plural(len(chosen), 'row')}"
         message += f"; at least {MIN_ROWS} are needed on both sides."
         largest = len(max(units, key=len))
         if len(units) < MIN_ROWS + 1 or largest > n_rows / 2:

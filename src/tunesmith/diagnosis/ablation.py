@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.corrections.apply import (
     AppliedCorrections,
     CorrectedFile,
@@ -201,7 +202,7 @@ def run_ablation(
     assert isinstance(inputs, LabelledTaskData)
     plan = make_plan(inputs, corrections, target)
     seconds = check_plan(plan, clock) * len(plan.variants)
-    listener(Event("note", f"{len(plan.variants) * len(plan.seeds)} trainings, together about {round(seconds):,} s"))
+    listener(Event("note", f"{plural(len(plan.variants) * len(plan.seeds), 'training')}, together about {round(seconds):,} s"))
     applied = target.applied if target.is_written else write_corrected(target)
     with fill(folder, loaded.text, resolved_yaml(plan.inputs.recipe), resumable=False):
         try:
@@ -347,13 +348,15 @@ def reading_notes(plan: AblationPlan) -> tuple[str, ...]:
     n_disputed = int(plan.holdout.disputed.sum())
     if n_disputed:
         notes.append(
-            f"{n_disputed} rows of {split} have corrections; they are left out of the verdict, and evaluated with the "
+            f"{plural(n_disputed, 'row')} of {split} with corrections: left out of the verdict, and evaluated with the "
             "labels given in a second one on all rows"
         )
     if counts.validation and split == "test":
-        notes.append(f"{counts.validation} rows of validation have corrections; they select no checkpoint in any variant")
+        notes.append(
+            f"{plural(counts.validation, 'row')} of validation with corrections: not used to select a checkpoint in any variant"
+        )
     if counts.unused:
-        notes.append(f"{counts.unused} corrections are of rows that the recipe does not use")
+        notes.append(f"{plural(counts.unused, 'correction', 'is', 'are')} of rows that the recipe does not use")
     if split == "validation":
         selected = "the evaluation rows also selected each variant's best checkpoint"
         notes.append(f"{selected}, so all values are optimistic; give data.test")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.corrections.apply import LabelChanges
 from tunesmith.data.corrections.corrections_csv import Correction
 from tunesmith.data.labelled.labels import encode
@@ -149,7 +149,7 @@ def encode_corrections(splits: LabelledData, table: Table, changes: LabelChanges
     new, wrong = encode([changes.labels[row_id] for row_id in ids], splits.labels, separator)
     if wrong:
         shown = listed((f"{str(changes.labels[ids[i]])!r} for row {ids[i]}" for i in wrong), SHOWN)
-        message = f"{len(wrong)} corrections propose labels that no training row has: {shown}."
+        message = f"{plural(len(wrong), 'correction', 'proposes', 'propose')} labels that no training row has: {shown}."
         raise DataError.one(table.source, message, "Correct their spelling; a new class cannot be evaluated.")
     return dict(zip(ids, new, strict=True))
 
@@ -193,4 +193,6 @@ def require_classes(left: Examples, train: Examples, labels: Labels, name: str) 
         message = f"{leaves}; a model that was not trained on a class cannot be compared."
         raise DataError.one(train.source, message, "Apply them without --measure, or take corrections out.")
     if len(left) < MIN_ROWS:
-        raise DataError.one(train.source, f"{CHANGE_WORDS[name]} leaves {len(left)} training rows.", "Take corrections out.")
+        raise DataError.one(
+            train.source, f"{CHANGE_WORDS[name]} leaves {plural(len(left), 'training row')}.", "Take corrections out."
+        )

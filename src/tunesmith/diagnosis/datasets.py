@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.diagnosis.checks.agreement import Agreement
@@ -266,7 +266,7 @@ def notes_on_reading(
     for name, left_out in zip(names, shared.left_out, strict=True):
         if left_out:
             labels = listed(f"{label} ({n:,})" for label, n in left_out.items())
-            n_rows = f"{sum(left_out.values()):,} rows were left out"
+            n_rows = f"{plural(sum(left_out.values()), 'row', 'was', 'were')} left out"
             yield f"{name}: {n_rows}, since not every data set has their label: {labels}."
     used = recipes[0].model.name
     for name, recipe in zip(names, recipes, strict=True):

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.table import Examples, Labels
@@ -141,7 +142,9 @@ def make_evidence(rows: Examples, labels: Labels, **arrays: Unpack[EvidenceArray
     for name in ("folds", "embeddings", "annotations"):
         array = getattr(evidence, name)
         if array is not None and len(array) != len(given):
-            raise DataError.one(rows.source, f"{name} were given for {len(array):,} rows, {rows.split} has {len(given):,}.")
+            raise DataError.one(
+                rows.source, f"{name} were given for {plural(len(array), 'row')}, {rows.split} has {len(given):,}."
+            )
     return evidence
 
 
@@ -171,7 +174,7 @@ def check_probabilities(pred_probs: Array, shape: tuple[int, int], source: str) 
     outside = (pred_probs < 0).any(axis=1) | (pred_probs > 1 + ROUNDING).any(axis=1)
     bad = ~np.isfinite(sums) | (np.abs(sums - 1) > ROUNDING) | outside
     if bad.any():
-        first, rows = int(bad.argmax()), f"the probabilities of {int(bad.sum()):,} rows do not add up to 1"
+        first, rows = int(bad.argmax()), f"the probabilities of {plural(int(bad.sum()), 'row')} do not add up to 1"
         message = f"{rows}; in row {first} they add up to {sums[first]:g}."
         raise DataError.one(source, message, "Give probabilities after a softmax, not logits, one column a class.")
 

@@ -143,7 +143,7 @@ def file_oracle(table: Table, several: bool) -> Oracle:
         matched = find_labels(table, list(splits.named().values()), splits.columns, several=several)
         remarks = [f"Its labels were matched by {matched.by}."]
         if 0 < matched.n_unused < matched.n_labels:
-            unused = f"{matched.n_unused:,} of its {matched.n_labels:,} labels"
+            unused = f"{matched.n_unused:,} of its {plural(matched.n_labels, 'label')}"
             remarks.append(f"{unused} belong to no row of {source_names([splits])}.")
         if matched.n_contradicted:
             remarks.append(f"{matched.n_contradicted:,} were left out: it gives them two different labels.")

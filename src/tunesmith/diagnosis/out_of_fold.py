@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.data.row_clusters import row_clusters
@@ -46,7 +47,10 @@ def assign_folds(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0
     """
     n_units = int(units.max()) + 1 if len(units) else 0
     if n_units < n_folds:
-        message = f"{len(given):,} rows in {n_units:,} sets that must stay together cannot be divided into {n_folds} folds."
+        message = (
+            f"{plural(len(given), 'row')} in {plural(n_units, 'set')} that must stay together cannot be divided into "
+            f"{plural(n_folds, 'fold')}."
+        )
         raise DataError.one(source, message, "Give more rows, or fewer folds.")
     draw = np.random.default_rng(seed)
     order = draw.permutation(n_units)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import escape_formula, listed
+from tunesmith.data.cells import escape_formula, listed, plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.near_duplicates import NearDuplicates
@@ -140,7 +140,9 @@ def same_texts(pool: Pool, in_sets: Array) -> Finding:
         for j, other in enumerate(pool.names):
             if i != j and in_sets[rows, j].any():
                 flagged[rows] |= in_sets[rows, j]
-                parts.append(f"{int(in_sets[rows, j].sum()):,} of {pool.sizes[i]:,} rows of {pool.names[i]} are in {other}")
+                parts.append(
+                    f"{int(in_sets[rows, j].sum()):,} of {plural(pool.sizes[i], 'row')} of {pool.names[i]} are in {other}"
+                )
     summary = f"{'; '.join(parts)}: exactly, or nearly." if parts else "No data set has a text of another one."
     remedy = "They are left out of training if the other data set is the test." if flagged.any() else ""
     return Finding("same_texts", summary, int(flagged.sum()), remedy=remedy)
@@ -152,7 +154,7 @@ def opposite_finding(pool: Pool, pairs: Sequence[Opposite], flagged: Array, in_s
     n, n_both = int(flagged.sum()), int(elsewhere.sum())
     summary = "No text is in two data sets, so none is labelled twice."
     if n_both:
-        share = f"{n:,} of the {n_both:,} rows whose text another data set has ({n / n_both:.0%})"
+        share = f"{n:,} of the {plural(n_both, 'row')} whose text another data set has ({n / n_both:.0%})"
         summary = f"{share} are labelled differently there."
     counts = Counter((pool.locate(pair.first)[0], pool.locate(pair.second)[0]) for pair in pairs)
     if n_both and counts and len(pool.sets) > MIN_SETS:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.corrections.corrections_csv import write_corrections
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
@@ -50,8 +51,6 @@ from tunesmith.tasks.finished import Run
 DIAGNOSIS_FILE = "diagnosis.json"
 ROWS, CORRECTIONS, REVIEW = "rows.parquet", "corrections.csv", "review.html"
 REVIEW_CHARACTERS = 4_000
-READ_FINDINGS = ("dropped_rows", "repaired_rows", "unseen_labels")
-"""Findings made while the rows were read, about rows that no check sees."""
 
 SplitDiagnoses = tuple[Evidence, list[Diagnosis]]
 
@@ -81,7 +80,9 @@ class DataDiagnosis:
         """Shows the findings in a notebook."""
         from tunesmith.report.notebook import findings_page
 
-        title = f"{self.n_rows:,} rows, {self.n_corrections:,} corrections proposed in {self.folder / CORRECTIONS}"
+        title = (
+            f"{plural(self.n_rows, 'row')}, {plural(self.n_corrections, 'correction')} proposed in {self.folder / CORRECTIONS}"
+        )
         return findings_page(title, self.findings)
 
     def to_json(self) -> dict[str, Any]:
@@ -215,7 +216,7 @@ def not_judged(unseen: np.ndarray) -> Diagnosis:
     """Flags rows of classes that no other fold has, so that their model was not trained on them."""
     return Diagnosis(
         "not_judged",
-        f"{int(unseen.sum()):,} rows are of classes that one fold holds alone; no model could predict them.",
+        f"{plural(int(unseen.sum()), 'row', 'is', 'are')} of classes that one fold holds alone; no model could predict them.",
         ("folds",),
         flagged=unseen,
         reasons={int(i): "the only row of its class, or all of them in one fold" for i in np.flatnonzero(unseen)},
@@ -224,7 +225,10 @@ def not_judged(unseen: np.ndarray) -> Diagnosis:
 
 
 def all_findings(pooled: PooledSplits, results: Sequence[SplitDiagnoses]) -> list[Finding]:
-    """Returns the findings of every split, those of train first, then the leakage and language drift of the other splits."""
+    """Returns the findings of every split, train first, then leakage and language drift, then the data checks of ``check``.
+
+    Of a data check that has a diagnosis of the same name only the diagnosis is returned: it also finds near copies.
+    """
     splits, findings = pooled.splits, []
     for evidence, diagnoses in results:
         suffix = "" if evidence.rows.split == "train" else f"_{evidence.rows.split}"
@@ -237,7 +241,8 @@ def all_findings(pooled: PooledSplits, results: Sequence[SplitDiagnoses]) -> lis
         rows = slice(start, start + len(part))
         findings.append(make_finding(leakage(splits.train, part, overlap[rows], partner[rows]), evidence))
         findings.append(make_finding(language_drift(languages[0], language, part.split), evidence))
-    return [*findings, *(finding for finding in splits.findings if finding.name.startswith(READ_FINDINGS))]
+    names = {finding.name for finding in findings if not finding.skipped}
+    return [*findings, *(f for f in splits.findings if (f.flagged or f.remedy) and f.name not in names)]
 
 
 def write_outcome(folder: Path, results: Sequence[SplitDiagnoses]) -> int:

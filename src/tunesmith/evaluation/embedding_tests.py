@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import clip, listed
+from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.pairs.conversions import SAME
 from tunesmith.data.pairs.formats import MEANING, PairFormat
@@ -250,7 +250,9 @@ def rows_test(rows: EmbeddingRows, same: str | None = None, say_same: str = "Nam
         message = f"the rows are {MEANING[shape.kind]} ({' + '.join(shape.columns)}); that is no test of similarity."
         raise DataError.one(rows.source, message, "Give pairs, triplets, or texts with a class.")
     if len(rows) < 2:
-        raise DataError.one(rows.source, f"{len(rows)} rows have all of {listed(shape.columns)}; two are the least.")
+        raise DataError.one(
+            rows.source, f"{plural(len(rows), 'row', 'has', 'have')} all of {listed(shape.columns)}; two are the least."
+        )
     target: Array | None = None
     if shape.kind == "labelled_text" and rows.target is not None:
         classes = rows.classes

@@ -15,6 +15,7 @@ from transformers import LogitsProcessorList
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.errors import GenerationError
 from tunesmith.generation.constrained_beam_search import constrained_beam_search, prepared_end_ids
 from tunesmith.generation.constraints import Constraints
@@ -95,10 +96,13 @@ def require_possible(decoding: Decoding, constraints: Constraints | None) -> Non
         message = "required words need beam search, and cannot be sampled."
         raise GenerationError.one("do_sample", message, "Leave it out, or leave must_include and any_of out.")
     if not decoding.do_sample and decoding.num_return_sequences > beams:
-        message = f"{decoding.num_return_sequences} texts are requested, and without sampling {beams} beams give {beams}."
+        texts = plural(decoding.num_return_sequences, "text", "is", "are")
+        message = f"{texts} requested, and without sampling {plural(beams, 'beam', 'gives', 'give')} {beams}."
         raise GenerationError.one("num_return_sequences", message, "Raise num_beams, or set do_sample.")
     if decoding.do_sample and 1 < beams < decoding.num_return_sequences:
-        message = f"{decoding.num_return_sequences} texts are requested, and there are {beams} beams."
+        message = (
+            f"{plural(decoding.num_return_sequences, 'text', 'is', 'are')} requested, and there are {plural(beams, 'beam')}."
+        )
         raise GenerationError.one("num_return_sequences", message, "Raise num_beams.")
 
 

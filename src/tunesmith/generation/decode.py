@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers.generation.streamers import BaseStreamer
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import GenerationError
 from tunesmith.generation.arguments import Decoding, constrained_generate, require_possible, sequence_bias
 from tunesmith.generation.constraints import Constraints, unfulfilled
@@ -99,7 +100,7 @@ def one_per_prompt(constraints: Constraints | Sequence[Constraints] | None, n: i
     if constraints is None or isinstance(constraints, Constraints):
         return [constraints or Constraints()] * n
     if len(constraints) != n:
-        message = f"there are {len(constraints)} for {n} prompts."
+        message = f"there are {len(constraints)} for {plural(n, 'prompt')}."
         raise GenerationError.one("constraints", message, "Give one for each, or one for all.")
     return list(constraints)
 
@@ -111,8 +112,8 @@ def require_room(model: PreTrainedModel, prompts: Prompts, settings: Decoding) -
         if not len(prompt):
             raise GenerationError.one(f"prompt {i}", "it has no tokens.", "Give at least one word.")
         if positions is not None and len(prompt) + settings.max_new_tokens > positions:
-            sizes = f"{len(prompt)} tokens and {settings.max_new_tokens} new ones"
-            message = f"{sizes} are more than the model's {positions} positions."
+            sizes = f"{plural(len(prompt), 'token')} and {settings.max_new_tokens} new ones"
+            message = f"{sizes} are more than the model's {plural(positions, 'position')}."
             raise GenerationError.one(f"prompt {i}", message, "Shorten it, or lower max_new_tokens.")
 
 
@@ -189,7 +190,7 @@ def make_text(
         logprob=logprob,
         satisfied=not problems if is_constrained else None,
         finished=bool(tokens) and tokens[-1] in ends,
-        note=f"not satisfied within {len(tokens)} tokens: {'; '.join(problems)}" if problems else "",
+        note=f"not satisfied within {plural(len(tokens), 'token')}: {'; '.join(problems)}" if problems else "",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.table import Examples
 from tunesmith.evaluation.baselines.frozen import Embedded
 from tunesmith.machine import device_name, quiet_libraries
@@ -49,7 +50,7 @@ class BaseEmbeddings:
         if self.n_layers == self.of_layers:
             return ""
         millions = f"{self.n_tokens / 1e6:.1f} million tokens"
-        return f"the rows have {millions}, so they are embedded by the first {self.n_layers} of {self.of_layers} layers"
+        return f"the rows have {millions}, so they are embedded by the first {self.n_layers} of {plural(self.of_layers, 'layer')}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.models.encode import Encoded
 from tunesmith.models.inference import run_model, select_logits
 from tunesmith.results import Certificate
@@ -79,7 +79,7 @@ def equal_tokens(expected: Iterable[Sequence[int]], saved: Iterable[Sequence[int
     """Certifies that the saved tokenizer gives the token ids of the training for the same texts; the figure counts others."""
     pairs = list(zip(expected, saved, strict=True))
     differing = sum(list(ours) != list(theirs) for ours, theirs in pairs)
-    note = f"rows with other tokens, of {len(pairs):,} rows of every split:"
+    note = f"rows with other tokens, of {plural(len(pairs), 'row')} of every split:"
     return Certificate("the saved tokenizer gives the tokens of the training", not differing, float(differing), 0.0, note)
 
 

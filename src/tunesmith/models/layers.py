@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def select_parameters(names: list[str], train_layers: str | list[str], head: set
     numbered = {name: int(match.group(1)) for name in names if (match := LAYER.search(name))}
     n_layers = max(numbered.values(), default=-1) + 1
     if count > n_layers:
-        message = f"the last {count} layers are requested, but the model has {n_layers}."
+        message = f"the last {plural(count, 'layer', 'is', 'are')} requested, but the model has {n_layers}."
         raise RecipeError.one("train.train_layers", message, "Use 'all' to train everything.")
     norm = {name for name in names if name not in numbered and FINAL_NORM.search(name) and "embeddings." not in name}
     return head | norm | {name for name, number in numbered.items() if number >= n_layers - count}
@@ -85,7 +86,7 @@ def count_layers(model: nn.Module) -> int:
 def keep_first_layers(model: PreTrainedModel, count: int) -> None:
     """Removes the layers after the first ``count``, in place. Raises ValueError if there are fewer, or not one list of them."""
     if not 0 < count <= count_layers(model):
-        raise ValueError(f"{count} layers are requested; the model has {count_layers(model)} in one list")
+        raise ValueError(f"{plural(count, 'layer', 'is', 'are')} requested; the model has {count_layers(model)} in one list")
     ((name, layers),) = layer_lists(model).items()
     parent, _, last = name.rpartition(".")
     setattr(model.get_submodule(parent), last, layers[:count])

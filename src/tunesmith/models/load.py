@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import ModelError, TunesmithError, first_line
@@ -84,7 +84,7 @@ def require_whole_base(source: ModelSource, model: PreTrainedModel, tokenizer: P
     """
     missing = missing_of_body(source)
     if missing:
-        message = f"its files lack {len(missing):,} weights of the model, which would start random: {listed(missing, 3)}."
+        message = f"its files lack {plural(len(missing), 'weight')} of the model, which would start random: {listed(missing, 3)}."
         remedy = "The names in model.safetensors must be those of config.json's architecture: save it by save_pretrained."
         raise ModelError.one(f"model.name {source.name}", message, remedy)
     require_own_tokenizer(source, model, tokenizer)
@@ -109,7 +109,10 @@ def require_own_tokenizer(source: ModelSource, model: PreTrainedModel, tokenizer
     rows = getattr(getattr(model.get_input_embeddings(), "weight", None), "shape", (0,))[0]
     if not rows or SPARE_ROWS * rows <= len(tokenizer) <= rows / SPARE_ROWS:
         return
-    message = f"its tokenizer has {len(tokenizer):,} tokens, and the model's embedding {rows:,} rows: it is missing or another's."
+    message = (
+        f"its tokenizer has {plural(len(tokenizer), 'token')}, and the model's embedding {plural(rows, 'row')}: "
+        "it is missing or another's."
+    )
     raise ModelError.one(f"model.name {source.name}", message, "Save the model's own tokenizer into its folder.")
 
 
@@ -183,7 +186,7 @@ def max_input_tokens(positions: int | None, tokenizer: PreTrainedTokenizerBase, 
         positions: see ``position_limit``.
     """
     if requested is not None and positions is not None and requested > positions:
-        message = f"{requested} tokens are requested, but the model has only {positions} positions."
+        message = f"{plural(requested, 'token', 'is', 'are')} requested, but the model has only {plural(positions, 'position')}."
         raise ModelError.one("data.max_length", message, f"Give at most {positions}.")
     if requested is not None:
         return requested

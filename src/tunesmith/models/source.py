@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
+from tunesmith.data.cells import plural
 from tunesmith.disk import hash_file
 from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import network_reachable, stay_offline
@@ -191,7 +192,7 @@ def check_safetensors(path: Path, where: str) -> int:
         with safe_open(path, framework="np"):
             pass
     except (SafetensorError, OSError) as error:
-        raise ModelError.one(where, f"{path.name} is damaged ({size:,} bytes): {error}.", COPY) from None
+        raise ModelError.one(where, f"{path.name} is damaged ({plural(size, 'byte')}): {error}.", COPY) from None
     return size
 
 

@@ -14,7 +14,7 @@ class CheckLine:
     Attributes:
         figure: the measured values, as a phrase.
         problem: the reason why the run cannot start; None if the check passed.
-        note: a warning that does not keep the run from starting; empty if there is none.
+        note: a warning that does not keep the run from starting; empty if there is none. It may begin or end with the figure.
         remedy: the next step for the user after a note.
     """
 
@@ -23,6 +23,13 @@ class CheckLine:
     problem: Problem | None = None
     note: str = ""
     remedy: str = ""
+
+    @property
+    def outcome(self) -> tuple[str, ...]:
+        """Returns the figure and the note, without what both say."""
+        if self.note.endswith(self.figure):
+            return (self.figure,)
+        return (self.note,) if self.note.startswith(self.figure) else (self.figure, self.note)
 
 
 @dataclass(frozen=True)
@@ -42,13 +49,13 @@ class CheckReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(with_remedy(line.note, line.remedy) for line in self.checks if line.note)
+        return tuple(joined(line.note, line.remedy) for line in self.checks if line.note)
 
     @property
     def lines(self) -> tuple[str, ...]:
         return tuple(
             f"{'FAIL' if line.problem else 'note' if line.note else 'ok':4} {line.check}: "
-            + with_remedy(line.figure, line.remedy if line.note else "")
+            + joined(*line.outcome, line.remedy if line.note else "")
             for line in self.checks
         )
 
@@ -58,6 +65,8 @@ class CheckReport:
             raise InputError(self.problems)
 
 
-def with_remedy(text: str, remedy: str) -> str:
-    """Appends the remedy as a sentence of its own."""
-    return f"{text.rstrip('.')}. {remedy}" if remedy else text
+def joined(*sentences: str) -> str:
+    """Joins sentences that are not empty: a full stop between them, a capital letter after it."""
+    first, *others = filter(None, sentences)
+    *before, last = [first, *(f"{text[0].upper()}{text[1:]}" for text in others)]
+    return " ".join([*(f"{text.rstrip('.')}." for text in before), last])

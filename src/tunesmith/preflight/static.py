@@ -31,8 +31,7 @@ VALIDATION_REMEDY = "Give data.validation a fraction such as 0.1, or a file."
 def files(split: Examples) -> CheckLine:
     """Counts the used and dropped rows of one split."""
     dropped = sum(1 for row in split.bad_rows if row.dropped)
-    note = f"{plural(dropped, 'row')} of {split.split} not used" if dropped else ""
-    return CheckLine(f"rows of {split.split}", f"{len(split):,} used, {dropped:,} dropped ({split.source})", note=note)
+    return CheckLine(f"rows of {split.split}", f"{len(split):,} used, {dropped:,} dropped ({split.source})")
 
 
 def columns(splits: LabelledData) -> CheckLine:
@@ -63,16 +62,21 @@ def sizes(splits: LabelledData) -> CheckLine:
     if evaluated is None or splits.validation is None:
         problem = Problem("validation", "data.validation", NO_VALIDATION, VALIDATION_REMEDY)
         return CheckLine("evaluated on", "nothing", problem)
-    note = (
-        f"{evaluated.split} has only {plural(len(evaluated), 'row')}: intervals will be wide" if len(evaluated) < FEW_ROWS else ""
-    )
-    return CheckLine("evaluated on", f"{evaluated.split}, {plural(len(evaluated), 'row')}", note=note)
+    return evaluated_on(evaluated.split, len(evaluated))
+
+
+def evaluated_on(split: str, n_rows: int, more: str = "", problem: Problem | None = None) -> CheckLine:
+    """Describes the rows of the verdict; a note warns of few of them."""
+    figure = f"{split}, {plural(n_rows, 'row')}{more}"
+    note = f"{figure}: intervals will be wide" if n_rows < FEW_ROWS else ""
+    remedy = "Give more test rows (data.test), or expect the verdict to be: cannot tell."
+    return CheckLine("evaluated on", figure, problem, note=note, remedy=remedy)
 
 
 def from_finding(finding: Finding) -> CheckLine:
-    """Converts a finding about the rows to a line; one with flagged rows becomes a note."""
-    note = f"{finding.name}: {finding.summary}" if finding.flagged else ""
-    return CheckLine(finding.name, finding.summary, note=note, remedy=finding.remedy)
+    """Converts a finding about the rows to a line; one with flagged rows or a remedy becomes a note."""
+    note = f"{finding.name}: {finding.text}" if finding.flagged or finding.remedy else ""
+    return CheckLine(finding.name, finding.text, note=note, remedy=finding.remedy)
 
 
 def disk(recipe: Recipe, source: ModelSource, base: Path) -> CheckLine:

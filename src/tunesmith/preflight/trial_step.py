@@ -12,9 +12,11 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.errors import Problem
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.sections import TrainSection
+from tunesmith.report.numbers import number
 from tunesmith.results import Certificate
 from tunesmith.training.schedule import plan_schedule
 
@@ -91,25 +93,31 @@ def check_trial_steps(parts: Sequence[TrialPart], batch_rows: int, expected_loss
 
 def first_loss_line(loss: float, expected: float, loss_name: str) -> CheckLine:
     """Compares the first loss with the expected one; a loss that is not finite is a problem."""
-    figure = f"{loss:.4f}" + (f" ({loss_name})" if loss_name else "")
+    figure = number(loss) + (f" ({loss_name})" if loss_name else "")
     if math.isfinite(expected):
-        figure += f", at chance level it is {expected:.4f}"
+        figure += f", at chance level it is {number(expected)}"
     if not math.isfinite(loss):
         remedy = "The base model's weights are damaged, the precision is too low, or the loss cannot take these rows."
         return CheckLine("first loss", figure, Problem("first loss", "", f"it is {loss}.", remedy))
-    note = f"the first loss is above chance level: {figure}. Does the model's head or tokenizer belong to these weights?"
-    return CheckLine("first loss", figure, note=note if loss > expected + ABOVE_CHANCE else "")
+    note = f"the first loss is above chance level: {figure}" if loss > expected + ABOVE_CHANCE else ""
+    remedy = "Check that the model's head and tokenizer belong to these weights."
+    return CheckLine("first loss", figure, note=note, remedy=remedy)
 
 
 def gradient_line(result: TrialResult) -> CheckLine:
     """Checks that every trainable parameter gets a finite gradient."""
-    wrong = [(result.without_gradient, "get no gradient"), (result.not_finite, "get gradients that are not finite")]
-    parts = [f"{len(names)} trainable parameters {what}: {', '.join(names[:3])}" for names, what in wrong if names]
+    wrong = [(result.without_gradient, "no gradient"), (result.not_finite, "gradients that are not finite")]
+    parts = [
+        f"{plural(len(names), 'trainable parameter', 'gets', 'get')} {what}: {', '.join(names[:3])}"
+        for names, what in wrong
+        if names
+    ]
     text = "; ".join(parts)
     if result.not_finite:
         problem = Problem("gradients", "", f"{text}.", "Choose another train.train_layers, or freeze them.")
         return CheckLine("gradients", text, problem)
-    return CheckLine("gradients", text or "finite in every trainable parameter", note=text)
+    remedy = "They stay as they are. Leave them out of train.train_layers or the adapter's target_modules."
+    return CheckLine("gradients", text or "finite in every trainable parameter", note=text, remedy=remedy)
 
 
 def estimate_time(parts: Sequence[TrialPart], batches_per_epoch: int, train: TrainSection) -> tuple[float, CheckLine]:
@@ -124,8 +132,8 @@ def estimate_time(parts: Sequence[TrialPart], batches_per_epoch: int, train: Tra
         seconds.append((time.perf_counter() - started) * padding)
     schedule = plan_schedule(batches_per_epoch, train)
     estimate = float(np.mean(seconds)) * schedule.total_steps * train.gradient_accumulation_steps
-    times = f" for each of {train.n_seeds} seeds" if train.n_seeds > 1 else ""
-    figure = f"training about {estimate:,.0f} s ({schedule.total_steps:,} steps){times}"
+    times = f" for each of {plural(train.n_seeds, 'seed')}" if train.n_seeds > 1 else ""
+    figure = f"training about {estimate:,.0f} s ({plural(schedule.total_steps, 'step')}){times}"
     return estimate * train.n_seeds, CheckLine("time", figure)
 
 
@@ -135,16 +143,17 @@ def length_line(split: str, n_rows: int, n_truncated: int, record: Mapping[str, 
     Args:
         record: see ``tasks.task.SplitLengths``.
     """
-    lost = [f"{count:,} rows dropped: {reason}" for reason, count in record.get("rows_dropped", {}).items()]
-    lost += [f"{cut:,} rows cut"] if (cut := record.get("rows_truncated", 0)) else []
-    lost += [f"{divided:,} texts divided"] if (divided := record.get("rows_divided", 0)) else []
-    lost += [f"{tokens:,} supervised tokens lost"] if (tokens := record.get("target_tokens_lost", 0)) else []
+    lost = [f"{plural(count, 'row')} dropped: {reason}" for reason, count in record.get("rows_dropped", {}).items()]
+    lost += [f"{plural(cut, 'row')} cut"] if (cut := record.get("rows_truncated", 0)) else []
+    lost += [f"{plural(divided, 'text')} divided"] if (divided := record.get("rows_divided", 0)) else []
+    lost += [f"{plural(tokens, 'supervised token')} lost"] if (tokens := record.get("target_tokens_lost", 0)) else []
     text = "; ".join(lost) or "nothing cut"
     longest, limit = record.get("length_tokens", {}).get("max", 0), record.get("max_length") or 0
-    figure = f"longest {longest:,} tokens, limit {limit:,}; {text}"
+    figure = f"longest {plural(longest, 'token')}, limit {limit:,}; {text}"
     share = n_truncated / max(1, n_rows)
-    note = f"{share:.0%} of {split} does not fit into {limit} tokens: {text}" if share > MANY_TRUNCATED else ""
-    return CheckLine(f"lengths of {split}", figure, note=note)
+    note = f"{share:.0%} of {split} does not fit into {plural(limit, 'token')}" if share > MANY_TRUNCATED else ""
+    remedy = "Raise data.max_length as far as the model allows, or shorten or split the texts."
+    return CheckLine(f"lengths of {split}", figure, note=note, remedy=remedy)
 
 
 def proven(certificate: Certificate, remedy: str) -> CheckLine:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 CLASS_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "auroc", "average_precision", "log_loss", "calibration_error")
+DECISION_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc")
+"""Metrics that read the decided classes alone, so that they change in steps."""
 NUMBER_METRICS = ("pearson", "spearman", "rmse", "mae", "r2")
 SEARCH_METRICS = ("ndcg@10", "mrr@10", "recall@10", "recall@100", "map@100")
 """Retrieval metrics at their usual cut-offs."""
@@ -20,6 +22,13 @@ TEXT_METRICS = ("exact_match", "token_f1", "rouge_l", "json_valid", "json_equal"
 LABEL_METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "log_loss", "calibration_error")
 """Metrics of a language model whose answers are labels."""
 DEFAULT_LABEL_METRIC = "macro_f1"
+
+TITLES: Mapping[str, str] = {
+    "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
+    "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
+    "json_valid": "valid JSON", "json_equal": "equal JSON",
+}  # fmt: skip
+"""metric -> its name in sentences and tables, where it is more than the key without underscores."""
 
 # metric -> whether higher is better.
 DIRECTIONS: Mapping[str, bool] = {
@@ -63,6 +72,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def higher_is_better(name: str) -> bool:
     """Return whether larger values of a metric are better. Raises KeyError for a name that no task has."""
     return DIRECTIONS[name]
+
+
+def metric_title(name: str) -> str:
+    """Return the name of a metric in a sentence or a table: ``macro F1`` for ``macro_f1``."""
+    return TITLES.get(name) or name.replace("_", " ")
 
 
 def is_search_metric(name: str) -> bool:

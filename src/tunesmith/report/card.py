@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.report.numbers import count, duration, fraction, is_number, percent, significant, size
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.record import loading_lines
@@ -160,7 +161,10 @@ def limitations(result: RunResult) -> str:
     """Lists alarms, findings, failed certificates, and the scope of the evaluation."""
     metric = main_metric(result)
     lines = [f"**{plain(alarm.message)}** {plain(alarm.remedy)}".rstrip() for alarm in result.alarms]
-    lines += [f"{plain(f.name.replace('_', ' '))}: {f.flagged:,} rows flagged in the data." for f in worst_first(result.findings)]
+    lines += [
+        f"{plain(f.name.replace('_', ' '))}: {plural(f.flagged, 'row')} flagged in the data."
+        for f in worst_first(result.findings)
+    ]
     failed = [certificate.name.replace("_", " ") for certificate in result.certificates if not certificate.passed]
     lines += [f"Failed certificate: {plain(name)}." for name in failed]
     if metric is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.disk import write_text
 from tunesmith.errors import InputError
 from tunesmith.report import curves, record, tables
@@ -68,7 +69,7 @@ def opening(runs: Sequence[SavedRun]) -> Markup:
     found = [(run.name, alarm) for run in runs for alarm in run.result.alarms]
     warnings += [tag("li", tag("strong", f"⚠ {name}: {alarm.message}"), tag("p", alarm.remedy)) for name, alarm in found]
     alarms = tag("ul", *warnings, class_="alarms", aria_label="Alarms") if warnings else None
-    return tag("header", tag("h1", f"Comparison of {len(runs)} runs"), tag("ul", *lines, class_="headlines"), alarms)
+    return tag("header", tag("h1", f"Comparison of {plural(len(runs), 'run')}"), tag("ul", *lines, class_="headlines"), alarms)
 
 
 def metrics(runs: Sequence[SavedRun]) -> Markup | None:

@@ -21,6 +21,8 @@ CHARACTER, LARGE_CHARACTER, WIDE_CHARACTER = 6.6, 8.0, 12.0
 """Widths of a character of a label, in the units of the drawing: ASCII, capitals and other alphabets, East Asian."""
 RESOLUTION = 1e-12
 """Smallest span of an axis with ticks, as a fraction of its largest number."""
+FLAT = 1e-3
+"""Smallest span of values that is drawn as a change, as a fraction of the largest; below, the axis shows 5 % to each side."""
 MOST_HINTS, MOST_LINE_POINTS = 150, 1_000
 SERIES_COLORS = ("accent", "second", "third", "fourth", "fifth", "sixth")
 
@@ -154,8 +156,10 @@ def make_scale(axis: Axis, start: float, end: float, found: Sequence[float], n_t
     """Fits a scale to the values, or to the ends that the axis names."""
     points = [*found, *([0.0] if axis.from_zero else [])] or [0.0, 1.0]
     low, high = min(points), max(points)
-    margin = 0.0 if axis.is_log else 0.04 * (high - low) or 0.05 * abs(high) or 1.0
-    least = low if axis.from_zero and low == 0 else low / 1.1 if axis.is_log else low - margin
+    size = max(abs(low), abs(high))
+    span = 0.0 if high - low < FLAT * size and not axis.is_whole else high - low
+    margin = 0.0 if axis.is_log else 0.04 * span or 0.05 * size or 1.0
+    least = low if low == 0 and (axis.from_zero or high == 0) else low / 1.1 if axis.is_log else low - margin
     most = high * 1.1 if axis.is_log else high + margin
     least, most = (least if axis.low is None else axis.low), (most if axis.high is None else axis.high)
     ticks = axis.ticks or nice_ticks(least, most, n_ticks, axis.is_percent, 1.0 if axis.is_whole else 0.0)

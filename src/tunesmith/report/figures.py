@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.data.cells import plural
 from tunesmith.report.counts import Bin
 from tunesmith.report.drawing import SERIES_COLORS, Axis, Figure, Series, VerticalLine, label
-from tunesmith.report.numbers import count, is_number, number, percent, with_interval
+from tunesmith.report.numbers import is_number, number, percent, with_interval
 from tunesmith.report.words import display_name
 from tunesmith.results import Metric, Verdict
 
@@ -72,7 +73,7 @@ def reliability_diagram(bins: Sequence[Bin]) -> Figure:
     """Plots accuracy against mean confidence, with intervals; the bars are the fraction of rows in each bin."""
     right, total = [each.right for each in bins], sum(each.n for each in bins)
     confidence, accuracy = [each.confidence for each in bins], [rate.value or 0.0 for rate in right]
-    hints = [f"confidence {each.confidence:.3f}, accuracy {number(each.right.value)}, {count(each.n)} rows" for each in bins]
+    hints = [f"confidence {each.confidence:.3f}, accuracy {number(each.right.value)}, {plural(each.n, 'row')}" for each in bins]
     bars = Series(
         confidence, [each.n / total for each in bins], "fraction of the rows", "muted", "bars", width=0.05, opacity=0.35
     )
@@ -104,7 +105,7 @@ def context_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure 
     for i, (name, points) in enumerate(curves.items()):
         if points:
             perplexity, low, high = ([point[key] for point in points] for key in ("perplexity", "low", "high"))
-            hints = [f"context length {point['window']:,} tokens: {number(point['perplexity'])}" for point in points]
+            hints = [f"context length {plural(point['window'], 'token')}: {number(point['perplexity'])}" for point in points]
             windows, color = [point["window"] for point in points], SERIES_COLORS[i % 6]
             series.append(Series(windows, perplexity, label(name), color, "both", low=low, high=high, hints=hints))
     every = sorted({point["window"] for points in curves.values() for point in points})
@@ -124,7 +125,7 @@ def lengths(splits: Mapping[str, Mapping[str, Any]]) -> Figure | None:
             continue
         shares = [n / total / wide if wide else 0 for n, wide in zip(rows, np.diff(edges).tolist(), strict=True)] + [0]
         points = zip(edges, shares, strict=True)
-        hints = [f"from {count(edge)} tokens: {percent(share)} of the rows per token" for edge, share in points]
+        hints = [f"from {plural(round(edge), 'token')}: {percent(share)} of the rows per token" for edge, share in points]
         series.append(Series(list(edges), shares, label(split), SERIES_COLORS[len(series) % 6], "steps", hints=hints))
         limits.add(record.get("max_length"))
     lines = [VerticalLine(limit, "worse", dashed=True) for limit in limits if is_number(limit)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.data.cells import plural
 from tunesmith.report.drawing import label, text_width
 from tunesmith.report.markup import Markup, tag
 from tunesmith.report.numbers import percent
@@ -27,7 +28,10 @@ def confusion_map(matrix: NDArray[np.int64], names: Sequence[str]) -> Markup:
     counts = [[f"{n:,}" if n else "" for n in row] for row in matrix.tolist()]
     shares = [[percent(value) for value in row] for row in share.tolist()]
     hints = [
-        [f"label {a}, predicted {b}: {counts[i][j]} rows, {shares[i][j]} of the label's rows" for j, b in enumerate(names)]
+        [
+            f"label {a}, predicted {b}: {plural(int(matrix[i, j]), 'row')}, {shares[i][j]} of the label's rows"
+            for j, b in enumerate(names)
+        ]
         for i, a in enumerate(names)
     ]
     ticks = [label(name, 22) for name in names]

@@ -6,10 +6,11 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.report import record, tables
 from tunesmith.report.evidence import problem_type
 from tunesmith.report.markup import Markup, isolated, join, tag
-from tunesmith.report.numbers import count, fraction, is_number, number, percent
+from tunesmith.report.numbers import fraction, is_number, number, percent
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import main_split, part
 from tunesmith.results import RunResult
@@ -42,7 +43,7 @@ def rows_sentence(run: SavedRun) -> str:
     for name, of_split in record.splits(run).items():
         if is_number(of_split.get("rows")):
             source = PurePath(str(of_split.get("source") or "")).name
-            parts.append(f"{count(of_split['rows'])} rows for {name}{f' ({source})' if source else ''}")
+            parts.append(f"{plural(of_split['rows'], 'row')} for {name}{f' ({source})' if source else ''}")
     return f"{', '.join(parts)}." if parts else ""
 
 
@@ -66,7 +67,7 @@ def lengths_sentence(run: SavedRun) -> str:
     """Gives the median length of the texts in tokens."""
     medians = {name: part(of_split, "length_tokens").get("p50") for name, of_split in record.splits(run).items()}
     median = medians.get("train", next(iter(medians.values()), None))
-    return f"Median length: {count(median)} tokens." if is_number(median) else ""
+    return f"Median length: {plural(round(median), 'token')}." if is_number(median) else ""
 
 
 def examples(run: SavedRun) -> Markup | None:
@@ -78,9 +79,7 @@ def examples(run: SavedRun) -> Markup | None:
     labels, pairs = (rows.get(name) or [None] * len(texts) for name in ("label", "pair"))
     n_columns = 3 if any(label is not None for label in labels) else 2
     shown = [(tables.num(rows["row_id"][i]), example(texts[i], pairs[i]), value(labels[i]))[:n_columns] for i in chosen(labels)]
-    return tables.table(
-        ("row", "text", "label")[:n_columns], shown, caption=f"example rows of {main_split(run.result)}", box="cards"
-    )
+    return tables.table(("row", "text", "label")[:n_columns], shown, caption=f"example rows of {main_split(run.result)}")
 
 
 def example(text: object, pair: object) -> tables.Cell:

@@ -1,4 +1,4 @@
-"""Builds the page of a run that a notebook shows: advice, headline, verdicts, metrics and alarms, self-contained."""
+"""Builds the page of a run that a notebook shows: advice, headline, metrics, verdicts and alarms, self-contained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tunesmith.results import Finding, RunResult
 
 STYLE = Markup(
     ".tunesmith table{border-collapse:collapse;margin:.6em 0}.tunesmith caption{text-align:left;font-weight:600}"
-    ".tunesmith th,.tunesmith td{padding:.2em .7em;text-align:left;border-bottom:1px solid #8884;white-space:nowrap}"
+    ".tunesmith th,.tunesmith td{padding:.2em .6em;text-align:left;border-bottom:1px solid #8884}"
+    ".tunesmith thead th{vertical-align:bottom}.tunesmith td{white-space:nowrap}"
     ".tunesmith .num{text-align:right;font-variant-numeric:tabular-nums}.tunesmith .scroll{overflow-x:auto}"
     ".tunesmith .better{color:#1a7f37}.tunesmith .worse{color:#c62828}"
 )
@@ -30,9 +31,9 @@ def run_page(name: str, result: RunResult, folder: Path | None = None) -> str:
     content = (
         tag("p", tag("strong", name, ": "), recommendation(result).sentence),
         tag("p", headline(result).sentence),
-        tag("ul", *alarms) if alarms else None,
-        tables.verdict_table(result.verdicts) if result.verdicts else None,
         tables.metrics_table(result, main_split(result)),
+        tables.verdict_table(result.verdicts) if result.verdicts else None,
+        tag("ul", *alarms) if alarms else None,
         tag("p", "The whole report: ", tag("code", file)) if file is not None and file.exists() else None,
     )
     return framed(*content)
@@ -41,7 +42,7 @@ def run_page(name: str, result: RunResult, folder: Path | None = None) -> str:
 def findings_page(title: str, findings: tuple[Finding, ...]) -> str:
     """Builds the page of a diagnosis: what it found, one line per diagnosis that flags rows."""
     flagged = [finding for finding in findings if finding.flagged]
-    lines = [tag("li", tag("strong", display_name(finding.name), ": "), finding.summary) for finding in flagged[:MOST_FINDINGS]]
+    lines = [tag("li", tag("strong", display_name(finding.name), ": "), finding.text) for finding in flagged[:MOST_FINDINGS]]
     n_more = len(flagged) - len(lines)
     return framed(tag("p", tag("strong", title)), tag("ul", *lines, tag("li", f"and {n_more} more") if n_more > 0 else None))
 

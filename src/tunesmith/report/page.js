@@ -45,7 +45,7 @@
         row.hidden = !row.textContent.toLowerCase().includes(wanted);
         shown += row.hidden ? 0 : 1;
       }
-      status.textContent = shown + " of " + rows.length + " rows";
+      status.textContent = shown + " of " + rows.length + (rows.length === 1 ? " row" : " rows");
     });
   }
 })();

@@ -9,7 +9,7 @@ from tunesmith.disk import write_text
 from tunesmith.report import evidence, in_short, record, task_sections, threshold_curves
 from tunesmith.report import saved_run as saved
 from tunesmith.report.markup import Markup, html_page, packaged, tag
-from tunesmith.report.numbers import count, duration, plural, significant, size
+from tunesmith.report.numbers import count, duration, plural, size
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import SavedRun
 from tunesmith.report.words import headline, part, total_seconds
@@ -93,9 +93,7 @@ def facts(run: SavedRun) -> Markup | None:
         ("rows: " + ", ".join(rows), " / ".join(count(n) for n in rows.values())),
         (
             "training",
-            f"{significant(epochs)} {'epoch' if epochs == 1 else 'epochs'}, {plural(steps, 'step')}"
-            if epochs and steps
-            else None,
+            f"{plural(epochs, 'epoch')}, {plural(steps, 'step')}" if epochs and steps else None,
         ),
         ("time", duration(seconds) if seconds else None),
         ("peak memory", size(result.peak_memory_bytes) if result.peak_memory_bytes else None),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
+from tunesmith.recipe.metric_names import DECISION_METRICS, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.numbers import is_number, number, plural, with_interval
 from tunesmith.report.words import CAUSAL, display_name, main_metric, part, sample_unit, verdicts_on, written_metric
 from tunesmith.results import Alarm, Metric, RunResult, Verdict
@@ -102,7 +102,7 @@ def when_undecided(verdict: Verdict, metric: Metric, result: RunResult) -> Recom
         size = f"a difference of this size from {baseline} ({amount(verdict)} {name})"
         more = f"about {rounded_up(needed):,} would show {size} in about 8 of 10 cases; {now} cannot"
         if n_seeds(result) > 1:  # the part of the uncertainty that is due to the seeds does not fall with the rows
-            more = f"{now} and {n_seeds(result)} seeds (train.n_seeds) cannot show {size}"
+            more = f"{now} and {plural(n_seeds(result), 'seed')} (train.n_seeds) cannot show {size}"
         return Recommendation("get more test rows", f"{get}{' or seeds' if n_seeds(result) > 1 else ''}: {more}.")
     difference = with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
     reason = f"not shown to be better in {name} (difference {difference})"
@@ -146,7 +146,8 @@ def rows_needed(verdict: Verdict, result: RunResult) -> int | None:
     """Estimates how many rows would show the measured difference with a probability of 80 %; None if it is unknown.
 
     The smallest detectable difference shrinks with the square root of the number of rows, so n (detectable / difference)^2.
-    Holm's correction divides the 5 % among the comparisons of the split that are undecided.
+    Holm's correction divides the 5 % among the comparisons of the split that are undecided. The exact test of a
+    metric of decisions rejects from one row of difference more, the usual continuity correction: 2 / difference rows more.
     """
     if not (is_number(verdict.smallest_detectable) and is_number(verdict.difference) and verdict.difference and verdict.n):
         return None
@@ -154,7 +155,8 @@ def rows_needed(verdict: Verdict, result: RunResult) -> int | None:
     quantile = NormalDist().inv_cdf
     wider = (quantile(1 - 0.025 / max(1, len(undecided))) + quantile(0.8)) / (quantile(0.975) + quantile(0.8))
     ratio = wider * verdict.smallest_detectable / verdict.difference
-    needed = verdict.n * ratio * ratio
+    has_exact_test = verdict.metric in DECISION_METRICS and verdict.n_clusters is None
+    needed = verdict.n * ratio * ratio + (2 / abs(verdict.difference) if has_exact_test else 0.0)
     return max(verdict.n + 1, math.ceil(needed)) if math.isfinite(needed) else None
 
 

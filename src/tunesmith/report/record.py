@@ -63,8 +63,8 @@ def finding_rows(finding: Finding) -> Markup | None:
     keys = list(dict.fromkeys([*ROW_KEYS, *(key for row in finding.rows for key in row)]))
     keys = [key for key in keys if any(row.get(key) is not None for row in finding.rows)]
     rows = [[finding_cell(key, row.get(key)) for key in keys] for row in finding.rows[:FINDING_ROWS]]
-    first = f"the first {FINDING_ROWS} of {finding.flagged:,} rows" if finding.flagged > FINDING_ROWS else None
-    return tables.table([key.replace("_", " ") for key in keys], rows, caption=first, box="cards tall")
+    first = f"the first {FINDING_ROWS} of {plural(finding.flagged, 'row')}" if finding.flagged > FINDING_ROWS else None
+    return tables.table([key.replace("_", " ") for key in keys], rows, caption=first, box="tall")
 
 
 def finding_cell(key: str, value: object) -> tables.Cell:
@@ -89,7 +89,7 @@ def worst(run: SavedRun) -> Markup | None:
     note = f"The {shown} with the highest loss, of {total}: often wrong labels or rare cases."
     search = tag("label", "Search ", tag("input", type="search", aria_controls="worst-rows"))
     box = tag("div", search, tag("span", aria_live="polite", class_="quiet"), class_="filter")
-    return join([tag("p", note), box, tables.table(heads, rows, id="worst-rows", sortable=True, box="cards tall")])
+    return join([tag("p", note), box, tables.table(heads, rows, id="worst-rows", sortable=True, box="tall")])
 
 
 def worst_row(row: Mapping[str, Any], names: list[str]) -> tuple[tables.Cell, ...]:
@@ -125,7 +125,8 @@ def data(run: SavedRun) -> Markup | None:
     ]
     kind = TASK_NAMES.get(str(run.result.data.get("problem_type")), "")
     n_labels = len(run.result.data.get("labels") or ())
-    task = f"The task is {kind}{f', {n_labels} classes' if n_labels > 1 else ''}." if kind else ""
+    classes = f", {plural(n_labels, 'class')}" if n_labels > 1 else ""
+    task = f"The task is {kind}{classes}." if kind else ""
     notes = [tag("li", note) for note in run.result.data.get("notes") or ()]
     columns_table = [tag("h3", "Columns"), tables.table(("role", "column", "reason"), used, box="fit")] if used else []
     notes_list = [tag("h3", "Notes"), tag("ul", *notes)] if notes else []
@@ -163,7 +164,7 @@ def label_counts(run: SavedRun) -> Markup | None:
     table = tables.table(("label", *records), rows, sortable=True, box="fit tall")
     if len(rows) <= 12:
         return join([tag("h3", "Labels"), table])
-    return tag("details", tag("summary", f"Rows of each of the {len(rows)} labels"), tag("div", table))
+    return tag("details", tag("summary", f"Rows of each of the {plural(len(rows), 'label')}"), tag("div", table))
 
 
 def training(run: SavedRun) -> Markup | None:

@@ -117,7 +117,7 @@ def packed_rows(review: Review, most_bytes: int = MOST_BYTES) -> PackedRows:
         rows = with_short_texts(review.rows, characters)
         text = packed(review, rows)
         if len(text) <= most_bytes:
-            return PackedRows(text, f"The texts of rows that no diagnosis flags are cut to {characters} characters.")
+            return PackedRows(text, f"The texts of rows that no diagnosis flags are cut to {plural(characters, 'character')}.")
     order, n = first_to_review(rows), len(rows.row_ids)
     while len(text) > most_bytes and n:
         n = min(n - 1, int(0.97 * n * most_bytes / len(text)))

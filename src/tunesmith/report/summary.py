@@ -25,41 +25,40 @@ WIDTH = 100
 MOST_FINDINGS = 5
 
 
-def summary_lines(result: RunResult) -> list[str]:
-    """Formats recommendation, headline, metrics, baselines, alarms and findings, at most 100 columns wide."""
-    alarms: list[str] = []
-    for alarm in result.alarms:
-        alarms += wrapped(f"! {alarm.message}", hanging="  ")
-        alarms += wrapped(alarm.remedy, indent="  ") if alarm.remedy else []
-    head = [*wrapped(recommendation(result).sentence), "", *wrapped(headline(result).sentence)]
-    notes = [line for note in verdict_notes(result) for line in wrapped(note, hanging="  ")]
+def summary_lines(result: RunResult, width: int | None = WIDTH) -> list[str]:
+    """Formats recommendation, headline, metrics, baselines, alarms and findings.
+
+    Args:
+        width: columns at which a line goes on in the next one; None for whole lines, as a file or a pipe gets them.
+    """
+    alarms = [line for alarm in result.alarms for line in (one_line(f"! {alarm.message}"), one_line(alarm.remedy, "  ")) if line]
+    head = [one_line(recommendation(result).sentence), "", one_line(headline(result).sentence)]
+    notes = [one_line(note) for note in verdict_notes(result)]
     blocks = [head, baseline_lines(result), notes, other_metrics(result), alarms, finding_lines(result)]
     lines: list[str] = []
     for block in blocks:
         lines += ["", *block] if block and lines else block
-    return lines
+    return lines if width is None else [part for line in lines for part in wrapped(line, width)]
 
 
-def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
-    """Wraps one paragraph at 100 columns."""
+def one_line(text: str, indent: str = "") -> str:
+    """Joins the lines of a text; empty for an empty one."""
     clean = " ".join(text.split())
-    return textwrap.wrap(clean, WIDTH, initial_indent=indent, subsequent_indent=indent + hanging)
+    return f"{indent}{clean}" if clean else ""
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Divides a line of more columns; what follows is indented by two more than the line."""
+    if len(line) <= width:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(line, width, subsequent_indent=f"{indent}  ")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Formats rows as columns of equal width, two spaces apart, cut at 100 columns."""
+    """Formats rows as columns of equal width, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [cut(f"  {line}", WIDTH) for line in lines]
-
-
-def cut(line: str, longest: int) -> str:
-    return line if len(line) <= longest else line[: longest - 1] + "…"
-
-
-def short(text: str, longest: int) -> str:
-    """Cuts a text to ``longest`` characters on one line."""
-    return cut(" ".join(text.split()), longest)
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def baseline_lines(result: RunResult) -> list[str]:
@@ -76,7 +75,7 @@ def baseline_lines(result: RunResult) -> list[str]:
         verdict = verdicts.get(name)
         difference = "" if verdict is None else with_interval(verdict.difference, verdict.low, verdict.high, signed=True)
         word = "" if verdict is None else verdict.word
-        rows.append([short(display_name(name), 30), metric_interval(measured.get(name)), difference, word])
+        rows.append([display_name(name), metric_interval(measured.get(name)), difference, word])
     name = display_name(metric.name)
     rows = [["", name, "difference", "this run is"], *rows] if verdicts else [row[:2] for row in rows]
     return [f"{name} on {metric.split}, {sample_size(metric)}", *aligned(rows)]
@@ -94,17 +93,17 @@ def other_metrics(result: RunResult) -> list[str]:
         theirs = [(baseline.name, find(baseline.metrics, metric.name, split)) for baseline in result.baselines]
         candidates = [(sign * own.value, name, own) for name, own in theirs if own is not None and is_number(own.value)]
         _, name, best = max(candidates, key=lambda candidate: candidate[0], default=(0, "", None))
-        rows.append([display_name(metric.name), metric_interval(metric), metric_interval(best), short(display_name(name), 30)])
+        rows.append([display_name(metric.name), metric_interval(metric), metric_interval(best), display_name(name)])
     heads = ["", "this run", "best baseline", ""]
     return [f"other metrics on {split}", *aligned([heads, *rows] if result.baselines else [row[:2] for row in rows])]
 
 
 def finding_lines(result: RunResult) -> list[str]:
-    """Formats the five worst findings, one line each."""
+    """Formats the five worst findings, one line each, with the numbers of their first rows."""
     findings = worst_first(result.findings)
     if not findings:
         return []
-    summaries = [f.summary or f"{display_name(f.name)}: {plural(f.flagged, 'row')}" for f in findings[:MOST_FINDINGS]]
+    summaries = [f.text or f"{display_name(f.name)}: {plural(f.flagged, 'row')}" for f in findings[:MOST_FINDINGS]]
     n_hidden = len(findings) - len(summaries)
     hidden = [f"  and {plural(n_hidden, 'more finding')} in the report"] if n_hidden > 0 else []
-    return ["rows to check", *(f"  {short(summary, WIDTH - 2)}" for summary in summaries), *hidden]
+    return ["rows to check", *(one_line(summary, "  ") for summary in summaries), *hidden]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tunesmith.data.cells import plural
 from tunesmith.data.personal import masked
 from tunesmith.report.counts import ClassScore, Rate
 from tunesmith.report.markup import Markup, escape, join, tag
@@ -43,7 +44,7 @@ def table(
     """Builds a table in a scrolling box; the first cell of each row is its heading.
 
     Args:
-        box: CSS classes of the box: ``tall``, ``cards``, ``fit``, ``plain``.
+        box: CSS classes of the box: ``tall``; ``fit`` for few short columns, which stay a table on a phone; ``plain``.
     """
     body = [table_row(heads, row) for row in rows]
     right = {i for i in range(len(heads)) if body and all(is_right[i] for _, is_right in body)}
@@ -165,7 +166,7 @@ def metrics_table(result: RunResult, split: str, beside: Sequence[str] = ()) -> 
         for name in names
     ]
     n = max((metric.n for metric in result.metrics if metric.split == split and is_number(metric.n)), default=0)
-    return table(("metric", "this run", *others), rows, caption=f"{split}, {n:,} rows" if n else split)
+    return table(("metric", "this run", *others), rows, caption=f"{split}, {plural(n, 'row')}" if n else split)
 
 
 def metric_name(result: RunResult, name: str, split: str) -> Markup:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.report import figures, tables
 from tunesmith.report.evidence import grid, plot
 from tunesmith.report.heat_map import cosine_map
@@ -29,7 +30,7 @@ def supervised_tokens(run: SavedRun) -> Markup | None:
     total, supervised = run.result.training.get("tokens"), run.result.training.get("learnt_tokens")
     note = "Marked tokens are supervised: the loss is computed only on them."
     if total and supervised:
-        note += f" {count(supervised)} of {count(total)} tokens are supervised ({percent(supervised / total)})."
+        note += f" {count(supervised)} of {plural(total, 'token')} are supervised ({percent(supervised / total)})."
     shown = [tag("p", note)]
     for row in rows:
         parts = [tag("mark" if is_supervised else "span", tables.public(text)) for text, is_supervised in row["runs"]]
@@ -48,7 +49,7 @@ def answers(run: SavedRun) -> Markup | None:
     texts = ("prompt", "reference", *systems)
     cells = [(tables.num(row["row_id"]), *(tables.text_cell(row.get(name)) for name in texts)) for row in rows]
     note = f"Rows of {generated['split']}; none was used for training."
-    return join([tag("p", note), tables.table(heads, cells, box="cards tall")])
+    return join([tag("p", note), tables.table(heads, cells, box="tall")])
 
 
 def context(run: SavedRun) -> Markup | None:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from tunesmith.data.cells import plural
 from tunesmith.report import saved_run as saved
 from tunesmith.report.markup import UNPRINTABLE
-from tunesmith.report.numbers import ABSENT, count, is_number, number, with_interval
+from tunesmith.report.numbers import ABSENT, is_number, number, with_interval
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.tables import metric_names
 from tunesmith.report.words import display_name, find, headline, main_split, metric_interval, worst_first
@@ -24,7 +25,7 @@ def markdown_report(run: Path) -> str:
     splits = list(dict.fromkeys([split, *(metric.split for metric in result.metrics)]))
     tables = [f"## Metrics on {name}\n\n{text}" for name in splits if (text := metrics_markdown(result, name))]
     verdicts = verdicts_markdown(result)
-    findings = [f"- {count(f.flagged)} rows: {plain(f.summary or f.name)}" for f in worst_first(result.findings)]
+    findings = [f"- {plural(f.flagged, 'row')}: {plain(f.text or f.name)}" for f in worst_first(result.findings)]
     parts = [
         f"# {plain(loaded.name)}",
         f"**{plain(recommendation(result).sentence)}**",

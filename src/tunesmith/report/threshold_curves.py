@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.data.cells import plural
 from tunesmith.report import counts
 from tunesmith.report.drawing import SERIES_COLORS, Axis, Figure, Series, label
 from tunesmith.report.evidence import class_names, evaluated_rows, grid, plot, problem_type
@@ -36,7 +37,7 @@ def threshold_curves(run: SavedRun) -> Markup | None:
         return None
     both = [of_class(truth[:, i], probabilities[:, i], names[i], n) for n, i in enumerate(shown)]
     note = f"On {split}; each class against the others, over all thresholds. In the legend: the area under the curve."
-    note += f" The {MOST_CLASSES} most frequent of {len(usable)} classes." if len(usable) > MOST_CLASSES else ""
+    note += f" The {MOST_CLASSES} most frequent of {plural(len(usable), 'class')}." if len(usable) > MOST_CLASSES else ""
     chance = Series([0, 1], [0, 1], color="muted", dashed=True)
     axes = [Axis(title, *ENDS) for title in ("false positive rate", "true positive rate", "recall", "precision")]
     roc = Figure([chance, *(roc for roc, _ in both)], axes[0], axes[1], 380, legend=True)

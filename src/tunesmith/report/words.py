@@ -7,15 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
+from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS, TEXT_METRICS, metric_title
 from tunesmith.report.numbers import ABSENT, is_number, number, plural, significant, with_interval
 from tunesmith.results import Finding, Metric, RunResult, Verdict
 
-METRIC_NAMES = {
-    "macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
-    "spearman": "Spearman", "pearson": "Pearson", "best_f1": "best F1", "rouge_l": "ROUGE-L", "token_f1": "token F1",
-    "json_valid": "valid JSON", "json_equal": "equal JSON",
-}  # fmt: skip
 BASELINE_NAMES = {
     "majority": "majority class",
     "chance": "chance",
@@ -52,7 +47,7 @@ class Headline:
 
 
 def display_name(name: str) -> str:
-    return METRIC_NAMES.get(name) or BASELINE_NAMES.get(name) or name.replace("_", " ")
+    return BASELINE_NAMES.get(name) or metric_title(name)
 
 
 def values_text(values: Mapping[str, float]) -> str:
@@ -81,7 +76,9 @@ def verdict_notes(result: RunResult) -> list[str]:
         return []
     notes, metric, family = [], main_metric(result), max(verdict.n_comparisons for verdict in result.verdicts)
     if family > 1:
-        notes.append(f"“Better” and “worse” hold for the {family} comparisons of this run together (Holm's correction).")
+        notes.append(
+            f"“Better” and “worse” hold for the {plural(family, 'comparison')} of this run together (Holm's correction)."
+        )
     if metric is not None and metric.n_candidates > 1:
         best = f"the best of {metric.n_candidates} checkpoints was selected on them"
         notes.append(f"The {metric.split} rows judge the run although {best}: the intervals are widened for it. Give data.test.")
@@ -98,7 +95,7 @@ def looks_notes(result: RunResult) -> list[str]:
     if not is_number(n_looks) or n_looks < 2:
         return []
     optimism = f"the best of {n_looks} is too kind by up to {number(looks.get('best_too_kind_by'))}"
-    return [f"This test set has been looked at {n_looks} times: {optimism}."]
+    return [f"This test set has been looked at {plural(round(n_looks), 'time')}: {optimism}."]
 
 
 def metric_interval(metric: Metric | None) -> str:

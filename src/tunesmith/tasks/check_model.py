@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.disk import disk_errors
 from tunesmith.errors import InputError, Problem, first_line
 from tunesmith.machine import device_name
@@ -17,6 +18,7 @@ from tunesmith.models.load import model_errors
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import check_trial_steps, estimate_time, length_line, proven
 from tunesmith.progress import silent
+from tunesmith.report.numbers import number
 from tunesmith.results import Certificate
 from tunesmith.run_folder import nearest_folder
 from tunesmith.tasks.fit_plan import FitPlace, fit_plan
@@ -45,7 +47,7 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
     lines += steps.model_checks(session)
     total, trained = count_parameters(session.model)
     new = ", ".join(session.new_weights[:3]) or "none"
-    lines.append(CheckLine("trainable", f"{trained:,} of {total:,} parameters; new: {new}"))
+    lines.append(CheckLine("trainable", f"{trained:,} of {plural(total, 'parameter')}; new: {new}"))
     remedy = f"The model mixes the {steps.sample_unit}s of a batch; its results would depend on the batch size."
     report_part("batch invariance")
     with computing(session):
@@ -60,7 +62,7 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
         started = time.perf_counter()
         values = steps.evaluate_fn(session, TRIAL_EVALUATION_ROWS)(session.model)
         took = time.perf_counter() - started
-        lines.append(CheckLine("evaluation", f"a few rows in {took:.2f} s, loss {values['loss']:.4f}"))
+        lines.append(CheckLine("evaluation", f"a few rows in {took:.2f} s, loss {number(values['loss'])}"))
         report_part("time of a step")
         seconds, time_line = estimate_time(parts, batches_per_epoch(session.rows_per_epoch, recipe), recipe.train)
     finally:
@@ -99,7 +101,7 @@ def training_settings(steps: TaskSteps[Any, Any], session: Session) -> CheckLine
             message = f"upstream's trainer refuses these settings: {first_line(error)}."
             return CheckLine(name, "refused", Problem(name, "train / upstream / adapter", message, "Change or remove them."))
     epochs = schedule.total_steps / schedule.steps_per_epoch
-    return CheckLine(name, f"{recipe.train.optim}, {schedule.total_steps:,} steps ({epochs:.3g} epochs)")
+    return CheckLine(name, f"{recipe.train.optim}, {plural(schedule.total_steps, 'step')} ({plural(epochs, 'epoch')})")
 
 
 def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificate:

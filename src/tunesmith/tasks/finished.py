@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.data.cells import plural
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
@@ -89,7 +90,10 @@ class Run:
 def table_of_pairs(first: Table, second: Sequence[str]) -> Table:
     """Joins the first texts, the only column of a table, and the second ones. Raises DataError if they do not fit."""
     if len(first.columns) > 1 or len(first) != len(second) or isinstance(second, str):
-        message = f"{len(first)} rows of {len(first.columns)} columns and {len(second)} second texts were given."
+        message = (
+            f"{plural(len(first), 'row')} of {plural(len(first.columns), 'column')} and "
+            f"{plural(len(second), 'second text', 'was', 'were')} given."
+        )
         raise DataError.one("pairs", message, "Give a list of first texts and as many second ones, or a table with both columns.")
     return table_from_frame([list(row) for row in zip(*first.columns.values(), second, strict=True)], first.source)
 

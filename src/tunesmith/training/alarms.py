@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tunesmith.data.cells import plural
+from tunesmith.recipe.metric_names import metric_title
+from tunesmith.report.numbers import number, with_interval
 from tunesmith.results import Alarm, Verdict
 from tunesmith.training.history import LogHistory, evaluations
 
@@ -71,11 +74,11 @@ def one_class(inputs: AlarmInputs) -> Alarm | None:
         if n_others > FEW_OTHERS * n_true:
             continue
         if decisions.ndim == 1:
-            message = f"{n - n_others:,} of {n:,} predictions on {split} are the class {inputs.class_names[usual]!r}"
-            message += f"; {n_true:,} rows have another label" if n_true else ""
+            message = f"{n - n_others:,} of {plural(n, 'prediction')} on {split} are the class {inputs.class_names[usual]!r}"
+            message += f"; {plural(n_true, 'row', 'has', 'have')} another label" if n_true else ""
         else:
             count = f"A label was predicted for {n_others:,}" if n_others else "Not one label was predicted for any"
-            message = f"{count} of the {n:,} rows of {split}; {n_true:,} have one"
+            message = f"{count} of the {plural(n, 'row')} of {split}; {n_true:,} have one"
         return Alarm("one class", f"{message}: the model learnt hardly anything about the texts.", remedy)
     return None
 
@@ -97,7 +100,7 @@ def first_loss_abnormal(inputs: AlarmInputs) -> Alarm | None:
         return None
     return Alarm(
         "first loss abnormal",
-        f"The first training loss was {first:.4f}; at chance level it is {inputs.expected_first_loss:.4f}.",
+        f"The first training loss was {number(first)}; at chance level it is {number(inputs.expected_first_loss)}.",
         "Check the precision, the learning rate, and whether the model's head and tokenizer belong to these rows.",
     )
 
@@ -113,7 +116,7 @@ def loss_not_lower(inputs: AlarmInputs) -> Alarm | None:
         return None
     return Alarm(
         "loss not lower",
-        f"The training loss ended at {last:.4f}; it began at {first:.4f}.",
+        f"The training loss ended at {number(last)}; it began at {number(first)}.",
         "Check the learning rate (too high and too low both do this), train_layers, and whether labels belong to the texts.",
     )
 
@@ -126,9 +129,9 @@ def not_above_majority(inputs: AlarmInputs) -> Alarm | None:
     is_above = inputs.ours > inputs.majority if inputs.higher_is_better else inputs.ours < inputs.majority
     if is_above if verdict is None else verdict.word == "better":
         return None
-    message = f"{inputs.metric} is {inputs.ours:.4f}; the baseline majority has {inputs.majority:.4f}"
+    message = f"{metric_title(inputs.metric)} is {number(inputs.ours)}; the baseline majority has {number(inputs.majority)}"
     if verdict is not None and verdict.low is not None and verdict.high is not None:
-        message += f"; the interval of the difference is [{verdict.low:.4f}, {verdict.high:.4f}]"
+        message += f"; the interval of the difference is [{number(verdict.low)}, {number(verdict.high)}]"
     remedy = (
         "Do not use this model. Train longer or with another learning rate, and read the findings about labels and duplicates."
     )
@@ -146,8 +149,8 @@ def still_improving(inputs: AlarmInputs) -> Alarm | None:
         return None
     return Alarm(
         "still improving at the end",
-        f"The last evaluation on validation was the best ({inputs.metric} {sign * values[-1]:.4f}), "
-        f"the one before the second best ({sign * values[-2]:.4f}): the training ended too early.",
+        f"The last evaluation on validation was the best ({metric_title(inputs.metric)} {number(sign * values[-1])}), "
+        f"the one before the second best ({number(sign * values[-2])}): the training ended too early.",
         "Raise train.num_train_epochs (or train.max_steps); the best evaluation is kept.",
     )
 
@@ -157,11 +160,11 @@ def not_above_chance(inputs: AlarmInputs) -> Alarm | None:
     found = inputs.chance
     if found is None or found.word == "better":
         return None
-    interval = "" if found.low is None or found.high is None else f" [{found.low:.3f}, {found.high:.3f}]"
-    value = "undefined" if found.difference is None else f"{found.difference:.3f}{interval}"
+    value = "undefined" if found.difference is None else with_interval(found.difference, found.low, found.high)
     return Alarm(
         "not above chance",
-        f"{found.metric} on {found.split} is {value}; random decisions have 0, and {found.n} rows cannot tell the two apart.",
+        f"{metric_title(found.metric)} on {found.split} is {value}; random decisions have 0, and {plural(found.n, 'row')} "
+        "cannot tell the two apart.",
         "Do not use this model. Train longer or with another learning rate, check that the labels belong to the texts, or give "
         "more test rows.",
     )
@@ -179,8 +182,8 @@ def overfitted(inputs: AlarmInputs) -> Alarm | None:
         return None
     return Alarm(
         "validation far from training",
-        f"Validation loss was lowest at step {lowest_step} ({lowest:.4f}) and ended at {last:.4f}, "
-        f"the training loss at {training:.4f}: the model memorised training rows.",
+        f"Validation loss was lowest at step {lowest_step} ({number(lowest)}) and ended at {number(last)}, "
+        f"the training loss at {number(training)}: the model memorised training rows.",
         "Train for fewer epochs, or set train.early_stopping; the best checkpoint, not the last, was kept.",
     )
 
@@ -217,7 +220,8 @@ def mostly_truncated(inputs: AlarmInputs) -> Alarm | None:
         if share > MANY_TRUNCATED:
             return Alarm(
                 "most rows truncated",
-                f"{share:.0%} of the {split} rows do not fit into {inputs.max_length} tokens: they are truncated or left out.",
+                f"{share:.0%} of the {split} rows do not fit into {plural(inputs.max_length, 'token')}: they are "
+                "truncated or left out.",
                 "Raise data.max_length as far as the model allows, or shorten or split the texts.",
             )
     return None

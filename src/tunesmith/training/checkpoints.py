@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.data.cells import plural
 from tunesmith.disk import hash_file, whole_file
 from tunesmith.errors import InputError, TrainingFailed
 from tunesmith.results import read_json
@@ -65,7 +66,7 @@ def damage(folder: Path) -> str:
         if not file.is_file():
             return f"{name} is missing"
         if file.stat().st_size != entry["bytes"]:
-            return f"{name} has {file.stat().st_size:,} bytes, its manifest has {entry['bytes']:,}"
+            return f"{name} has {plural(file.stat().st_size, 'byte')}, its manifest has {entry['bytes']:,}"
         if hash_file(file) != entry["sha256"]:
             return f"{name} was changed (sha256 differs)"
     return ""

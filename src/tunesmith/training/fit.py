@@ -16,6 +16,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from tunesmith.errors import Interrupted, TrainingFailed
 from tunesmith.models.fast.path import FastPath, apply_fast_path, remove_fast_path
 from tunesmith.progress import Event, Listener
+from tunesmith.recipe.metric_names import metric_title
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
 from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEarly, WriteLog
@@ -185,10 +186,11 @@ def conclude(
     require_finite_weights(model)
     best = best_so_far(trainer.state.log_history, plan.metric, plan.higher_is_better)
     if best is None:
-        raise TrainingFailed(f"No evaluation gave a finite {plan.metric}; there is no best model to keep.")
+        raise TrainingFailed(f"No evaluation gave a finite {metric_title(plan.metric)}; there is no best model to keep.")
     steps = trainer.state.global_step
     if steps < schedule.total_steps:
-        notes.append(f"stopped early at step {steps} of {schedule.total_steps}: no better {plan.metric} since step {best.step}")
+        early = f"stopped early at step {steps} of {schedule.total_steps}"
+        notes.append(f"{early}: no better {metric_title(plan.metric)} since step {best.step}")
     if not plan.smoke and best.step != steps:
         load_trained(model, best_weights(plan.checkpoints, best.step))
         require_finite_weights(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.sections import Recipe, TrainSection
 
@@ -31,7 +32,7 @@ def batches_per_epoch(n_rows: int, recipe: Recipe) -> int:
     """Returns the batches of one epoch in each process. Raises RecipeError if incomplete ones are dropped and none is left."""
     size, drops = recipe.train.batch_rows * recipe.parallel.processes, bool(recipe.upstream.get("dataloader_drop_last"))
     if drops and n_rows < size:
-        message = f"no whole batch of {size:,} rows is left of {n_rows:,} training rows."
+        message = f"no whole batch of {plural(size, 'row')} is left of {plural(n_rows, 'training row')}."
         remedy = (
             f"Leave it out, or write train.per_device_train_batch_size: {max(1, n_rows // recipe.parallel.processes)} or less."
         )

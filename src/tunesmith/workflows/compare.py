@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import PROBLEM
@@ -214,7 +215,7 @@ def saved_predictions(split: SavedSplit, labels: Sequence[str]) -> Predictions:
         return from_scores(problem, values[:, None].astype(int), scores[:, None], row_ids=ids)
     column = {name: i for i, name in enumerate(split.labels)}
     if any(len(probs) != len(column) for probs in rows["pred_probs"]):
-        message = f"the probabilities are not of the {len(column)} labels in result.json."
+        message = f"the probabilities are not of the {plural(len(column), 'label')} in result.json."
         raise InputError.one(str(split.run.folder / "predictions.parquet"), message, "Restore the files of the run.")
     scores = np.array(rows["pred_probs"], dtype=np.float64)[:, [column[name] for name in labels]]
     truth, decisions = (class_ids(rows[part], labels, problem) for part in ("label", "prediction"))

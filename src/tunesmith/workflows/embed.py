@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.table import Table
@@ -156,7 +156,7 @@ def require_texts(table: Table, texts: Sequence[str | None], restarts: bool) -> 
         raise OutputError.one("output", "resume and overwrite concern a file, and there is no output.", "Name it: output=FILE.")
     missing = [table.row_ids[i] for i, text in enumerate(texts) if text is None]
     if missing:
-        message = f"{len(missing)} of {len(texts)} rows have no text: rows {listed(missing, 5)}, counted from 0."
+        message = f"{len(missing)} of {plural(len(texts), 'row')} have no text: rows {listed(missing, 5)}, counted from 0."
         raise DataError.one(table.source, message, "Leave them out, or fill in their texts.")
 
 

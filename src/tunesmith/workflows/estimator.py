@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.labelled.labels import SINGLE, class_name, infer_labels
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.errors import DataError
@@ -108,7 +108,7 @@ class TextEstimator(BaseEstimator):
         columns = text_cells(X)
         if (self.run_.predictor.config.columns["pair"] is None) != ("pair" not in columns):
             raise DataError.one(
-                "X", f"it has {len(columns)} columns of texts; fit() had another number.", "Give the same columns."
+                "X", f"it has {plural(len(columns), 'column')} of texts; fit() had another number.", "Give the same columns."
             )
         return self.run_.predictor.scores(columns["text"], columns.get("pair"))
 
@@ -206,12 +206,15 @@ def text_cells(X: Any) -> dict[str, list[str]]:
     """
     table = table_from_frame(X, "X")
     if len(table.columns) > len(ROLES):
-        message = f"it has {len(table.columns)} columns: {listed(table.columns)}; one of texts, or two of pairs, was expected."
+        message = (
+            f"it has {plural(len(table.columns), 'column')}: {listed(table.columns)}; one of texts, or two of pairs, "
+            "was expected."
+        )
         raise DataError.one("X", message, "Select the text column.")
     for cells in table.columns.values():
         wrong = [i for i, cell in enumerate(cells) if is_missing(cell) or not isinstance(cell, str)]
         if wrong:
-            message = f"{len(wrong)} of {len(cells)} rows have no text: rows {listed(wrong, 5)}, counted from 0."
+            message = f"{len(wrong)} of {plural(len(cells), 'row')} have no text: rows {listed(wrong, 5)}, counted from 0."
             raise DataError.one("X", message, "Leave them out, or fill in their texts.")
     return dict(zip(ROLES, table.columns.values(), strict=False))
 

@@ -136,17 +136,17 @@ def guess_task(table: Table) -> Guess:
     is_amount = labels.is_score or (labels.number_share >= 0.9 and labels.distinct > most_classes)
     if len(columns.label) == 1 and is_amount:
         columns, questions = find_columns(table, "regression")
-        numbers = "numbers with decimals" if labels.is_score else f"{labels.distinct} different numbers"
+        numbers = "numbers with decimals" if labels.is_score else plural(labels.distinct, "different number")
         return Guess("regression", f"{columns.label[0]!r} holds {numbers}", columns, questions)
     separator, separator_reason = find_separator(cells)
     label = repr(columns.label[0])
     reason = f"{label} holds {plural(labels.distinct, 'different value')}"
     if len(columns.label) > 1:
-        reason = f"{len(columns.label)} label columns of 0 and 1: each row may have several labels"
+        reason = f"{plural(len(columns.label), 'label column')} of 0 and 1: each row may have several labels"
     elif separator or labels.list_share > 0.5:
         reason = f"a row of {label} may hold several labels"
     elif labels.distinct > 4 and labels.whole_share == 1.0:
-        reason = f"{label} holds {labels.distinct} whole numbers, taken as names; if they are amounts, write regression"
+        reason = f"{label} holds {plural(labels.distinct, 'whole number')}, taken as names; if they are amounts, write regression"
     names = names_column(table, columns)
     if names is not None:
         note = f"{names} holds a name for each: write label: {names} to use these"
@@ -255,9 +255,7 @@ def split_lines(splits: LabelledData) -> list[str]:
     lines = [f"rows: {sizes}", *label_lines(splits), *length_lines(splits)]
     lines += [f"note: {note}" for note in splits.notes]
     flagged = [finding for finding in splits.findings if finding.flagged]
-    return lines + [
-        f"look at {finding.name.replace('_', ' ')}: {finding.summary} {finding.remedy}".rstrip() for finding in flagged
-    ]
+    return lines + [f"look at {finding.name.replace('_', ' ')}: {finding.text} {finding.remedy}".rstrip() for finding in flagged]
 
 
 def own_rows(splits: LabelledData) -> list[Examples]:

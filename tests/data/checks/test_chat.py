@@ -61,7 +61,7 @@ def test_roles(roles: str, reason: str) -> None:
 ODD = {
     "empty_turns": ([("u", " "), ("a", "yes"), ("u", "so"), ("a", "no")], "turn 1 of 4, the user's, is empty"),
     "repeated_turns": ([*pair("Why?", "a b"), *pair("WHY", "c d")], "turns 1 and 3 of the user are the same"),
-    "unclosed_thoughts": (pair("why", "<think> hm"), "<think> 1 times and </think> 0 times"),
+    "unclosed_thoughts": (pair("why", "<think> hm"), "<think> 1 time and </think> 0 times"),
     "template_tokens": (pair("why [INST]", "so."), "a turn of the user holds '[INST]'"),
     "echoed_prompts": (
         pair("who is it at the door?", "Who is it at the door: he is."),

@@ -18,7 +18,7 @@ def test_rows_with_special_tokens_in_either_text_are_counted() -> None:
     )
     (finding,) = control_tokens([rows], ["[SEP]", "[CLS]"])
     assert finding.flagged == 3
-    assert finding.summary == "3 of 4 rows of train hold special tokens of the tokenizer: rows 4, 7, 5"
+    assert finding.text == "3 of 4 rows of train hold special tokens of the tokenizer. Rows 4, 7, 5 of train."
     assert control_tokens([rows], ["[MASK]"]) == control_tokens([rows], []) == []
 
 
@@ -48,5 +48,5 @@ def test_the_check_names_them(
     line = next(line for line in capsys.readouterr().out.splitlines() if f" {name}: " in line)
     assert line.startswith("note ")
     assert "3 of 40 rows of train hold special tokens" in line
-    assert "rows 0, 1, 2" in line
-    assert "control tokens" in line.split("rows 0, 1, 2")[1]
+    assert "Rows 0, 1, 2 of train." in line
+    assert "control tokens" in line.split("Rows 0, 1, 2")[1]

@@ -105,7 +105,7 @@ def test_no_damage(text: str) -> None:
 def test_html_and_length() -> None:
     findings = found(rows(("this &amp; that", 0), ("word " * 30_000, 1)))
     assert findings["html_entities"].rows[0]["reason"] == "holds '&amp;'"
-    assert findings["long_texts"].rows[0]["reason"] == "150000 characters"
+    assert findings["long_texts"].rows[0]["reason"] == "150,000 characters"
 
 
 def test_other_kinds_of_labels() -> None:

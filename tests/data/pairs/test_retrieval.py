@@ -46,9 +46,9 @@ def test_documents_carry_their_title_and_queries_their_documents(folder: Path) -
 
 
 def test_what_is_not_measured_is_noted(folder: Path) -> None:
-    assert read_beir(folder).notes == ("1 queries have no judgement in test and are not measured",)
+    assert read_beir(folder).notes == ("1 query has no judgement in test: not measured",)
     (folder / "qrels" / "test.tsv").write_text(QRELS + "q3\td3\t0\n", encoding="utf-8")
-    assert read_beir(folder).notes == ("1 queries have no relevant document and are not measured: q3",)
+    assert read_beir(folder).notes == ("1 query has no relevant document, not measured: q3",)
 
 
 def test_one_file_of_judgements_trecs_columns_and_gzip_are_read_too(folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_split_is_chosen_by_name(folder: Path) -> None:
         ("corpus.jsonl", lines([{"_id": "d1"}]), "there is no column text"),
         ("corpus.jsonl", lines([{"_id": "", "text": "a"}]), "line 1.*the _id is missing"),
         ("queries.jsonl", lines([{"_id": "q1", "text": " "}]), "line 1.*the query has no text"),
-        ("qrels/test.tsv", QRELS + "q9\td1\t1\n", "line 5.*there is no query 'q9' in queries; 1 judgements"),
+        ("qrels/test.tsv", QRELS + "q9\td1\t1\n", "line 5.*there is no query 'q9' in queries; 1 judgement names"),
         ("qrels/test.tsv", QRELS + "q1\td9\t1\nq1\td8\t1\n", "line 5.*there is no document 'd9' in corpus; 2 judgements"),
         ("qrels/test.tsv", QRELS + "q1\td1\t1\n", "line 5.*'d1' is judged for the query 'q1' a second time"),
         ("qrels/test.tsv", QRELS.replace("2\n", "high\n"), "line 2.*the score 'high' is no number"),

@@ -62,7 +62,7 @@ def test_a_teacher_may_give_a_list_or_several_columns() -> None:
         "train",
     )
     assert several.target == ((1.0, 3.0), (2.0, 4.0))
-    with pytest.raises(DataError, match="row 11: it has 1 numbers in score; the first row has 2"):
+    with pytest.raises(DataError, match="row 11: it has 1 number in score; the first row has 2"):
         rows_of(parts | {"score": "score"}, **texts, score=[[1, 2], [3]])
 
 

@@ -78,8 +78,8 @@ def test_the_mean_is_given_of_words_that_are_frequent_in_a_class() -> None:
     found = words_left_out(evidence([0, 1, 0]), left, without, WHOLE_ROWS, n_cut=1, n_hidden=2)
     assert 'mean change where a word is frequent: "not" -1.00 in a (6 times)' in found.summary
     assert "rare" not in found.summary
-    assert "1 rows have more words than were left out" in found.summary
-    assert "2 rows hold personal data" in found.summary
+    assert "1 row has more words than were left out" in found.summary
+    assert "2 rows with personal data" in found.summary
 
 
 def test_the_lowest_rows_are_taken_and_hidden_or_unlabelled_ones_not() -> None:

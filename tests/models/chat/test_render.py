@@ -104,7 +104,7 @@ def test_a_template_that_ends_no_answer_is_refused(byte_tokenizer) -> None:
     text = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}" + (
         "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
     )
-    with pytest.raises(ModelError, match="row 50: 1 of 1 rows are rows whose answer the chat template does not end") as error:
+    with pytest.raises(ModelError, match="row 50: 1 of 1 row is a row whose answer the chat template does not end") as error:
         render(tokenizer, rows(TALK), Template("tokenizer", text, "tokenizer"), None, "completion")
     assert "never stops" in error.value.problems[0].remedy
 
@@ -134,7 +134,7 @@ def test_rows_that_the_template_refuses_are_named(tokenizer) -> None:
     assert made.dropped == {"refused by the chat template: The user begins": (51,)}
     assert (made.row_ids, made.positions) == ((50, 52), (0, 2))
     with pytest.raises(
-        DataError, match=r"none of 1 rows of train can be trained on \(1 refused by the chat template: The user begins"
+        DataError, match=r"none of 1 row of train can be trained on \(1 refused by the chat template: The user begins"
     ):
         render(tokenizer, rows(bad), Template("tokenizer", text, "tokenizer"))
 
@@ -244,7 +244,7 @@ def test_an_earlier_answer_that_lost_its_beginning_is_not_learnt(byte_tokenizer)
 
 def test_a_row_whose_answer_is_wholly_too_long_leaves_a_message(tokenizer) -> None:
     with pytest.raises(
-        DataError, match=r"none of 1 rows of train can be trained on .*answer leaves no room for its question in 12 tokens"
+        DataError, match=r"none of 1 row of train can be trained on .*answer leaves no room for its question in 12 tokens"
     ) as error:
         render(tokenizer, rows(("so?", LONG)), OWN, 12, long_rows="truncate")
     assert "data.max_length" in error.value.problems[0].remedy
@@ -265,7 +265,7 @@ def test_long_texts(byte_tokenizer) -> None:
     assert (cut.cut, cut.target_tokens_lost) == ((51,), n + 1 - 11)
     assert cut.input_ids[1][-1] != tokenizer.eos_token_id  # a text that was cut does not end
     assert render(tokenizer, found, NO_TEMPLATE, 12, long_rows="drop").dropped == {"longer than 12 tokens": (51,)}
-    with pytest.raises(RecipeError, match="leave no room"):
+    with pytest.raises(RecipeError, match="leaves no room"):
         render(tokenizer, found, NO_TEMPLATE, 1)
     with pytest.raises(RecipeError, match="plain texts have no answers"):
         render(tokenizer, found, NO_TEMPLATE, 12, "completion")

@@ -133,7 +133,7 @@ SCORED: dict[str, list[Any]] = {"text": QUESTIONS, "pair": NEAR, "score": []}
         ({"premise": QUESTIONS, "hypothesis": NEAR, "label": ["a", "b", "c"] * 4}, {}, "classes are a, b, c; which of them"),
         (SCORED | {"score": [0.5] * 11 + ["x"]}, {"columns": {part: part for part in SCORED}}, "the score 'x' is no number"),
         ({"anchor": QUESTIONS, "positive": NEAR}, {"dimensions": [999]}, "999 dimensions are requested"),
-        ({"anchor": QUESTIONS[:1], "positive": NEAR[:1]}, {}, "1 rows have all of"),
+        ({"anchor": QUESTIONS[:1], "positive": NEAR[:1]}, {}, "1 row has all of"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_an_error(columns: dict[str, list[Any]], options: dict[str, Any], message: str) -> None:

@@ -61,5 +61,6 @@ def test_scores_outside_of_a_cosine_are_refused_where_they_are_compared_with_one
 )
 def test_a_large_batch_loss_without_a_large_batch_is_noted(loss: str, batch_rows: int, note: str) -> None:
     choice = choose_loss(rows("positive_pair"), EmbeddingSection(loss=loss))
-    found = shortage(choice, batch_rows)
-    assert note in found if note else not found
+    lack, remedy = shortage(choice, batch_rows)
+    assert note in lack if note else not lack
+    assert bool(remedy) == bool(note)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.data.cells import is_missing, listed, plain_class_name
+from tunesmith.data.cells import is_missing, listed, plain_class_name, plural
 from tunesmith.data.chat.formats import ChatFormat, ChatKind, message_kind, parse_messages
 from tunesmith.data.chat.messages import (
     LOST_KEY,
@@ -103,7 +103,7 @@ def usable_conversations(
             positions += [i] * len(conversations)
     if not turns:
         counted = "; ".join(f"{len(ids):,} {reason}" for reason, ids in reasons.items())
-        message = f"none of {len(table):,} rows can be used ({counted}). They were read as {row_format.sentence()}."
+        message = f"none of {plural(len(table), 'row')} can be used ({counted}). They were read as {row_format.sentence()}."
         raise DataError.one(table.source, message, remedy_for(reasons))
     return Conversations(
         split,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import plural
 from tunesmith.data.chat.messages import Turn, json_of, tools_of
 from tunesmith.data.chat.rows import Conversations, last_answer
 from tunesmith.data.checks.rows import Flagged, dropped_rows, leakage, row_finding
@@ -15,7 +15,6 @@ from tunesmith.data.normalise import normalise
 from tunesmith.recipe.tree import shorten
 from tunesmith.results import Finding
 
-SHOWN_ROW_IDS = 5
 MIN_PROMPTS = 3
 """An answer to fewer different prompts may be right for each."""
 MIN_ANSWER_WORDS = 4
@@ -107,7 +106,7 @@ def same_answers(rows: Conversations) -> Flagged:
         if len(answer.split()) >= MIN_ANSWER_WORDS:
             for position in positions.values():
                 shown = shorten(" ".join(last_answer(rows.turns[position]).split()))
-                yield position, f"{len(positions):,} different prompts have this answer: {shown}"
+                yield position, f"{plural(len(positions), 'different prompt', 'has', 'have')} this answer: {shown}"
 
 
 def repeated_turns(rows: Conversations) -> Flagged:
@@ -128,7 +127,7 @@ def unclosed_thoughts(rows: Conversations) -> Flagged:
             for opened, closed in THOUGHTS:
                 n_opened, n_closed = turn.content.count(opened), turn.content.count(closed)
                 if turn.role == "assistant" and n_opened != n_closed:
-                    yield position, f"an answer has {opened} {n_opened} times and {closed} {n_closed} times"
+                    yield position, f"an answer has {opened} {plural(n_opened, 'time')} and {closed} {plural(n_closed, 'time')}"
 
 
 def echoed_prompts(rows: Conversations) -> Flagged:
@@ -196,14 +195,11 @@ def template_tokens(rows: Conversations, special_tokens: Sequence[str]) -> Findi
             if match := pattern.search(turn.text):
                 where = "the text" if turn.role == "text" else f"a turn of the {turn.role}"
                 flagged.append((position, f"{where} holds {match.group()!r}"))
-    shown = listed((rows.row_ids[position] for position in dict.fromkeys(position for position, _ in flagged)), SHOWN_ROW_IDS)
     if rows.kind == "text":
         remedy = "The tokenizer reads them as control tokens, such as the end of a text. Remove those that are not meant so."
     else:
         remedy = "They are read as text, never as the end of a turn. Give the rows as turns if a template wrote them."
-    return row_finding(
-        "template_tokens", rows, flagged, f"{{count}} hold special tokens of a chat template: rows {shown}", remedy
-    )
+    return row_finding("template_tokens", rows, flagged, "{count} hold special tokens of a chat template", remedy)
 
 
 def cut_off(rows: Conversations, tokens: Sequence[int] | None) -> Finding | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from tunesmith.data.cells import listed
 from tunesmith.data.checks.rows import row_finding
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.data.table import Examples
 from tunesmith.results import Finding
 
-SHOWN_ROW_IDS = 5
 REMEDY = "The tokenizer reads them as control tokens, not as text. Remove or change them where they are not meant so."
 
 
@@ -27,8 +25,7 @@ def control_tokens(splits: Iterable[Examples | EmbeddingRows], special_tokens: S
             for i, text in enumerate(side):
                 if match := pattern.search(text):
                     flagged.setdefault(i, f"a text holds {match.group()!r}")
-        shown = listed((rows.row_ids[i] for i in flagged), SHOWN_ROW_IDS)
-        summary = f"{{count}} hold special tokens of the tokenizer: rows {shown}"
+        summary = "{count} hold special tokens of the tokenizer"
         findings.append(row_finding("control_tokens", rows, flagged.items(), summary, REMEDY))
     return [finding for finding in findings if finding is not None]
 

@@ -118,7 +118,7 @@ def check_missing(rows: Rows) -> Iterator[Finding]:
         absent = [name for name, count in counts.items() if not count]
         if absent:
             what = "cannot be learned" if split == "train" else f"are not measured on {split}"
-            summary = f"{len(absent)} of {len(counts)} classes have no row in {split} and {what}: {listed(absent)}."
+            summary = f"{len(absent)} of {plural(len(counts), 'class')} have no row in {split} and {what}: {listed(absent)}."
             yield Finding(f"missing_labels_{split}", summary, remedy=f"Add rows of these classes to {split}.")
 
 
@@ -161,7 +161,9 @@ def check_duplicates(rows: Rows) -> Iterator[Finding]:
     first: dict[tuple[str, Any], int] = {}
     firsts = [first.setdefault((key, train.labels[i]), i) for i, key in enumerate(rows.keys["train"])]
     repeats = [(i, j) for i, j in enumerate(firsts) if i != j]
-    summary = f"{len(repeats)} of {len(train)} training rows repeat an earlier row: same label, same text ({NORMALISED})."
+    summary = (
+        f"{len(repeats)} of {plural(len(train), 'training row')} repeat an earlier row: same label, same text ({NORMALISED})."
+    )
     flagged = [(train, i, f"same as row {train.row_ids[j]}") for i, j in repeats]
     yield from row_finding("duplicates", summary, flagged, "Remove them; they count double in the loss.")
 
@@ -180,7 +182,8 @@ def check_conflicts(rows: Rows) -> Iterator[Finding]:
         for i in group:
             others = [f"row {train.row_ids[j]} {rows.label('train', j)}" for j in group if train.labels[j] != train.labels[i]]
             flagged.append((train, i, f"labelled {rows.label('train', i)}; {listed(others, 3)}"))
-    summary = f"{len(flagged)} training rows in {len(conflicts)} sets have different labels on the same text ({NORMALISED})."
+    count = f"{plural(len(flagged), 'training row')} in {plural(len(conflicts), 'set')}"
+    summary = f"{count} have different labels on the same text ({NORMALISED})."
     yield from row_finding("conflicting_labels", summary, flagged, "Decide which label is right.")
 
 
@@ -194,7 +197,7 @@ def check_leakage(rows: Rows) -> Iterator[Finding]:
     for split, leaks in divided(find_leaks(train.texts, texts, train.pairs, pairs), sizes).items():
         examples = others[split]
         n_same = sum(examples.labels[leak.position] == train.labels[leak.train_position] for leak in leaks)
-        summary = f"{len(leaks)} of {len(examples)} rows of {split} have a text of train {counted(leaks)}, "
+        summary = f"{len(leaks)} of {plural(len(examples), 'row')} of {split} have a text of train {counted(leaks)}, "
         summary += f"{n_same} with the same label ({NORMALISED})."
         flagged = [(examples, leak.position, leak.reason(train.row_ids[leak.train_position])) for leak in leaks]
         remedy = f"Remove them from {split} or from train: metrics on training texts are too high."
@@ -238,7 +241,7 @@ def check_length(rows: Rows) -> Iterator[Finding]:
     longest = f"the longest {long_texts[0][0] if long_texts else 0}; only their beginning is used"
     summary = f"{plural(len(long_texts), 'text', 'has', 'have')} more than {LONG_TEXT_CHARACTERS:,} characters, {longest}."
     remedy = "Check whether rows have run together (a lone quote in a csv file does that), or divide the texts."
-    flagged = [(rows.splits[split], i, f"{size} characters") for size, split, i in long_texts]
+    flagged = [(rows.splits[split], i, plural(size, "character")) for size, split, i in long_texts]
     yield from row_finding("long_texts", summary, flagged, remedy)
 
 

@@ -182,7 +182,7 @@ def find_changes(corrections: Sequence[Correction], table: Table, column: str | 
     absent = [c.row_id for c in corrections if c.row_id not in position]
     if absent:
         shown = listed(map(str, absent), SHOWN_ROWS)
-        message = f"{len(absent)} corrections name rows that the file does not have: {shown}."
+        message = f"{plural(len(absent), 'correction', 'names', 'name')} rows that the file does not have: {shown}."
         raise DataError.one(table.source, message, "Apply them to the file that was diagnosed.")
     if column is not None and column not in table.columns:
         raise DataError.one(table.source, f"There is no column {column!r}, only {listed(table.columns)}.")
@@ -215,7 +215,8 @@ def require_few(changes: LabelChanges, table: Table) -> None:
     whole = [label for label, n in lost.items() if n == classes[label]]
     if n_lost > MANY * n_labels:
         message = (
-            f"the corrections change {n_lost:,} of {n_labels:,} labels ({n_lost / n_labels:.0%}; up to {MANY:.0%} is usual)."
+            f"the corrections change {n_lost:,} of {plural(n_labels, 'label')} ({n_lost / n_labels:.0%}; up to "
+            f"{MANY:.0%} is usual)."
         )
     elif whole:
         message = f"the corrections change every label of the class {clip(whole[0])}."
@@ -254,7 +255,7 @@ def misfit_error(table: Table, misfits: Mapping[str, list[Correction]], position
         i = position[c.row_id]
         expected = f"{nearest} is {cell_label(table.columns[nearest][i])!r}, the correction expects {c.given!r}."
         problems.append(Problem("data", f"{table.source}, {table.place(i)}", expected))
-    message = f"{len(misfits[nearest])} of {n} corrections do not fit the labels in the file."
+    message = f"{len(misfits[nearest])} of {plural(n, 'correction', 'does', 'do')} not fit the labels in the file."
     return DataError([Problem("data", table.source, message, "Apply them to the file that was diagnosed."), *problems])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.cells import UNLABELLED, clip, is_missing, is_number, is_whole
+from tunesmith.data.cells import UNLABELLED, clip, is_missing, is_number, is_whole, plural
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -148,7 +148,7 @@ def reject_other_vectors(table: Table, cells: Sequence[Any], length: int) -> Non
     """Raises DataError for a vector of another length than most have, or with a missing value."""
     for i, cell in enumerate(cells):
         if cell is not None and (len(cell) != length or any(map(is_missing, cell))):
-            message = f"The label is the vector {clip(cell)}; {length} values of 0 or 1 were expected, as in most rows."
+            message = f"The label is the vector {clip(cell)}; {plural(length, 'value')} of 0 or 1 were expected, as in most rows."
             raise DataError.one(f"{table.source}, {table.place(i)}", message, "Correct it, or leave it empty for no label.")
 
 

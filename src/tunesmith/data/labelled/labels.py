@@ -100,7 +100,7 @@ def infer_labels(
         keys = [key for key in keys if key in ("True", "False") or key.lower() not in ("true", "false")]
     rows = sum(cell is not None for cell in parsed)
     if not keys:
-        raise DataError.one(source, f"None of the {len(cells)} rows has a label.", NAME_COLUMN)
+        raise DataError.one(source, f"None of the {plural(len(cells), 'row')} has a label.", NAME_COLUMN)
     decimals = [key for key in keys if not is_whole(key)]
     many = len(keys) > MAX_DECIMAL_CLASSES or len(keys) * ROWS_PER_DECIMAL_CLASS > rows
     if not several and decimals and many and all(map(is_number, keys)):
@@ -108,10 +108,12 @@ def infer_labels(
         message = f"The labels are numbers with decimals ({shown}); classes were expected."
         raise DataError.one(source, message, "Set task: regression to learn the number itself.")
     if len(keys) == 1 and not several:
-        message = f"All {rows} labelled rows have the same label, {clip(keys[0])}; at least two are needed."
+        message = f"All {plural(rows, 'labelled row', 'has', 'have')} the same label, {clip(keys[0])}; at least two are needed."
         raise DataError.one(source, message, "Check whether rows are missing, or name another label column.")
     if len(keys) > (rows if several else rows / 2):
-        message = f"There are {len(keys)} different labels on {rows} rows ({listed(keys, 5)}): too many to learn."
+        message = (
+            f"There are {plural(len(keys), 'different label')} on {plural(rows, 'row')} ({listed(keys, 5)}): too many to learn."
+        )
         raise DataError.one(source, message, "Name the right label column: columns: {label: NAME}.")
     return Labels(MULTI if several else SINGLE, tuple(keys))
 
@@ -123,14 +125,17 @@ def infer_score(cells: Sequence[Any], source: str) -> Labels:
     numbers = [float(cell) for cell in present if is_number(cell)]
     wrong = [cell for cell in present if not is_number(cell)]
     if not present:
-        raise DataError.one(source, f"None of the {len(cells)} rows has a label.", NAME_COLUMN)
+        raise DataError.one(source, f"None of the {plural(len(cells), 'row')} has a label.", NAME_COLUMN)
     if len(wrong) > NOT_NUMBERS_SHARE * len(present):
         shown = listed(map(clip, dict.fromkeys(map(str, wrong))), 3)
-        message = f"{len(wrong)} of {len(present)} labels are no numbers, for instance {shown}."
+        message = f"{len(wrong)} of {plural(len(present), 'label')} are no numbers, for instance {shown}."
         remedy = "Set task: classification, or name the column that holds the score."
         raise DataError.one(source, message, notation or remedy)
     if len(set(numbers)) < 2:
-        message = f"All {len(numbers)} labelled rows have the same score, {numbers[0]:g}; there is nothing to learn."
+        message = (
+            f"All {plural(len(numbers), 'labelled row', 'has', 'have')} the same score, {numbers[0]:g}; there is "
+            "nothing to learn."
+        )
         raise DataError.one(source, message)
     mean, deviation = float(np.mean(numbers)), float(np.std(numbers))
     if not 1e-30 < deviation < 1e30:
@@ -298,7 +303,9 @@ def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = No
     if any("." in str(cell) and is_whole(cell) for cell in cells if not isinstance(cell, list | tuple)):
         notes.append("The labels are whole numbers written with decimals (1.0); they are read as classes (1).")
     if not all(map(is_whole, labels.names)) and all(map(is_number, labels.names)):
-        notes.append(f"The {labels.n} numbers are read as names of classes; task: regression learns the number itself.")
+        notes.append(
+            f"The {plural(labels.n, 'number', 'is', 'are')} read as names of classes; task: regression learns the number itself."
+        )
     rows = [(names, n) for cell, n in tally(cells) if (names := class_names(cell, separator, labels.names)) is not None]
     if labels.problem_type == MULTI and all(len(names) == 1 for names, _ in rows):
         notes.append("Every row has exactly one label; write its name into one column to learn classes that exclude each other.")

@@ -149,7 +149,7 @@ def drop_unlabelled_splits(tables: dict[str, Table], columns: Columns, requested
         cells = [cell for name in columns.label for cell in table.columns.get(name, [])]
         if all(marker(cell) is not None or str(cell) in ("-1", "-1.0") for cell in cells):
             del tables[split]
-            notes.append(f"{table.source} is not used for {split}: none of its {len(table)} rows has a label.")
+            notes.append(f"{table.source} is not used for {split}: none of its {plural(len(table), 'row')} has a label.")
 
 
 def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str]) -> Labels:
@@ -158,7 +158,7 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
     unusable = set(read_texts(table, columns.text, "text")[1])
     cells = [cell for i, cell in enumerate(label_cells(table, columns)) if i not in unusable]
     if not cells:
-        message = f"None of the {table.rows_read} rows has a text in the column {columns.text!r}."
+        message = f"None of the {plural(table.rows_read, 'row')} has a text in the column {columns.text!r}."
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
     names = columns.label
     if len(columns.label) == 1:

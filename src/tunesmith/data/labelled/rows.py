@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed
+from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed, plural
 from tunesmith.data.labelled.labels import SINGLE, WRONG, class_name, encode, label_cells, marker
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table, not_text
 from tunesmith.errors import DataError
@@ -80,7 +80,8 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
     numbers = list(filter(is_number, present))
     if len(numbers) > NUMBERS_SHARE * len(present):
         message = (
-            f"The text column {name!r} holds numbers ({len(numbers)} of {len(present)} cells, for instance {clip(numbers[0])})."
+            f"The text column {name!r} holds numbers ({len(numbers)} of {plural(len(present), 'cell')}, for instance "
+            f"{clip(numbers[0])})."
         )
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
     reasons: dict[int, str] = {}
@@ -111,7 +112,9 @@ def list_bad_rows(table: Table, reasons: dict[int, str]) -> tuple[BadRow, ...]:
     if sum(row.dropped for row in new) == len(table):
         counts = Counter(row.reason for row in bad if row.dropped)
         shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
-        raise DataError.one(table.source, f"None of the {table.rows_read} rows can be used ({shown}).", "Check the columns.")
+        raise DataError.one(
+            table.source, f"None of the {plural(table.rows_read, 'row')} can be used ({shown}).", "Check the columns."
+        )
     return tuple(sorted(bad, key=lambda row: row.row_id))
 
 
@@ -146,7 +149,7 @@ def counted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[
         wrong += [(i, name, cell) for name, cell in zip(names, cells, strict=True) if not is_count(cell)]
         rows.append(tuple(int(float(cell)) if is_count(cell) else 0 for cell in cells))
     if wrong:
-        message = f"{len(wrong):,} cells hold no count of annotators: {places(table, wrong)}."
+        message = f"{plural(len(wrong), 'cell', 'holds', 'hold')} no count of annotators: {places(table, wrong)}."
         remedy = "Write a whole number from 0 on; leave all of them empty in rows that nobody annotated."
         raise DataError.one(table.source, message, remedy)
     return rows
@@ -168,7 +171,7 @@ def voted_rows(table: Table, columns: Columns, labels: Labels, keep: Sequence[in
         rows.append(tuple(counts))
     if wrong:
         classes = f"The classes are {listed(labels.names)}."
-        message = f"{len(wrong):,} cells of annotators hold no class: {places(table, wrong)}. {classes}"
+        message = f"{plural(len(wrong), 'cell')} of annotators hold no class: {places(table, wrong)}. {classes}"
         raise DataError.one(
             table.source, message, f"Correct them; if the columns hold counts, write {ANNOTATORS} as {{class: column}}."
         )

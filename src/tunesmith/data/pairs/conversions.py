@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -37,7 +37,9 @@ class Converted:
 
     def summary(self) -> str:
         lost = "; ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
-        return f"{len(self.rows):,} rows of {' + '.join(self.columns)} from {self.n_source:,}" + (f" ({lost})" if lost else "")
+        return f"{plural(len(self.rows), 'row')} of {' + '.join(self.columns)} from {self.n_source:,}" + (
+            f" ({lost})" if lost else ""
+        )
 
 
 def convert(table: Table, row_format: PairFormat, to: PairKind, seed: int = 0, per_text: int = 1) -> Converted:
@@ -59,7 +61,9 @@ def convert(table: Table, row_format: PairFormat, to: PairKind, seed: int = 0, p
     rows = tuple(dict.fromkeys(CONVERSIONS[row_format.kind, to](texts, left_out, np.random.default_rng(seed), per_text)))
     if not rows:
         reasons = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
-        raise DataError.one(table.source, f"no {to.replace('_', ' ')} row can be made from {len(table):,} rows ({reasons}).")
+        raise DataError.one(
+            table.source, f"no {to.replace('_', ' ')} row can be made from {plural(len(table), 'row')} ({reasons})."
+        )
     return Converted(to, TRIPLET if to == "triplet" else PAIR, rows, len(table), dict(left_out))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.column_names import ID, LABEL, PAIRS, SCORE, SPLIT, plain_name
 from tunesmith.data.columns import require_column
 from tunesmith.data.profile import Profile, profile
@@ -180,7 +180,7 @@ def parts_by_content(names: Sequence[str], profiles: Mapping[str, Profile], tabl
     scores = [name for name in targets if profiles[name].is_score]
     classes = [name for name in targets if profiles[name].is_codes or profiles[name].is_classes]
     if not 1 <= len(texts) <= 2:
-        raise undecided(table, profiles, f"{len(texts)} columns look like text")
+        raise undecided(table, profiles, f"{plural(len(texts), 'column', 'looks', 'look')} like text")
     measured = scores or classes
     if len(measured) > 1:
         raise undecided(table, profiles, f"{listed(measured)} could each hold the score or the class")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import clip, is_missing, is_number, listed
+from tunesmith.data.cells import clip, is_missing, is_number, listed, plural
 from tunesmith.data.readers.read import builtin_folder, read_file, resolve_path
 from tunesmith.data.split import spread_positions
 from tunesmith.data.table import Table
@@ -177,7 +177,7 @@ def read_judgements(table: Table, query_ids: Sequence[str], document_ids: Sequen
     if not table.has_header and len(columns) == 4:
         columns = [columns[0], columns[2], columns[3]]
     if len(columns) != 3:
-        message = f"it has {len(columns)} columns."
+        message = f"it has {plural(len(columns), 'column')}."
         raise DataError.one(table.source, message, "Judgements are query id, document id, score, separated by tabs.")
     queries, documents, scores = list(map(str, columns[0])), list(map(str, columns[1])), columns[2]
     for i, score in enumerate(scores):
@@ -189,7 +189,7 @@ def read_judgements(table: Table, query_ids: Sequence[str], document_ids: Sequen
         missing = [i for i, name in enumerate(used) if name not in position]
         if missing:
             absent = f"there is no {kind} {clip(used[missing[0]])} in {file}"
-            message = f"{absent}; {len(missing):,} judgements name one that is missing."
+            message = f"{absent}; {plural(len(missing), 'judgement', 'names', 'name')} one that is missing."
             place = f"{table.source}, {table.place(missing[0])}"
             raise DataError.one(place, message, f"Add it to {file}, or remove the line.")
         positions.append([position[name] for name in used])
@@ -209,10 +209,10 @@ def left_out_notes(query_ids: Sequence[str], judged: Array, used: Array, split: 
     n_unjudged = len(query_ids) - len(np.unique(judged))
     notes = []
     if n_unjudged:
-        notes.append(f"{n_unjudged:,} queries have no judgement in {split} and are not measured")
+        notes.append(f"{plural(n_unjudged, 'query', 'has', 'have')} no judgement in {split}: not measured")
     if with_score_0:
         names = listed([query_ids[i] for i in with_score_0], 5)
-        notes.append(f"{len(with_score_0):,} queries have no relevant document and are not measured: {names}")
+        notes.append(f"{plural(len(with_score_0), 'query', 'has', 'have')} no relevant document, not measured: {names}")
     return tuple(notes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.data.cells import clip, is_missing, is_number, listed
+from tunesmith.data.cells import clip, is_missing, is_number, listed, plural
 from tunesmith.data.labelled.labels import class_name
 from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.pairs.formats import PairFormat, PairKind
@@ -83,7 +83,7 @@ def usable_rows(
             kept.append(i)
     if not kept:
         counted = "; ".join(f"{len(ids):,} {reason}" for reason, ids in reasons.items())
-        message = f"none of {len(table):,} rows can be used ({counted})."
+        message = f"none of {plural(len(table), 'row')} can be used ({counted})."
         raise DataError.one(table.source, message, f"The columns are {listed(row_format.columns)}.")
     return EmbeddingRows(
         split,
@@ -144,6 +144,6 @@ def read_target(table: Table, row_format: PairFormat, i: int, score_range: Seque
     first = table.columns[row_format.target[0]][0]
     n_expected = len(first) if isinstance(first, list | tuple) else len(row_format.target)
     if len(cells) != n_expected:
-        message = f"it has {len(cells)} numbers in {listed(row_format.target)}; the first row has {n_expected}."
+        message = f"it has {plural(len(cells), 'number')} in {listed(row_format.target)}; the first row has {n_expected}."
         raise DataError.one(f"{table.source}, {table.place(i)}", message)
     return tuple(read_number(table, cell, i) for cell in cells)

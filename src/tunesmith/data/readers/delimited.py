@@ -278,8 +278,10 @@ def reject_ragged(name: str, names: list[str], records: Records, has_header: boo
     if len(ragged) * 2 <= len(records.rows):
         return
     usual, _ = usual_fields(records)
-    header = f"the header names {len(names)} columns ({', '.join(names)})"
-    expected = header if has_header else f"{len(names)} fields were expected"
-    message = f"{len(ragged)} of {len(records.rows)} rows do not fit: {expected}, most rows have {usual} fields."
+    header = f"the header names {plural(len(names), 'column')} ({', '.join(names)})"
+    expected = header if has_header else f"{plural(len(names), 'field', 'was', 'were')} expected"
+    message = (
+        f"{len(ragged)} of {plural(len(records.rows), 'row')} do not fit: {expected}, most rows have {plural(usual, 'field')}."
+    )
     remedy = "Quote the fields that contain the delimiter, or correct the header."
     raise DataError.one(f"{name}, line {records.lines[ragged[0]]}", message, remedy)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data.cells import clip
+from tunesmith.data.cells import clip, plural
 from tunesmith.data.readers.declared_classes import classes_note, classes_of_feature, classes_of_metadata, named_classes
 from tunesmith.data.readers.json_rows import columns_from_rows
 from tunesmith.data.readers.plain_cells import plain_table
@@ -46,7 +46,7 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
         shown = ", ".join(f"{key} {size}" for key, size in sizes.items())
         raise DataError.one(name, f"The columns have different lengths: {shown}.")
     if not any(sizes.values()):
-        raise DataError.one(name, f"The table has {len(columns)} columns and no rows.")
+        raise DataError.one(name, f"The table has {plural(len(columns), 'column')} and no rows.")
     return plain_table(Table.whole(name, columns, notes=classes_note(classes), has_header=has_header, classes=classes))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.data.cells import clip, listed
+from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import Payload
@@ -45,7 +45,7 @@ def read_jsonl(payload: Payload, encoding: str | None = None) -> Table:
         position += 1
     if errors and len(errors) >= BROKEN_SHARE * position:
         shown = "; ".join(errors[:5]) + ("; ..." if len(errors) > 5 else "")
-        message = f"{len(errors)} of {position} lines are broken JSON ({shown})."
+        message = f"{len(errors)} of {plural(position, 'line', 'is', 'are')} broken JSON ({shown})."
         remedy = "Each line has to be one complete JSON object. Fewer than 1 % broken lines would be dropped."
         raise DataError.one(payload.name, message, remedy)
     columns, has_header = columns_from_rows(payload.name, rows, lines)
@@ -157,7 +157,7 @@ def columns_from_rows(name: str, rows: Sequence[Any], lines: Sequence[int] | Non
     for i, row in enumerate(rows):
         if not isinstance(row, row_type) or (row_type is list and len(row) != len(rows[0])):
             place = f", line {lines[i]}" if lines else f", row {i}"
-            expected = f"a list of {len(rows[0])} cells" if isinstance(rows[0], list) else "an object"
+            expected = f"a list of {plural(len(rows[0]), 'cell')}" if isinstance(rows[0], list) else "an object"
             raise DataError.one(f"{name}{place}", f"The row is {kind(row)} where {expected} was expected: {clip(row)}.")
     if row_type is list:
         if not rows[0]:

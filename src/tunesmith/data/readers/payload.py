@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import DataError
 
 FORMATS = "csv, tsv, json, jsonl or parquet (each also .gz)"
@@ -91,7 +92,9 @@ def unpack(packed: bytes, name: str) -> bytes:
     with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
-        message = f"The gzip file of {len(packed):,} bytes unpacks to more than {limit:,} bytes; a table does not."
+        message = (
+            f"The gzip file of {plural(len(packed), 'byte')} unpacks to more than {plural(limit, 'byte')}; a table does not."
+        )
         raise DataError.one(name, message, "Unpack it yourself if it is a table after all.")
     return data
 
@@ -126,6 +129,6 @@ def reject_binary(payload: Payload) -> None:
     nul = head.count(0)
     # A damaged text file holds a few NULs or control bytes; a binary file holds one in fifty or more.
     if odd * 50 > len(head) or nul * 20 > len(head):
-        message = f"The file is not text: {odd + nul} of its first {len(head)} bytes are control bytes."
+        message = f"The file is not text: {odd + nul} of its first {plural(len(head), 'byte')} are control bytes."
         remedy = f"Save the table as {FORMATS}, and set data.encoding if it is text in a rare encoding."
         raise DataError.one(payload.name, message, remedy)

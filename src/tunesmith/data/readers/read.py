@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.cells import clip, listed
+from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.column_names import SPLIT_WORDS
 from tunesmith.data.readers.annotation_files import reject_annotations, reject_token_lines
 from tunesmith.data.readers.declared_classes import classes_note, classes_of_metadata, named_classes
@@ -70,7 +70,10 @@ def read_parquet(payload: Payload) -> Table:
     try:
         n_rows = pyarrow.parquet.read_metadata(pyarrow.BufferReader(payload.data)).num_rows
         if n_rows > max(MAX_ROWS, MAX_ROWS_PER_BYTE * len(payload.data)):
-            message = f"The file of {len(payload.data):,} bytes claims to hold {n_rows:,} rows; a table of texts does not."
+            message = (
+                f"The file of {plural(len(payload.data), 'byte')} claims to hold {plural(n_rows, 'row')}; a table of "
+                "texts does not."
+            )
             raise DataError.one(payload.name, message, "Check how it was written.")
         content = pyarrow.parquet.read_table(pyarrow.BufferReader(payload.data))
     except (pyarrow.ArrowException, OSError) as error:
@@ -83,7 +86,7 @@ def read_parquet(payload: Payload) -> Table:
     if repeated:
         raise DataError.one(payload.name, f"The file names a column more than once: {', '.join(repeated)}.")
     if not content.num_rows or not names:
-        raise DataError.one(payload.name, f"The file has {len(names)} columns and no rows.")
+        raise DataError.one(payload.name, f"The file has {plural(len(names), 'column')} and no rows.")
     classes = classes_of_metadata(content.schema.metadata)
     cells = {name: column_cells(content.column(i), payload.name) for i, name in enumerate(names)}
     columns = {name: named_classes(cells[name], classes.get(name, ())) for name in names}

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, class_ids, skip
 from tunesmith.evaluation.metrics.intervals import score_interval
@@ -168,7 +168,7 @@ def agreement_words(agreement: Agreement, remarks: Sequence[str] = ()) -> str:
     """Describes the agreement over all rows, the classes with the least of it, and the rows left out."""
     assert agreement.share is not None
     kappa_words = "kappa is not defined" if agreement.kappa is None else f"kappa {agreement.kappa:.2f}"
-    rows = f"{agreement.share:.1%} of {agreement.n:,} rows (95 %: {agreement.low:.1%} to {agreement.high:.1%})"
+    rows = f"{agreement.share:.1%} of {plural(agreement.n, 'row')} (95 %: {agreement.low:.1%} to {agreement.high:.1%})"
     parts = [f"{agreement.oracle} agrees with the label of {rows}, {kappa_words}."]
     lowest = sorted((item for item in agreement.classes if item.share < 1), key=lambda item: item.share)[:LOWEST]
     if lowest and len(agreement.classes) > 1:
@@ -178,9 +178,9 @@ def agreement_words(agreement: Agreement, remarks: Sequence[str] = ()) -> str:
         shown = listed((f"{name} ({n:,})" for name, n in agreement.foreign.items()), 5)
         parts.append(f"It also answers what is no label here, which counts as different: {shown}.")
     if agreement.n_unanswered:
-        parts.append(f"It has no answer for {agreement.n_unanswered:,} rows.")
+        parts.append(f"It has no answer for {plural(agreement.n_unanswered, 'row')}.")
     if agreement.n_unknown:
-        parts.append(f"{agreement.n_unknown:,} rows have labels that it does not have.")
+        parts.append(f"{plural(agreement.n_unknown, 'row', 'has', 'have')} labels that it does not have.")
     return " ".join([*parts, *remarks])
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.near_duplicates import NearDuplicates
 from tunesmith.diagnosis.checks.rows import overlap_words
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip_if_missing
@@ -23,7 +23,7 @@ def duplicates(evidence: Evidence) -> Diagnosis:
     overlap, partner = evidence.near.nearest_earlier()
     flagged = partner >= 0
     exact, rows = int((overlap == 1).sum()), np.flatnonzero(flagged).tolist()
-    repeated = f"{len(rows):,} of {len(evidence):,} rows repeat an earlier one"
+    repeated = f"{len(rows):,} of {plural(len(evidence), 'row')} repeat an earlier one"
     return Diagnosis(
         name,
         f"{repeated}: {exact:,} exactly (ignoring case, spaces and punctuation), the rest nearly.",
@@ -58,7 +58,7 @@ def conflicts(evidence: Evidence) -> Diagnosis:
         reasons[i] = f"labelled {evidence.class_name(own)}; with the same text, or nearly: {shown}"
     return Diagnosis(
         name,
-        f"{int(flagged.sum()):,} of {len(evidence):,} rows have another label than a row with the same text, or nearly.",
+        f"{int(flagged.sum()):,} of {plural(len(evidence), 'row')} have another label than a row with the same text, or nearly.",
         ("near",),
         scores=scores,
         flagged=flagged,
@@ -112,7 +112,7 @@ def annotator_disagreement(evidence: Evidence) -> Diagnosis:
     agreement = float(np.nanmean(scores)) if len(annotated) else None
     summary = "No row has annotators."
     if agreement is not None:
-        n = f"{int(flagged.sum()):,} of {len(annotated):,} rows"
+        n = f"{int(flagged.sum()):,} of {plural(len(annotated), 'row')}"
         summary = f"{n} have annotators who disagree with the label; mean agreement {agreement:.3f}."
     return Diagnosis(
         name,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 
 NEVER_LEARNT = 1000
@@ -77,7 +78,7 @@ def aum(evidence: Evidence) -> Diagnosis:
     led = np.flatnonzero(flagged).tolist()
     return Diagnosis(
         name,
-        f"{len(led):,} of {len(rows):,} rows have a negative mean margin over {len(logits)} epochs.",
+        f"{len(led):,} of {plural(len(rows), 'row')} have a negative mean margin over {plural(len(logits), 'epoch')}.",
         ("epoch_logits",),
         scores=ranks(badness),
         flagged=flagged,
@@ -95,8 +96,10 @@ def forgetting(evidence: Evidence) -> Diagnosis:
     events, n_epochs = data_map(logits, given).forgetting, len(logits)
     badness, flagged = scatter_rows(evidence, events, events == NEVER_LEARNT, rows)
     forgotten = int(((events > 0) & (events < NEVER_LEARNT)).sum())
-    summary = f"{int(flagged.sum()):,} rows were never learnt, {forgotten:,} were learnt and lost again, in {n_epochs} epochs."
-    reasons = {int(i): f"never learnt in {n_epochs} epochs" for i in np.flatnonzero(flagged)}
+    epochs = plural(n_epochs, "epoch")
+    never = plural(int(flagged.sum()), "row", "was", "were")
+    summary = f"{never} never learnt, {forgotten:,} were learnt and lost again, in {epochs}."
+    reasons = {int(i): f"never learnt in {epochs}" for i in np.flatnonzero(flagged)}
     return Diagnosis(name, summary, ("epoch_logits",), scores=ranks(badness), flagged=flagged, reasons=reasons)
 
 
@@ -118,8 +121,10 @@ def cartography(evidence: Evidence) -> Diagnosis:
         "correctness_histogram": np.bincount(drawn.correctness, minlength=n_epochs + 1).tolist(),
     }
     summary = (
-        f"Mean confidence {drawn.confidence.mean():.3f}, variability {drawn.variability.mean():.3f} over {n_epochs} epochs "
-        f"(probabilities of the {evidence.epoch_mode} passes); {int((drawn.correctness == 0).sum()):,} rows were never right, "
+        f"Mean confidence {drawn.confidence.mean():.3f}, variability {drawn.variability.mean():.3f} over "
+        f"{plural(n_epochs, 'epoch')} "
+        f"(probabilities of the {evidence.epoch_mode} passes); "
+        f"{plural(int((drawn.correctness == 0).sum()), 'row', 'was', 'were')} never right, "
         f"{int((drawn.correctness == n_epochs).sum()):,} always."
     )
     return Diagnosis(name, summary, ("epoch_logits",), scores=confidence, figures=figures)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.diagnosis.checks.dynamics import area_under_margin, tracked_logits
 from tunesmith.diagnosis.checks.label_noise import MARGIN, Knowledge, label_noise
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, scatter_rows, skip, skip_if_missing
@@ -86,7 +87,7 @@ def label_diagnosis(name: str, evidence: Evidence, flags: Array, summary: str) -
     proposed = np.where(flagged, evidence.pred_probs.argmax(axis=1), UNLABELLED)
     return Diagnosis(
         name,
-        f"{int(flagged.sum()):,} of {len(evidence):,} labels {summary}.",
+        f"{int(flagged.sum()):,} of {plural(len(evidence), 'label')} {summary}.",
         ("pred_probs",),
         scores=scores,
         flagged=flagged,
@@ -176,12 +177,15 @@ def suspect_labels(evidence: Evidence) -> Diagnosis:
         "noise_high": noise.high,
         "temperature": noise.temperature,
         "wrong_among_flagged": float(wrong[flagged[labelled]].sum()),
+        "wrong_among_others": float(wrong[~flagged[labelled]].sum()),
     }
-    where = f"the {len(labelled):,} labels of {evidence.rows.split}"
+    where = f"the {plural(len(labelled), 'label')} of {evidence.rows.split}"
     limits = f"Between {noise.low:.1%} and {noise.high:.1%} of {where} are wrong (95 %)."
     rate = f"{noise.rate:.1%} contradict their text; wrong labels and hard texts cannot be told apart without reading."
     flags = (
-        f"{len(reasons):,} rows are flagged for review: each contradicts its text with a probability of at least {SUSPECT:.0%}."
+        f"{plural(len(reasons), 'row', 'is', 'are')} flagged for review: each contradicts its text with a "
+        f"probability of at least {SUSPECT:.0%}, and by the sum of their probabilities about "
+        f"{figures['wrong_among_flagged']:.0f} of them do, beside {figures['wrong_among_others']:.0f} of the other rows."
     )
     return Diagnosis(
         SUSPECTS,

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, skip
 from tunesmith.errors import MissingExtra
 
@@ -76,7 +76,7 @@ def language(evidence: Evidence) -> Diagnosis:
     usual = counts.most_common(1)[0][0] if counts else ""
     reasons = {int(i): f"detected as {names[i]}, most rows as {usual}" for i in np.flatnonzero(flagged)}
     shown = listed((f"{name}: {count:,}" for name, count in counts.most_common()), 5)
-    summary = f"Languages of {total:,} rows that are long enough to detect one: {shown or 'none'}."
+    summary = f"Languages of {plural(total, 'row')} that are long enough to detect one: {shown or 'none'}."
     figures = {"rows_of_language": dict(counts), "language_of_row": names}
     return Diagnosis(NAME, summary, flagged=flagged, reasons=reasons, figures=figures)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.diagnosis.checks.input_variants import SHUFFLED, OmittedWord, describe
 from tunesmith.diagnosis.checks.pvi import conditional_information, evidence_information, mean_interval
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, ranks, scatter_rows, skip
@@ -96,7 +96,7 @@ def partial_summary(words: str, figures: dict[str, Any]) -> str:
     adds = f"The whole adds {f['whole_adds_bits']:z.3f} bits [{f['whole_adds_low']:z.3f}, {f['whole_adds_high']:z.3f}]"
     accuracy = f"accuracy {f['whole_accuracy']:.3f}"
     if f["whole_accuracy_on_missed"] is not None:
-        accuracy += f", and {f['whole_accuracy_on_missed']:.3f} on the {f['n_missed']:,} rows that the part gets wrong"
+        accuracy += f", and {f['whole_accuracy_on_missed']:.3f} on the {plural(f['n_missed'], 'row')} that the part gets wrong"
     return f"{part} {adds} ({accuracy})."
 
 
@@ -124,7 +124,7 @@ def words_left_out(
         n_cut: rows that have more words than were left out.
         n_hidden: requested rows that were not gone through, since they hold personal data.
     """
-    hidden = f"{n_hidden:,} rows hold personal data and were not gone through" if n_hidden else ""
+    hidden = f"{plural(n_hidden, 'row')} with personal data not gone through" if n_hidden else ""
     if not omitted:
         return skip(LEFT_OUT, hidden or "no row to go through has a label and a word")
     rows = np.array([word.row for word in omitted])
@@ -148,8 +148,13 @@ def words_left_out(
         strongest = sorted((table[m] for m in np.flatnonzero(rows == i)), key=lambda word: -abs(word["pvi_change_bits"]))[:SHOWN]
         shown = listed(f'"{word["word"]}" {word["pvi_change_bits"]:+.2f}' for word in strongest)
         reasons[i] = f"PVI without {shown} bits"
-    cut = f"{n_cut:,} rows have more words than were left out" if n_cut else ""
-    parts = [f"{len(omitted):,} words of {len(reasons):,} rows were left out, one at a time", cut, hidden, typical_words(table)]
+    cut = f"{plural(n_cut, 'row', 'has', 'have')} more words than were left out" if n_cut else ""
+    parts = [
+        f"{plural(len(omitted), 'word')} of {plural(len(reasons), 'row')} were left out, one at a time",
+        cut,
+        hidden,
+        typical_words(table),
+    ]
     summary = f"{'; '.join(filter(None, parts))}."
     return Diagnosis(LEFT_OUT, summary, ("pred_probs",), flagged=flagged, reasons=reasons, figures={"table": table})
 
@@ -163,5 +168,5 @@ def typical_words(table: Sequence[dict[str, Any]]) -> str:
     first = sorted(means, key=lambda key: -abs(means[key]))[:SHOWN]
     if not first:
         return ""
-    shown = listed(f'"{w}" {means[w, k]:+.2f} in {k} ({len(changes[w, k])} times)' for w, k in first)
+    shown = listed(f'"{w}" {means[w, k]:+.2f} in {k} ({plural(len(changes[w, k]), "time")})' for w, k in first)
     return f"mean change where a word is frequent: {shown}"

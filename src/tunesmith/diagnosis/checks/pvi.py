@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import is_missing, listed
+from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 from tunesmith.evaluation.metrics.resample import Resampling, resampled_sums
@@ -90,7 +90,8 @@ def pvi(evidence: Evidence) -> Diagnosis:
     per_class = {evidence.class_name(k): float(values.pvi[given == k].mean()) for k in np.flatnonzero(counts).tolist()}
     summary = (
         f"The text gives {values.v_information:.3f} of {values.null_entropy.mean():.3f} bits of the label "
-        f"({evidence.method or 'a'} model, accuracy {values.accuracy:.3f}); {int(flagged.sum()):,} rows have a negative PVI."
+        f"({evidence.method or 'a'} model, accuracy {values.accuracy:.3f});"
+        f" {plural(int(flagged.sum()), 'row', 'has', 'have')} a negative PVI."
     )
     figures = {
         "v_information_bits": values.v_information,
@@ -201,7 +202,7 @@ def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosi
     shown = f"{slice_words(column, table)}; all rows {information.v_information:.2f}."
     if n_small := len(names) - len(large):
         n_rows = len(rows) - int(counts[large].sum())
-        shown += f" Left out: {n_small:,} values with fewer than {MIN_ROWS} rows, {n_rows:,} rows in all."
+        shown += f" Left out: {plural(n_small, 'value')} with fewer than {MIN_ROWS} rows, {plural(n_rows, 'row')} in all."
     return Diagnosis(name, shown, ("pred_probs",), figures={"table": table})
 
 
@@ -216,7 +217,7 @@ def slice_words(column: str, table: Sequence[dict[str, Any]]) -> str:
     """Names the values with the lowest mean PVI."""
     worst = listed(
         f"{row['value']} {row['mean_pvi_bits']:z.2f} [{row['low']:z.2f}, {row['high']:z.2f}] (accuracy {row['accuracy']:.2f}, "
-        f"{row['n']:,} rows)"
+        f"{plural(row['n'], 'row')})"
         for row in table[:SHOWN]
     )
     more = f"; {len(table) - SHOWN:,} more" if len(table) > SHOWN else ""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.labelled import damage
 from tunesmith.data.personal import masked, personal_data_kinds
 from tunesmith.data.table import Examples
@@ -37,7 +37,7 @@ def encoding_damage(evidence: Evidence) -> Diagnosis:
     matches = {i: damage(text) or damage(pair) for i, (text, pair) in enumerate(both_texts(evidence.rows))}
     reasons = {i: f"holds {match.group()!r}" for i, match in matches.items() if match}
     flagged = flags_at(list(reasons), len(evidence))
-    summary = f"{len(reasons):,} of {len(evidence):,} rows hold characters that a wrong encoding leaves behind."
+    summary = f"{len(reasons):,} of {plural(len(evidence), 'row')} hold characters that a wrong encoding leaves behind."
     remedy = "Read the source again with the right encoding, or repair these texts." if reasons else ""
     scores = np.where(flagged, 0.0, 1.0)
     return Diagnosis("encoding_damage", summary, scores=scores, flagged=flagged, reasons=reasons, remedy=remedy)
@@ -56,7 +56,7 @@ def personal_data(evidence: Evidence) -> Diagnosis:
     summary, remedy = "No row holds an address, telephone or account number.", ""
     if reasons:
         shown = listed(f"{kind}: {count:,}" for kind, count in counts.most_common())
-        summary = f"{len(reasons):,} rows hold what looks like personal data ({shown})."
+        summary = f"{plural(len(reasons), 'row', 'holds', 'hold')} what looks like personal data ({shown})."
         remedy = "Replace it by a placeholder before training: a model can repeat its training data."
     figures = {"rows_of_kind": dict(counts)}
     return Diagnosis(PERSONAL_DATA, summary, flagged=flagged, reasons=reasons, remedy=remedy, figures=figures)
@@ -69,7 +69,7 @@ def unlabelled(evidence: Evidence) -> Diagnosis:
     be proposed.
     """
     flagged = np.array([label is None for label in evidence.rows.labels], dtype=bool)
-    rows, where = np.flatnonzero(flagged).tolist(), f"{len(evidence):,} rows of {evidence.rows.split}"
+    rows, where = np.flatnonzero(flagged).tolist(), f"{plural(len(evidence), 'row')} of {evidence.rows.split}"
     if not rows:
         return Diagnosis(NO_LABEL, f"All {where} have a label.", flagged=flagged)
     summary = f"{len(rows):,} of {where} have no label"
@@ -109,7 +109,7 @@ def leakage(train: Examples, other: Examples, overlap: Array, partner: Array) ->
     remedy = f"Remove them from {other.split} or from train: a figure on texts that were trained on is too good."
     return Diagnosis(
         f"leakage_{other.split}",
-        f"{int(flagged.sum()):,} of {len(other):,} rows of {other.split} are in train: {shown}.",
+        f"{int(flagged.sum()):,} of {plural(len(other), 'row')} of {other.split} are in train: {shown}.",
         ("near",),
         scores=np.where(partner >= 0, 1 - overlap, np.where(shared, 0.5, 1.0)),
         flagged=flagged,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.diagnosis.evidence import Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 
 NAME = "knn_shapley"
@@ -88,6 +89,6 @@ def shapley(evidence: Evidence) -> Diagnosis:
     values = knn_shapley(vectors, given, vectors, given, same=True)
     badness, flagged = scatter_rows(evidence, -values, values < 0)
     reasons = {int(i): "rows like it have other labels" for i in np.flatnonzero(flagged)}
-    rows = f"{int(flagged.sum()):,} of {len(evidence):,} rows"
+    rows = f"{int(flagged.sum()):,} of {plural(len(evidence), 'row')}"
     summary = f"{rows} make their neighbours' labels harder to predict (k = {NEIGHBOURS})."
     return Diagnosis(NAME, summary, ("embeddings",), scores=ranks(badness), flagged=flagged, reasons=reasons)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.personal import masked
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, skip
 from tunesmith.evaluation.metrics.classification import column_auroc
@@ -107,7 +107,10 @@ def shortcut_words(evidence: Evidence) -> Diagnosis:
     shown = listed((f"{row['word']} in {row['label']} (z {row['z']:.1f})" for row in table), 5)
     summary = "No word predicts a class by itself."
     if table:
-        summary = f"{len(table):,} words occur in one class more often than chance allows (z > {limit:.2f}): {shown}."
+        summary = (
+            f"{plural(len(table), 'word', 'occurs', 'occur')} in one class more often than chance allows (z > "
+            f"{limit:.2f}): {shown}."
+        )
     figures = {
         "words": table[:200],
         "critical_z": limit,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.table import Labels
 from tunesmith.diagnosis.evidence import Diagnosis, skip
 from tunesmith.errors import InputError, MissingExtra, ModelError
@@ -190,7 +190,7 @@ def word_list_bias(word_list: WordList, labels: Labels, scores: TextScores) -> t
         }
         for k, bias in enumerate(biases)
     ]
-    summary = f"{len(words):,} words, each given to the models alone: {leaning}; highest: {shown}."
+    summary = f"{plural(len(words), 'word')}, each given to the models alone: {leaning}; highest: {shown}."
     return Diagnosis(f"word_list_{word_list.name}", summary, ("pred_probs",), figures={"table": table}), target
 
 
@@ -206,16 +206,17 @@ def hypernym_effect(word_list: WordList, rows: LabelledTexts, scores: TextScores
     except InputError as error:
         return skip(own, error.problems[0].line())
     if not replacements:
-        return skip(own, f"WordNet has no hypernym for any of the {len(words):,} words of {word_list.name}")
+        return skip(own, f"WordNet has no hypernym for any of the {plural(len(words), 'word')} of {word_list.name}")
     effect = substitution(words, replacements, rows, scores, target)
     shown = listed((f"{word}: {other}" for word, other in effect.replaced.items()), SHOWN)
     missing = f"; none for {listed(effect.missing, SHOWN)}" if effect.missing else ""
     moved = "no labelled row has one"
     if effect.n_changed:
         accuracies = f"accuracy {effect.accuracy_before:.3f} becomes {effect.accuracy_after:.3f}"
-        moved = f"{accuracies} in the {effect.n_changed:,} labelled rows with one"
+        moved = f"{accuracies} in the {plural(effect.n_changed, 'labelled row')} with one"
     summary = (
-        f"Hypernyms of {len(effect.replaced):,} of {len(words):,} words ({shown}{missing}): {moved}; pinned bias towards {label} "
+        f"Hypernyms of {len(effect.replaced):,} of {plural(len(words), 'word')} ({shown}{missing}): {moved}; "
+        f"pinned bias towards {label} "
         f"{effect.bias_before:.3f}, of the hypernyms {effect.bias_after:.3f}."
     )
     values = asdict(effect)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.linear import Strengths, fit_and_predict, fitted_model
 from tunesmith.evaluation.outputs import BaselineOutputs
@@ -43,7 +44,7 @@ def linear_on_embeddings(
     predictions, strength = fit_and_predict(
         labels, train, targets, (features - mean) / scale, inputs, STRENGTHS.weighted(class_weights)
     )
-    note = f"the base model's embeddings, {features.shape[1]:,} features, {fitted_model(labels, strength)}"
+    note = f"the base model's embeddings, {plural(features.shape[1], 'feature')}, {fitted_model(labels, strength)}"
     return BaselineOutputs("frozen", predictions, seconds + time.perf_counter() - start, note)
 
 

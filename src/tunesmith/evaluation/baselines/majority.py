@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.linear import label_array, outputs_by_split
@@ -25,7 +26,7 @@ def majority(labels: Labels, train: Examples, targets: Sequence[Examples]) -> Ba
         note = f"the mean of train, {constant:.4g}, for every row"
     elif labels.problem_type == MULTI:
         constant = (train_labels.sum(axis=0) + 0.5) / (len(train_labels) + 1)
-        note = f"the {int((constant >= 0.5).sum())} labels that most training rows have, for every row"
+        note = f"the {plural(int((constant >= 0.5).sum()), 'label')} that most training rows have, for every row"
     else:
         counts = np.bincount(train_labels, minlength=labels.n)
         constant = (counts + 1 / labels.n) / (len(train_labels) + 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.table import Examples, Labels
 from tunesmith.evaluation.baselines.linear import Strengths, fit_and_predict, fitted_model
 from tunesmith.evaluation.outputs import BaselineOutputs
@@ -38,7 +39,7 @@ def tfidf_linear(
     inputs = {examples.split: transform(examples) for examples in targets}
     predictions, strength = fit_and_predict(labels, train, targets, features, inputs, STRENGTHS.weighted(class_weights))
     what = "words and characters" if sum(map(len, _texts(train))) <= CHARACTERS else "words"
-    note = f"TF-IDF of {what}, {features.shape[1]:,} features, {fitted_model(labels, strength)}"
+    note = f"TF-IDF of {what}, {plural(features.shape[1], 'feature')}, {fitted_model(labels, strength)}"
     return BaselineOutputs("tfidf", predictions, time.perf_counter() - start, note)
 
 

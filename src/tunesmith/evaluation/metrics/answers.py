@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.classification import Values
 
@@ -138,7 +139,7 @@ def matched_parts(
     targets = [last_match(compiled, reference) for reference in references]
     missing = [row_id for row_id, part in zip(row_ids, targets, strict=True) if part is None]
     if 0 < len(missing) < len(targets):
-        counts = f"{len(targets) - len(missing)} of {len(targets)} references"
+        counts = f"{len(targets) - len(missing)} of {plural(len(targets), 'reference')}"
         message = f"{pattern!r} matches {counts}; the first without a match is row {missing[0]}."
         raise RecipeError.one(PATTERN_KEY, message, "Give a pattern that matches every reference, or none of them.")
     parts = [last_match(compiled, answer) for answer in answers]

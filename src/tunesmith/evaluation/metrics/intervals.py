@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.evaluation.metrics.classification import Statistic, Values, columns
 from tunesmith.evaluation.metrics.few_rows import FewRows
@@ -253,7 +254,9 @@ def _interval(metric: ResampledMetric, statistic: Statistic, level: float) -> tu
 
 def resampling_words(n_drawn: int, n_seeds: int, clustered: bool = False) -> str:
     """Describes what was resampled: rows or clusters of rows, and seeds if there are several."""
-    return f"{n_drawn} resamples of {'clusters' if clustered else 'rows'}" + (f" and {n_seeds} seeds" if n_seeds > 1 else "")
+    return f"{plural(n_drawn, 'resample')} of {'clusters' if clustered else 'rows'}" + (
+        f" and {plural(n_seeds, 'seed')}" if n_seeds > 1 else ""
+    )
 
 
 def scaled(form: str, value: float, uncertainty: Spread, n: int, level: float = LEVEL) -> tuple[float, float]:

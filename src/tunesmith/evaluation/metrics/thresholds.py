@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.evaluation.metrics.classification import Values
 from tunesmith.evaluation.metrics.predictions import Predictions, infer_problem_type
 from tunesmith.evaluation.metrics.table import metric_kind, metric_value
+from tunesmith.recipe.metric_names import metric_title
 
 DEFAULT = 0.5
 RESAMPLES = 50
@@ -91,12 +93,12 @@ def _outcome(problem_type: str, predictions: Predictions, metric: str, values: t
     before = metric_value(kind, predictions.decided(problem_type, [DEFAULT] * len(values)))
     after = metric_value(kind, predictions.decided(problem_type, values))
     moved = sum(value != DEFAULT for value in values)
-    what = "threshold" if len(values) == 1 else f"{moved} of {len(values)} thresholds"
+    what = "threshold" if len(values) == 1 else f"{moved} of {plural(len(values), 'threshold')}"
     if moved:
-        note = f"{what} moved from 0.5 for {metric} on {len(predictions)} validation rows"
+        note = f"{what} moved from 0.5 for {metric_title(metric)} on {plural(len(predictions), 'validation row')}"
     else:
-        rows = f"{len(predictions)} validation rows"
-        note = f"0.5 kept: no other threshold gains more than one standard error of {metric} on {rows}"
+        rows = plural(len(predictions), "validation row")
+        note = f"0.5 kept: no other threshold gains more than one standard error of {metric_title(metric)} on {rows}"
     return Thresholds(values, metric, before, after, note)
 
 

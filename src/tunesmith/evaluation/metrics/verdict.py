@@ -20,6 +20,7 @@ from functools import partial
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.evaluation.metrics.classification import Values
 from tunesmith.evaluation.metrics.intervals import MAX_UNDEFINED, TOO_FEW_ROWS, Spread, check_same_rows, n_columns, spread
 from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, infer_problem_type
@@ -177,9 +178,9 @@ def _decide(pair: _Pair, against: str, split: str, resampling: Resampling) -> Ve
     if error.error == 0 and pair.difference == 0:
         return replace(undecided, note=SAME)
     k, n_other = pair.n_ours, len(pair.values) - pair.n_ours
-    seeds = "" if pair.single else f" and of {k} pairs of seeds" if pair.paired else f" and of {k} + {n_other} seeds"
+    seeds = "" if pair.single else f" and of {plural(k, 'pair')} of seeds" if pair.paired else f" and of {k} + {n_other} seeds"
     units = "rows" if n_clusters is None else "clusters"
-    how = f"paired bootstrap standard error, {pair.n_drawn} resamples of {units}{seeds}"
+    how = f"paired bootstrap standard error, {plural(pair.n_drawn, 'resample')} of {units}{seeds}"
     guarded = pair.single and pair.kind.exchangeable and (pair.kind.of_decisions or error.error == 0)
     exact_test = partial(_swap_p_value, pair, p_value, min(pair.n_drawn, MAX_SWAPS), resampling.seed) if guarded else None
     undecided = replace(undecided, interval=how)
@@ -223,7 +224,9 @@ def holm(family: Sequence[Verdict]) -> tuple[Verdict, ...]:
         largest = max(largest, min(1.0, (len(order) - rank) * p_two_sided))
         verdict = replace(family[i], p_adjusted=largest, n_comparisons=len(order))
         is_kept = verdict.word == "cannot tell" or largest <= 1 - LEVEL
-        reason = f"stretched to zero: {verdict.word} alone, but not among the {len(order)} comparisons of the table (Holm)"
+        reason = (
+            f"stretched to zero: {verdict.word} alone, but not among the {plural(len(order), 'comparison')} of the table (Holm)"
+        )
         adjusted[i] = verdict if is_kept else stretched(verdict, reason)
     return tuple(adjusted)
 

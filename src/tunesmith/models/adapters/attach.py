@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.disk import write_text
 from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, first_line
@@ -87,7 +88,7 @@ def train_new_tokens(method: str, config_class: type, options: dict[str, Any], n
             message = "it trains the listed tokens, and there are none: nothing would be trained."
             raise RecipeError.one("adapter.token_indices", message, "List token ids, or add tokens.")
     elif tokens and "trainable_token_indices" not in known:
-        message = f"{method} cannot train the {len(tokens)} new tokens, which would stay the mean of all others."
+        message = f"{method} cannot train the {plural(len(tokens), 'new token')}, which would stay the mean of all others."
         remedy = "Use lora (dora, rslora, ...), which trains their rows as well, or train the whole model."
         raise RecipeError.one("adapter.method", message, remedy)
     elif tokens:
@@ -112,7 +113,7 @@ def add_language_adapter(
             message = "upstream's trainer takes quantised models only with an adapter of peft."
             raise ModelError.one(where, message, "Use lora, or remove quantisation.")
         if loaded.new_tokens:
-            raise ModelError.one(where, f"it cannot train the {len(loaded.new_tokens)} new tokens.", "Use lora.")
+            raise ModelError.one(where, f"it cannot train the {plural(len(loaded.new_tokens), 'new token')}.", "Use lora.")
         return attach_bottlenecks(loaded.model, section, set(loaded.new_weights))
     config = adapter_config(section, total_steps, objective.peft_task_type, modules_with_new_tokens(loaded))
     if changes_base(config) and is_quantised:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.chat.messages import Turn, tools_of, with_tools
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError
@@ -145,7 +145,7 @@ def certify_rendering(
             len(prompt) != start or ids[:start] != prompt for start, prompt in zip(starts, prompts, strict=True)
         ):
             differing.append(rendered.row_ids[entry])
-    note = f"{len(rendered):,} of {n:,} rows of {conversations.split}"
+    note = f"{len(rendered):,} of {plural(n, 'row')} of {conversations.split}"
     if differing:
         note += f"; they differ in rows {listed(differing, 5)}"
     return Certificate("rendering_as_at_inference", not differing, float(len(differing)), 0.0, note)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import DataError, ModelError, RecipeError
 from tunesmith.models.chat.control_tokens import continuation, tokenise
@@ -212,13 +212,16 @@ class Tally:
 
 def check_tally(tally: Tally, conversations: Conversations, max_length: int | None, long_rows: LongRows) -> None:
     """Raises DataError if rows are too long and ``long_rows`` is ``error``, or if no row is left."""
-    if long_rows == "error" and tally.too_long:
+    if long_rows == "error" and tally.too_long and max_length is not None:
         shown = listed((conversations.row_ids[position] for position in tally.too_long), 5)
-        message = f"{len(tally.too_long):,} of {len(conversations):,} rows are longer than {max_length} tokens: rows {shown}."
+        message = (
+            f"{len(tally.too_long):,} of {plural(len(conversations), 'row')} are longer than "
+            f"{plural(max_length, 'token')}: rows {shown}."
+        )
         raise DataError.one(conversations.source, message, "Raise data.max_length, or set sft.long_rows: drop or truncate.")
     if not tally.rows:
         counts = "; ".join(f"{len(positions):,} {reason}" for reason, positions in tally.dropped.items())
-        message = f"none of {len(conversations):,} rows of {conversations.split} can be trained on ({counts})."
+        message = f"none of {plural(len(conversations), 'row')} of {conversations.split} can be trained on ({counts})."
         is_length = any(reason.endswith("tokens") for reason in tally.dropped)
         remedy = "Raise data.max_length." if is_length else "Correct the rows, or use a model with another chat template."
         raise DataError.one(conversations.source, message, remedy)
@@ -279,7 +282,7 @@ def fitted_chats(
         position, first = unfit[0]
         where = f"{conversations.source}, row {conversations.row_ids[position]}"
         detail = f" ({first.detail})" if first.detail else ""
-        message = f"{len(unfit):,} of {len(conversations):,} rows are rows {first.reason}{detail}."
+        message = f"{len(unfit):,} of {plural(len(conversations), 'row', 'is a row', 'are rows')} {first.reason}{detail}."
         raise ModelError.one(f"chat template {template.name}; {where}", message, REMEDIES[first.reason])
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.models.chat.spans import LossOn
 from tunesmith.models.chat.template import edges, end_token
@@ -67,8 +68,11 @@ def fit_text(ids: list[int], frame: Frame, max_length: int | None, long_rows: Lo
     """Fits a text to the limit: unchanged, truncated on the right, split into windows, or dropped."""
     body = [*ids, *frame.last]
     room = len(body) if max_length is None else max_length - len(frame.before) - len(frame.after)
-    if room < 1:
-        message = f"{max_length} tokens leave no room for a text between the tokens that the tokenizer puts around it."
+    if max_length is not None and room < 1:
+        message = (
+            f"{plural(max_length, 'token', 'leaves', 'leave')} no room for a text between the tokens that the "
+            "tokenizer puts around it."
+        )
         raise RecipeError.one("data.max_length", message, "Give more.")
     if len(body) <= room:
         return [frame.wrap(body)], "", 0, False

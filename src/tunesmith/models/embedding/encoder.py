@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.table import Examples
 from tunesmith.errors import InputError, MissingExtra, ModelError
 from tunesmith.evaluation.search import Similarity
@@ -90,7 +91,9 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
         model.max_seq_length = min(model.max_seq_length or positions, positions)
     if max_length is not None:
         if positions is not None and max_length > positions:
-            raise ModelError.one(where, f"it has {positions} positions; max_length is {max_length}.", f"Use at most {positions}.")
+            raise ModelError.one(
+                where, f"it has {plural(positions, 'position')}; max_length is {max_length}.", f"Use at most {positions}."
+            )
         model.max_seq_length = max_length
     fast_path = choose_fast_path(fast, device_name())
     if is_plain(model):
@@ -118,7 +121,9 @@ def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> l
     """Lists the dimensions to evaluate: the vectors', then the smaller ones requested. Raises InputError for larger ones."""
     for size in dimensions:
         if not 0 < size <= encoder.dimension:
-            message = f"{size} dimensions are requested; the vectors of {encoder.name} have {encoder.dimension}."
+            message = (
+                f"{plural(size, 'dimension', 'is', 'are')} requested; the vectors of {encoder.name} have {encoder.dimension}."
+            )
             raise InputError.one("--dimensions", message)
     return [encoder.dimension, *(size for size in dict.fromkeys(dimensions) if size < encoder.dimension)]
 

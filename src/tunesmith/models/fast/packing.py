@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import DataError
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.equivalence import certificate
@@ -49,7 +50,7 @@ def pack_rows(lengths: Sequence[int] | np.ndarray, max_length: int) -> list[tupl
 
     sizes = np.asarray(lengths, dtype=np.int64)
     for position in np.flatnonzero((sizes < 1) | (sizes > max_length))[:1].tolist():
-        message = f"it has {sizes[position]:,} tokens; a pack takes 1 to {max_length:,}."
+        message = f"it has {plural(sizes[position], 'token')}; a pack takes 1 to {max_length:,}."
         raise DataError.one(f"row {position} of those to pack", message, "Drop, cut or split long rows first (sft.long_rows).")
     if not len(sizes):
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import ModelError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def check_length(config: PreTrainedConfig, n_tokens: int, where: str) -> None:
     limit = context_limit(config)
     if limit is None or n_tokens <= limit:
         return
-    message = f"the model was made for {limit:,} tokens; {n_tokens:,} are requested."
+    message = f"the model was made for {plural(limit, 'token')}; {n_tokens:,} are requested."
     rotary = bool(getattr(config, "rope_parameters", None))
     remedy = "Give at most its own length" + (", or load it with rope_parameters for more, such as YaRN." if rotary else ".")
     raise ModelError.one(where, message, remedy)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.means import token_mean_metrics
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -74,7 +75,7 @@ def document_losses(
         progress: called with the number of windows done.
     """
     if not 1 <= stride <= window:
-        message = f"a stride of {stride} does not fit a window of {window} tokens."
+        message = f"a stride of {stride} does not fit a window of {plural(window, 'token')}."
         raise RecipeError.one("evaluate.stride", message, "Give 1 up to the window.")
     losses = [np.zeros(max(0, len(ids) - 1)) for ids in documents]
     per_document = [make_windows(len(ids), window, stride) for ids in documents]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from tunesmith.data.cells import plural
 from tunesmith.errors import ModelError, first_line
 from tunesmith.models.adapters.attach import can_merge, is_adapter, load_adapter, save_model_files, saved_state
 from tunesmith.models.adapters.base import AdapterBase
@@ -141,7 +142,7 @@ def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
         return SavedLanguageModel(tuple(certificates), True)
     there, here = (mean_loss(logits, sample, trained.objective) for logits in (trained.logits, after))
     note = f"the adapter was trained on weights in {NAMES[kind]} and merged into unquantised ones: "
-    note += f"loss {there:.4f} there, {here:.4f} in the saved model (on {len(sample)} rows)"
+    note += f"loss {there:.4f} there, {here:.4f} in the saved model (on {plural(len(sample), 'row')})"
     return SavedLanguageModel(tuple(certificates), True, (note,))
 
 

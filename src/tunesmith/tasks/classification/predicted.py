@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.columns import columns_of_training, detect_columns
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.data.labelled.rows import make_examples
@@ -87,7 +87,9 @@ def predict_table(predictor: Predictor, table: Table) -> PredictedRows:
     if dropped:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in Counter(row.reason for row in dropped).items())
         rows = listed((row.row_id for row in dropped), SHOWN_ROWS)
-        message = f"{len(dropped)} of {table.rows_read} rows cannot be predicted ({reasons}): rows {rows}, counted from 0."
+        message = (
+            f"{len(dropped)} of {plural(table.rows_read, 'row')} cannot be predicted ({reasons}): rows {rows}, counted from 0."
+        )
         raise DataError.one(table.source, message, "Leave them out, or fill in their texts.")
     return PredictedRows(predict_rows(predictor, examples.texts, examples.pairs), predictor.config.labels.values)
 

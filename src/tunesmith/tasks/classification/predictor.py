@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.table import Examples, Labels
 from tunesmith.disk import write_text
@@ -176,7 +177,9 @@ def load_predictor(run: Path) -> Predictor:
     quiet_libraries()
     model = reload_classifier(folder).to(device_name())
     if model.config.num_labels != max(1, config.labels.n):
-        message = f"its model has {model.config.num_labels} outputs, and {CONFIG} names {config.labels.n} labels."
+        message = (
+            f"its model has {plural(model.config.num_labels, 'output')}, and {CONFIG} names {plural(config.labels.n, 'label')}."
+        )
         raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
     fast_path = supported_path(model, choose_fast_path(fast=True, device=device_name()))
     apply_fast_path(model, fast_path)

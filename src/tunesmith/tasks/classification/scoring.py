@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION
 from tunesmith.data.table import Labels
 from tunesmith.errors import NonFinite
@@ -30,7 +31,7 @@ def predict(model: torch.nn.Module, encoded: Encoded, session: LabelledSession) 
     if len(bad):
         rows = ", ".join(str(encoded.row_ids[i]) for i in bad[:10].tolist())
         raise NonFinite(
-            f"The model gives outputs that are not finite for {len(bad)} rows of {encoded.split} (row_id {rows}). "
+            f"The model gives outputs that are not finite for {plural(len(bad), 'row')} of {encoded.split} (row_id {rows}). "
             "Lower train.learning_rate."
         )
     scores = to_scores(labels.problem_type, values)

@@ -18,7 +18,7 @@ from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import FEW_ROWS, require_validation
+from tunesmith.preflight.static import evaluated_on, require_validation
 from tunesmith.recipe.metric_names import is_search_metric
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
@@ -128,12 +128,14 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
         shape = f"{rows.format.kind.replace('_', ' ')}: {' + '.join(rows.format.columns)}"
         yield CheckLine(f"rows of {rows.split}", f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {shape})")
     why = f", since {choice.because}" if choice.because else ""
-    lack = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))
-    yield CheckLine("loss", f"{choice.name}{why}; batches by {choice.sampler} of {recipe.train.batch_rows}", note=lack)
+    lack, remedy = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))
+    batches = f"batches by {choice.sampler} of {recipe.train.batch_rows}"
+    yield CheckLine("loss", f"{choice.name}{why}; {batches}", note=lack, remedy=remedy)
     parts = (data.rows.train, *data.rows.also)
     if recipe.embedding.prompts and not any(rows.format.kind in QUERY_DOCUMENT_KINDS for rows in parts):
-        note = "embedding.prompts are saved with the model, but not put before these texts: they are no queries and documents"
-        yield CheckLine("prompts", "not used in training", note=note)
+        note = "the prompts are saved with the model, but not put before these texts: they are no queries and documents"
+        remedy = "Remove embedding.prompts, or give pairs of a query and a document."
+        yield CheckLine("prompts", "not used in training", note=note, remedy=remedy)
     for rows, own in zip(data.rows.also, data.also, strict=True):
         yield CheckLine(f"loss of {rows.source}", f"{own.name} on {plural(len(rows), 'row')}; batches by {own.sampler}")
     yield evaluation_rows(data)
@@ -146,13 +148,15 @@ def evaluation_rows(data: EmbeddingTaskData) -> CheckLine:
     if rows is None:
         assert search is not None
         return CheckLine(
-            "evaluated on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})"
+            "evaluated on",
+            f"{plural(len(search.queries), 'query')} in {plural(len(search.documents), 'document')} ({search.source})",
         )
-    note = f"{split} has only {plural(len(rows), 'row')}: intervals will be wide" if len(rows) < FEW_ROWS else ""
     problem = None
     if len(data.rows.train) < 2:
-        problem = Problem("rows", "data.train", f"{len(data.rows.train)} rows are left to train on.", "Give more rows.")
-    return CheckLine("evaluated on", f"{split}, {plural(len(rows), 'row')}", problem, note=note)
+        problem = Problem(
+            "rows", "data.train", f"{plural(len(data.rows.train), 'row', 'is', 'are')} left to train on.", "Give more rows."
+        )
+    return evaluated_on(split, len(rows), problem=problem)
 
 
 READING = TaskReading(read, check_rows)

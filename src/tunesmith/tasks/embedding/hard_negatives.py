@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tunesmith.data.cells import plural
 from tunesmith.data.pairs.formats import PairFormat
 from tunesmith.data.pairs.load import BEIR_TRAIN, retrieval_folder
 from tunesmith.data.pairs.retrieval import cut_search, read_beir
@@ -39,11 +40,11 @@ def with_hard_negatives(data: EmbeddingTaskData) -> EmbeddingTaskData:
     negatives = mined(rows, corpus_of(data.recipe.data.train, data.base, data.max_rows), encoder, section, data.base)
     pairs = rows_with(rows, negatives, section.num_negatives)
     lost = [i for i, pair in enumerate(zip(*rows.sides, strict=True)) if pair not in negatives]
-    note = f"{len(pairs):,} training pairs have {section.num_negatives} hard negatives each; "
+    note = f"{plural(len(pairs), 'training pair', 'has', 'have')} {plural(section.num_negatives, 'hard negative')} each; "
     note += f"{len(lost):,} have too few and are not used."
     findings = data.findings
     if lost:
-        message = f"{len(lost):,} training pairs have too few hard negatives and are not used"
+        message = f"{plural(len(lost), 'training pair', 'has', 'have')} too few hard negatives: not used"
         shown = tuple({"row_id": rows.row_ids[i], "split": rows.split, "reason": "too few negatives"} for i in lost[:20])
         remedy = "Lower the margins or raise range_max of embedding.hard_negatives."
         findings = (*findings, Finding("dropped_rows", message, len(lost), rows=shown, remedy=remedy))
@@ -119,7 +120,7 @@ def rows_with(rows: EmbeddingRows, mined_of: Mapping[Pair, tuple[str, ...]], n_n
     """Returns the rows that have negatives, with them."""
     positions = [i for i, pair in enumerate(zip(*rows.sides, strict=True)) if pair in mined_of]
     if not positions:
-        message = f"no pair has {n_negatives} negatives within the range and the margins."
+        message = f"no pair has {plural(n_negatives, 'negative')} within the range and the margins."
         raise DataError.one(rows.source, message, "Raise embedding.hard_negatives.range_max, or lower the margins.")
     used = set(positions)
     lost = tuple(row_id for i, row_id in enumerate(rows.row_ids) if i not in used)

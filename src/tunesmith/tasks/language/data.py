@@ -19,7 +19,7 @@ from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import FEW_ROWS, require_validation
+from tunesmith.preflight.static import evaluated_on, require_validation
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.task import Request, TaskData, TaskReading
@@ -96,20 +96,15 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
     """Checks the rows, the size of the evaluation split, and whether the quantisation's library is installed."""
     for rows in data.rows.named().values():
         n_left = sum(map(len, rows.left_out.values()))
-        why = "; ".join(f"{len(ids):,} {reason}, as row {ids[0]}" for reason, ids in rows.left_out.items())
+        why = "; ".join(f"{len(ids):,} {reason}" for reason, ids in rows.left_out.items())
         description = f"{rows.kind.replace('_', ' ')}: {' + '.join(rows.columns)}"
-        note = f"{n_left:,} rows of {rows.split} are not used: {why}" if n_left else ""
         yield CheckLine(
             f"rows of {rows.split}",
             f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {description}){': ' if why else ''}{why}",
-            note=note,
         )
     yield columns_line(data)
     split, rows = list(data.evaluation_rows.items())[-1]
-    note = f"{split} has only {plural(len(rows), 'row')}: intervals will be wide" if len(rows) < FEW_ROWS else ""
-    yield CheckLine(
-        "evaluated on", f"{split}, {plural(len(rows), 'row')}, and {plural(len(data.general), 'general text')}", note=note
-    )
+    yield evaluated_on(split, len(rows), f", and {plural(len(data.general), 'general text')}")
     quantisation, problem = data.recipe.quantisation, None
     if quantisation is not None and find_spec("bitsandbytes") is None:
         remedy = "Run: pip install 'tunesmith[quantisation]'"
@@ -124,8 +119,10 @@ def columns_line(data: LanguageTaskData) -> CheckLine:
     unused = [name for name in (train.rows[0] if train.rows else ()) if name not in used]
     figure = " + ".join(train.columns) + (f"; not used: {listed(unused)}" if unused else "")
     context = [name for name in unused if plain_name(name) in NOT_READ]
-    note = f"not used, although the turns may depend on it: {listed(context)}" if context else ""
-    return CheckLine("columns", figure, note=note)
+    are = "is" if len(context) == 1 else "are"
+    note = f"the turns may depend on {listed(context)}, which {are} not read" if context else ""
+    remedy = "Write it into the turns, or name it in data.columns, if the answers depend on it."
+    return CheckLine("columns", figure, note=note, remedy=remedy)
 
 
 READING = TaskReading(read, check_rows)

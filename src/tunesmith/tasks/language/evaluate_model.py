@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.chat.formats import detect_chat_format
 from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_chat_table
 from tunesmith.data.chat.rows import Conversations
@@ -218,7 +219,11 @@ def dropped_rows(rows: Conversations, ours: EvaluatedModel) -> dict[str, int]:
 
 def left_out_notes(rows: Conversations, ours: EvaluatedModel) -> list[str]:
     """Returns a sentence for each reason."""
-    return [f"{count:,} rows are not measured: {reason}." for reason, count in dropped_rows(rows, ours).items() if count]
+    return [
+        f"{plural(count, 'row', 'is', 'are')} not measured: {reason}."
+        for reason, count in dropped_rows(rows, ours).items()
+        if count
+    ]
 
 
 def data_record(source: str, rows: Conversations, ours: EvaluatedModel) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tunesmith.data.cells import plural
 from tunesmith.evaluation.metrics.answers import is_looping
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.language.perplexity import context_curve
@@ -109,9 +110,9 @@ def few_shot_baseline(session: LanguageSession, model: torch.nn.Module) -> list[
     counts, seconds = [count for _, of_split in answered.values() for count in of_split], time.perf_counter() - started
     if not any(counts):
         return [BaselineOutputs(FEW_SHOT, {}, seconds, "no prompt has room for an example beside its answer")]
-    note = f"the base model with {len(examples)} examples in its prompt"
+    note = f"the base model with {plural(len(examples), 'example')} in its prompt"
     note += f", {min(counts)} where there was no room for more" if min(counts) < len(examples) else ""
-    note += f"; {n_without:,} of {len(counts):,} prompts have none" if (n_without := counts.count(0)) else ""
+    note += f"; {n_without:,} of {plural(len(counts), 'prompt')} have none" if (n_without := counts.count(0)) else ""
     of_splits = {name: outputs for name, (outputs, _) in answered.items()}
     return [BaselineOutputs(FEW_SHOT, of_splits, seconds, note)]
 
@@ -144,13 +145,15 @@ def degenerate_answers(answers: Sequence[str], references: Sequence[str], split:
     found, n = [], len(answers)
     empty, loops = (exceeding(answers, references, is_so) for is_so in (is_empty, is_looping))
     if empty:
-        message = f"{len(empty):,} of {n:,} generated answers on {split} are empty."
+        message = f"{len(empty):,} of {plural(n, 'generated answer')} on {split} are empty."
         found.append(
             Alarm("empty answers", message, "Train longer, or look at where the answers of the rows end (tunesmith check).")
         )
     if loops:
         shown = shorten(" ".join(loops[0].split()))
-        message = f"{len(loops):,} of {n:,} generated answers on {split} repeat the same words to the end, such as {shown!r}."
+        message = (
+            f"{len(loops):,} of {plural(n, 'generated answer')} on {split} repeat the same words to the end, such as {shown!r}."
+        )
         remedy = "Train longer or on more rows; a larger base model repeats itself less. The loss does not show this."
         found.append(Alarm("repetitive answers", message, remedy))
     return found

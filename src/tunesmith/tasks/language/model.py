@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.data.cells import plural
 from tunesmith.data.chat.messages import Turn
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.errors import ModelError, RecipeError
@@ -255,7 +256,10 @@ def check_windows(recipe: Recipe, reader: Reader) -> None:
             message = "windows slide over the plain texts of a causal model."
             raise RecipeError.one(f"evaluate.{key}", message, "Leave it out, or write task: pretraining for a causal model.")
         if max(sizes, default=0) >= reader.max_length:
-            message = f"{max(sizes)} is not below the {reader.max_length} tokens that the model reads at once (data.max_length)."
+            message = (
+                f"{max(sizes)} is not below the {plural(reader.max_length, 'token')} that the model reads at once "
+                "(data.max_length)."
+            )
             raise RecipeError.one(f"evaluate.{key}", message, f"Give at most {reader.max_length - 1}.")
 
 

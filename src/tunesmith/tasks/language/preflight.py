@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tunesmith.data.cells import listed, plural
+from tunesmith.data.cells import plural
 from tunesmith.errors import Problem
 from tunesmith.models.chat.prompts import certify_rendering, supervised_runs
 from tunesmith.models.chat.spans import unwritten_keys
 from tunesmith.models.fast.packing import certify_packing
 from tunesmith.preflight.report import CheckLine
+from tunesmith.preflight.static import from_finding
 from tunesmith.preflight.trial_step import proven
+from tunesmith.results import Finding
 from tunesmith.tasks.language.model import LanguageSession
 from tunesmith.tasks.language.training import sample_positions
 
 SHOWN_CHARACTERS = 160
-SHOWN_ROWS = 5
 UNWRITTEN_REMEDY = (
     "The model is trained without them. Use a model whose template writes them, write them into the contents, or remove them."
 )
 
+UNENDED_REMEDY = "The model does not learn to stop there. Raise data.max_length, or shorten these answers."
 
-def unwritten_parts(session: LanguageSession) -> list[str]:
-    """Describes the thoughts, calls and tools of each split that the chat template does not write."""
-    notes = []
+
+def unwritten_parts(session: LanguageSession) -> Iterator[Finding]:
+    """Finds the thoughts, calls and tools of each split that the chat template does not write."""
     for rows in session.data.rows.named().values():
         row_ids: dict[str, list[int]] = {}
         for row_id, keys in zip(rows.row_ids, unwritten_keys(session.tokenizer, session.template, rows.turns), strict=True):
@@ -31,8 +33,14 @@ def unwritten_parts(session: LanguageSession) -> list[str]:
                 row_ids.setdefault(key, []).append(row_id)
         for key, ids in row_ids.items():
             carry = f"{len(ids):,} of {plural(len(rows), 'row')} of {rows.split} carry {key}"
-            notes.append(f"{carry}, which the chat template ({session.template.name}) drops: rows {listed(ids, SHOWN_ROWS)}")
-    return notes
+            summary = f"{carry}, which the chat template ({session.template.name}) drops"
+            yield about_rows("not_written", summary, rows.split, ids, UNWRITTEN_REMEDY)
+
+
+def about_rows(name: str, summary: str, split: str, row_ids: Sequence[int], remedy: str) -> Finding:
+    """Builds a finding about rows of one split."""
+    rows = tuple({"row_id": row_id, "split": split} for row_id in row_ids)
+    return Finding(name, summary, len(rows), rows=rows, remedy=remedy)
 
 
 def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
@@ -41,14 +49,14 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
     if conversations.kind != "text":
         proof = certify_rendering(session.tokenizer, session.template, conversations, loss_on=rows.loss_on)
         yield CheckLine("template", session.template.sentence())
-        yield from (CheckLine("not written", note, note=note, remedy=UNWRITTEN_REMEDY) for note in unwritten_parts(session))
+        yield from map(from_finding, unwritten_parts(session))
         yield proven(proof, "In training an answer would follow other tokens than at inference.")
     n_supervised, n_tokens = rows.target_tokens, rows.tokens
     problem = None
     if n_supervised == 0:
         remedy = "Write sft.loss_on: all, or look at the rows with tunesmith trace."
         problem = Problem("supervised tokens", "", "no token is supervised.", remedy)
-    figure = f"{n_supervised:,} of {n_tokens:,} tokens ({n_supervised / max(1, n_tokens):.0%})"
+    figure = f"{n_supervised:,} of {plural(n_tokens, 'token')} ({n_supervised / max(1, n_tokens):.0%})"
     yield CheckLine("supervised tokens", figure, problem)
     if len(rows.input_ids):
         runs = supervised_runs(session.tokenizer, rows.input_ids[0], rows.labels[0])
@@ -57,8 +65,11 @@ def model_checks(session: LanguageSession) -> Iterator[CheckLine]:
             text = f"{text[: SHOWN_CHARACTERS // 2]} … {text[-SHOWN_CHARACTERS // 2 :]}"
         yield CheckLine("sample", text)
     ends = rows.without_end
-    note = f"{len(ends):,} rows have an answer without a supervised end, the first is row {ends[0]}" if ends else ""
-    yield CheckLine("ends", note or "the end of every answer is supervised", note=note)
+    summary = f"{plural(len(ends), 'row', 'has', 'have')} an answer without a supervised end"
+    if ends:
+        yield from_finding(about_rows("ends", summary, rows.split, ends, UNENDED_REMEDY))
+    else:
+        yield CheckLine("ends", "the end of every answer is supervised")
     if session.tokens.is_joined:
         sample = [session.tokens.input_ids[i] for i in sample_positions(session.tokens)]
         isolation = certify_packing(session.model, sample, session.pad_id, session.max_length)

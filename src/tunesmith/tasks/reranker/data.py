@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tunesmith.data.cells import plural
 from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.checks.rows import dropped_rows
 from tunesmith.data.pairs.load import load_embedding_data
@@ -63,8 +64,10 @@ def read(request: Request) -> RerankerData:
 def check_rows(data: RerankerData) -> Iterator[CheckLine]:
     """Counts the training pairs, and the queries of the verdict."""
     pairs, search = data.pairs, data.retrieval
-    yield CheckLine("rows of train", f"{len(pairs):,} pairs, before negatives ({pairs.source})")
-    yield CheckLine("evaluated on", f"{len(search.queries):,} queries in {len(search.documents):,} documents ({search.source})")
+    yield CheckLine("rows of train", f"{plural(len(pairs), 'pair')}, before negatives ({pairs.source})")
+    yield CheckLine(
+        "evaluated on", f"{plural(len(search.queries), 'query')} in {plural(len(search.documents), 'document')} ({search.source})"
+    )
 
 
 READING = TaskReading(read, check_rows)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.data.cells import plural
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.sections import EmbeddingSection
@@ -59,7 +60,7 @@ def wrapped(model: SentenceTransformer, loss: torch.nn.Module, section: Embeddin
 
     requested = section.matryoshka_dimensions
     if requested and max(requested) > dimension:
-        message = f"{max(requested)} dimensions were requested; the vectors have {dimension}."
+        message = f"{plural(max(requested), 'dimension', 'was', 'were')} requested; the vectors have {dimension}."
         raise RecipeError.one("embedding.matryoshka_dimensions", message, f"At most {dimension}.")
     sizes = sorted({dimension, *requested}, reverse=True)
     if section.adaptive_layers:
@@ -81,6 +82,6 @@ def check_lengths(rows: EmbeddingRows, dimension: int, options: Mapping[str, Any
     """Raises DataError if the teacher's embeddings have another length than the student's."""
     length, own_length = len((rows.target or ((),))[0]), options.get("projection_dim") or dimension
     if length != own_length:
-        message = f"the teacher's vectors have {length} numbers, the model's {own_length}."
+        message = f"the teacher's vectors have {plural(length, 'number')}, the model's {own_length}."
         remedy = f"Give embedding.dense: {length}, or embedding.loss_options: {{projection_dim: {length}}}."
         raise DataError.one(rows.source, message, remedy)

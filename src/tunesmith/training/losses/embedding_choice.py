@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.pairs.formats import MEANING
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.errors import DataError, RecipeError
@@ -45,7 +45,7 @@ def choose_loss(rows: EmbeddingRows, section: EmbeddingSection) -> LossChoice:
         raise RecipeError.one("embedding.loss", f"there is no loss {name!r}.", f"{hint} See tunesmith losses.".strip())
     fit = fitting(kind, n_classes)
     if name not in fit:
-        classes = f" with {n_classes} classes" if n_classes else ""
+        classes = f" with {plural(n_classes, 'class')}" if n_classes else ""
         message = f"{name} does not take these rows: they are {MEANING[kind]}{classes}."
         raise RecipeError.one("embedding.loss", message, f"These do: {listed(fit)}. See also embedding.convert.")
     usual = "no_duplicates" if LOSSES[name].in_batch else "batch_sampler"
@@ -71,15 +71,15 @@ def check_scores(rows: EmbeddingRows, name: str) -> None:
         raise DataError.one(rows.source, message, remedy)
 
 
-def shortage(choice: LossChoice, batch_rows: int, mini_batch_size: int = MINI_BATCH) -> str:
-    """Returns the shortcoming of such small batches for the loss; empty if there is none."""
-    more = "raise train.per_device_train_batch_size"
-    if choice.name == "MegaBatchMarginLoss" and batch_rows < MEGA_BATCH:
-        return f"{choice.name} looks for hard texts among {MEGA_BATCH} rows or more; a batch has {batch_rows}: {more}"
-    if choice.name.startswith("Cached") and batch_rows <= mini_batch_size:
-        return (
-            f"{choice.name} is for batches larger than its mini_batch_size ({mini_batch_size}); a batch has {batch_rows}: {more}"
-        )
+def shortage(choice: LossChoice, batch_rows: int, mini_batch_size: int = MINI_BATCH) -> tuple[str, str]:
+    """Returns the shortcoming of such small batches for the loss, and its remedy; both empty if there is none."""
+    name, remedy = choice.name, "Raise train.per_device_train_batch_size"
+    if name == "MegaBatchMarginLoss" and batch_rows < MEGA_BATCH:
+        return f"{name} looks for hard texts among {MEGA_BATCH} rows or more; a batch has {batch_rows}", f"{remedy}."
+    if name.startswith("Cached") and batch_rows <= mini_batch_size:
+        lack = f"{name} is for batches larger than its mini_batch_size ({mini_batch_size}); a batch has {batch_rows}"
+        return lack, f"{remedy}."
     if choice.in_batch and batch_rows < FEWEST_NEGATIVES:
-        return f"{choice.name} has {batch_rows - 1} wrong texts for each right one: {more}, or use Cached{choice.name}"
-    return ""
+        lack = f"{name} has {plural(batch_rows - 1, 'wrong text')} for each right one"
+        return lack, f"{remedy}, or use Cached{name}."
+    return "", ""
