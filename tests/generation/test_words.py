@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.generation.words import automaton, has_word, joins
@@ -23,6 +23,8 @@ def test_a_whole_word_is_what_a_regular_expression_finds(text: str, word: str) -
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS, TEXTS, TEXTS, st.booleans())
+@example("..", "..", ".", False)
+@example("a a", "a a", " a", False)
 def test_the_automaton_finds_what_is_in_the_text(word: str, prompt: str, text: str, within: bool) -> None:
     found = automaton(word)
     state, alphabet = found.after(prompt, within), list(found.alphabet)

@@ -90,20 +90,23 @@ class Automaton:
             return self.states.index((frozenset(), joined))
         state: State = (frozenset(), False)
         for character in before[-4 * len(self.word) - 4 :]:
-            state = stepped(self.word, state, character, joins(character)) or (frozenset(), joins(character))
+            state = advanced(self.word, state, character, joins(character))
         return self.states.index((state[0] - {len(self.word)}, joined))
+
+
+def advanced(word: str, state: State, character: str, joining: bool) -> State:
+    """Returns the state after one more character, whether or not it completes the word."""
+    matched, joined = state
+    begins = not joins(word[0]) or not joined
+    new = {n + 1 for n in (*matched, *([0] if begins else [])) if n < len(word) and word[n] == character}
+    return frozenset(new), joining
 
 
 def stepped(word: str, state: State, character: str, joining: bool) -> State | None:
     """Returns the state after one more character; None if it completes the word."""
-    matched, joined = state
-    if len(word) in matched and not joining:
-        return None
-    begins = not joins(word[0]) or not joined
-    new = {n + 1 for n in (*matched, *([0] if begins else [])) if n < len(word) and word[n] == character}
-    if len(word) in new and not joins(word[-1]):
-        return None
-    return frozenset(new), joining
+    new = advanced(word, state, character, joining)
+    is_complete = (len(word) in state[0] and not joining) or (len(word) in new[0] and not joins(word[-1]))
+    return None if is_complete else new
 
 
 def automaton(word: str) -> Automaton:
