@@ -53,8 +53,15 @@ def whole_file(path: Path, n_bytes: int | None = None) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def require_file_place(path: Path) -> None:
-    """Raises OutputError if no file can be written at a path, so that this is known before the work."""
+def require_file_place(path: Path, *sources: object) -> None:
+    """Raises OutputError if no file can be written at a path, so that this is known before the work.
+
+    Args:
+        sources: files that are read, which are never replaced; other values are ignored.
+    """
+    files = [source for source in sources if isinstance(source, str | os.PathLike) and os.path.exists(source)]
+    if path.exists() and any(os.path.samefile(path, file) for file in files):
+        raise OutputError.one(str(path), "this is the file that is read, and it would be lost.", "Choose another output.")
     if path.is_dir():
         raise OutputError.one(str(path), "this is a folder; a file is written here.", "Give the name of a file.")
     parent = Path(os.path.realpath(path)).parent

@@ -30,6 +30,8 @@ PARTIAL, REPLACED = ".partial", ".replaced"
 SMOKE_ROWS = 100
 """Rows of each split that a smoke run uses at most."""
 CHOOSE = "Choose another `output`."
+MAX_NAME_BYTES = 255
+"""Of a file's name on the usual file systems."""
 SHOWN_NAMES = 3
 
 
@@ -84,6 +86,8 @@ def locate_output(output: str | Path, *, overwrite: bool = False) -> RunFolder:
     """Resolves an output path, with ``~`` and links. Raises OutputError if no folder can be made there. Writes nothing."""
     given = Path(os.path.expanduser(output))
     where = str(output)
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in (*given.parts, given.name + PARTIAL)):
+        raise OutputError.one(where, "this place cannot be used: File name too long.", CHOOSE)
     try:
         os.stat(given.with_name(given.name + PARTIAL) if given.name else given)
     except (FileNotFoundError, NotADirectoryError):

@@ -171,6 +171,50 @@ def test_a_damaged_model_file_is_named(model: Path, name: str, capsys: pytest.Ca
     assert not Path("out.csv").exists()
 
 
+def rename_tensors(folder: Path) -> None:
+    """Gives the first layer's weights names that the model does not have."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {name.replace("layer.0.", "layer.9."): tensor for name, tensor in tensors.items()}
+    save_file(renamed, folder / "model.safetensors", {"format": "pt"})
+
+
+def fill_with_nan(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: tensor * float("nan") for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+
+
+def remove_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+
+
+def empty_vocabulary(folder: Path) -> None:
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["model"]["vocab"] = {"[UNK]": 1}
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+
+
+SILENT_DAMAGE = {
+    rename_tensors: "its files lack 16 weights of the trained model: bert.encoder.layer.0.",
+    fill_with_nan: "its outputs are not finite",
+    remove_tokenizer: "its tokenizer has",
+    empty_vocabulary: "its tokenizer has",
+}
+
+
+@pytest.mark.parametrize("damage", SILENT_DAMAGE, ids=lambda damage: damage.__name__)
+def test_a_damaged_model_that_still_loads_predicts_nothing(
+    model: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(model)
+    refused(["predict", "run", "rows.csv", "--output", "out.csv"], capsys, SILENT_DAMAGE[damage])
+    assert not Path("out.csv").exists()
+
+
 @pytest.mark.parametrize("change", [{"labels": ["a"]}, {"max_length": 0}, {"thresholds": [0.5, 0.5]}, {"problem_type": "x"}])
 def test_settings_that_do_not_fit_the_model_are_refused(
     model: Path, change: dict[str, Any], capsys: pytest.CaptureFixture[str]

@@ -219,3 +219,31 @@ def test_a_model_that_cannot_be_computed_in_bf16_is_computed_in_fp32() -> None:
     assert path.reasons["precision"].startswith("this model cannot be computed in bf16: Index put requires")
     plain = FastPath(fast=True, precision="fp32")
     assert supported_path(Writes(), plain) is plain
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ("upstream: {use_liger_kernel: true}", "upstream.use_liger_kernel: liger-kernel is not installed"),
+        ("upstream: {accelerator_config: none.json}", "train / upstream: transformers refuses these settings"),
+        ("adapter: {method: lora, modules_to_save: [nope]}", "adapter.modules_to_save: the model has no module nope"),
+        (f"output: runs/{'x' * 250}", "File name too long"),
+    ],
+)
+def test_settings_that_train_refuses_are_refused_by_check(
+    keys: str,
+    named: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"the {('good', 'bad')[i % 2]} film number {i},{'ab'[i % 2]}\n" for i in range(60))
+    Path("rows.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    output = "" if keys.startswith("output") else "output: runs/x\n"
+    recipe = f"task: classification\nmodel: {{name: {tiny_model}}}\ndata: {{train: rows.csv, test: 0.2}}\n{output}{keys}\n"
+    Path("r.yaml").write_text(recipe, encoding="utf-8")
+    code = main(["check", "r.yaml"])
+    out, err = capsys.readouterr()
+    assert (code, named in err, "unexpected" in out + err) == (2, True, False), err

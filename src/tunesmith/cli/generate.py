@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
         message = f"texts cannot be written as {Path(args.output).suffix or 'a file without a suffix'}."
         raise UsageError.one("generate", message, "Name it OUT.jsonl.")
     if args.output:
-        require_file_place(Path(args.output))
+        require_file_place(Path(args.output), args.file)
     if args.stream and (args.json or args.output):
         raise UsageError.one("generate", "--stream cannot be combined with --json or --output.", "Remove one of them.")
     unused = [name for name in ONLY_SAMPLING if getattr(args, name) is not None and not args.do_sample]

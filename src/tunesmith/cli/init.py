@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
 
     path = None if args.output == "-" else Path(args.output)
     if path is not None:  # refused before the data are read
-        require_file_place(path)
+        require_file_place(path, args.data, args.test, args.validation)
         if path.exists() and not args.force:
             raise OutputError.one(str(path), "this file exists already.", "Choose another --output, or replace it with --force.")
     if not any(str(source).startswith("hub:") for source in (args.data, args.test, args.validation)):

@@ -10,8 +10,11 @@ NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
 
 
-UNLABELLED = frozenset({"", "-", "nan", "null", "n/a", "#n/a", "<na>"})
-"""Lower-case words of cells without a label; NA is one only as R writes it, since ``na`` can be a class name."""
+UNLABELLED = frozenset(
+    {"", "-", "nan", "null", "n/a", "<na>", "#n/a", "#ref!", "#value!", "#div/0!", "#name?", "#num!", "#null!"}
+)
+"""Lower-case words of cells without a label, the errors of a spreadsheet included; NA is one only as R writes it,
+since ``na`` can be a class name."""
 LONGEST_NAME = 200
 """Characters of a name in a list that are shown: a name of more is most likely a text in the wrong place."""
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -54,9 +57,14 @@ def clip(cell: object, length: int = 60) -> str:
     return repr(text if len(text) <= length else text[: length - 1] + "…")
 
 
+def one_line(text: str) -> str:
+    """Writes the line ends in a name as escapes."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
 def listed(names: Iterable[object], limit: int = 12) -> str:
     """Joins the first names with commas and counts the others; a very long name is cut."""
-    words = [str(name) for name in names]
+    words = [one_line(str(name)) for name in names]
     shown = ", ".join(word if len(word) <= LONGEST_NAME else word[: LONGEST_NAME - 1] + "…" for word in words[:limit])
     return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"
 

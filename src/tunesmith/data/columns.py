@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.data import column_names
 from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.column_names import plain_name
+from tunesmith.data.labelled.label_forms import may_hold_labels
 from tunesmith.data.profile import Profile, profile
 from tunesmith.data.table import Columns, Table
 from tunesmith.errors import DataError, Problem, UndecidedColumn
@@ -253,7 +254,7 @@ def assign_label(roles: Roles, task: str, need_label: bool) -> None:
 
 def best_labels(roles: Roles, task: str) -> list[str]:
     """Returns the best label candidates by content: numbered classes, else few values, else (and for scores) numbers."""
-    free = [name for name in roles.free() if roles.profiles[name].n and roles.profiles[name].missing_share < 0.5]
+    free = [name for name in roles.free() if roles.profiles[name].missing_share < 0.5 and may_hold_labels(roles.table, name)]
     scores = [name for name in free if roles.profiles[name].is_score]
     codes = [name for name in free if roles.profiles[name].is_codes]
     classes = [name for name in free if roles.profiles[name].is_classes]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.cells import is_missing, is_number, is_whole, plural
+from tunesmith.data.cells import is_missing, is_number, is_whole, one_line, plural
 from tunesmith.data.numbers import plain_numbers
 
 SAMPLE_CELLS = 5_000
@@ -84,7 +84,8 @@ class Profile:
         if self.distinct == 1:
             return f"only {self.values[0]!r}"
         if self.is_codes or (self.distinct <= 4 and self.mean_chars <= 20):
-            return f"only {', '.join(self.values[:-1])} and {self.values[-1]}"
+            *others, last = map(one_line, self.values)
+            return f"only {', '.join(others)} and {last}"
         if self.is_classes:
             return plural(self.distinct, "different value")
         if self.number_share >= 0.9:

@@ -24,12 +24,14 @@ class BadRow:
         line: 1-based line of the source file; None where the source has no lines.
         reason: short, and equal for all rows of one kind, so that rows can be counted by it.
         dropped: False where the row is used with a repair.
+        label: the label that train does not have, as written.
     """
 
     row_id: int
     line: int | None
     reason: str
     dropped: bool = True
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from tunesmith.models.chat.template import time_limit
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL
 from tunesmith.models.language.save import reload_language_model
-from tunesmith.models.load import load_tokenizer, model_errors
+from tunesmith.models.load import load_tokenizer, model_errors, require_own_tokenizer
 from tunesmith.models.source import ModelSource, find_model
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import IN_MEMORY
@@ -82,6 +82,7 @@ def load_text_generator(name: str, base: Path = Path()) -> TextGenerator:
     source = adapter_source(name, base) or find_model(ModelSection(name=name), base)
     tokenizer = load_tokenizer(source)
     model = load_causal(source)
+    require_own_tokenizer(source, model, tokenizer)
     has_bf16 = choose_fast_path(fast=True, device=device_name()).precision == "bf16"
     is_large = device_name() == "cuda" or sum(parameter.numel() for parameter in model.parameters()) >= BF16_FROM
     if detect_quantisation(model) is None and has_bf16 and is_large:

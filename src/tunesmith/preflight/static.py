@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import one_line, plural
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.disk import free_bytes, megabytes
@@ -34,6 +35,11 @@ def files(split: Examples) -> CheckLine:
     return CheckLine(f"rows of {split.split}", f"{len(split):,} used, {dropped:,} dropped ({split.source})")
 
 
+def read_as(notes: Iterable[str]) -> Iterator[CheckLine]:
+    """Lists the assumptions and repairs of reading the files, such as a header, a decimal comma or aligned classes."""
+    return (CheckLine("read as", note) for note in notes)
+
+
 def columns(splits: LabelledData) -> CheckLine:
     """Lists the role of each column."""
     parts = {
@@ -52,7 +58,7 @@ def labels(splits: LabelledData) -> CheckLine:
         return CheckLine("labels", f"numbers from {min(values):g} to {max(values):g}")
     kind = "one of" if splits.labels.problem_type == "single_label_classification" else "any of"
     names = splits.labels.names
-    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    shown = ", ".join(map(one_line, names[:8])) + (", ..." if len(names) > 8 else "")
     return CheckLine("labels", f"{kind} {splits.labels.n}: {shown}")
 
 

@@ -79,7 +79,7 @@ def override(given: dict[str, Any], overrides: Sequence[str]) -> None:
     faults = merge_overrides(given, {}, overrides)
     if faults:
         raise RecipeError(
-            [Problem("recipe", f.location.where if f.location else "override", f.message, f.remedy) for f in faults]
+            [Problem("recipe", f.location.where if f.location else "override", f"{f.message}.", f.remedy) for f in faults]
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,11 @@ def training_arguments(
         "restore_callback_states_from_checkpoint": True, "label_names": ["labels"], "save_total_limit": None,
     }  # fmt: skip
     require_no_fp16_on_cpu(recipe)
+    if recipe.upstream.get("use_liger_kernel") and find_spec("liger_kernel") is None:
+        raise RecipeError.one("upstream.use_liger_kernel", "liger-kernel is not installed.", "Run: pip install liger-kernel")
     try:
         return arguments_class(**(own | dict(own_arguments) | recipe.upstream))
-    except (TypeError, ValueError, ImportError) as error:
+    except (TypeError, ValueError, ImportError, OSError) as error:
         raise RecipeError.one("train / upstream", f"transformers refuses these settings: {str(error).splitlines()[0]}") from error
 
 

@@ -103,7 +103,7 @@ def embed(
 
         tunesmith.embed("builtin:minilm", ["where is my parcel?", "cancel it please"]).shape
     """
-    started, path = time.perf_counter(), None if output is None else require_place(Path(output), resume, overwrite)
+    started, path = time.perf_counter(), None if output is None else require_place(Path(output), data, resume, overwrite)
     table = read_rows_or_text(data)
     columns = text_columns(table, text)
     texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
@@ -181,12 +181,12 @@ def vectors_of(texts: list[str], encoder: SentenceEncoder, settings: Settings, p
     return (normalised(leading) if settings.normalize else leading).astype(settings.dtype)
 
 
-def require_place(path: Path, resume: bool, overwrite: bool) -> Path:
+def require_place(path: Path, data: object, resume: bool, overwrite: bool) -> Path:
     """Returns the path; raises OutputError if the embeddings cannot be written there, or another file is in the way."""
     if path.suffix not in SUFFIXES:
         message = f"vectors cannot be written as {path.suffix or 'a file without a suffix'}."
         raise OutputError.one(str(path), message, f"Use one of {', '.join(SUFFIXES)}.")
-    require_file_place(path)
+    require_file_place(path, data)
     if path.exists() and not overwrite:
         raise OutputError.one(str(path), "there is such a file.", "Choose another name, or replace it with --overwrite.")
     parts = parts_folder(path)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_whole, listed, plural
 from tunesmith.data.columns import detect_columns
+from tunesmith.data.labelled.label_forms import may_hold_labels
 from tunesmith.data.labelled.labels import REGRESSION, label_cells
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.pairs.load import retrieval_folder
@@ -20,6 +21,7 @@ from tunesmith.data.readers.plain_texts import is_plain_text
 from tunesmith.data.readers.read import read_sources, read_table
 from tunesmith.data.split import MIN_ROWS_FOR_TEST, TEST_SHARE
 from tunesmith.data.table import Columns, Examples, Table
+from tunesmith.disk import require_file_place, write_text
 from tunesmith.errors import DataError, OutputError, UndecidedColumn
 from tunesmith.recipe.draft import Draft, Question, yaml_text
 from tunesmith.recipe.load import recipe_from_mapping
@@ -109,11 +111,13 @@ def init(
             message = f"a recipe names files, and this is {type(source).__name__}."
             raise DataError.one(name, message, "Save the table as a file; tunesmith.train() also takes the table itself.")
     given, path = {name: None if source is None else str(source) for name, source in sources.items()}, output and Path(output)
+    if path:
+        require_file_place(path)
     if path and path.exists():
         raise OutputError.one(str(path), "this file exists already.", "Choose another output.")
     text, _ = draft_recipe(str(given.pop("data")), **given)
     if path:
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return text
 
 
@@ -181,7 +185,7 @@ def find_columns(table: Table, task: str) -> tuple[Columns, tuple[Question, ...]
             if error.part == "label" and not names:  # the columns that have no role when no label is needed
                 columns = detect_columns(table, task, ColumnsSection.model_validate(choices), need_label=False)
                 assigned = {name for names in columns_by_part(columns).values() for name in names}
-                names = [name for name in table.columns if name not in assigned]
+                names = [name for name in table.columns if name not in assigned and may_hold_labels(table, name)]
             if error.part in choices or not names:
                 raise
             is_pair = error.part == "text" and len(names) == 2 and names[1] in error.candidates

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.chat.formats import ChatFormat, detect_chat_format
+from tunesmith.data.column_names import LABEL, SCORE, plain_name
+from tunesmith.data.labelled.label_forms import may_hold_labels
 from tunesmith.data.pairs.formats import MEANING, PairFormat, detect_pair_format
 from tunesmith.data.pairs.retrieval import read_beir
 from tunesmith.data.pairs.text_lists import divide_text_lists
@@ -61,12 +63,14 @@ class Unlabelled:
     """The task of rows without labels.
 
     Attributes:
+        columns: those that are read.
         model: name and reason.
         notes: alternatives, as comments of the recipe.
     """
 
     task: str
     reason: str
+    columns: tuple[str, ...]
     model: tuple[str, str]
     notes: tuple[str, ...] = ()
 
@@ -74,16 +78,29 @@ class Unlabelled:
 def detect_unlabelled(table: Table) -> Unlabelled | None:
     """Detects the task of rows without labels; None if they are labelled, or their format is ambiguous."""
     chat = detected(partial(detect_chat_format, table, ColumnsSection()))
-    if chat is not None and chat.kind == "text" and len(table.columns) == 1:
-        return Unlabelled("pretraining", chat.sentence(), POCKET, (MASKED,))
+    read = () if chat is None else tuple(chat.columns.values())
+    if (
+        chat is not None
+        and chat.kind == "text"
+        and not any(may_be_label(table, name) for name in {*table.columns}.difference(read))
+    ):
+        return Unlabelled("pretraining", chat.sentence(), read, POCKET, (MASKED,))
     if chat is not None and chat.kind not in ("text", "prompt_completion"):
-        return Unlabelled("sft", chat.sentence(), POCKET)
+        return Unlabelled("sft", chat.sentence(), read, POCKET)
     if chat is not None and chat.kind == "prompt_completion" and is_free_text(table, chat.columns["completion"]):
-        return Unlabelled("sft", chat.sentence(), POCKET, (SEARCH,))
+        return Unlabelled("sft", chat.sentence(), read, POCKET, (SEARCH,))
     pair = detected(partial(detect_pair_format, divided := divide_text_lists(table)[0]))
     if pair is not None and pair.kind in ("triplet", "tuple", "positive_pair") and is_free_text(divided, pair.texts[1]):
-        return Unlabelled("embedding", f"{MEANING[pair.kind]}: {' + '.join(pair.texts)}, {pair.reason}", MINILM)
+        lists = {name.rpartition("_")[0] for name in pair.texts}  # columns of lists become neg_1, neg_2, ...
+        reason = f"{MEANING[pair.kind]}: {' + '.join(pair.texts)}, {pair.reason}"
+        return Unlabelled("embedding", reason, (*pair.texts, *lists), MINILM)
     return None
+
+
+def may_be_label(table: Table, name: str) -> bool:
+    """Tells whether a column beside a text may hold its label: it is called so, or holds several values that can be labels."""
+    is_named = any(plain_name(name) in tier for tier in (*LABEL, *SCORE))
+    return is_named or (profile(table.columns[name]).distinct > 1 and may_hold_labels(table, name))
 
 
 def detected(detect: Callable[[], Format]) -> Format | None:
@@ -122,4 +139,6 @@ def unlabelled_recipe(unlabelled: Unlabelled, table: Table, split_sources: Mappi
         "#adapter: {method: lora}",
         entry("", "output", f"runs/{stem(str(split_sources['train']))}", ""),
     ]
-    return "\n".join(lines) + "\n", [f"task: {unlabelled.task}, since they are {unlabelled.reason}"]
+    unused = [f"{name} ({profile(cells).words()})" for name, cells in table.columns.items() if name not in unlabelled.columns]
+    rest = [f"not used: {listed(unused)}"] if unused else []
+    return "\n".join(lines) + "\n", [f"task: {unlabelled.task}, since they are {unlabelled.reason}", *rest]

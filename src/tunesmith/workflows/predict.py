@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from tunesmith.data.cells import escape_formula
 from tunesmith.data.columns import replaced_columns
 from tunesmith.data.labelled.rows import make_examples
-from tunesmith.data.readers.delimited import read_delimited
+from tunesmith.data.readers.delimited import any_field_size, read_delimited
 from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.given import read_rows_or_text
 from tunesmith.data.readers.json_rows import explain, parse_json
@@ -112,8 +112,10 @@ def predict(
     if path is not None and path.suffix not in WRITERS:
         raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     if path is not None:
-        require_file_place(path)
+        require_file_place(path, data)
     table = table_from_stream(data) if isinstance(data, io.TextIOBase) else read_rows_or_text(data)
+    for note in table.notes:
+        listener(Event("note", f"{table.source}: {note}"))
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     given = columns_section(columns)
@@ -135,6 +137,14 @@ def predict(
     if path is not None:
         predictions.write(path)
     return predictions
+
+
+def has_header(first: str, rest: Sequence[str]) -> bool:
+    """Tells whether piped lines are csv: the first names a text column, alone only if no other line has two cells."""
+    with any_field_size():
+        header = next(csv.reader([first]))
+        is_named = any(name.strip().lower() in {"text", "message", "sentence"} for name in header)
+        return is_named and (len(header) > 1 or (bool(rest) and all(len(row) < 2 for row in csv.reader(rest))))
 
 
 def columns_section(columns: ColumnsSection | Mapping[str, Any] | None) -> ColumnsSection:
@@ -165,8 +175,7 @@ def table_from_stream(stream: TextIO | io.TextIOBase) -> Table:
             if not isinstance(objects[-1], dict):
                 raise DataError.one(f"standard input:{number}", "this line is no JSON object.")
         return table_from_frame(objects, "standard input")
-    header = next(csv.reader([first]))
-    if "," in first and any(name.strip().lower() in {"text", "message", "sentence"} for name in header):
+    if has_header(first, lines[1:]):
         payload = Payload("standard input", whole_text(text).encode(), ".csv", "")
         return read_delimited(payload, ",", header=True)
     return table_from_frame({"text": lines}, "standard input")

@@ -53,7 +53,7 @@ def test_every_row_is_used_or_left_out_for_a_reason() -> None:
     assert rows.turns[3][0] == Turn("user", "")  # an empty turn is the linter's
     assert rows.left_out == {
         "whose last turn is not the assistant's": (12,),
-        "with a role that is not known": (13,),
+        "with a role that is not known: 'narrator'": (13,),
         "without a readable list of messages": (14, 21),
         "without an answer": (15,),
         "without a prompt": (16,),

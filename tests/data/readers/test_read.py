@@ -162,7 +162,8 @@ def test_unknown_ending_and_no_table(tmp_path: Path) -> None:
         read_table("notes.txt", base=tmp_path)
     assert str(caught.value) == (
         "notes.txt: The ending '.txt' is not known, and its content is no table either. "
-        "Known formats: csv, tsv, json, jsonl or parquet (each also .gz)."
+        "Known formats: csv, tsv, json, jsonl or parquet (each also .gz). "
+        "To train a language model on plain texts, name the file in a recipe with task: pretraining."
     )
 
 

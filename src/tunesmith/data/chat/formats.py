@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -48,6 +52,8 @@ CONTENT_KEYS: Mapping[str, str] = {"role": "content", "from": "value"}
 SHOWN_FORMATS = (
     "text; prompt and completion (or question and answer, ...); messages or conversations; instruction, input and output"
 )
+BETWEEN_OBJECTS = re.compile(r"\}\r?\n\s*\{")
+"""The line end that NumPy prints between two objects; inside of their texts it prints an escape."""
 SAMPLE_CELLS = 50
 """Columns are classified by so many of their first cells that are not missing."""
 
@@ -185,13 +191,18 @@ def column_kind(cells: Sequence[object]) -> ChatKind | None:
 
 
 def parse_messages(cell: object) -> Any:
-    """Parses a cell that is JSON text; returns any other cell as it is."""
+    """Parses a cell that is JSON text, or a list as Python and NumPy print it; returns any other cell as it is."""
     if not isinstance(cell, str) or not cell.lstrip().startswith(("[", "{")):
         return cell
     try:
         return parse_json(cell)
-    except ValueError:  # text that begins with a bracket
+    except json.JSONDecodeError:  # another notation than JSON
+        pass
+    except ValueError:
         return cell
+    with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        return ast.literal_eval(BETWEEN_OBJECTS.sub("}, {", cell.strip()))
+    return cell  # text that begins with a bracket
 
 
 def message_kind(value: Any) -> ChatKind | None:

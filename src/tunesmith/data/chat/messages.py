@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.data.cells import is_missing
-from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, is_list_of_objects, parse_messages
+from tunesmith.data.cells import clip, is_missing
+from tunesmith.data.chat.formats import CONTENT_KEYS, MESSAGE_KEYS, is_list_of_objects, message_kind, parse_messages
 
+CALL_ROLE = "function_call"
+"""LLaMA-Factory's role of an answer whose content is a call, or a list of calls, as JSON."""
 ROLE_NAMES: Mapping[str, tuple[str, ...]] = {
     "system": ("system", "developer"),
     "user": ("user", "human", "prompter"),
-    "assistant": ("assistant", "gpt", "chatgpt", "bot", "model", "ai"),
+    "assistant": ("assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", CALL_ROLE),
     "tool": ("tool", "function", "observation", "function_response"),
 }
 ROLES: Mapping[str, str] = {name: role for role, names in ROLE_NAMES.items() for name in names}
@@ -29,7 +31,7 @@ WEIGHT_KEYS = ("weight", "train", "training")
 """Keys of a message that say whether its tokens are supervised: OpenAI's 0 or 1, and Axolotl's true or false."""
 
 
-UNKNOWN_ROLE = "with a role that is not known"
+UNKNOWN_ROLE = "with a role that is not known: {}"
 NOT_TEXT = "with a message that is not text"
 LOST_KEY = "with a message that has the key {}, which is not read"
 BAD_CALL = "with a tool call that is not an object with a function and its arguments as a JSON object"
@@ -111,9 +113,12 @@ def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
     key = next(key for key in MESSAGE_KEYS if all(key in message for message in messages))
     turns = []
     for message in messages:
-        role = ROLES.get(str(message[key]).strip().casefold())
+        name = str(message[key]).strip().casefold()
+        role = ROLES.get(name)
         if role is None:
-            raise NotUsable(UNKNOWN_ROLE)
+            raise NotUsable(UNKNOWN_ROLE.format(clip(message[key], 40)))
+        if name == CALL_ROLE:
+            message = with_calls(message, CONTENT_KEYS[key])
         extra = {name: message[name] for name in EXTRA_KEYS.get(role, ()) if message.get(name)}
         if lost := [name for name in LOST_KEYS if message.get(name) and name not in extra]:
             raise NotUsable(LOST_KEY.format(lost[0]))
@@ -122,6 +127,24 @@ def message_turns(messages: Sequence[Mapping[str, Any]]) -> Turns:
         content = content_of(message.get(CONTENT_KEYS[key]))
         turns.append(Turn(role, content, role != "assistant" or is_supervised(message), extra))
     return tuple(turns)
+
+
+def with_calls(message: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Returns the message of a role ``function_call`` with its content as its calls. Raises NotUsable if these are none."""
+    calls = parse_messages(message.get(key))
+    return {**message, key: "", CALLS: [calls] if isinstance(calls, Mapping) else calls}
+
+
+def unread_keys(cell: object) -> set[str]:
+    """Returns the keys with a value in a list of messages that are not read, such as names and dates."""
+    messages: Sequence[Mapping[str, Any]] = parse_messages(cell)
+    key = next(key for key, kind in MESSAGE_KEYS.items() if kind == message_kind(messages))
+    unread = set()
+    for message in messages:
+        role = ROLES.get(str(message[key]).strip().casefold(), "")
+        read = {key, CONTENT_KEYS[key], *(WEIGHT_KEYS if role == "assistant" else ()), *EXTRA_KEYS.get(role, ())}
+        unread |= {name for name, value in message.items() if name not in read and value not in (None, "", [], {})}
+    return unread
 
 
 def read_calls(cell: object) -> list[Any]:

@@ -11,7 +11,9 @@ from tunesmith.data.chat.formats import ChatFormat, ChatKind, message_kind, pars
 from tunesmith.data.chat.messages import (
     LOST_KEY,
     LOST_KEYS,
+    ROLES,
     TOOLS,
+    UNKNOWN_ROLE,
     NotUsable,
     Turn,
     Turns,
@@ -121,7 +123,9 @@ def usable_conversations(
 
 
 def remedy_for(reasons: Mapping[str, object]) -> str:
-    """Returns the remedy for messages with parts beside their content; empty for other rows."""
+    """Returns the remedy for unknown roles and for messages with parts beside their content; empty for other rows."""
+    if any(reason.startswith(UNKNOWN_ROLE.format("")) for reason in reasons):
+        return f"Known roles: {', '.join(ROLES)}."
     lost = next((key for key in LOST_KEYS if LOST_KEY.format(key) in reasons), "")
     if not lost:
         return ""

@@ -15,7 +15,7 @@ import numpy as np
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.leakage import counted, divided, find_leaks
-from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN
+from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN, WRONG, unknown_words
 from tunesmith.data.normalise import text_keys
 from tunesmith.data.personal import find_personal_data
 from tunesmith.data.table import BadRow, Examples, Labels
@@ -128,7 +128,8 @@ def check_dropped(rows: Rows) -> Iterator[Finding]:
         unseen = [row for row in examples.bad_rows if row.reason == UNKNOWN]
         if unseen:
             has = "has" if len(unseen) == 1 else "have"
-            summary = f"{plural(len(unseen), 'row')} of {split} {has} a label that train does not have; left out of the metrics."
+            summary = f"{plural(len(unseen), 'row')} of {split} {has} a label that train does not have; left out of the metrics: "
+            summary += f"{unknown_words([row.label for row in unseen], rows.labels.names)}."
             listed_rows = tuple({"row_id": row.row_id, "split": split, "reason": row.reason} for row in unseen[:LISTED_ROWS])
             remedy = "Add such rows to train, or correct them."
             yield Finding(f"unseen_labels_{split}", summary, len(unseen), rows=listed_rows, remedy=remedy)
@@ -149,7 +150,8 @@ def check_dropped(rows: Rows) -> Iterator[Finding]:
 
 def null_hint(rows: Rows, flagged: Sequence[tuple[str, BadRow]]) -> str:
     """Says how a word such as null becomes a class; empty if no row was left out for one."""
-    words = {row.reason.removeprefix(MISSING) for _, row in flagged if row.reason.startswith(MISSING)} - {"-1", "empty"}
+    reasons = {row.reason for _, row in flagged if row.reason.startswith(MISSING)} - WRONG
+    words = {reason.removeprefix(MISSING) for reason in reasons} - {"-1", "empty"}
     if not words or rows.labels.problem_type == REGRESSION:
         return ""
     return f" If {' or '.join(sorted(words))} is a class of yours, set data.keep_null_labels: true."

@@ -19,7 +19,7 @@ from tunesmith.data.corrections.corrections_csv import RELABEL, REMOVE, Correcti
 from tunesmith.data.labelled.labels import class_name, marker, notation_key
 from tunesmith.data.readers.declared_classes import classes_of_metadata
 from tunesmith.data.readers.dialect import find_delimiter, is_blank
-from tunesmith.data.readers.encoding import decode
+from tunesmith.data.readers.encoding import decode, has_mark
 from tunesmith.data.readers.json_rows import is_rows
 from tunesmith.data.readers.lines import LINE_END
 from tunesmith.data.readers.payload import Payload, read_payload
@@ -279,7 +279,8 @@ def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> by
         changed = list((cells | {changes.column: changes.labels[table.row_ids[i]]}).values())
         new = record(changed, delimiter, quoting) or record(changed, delimiter, csv.QUOTE_MINIMAL)
         lines[start:end] = [f"{new}{margin}{old[len(content) :]}"]
-    return "".join(lines).encode("utf-8", "surrogatepass")
+    mark = "\ufeff" if has_mark(payload.data) else ""  # without it a spreadsheet takes UTF-8 for another encoding
+    return (mark + "".join(lines)).encode("utf-8", "surrogatepass")
 
 
 def written_as(cells: Sequence[str], delimiter: str, content: str) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.data.cells import UNLABELLED, clip, is_missing, is_number, is_whole, plural
+from tunesmith.data.column_names import plain_name
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -24,6 +25,9 @@ BARE_VECTOR = re.compile(r"[01](?:\s*[,;|\s]\s*[01]){2,}")
 CHOICES = '"choices"'
 MAX_CHARACTERS = 10_000
 """Longer cells are no lists of labels."""
+ROW_NUMBER = re.compile(r"unnamed:_\d+|#|row|line|n|nr\.?|no\.?|num|number|.*(id|idx|index)")
+"""Names of columns of numbers that are different in every row, such as the index that pandas writes."""
+MIN_ROW_NUMBERS = 10
 AS_TEXT = "The labels are lists written as text, such as {}; they are read as lists."
 VECTORS = (
     "The labels are vectors of {n} values 0 and 1. Each position is read as one label, called label_0 to {last}; "
@@ -33,6 +37,9 @@ OBJECTS = "The labels are objects of 0 and 1; each key with 1 is read as a label
 SOFT = "The label is a list of numbers with decimals, {}; classes were expected."
 SOFT_REMEDY = "Write the class with the largest probability, or one column of 0 and 1 for each class."
 NESTED = "The label is {}, {}; a class or a list of classes was expected."
+SPANS = "The label holds parts of the text with a name each, {}, as doccano, Prodigy and spaCy export them."
+SPANS_REMEDY = "Parts of a text are no task here. Give each row one label, or a list of labels, for the whole text."
+SPAN_ENDS = ("end", "end_offset", "end_char")
 NESTED_REMEDY = "Write one class a cell, or a list of names."
 
 
@@ -55,7 +62,7 @@ def plain_labels(table: Table, name: str) -> PlainLabels:
 
     Raises DataError for objects and lists that hold no classes, with the row.
     """
-    cells, notes = table.columns[name], []
+    cells, notes = unwrapped(table.columns[name]), []
     first = next((cell for cell in cells if not is_missing(cell)), None)
     has_choices = any(isinstance(cell, str) and CHOICES in cell for cell in cells)
     if isinstance(first, str) and (has_choices or parse_form(first) is not None):
@@ -72,7 +79,7 @@ def plain_labels(table: Table, name: str) -> PlainLabels:
             return PlainLabels(flags, (*notes, OBJECTS), tuple(sorted({key for cell in present for key in cell})))
     if is_vectors(present):
         usual = Counter(map(len, present)).most_common(1)[0][0]
-        names = tuple(f"label_{i}" for i in range(usual))
+        names = vector_names(usual)
         reject_other_vectors(table, cells, len(names))
         notes.append(VECTORS.format(n=len(names), last=names[-1]))
         chosen = [cell and [label for label, flag in zip(names, cell, strict=True) if flag_of(flag)] for cell in cells]
@@ -81,6 +88,30 @@ def plain_labels(table: Table, name: str) -> PlainLabels:
         if isinstance(cell, list | tuple | dict):
             reject_nested(table, i, cell)
     return PlainLabels(cells, tuple(notes))
+
+
+def may_hold_labels(table: Table, name: str) -> bool:
+    """Tells whether a column may be the label: it holds neither row numbers, nor objects or lists without classes."""
+    cells = [cell for cell in table.columns[name] if not is_missing(cell)]
+    if cells and isinstance(cells[0], list | tuple | dict):
+        try:
+            plain_labels(table, name)
+        except DataError:
+            return False
+    are_row_numbers = ROW_NUMBER.fullmatch(plain_name(name)) is not None and all(map(is_whole, cells))
+    return bool(cells) and not (are_row_numbers and len(set(map(str, cells))) == len(cells) >= MIN_ROW_NUMBERS)
+
+
+def unwrapped(cells: list[Any]) -> list[Any]:
+    """Takes the labels out of the objects of Label Studio (``{"choices": [...]}``) and of spaCy (``{"cats": {...}}``)."""
+    if any(isinstance(cell, dict) and isinstance(cell.get("choices"), list) for cell in cells):
+        return [cell.get("choices") if isinstance(cell, dict) else cell if is_missing(cell) else [cell] for cell in cells]
+    return [cell["cats"] if isinstance(cell, dict) and isinstance(cell.get("cats"), dict) else cell for cell in cells]
+
+
+def vector_names(length: int) -> tuple[str, ...]:
+    """Returns the names of the labels of a vector, by position."""
+    return tuple(f"label_{i}" for i in range(length))
 
 
 def parse_form(cell: Any) -> Any:
@@ -152,12 +183,25 @@ def reject_other_vectors(table: Table, cells: Sequence[Any], length: int) -> Non
             raise DataError.one(f"{table.source}, {table.place(i)}", message, "Correct it, or leave it empty for no label.")
 
 
+def is_span(item: Any) -> bool:
+    """Tells whether an item is a part of a text: its first and last character with a name, or an object with an end."""
+    if isinstance(item, dict):
+        return any(isinstance(item.get(key), int) for key in SPAN_ENDS) or are_spans(item.get("entities"))
+    return isinstance(item, list | tuple) and [type(part) for part in item] == [int, int, str]
+
+
+def are_spans(items: Any) -> bool:
+    return isinstance(items, list | tuple) and any(map(is_span, items))
+
+
 def reject_nested(table: Table, i: int, cell: Any) -> None:
     """Raises DataError for an object, and for a list that holds objects, lists or probabilities."""
     items = cell if isinstance(cell, list | tuple) else [cell]
     nested = next((item for item in items if isinstance(item, list | tuple | dict)), None)
     place = f"{table.source}, {table.place(i)}"
     if nested is not None:
+        if is_span(nested):
+            raise DataError.one(place, SPANS.format(clip(cell)), SPANS_REMEDY)
         kind = "an object" if isinstance(nested, dict) else "a list of lists"
         raise DataError.one(place, NESTED.format(kind, clip(cell)), NESTED_REMEDY)
     if isinstance(cell, list | tuple) and any(is_number(item) and not is_whole(item) for item in cell):

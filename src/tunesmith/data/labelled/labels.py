@@ -29,6 +29,8 @@ MAX_DECIMAL_CLASSES, ROWS_PER_DECIMAL_CLASS = 20, 4
 NOT_NUMBERS_SHARE = 0.1
 """A column with a larger share of cells that are not numbers holds no scores."""
 
+SEPARATORS = (",", "|", ";")
+"""Usual separators of several labels in one cell."""
 MISSING = "label is "
 EMPTY = "label is empty"
 UNKNOWN = "label is not among those of train"
@@ -315,7 +317,27 @@ def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = No
     if "-1" in counts:
         meaning = "a class like the others" if "-1" in labels.names else "rows without a label"
         notes.append(f"-1 occurs {plural(counts['-1'], 'time')} as a label and is read as {meaning}.")
+    notes += [*left_out_items(cells, labels.names), *([] if separator else separator_notes(labels.names))]
     return (*notes, *alike_notes(labels.names, counts))
+
+
+def left_out_items(cells: Sequence[Any], names: Container[str]) -> list[str]:
+    """Counts the words for "not labelled" in lists of labels, which are left out of their list."""
+    items = [item for cell in cells if isinstance(cell, list | tuple) for item in cell if marker(item, names)]
+    words = " and ".join(sorted(set(map(str, items))))
+    kept = "set data.keep_null_labels: true to keep it as a label"
+    return [f"{words} occurs {plural(len(items), 'time')} in lists of labels and is left out; {kept}."] if items else []
+
+
+def separator_notes(names: Sequence[str]) -> list[str]:
+    """Asks about class names that are made of parts of other names with a separator, as lists of labels are."""
+    notes = []
+    for separator in SEPARATORS:
+        lists = [name for name in names if separator in name]
+        if lists and len({part.strip() for name in names for part in name.split(separator)}) <= len(names):
+            shown = f"{plural(len(lists), 'label', 'holds', 'hold')} a {separator!r}, such as {lists[0]!r}"
+            notes.append(f'{shown}; if a cell holds several labels, set data.label_separator: "{separator}".')
+    return notes
 
 
 def tally(cells: Sequence[Any]) -> list[tuple[Any, int]]:
@@ -339,6 +361,17 @@ def alike_notes(names: Sequence[str], counts: Counter[str]) -> list[str]:
             notes.append(f"The labels {shown} differ only in {what}; they are kept as different classes.")
     damaged = [f"{name!r} ({plural(counts[name], 'row')})" for name in names if "\ufffd" in name]
     return [*notes, f"Encoding damage in the names of classes: {listed(damaged)}."] if damaged else notes
+
+
+def unknown_words(labels: Sequence[str], names: Sequence[str]) -> str:
+    """Lists labels that train does not have, the most frequent first, with the number of rows."""
+    return listed((f"{unknown_word(label, names)}: {plural(n, 'row')}" for label, n in Counter(labels).most_common()), 5)
+
+
+def unknown_word(label: str, names: Sequence[str]) -> str:
+    """Quotes a label that train does not have, with the class of train that looks the same, if there is one."""
+    alike = next((name for name in names if look(name) == look(label)), None)
+    return repr(label) if alike is None else f"{label!a} (train has {alike!a})"
 
 
 def look(name: str) -> str:

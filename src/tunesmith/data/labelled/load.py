@@ -15,7 +15,7 @@ from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.labelled import check_rows, label_counts
 from tunesmith.data.columns import detect_columns, find_column
 from tunesmith.data.labelled.class_numbers import align_class_numbers
-from tunesmith.data.labelled.label_forms import plain_labels
+from tunesmith.data.labelled.label_forms import plain_labels, vector_names
 from tunesmith.data.labelled.labels import (
     MULTI,
     REGRESSION,
@@ -25,10 +25,11 @@ from tunesmith.data.labelled.labels import (
     label_cells,
     label_notes,
     marker,
+    unknown_word,
     value_type,
 )
-from tunesmith.data.labelled.rows import make_examples, read_texts
-from tunesmith.data.readers.annotation_files import reject_other_tasks
+from tunesmith.data.labelled.rows import label_words, make_examples, read_texts
+from tunesmith.data.readers.annotation_files import reject_other_tasks, reject_unaccepted
 from tunesmith.data.readers.splits import apply_split_column, collect, read_splits
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, split_examples, take_shares
@@ -106,6 +107,8 @@ def map_columns(tables: dict[str, Table], recipe: Recipe, requested: set[str], n
     if recipe.data.columns.text is None:
         reject_other_tasks(tables["train"])
     ours = detect_columns(tables["train"], recipe.task, recipe.data.columns)
+    for table in tables.values():
+        reject_unaccepted(table, ours.label)
     if ours.split is not None:
         apply_split_column(tables, ours.split, recipe.data, notes)
     drop_unlabelled_splits(tables, ours, requested, notes)
@@ -188,6 +191,7 @@ def build_examples(
     problems: list[Problem] = []
     splits: dict[str, Examples] = {}
     for split, table in tables.items():
+        problems.extend(vector_problems(table, columns[split], labels))
         if split == "validation":
             problems.extend(unseen_label_problems(table, columns[split], labels, separator))
         examples = collect(problems, partial(make, table, columns[split], split=split, others=kept[split]))
@@ -196,6 +200,15 @@ def build_examples(
     if problems:
         raise DataError(problems)
     return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def vector_problems(table: Table, columns: Columns, labels: Labels) -> list[Problem]:
+    """Reports vectors of 0 and 1 of another length than those of train: their positions mean other labels."""
+    names = plain_labels(table, columns.label[0]).names if len(columns.label) == 1 else ()
+    if names == labels.names or names != vector_names(len(names)) or labels.names != vector_names(labels.n):
+        return []
+    message = f"The labels are vectors of {plural(len(names), 'value')} 0 and 1; those of train have {labels.n}."
+    return [Problem("labels", table.source, message, "Write one position for each label of train, in the same order.")]
 
 
 def other_columns(table: Table, others: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -219,8 +232,8 @@ def unseen_label_problems(table: Table, columns: Columns, labels: Labels, separa
         return []
     first_rows: dict[str, int] = {}
     for i in unknown:
-        first_rows.setdefault(str(cells[i]), i)
-    shown = listed((f"{label!r} in {table.place(i)}" for label, i in first_rows.items()), 5)
+        first_rows.setdefault(label_words(cells[i]), i)
+    shown = listed((f"{unknown_word(label, labels.names)} in {table.place(i)}" for label, i in first_rows.items()), 5)
     message = f"{plural(len(unknown), 'row')} of validation with a label that train does not have: {shown}."
     remedy = f"Correct them or add such rows to train, whose labels are {listed(labels.names)}."
     return [Problem("labels", table.source, message, remedy)]

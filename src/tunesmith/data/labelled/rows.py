@@ -9,7 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed, plural
-from tunesmith.data.labelled.labels import SINGLE, WRONG, class_name, encode, label_cells, marker
+from tunesmith.data.labelled.labels import (
+    SINGLE,
+    UNKNOWN,
+    WRONG,
+    class_name,
+    encode,
+    label_cells,
+    marker,
+    unknown_words,
+)
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table, not_text
 from tunesmith.errors import DataError
 
@@ -44,13 +53,16 @@ def make_examples(
     pairs, pair_reasons = (None, {}) if columns.pair is None else read_texts(table, columns.pair, "second text")
     reasons = merged(reasons, pair_reasons)
     encoded: list[Any] = [None] * len(table)
+    unknown: dict[int, str] = {}
     if labels is not None:
-        encoded, label_reasons = encode(label_cells(table, columns), labels, separator)
+        own = label_cells(table, columns)
+        encoded, label_reasons = encode(own, labels, separator)
+        unknown = {i: label_words(own[i]) for i, reason in label_reasons.items() if reason == UNKNOWN}
         if keep_unlabelled:
             label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
         reasons = merged(reasons, label_reasons)
     keep = [i for i in range(len(table)) if i not in reasons or reasons[i] in REPAIRS]
-    bad_rows = list_bad_rows(table, reasons)
+    bad_rows = list_bad_rows(table, reasons, unknown, () if labels is None else labels.names)
     whole = Examples(split, table.source, table.row_ids, texts, encoded, pairs, sha256=table.sha256)
     cells = {name: table.columns[column] for name, column in (others or {}).items()}
     ids = None if columns.id is None else ["" if is_missing(cell) else str(cell) for cell in table.columns[columns.id]]
@@ -102,19 +114,30 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
     return texts, reasons
 
 
-def list_bad_rows(table: Table, reasons: dict[int, str]) -> tuple[BadRow, ...]:
-    """Lists the bad rows in the order of their ids. Raises DataError, which counts the reasons, if no row can be used."""
-    new = [
-        BadRow(table.row_ids[i], None if table.lines is None else table.lines[i], reason, reason not in REPAIRS)
-        for i, reason in reasons.items()
-    ]
+def label_words(cell: object) -> str:
+    return ", ".join(map(str, cell)) if isinstance(cell, list | tuple) else str(cell)
+
+
+def list_bad_rows(
+    table: Table, reasons: Mapping[int, str], unknown: Mapping[int, str], names: Sequence[str]
+) -> tuple[BadRow, ...]:
+    """Lists the bad rows in the order of their ids. Raises DataError, which counts the reasons, if no row can be used.
+
+    Args:
+        unknown: position -> label, of the rows whose label is not among the ``names`` of the classes.
+    """
+    lines: Sequence[int | None] = [None] * len(table) if table.lines is None else table.lines
+    new = [BadRow(table.row_ids[i], lines[i], reason, reason not in REPAIRS, unknown.get(i, "")) for i, reason in reasons.items()]
     bad = [*table.bad_rows, *new]
     if sum(row.dropped for row in new) == len(table):
         counts = Counter(row.reason for row in bad if row.dropped)
         shown = ", ".join(f"{reason}: {count}" for reason, count in counts.most_common())
-        raise DataError.one(
-            table.source, f"None of the {plural(table.rows_read, 'row')} can be used ({shown}).", "Check the columns."
-        )
+        rows = plural(table.rows_read, "row")
+        message, remedy = f"None of the {rows} can be used ({shown}).", "Check the columns."
+        if unknown:
+            message += f" The labels are {unknown_words(list(unknown.values()), names)}; those of train are {listed(names)}."
+            remedy = "Name the column that holds the labels of train, or write them as train has them."
+        raise DataError.one(table.source, message, remedy)
     return tuple(sorted(bad, key=lambda row: row.row_id))
 
 

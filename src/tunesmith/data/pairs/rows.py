@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number, listed, plural
@@ -31,11 +31,13 @@ class EmbeddingRows(SourceRows):
     Attributes:
         sides: texts by column, (N) each, in the order of ``format.texts``.
         target: (N) names of classes, scores, or lists of numbers; None where the format has none.
+        unused: columns of the source that are not read.
     """
 
     format: PairFormat
     sides: tuple[tuple[str, ...], ...]
     target: tuple[Any, ...] | None = None
+    unused: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def usable_rows(
         tuple(tuple(str(column[i]).strip() for i in kept) for column in texts),
         target=tuple(read_target(table, row_format, i, score_range) for i in kept) if targets else None,
         groups=None if group is None else tuple(str(table.columns[group][i]) for i in kept),
+        unused=tuple(name for name in table.columns if name not in (*row_format.columns, group)),
         left_out={reason: tuple(ids) for reason, ids in reasons.items()},
         rows_read=table.rows_read or len(table),
         sha256=table.sha256,

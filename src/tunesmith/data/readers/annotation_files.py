@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
 from typing import Any
 
+from tunesmith.data.cells import plural
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -31,8 +33,21 @@ TOKEN_LISTS = (
     "The columns hold lists of tokens with a list of tags (named entities, parts of speech).",
     "Tags of tokens are no task here. Join the tokens to a text, and give each row one label.",
 )
-TOKEN_LINE = re.compile(r"\S+(?:[ \t]+\S+)*[ \t]+(?:O|[BIESLU]-\S+)|[\d.-]+(?:\t[^\t]*){9}")
-"""A token with its tag in the last place: O, or B-, I-, ... before a type; or the ten columns of CoNLL-U."""
+PREFERENCES = (
+    "The columns {} and {} hold the better and the worse of two answers, as data for DPO and reward models do.",
+    "Preferences are no task here. To learn the better answers write task: sft and columns: {{prompt: NAME, completion: {}}}.",
+)
+CHOSEN = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"), ("response_chosen", "response_rejected"))
+PRODIGY = (
+    "This is an export of Prodigy with {} that the annotator did not accept: their label is not that of the text.",
+    "Keep the rows whose answer is accept, or name the decision itself as the label: columns: {label: answer}.",
+)
+PRODIGY_HASHES = {"_input_hash", "_task_hash"}
+TOKEN_LINE = re.compile(
+    r"\S+(?:[ \t]+\S+)*[ \t]+(?:O|[BIESLU]-\S+)|\d+(?:[-.]\d+)?(?:\t[^\t]+){2}\t[A-Z_]+(?:\t[^\t]+){2}\t(?:\d+|_)(?:\t[^\t]+){3}"
+)
+"""A token with its tag in the last place: O, or B-, I-, ... before a type; or the ten columns of CoNLL-U, with a part of speech
+in the fourth and the number of another token in the seventh."""
 TAG = re.compile(r"O|[BIESLU]-\S+")
 COMMENT = re.compile(r"#|-DOCSTART-")
 SAMPLE_LINES = 400
@@ -55,10 +70,13 @@ def reject_token_lines(text: str, source: str) -> None:
 
 
 def reject_other_tasks(table: Table) -> None:
-    """Raises DataError if the columns are those of a task that tunesmith does not have: answer spans, tags of tokens."""
+    """Raises DataError for the columns of a task that tunesmith does not have: answer spans, preferences, tags of tokens."""
     columns = table.columns
     if {"question", "context", "answers"} <= columns.keys() and are(dict, columns["answers"]):
         raise DataError.one(table.source, *FLAT_SQUAD)
+    for better, worse in CHOSEN:
+        if {better, worse} <= columns.keys():
+            raise DataError.one(table.source, PREFERENCES[0].format(better, worse), PREFERENCES[1].format(better))
     if "tokens" in columns and are(list, columns["tokens"]):
         tags = [name for name, cells in columns.items() if name.endswith("tags") and same_lengths(cells, columns["tokens"])]
         if tags:
@@ -73,6 +91,16 @@ def are(kind: type, cells: Sequence[Any]) -> bool:
     """Returns whether all cells that are not None have this type, and there are any."""
     present = [cell for cell in cells if cell is not None]
     return bool(present) and all(isinstance(cell, kind) for cell in present)
+
+
+def reject_unaccepted(table: Table, label: Container[str]) -> None:
+    """Raises DataError for rows of Prodigy that were rejected or ignored, unless the decision is the label."""
+    if not PRODIGY_HASHES & table.columns.keys() or "answer" in label or "answer" not in table.columns:
+        return
+    unaccepted = Counter(answer for answer in table.columns["answer"] if answer in ("reject", "ignore"))
+    if unaccepted:
+        counts = " and ".join(f"{plural(n, 'row')} ({answer})" for answer, n in unaccepted.items())
+        raise DataError.one(table.source, PRODIGY[0].format(counts), PRODIGY[1])
 
 
 def same_lengths(first: Sequence[Any], second: Sequence[Any]) -> bool:

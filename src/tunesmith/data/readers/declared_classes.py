@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunesmith.data.cells import listed, plural
+
 
 def classes_of_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
     """Reads column -> class names in id order, from the metadata of an Arrow schema (also of a parquet file)."""
@@ -47,6 +49,16 @@ def named_classes(cells: Sequence[Any], names: Sequence[str]) -> list[Any]:
     return [named(cell) for cell in cells] if names else list(cells)
 
 
-def classes_note(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Describes the declared names in a sentence a column."""
-    return tuple(f"The column {name} holds numbers of classes that the file names; the names are used." for name in columns)
+def classes_note(classes: Mapping[str, Sequence[str]], columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """Describes the declared names in a sentence a column, and counts the numbers in the cells that have none."""
+    notes = []
+    for name in classes:
+        notes.append(f"The column {name} holds numbers of classes that the file names; the names are used.")
+        items = [item for cell in columns[name] for item in (cell if isinstance(cell, list) else [cell])]
+        unnamed = [item for item in items if isinstance(item, int) and not isinstance(item, bool)]
+        if unnamed:
+            numbers = f"{plural(len(unnamed), 'number')} of {name} without a name ({listed(sorted(set(unnamed)), 5)})"
+            notes.append(
+                f"{numbers}: the file declares {plural(len(classes[name]), 'name')}, from 0 on. Correct the numbers or the names."
+            )
+    return tuple(notes)

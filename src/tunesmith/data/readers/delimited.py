@@ -19,6 +19,7 @@ from tunesmith.data.readers.dialect import (
     find_delimiter,
     find_header,
     is_blank,
+    is_same_line,
     lines_above_header,
     table_width,
 )
@@ -37,7 +38,7 @@ class Records:
 
     Attributes:
         lines: 1-based first line of each record.
-        broken: 1-based lines that could not be read.
+        broken: 1-based line -> reason, of the lines that hold no row.
         repaired: 1-based line -> repair.
         blanks: number of blank lines, which are left out.
         end: number of the last line.
@@ -45,7 +46,7 @@ class Records:
 
     rows: list[list[str]]
     lines: list[int]
-    broken: list[int] = field(default_factory=list)
+    broken: dict[int, str] = field(default_factory=dict)
     repaired: dict[int, str] = field(default_factory=dict)
     blanks: int = 0
     end: int = 0
@@ -146,7 +147,7 @@ def parse(text: str, delimiter: str, quoting: int, escape: str | None = None) ->
     lines: list[int] = []
     blanks, start = 0, 1
     for row in reader:
-        if is_blank(row):
+        if is_blank(row) and row != [""]:  # a line of "" is an empty cell of a table of one column
             blanks += 1
         else:
             rows.append(row)
@@ -171,7 +172,7 @@ def recover(text: str, delimiter: str) -> Records:
     lines = io.StringIO(text, newline="").readlines()
     rows: list[list[str]] = []
     starts: list[int] = []
-    broken: list[int] = []
+    broken: dict[int, str] = {}
     repaired: dict[int, str] = {}
     width, i, blanks = 0, 0, 0
     while i < len(lines):
@@ -180,7 +181,7 @@ def recover(text: str, delimiter: str) -> Records:
             continue
         row, used, was_repaired = record_at(lines, i, delimiter, width)
         if row is None:
-            broken.append(i + 1)
+            broken[i + 1] = "broken quotes"
         else:
             rows.append(row)
             starts.append(i + 1)
@@ -230,6 +231,7 @@ def split_header(name: str, records: Records, header: bool | None) -> tuple[list
         header, reason = find_header(first, records.rows[1:1001])
     if not header:
         return [f"column_{i + 1}" for i in range(usual_fields(records)[0])], records, False, reason
+    records = without_repeated_header(records)
     names = [cell.strip() or f"column_{i + 1}" for i, cell in enumerate(first)]
     repeated = sorted(key for key, count in Counter(names).items() if count > 1)
     if repeated:
@@ -240,13 +242,25 @@ def split_header(name: str, records: Records, header: bool | None) -> tuple[list
     return names, replace(records, rows=records.rows[1:], lines=records.lines[1:]), True, reason
 
 
+def without_repeated_header(records: Records) -> Records:
+    """Drops the lines that repeat the header, as in files that were put together."""
+    first = records.rows[0]
+    repeats = {line for row, line in zip(records.rows[1:], records.lines[1:], strict=True) if is_same_line(row, first)}
+    if not repeats:
+        return records
+    kept = [(row, line) for row, line in zip(records.rows, records.lines, strict=True) if line not in repeats]
+    broken = {**records.broken, **dict.fromkeys(repeats, "repeats the header")}
+    return replace(records, rows=[row for row, _ in kept], lines=[line for _, line in kept], broken=broken)
+
+
 def build_table(payload: Payload, names: list[str], records: Records, has_header: bool, notes: tuple[str, ...]) -> Table:
     width = len(names)
     rows, lines = records.rows, records.lines
     row_ids, bad = list(range(len(rows))), []
     if records.broken:
         order = {line: i for i, line in enumerate(sorted([*lines, *records.broken]))}
-        row_ids, bad = [order[line] for line in lines], [BadRow(order[line], line, "broken quotes") for line in records.broken]
+        row_ids = [order[line] for line in lines]
+        bad = [BadRow(order[line], line, reason) for line, reason in records.broken.items()]
     ragged = [i for i, row in enumerate(rows) if len(row) != width]
     if ragged:
         reject_ragged(payload.name, names, records, has_header, ragged)

@@ -88,8 +88,10 @@ def lines_above_header(rows: Sequence[Sequence[str]], width: int) -> int:
 def find_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> tuple[bool, str]:
     """Decides whether the first row is a header, with a sentence of reasons for the user.
 
-    Each column votes: yes for a name that does not fit its column's content, no for a cell like those below it.
+    Each column votes: yes for a name that does not fit its column's content, no for a cell like those below it. Lines that
+    repeat the first do not count: files that were put together repeat their header.
     """
+    rest = [row for row in rest if not is_same_line(row, first)]
     repeated = [cell for cell, count in Counter(first).items() if count > 1 and cell.strip() and not is_number(cell)]
     votes = [header_vote(cell, [row[i] for row in rest if i < len(row)]) for i, cell in enumerate(first)]
     names = ", ".join(cell.strip() or "(empty)" for cell in first)
@@ -100,6 +102,13 @@ def find_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> tuple[bo
         f"The file has no header: its first line ({shown}) looks like the lines below it. "
         f"The columns are called column_1 to column_{len(first)}; set data.header: true if this is wrong."
     )
+
+
+def is_same_line(row: Sequence[str], first: Sequence[str]) -> bool:
+    """Tells whether a line has the cells of the first, which a byte-order mark may precede."""
+    if len(row) != len(first) or row[-1].removeprefix("\ufeff") != first[-1]:  # the last cell mostly decides, which is fast
+        return False
+    return [row[0].removeprefix("\ufeff"), *row[1:]] == list(first)
 
 
 def header_vote(cell: str, below: Sequence[str]) -> int:

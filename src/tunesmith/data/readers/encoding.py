@@ -56,6 +56,11 @@ def decode(payload: Payload, encoding: str | None = None) -> Decoded:
         return without_nul(guess(payload))
 
 
+def has_mark(data: bytes) -> bool:
+    """Tells whether a file begins with a byte-order mark."""
+    return data.startswith(tuple(mark for mark, *_ in MARKS))
+
+
 def decode_as(payload: Payload, encoding: str) -> str:
     try:
         return payload.data.decode(encoding)
@@ -67,6 +72,8 @@ def decode_as(payload: Payload, encoding: str) -> str:
         bad = payload.data[error.start : error.start + 1].hex()
         message = f"The file is not {encoding}: byte 0x{bad} at position {error.start} cannot be read ({error.reason})."
         raise DataError.one(f"{payload.name}, line {line}", message, REMEDY) from None
+    except UnicodeError as error:  # codecs of domain names and the like
+        raise DataError.one(payload.name, f"The encoding {encoding!r} reads no texts ({error}).", REMEDY) from None
 
 
 def wide_encoding(head: bytes) -> str | None:

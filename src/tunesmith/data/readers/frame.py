@@ -47,7 +47,7 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
         raise DataError.one(name, f"The columns have different lengths: {shown}.")
     if not any(sizes.values()):
         raise DataError.one(name, f"The table has {plural(len(columns), 'column')} and no rows.")
-    return plain_table(Table.whole(name, columns, notes=classes_note(classes), has_header=has_header, classes=classes))
+    return plain_table(Table.whole(name, columns, notes=classes_note(classes, columns), has_header=has_header, classes=classes))
 
 
 def declared(frame: object) -> dict[str, list[str]]:

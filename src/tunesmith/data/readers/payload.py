@@ -30,6 +30,7 @@ SIGNATURES = (
     (b"GIF8", "a GIF image"),
     (b"SQLite format 3", "an SQLite database"),
     (b"ARROW1", "an Arrow or Feather file"),
+    (b"\x1f\x8b", "a gzip file inside of a gzip file"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ", "an xz archive"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
@@ -20,12 +21,15 @@ from tunesmith.data.readers.hub import read_hub
 from tunesmith.data.readers.json_rows import read_json, read_jsonl
 from tunesmith.data.readers.payload import FORMATS, Payload, read_payload
 from tunesmith.data.readers.plain_cells import plain_table
+from tunesmith.data.readers.plain_texts import is_plain_text
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.files import fault_of_name, locate
 
 MAX_ROWS, MAX_ROWS_PER_BYTE = 10_000_000, 10
 """A parquet file may have the larger of this number of rows and this multiple of its size in bytes."""
+SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+"""The end of a file's name in the folders of the hub: its number of how many."""
 SAMPLE_SUFFIXES = (".csv", ".jsonl")
 
 
@@ -90,7 +94,7 @@ def read_parquet(payload: Payload) -> Table:
     classes = classes_of_metadata(content.schema.metadata)
     cells = {name: column_cells(content.column(i), payload.name) for i, name in enumerate(names)}
     columns = {name: named_classes(cells[name], classes.get(name, ())) for name in names}
-    notes = (*payload.notes, *classes_note(classes))
+    notes = (*payload.notes, *classes_note(classes, columns))
     return Table.whole(payload.name, columns, notes=notes, sha256=payload.sha256, classes=classes)
 
 
@@ -208,7 +212,10 @@ def sniff(payload: Payload, encoding: str | None) -> str:
         fitting = fitting_delimiters(text)
     if not fitting:
         ending = f"The ending {payload.suffix!r} is not known" if payload.suffix else "The file's name has no ending"
-        raise DataError.one(payload.name, f"{ending}, and its content is no table either.", f"Known formats: {FORMATS}.")
+        remedy = f"Known formats: {FORMATS}."
+        if is_plain_text(payload.name):
+            remedy += " To train a language model on plain texts, name the file in a recipe with task: pretraining."
+        raise DataError.one(payload.name, f"{ending}, and its content is no table either.", remedy)
     return ".tsv" if "\t" in fitting else ".csv"
 
 
@@ -218,13 +225,14 @@ def find_splits(folder: Path) -> dict[str, Path]:
     data = [file for file in files if Path(file.name.lower().removesuffix(".gz")).suffix in READERS]
     by_split: dict[str, list[Path]] = {}
     for file in data:
-        split = SPLIT_WORDS.get(file.name.split(".", 1)[0].casefold())
+        split = SPLIT_WORDS.get(SHARD.sub("", file.name.split(".", 1)[0].casefold()))
         if split:
             by_split.setdefault(split, []).append(file)
     if not by_split and len(data) == 1:
         return {"train": data[0]}
     if "train" not in by_split:
-        message = f"The folder has no train file; it holds {listed(file.name for file in files) or 'nothing'}."
+        names = [file.name for file in files] + sorted(f"{item.name}/" for item in folder.iterdir() if item.is_dir())
+        message = f"The folder has no train file; it holds {listed(names) or 'nothing'}."
         remedy = "Name the files train, validation and test, or give a file instead of a folder."
         raise DataError.one(str(folder), message, remedy)
     ambiguous = {split: paths for split, paths in by_split.items() if len(paths) > 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tunesmith.data.cells import plural
+from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.labels import REGRESSION
 from tunesmith.disk import write_text
 from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, first_line
@@ -198,6 +198,11 @@ def wrap_with_peft(model: PreTrainedModel, section: AdapterSection, config: Peft
     if str(config.peft_type.value) == "LN_TUNING" and not config.target_modules and model.config.model_type not in KNOWN_NORMS:
         names = [name for name, module in model.named_modules() if type(module).__name__.endswith("Norm")]
         config.target_modules = {name.rpartition(".")[2] for name in names}
+    names = [name for name, _ in model.named_modules()]
+    wanted = getattr(config, "modules_to_save", None) or ()
+    if absent := [module for module in wanted if not any(name.endswith(module) for name in names)]:
+        message = f"the model has no module {listed(absent)}; peft would train none."
+        raise RecipeError.one("adapter.modules_to_save", message, f"Its last modules are {listed(names[-4:])}.")
     with model_errors(f"adapter.method {section.method}", "peft cannot put it on this model", errors=PEFT_ERRORS):
         return get_peft_model(model, config)
 
@@ -281,10 +286,19 @@ def reload_classifier(folder: Path) -> PreTrainedModel:
         if is_adapter(folder):
             model = reload_adapted_classifier(folder)
         else:
-            model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", use_safetensors=True).eval()
+            options = {"dtype": "float32", "use_safetensors": True, "output_loading_info": True}
+            model, info = AutoModelForSequenceClassification.from_pretrained(folder, **options)
+            require_trained_weights(folder, info["missing_keys"])
     if model.config.problem_type == REGRESSION:
         use_number_head(model)
-    return model
+    return model.eval()
+
+
+def require_trained_weights(folder: Path, missing: Collection[str]) -> None:
+    """Raises ModelError if the files of a trained model lack weights, which would start random."""
+    if missing:
+        message = f"its files lack {plural(len(missing), 'weight')} of the trained model: {listed(sorted(missing), 3)}."
+        raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
 
 
 @dataclass(frozen=True)

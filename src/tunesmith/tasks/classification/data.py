@@ -11,7 +11,7 @@ from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.split import at_most
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import columns, files, labels, sizes
+from tunesmith.preflight.static import columns, files, labels, read_as, sizes
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 
@@ -43,6 +43,7 @@ def check_rows(data: LabelledTaskData) -> Iterator[CheckLine]:
     """Checks files, columns, labels and the size of the evaluation split."""
     for split in data.splits.named().values():
         yield files(split)
+    yield from read_as(data.splits.notes)
     yield columns(data.splits)
     yield labels(data.splits)
     yield sizes(data.splits)

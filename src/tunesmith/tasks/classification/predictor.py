@@ -140,6 +140,9 @@ class Predictor:
         outputs = logits(
             self.model, encode(self.tokenizer, examples, self.config.max_length), self.tokenizer.pad_token_id, self.fast_path
         )
+        if not np.isfinite(outputs).all():
+            message = "its outputs are not finite for some texts, so its weights are damaged."
+            raise ModelError.one(str(self.tokenizer.name_or_path), message, "Copy the folder of the run again.")
         return to_scores(self.config.labels.problem_type, outputs)
 
     def rows(self, scores: np.ndarray) -> list[dict[str, Any]]:
@@ -163,7 +166,7 @@ def load_predictor(run: Path) -> Predictor:
     from tunesmith.models.adapters.attach import is_adapter, reload_classifier
     from tunesmith.models.fast.path import apply_fast_path, choose_fast_path
     from tunesmith.models.inference import supported_path
-    from tunesmith.models.load import load_tokenizer, set_padding
+    from tunesmith.models.load import load_tokenizer, require_own_tokenizer, set_padding
     from tunesmith.models.source import ModelSource, check_folder
 
     require_finished(run)
@@ -183,6 +186,7 @@ def load_predictor(run: Path) -> Predictor:
         raise ModelError.one(str(folder), message, "Copy the folder of the run again.")
     fast_path = supported_path(model, choose_fast_path(fast=True, device=device_name()))
     apply_fast_path(model, fast_path)
-    tokenizer = load_tokenizer(ModelSource(str(run), str(folder), "run"))
+    tokenizer = load_tokenizer(source := ModelSource(str(run), str(folder), "run"))
+    require_own_tokenizer(source, model, tokenizer)
     set_padding(model, tokenizer)
     return Predictor(model, tokenizer, config, fast_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cells import listed, plural
-from tunesmith.data.chat.formats import NOT_READ
+from tunesmith.data.chat.formats import MESSAGE_KEYS, NOT_READ
 from tunesmith.data.chat.load import ConversationData, load_conversation_data, read_texts
+from tunesmith.data.chat.messages import unread_keys
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks import chat as chat_checks
 from tunesmith.data.column_names import plain_name
@@ -19,7 +21,7 @@ from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import evaluated_on, require_validation
+from tunesmith.preflight.static import evaluated_on, read_as, require_validation
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.task import Request, TaskData, TaskReading
@@ -102,6 +104,7 @@ def check_rows(data: LanguageTaskData) -> Iterator[CheckLine]:
             f"rows of {rows.split}",
             f"{len(rows):,} used, {n_left:,} left out ({rows.source}; {description}){': ' if why else ''}{why}",
         )
+    yield from read_as(data.rows.notes)
     yield columns_line(data)
     split, rows = list(data.evaluation_rows.items())[-1]
     yield evaluated_on(split, len(rows), f", and {plural(len(data.general), 'general text')}")
@@ -117,12 +120,21 @@ def columns_line(data: LanguageTaskData) -> CheckLine:
     train, given = data.rows.train, data.recipe.data.columns
     used = {*train.columns, given.id, given.group, given.split}
     unused = [name for name in (train.rows[0] if train.rows else ()) if name not in used]
-    figure = " + ".join(train.columns) + (f"; not used: {listed(unused)}" if unused else "")
+    figure = " + ".join(train.columns) + (f"; not used: {listed(unused)}" if unused else "") + unread_words(train)
     context = [name for name in unused if plain_name(name) in NOT_READ]
     are = "is" if len(context) == 1 else "are"
     note = f"the turns may depend on {listed(context)}, which {are} not read" if context else ""
     remedy = "Write it into the turns, or name it in data.columns, if the answers depend on it."
     return CheckLine("columns", figure, note=note, remedy=remedy)
+
+
+def unread_words(rows: Conversations) -> str:
+    """Lists the keys of messages that are not read, with the number of rows; empty if there are none."""
+    if rows.kind not in MESSAGE_KEYS.values():
+        return ""
+    counts = Counter(key for row in rows.rows for key in sorted(unread_keys(row[rows.columns[0]])))
+    shown = listed(f"{key} ({plural(n, 'row')})" for key, n in counts.most_common())
+    return f"; not used in messages: {shown}" if counts else ""
 
 
 READING = TaskReading(read, check_rows)
