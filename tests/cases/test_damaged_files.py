@@ -141,7 +141,7 @@ MODEL_DAMAGE: dict[str, tuple[str, str]] = {
     "config.json": ("{", "config.json cannot be read"),
     "tokenizer.json": ("{}", "its tokenizer cannot be loaded"),
     "tokenizer_config.json": ('{"unk_token": 1.5}', "its tokenizer cannot be loaded"),
-    "model.safetensors": ("x", "model.safetensors is damaged (1 bytes)"),
+    "model.safetensors": ("x", "model.safetensors is damaged (1 byte)"),
 }
 
 

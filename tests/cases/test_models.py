@@ -86,7 +86,7 @@ LORA = {"method": "lora", "r": 2}
         ({"adapter": {**LORA, "target_modules": "(("}}, "adapter.method lora"),
         ({"adapter": {**LORA, "target_modules": ["absent"]}}, "adapter.method lora"),
         ({"upstream": {"fp16": True}}, "upstream.fp16"),
-        ({"upstream": {"dataloader_drop_last": True}, "train": {"per_device_train_batch_size": 64}}, "no whole batch of 64 rows"),
+        ({"upstream": {"dataloader_drop_last": True}, "train": {"per_device_train_batch_size": 64}}, "rows of a batch: 64"),
         ({"train": {"optim": "galore_adamw"}}, "train / upstream"),
         ({"train": {"lr_scheduler_type": "reduce_lr_on_plateau"}}, "train / upstream"),
     ],

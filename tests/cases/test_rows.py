@@ -437,7 +437,7 @@ def test_standard_input_has_the_same_lines() -> None:
 
 
 def test_prompts_have_the_same_lines() -> None:
-    from tunesmith.generation.generator import read_prompts
+    from tunesmith.generation.prompt_rows import read_prompts
 
     Path("p.txt").write_text("one\u2028two\nthree\x0cfour\n", encoding="utf-8")
     assert read_prompts(Path("p.txt")) == ["one\u2028two", "three\x0cfour"]

@@ -35,8 +35,8 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
         "tunesmith.generation.generator",
         generate=generate,
         load_text_generator=lambda name: f"writer of {name}",
-        read_prompts=lambda path: ["from", str(path)],
     )
+    stand_in("tunesmith.generation.prompt_rows", read_prompts=lambda path: ["from", str(path)])
     return made
 
 
@@ -147,7 +147,7 @@ def test_wrong_usage(cli: Cli, calls: list[Any], words: list[str], message: str)
     ],
 )
 def test_prompts_of_a_file(tmp_path: Path, name: str, text: str, prompts: list[str]) -> None:
-    from tunesmith.generation.generator import read_prompts
+    from tunesmith.generation.prompt_rows import read_prompts
 
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert read_prompts(tmp_path / name) == prompts
@@ -162,7 +162,7 @@ def test_prompts_of_a_file(tmp_path: Path, name: str, text: str, prompts: list[s
     ],
 )
 def test_files_without_prompts(tmp_path: Path, name: str, text: str, message: str) -> None:
-    from tunesmith.generation.generator import read_prompts
+    from tunesmith.generation.prompt_rows import read_prompts
 
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as refused:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data import near_duplicates as module
-from tunesmith.data.near_duplicates import exact_overlap, minhash, near_duplicates, shingle_hashes
+from tunesmith.data.near_duplicates import SearchedTexts, exact_overlap, minhash, near_duplicates, shingle_hashes
 from tunesmith.data.row_clusters import components, row_clusters
 
 WORDS = [f"{a}{b}" for a in ("lo", "ra", "mi", "tu", "ke", "sho", "ban") for b in ("rin", "dap", "vex", "mol", "quist", "zen")]
@@ -125,3 +125,39 @@ def test_the_result_does_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -
     whole = minhash(texts)
     monkeypatch.setattr(module, "CHUNK_CHARACTERS", 300)
     assert np.array_equal(minhash(texts), whole)
+
+
+def templated(draw: random.Random, n: int) -> list[str]:
+    """Texts of which more than one bucket can hold, beside others that occur several times or are unlike all."""
+    made = [f"this is the {draw.choice(WORDS)} of one and the same long template, always the same" for _ in range(n)]
+    made += [sentence(draw) for _ in range(n // 2)]
+    return draw.sample([*made, *draw.choices(made, k=n // 4)], k=n + n // 2 + n // 4)
+
+
+@given(seed=st.integers(0, 1000), n=st.sampled_from([4, 40, 160]), with_pairs=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_a_search_among_searched_texts_finds_the_same(seed: int, n: int, with_pairs: bool) -> None:
+    draw = random.Random(seed)
+    texts = templated(draw, n)
+    seconds = texts[::-1] if with_pairs else None
+    searched = SearchedTexts()
+    for share in (1.0, 0.8, 0.3, 1.0):
+        rows = draw.sample(range(len(texts)), k=round(share * len(texts)))
+        part, pairs = ([texts[i] for i in rows], seconds and [seconds[i] for i in rows])
+        again, alone = near_duplicates(part, pairs, searched=searched), near_duplicates(part, pairs)
+        for name in ("text_ids", "first_row", "a", "b", "overlap"):
+            assert np.array_equal(getattr(again, name), getattr(alone, name)), name
+
+
+def test_what_was_searched_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed, compared = [], []
+    of_texts, of_pairs = module.minhash, module.exact_overlap
+    monkeypatch.setattr(module, "minhash", lambda texts: hashed.extend(texts) or of_texts(texts))
+    monkeypatch.setattr(module, "exact_overlap", lambda texts, a, b: compared.extend(a) or of_pairs(texts, a, b))
+    texts, searched = templated(random.Random(0), 40), SearchedTexts()
+    near_duplicates(texts, searched=searched)
+    counts = len(hashed), len(compared)
+    assert counts[0] == len(searched.numbers) > 0
+    assert counts[1] == len(searched.overlaps) > 0
+    near_duplicates(texts[::-1][:50], searched=searched)
+    assert (len(hashed), len(compared)) == counts

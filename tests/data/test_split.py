@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import random
 from collections import Counter
 
 import numpy as np
@@ -10,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.tables import examples, table
+from tunesmith.data.checks.labelled import check_rows
+from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.normalise import normalise
 from tunesmith.data.split import split_by_column, split_examples, spread_positions, take_shares
-from tunesmith.data.table import BadRow, Examples, Table
+from tunesmith.data.table import BadRow, Examples, Labels, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.load import recipe_from_mapping
 
@@ -227,3 +231,21 @@ def test_test_rows_are_held_out_by_default_where_they_suffice(n_rows: int, n_tes
     data = recipe.data.model_copy(update={"test": None})
     take_shares(none, recipe.model_copy(update={"data": data}), split_examples, notes)
     assert "test" not in none
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), n=st.integers(60, 300))
+def test_shares_and_leaks_are_those_of_separate_searches(seed: int, n: int) -> None:
+    draw = random.Random(seed)
+    texts = [f"the {draw.choice('abcdefghij')}{draw.randrange(40)} of a template that all of these rows have" for _ in range(n)]
+    texts[::3] = [" ".join(draw.choices("abcdefgh", k=30)) for _ in texts[::3]]
+    made = Examples("train", "rows.csv", list(range(n)), texts, [i % 3 for i in range(n)])
+    sections = {"data": {"train": "rows.csv", "validation": 0.2, "test": 0.2}, "train": {"seed": seed}}
+    recipe = recipe_from_mapping({"task": "classification", **sections}, "recipe")
+    searched, splits = SearchedTexts(), {"train": made}
+    take_shares(splits, recipe, split_examples, [], searched)
+    rest, test = split_examples(made, 0.2, seed, "test")
+    train, validation = split_examples(rest, 0.2 * n / len(rest), seed, "validation")
+    assert splits == {"train": train, "validation": validation, "test": test}
+    labels = Labels(SINGLE, ("a", "b", "c"))
+    assert check_rows(train, validation, test, labels, searched) == check_rows(train, validation, test, labels)

@@ -8,10 +8,12 @@ import yaml
 from hypothesis import given, settings
 
 from tests.recipe.recipes import GOOD, RECIPES
+from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.load import load_recipe, recipe_from_mapping
 from tunesmith.recipe.resolved import MANY_ROWS, MAX_EPOCHS, SMALL_MODEL_BYTES, resolved_yaml, with_default_epochs, with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tree import all_keys, section_at
+from tunesmith.training.schedule import plan_schedule
 
 
 def reload(text: str, folder: Path) -> Recipe:
@@ -112,6 +114,18 @@ def test_default_epochs_of_few_rows_reach_the_floor_of_optimizer_steps(
     n_rows: int, train: dict[str, float], epochs: float
 ) -> None:
     assert with_defaults(recipe(**train), 1000, n_rows).train.num_train_epochs == epochs
+
+
+@pytest.mark.parametrize("drops", [False, True])
+@pytest.mark.parametrize("train", [{}, {"per_device_train_batch_size": 7, "gradient_accumulation_steps": 3}])
+def test_the_floor_counts_the_steps_that_the_training_takes(drops: bool, train: dict[str, float]) -> None:
+    for n_rows in (40, 95, 450, 1_001):
+        plain = recipe(**train).model_copy(update={"upstream": {"dataloader_drop_last": drops}})
+        settled = with_defaults(plain, 1000, n_rows)
+        schedule = plan_schedule(batches_per_epoch(n_rows, settled), settled.train)
+        assert settled.train.num_train_epochs is not None
+        if settled.train.num_train_epochs < MAX_EPOCHS:
+            assert 300 <= schedule.total_steps < 300 + schedule.steps_per_epoch
 
 
 @pytest.mark.parametrize("task", ["embedding", "sft", "pretraining"])

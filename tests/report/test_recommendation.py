@@ -8,8 +8,9 @@ import pytest
 
 from tunesmith.report.card import model_card
 from tunesmith.report.notebook import run_page
-from tunesmith.report.recommendation import USELESS, Action, recommendation, rounded_up, rows_needed
+from tunesmith.report.recommendation import USELESS, Action, judging_metric, recommendation, rounded_up, rows_needed
 from tunesmith.report.summary import summary_lines
+from tunesmith.report.words import display_name, headline
 from tunesmith.results import Alarm, Metric, RunResult, Verdict, Word
 
 F1 = Metric("macro_f1", "test", 0.9, 0.88, 0.92, 240)
@@ -33,6 +34,13 @@ CLOSE = against(F1, "tfidf", 0.02, "cannot tell")
 BEHIND = against(F1, "tfidf", -0.02, "cannot tell")
 JUDGED = replace(F1, split="validation", n_candidates=10)
 NO_INTERVAL = Verdict("macro_f1", "test", "tfidf", None, None, None, "cannot tell", 240, note="too few rows of class a.")
+
+PAIRS = Metric("spearman", "test", 0.8, 0.75, 0.85, 200)
+BOTH_SPLITS = RunResult(
+    "embedding",
+    (replace(PAIRS, split="validation"), PAIRS, NDCG),
+    verdicts=(against(PAIRS, "untuned", 0.2, "better"), against(NDCG, "bm25", 0.03, "cannot tell")),
+)
 
 SITUATIONS: tuple[tuple[str, RunResult, Action, str], ...] = (
     (
@@ -126,6 +134,18 @@ SITUATIONS: tuple[tuple[str, RunResult, Action, str], ...] = (
         "Use the simpler one, untuned model: the fine-tuned model is worse in ndcg@10",
     ),
     (
+        "embedding, better on the test pairs and not on the search",
+        BOTH_SPLITS,
+        "get more test rows",
+        "of this size from BM25 (0.030 ndcg@10) in about 8 of 10 cases; 300 queries cannot.",
+    ),
+    (
+        "embedding, a metric that only the test pairs have",
+        replace(BOTH_SPLITS, recipe={"evaluate": {"metric": "spearman"}}),
+        "use",
+        "Use this model: it is better than untuned model in Spearman by 0.200.",
+    ),
+    (
         "embedding, few queries",
         run(NDCG, against(NDCG, "bm25", 0.03, "cannot tell"), task="embedding"),
         "get more test rows",
@@ -194,3 +214,13 @@ def test_two_undecided_comparisons_need_a_fifth_more_rows() -> None:
 @pytest.mark.parametrize(("n", "rounded"), [(7, 7), (99, 99), (101, 110), (2160, 2200), (48_001, 49_000)])
 def test_numbers_of_rows_are_rounded_up(n: int, rounded: int) -> None:
     assert rounded_up(n) == rounded
+
+
+@pytest.mark.parametrize("requested", [None, "spearman", "ndcg@10", "recall@10"])
+def test_it_follows_the_split_and_the_metric_of_the_headline(requested: str | None) -> None:
+    result = replace(BOTH_SPLITS, recipe={"evaluate": {"metric": requested}})
+    metric = judging_metric(result)
+    assert metric is not None
+    assert headline(result).sentence.startswith(f"{metric.split.capitalize()} {display_name(metric.name)} ")
+    assert display_name(metric.name) in recommendation(result).sentence
+    assert " ".join(summary_lines(result, width=None)).startswith(recommendation(result).sentence)

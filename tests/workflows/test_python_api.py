@@ -17,6 +17,7 @@ from tests.generation.made import tiny_llama, tokenizer_of
 from tunesmith.cli.main import VERBS
 from tunesmith.data.corrections.corrections_csv import Correction, write_corrections
 from tunesmith.errors import DataError, InputError, ModelError, TunesmithError
+from tunesmith.tasks.test_looks import LOOKS, read_looks
 
 pd = pytest.importorskip("pandas")
 
@@ -100,6 +101,8 @@ def test_evaluations_are_the_same_for_every_kind_of_input(kind: str, run: tunesm
     again = tunesmith.evaluate(run.folder, rows[:40])
     assert again.metric("accuracy") == result.metric("accuracy")
     assert again.data["test_looks"]["count"] >= result.data["test_looks"]["count"] >= 1
+    looks = read_looks(run.folder.parent / LOOKS)
+    assert looks[0].test == looks[-1].test  # the look of the training, which had these rows as a list, too
     assert result.metric("accuracy").value == run.result.metric("accuracy").value
 
 

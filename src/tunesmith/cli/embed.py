@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the rows: csv, tsv, json, jsonl, parquet, builtin:NAME or hub:NAME")
     parser.add_argument("--output", metavar="OUT", required=True, help="OUT.parquet (id, embedding) or OUT.npy")
     parser.add_argument("--text", metavar="COLUMN", action="append", default=[], help="the text column; repeat to join columns")
-    parser.add_argument("--prompt", metavar="TEXT", default="", help="a prompt to prepend to every text")
+    parser.add_argument("--prompt", metavar="TEXT", help="a prompt to prepend to every text (default: the model's)")
     parser.add_argument("--dimensions", metavar="N", type=int, help="truncate embeddings to N dimensions (Matryoshka)")
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="data type (default: %(default)s)")
     parser.add_argument("--normalize", action="store_true", help="normalize embeddings to length 1")
@@ -43,6 +43,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if done.n_missing:
         empty = "null" if done.path.suffix == ".parquet" else "NaN"
         lines.append(f"note: {plural(done.n_missing, 'row')} without a text: {empty}")
+    if done.default_prompt:
+        lines.append(f"note: the model's default prompt {done.default_prompt!r} was put before every text; --prompt changes it")
     if done.unused_prompts:
         shown = ", ".join(f"{name} {text!r}" for name, text in done.unused_prompts.items())
         lines.append(f"note: no prompt was put before the texts; the model was trained with {shown}: give one by --prompt")

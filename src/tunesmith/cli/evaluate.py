@@ -12,10 +12,10 @@ from tunesmith.cli.terminal import Outcome, Terminal, table
 from tunesmith.data.cells import plural
 
 if TYPE_CHECKING:
-    from tunesmith.results import RunResult
+    from tunesmith.results import Metric, RunResult
 
 HUB = "hub:"
-SHOWN_ANSWERS, SHOWN_CHARACTERS = 3, 100
+SHOWN_ANSWERS, SHOWN_CHARACTERS, SHOWN_LABELS = 3, 100, 5
 
 # Options that apply only to these models or data.
 EMBEDDING_OPTIONS = ("dimensions", "same", "mine")
@@ -92,16 +92,32 @@ def metric_lines(result: RunResult) -> list[str]:
     from tunesmith.report.numbers import with_interval
     from tunesmith.report.words import display_name, looks_notes, sample_size
 
-    dropped = result.data.get("dropped") or {}
-    shown = ", ".join(f"{reason}: {n:,}" for reason, n in dropped.items())
-    left_out = f" ({result.data['rows_read']:,} read; not measured: {shown})" if dropped else ""
     rows = [
-        (display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}{left_out}") for m in result.metrics
+        (display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}{not_measured(result, m)}")
+        for m in result.metrics
     ]
     lines = table(rows) if rows else ["Nothing could be measured."]
     lines += [f"note: {finding.text}" for finding in result.findings if finding.flagged]
     lines += looks_notes(result)
     return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
+
+
+def not_measured(result: RunResult, metric: Metric) -> str:
+    """Describes the rows that a metric leaves out, and those with a label that training did not have; empty without such rows."""
+    from tunesmith.data.cells import listed, plural
+
+    data, parts = result.data, []
+    if data.get("dropped"):
+        shown = ", ".join(f"{reason}: {n:,}" for reason, n in data["dropped"].items())
+        parts.append(f"{data['rows_read']:,} read; not measured: {shown}")
+    if n_unknown := data.get("unknown_label_rows"):
+        labels = listed((f"{name}: {n:,}" for name, n in data["unknown_labels"].items()), SHOWN_LABELS)
+        how = "they count as wrong" if metric.n == data["rows"] else "the model has no probability for them: left out"
+        have = "has" if n_unknown == 1 else "have"
+        parts.append(
+            f"{n_unknown:,} of {plural(data['rows'], 'row')} {have} a label that training did not have ({labels}); {how}"
+        )
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def evaluate_pairs(args: argparse.Namespace, terminal: Terminal) -> Outcome:

@@ -16,6 +16,7 @@ from tunesmith.disk import require_file_place, write_text
 if TYPE_CHECKING:
     from tunesmith.generation.decode import GeneratedText
     from tunesmith.generation.generator import TextGenerator
+    from tunesmith.progress import Event
 
 DECODING = (
     ("--max-new-tokens", int, "N", "maximum number of new tokens (default: 64)"),
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompts",
         metavar="FILE",
         dest="file",
-        help="a file with a prompt per line (txt) or a column prompt, text or instruction",
+        help="a file with a prompt per line (txt), or a column prompt, text, instruction or messages",
     )
     parser.add_argument(
         "--raw",
@@ -71,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.generation.generator import generate, load_text_generator, read_prompts
+    from tunesmith.generation.generator import generate, load_text_generator
+    from tunesmith.generation.prompt_rows import read_prompts
 
     if not args.prompts and not args.file:
         raise UsageError.one("generate", "there is no prompt.", "Give one, or a file of prompts: --prompts FILE.")
@@ -139,10 +141,17 @@ def stream_texts(writer: TextGenerator, prompts: Sequence[str], settings: dict[s
     notes = []
     for prompt in prompts:
         write(prompt, terminal)
-        (written,) = generate(writer, prompt, **settings, stream=partial(write, terminal=terminal))[0]
+        shown = partial(write, terminal=terminal)
+        (written,) = generate(writer, prompt, **settings, stream=shown, listener=partial(only_notes, terminal))[0]
         print(file=terminal.out, flush=True)
         notes += [written.note] if written.note else []
     return Outcome(None, notes=notes)
+
+
+def only_notes(terminal: Terminal, event: Event) -> None:
+    """Shows notes, and no progress, which would run into the text."""
+    if event.kind == "note":
+        terminal.listener(event)
 
 
 def write(text: str, terminal: Terminal) -> None:

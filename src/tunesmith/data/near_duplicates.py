@@ -8,13 +8,14 @@ texts take minutes, not hours.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import compress
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.normalise import text_keys
+from tunesmith.data.normalise import normalise, text_keys
 
 SHINGLE = 5
 """Characters in a shingle."""
@@ -79,20 +80,68 @@ class NearDuplicates:
         return NearDuplicates(text_ids, first_row, np.where(swapped, b, a), np.where(swapped, a, b), self.overlap[inside])
 
 
-def near_duplicates(texts: Sequence[str], pairs: Sequence[str] | None = None, threshold: float = THRESHOLD) -> NearDuplicates:
-    """Finds texts that are equal or overlap by the threshold or more after normalisation. A pair counts as one text."""
+@dataclass
+class SearchedTexts:
+    """The texts of earlier searches, so that further searches do not compute their keys, signatures and overlaps again.
+
+    A search finds the same with it and without it: its buckets hold its own texts alone.
+
+    Attributes:
+        keys: text -> its key, see ``text_keys``.
+        numbers: key -> its row in ``signatures``.
+        overlaps: two such rows, the smaller first -> the overlap of their texts.
+    """
+
+    keys: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    signatures: Array = field(default_factory=lambda: minhash([]))
+    overlaps: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def keys_of(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str]:
+        """Returns one key a row (N), see ``text_keys``."""
+        self.keys |= {text: normalise(text) for text in {*texts, *(pairs or ())} - self.keys.keys()}
+        return text_keys(texts, pairs, self.keys.__getitem__)
+
+    def signatures_of(self, distinct: Sequence[str]) -> Array:
+        """Returns the signatures of different keys (N, BANDS * BAND_ROWS)."""
+        new = [key for key in distinct if key not in self.numbers]
+        self.numbers |= {key: number for number, key in enumerate(new, len(self.numbers))}
+        self.signatures = np.concatenate([self.signatures, minhash(new)]) if new else self.signatures
+        return self.signatures[[self.numbers[key] for key in distinct]]
+
+    def overlaps_of(self, distinct: Sequence[str], a: Array, b: Array) -> Array:
+        """Returns the overlap of each pair of keys (P), see ``exact_overlap``."""
+        rows = [self.numbers[key] for key in distinct]
+        pairs = [(min(rows[i], rows[j]), max(rows[i], rows[j])) for i, j in zip(a.tolist(), b.tolist(), strict=True)]
+        new = np.array([pair not in self.overlaps for pair in pairs], dtype=bool)
+        self.overlaps.update(zip(compress(pairs, new), exact_overlap(distinct, a[new], b[new]).tolist(), strict=True))
+        return np.array([self.overlaps[pair] for pair in pairs])
+
+
+def near_duplicates(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    threshold: float = THRESHOLD,
+    searched: SearchedTexts | None = None,
+) -> NearDuplicates:
+    """Finds texts that are equal or overlap by the threshold or more after normalisation. A pair counts as one text.
+
+    Args:
+        searched: the texts of earlier searches, to which these are added.
+    """
+    searched = SearchedTexts() if searched is None else searched
     numbers: dict[str, int] = {}
-    text_ids = np.array([numbers.setdefault(key, len(numbers)) for key in text_keys(texts, pairs)], dtype=np.int64)
+    text_ids = np.array([numbers.setdefault(key, len(numbers)) for key in searched.keys_of(texts, pairs)], dtype=np.int64)
     _, first_row = np.unique(text_ids, return_index=True)
     distinct = list(numbers)
-    signatures = minhash(distinct)
+    signatures = searched.signatures_of(distinct)
     a, b = candidates(signatures)
     agreement = np.empty(len(a))  # share of equal positions of two signatures, an unbiased estimate of the overlap
     for start in range(0, len(a), AGREEMENT_PAIRS):
         part = slice(start, start + AGREEMENT_PAIRS)
         agreement[part] = (signatures[a[part]] == signatures[b[part]]).mean(axis=1)
     a, b = a[agreement >= threshold - SLACK], b[agreement >= threshold - SLACK]
-    overlap = exact_overlap(distinct, a, b)
+    overlap = searched.overlaps_of(distinct, a, b)
     kept = overlap >= threshold
     return NearDuplicates(text_ids, first_row, a[kept], b[kept], overlap[kept])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # Translating ASCII and searching only the rest is several times faster than one regular expression over all.
 ASCII_SEPARATORS = {code: " " for code in range(128) if not chr(code).isalnum()}
@@ -34,8 +34,12 @@ def spaced(run: str) -> str:
     return "".join(character if unicodedata.category(character).startswith(KEPT_CATEGORIES) else " " for character in run)
 
 
-def text_keys(texts: Sequence[str], pairs: Sequence[str] | None) -> list[str]:
-    """Returns one key a row (N): equal keys are duplicates. The two texts of a pair keep their order."""
+def text_keys(texts: Sequence[str], pairs: Sequence[str] | None, key: Callable[[str], str] = normalise) -> list[str]:
+    """Returns one key a row (N): equal keys are duplicates. The two texts of a pair keep their order.
+
+    Args:
+        key: ``normalise``, or a function that looks its results up.
+    """
     if pairs is None:
-        return [normalise(text) for text in texts]
-    return [f"{normalise(text)}\n{normalise(pair)}" for text, pair in zip(texts, pairs, strict=True)]
+        return [key(text) for text in texts]
+    return [f"{key(text)}\n{key(pair)}" for text, pair in zip(texts, pairs, strict=True)]

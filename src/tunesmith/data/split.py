@@ -12,12 +12,14 @@ import numpy as np
 
 from tunesmith.data.cells import clip, is_missing, listed, plural
 from tunesmith.data.column_names import SPLIT_WORDS
+from tunesmith.data.near_duplicates import SearchedTexts, near_duplicates
 from tunesmith.data.records import Rows, sample_rows
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.table import BadRow, Examples, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import AUTO, Recipe
 
+SplitOff = Callable[[Rows, float, int, str, SearchedTexts], tuple[Rows, Rows]]
 SPLITS = ("train", "validation", "test")
 SCORE_BINS = 10
 """Equally full bins by which scores are stratified; fewer where there are few rows."""
@@ -34,6 +36,7 @@ class SplitKeys:
         labels: (N) class ids, 0/1 tuples or scores to stratify by.
         texts, pairs: (N) rows with equal or nearly equal texts stay together, see ``row_clusters``.
         groups: (N) rows of one group stay together.
+        searched: the texts of earlier searches for near-duplicates; None for none.
     """
 
     source: str
@@ -41,18 +44,20 @@ class SplitKeys:
     texts: Sequence[str]
     pairs: Sequence[str] | None = None
     groups: Sequence[str] | None = None
+    searched: SearchedTexts | None = None
 
 
 def take_shares(
-    splits: dict[str, Rows], recipe: Recipe, split_off: Callable[[Rows, float, int, str], tuple[Rows, Rows]], notes: list[str]
+    splits: dict[str, Rows], recipe: Recipe, split_off: SplitOff[Rows], notes: list[str], searched: SearchedTexts | None = None
 ) -> None:
     """Moves the shares that the recipe requests out of train, in place: test first. Each is a share of all training rows.
 
     Args:
         splits: split name -> rows; ``train`` at least.
-        split_off: (rows, share, seed, name) -> the remaining rows and the split ``name``.
+        split_off: (rows, share, seed, name, searched) -> the remaining rows and the split ``name``.
+        searched: the texts of earlier searches for near-duplicates, to which those of train are added.
     """
-    n_rows = len(splits["train"])
+    n_rows, searched = len(splits["train"]), SearchedTexts() if searched is None else searched
     for name in ("test", "validation"):
         share = getattr(recipe.data, name)
         if share == AUTO and name not in splits:
@@ -68,7 +73,7 @@ def take_shares(
         if share * n_rows >= n_left:
             message = "The fractions for validation and test leave no training row."
             raise DataError.one(recipe.data.train, message, "Make them smaller.")
-        splits["train"], splits[name] = split_off(splits["train"], share * n_rows / n_left, recipe.train.seed, name)
+        splits["train"], splits[name] = split_off(splits["train"], share * n_rows / n_left, recipe.train.seed, name, searched)
 
 
 def default_test_share(n_rows: int) -> float | None:
@@ -110,9 +115,11 @@ def at_most(rows: Rows, max_rows: int | None) -> Rows:
     return sample_rows(rows, spread_positions(len(rows), max_rows))
 
 
-def split_examples(examples: Examples, share: float, seed: int, name: str = "validation") -> tuple[Examples, Examples]:
+def split_examples(
+    examples: Examples, share: float, seed: int, name: str = "validation", searched: SearchedTexts | None = None
+) -> tuple[Examples, Examples]:
     """Splits a random share of the rows off as the split ``name``; see ``split_positions``."""
-    keys = SplitKeys(examples.source, examples.labels, examples.texts, examples.pairs, examples.groups)
+    keys = SplitKeys(examples.source, examples.labels, examples.texts, examples.pairs, examples.groups, searched)
     rest, other = split_positions(keys, share, seed, name)
     return examples.take(rest, examples.split), examples.take(other, name)
 
@@ -126,7 +133,8 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
     """
     n_rows = len(keys.texts)
     most = max(2, round(min(share, 1 - share) * n_rows))
-    clusters = row_clusters(keys.texts, keys.pairs, keys.groups, most=most).tolist()
+    near = near_duplicates(keys.texts, keys.pairs, searched=keys.searched)
+    clusters = row_clusters(keys.texts, keys.pairs, keys.groups, near, most=most).tolist()
     units: list[list[int]] = [[] for _ in range(max(clusters, default=-1) + 1)]
     for i, cluster in enumerate(clusters):
         units[cluster].append(i)

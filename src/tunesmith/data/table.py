@@ -135,6 +135,7 @@ class Labels:
         mean, scale: mean of a regression's training targets, and the power of two next to their standard deviation; the loss
             is in units of its square.
         value_type: the type of the training rows' label cells: ``str``, ``int``, ``float`` or ``bool``.
+        order: class names in the order of their class numbers, as the training file gives it; empty if it does not.
     """
 
     problem_type: str  # single_label_classification | multi_label_classification | regression
@@ -142,6 +143,7 @@ class Labels:
     mean: float = 0.0
     scale: float = 1.0
     value_type: str = "str"
+    order: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:

@@ -137,10 +137,8 @@ class RowsTest:
         return replace(self, sides=sides, target=target, row_ids=tuple(self.row_ids[i] for i in positions), groups=groups)
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
-        """Encodes each side (N, D); for formats of queries and documents, with the prompts of the model for each."""
-        prompts = [""] * len(self.sides)
-        if self.format.kind in QUERY_DOCUMENT_KINDS:
-            prompts = [encoder.prompt_for(*QUERY), *[encoder.prompt_for(*DOCUMENT)] * (len(self.sides) - 1)]
+        """Encodes each side (N, D) with its prompt."""
+        prompts = prompts_of_sides(encoder, self.format.kind, len(self.sides))
         found: dict[tuple[str, str], Array] = {}
         for prompt in dict.fromkeys(prompts):
             sides = [side for side, own in zip(self.sides, prompts, strict=True) if own == prompt]
@@ -224,6 +222,13 @@ class SearchTest:
             return Outputs(row_scores=query_metrics(ranked, self.data.judgements, self.metrics))
 
         return {name: partial(outputs, name) for name in SEARCHES}
+
+
+def prompts_of_sides(encoder: Encoder, kind: str, n_sides: int) -> list[str]:
+    """Returns the prompt of each side: of queries and documents their own, of other formats the default one."""
+    if kind not in QUERY_DOCUMENT_KINDS:
+        return [encoder.prompt_for()] * n_sides
+    return [encoder.prompt_for(*QUERY), *[encoder.prompt_for(*DOCUMENT)] * (n_sides - 1)]
 
 
 def check_metrics(names: Sequence[str]) -> None:

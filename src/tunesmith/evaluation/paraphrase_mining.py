@@ -46,7 +46,7 @@ class ParaphraseTest:
 
     def vectors(self, encoder: Encoder, progress: Progress = no_progress) -> tuple[Array, ...]:
         """Embeds all texts (N, D)."""
-        return (encoder.encode(self.texts, "", progress),)
+        return (encoder.encode(self.texts, encoder.prompt_for(), progress),)
 
     def outputs(self, vectors: Sequence[Array], size: int, similarity: Similarity = "cosine") -> Outputs:
         """Ranks each text's neighbours by cosine, and measures how well one cosine threshold separates all pairs."""

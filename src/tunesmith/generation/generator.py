@@ -8,18 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.data.cells import clip, is_missing, listed
-from tunesmith.data.readers.encoding import decode as decode_text
+from tunesmith.data.cells import clip, listed
 from tunesmith.data.readers.frame import column_names, plain_cells, table_from_frame
-from tunesmith.data.readers.lines import split_lines
-from tunesmith.data.readers.payload import read_payload
-from tunesmith.data.readers.read import read_table
-from tunesmith.data.table import Table
 from tunesmith.errors import DataError, GenerationError, MissingExtra, ModelError
 from tunesmith.generation import decode
 from tunesmith.generation.arguments import Decoding
 from tunesmith.generation.constraints import Constraints
 from tunesmith.generation.decode import GeneratedText
+from tunesmith.generation.prompt_rows import RowPrompt, prompts_of, read_prompts, row_ids, unused_context
 from tunesmith.machine import device_name, quiet_libraries
 from tunesmith.models.adapters.attach import is_adapter
 from tunesmith.models.adapters.base import PEFT_SETTINGS
@@ -41,7 +37,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-PROMPT_COLUMNS = ("prompt", "text", "instruction")
 BF16_FROM = 30_000_000
 """Parameters from which weights are bf16 if the machine has it: every token reads every weight (with 90 million on a
 CPU it is 1.6 times as fast). Smaller models stay in fp32, in which a text does not depend on rounding."""
@@ -61,6 +56,8 @@ class TextGenerator:
 
         A control token in a turn, or in a prompt without ``raw``, is text.
         """
+        if isinstance(prompt, RowPrompt) and not raw:
+            return row_ids(self.tokenizer, prompt)
         is_templated = self.tokenizer.chat_template is not None and not raw
         replaced = replacer(self.tokenizer)
         if isinstance(prompt, str) and not is_templated:
@@ -138,7 +135,7 @@ def generate(
     Args:
         model: a run or its folder, a hub id, or a ``TextGenerator`` from ``load_text_generator``.
         prompts: texts, or conversations as lists of turns; a single prompt counts as a list of one. Also a table in memory or
-            the ``Path`` of a file, with a column of ``PROMPT_COLUMNS``.
+            the ``Path`` of a file, see ``generation.prompt_rows.prompts_of``.
         must_include, any_of, forbid, bias, choices, regex, json_schema: see ``generation.constraints.Constraints``.
         raw: without the tokenizer's chat template.
         stream: called with each new piece of the text of a single prompt.
@@ -159,6 +156,8 @@ def generate(
     given = as_list(prompts)
     generator = model if isinstance(model, TextGenerator) else load_text_generator(str(getattr(model, "folder", model)))
     rows = [generator.prompt_ids(prompt, raw) for prompt in given]
+    if note := unused_context(generator.tokenizer, given, raw):
+        listener(Event("note", note))
 
     def progress(done: int) -> None:
         listener(Event("step", "texts", done, len(rows)))
@@ -184,7 +183,7 @@ def as_list(prompts: object) -> list[Prompt]:
     if isinstance(prompts, str):
         return [prompts]
     if isinstance(prompts, Path):
-        return read_prompts(prompts)
+        return list(read_prompts(prompts))
     if isinstance(prompts, Mapping) or column_names(prompts) is not None:
         return list(prompts_of(table_from_frame(prompts, IN_MEMORY)))
     items = plain_cells(prompts) if hasattr(prompts, "__len__") else []
@@ -200,25 +199,3 @@ def as_list(prompts: object) -> list[Prompt]:
 def is_prompt(item: object) -> bool:
     is_turns = isinstance(item, list | tuple) and bool(item) and all(isinstance(turn, Mapping) for turn in item)
     return isinstance(item, str) or is_turns
-
-
-def read_prompts(path: Path) -> list[Prompt]:
-    """Reads prompts: lines of a text file, or a column (see ``prompts_of``). Raises DataError if there are none."""
-    if path.suffix != ".txt":
-        return list(prompts_of(read_table(path)))
-    text = decode_text(read_payload(path, str(path))).text
-    prompts: list[Prompt] = [line for line in split_lines(text) if line.strip()]
-    if not prompts:
-        raise DataError.one(str(path), "it has no prompts.")
-    return prompts
-
-
-def prompts_of(table: Table) -> list[str]:
-    """Returns the first column of ``PROMPT_COLUMNS``. Raises DataError if the table has none, or any prompt is missing."""
-    name = next((name for name in PROMPT_COLUMNS if name in table.columns), None)
-    if name is None:
-        raise DataError.one(table.source, f"it has no column {listed(PROMPT_COLUMNS)}.", f"Columns: {listed(table.columns)}.")
-    missing = next((i for i, cell in enumerate(table.columns[name]) if is_missing(cell)), None)
-    if missing is not None:
-        raise DataError.one(table.source, f"{table.place(missing)} has no {name}.", "Fill it in, or leave the row out.")
-    return [str(cell) for cell in table.columns[name]]

@@ -60,14 +60,25 @@ class ModelSource:
         return {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
 
 
-def special_tokens(source: ModelSource) -> tuple[str, ...]:
-    """Reads the special tokens of a model's folder from its ``tokenizer.json``; empty without this file.
+def file_of(source: ModelSource, name: str) -> Path | None:
+    """Returns the path of one of a model's files, of a hub model in the cache; None if it is not on this machine."""
+    if source.kind == "hub":
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(source.name, name, revision=source.revision)
+        return Path(cached) if isinstance(cached, str) else None
+    path = Path(source.location) / name
+    return path if path.is_file() else None
+
+
+def special_tokens(source: ModelSource) -> tuple[str, ...] | None:
+    """Reads the special tokens of a model from its ``tokenizer.json``; None if this file is not on this machine.
 
     Raises ModelError if the file is damaged.
     """
-    path = Path(source.location) / "tokenizer.json"
-    if not path.is_file():
-        return ()
+    path = file_of(source, "tokenizer.json")
+    if path is None:
+        return None
     try:
         tokens = json.loads(path.read_text(encoding="utf-8")).get("added_tokens") or ()
         return tuple(token["content"] for token in tokens if token.get("special"))

@@ -11,7 +11,7 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.disk import free_bytes, megabytes
 from tunesmith.errors import DataError, Problem
-from tunesmith.models.source import ModelSource
+from tunesmith.models.source import ModelSource, file_of
 from tunesmith.preflight.report import CheckLine
 from tunesmith.recipe.files import is_file_name, locate
 from tunesmith.recipe.sections import Recipe
@@ -80,9 +80,10 @@ def evaluated_on(split: str, n_rows: int, more: str = "", problem: Problem | Non
 
 
 def from_finding(finding: Finding) -> CheckLine:
-    """Converts a finding about the rows to a line; one with flagged rows or a remedy becomes a note."""
-    note = f"{finding.name}: {finding.text}" if finding.flagged or finding.remedy else ""
-    return CheckLine(finding.name, finding.text, note=note, remedy=finding.remedy)
+    """Converts a finding about the rows to a line; one with flagged rows or a remedy, or that was skipped, becomes a note."""
+    text = finding.skipped or finding.text
+    note = f"{finding.name}: {text}" if finding.flagged or finding.remedy or finding.skipped else ""
+    return CheckLine(finding.name, text, note=note, remedy=finding.remedy)
 
 
 def disk(recipe: Recipe, source: ModelSource, base: Path) -> CheckLine:
@@ -123,9 +124,9 @@ def files_of(path: Path) -> list[Path]:
 
 
 def half_precision(source: ModelSource) -> bool:
-    """Tells whether the config of a model in a folder says that its weights have 16 bits."""
-    path = Path(source.location) / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Tells whether a model's config, if it is on this machine, says that its weights have 16 bits."""
+    path = file_of(source, "config.json")
+    config = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
     return str(config.get("dtype", config.get("torch_dtype"))) in ("float16", "bfloat16")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from tunesmith.recipe.batches import count_batches, steps_per_epoch
 from tunesmith.recipe.sections import DEFAULT_EPOCHS, Recipe, Section
 from tunesmith.recipe.source import RecipeDumper
 from tunesmith.recipe.tasks import refusal, task_settings
@@ -103,9 +104,7 @@ def with_default_epochs(recipe: Recipe) -> Recipe:
 
 def default_epochs(recipe: Recipe, n_rows: int) -> float:
     """Return the epochs of a recipe that gives none: 3, or more where those are less than the task's ``min_steps``."""
-    train = recipe.train
-    steps_per_epoch = ceil(n_rows / (train.batch_rows * recipe.parallel.processes * train.gradient_accumulation_steps))
-    needed = ceil(task_settings(recipe).min_steps / max(1, steps_per_epoch))
+    needed = ceil(task_settings(recipe).min_steps / steps_per_epoch(count_batches(n_rows, recipe), recipe.train))
     return max(DEFAULT_EPOCHS, float(min(MAX_EPOCHS, needed)))
 
 

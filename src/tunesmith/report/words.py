@@ -111,7 +111,7 @@ def part(record: Mapping[str, Any] | None, *keys: str) -> dict[str, Any]:
     return dict(nested) if isinstance(nested, Mapping) else {}
 
 
-def find(metrics: Sequence[Metric], name: str, split: str) -> Metric | None:
+def find(metrics: Sequence[Metric], name: str | None, split: str) -> Metric | None:
     """Returns the metric of that name and split; None if it was not computed."""
     return next((metric for metric in metrics if (metric.name, metric.split) == (name, split)), None)
 
@@ -123,18 +123,26 @@ def total_seconds(result: RunResult) -> float:
 
 
 def main_split(result: RunResult) -> str:
-    """Returns the primary evaluation split: test, retrieval, validation, or the first evaluated split."""
+    """Returns the primary evaluation split: retrieval (``evaluate.retrieval``), test, validation, or the first evaluated one.
+
+    Of retrieval and test it is the one that has the recipe's ``evaluate.metric``, if only one has it.
+    """
+    requested = part(result.recipe, "evaluate").get("metric")
     splits = [metric.split for metric in result.metrics] or [verdict.split for verdict in result.verdicts]
-    preferred = (split for split in ("test", RETRIEVAL, "validation") if split in splits)
+    judged = sorted((RETRIEVAL, "test"), key=lambda split: find(result.metrics, requested, split) is None)
+    preferred = (split for split in (*judged, "validation") if split in splits)
     return next(preferred, splits[0] if splits else "test")
 
 
-def main_metric(result: RunResult) -> Metric | None:
-    """Returns the primary metric on the primary split: the recipe's, else that of answers or labels, the verdict's, or the first.
+def main_metric(result: RunResult, split: str | None = None) -> Metric | None:
+    """Returns the primary metric of a split: the recipe's, else that of answers or labels, the verdict's, or the first.
 
     A loss that only selects the checkpoint is not primary beside a metric of what the model writes.
+
+    Args:
+        split: None for the primary split.
     """
-    split = main_split(result)
+    split = main_split(result) if split is None else split
     metrics = {metric.name: metric for metric in result.metrics if metric.split == split}
     requested, selected = part(result.recipe, "evaluate").get("metric"), part(result.training, "best_metric").get("name")
     compared = [verdict.metric for verdict in result.verdicts if verdict.split == split]

@@ -18,13 +18,13 @@ from tunesmith.models.load import model_errors
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import check_trial_steps, estimate_time, length_line, proven
 from tunesmith.progress import silent
+from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.report.numbers import number
 from tunesmith.results import Certificate
 from tunesmith.run_folder import nearest_folder
 from tunesmith.tasks.fit_plan import FitPlace, fit_plan
 from tunesmith.tasks.task import Session, TaskSteps
 from tunesmith.training.fit import assemble
-from tunesmith.training.schedule import batches_per_epoch
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters
 

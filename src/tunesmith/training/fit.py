@@ -16,6 +16,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from tunesmith.errors import Interrupted, TrainingFailed
 from tunesmith.models.fast.path import FastPath, apply_fast_path, remove_fast_path
 from tunesmith.progress import Event, Listener
+from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.metric_names import metric_title
 from tunesmith.recipe.sections import Recipe
 from tunesmith.training.arguments import learning_rate, training_arguments
@@ -23,7 +24,7 @@ from tunesmith.training.callbacks import FollowSchedule, KeepCheckpoints, StopEa
 from tunesmith.training.checkpoints import best_weights, newest_whole
 from tunesmith.training.guarded import GuardedTrainer, require_finite_weights
 from tunesmith.training.history import LogHistory, best_so_far
-from tunesmith.training.schedule import Schedule, batches_per_epoch, plan_schedule
+from tunesmith.training.schedule import Schedule, plan_schedule
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters, load_trained, save_trained
 

@@ -63,6 +63,7 @@ class Embedded:
         n_missing: rows without a text: null in parquet, NaN in npy.
         n_kept: rows with embeddings from the interrupted run.
         unused_prompts: the prompts that the model was trained with, if none was put before the texts.
+        default_prompt: the model's default prompt, if it was put before the texts because none was given.
     """
 
     path: Path
@@ -74,13 +75,14 @@ class Embedded:
     columns: tuple[str, ...]
     seconds: float
     unused_prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path), "columns": list(self.columns)}
 
 
 def embed(
-    target: object, data: object, output: str | Path | None = None, *, text: Sequence[str] = (), prompt: str = "",
+    target: object, data: object, output: str | Path | None = None, *, text: Sequence[str] = (), prompt: str | None = None,
     dtype: Dtype = "float32", dimensions: int | None = None, normalize: bool = False, max_length: int | None = None,
     resume: bool = False, overwrite: bool = False, listener: Listener = silent,
 ) -> Any:  # fmt: skip
@@ -91,7 +93,7 @@ def embed(
         data: the path of a file; a text or texts, or a table in memory.
         output: ``.npy`` (N, D), or ``.parquet`` with ``embedding`` and ``id``: the column ``id`` or ``_id``, else the row number.
         text: columns, joined by a blank; default: the detected text column.
-        prompt: prefix of every text.
+        prompt: prefix of every text; None for the model's default prompt, if it has one.
         dimensions, normalize: keep so many leading dimensions (Matryoshka); then scale every embedding to length 1.
         resume: continue an interrupted run, which must have the same settings.
 
@@ -115,7 +117,7 @@ def embed(
         model_sha256=hash_model(name, Path()),
         source_sha256=table.sha256 or sha256_of(texts),
         columns=columns,
-        prompt=prompt,
+        prompt=encoder.default_prompt if prompt is None else prompt,
         max_length=max_length,
         dimensions=dimensions or encoder.dimension,
         dtype=dtype,
@@ -127,7 +129,8 @@ def embed(
         n_kept = write_parts(parts_folder(path), texts, encoder, settings, listener)
         join_parts(path, parts_folder(path), table, texts, settings)
     found = embedded(path, texts, n_kept, settings, round(time.perf_counter() - started, 3))
-    return found if prompt else replace(found, unused_prompts=encoder.prompts)
+    default = encoder.default_prompt if prompt is None else ""
+    return replace(found, unused_prompts={} if settings.prompt else encoder.prompts, default_prompt=default)
 
 
 def embedded(path: Path, texts: Sequence[str | None], n_kept: int, settings: Settings, seconds: float) -> Embedded:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tunesmith.data.cells import is_whole, listed
 from tunesmith.data.columns import columns_of_training, detect_columns, replaced_columns
-from tunesmith.data.labelled.labels import REGRESSION
+from tunesmith.data.labelled.class_numbers import aligned
+from tunesmith.data.labelled.labels import MULTI, REGRESSION, label_cells, unknown_labels
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.given import read_given, source_name
 from tunesmith.data.row_clusters import row_clusters
-from tunesmith.errors import DataError
-from tunesmith.evaluation.metrics.predictions import from_scores
+from tunesmith.data.table import Columns, Examples, Labels, Table
+from tunesmith.errors import DataError, InputError
+from tunesmith.evaluation.metrics.predictions import Predictions, decide, from_scores
 from tunesmith.evaluation.metrics.resample import Resampling
+from tunesmith.evaluation.metrics.table import TABLE
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, metrics_of_outputs
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.sections import ColumnsSection, TaskName
 from tunesmith.recipe.tasks import TASKS
-from tunesmith.results import RunResult
+from tunesmith.results import Metric, RunResult
 from tunesmith.tasks.classification.predicted import text_columns
-from tunesmith.tasks.classification.predictor import load_predictor
+from tunesmith.tasks.classification.predictor import Predictor, load_predictor
 from tunesmith.tasks.finished import Run, folder_of
+from tunesmith.tasks.test_looks import with_look
 from tunesmith.workflows.predict import columns_section
+
+if TYPE_CHECKING:
+    from tunesmith.data.arrays import Array
 
 
 def evaluate(
@@ -36,11 +48,14 @@ def evaluate(
 ) -> RunResult:
     """Computes the task's metrics, with intervals, of a finished classifier or regression on labelled rows.
 
+    A label that training did not have counts as predicted wrong; metrics of probabilities leave its rows out. ``data`` of the
+    result has the number of such rows by label (``unknown_labels``). Class numbers and names are aligned as in training.
+
     Args:
         data: a table in memory, or the path of a file.
         columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
 
-    Raises InputError if there is no such run or file, the columns are not detected, or the labels are not the run's.
+    Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run.
 
     Example::
 
@@ -49,26 +64,93 @@ def evaluate(
     folder, table, name = folder_of(target), read_given(data), source_name(data)
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
-    labels, requested = predictor.config.labels, columns_section(columns)
+    labels = predictor.config.labels
     task: TaskName = "regression" if labels.problem_type == REGRESSION else "classification"
-    text = text_columns(table, predictor, requested)
-    trained = predictor.config.columns
-    known = columns_of_training(table, trained, requested).model_copy(update={"text": text.text, "pair": text.pair})
-    labelled_columns = detect_columns(table, task, known)
-    for note in replaced_columns(table, trained, requested, labelled_columns):
-        listener(Event("note", note))
-    examples = make_examples(table, labelled_columns, labels, split_name)
-    if not len(examples):
-        raise DataError.one(name, "no row is left to measure on.", "The labels of the run: " + ", ".join(labels.names[:20]))
+    examples, unknown = labelled_rows(table, predictor, columns_section(columns), task, split_name, listener)
     listener(Event("phase", "predicting"))
-    predictions = from_scores(
-        labels.problem_type, examples.labels, predictor.scores(examples.texts, examples.pairs), predictor.config.thresholds
-    )
-    clusters = {"predictions": row_clusters(examples.texts, examples.pairs, examples.groups)}
-    outputs, split = Outputs(labels.problem_type, predictions), SplitMetrics(split_name, TASKS[task].metrics, clusters=clusters)
-    metrics = metrics_of_outputs([outputs], split, Resampling(n_resamples))
-    return RunResult(
+    split = SplitMetrics(split_name, TASKS[task].metrics)
+    result = RunResult(
         task=task,
-        metrics=tuple(metrics),
-        data={"source": name, "rows": len(examples), "rows_read": table.rows_read, "dropped": examples.dropped},
+        metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples))),
+        data={
+            "source": name,
+            "rows": len(examples),
+            "rows_read": table.rows_read,
+            "dropped": examples.dropped,
+            "unknown_labels": dict(unknown),
+            "unknown_label_rows": len(examples) - int(known_rows(examples, labels).sum()),
+        },
     )
+    return with_look(result, data, folder)
+
+
+def labelled_rows(
+    table: Table, predictor: Predictor, requested: ColumnsSection, task: str, split: str, listener: Listener
+) -> tuple[Examples, Counter[str]]:
+    """Builds the rows of the table, with its labels in the notation of the run.
+
+    Returns:
+        The rows; a label that the run does not have gets a further class id. And the number of rows with each such label.
+    """
+    trained, labels, separator = predictor.config.columns, predictor.config.labels, predictor.config.label_separator
+    text = text_columns(table, predictor, requested)
+    known = columns_of_training(table, trained, requested).model_copy(update={"text": text.text, "pair": text.pair})
+    columns = detect_columns(table, task, known)
+    notes = replaced_columns(table, trained, requested, columns)
+    table = aligned(table, columns, labels, notes)
+    for note in notes:
+        listener(Event("note", note))
+    unknown = unknown_labels(label_cells(table, columns), labels, separator)
+    every = replace(labels, names=(*labels.names, *unknown))
+    examples = make_examples(table, columns, every, split, separator)
+    if not known_rows(examples, labels).any():
+        raise no_known_label(table, columns, labels, unknown)
+    return examples, unknown
+
+
+def known_rows(examples: Examples, labels: Labels) -> Array:
+    """Returns (N) bool: the rows whose labels are all among those of the run."""
+    classes = np.asarray(examples.labels)
+    if labels.problem_type == REGRESSION:
+        return np.ones(len(classes), dtype=bool)
+    unknown = classes[:, labels.n :].any(axis=1) if labels.problem_type == MULTI else classes >= labels.n
+    return np.asarray(~unknown)
+
+
+def no_known_label(table: Table, columns: Columns, labels: Labels, unknown: Counter[str]) -> InputError:
+    """Returns the error about a file without any label of the run, with both sets of labels."""
+    shown, column = listed((f"{name} ({count})" for name, count in unknown.items()), 5), listed(columns.label)
+    remedy = "Name the right column with --label, or columns={'label': NAME} in Python."
+    if all(map(is_whole, unknown)) != all(map(is_whole, labels.names)):
+        remedy = "One has class numbers and the other names, and no file gives their order: write the labels as in training."
+    message = f"no row of the column {column} has a label of the run: it holds {shown}; those of the run are"
+    return DataError.one(table.source, f"{message} {listed(labels.names, 20)}.", remedy)
+
+
+def metrics(predictor: Predictor, examples: Examples, split: SplitMetrics, resampling: Resampling) -> list[Metric]:
+    """Predicts the rows and computes the metrics of the split, in its order; those of probabilities on rows with known labels."""
+    config, classes = predictor.config, np.asarray(examples.labels)
+    kind, n_classes, thresholds = config.labels.problem_type, config.labels.n, config.thresholds
+    scores = predictor.scores(examples.texts, examples.pairs)
+    is_known, clusters = known_rows(examples, config.labels), row_clusters(examples.texts, examples.pairs, examples.groups)
+    of_model = classes[is_known, :n_classes] if kind == MULTI else classes[is_known]
+    measured = [(split.of_predictions, is_known, from_scores(kind, of_model, scores[is_known], thresholds))]
+    if not is_known.all():
+        decided = tuple(name for name in split.of_predictions if TABLE[kind][name].of_decisions)
+        others = tuple(name for name in split.of_predictions if name not in decided)
+        every_row = (decided, np.ones_like(is_known), with_absent_classes(kind, classes, scores, thresholds))
+        measured = [every_row, (others, *measured[0][1:])]
+    computed: list[Metric] = []
+    for names, rows, predictions in measured:
+        own = replace(split, of_predictions=names, clusters={"predictions": clusters[rows]})
+        computed += metrics_of_outputs([Outputs(kind, predictions)], own, resampling)
+    return sorted(computed, key=lambda metric: split.of_predictions.index(metric.name))
+
+
+def with_absent_classes(kind: str, classes: Array, scores: Array, thresholds: Sequence[float] | None) -> Predictions:
+    """Returns predictions in which the classes that the model does not have get the probability 0 and no decision."""
+    n_classes = classes.shape[1] if kind == MULTI else classes.max() + 1
+    absent = ((0, 0), (0, n_classes - scores.shape[1]))
+    decisions = decide(kind, scores, thresholds)
+    every = from_scores(kind, classes, np.pad(scores, absent))
+    return replace(every, decisions=np.pad(decisions, absent) if kind == MULTI else decisions)

@@ -1,4 +1,4 @@
-"""Evaluates a model of any kind on rows, and counts the evaluation of a run among the looks at its test set."""
+"""Evaluates a model of any kind on rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.models.kind import HUB, ModelKind, detect_model_kind
 from tunesmith.results import RunResult
 from tunesmith.tasks.finished import Run, folder_of
-from tunesmith.workflows.test_looks import with_file_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,5 +35,4 @@ def evaluate_by_kind(target: str | Path | Run, data: object, *, kind: ModelKind 
         from tunesmith.workflows.evaluate import evaluate as measure
     if "against" in options:
         options["against"] = [str(other).removeprefix(HUB) for other in options["against"]]
-    result = measure(target if kind == "classifier" else name.removeprefix(HUB), data, **options)
-    return with_file_look(result, data, name)
+    return measure(target if kind == "classifier" else name.removeprefix(HUB), data, **options)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.readers.frame import table_from_frame
-from tunesmith.data.readers.read import READERS, resolve_path
-from tunesmith.disk import hash_file, hash_files
-from tunesmith.errors import InputError
+from tunesmith.data.readers.hashes import hash_path, hash_table
+from tunesmith.data.readers.read import resolve_path
+from tunesmith.disk import hash_files
 from tunesmith.recipe.files import is_file_name
 from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.recipe.sections import Recipe
 
 MODEL_FILES = ("*", "[0-9]*_*/*"), (".safetensors", ".json", ".txt", ".model", ".tiktoken", ".jinja", ".py")
-DATA_FILES = ("*", "qrels/*"), (*READERS, ".gz", ".txt")
-"""Patterns and suffixes of the files in a folder that are loaded; another run may be in the folder as well."""
+"""Patterns and suffixes of a model's files that are loaded; another run may be in the folder as well."""
 
 
 def input_hashes(loaded: LoadedRecipe, frames: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -65,23 +62,6 @@ def named_models(recipe: Recipe) -> Iterator[tuple[str, str]]:
         "embedding.hard_negatives.cross_encoder": None if negatives is None else negatives.cross_encoder,
     }
     return ((key, name) for key, name in names.items() if name)
-
-
-def hash_path(path: Path) -> str:
-    """Returns the sha256 of a file, or of all files in a folder; empty if it cannot be read."""
-    try:
-        return hash_files(path, *DATA_FILES) if path.is_dir() else hash_file(path)
-    except OSError:
-        return ""  # reading the rows raises the error that explains it
-
-
-def hash_table(frame: object) -> str:
-    """Returns the sha256 of a table in memory; empty if it is no table, which reading it explains."""
-    try:
-        table = table_from_frame(frame, "table in memory")
-    except InputError:
-        return ""
-    return hashlib.sha256(repr(table.columns).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def hash_model(name: str, base: Path, revision: str | None = None) -> str:

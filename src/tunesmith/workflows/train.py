@@ -19,9 +19,9 @@ from tunesmith.tasks.finished import Run
 from tunesmith.tasks.steps import read
 from tunesmith.tasks.table import task_for
 from tunesmith.tasks.task import Request
+from tunesmith.tasks.test_looks import with_train_look
 from tunesmith.training.launch import rank
 from tunesmith.workflows.inputs import input_hashes
-from tunesmith.workflows.test_looks import with_train_look
 
 NO_SPACE = "Free some space, then continue with --resume."
 
@@ -94,7 +94,7 @@ def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *,
             saved = save(steps, evaluation, folder)
         clock.seconds["total"] = round(time.perf_counter() - started, 3)
         result = replace(run_result(steps, evaluation, findings, saved, clock.seconds), **dates(clock.seconds["total"]))
-        return write_run(folder, result if smoke else with_train_look(result, folder.work, folder.final), clock)
+        return write_run(folder, result if smoke else with_train_look(result, folder.work, folder.final, inputs), clock)
 
 
 def dates(seconds: float) -> dict[str, Any]:

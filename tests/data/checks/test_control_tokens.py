@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,35 @@ def test_the_check_names_them(
     assert "3 of 40 rows of train hold special tokens" in line
     assert "Rows 0, 1, 2 of train." in line
     assert "control tokens" in line.split("Rows 0, 1, 2")[1]
+
+
+def cached(model: Path, cache: Path, without: str = "") -> str:
+    """Puts a model into a cache of the hub, without one of its files; returns its id."""
+    snapshot = cache / "models--org--model" / "snapshots" / "abc"
+    shutil.copytree(model, snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("abc")
+    (snapshot / without).unlink() if without else None
+    return "org/model"
+
+
+@pytest.mark.parametrize("task", ["classification", "embedding", "pretraining"])
+@pytest.mark.parametrize("without", ["", "tokenizer.json"])
+def test_the_tokens_of_a_hub_model_are_those_in_the_cache_or_it_is_said(
+    task: str, without: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    rows = {"classification": CLASSES, "embedding": PAIRS, "pretraining": [{"text": row["text"]} for row in CLASSES]}[task]
+    key = "positive" if task == "embedding" else "text"
+    changed = [{**row, key: f"{row[key]} [MASK] more"} if i == 3 else row for i, row in enumerate(rows)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
+    recipe = tmp_path / "recipe.yaml"
+    name = cached(tiny_model, tmp_path, without)
+    recipe.write_text(f"task: {task}\nmodel: {{name: {name}}}\ndata: {{train: rows.jsonl}}\noutput: {tmp_path}/run\n")
+    assert main(["check", str(recipe), "--static", "--json"]) == 0
+    (note,) = [note for note in json.loads(capsys.readouterr().out)["notes"] if "special tokens" in note]
+    if without:
+        assert note.startswith("control_tokens: the rows were not searched for special tokens: the model's tokenizer.json is not")
+    else:
+        assert "of train hold special tokens" in note
+        assert "Rows 3" in note or "Row 3" in note

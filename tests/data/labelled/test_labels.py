@@ -16,7 +16,6 @@ from tunesmith.data.labelled.labels import (
     encode,
     infer_labels,
     label_cells,
-    label_notes,
     value_type,
 )
 from tunesmith.data.table import Columns, Labels
@@ -139,18 +138,6 @@ def test_several_columns_hold_only_0_and_1() -> None:
     assert str(caught.value) == (
         "table, row 1: The label column 'y' holds '2'; with several label columns each has to hold 0 or 1. "
         "Name one label column, or correct the cell."
-    )
-
-
-def test_notes_state_what_was_assumed() -> None:
-    cells = ["Yes", "yes", "no", "yes", "no", "-1"]
-    assert label_notes(cells, infer_labels(cells, "classification")) == (
-        "-1 occurs 1 time as a label and is read as rows without a label.",
-        "The labels 'Yes' (1 row) and 'yes' (2 rows) differ only in case or spaces; they are kept as different classes.",
-    )
-    floats = [0.0, 1.0, 1.0, 0.0]
-    assert label_notes(floats, infer_labels(floats, "classification")) == (
-        "The labels are whole numbers written with decimals (1.0); they are read as classes (1).",
     )
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import WORDS
 from tunesmith.cli.main import main
+from tunesmith.report.recommendation import recommendation
+from tunesmith.report.words import main_split
 from tunesmith.results import RunResult
 
 THINGS = WORDS[:16]
@@ -73,6 +75,25 @@ def test_a_run_on_a_retrieval_folder_leaves_its_evidence(tiny_model: Path, capsy
     heat = json.loads(Path("runs/e/heat_map.json").read_text(encoding="utf-8"))
     assert len(heat["texts"]) == len(heat["before"]) == len(heat["after"]) == 10
     assert np.allclose(np.diag(heat["after"]), 1, atol=1e-3)
+    assert result["data"]["test_looks"]["count"] == 1
+    assert main(["evaluate", "runs/e", "--retrieval", folder, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["test_looks"]["count"] == 2
+
+
+@pytest.mark.parametrize(("metric", "split"), [("ndcg@10", "retrieval"), ("spearman", "test")])
+def test_the_split_that_leads_is_the_search_or_the_one_with_the_requested_metric(
+    metric: str, split: str, tiny_model: Path, capsys
+) -> None:
+    scores = [i % 5 for i in range(len(QUESTIONS))]
+    test = write("test.csv", {"sentence1": QUESTIONS, "sentence2": ANSWERS, "score": scores})
+    settings = (
+        f"data: {{train: {beir('questions')}, test: {test}}}\nevaluate: {{retrieval: questions, metric: {metric}}}\n{SHORT}"
+    )
+    assert main(["train", recipe(tiny_model, settings)]) == 0
+    printed, result = capsys.readouterr().out, RunResult.load(Path("runs/e/result.json"))
+    assert result.verdicts[0].split == main_split(result) == split
+    assert recommendation(result).sentence[:60] in printed
+    assert f"{metric} on {split}".lower() in printed.lower()
 
 
 def test_what_was_saved_is_what_was_evaluated(tiny_model: Path, capsys) -> None:
@@ -203,6 +224,7 @@ def test_a_reranker_is_a_classifier_that_orders_a_search(tiny_model: Path, capsy
     assert main(["evaluate", *words]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["verdicts"][0]["against"] == str(tiny_model)
+    assert again["data"]["test_looks"]["count"] == 2
     assert again["metrics"][0]["value"] == pytest.approx(result.metric("ndcg@10", "retrieval").value, abs=0.02)
     assert main(["evaluate", str(tiny_model), "--retrieval", folder, "--rerank", "nowhere"]) == 2
     assert "there is no such run" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from tunesmith.data.chat.messages import (
     text_of,
     with_tools,
 )
+from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
 from tunesmith.data.table import Table, unread_rows
@@ -273,12 +274,15 @@ def label_names(table: Table, row_format: ChatFormat, labels: Sequence[str]) -> 
     return names
 
 
-def split_conversations(rows: Conversations, share: float, seed: int, name: str) -> tuple[Conversations, Conversations]:
+def split_conversations(
+    rows: Conversations, share: float, seed: int, name: str, searched: SearchedTexts | None = None
+) -> tuple[Conversations, Conversations]:
     """Splits a share off; rows of one first prompt (normalised) or group stay together, labelled ones are stratified."""
     strata = [last_answer(turns) if rows.kind == "labelled" else 0 for turns in rows.turns]
     has_history = rows.kind in ("alpaca", "prompt_completion")
     prompts = [dialogue_key(turns) if has_history else first_prompt(turns) for turns in rows.turns]
     if len(set(prompts)) == 1:  # every row begins with the same turns, which bind none of them
         prompts = ["\n".join(turn.content for turn in turns[:-1]) for turns in rows.turns]
-    rest, other = split_positions(SplitKeys(rows.source, strata, prompts, groups=rows.groups), share, seed, name)
+    keys = SplitKeys(rows.source, strata, prompts, groups=rows.groups, searched=searched)
+    rest, other = split_positions(keys, share, seed, name)
     return rows.take(rest, rows.split), rows.take(other, name)

@@ -11,10 +11,17 @@ from tunesmith.data.table import Examples
 from tunesmith.results import Finding
 
 REMEDY = "The tokenizer reads them as control tokens, not as text. Remove or change them where they are not meant so."
+UNKNOWN_TOKENS = "the rows were not searched for special tokens: the model's tokenizer.json is not on this machine"
 
 
-def control_tokens(splits: Iterable[Examples | EmbeddingRows], special_tokens: Sequence[str]) -> list[Finding]:
-    """Builds a finding for each split with special tokens in texts, with the numbers of the rows."""
+def control_tokens(splits: Iterable[Examples | EmbeddingRows], special_tokens: Sequence[str] | None) -> list[Finding]:
+    """Builds a finding for each split with special tokens in texts, with the numbers of the rows.
+
+    Args:
+        special_tokens: those of the tokenizer; None if they are not known, which is one skipped finding.
+    """
+    if special_tokens is None:
+        return [Finding("control_tokens", "", skipped=UNKNOWN_TOKENS)]
     if not special_tokens:
         return []
     pattern = re.compile("|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True))))

@@ -15,8 +15,9 @@ import numpy as np
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.leakage import counted, divided, find_leaks
-from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN, WRONG, unknown_words
-from tunesmith.data.normalise import text_keys
+from tunesmith.data.labelled.label_notes import unknown_words
+from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN, WRONG
+from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.personal import find_personal_data
 from tunesmith.data.table import BadRow, Examples, Labels
 from tunesmith.results import Finding
@@ -42,20 +43,24 @@ ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,6}|#x[0-9a-fA-F]{2,5});
 
 @dataclass(frozen=True)
 class Rows:
-    """The splits, and the key of each row (equal keys are duplicates)."""
+    """The splits, the key of each row (equal keys are duplicates), and the texts of earlier searches for near-duplicates."""
 
     splits: Mapping[str, Examples]
     keys: Mapping[str, list[str]]
     labels: Labels
+    searched: SearchedTexts
 
     def label(self, split: str, i: int) -> str:
         return label_words(self.splits[split].labels[i], self.labels)
 
 
-def check_rows(train: Examples, validation: Examples | None, test: Examples | None, labels: Labels) -> list[Finding]:
+def check_rows(
+    train: Examples, validation: Examples | None, test: Examples | None, labels: Labels, searched: SearchedTexts | None = None
+) -> list[Finding]:
     """Runs all checks, in the order of ``CHECKS``; the finding ``labels`` (the counts) always exists."""
     splits = {rows.split: rows for rows in (train, validation, test) if rows is not None}
-    keyed = Rows(splits, {name: text_keys(rows.texts, rows.pairs) for name, rows in splits.items()}, labels)
+    searched = SearchedTexts() if searched is None else searched
+    keyed = Rows(splits, {name: searched.keys_of(rows.texts, rows.pairs) for name, rows in splits.items()}, labels, searched)
     return [finding for check in CHECKS for finding in check(keyed)]
 
 
@@ -196,7 +201,7 @@ def check_leakage(rows: Rows) -> Iterator[Finding]:
     texts = [text for examples in others.values() for text in examples.texts]
     pairs = None if train.pairs is None else [text for examples in others.values() for text in examples.pairs or ()]
     sizes = {split: len(examples) for split, examples in others.items()}
-    for split, leaks in divided(find_leaks(train.texts, texts, train.pairs, pairs), sizes).items():
+    for split, leaks in divided(find_leaks(train.texts, texts, train.pairs, pairs, rows.searched), sizes).items():
         examples = others[split]
         n_same = sum(examples.labels[leak.position] == train.labels[leak.train_position] for leak in leaks)
         summary = f"{len(leaks)} of {plural(len(examples), 'row')} of {split} have a text of train {counted(leaks)}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.data.near_duplicates import SearchedTexts, near_duplicates
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,15 @@ class Leak:
 
 
 def find_leaks(
-    train: Sequence[str], texts: Sequence[str], train_pairs: Sequence[str] | None = None, pairs: Sequence[str] | None = None
+    train: Sequence[str],
+    texts: Sequence[str],
+    train_pairs: Sequence[str] | None = None,
+    pairs: Sequence[str] | None = None,
+    searched: SearchedTexts | None = None,
 ) -> list[Leak]:
     """Finds the texts that are in train, or nearly; of pairs both texts together count as one."""
     both = [*train_pairs, *pairs] if train_pairs is not None and pairs is not None else None
-    overlap, partner = near_duplicates([*train, *texts], both).nearest_earlier(len(train))
+    overlap, partner = near_duplicates([*train, *texts], both, searched=searched).nearest_earlier(len(train))
     n = len(train)
     return [Leak(i - n, int(partner[i]), float(overlap[i])) for i in range(n, n + len(texts)) if partner[i] >= 0]
 

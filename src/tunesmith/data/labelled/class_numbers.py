@@ -6,31 +6,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.data.cells import listed
+from tunesmith.data.cells import is_number, listed
 from tunesmith.data.labelled.labels import SINGLE, class_name, marker
 from tunesmith.data.table import Columns, Labels, Table
 
 
 def align_class_numbers(tables: dict[str, Table], columns: Mapping[str, Columns], labels: Labels, notes: list[str]) -> None:
-    """Rewrites the labels of the other splits, in place, in the notation that train has, and notes each file.
-
-    The names come from the training file (see ``ordered_names``), else from the other file's own declaration. A split is
-    rewritten only as a whole: each of its labels has to be a number from 0 to K-1 of K names, or each one of the names.
-    """
-    if labels.problem_type != SINGLE or len(columns["train"].label) != 1:
-        return
-    ours = columns["train"].label[0]
+    """Rewrites the labels of the other splits, in place, in the notation that train has, and notes each file."""
     for split in [split for split in tables if split != "train"]:
-        table, own = tables[split], columns[split].label[0]
-        names = ordered_names(tables["train"], ours, own) or table.classes.get(own, ())
-        occurring = {class_name(cell) for cell in table.columns[own] if marker(cell, labels.names) is None} - {"-1"}
-        renamed = translation(occurring, labels.names, names)
-        if not renamed:
-            continue
-        cells = [renamed.get(class_name(cell), cell) for cell in table.columns[own]]
-        tables[split] = replace(table, columns={**table.columns, own: cells})
-        shown = listed((f"{old} is {new}" for old, new in renamed.items()), 5)
-        notes.append(f"{table.source}: the column {own} writes the classes in another way than train, and is aligned: {shown}.")
+        tables[split] = aligned(tables[split], columns[split], labels, notes)
+
+
+def aligned(table: Table, columns: Columns, labels: Labels, notes: list[str]) -> Table:
+    """Returns the table with the labels in the notation that train has, and notes the change; the same table if nothing changes.
+
+    The names come from the training file (see ``class_order``), else from the table's own declaration. Its labels are rewritten
+    only as a whole: each of them has to be a number from 0 to K-1 of K names, or each one of the names.
+    """
+    if labels.problem_type != SINGLE or len(columns.label) != 1:
+        return table
+    own = columns.label[0]
+    names = labels.order or table.classes.get(own, ())
+    occurring = {class_name(cell) for cell in table.columns[own] if marker(cell, labels.names) is None} - {"-1"}
+    renamed = translation(occurring, labels.names, names)
+    if not renamed:
+        return table
+    cells = [renamed.get(class_name(cell), cell) for cell in table.columns[own]]
+    shown = listed((f"{old} is {new}" for old, new in renamed.items()), 5)
+    notes.append(f"{table.source}: the column {own} writes the classes in another way than train, and is aligned: {shown}.")
+    return replace(table, columns={**table.columns, own: cells})
 
 
 def translation(occurring: set[str], ours: Sequence[str], names: Sequence[str]) -> dict[str, str]:
@@ -44,17 +48,30 @@ def translation(occurring: set[str], ours: Sequence[str], names: Sequence[str]) 
     return {}
 
 
-def ordered_names(train: Table, ours: str, own: str) -> Sequence[str]:
-    """Returns the class names of train in the order of their numbers: as declared, else as two of its columns pair them.
+def class_order(train: Table, label: str, n_classes: int) -> tuple[str, ...]:
+    """Returns the class names in the order of their numbers: as declared, else as the label and another column pair them.
 
-    Args:
-        ours, own: the label columns of train and of the other file. If train has both, one may hold the numbers of the other.
+    Either of the two columns may hold the names. Empty if no column pairs names with the numbers 0 to K-1.
     """
-    if ours in train.classes or own == ours or own not in train.columns:
-        return train.classes.get(ours, ())
-    rows = zip(train.columns[ours], train.columns[own], strict=True)
-    pairs = {(class_name(a), class_name(b)) for a, b in rows if marker(a) is None and marker(b) is None}
-    return names_by_number(pairs) or names_by_number({(b, a) for a, b in pairs})
+    if label in train.classes:
+        return tuple(train.classes[label])
+    for name in train.columns:
+        pairs = set() if name == label else paired(train.columns[label], train.columns[name], n_classes)
+        order = names_by_number(pairs) or names_by_number({(b, a) for a, b in pairs})
+        if not all(map(is_number, order)):
+            return tuple(order)
+    return ()
+
+
+def paired(first: Sequence[Any], second: Sequence[Any], n_classes: int) -> set[tuple[str, str]]:
+    """Returns the pairs of classes in two columns; empty if there are more than ``n_classes``."""
+    pairs = set()
+    for a, b in zip(first, second, strict=True):
+        if marker(a) is None and marker(b) is None:
+            pairs.add((class_name(a), class_name(b)))
+        if len(pairs) > n_classes:
+            return set()
+    return pairs
 
 
 def names_by_number(pairs: set[tuple[str, str]]) -> Sequence[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -29,8 +28,6 @@ MAX_DECIMAL_CLASSES, ROWS_PER_DECIMAL_CLASS = 20, 4
 NOT_NUMBERS_SHARE = 0.1
 """A column with a larger share of cells that are not numbers holds no scores."""
 
-SEPARATORS = (",", "|", ";")
-"""Usual separators of several labels in one cell."""
 MISSING = "label is "
 EMPTY = "label is empty"
 UNKNOWN = "label is not among those of train"
@@ -175,6 +172,19 @@ def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -
     return encoded, reasons
 
 
+def unknown_labels(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> Counter[str]:
+    """Counts the rows with each label that is not in ``labels``, the most frequent first; a regression has none."""
+    if labels.problem_type == REGRESSION:
+        return Counter()
+    counts: Counter[str] = Counter()
+    known, reasons = {*labels.names, "-1"}, encode(cells, labels, separator)[1]
+    notations = other_notations(labels.names)
+    for i, reason in reasons.items():
+        names = class_names(cells[i], separator, known) or [] if reason == UNKNOWN else []
+        counts.update(name for name in names if name not in known and notation_key(name) not in notations)
+    return Counter(dict(counts.most_common()))
+
+
 def encode_cell(
     cell: Any, labels: Labels, ids: dict[str, int], notations: Mapping[str, str], separator: str | None
 ) -> tuple[Any, str]:
@@ -295,96 +305,3 @@ def value_type(cells: Sequence[Any]) -> str:
     if types == {bool}:
         return "bool"
     return "str" if not types or not types <= {int, float} else "float" if float in types else "int"
-
-
-def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[str, ...]:
-    """Describes to the user how unusual labels were read, as sentences."""
-    if labels.problem_type == REGRESSION:
-        return tuple(filter(None, [plain_numbers(cells)[1]]))
-    notes = []
-    if any("." in str(cell) and is_whole(cell) for cell in cells if not isinstance(cell, list | tuple)):
-        notes.append("The labels are whole numbers written with decimals (1.0); they are read as classes (1).")
-    if not all(map(is_whole, labels.names)) and all(map(is_number, labels.names)):
-        notes.append(
-            f"The {plural(labels.n, 'number', 'is', 'are')} read as names of classes; task: regression learns the number itself."
-        )
-    rows = [(names, n) for cell, n in tally(cells) if (names := class_names(cell, separator, labels.names)) is not None]
-    if labels.problem_type == MULTI and all(len(names) == 1 for names, _ in rows):
-        notes.append("Every row has exactly one label; write its name into one column to learn classes that exclude each other.")
-    counts: Counter[str] = Counter()
-    for names, n in rows:
-        counts.update(dict.fromkeys(names, n))
-    if "-1" in counts:
-        meaning = "a class like the others" if "-1" in labels.names else "rows without a label"
-        notes.append(f"-1 occurs {plural(counts['-1'], 'time')} as a label and is read as {meaning}.")
-    notes += [*left_out_items(cells, labels.names), *([] if separator else separator_notes(labels.names))]
-    return (*notes, *alike_notes(labels.names, counts))
-
-
-def left_out_items(cells: Sequence[Any], names: Container[str]) -> list[str]:
-    """Counts the words for "not labelled" in lists of labels, which are left out of their list."""
-    items = [item for cell in cells if isinstance(cell, list | tuple) for item in cell if marker(item, names)]
-    words = " and ".join(sorted(set(map(str, items))))
-    kept = "set data.keep_null_labels: true to keep it as a label"
-    return [f"{words} occurs {plural(len(items), 'time')} in lists of labels and is left out; {kept}."] if items else []
-
-
-def separator_notes(names: Sequence[str]) -> list[str]:
-    """Asks about class names that are made of parts of other names with a separator, as lists of labels are."""
-    notes = []
-    for separator in SEPARATORS:
-        lists = [name for name in names if separator in name]
-        if lists and len({part.strip() for name in names for part in name.split(separator)}) <= len(names):
-            shown = f"{plural(len(lists), 'label', 'holds', 'hold')} a {separator!r}, such as {lists[0]!r}"
-            notes.append(f'{shown}; if a cell holds several labels, set data.label_separator: "{separator}".')
-    return notes
-
-
-def tally(cells: Sequence[Any]) -> list[tuple[Any, int]]:
-    """Counts the cells, each list on its own."""
-    counts = Counter((type(cell), cell) for cell in cells if not isinstance(cell, list | tuple))
-    return [*((cell, n) for (_, cell), n in counts.items()), *((cell, 1) for cell in cells if isinstance(cell, list | tuple))]
-
-
-def alike_notes(names: Sequence[str], counts: Counter[str]) -> list[str]:
-    """Describes class names that look the same, and names with a damaged character."""
-    alike = defaultdict(list)
-    for name in names:
-        alike[look(name)].append(name)
-    notes = []
-    for group in alike.values():
-        visible = {" ".join(name.casefold().split()) for name in group}
-        show = ascii if len(visible) > 1 else repr
-        shown = " and ".join(f"{show(name)} ({plural(counts[name], 'row')})" for name in group)
-        what = "case or spaces" if len(visible) == 1 else "case, spaces, invisible characters or the form of Unicode"
-        if len(group) > 1:
-            notes.append(f"The labels {shown} differ only in {what}; they are kept as different classes.")
-    damaged = [f"{name!r} ({plural(counts[name], 'row')})" for name in names if "\ufffd" in name]
-    return [*notes, f"Encoding damage in the names of classes: {listed(damaged)}."] if damaged else notes
-
-
-def unknown_words(labels: Sequence[str], names: Sequence[str]) -> str:
-    """Lists labels that train does not have, the most frequent first, with the number of rows."""
-    return listed((f"{unknown_word(label, names)}: {plural(n, 'row')}" for label, n in Counter(labels).most_common()), 5)
-
-
-def unknown_word(label: str, names: Sequence[str]) -> str:
-    """Quotes a label that train does not have, with the class of train that looks the same, if there is one."""
-    alike = next((name for name in names if look(name) == look(label)), None)
-    return repr(label) if alike is None else f"{label!a} (train has {alike!a})"
-
-
-def look(name: str) -> str:
-    """Returns a key that is equal for names that look the same: in Unicode's NFKC form, without invisible characters."""
-    text = unicodedata.normalize("NFKC", name)
-    visible = [" " if letter.isspace() else letter for letter in text if letter.isspace() or not is_invisible(letter)]
-    return " ".join("".join(visible).casefold().split())
-
-
-def is_invisible(letter: str) -> bool:
-    """Returns whether a character has no width: formats, controls, variation selectors, and the fillers of Hangul."""
-    return (
-        unicodedata.category(letter) in ("Cf", "Cc")
-        or letter in "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-        or ("\ufe00" <= letter <= "\ufe0f")
-    )

@@ -14,21 +14,22 @@ import numpy as np
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.labelled import check_rows, label_counts
 from tunesmith.data.columns import detect_columns, find_column
-from tunesmith.data.labelled.class_numbers import align_class_numbers
+from tunesmith.data.labelled.class_numbers import align_class_numbers, class_order
 from tunesmith.data.labelled.label_forms import plain_labels, vector_names
+from tunesmith.data.labelled.label_notes import label_notes, unknown_word
 from tunesmith.data.labelled.labels import (
     MULTI,
     REGRESSION,
+    SINGLE,
     UNKNOWN,
     encode,
     infer_labels,
     label_cells,
-    label_notes,
     marker,
-    unknown_word,
     value_type,
 )
 from tunesmith.data.labelled.rows import label_words, make_examples, read_texts
+from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.readers.annotation_files import reject_other_tasks, reject_unaccepted
 from tunesmith.data.readers.splits import apply_split_column, collect, read_splits
 from tunesmith.data.records import SplitData, split_record
@@ -80,7 +81,7 @@ def load_labelled_data(
     if settings.family != "labelled":
         raise NoLabels(recipe.task, settings.commands)
     frames, others = frames or {}, others or {}
-    notes: list[str] = []
+    notes, searched = list[str](), SearchedTexts()
     tables = read_splits(recipe.data, base, frames, notes)
     for table in tables.values():
         notes.extend(f"{table.source}: {note}" for note in table.notes)
@@ -89,7 +90,7 @@ def load_labelled_data(
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
     align_class_numbers(tables, columns, labels, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
-    take_shares(splits, recipe, split_examples, notes)
+    take_shares(splits, recipe, split_examples, notes, searched)
     train, validation, test = limit_rows(splits["train"], recipe, notes, row_ids), splits.get("validation"), splits.get("test")
     return LabelledData(
         train,
@@ -98,7 +99,7 @@ def load_labelled_data(
         labels,
         columns["train"],
         notes=tuple(notes),
-        findings=tuple(check_rows(train, validation, test, labels)),
+        findings=tuple(check_rows(train, validation, test, labels, searched)),
     )
 
 
@@ -172,6 +173,8 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
     labels = infer_labels(cells, recipe.task, separator, names, table.source, keep_null=keep_null)
     if labels.problem_type != REGRESSION:
         labels = replace(labels, value_type=value_type(cells))
+    if labels.problem_type == SINGLE:
+        labels = replace(labels, order=class_order(table, columns.label[0], labels.n))
     notes.extend(label_notes(cells, labels, separator))
     return labels
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number, is_whole, listed, plural
+from tunesmith.data.labelled.label_notes import unknown_words
 from tunesmith.data.labelled.labels import (
     SINGLE,
     UNKNOWN,
@@ -17,7 +18,6 @@ from tunesmith.data.labelled.labels import (
     encode,
     label_cells,
     marker,
-    unknown_words,
 )
 from tunesmith.data.table import BadRow, Columns, Examples, Labels, Table, not_text
 from tunesmith.errors import DataError

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.data.cells import clip, is_missing, is_number, listed, plural
 from tunesmith.data.labelled.labels import class_name
+from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.records import SourceRows
@@ -50,11 +51,14 @@ class EmbeddingRows(SourceRows):
         return replace(super().take(positions, split), sides=sides, target=target)
 
 
-def split_embedding_rows(rows: EmbeddingRows, share: float, seed: int, name: str) -> tuple[EmbeddingRows, EmbeddingRows]:
+def split_embedding_rows(
+    rows: EmbeddingRows, share: float, seed: int, name: str, searched: SearchedTexts | None = None
+) -> tuple[EmbeddingRows, EmbeddingRows]:
     """Splits a share of the rows off as the split ``name``. Rows with one first text, or of one group, stay together."""
     is_stratified = rows.format.kind in CLASS_KINDS or rows.format.kind == "scored_pair"
     strata = rows.target if is_stratified and rows.target is not None else (0,) * len(rows)
-    rest, other = split_positions(SplitKeys(rows.source, strata, rows.sides[0], groups=rows.groups), share, seed, name)
+    keys = SplitKeys(rows.source, strata, rows.sides[0], groups=rows.groups, searched=searched)
+    rest, other = split_positions(keys, share, seed, name)
     return rows.take(rest, rows.split), rows.take(other, name)
 
 

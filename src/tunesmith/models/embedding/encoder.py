@@ -35,6 +35,7 @@ class SentenceEncoder:
         dimension: of its vectors.
         similarity: the similarity that its vectors are compared by.
         prompts: name -> text put before a text, as in training; may be empty.
+        default_prompt: put before a text that is no query and no document, as upstream's ``encode`` does; may be empty.
         is_plain: a transformer on text with modules after it, which the fast path can run; else upstream's ``encode`` is used.
     """
 
@@ -44,18 +45,19 @@ class SentenceEncoder:
     dimension: int
     similarity: Similarity
     prompts: dict[str, str]
+    default_prompt: str
     is_plain: bool
 
     def encode(self, texts: Sequence[str], prompt: str = "", progress: Callable[[int], None] = no_progress) -> Array:
         """Returns the vectors of the texts (N, dimension) float32, of length 1 only if the model normalises.
 
         Args:
-            prompt: put before every text.
+            prompt: put before every text; the default prompt is not added.
             progress: called with the number of texts done.
         """
         model: Any = self.model
         if not self.is_plain:
-            return np.asarray(model.encode(list(texts), prompt=prompt or None, show_progress_bar=False), dtype=np.float32)
+            return np.asarray(model.encode(list(texts), prompt=prompt, show_progress_bar=False), dtype=np.float32)
         return run_model(
             model,
             tokenize_texts(model, [prompt + text for text in texts]),
@@ -67,8 +69,11 @@ class SentenceEncoder:
         )
 
     def prompt_for(self, *names: str) -> str:
-        """Returns the first of these prompts that the model has, else the empty string."""
-        return next((self.prompts[name] for name in names if self.prompts.get(name)), "")
+        """Returns the first of these prompts that the model has, else the empty string; without names the default prompt.
+
+        As upstream's ``encode_query`` and ``encode_document``, which put the default prompt before no query and no document.
+        """
+        return next((self.prompts[name] for name in names if self.prompts.get(name)), "") if names else self.default_prompt
 
 
 def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool = True) -> SentenceEncoder:
@@ -114,7 +119,9 @@ def make_encoder(name: str, model: SentenceTransformer, fast_path: FastPath) -> 
     prompts = {key: text for key, text in (model.prompts or {}).items() if text}
     # A text is encoded if the model does not state the length of its vectors.
     dimension = model.get_embedding_dimension() or len(model.encode("a", show_progress_bar=False))
-    return SentenceEncoder(name, model, fast_path, int(dimension), SIMILARITIES[similarity], prompts, is_plain=is_plain(model))
+    default = prompts.get(model.default_prompt_name or "", "")
+    measure = SIMILARITIES[similarity]
+    return SentenceEncoder(name, model, fast_path, int(dimension), measure, prompts, default, is_plain=is_plain(model))
 
 
 def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> list[int]:

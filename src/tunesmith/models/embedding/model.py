@@ -61,7 +61,8 @@ def with_modules(encoder: SentenceEncoder, section: EmbeddingSection) -> Sentenc
     if section.normalize if section.normalize is not None else normalises:
         modules.append(Normalize())
     model: Any = encoder.model
-    return SentenceTransformer(modules=modules, device=str(model.device), prompts=model.prompts)
+    kept = {name: getattr(model, name) for name in ("prompts", "default_prompt_name", "similarity_fn_name")}
+    return SentenceTransformer(modules=modules, device=str(model.device), **kept)
 
 
 def prepare_training(encoder: SentenceEncoder, recipe: Recipe, total_steps: int) -> None:

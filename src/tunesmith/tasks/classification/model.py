@@ -16,12 +16,13 @@ from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.inference import supported_path
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_classifier, load_tokenizer, max_input_tokens, position_limit
+from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import primary_metric
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import LossFunction, class_weights, expected_first_loss, loss_function
-from tunesmith.training.schedule import batches_per_epoch, plan_schedule
+from tunesmith.training.schedule import plan_schedule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

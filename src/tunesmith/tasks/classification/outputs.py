@@ -57,7 +57,7 @@ def save_model(session: LabelledSession, folder: Path, thresholds: list[float] |
         AdapterBase.of(session.data.source).save(folder)
     save_tokenizer(session.loaded.tokenizer, tokens.max_length, folder)
     parts = {"text": columns.text, "pair": columns.pair, "label": list(columns.label)}
-    PredictorConfig(tokens.labels, tokens.max_length, thresholds, parts).save(folder)
+    PredictorConfig(tokens.labels, tokens.max_length, thresholds, parts, session.data.recipe.data.label_separator).save(folder)
     reloaded, rows = reload_classifier(folder), tokens.encoded.values()
     proofs.append(reload_equality(model, reloaded, rows, pad_id, "the saved model equals the trained one"))
     proofs += [equal_tensors([(saved_state(model), folder)]), saved_tokens(session, folder)]

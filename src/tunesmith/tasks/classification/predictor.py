@@ -35,18 +35,20 @@ class PredictorConfig:
 
     Attributes:
         thresholds: see ``metrics.predictions.decide``; None for the default ones.
+        label_separator: the recipe's ``data.label_separator``.
     """
 
     labels: Labels
     max_length: int
     thresholds: list[float] | None
     columns: dict[str, Any]
+    label_separator: str | None = None
 
     def save(self, folder: Path) -> None:
         plain = {
             "problem_type": self.labels.problem_type, "labels": list(self.labels.names), "max_length": self.max_length,
             "thresholds": self.thresholds, "columns": self.columns, "mean": self.labels.mean, "scale": self.labels.scale,
-            "label_type": self.labels.value_type,
+            "label_type": self.labels.value_type, "class_order": list(self.labels.order), "label_separator": self.label_separator,
         }  # fmt: skip
         write_text(folder / CONFIG, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
@@ -64,10 +66,12 @@ class PredictorConfig:
                 plain.get("mean", 0.0),
                 plain.get("scale", 1.0),
                 plain.get("label_type", "str"),
+                tuple(plain.get("class_order") or ()),
             ),
             plain["max_length"],
             plain.get("thresholds"),
             plain["columns"],
+            plain.get("label_separator"),
         )
 
 
@@ -88,6 +92,8 @@ class ConfigShape:
     thresholds: list[float | int] | None = None
     mean: float | int = 0.0
     scale: float | int = 1.0
+    class_order: list[str] | None = None
+    label_separator: str | None = None
 
     def __post_init__(self) -> None:
         if self.problem_type not in (SINGLE, MULTI, REGRESSION):

@@ -96,7 +96,10 @@ def own_section(recipe: Recipe, rows: EmbeddingRows) -> EmbeddingSection:
 
 
 def make_tests(data: EmbeddingData, recipe: Recipe) -> dict[str, EmbeddingTest]:
-    """Returns split -> its test. Raises DataError without validation rows, which select the checkpoint."""
+    """Returns split -> its test: validation, then the others, the main split last (see ``report.words.main_split``).
+
+    Raises DataError without validation rows, which select the checkpoint.
+    """
     require_validation(data.validation)
     tests: dict[str, EmbeddingTest] = {}
     for rows in (data.validation, data.test):
@@ -107,7 +110,7 @@ def make_tests(data: EmbeddingData, recipe: Recipe) -> dict[str, EmbeddingTest]:
         is_new = requested is not None and is_search_metric(requested) and requested not in DEFAULT
         names = (requested, *DEFAULT) if is_new and requested is not None else DEFAULT
         tests[RETRIEVAL] = SearchTest(RETRIEVAL, data.retrieval, names)
-    return tests
+    return dict(sorted(tests.items(), key=lambda item: (item[0] != "validation", recipe.evaluate.metric in item[1].metrics)))
 
 
 def selection_metric(recipe: Recipe, tests: Mapping[str, EmbeddingTest]) -> str:

@@ -44,6 +44,7 @@ from tunesmith.models.source import find_model
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.sections import ModelSection
 from tunesmith.results import Finding, RunResult, Verdict
+from tunesmith.tasks.test_looks import with_look
 
 SPLIT = "test"
 BASELINES = ("bm25", "tfidf")
@@ -147,7 +148,7 @@ def evaluate_retrieval(
         about=about,
         notes=[f"{note}." for note in data.notes],
     )
-    return evaluate_plan(plan, clock, started)
+    return with_look(evaluate_plan(plan, clock, started), folder, target, rerank)
 
 
 def reranked(test: SearchTest, run: str | Path, top_k: int) -> EmbeddingTest:
@@ -224,7 +225,7 @@ def evaluate_similarity(
         about=about,
         notes=[f"{plural(len(ids), 'row')} {reason} left out." for reason, ids in rows.left_out.items()],
     )
-    return evaluate_plan(plan, clock, started)
+    return with_look(evaluate_plan(plan, clock, started), data, target)
 
 
 def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResult:

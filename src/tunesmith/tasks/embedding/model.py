@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.pairs.load import EmbeddingData
-from tunesmith.data.pairs.rows import DOCUMENT, QUERY, QUERY_DOCUMENT_KINDS, EmbeddingRows
-from tunesmith.evaluation.embedding_tests import same_or_not
+from tunesmith.data.pairs.rows import EmbeddingRows
+from tunesmith.evaluation.embedding_tests import prompts_of_sides, same_or_not
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
 from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokenize_texts
 from tunesmith.models.embedding.model import load_trainable, prepare_training
 from tunesmith.models.encode import length_record, used_token_ids
 from tunesmith.models.source import find_model
 from tunesmith.progress import Clock
+from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import ModelSection, Recipe
 from tunesmith.tasks.embedding.data import NAME_SAME, EmbeddingTaskData, own_section
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.embedding_build import GUIDED, build_loss
 from tunesmith.training.losses.embedding_choice import LossChoice
-from tunesmith.training.schedule import batches_per_epoch, plan_schedule
+from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.trainers.embedding import names_of
 
 if TYPE_CHECKING:
@@ -166,12 +167,9 @@ def rows_per_epoch(parts: Sequence[Part], recipe: Recipe) -> int:
 
 
 def prompts_of(encoder: SentenceEncoder, rows: EmbeddingRows) -> dict[str, str]:
-    """Returns text column -> prompt: the query's before the first column, the document's before the others."""
-    if rows.format.kind not in QUERY_DOCUMENT_KINDS:
-        return {}
-    first, *others = names_of(rows)
-    prompts = {first: encoder.prompt_for(*QUERY), **dict.fromkeys(others, encoder.prompt_for(*DOCUMENT))}
-    return {name: prompt for name, prompt in prompts.items() if prompt}
+    """Returns text column -> prompt, for the columns that have one."""
+    prompts = zip(names_of(rows), prompts_of_sides(encoder, rows.format.kind, len(rows.sides)), strict=True)
+    return {name: prompt for name, prompt in prompts if prompt}
 
 
 def lengths(rows: EmbeddingData, encoder: SentenceEncoder) -> dict[str, SplitLengths]:
@@ -181,7 +179,9 @@ def lengths(rows: EmbeddingData, encoder: SentenceEncoder) -> dict[str, SplitLen
 
 def split_lengths(rows: EmbeddingRows, encoder: SentenceEncoder) -> SplitLengths:
     """Returns the lengths of one split; a row loses tokens where one of its texts does."""
-    encoded = tokenize_texts(encoder.model, [text for side in rows.sides for text in side], count_cut=True)
+    prompts = prompts_of_sides(encoder, rows.format.kind, len(rows.sides))
+    texts = [prompt + text for prompt, side in zip(prompts, rows.sides, strict=True) for text in side]
+    encoded = tokenize_texts(encoder.model, texts, count_cut=True)
     cut = (encoded.full_lengths > encoded.lengths).reshape(len(rows.sides), -1)
     n_cut = int(cut.any(axis=0).sum())
     by_column = {column: int(n) for column, n in zip(rows.format.texts, cut.sum(axis=1), strict=True)}

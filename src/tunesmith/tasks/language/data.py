@@ -15,11 +15,12 @@ from tunesmith.data.chat.load import ConversationData, load_conversation_data, r
 from tunesmith.data.chat.messages import unread_keys
 from tunesmith.data.chat.rows import Conversations
 from tunesmith.data.checks import chat as chat_checks
+from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.readers.read import sample_folder
 from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
-from tunesmith.models.source import ModelSource, find_model, special_tokens
+from tunesmith.models.source import ModelSource, file_of, find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import evaluated_on, read_as, require_validation
 from tunesmith.recipe.resolved import with_defaults
@@ -65,7 +66,8 @@ def read(request: Request) -> LanguageTaskData:
     source = find_model(recipe.model, base)
     recipe = with_defaults(recipe, source.n_bytes, len(rows.train))
     joined, tokens = is_joined(recipe, rows, source), special_tokens(source)
-    findings = chat_checks.check_rows(rows.named(), joined=joined, special_tokens=tokens)
+    findings = chat_checks.check_rows(rows.named(), joined=joined, special_tokens=tokens or ())
+    findings += tuple(control_tokens((), tokens))
     return LanguageTaskData(
         recipe=recipe,
         source=source,
@@ -80,9 +82,10 @@ def is_joined(recipe: Recipe, data: ConversationData, source: ModelSource) -> bo
     """Tells whether prompts and completions are joined without a template, according to the model's files."""
     if data.train.kind != "prompt_completion" or recipe.sft.chat_template is not None:
         return False
-    settings = Path(source.location) / "tokenizer_config.json"
-    has_own = (settings.parent / "chat_template.jinja").exists()
-    return not has_own and settings.exists() and "chat_template" not in settings.read_text(encoding="utf-8")
+    settings = file_of(source, "tokenizer_config.json")
+    if settings is None or file_of(source, "chat_template.jinja") is not None:
+        return False
+    return "chat_template" not in settings.read_text(encoding="utf-8")
 
 
 def general_texts(recipe: Recipe, base: Path) -> Conversations:

@@ -44,6 +44,7 @@ from tunesmith.tasks.language.evaluation import metrics as split_metrics_of
 from tunesmith.tasks.language.evaluation import model_outputs
 from tunesmith.tasks.language.model import LanguageSession, Reader, make_session, render_split, stop_at
 from tunesmith.tasks.language.scoring import EvalSplit
+from tunesmith.tasks.test_looks import with_look
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 SPLIT = "test"
@@ -102,16 +103,15 @@ def evaluate_language(
         recipe = evaluation_recipe(target, table, columns or {}, {**options, "context_lengths": list(context_lengths)})
         rows = read_chat_rows(table, SPLIT, recipe, notes)
         if not len(rows):
-            raise DataError.one(
-                source_name(data), "no row is left to measure on.", f"Left out: {', '.join(rows.left_out) or 'none'}."
-            )
+            left_out = ", ".join(rows.left_out) or "none"
+            raise DataError.one(source_name(data), "no row is left to measure on.", f"Left out: {left_out}.")
     ours, *others = (evaluate_model(str(name), recipe, rows, clock) for name in (target, *against))
     resampling, metrics = Resampling(n_resamples, seed), ours.metrics
     compared = [compare_models(ours, other, metrics, resampling) for other in others]
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     every = [*notes, *left_out_notes(rows, ours), *(note for _, of_model in compared for note in of_model)]
     values = [m for split in metrics for m in metrics_of_outputs([ours.outputs[split.split]], split, resampling)]
-    return RunResult(
+    result = RunResult(
         task=recipe.task,
         metrics=tuple(values),
         baselines=tuple(baseline_result(other.as_baseline(), metrics, resampling) for other in others),
@@ -122,6 +122,7 @@ def evaluate_language(
         environment=environment(),
         data=data_record(source_name(data), rows, ours),
     )
+    return with_look(result, data, target)
 
 
 def evaluate_model(name: str, recipe: Recipe, rows: Conversations, clock: Clock) -> EvaluatedModel:

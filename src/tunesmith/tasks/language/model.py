@@ -30,6 +30,7 @@ from tunesmith.models.language.masking import mask_tokens
 from tunesmith.models.language.model import Objective, add_tokens, detect_objective, load_language_model
 from tunesmith.models.layers import freeze, set_dropout
 from tunesmith.models.load import LoadedModel, load_config, load_tokenizer, max_input_tokens, position_limit
+from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.metric_names import LABEL_METRICS, LOSS_METRICS
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.task_rules import sequences
@@ -38,7 +39,7 @@ from tunesmith.tasks.language.batches import language_fast_path, training_tokens
 from tunesmith.tasks.language.data import GENERAL, LanguageTaskData
 from tunesmith.tasks.language.scoring import EvalSplit, GenerationEval, make_eval_split
 from tunesmith.tasks.task import Session, SplitLengths
-from tunesmith.training.schedule import batches_per_epoch, plan_schedule
+from tunesmith.training.schedule import plan_schedule
 from tunesmith.training.trainers.tokens import TrainingTokens
 
 if TYPE_CHECKING:
