@@ -64,6 +64,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"train": {"report_to": ["none", "wandb"]}}, "train.report_to: none is combined with other names."),
     ({"upstream": {"output_dir": "x"}}, "upstream.output_dir: tunesmith sets this field itself. Write output."),
     ({"upstream": {"max_grad_norm": 1}}, "upstream.max_grad_norm: tunesmith sets this field itself. Write train.max_grad_norm."),
+    ({"upstream": {"push_to_hub": True}}, "upstream.push_to_hub: tunesmith sets this field itself. Upload the finished model"),
     ({"upstream": {"hub_token": "x"}}, "upstream.hub_token: tunesmith sets this field itself. Secrets do not belong in a recipe"),
     (
         {"upstream": {"evaluation_strategy": "no"}},

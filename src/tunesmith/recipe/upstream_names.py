@@ -59,9 +59,12 @@ _SHARED = (
     "optim per_device_eval_batch_size per_device_train_batch_size report_to run_name seed warmup_steps weight_decay"
 ).split()
 
+_HUB = "hub_always_push hub_model_id hub_private_repo hub_revision hub_strategy push_to_hub".split()
+
 # Fields that tunesmith sets itself -> the key to use instead, or the reason that there is none.
 OWNED: Mapping[str, str] = MappingProxyType(
     {name: f"Write train.{name}." for name in _SHARED}
+    | dict.fromkeys(_HUB, "Upload the finished model with its card: hf upload ORGANISATION/NAME RUN/model")
     | {
         "batch_eval_metrics": "Metrics and their intervals need all predictions at once.",
         "bf16_full_eval": "It leaves the model in bf16 after the first evaluation; train.fast evaluates in bf16 by autocast.",
