@@ -15,7 +15,7 @@ from tunesmith.data.columns import columns_of_training, detect_columns, replaced
 from tunesmith.data.labelled.class_numbers import aligned
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, label_cells, unknown_labels
 from tunesmith.data.labelled.rows import make_examples
-from tunesmith.data.readers.given import read_given, source_name
+from tunesmith.data.readers.given import read_evaluated, source_name
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError, InputError
@@ -52,7 +52,7 @@ def evaluate(
     result has the number of such rows by label (``unknown_labels``). Class numbers and names are aligned as in training.
 
     Args:
-        data: a table in memory, or the path of a file.
+        data: a table in memory, or the path of a file; of a folder or a hub data set the test split is read.
         columns: the columns by their role, such as ``{"label": "intent"}``, if they are not detected.
 
     Raises InputError if there is no such run or file, the columns are not detected, or no row has a label of the run.
@@ -61,7 +61,7 @@ def evaluate(
 
         tunesmith.evaluate("runs/tickets", frame).metric("macro_f1").value
     """
-    folder, table, name = folder_of(target), read_given(data), source_name(data)
+    folder, table, name = folder_of(target), read_evaluated(data), source_name(data)
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     labels = predictor.config.labels

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data.readers.given import names_data, read_given, read_rows_or_text, source_name
+from tunesmith.data.readers.given import names_data, read_evaluated, read_given, read_rows_or_text, source_name
 from tunesmith.errors import DataError
 
 
@@ -37,3 +37,21 @@ def test_a_table_that_was_read_stays(tmp_path: Path) -> None:
     assert [source_name(data) for data in (table, ["a"], tmp_path / "x.csv")] == ["table in memory"] * 2 + [
         str(tmp_path / "x.csv")
     ]
+
+
+def folder_of(tmp_path: Path, *names: str) -> Path:
+    for name in names:
+        (tmp_path / f"{name}.csv").write_text(f"text,label\nrow of {name},a\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("names", "read"), [(("train", "validation", "test"), "test"), (("train",), "train"), (("rows",), "rows")]
+)
+def test_of_a_folder_the_test_split_or_the_only_file_is_evaluated(names: tuple[str, ...], read: str, tmp_path: Path) -> None:
+    assert read_evaluated(folder_of(tmp_path, *names)).columns["text"] == [f"row of {read}"]
+
+
+def test_a_folder_without_a_test_split_is_not_evaluated(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no test rows, only train and validation"):
+        read_evaluated(folder_of(tmp_path, "train", "validation"))

@@ -12,6 +12,7 @@ from tunesmith.data.chat.formats import ChatFormat, detect_chat_format
 from tunesmith.data.chat.rows import Conversations, split_conversations, usable_conversations
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import find_column, require_column
+from tunesmith.data.readers.given import read_evaluated
 from tunesmith.data.readers.plain_texts import is_plain_text, plain_text_splits, read_plain_texts
 from tunesmith.data.readers.read import read_table, resolve_path
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, is_set, read_splits
@@ -54,6 +55,12 @@ def read_chat_table(source: str, split: str, base: Path) -> Table:
     if is_plain_text(source):
         return read_plain_texts(resolve_path(source, base), source)
     return read_table(source, base=base, split=split)
+
+
+def read_evaluated_chats(data: object) -> Table:
+    """Reads rows to evaluate on as ``readers.given.read_evaluated`` does; a ``.txt`` file is plain texts."""
+    is_text = isinstance(data, str | Path) and is_plain_text(data)
+    return read_chat_table(str(data), "test", Path()) if is_text else read_evaluated(data)
 
 
 def read_chat_rows(table: Table, split: str, recipe: Recipe, notes: list[str]) -> Conversations:

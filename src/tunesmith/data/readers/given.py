@@ -5,18 +5,33 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tunesmith.data.cells import listed
 from tunesmith.data.readers.frame import table_from_frame
-from tunesmith.data.readers.read import READERS, read_table
+from tunesmith.data.readers.read import READERS, read_sources, read_table
 from tunesmith.data.table import Table
+from tunesmith.errors import DataError
 from tunesmith.recipe.files import NOT_FILES
 from tunesmith.recipe.load import IN_MEMORY
 
 
-def read_given(data: object, *, split: str = "train") -> Table:
+def read_given(data: object) -> Table:
     """Reads the rows of a path or a name (see ``read_table``), or of a table or texts in memory (see ``table_from_frame``)."""
     if isinstance(data, Table):
         return data
-    return read_table(data, split=split) if isinstance(data, str | Path) else table_from_frame(data, IN_MEMORY)
+    return read_table(data) if isinstance(data, str | Path) else table_from_frame(data, IN_MEMORY)
+
+
+def read_evaluated(data: object) -> Table:
+    """Reads rows to evaluate on as ``read_given`` does; of a folder or a hub data set the test split, or the only one.
+
+    Raises DataError if there are several splits and none is test.
+    """
+    if not isinstance(data, str | Path):
+        return read_given(data)
+    tables = read_sources(data, only="test")
+    if "test" not in tables and len(tables) > 1:
+        raise DataError.one(str(data), f"The source has no test rows, only {listed(tables)}.", "Give the file of the split.")
+    return tables["test"] if "test" in tables else next(iter(tables.values()))
 
 
 def read_rows_or_text(data: object) -> Table:

@@ -15,7 +15,7 @@ from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.retrieval import Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
-from tunesmith.data.readers.given import read_given, source_name
+from tunesmith.data.readers.given import read_evaluated, source_name
 from tunesmith.errors import InputError
 from tunesmith.evaluation.embedding_tests import (
     EmbeddingTest,
@@ -202,7 +202,7 @@ def evaluate_similarity(
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
-        table, _ = divide_text_lists(read_given(data, split=SPLIT))
+        table, _ = divide_text_lists(read_evaluated(data))
         rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {

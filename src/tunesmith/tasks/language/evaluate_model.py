@@ -12,9 +12,9 @@ import numpy as np
 
 from tunesmith.data.cells import plural
 from tunesmith.data.chat.formats import detect_chat_format
-from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_chat_table
+from tunesmith.data.chat.load import ConversationData, read_chat_rows, read_evaluated_chats
 from tunesmith.data.chat.rows import Conversations
-from tunesmith.data.readers.given import read_given, source_name
+from tunesmith.data.readers.given import source_name
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.resample import Resampling
@@ -99,7 +99,7 @@ def evaluate_language(
     started, clock, notes = time.perf_counter(), Clock(listener, {}), list[str]()
     with clock.phase("data"):
         options = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
-        table = read_chat_table(str(data), "train", Path()) if isinstance(data, str | Path) else read_given(data)
+        table = read_evaluated_chats(data)
         recipe = evaluation_recipe(target, table, columns or {}, {**options, "context_lengths": list(context_lengths)})
         rows = read_chat_rows(table, SPLIT, recipe, notes)
         if not len(rows):
