@@ -44,8 +44,9 @@ TRAINING_TESTS = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of ``TRAINING_TESTS`` with ``trains``."""
     paths = [TESTS / name for name in TRAINING_TESTS]
+    training = {path: any(map(path.is_relative_to, paths)) for path in {item.path for item in items}}
     for item in items:
-        if any(item.path.is_relative_to(path) for path in paths):
+        if training[item.path]:
             item.add_marker(pytest.mark.trains)
 
 

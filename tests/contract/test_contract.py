@@ -23,6 +23,7 @@ from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.errors import InputError, Interrupted
 from tunesmith.evaluation.outputs import Outputs, metric_values
 from tunesmith.models.inference import batches_by_length
+from tunesmith.preflight.report import CheckLine
 from tunesmith.progress import Clock, silent
 from tunesmith.recipe.load import load_recipe
 from tunesmith.recipe.tasks import TASKS as SETTINGS
@@ -189,9 +190,10 @@ def test_no_row_is_lost_silently(runs: Runs, case: Case, monkeypatch: pytest.Mon
 
 
 def sequences(value: object, path: str = "") -> Iterator[tuple[str, int]]:
-    """Every list, tuple and array below an object, with its length; of texts only their number."""
+    """Every list, tuple and array below an object, with its length; of texts only their number. Lines of check are no rows."""
     if isinstance(value, list | tuple | np.ndarray):
-        yield path, len(value)
+        if not all(isinstance(one, CheckLine) for one in value):
+            yield path, len(value)
         if not isinstance(value, np.ndarray):
             for one in value:
                 yield from sequences(one, path)

@@ -43,7 +43,7 @@ def test_every_note_of_a_check_has_a_remedy() -> None:
         (path.name, {keyword.arg for keyword in node.keywords}, node.lineno)
         for path, tree in trees.items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "CheckLine"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "CheckLine"
     ]
     assert len(calls) > 20
     assert [(name, number) for name, keywords, number in calls if "note" in keywords and "remedy" not in keywords] == []

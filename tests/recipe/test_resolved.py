@@ -28,7 +28,7 @@ def test_good_recipes_come_back(mapping: dict[str, Any], tmp_path: Path) -> None
     assert reload(resolved_yaml(recipe), tmp_path) == recipe
 
 
-@settings(deadline=None)  # a busy machine pauses for longer than an example takes
+@settings(deadline=None, max_examples=50)  # a busy machine pauses for longer than an example takes
 @given(RECIPES)
 def test_any_recipe_comes_back(tmp_path_factory: pytest.TempPathFactory, mapping: dict[str, Any]) -> None:
     recipe = recipe_from_mapping(mapping)

@@ -53,5 +53,5 @@ def test_of_a_folder_the_test_split_or_the_only_file_is_evaluated(names: tuple[s
 
 
 def test_a_folder_without_a_test_split_is_not_evaluated(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no test rows, only train and validation"):
+    with pytest.raises(DataError, match="no test rows, only train, validation"):
         read_evaluated(folder_of(tmp_path, "train", "validation"))

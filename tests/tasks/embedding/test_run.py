@@ -261,7 +261,7 @@ BAD: list[tuple[dict[str, list[Any]], str, str]] = [
     (PAIRS, "adapter: {method: prompt_tuning, num_virtual_tokens: 4}", "it adds tokens to every text"),
     (PAIRS, "adapter: {method: houlsby}", "it cannot be merged, and an embedding model is saved whole"),
     (PAIRS, "embedding: {hard_negatives: {num_negatives: 9, range_max: 3}}", "Cannot mine 9 negatives per query"),
-    (PAIRS, "embedding: {hard_negatives: {max_score: -0.99}}", "no pair has 1 negatives within the range"),
+    (PAIRS, "embedding: {hard_negatives: {max_score: -0.99}}", "no pair has 1 negative within the range"),
     (SCORED, "embedding: {hard_negatives: {}}", "negatives are mined for pairs that belong together; the rows are scored pair"),
     (PAIRS, "evaluate: {retrieval: nowhere}", "there is no such folder"),
     ({"anchor": [""] * 96, "positive": ANSWERS}, "", "the column 'anchor' has no text in any row"),
