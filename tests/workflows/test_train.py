@@ -205,11 +205,11 @@ def start(*words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(path: Path, text: str, seconds: float = 60) -> None:
-    """Until a file holds a text."""
+def wait_for(path: Path, text: str, seconds: float = 60, *, count: int = 1) -> None:
+    """Until a file holds a text so many times."""
     deadline = time.monotonic() + seconds
-    while not (path.exists() and text in path.read_text()):
-        assert time.monotonic() < deadline, f"{path} never held {text!r}"
+    while not (path.exists() and path.read_text().count(text) >= count):
+        assert time.monotonic() < deadline, f"{path} never held {text!r} {count} times"
         time.sleep(0.02)
 
 
@@ -218,20 +218,21 @@ def test_a_killed_run_resumes_bit_exactly(recipe: Path, tmp_path: Path) -> None:
     long = ["train.num_train_epochs=15", "train.n_evaluations=15", "evaluate.baselines=[majority]", "evaluate.n_resamples=500"]
     whole = start("train", "recipe.yaml", *long, "output=runs/whole")
     assert whole.wait(120) == 0
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        name = number.name
-        child = start("train", "recipe.yaml", *long, f"output=runs/{name}")
-        wait_for(tmp_path / f"runs/{name}.partial/metrics.jsonl", '"evaluate"')
+    log = tmp_path / "runs/ended.partial/metrics.jsonl"
+    for number, given in ((signal.SIGTERM, []), (signal.SIGKILL, ["--resume"])):
+        n_evaluations = log.read_text().count('"evaluate"') if given else 0
+        child = start("train", "recipe.yaml", *long, "output=runs/ended", *given)
+        wait_for(log, '"evaluate"', count=n_evaluations + 1)
         child.send_signal(number)
         code = child.wait(60)
         assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
-        assert not (tmp_path / "runs" / name).exists()
-        resumed = start("train", "recipe.yaml", *long, f"output=runs/{name}", "--resume")
-        assert resumed.wait(120) == 0
-        one, two = (load_file(tmp_path / f"runs/{run}/model/model.safetensors") for run in ("whole", name))
-        assert all(bool((one[key] == two[key]).all()) for key in one)
-        first, second = (pq.read_table(tmp_path / f"runs/{run}/predictions.parquet") for run in ("whole", name))
-        assert first.equals(second)
+        assert not (tmp_path / "runs/ended").exists()
+    resumed = start("train", "recipe.yaml", *long, "output=runs/ended", "--resume")
+    assert resumed.wait(120) == 0
+    one, two = (load_file(tmp_path / f"runs/{run}/model/model.safetensors") for run in ("whole", "ended"))
+    assert all(bool((one[key] == two[key]).all()) for key in one)
+    first, second = (pq.read_table(tmp_path / f"runs/{run}/predictions.parquet") for run in ("whole", "ended"))
+    assert first.equals(second)
 
 
 @pytest.mark.slow
