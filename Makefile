@@ -44,7 +44,7 @@ test: $(STAMP)
 quick: export HF_HUB_OFFLINE = 1
 quick: export OMP_NUM_THREADS = 1
 quick: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not trains and not browser and not notebook"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-profile=quick -m "not slow and not trains and not browser and not notebook"
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="trackio-")  # it is read when trackio is imported
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent
 TRAINING_TESTS = (
@@ -41,10 +42,21 @@ TRAINING_TESTS = (
 """Files and folders of tests that train or fit models: ``make quick`` leaves them out."""
 
 
+settings.register_profile("quick", max_examples=25)
+
+
+def is_training_test(path: Path) -> bool:
+    return any(path.is_relative_to(TESTS / name) for name in TRAINING_TESTS)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the files of ``TRAINING_TESTS`` where no test of them is wanted: importing them takes seconds."""
+    return True if "not trains" in config.option.markexpr and is_training_test(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of ``TRAINING_TESTS`` with ``trains``."""
-    paths = [TESTS / name for name in TRAINING_TESTS]
-    training = {path: any(map(path.is_relative_to, paths)) for path in {item.path for item in items}}
+    training = {path: is_training_test(path) for path in {item.path for item in items}}
     for item in items:
         if training[item.path]:
             item.add_marker(pytest.mark.trains)
