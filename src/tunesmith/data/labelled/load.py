@@ -28,7 +28,7 @@ from tunesmith.data.labelled.labels import (
     marker,
     value_type,
 )
-from tunesmith.data.labelled.rows import label_words, make_examples, read_texts
+from tunesmith.data.labelled.rows import make_examples, read_texts, written_label
 from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.readers.annotation_files import reject_other_tasks, reject_unaccepted
 from tunesmith.data.readers.splits import apply_split_column, collect, read_splits
@@ -235,7 +235,7 @@ def unseen_label_problems(table: Table, columns: Columns, labels: Labels, separa
         return []
     first_rows: dict[str, int] = {}
     for i in unknown:
-        first_rows.setdefault(label_words(cells[i]), i)
+        first_rows.setdefault(written_label(cells[i]), i)
     shown = listed((f"{unknown_word(label, labels.names)} in {table.place(i)}" for label, i in first_rows.items()), 5)
     message = f"{plural(len(unknown), 'row')} of validation with a label that train does not have: {shown}."
     remedy = f"Correct them or add such rows to train, whose labels are {listed(labels.names)}."

@@ -57,7 +57,7 @@ def make_examples(
     if labels is not None:
         own = label_cells(table, columns)
         encoded, label_reasons = encode(own, labels, separator)
-        unknown = {i: label_words(own[i]) for i, reason in label_reasons.items() if reason == UNKNOWN}
+        unknown = {i: written_label(own[i]) for i, reason in label_reasons.items() if reason == UNKNOWN}
         if keep_unlabelled:
             label_reasons = {i: reason for i, reason in label_reasons.items() if reason in WRONG}
         reasons = merged(reasons, label_reasons)
@@ -114,7 +114,8 @@ def read_texts(table: Table, name: str, what: str) -> tuple[list[str], dict[int,
     return texts, reasons
 
 
-def label_words(cell: object) -> str:
+def written_label(cell: object) -> str:
+    """Formats a label cell as its file writes it; several labels with commas."""
     return ", ".join(map(str, cell)) if isinstance(cell, list | tuple) else str(cell)
 
 

@@ -120,8 +120,10 @@ def make_encoder(name: str, model: SentenceTransformer, fast_path: FastPath) -> 
     # A text is encoded if the model does not state the length of its vectors.
     dimension = model.get_embedding_dimension() or len(model.encode("a", show_progress_bar=False))
     default = prompts.get(model.default_prompt_name or "", "")
-    measure = SIMILARITIES[similarity]
-    return SentenceEncoder(name, model, fast_path, int(dimension), measure, prompts, default, is_plain=is_plain(model))
+    return SentenceEncoder(
+        name, model, fast_path, dimension=int(dimension), similarity=SIMILARITIES[similarity], prompts=prompts,
+        default_prompt=default, is_plain=is_plain(model),
+    )  # fmt: skip
 
 
 def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> list[int]:
