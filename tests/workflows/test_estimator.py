@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks as checks
@@ -136,13 +136,13 @@ def test_the_folder_goes_with_the_estimator(texts: Texts, tiny_model: Path) -> N
 def test_cross_validation_search_and_pipeline(texts: Texts, tiny_model: Path) -> None:
     X, y = texts
     model = TextClassifier(str(tiny_model), **{**QUICK, "num_train_epochs": 8})
-    assert cross_val_score(model, X, y, cv=2, scoring="neg_log_loss").shape == (2,)
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"text": X, "n": range(len(X))})
     pipeline = Pipeline([("text", FunctionTransformer(lambda table: table["text"])), ("model", model)])
-    assert (cross_val_predict(pipeline, frame, y, cv=2) == y).mean() > 0.7
-    search = GridSearchCV(pipeline, {"model__num_train_epochs": [1, 8]}, cv=2).fit(frame, y)
-    assert search.best_params_["model__num_train_epochs"] in (1, 8)
+    assert cross_val_score(pipeline, frame, y, cv=2).mean() > 0.7
+    search = GridSearchCV(pipeline, {"model__num_train_epochs": [1, 8]}, cv=2, scoring="neg_log_loss").fit(frame, y)
+    assert search.best_params_ == {"model__num_train_epochs": 8}
+    assert search.cv_results_["mean_test_score"].max() < 0
     assert search.predict(frame).shape == (len(X),)
 
 

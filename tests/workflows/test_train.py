@@ -216,8 +216,7 @@ def wait_for(path: Path, text: str, seconds: float = 60, *, count: int = 1) -> N
 @pytest.mark.slow
 def test_a_killed_run_resumes_bit_exactly(recipe: Path, tmp_path: Path) -> None:
     long = ["train.num_train_epochs=15", "train.n_evaluations=15", "evaluate.baselines=[majority]", "evaluate.n_resamples=500"]
-    whole = start("train", "recipe.yaml", *long, "output=runs/whole")
-    assert whole.wait(120) == 0
+    assert main(["train", "recipe.yaml", *long, "output=runs/whole"]) == 0
     log = tmp_path / "runs/ended.partial/metrics.jsonl"
     for number, given in ((signal.SIGTERM, []), (signal.SIGKILL, ["--resume"])):
         n_evaluations = log.read_text().count('"evaluate"') if given else 0
@@ -227,8 +226,7 @@ def test_a_killed_run_resumes_bit_exactly(recipe: Path, tmp_path: Path) -> None:
         code = child.wait(60)
         assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
         assert not (tmp_path / "runs/ended").exists()
-    resumed = start("train", "recipe.yaml", *long, "output=runs/ended", "--resume")
-    assert resumed.wait(120) == 0
+    assert main(["train", "recipe.yaml", *long, "output=runs/ended", "--resume"]) == 0
     one, two = (load_file(tmp_path / f"runs/{run}/model/model.safetensors") for run in ("whole", "ended"))
     assert all(bool((one[key] == two[key]).all()) for key in one)
     first, second = (pq.read_table(tmp_path / f"runs/{run}/predictions.parquet") for run in ("whole", "ended"))
