@@ -168,7 +168,8 @@ def planted(rows: Rows, seeds: int) -> dict[str, Any]:
             runs.setdefault("flagged", []).append(float(main.flagged.sum()))
             runs.setdefault("precision_of_flagged", []).append(float(wrong[main.flagged].mean()))
             runs.setdefault("recall_of_flagged", []).append(float(main.flagged[wrong].mean()))
-            runs.setdefault("estimated_noise", []).append(float(main.figures["noise_rate"]))
+            for key in ("noise_rate", "noise_low", "noise_high"):
+                runs.setdefault(key, []).append(float(main.figures[key]))
         table[kind] = {name: {"mean": statistics.mean(v), "min": min(v), "max": max(v)} for name, v in runs.items()}
     return table
 
@@ -200,7 +201,8 @@ def fine_tuned_scores(rows: Rows, seeds: int) -> dict[str, Any]:
         assert main.flagged is not None
         runs.setdefault("precision_of_flagged", []).append(float(wrong[main.flagged].mean()))
         runs.setdefault("recall_of_flagged", []).append(float(main.flagged[wrong].mean()))
-        runs.setdefault("estimated_noise", []).append(float(main.figures["noise_rate"]))
+        for key in ("noise_rate", "noise_low", "noise_high"):
+            runs.setdefault(key, []).append(float(main.figures[key]))
         runs.setdefault("seconds", []).append(time.perf_counter() - started)
         print(seed, {name: values[-1] for name, values in runs.items()}, file=sys.stderr, flush=True)
     return {"uniform": {name: {"mean": statistics.mean(v), "min": min(v), "max": max(v)} for name, v in runs.items()}}

@@ -126,6 +126,16 @@ def make_recipes(base: Path) -> None:
 # --- kills ---------------------------------------------------------------------------------------------------------------------
 
 WORK = Path("runs/out.partial")
+
+
+def text_of(path: Path) -> str:
+    """Returns the text of a file that another process may rename at any moment; empty if it is not there."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
 MOMENTS: dict[str, Callable[[], bool]] = {
     "check": lambda: False,
     "begin": lambda: WORK.exists(),
@@ -135,7 +145,7 @@ MOMENTS: dict[str, Callable[[], bool]] = {
     "save": lambda: (WORK / "model").exists(),
     "predictions": lambda: (WORK / "predictions.parquet").exists(),
     "report": lambda: (WORK / "result.json").exists(),
-    "rename": lambda: "files" in (WORK / "run.json").read_text() if (WORK / "run.json").exists() else False,
+    "rename": lambda: "files" in text_of(WORK / "run.json"),
     "any": lambda: False,
 }
 """Phase -> whether it has begun."""

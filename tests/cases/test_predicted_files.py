@@ -11,6 +11,8 @@ import pytest
 
 from tests.cases.test_rows import TEXTS, N, run, write
 from tunesmith.data.readers.read import read_table
+from tunesmith.progress import Event
+from tunesmith.workflows.evaluate import evaluate
 from tunesmith.workflows.predict import table_from_stream
 
 
@@ -54,10 +56,31 @@ def test_an_empty_cell_of_a_table_of_one_column_is_a_row(classifier: Path, capsy
     assert "rows.csv: 1 blank line was left out" in err
 
 
-def test_how_a_file_was_read_is_said_by_predict(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("rows.csv").write_bytes("text\nthe good café\nthe bad one\n".encode("cp1252"))
-    code, _, err = run(capsys, "predict", "run", "rows.csv")
-    assert (code, "rows.csv: 1 line is not UTF-8 and read as cp1252, a guess" in err) == (0, True)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "run", "rows.csv"),
+        ("embed", "builtin:minilm", "rows.csv", "--text", "text", "--output", "vectors.npy"),
+        ("evaluate", "builtin:pocket", "rows.csv"),
+        ("generate", "builtin:pocket", "--prompts", "rows.csv", "--max-new-tokens", "2"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_how_a_file_was_read_is_said(words: tuple[str, ...], classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("rows.csv").write_bytes("text,label\nthe good café,a\nthe bad one,b\n".encode("cp1252"))
+    code, _, err = run(capsys, *words)
+    assert (code, "rows.csv: 1 line is not UTF-8 and read as cp1252, a guess" in err) == (0, True), err
+
+
+def test_of_a_folder_with_splits_the_split_that_is_read_is_said(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("rows").mkdir()
+    for split in ("train", "test"):
+        Path(f"rows/{split}.csv").write_text("text,label\nthe good one,a\nthe bad one,b\n")
+    _, _, err = run(capsys, "predict", "run", "rows")
+    assert "rows/train.csv: The rows of train; there are also those of test." in err
+    said = list[Event]()
+    evaluate("run", "rows", listener=said.append)
+    assert "rows/test.csv: The rows of test; there are also those of train." in [event.text for event in said]
 
 
 def test_piped_columns_and_long_lines() -> None:

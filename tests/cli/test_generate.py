@@ -36,7 +36,7 @@ def calls(stand_in: Callable[..., None]) -> list[tuple[Any, list[str], dict[str,
         generate=generate,
         load_text_generator=lambda name: f"writer of {name}",
     )
-    stand_in("tunesmith.generation.prompt_rows", read_prompts=lambda path: ["from", str(path)])
+    stand_in("tunesmith.generation.prompt_rows", read_prompts=lambda path, listener: ["from", str(path)])
     return made
 
 

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     if unused:
         option = unused[0].replace("_", "-")
         raise UsageError.one("generate", f"--{option} works only with --do-sample.", "Add --do-sample, or remove the option.")
-    prompts = [*args.prompts, *(read_prompts(Path(args.file)) if args.file else [])]
+    prompts = [*args.prompts, *(read_prompts(Path(args.file), terminal.listener) if args.file else [])]
     names = [name.removeprefix("--").replace("-", "_") for name, *_ in DECODING]
     decoding = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     settings = {**decoding, "do_sample": args.do_sample, **constraint_settings(args), "raw": args.raw}

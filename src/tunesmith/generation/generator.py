@@ -153,7 +153,7 @@ def generate(
     words = (tuple(must_include), groups, tuple(forbid), bias or {}, tuple(choices))
     constraints = Constraints(*words, regex=regex, json_schema=json_schema)
     listener(Event("phase", "texts"))
-    given = as_list(prompts)
+    given = as_list(prompts, listener)
     generator = model if isinstance(model, TextGenerator) else load_text_generator(str(getattr(model, "folder", model)))
     rows = [generator.prompt_ids(prompt, raw) for prompt in given]
     if note := unused_context(generator.tokenizer, given, raw):
@@ -175,7 +175,7 @@ def make_decoding(settings: Mapping[str, Any]) -> Decoding:
     return Decoding(**settings)
 
 
-def as_list(prompts: object) -> list[Prompt]:
+def as_list(prompts: object, listener: Listener) -> list[Prompt]:
     """Returns the prompts as a list: of a single prompt, of texts or conversations, or of a table's column.
 
     Raises DataError for a prompt that is neither a text nor a list of turns.
@@ -183,7 +183,7 @@ def as_list(prompts: object) -> list[Prompt]:
     if isinstance(prompts, str):
         return [prompts]
     if isinstance(prompts, Path):
-        return list(read_prompts(prompts))
+        return list(read_prompts(prompts, listener))
     if isinstance(prompts, Mapping) or column_names(prompts) is not None:
         return list(prompts_of(table_from_frame(prompts, IN_MEMORY)))
     items = plain_cells(prompts) if hasattr(prompts, "__len__") else []

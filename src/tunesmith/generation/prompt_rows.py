@@ -10,15 +10,16 @@ from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.chat.formats import context_columns, detect_messages, parse_messages
 from tunesmith.data.chat.messages import NotUsable, Turns, message_turns, read_tools, with_tools
 from tunesmith.data.chat.rows import cell_turns, first_prompt, instruction_turns, with_context
-from tunesmith.data.readers.encoding import decode as decode_text
+from tunesmith.data.readers.encoding import decode
+from tunesmith.data.readers.given import read_given
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import read_payload
-from tunesmith.data.readers.read import read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 from tunesmith.models.chat.prompts import prompt_ids, without_answer
 from tunesmith.models.chat.spans import unwritten_keys
 from tunesmith.models.chat.template import NO_TEMPLATE, Template
+from tunesmith.progress import Event, Listener, silent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -48,12 +49,14 @@ def row_prompt(text: str, turns: Turns, context: Sequence[str] = ()) -> RowPromp
     return prompt
 
 
-def read_prompts(path: Path) -> list[str]:
+def read_prompts(path: Path, listener: Listener = silent) -> list[str]:
     """Reads prompts: lines of a text file, or columns (see ``prompts_of``). Raises DataError if there are none."""
     if path.suffix != ".txt":
-        return prompts_of(read_table(path))
-    text = decode_text(read_payload(path, str(path))).text
-    prompts = [line for line in split_lines(text) if line.strip()]
+        return prompts_of(read_given(path, listener))
+    decoded = decode(read_payload(path, str(path)))
+    for note in decoded.notes:
+        listener(Event("note", f"{path}: {note}"))
+    prompts = [line for line in split_lines(decoded.text) if line.strip()]
     if not prompts:
         raise DataError.one(str(path), "it has no prompts.")
     return prompts

@@ -106,7 +106,7 @@ def embed(
         tunesmith.embed("builtin:minilm", ["where is my parcel?", "cancel it please"]).shape
     """
     started, path = time.perf_counter(), None if output is None else require_place(Path(output), data, resume, overwrite)
-    table = read_rows_or_text(data)
+    table = read_rows_or_text(data, listener)
     columns = text_columns(table, text)
     texts, name = join_columns(table, columns), str(getattr(target, "folder", target))
     if path is None:

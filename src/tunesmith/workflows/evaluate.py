@@ -61,7 +61,7 @@ def evaluate(
 
         tunesmith.evaluate("runs/tickets", frame).metric("macro_f1").value
     """
-    folder, table, name = folder_of(target), read_evaluated(data), source_name(data)
+    folder, table, name = folder_of(target), read_evaluated(data, listener), source_name(data)
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     labels = predictor.config.labels

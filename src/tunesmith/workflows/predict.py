@@ -15,7 +15,7 @@ from tunesmith.data.columns import replaced_columns
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.delimited import any_field_size, read_delimited
 from tunesmith.data.readers.frame import table_from_frame
-from tunesmith.data.readers.given import read_rows_or_text
+from tunesmith.data.readers.given import noted, read_rows_or_text
 from tunesmith.data.readers.json_rows import explain, parse_json
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import Payload
@@ -113,9 +113,7 @@ def predict(
         raise OutputError.one(str(path), "the format is not known from the suffix.", f"Use one of {', '.join(WRITERS)}.")
     if path is not None:
         require_file_place(path, data)
-    table = table_from_stream(data) if isinstance(data, io.TextIOBase) else read_rows_or_text(data)
-    for note in table.notes:
-        listener(Event("note", f"{table.source}: {note}"))
+    table = noted(table_from_stream(data), listener) if isinstance(data, io.TextIOBase) else read_rows_or_text(data, listener)
     listener(Event("phase", "model"))
     predictor = target.predictor if isinstance(target, Run) else load_predictor(folder)
     given = columns_section(columns)

@@ -12,7 +12,7 @@ from tunesmith.data.chat.formats import ChatFormat, detect_chat_format
 from tunesmith.data.chat.rows import Conversations, split_conversations, usable_conversations
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import find_column, require_column
-from tunesmith.data.readers.given import read_evaluated
+from tunesmith.data.readers.given import noted, read_evaluated
 from tunesmith.data.readers.plain_texts import is_plain_text, plain_text_splits, read_plain_texts
 from tunesmith.data.readers.read import read_table, resolve_path
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, is_set, read_splits
@@ -20,6 +20,7 @@ from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, take_shares
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
+from tunesmith.progress import Listener
 from tunesmith.recipe.sections import ColumnsSection, DataSection, Recipe
 from tunesmith.recipe.tasks import task_settings
 
@@ -57,10 +58,10 @@ def read_chat_table(source: str, split: str, base: Path) -> Table:
     return read_table(source, base=base, split=split)
 
 
-def read_evaluated_chats(data: object) -> Table:
+def read_evaluated_chats(data: object, listener: Listener) -> Table:
     """Reads rows to evaluate on as ``readers.given.read_evaluated`` does; a ``.txt`` file is plain texts."""
     is_text = isinstance(data, str | Path) and is_plain_text(data)
-    return read_chat_table(str(data), "test", Path()) if is_text else read_evaluated(data)
+    return noted(read_chat_table(str(data), "test", Path()), listener) if is_text else read_evaluated(data, listener)
 
 
 def read_chat_rows(table: Table, split: str, recipe: Recipe, notes: list[str]) -> Conversations:

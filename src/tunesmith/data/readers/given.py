@@ -10,33 +10,45 @@ from tunesmith.data.readers.frame import table_from_frame
 from tunesmith.data.readers.read import READERS, read_sources, read_table
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
+from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.files import NOT_FILES
 from tunesmith.recipe.load import IN_MEMORY
 
 
-def read_given(data: object) -> Table:
-    """Reads the rows of a path or a name (see ``read_table``), or of a table or texts in memory (see ``table_from_frame``)."""
+def read_given(data: object, listener: Listener = silent) -> Table:
+    """Reads the rows of a path or a name (see ``read_table``), or of a table or texts in memory (see ``table_from_frame``).
+
+    What was assumed while reading goes to the listener.
+    """
     if isinstance(data, Table):
         return data
-    return read_table(data) if isinstance(data, str | Path) else table_from_frame(data, IN_MEMORY)
+    return noted(read_table(data) if isinstance(data, str | Path) else table_from_frame(data, IN_MEMORY), listener)
 
 
-def read_evaluated(data: object) -> Table:
+def noted(table: Table, listener: Listener) -> Table:
+    """Tells a listener the notes of a table, and returns the table."""
+    for note in table.notes:
+        listener(Event("note", f"{table.source}: {note}"))
+    return table
+
+
+def read_evaluated(data: object, listener: Listener = silent) -> Table:
     """Reads rows to evaluate on as ``read_given`` does; of a folder or a hub data set the test split, or the only one.
 
     Raises DataError if there are several splits and none is test.
     """
     if not isinstance(data, str | Path):
-        return read_given(data)
+        return read_given(data, listener)
     tables = read_sources(data, only="test")
     if "test" not in tables and len(tables) > 1:
         raise DataError.one(str(data), f"The source has no test rows, only {listed(tables)}.", "Give the file of the split.")
-    return tables["test"] if "test" in tables else next(iter(tables.values()))
+    return noted(tables["test"] if "test" in tables else next(iter(tables.values())), listener)
 
 
-def read_rows_or_text(data: object) -> Table:
+def read_rows_or_text(data: object, listener: Listener = silent) -> Table:
     """Reads rows as ``read_given`` does; a string that names no data is one text."""
-    return table_from_frame([data], "the text") if isinstance(data, str) and not names_data(data) else read_given(data)
+    is_text = isinstance(data, str) and not names_data(data)
+    return table_from_frame([data], "the text") if is_text else read_given(data, listener)
 
 
 def names_data(text: str) -> bool:

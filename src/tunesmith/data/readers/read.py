@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -153,11 +153,15 @@ def read_sources(
     base: Path | None = None,
     only: str | None = None,
 ) -> dict[str, Table]:
-    """Reads all splits of a folder or hub data set, or ``only`` one; a single file is the requested split, by default train."""
+    """Reads all splits of a folder or hub data set, or ``only`` one; a single file is the requested split, by default train.
+
+    A note of a split that is one of several names the others.
+    """
     name = str(source)
     if name.startswith("hub:"):
         tables = read_hub(name)  # other splits, such as ``unsupervised``, keep their name
-        return {"train" if len(tables) == 1 else SPLIT_WORDS.get(split, split): table for split, table in tables.items()}
+        splits = {"train" if len(tables) == 1 else SPLIT_WORDS.get(split, split): table for split, table in tables.items()}
+        return splits if only is None or only not in splits else {only: one_of_several(splits[only], only, splits)}
     if name.startswith("builtin:"):
         return {only or "train": read_file(builtin_path(name), name, header, encoding)}
     path = resolve_path(name, base or Path())
@@ -165,7 +169,16 @@ def read_sources(
         return {only or "train": read_file(path, name, header, encoding)}
     files = find_splits(path)
     requested = files if only is None else {only: files[only]} if only in files else files
-    return {split: read_file(file, str(Path(name) / file.name), header, encoding) for split, file in requested.items()}
+    tables = {split: read_file(file, str(Path(name) / file.name), header, encoding) for split, file in requested.items()}
+    return tables if only is None or only not in tables else {only: one_of_several(tables[only], only, files)}
+
+
+def one_of_several(table: Table, split: str, splits: Iterable[str]) -> Table:
+    """Adds a note to the rows of a split, if there are others: which rows they are, and the other splits."""
+    others = [name for name in splits if name != split]
+    if not others:
+        return table
+    return replace(table, notes=(*table.notes, f"The rows of {split}; there are also those of {listed(others)}."))
 
 
 def resolve_path(name: str, base: Path) -> Path:

@@ -202,7 +202,7 @@ def evaluate_similarity(
     """
     started, clock = time.perf_counter(), Clock(listener, {})
     with clock.phase("data"):
-        table, _ = divide_text_lists(read_evaluated(data))
+        table, _ = divide_text_lists(read_evaluated(data, listener))
         rows = usable_rows(table, detect_pair_format(table, columns or {}), SPLIT)
         test: EmbeddingTest = paraphrase_test(rows, same) if mine else rows_test(rows, same)
     about = {

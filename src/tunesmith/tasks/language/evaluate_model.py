@@ -99,7 +99,7 @@ def evaluate_language(
     started, clock, notes = time.perf_counter(), Clock(listener, {}), list[str]()
     with clock.phase("data"):
         options = {"max_length": max_length, "answers": answers, "max_new_tokens": max_new_tokens, "stride": stride}
-        table = read_evaluated_chats(data)
+        table = read_evaluated_chats(data, listener)
         recipe = evaluation_recipe(target, table, columns or {}, {**options, "context_lengths": list(context_lengths)})
         rows = read_chat_rows(table, SPLIT, recipe, notes)
         if not len(rows):
