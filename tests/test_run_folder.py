@@ -72,6 +72,14 @@ def test_a_run_whose_replacement_was_killed_between_the_two_renames_gets_its_nam
     assert not folder.replaced.exists()
 
 
+def test_a_run_with_an_unfinished_file_of_a_killed_report_is_replaced(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", "first")
+    (tmp_path / "run/.part-12.html").write_text("<html>")
+    make_run(tmp_path / "run", "second", overwrite=True)
+    assert (tmp_path / "run/result.json").read_text() == "second"
+    assert not (tmp_path / "run/.part-12.html").exists()
+
+
 @pytest.mark.parametrize("name", ["model", "parent", "own files"])
 def test_no_option_replaces_what_is_no_run(tmp_path: Path, name: str) -> None:
     output = tmp_path / "out"

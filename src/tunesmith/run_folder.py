@@ -158,7 +158,8 @@ def require_only_a_run(path: Path) -> None:
     message = "the folder holds other files, and no run"
     if is_run(path):
         written = read_record(path).get("files")
-        others = [name for name in others if isinstance(written, list) and name not in (*written, LOCK)]
+        known = (*written, LOCK) if isinstance(written, list) else others
+        others = [name for name in others if name not in known and not name.startswith(PART)]
         message = "the folder of this run also holds files that it did not write"
     if others:
         more = ", ..." if len(others) > SHOWN_NAMES else ""

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from safetensors.torch import load_file
 
 import tunesmith
 from tunesmith.cli.main import main
+from tunesmith.disk import PART
 from tunesmith.errors import InputError
+from tunesmith.tasks import check_model
 
 QUICK = {"learning_rate": 5e-3, "per_device_train_batch_size": 16, "num_train_epochs": 3, "n_evaluations": 3, "n_logs": 6}
 
@@ -161,6 +164,24 @@ def test_trackers_get_the_logs(train, sentences: list[dict[str, str]], tracker: 
     run = train(sentences, train={"report_to": tracker, "run_name": "mine", "num_train_epochs": 1})
     place = run.folder / "tensorboard" if tracker == "tensorboard" else Path(os.environ["TRACKIO_DIR"])
     assert [path for path in place.rglob("*") if path.is_file() and path.stat().st_size > 100]
+
+
+def test_the_check_before_training_saves_its_model_beside_an_earlier_run(
+    train, sentences: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(sentences)
+    earlier, made = sorted((tmp_path / "out").iterdir()), []
+
+    class Spy(tempfile.TemporaryDirectory):  # type: ignore[type-arg]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            made.append(Path(self.name))
+            assert sorted((tmp_path / "out").iterdir()) == earlier
+
+    monkeypatch.setattr(check_model.tempfile, "TemporaryDirectory", Spy)
+    train(sentences, overwrite=True)
+    assert [path.name[:6] for path in made if path.parent == tmp_path] == [PART]
+    assert not any(path.exists() for path in made)
 
 
 def test_smoke_leaves_the_output_alone(train, sentences: list[dict[str, str]], tmp_path: Path) -> None:

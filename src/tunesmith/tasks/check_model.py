@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cells import plural
-from tunesmith.disk import disk_errors
+from tunesmith.disk import PART, disk_errors
 from tunesmith.errors import InputError, Problem, first_line
 from tunesmith.machine import device_name
 from tunesmith.models.equivalence import certificate
@@ -69,9 +69,9 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
         remove_fast_path(session.body)
     if recipe.adapter is None:
         report_part("saving and loading")
-        # The model is saved beside the output folder and loaded again; no file is left.
-        nearest = nearest_folder(Path(recipe.output).expanduser())
-        with disk_errors(nearest), tempfile.TemporaryDirectory(dir=nearest) as folder:
+        # The model is saved beside the output folder, never in it: that may be an earlier run. No file is left.
+        nearest = nearest_folder(Path(recipe.output).expanduser().absolute().parent)
+        with disk_errors(nearest), tempfile.TemporaryDirectory(prefix=PART, dir=nearest) as folder:
             saved = steps.save_model(session, Path(folder) / "model", None)
         session.model.to(device_name())
         lines += [proven(proof, "The saved model would not be the trained one.") for proof in saved.certificates]
