@@ -1,10 +1,11 @@
-"""Compares lengths of training on small files: three epochs, and floors of optimizer steps, on six data sets.
+"""Compares lengths of training and starts of the head on small files: three epochs, and floors of steps, on six data sets.
 
 Every run is a whole default run on a sample of the training rows, evaluated on the same test rows, with the verdicts against the
 linear baselines. Results are written after every run, and the table of the decision's page with them; a stopped benchmark goes on
 where it was.
 
-    python benchmarks/training_length.py [--sets NAME ...] [--rows N ...] [--steps N ...] [--seeds N]
+    python benchmarks/training_length.py [--sets NAME ...] [--rows N ...] [--steps N ...] [--heads random linear]
+                                         [--seeds N]
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ SETS: dict[str, tuple[Callable[[str], Rows], str, str]] = {
 }
 
 
-def train_once(name: str, n_rows: int, steps: int, seed: int, folder: Path) -> dict[str, Any]:
+def train_once(name: str, n_rows: int, steps: int, head: str, seed: int, folder: Path) -> dict[str, Any]:
     """Trains one run and returns its metric on test, its verdicts, and its steps."""
     read, task, metric = SETS[name]
     rows, test = read("train"), read("test")
@@ -95,13 +96,14 @@ def train_once(name: str, n_rows: int, steps: int, seed: int, folder: Path) -> d
         output=str(folder / "run"),
         task=task,
         overwrite=True,
-        train={"seed": seed, "max_steps": steps} if steps else {"seed": seed, "num_train_epochs": 3},
+        train={"seed": seed, "head_init": head, **({"max_steps": steps} if steps else {"num_train_epochs": 3})},
         evaluate={"metric": metric, "baselines": ["tfidf", "frozen"], "n_resamples": 1000},
     )
     of_metric = {verdict.against: verdict for verdict in run.verdicts if verdict.metric == metric and verdict.split == "test"}
     baselines = {b.name: next(m.value for m in b.metrics if (m.name, m.split) == (metric, "test")) for b in run.result.baselines}
     return {
-        "set": name, "rows": n_rows, "floor": steps, "seed": seed, "metric": metric, "value": run.result.metric(metric).value,
+        "set": name, "rows": n_rows, "floor": steps, "head": head, "start": run.result.training["head"], "seed": seed,
+        "metric": metric, "value": run.result.metric(metric).value,
         "steps": run.result.training["steps"], "best_step": run.result.training["best_step"],
         "baselines": baselines, "words": {against: verdict.word for against, verdict in of_metric.items()},
         "seconds": time.perf_counter() - started, "train_seconds": run.result.training["train_seconds"],
@@ -122,15 +124,15 @@ def cell(runs: Rows) -> str:
 
 def write_page(table: Rows) -> None:
     """Puts a row for each data set and number of rows between the marks of the page."""
-    floors = sorted({run["floor"] for run in table})
-    lines = ["| data, training rows | " + " | ".join(f"{n} steps" if n else "3 epochs" for n in floors) + " | linear |"]
-    lines.append("|---" * (len(floors) + 2) + "|")
+    ways = sorted({(run["floor"], run["head"]) for run in table}, key=lambda way: (way[1] != "random", way[0]))
+    names = [f"{f'{steps} steps' if steps else '3 epochs'}, {head} head" for steps, head in ways]
+    lines = [f"| data, training rows | {' | '.join(names)} | linear baseline |", "|---" * (len(ways) + 2) + "|"]
     for rows in sorted({run["rows"] for run in table}):
         for name in SETS:
             own = [run for run in table if (run["set"], run["rows"]) == (name, rows)]
             best = [max(run["baselines"].values()) for run in {run["seed"]: run for run in own}.values()]
             if own:
-                cells = [cell([run for run in own if run["floor"] == floor]) for floor in floors]
+                cells = [cell([run for run in own if (run["floor"], run["head"]) == way]) for way in ways]
                 lines.append(f"| {name}, {rows:,} | " + " | ".join(cells) + f" | {statistics.mean(best):.3f} |")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
     PAGE.write_text("\n".join([before + MARKS[0], *lines, MARKS[1]]) + rest.partition(MARKS[1])[2], encoding="utf-8")
@@ -140,15 +142,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--rows", nargs="*", type=int, default=[100, 500, 2000])
-    parser.add_argument("--steps", nargs="*", type=int, default=[THREE_EPOCHS, 150, 300, 600])
+    parser.add_argument("--steps", nargs="*", type=int, default=[300])
+    parser.add_argument("--heads", nargs="*", default=["linear"], choices=["random", "linear"])
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     earlier = RESULTS / "training_length.json"
     table: list[dict[str, Any]] = json.loads(earlier.read_text(encoding="utf-8"))["table"] if earlier.exists() else []
-    done = {(row["set"], row["rows"], row["floor"], row["seed"]) for row in table}
+    done = {(row["set"], row["rows"], row["floor"], row["head"], row["seed"]) for row in table}
     folder = Path(tempfile.mkdtemp())
     wanted = [
-        (name, n, steps, seed) for seed in range(args.seeds) for n in args.rows for name in args.sets for steps in args.steps
+        (name, n, steps, head, seed)
+        for seed in range(args.seeds)
+        for n in args.rows
+        for name in args.sets
+        for steps in args.steps
+        for head in args.heads
     ]
     for cell in wanted:
         if cell not in done:

@@ -54,6 +54,7 @@ VALUES: dict[Key, Any] = {
     ("embedding", "same"): "yes",
     ("embedding", "score_range"): [0, 5],
     ("embedding", "convert"): "triplet",
+    ("train", "head_init"): "random",
     ("train", "class_weights"): "balanced",
     ("train", "label_smoothing_factor"): 0.1,
     ("evaluate", "tune_threshold"): True,

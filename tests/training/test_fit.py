@@ -110,7 +110,7 @@ def test_the_logits_of_every_row_and_whole_epoch_are_kept(train, without_dropout
     assert kept is not None
     assert kept.shape == (2, len(done.train), 2)
     plain = logits(done.model, done.train, done.pad_id, FastPath())  # a model that did not move computes the same in every step
-    assert np.abs(kept - plain).max() < 2e-5
+    assert np.abs(kept - plain).max() < 1e-3 * np.abs(plain).max()
 
 
 def test_the_kept_logits_are_those_of_their_rows(train) -> None:

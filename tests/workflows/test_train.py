@@ -21,7 +21,6 @@ import tunesmith
 from tunesmith.cli.main import main
 from tunesmith.disk import PART
 from tunesmith.errors import InputError
-from tunesmith.tasks import check_model
 
 QUICK = {"learning_rate": 5e-3, "per_device_train_batch_size": 16, "num_train_epochs": 3, "n_evaluations": 3, "n_logs": 6}
 
@@ -178,7 +177,7 @@ def test_the_check_before_training_saves_its_model_beside_an_earlier_run(
             made.append(Path(self.name))
             assert sorted((tmp_path / "out").iterdir()) == earlier
 
-    monkeypatch.setattr(check_model.tempfile, "TemporaryDirectory", Spy)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", Spy)
     train(sentences, overwrite=True)
     assert [path.name[:6] for path in made if path.parent == tmp_path] == [PART]
     assert not any(path.exists() for path in made)

@@ -66,8 +66,12 @@ def prepared_rows(inputs: LabelledTaskData, given: Array) -> TokenisedSplits:
 
 
 def without_evaluations(recipe: Recipe) -> Recipe:
-    """Returns the recipe with one evaluation and one log line, and no early stopping: nothing selects the weights of a fold."""
-    train = recipe.train.model_copy(update={"n_evaluations": 1, "n_logs": 1, "early_stopping": None, "report_to": "none"})
+    """Returns the recipe with one evaluation and one log line, and no early stopping: nothing selects the weights of a fold.
+
+    Its head starts random: one that was fitted to the labels beforehand would know the wrong ones from the first epoch on.
+    """
+    unselected = {"n_evaluations": 1, "n_logs": 1, "early_stopping": None, "report_to": "none", "head_init": "random"}
+    train = recipe.train.model_copy(update=unselected)
     return recipe.model_copy(update={"train": train})
 
 

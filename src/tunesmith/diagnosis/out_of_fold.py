@@ -17,7 +17,7 @@ from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.errors import DataError
 from tunesmith.evaluation.baselines.frozen import Embedded, mean_and_scale, pair_features
-from tunesmith.evaluation.baselines.linear import Scores, Strengths, fit_linear
+from tunesmith.evaluation.baselines.linear import LinearModel, Strengths, fit_linear
 from tunesmith.evaluation.baselines.tfidf import fit_tfidf
 
 if TYPE_CHECKING:
@@ -76,18 +76,18 @@ class FoldModels:
     Attributes:
         mean, scale: of the embeddings' features (D), over all rows.
         word_features: rows to their TF-IDF features.
-        scores: of each fold the model of embeddings and the model of words.
+        models: of each fold the model of embeddings and the model of words.
     """
 
     mean: Array
     scale: Array
     word_features: Callable[[Examples], csr_matrix]
-    scores: tuple[tuple[Scores, Scores], ...]
+    models: tuple[tuple[LinearModel, LinearModel], ...]
 
     def pred_probs(self, rows: Examples, embeddings: Embedded, folds: Array) -> Array:
         """Probabilities (N, K) of the rows, each by the models that were not trained on the rows of its fold (N)."""
         features = self.features(rows, embeddings)
-        parts = {fold: mean_scores(self.scores[fold], features, folds == fold) for fold in np.unique(folds).tolist()}
+        parts = {fold: mean_scores(self.models[fold], features, folds == fold) for fold in np.unique(folds).tolist()}
         whole = np.zeros((len(rows), next((part.shape[1] for part in parts.values()), 0)))
         for fold, part in parts.items():
             whole[folds == fold] = part
@@ -96,7 +96,7 @@ class FoldModels:
     def mean_pred_probs(self, rows: Examples, embeddings: Embedded) -> Array:
         """Mean probabilities (N, K) of the models of all folds, for rows that are in none."""
         features, every = self.features(rows, embeddings), np.ones(len(rows), dtype=bool)
-        return np.asarray(np.mean([mean_scores(scores, features, every) for scores in self.scores], axis=0))
+        return np.asarray(np.mean([mean_scores(models, features, every) for models in self.models], axis=0))
 
     def features(self, rows: Examples, embeddings: Embedded) -> tuple[Array, csr_matrix]:
         """Standardised features of embeddings and TF-IDF features of words, (N, D) each."""
@@ -172,9 +172,9 @@ def predict_folds(
     return pred_probs, FoldModels(mean, scale, word_features, tuple(models)) if keep_models else None
 
 
-def mean_scores(scores: tuple[Scores, Scores], features: tuple[Array, csr_matrix], rows: Array) -> Array:
+def mean_scores(models: tuple[LinearModel, LinearModel], features: tuple[Array, csr_matrix], rows: Array) -> Array:
     """Returns the mean of the two models' probabilities of the rows selected by a mask (N)."""
-    return (scores[0](features[0][rows]) + scores[1](features[1][rows])) / 2
+    return (models[0].scores(features[0][rows]) + models[1].scores(features[1][rows])) / 2
 
 
 def fit_word_features(rows: Examples) -> tuple[csr_matrix, Callable[[Examples], csr_matrix]]:

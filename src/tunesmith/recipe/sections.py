@@ -282,6 +282,8 @@ class TrainSection(Section):
     """Maximum gradient norm (clipping); 0 turns clipping off."""
     train_layers: str | list[str] = "all"
     """all; head (body frozen); "last N" (head and last N layers, embeddings frozen); or a list of parameter-name patterns."""
+    head_init: Literal["linear", "random"] = "linear"
+    """How a new head starts: as a linear model of the untuned model's vectors (linear probing, then fine-tuning), or random."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Class weights in the loss; balanced is n / (K * n_c), as in scikit-learn."""
     label_smoothing_factor: float = Field(default=0.0, ge=0.0, lt=1.0)

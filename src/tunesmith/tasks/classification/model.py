@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import REGRESSION
@@ -11,15 +12,24 @@ from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Labels
 from tunesmith.machine import device_name, seed_everything
 from tunesmith.models.adapters.attach import add_adapter
+from tunesmith.models.adapters.methods import PROMPT_METHODS
 from tunesmith.models.encode import Encoded, encode, length_record, used_token_ids
-from tunesmith.models.fast.path import choose_fast_path
-from tunesmith.models.inference import supported_path
+from tunesmith.models.fast.path import FastPath, choose_fast_path
+from tunesmith.models.inference import logits, supported_path
 from tunesmith.models.layers import freeze, set_dropout
-from tunesmith.models.load import LoadedModel, load_classifier, load_tokenizer, max_input_tokens, position_limit
+from tunesmith.models.load import (
+    LoadedModel,
+    load_classifier,
+    load_tokenizer,
+    max_input_tokens,
+    model_errors,
+    position_limit,
+)
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import primary_metric
 from tunesmith.tasks.classification.data import LabelledTaskData
+from tunesmith.tasks.classification.linear_head import new_head, start_as_linear_model
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import LossFunction, class_weights, expected_first_loss, loss_function
 from tunesmith.training.schedule import plan_schedule
@@ -51,11 +61,13 @@ class LabelledSession(Session):
 
     Attributes:
         loaded: the base model with its head, before anything is frozen or added.
+        head: how the head started, as a phrase.
     """
 
     data: LabelledTaskData = field()
     loaded: LoadedModel
     tokens: TokenisedSplits
+    head: str
 
 
 def tokenise_splits(recipe: Recipe, splits: LabelledData, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenisedSplits:
@@ -90,6 +102,9 @@ def load(
     n_rows = len(tokens.encoded["train"])
     if recipe.train.dropout is not None:
         set_dropout(loaded.model, recipe.train.dropout)
+    fast_path = supported_path(loaded.model, choose_fast_path(fast=recipe.train.fast, device=device_name()))
+    data.clock.part("head")
+    head = start_head(recipe, loaded, tokens, fast_path)
     model = loaded.model
     if recipe.adapter is not None:
         model = add_adapter(model, recipe.adapter, plan_schedule(batches_per_epoch(n_rows, recipe), recipe.train).total_steps)
@@ -98,7 +113,7 @@ def load(
     return LabelledSession(
         data=data,
         model=model.to(device_name()),
-        fast_path=supported_path(loaded.model, choose_fast_path(fast=recipe.train.fast, device=device_name())),
+        fast_path=fast_path,
         rows_per_epoch=n_rows,
         metric=primary_metric(recipe),
         expected_loss=tokens.expected_loss,
@@ -108,4 +123,28 @@ def load(
         used_token_ids=used_token_ids(tokens.encoded["train"], tokens.pad_id),
         loaded=loaded,
         tokens=tokens,
+        head=head,
     )
+
+
+def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fast_path: FastPath) -> str:
+    """Sets a new head to a linear model of the training rows, unless the recipe wants it random; returns how it starts."""
+    labels, train = tokens.labels, tokens.encoded["train"]
+    if not loaded.new_weights:
+        return "the base model's own"
+    if recipe.train.head_init == "random":
+        return "random"
+    if recipe.adapter is not None and recipe.adapter.method in PROMPT_METHODS:
+        return f"random, since {recipe.adapter.method} changes what the head reads"
+    name = new_head(loaded, labels.n)
+    if name is None:
+        return "random, since the last layer of this architecture is not one new linear layer"
+    loaded.model.to(device_name())
+    weights = class_weights(recipe.train.class_weights, labels, train.labels)
+    given = None if weights is None else weights.double().cpu().numpy()
+    vectors_of = partial(
+        logits, loaded.model, pad_id=tokens.pad_id, fast_path=fast_path, max_rows=recipe.train.per_device_eval_batch_size
+    )
+    remedy = "Lower train.per_device_eval_batch_size or data.max_length, or write train.fast: false for the plain upstream path."
+    with model_errors(f"model.name {recipe.model.name}", "the model cannot compute its rows", remedy, (RuntimeError, IndexError)):
+        return start_as_linear_model(loaded, name, labels, train, given, vectors_of)

@@ -143,5 +143,7 @@ def data_record(session: LabelledSession) -> dict[str, Any]:
 
 
 def training_record(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the decision thresholds, for result.json."""
-    return {"thresholds": evaluation.thresholds}
+    """Returns how the head started, and the decision thresholds, for result.json."""
+    session = evaluation.best.session
+    assert isinstance(session, LabelledSession)
+    return {"head": session.head, "thresholds": evaluation.thresholds}

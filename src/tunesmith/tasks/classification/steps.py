@@ -9,6 +9,7 @@ from tunesmith.tasks.task import TaskSteps
 
 STEPS: TaskSteps[LabelledTaskData, LabelledSession] = TaskSteps(
     load=model.load,
+    model_checks=training.model_checks,
     sample_outputs=training.sample_outputs,
     trial_parts=training.trial_parts,
     evaluate_fn=training.evaluate_fn,

@@ -11,6 +11,7 @@ from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.equivalence import fp32_logits, spread_rows
 from tunesmith.models.inference import autocast, pad_batch
+from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.trial_step import TrialPart
 from tunesmith.tasks.classification.evaluation import split_metrics
 from tunesmith.tasks.classification.model import LabelledSession
@@ -42,6 +43,11 @@ def trainer_spec(session: LabelledSession, evaluate: EvaluateFn, _seed: int) -> 
         )
 
     return TrainerSpec(make)
+
+
+def model_checks(session: LabelledSession) -> list[CheckLine]:
+    """Returns a line about how the head starts."""
+    return [CheckLine("head", session.head)]
 
 
 def trial_parts(session: LabelledSession) -> list[TrialPart]:
