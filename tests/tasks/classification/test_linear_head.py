@@ -21,7 +21,15 @@ from tunesmith.models.inference import logits
 from tunesmith.models.load import LoadedModel
 from tunesmith.models.number_head import NumberHead
 from tunesmith.tasks.classification import linear_head
-from tunesmith.tasks.classification.linear_head import HeadRows, copy_into, fit_on_scaled, new_head, some_rows, without_layer
+from tunesmith.tasks.classification.linear_head import (
+    HeadRows,
+    copy_into,
+    fit_on_scaled,
+    new_head,
+    shrunk,
+    some_rows,
+    without_layer,
+)
 
 RANDOM = np.random.default_rng(0)
 VECTORS = RANDOM.normal(2, 3, size=(300, 6))
@@ -70,10 +78,18 @@ def test_class_weights_raise_the_probability_of_a_rare_class() -> None:
     assert weighted.scores(VECTORS)[:, 1].mean() > plain.scores(VECTORS)[:, 1].mean() + 0.1
 
 
-def test_a_class_that_no_row_has_starts_unlikely_and_finite() -> None:
-    layer = nn.Linear(6, 3)
-    copy_into(layer, LinearModel(SINGLE, np.zeros((3, 6)), np.array([0.0, 0.0, -np.inf])))
-    assert layer.bias.tolist() == [0.0, 0.0, -linear_head.MOST]
+def test_logits_are_shrunk_and_a_class_that_no_row_has_stays_finite() -> None:
+    linear = LinearModel(SINGLE, VECTORS[:3], np.array([0.5, 0.0, -np.inf]))
+    less = shrunk(linear, 0.0)
+    assert np.allclose(less.weights, VECTORS[:3] * linear_head.SHRINK)
+    assert less.bias.tolist() == [0.5 * linear_head.SHRINK, 0.0, -linear_head.MOST * linear_head.SHRINK]
+
+
+def test_a_regression_is_shrunk_towards_its_mean() -> None:
+    linear, _ = fit_on_scaled(labels_of(REGRESSION), HeadRows(VECTORS, TARGETS[REGRESSION], None))
+    assert linear is not None
+    less = shrunk(linear, 5000.0).scores(VECTORS) - 5000.0
+    assert np.allclose(less, linear_head.SHRINK * (linear.scores(VECTORS) - 5000.0))
 
 
 SMALL = {"vocab_size": 40, "num_labels": 3, "pad_token_id": 0}
@@ -131,7 +147,7 @@ def test_the_untrained_model_of_a_session_predicts(tmp_path: Path) -> None:
 
     started = session_of(recipe("builtin:minilm"), rows, tmp_path)
     assert started.head.startswith("logistic regression with C = ")
-    assert "on the untuned model's vectors of 1" in started.head
+    assert started.head.endswith("rows; logits times 0.1")
     assert accuracy(started) > 0.9
     untouched = session_of(recipe("builtin:minilm", head_init="random"), rows, tmp_path)
     assert untouched.head == "random"

@@ -34,6 +34,9 @@ HELD_OUT = 3
 STRENGTHS = Strengths(inverse=(0.01, 0.1, 1.0), ridge=(1000.0, 100.0, 10.0), usual=1, many_classes=1000)
 LEAST_GAIN = 0.01
 """Smallest decrease of the loss on held-out rows, as a share, from that of a model without vectors."""
+SHRINK = 0.1
+"""Factor of the linear model's logits. Whole, they already fit wrong labels, which the body then learns within two epochs: on the
+demo's messages the margins of later epochs ranked wrong labels with an AUROC of 0.6. See docs/decisions/training-length.md."""
 MOST = 10.0
 """Largest bias, either way, of a class that no row has, or every row."""
 
@@ -104,8 +107,9 @@ def start_as_linear_model(
     linear, strength = fit_on_scaled(labels, HeadRows(vectors, np.asarray(rows.labels), class_weights))
     if linear is None:
         return "random, since a linear model of the untuned model's vectors predicts held-out rows no better than a constant"
-    copy_into(loaded.model.get_submodule(name), linear)
-    return f"{fitted_model(labels, strength)}, on the untuned model's vectors of {plural(len(rows), 'row')}"
+    copy_into(loaded.model.get_submodule(name), shrunk(linear, labels.mean))
+    fitted = f"{fitted_model(labels, strength)}, on the untuned model's vectors of {plural(len(rows), 'row')}"
+    return f"{fitted}; {'deviations from the mean' if labels.problem_type == REGRESSION else 'logits'} times {SHRINK:g}"
 
 
 def some_rows(train: Encoded) -> Encoded:
@@ -140,12 +144,18 @@ def fit_on_scaled(labels: Labels, rows: HeadRows) -> tuple[LinearModel | None, f
     return LinearModel(linear.problem_type, weights, linear.bias - weights @ mean), strength
 
 
+def shrunk(linear: LinearModel, mean: float) -> LinearModel:
+    """Returns the model with ``SHRINK`` times its logits; of a regression with that much of its deviations from the mean."""
+    bias = linear.bias
+    bias = mean + SHRINK * (bias - mean) if linear.problem_type == REGRESSION else SHRINK * np.clip(bias, -MOST, MOST)
+    return LinearModel(linear.problem_type, SHRINK * linear.weights, bias)
+
+
 def copy_into(layer: nn.Module, linear: LinearModel) -> None:
     """Sets the weights and the bias of a linear layer; a layer without a bias gets the weights alone."""
     assert isinstance(layer, nn.Linear)
     scale = layer.scale if isinstance(layer, NumberHead) else 1.0
-    bias = linear.bias if linear.problem_type == REGRESSION else np.clip(linear.bias, -MOST, MOST)
     with torch.no_grad():
         layer.weight.copy_(torch.as_tensor(linear.weights / scale, dtype=layer.weight.dtype))
         if layer.bias is not None:
-            layer.bias.copy_(torch.as_tensor(bias / scale, dtype=layer.bias.dtype))
+            layer.bias.copy_(torch.as_tensor(linear.bias / scale, dtype=layer.bias.dtype))
