@@ -224,7 +224,7 @@ KEYS: Mapping[Key, tuple[str, ...]] = {
     ("embedding", "first_stage"): ("reranker",),
     ("embedding", "top_k"): ("reranker",),
     **{("embedding", option): ("embedding",) for option in VECTOR_OPTIONS},
-    ("train", "head_init"): ("classification", "regression", "reranker"),
+    ("train", "head_init"): ("classification", "regression"),
     ("train", "class_weights"): ("classification",),
     ("train", "label_smoothing_factor"): ("classification", *_LANGUAGE),
     ("evaluate", "metric"): ("classification", "regression", "embedding", *_LANGUAGE),

@@ -147,7 +147,7 @@ def test_the_untrained_model_of_a_session_predicts(tmp_path: Path) -> None:
 
     started = session_of(recipe("builtin:minilm"), rows, tmp_path)
     assert started.head.startswith("logistic regression with C = ")
-    assert started.head.endswith("rows; logits times 0.1")
+    assert started.head.endswith("rows; logits scaled by 0.1")
     assert accuracy(started) > 0.9
     untouched = session_of(recipe("builtin:minilm", head_init="random"), rows, tmp_path)
     assert untouched.head == "random"

@@ -109,7 +109,7 @@ def start_as_linear_model(
         return "random, since a linear model of the untuned model's vectors predicts held-out rows no better than a constant"
     copy_into(loaded.model.get_submodule(name), shrunk(linear, labels.mean))
     fitted = f"{fitted_model(labels, strength)}, on the untuned model's vectors of {plural(len(rows), 'row')}"
-    return f"{fitted}; {'deviations from the mean' if labels.problem_type == REGRESSION else 'logits'} times {SHRINK:g}"
+    return f"{fitted}; {'deviations from the mean' if labels.problem_type == REGRESSION else 'logits'} scaled by {SHRINK:g}"
 
 
 def some_rows(train: Encoded) -> Encoded:

@@ -27,7 +27,7 @@ from tunesmith.models.load import (
 )
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.recipe.sections import Recipe
-from tunesmith.recipe.tasks import primary_metric
+from tunesmith.recipe.tasks import primary_metric, task_settings
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.classification.linear_head import new_head, start_as_linear_model
 from tunesmith.tasks.task import Session, SplitLengths
@@ -36,6 +36,8 @@ from tunesmith.training.schedule import plan_schedule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+HEAD_INIT = ("train", "head_init")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fas
     labels, train = tokens.labels, tokens.encoded["train"]
     if not loaded.new_weights:
         return "the base model's own"
-    if recipe.train.head_init == "random":
+    if recipe.train.head_init == "random" or not task_settings(recipe).has_key(HEAD_INIT):
         return "random"
     if recipe.adapter is not None and recipe.adapter.method in PROMPT_METHODS:
         return f"random, since {recipe.adapter.method} changes what the head reads"
