@@ -30,8 +30,6 @@ PAGE = Path(__file__).resolve().parents[1] / "docs/decisions/training-length.md"
 MARKS = ("<!-- figures of benchmarks/training_length.py -->", "<!-- end of figures -->")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TEST_ROWS = 1000
-THREE_EPOCHS = 0
-"""Stands for no floor: the run trains for three epochs."""
 Rows = list[dict[str, Any]]
 
 
@@ -142,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--rows", nargs="*", type=int, default=[100, 500, 2000])
-    parser.add_argument("--steps", nargs="*", type=int, default=[300])
+    parser.add_argument("--steps", nargs="*", type=int, default=[300], help="floors of optimizer steps; 0: three epochs")
     parser.add_argument("--heads", nargs="*", default=["linear"], choices=["random", "linear"])
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()

@@ -11,7 +11,7 @@ from tunesmith.data.chat.formats import context_columns, detect_messages, parse_
 from tunesmith.data.chat.messages import NotUsable, Turns, message_turns, read_tools, with_tools
 from tunesmith.data.chat.rows import cell_turns, first_prompt, instruction_turns, with_context
 from tunesmith.data.readers.encoding import decode
-from tunesmith.data.readers.given import read_given
+from tunesmith.data.readers.given import read_given, tell_notes
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import read_payload
 from tunesmith.data.table import Table
@@ -19,7 +19,7 @@ from tunesmith.errors import DataError
 from tunesmith.models.chat.prompts import prompt_ids, without_answer
 from tunesmith.models.chat.spans import unwritten_keys
 from tunesmith.models.chat.template import NO_TEMPLATE, Template
-from tunesmith.progress import Event, Listener, silent
+from tunesmith.progress import Listener, silent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,8 +54,7 @@ def read_prompts(path: Path, listener: Listener = silent) -> list[str]:
     if path.suffix != ".txt":
         return prompts_of(read_given(path, listener))
     decoded = decode(read_payload(path, str(path)))
-    for note in decoded.notes:
-        listener(Event("note", f"{path}: {note}"))
+    tell_notes(str(path), decoded.notes, listener)
     prompts = [line for line in split_lines(decoded.text) if line.strip()]
     if not prompts:
         raise DataError.one(str(path), "it has no prompts.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tunesmith.data.cells import listed
@@ -27,9 +28,14 @@ def read_given(data: object, listener: Listener = silent) -> Table:
 
 def noted(table: Table, listener: Listener) -> Table:
     """Tells a listener the notes of a table, and returns the table."""
-    for note in table.notes:
-        listener(Event("note", f"{table.source}: {note}"))
+    tell_notes(table.source, table.notes, listener)
     return table
+
+
+def tell_notes(source: str, notes: Iterable[str], listener: Listener) -> None:
+    """Tells a listener what was assumed while reading a source."""
+    for note in notes:
+        listener(Event("note", f"{source}: {note}"))
 
 
 def read_evaluated(data: object, listener: Listener = silent) -> Table:
