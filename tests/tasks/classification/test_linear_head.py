@@ -26,6 +26,7 @@ from tunesmith.tasks.classification.linear_head import (
     copy_into,
     fit_on_scaled,
     new_head,
+    shrink,
     shrunk,
     some_rows,
     without_layer,
@@ -80,16 +81,21 @@ def test_class_weights_raise_the_probability_of_a_rare_class() -> None:
 
 def test_logits_are_shrunk_and_a_class_that_no_row_has_stays_finite() -> None:
     linear = LinearModel(SINGLE, VECTORS[:3], np.array([0.5, 0.0, -np.inf]))
-    less = shrunk(linear, 0.0)
-    assert np.allclose(less.weights, VECTORS[:3] * linear_head.SHRINK)
-    assert less.bias.tolist() == [0.5 * linear_head.SHRINK, 0.0, -linear_head.MOST * linear_head.SHRINK]
+    less = shrunk(linear, 0.0, 0.1)
+    assert np.allclose(less.weights, VECTORS[:3] * 0.1)
+    assert less.bias.tolist() == [0.5 * 0.1, 0.0, -linear_head.MOST * 0.1]
+
+
+def test_the_weakest_regularisation_keeps_more_of_the_logits() -> None:
+    assert [shrink(kind, 1.0) for kind in (SINGLE, MULTI)] == [0.3, 0.3]
+    assert [shrink(SINGLE, 0.1), shrink(SINGLE, 0.01), shrink(REGRESSION, 10.0)] == [0.1, 0.1, 0.1]
 
 
 def test_a_regression_is_shrunk_towards_its_mean() -> None:
     linear, _ = fit_on_scaled(labels_of(REGRESSION), HeadRows(VECTORS, TARGETS[REGRESSION], None))
     assert linear is not None
-    less = shrunk(linear, 5000.0).scores(VECTORS) - 5000.0
-    assert np.allclose(less, linear_head.SHRINK * (linear.scores(VECTORS) - 5000.0))
+    less = shrunk(linear, 5000.0, 0.1).scores(VECTORS) - 5000.0
+    assert np.allclose(less, 0.1 * (linear.scores(VECTORS) - 5000.0))
 
 
 SMALL = {"vocab_size": 40, "num_labels": 3, "pad_token_id": 0}
@@ -147,7 +153,7 @@ def test_the_untrained_model_of_a_session_predicts(tmp_path: Path) -> None:
 
     started = session_of(recipe("builtin:minilm"), rows, tmp_path)
     assert started.head.startswith("logistic regression with C = ")
-    assert started.head.endswith("rows; logits scaled by 0.1")
+    assert "rows; logits scaled by 0." in started.head
     assert accuracy(started) > 0.9
     untouched = session_of(recipe("builtin:minilm", head_init="random"), rows, tmp_path)
     assert untouched.head == "random"

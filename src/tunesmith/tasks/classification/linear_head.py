@@ -34,9 +34,11 @@ HELD_OUT = 3
 STRENGTHS = Strengths(inverse=(0.01, 0.1, 1.0), ridge=(1000.0, 100.0, 10.0), usual=1, many_classes=1000)
 LEAST_GAIN = 0.01
 """Smallest decrease of the loss on held-out rows, as a share, from that of a model without vectors."""
-SHRINK = 0.1
-"""Factor of the linear model's logits. Whole, they already fit wrong labels, which the body then learns within two epochs: on the
-demo's messages the margins of later epochs ranked wrong labels with an AUROC of 0.6. See docs/decisions/training-length.md."""
+SHRINK, SHRINK_LESS = 0.1, 0.3
+"""Factor of the linear model's logits; the second where the weakest regularisation predicts held-out rows best. Whole, the logits
+already fit wrong labels, which the body then learns within two epochs: on the demo's messages the margins of later epochs ranked
+wrong labels with an AUROC of 0.6. Where the weakest is best, labels are as the linear model says, and more of it is worth keeping.
+See docs/decisions/training-length.md."""
 MOST = 10.0
 """Largest bias, either way, of a class that no row has, or every row."""
 
@@ -107,9 +109,10 @@ def start_as_linear_model(
     linear, strength = fit_on_scaled(labels, HeadRows(vectors, np.asarray(rows.labels), class_weights))
     if linear is None:
         return "random, since a linear model of the untuned model's vectors predicts held-out rows no better than a constant"
-    copy_into(loaded.model.get_submodule(name), shrunk(linear, labels.mean))
+    factor = shrink(labels.problem_type, strength)
+    copy_into(loaded.model.get_submodule(name), shrunk(linear, labels.mean, factor))
     fitted = f"{fitted_model(labels, strength)}, on the untuned model's vectors of {plural(len(rows), 'row')}"
-    return f"{fitted}; {'deviations from the mean' if labels.problem_type == REGRESSION else 'logits'} scaled by {SHRINK:g}"
+    return f"{fitted}; {'deviations from the mean' if labels.problem_type == REGRESSION else 'logits'} scaled by {factor:g}"
 
 
 def some_rows(train: Encoded) -> Encoded:
@@ -144,11 +147,17 @@ def fit_on_scaled(labels: Labels, rows: HeadRows) -> tuple[LinearModel | None, f
     return LinearModel(linear.problem_type, weights, linear.bias - weights @ mean), strength
 
 
-def shrunk(linear: LinearModel, mean: float) -> LinearModel:
-    """Returns the model with ``SHRINK`` times its logits; of a regression with that much of its deviations from the mean."""
+def shrink(problem_type: str, strength: float) -> float:
+    """Returns the factor of the logits of a linear model with the selected strength, or of a regression's deviations."""
+    weakest = problem_type != REGRESSION and strength == max(STRENGTHS.inverse)
+    return SHRINK_LESS if weakest else SHRINK
+
+
+def shrunk(linear: LinearModel, mean: float, factor: float) -> LinearModel:
+    """Returns the model with so many times its logits; of a regression with that much of its deviations from the mean."""
     bias = linear.bias
-    bias = mean + SHRINK * (bias - mean) if linear.problem_type == REGRESSION else SHRINK * np.clip(bias, -MOST, MOST)
-    return LinearModel(linear.problem_type, SHRINK * linear.weights, bias)
+    bias = mean + factor * (bias - mean) if linear.problem_type == REGRESSION else factor * np.clip(bias, -MOST, MOST)
+    return LinearModel(linear.problem_type, factor * linear.weights, bias)
 
 
 def copy_into(layer: nn.Module, linear: LinearModel) -> None:
