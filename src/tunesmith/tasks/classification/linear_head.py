@@ -37,7 +37,7 @@ LEAST_GAIN = 0.01
 SHRINK, SHRINK_LESS = 0.1, 0.3
 """Factor of the linear model's logits; the second where the weakest regularisation predicts held-out rows best. Whole, the logits
 already fit wrong labels, which the body then learns within two epochs: on the demo's messages the margins of later epochs ranked
-wrong labels with an AUROC of 0.6. Where the weakest is best, labels are as the linear model says, and more of it is worth keeping.
+wrong labels with an AUROC of 0.6. Where the weakest is best, labels are as that model says, and more of it is worth keeping.
 See docs/decisions/training-length.md."""
 MOST = 10.0
 """Largest bias, either way, of a class that no row has, or every row."""
