@@ -62,13 +62,13 @@ def banking20(split: str) -> Rows:
 def snli(split: str) -> Rows:
     name = {"train": "dev", "test": "test"}[split]
     parts = [(DATA / "snli" / f"{part}.{name}").read_text(encoding="utf-8").split("\n") for part in ("s1", "s2", "labels")]
-    return [{"text": a, "pair": b, "label": label} for a, b, label in zip(*parts, strict=True) if label]
+    return [{"sentence1": a, "sentence2": b, "label": label} for a, b, label in zip(*parts, strict=True) if label]
 
 
 def stsb(split: str) -> Rows:
     path = next((DATA / "stsb").glob(f"*{split}*.csv"))
     with path.open(encoding="utf-8", newline="") as file:
-        return [{"text": a, "pair": b, "label": float(score)} for a, b, score in csv.reader(file)]
+        return [{"sentence1": a, "sentence2": b, "label": float(score)} for a, b, score in csv.reader(file)]
 
 
 SETS: dict[str, tuple[Callable[[str], Rows], str, str]] = {
