@@ -41,6 +41,8 @@ BY_NAME: dict[str, tuple[dict[str, list[Any]], str, str, str | None, str]] = {
         {"sentence1": SENTENCES, "sentence2": OTHERS, "text": LONG, "label": BINARY},
         "classification", "sentence1", "sentence2", "label",
     ),
+    "text and pair": ({"text": SENTENCES, "pair": OTHERS, "label": BINARY}, "classification", "text", "pair", "label"),
+    "text and its pair's key": ({"text": SENTENCES, "pair": KEYS, "label": BINARY}, "classification", "text", None, "label"),
     "half a pair": ({"sentence1": SENTENCES, "label": BINARY}, "classification", "sentence1", None, "label"),
     "text before title": ({"title": OTHERS, "text": LONG, "label": BINARY}, "classification", "text", None, "label"),
     "label before rating": ({"text": SENTENCES, "rating": RATINGS, "label": BINARY}, "classification", "text", None, "label"),
@@ -91,6 +93,15 @@ def test_the_other_parts() -> None:
     assert (found.id, found.group, found.split) == ("id", "user_id", "split")
     assert found.reasons["unused"] == "extra"
     assert found.reasons["split"] == "it is called 'split' and holds dev, test, train"
+
+
+def test_a_second_text_that_is_not_used_is_known() -> None:
+    columns = {"text": SENTENCES, "answer": OTHERS, "place": WORDS, "label": BINARY}
+    found = detect(table(**columns))
+    assert (found.unused, found.other_texts) == (("answer", "place"), ("answer",))
+    assert detect(table(**columns), text="text").other_texts == ()  # the recipe says so
+    assert detect(table(**columns), pair="answer").other_texts == ()
+    assert detect(table(text=SENTENCES, place=WORDS, label=BINARY)).other_texts == ()
 
 
 def test_few_groups_and_other_words_are_no_group_and_no_split() -> None:

@@ -82,6 +82,13 @@ def test_a_plain_table() -> None:
     assert "a fraction (60 rows) for the verdict, not used in training and selection" in text
 
 
+def test_a_second_text_is_suggested_as_the_pair() -> None:
+    recipe, text, _ = drafted(write("tickets.csv", [{**row, "reply": sentence(i + 7)} for i, row in enumerate(tickets())]))
+    assert (recipe.data.columns.text, recipe.data.columns.pair) == ("body", None)
+    Path("drafted.yaml").write_text(text.replace("#pair: reply", "pair: reply"), encoding="utf-8")
+    assert load_recipe(Path("drafted.yaml")).recipe.data.columns.pair == "reply"
+
+
 def test_every_line_that_is_not_a_default_has_a_reason() -> None:
     _, text, _ = drafted(write("tickets.csv", tickets()))
     lines = text.splitlines()

@@ -191,6 +191,19 @@ def test_smoke_leaves_the_output_alone(train, sentences: list[dict[str, str]], t
     assert list((run.folder / "checkpoints").iterdir()) == []
 
 
+def test_a_second_text_that_is_not_used_is_told_before_training(train, sentences: list[dict[str, str]]) -> None:
+    told: list[str] = []
+    rows = [{**row, "answer": f"a longer answer to number {i}", "place": "web"} for i, row in enumerate(sentences)]
+    train(rows, smoke=True, listener=lambda event: told.append(event.text))
+    expected = "1 more column of text: answer; only text is used. To use both texts of a row, write data.columns: "
+    expected += "{text: text, pair: answer}."
+    assert expected in told
+    assert told.index(expected) < told.index("training")
+    told.clear()
+    train([{**row, "place": "web"} for row in sentences], smoke=True, listener=lambda event: told.append(event.text))
+    assert not any("more column" in text for text in told)
+
+
 def test_resume_with_another_recipe_names_what_differs(
     train, sentences: list[dict[str, str]], tmp_path: Path, tiny_model: Path
 ) -> None:

@@ -24,6 +24,11 @@ PAIRS = (
     ("question", "passage"),
     ("query", "passage"),
     ("query", "document"),
+    ("claim", "evidence"),
+    ("text", "pair"),
+    ("text", "text_pair"),
+    ("text", "text2"),
+    ("text", "text_2"),
 )
 LABEL = (
     ("label", "labels", "gold_label", "label_gold"),

@@ -72,6 +72,8 @@ def detect_columns(table: Table, task: str, given: ColumnsSection, need_label: b
         **{part: roles.assigned[part][0] for part in ("pair", "id", "group", "split") if part in roles.assigned},
         annotators=roles.assigned.get("annotators", ()),
         counted=tuple(given.annotators) if isinstance(given.annotators, dict) else (),
+        unused=tuple(unused),
+        other_texts=other_texts(roles),
         reasons=roles.reasons,
     )
 
@@ -186,7 +188,7 @@ def assign_text(roles: Roles) -> None:
     if "pair" not in roles.assigned:
         for pair in column_names.PAIRS:
             names = named(roles, pair)
-            if len(names) == 2 and all(roles.profiles[name].number_share < 0.5 for name in names):
+            if len(names) == 2 and is_pair(pair[0], roles.profiles[names[0]], roles.profiles[names[1]]):
                 reason = f"{names[0]!r} and {names[1]!r} are the usual names of a pair"
                 roles.assign("text", names[:1], reason)
                 roles.assign("pair", names[1:], reason)
@@ -201,6 +203,18 @@ def assign_text(roles: Roles) -> None:
             roles.assign("text", names, f"it is called {names[0]!r} ({roles.profiles[names[0]].words()})")
             return
     assign_text_by_content(roles)
+
+
+def is_pair(name: str, first: Profile, second: Profile) -> bool:
+    """Tells whether two columns with the names of a pair hold one; ``pair`` beside ``text`` may also be the key of two rows."""
+    return first.number_share < 0.5 and second.number_share < 0.5 and (name != "text" or second.is_text)
+
+
+def other_texts(roles: Roles) -> tuple[str, ...]:
+    """Returns the free columns that read like language, where the recipe does not name the text and there is no pair."""
+    if "pair" in roles.assigned or roles.reasons["text"] == NAMED_IN_RECIPE:
+        return ()
+    return tuple(name for name in roles.free() if roles.profiles[name].is_text)
 
 
 def assign_text_by_content(roles: Roles) -> None:

@@ -111,6 +111,9 @@ class Columns:
         label: one column, or several 0/1 columns (multi-label).
         annotators: columns with one annotator's labels each, or with the number of annotators that chose a class.
         counted: the class that each of ``annotators`` counts; empty where they hold labels.
+        unused: the columns without a role.
+        other_texts: those of them that also read like language, where neither text nor pair is named in the recipe and only one
+            was found.
         reasons: role -> why this column was chosen, for the user.
     """
 
@@ -122,6 +125,8 @@ class Columns:
     split: str | None = None
     annotators: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    other_texts: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
 
 

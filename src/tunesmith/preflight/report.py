@@ -31,6 +31,11 @@ class CheckLine:
             return (self.figure,)
         return (self.note,) if self.note.startswith(self.figure) else (self.figure, self.note)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Returns the note with its remedy, if there is one."""
+        return (joined(self.note, self.remedy),) if self.note else ()
+
 
 @dataclass(frozen=True)
 class CheckReport:
@@ -49,7 +54,11 @@ class CheckReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(joined(line.note, line.remedy) for line in self.checks if line.note)
+        return tuple(note for line in self.checks for note in line.notes)
+
+    def notes_of(self, check: str) -> tuple[str, ...]:
+        """Returns the notes of the lines of that name, with their remedies."""
+        return tuple(note for line in self.checks if line.check == check for note in line.notes)
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tunesmith.data.cells import one_line, plural
+from tunesmith.data.cells import listed, one_line, plural
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Examples
 from tunesmith.disk import free_bytes, megabytes
@@ -41,14 +41,21 @@ def read_as(notes: Iterable[str]) -> Iterator[CheckLine]:
 
 
 def columns(splits: LabelledData) -> CheckLine:
-    """Lists the role of each column."""
+    """Lists the role of each column, and those without one; a note names a second column of text that is not used."""
+    found = splits.columns
     parts = {
-        "text": splits.columns.text,
-        "pair": splits.columns.pair,
-        "label": "+".join(splits.columns.label),
-        "group": splits.columns.group,
+        "text": found.text,
+        "pair": found.pair,
+        "label": "+".join(found.label),
+        "group": found.group,
     }
-    return CheckLine("columns", ", ".join(f"{part} = {name}" for part, name in parts.items() if name))
+    figure = ", ".join(f"{part} = {name}" for part, name in parts.items() if name)
+    if not found.other_texts:
+        return CheckLine("columns", figure + (f"; not used: {listed(found.unused)}" if found.unused else ""))
+    other = found.other_texts[0]
+    note = f"{plural(len(found.other_texts), 'more column')} of text: {listed(found.other_texts)}; only {found.text} is used."
+    remedy = f"To use both texts of a row, write data.columns: {{text: {one_line(found.text)}, pair: {one_line(other)}}}."
+    return CheckLine("columns", f"{figure}; not used: {listed(found.unused)}", note=note, remedy=remedy)
 
 
 def labels(splits: LabelledData) -> CheckLine:

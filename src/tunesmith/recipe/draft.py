@@ -42,6 +42,7 @@ class Draft:
         non_latin: many letters of the texts are not Latin.
         data: train, test and validation as given (a source or a fraction).
         columns: part -> its column or columns.
+        other_texts: columns that also read like language and have no role.
         imbalanced: one class has many times the rows of another.
     """
 
@@ -54,6 +55,7 @@ class Draft:
     separator: str | None
     separator_reason: str
     columns: Mapping[str, tuple[str, ...]]
+    other_texts: tuple[str, ...]
     column_reasons: Mapping[str, str]
     questions: tuple[Question, ...]
     imbalanced: bool
@@ -99,6 +101,8 @@ def data_lines(draft: Draft) -> Iterator[str]:
     for part, names in draft.columns.items():
         value = names[0] if len(names) == 1 else list(names)
         yield entry("    ", part, value, draft.column_reasons.get(part, ""))
+    for name in draft.other_texts:
+        yield entry("    #", "pair", name, "also reads like text, and is not used: to use both texts of a row")
     for question in draft.questions:
         yield f"    # Decide: {one_line(question.message)}"
         for name in question.names:

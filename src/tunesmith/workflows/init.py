@@ -336,6 +336,7 @@ def make_draft(
         separator=guess.separator,
         separator_reason=guess.separator_reason,
         columns={part: names for part, names in columns_by_part(guess.columns).items() if part not in undecided},
+        other_texts=guess.columns.other_texts if "text" not in undecided else (),
         column_reasons=guess.columns.reasons,
         questions=guess.questions,
         imbalanced=splits is not None and is_imbalanced(label_counts(splits)),

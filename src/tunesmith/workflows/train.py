@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tunesmith.disk import disk_errors, write_text
-from tunesmith.progress import Clock, Listener, silent
+from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.resolved import with_default_epochs
 from tunesmith.report.saved_run import read as read_saved
@@ -77,6 +77,8 @@ def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *,
     with clock.phase("check"):
         report, session = check(steps, session)
         report.raise_if_failed()
+    for note in report.notes_of("columns"):
+        listener(Event("note", note))
     if rank() > 0:  # one of several processes: it trains with the first one, which does all the rest
         fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
         return None
