@@ -1,11 +1,11 @@
-"""Compares lengths of training and starts of the head on small files: three epochs, and floors of steps, on six data sets.
+"""Compares lengths of training and starts of the model on small files: three epochs, and floors of steps, on six data sets.
 
 Every run is a whole default run on a sample of the training rows, evaluated on the same test rows, with the verdicts against the
 linear baselines. Results are written after every run, and the table of the decision's page with them; a stopped benchmark goes on
 where it was.
 
     python benchmarks/training_length.py [--sets NAME ...] [--rows N ...] [--steps N ...] [--heads random linear]
-                                         [--seeds N]
+                                         [--pairs none distil] [--seeds N]
 """
 
 from __future__ import annotations
@@ -80,9 +80,14 @@ SETS: dict[str, tuple[Callable[[str], Rows], str, str]] = {
     "stsb": (stsb, "regression", "spearman"),
 }
 
+SETS_OF_PAIRS = ("snli", "stsb")
+Cell = tuple[str, int, int, str, str, int]
+"""Data set, training rows, floor of steps, start of the head, start of a model of pairs, seed."""
 
-def train_once(name: str, n_rows: int, steps: int, head: str, seed: int, folder: Path) -> dict[str, Any]:
+
+def train_once(cell: Cell, folder: Path) -> dict[str, Any]:
     """Trains one run and returns its metric on test, its verdicts, and its steps."""
+    name, n_rows, steps, head, pairs, seed = cell
     read, task, metric = SETS[name]
     rows, test = read("train"), read("test")
     random.Random(seed).shuffle(rows)
@@ -94,13 +99,19 @@ def train_once(name: str, n_rows: int, steps: int, head: str, seed: int, folder:
         output=str(folder / "run"),
         task=task,
         overwrite=True,
-        train={"seed": seed, "head_init": head, **({"max_steps": steps} if steps else {"num_train_epochs": 3})},
+        train={
+            "seed": seed,
+            "head_init": head,
+            "pair_init": pairs,
+            **({"max_steps": steps} if steps else {"num_train_epochs": 3}),
+        },
         evaluate={"metric": metric, "baselines": ["tfidf", "frozen"], "n_resamples": 1000},
     )
     of_metric = {verdict.against: verdict for verdict in run.verdicts if verdict.metric == metric and verdict.split == "test"}
     baselines = {b.name: next(m.value for m in b.metrics if (m.name, m.split) == (metric, "test")) for b in run.result.baselines}
     return {
-        "set": name, "rows": n_rows, "floor": steps, "head": head, "start": run.result.training["head"], "seed": seed,
+        "set": name, "rows": n_rows, "floor": steps, "head": head, "start": run.result.training["head"], "pairs": pairs,
+        "seed": seed, "pair_start": run.result.training.get("pair_start", ""),
         "metric": metric, "value": run.result.metric(metric).value,
         "steps": run.result.training["steps"], "best_step": run.result.training["best_step"],
         "baselines": baselines, "words": {against: verdict.word for against, verdict in of_metric.items()},
@@ -120,17 +131,24 @@ def cell(runs: Rows) -> str:
     return f"{mean:.3f} ({len(runs)})" + (f": {', '.join(marks)}" if marks else "")
 
 
+def way_of(run: dict[str, Any]) -> tuple[int, str, str]:
+    return run["floor"], run["head"], run.get("pairs", "none")
+
+
 def write_page(table: Rows) -> None:
     """Puts a row for each data set and number of rows between the marks of the page."""
-    ways = sorted({(run["floor"], run["head"]) for run in table}, key=lambda way: (way[1] != "random", way[0]))
-    names = [f"{f'{steps} steps' if steps else '3 epochs'}, {head} head" for steps, head in ways]
+    ways = sorted({way_of(run) for run in table}, key=lambda way: (way[2] != "none", way[1] != "random", way[0]))
+    names = [
+        f"{f'{steps} steps' if steps else '3 epochs'}, {head} head{', distilled' * (pairs != 'none')}"
+        for steps, head, pairs in ways
+    ]
     lines = [f"| data, training rows | {' | '.join(names)} | linear baseline |", "|---" * (len(ways) + 2) + "|"]
     for rows in sorted({run["rows"] for run in table}):
         for name in SETS:
             own = [run for run in table if (run["set"], run["rows"]) == (name, rows)]
             best = [max(run["baselines"].values()) for run in {run["seed"]: run for run in own}.values()]
             if own:
-                cells = [cell([run for run in own if (run["floor"], run["head"]) == way]) for way in ways]
+                cells = [cell([run for run in own if way_of(run) == way]) for way in ways]
                 lines.append(f"| {name}, {rows:,} | " + " | ".join(cells) + f" | {statistics.mean(best):.3f} |")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
     PAGE.write_text("\n".join([before + MARKS[0], *lines, MARKS[1]]) + rest.partition(MARKS[1])[2], encoding="utf-8")
@@ -142,23 +160,25 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", type=int, default=[100, 500, 2000])
     parser.add_argument("--steps", nargs="*", type=int, default=[300], help="floors of optimizer steps; 0: three epochs")
     parser.add_argument("--heads", nargs="*", default=["linear"], choices=["random", "linear"])
+    parser.add_argument("--pairs", nargs="*", default=["distil"], choices=["none", "distil"], help="of the sets of pairs")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     earlier = RESULTS / "training_length.json"
     table: list[dict[str, Any]] = json.loads(earlier.read_text(encoding="utf-8"))["table"] if earlier.exists() else []
-    done = {(row["set"], row["rows"], row["floor"], row["head"], row["seed"]) for row in table}
+    done = {(row["set"], row["rows"], *way_of(row), row["seed"]) for row in table}
     folder = Path(tempfile.mkdtemp())
     wanted = [
-        (name, n, steps, head, seed)
+        (name, n, steps, head, pairs, seed)
         for seed in range(args.seeds)
         for n in args.rows
         for name in args.sets
         for steps in args.steps
         for head in args.heads
+        for pairs in (args.pairs if name in SETS_OF_PAIRS else ["none"])
     ]
     for cell in wanted:
         if cell not in done:
-            table.append(train_once(*cell, folder))
+            table.append(train_once(cell, folder))
             write("training_length", {"test_rows": TEST_ROWS, "table": table})
             write_page(table)
     shutil.rmtree(folder)

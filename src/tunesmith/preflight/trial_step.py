@@ -120,8 +120,14 @@ def gradient_line(result: TrialResult) -> CheckLine:
     return CheckLine("gradients", text or "finite in every trainable parameter", note=text, remedy=remedy)
 
 
-def estimate_time(parts: Sequence[TrialPart], batches_per_epoch: int, train: TrainSection) -> tuple[float, CheckLine]:
-    """Estimates the seconds that the training of all seeds takes, from one step on rows drawn at random."""
+def estimate_time(
+    parts: Sequence[TrialPart], batches_per_epoch: int, train: TrainSection, start_steps: int = 0
+) -> tuple[float, CheckLine]:
+    """Estimates the seconds that the training of all seeds takes, from one step on rows drawn at random.
+
+    Args:
+        start_steps: steps before the training.
+    """
     seconds = []
     for part in parts:
         positions = part.random(train.batch_rows)
@@ -131,9 +137,10 @@ def estimate_time(parts: Sequence[TrialPart], batches_per_epoch: int, train: Tra
         padding = float(part.lengths.mean() / part.lengths[positions].max()) if part.is_bucketed else 1.0
         seconds.append((time.perf_counter() - started) * padding)
     schedule = plan_schedule(batches_per_epoch, train)
-    estimate = float(np.mean(seconds)) * schedule.total_steps * train.gradient_accumulation_steps
+    estimate = float(np.mean(seconds)) * (schedule.total_steps * train.gradient_accumulation_steps + start_steps)
     times = f" for each of {plural(train.n_seeds, 'seed')}" if train.n_seeds > 1 else ""
-    figure = f"training about {estimate:,.0f} s ({plural(schedule.total_steps, 'step')}){times}"
+    before = f" after {start_steps:,} of distillation" if start_steps else ""
+    figure = f"training about {estimate:,.0f} s ({plural(schedule.total_steps, 'step')}{before}){times}"
     return estimate * train.n_seeds, CheckLine("time", figure)
 
 

@@ -1,7 +1,6 @@
 """Declares the recipe: one frozen section per concern, each option once.
 
-The reference page, the JSON Schema and the comments of ``resolved.yaml`` are generated from these fields.
-Options that exist upstream keep upstream's name, meaning and unit.
+The reference, the JSON Schema and ``resolved.yaml`` are generated from it. Upstream's options keep their name, meaning and unit.
 """
 
 from __future__ import annotations
@@ -111,8 +110,7 @@ class DataSection(Section):
 
     def file(self, split: str) -> str | None:
         """Returns the file, folder or hub name of a split; None for a fraction, ``auto`` and null."""
-        source = getattr(self, split)
-        return source if isinstance(source, str) and source != AUTO else None
+        return source if isinstance(source := getattr(self, split), str) and source != AUTO else None
 
 
 class AdapterSection(Section):
@@ -284,6 +282,8 @@ class TrainSection(Section):
     """all; head (body frozen); "last N" (head and last N layers, embeddings frozen); or a list of parameter-name patterns."""
     head_init: Literal["linear", "random"] = "linear"
     """How a new head starts: as a linear model of the untuned model's vectors (linear probing, then fine-tuning), or random."""
+    pair_init: Literal["distil", "none"] = "distil"
+    """How a new model of at most 2,000 pairs starts: distilled from a linear model of both texts' embeddings, or as it is."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Class weights in the loss; balanced is n / (K * n_c), as in scikit-learn."""
     label_smoothing_factor: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -188,6 +188,8 @@ def training(run: SavedRun) -> Markup | None:
             ("peak learning rate", significant(record.get("learning_rate"))),
             ("batch size (rows)", count(record.get("batch_rows"))),
             ("dropout", dropout_text(record)),
+            ("start of the head", str(record.get("head") or "")),
+            ("start on pairs", str(record.get("pair_start") or "")),
             ("loss", str(record.get("loss") or "")),
             ("batch sampler", str(record.get("batch_sampler") or "")),
             ("dimensions", count(record.get("dimension")) if record.get("dimension") else ""),

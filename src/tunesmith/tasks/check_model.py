@@ -64,7 +64,9 @@ def check_model(steps: TaskSteps[Any, Any], session: Session) -> tuple[tuple[Che
         took = time.perf_counter() - started
         lines.append(CheckLine("evaluation", f"a few rows in {took:.2f} s, loss {number(values['loss'])}"))
         report_part("time of a step")
-        seconds, time_line = estimate_time(parts, batches_per_epoch(session.rows_per_epoch, recipe), recipe.train)
+        seconds, time_line = estimate_time(
+            parts, batches_per_epoch(session.rows_per_epoch, recipe), recipe.train, session.start_steps
+        )
     finally:
         remove_fast_path(session.body)
     if recipe.adapter is None:

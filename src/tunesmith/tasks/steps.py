@@ -96,6 +96,7 @@ def fit_seeds(
             if rank() == 0:  # the others could come before the first process has claimed the folder
                 checkpoints.mkdir(parents=True, exist_ok=True)
             place = FitPlace(checkpoints=checkpoints, metrics_log=log, resume=resume, smoke=smoke)
+            seed_session = steps.start(seed_session, seed, request, listener)
             record = fit_seed(steps, seed_session, seed, place, request, listener)
             seeds.append(SeedResult(seed, record, seed_session, steps.outputs(seed_session)))
     return seeds

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.preflight.trial_step import TrialPart
     from tunesmith.run_folder import RunFolder
     from tunesmith.training.fit import Fit, TrainerSpec
+    from tunesmith.training.signals import StopRequest
 
 EvaluateFn = Callable[["torch.nn.Module"], dict[str, float]]
 """A model to metric -> value, ``loss`` included; called in place of ``Trainer.evaluate``."""
@@ -112,6 +113,11 @@ class Session:
     def body(self) -> Any:
         """Returns the module that the fast path is applied to."""
         return self.model
+
+    @property
+    def start_steps(self) -> int:
+        """Returns the optimizer steps before the training; see ``TaskSteps.start``."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,7 @@ class TaskSteps(Generic[DataT, SessionT]):
         sample_unit, sample_measure: a row or a text; and the unit of the largest difference.
         trial_parts: the training rows by loss, for the trial step.
         evaluate_fn: builds the evaluation on validation, on at most so many rows.
+        start: trains the model of one seed in place before its training, such as by distillation.
         trainer_spec: the trainer with its loss and arguments.
         outputs: split -> outputs of the session's model.
         baselines: outputs of the systems that the recipe names.
@@ -236,6 +243,7 @@ class TaskSteps(Generic[DataT, SessionT]):
     data_record: Callable[[SessionT], dict[str, Any]]
     prepare: Callable[[DataT, Clock], DataT] = lambda data, _clock: data
     model_checks: Callable[[SessionT], Iterable[CheckLine]] = lambda _session: ()
+    start: Callable[[SessionT, int, StopRequest, Listener], SessionT] = lambda session, _seed, _request, _listener: session
     choose_thresholds: Callable[[Sequence[SeedResult], Sequence[BaselineOutputs]], Decisions] = lambda seeds, systems: Decisions(
         tuple(seeds), tuple(systems)
     )

@@ -121,7 +121,7 @@ def some_rows(train: Encoded) -> Encoded:
     return train.take(shuffled[: 1 + int((train.lengths[shuffled].cumsum() < MAX_TOKENS).sum())])
 
 
-def fit_on_scaled(labels: Labels, rows: HeadRows) -> tuple[LinearModel | None, float]:
+def fit_on_scaled(labels: Labels, rows: HeadRows, strengths: Strengths = STRENGTHS) -> tuple[LinearModel | None, float]:
     """Fits a linear model to the vectors as they are, regularised as if each had mean 0 and all together a deviation of 1.
 
     A third of the rows selects the strength; the model that is returned is fitted to all of them. It is None if the loss of the
@@ -131,7 +131,7 @@ def fit_on_scaled(labels: Labels, rows: HeadRows) -> tuple[LinearModel | None, f
     scaled = HeadRows((rows.vectors - mean) / deviation, rows.labels, rows.class_weights)
     chosen = np.arange(len(rows.labels)) % HELD_OUT == 0
     held, rest = scaled.take(chosen), scaled.take(~chosen)
-    strengths = STRENGTHS.weighted(rows.class_weights)
+    strengths = strengths.weighted(rows.class_weights)
     kind, validation = (labels.problem_type, labels.n), (held.vectors, held.labels)
     selected, strength = fit_linear(*kind, rest.vectors, rest.labels, validation, strengths)
     constant, _ = fit_linear(*kind, np.zeros_like(rest.vectors[:, :1]), rest.labels, None, strengths)

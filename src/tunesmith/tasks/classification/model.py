@@ -30,6 +30,7 @@ from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import primary_metric, task_settings
 from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.classification.linear_head import new_head, start_as_linear_model
+from tunesmith.tasks.classification.synthetic_pairs import PairPlan, plan_pairs
 from tunesmith.tasks.task import Session, SplitLengths
 from tunesmith.training.losses.classification import LossFunction, class_weights, expected_first_loss, loss_function
 from tunesmith.training.schedule import plan_schedule
@@ -64,12 +65,20 @@ class LabelledSession(Session):
     Attributes:
         loaded: the base model with its head, before anything is frozen or added.
         head: how the head started, as a phrase.
+        pair_plan: the synthetic pairs that the model starts on; None if it does not.
+        pair_start: how it started on them, as a phrase; empty before that.
     """
 
     data: LabelledTaskData = field()
     loaded: LoadedModel
     tokens: TokenisedSplits
     head: str
+    pair_plan: PairPlan | None = None
+    pair_start: str = ""
+
+    @property
+    def start_steps(self) -> int:
+        return 0 if self.pair_plan is None else self.pair_plan.n_steps
 
 
 def tokenise_splits(recipe: Recipe, splits: LabelledData, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenisedSplits:
@@ -107,9 +116,9 @@ def load(
     fast_path = supported_path(loaded.model, choose_fast_path(fast=recipe.train.fast, device=device_name()))
     data.clock.part("head")
     head = start_head(recipe, loaded, tokens, fast_path)
-    model = loaded.model
+    model, n_steps = loaded.model, plan_schedule(batches_per_epoch(n_rows, recipe), recipe.train).total_steps
     if recipe.adapter is not None:
-        model = add_adapter(model, recipe.adapter, plan_schedule(batches_per_epoch(n_rows, recipe), recipe.train).total_steps)
+        model = add_adapter(model, recipe.adapter, n_steps)
     else:
         freeze(model, recipe.train.train_layers)
     return LabelledSession(
@@ -126,7 +135,15 @@ def load(
         loaded=loaded,
         tokens=tokens,
         head=head,
+        pair_plan=pair_plan(data, loaded, tokens, n_steps),
     )
+
+
+def pair_plan(data: LabelledTaskData, loaded: LoadedModel, tokens: TokenisedSplits, n_steps: int) -> PairPlan | None:
+    """Plans the synthetic pairs of a model with a new head; None for other models and for single texts."""
+    if not loaded.new_weights:
+        return None
+    return plan_pairs(data.recipe, data.splits.train, float(tokens.encoded["train"].lengths.mean()), n_steps)
 
 
 def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fast_path: FastPath) -> str:

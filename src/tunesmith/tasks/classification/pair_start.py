@@ -1,0 +1,175 @@
+"""Starts a model of pairs by distillation: a linear model of both texts' embeddings labels synthetic pairs of the training texts.
+
+A model that reads two texts at once (a cross-encoder) learns little from a few hundred pairs; a linear model of the embeddings of
+each text, which the untuned model computes, knows much more. It is the teacher: the model is first trained to give its outputs on
+synthetic pairs. Sources: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2; Thakur et al. 2021,
+"Augmented SBERT", section 3, where the labels of recombined pairs pass the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count, islice
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tunesmith.data.arrays import Array
+from tunesmith.data.cells import plural
+from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.data.table import Examples, Labels
+from tunesmith.errors import Interrupted
+from tunesmith.evaluation.baselines.frozen import STRENGTHS, Embedded, mean_and_scale, pair_features
+from tunesmith.evaluation.baselines.linear import LinearModel, label_array
+from tunesmith.machine import seed_everything
+from tunesmith.models.encode import Encoded, encode, used_token_ids
+from tunesmith.models.fast.path import apply_fast_path, remove_fast_path
+from tunesmith.models.inference import autocast, pad_batch
+from tunesmith.progress import Event, Listener
+from tunesmith.tasks.classification.evaluation import embed
+from tunesmith.tasks.classification.linear_head import HeadRows, fit_on_scaled
+from tunesmith.tasks.classification.model import LabelledSession
+from tunesmith.tasks.classification.synthetic_pairs import synthetic_pairs
+from tunesmith.training.arguments import learning_rate
+from tunesmith.training.guarded import require_finite_weights
+from tunesmith.training.losses.classification import class_weights, item_losses
+from tunesmith.training.sampling import bucketed_order
+from tunesmith.training.signals import StopRequest
+from tunesmith.training.weights import count_parameters
+
+WARM_UP = 0.06
+"""Share of the steps in which the learning rate rises; then it falls to 0, as in the training that follows."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A linear model of both texts' embeddings.
+
+    Attributes:
+        mean, scale: (4 D) of the features of the training rows.
+    """
+
+    mean: Array
+    scale: Array
+    linear: LinearModel
+
+    def outputs(self, embedded: Embedded) -> Array:
+        """Computes probabilities (N, K), or numbers (N), of embedded pairs."""
+        return self.linear.scores((pair_features(embedded) - self.mean) / self.scale)
+
+
+def start_on_pairs(session: LabelledSession, seed: int, request: StopRequest, listener: Listener) -> LabelledSession:
+    """Trains the session's model in place on synthetic pairs, if that is planned; returns the session with a phrase about it.
+
+    Nothing is trained where the linear model predicts held-out rows no better than a constant.
+
+    Raises:
+        Interrupted: a stop was requested.
+    """
+    plan = session.pair_plan
+    if plan is None:
+        return session
+    listener(Event("phase", "distillation"))
+    teacher = fit_teacher(session)
+    if teacher is None:
+        return replace(session, pair_start="as it is: a linear model of embeddings predicts no better than a constant")
+    firsts, seconds = synthetic_pairs(session.data.splits.train, plan.n_pairs, seed)
+    pairs = Examples("synthetic", "", list(range(plan.n_pairs)), firsts, [None] * plan.n_pairs, pairs=seconds)
+    targets = teacher.outputs(embed_untouched(pairs, session))
+    encoded = encode(session.loaded.tokenizer, pairs, session.tokens.max_length, count_cut=False)
+    Distillation(session, encoded, torch.as_tensor(targets, dtype=torch.float32), plan.n_steps).run(seed, request, listener)
+    require_finite_weights(session.model)
+    given = f"{plural(plan.n_steps, 'step')} on {plural(plan.n_pairs, 'synthetic pair')} of the training texts"
+    return replace(session, pair_start=f"distilled from a linear model of both texts' embeddings, {given}")
+
+
+def embed_untouched(rows: Examples, session: LabelledSession) -> Embedded:
+    """Computes both texts' embeddings by the model, which is not yet trained."""
+    body = session.loaded.model.base_model
+    apply_fast_path(body, session.fast_path)
+    try:
+        return embed(rows, body, session)
+    finally:
+        remove_fast_path(body)
+
+
+def fit_teacher(session: LabelledSession) -> Teacher | None:
+    """Fits the linear model to the training rows; None if it predicts held-out ones no better than a constant."""
+    labels, rows = session.tokens.labels, session.data.splits.train
+    features = pair_features(embed_untouched(rows, session))
+    if not np.isfinite(features).all():
+        return None
+    mean, scale = mean_and_scale(features)
+    weights = class_weights(session.data.recipe.train.class_weights, labels, rows.labels)
+    given = HeadRows((features - mean) / scale, label_array(labels, rows), None if weights is None else weights.double().numpy())
+    linear, _ = fit_on_scaled(labels, given, STRENGTHS)
+    return None if linear is None else Teacher(mean, scale, linear)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """The training of a session's model on pairs with a teacher's outputs.
+
+    Attributes:
+        targets: probabilities (N, K), or numbers (N).
+    """
+
+    session: LabelledSession
+    pairs: Encoded
+    targets: torch.Tensor
+    n_steps: int
+
+    def run(self, seed: int, request: StopRequest, listener: Listener) -> None:
+        """Trains the model in place. Raises Interrupted if a stop was requested."""
+        session, recipe, model = self.session, self.session.data.recipe, self.session.model
+        seed_everything(seed)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        rate = learning_rate(recipe, count_parameters(model)[0])
+        optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=recipe.train.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(self.n_steps))
+        apply_fast_path(session.body, session.fast_path, used_token_ids(self.pairs, session.tokens.pad_id))
+        model.train()
+        try:
+            for done, positions in enumerate(islice(batches_of(self.pairs, recipe.train.batch_rows, seed), self.n_steps), 1):
+                if request:
+                    raise Interrupted(f"stopped by {request.signal_name} in step {done} of {self.n_steps} of the distillation")
+                loss = self.loss(positions)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                if recipe.train.max_grad_norm:
+                    torch.nn.utils.clip_grad_norm_(trained, recipe.train.max_grad_norm)
+                optimizer.step()
+                schedule.step()
+                listener(Event("step", "distillation", done, self.n_steps, {"loss": float(loss.detach())}))
+        finally:
+            remove_fast_path(session.body)
+
+    def loss(self, positions: Array) -> torch.Tensor:
+        """Computes the mean loss of a batch."""
+        session, device = self.session, next(self.session.model.parameters()).device
+        batch = pad_batch(self.pairs, positions, session.tokens.pad_id)
+        with autocast(session.fast_path.precision, device.type):
+            outputs = session.model(**{name: tensor.to(device) for name, tensor in batch.items()})
+        return distillation_loss(session.tokens.labels, outputs["logits"].float(), self.targets[positions].to(device))
+
+
+def batches_of(pairs: Encoded, batch_rows: int, seed: int) -> Iterator[Array]:
+    """Yields the positions of each batch, epoch after epoch."""
+    for epoch in count():
+        order = bucketed_order(pairs.lengths, batch_rows, seed, epoch)
+        yield from (order[start : start + batch_rows] for start in range(0, len(order), batch_rows))
+
+
+def rate_factor(n_steps: int) -> Callable[[int], float]:
+    """Returns a function from a step to the share of the learning rate: it rises, then falls to 0 after the last step."""
+    rising = max(1, round(WARM_UP * n_steps))
+    return lambda step: (step + 1) / rising if step < rising else max(0.0, (n_steps - step) / max(1, n_steps - rising))
+
+
+def distillation_loss(labels: Labels, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Computes the mean loss of logits (B, K) against a teacher's probabilities (B, K), or numbers (B)."""
+    if labels.problem_type == SINGLE:
+        return F.cross_entropy(logits, targets)
+    return item_losses(labels, logits, targets).mean()

@@ -1,0 +1,91 @@
+"""Makes pairs of texts from those of the training rows: recombined, with words left out, or continued by another text.
+
+A teacher labels them, see ``pair_start``; so they may be anything from unrelated to equal.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+from tunesmith.data.table import Examples
+from tunesmith.recipe.sections import Recipe
+from tunesmith.recipe.tasks import task_settings
+
+PAIR_INIT = ("train", "pair_init")
+MOST_ROWS = 2_000
+"""Of training rows: with more, a model learns enough from the rows themselves."""
+FEWEST_ROWS = 10
+MOST_PAIRS, MOST_TOKENS = 3_000, 300_000
+"""Of the synthetic pairs, and of all tokens in them; the second counts where texts are long."""
+EPOCHS = 3
+MOST_DROPPED = 0.7
+"""Largest share of words that are left out of a text; the share is drawn evenly below it."""
+CONTINUED = 0.5
+"""Share of the altered texts that end as another text begins."""
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """The number of pairs to make, and of optimizer steps on them."""
+
+    n_pairs: int
+    n_steps: int
+
+
+def plan_pairs(recipe: Recipe, rows: Examples, mean_tokens: float, training_steps: int) -> PairPlan | None:
+    """Plans ``EPOCHS`` epochs of synthetic pairs, with no more steps than the training has.
+
+    Returns None where the recipe does not want them, and for rows that are no pairs, or too few or too many.
+
+    Args:
+        mean_tokens: of a training row.
+    """
+    wanted = task_settings(recipe).has_key(PAIR_INIT) and recipe.train.pair_init == "distil"
+    if not wanted or rows.pairs is None or not FEWEST_ROWS <= len(rows) <= MOST_ROWS:
+        return None
+    batch_rows = recipe.train.batch_rows
+    n_pairs = min(MOST_PAIRS, max(batch_rows, int(MOST_TOKENS / mean_tokens)), training_steps * batch_rows)
+    return PairPlan(n_pairs, min(training_steps, EPOCHS * math.ceil(n_pairs / batch_rows)))
+
+
+def synthetic_pairs(rows: Examples, count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Makes so many pairs from the texts of rows, which are pairs themselves; from unrelated to nearly equal ones.
+
+    Of ten pairs three are a first and a second text of any rows, three a text and the same altered, two a row with both texts
+    altered, and two a row with its second text before its altered first one.
+    """
+    draw, firsts, seconds = random.Random(seed), rows.texts, rows.pairs or []
+    every = [*firsts, *seconds]
+    made = []
+    for i in range(count):
+        first, second = (side[j] for side, j in zip((firsts, seconds), [draw.randrange(len(firsts))] * 2, strict=True))
+        kind = i % 10
+        if kind < 3:
+            made.append((first, draw.choice(seconds)))
+        elif kind < 6:
+            text = draw.choice(every)
+            made.append((text, altered(text, every, draw)))
+        elif kind < 8:
+            made.append((altered(first, every, draw), altered(second, every, draw)))
+        else:
+            made.append((second, altered(first, every, draw)))
+    return [first for first, _ in made], [second for _, second in made]
+
+
+def altered(text: str, others: list[str], draw: random.Random) -> str:
+    """Leaves words out of a text, and may replace its end by the beginning of another; without spaces, characters."""
+    parts, blank = split(text)
+    dropped = draw.random() * MOST_DROPPED
+    kept = [part for part in parts if draw.random() > dropped] or parts
+    if kept and draw.random() < CONTINUED:
+        other, _ = split(draw.choice(others))
+        kept = kept[: draw.randrange(len(kept))] + other[: draw.randrange(1, len(other) + 1)] if other else kept
+    return blank.join(kept)
+
+
+def split(text: str) -> tuple[list[str], str]:
+    """Returns the words of a text and a blank, or the characters of a text without spaces and nothing between them."""
+    words = text.split()
+    return (words, " ") if len(words) > 1 else (list(text), "")
