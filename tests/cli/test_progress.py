@@ -162,6 +162,18 @@ def test_a_dumb_terminal_and_a_file_get_plain_lines(monkeypatch: pytest.MonkeyPa
     os.close(master)
 
 
+def test_steps_of_a_part_have_its_name_and_the_phase_then_counts_anew() -> None:
+    part = [(0.0, Event("phase", "training")), *((float(i), Event("step", "distillation", i, 40)) for i in range(1, 41))]
+    phase = [(41.0, Event("phase", "training", 0, 40)), *((41.0 + i, Event("step", "training", i, 40)) for i in range(1, 41))]
+    lines = plain_lines([*part, *phase])
+    assert [lines[0], lines[1], lines[4]] == [
+        "training ...",
+        "distillation: 10 of 40, 30 s left",
+        "training: 10 of 40, 30 s left",
+    ]
+    assert lines[-1] == "training: done in 81 s"
+
+
 VALUES = {"loss": 0.2154, "validation_macro_f1": 0.8312}
 
 

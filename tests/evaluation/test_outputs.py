@@ -56,6 +56,22 @@ CASES: dict[str, tuple[Outputs, Outputs, SplitMetrics, dict[str, float], str]] =
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(("skill", "word"), [(0.9, "better"), (0.0, "cannot tell")])
+@pytest.mark.parametrize("metric", ["spearman", "pearson"])
+def test_a_correlation_is_compared_with_a_constant_which_has_none(metric: str, skill: float, word: str) -> None:
+    noise = np.random.default_rng(0).normal(size=(2, N_ROWS))
+    ours, constant = skill * noise[0] + (1 - skill) * noise[1], np.full(N_ROWS, 0.3)
+    mine, mean = (Outputs(REGRESSION, from_scores(REGRESSION, noise[0], values)) for values in (ours, constant))
+    split = SplitMetrics("test", (metric, "rmse"), (metric, "rmse"), metric)
+    found, of_errors = verdicts_of_outputs([mine], BaselineOutputs("majority", {"test": mean}, 0.0), split, FEW)
+    assert (found.against, found.metric, found.word) == ("majority", metric, word)
+    assert found.difference == pytest.approx(metrics_of_outputs([mine], split, FEW)[0].value)
+    assert of_errors.metric == "rmse"
+    assert found.low is not None
+    undefined, _ = verdicts_of_outputs([mean], BaselineOutputs("majority", {"test": mean}, 0.0), split, FEW)
+    assert (undefined.word, undefined.difference) == ("cannot tell", None)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_each_kind_of_output_has_its_metrics_and_one_verdict(name: str) -> None:
     ours, theirs, metrics, values, verdict_on = CASES[name]

@@ -95,6 +95,9 @@ def test_regression(train, sentences: list[dict[str, str]], unit: float, offset:
     assert {m["name"] for m in found["metrics"]} == {"pearson", "spearman", "rmse", "mae", "r2"}
     assert run.result.metric("spearman").value > 0.5
     assert run.result.metric("r2").value > 0.3
+    of_constant = next(v for v in run.result.verdicts if (v.against, v.metric) == ("majority", "spearman"))
+    assert of_constant.word == "better"
+    assert "not above majority" not in {alarm.name for alarm in run.result.alarms}
     assert all(certificate["passed"] for certificate in found["certificates"])
     assert isinstance(run.predict(["good"])[0]["score"], float)
 

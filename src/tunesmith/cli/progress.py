@@ -108,7 +108,7 @@ class Progress:
         if event.done > start:
             left = f", {duration(round((now - began) / (event.done - start) * (event.total - event.done)))} left"
         values = values_text(event.values)
-        self.line(f"{phase.name}: {event.done:,} of {event.total:,}{left}{'; ' * bool(values)}{values}")
+        self.line(f"{event.text}: {event.done:,} of {event.total:,}{left}{'; ' * bool(values)}{values}")
 
     def part(self, name: str) -> None:
         """Reports a part of the phase; plain lines leave it out."""
@@ -154,7 +154,7 @@ class BarProgress(Progress):
     def step(self, event: Event) -> None:
         if self.phase is None:
             self.phase = Phase(event.text, self.clock())
-        if self.bar is None or self.bar.total != event.total:
+        if self.bar is None or self.bar.total != event.total or self.bar.desc != event.text:
             self.erase()
             from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -163,7 +163,7 @@ class BarProgress(Progress):
             self.bar = tqdm(
                 total=event.total,
                 initial=event.done,  # so that the remaining time of a resumed run is correct
-                desc=self.phase.name,
+                desc=event.text,
                 file=self.stream,
                 leave=False,
                 bar_format=BAR,

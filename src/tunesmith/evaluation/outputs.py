@@ -10,8 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from tunesmith.data.arrays import Array
+from tunesmith.evaluation.metrics.chance import CORRELATIONS, chance_verdict
 from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
-from tunesmith.evaluation.metrics.chance import chance_verdict
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.means import (
     TokenSums,
@@ -245,7 +245,12 @@ def whole_verdicts(
         computed = [COMPUTED_AS.get(name, name) for name in metrics.verdict_metrics]
         systems = predictions_of(seeds), predictions_of(others)
         problem, of_rows = other.problem_type or None, of_kind["predictions"]
-        given = verdicts(computed, *systems, against, split, of_rows, problem_type=problem)
+        given = [
+            chance_verdict(verdict.metric, systems[0], {verdict.metric: 0.0}, other.problem_type, split, of_rows, against)
+            if verdict.metric in CORRELATIONS and all(len(np.unique(system.scores)) == 1 for system in systems[1])
+            else verdict
+            for verdict in verdicts(computed, *systems, against, split, of_rows, problem_type=problem)
+        ]
         found += [replace(verdict, metric=name) for verdict, name in zip(given, metrics.verdict_metrics, strict=True)]
     if other.expected:
         known = [metric for metric in other.expected if metric not in WON_BY_A_CONSTANT]

@@ -19,7 +19,7 @@ USELESS = {
     "collapsed embeddings": "",
     "empty answers": "",
     "repetitive answers": "",
-    "not above majority": "it is not shown to be better than predicting the most frequent class for every row",
+    "not above majority": "it is not shown to be better than predicting the same for every row",
     "not above chance": "it is not shown to be better than random decisions",
 }
 """Alarms of a run whose model is of no use, whatever its metrics are; with the reason, or empty if the message is the reason."""

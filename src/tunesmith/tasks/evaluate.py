@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import MULTI, SINGLE
-from tunesmith.evaluation.metrics.chance import CHANCE
+from tunesmith.evaluation.metrics.chance import CHANCE, CORRELATIONS
 from tunesmith.evaluation.metrics.chance import METRIC as CHANCE_METRIC
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, all_verdicts, baseline_result, metric_values
@@ -20,9 +20,6 @@ from tunesmith.training.alarms import AlarmInputs, alarms
 from tunesmith.training.history import evaluations
 
 MAJORITY = "majority"
-
-CORRELATIONS = ("spearman", "pearson")
-"""Metrics that are undefined for a constant prediction, which orders nothing."""
 
 
 def best_seed(seeds: Sequence[SeedResult], metric: str) -> SeedResult:

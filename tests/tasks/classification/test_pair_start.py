@@ -62,7 +62,7 @@ def test_a_model_learns_from_synthetic_pairs_what_the_linear_model_knows(tmp_pat
     assert correlation(started) > max(0.6, before + 0.3)
     assert started.pair_start.startswith("distilled from a linear model of both texts' embeddings, 20 steps")
     assert [event.done for event in events if event.kind == "step"] == list(range(1, 21))
-    assert events[0] == Event("phase", "distillation")
+    assert events[0] == Event("part", "distillation")
 
 
 def test_a_linear_model_without_skill_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,11 @@ from tunesmith.results import Verdict
 CHANCE = "chance"
 METRIC = "mcc"
 """The metric by which every system that ignores the text is expected to have 0."""
-PERMUTATIONS = 999
+CORRELATIONS = ("spearman", "pearson")
+"""Metrics that are undefined for a constant prediction, which orders nothing; any order that ignores the text has 0."""
+PERMUTATIONS, MOST_ROWS = 999, 2_000
+"""Rows up to which a metric that is not of decisions is computed for each permutation; with more that takes seconds, and the
+interval alone is exact enough."""
 
 
 def expected_metrics(problem_type: str, labels: Array, shares: Array) -> dict[str, float]:
@@ -74,9 +78,15 @@ def expected_average_precision(n_positive: Array, n: int) -> float:
 
 
 def chance_verdict(
-    metric: str, ours: Sequence[Predictions], expected: Mapping[str, float], problem_type: str, split: str, resampling: Resampling
+    metric: str,
+    ours: Sequence[Predictions],
+    expected: Mapping[str, float],
+    problem_type: str,
+    split: str,
+    resampling: Resampling,
+    against: str = CHANCE,
 ) -> Verdict:
-    """Compares a system's metric with its expectation for random decisions.
+    """Compares a system's metric with its expectation for random decisions, or of a constant prediction.
 
     With one seed and independent rows the word also needs an exact test: that random permutations of the labels seldom give as
     large a difference.
@@ -84,7 +94,7 @@ def chance_verdict(
     kind, n = metric_kind(problem_type, metric), len(ours[0])
     values = [metric_value(kind, system) for system in ours]
     defined = [value for value in values if value is not None]
-    empty = Verdict(metric, split, CHANCE, None, None, None, word="cannot tell", n=n)
+    empty = Verdict(metric, split, against, None, None, None, word="cannot tell", n=n)
     if len(defined) < len(values):
         return replace(empty, note=f"no value for this run: {kind.undefined}")
     cells = make_cells(ours, resampling.clusters, of_decisions=kind.of_decisions)
@@ -96,7 +106,7 @@ def chance_verdict(
     if error is None:
         return replace(undecided, note=TOO_FEW_ROWS)
     how = f"bootstrap standard error, {resampling_words(len(drawn), len(ours), cells.members is not None)}"
-    is_exact = len(ours) == 1 and cells.members is None
+    is_exact = len(ours) == 1 and cells.members is None and (kind.of_decisions or n <= MOST_ROWS)
     exact = partial(permutation_p_value, kind, ours[0], expected[metric], resampling.seed) if is_exact else None
     undecided = replace(undecided, interval=how, smallest_detectable=smallest_detectable(error, resampling.level))
     return with_interval(undecided, error, kind.higher_is_better, exact, resampling.n_candidates)

@@ -71,7 +71,7 @@ def start_on_pairs(session: LabelledSession, seed: int, request: StopRequest, li
     plan = session.pair_plan
     if plan is None:
         return session
-    listener(Event("phase", "distillation"))
+    listener(Event("part", "distillation"))
     teacher = fit_teacher(session)
     if teacher is None:
         return replace(session, pair_start="as it is: a linear model of embeddings predicts no better than a constant")
