@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tunesmith.data.table import Examples
@@ -43,6 +43,7 @@ def test_pairs_are_of_the_rows_words_and_of_every_likeness() -> None:
     assert sum(value > 0.6 for value in likeness) > 100
 
 
+@example("0", "\r0", 74)
 @given(st.text(min_size=0, max_size=30), st.text(max_size=30), st.integers(0, 99))
 def test_any_text_can_be_altered(text: str, other: str, seed: int) -> None:
     found = altered(text, [other], random.Random(seed))

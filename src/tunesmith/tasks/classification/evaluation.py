@@ -25,7 +25,7 @@ from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.scoring import predict
 from tunesmith.tasks.evaluate import best_seed
 from tunesmith.tasks.task import Baselines, Decisions, SeedResult
-from tunesmith.training.losses.classification import class_weights
+from tunesmith.training.losses.classification import class_weight_array
 
 if TYPE_CHECKING:
     import torch
@@ -60,8 +60,7 @@ def baselines(session: LabelledSession, listener: Listener) -> Baselines:
     """
     requested, labels = baseline_names(session.data.recipe), session.data.splits.labels
     train, targets = session.data.splits.train, evaluation_rows(session)
-    weights = class_weights(session.data.recipe.train.class_weights, labels, train.labels)
-    of_classes = None if weights is None else weights.double().numpy()
+    of_classes = class_weight_array(session.data.recipe.train.class_weights, labels, train.labels)
     systems: list[BaselineOutputs] = []
     base: dict[str, Outputs] = {}
     for done, name in enumerate(requested, 1):
@@ -92,16 +91,20 @@ def untuned_baseline(session: LabelledSession) -> BaselineOutputs:
 
 def embeddings(session: LabelledSession) -> dict[str, Embedded]:
     """Computes the untouched base model's mean embeddings of every split."""
+    return {rows.split: embed(rows, session) for rows in session.data.splits.named().values()}
+
+
+def embed(rows: Examples, session: LabelledSession) -> Embedded:
+    """Computes mean embeddings (N, D) of the texts, or of both texts of pairs, by the model before its training."""
     body = session.loaded.model.base_model
     apply_fast_path(body, session.fast_path)
     try:
-        return {rows.split: embed(rows, body, session) for rows in session.data.splits.named().values()}
+        return embed_on_fast_path(rows, body, session)
     finally:
         remove_fast_path(body)
 
 
-def embed(rows: Examples, body: torch.nn.Module, session: LabelledSession) -> Embedded:
-    """Computes embeddings (N, D) of the texts, or of both texts of pairs."""
+def embed_on_fast_path(rows: Examples, body: torch.nn.Module, session: LabelledSession) -> Embedded:
     tokens = session.tokens
     if rows.pairs is None:
         return mean_embeddings(body, tokens.encoded[rows.split], tokens.pad_id, session.fast_path)

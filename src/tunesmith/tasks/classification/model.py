@@ -32,7 +32,13 @@ from tunesmith.tasks.classification.data import LabelledTaskData
 from tunesmith.tasks.classification.linear_head import new_head, start_as_linear_model
 from tunesmith.tasks.classification.synthetic_pairs import PairPlan, plan_pairs
 from tunesmith.tasks.task import Session, SplitLengths
-from tunesmith.training.losses.classification import LossFunction, class_weights, expected_first_loss, loss_function
+from tunesmith.training.losses.classification import (
+    LossFunction,
+    class_weight_array,
+    class_weights,
+    expected_first_loss,
+    loss_function,
+)
 from tunesmith.training.schedule import plan_schedule
 
 if TYPE_CHECKING:
@@ -159,11 +165,10 @@ def start_head(recipe: Recipe, loaded: LoadedModel, tokens: TokenisedSplits, fas
     if name is None:
         return "random, since the last layer of this architecture is not one new linear layer"
     loaded.model.to(device_name())
-    weights = class_weights(recipe.train.class_weights, labels, train.labels)
-    given = None if weights is None else weights.double().cpu().numpy()
+    weights = class_weight_array(recipe.train.class_weights, labels, train.labels)
     vectors_of = partial(
         logits, loaded.model, pad_id=tokens.pad_id, fast_path=fast_path, max_rows=recipe.train.per_device_eval_batch_size
     )
     remedy = "Lower train.per_device_eval_batch_size or data.max_length, or write train.fast: false for the plain upstream path."
     with model_errors(f"model.name {recipe.model.name}", "the model cannot compute its rows", remedy, (RuntimeError, IndexError)):
-        return start_as_linear_model(loaded, name, labels, train, given, vectors_of)
+        return start_as_linear_model(loaded, name, labels, train, weights, vectors_of)

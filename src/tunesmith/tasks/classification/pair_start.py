@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.table import Examples, Labels
 from tunesmith.errors import Interrupted
@@ -34,7 +33,7 @@ from tunesmith.tasks.classification.model import LabelledSession
 from tunesmith.tasks.classification.synthetic_pairs import synthetic_pairs
 from tunesmith.training.arguments import learning_rate
 from tunesmith.training.guarded import require_finite_weights
-from tunesmith.training.losses.classification import class_weights, item_losses
+from tunesmith.training.losses.classification import class_weight_array, item_losses
 from tunesmith.training.sampling import bucketed_order
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters
@@ -80,34 +79,22 @@ def start_on_pairs(session: LabelledSession, seed: int, request: StopRequest, li
         return replace(session, pair_start="as it is: a linear model of embeddings predicts no better than a constant")
     firsts, seconds = synthetic_pairs(session.data.splits.train, plan.n_pairs, seed)
     pairs = Examples("synthetic", "", list(range(plan.n_pairs)), firsts, [None] * plan.n_pairs, pairs=seconds)
-    targets = teacher.outputs(embed_untouched(pairs, session))
+    targets = teacher.outputs(embed(pairs, session))
     encoded = encode(session.loaded.tokenizer, pairs, session.tokens.max_length, count_cut=False)
     Distillation(session, encoded, torch.as_tensor(targets, dtype=torch.float32), plan.n_steps).run(seed, request, listener)
     require_finite_weights(session.model)
-    given = f"{plural(plan.n_steps, 'step')} on {plural(plan.n_pairs, 'synthetic pair')} of the training texts"
-    return replace(session, pair_start=f"distilled from a linear model of both texts' embeddings, {given}")
-
-
-def embed_untouched(rows: Examples, session: LabelledSession) -> Embedded:
-    """Computes both texts' embeddings by the model, which is not yet trained."""
-    body = session.loaded.model.base_model
-    apply_fast_path(body, session.fast_path)
-    try:
-        return embed(rows, body, session)
-    finally:
-        remove_fast_path(body)
+    return replace(session, pair_start=f"distilled from a linear model of both texts' embeddings, {plan.words}")
 
 
 def fit_teacher(session: LabelledSession) -> Teacher | None:
     """Fits the linear model to the training rows; None if it predicts held-out ones no better than a constant."""
     labels, rows = session.tokens.labels, session.data.splits.train
-    features = pair_features(embed_untouched(rows, session))
+    features = pair_features(embed(rows, session))
     if not np.isfinite(features).all():
         return None
     mean, scale = mean_and_scale(features)
-    weights = class_weights(session.data.recipe.train.class_weights, labels, rows.labels)
-    given = HeadRows((features - mean) / scale, label_array(labels, rows), None if weights is None else weights.double().numpy())
-    linear, _ = fit_on_scaled(labels, given, STRENGTHS)
+    weights = class_weight_array(session.data.recipe.train.class_weights, labels, rows.labels)
+    linear, _ = fit_on_scaled(labels, HeadRows((features - mean) / scale, label_array(labels, rows), weights), STRENGTHS)
     return None if linear is None else Teacher(mean, scale, linear)
 
 

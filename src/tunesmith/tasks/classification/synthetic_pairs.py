@@ -9,6 +9,7 @@ import math
 import random
 from dataclasses import dataclass
 
+from tunesmith.data.cells import plural
 from tunesmith.data.table import Examples
 from tunesmith.recipe.sections import Recipe
 from tunesmith.recipe.tasks import task_settings
@@ -32,6 +33,10 @@ class PairPlan:
 
     n_pairs: int
     n_steps: int
+
+    @property
+    def words(self) -> str:
+        return f"{plural(self.n_steps, 'step')} on {plural(self.n_pairs, 'synthetic pair')} of the training texts"
 
 
 def plan_pairs(recipe: Recipe, rows: Examples, mean_tokens: float, training_steps: int) -> PairPlan | None:
@@ -60,8 +65,8 @@ def synthetic_pairs(rows: Examples, count: int, seed: int) -> tuple[list[str], l
     every = [*firsts, *seconds]
     made = []
     for i in range(count):
-        first, second = (side[j] for side, j in zip((firsts, seconds), [draw.randrange(len(firsts))] * 2, strict=True))
-        kind = i % 10
+        row, kind = draw.randrange(len(firsts)), i % 10
+        first, second = firsts[row], seconds[row]
         if kind < 3:
             made.append((first, draw.choice(seconds)))
         elif kind < 6:
@@ -88,4 +93,4 @@ def altered(text: str, others: list[str], draw: random.Random) -> str:
 def split(text: str) -> tuple[list[str], str]:
     """Returns the words of a text and a blank, or the characters of a text without spaces and nothing between them."""
     words = text.split()
-    return (words, " ") if len(words) > 1 else (list(text), "")
+    return (words, " ") if len(words) > 1 else (list("".join(words)), "")

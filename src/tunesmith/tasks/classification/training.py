@@ -7,7 +7,6 @@ import torch
 from transformers import TrainingArguments
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.outputs import metric_values
 from tunesmith.models.equivalence import fp32_logits, spread_rows
@@ -50,8 +49,7 @@ def model_checks(session: LabelledSession) -> list[CheckLine]:
     """Returns a line about how the head starts, and one about what a model of pairs is trained on first."""
     lines, plan = [CheckLine("head", session.head)], session.pair_plan
     if plan is not None:
-        made = f"{plural(plan.n_steps, 'step')} on {plural(plan.n_pairs, 'synthetic pair')} of the training texts"
-        lines.append(CheckLine("pairs", f"distillation first: {made}, with the outputs of a linear model of embeddings"))
+        lines.append(CheckLine("pairs", f"distillation first: {plan.words}, with the outputs of a linear model of embeddings"))
     return lines
 
 

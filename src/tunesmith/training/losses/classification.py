@@ -72,6 +72,12 @@ def class_weights(requested: str | dict[str, float], labels: Labels, targets: li
     return torch.tensor(len(table) / (labels.n * np.maximum(counts, 1)), dtype=torch.float32)
 
 
+def class_weight_array(requested: str | dict[str, float], labels: Labels, targets: list[Any]) -> np.ndarray | None:
+    """Computes the weights as ``class_weights`` does, as an array (K) for linear models."""
+    weights = class_weights(requested, labels, targets)
+    return None if weights is None else weights.double().numpy()
+
+
 def named_weights(requested: dict[str, float], labels: Labels, table: np.ndarray) -> torch.Tensor:
     unknown = sorted(set(requested) - set(labels.names))
     missing = sorted(set(labels.names) - set(requested))
