@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -245,12 +246,12 @@ def whole_verdicts(
         computed = [COMPUTED_AS.get(name, name) for name in metrics.verdict_metrics]
         systems = predictions_of(seeds), predictions_of(others)
         problem, of_rows = other.problem_type or None, of_kind["predictions"]
-        given = [
-            chance_verdict(verdict.metric, systems[0], {verdict.metric: 0.0}, other.problem_type, split, of_rows, against)
-            if verdict.metric in CORRELATIONS and all(len(np.unique(system.scores)) == 1 for system in systems[1])
-            else verdict
-            for verdict in verdicts(computed, *systems, against, split, of_rows, problem_type=problem)
-        ]
+        given = verdicts(computed, *systems, against, split, of_rows, problem_type=problem)
+        if all(len(np.unique(system.scores)) == 1 for system in systems[1]):
+            with_constant = partial(
+                chance_verdict, problem_type=other.problem_type, split=split, resampling=of_rows, against=against
+            )
+            given = tuple(with_constant(v.metric, systems[0], {v.metric: 0.0}) if v.metric in CORRELATIONS else v for v in given)
         found += [replace(verdict, metric=name) for verdict, name in zip(given, metrics.verdict_metrics, strict=True)]
     if other.expected:
         known = [metric for metric in other.expected if metric not in WON_BY_A_CONSTANT]

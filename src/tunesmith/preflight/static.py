@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from tunesmith.data.cells import listed, one_line, plural
@@ -49,13 +49,17 @@ def columns(splits: LabelledData) -> CheckLine:
         "label": "+".join(found.label),
         "group": found.group,
     }
-    figure = ", ".join(f"{part} = {name}" for part, name in parts.items() if name)
+    figure = ", ".join(f"{part} = {name}" for part, name in parts.items() if name) + not_used(found.unused)
     if not found.other_texts:
-        return CheckLine("columns", figure + (f"; not used: {listed(found.unused)}" if found.unused else ""))
-    other = found.other_texts[0]
+        return CheckLine("columns", figure)
     note = f"{plural(len(found.other_texts), 'more column')} of text: {listed(found.other_texts)}; only {found.text} is used."
-    remedy = f"To use both texts of a row, write data.columns: {{text: {one_line(found.text)}, pair: {one_line(other)}}}."
-    return CheckLine("columns", f"{figure}; not used: {listed(found.unused)}", note=note, remedy=remedy)
+    both = f"{{text: {one_line(found.text)}, pair: {one_line(found.other_texts[0])}}}"
+    return CheckLine("columns", figure, note=note, remedy=f"To use both texts of a row, write data.columns: {both}.")
+
+
+def not_used(columns: Collection[str]) -> str:
+    """Names the columns that are not read, to be added to those that are; empty if there are none."""
+    return f"; not used: {listed(columns)}" if columns else ""
 
 
 def labels(splits: LabelledData) -> CheckLine:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.data.cells import listed, plural
+from tunesmith.data.cells import plural
 from tunesmith.data.checks import pairs as pair_checks
 from tunesmith.data.checks.control_tokens import control_tokens
 from tunesmith.data.pairs.load import EmbeddingData, load_embedding_data
@@ -18,7 +18,7 @@ from tunesmith.evaluation.embedding_tests import EmbeddingTest, SearchTest, rows
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
 from tunesmith.models.source import find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import evaluated_on, read_as, require_validation
+from tunesmith.preflight.static import evaluated_on, not_used, read_as, require_validation
 from tunesmith.recipe.metric_names import is_search_metric
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
@@ -133,7 +133,7 @@ def check_rows(data: EmbeddingTaskData) -> Iterator[CheckLine]:
     yield from read_as(data.rows.notes)
     train, given = data.rows.train, recipe.data.columns
     unused = [name for name in train.unused if name not in (given.id, given.split)]
-    yield CheckLine("columns", " + ".join(train.format.columns) + (f"; not used: {listed(unused)}" if unused else ""))
+    yield CheckLine("columns", " + ".join(train.format.columns) + not_used(unused))
     why = f", since {choice.because}" if choice.because else ""
     lack, remedy = shortage(choice, recipe.train.batch_rows, recipe.embedding.loss_options.get("mini_batch_size", 32))
     batches = f"batches by {choice.sampler} of {recipe.train.batch_rows}"

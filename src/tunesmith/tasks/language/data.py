@@ -22,7 +22,7 @@ from tunesmith.data.split import at_most
 from tunesmith.errors import MissingExtra, Problem
 from tunesmith.models.source import ModelSource, file_of, find_model, special_tokens
 from tunesmith.preflight.report import CheckLine
-from tunesmith.preflight.static import evaluated_on, read_as, require_validation
+from tunesmith.preflight.static import evaluated_on, not_used, read_as, require_validation
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import Recipe
 from tunesmith.tasks.task import Request, TaskData, TaskReading
@@ -123,7 +123,7 @@ def columns_line(data: LanguageTaskData) -> CheckLine:
     train, given = data.rows.train, data.recipe.data.columns
     used = {*train.columns, given.id, given.group, given.split}
     unused = [name for name in (train.rows[0] if train.rows else ()) if name not in used]
-    figure = " + ".join(train.columns) + (f"; not used: {listed(unused)}" if unused else "") + unread_words(train)
+    figure = " + ".join(train.columns) + not_used(unused) + unread_words(train)
     context = [name for name in unused if plain_name(name) in NOT_READ]
     are = "is" if len(context) == 1 else "are"
     note = f"the turns may depend on {listed(context)}, which {are} not read" if context else ""
