@@ -29,6 +29,7 @@ from tunesmith.data.corrections.apply import correct_file
 from tunesmith.data.corrections.corrections_csv import Correction, read_corrections
 from tunesmith.diagnosis import ablation
 from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED, RANDOM_REMOVED, REMOVED, Variant
+from tunesmith.diagnosis.ablation_verdicts import AblationPlan, evaluate_variants
 from tunesmith.diagnosis.rows import CORRECTIONS, diagnose
 from tunesmith.evaluation.metrics.predictions import Predictions
 from tunesmith.evaluation.metrics.verdict import verdicts
@@ -75,8 +76,8 @@ def measured(place: Path, seeds: int, n_rows: int | None, settings: Sequence[str
     plan = replace(plan, variants=(*plan.variants, clean(plan, truth)))
     folder = claim(f"{loaded.recipe.output}-gain")
     with fill(folder, "", ""):
-        predictions = ablation.train_variants(plan, plan.variants, folder, clock, progress)
-    done = ablation.evaluate_variants(plan, predictions, folder.final, new.applied, 0.0)
+        trained = ablation.train_variants(plan, plan.variants, folder, clock, progress)
+    predictions, done = trained.predictions, evaluate_variants(plan, trained, folder.final, new.applied, 0.0)
     (lost,) = verdicts(["accuracy"], predictions[AS_GIVEN], predictions[CLEAN], CLEAN, "test", paired_seeds=True)
     return {
         "rows": len(truth), "flipped": SHARE, "seeds": list(done.seeds), "settings": list(settings),
@@ -106,7 +107,7 @@ def write_flipped(path: Path, n_rows: int | None) -> tuple[list[str], list[str]]
     return [labels[i] for i in chosen], [names[label] for label in given]
 
 
-def clean(plan: ablation.AblationPlan, truth: Sequence[str]) -> Variant:
+def clean(plan: AblationPlan, truth: Sequence[str]) -> Variant:
     """Returns the training rows with their true labels; the rows that select the checkpoint stay as in the other variants."""
     train, names = plan.inputs.splits.train, plan.inputs.splits.labels.names
     right_one = replace(train, labels=[names.index(truth[row_id]) for row_id in train.row_ids])

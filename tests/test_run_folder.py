@@ -49,6 +49,33 @@ def test_a_finished_run_is_marked_and_nothing_else_is_left(tmp_path: Path) -> No
     require_finished(tmp_path / "run")
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "model/notes.txt", "checkpoints/thesis/a.txt", "model/link"])
+def test_a_run_with_a_file_that_it_did_not_write_is_not_replaced(tmp_path: Path, name: str) -> None:
+    folder = claim(tmp_path / "run")
+    with fill(folder, "recipe", RESOLVED):
+        folder.model.mkdir()
+        (folder.model / "model.safetensors").write_text("weights")
+        finish(folder)
+    claim(tmp_path / "run", overwrite=True)
+    foreign = tmp_path / "run" / name
+    foreign.parent.mkdir(parents=True, exist_ok=True)
+    foreign.symlink_to(tmp_path) if name.endswith("link") else foreign.write_text("mine")
+    with pytest.raises(OutputError, match=f"files that it did not write: {name}"):
+        claim(tmp_path / "run", overwrite=True)
+
+
+def test_the_record_of_an_earlier_version_has_folders(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    folder = RunFolder(folder.final, folder.final)
+    folder.model.mkdir()
+    (folder.model / "model.safetensors").write_text("weights")
+    with pytest.raises(OutputError, match=r"did not write: model/model\.safetensors"):
+        claim(tmp_path / "run", overwrite=True)
+    record = json.loads((tmp_path / "run" / RECORD).read_text())
+    (tmp_path / "run" / RECORD).write_text(json.dumps({**record, "files": [*record["files"], "model"]}))
+    claim(tmp_path / "run", overwrite=True)
+
+
 def test_a_run_is_replaced_only_when_the_new_one_is_complete(tmp_path: Path) -> None:
     make_run(tmp_path / "run", "first")
     folder = claim(tmp_path / "run", overwrite=True)

@@ -135,6 +135,13 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(place).free
 
 
+def nearest_folder(path: Path) -> Path:
+    """Returns the folder itself or its nearest parent that exists."""
+    while not path.is_dir():
+        path = path.absolute().parent
+    return path
+
+
 def megabytes(n_bytes: int) -> str:
     """Formats a size in MB of 1,000,000 bytes: whole ones, and tenths below ten."""
     return f"{n_bytes / 1e6:,.0f} MB" if n_bytes >= 10_000_000 else f"{n_bytes / 1e6:.1f} MB"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from tunesmith.disk import PART, is_same_file, take_lock, write_text
@@ -158,13 +158,24 @@ def require_only_a_run(path: Path) -> None:
     message = "the folder holds other files, and no run"
     if is_run(path):
         written = read_record(path).get("files")
-        known = (*written, LOCK) if isinstance(written, list) else others
-        others = [name for name in others if name not in known and not name.startswith(PART)]
+        others = files_that_are_not_in(written, path) if isinstance(written, list) else []
         message = "the folder of this run also holds files that it did not write"
     if others:
         more = ", ..." if len(others) > SHOWN_NAMES else ""
         shown = ", ".join(sorted(others)[:SHOWN_NAMES]) + more
         raise OutputError.one(str(path), f"{message}: {shown}. Only a run and nothing else is replaced.", CHOOSE)
+
+
+def files_that_are_not_in(written: list[str], path: Path) -> list[str]:
+    """Returns the files of a folder, relative to it, that are not written down, nor (earlier versions) a folder above them."""
+    known = {*written, LOCK}
+    return [name for name in files_of(path) if name not in known and known.isdisjoint(map(str, PurePosixPath(name).parents))]
+
+
+def files_of(path: Path) -> list[str]:
+    """Returns the files and links of a folder and of those in it, relative to it, without those being written."""
+    items = (item for item in path.rglob("*") if (not item.is_dir() or item.is_symlink()) and not item.name.startswith(PART))
+    return sorted(item.relative_to(path).as_posix() for item in items)
 
 
 def is_run(path: Path) -> bool:
@@ -333,8 +344,8 @@ def finish(folder: RunFolder) -> Path:
 
     Raises OutputError if other files have appeared there; the complete run then stays under its working name.
     """
-    record = {**read_record(folder.work), "files": sorted(path.name for path in folder.work.iterdir() if path.name != LOCK)}
-    write_text(folder.work / RECORD, json.dumps({**record, "files": sorted({*record["files"], RECORD})}, indent=1) + "\n")
+    written = sorted({*files_of(folder.work), RECORD} - {LOCK})
+    write_text(folder.work / RECORD, json.dumps({**read_record(folder.work), "files": written}, indent=1) + "\n")
     if folder.final.exists():
         if any(folder.final.iterdir()):
             if not folder.replaces:
@@ -381,10 +392,3 @@ def seed_places(folder: RunFolder, seed: int, n_seeds: int) -> tuple[Path, Path]
     """Returns one seed's checkpoint folder and the path of its log."""
     place = folder.checkpoints if n_seeds == 1 else folder.checkpoints / f"seed-{seed}"
     return place, folder.metrics_log if n_seeds == 1 else folder.work / f"metrics-seed-{seed}.jsonl"
-
-
-def nearest_folder(path: Path) -> Path:
-    """Returns the folder itself or its nearest parent that exists."""
-    while not path.is_dir():
-        path = path.absolute().parent
-    return path

@@ -6,6 +6,7 @@ import csv
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from tunesmith.data.corrections.corrections_csv import Correction, write_correct
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.readers.read import read_file
 from tunesmith.diagnosis import ablation
+from tunesmith.diagnosis.ablation_verdicts import AblationPlan, TrainedVariants
 from tunesmith.errors import Interrupted
 from tunesmith.evaluation.metrics.predictions import from_scores
+from tunesmith.tasks.test_looks import LOOKS, read_looks
 
 FLIPPED = 70
 OTHER = {"pos": "neg", "neg": "pos"}
@@ -112,11 +115,11 @@ def check_predictions(path: Path) -> None:
 
 
 @pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> list[ablation.AblationPlan]:
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[AblationPlan]:
     """Stand-ins for the pre-flight and the trainings: the corrected variant is right, the others in two rows of three."""
-    plans: list[ablation.AblationPlan] = []
+    plans: list[AblationPlan] = []
 
-    def trained(plan: ablation.AblationPlan, variants: Any, *_args: Any) -> dict[str, Any]:
+    def trained(plan: AblationPlan, variants: Any, *_args: Any) -> TrainedVariants:
         plans.append(plan)
         truth = np.array(plan.holdout.evaluation.labels)
         found = {}
@@ -126,14 +129,14 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[ablation.AblationPlan]:
             found[variant.name] = [
                 from_scores(SINGLE, truth, scores, row_ids=plan.holdout.evaluation.row_ids) for _ in plan.seeds
             ]
-        return found
+        return TrainedVariants(found)
 
     monkeypatch.setattr(ablation, "check_plan", lambda *_args: 2.0)
     monkeypatch.setattr(ablation, "train_variants", trained)
     return plans
 
 
-def test_what_a_person_reads(place: Path, untrained: list[ablation.AblationPlan], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_person_reads(place: Path, untrained: list[AblationPlan], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*APPLY, "--measure"]) == 0
     out, err = capsys.readouterr()
     n = ablation_record()["corrections"]["train"]
@@ -159,7 +162,7 @@ def ablation_record() -> dict[str, Any]:
 
 
 def test_evaluation_rows_with_corrections_are_left_out_and_evaluated_a_second_time(
-    place: Path, untrained: list[ablation.AblationPlan], tiny_model: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, untrained: list[AblationPlan], tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_recipe(tiny_model, test=None)
     assert main([*APPLY, "--measure"]) == 0
@@ -177,7 +180,36 @@ def test_evaluation_rows_with_corrections_are_left_out_and_evaluated_a_second_ti
     assert len(plan.inputs.splits.validation) == 48 - left_out
 
 
-def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
+def test_the_verdicts_know_rows_that_belong_together_selection_and_how_many_they_are(
+    place: Path, untrained: list[AblationPlan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    rows = Path("test.csv").read_text(encoding="utf-8").splitlines()
+    Path("test.csv").write_text("\n".join([*rows, *rows[1:51]]) + "\n", encoding="utf-8")
+    finished = ablation.train_variants
+    selected = lambda *args: replace(finished(*args), n_candidates=10)  # noqa: E731
+    monkeypatch.setattr(ablation, "train_variants", selected)
+    assert main([*APPLY, "--measure"]) == 0
+    found, out, err = ablation_record(), *capsys.readouterr()
+    assert {(v["n"], v["n_clusters"]) for v in found["verdicts"]} == {(250, 200)}
+    assert {v["n_comparisons"] for v in found["verdicts"] if v["p_two_sided"] is not None} == {6}
+    assert {m["n_candidates"] for variant in found["variants"] for m in variant["metrics"]} == {10}
+    assert "hold for the 6 comparisons of this table together (Holm's correction)" in out
+    assert "This test set has been looked at 4 times" in err
+    assert len(read_looks(Path("runs") / LOOKS)) == 4
+    assert main([*APPLY, "--measure", "--overwrite"]) == 0
+    assert "This test set has been looked at 8 times" in capsys.readouterr().err
+
+
+def test_a_share_of_the_rows_is_the_same_test_set_as_that_of_a_training(
+    place: Path, untrained: list[AblationPlan], tiny_model: Path
+) -> None:
+    write_recipe(tiny_model, test=0.25)
+    assert main(["train", "recipe.yaml", "train.num_train_epochs=1"]) == 0
+    assert main([*APPLY, "--measure"]) == 0
+    assert len({look.test for look in read_looks(Path("runs") / LOOKS)}) == 1
+
+
+def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[AblationPlan], capsys) -> None:
     assert main([*APPLY, "train.n_seeds=3", "train.seed=5", "--measure", "recipe.yaml"]) == 0
     assert ablation_record()["seeds"] == [5, 6, 7]
     assert ablation_record()["recipe"]["train"]["n_seeds"] == 3
@@ -185,7 +217,7 @@ def test_seeds_and_settings_are_the_recipes(place: Path, untrained: list[ablatio
     assert "note: one seed" not in capsys.readouterr().err
 
 
-def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[ablation.AblationPlan]) -> None:
+def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[AblationPlan]) -> None:
     """It lies beside the corrections, and its files where the diagnosis was started."""
     folder = Path("runs/out-diagnosis")
     folder.mkdir(parents=True)
@@ -195,13 +227,13 @@ def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[
     assert ablation_record()["judged"]["rows"] == 200
 
 
-def test_a_setting_may_follow_the_option(place: Path, untrained: list[ablation.AblationPlan]) -> None:
+def test_a_setting_may_follow_the_option(place: Path, untrained: list[AblationPlan]) -> None:
     assert main([*APPLY, "--measure", "train.seed=5"]) == 0
     assert ablation_record()["seeds"] == [5]
 
 
 def test_an_interruption_keeps_the_corrected_file_and_the_next_try_uses_it(
-    place: Path, untrained: list[ablation.AblationPlan], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, untrained: list[AblationPlan], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finished = ablation.train_variants
 
@@ -221,7 +253,7 @@ def test_an_interruption_keeps_the_corrected_file_and_the_next_try_uses_it(
     assert ablation_record()["verdicts"]
 
 
-def test_an_earlier_measurement_is_replaced_only_on_request(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
+def test_an_earlier_measurement_is_replaced_only_on_request(place: Path, untrained: list[AblationPlan], capsys) -> None:
     assert main([*APPLY, "--measure"]) == 0
     kept = files()
     assert main([*APPLY, "--measure"]) == 2
@@ -231,9 +263,7 @@ def test_an_earlier_measurement_is_replaced_only_on_request(place: Path, untrain
     assert ablation_record()["seeds"] == [3]
 
 
-def test_another_file_in_the_place_of_the_corrected_one_is_refused(
-    place: Path, untrained: list[ablation.AblationPlan], capsys
-) -> None:
+def test_another_file_in_the_place_of_the_corrected_one_is_refused(place: Path, untrained: list[AblationPlan], capsys) -> None:
     Path("train.corrected.csv").write_text("precious", encoding="utf-8")
     before = files()
     assert main([*APPLY, "--measure"]) == 2
@@ -241,7 +271,7 @@ def test_another_file_in_the_place_of_the_corrected_one_is_refused(
     assert files() == before
 
 
-def test_corrections_that_remove_are_measured_once(place: Path, untrained: list[ablation.AblationPlan], capsys) -> None:
+def test_corrections_that_remove_are_measured_once(place: Path, untrained: list[AblationPlan], capsys) -> None:
     text = Path("corrections.csv").read_text(encoding="utf-8").replace(",relabel,", ",remove,")
     Path("corrections.csv").write_text(text, encoding="utf-8")
     assert main([*APPLY, "--measure"]) == 0
@@ -251,7 +281,7 @@ def test_corrections_that_remove_are_measured_once(place: Path, untrained: list[
     assert "removing them" not in out
 
 
-def test_a_file_of_the_diagnosis_of_several_files_is_measured_too(place: Path, untrained: list[ablation.AblationPlan]) -> None:
+def test_a_file_of_the_diagnosis_of_several_files_is_measured_too(place: Path, untrained: list[AblationPlan]) -> None:
     """Its rows of the test file have numbers that rows of the training file have as well."""
     test_sha = read_file(Path("test.csv"), "").sha256
     with Path("test.csv").open(encoding="utf-8", newline="") as file:

@@ -14,7 +14,7 @@ from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
     from tunesmith.data.corrections.apply import AppliedCorrections
-    from tunesmith.diagnosis.ablation import AblationResult, Comparison
+    from tunesmith.diagnosis.ablation_verdicts import AblationResult, Comparison
     from tunesmith.recipe.load import LoadedRecipe
 
 DEFAULT_RECIPE = "recipe.yaml"
@@ -133,10 +133,10 @@ def find_recipe(source: str, overrides: list[str], corrections: Path) -> LoadedR
 
 def ablation_lines(done: AblationResult, terminal: Terminal) -> list[str]:
     """Formats the verdicts on the primary metric; also on all rows, if some were left out."""
-    from tunesmith.diagnosis.ablation import ALL, UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import CORRECTED, RANDOM_REMOVED, REMOVED
+    from tunesmith.diagnosis.ablation_verdicts import ALL, UNDISPUTED
     from tunesmith.report.numbers import plural
-    from tunesmith.report.words import display_name
+    from tunesmith.report.words import display_name, family_notes
 
     about = f"{display_name(done.metric)} on {plural(done.n_rows, 'row')} of {done.split}"
     lines = [f"{about}; in brackets the 95 % interval of the difference:"]
@@ -148,13 +148,14 @@ def ablation_lines(done: AblationResult, terminal: Terminal) -> list[str]:
     if done.n_disputed:
         lines.append(f"the same on all {plural(done.n_rows + done.n_disputed, 'row')}, with the original labels:")
         lines += [f"  {line}" for line in against_original(done, ALL, terminal)]
+    lines += family_notes([item.verdict for item in done.comparisons], "table")
     return lines
 
 
 def against_original(done: AblationResult, rows: str, terminal: Terminal) -> Iterator[str]:
     """Formats one line per variant: its metric and its verdict against the original rows."""
-    from tunesmith.diagnosis.ablation import UNDISPUTED
     from tunesmith.diagnosis.ablation_sets import AS_GIVEN, CORRECTED
+    from tunesmith.diagnosis.ablation_verdicts import UNDISPUTED
     from tunesmith.report.numbers import number, plural
 
     values = {v.name: (v.metrics if rows == UNDISPUTED else v.metrics_all_rows)[0].value for v in done.variants}

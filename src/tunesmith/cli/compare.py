@@ -24,16 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
+    from tunesmith.report.words import notes_on_comparison
     from tunesmith.results import finite
+    from tunesmith.tasks.finished import Run
     from tunesmith.workflows.compare import compare
 
     if len(args.runs) < 2:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
-    verdicts = compare([Path(name) for name in args.runs], metric=args.metric, split=args.split)
+    runs = [Run.load(Path(name)) for name in args.runs]
+    verdicts = compare(runs, metric=args.metric, split=args.split)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
     words = {verdict.word for verdict in verdicts}
+    notes = notes_on_comparison([run.result for run in runs], verdicts)
     code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
-    return Outcome(json, lines=verdict_lines(args.runs[0], verdicts, terminal), exit_code=code)
+    return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes], exit_code=code)
 
 
 def verdict_lines(first: str, verdicts: Sequence[Verdict], terminal: Terminal, noun: str = "row") -> list[str]:

@@ -150,7 +150,7 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     quiet_libraries()
     from tunesmith.cli.compare import verdict_lines
     from tunesmith.report.numbers import with_interval
-    from tunesmith.report.words import looks_notes
+    from tunesmith.report.words import family_notes, looks_notes
     from tunesmith.workflows.evaluate_by_kind import evaluate_by_kind
 
     result = evaluate_by_kind(
@@ -174,14 +174,15 @@ def evaluate_texts(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     for answer in data["answers"][:SHOWN_ANSWERS]:
         lines += ["", f"row {answer['row_id']}: {shortened(answer['answer'])}", f"  reference: {shortened(answer['reference'])}"]
     verdicts = verdict_lines(args.run, result.verdicts, terminal) if result.verdicts else []
-    notes = [*(f"note: {finding.text}" for finding in result.findings), *looks_notes(result)]
+    notes = [*family_notes(result.verdicts, "table"), *(f"note: {finding.text}" for finding in result.findings)]
+    notes += looks_notes(result)
     return Outcome({**result.to_json(), "run": args.run}, lines=[head, *lines, "", *verdicts, *notes])
 
 
 def metric_rows(result: RunResult) -> list[str]:
     """Formats the metrics of each split, with those of the baselines side by side."""
     from tunesmith.report.numbers import number, with_interval
-    from tunesmith.report.words import display_name
+    from tunesmith.report.words import display_name, sample_size
 
     baselines = [{(m.split, m.name): m.value for m in baseline.metrics} for baseline in result.baselines]
     head = [("", "", "", *(baseline.name for baseline in result.baselines))] if baselines else []
@@ -189,7 +190,7 @@ def metric_rows(result: RunResult) -> list[str]:
         (
             m.split,
             display_name(m.name),
-            f"{with_interval(m.value, m.low, m.high)} on {plural(m.n, 'row')}",
+            f"{with_interval(m.value, m.low, m.high)} on {sample_size(m)}",
             *(number(values.get((m.split, m.name))) for values in baselines),
         )
         for m in result.metrics
@@ -247,7 +248,7 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     """Formats the metrics of all models side by side, then the verdicts."""
     from tunesmith.cli.compare import verdict_lines
     from tunesmith.report.numbers import number, with_interval
-    from tunesmith.report.words import looks_notes
+    from tunesmith.report.words import family_notes, looks_notes
 
     full = [metric for metric in result.metrics if " dim=" not in metric.name]
     rows: list[tuple[str, ...]] = [("", *(metric.name for metric in full))]
@@ -255,7 +256,8 @@ def system_lines(name: str, result: RunResult, terminal: Terminal, about: str, n
     sizes = list(dict.fromkeys(m.name.partition(" ")[2] for m in result.metrics if " dim=" in m.name))
     rows += [(f"  {size}", *(number(result.metric(f"{m.name} {size}", m.split).value) for m in full)) for size in sizes]
     rows += [(baseline.name, *(number(m.value) for m in baseline.metrics)) for baseline in result.baselines]
-    notes = [*(f"note: {finding.text}" for finding in result.findings), *looks_notes(result)]
+    notes = [*family_notes(result.verdicts, "table"), *(f"note: {finding.text}" for finding in result.findings)]
+    notes += looks_notes(result)
     notes += [f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms]
     geometry = result.data["geometry"]
     parts = [

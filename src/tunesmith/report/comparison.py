@@ -19,7 +19,7 @@ from tunesmith.report.numbers import ABSENT, count, duration, fraction, is_numbe
 from tunesmith.report.page import document
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import SavedRun
-from tunesmith.report.words import display_name, find, headline, main_metric, main_split, part, total_seconds
+from tunesmith.report.words import display_name, find, headline, main_metric, main_split, notes_on_comparison, part, total_seconds
 from tunesmith.results import Verdict
 
 
@@ -37,7 +37,7 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
     loaded = [replace(run, name=name) for run, name in zip(loaded, distinct([run.name for run in loaded]), strict=True)]
     own = [join([tag("h3", run.name), tables.verdict_table(run.result.verdicts)]) for run in loaded if run.result.verdicts]
     sections = (
-        ("between", "Verdicts between the runs", tables.verdict_table(verdicts) if verdicts else None),
+        ("between", "Verdicts between the runs", between(loaded, verdicts) if verdicts else None),
         ("metrics", "Metrics", metrics(loaded)),
         ("baselines", "Verdicts against the baselines", join(own) if own else None),
         ("curves", "Training curves", run_curves(loaded)),
@@ -48,6 +48,12 @@ def write_comparison(runs: Sequence[Path], out: Path, verdicts: Sequence[Verdict
     title = f"{', '.join(run.name for run in loaded)} · tunesmith comparison"
     write_text(Path(out), document(title, opening(loaded), present, None))
     return Path(out)
+
+
+def between(runs: Sequence[SavedRun], verdicts: Sequence[Verdict]) -> Markup:
+    """Builds the table of the verdicts between the runs, and what limits them."""
+    notes = notes_on_comparison([run.result for run in runs], verdicts)
+    return join([tables.verdict_table(verdicts), *(tag("p", note) for note in notes)])
 
 
 def opening(runs: Sequence[SavedRun]) -> Markup:

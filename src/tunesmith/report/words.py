@@ -74,11 +74,7 @@ def verdict_notes(result: RunResult) -> list[str]:
     """Lists what limits the verdicts of a run: the family of comparisons, selection on the same rows, a single seed."""
     if not result.verdicts:
         return []
-    notes, metric, family = [], main_metric(result), max(verdict.n_comparisons for verdict in result.verdicts)
-    if family > 1:
-        notes.append(
-            f"“Better” and “worse” hold for the {plural(family, 'comparison')} of this run together (Holm's correction)."
-        )
+    metric, notes = main_metric(result), family_notes(result.verdicts, "run")
     if metric is not None and metric.n_candidates > 1:
         best = f"the best of {metric.n_candidates} checkpoints was selected on them"
         notes.append(f"The {metric.split} rows judge the run although {best}: the intervals are widened for it. Give data.test.")
@@ -88,9 +84,35 @@ def verdict_notes(result: RunResult) -> list[str]:
     return notes
 
 
+def family_notes(verdicts: Sequence[Verdict], family: str) -> list[str]:
+    """Says for how many comparisons the verdicts hold together; nothing if they were not corrected for several."""
+    largest = max((verdict.n_comparisons for verdict in verdicts), default=1)
+    comparisons = plural(largest, "comparison")
+    return (
+        [f"“Better” and “worse” hold for the {comparisons} of this {family} together (Holm's correction)."] if largest > 1 else []
+    )
+
+
+def notes_on_comparison(results: Sequence[RunResult], verdicts: Sequence[Verdict]) -> list[str]:
+    """Lists what limits the verdicts between runs: the number of comparisons, selection on the same rows, single seeds."""
+    notes, split = family_notes(verdicts, "table"), verdicts[0].split
+    of_split = [metric for result in results for metric in result.metrics if metric.split == split]
+    n_candidates = max((metric.n_candidates for metric in of_split), default=1)
+    if n_candidates > 1:
+        best = f"each run is the best of up to {n_candidates} checkpoints on them"
+        notes.append(f"The {split} rows judge the runs although {best}: the intervals are widened for it. Give data.test.")
+    if any(len(part(result.training).get("seeds") or ()) == 1 for result in results):
+        notes.append("One seed: the verdict is about these models. Another may change it; train.n_seeds: 3 covers seeds, too.")
+    return notes
+
+
 def looks_notes(result: RunResult) -> list[str]:
-    """Says how often the test set was evaluated, from the second time on; see ``workflows.test_looks``."""
-    looks = part(result.data, "test_looks")
+    """Says how often the test set was evaluated, from the second time on; see ``tasks.test_looks``."""
+    return looks_words(part(result.data, "test_looks"))
+
+
+def looks_words(looks: Mapping[str, Any]) -> list[str]:
+    """Formats the record of ``tasks.test_looks``; nothing for the first look."""
     n_looks = looks.get("count")
     if not is_number(n_looks) or n_looks < 2:
         return []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cells import plural
-from tunesmith.disk import PART, disk_errors
+from tunesmith.disk import PART, disk_errors, nearest_folder
 from tunesmith.errors import InputError, Problem, first_line
 from tunesmith.machine import device_name
 from tunesmith.models.equivalence import certificate
@@ -21,7 +21,6 @@ from tunesmith.progress import silent
 from tunesmith.recipe.batches import batches_per_epoch
 from tunesmith.report.numbers import number
 from tunesmith.results import Certificate
-from tunesmith.run_folder import nearest_folder
 from tunesmith.tasks.fit_plan import FitPlace, fit_plan
 from tunesmith.tasks.task import Session, TaskSteps
 from tunesmith.training.fit import assemble

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from tunesmith.data.readers.hashes import hash_given
 from tunesmith.recipe.sections import AUTO
 from tunesmith.report.saved_run import read_predictions
 from tunesmith.report.words import RETRIEVAL, main_metric, main_split, part
-from tunesmith.results import RunResult
+from tunesmith.results import Metric, RunResult
 from tunesmith.run_folder import PREDICTIONS, RESULT
 from tunesmith.tasks.finished import Run, folder_of
 
@@ -88,9 +88,20 @@ def look_at(result: RunResult, split: str, test: str, run: Path) -> dict[str, An
     metric = main_metric(result, split)
     if metric is None or metric.value is None or split not in JUDGED:
         return None
+    return count_look(metric, test, run.name, run.absolute().parent)
+
+
+def count_look(metric: Metric, test: str, run: str, folder: Path) -> dict[str, Any]:
+    """Appends a look to the file in a folder of runs, and returns the number of looks at this test set so far.
+
+    Args:
+        metric: a value on the test set.
+        test: identifies its rows, see ``test_key``.
+        run: the name of the run.
+    """
     error = 0.0 if metric.low is None or metric.high is None else (metric.high - metric.low) / INTERVAL_WIDTH
-    look = Look(test, run.name, metric.name, metric.value, error, datetime.now(UTC).isoformat(timespec="seconds"))
-    path = run.absolute().parent / LOOKS
+    look = Look(test, run, metric.name, metric.value or 0.0, error, datetime.now(UTC).isoformat(timespec="seconds"))
+    path = folder / LOOKS
     is_cut_off = path.is_file() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * is_cut_off + json.dumps(asdict(look), ensure_ascii=False) + "\n")
@@ -127,8 +138,12 @@ def test_key(result: RunResult, split: str, work: Path, inputs: Mapping[str, str
             return str(known)
     predictions = read_predictions(work / PREDICTIONS) or {}
     rows = zip(*(predictions.get(name, ()) for name in ("split", "row_id", "text")), strict=False)
-    digest = hashlib.sha256(str(record.get("sha256", "")).encode())
-    for name, row_id, text in rows:
-        if name == split:
-            digest.update(f"\n{row_id} {text}".encode("utf-8", "surrogatepass"))
+    return share_key(str(record.get("sha256", "")), ((row_id, text) for name, row_id, text in rows if name == split))
+
+
+def share_key(sha256: str, rows: Iterable[tuple[object, object]]) -> str:
+    """Identifies a share of a file's rows by the sha256 of the file, and by their numbers and texts as predictions hold them."""
+    digest = hashlib.sha256(sha256.encode())
+    for row_id, text in rows:
+        digest.update(f"\n{row_id} {text}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -137,7 +137,10 @@ def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSpl
     mine = [outputs_for(seed.at(common), other, name, ours.labels) for seed in our_seeds]
     theirs = [outputs_for(seed.at(common), ours, name, ours.labels) for seed in other_seeds]
     answered = [i for i, cell in enumerate(ours.rows.get(name, ())) if None not in (cell, other.rows[name][i])]
-    split = SplitMetrics(ours.split, (name,), (name,), name, clusters=clusters_of(ours, answered))
+    of_split = [metric for run in (ours, other) for metric in run.result.metrics if metric.split == ours.split]
+    n_candidates = max((metric.n_candidates for metric in of_split), default=1)
+    clusters = clusters_of(ours, answered)
+    split = SplitMetrics(ours.split, (name,), (name,), name, n_candidates=n_candidates, clusters=clusters)
     return whole_verdicts(mine, theirs, str(other.run.folder), split, Resampling())[0]
 
 

@@ -55,13 +55,13 @@ def correlation(session: Any) -> float:
 def test_a_model_learns_from_synthetic_pairs_what_the_linear_model_knows(tmp_path: Path) -> None:
     session, events = session_of(tmp_path, head_init="random"), []
     (head, line) = model_checks(session)
-    assert line.figure.startswith("distillation first: 20 steps on 640 synthetic pairs of the training texts")
-    assert (head.check, session.start_steps) == ("head", 20)
+    assert line.figure.startswith("distillation first: 40 steps on 640 synthetic pairs of the training texts")
+    assert (head.check, session.start_steps) == ("head", 40)
     before = correlation(session)
     started = start_on_pairs(session, 0, StopRequest(), events.append)
     assert correlation(started) > max(0.6, before + 0.3)
-    assert started.pair_start.startswith("distilled from a linear model of both texts' embeddings, 20 steps")
-    assert [event.done for event in events if event.kind == "step"] == list(range(1, 21))
+    assert started.pair_start.startswith("distilled from a linear model of both texts' embeddings, 40 steps")
+    assert [event.done for event in events if event.kind == "step"] == list(range(1, 41))
     assert events[0] == Event("part", "distillation")
 
 

@@ -59,11 +59,11 @@ def test_a_text_without_spaces_loses_characters() -> None:
 
 
 def test_which_runs_get_synthetic_pairs() -> None:
-    assert plan_pairs(recipe(), rows(), 20.0, 300) == PairPlan(3000, 282)
-    assert plan_pairs(recipe("regression"), rows(), 20.0, 300) == PairPlan(3000, 282)
-    assert plan_pairs(recipe(), rows(), 20.0, 12) == PairPlan(384, 12)  # no more steps than the training
-    assert plan_pairs(recipe(), rows(), 500.0, 300) == PairPlan(600, 57)
-    assert plan_pairs(recipe(), rows(), 1e6, 300) == PairPlan(32, 3)
+    assert plan_pairs(recipe(), rows(), 20.0, 300) == PairPlan(3000, 564)
+    assert plan_pairs(recipe("regression"), rows(), 20.0, 300) == PairPlan(3000, 564)
+    assert plan_pairs(recipe(), rows(), 20.0, 12) == PairPlan(384, 24)  # at most twice the steps of the training
+    assert plan_pairs(recipe(), rows(), 500.0, 300) == PairPlan(600, 114)
+    assert plan_pairs(recipe(), rows(), 1e6, 300) == PairPlan(32, 6)
     assert plan_pairs(recipe(), rows(seconds=None), 20.0, 300) is None
     assert plan_pairs(recipe(pair_init="none"), rows(), 20.0, 300) is None
     assert plan_pairs(recipe(), rows(FIRSTS[:9], SECONDS[:9]), 20.0, 300) is None

@@ -20,7 +20,10 @@ MOST_ROWS = 2_000
 FEWEST_ROWS = 10
 MOST_PAIRS, MOST_TOKENS = 3_000, 300_000
 """Of the synthetic pairs, and of all tokens in them; the second counts where texts are long."""
-EPOCHS = 3
+EPOCHS = 6
+"""Three are over in half the time, but half as near to the teacher: 89 rows of STS-B, teacher 0.820, student 0.788 and 0.802."""
+MOST_STEPS = 2
+"""Steps of distillation for each step of the training."""
 MOST_DROPPED = 0.7
 """Largest share of words that are left out of a text; the share is drawn evenly below it."""
 CONTINUED = 0.5
@@ -40,7 +43,7 @@ class PairPlan:
 
 
 def plan_pairs(recipe: Recipe, rows: Examples, mean_tokens: float, training_steps: int) -> PairPlan | None:
-    """Plans ``EPOCHS`` epochs of synthetic pairs, with no more steps than the training has.
+    """Plans ``EPOCHS`` epochs of synthetic pairs, with at most twice the steps of the training.
 
     Returns None where the recipe does not want them, and for rows that are no pairs, or too few or too many.
 
@@ -52,7 +55,7 @@ def plan_pairs(recipe: Recipe, rows: Examples, mean_tokens: float, training_step
         return None
     batch_rows = recipe.train.batch_rows
     n_pairs = min(MOST_PAIRS, max(batch_rows, int(MOST_TOKENS / mean_tokens)), training_steps * batch_rows)
-    return PairPlan(n_pairs, min(training_steps, EPOCHS * math.ceil(n_pairs / batch_rows)))
+    return PairPlan(n_pairs, min(MOST_STEPS * training_steps, EPOCHS * math.ceil(n_pairs / batch_rows)))
 
 
 def synthetic_pairs(rows: Examples, count: int, seed: int) -> tuple[list[str], list[str]]:

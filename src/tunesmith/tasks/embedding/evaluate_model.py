@@ -28,6 +28,7 @@ from tunesmith.evaluation.embedding_tests import (
 from tunesmith.evaluation.metrics.geometry import Geometry, collapse_alarms
 from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.evaluation.metrics.retrieval import DEFAULT
+from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import (
     BaselineOutputs,
     Outputs,
@@ -240,7 +241,7 @@ def evaluate_plan(plan: EvaluationPlan, clock: Clock, started: float) -> RunResu
     with clock.phase("verdict"):
         values = metrics_of_outputs([ours.outputs], metrics, plan.resampling)
         beside = tuple(baseline_result(other.as_baseline(split), [metrics], plan.resampling) for other in others)
-        verdicts = tuple(verdicts_for(ours, others, metrics, plan.resampling))
+        verdicts = holm(verdicts_for(ours, others, metrics, plan.resampling))
     clock.seconds["total"] = round(time.perf_counter() - started, 3)
     geometry = None if ours.geometry is None else asdict(ours.geometry)
     return RunResult(

@@ -18,6 +18,7 @@ from tunesmith.data.readers.given import source_name
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.resample import Resampling
+from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import (
     BaselineOutputs,
     Outputs,
@@ -115,7 +116,7 @@ def evaluate_language(
         task=recipe.task,
         metrics=tuple(values),
         baselines=tuple(baseline_result(other.as_baseline(), metrics, resampling) for other in others),
-        verdicts=tuple(verdict for verdicts, _ in compared for verdict in verdicts),
+        verdicts=holm([verdict for verdicts, _ in compared for verdict in verdicts]),
         findings=tuple(Finding("not_measured", note, flagged=1) for note in every),
         timings_seconds=clock.seconds,
         peak_memory_bytes=peak_memory_bytes(),
