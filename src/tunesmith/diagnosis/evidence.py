@@ -13,6 +13,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
+from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.label_noise import Knowledge, model_knowledge
 from tunesmith.errors import DataError
@@ -20,6 +21,7 @@ from tunesmith.errors import DataError
 ROWS_IN_FINDING = 50
 """Rows listed in a finding; all are counted."""
 UNLABELLED = -1
+UNINFORMED = "No row is flagged: the model explains too little of the labels to tell wrong ones from right ones."
 ROUNDING = 1e-3
 """Tolerance for the sum of a row's probabilities."""
 FIELD_WORDS = {
@@ -94,10 +96,27 @@ class Evidence:
         return np.asarray(self.labelled[np.isfinite(self.epoch_logits[0, self.labelled, 0])])
 
     @cached_property
+    def clusters(self) -> Array:
+        """The cluster of each row (N): rows of one group and near-duplicates depend on each other."""
+        return row_clusters(self.rows.texts, self.rows.pairs, self.rows.groups, self.near)
+
+    @cached_property
     def knowledge(self) -> Knowledge:
         """What ``pred_probs`` explain of the labels; several checks need it, and it is fitted once."""
         assert self.pred_probs is not None
-        return model_knowledge(self.pred_probs[self.labelled], self.given[self.labelled])
+        rows = self.labelled
+        return model_knowledge(self.pred_probs[rows], self.given[rows], self.clusters[rows])
+
+    @property
+    def is_informed(self) -> bool:
+        """Tells whether ``pred_probs`` explain enough of the labels for a row on which they differ to be worth a look."""
+        several = len(np.unique(self.given[self.labelled])) > 1
+        return self.pred_probs is not None and several and self.knowledge.is_enough
+
+    @property
+    def may_flag(self) -> bool:
+        """Tells whether measures other than ``pred_probs`` may flag rows: not where these explain too little of the labels."""
+        return self.pred_probs is None or self.is_informed
 
     def class_name(self, label: int) -> str:
         return self.labels.names[label] if label >= 0 else "(none)"

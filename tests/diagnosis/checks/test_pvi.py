@@ -83,9 +83,11 @@ def test_the_prior_is_the_best_null_model() -> None:
 
 def test_rows_that_tell_less_than_nothing_are_flagged_and_unlabelled_ones_left_alone() -> None:
     probs = np.array([[0.95, 0.05], [0.9, 0.1], [0.02, 0.98], [0.1, 0.9], [0.5, 0.5]])
-    found = pvi(evidence([0, 0, 0, 1, None], pred_probs=probs, method="frozen"))
+    found = pvi(
+        evidence([0, 0, 0, 1, None, *[0, 1] * 50], pred_probs=np.concatenate([probs, probs[[0, 3] * 50]]), method="frozen")
+    )
     assert found.flagged is not None
-    assert found.flagged.tolist() == [False, False, True, False, False]
+    assert np.flatnonzero(found.flagged).tolist() == [2]
     assert found.scores is not None
     assert found.scores[2] == 0
     assert np.isnan(found.scores[4])
@@ -115,10 +117,18 @@ def test_the_interval_of_a_mean_is_that_of_students_t_where_values_are_normal(n:
 
     values = np.random.default_rng(n).normal(3, 2, size=n)
     half = t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    low, high = mean_interval(values, 20_000)
+    low, high = mean_interval(values, n_resamples=20_000)
     assert (high - low) / 2 == pytest.approx(half, rel=0.12 if n == 5 else 0.05)
     assert low < values.mean() < high
     assert np.isnan(mean_interval(values[:1])).all()
+
+
+def test_the_interval_of_a_mean_knows_rows_that_belong_together() -> None:
+    values = np.random.default_rng(1).normal(3, 2, size=10)
+    repeated, in_ten = np.repeat(values, 6), np.repeat(np.arange(10), 6)
+    (low, high), (lower, higher) = mean_interval(repeated), mean_interval(repeated, in_ten)
+    assert higher - lower > 2 * (high - low)  # sixty rows, but ten units
+    assert (lower, higher) == pytest.approx(mean_interval(values), abs=0.05 * (higher - lower))
 
 
 def test_probabilities_that_know_nothing_become_the_prior_and_good_ones_stay() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
-from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
+from tunesmith.diagnosis.evidence import UNINFORMED, UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 
 NEVER_LEARNT = 1000
 """Forgetfulness of a row that was never classified correctly (Swayamdipta et al., released code)."""
@@ -71,14 +71,16 @@ def aum(evidence: Evidence) -> Diagnosis:
         return skipped
     rows, logits, given = tracked_logits(evidence)
     values = area_under_margin(logits, given)
-    badness, flagged = scatter_rows(evidence, -values, values < 0, rows)
+    badness, flagged = scatter_rows(evidence, -values, evidence.may_flag & (values < 0), rows)
     proposed = np.full(len(evidence), UNLABELLED)
     proposed[rows] = logits.mean(axis=0).argmax(axis=1)
     proposed[~flagged] = UNLABELLED
     led = np.flatnonzero(flagged).tolist()
     return Diagnosis(
         name,
-        f"{len(led):,} of {plural(len(rows), 'row')} have a negative mean margin over {plural(len(logits), 'epoch')}.",
+        f"{len(led):,} of {plural(len(rows), 'row')} have a negative mean margin over {plural(len(logits), 'epoch')}."
+        if evidence.may_flag
+        else UNINFORMED,
         ("epoch_logits",),
         scores=ranks(badness),
         flagged=flagged,
@@ -94,11 +96,12 @@ def forgetting(evidence: Evidence) -> Diagnosis:
         return skipped
     rows, logits, given = tracked_logits(evidence)
     events, n_epochs = data_map(logits, given).forgetting, len(logits)
-    badness, flagged = scatter_rows(evidence, events, events == NEVER_LEARNT, rows)
+    badness, flagged = scatter_rows(evidence, events, evidence.may_flag & (events == NEVER_LEARNT), rows)
     forgotten = int(((events > 0) & (events < NEVER_LEARNT)).sum())
     epochs = plural(n_epochs, "epoch")
-    never = plural(int(flagged.sum()), "row", "was", "were")
+    never = plural(int((events == NEVER_LEARNT).sum()), "row", "was", "were")
     summary = f"{never} never learnt, {forgotten:,} were learnt and lost again, in {epochs}."
+    summary += "" if evidence.may_flag else f" {UNINFORMED}"
     reasons = {int(i): f"never learnt in {epochs}" for i in np.flatnonzero(flagged)}
     return Diagnosis(name, summary, ("epoch_logits",), scores=ranks(badness), flagged=flagged, reasons=reasons)
 

@@ -25,6 +25,7 @@ MAX_ELEMENTS = 400_000
 SMALLEST = 1e-6
 """Probabilities are clipped here, since a model that is not calibrated may call a right label impossible."""
 MAX_RATE = 0.6
+"""Of wrong labels in a fit, and always below the rate (K - 1) / K at which labels of K classes carry no information."""
 MAX_HARD = 0.125
 """Share of all rows that may be hard: lowers the lower end of the interval."""
 SUREST = 0.2
@@ -32,8 +33,7 @@ SUREST = 0.2
 MIN_SUREST = 20
 MARGIN = 0.02
 """The model must explain more than this share of the entropy of the labels, else nothing is estimated."""
-Z_KNOWN = 2.326347874040841
-"""One-sided 99 %."""
+ONE_SIDED = 0.99
 Z_95 = 1.959963984540054
 SHARPNESS = (1.0, 2.0, 4.0, 8.0)
 """Values of 1 / T that the fit starts from; the most likely end is kept."""
@@ -96,17 +96,22 @@ class NoiseModel:
         return matrix
 
 
-def model_knowledge(pred_probs: Array, given: Array) -> Knowledge:
+def model_knowledge(pred_probs: Array, given: Array, clusters: Array | None = None) -> Knowledge:
     """Measures the share of the labels' entropy that calibrated predictions explain on the half they were not calibrated on.
 
     Args:
         pred_probs: out-of-fold probabilities (N, K).
         given: class ids (N).
+        clusters: the cluster of each row (N), which is on one side of the halves and counts as one unit; None: rows are
+            independent.
     """
     rows = sample_positions(len(given), pred_probs.shape[1])
     logs, given, n_classes = log_probabilities(pred_probs[rows]), given[rows], pred_probs.shape[1]
     one_hot = np.eye(n_classes)[given]
-    halves = np.random.default_rng(0).permutation(len(given)) % 2
+    units = np.arange(len(given)) if clusters is None else np.unique(clusters[rows], return_inverse=True)[1]
+    if units.max() < 1:  # no half can be held out
+        return Knowledge(0.0, -np.inf)
+    halves = np.random.default_rng(0).permutation(int(units.max()) + 1)[units] % 2
     gain, surprise = np.empty(len(given)), np.empty(len(given))
     for half in (0, 1):
         fitted, scored = halves != half, halves == half
@@ -115,9 +120,17 @@ def model_knowledge(pred_probs: Array, given: Array) -> Knowledge:
         prior = (one_hot[fitted].sum(axis=0) + 1) / (fitted.sum() + n_classes)
         surprise[scored] = -np.log(prior[given[scored]])
         gain[scored] = np.log(np.maximum(calibrated[np.arange(scored.sum()), given[scored]], SMALLEST)) + surprise[scored]
-    entropy = float(surprise.mean())
-    deviation = float(gain.std(ddof=1)) / np.sqrt(len(gain))
-    return Knowledge(float(gain.mean()) / entropy, (float(gain.mean()) - Z_KNOWN * deviation) / entropy)
+    entropy, mean = float(surprise.mean()), float(gain.mean())
+    return Knowledge(mean / entropy, (mean - margin_of_mean(gain, units)) / entropy)
+
+
+def margin_of_mean(values: Array, units: Array) -> float:
+    """Returns how far the lower one-sided 99 % limit is below the mean of values (N) in units (N) that are independent."""
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    sums = np.bincount(units, weights=values - values.mean())
+    deviation = float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1))) / len(values)
+    return deviation * float(stdtrit(max(1, len(sums) - 1), ONE_SIDED))
 
 
 def label_noise(pred_probs: Array, given: Array) -> LabelNoise:
@@ -173,7 +186,7 @@ def fit_noise(logs: Array, given: Array, start: NoiseModel, n_steps: int = 60) -
         posterior = joint / total[:, None]
         counts = np.stack([np.bincount(given, posterior[:, j], n_classes) for j in range(n_classes)])
         np.fill_diagonal(counts, 0)
-        rate = min(float(counts.sum()) / len(given), MAX_RATE)
+        rate = min(float(counts.sum()) / len(given), MAX_RATE, 1 - 1 / n_classes)
         confusion = (counts + n_classes * even) / (counts.sum(axis=1, keepdims=True) + n_classes)
         prior = n_classes * (even * np.log(confusion + 1e-300)).sum() - BIAS_PENALTY * (model.bias**2).sum() / 2
         reached = float(np.log(total).sum() + prior)

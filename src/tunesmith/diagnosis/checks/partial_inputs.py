@@ -66,7 +66,7 @@ def partial_figures(evidence: Evidence, name: str, part: Array, whole: Array) ->
     rows, given = evidence.labelled, evidence.given[evidence.labelled]
     of_part, of_whole = evidence_information(evidence, part), evidence_information(evidence, whole)
     gain = conditional_information(whole[rows, given], part[rows, given])
-    low, high = mean_interval(gain)
+    low, high = mean_interval(gain, evidence.clusters[rows])
     missed = part[rows].argmax(axis=1) != given
     right = whole[rows].argmax(axis=1) == given
     return {

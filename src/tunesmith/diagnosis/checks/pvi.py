@@ -17,8 +17,8 @@ import numpy as np
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import is_missing, listed, plural
 from tunesmith.data.personal import masked
-from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
-from tunesmith.evaluation.metrics.resample import Resampling, resampled_sums
+from tunesmith.diagnosis.evidence import UNINFORMED, UNLABELLED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
+from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers, resampled_sums
 
 NAME = "pvi"
 SMALLEST = 1e-12
@@ -85,14 +85,15 @@ def pvi(evidence: Evidence) -> Diagnosis:
     assert evidence.pred_probs is not None
     values, given = evidence_information(evidence, evidence.pred_probs), evidence.given[evidence.labelled]
     low, _ = bounds(values.null_entropy, evidence.labels.n)
-    badness, flagged = scatter_rows(evidence, -values.pvi, (values.pvi < low) & (values.pvi < 0))
+    informed = evidence.is_informed
+    badness, flagged = scatter_rows(evidence, -values.pvi, informed & (values.pvi < low) & (values.pvi < 0))
     counts = np.bincount(given, minlength=evidence.labels.n)
     per_class = {evidence.class_name(k): float(values.pvi[given == k].mean()) for k in np.flatnonzero(counts).tolist()}
     summary = (
         f"The text gives {values.v_information:.3f} of {values.null_entropy.mean():.3f} bits of the label "
-        f"({evidence.method or 'a'} model, accuracy {values.accuracy:.3f});"
-        f" {plural(int(flagged.sum()), 'row', 'has', 'have')} a negative PVI."
+        f"({evidence.method or 'a'} model, accuracy {values.accuracy:.3f})"
     )
+    summary += f"; {plural(int(flagged.sum()), 'row', 'has', 'have')} a negative PVI." if informed else f". {UNINFORMED}"
     figures = {
         "v_information_bits": values.v_information,
         "entropy_bits": float(values.null_entropy.mean()),
@@ -160,25 +161,27 @@ def conditional_information(with_text: Array, with_part: Array) -> Array:
     return np.asarray(np.log2(np.clip(with_text, SMALLEST, 1)) - np.log2(np.clip(with_part, SMALLEST, 1)))
 
 
-def mean_interval(values: Array, n_resamples: int = RESAMPLES) -> tuple[float, float]:
-    """95 % interval of the mean of values (N) by bootstrap over rows; NaN for fewer than two.
+def mean_interval(values: Array, clusters: Array | None = None, n_resamples: int = RESAMPLES) -> tuple[float, float]:
+    """95 % interval of the mean of values (N) by bootstrap over rows, or over clusters (N); NaN for fewer than two.
 
     Expanded percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain ones are too narrow for few.
     Large samples get fewer resamples; their means are near normal.
     """
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    n = len(values)
+    resampling = Resampling(n_resamples, clusters=cluster_numbers(clusters))
+    n = resampling.n_clusters or len(values)
     if n < 2:
         return float("nan"), float("nan")
-    means = resampled_sums(values, Resampling(n_resamples)) / n
+    sums = resampled_sums(np.stack([values, np.ones(len(values))], axis=1), resampling)
+    means = sums[:, 0] / sums[:, 1]
     tail = NormalDist().cdf(float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosis:
-    """Computes mean PVI of the rows with each value of a column, the lowest first, with 95 % intervals over rows.
+    """Computes mean PVI of the rows with each value of a column, the lowest first, with 95 % intervals.
 
     It is no V-information of the slice: no model was trained for it, and the null model is that of all rows.
 
@@ -197,7 +200,11 @@ def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosi
         return skip(name, f"no value of {column} has {MIN_ROWS} rows with a label")
     information = evidence_information(evidence, evidence.pred_probs)
     right = evidence.pred_probs[rows].argmax(axis=1) == evidence.given[rows]
-    table = [slice_figures(column, masked(str(names[k])), information.pvi[place == k], right[place == k]) for k in large]
+    units = evidence.clusters[rows]
+    table = [
+        slice_figures(column, masked(str(names[k])), information.pvi[place == k], right[place == k], units[place == k])
+        for k in large
+    ]
     table.sort(key=lambda row: row["mean_pvi_bits"])
     shown = f"{slice_words(column, table)}; all rows {information.v_information:.2f}."
     if n_small := len(names) - len(large):
@@ -206,9 +213,9 @@ def slices(evidence: Evidence, column: str, cells: Sequence[object]) -> Diagnosi
     return Diagnosis(name, shown, ("pred_probs",), figures={"table": table})
 
 
-def slice_figures(column: str, value: str, pvi: Array, right: Array) -> dict[str, Any]:
+def slice_figures(column: str, value: str, pvi: Array, right: Array, clusters: Array) -> dict[str, Any]:
     """Mean PVI with its interval and accuracy of the rows of one value."""
-    (low, high), mean = mean_interval(pvi), float(pvi.mean())
+    (low, high), mean = mean_interval(pvi, clusters), float(pvi.mean())
     figures = {"n": len(pvi), "mean_pvi_bits": mean, "low": low, "high": high, "accuracy": float(right.mean())}
     return {"column": column, "value": value, **figures}
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
-from tunesmith.diagnosis.evidence import Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
+from tunesmith.diagnosis.evidence import UNINFORMED, Diagnosis, Evidence, ranks, scatter_rows, skip, skip_if_missing
 
 NAME = "knn_shapley"
 NEIGHBOURS = 10
@@ -87,8 +87,8 @@ def shapley(evidence: Evidence) -> Diagnosis:
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     given = evidence.given[labelled]
     values = knn_shapley(vectors, given, vectors, given, same=True)
-    badness, flagged = scatter_rows(evidence, -values, values < 0)
+    badness, flagged = scatter_rows(evidence, -values, evidence.may_flag & (values < 0))
     reasons = {int(i): "rows like it have other labels" for i in np.flatnonzero(flagged)}
     rows = f"{int(flagged.sum()):,} of {plural(len(evidence), 'row')}"
-    summary = f"{rows} make their neighbours' labels harder to predict (k = {NEIGHBOURS})."
+    summary = f"{rows} make their neighbours' labels harder to predict (k = {NEIGHBOURS})." if evidence.may_flag else UNINFORMED
     return Diagnosis(NAME, summary, ("embeddings",), scores=ranks(badness), flagged=flagged, reasons=reasons)
