@@ -2,18 +2,19 @@
 
 A cell holds if it covers the truth in at least 85 of 100, or says that there are too few rows instead of an interval.
 
-    python benchmarks/interval_coverage.py [--simulations 1000] [--resamples 1000]
+    python benchmarks/interval_coverage.py [--simulations 1000] [--resamples 1000] [--designs NAME ...]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from record import write
+from record import RESULTS, write
 
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.evaluation.metrics.intervals import metric_intervals
@@ -64,6 +65,23 @@ def scored(share: float, shift: float) -> Draw:
     return draw
 
 
+def ranked(prior: tuple[float, ...], shift: float) -> Draw:
+    """Draws classes with normal scores, that of the right one higher by ``shift``."""
+
+    def draw(rng: np.random.Generator, n: int) -> Predictions:
+        labels = rng.choice(len(prior), n, p=prior)
+        raised = np.exp(rng.normal(size=(n, len(prior))) + shift * np.eye(len(prior))[labels])
+        return from_scores(SINGLE, labels, raised / raised.sum(axis=1, keepdims=True))
+
+    return draw
+
+
+def ranked_labels(rng: np.random.Generator, n: int) -> Predictions:
+    """Draws four labels, of 3 and three times 30 %, with scores whose logits are normal."""
+    labels = (rng.random((n, 4)) < (0.03, 0.3, 0.3, 0.3)).astype(int)
+    return from_scores(MULTI, labels, 1 / (1 + np.exp(-(rng.normal(size=labels.shape) + 2 * labels - 1))))
+
+
 def calibrated(rng: np.random.Generator, n: int) -> Predictions:
     """Draws two classes whose top probability is 0.08 too high."""
     top = rng.uniform(0.6, 1.0, n)
@@ -93,6 +111,7 @@ def numbers(freedom: float) -> Draw:
 
 
 NUMBERS = ("rmse", "mae", "pearson", "spearman", "r2")
+RANKED = ("auroc", "average_precision")
 
 
 DESIGNS = (
@@ -105,6 +124,10 @@ DESIGNS = (
     Design("two balanced classes", SINGLE, ("accuracy", "macro_f1", "mcc"), (20, 60), classes((0.5, 0.5), (0.9, 0.8))),
     Design("few positives", SINGLE, ("auroc", "average_precision", "log_loss"), (60, 200), scored(0.05, 2.0)),
     Design("half positives", SINGLE, ("auroc", "average_precision", "log_loss"), (20, 60), scored(0.5, 2.0)),
+    Design("a class of 4 % of three, ranked", SINGLE, RANKED, (75, 300), ranked((0.55, 0.41, 0.04), 1.5)),
+    Design("ten classes of 2 to 24 %, ranked", SINGLE, RANKED, (120, 500),
+           ranked((0.24, 0.17, 0.17, 0.09, 0.09, 0.08, 0.06, 0.05, 0.03, 0.02), 1.5)),
+    Design("a label of 3 % of four, ranked", MULTI, RANKED, (100, 300), ranked_labels),
     Design("calibration", SINGLE, ("calibration_error",), (20, 60, 200), calibrated),
     Design("several labels", MULTI, ("accuracy", "macro_f1", "micro_f1", "mcc"), (60, 200), several_labels),
     Design("normal errors", REGRESSION, NUMBERS, (30, 100, 500), numbers(1e6)),
@@ -153,9 +176,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--designs", nargs="*", help="names; the rows of the others are kept from the last time")
     args = parser.parse_args()
-    table = [simulate_share(share, n, args.simulations, args.resamples) for share in SHARES for n in (64, 200)]
-    table += [row for design in DESIGNS for n in design.rows for row in simulate(design, n, args.simulations, args.resamples)]
+    earlier, table = RESULTS / "interval_coverage.json", []
+    if args.designs is not None:
+        table = [row for row in json.loads(earlier.read_text("utf-8"))["table"] if row["design"] not in args.designs]
+    else:
+        table = [simulate_share(share, n, args.simulations, args.resamples) for share in SHARES for n in (64, 200)]
+    chosen = [design for design in DESIGNS if args.designs is None or design.name in args.designs]
+    table += [row for design in chosen for n in design.rows for row in simulate(design, n, args.simulations, args.resamples)]
+    names = ["a share", *(design.name for design in DESIGNS)]
+    table.sort(key=lambda row: names.index(row["design"]))
     write("interval_coverage", {"simulations": args.simulations, "resamples": args.resamples, "table": table})
 
 

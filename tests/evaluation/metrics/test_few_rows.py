@@ -65,7 +65,20 @@ def test_usual_rows_need_no_correction() -> None:
     system = Predictions(labels, np.eye(3)[decisions], decisions)
     assert of_mean_f1(system).variance == 0
     assert of_correlation(system).variance == 0
-    assert of_ranks(system).n_units is None
+    assert of_ranks(system).variance == 0
+    assert of_ranks(system).n_units == pytest.approx(3 * 100 - 2, rel=0.05)  # three classes of a hundred rows
+
+
+def test_the_rarest_class_limits_what_is_known_of_a_ranking() -> None:
+    def units(*sizes: int) -> tuple[int | None, float]:
+        labels = np.repeat(np.arange(len(sizes)), sizes)
+        found = of_ranks(Predictions(labels, np.eye(len(sizes))[labels], labels))
+        return found.n_units, found.variance
+
+    assert units(70, 3) == (3, 0)
+    assert units(40, 30, 3) == (4, 0)
+    assert units(300, 200, 200) > (400, 0)
+    assert units(40, 30, 1) == (60, pytest.approx((1 / 3 / 1.96) ** 2))  # its value may be anything
 
 
 def test_an_absent_class_could_have_any_f1() -> None:

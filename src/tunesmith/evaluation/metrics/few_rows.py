@@ -65,12 +65,22 @@ def of_correlation(predictions: Predictions) -> FewRows:
 
 
 def of_ranks(predictions: Predictions) -> FewRows:
-    """Counts the rows of the rarer side, from which the error of a ranking of two classes is estimated."""
-    scored = columns(predictions)
-    if len(scored) > 1:
-        return FewRows()
-    n_positive = int(scored[0][0].sum())
-    return FewRows(n_units=min(n_positive, len(predictions) - n_positive))
+    """Counts the rows that the error of a ranking is estimated from: those of the rarer side, or of all classes together.
+
+    The variance of each class's value is about as one through its rows, and known from as many; that of their mean has the
+    degrees of freedom of Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components". A class of one
+    row shows no variance: its value may be anything from 0 to 1.
+    """
+    n_positive = np.array([positive.sum() for positive, _ in columns(predictions)], dtype=np.float64)
+    rarer = np.minimum(n_positive, len(predictions) - n_positive)
+    if len(rarer) == 1:
+        return FewRows(n_units=int(rarer[0]))
+    counted, n_single = rarer[rarer > 1], int((rarer == 1).sum())
+    hidden = n_single * (1 / Z / max(1, len(counted) + n_single)) ** 2
+    if not len(counted):
+        return FewRows(variance=hidden)
+    degrees = (1 / counted).sum() ** 2 / (1 / counted**2 / (counted - 1)).sum()
+    return FewRows(variance=hidden, n_units=min(len(predictions), round(float(degrees)) + 1))
 
 
 def of_rmse(predictions: Predictions) -> FewRows:

@@ -223,7 +223,9 @@ class ResampledMetric:
         is_too_few = self.n_units < 2 or len(self.usable) < (1 - MAX_UNDEFINED) * len(self.replicates)
         if self.few.reason or is_too_few:
             return None
-        return spread([self.values], [self.usable], self.n_units).with_rows(self.few.variance)
+        # Few positives rank too well by chance, and resamples, in which rows repeat, once more by as much.
+        bias = float(self.usable.mean()) - self.value if self.kind.reads == "ranks" else 0.0
+        return spread([self.values], [self.usable], self.n_units).with_rows(self.few.variance + bias**2)
 
 
 def _interval(metric: ResampledMetric, statistic: Statistic, level: float) -> tuple[float | None, float | None, str]:
