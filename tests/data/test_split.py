@@ -66,6 +66,26 @@ def test_variants_of_a_text_stay_on_one_side(share: float) -> None:
     assert len(other) == pytest.approx(1000 * share, abs=5)
 
 
+@pytest.mark.parametrize(("n_words", "n_replaced", "with_original"), [(12, 1, False), (20, 2, False), (10, 1, True)])
+def test_copies_with_other_words_stay_on_one_side(n_words: int, n_replaced: int, with_original: bool) -> None:
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randrange(3, 9))) for _ in range(3000)]
+
+    def copies() -> list[str]:
+        original = draw.choices(words, k=n_words)
+        made = [list(original) for _ in range(5)]
+        for copy in made[with_original:]:
+            for place in draw.sample(range(n_words), n_replaced):
+                copy[place] = draw.choice(words)
+        return [" ".join(copy) for copy in made]
+
+    made = examples([text for _ in range(200) for text in copies()], [i % 2 for i in range(200) for _ in range(5)])
+    train, test = split_examples(made, 0.2, 0)
+    origins = {row_id // 5 for row_id in train.row_ids}
+    assert sum(row_id // 5 in origins for row_id in test.row_ids) <= 4  # of 200; those of the shortest words
+    assert len(test) == pytest.approx(200, abs=5)
+
+
 def test_texts_of_one_template_do_not_prevent_a_split() -> None:
     """Near-duplicates would link all rows into one set."""
     made = examples(

@@ -21,7 +21,9 @@ SHINGLE = 5
 """Characters in a shingle."""
 BANDS, BAND_ROWS = 20, 4
 """Probability of a shared bucket for overlap s: 1 - (1 - s^4)^20: 1.000 at 0.8, 0.996 at 0.7, 0.94 at 0.6, 0.30 at 0.37."""
-THRESHOLD = 0.7
+THRESHOLD, RELATED = 0.7, 0.5
+"""Overlap of texts that are nearly the same, which are named, and of those that may come from one text, which splits keep on one
+side: two copies of a text of twelve words, each with another word replaced, overlap by about 0.55."""
 SLACK = 0.2
 """Candidates whose signatures agree by so much less than the threshold are dropped: four standard errors of 80 hashes."""
 CHUNK_CHARACTERS, AGREEMENT_PAIRS, MERGED_PAIRS = 1 << 20, 1 << 16, 1 << 20

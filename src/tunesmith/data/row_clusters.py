@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.near_duplicates import THRESHOLD, NearDuplicates, near_duplicates
+from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, near_duplicates
 
 MOST_SHARE, MOST_ROWS = 0.1, 10
 """Near-duplicates may link this share of all rows, or this many, into one cluster. Texts made from one template form chains, at
 whose ends they have little in common; a larger overlap is then asked for."""
-THRESHOLDS = (THRESHOLD, 0.8, 0.9, 1.1)
+THRESHOLDS = (RELATED, THRESHOLD, 0.8, 0.9, 1.1)
 """Overlaps that are tried in turn; above 1 only equal texts are linked."""
 
 
@@ -31,10 +31,10 @@ def row_clusters(
     Args:
         pairs: second texts; a pair counts as one text.
         groups: (N) values; rows with equal ones are linked.
-        near: the near-duplicates among these rows, if they were found before.
+        near: the near-duplicates among these rows from ``RELATED`` on, if they were found before.
         most: the rows that near-duplicates may link into one cluster.
     """
-    near = near if near is not None else near_duplicates(texts, pairs)
+    near = near if near is not None else near_duplicates(texts, pairs, RELATED)
     largest = most or max(MOST_ROWS, round(MOST_SHARE * len(near.text_ids)))
     n_texts, also = len(near.first_row), (np.empty(0, dtype=np.int64),) * 2
     for threshold in THRESHOLDS:

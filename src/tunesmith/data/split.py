@@ -12,7 +12,7 @@ import numpy as np
 
 from tunesmith.data.cells import clip, is_missing, listed, plural
 from tunesmith.data.column_names import SPLIT_WORDS
-from tunesmith.data.near_duplicates import SearchedTexts, near_duplicates
+from tunesmith.data.near_duplicates import RELATED, SearchedTexts, near_duplicates
 from tunesmith.data.records import Rows, sample_rows
 from tunesmith.data.row_clusters import row_clusters
 from tunesmith.data.table import BadRow, Examples, Table
@@ -133,7 +133,7 @@ def split_positions(keys: SplitKeys, share: float, seed: int, name: str) -> tupl
     """
     n_rows = len(keys.texts)
     most = max(2, round(min(share, 1 - share) * n_rows))
-    near = near_duplicates(keys.texts, keys.pairs, searched=keys.searched)
+    near = near_duplicates(keys.texts, keys.pairs, RELATED, keys.searched)
     clusters = row_clusters(keys.texts, keys.pairs, keys.groups, near, most=most).tolist()
     units: list[list[int]] = [[] for _ in range(max(clusters, default=-1) + 1)]
     for i, cluster in enumerate(clusters):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.labelled.labels import SINGLE
-from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.data.near_duplicates import RELATED, near_duplicates
 from tunesmith.diagnosis.checks.rows import NO_LABEL
 from tunesmith.diagnosis.checks.table import CHECKS
 from tunesmith.diagnosis.evidence import Evidence, EvidenceArrays, make_evidence, skip
@@ -74,7 +74,7 @@ def evidence_within(
 ) -> tuple[Evidence, str]:
     """Builds the evidence of train; the second value is why it has no out-of-fold probabilities, where it could have some."""
     train, labels = inputs.splits.train, inputs.splits.labels
-    near = near_duplicates(train.texts, train.pairs)
+    near = near_duplicates(train.texts, train.pairs, RELATED)
     arrays = EvidenceArrays(near=near)
     if epoch_logits is not None:
         arrays |= {"epoch_logits": epoch_logits, "epoch_mode": MODE}

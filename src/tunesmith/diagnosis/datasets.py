@@ -13,7 +13,7 @@ import numpy as np
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
-from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.data.near_duplicates import RELATED, THRESHOLD, near_duplicates
 from tunesmith.diagnosis.checks.agreement import Agreement
 from tunesmith.diagnosis.checks.transfer import (
     Opposite,
@@ -224,9 +224,10 @@ def compare_datasets(pool: Pool, recipe: Recipe, base: Path, clock: Clock) -> Da
     rows, slices = pool.rows(), pool.slices()
     n_folds, seed = recipe.diagnose.n_folds or FOLDS, recipe.train.seed
     with clock.phase("near-duplicates"):
-        near = near_duplicates(rows.texts, rows.pairs)
-        in_sets = near_duplicate_sets(near, pool.owner, len(pool.sets))
-        opposite, flagged = opposite_labels(near, pool.owner, class_ids(rows))
+        near = near_duplicates(rows.texts, rows.pairs, RELATED)
+        same = near.at_least(THRESHOLD)
+        in_sets = near_duplicate_sets(same, pool.owner, len(pool.sets))
+        opposite, flagged = opposite_labels(same, pool.owner, class_ids(rows))
         units = [unit_numbers(own, near.part(at.start, at.stop)) for own, at in zip(pool.sets, slices, strict=True)]
         folds = [
             assign_folds(class_ids(own), unit, n_folds, seed, own.source) for own, unit in zip(pool.sets, units, strict=True)

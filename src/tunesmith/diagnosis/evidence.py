@@ -61,7 +61,7 @@ class Evidence:
         epoch_mode: ``train`` (during the epoch, dropout on) or ``evaluation`` (after it).
         null_log2: log2 of the null model's probability of each row's label (N); None: the class prior is taken.
         annotations: number of annotators per class (N, K).
-        near: rows with the same or nearly the same text.
+        near: pairs of texts that overlap, from ``RELATED`` on.
     """
 
     rows: Examples

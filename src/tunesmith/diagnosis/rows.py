@@ -14,7 +14,7 @@ from tunesmith.data.cells import plural
 from tunesmith.data.corrections.corrections_csv import write_corrections
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
-from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.data.near_duplicates import RELATED, THRESHOLD, near_duplicates
 from tunesmith.data.table import Examples
 from tunesmith.diagnosis.checks.agreement import Agreement, OracleAnswers
 from tunesmith.diagnosis.checks.languages import NAME as LANGUAGE
@@ -135,7 +135,7 @@ def diagnose(
         with clock.phase("oracle"):
             answers = oracle(splits)
     with clock.phase("near-duplicates"):
-        pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs))
+        pooled = PooledSplits(splits, rows, starts, near_duplicates(rows.texts, rows.pairs, RELATED))
     arrays = cross_validate(pooled, recipe, loaded.base, request, run, clock) if splits.labels.problem_type == SINGLE else None
     method = recipe.diagnose.method
     with clock.phase("diagnoses"):
@@ -234,7 +234,7 @@ def all_findings(pooled: PooledSplits, results: Sequence[SplitDiagnoses]) -> lis
         suffix = "" if evidence.rows.split == "train" else f"_{evidence.rows.split}"
         made = [make_finding(diagnosis, evidence) for diagnosis in diagnoses]
         findings += [replace(finding, name=f"{finding.name}{suffix}") for finding in made]
-    overlap, partner = pooled.near.nearest_earlier(n_first=len(splits.train))
+    overlap, partner = pooled.near.at_least(THRESHOLD).nearest_earlier(n_first=len(splits.train))
     languages = [next(diagnosis for diagnosis in diagnoses if diagnosis.name == LANGUAGE) for _, diagnoses in results]
     for (evidence, _), language in zip(results[1:], languages[1:], strict=True):
         part, start = evidence.rows, pooled.starts[evidence.rows.split]
