@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tunesmith.data.arrays import Array
-from tunesmith.data.checks.rows import dropped_rows, leakage, row_finding
+from tunesmith.data.cells import plural
+from tunesmith.data.checks.leakage import counted, find_leaks
+from tunesmith.data.checks.rows import LISTED_ROWS, dropped_rows, leakage, row_finding
 from tunesmith.data.near_duplicates import near_duplicates
 from tunesmith.data.normalise import normalise
+from tunesmith.data.pairs.retrieval import Retrieval
 from tunesmith.data.pairs.rows import QUERY_DOCUMENT_KINDS, EmbeddingRows
 from tunesmith.results import Finding
 
@@ -17,15 +20,43 @@ MIN_MEETING_SHARE = 0.01
 """Below this share of rows that meet their own text in a batch there is no finding."""
 
 
-def check_rows(splits: Mapping[str, EmbeddingRows], batch_rows: int, in_batch: bool) -> tuple[Finding, ...]:
-    """Runs all checks on the rows of an embedding run; ``in_batch``: the other rows of a batch are a row's negatives."""
-    train = splits["train"]
-    findings: list[Finding | None] = [*dropped_rows(splits.values())]
+def check_train(train: EmbeddingRows, batch_rows: int, in_batch: bool) -> Iterator[Finding]:
+    """Yields the findings of training rows; ``in_batch``: the other rows of a batch are a row's negatives."""
+    yield from dropped_rows([train])
     if in_batch:
-        findings += [repeated_texts(train, batch_rows), false_negatives(train)]
-    others = [rows for name, rows in splits.items() if name != "train" and rows.format.kind == train.format.kind]
-    findings += leakage(train, others, joined_texts, "texts", "{count} also occur in train")
-    return tuple(finding for finding in findings if finding is not None)
+        yield from filter(None, (repeated_texts(train, batch_rows), false_negatives(train)))
+
+
+def check_evaluation(train: Sequence[EmbeddingRows], others: Sequence[EmbeddingRows]) -> Iterator[Finding]:
+    """Yields the findings of evaluation rows: those not used, and those whose texts also occur in the training rows.
+
+    Rows of another format are compared by their first two texts.
+    """
+    yield from dropped_rows(others)
+    for part in train:
+        same = [rows for rows in others if rows.format.kind == part.format.kind]
+        different = [rows for rows in others if rows.format.kind != part.format.kind]
+        for texts_of, group in ((joined_texts, same), (first_texts, different)):
+            yield from filter(None, leakage(part, group, texts_of, "texts", "{count} also occur in train"))
+
+
+def check_search(train: EmbeddingRows, search: Retrieval) -> Iterator[Finding]:
+    """Yields a finding about the queries of a search that are also texts of training rows; documents may be."""
+    texts = [text for side in train.sides for text in side]
+    leaks = find_leaks(texts, search.queries)
+    if leaks:
+        shown = tuple(
+            {
+                "row_id": search.query_ids[leak.position],
+                "split": "the search",
+                "reason": leak.reason(train.row_ids[leak.train_position % len(train)]),
+            }
+            for leak in leaks[:LISTED_ROWS]
+        )
+        n_queries = plural(len(search.queries), "query")
+        summary = f"{len(leaks):,} of {n_queries} of the search also occur in train {counted(leaks)}"
+        remedy = "Remove them from train: metrics on training rows are too high."
+        yield Finding("leakage_retrieval", summary, len(leaks), rows=shown, remedy=remedy)
 
 
 def rows_with_shared_text(rows: EmbeddingRows) -> Array:
@@ -77,6 +108,11 @@ def false_negatives(rows: EmbeddingRows) -> Finding | None:
     remedy = "Remove one of each two, or use embedding.loss: GISTEmbedLoss, which excludes such negatives."
     summary = "the positives of {n} rows are nearly those of others: in one batch each is a negative for the other"
     return row_finding("false_negatives", rows, flagged, summary, remedy)
+
+
+def first_texts(rows: EmbeddingRows) -> list[str]:
+    """Returns the first two texts of each row (N), which every format of pairs has, in alphabetical order."""
+    return ["\n".join(sorted(texts)) for texts in zip(*rows.sides[:2], strict=True)]
 
 
 def joined_texts(rows: EmbeddingRows) -> list[str]:

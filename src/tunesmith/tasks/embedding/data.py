@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from tunesmith.preflight.static import evaluated_on, not_used, read_as, require_
 from tunesmith.recipe.metric_names import is_search_metric
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.recipe.sections import EmbeddingSection, Recipe
+from tunesmith.results import Finding
 from tunesmith.tasks.task import Request, TaskData, TaskReading
 from tunesmith.training.losses.embedding_choice import LossChoice, check_scores, choose_loss, shortage
 
@@ -50,6 +51,24 @@ class EmbeddingTaskData(TaskData):
     max_rows: int | None = None
 
 
+def check_data(
+    rows: EmbeddingData, batch_rows: int, choices: Sequence[LossChoice], special: Sequence[str] | None
+) -> Iterator[Finding]:
+    """Yields the findings of all checks of the rows.
+
+    Args:
+        choices: the loss of the training rows, and of each further file.
+    """
+    train, others = (rows.train, *rows.also), [part for name, part in rows.named().items() if name != "train"]
+    for part, choice in zip(train, choices, strict=True):
+        yield from pair_checks.check_train(part, batch_rows, choice.in_batch)
+    yield from pair_checks.check_evaluation(train, others)
+    if rows.retrieval is not None:
+        for part in train:
+            yield from pair_checks.check_search(part, rows.retrieval)
+    yield from control_tokens((*rows.named().values(), *rows.also), special)
+
+
 def read(request: Request) -> EmbeddingTaskData:
     """Reads rows, loss, tests and the base model's files. Raises InputError if they cannot be used."""
     recipe, base = request.loaded.recipe, request.loaded.base
@@ -60,17 +79,14 @@ def read(request: Request) -> EmbeddingTaskData:
     check_scores(rows.train, choice.name)
     tests = make_tests(rows, recipe)
     metric = selection_metric(recipe, tests)
-    findings = pair_checks.check_rows(rows.named(), recipe.train.batch_rows, choice.in_batch)
-    findings += tuple(control_tokens((*rows.named().values(), *rows.also), special_tokens(source)))
     also = tuple(choose_loss(part, own_section(recipe, part)) for part in rows.also)
     for part, own in zip(rows.also, also, strict=True):
         check_scores(part, own.name)
-        findings += pair_checks.check_rows({"train": part}, recipe.train.batch_rows, own.in_batch)
     return EmbeddingTaskData(
         recipe=recipe,
         source=source,
         base=base,
-        findings=findings,
+        findings=tuple(check_data(rows, recipe.train.batch_rows, (choice, *also), special_tokens(source))),
         rows=rows,
         choice=choice,
         also=also,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tunesmith.data.cells import plural
 from tunesmith.data.checks.control_tokens import control_tokens
+from tunesmith.data.checks.pairs import check_search
 from tunesmith.data.checks.rows import dropped_rows
 from tunesmith.data.pairs.load import load_embedding_data
 from tunesmith.data.pairs.retrieval import Retrieval, cut_search
@@ -54,7 +55,7 @@ def read(request: Request) -> RerankerData:
         recipe=with_defaults(recipe, source.n_bytes, len(pairs)),
         source=source,
         base=base,
-        findings=(*dropped_rows([pairs]), *control_tokens([pairs], special_tokens(source))),
+        findings=(*dropped_rows([pairs]), *check_search(pairs, retrieval), *control_tokens([pairs], special_tokens(source))),
         pairs=pairs,
         retrieval=retrieval,
         max_rows=request.max_rows,
