@@ -123,7 +123,8 @@ def test_a_plain_recipe_of_each_task_is_sound() -> None:
         ),
         ({"train": {"class_weights": "balanced"}}, "`class_weights` applies only to classification, and the task is sft"),
         ({"evaluate": {"tune_threshold": True}}, "answers have no threshold"),
-        ({"evaluate": {"baselines": ["bm25"]}}, "bm25 is not a baseline of sft. Baselines of sft: untuned, few_shot."),
+        ({"evaluate": {"baselines": ["bm25"]}}, "bm25 is not a baseline of sft. Baselines of sft: untuned, few_shot, chance."),
+        ({"evaluate": {"baselines": ["chance"]}}, "random decisions (chance) need labels, and the answers are free text"),
         ({"task": "pretraining", "evaluate": {"baselines": ["few_shot"]}}, "few_shot is not a baseline of pretraining"),
         ({"pretraining": {"objective": "causal"}}, "`pretraining` applies only to task: pretraining, and the task is sft"),
         (

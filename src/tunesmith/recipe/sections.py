@@ -334,7 +334,7 @@ class EvaluateSection(Section):
     general: str | None = None
     """Language models: a file of plain texts that measures forgetting. Default: texts that come with tunesmith."""
     baselines: list[Literal["majority", "chance", "tfidf", "frozen", "untuned", "bm25", "few_shot"]] | None = None
-    """Default: majority, chance, tfidf, frozen, untuned; embeddings: untuned, tfidf, bm25; language models: untuned, few_shot."""
+    """Default: majority, chance, tfidf, frozen, untuned; embedding: untuned, tfidf, bm25; sft: untuned, few_shot, chance."""
     n_resamples: PositiveInt = 10_000
     """Bootstrap resamples of every confidence interval."""
 

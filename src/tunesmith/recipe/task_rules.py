@@ -50,6 +50,9 @@ def metric_and_baselines(recipe: Recipe, base: Path) -> Iterator[Fault]:
         if name not in settings.baselines:
             remedy = f"Baselines of {settings.name}: {', '.join(settings.baselines)}."
             yield Fault(("evaluate", "baselines"), f"{name} is not a baseline of {settings.name}", remedy)
+    if settings.task == "sft" and "chance" in (recipe.evaluate.baselines or ()) and not recipe.sft.labels:
+        message = "random decisions (chance) need labels, and the answers are free text"
+        yield Fault(("evaluate", "baselines"), message, "Remove chance, or list the answers: sft.labels.")
 
 
 def sizes_and_scores(recipe: Recipe, base: Path) -> Iterator[Fault]:

@@ -182,7 +182,7 @@ _SFT = TaskSettings(
     sections=("sft",),
     metrics=(*LOSS_METRICS, *TEXT_METRICS, *LABEL_METRICS),
     default_metric="loss",
-    baselines=("untuned", "few_shot"),
+    baselines=("untuned", "few_shot", "chance"),
     learning_rates=LANGUAGE_RATES,
     # Conversations are long, and a few hundred of them are a few dozen steps.
     batch_rows=8,
@@ -310,9 +310,11 @@ def primary_metric(recipe: Recipe) -> str:
 
 
 def baseline_names(recipe: Recipe) -> tuple[str, ...]:
-    """Return the names of the baselines: those in the recipe, or all of the task."""
-    requested = recipe.evaluate.baselines
-    return task_settings(recipe).baselines if requested is None else tuple(requested)
+    """Return the names of the baselines: those in the recipe, or all of the task; random decisions need classes."""
+    requested, settings = recipe.evaluate.baselines, task_settings(recipe)
+    if requested is not None:
+        return tuple(requested)
+    return tuple(name for name in settings.baselines if name != "chance" or settings.task != "sft" or recipe.sft.labels)
 
 
 def missing_keys(settings: TaskSettings) -> list[Key]:

@@ -142,7 +142,10 @@ def test_labels_are_evaluated_as_classes(train) -> None:
     run = train(questions(80), test=questions(30, 1), sft={"labels": ["Ann", "Ben", "Cem"]}, train={"num_train_epochs": 6})
     found = check_contract(run)
     assert run.result.metric("accuracy").value > 0.6
-    assert ("untuned", "macro_f1") in {(v["against"], v["metric"]) for v in found["verdicts"]}
+    assert {("untuned", "macro_f1"), ("chance", "macro_f1")} <= {(v["against"], v["metric"]) for v in found["verdicts"]}
+    chance = next(b for b in found["baselines"] if b["name"] == "chance")
+    expected = next(m["value"] for m in chance["metrics"] if (m["name"], m["split"]) == ("macro_f1", "test"))
+    assert 0.2 < expected < 0.4  # of three labels
     rows = [row for row in pq.read_table(run.folder / "predictions.parquet").to_pylist() if row["split"] == "test"]
     assert all(abs(sum(row["pred_probs"]) - 1) < 1e-9 for row in rows)
     assert {row["prediction"] for row in rows} <= {"Ann", "Ben", "Cem"}

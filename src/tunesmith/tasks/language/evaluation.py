@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,10 @@ import numpy as np
 import torch
 
 from tunesmith.data.cells import plural
+from tunesmith.data.labelled.labels import SINGLE
+from tunesmith.evaluation.baselines.chance import expectation
 from tunesmith.evaluation.metrics.answers import is_looping
+from tunesmith.evaluation.metrics.chance import CHANCE
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.language.perplexity import context_curve
 from tunesmith.progress import Event, Listener
@@ -83,7 +87,7 @@ def perplexity_by_context(session: LanguageSession, model: torch.nn.Module, spli
 
 
 def baselines(session: LanguageSession, listener: Listener) -> Baselines:
-    """Computes the outputs of the unchanged base model, and with training examples in its prompt."""
+    """Computes the outputs of the unchanged base model, with training examples in its prompt, and of random labels."""
     requested, systems, base = baseline_names(session.data.recipe), list[BaselineOutputs](), dict[str, Outputs]()
     with base_model(session) as model:
         if UNTUNED in requested:
@@ -94,7 +98,18 @@ def baselines(session: LanguageSession, listener: Listener) -> Baselines:
         if FEW_SHOT in requested and session.data.recipe.evaluate.answers.shots:
             systems += few_shot_baseline(session, model)
             listener(Event("step", "baselines", len(requested), len(requested)))
+    if CHANCE in requested:
+        systems.append(chance_baseline(session))
     return Baselines(tuple(systems), base)
+
+
+def chance_baseline(session: LanguageSession) -> BaselineOutputs:
+    """Computes the expected metrics of random labels, by their shares among the answers of train."""
+    names = session.data.recipe.sft.labels
+    answers = Counter(turns[-1].content.strip() for turns in session.data.rows.train.turns)
+    counts = np.array([answers[name] for name in names], dtype=np.float64)
+    truth = {name: split.truth for name, split in session.splits.items() if split.truth is not None and len(split.truth)}
+    return expectation(SINGLE, counts / counts.sum(), truth)
 
 
 def few_shot_baseline(session: LanguageSession, model: torch.nn.Module) -> list[BaselineOutputs]:
