@@ -78,6 +78,11 @@ def test_a_place_without_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_recognised_in_the_errors_of_libraries(tmp_path: Path, message: str) -> None:
     with pytest.raises(OutputError, match=r"no space left: .* are free\. Do this\."), disk_errors(tmp_path, "Do this."):
         raise RuntimeError(message)
+    with (
+        pytest.raises(OutputError, match=r"no space left: about 30 MB are needed in all, .* are free"),
+        disk_errors(tmp_path, "", 30_000_000),
+    ):
+        raise RuntimeError(message)
     with pytest.raises(RuntimeError, match="other"), disk_errors(tmp_path):
         raise RuntimeError("other")
 

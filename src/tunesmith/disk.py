@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, locks and hashes them, and explains what a full disk lacks."""
+"""Reads JSON of a known shape, writes files whole or not at all, locks and hashes them, and explains what a full disk lacks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -107,15 +109,20 @@ def is_full(error: BaseException) -> bool:
 
 
 @contextmanager
-def disk_errors(folder: Path, remedy: str = FREE_SOME) -> Iterator[None]:
-    """Turns the error of a full disk, raised by any library that writes into the folder, into OutputError with this remedy."""
+def disk_errors(folder: Path, remedy: str = FREE_SOME, needed: int | None = None) -> Iterator[None]:
+    """Turns the error of a full disk, raised by any library that writes into the folder, into OutputError with this remedy.
+
+    Args:
+        needed: bytes of all that is written, if they are known.
+    """
     try:
         yield
     except Exception as error:
         if not is_full(error) or isinstance(error, OutputError):
             raise
         place = getattr(error, "filename", None) or folder
-        message = f"no space left: {megabytes(free_bytes(folder))} are free."
+        need = "" if needed is None else f"about {megabytes(needed)} are needed in all, "
+        message = f"no space left: {need}{megabytes(free_bytes(folder))} are free."
         raise OutputError.one(str(place), message, remedy) from error
 
 
@@ -215,3 +222,54 @@ def hash_files(folder: Path, patterns: Sequence[str], suffixes: Sequence[str]) -
         if path.is_file() and not path.name.startswith(".") and path.suffix in suffixes:
             digest.update(f"{path.relative_to(folder)}\0{hash_file(path)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def read_json(path: Path, shape: type, remedy: str = "Restore the file, or train the run again.") -> Any:
+    """Reads a JSON file of this shape (a dataclass) as plain types.
+
+    Raises InputError with file, place and reason if it cannot be read, is not JSON, has another shape, or holds a number that
+    is not finite.
+    """
+    from pydantic import ValidationError
+
+    try:
+        content = path.read_bytes()
+        plain = json.loads(content)
+        adapter(shape).validate_json(json.dumps(plain), strict=True)
+        wrong = next(not_finite(plain), None)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = f"the file is damaged, or of another kind: {f'{place}: ' if place else ''}{first['msg']}."
+        raise InputError.one(str(path), message, remedy) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError.one(str(path), f"the file is not JSON ({error}).", remedy) from error
+    if wrong is not None:
+        raise InputError.one(str(path), f"the file is damaged, or of another kind: {wrong}: no finite number.", remedy)
+    return plain
+
+
+@cache
+def adapter(shape: type) -> Any:
+    """Returns pydantic's validator of a dataclass."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(shape)
+
+
+def not_finite(value: object, place: str = "") -> Iterator[str]:
+    """Yields the place of every number that is NaN, infinite or too large for a float: ``data.splits.test.rows``."""
+    if isinstance(value, dict | list):
+        items: Iterable[tuple[object, object]] = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from not_finite(item, f"{place}.{key}" if place else str(key))
+    elif not is_finite(value):
+        yield place
+
+
+def is_finite(value: object) -> bool:
+    """Returns whether a value is no number, or one that a float can hold."""
+    try:
+        return not isinstance(value, int | float) or math.isfinite(value)
+    except OverflowError:
+        return False

@@ -12,7 +12,7 @@ import pytest
 
 from tunesmith.models.source import ModelSource
 from tunesmith.preflight import static
-from tunesmith.preflight.static import disk
+from tunesmith.preflight.static import disk, disk_parts
 from tunesmith.recipe.load import recipe_from_mapping
 
 FIXED = 2.5
@@ -50,6 +50,13 @@ def test_the_rows_and_the_files_of_the_tokenizer_are_counted(source: ModelSource
     Path("train.csv").write_bytes(bytes(10_000_000))
     Path("m/tokenizer.json").write_bytes(bytes(5_000_000))
     assert needed(source) == pytest.approx(before + 10 + 3 * 5, abs=1)
+
+
+def test_what_a_task_logs_for_its_rows_is_counted(source: ModelSource) -> None:
+    recipe = recipe_from_mapping({"data": {"train": "train.csv"}})
+    assert (
+        sum(disk_parts(recipe, source, Path(), 50_000_000).values()) == sum(disk_parts(recipe, source, Path(), 0).values()) + 5e7
+    )
 
 
 def test_an_unfinished_run_counts_as_free(source: ModelSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import torch
 
 from tunesmith.data.table import Examples, Labels
 from tunesmith.run_folder import EPOCH_LOGITS
-from tunesmith.training.epoch_logits import MAX_BYTES, MAX_FLOAT16, MODE, allocate, save_epoch_logits
+from tunesmith.training.epoch_logits import MAX_FLOAT16, MODE, allocate, save_epoch_logits
+from tunesmith.training.logits_size import MAX_BYTES
 
 
 def test_an_epoch_counts_only_where_every_row_was_seen() -> None:

@@ -97,23 +97,9 @@ def from_finding(finding: Finding) -> CheckLine:
     return CheckLine(finding.name, text, note=note, remedy=finding.remedy)
 
 
-def disk(recipe: Recipe, source: ModelSource, base: Path) -> CheckLine:
-    """Checks the free disk space for all that the run writes.
-
-    These are, for each seed, the best weights and a complete checkpoint (weights and two moments of each trained one), one more
-    of them while it replaces the last one, the saved model, the files of the tokenizer with each, predictions, report and logs.
-    """
-    weights = source.n_bytes * (2 if half_precision(source) else 1)  # training and the saved model are in fp32
-    trained = weights if recipe.adapter is None else int(weights * ADAPTER_SHARE)
-    others = sum(path.stat().st_size for path in files_of(Path(source.location)) if path.suffix != ".safetensors")
-    checkpoint, n_seeds = 3 * trained + others, recipe.train.n_seeds
-    rows = sum(path.stat().st_size for name in data_names(recipe) for path in files_of(locate(name, base)))
-    parts = {
-        "checkpoints": n_seeds * (checkpoint + trained) + checkpoint,
-        "model": weights + trained + others,
-        "predictions, report and logs": rows + REPORT_BYTES + LOG_BYTES,
-    }
-    output = Path(recipe.output).expanduser()
+def disk(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: int = 0) -> CheckLine:
+    """Checks the free disk space for all that the run writes."""
+    parts, output = disk_parts(recipe, source, base, logged_bytes), Path(recipe.output).expanduser()
     unfinished = sum(path.stat().st_size for path in Path(f"{output}.partial").rglob("*") if path.is_file())
     needed, free = sum(parts.values()), free_bytes(output) + unfinished  # its files are used again, or removed
     shares = ", ".join(f"{name} {megabytes(n_bytes)}" for name, n_bytes in parts.items())
@@ -122,6 +108,27 @@ def disk(recipe: Recipe, source: ModelSource, base: Path) -> CheckLine:
         message = f"the run needs about {megabytes(needed)} of disk ({shares}), {megabytes(free)} are free."
         problem = Problem("disk", str(output), message, "Free some space, or choose another `output`.")
     return CheckLine("disk", f"about {megabytes(needed)} needed, {megabytes(free)} free", problem)
+
+
+def disk_parts(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: int) -> dict[str, int]:
+    """Returns the bytes of the parts of a run.
+
+    These are, for each seed, the best weights and a complete checkpoint (weights and two moments of each trained one), one more
+    of them while it replaces the last one, the saved model, the files of the tokenizer with each, predictions, report and logs.
+
+    Args:
+        logged_bytes: see ``tasks.task.TaskData``.
+    """
+    weights = source.n_bytes * (2 if half_precision(source) else 1)  # training and the saved model are in fp32
+    trained = weights if recipe.adapter is None else int(weights * ADAPTER_SHARE)
+    others = sum(path.stat().st_size for path in files_of(Path(source.location)) if path.suffix != ".safetensors")
+    checkpoint, n_seeds = 3 * trained + others, recipe.train.n_seeds
+    rows = sum(path.stat().st_size for name in data_names(recipe) for path in files_of(locate(name, base)))
+    return {
+        "checkpoints": n_seeds * (checkpoint + trained) + checkpoint,
+        "model": weights + trained + others,
+        "predictions, report and logs": rows * max(1, n_seeds) + logged_bytes + REPORT_BYTES + LOG_BYTES,
+    }
 
 
 def data_names(recipe: Recipe) -> list[str]:

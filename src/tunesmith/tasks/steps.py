@@ -35,7 +35,7 @@ def read(task: Task, request: Request) -> TaskData:
             *task.reading.check_rows(data),
             *map(from_finding, data.findings),
             CheckLine("model files", f"{source.kind} {source.name}, {megabytes(source.n_bytes)} of weights"),
-            disk(recipe, source, data.base),
+            disk(recipe, source, data.base, data.logged_bytes),
             trackers(recipe),
         )
         data = replace(data, checks=checks, clock=request.clock)

@@ -12,10 +12,10 @@ from tunesmith.data.table import Examples, Labels
 from tunesmith.disk import whole_file
 from tunesmith.run_folder import EPOCH_LOGITS
 from tunesmith.training.launch import rank, sum_over_processes
+from tunesmith.training.logits_size import logits_bytes
 
 MODE = "train"
 """The logits are those of the training step: before its update, with dropout where the model has any."""
-MAX_BYTES = 512 * 2**20
 MAX_FLOAT16 = float(np.finfo(np.float16).max)
 
 
@@ -65,8 +65,8 @@ def part_name() -> str:
 
 
 def allocate(n_epochs: int, n_rows: int, n_classes: int) -> EpochLogits | None:
-    """Allocates the logits of a run; None if they take more than ``MAX_BYTES``, or there is no class or no complete epoch."""
-    if not n_epochs * n_classes or 2 * n_epochs * n_rows * n_classes > MAX_BYTES:
+    """Allocates the logits of a run; None if they are too large (``logits_bytes``), or there is no class or complete epoch."""
+    if not logits_bytes(n_epochs, n_rows, n_classes):
         return None
     return EpochLogits(np.zeros((n_epochs, n_rows, n_classes), dtype=np.float16), np.zeros((n_epochs, n_rows), dtype=bool))
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tunesmith.disk import disk_errors, write_text
+from tunesmith.preflight.static import disk_parts
 from tunesmith.progress import Clock, Event, Listener, silent
 from tunesmith.recipe.load import LoadedRecipe, resolved_yaml
 from tunesmith.recipe.resolved import with_default_epochs
@@ -83,7 +84,8 @@ def run_steps(request: Request, folder: RunFolder, inputs: Mapping[str, str], *,
         fit_seeds(steps, session, folder, listener, resume=resume, smoke=smoke)
         return None
     resolved = resolved_yaml(data.recipe)
-    with disk_errors(folder.final, NO_SPACE), fill(folder, request.loaded.text, resolved, resume=resume, inputs=inputs):
+    needed = sum(disk_parts(data.recipe, data.source, data.base, data.logged_bytes).values())
+    with disk_errors(folder.final, NO_SPACE, needed), fill(folder, request.loaded.text, resolved, resume=resume, inputs=inputs):
         with clock.phase("baselines"):
             baselines = steps.baselines(session, listener)
         with clock.phase("training"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from tunesmith.preflight.report import CheckLine
 from tunesmith.preflight.static import columns, files, labels, read_as, sizes
 from tunesmith.recipe.resolved import with_defaults
 from tunesmith.tasks.task import Request, TaskData, TaskReading
+from tunesmith.training.logits_size import logits_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,15 @@ class LabelledTaskData(TaskData):
     """The splits of a recipe, the base model's files, and the findings about the rows."""
 
     splits: LabelledData
+
+    @property
+    def logged_bytes(self) -> int:
+        """Returns the bytes of the logits of all epochs, also in each checkpoint, and of the probabilities in the predictions."""
+        train, n_rows, n_classes = self.recipe.train, len(self.splits.train), max(1, self.splits.labels.n)
+        n_epochs = math.floor(train.num_train_epochs or (train.max_steps or 0) * train.batch_rows / max(1, n_rows))
+        n_predicted = sum(len(rows) for name, rows in self.splits.named().items() if name != "train")
+        of_seeds = train.n_seeds if train.n_seeds > 1 else 0
+        return logits_bytes(n_epochs, n_rows, n_classes) * (train.n_seeds + 2) + 8 * n_predicted * n_classes * (1 + of_seeds)
 
 
 def read(request: Request) -> LabelledTaskData:
