@@ -104,12 +104,7 @@ def save_adapter(trained: TrainedModel, folder: Path) -> SavedLanguageModel:
     """Saves an adapter alone, and certifies that on its base model it equals the trained model."""
     write_adapter(trained, folder)
     proof = certify_reload(folder, trained.objective, trained.logits, trained.sample, ADAPTER_CERTIFICATE)
-    return SavedLanguageModel((proof, *certify_adapter_tensors(trained.model, folder)), False)
-
-
-def certify_adapter_tensors(model: PreTrainedModel | PeftModel, folder: Path) -> list[Certificate]:
-    """Certifies the tensors of a saved adapter of peft; bottlenecks are saved under names of their own."""
-    return [] if has_bottlenecks(model) else [equal_tensors([(saved_state(model), folder)])]
+    return SavedLanguageModel((proof, equal_tensors([(saved_state(trained.model), folder)])), False)
 
 
 def save_merged(trained: TrainedModel, folder: Path) -> SavedLanguageModel:

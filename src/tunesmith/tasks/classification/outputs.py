@@ -97,7 +97,7 @@ def merge_adapter(session: LabelledSession, folder: Path, source: ModelSource) -
         return model, []
     merged = copy.deepcopy(model).merge_and_unload()
     name = "the merged model equals the adapter"
-    return merged, [reload_equality(model, merged, tokens.encoded["train"], tokens.pad_id, name)]
+    return merged, [reload_equality(model, merged, tokens.encoded.values(), tokens.pad_id, name)]
 
 
 def prediction_columns(session: LabelledSession, split: str, outputs: Outputs) -> dict[str, list[Any]]:
