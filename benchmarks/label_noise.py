@@ -5,6 +5,7 @@ other classes or all go to one other class (confusion). Hard rows have a right l
 without information the points do not depend on the labels, and all labels are right. Run:
 
     python benchmarks/label_noise.py [--simulations 20] [--rows 600]
+    python benchmarks/label_noise.py --clusters [--simulations 1000]    # uninformed predictions of rows that belong together
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from sklearn.model_selection import StratifiedKFold
 from tunesmith.diagnosis.checks.label_noise import label_noise, model_knowledge
 
 UNINFORMED = ((0.5, 0.5), (0.7, 0.3), (0.9, 0.1), (0.55, 0.15, 0.15, 0.15), (0.25, 0.25, 0.25, 0.25))
+CLUSTERS = ((10, 30), (20, 15), (30, 10), (60, 5), (300, 1))
+"""Numbers of clusters, and of rows in each."""
 DIMENSIONS, SEPARATION = 20, 3.0
 
 
@@ -96,11 +99,29 @@ def uninformed(shares: tuple[float, ...], n_rows: int, simulations: int) -> dict
     return {"shares": shares, "rows": n_rows, "simulations": simulations, "n_stated": n_stated}
 
 
+def uninformed_clusters(n_clusters: int, size: int, simulations: int) -> dict[str, Any]:
+    """Returns in how many simulations uninformed predictions, equal within clusters as the labels are, count as knowledge."""
+    counts = {"ignored": 0, "known": 0}
+    clusters = np.repeat(np.arange(n_clusters), size)
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        own, given = rng.beta(2, 2, n_clusters)[clusters], rng.integers(0, 2, n_clusters)[clusters]
+        probs = np.stack([1 - own, own], axis=1)
+        counts["ignored"] += int(model_knowledge(probs, given).is_enough)
+        counts["known"] += int(model_knowledge(probs, given, clusters).is_enough)
+    return {"clusters": n_clusters, "rows_of_each": size, "simulations": simulations, **counts}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=20)
     parser.add_argument("--rows", type=int, default=600)
+    parser.add_argument("--clusters", action="store_true")
     options = parser.parse_args()
+    if options.clusters:
+        table = [uninformed_clusters(*sizes, options.simulations) for sizes in CLUSTERS]
+        write("label_noise_clusters", {"simulations": options.simulations, "table": table})
+        return
     started, cells = time.perf_counter(), []
     for design in designs():
         cells.append(cell(design, options.rows, options.simulations))
