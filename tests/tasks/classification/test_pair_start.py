@@ -87,7 +87,7 @@ def test_a_stop_is_heard_during_the_distillation(tmp_path: Path) -> None:
         if event.done == 3:
             request.signal_name = "SIGTERM"
 
-    with pytest.raises(Interrupted, match="stopped by SIGTERM in step 4 of 20 of the distillation"):
+    with pytest.raises(Interrupted, match="stopped by SIGTERM in step 4 of 40 of the distillation"):
         start_on_pairs(session_of(tmp_path), 0, request, stop)
 
 

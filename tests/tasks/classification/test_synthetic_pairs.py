@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tunesmith.data.table import Examples
 from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import Recipe
-from tunesmith.tasks.classification.synthetic_pairs import PairPlan, altered, plan_pairs, synthetic_pairs
+from tunesmith.tasks.classification.synthetic_pairs import PairPlan, altered, continued, plan_pairs, split, synthetic_pairs
 
 FIRSTS = [f"the plane {i} is taking off" for i in range(20)]
 SECONDS = [f"an air plane leaves gate {i}" for i in range(20)]
@@ -46,16 +46,24 @@ def test_pairs_are_of_the_rows_words_and_of_every_likeness() -> None:
 @example("0", "\r0", 74)
 @given(st.text(min_size=0, max_size=30), st.text(max_size=30), st.integers(0, 99))
 def test_any_text_can_be_altered(text: str, other: str, seed: int) -> None:
-    found = altered(text, [other], random.Random(seed))
-    assert set(found) <= set(text) | set(other) | {" "}
-    assert bool(found.strip()) >= bool(text.strip() and other.strip())
+    words = [*split(text)[0], *split(other)[0]]
+    for found in (altered(text, words, random.Random(seed)), continued(text, other, random.Random(seed))):
+        assert set(found) <= set(text) | set(other) | {" "}
+        assert bool(found.strip()) >= bool(text.strip() and other.strip())
 
 
-def test_a_text_without_spaces_loses_characters() -> None:
-    text = "这部电影很好看我非常喜欢"
-    found = {altered(text, [text], random.Random(i)) for i in range(20)}
+def test_rows_of_blank_texts_give_blank_pairs() -> None:
+    made = synthetic_pairs(rows([" "] * 3, [""] * 3), 100, 0)
+    assert [len(side) for side in made] == [100, 100]
+    assert not any(text.strip() for side in made for text in side)
+
+
+def test_a_text_without_spaces_loses_and_changes_characters() -> None:
+    text, words = "这部电影很好看我非常喜欢", list("这部电影不")
+    found = {altered(text, words, random.Random(i)) for i in range(20)}
     assert len(found) > 10
-    assert all(set(other) <= set(text) for other in found)
+    assert all(set(other) <= set(text) | set(words) for other in found)
+    assert min(map(len, found)) < len(text)
 
 
 def test_which_runs_get_synthetic_pairs() -> None:

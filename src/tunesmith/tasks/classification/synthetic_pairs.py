@@ -1,6 +1,7 @@
-"""Makes pairs of texts from those of the training rows: recombined, with words left out, or continued by another text.
+"""Makes pairs of texts from those of the training rows: with words left out or replaced, recombined, or continued by another.
 
-A teacher labels them, see ``pair_start``; so they may be anything from unrelated to equal.
+A teacher labels them, see ``pair_start``; so they may be anything from unrelated to equal. The closer they are to real pairs, the
+better the student: most are a training row with both texts altered.
 """
 
 from __future__ import annotations
@@ -24,10 +25,8 @@ EPOCHS = 6
 """Three are over in half the time, but half as near to the teacher: 89 rows of STS-B, teacher 0.820, student 0.788 and 0.802."""
 MOST_STEPS = 2
 """Steps of distillation for each step of the training."""
-MOST_DROPPED = 0.7
-"""Largest share of words that are left out of a text; the share is drawn evenly below it."""
-CONTINUED = 0.5
-"""Share of the altered texts that end as another text begins."""
+MOST_DROPPED, MOST_REPLACED = 0.3, 0.5
+"""Largest shares of words that are left out of a text, and replaced by a word of any text; the shares are drawn evenly below."""
 
 
 @dataclass(frozen=True)
@@ -61,36 +60,40 @@ def plan_pairs(recipe: Recipe, rows: Examples, mean_tokens: float, training_step
 def synthetic_pairs(rows: Examples, count: int, seed: int) -> tuple[list[str], list[str]]:
     """Makes so many pairs from the texts of rows, which are pairs themselves; from unrelated to nearly equal ones.
 
-    Of ten pairs three are a first and a second text of any rows, three a text and the same altered, two a row with both texts
-    altered, and two a row with its second text before its altered first one.
+    Of ten pairs one is a first and a second text of any rows, two are a text and the same altered, five a row with both texts
+    altered, and two a row whose second text ends as that of another.
     """
     draw, firsts, seconds = random.Random(seed), rows.texts, rows.pairs or []
     every = [*firsts, *seconds]
+    words = [word for text in every for word in split(text)[0]]
     made = []
     for i in range(count):
         row, kind = draw.randrange(len(firsts)), i % 10
         first, second = firsts[row], seconds[row]
-        if kind < 3:
+        if kind < 1:
             made.append((first, draw.choice(seconds)))
-        elif kind < 6:
+        elif kind < 3:
             text = draw.choice(every)
-            made.append((text, altered(text, every, draw)))
+            made.append((text, altered(text, words, draw)))
         elif kind < 8:
-            made.append((altered(first, every, draw), altered(second, every, draw)))
+            made.append((altered(first, words, draw), altered(second, words, draw)))
         else:
-            made.append((second, altered(first, every, draw)))
+            made.append((first, continued(second, draw.choice(seconds), draw)))
     return [first for first, _ in made], [second for _, second in made]
 
 
-def altered(text: str, others: list[str], draw: random.Random) -> str:
-    """Leaves words out of a text, and may replace its end by the beginning of another; without spaces, characters."""
+def altered(text: str, words: list[str], draw: random.Random) -> str:
+    """Leaves words out of a text and replaces others by any of ``words``; without spaces, characters."""
     parts, blank = split(text)
-    dropped = draw.random() * MOST_DROPPED
+    replaced, dropped = draw.random() * MOST_REPLACED, draw.random() * MOST_DROPPED
     kept = [part for part in parts if draw.random() > dropped] or parts
-    if kept and draw.random() < CONTINUED:
-        other, _ = split(draw.choice(others))
-        kept = kept[: draw.randrange(len(kept))] + other[: draw.randrange(1, len(other) + 1)] if other else kept
-    return blank.join(kept)
+    return blank.join(draw.choice(words) if draw.random() < replaced else part for part in kept)
+
+
+def continued(text: str, other: str, draw: random.Random) -> str:
+    """Replaces the end of a text by the end of another one, of any length."""
+    (parts, blank), (others, _) = split(text), split(other)
+    return blank.join([*parts[: draw.randrange(len(parts) + 1)], *others[draw.randrange(len(others) + 1) :]]) or text
 
 
 def split(text: str) -> tuple[list[str], str]:
