@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import tunesmith
 from tests.conftest import rows as sentences_of
 from tunesmith.cli.main import main
 from tunesmith.data.corrections.corrections_csv import Correction, write_corrections
@@ -21,7 +22,7 @@ from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.readers.read import read_file
 from tunesmith.diagnosis import ablation
 from tunesmith.diagnosis.ablation_verdicts import AblationPlan, TrainedVariants
-from tunesmith.errors import Interrupted
+from tunesmith.errors import DataError, Interrupted
 from tunesmith.evaluation.metrics.predictions import from_scores
 from tunesmith.tasks.test_looks import LOOKS, read_looks
 
@@ -225,6 +226,16 @@ def test_the_recipe_that_a_diagnosis_left_is_taken(place: Path, untrained: list[
         Path(name).rename(folder / name)
     assert main(["apply", str(folder / "corrections.csv"), "train.csv", "--allow-many", "--measure"]) == 0
     assert ablation_record()["judged"]["rows"] == 200
+
+
+def test_the_same_is_measured_from_python(place: Path, untrained: list[AblationPlan]) -> None:
+    result = tunesmith.apply("corrections.csv", "train.csv", allow_many=True, measure="recipe.yaml")
+    assert result.comparison("corrected", "as_given").verdict.word == "better"
+    assert result.corrected.n_relabelled == FLIPPED
+    again = tunesmith.apply(Path("corrections.csv"), Path("train.csv"), allow_many=True, measure=True, overwrite=True)
+    assert again.counts == result.counts
+    with pytest.raises(DataError, match="measure trains on the file that the recipe names; list was given"):
+        tunesmith.apply("corrections.csv", [{"text": "a"}], measure=True)
 
 
 def test_a_setting_may_follow_the_option(place: Path, untrained: list[AblationPlan]) -> None:

@@ -234,8 +234,8 @@ def compare_datasets(pool: Pool, recipe: Recipe, base: Path, clock: Clock) -> Da
         ]
     embeddings = embed_rows(rows, find_model(recipe.model, base), recipe.data.max_length, clock)
     sets = [
-        TransferData(name, own, take_embeddings(embeddings.vectors, np.arange(at.start, at.stop)), fold, in_sets[at])
-        for name, own, at, fold in zip(pool.names, pool.sets, slices, folds, strict=True)
+        TransferData(name, own, take_embeddings(embeddings.vectors, np.arange(at.start, at.stop)), fold, unit, in_sets[at])
+        for name, own, at, fold, unit in zip(pool.names, pool.sets, slices, folds, units, strict=True)
     ]
     with clock.phase("transfer"):
         n_models = len(sets) * (n_folds + len(sets) - 1)

@@ -47,7 +47,7 @@ def compared(name: str, kinds: list[int], place: int, shared: Array | None = Non
     reached = np.zeros((len(kinds), 3), dtype=bool) if shared is None else shared
     reached[:, place] = True
     rows = Examples("all", f"{name}.csv", list(range(len(kinds))), texts, labels)
-    return TransferData(name, rows, vectors, np.arange(len(kinds)) // 2 % 5, reached)
+    return TransferData(name, rows, vectors, np.arange(len(kinds)) // 2 % 5, np.arange(len(kinds)), reached)
 
 
 def test_the_matrix_shows_a_label_that_means_the_opposite() -> None:
@@ -71,11 +71,34 @@ def test_the_diagonal_is_of_rows_that_were_not_trained_on() -> None:
     labels = draw.integers(0, 2, 60).tolist()
     noise = Examples("all", "noise.csv", list(range(60)), [f"word{i} of{i} its{i} own{i}" for i in range(60)], labels)
     one = TransferData(
-        "noise", noise, draw.normal(size=(60, 60)).astype(np.float32), np.arange(60) % 5, np.ones((60, 1), dtype=bool)
+        "noise",
+        noise,
+        draw.normal(size=(60, 60)).astype(np.float32),
+        np.arange(60) % 5,
+        np.arange(60),
+        np.ones((60, 1), dtype=bool),
     )
     (cell,) = transfer_matrix([one], LABELS)
     assert cell.value is not None
     assert abs(cell.value) < 0.4  # a model that was trained on the rows would have memorised them
+
+
+def test_intervals_are_over_units_of_rows() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 2, 60)
+    vectors = (labels[:, None] + 1.5 * draw.normal(size=(60, 3))).astype(np.float32)
+    texts = [f"word{i} of{i} its{i} own{i}" for i in range(60)]
+
+    def width(units: Array) -> float:
+        rows = Examples("all", "a.csv", list(range(60)), texts, labels.tolist())
+        one = TransferData("a", rows, vectors, units % 5, units, np.ones((60, 1), dtype=bool))
+        (cell,) = transfer_matrix([one], LABELS)
+        assert cell.low is not None
+        assert cell.high is not None
+        return cell.high - cell.low
+
+    in_five = np.arange(60) % 5
+    assert abs(width(in_five) / width(np.arange(60)) - 1) > 0.1  # the same folds, so the same predictions
 
 
 def test_rows_that_the_test_has_are_not_trained_on() -> None:

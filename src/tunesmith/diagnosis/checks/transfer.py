@@ -16,6 +16,7 @@ from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
 from tunesmith.evaluation.baselines.tfidf import tfidf_linear
 from tunesmith.evaluation.metrics.intervals import metric_intervals
 from tunesmith.evaluation.metrics.predictions import Predictions, concatenate, from_scores
+from tunesmith.evaluation.metrics.resample import DEFAULT_RESAMPLING, Resampling, cluster_numbers
 from tunesmith.results import Metric
 
 METRIC = "mcc"
@@ -46,6 +47,7 @@ class TransferData:
         rows: with the class ids of the shared labels.
         embedded: embeddings of the untouched base model, see ``baselines.frozen``.
         folds: the fold of each row (N); near-duplicates share one.
+        units: the unit of each row (N): of one group, or near-duplicates.
         near_duplicates: whether each row has the same or nearly the same text in each data set (N, S).
     """
 
@@ -53,6 +55,7 @@ class TransferData:
     rows: Examples
     embedded: Embedded
     folds: Array
+    units: Array
     near_duplicates: Array
 
 
@@ -150,7 +153,7 @@ def transferred(trained: TransferData, tested: TransferData, place: int, labels:
         note = f"{tested.name} has every text of {trained.name}: no row is left to train on"
         return make_cell(trained, tested, Metric(METRIC, "", None, None, None, len(tested.rows), note=note), 0, n_left_out)
     predictions = predict_rows(trained, kept, tested, np.arange(len(tested.rows)), labels)
-    (metric,) = metric_intervals(SINGLE, predictions, tested.name, (METRIC,))
+    (metric,) = metric_intervals(SINGLE, predictions, tested.name, (METRIC,), in_units(tested.units))
     return make_cell(trained, tested, metric, len(kept), n_left_out)
 
 
@@ -164,8 +167,14 @@ def cross_validated(data: TransferData, labels: Labels, progress: Callable[[], N
         predictions = part if predictions is None else concatenate(predictions, part)
         progress()
     assert predictions is not None
-    (metric,) = metric_intervals(SINGLE, predictions, data.name, (METRIC,))
+    by_fold = np.argsort(data.folds, kind="stable")  # the order of the predictions
+    (metric,) = metric_intervals(SINGLE, predictions, data.name, (METRIC,), in_units(data.units[by_fold]))
     return make_cell(data, data, metric, round(len(predictions) * (n_folds - 1) / n_folds), 0)
+
+
+def in_units(units: Array) -> Resampling:
+    """Returns the resampling of rows that belong to units (N)."""
+    return DEFAULT_RESAMPLING.of_rows(cluster_numbers(units))
 
 
 def make_cell(trained: TransferData, tested: TransferData, metric: Metric, n_trained: int, n_left_out: int) -> Transfer:
