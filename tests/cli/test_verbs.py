@@ -191,10 +191,12 @@ def test_compare(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], co
     calls: Calls = []
     verdicts = [verdict(word, 0.05) for word in words]
     monkeypatch.setattr(compare_workflow, "compare", recorder(calls, verdicts))
+    monkeypatch.setattr(compare_workflow, "limits_of_verdicts", lambda *_: ["One seed: this is one model."])
     completed = cli("compare", "runs/a", *["runs/b"] * len(words), "--metric", "mcc")
     assert completed.code == code
     assert completed.out.startswith("runs/a is\n")
     assert all(word in completed.out for word in words)
+    assert completed.out.endswith("One seed: this is one model.\n")
     assert ("would probably have shown a difference of 0.200" in completed.out) == ("cannot tell" in words)
     assert (calls[0][1]["metric"], calls[0][1]["split"]) == ("mcc", None)
     found = cli("compare", "runs/a", "runs/b", "--json")
@@ -383,7 +385,7 @@ def test_demo_of_answers(cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_only_an_earlier_demo_is_replaced() -> None:
-    from tunesmith.cli.demo import is_earlier_demo, recipe_path
+    from tunesmith.workflows.demo import is_earlier_demo, recipe_path
 
     text = recipe_path("classification").read_text(encoding="utf-8")
     assert not is_earlier_demo("runs/demo", text)

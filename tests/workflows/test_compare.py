@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from tunesmith.errors import InputError, ModelError
 from tunesmith.results import Metric, RunResult
 from tunesmith.tasks.finished import Run
-from tunesmith.workflows.compare import compare, computable_metrics, saved_split
+from tunesmith.workflows.compare import compare, computable_metrics, limits_of_verdicts, saved_split
 
 N_ROWS = 40
 IDS = list(range(N_ROWS))
@@ -228,3 +229,19 @@ def test_several_comparisons_are_one_family(save: Save) -> None:
     assert compare(runs[:2], metric="accuracy")[0].word == "better"
     assert {verdict.word for verdict in found} == {"cannot tell"}
     assert all("Holm" in verdict.interval for verdict in found)
+
+
+def test_runs_on_the_rows_that_selected_their_checkpoints_get_wider_intervals(save: Save) -> None:
+    first, second = save("a", classes(3), **LABELS), save("b", classes(12), **LABELS)
+    plain = compare([first, second])
+    assert limits_of_verdicts([first, second], plain) == []
+    selected = RunResult.load(first / "result.json")
+    metrics = tuple(replace(metric, n_candidates=10) for metric in selected.metrics)
+    replace(selected, metrics=metrics, training={"seeds": [0]}).save(first / "result.json")
+    wider = compare([first, second])
+    assert wider[0].high - wider[0].low > 1.3 * (plain[0].high - plain[0].low)
+    chosen, seed = limits_of_verdicts([first, second], wider)
+    assert "each run is the best of up to 10 checkpoints on them: the intervals are widened for it" in chosen
+    assert seed.startswith("One seed: the verdict is about these models.")
+    several = compare([first, second, second])
+    assert "hold for the 2 comparisons of this table together" in limits_of_verdicts([first, second], several)[0]

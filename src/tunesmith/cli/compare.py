@@ -24,18 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
-    from tunesmith.report.words import notes_on_comparison
     from tunesmith.results import finite
-    from tunesmith.tasks.finished import Run
-    from tunesmith.workflows.compare import compare
+    from tunesmith.workflows.compare import compare, limits_of_verdicts
 
     if len(args.runs) < 2:
         raise UsageError.one("compare", "at least two runs are needed.", "For example: tunesmith compare runs/a runs/b")
-    runs = [Run.load(Path(name)) for name in args.runs]
+    runs = [Path(name) for name in args.runs]
     verdicts = compare(runs, metric=args.metric, split=args.split)
     json = {"verdicts": [finite(asdict(verdict)) for verdict in verdicts]}
     words = {verdict.word for verdict in verdicts}
-    notes = notes_on_comparison([run.result for run in runs], verdicts)
+    notes = limits_of_verdicts(runs, verdicts)
     code = WORSE if "worse" in words else CANNOT_TELL if "cannot tell" in words else 0
     return Outcome(json, lines=[*verdict_lines(args.runs[0], verdicts, terminal), *notes], exit_code=code)
 

@@ -21,7 +21,7 @@ from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.saved_run import load, read_predictions
-from tunesmith.report.words import main_metric, main_split
+from tunesmith.report.words import main_metric, main_split, notes_on_comparison
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
 from tunesmith.tasks.finished import Run, folder_of
@@ -77,6 +77,11 @@ def compare(runs: Sequence[str | Path | Run], *, metric: str | None = None, spli
     first, *others = [Run.load(folder_of(run)) for run in runs]
     name = split or main_split(first.result)
     return list(holm([compare_runs(saved_seeds(first, name), saved_seeds(other, name), metric) for other in others]))
+
+
+def limits_of_verdicts(runs: Sequence[str | Path | Run], verdicts: Sequence[Verdict]) -> list[str]:
+    """Lists what limits the verdicts of ``compare``: the number of comparisons, selection on the same rows, single seeds."""
+    return notes_on_comparison([Run.load(folder_of(run)).result for run in runs], verdicts)
 
 
 def saved_seeds(run: Run, split: str) -> list[SavedSplit]:
