@@ -58,7 +58,7 @@ def test_words_for_no_label_in_lists_are_counted() -> None:
 
 
 def test_labels_that_may_be_lists_with_commas_are_named() -> None:
-    said = "2 labels hold a ',', such as 'a,b'; if a cell holds several labels, set data.label_separator"
+    said = "2 labels hold a ',', such as 'a,b' (rows 0, 2, 3, 5, 6 and 35 more); if a cell holds several labels, set data.label_"
     assert said in notes(write("rows.csv", text=TEXTS, tags=["a,b", "b", "c, a"] * (N // 3)))
     assert "hold a" not in notes(write("rows.csv", text=TEXTS, tags=["a,b", "b", "c, a"] * (N // 3)), label_separator=",")
     assert "1 label holds a '|', such as 'a|b'" in notes(write("rows.csv", text=TEXTS, tags=["a|b", "b", "a"] * (N // 3)))

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -278,6 +279,7 @@ def test_a_class_called_null_can_be_kept(word: str, suffix: str, capsys: pytest.
 def test_labels_that_look_the_same_are_named() -> None:
     path = write("rows.csv", text=TEXTS, label=["cafe\u0301", "caf\u00e9", "tea", "te\u200ba"] * (N // 4))
     said = notes(path)
+    said = re.sub(r" rows: [\d, ]+ and \d+ more\)", " rows)", said)
     assert r"'cafe\u0301' (15 rows) and 'caf\xe9' (15 rows) differ only in case, spaces, invisible characters" in said
     assert r"'tea' (15 rows) and 'te\u200ba' (15 rows)" in said
 

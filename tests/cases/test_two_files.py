@@ -29,7 +29,7 @@ def files(train: Sequence[Any], other: Sequence[Any], suffix: str = "jsonl") -> 
     [
         (("Yes", "No"), ("yes", "no "), "'yes' (train has 'Yes'): 30 rows, 'no ' (train has 'No'): 30 rows"),
         (("caf\u00e9", "tea"), ("cafe\u0301", "te\u200ba"), r"'cafe\u0301' (train has 'caf\xe9'): 30 rows"),
-        ((True, False), ("0", "1"), "'0': 30 rows, '1': 30 rows; those of train are False, True"),
+        ((True, False), ("0", "2"), "'0': 30 rows, '2': 30 rows; those of train are False, True"),
         (({"x": 1, "y": 0}, {"x": 0, "y": 1}), ({"z": 1},), "'z': 60 rows; those of train are x, y"),
     ],
 )

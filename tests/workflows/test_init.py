@@ -247,3 +247,17 @@ def test_real_data(source: str, task: str, text: str, pair: str | None, label: s
     assert (recipe.task, columns.text, columns.pair, columns.label) == (task, text, pair, label)
     assert not any(line.startswith("Decide") for line in lines)
     assert json.dumps(lines)
+
+
+def test_a_test_file_without_the_decided_text_is_an_error_beside_an_open_label() -> None:
+    train = [{"sentence": sentence(i), "a": "xy"[i % 2], "b": "pqr"[i % 3]} for i in range(60)]
+    write("train.csv", train)
+    write("other.csv", [{"foo": i, "bar": -i} for i in range(9)])
+    with pytest.raises(DataError, match=r"other.csv: There is no column 'sentence' for the text") as caught:
+        draft_recipe("train.csv", test="other.csv")
+    assert len(caught.value.problems) == 1
+    write("neither.csv", [{"sentence": row["sentence"], "c": row["a"]} for row in train])
+    with pytest.raises(DataError, match=r"neither.csv: There is no column 'a' for the label"):
+        draft_recipe("train.csv", test="neither.csv")
+    write("one.csv", [{"sentence": row["sentence"], "b": row["b"]} for row in train])
+    assert draft_recipe("train.csv", test="one.csv")[1][-1].startswith("Decide: 2 columns could hold the label: a ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
@@ -67,6 +67,11 @@ def listed(names: Iterable[object], limit: int = 12) -> str:
     words = [one_line(str(name)) for name in names]
     shown = ", ".join(word if len(word) <= LONGEST_NAME else word[: LONGEST_NAME - 1] + "…" for word in words[:limit])
     return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"
+
+
+def row_numbers(ids: Sequence[int], limit: int = 5) -> str:
+    """Names rows: ``row 3``, ``rows 3, 8 and 12 more``."""
+    return f"{'row' if len(ids) == 1 else 'rows'} {listed(ids, limit)}"
 
 
 def plural(n: float, noun: str, *verbs: str) -> str:

@@ -14,6 +14,7 @@ class SplitRows(Protocol):
         row_ids: position of each row in its source.
         rows_read: rows of the source that belong to this split.
         dropped: reason -> number of rows of the source that are not used.
+        repaired: reason -> number of rows of the source that were repaired while reading.
         not_sampled: rows left out by ``data.max_rows`` or by a smoke run.
     """
 
@@ -32,6 +33,8 @@ class SplitRows(Protocol):
     @property
     def dropped(self) -> dict[str, int]: ...
     @property
+    def repaired(self) -> dict[str, int]: ...
+    @property
     def not_sampled(self) -> int: ...
     def __len__(self) -> int: ...
     def take(self, positions: list[int], split: str, /) -> Self: ...
@@ -48,6 +51,7 @@ class SourceRows:
         row_ids: position of each row in its source.
         groups: rows of one group stay in one split; None without a group column.
         left_out: reason -> row ids of the source that are not used.
+        repairs: reason -> row ids of the source that were repaired while reading.
         not_sampled: see ``SplitRows``.
     """
 
@@ -56,6 +60,7 @@ class SourceRows:
     row_ids: tuple[int, ...]
     groups: tuple[str, ...] | None = field(default=None, kw_only=True)
     left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
+    repairs: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
     rows_read: int = field(default=0, kw_only=True)
     not_sampled: int = field(default=0, kw_only=True)
     sha256: str = field(default="", kw_only=True)
@@ -68,8 +73,13 @@ class SourceRows:
         """Reason -> number of rows of the source that are not used."""
         return {reason: len(ids) for reason, ids in self.left_out.items()}
 
+    @property
+    def repaired(self) -> dict[str, int]:
+        """Reason -> number of rows of the source that were repaired while reading."""
+        return {reason: len(ids) for reason, ids in self.repairs.items()}
+
     def take(self, positions: Sequence[int], split: str) -> Self:
-        """Selects the rows at those positions, in that order, as a split of that name; ``left_out`` stays with its split."""
+        """Selects the rows at those positions, in that order, as a split of that name; other rows stay with their split."""
         left_out = self.left_out if split == self.split else {}
         return replace(
             self,
@@ -77,6 +87,7 @@ class SourceRows:
             row_ids=tuple(self.row_ids[i] for i in positions),
             groups=None if self.groups is None else tuple(self.groups[i] for i in positions),
             left_out=left_out,
+            repairs=self.repairs if split == self.split else {},
             rows_read=len(positions) + sum(map(len, left_out.values())),
             not_sampled=0,
         )
@@ -117,6 +128,7 @@ def split_record(rows: SplitRows, special: Mapping[str, Any]) -> dict[str, Any]:
         "rows_read": rows.rows_read,
         "rows": len(rows),
         "dropped": rows.dropped,
+        "repaired": rows.repaired,
         "not_sampled": rows.not_sampled,
         **special,
     }

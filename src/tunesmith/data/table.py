@@ -103,6 +103,15 @@ def unread_rows(table: Table) -> dict[str, list[int]]:
     return reasons
 
 
+def repaired_rows(table: Table) -> dict[str, tuple[int, ...]]:
+    """Returns reason -> row ids of the rows that were repaired while reading."""
+    reasons: dict[str, tuple[int, ...]] = {}
+    for row in table.bad_rows:
+        if not row.dropped:
+            reasons[row.reason] = (*reasons.get(row.reason, ()), row.row_id)
+    return reasons
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a table by their role.
@@ -141,6 +150,7 @@ class Labels:
             is in units of its square.
         value_type: the type of the training rows' label cells: ``str``, ``int``, ``float`` or ``bool``.
         order: class names in the order of their class numbers, as the training file gives it; empty if it does not.
+        keep_null: words such as ``null`` and ``n/a`` are names of classes.
     """
 
     problem_type: str  # single_label_classification | multi_label_classification | regression
@@ -149,6 +159,7 @@ class Labels:
     scale: float = 1.0
     value_type: str = "str"
     order: tuple[str, ...] = ()
+    keep_null: bool = False
 
     @property
     def n(self) -> int:
@@ -201,6 +212,11 @@ class Examples:
     def dropped(self) -> dict[str, int]:
         """Reason -> number of rows of the source that are left out."""
         return dict(Counter(row.reason for row in self.bad_rows if row.dropped))
+
+    @property
+    def repaired(self) -> dict[str, int]:
+        """Reason -> number of rows of the source that are used with a repair."""
+        return dict(Counter(row.reason for row in self.bad_rows if not row.dropped))
 
     def take(self, positions: list[int], split: str) -> Examples:
         columns = {name: getattr(self, name) for name in PER_ROW}

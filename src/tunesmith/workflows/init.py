@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tunesmith.data.cells import clip, is_missing, is_whole, listed, plural
 from tunesmith.data.columns import detect_columns
 from tunesmith.data.labelled.label_forms import may_hold_labels
 from tunesmith.data.labelled.labels import REGRESSION, label_cells
-from tunesmith.data.labelled.load import LabelledData, load_labelled_data
+from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.pairs.load import retrieval_folder
 from tunesmith.data.profile import count_words, profile
 from tunesmith.data.readers.annotation_files import reject_other_tasks
@@ -24,8 +24,8 @@ from tunesmith.data.table import Columns, Examples, Table
 from tunesmith.disk import require_file_place, write_text
 from tunesmith.errors import DataError, OutputError, UndecidedColumn
 from tunesmith.recipe.draft import Draft, Question, yaml_text
-from tunesmith.recipe.load import recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.workflows.init_guess import Guess, load_guessed
 from tunesmith.workflows.init_unlabelled import TEST_SHARE as UNLABELLED_SHARE
 from tunesmith.workflows.init_unlabelled import Unlabelled, detect_unlabelled, retrieval_recipe, unlabelled_recipe
 
@@ -38,22 +38,6 @@ SHOWN_LABELS = 12
 DECIDE = "Decide: "
 """Begins the lines about choices that are left to the user."""
 VERDICT_ON_VALIDATION = "note: the verdict will be computed on validation, unless you add a test file (data.test)."
-
-
-@dataclass(frozen=True)
-class Guess:
-    """The task and columns of a table, before its rows are read as examples.
-
-    Attributes:
-        questions: decisions that only the user can make; the guess assumes the first answer of each.
-    """
-
-    task: str
-    task_reason: str
-    columns: Columns
-    questions: tuple[Question, ...]
-    separator: str | None = None
-    separator_reason: str = ""
 
 
 def draft_recipe(data: str, *, test: str | None = None, validation: str | None = None) -> tuple[str, list[str]]:
@@ -86,7 +70,7 @@ def draft_recipe(data: str, *, test: str | None = None, validation: str | None =
     guess = guess_task(table)
     if "test" not in {*split_sources, *tables} and guess.columns.split is None and len(table) >= MIN_ROWS_FOR_TEST:
         split_sources["test"] = TEST_SHARE
-    splits = load(guess, split_sources)
+    splits = load_guessed(guess, split_sources, table.source)
     lines = [*table_lines(table), *column_lines(guess, table), *(split_lines(splits) if splits else [])]
     draft = make_draft(guess, split_sources, splits, table, tables)
     return yaml_text(draft), [*lines, *closing_lines(guess, splits)]
@@ -205,23 +189,6 @@ def find_separator(cells: Sequence[Any]) -> tuple[str | None, str]:
         if len(counts) <= len(set(texts)) and repeated >= 0.5 * len(counts):
             return separator, f"{plural(len(lists), 'cell')} such as {clip(lists[0], 40)}"
     return None, ""
-
-
-def load(guess: Guess, split_sources: dict[str, Any]) -> LabelledData | None:
-    """Loads the rows as a run does; None if a question is open and its first answer leads to an error."""
-    columns = {part: getattr(guess.columns, part) for part in ("text", "pair", "id", "group", "split")}
-    label = list(guess.columns.label)
-    columns["label"] = label[0] if len(label) == 1 else label or None
-    section = {**split_sources, "columns": {part: name for part, name in columns.items() if name is not None}}
-    if guess.separator:
-        section["label_separator"] = guess.separator
-    recipe = recipe_from_mapping({"task": guess.task, "data": section}, "init")
-    try:
-        return load_labelled_data(recipe, Path())
-    except DataError:
-        if guess.questions:
-            return None
-        raise
 
 
 def table_lines(table: Table) -> list[str]:

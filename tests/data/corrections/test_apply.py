@@ -236,3 +236,23 @@ def test_no_file_is_ever_replaced(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="the file exists"):
             apply_all([fix(0, "a", "b")], data, target)
     assert (tmp_path / "rows.corrected.csv").read_text() == "precious"
+
+
+def test_new_labels_that_a_spreadsheet_would_run_get_a_quote_and_nothing_else_changes(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\n=1+1,a\n-x,+up\n@y,+up\n'=z,a\nlast,-1\n", encoding="utf-8")
+    corrections = [fix(0, "a", "=cmd"), fix(1, "+up", "@b"), fix(3, "a", "+up"), fix(4, "", "-2")]
+    new = apply_all(corrections, data).path.read_text(encoding="utf-8")
+    assert new == "text,label\n=1+1,'=cmd\n-x,'@b\n@y,+up\n'=z,+up\nlast,-2\n"
+
+
+def test_a_file_of_predictions_is_corrected_and_reads_back(tmp_path: Path) -> None:
+    data = tmp_path / "out.csv"
+    data.write_text("row_id,prediction,text\n0,'=a,'=1+1\n1,b,''=z\n2,b,x\n", encoding="utf-8")
+    new = apply_all([fix(0, "=a", "b"), fix(2, "b", "=a")], data).path
+    assert new.read_text(encoding="utf-8") == "row_id,prediction,text\n0,b,'=1+1\n1,b,''=z\n2,'=a,x\n"
+    assert read_file(new, "new").columns == {
+        "row_id": ["0", "1", "2"],
+        "prediction": ["b", "b", "=a"],
+        "text": ["=1+1", "'=z", "x"],
+    }

@@ -57,3 +57,10 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_corrections(tmp_path / "c.csv")
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_one_correction_in_json(suffix: str, tmp_path: Path) -> None:
+    row = '{"row_id": 4, "given": "a", "proposed": "b"}'
+    (tmp_path / f"c{suffix}").write_text(row if suffix == ".jsonl" else f"[{row}]", encoding="utf-8")
+    assert [(c.row_id, c.given, c.proposed) for c in read_corrections(tmp_path / f"c{suffix}")] == [(4, "a", "b")]

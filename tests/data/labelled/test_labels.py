@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tunesmith.data.labelled.labels import (
     encode,
     infer_labels,
     label_cells,
+    unknown_labels,
     value_type,
 )
 from tunesmith.data.table import Columns, Labels
@@ -176,3 +178,26 @@ def test_values_are_the_labels_that_the_names_were_written_from() -> None:
         labels = Labels(SINGLE, tuple(class_name(value) for value in values), value_type=value_type(values))
         assert labels.values == tuple(values)
         assert list(map(type, labels.values)) == list(map(type, values))
+
+
+@pytest.mark.parametrize("word", ["null", "N/A", "NA", "nan"])
+def test_the_error_about_a_single_class_names_the_word_that_is_read_as_no_label(word: str) -> None:
+    cells = ["yes", word] * 20
+    with pytest.raises(DataError, match="20 labelled rows have the same label") as caught:
+        infer_labels(cells, "classification")
+    assert f"20 rows have '{word}', read as \"no label\"" in str(caught.value)
+    assert "set data.keep_null_labels: true" in str(caught.value)
+    with pytest.raises(DataError, match=r"None of the 40 rows has a label.*keep_null_labels"):
+        infer_labels([word, "-"] * 20, "classification")
+    assert infer_labels(cells, "classification", keep_null=True).names == tuple(sorted(["yes", word]))
+
+
+def test_another_spelling_of_a_kept_word_is_a_label_that_train_does_not_have() -> None:
+    labels = infer_labels(["yes", "nan"] * 20, "classification", keep_null=True)
+    assert encode(["nan", "NaN", "null", "", None, "yes"], labels) == (
+        [0, None, None, None, None, 1],
+        {1: UNKNOWN, 2: UNKNOWN, 3: "label is empty", 4: "label is empty"},
+    )
+    assert unknown_labels(["nan", "NaN", "NaN", "null"], labels) == {"NaN": 2, "null": 1}
+    of_a_run = replace(labels, keep_null=False)  # a finished run knows the names alone
+    assert encode(["NaN", "null"], of_a_run)[1] == {0: UNKNOWN, 1: "label is null"}

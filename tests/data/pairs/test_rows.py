@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
-from tunesmith.data.pairs.formats import detect_pair_format
-from tunesmith.data.pairs.rows import split_embedding_rows, usable_rows
+from tunesmith.data.pairs.formats import PairFormat, detect_pair_format
+from tunesmith.data.pairs.rows import EmbeddingRows, split_embedding_rows, usable_rows
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -75,3 +76,15 @@ def test_a_split_keeps_rows_with_one_anchor_together() -> None:
     assert (other.split, rest.split) == ("validation", "train")
     assert split_embedding_rows(rows, 0.2, 0, "validation")[1].row_ids == other.row_ids
     assert split_embedding_rows(rows, 0.2, 1, "validation")[1].row_ids != other.row_ids
+
+
+def test_a_pair_and_the_same_pair_in_the_other_order_stay_together() -> None:
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=12)) for _ in range(120)]
+    firsts, seconds = words[:60], words[60:]
+    shape = PairFormat("scored_pair", ("sentence1", "sentence2"), ("score",), "")
+    sides = (tuple(firsts + seconds), tuple(seconds + firsts))
+    rows = EmbeddingRows("train", "a.csv", tuple(range(120)), shape, sides, (0.5,) * 120)
+    rest, other = split_embedding_rows(rows, 0.2, 0, "validation")
+    assert len(other) == 24
+    assert not {i % 60 for i in rest.row_ids} & {i % 60 for i in other.row_ids}

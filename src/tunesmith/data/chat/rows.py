@@ -27,7 +27,7 @@ from tunesmith.data.chat.messages import (
 from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
-from tunesmith.data.table import Table, unread_rows
+from tunesmith.data.table import Table, repaired_rows, unread_rows
 from tunesmith.errors import DataError
 
 INPUT_HEADING = "\n\n### Input:\n"
@@ -118,6 +118,7 @@ def usable_conversations(
         rows=tuple({name: column[i] for name, column in table.columns.items()} for i in positions),
         groups=read_groups(table, group, positions),
         left_out={reason: tuple(ids) for reason, ids in reasons.items()},
+        repairs=repaired_rows(table),
         rows_read=table.rows_read or len(table),
         sha256=table.sha256,
     )

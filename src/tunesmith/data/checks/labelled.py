@@ -16,7 +16,7 @@ import numpy as np
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.checks.leakage import counted, divided, find_leaks
 from tunesmith.data.labelled.label_notes import unknown_words
-from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN, WRONG
+from tunesmith.data.labelled.labels import MISSING, MULTI, REGRESSION, UNKNOWN, WRONG, marker
 from tunesmith.data.near_duplicates import SearchedTexts
 from tunesmith.data.personal import find_personal_data
 from tunesmith.data.table import BadRow, Examples, Labels
@@ -154,7 +154,9 @@ def check_dropped(rows: Rows) -> Iterator[Finding]:
 
 
 def null_hint(rows: Rows, flagged: Sequence[tuple[str, BadRow]]) -> str:
-    """Says how a word such as null becomes a class; empty if no row was left out for one."""
+    """Says how a word such as null becomes a class; empty if no row was left out for one, or such words are classes already."""
+    if rows.labels.keep_null or any(map(marker, rows.labels.names)):
+        return ""
     reasons = {row.reason for _, row in flagged if row.reason.startswith(MISSING)} - WRONG
     words = {reason.removeprefix(MISSING) for reason in reasons} - {"-1", "empty"}
     if not words or rows.labels.problem_type == REGRESSION:

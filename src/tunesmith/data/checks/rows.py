@@ -59,9 +59,13 @@ def leakage(train: T, others: Sequence[T], texts_of: Callable[[T], list[str]], w
 
 
 def dropped_rows(splits: Iterable[Rows]) -> Iterator[Finding]:
-    """Yields a finding for each split and each reason for which rows are not used."""
+    """Yields a finding for each split and each reason for which rows are not used, or were repaired while reading."""
     for rows in splits:
         for reason, ids in rows.left_out.items():
             summary = f"{plural(len(ids), 'row')} of {rows.split} {reason} {'is' if len(ids) == 1 else 'are'} not used"
             shown = tuple({"row_id": i, "split": rows.split, "reason": reason} for i in ids[:LISTED_ROWS])
             yield Finding("dropped_rows", summary, len(ids), rows=shown, remedy="Correct them, or remove them from the file.")
+        for reason, ids in rows.repairs.items():
+            summary = f"{plural(len(ids), 'row')} of {rows.split} {'was' if len(ids) == 1 else 'were'} repaired: {reason}."
+            shown = tuple({"row_id": i, "split": rows.split, "reason": reason} for i in ids[:LISTED_ROWS])
+            yield Finding("repaired_rows", summary, len(ids), rows=shown, remedy="Check these rows in the source.")

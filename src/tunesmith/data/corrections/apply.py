@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tunesmith.data.readers.lines import LINE_END
 from tunesmith.data.readers.payload import Payload, read_payload
 from tunesmith.data.readers.plain_cells import SURROGATE
 from tunesmith.data.readers.read import column_cells, parse_table
+from tunesmith.data.readers.written import as_written, quoted_if_new
 from tunesmith.data.table import Table
 from tunesmith.disk import require_file_place, whole_file
 from tunesmith.errors import DataError, OutputError, Problem, TunesmithError
@@ -127,6 +128,8 @@ def correct_file(
     suffix = ".parquet" if payload.data.startswith(b"PAR1") else payload.suffix
     if suffix not in WRITERS:
         raise DataError.one(payload.name, f"its name does not tell its format; {listed(WRITERS)} can be corrected.", "Rename it.")
+    if WRITERS[suffix] is write_delimited:
+        changes = replace(changes, labels=quoted_if_new(changes.labels, table.columns[changes.column]))
     content = WRITERS[suffix](payload, table, changes)
     packed = gzip.compress(content, mtime=0) if target.suffix == ".gz" else content
     return CorrectedFile(target, table, changes, packed, n_of_other_files)
@@ -264,10 +267,10 @@ def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> by
     assert table.lines is not None
     text = decode(payload).text
     delimiter = find_delimiter(text, "," if payload.suffix == ".csv" else "\t")
-    lines = LINE.findall(text)
+    lines, names = LINE.findall(text), [*table.columns]
     touched = [i for i, row_id in enumerate(table.row_ids) if row_id in changes.labels or row_id in changes.removed]
     for i in reversed(touched):
-        cells = {name: column[i] for name, column in table.columns.items()}
+        cells = dict(zip(names, as_written([table.columns[name][i] for name in names], names), strict=True))
         start = table.lines[i] - 1
         end = start + 1 + sum(len(LINE_END.findall(cell)) for cell in cells.values())
         old = "".join(lines[start:end])
@@ -276,7 +279,8 @@ def write_delimited(payload: Payload, table: Table, changes: LabelChanges) -> by
         if table.row_ids[i] in changes.removed:
             lines[start:end] = []
             continue
-        changed = list((cells | {changes.column: changes.labels[table.row_ids[i]]}).values())
+        (label,) = as_written([changes.labels[table.row_ids[i]]], names)
+        changed = list((cells | {changes.column: label}).values())
         new = record(changed, delimiter, quoting) or record(changed, delimiter, csv.QUOTE_MINIMAL)
         lines[start:end] = [f"{new}{margin}{old[len(content) :]}"]
     mark = "\ufeff" if has_mark(payload.data) else ""  # without it a spreadsheet takes UTF-8 for another encoding

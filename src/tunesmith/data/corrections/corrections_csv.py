@@ -60,7 +60,8 @@ def write_corrections(corrections: Sequence[Correction], path: Path) -> None:
 def read_corrections(path: Path) -> list[Correction]:
     """Reads a file's corrections; only the columns of ``NEEDED`` must be there. Raises DataError with every unusable row."""
     payload = read_payload(path, str(path))
-    if len(split_lines(decode(payload).text.strip())) == 1:
+    text = decode(payload).text.strip()
+    if not text.startswith(("{", "[")) and len(split_lines(text)) == 1:  # JSON has no header, so its only line is a row
         message = "The file has no corrections, only one line: no label is to be changed."
         raise DataError.one(str(path), message, "There is nothing to apply; the data stay as they are.")
     return corrections_of(parse_table(payload, header=True))

@@ -15,6 +15,7 @@ from tunesmith.data.columns import detect_columns
 from tunesmith.data.corrections.corrections_csv import MAX_DIGITS
 from tunesmith.data.labelled.labels import class_name, split_cell
 from tunesmith.data.normalise import text_keys
+from tunesmith.data.readers.written import is_predictions
 from tunesmith.data.table import Columns, Examples, Table
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection
@@ -60,7 +61,7 @@ def find_labels(table: Table, parts: Sequence[Examples], columns: Columns, *, se
         several: other data sets have the same row ids, so that only texts identify a row.
     """
     label = find_label_column(table)
-    if plain_name(label) == PREDICTION:
+    if plain_name(label) == PREDICTION and not is_predictions([*table.columns]):  # whose reader has done so
         table = as_predicted(table)
     key = find_key_column(table, columns, several)
     if key is None:

@@ -1,7 +1,11 @@
-"""Aligns a file that writes class numbers with a training file that writes the names of the same classes, or the reverse."""
+"""Aligns a file that writes the classes in another way than the training file: as numbers or as the names of these numbers.
+
+Truth values and 0 and 1 are aligned, too, and numbers with a decimal comma or a decimal point.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +13,8 @@ from typing import Any
 from tunesmith.data.cells import is_number, listed
 from tunesmith.data.labelled.labels import SINGLE, class_name, marker
 from tunesmith.data.table import Columns, Labels, Table
+
+DECIMAL = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
 
 
 def align_class_numbers(tables: dict[str, Table], columns: Mapping[str, Columns], labels: Labels, notes: list[str]) -> None:
@@ -28,7 +34,7 @@ def aligned(table: Table, columns: Columns, labels: Labels, notes: list[str]) ->
     own = columns.label[0]
     names = labels.order or table.classes.get(own, ())
     occurring = {class_name(cell) for cell in table.columns[own] if marker(cell, labels.names) is None} - {"-1"}
-    renamed = translation(occurring, labels.names, names)
+    renamed = translation(occurring, labels.names, names) or other_notation(occurring, labels.names)
     if not renamed:
         return table
     cells = [renamed.get(class_name(cell), cell) for cell in table.columns[own]]
@@ -46,6 +52,36 @@ def translation(occurring: set[str], ours: Sequence[str], names: Sequence[str]) 
         if set(ours) <= set(new) and occurring <= set(old):
             return dict(zip(old, new, strict=True))
     return {}
+
+
+def other_notation(occurring: set[str], ours: Sequence[str]) -> dict[str, str]:
+    """Returns label -> label of train where one file has 0 and 1 and the other false and true, or a decimal comma and a point.
+
+    Empty unless this explains every label of both files. A comma is a decimal comma only if the other file has a decimal point:
+    ``1,0`` beside ``1`` may as well be two labels.
+    """
+    if occurring <= set(ours):
+        return {}
+    both = ((occurring, ours), (ours, occurring))
+    keys = [truth_value] if any({"0", "1"}.issuperset(names) for names, _ in both) else []
+    if any("," in "".join(some) and "." in "".join(others) for some, others in both):
+        keys.append(decimal_value)
+    for key in keys:
+        names = {value: name for name in ours if (value := key(name)) is not None}
+        values = {name: value for name in sorted(occurring) if (value := key(name)) in names}
+        if len(names) == len(ours) and len(values) == len(occurring):
+            return {name: names[value] for name, value in values.items() if value is not None}
+    return {}
+
+
+def truth_value(name: str) -> float | None:
+    """Returns 0 or 1 for a truth value in any notation; None for every other name."""
+    return {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}.get(name.lower())
+
+
+def decimal_value(name: str) -> float | None:
+    """Returns the number with a decimal comma or a decimal point; None for every other name."""
+    return float(name.replace(",", ".")) if DECIMAL.fullmatch(name) else None
 
 
 def class_order(train: Table, label: str, n_classes: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.cells import UNLABELLED, clip, is_missing, is_number, is_whole, plural
+from tunesmith.data.cells import UNLABELLED, clip, is_missing, is_number, is_whole, plural, row_numbers
 from tunesmith.data.column_names import plain_name
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -19,6 +19,8 @@ FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
 ADJACENT = re.compile(r"(?<=['\"])\s+(?=['\"])")
 """White space between two quoted words, as NumPy prints an array of words."""
+ARRAY = re.compile(r"array\((\[.*\])(?:,\s*dtype=[^()]+)?\)", re.DOTALL)
+"""An array as NumPy writes it among other objects: ``array(['a', 'b'], dtype=object)``."""
 NUMBERS = re.compile(r"\[[\s\d.+-]*\]")
 BARE_VECTOR = re.compile(r"[01](?:\s*[,;|\s]\s*[01]){2,}")
 """Three or more values of 0 and 1 without brackets."""
@@ -29,6 +31,10 @@ ROW_NUMBER = re.compile(r"unnamed:_\d+|#|row|line|n|nr\.?|no\.?|num|number|.*(id
 """Names of columns of numbers that are different in every row, such as the index that pandas writes."""
 MIN_ROW_NUMBERS = 10
 AS_TEXT = "The labels are lists written as text, such as {}; they are read as lists."
+SOME_AS_TEXT = (
+    "{} as text, such as {} ({}), beside labels that are no lists; each is read as the name of one class. "
+    "To learn several labels a row, write every label of the column as a list, a single one as ['a']."
+)
 VECTORS = (
     "The labels are vectors of {n} values 0 and 1. Each position is read as one label, called label_0 to {last}; "
     "to give them names, write one column for each."
@@ -62,16 +68,7 @@ def plain_labels(table: Table, name: str) -> PlainLabels:
 
     Raises DataError for objects and lists that hold no classes, with the row.
     """
-    cells, notes = unwrapped(table.columns[name]), []
-    first = next((cell for cell in cells if not is_missing(cell)), None)
-    has_choices = any(isinstance(cell, str) and CHOICES in cell for cell in cells)
-    if isinstance(first, str) and (has_choices or parse_form(first) is not None):
-        parsed = [parse_form(cell) for cell in cells]
-        if has_choices:
-            parsed = [choices_of(cell, form) for cell, form in zip(cells, parsed, strict=True)]
-        if is_form_of_all(cells, parsed):
-            cells = parsed
-            notes.append(AS_TEXT.format(clip(first)))
+    cells, notes = parsed_cells(table, unwrapped(table.columns[name]))
     present = [cell for cell in cells if cell is not None]
     if present and all(isinstance(cell, dict) for cell in present):
         flags = [cell and keys_with_one(cell) for cell in cells]
@@ -88,6 +85,23 @@ def plain_labels(table: Table, name: str) -> PlainLabels:
         if isinstance(cell, list | tuple | dict):
             reject_nested(table, i, cell)
     return PlainLabels(cells, tuple(notes))
+
+
+def parsed_cells(table: Table, cells: list[Any]) -> tuple[list[Any], list[str]]:
+    """Parses the texts of a column if all are lists, vectors or objects, with a note; another names lists beside other labels."""
+    first = next((cell for cell in cells if not is_missing(cell)), None)
+    has_choices = any(isinstance(cell, str) and CHOICES in cell for cell in cells)
+    forms = {cell: parse_form(cell) for cell in {cell for cell in cells if isinstance(cell, str)}}  # cells repeat
+    parsed = [forms[cell] if isinstance(cell, str) else None for cell in cells]
+    if has_choices:
+        parsed = [choices_of(cell, form) for cell, form in zip(cells, parsed, strict=True)]
+    if isinstance(first, str) and is_form_of_all(cells, parsed):
+        return parsed, [AS_TEXT.format(clip(first))]
+    lists = [i for i, form in enumerate(parsed) if isinstance(form, list) and is_list_text(cells[i], form)]
+    if not lists:
+        return cells, []
+    rows = row_numbers([table.row_ids[i] for i in lists])
+    return cells, [SOME_AS_TEXT.format(plural(len(lists), "label", "is a list", "are lists"), clip(cells[lists[0]]), rows)]
 
 
 def may_hold_labels(table: Table, name: str) -> bool:
@@ -117,6 +131,8 @@ def vector_names(length: int) -> tuple[str, ...]:
 def parse_form(cell: Any) -> Any:
     """Parses a text such as ``['a', 'b']``, ``[1 0 0]`` or ``{"a": 1}``; None for a missing cell and for any other text."""
     text = cell.strip() if isinstance(cell, str) else ""
+    if text.startswith("array(") and (match := ARRAY.fullmatch(text)):
+        text = match.group(1)
     if BARE_VECTOR.fullmatch(text):
         return re.findall("[01]", text)
     if len(text) < 2 or BRACKETS.get(text[0]) != text[-1] or len(text) > MAX_CHARACTERS:
@@ -148,10 +164,13 @@ def is_form_of_all(cells: Sequence[Any], parsed: Sequence[Any]) -> bool:
         for cell, form in zip(cells, parsed, strict=True)
         if not is_missing(cell) and str(cell).strip().lower() not in UNLABELLED
     ]
-    is_list = any(
-        isinstance(form, dict) or len(form) != 1 or "'" in cell or '"' in cell for cell, form in labelled if form is not None
-    )
+    is_list = any(isinstance(form, dict) or is_list_text(cell, form) for cell, form in labelled if form is not None)
     return is_list and all(form is not None for _, form in labelled)
+
+
+def is_list_text(cell: str, form: Sequence[Any]) -> bool:
+    """Returns whether a text was surely written as a list: not ``[deleted]``, which may be a name."""
+    return len(form) != 1 or "'" in cell or '"' in cell or cell.lstrip().startswith("array(")
 
 
 def flag_of(value: Any) -> bool | None:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
-from tunesmith.data.cells import is_number, is_whole, listed, plural
+from tunesmith.data.cells import is_number, is_whole, listed, plural, row_numbers
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, class_names, marker
 from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.table import Labels
 
 SEPARATORS = (",", "|", ";")
 """Usual separators of several labels in one cell."""
+SHOWN_ROWS = 5
+KEPT_APART = "they are kept as different classes. Write them in the same way in the file if they mean one class."
+DAMAGED = (
+    "Encoding damage in the names of classes: {}. "
+    "Correct them in the source, or read the file with the right encoding (data.encoding)."
+)
 
 
-def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = None) -> tuple[str, ...]:
-    """Describes to the user how unusual labels were read, as sentences."""
+def label_notes(
+    cells: Sequence[Any], labels: Labels, separator: str | None = None, row_ids: Sequence[int] | None = None
+) -> tuple[str, ...]:
+    """Describes to the user how unusual labels were read, as sentences.
+
+    Args:
+        row_ids: the row of each cell; None: its position.
+    """
     if labels.problem_type == REGRESSION:
         return tuple(filter(None, [plain_numbers(cells)[1]]))
     notes = []
@@ -36,8 +48,28 @@ def label_notes(cells: Sequence[Any], labels: Labels, separator: str | None = No
     if "-1" in counts:
         meaning = "a class like the others" if "-1" in labels.names else "rows without a label"
         notes.append(f"-1 occurs {plural(counts['-1'], 'time')} as a label and is read as {meaning}.")
-    notes += [*left_out_items(cells, labels.names), *([] if separator else separator_notes(labels.names))]
-    return (*notes, *alike_notes(labels.names, counts))
+    notes += left_out_items(cells, labels.names)
+    return (*notes, *name_notes(cells, labels, separator, range(len(cells)) if row_ids is None else row_ids))
+
+
+def name_notes(cells: Sequence[Any], labels: Labels, separator: str | None, row_ids: Sequence[int]) -> list[str]:
+    """Describes class names that may be lists, that look the same, or are damaged, with their first rows."""
+    separated = {} if separator else separated_names(labels.names)
+    groups, damaged = alike_names(labels.names), [name for name in labels.names if "\ufffd" in name]
+    rows: dict[str, list[int]] = {name: [] for names in (*separated.values(), *groups, damaged) for name in names}
+    if not rows:
+        return []
+    for row_id, cell in zip(row_ids, cells, strict=True):
+        for name in class_names(cell, separator, labels.names) or ():
+            if name in rows:
+                rows[name].append(row_id)
+    shown = [DAMAGED.format(listed(with_rows(name, rows[name]) for name in damaged))] if damaged else []
+    return [*separator_notes(separated, rows), *alike_notes(groups, rows), *shown]
+
+
+def with_rows(name: str, ids: Sequence[int], show: Callable[[str], str] = repr) -> str:
+    """Quotes a class name with the number of its rows and the first of them: ``'yes' (2 rows: 1, 3)``."""
+    return f"{show(name)} ({plural(len(ids), 'row')}: {listed(ids, SHOWN_ROWS)})"
 
 
 def left_out_items(cells: Sequence[Any], names: Container[str]) -> list[str]:
@@ -48,14 +80,23 @@ def left_out_items(cells: Sequence[Any], names: Container[str]) -> list[str]:
     return [f"{words} occurs {plural(len(items), 'time')} in lists of labels and is left out; {kept}."] if items else []
 
 
-def separator_notes(names: Sequence[str]) -> list[str]:
-    """Asks about class names that are made of parts of other names with a separator, as lists of labels are."""
-    notes = []
+def separated_names(names: Sequence[str]) -> dict[str, list[str]]:
+    """Returns separator -> class names that are made of parts of other names with it, as lists of labels are."""
+    found = {}
     for separator in SEPARATORS:
         lists = [name for name in names if separator in name]
         if lists and len({part.strip() for name in names for part in name.split(separator)}) <= len(names):
-            shown = f"{plural(len(lists), 'label', 'holds', 'hold')} a {separator!r}, such as {lists[0]!r}"
-            notes.append(f'{shown}; if a cell holds several labels, set data.label_separator: "{separator}".')
+            found[separator] = lists
+    return found
+
+
+def separator_notes(separated: Mapping[str, Sequence[str]], rows: Mapping[str, Sequence[int]]) -> list[str]:
+    """Asks about class names that may be lists of labels."""
+    notes = []
+    for separator, lists in separated.items():
+        ids = sorted({row_id for name in lists for row_id in rows[name]})
+        shown = f"{plural(len(lists), 'label', 'holds', 'hold')} a {separator!r}, such as {lists[0]!r} ({row_numbers(ids)})"
+        notes.append(f'{shown}; if a cell holds several labels, set data.label_separator: "{separator}".')
     return notes
 
 
@@ -65,21 +106,24 @@ def tally(cells: Sequence[Any]) -> list[tuple[Any, int]]:
     return [*((cell, n) for (_, cell), n in counts.items()), *((cell, 1) for cell in cells if isinstance(cell, list | tuple))]
 
 
-def alike_notes(names: Sequence[str], counts: Counter[str]) -> list[str]:
-    """Describes class names that look the same, and names with a damaged character."""
+def alike_names(names: Sequence[str]) -> list[list[str]]:
+    """Groups the class names that look the same."""
     alike = defaultdict(list)
     for name in names:
         alike[look(name)].append(name)
+    return [group for group in alike.values() if len(group) > 1]
+
+
+def alike_notes(groups: Sequence[Sequence[str]], rows: Mapping[str, Sequence[int]]) -> list[str]:
+    """Describes class names that look the same, with their rows."""
     notes = []
-    for group in alike.values():
+    for group in groups:
         visible = {" ".join(name.casefold().split()) for name in group}
         show = ascii if len(visible) > 1 else repr
-        shown = " and ".join(f"{show(name)} ({plural(counts[name], 'row')})" for name in group)
+        shown = " and ".join(with_rows(name, rows[name], show) for name in group)
         what = "case or spaces" if len(visible) == 1 else "case, spaces, invisible characters or the form of Unicode"
-        if len(group) > 1:
-            notes.append(f"The labels {shown} differ only in {what}; they are kept as different classes.")
-    damaged = [f"{name!r} ({plural(counts[name], 'row')})" for name in names if "\ufffd" in name]
-    return [*notes, f"Encoding damage in the names of classes: {listed(damaged)}."] if damaged else notes
+        notes.append(f"The labels {shown} differ only in {what}; {KEPT_APART}")
+    return notes
 
 
 def unknown_words(labels: Sequence[str], names: Sequence[str]) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,9 @@ MAX_DECIMAL_CLASSES, ROWS_PER_DECIMAL_CLASS = 20, 4
 """Numbers with decimals are classes if they are at most so many, with so many rows each on average."""
 NOT_NUMBERS_SHARE = 0.1
 """A column with a larger share of cells that are not numbers holds no scores."""
+
+MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]00:00(?::00(?:\.0+)?)?")
+"""A date with a time that tells nothing, as a column of times is written."""
 
 MISSING = "label is "
 EMPTY = "label is empty"
@@ -99,22 +105,38 @@ def infer_labels(
         keys = [key for key in keys if key in ("True", "False") or key.lower() not in ("true", "false")]
     rows = sum(cell is not None for cell in parsed)
     if not keys:
-        raise DataError.one(source, f"None of the {plural(len(cells), 'row')} has a label.", NAME_COLUMN)
-    decimals = [key for key in keys if not is_whole(key)]
-    many = len(keys) > MAX_DECIMAL_CLASSES or len(keys) * ROWS_PER_DECIMAL_CLASS > rows
-    if not several and decimals and many and all(map(is_number, keys)):
-        shown = f"{len(keys)} different ones, for instance {decimals[0]}"
-        message = f"The labels are numbers with decimals ({shown}); classes were expected."
-        raise DataError.one(source, message, "Set task: regression to learn the number itself.")
+        remedy = ("" if keep_null else null_remedy(cells)) or NAME_COLUMN
+        raise DataError.one(source, f"None of the {plural(len(cells), 'row')} has a label.", remedy)
     if len(keys) == 1 and not several:
         message = f"All {plural(rows, 'labelled row', 'has', 'have')} the same label, {clip(keys[0])}; at least two are needed."
-        raise DataError.one(source, message, "Check whether rows are missing, or name another label column.")
-    if len(keys) > (rows if several else rows / 2):
+        remedy = ("" if keep_null else null_remedy(cells)) or "Check whether rows are missing, or name another label column."
+        raise DataError.one(source, message, remedy)
+    require_few(keys, rows, several, source)
+    return Labels(MULTI if several else SINGLE, tuple(keys), keep_null=keep_null)
+
+
+def require_few(names: Sequence[str], rows: int, several: bool, source: str) -> None:
+    """Raises DataError for class names that are scores, or as many as the rows."""
+    decimals = [name for name in names if not is_whole(name)]
+    many = len(names) > MAX_DECIMAL_CLASSES or len(names) * ROWS_PER_DECIMAL_CLASS > rows
+    if not several and decimals and many and all(map(is_number, names)):
+        shown = f"{len(names)} different ones, for instance {decimals[0]}"
+        message = f"The labels are numbers with decimals ({shown}); classes were expected."
+        raise DataError.one(source, message, "Set task: regression to learn the number itself.")
+    if len(names) > (rows if several else rows / 2):
         message = (
-            f"There are {plural(len(keys), 'different label')} on {plural(rows, 'row')} ({listed(keys, 5)}): too many to learn."
+            f"There are {plural(len(names), 'different label')} on {plural(rows, 'row')} ({listed(names, 5)}): too many to learn."
         )
         raise DataError.one(source, message, "Name the right label column: columns: {label: NAME}.")
-    return Labels(MULTI if several else SINGLE, tuple(keys))
+
+
+def null_remedy(cells: Sequence[Any]) -> str:
+    """Says how the words that mean "not labelled" become classes; empty if no cell is such a word."""
+    words = Counter(cell.strip() for cell in cells if isinstance(cell, str) and marker(cell))
+    if not words:
+        return ""
+    shown = " and ".join(f"{plural(n, 'row', 'has', 'have')} {word!r}" for word, n in words.most_common(3))
+    return f'{shown}, read as "no label": if that is a class of yours, set data.keep_null_labels: true.'
 
 
 def infer_score(cells: Sequence[Any], source: str) -> Labels:
@@ -153,18 +175,18 @@ def encode(cells: Sequence[Any], labels: Labels, separator: str | None = None) -
     """
     if labels.problem_type == REGRESSION:
         return encode_scores(cells)
-    ids = {name: i for i, name in enumerate(labels.names)}
+    ids, kept = {name: i for i, name in enumerate(labels.names)}, kept_texts(labels)
     notations = other_notations(labels.names)
     encoded: list[Any] = []
     reasons: dict[int, str] = {}
     known: dict[tuple[type, Any], tuple[Any, str]] = {}  # cells repeat, so each is encoded once
     for i, cell in enumerate(cells):
         if isinstance(cell, list | tuple):
-            label, reason = encode_cell(cell, labels, ids, notations, separator)
+            label, reason = encode_cell(cell, labels, ids, notations, separator, kept)
         else:
             key = (type(cell), cell)
             if key not in known:
-                known[key] = encode_cell(cell, labels, ids, notations, separator)
+                known[key] = encode_cell(cell, labels, ids, notations, separator, kept)
             label, reason = known[key]
         encoded.append(label)
         if reason:
@@ -178,18 +200,23 @@ def unknown_labels(cells: Sequence[Any], labels: Labels, separator: str | None =
         return Counter()
     counts: Counter[str] = Counter()
     known, reasons = {*labels.names, "-1"}, encode(cells, labels, separator)[1]
-    notations = other_notations(labels.names)
+    notations, kept = other_notations(labels.names), kept_texts(labels)
     for i, reason in reasons.items():
-        names = class_names(cells[i], separator, known) or [] if reason == UNKNOWN else []
+        names = class_names(cells[i], separator, kept) or [] if reason == UNKNOWN else []
         counts.update(name for name in names if name not in known and notation_key(name) not in notations)
     return Counter(dict(counts.most_common()))
 
 
 def encode_cell(
-    cell: Any, labels: Labels, ids: dict[str, int], notations: Mapping[str, str], separator: str | None
+    cell: Any,
+    labels: Labels,
+    ids: dict[str, int],
+    notations: Mapping[str, str],
+    separator: str | None,
+    kept: Container[str],
 ) -> tuple[Any, str]:
     """Encodes one label cell; returns also the reason where it has no usable label."""
-    names = class_names(cell, separator, ids)
+    names = class_names(cell, separator, kept)
     if names is None:
         return None, missing_reason(cell)
     names = [name if name in ids else notations.get(notation_key(name), name) for name in names]
@@ -199,6 +226,26 @@ def encode_cell(
     return (tuple(int(name in names) for name in labels.names) if labels.problem_type == MULTI else ids[names[0]]), ""
 
 
+@dataclass(frozen=True)
+class KeptTexts:
+    """The texts that are names of classes even if they usually mean that there is no label.
+
+    Attributes:
+        words: such texts in lower case: ``NaN`` beside a class ``nan`` is a label that train does not have.
+        every: every text that is not empty is a name.
+    """
+
+    words: frozenset[str]
+    every: bool = False
+
+    def __contains__(self, text: object) -> bool:
+        return bool(text) and (self.every or str(text).lower() in self.words)
+
+
+def kept_texts(labels: Labels) -> KeptTexts:
+    return KeptTexts(frozenset(name.lower() for name in labels.names), labels.keep_null)
+
+
 def other_notations(names: Sequence[str]) -> dict[str, str]:
     """Returns key of a notation -> the only class name with that key."""
     keys = Counter(map(notation_key, names))
@@ -206,7 +253,9 @@ def other_notations(names: Sequence[str]) -> dict[str, str]:
 
 
 def notation_key(name: str) -> str:
-    """Returns a key that is equal for the notations of a number (``1.5``, ``1.50``) and of a truth value (``True``, ``true``)."""
+    """Returns a key that is equal for the notations of a number (``1.5``, ``1.50``), truth value (``true``) or date."""
+    if midnight := MIDNIGHT.fullmatch(name):
+        return midnight.group(1)
     is_code = len(name) > 1 and name[0] == "0" and name[1] != "."
     if is_number(name) and not is_code:
         return repr(float(name))
@@ -254,7 +303,9 @@ def class_names(cell: object, separator: str | None, kept: Container[str] = ()) 
 
 
 def class_name(cell: object) -> str:
-    """Writes the cell as a class name: without outer white space, whole numbers without decimals."""
+    """Writes the cell as a class name: without outer white space, whole numbers without decimals, midnight as the date alone."""
+    if isinstance(cell, datetime) and cell.tzinfo is None and cell.time() == time():
+        cell = cell.date()
     text = str(cell).strip()
     if "." not in text or not is_whole(text):
         return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -160,7 +159,9 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
     """Infers the labels from the training rows with a usable text."""
     separator = recipe.data.label_separator
     unusable = set(read_texts(table, columns.text, "text")[1])
-    cells = [cell for i, cell in enumerate(label_cells(table, columns)) if i not in unusable]
+    usable = [i for i in range(len(table)) if i not in unusable]
+    cells = label_cells(table, columns)
+    cells, row_ids = [cells[i] for i in usable], [table.row_ids[i] for i in usable]
     if not cells:
         message = f"None of the {plural(table.rows_read, 'row')} has a text in the column {columns.text!r}."
         raise DataError.one(table.source, message, "Name the column that holds the text: columns: {text: NAME}.")
@@ -175,7 +176,7 @@ def train_labels(table: Table, columns: Columns, recipe: Recipe, notes: list[str
         labels = replace(labels, value_type=value_type(cells))
     if labels.problem_type == SINGLE:
         labels = replace(labels, order=class_order(table, columns.label[0], labels.n))
-    notes.extend(label_notes(cells, labels, separator))
+    notes.extend(label_notes(cells, labels, separator, row_ids))
     return labels
 
 
@@ -249,7 +250,6 @@ def data_record(data: LabelledData) -> dict[str, Any]:
     for name, rows in data.named().items():
         dropped = [row for row in rows.bad_rows if row.dropped]
         special = {
-            "repaired": dict(Counter(row.reason for row in rows.bad_rows if not row.dropped)),
             "dropped_rows": [{"row_id": row.row_id, "line": row.line, "reason": row.reason} for row in dropped[:20]],
             "label_counts": label_counts(rows, data.labels),
             "labels_per_row": float(np.mean([sum(row) for row in rows.labels])) if data.labels.problem_type == MULTI else None,

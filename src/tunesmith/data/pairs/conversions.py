@@ -52,7 +52,8 @@ def convert(table: Table, row_format: PairFormat, to: PairKind, seed: int = 0, p
         possible = [after for before, after in CONVERSIONS if before == row_format.kind]
         message = f"{row_format.name} rows cannot become {to.replace('_', ' ')} rows."
         raise DataError.one(table.source, message, f"They can become: {listed(possible) or 'nothing else'}.")
-    columns = [table.columns[name] for name in row_format.columns]
+    is_cut = CONVERSIONS[row_format.kind, to] is without_negatives  # rows without a negative are used, too
+    columns = [table.columns[name] for name in (row_format.texts[:2] if is_cut else row_format.columns)]
     complete = [cells for cells in zip(*columns, strict=True) if not any(is_missing(cell) for cell in cells)]
     texts = [tuple(str(cell).strip() for cell in cells) for cells in complete]
     left_out: Counter[str] = Counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tunesmith.data.readers.read import read_table, retrieval_names
 from tunesmith.data.readers.splits import apply_split_column, find_split_column, read_splits
 from tunesmith.data.records import SplitData, split_record
 from tunesmith.data.split import SPLITS, limit_rows, take_shares
-from tunesmith.data.table import Table
+from tunesmith.data.table import Table, repaired_rows
 from tunesmith.errors import DataError
 from tunesmith.recipe.sections import ColumnsSection, Recipe
 
@@ -83,6 +83,7 @@ def read_tables(recipe: Recipe, base: Path, frames: Mapping[str, Any], notes: li
         texts = {"query": [search.queries[q] for q, _ in pairs], "document": [search.documents[d] for _, d in pairs]}
         table = Table.whole(str(folder), texts)
         notes.append(f"{data.train}: the queries of qrels/{BEIR_TRAIN} with the documents that answer them.")
+        notes.extend(f"{data.train}: {note}" for note in search.notes)
         return read_splits(data, base, {**frames, "train": table.columns}, notes) | {"train": table}
     tables = read_splits(data, base, frames, notes)
     tables = {split: with_single_texts(table, notes) for split, table in tables.items()}
@@ -150,7 +151,11 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
     if first.format.kind in CLASS_KINDS:  # a class name is written as in the first file that has it
         names = {name.casefold(): name for name in first.classes}
         targets = [names.setdefault(value.casefold(), value) for value in targets]
-    reasons = dict.fromkeys(reason for part in parts for reason in part.left_out)
+
+    def joined(ids_of: Callable[[EmbeddingRows], Mapping[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
+        reasons = dict.fromkeys(reason for part in parts for reason in ids_of(part))
+        return {why: tuple(offset + i for offset, part in placed for i in ids_of(part).get(why, ())) for why in reasons}
+
     return replace(
         first,
         source=" + ".join(part.source for part in parts),
@@ -158,7 +163,8 @@ def concatenate(parts: Sequence[EmbeddingRows], notes: list[str]) -> EmbeddingRo
         sides=tuple(tuple(text for part in parts for text in part.sides[j]) for j in range(len(first.sides))),
         target=None if first.target is None else tuple(targets),
         groups=None,
-        left_out={why: tuple(offset + i for offset, part in placed for i in part.left_out.get(why, ())) for why in reasons},
+        left_out=joined(lambda part: part.left_out),
+        repairs=joined(lambda part: part.repairs),
         rows_read=sum(part.rows_read for part in parts),
         sha256="",
     )
@@ -181,8 +187,10 @@ def read_rows(table: Table, row_format: PairFormat, split: str, recipe: Recipe, 
     notes.append(f"{table.source}: {converted.summary()}.")
     row_ids, sides = tuple(range(len(converted.rows))), tuple(zip(*converted.rows, strict=True))
     new_format = PairFormat(to, converted.columns, (), f"converted from {row_format.name}")
-    n_read = converted.n_source
-    return EmbeddingRows("train", table.source, row_ids, new_format, sides, rows_read=n_read, sha256=table.sha256)
+    n_read, repairs = converted.n_source, repaired_rows(table)
+    return EmbeddingRows(
+        "train", table.source, row_ids, new_format, sides, rows_read=n_read, repairs=repairs, sha256=table.sha256
+    )
 
 
 def data_record(data: EmbeddingData) -> dict[str, Any]:

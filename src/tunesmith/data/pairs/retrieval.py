@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,16 @@ def read_beir(folder: Path, split: str | None = None) -> Retrieval:
         query_ids=tuple(query_ids[i] for i in evaluated),
         queries=tuple(queries[i] for i in evaluated),
         judgements=Judgements(relevant_query, document[relevant].astype(np.int64), score[relevant], len(used), len(documents)),
-        notes=left_out_notes(query_ids, query, used, split),
+        notes=(*reading_notes(corpus), *reading_notes(query_table), *left_out_notes(query_ids, query, used, split)),
     )
+
+
+def reading_notes(table: Table) -> Iterator[str]:
+    """Describes the rows that were not read, or were repaired, by reason."""
+    counts = Counter((row.reason, row.dropped) for row in table.bad_rows)
+    for (reason, dropped), n in counts.items():
+        first = next(row.row_id for row in table.bad_rows if row.reason == reason)
+        yield f"{plural(n, 'row')} of {table.source} {'not read' if dropped else 'repaired'}: {reason} (first: row {first})."
 
 
 def beir_folder(name: str, base: Path) -> Path:
@@ -204,15 +213,16 @@ def read_judgements(table: Table, query_ids: Sequence[str], document_ids: Sequen
 
 
 def left_out_notes(query_ids: Sequence[str], judged: Array, used: Array, split: str) -> tuple[str, ...]:
-    """Describes the queries that are not measured, and why."""
+    """Describes the queries that are not measured, or not trained on, and why."""
+    not_used = "not used" if split == "train" else "not measured"
     with_score_0 = np.setdiff1d(judged, used).astype(int).tolist()
     n_unjudged = len(query_ids) - len(np.unique(judged))
     notes = []
     if n_unjudged:
-        notes.append(f"{plural(n_unjudged, 'query', 'has', 'have')} no judgement in {split}: not measured")
+        notes.append(f"{plural(n_unjudged, 'query', 'has', 'have')} no judgement in {split}: {not_used}")
     if with_score_0:
         names = listed([query_ids[i] for i in with_score_0], 5)
-        notes.append(f"{plural(len(with_score_0), 'query', 'has', 'have')} no relevant document, not measured: {names}")
+        notes.append(f"{plural(len(with_score_0), 'query', 'has', 'have')} no relevant document, {not_used}: {names}")
     return tuple(notes)
 
 

@@ -13,10 +13,11 @@ from tunesmith.data.numbers import plain_numbers
 from tunesmith.data.pairs.formats import PairFormat, PairKind
 from tunesmith.data.records import SourceRows
 from tunesmith.data.split import SplitKeys, split_positions
-from tunesmith.data.table import Table, not_text, unread_rows
+from tunesmith.data.table import Table, not_text, repaired_rows, unread_rows
 from tunesmith.errors import DataError
 
 WITHOUT_TEXT, WITHOUT_TARGET, UNLABELLED = "without a text", "without a {}", "labelled -1"
+WITHOUT_NEGATIVE = "without a negative"
 SAME_NEGATIVE = "with a negative equal to the positive"
 QUERY_DOCUMENT_KINDS: frozenset[PairKind] = frozenset({"positive_pair", "triplet", "tuple", "teacher_scores"})
 """Formats with a query column first and document columns after it."""
@@ -54,10 +55,14 @@ class EmbeddingRows(SourceRows):
 def split_embedding_rows(
     rows: EmbeddingRows, share: float, seed: int, name: str, searched: SearchedTexts | None = None
 ) -> tuple[EmbeddingRows, EmbeddingRows]:
-    """Splits a share of the rows off as the split ``name``. Rows with one first text, or of one group, stay together."""
+    """Splits a share of the rows off as the split ``name``.
+
+    Rows with one first text, with the same two texts in any order, or of one group, stay together.
+    """
     is_stratified = rows.format.kind in CLASS_KINDS or rows.format.kind == "scored_pair"
     strata = rows.target if is_stratified and rows.target is not None else (0,) * len(rows)
-    keys = SplitKeys(rows.source, strata, rows.sides[0], groups=rows.groups, searched=searched)
+    groups = rows.groups if rows.groups is not None else ["\n".join(sorted(texts)) for texts in zip(*rows.sides[:2], strict=True)]
+    keys = SplitKeys(rows.source, strata, rows.sides[0], groups=groups, searched=searched)
     rest, other = split_positions(keys, share, seed, name)
     return rows.take(rest, rows.split), rows.take(other, name)
 
@@ -101,6 +106,7 @@ def usable_rows(
         groups=None if group is None else tuple(str(table.columns[group][i]) for i in kept),
         unused=tuple(name for name in table.columns if name not in (*row_format.columns, group)),
         left_out={reason: tuple(ids) for reason, ids in reasons.items()},
+        repairs=repaired_rows(table),
         rows_read=table.rows_read or len(table),
         sha256=table.sha256,
     )
@@ -116,8 +122,10 @@ def text_cells(table: Table, name: str) -> list[Any]:
 
 def unusable_reason(texts: Sequence[object], targets: Sequence[object], row_format: PairFormat) -> str:
     """Returns the reason why a row cannot be used; empty if it can."""
-    if any(is_missing(text) or not str(text).strip() for text in texts):
-        return WITHOUT_TEXT
+    missing = [is_missing(text) or not str(text).strip() for text in texts]
+    if any(missing):
+        has_pair = row_format.kind in ("triplet", "tuple") and not any(missing[:2])
+        return WITHOUT_NEGATIVE if has_pair else WITHOUT_TEXT
     if any(is_missing(target) for target in targets):
         return WITHOUT_TARGET.format(row_format.target[0])
     if row_format.kind in CLASS_KINDS and str(targets[0]).strip() in ("-1", "-1.0"):

@@ -13,13 +13,17 @@ from tunesmith.data.labelled.label_forms import is_form_of_all, parse_form
 from tunesmith.data.pairs.formats import NEGATIVE, POSITIVE
 from tunesmith.data.table import Table
 
+WITHOUT_NEGATIVES = (
+    "{} no negatives ({} is empty) and cannot be a triplet; embedding.convert: positive_pair uses every row, without negatives"
+)
+
 
 def divide_text_lists(table: Table) -> tuple[Table, str]:
     """Returns a table with one positive a row and one negative a column, and a note; the table itself if it has no such lists.
 
     Each positive becomes a row with the negatives of its query. All rows get as many negatives as most lists have: longer lists
     lose their last ones, which are counted, and shorter ones repeat theirs. If a row has several positives, row ids count the
-    new rows.
+    new rows. A column of negatives that are empty lists in every row is left out: the rows are pairs.
     """
     lists = {name: texts for name in table.columns if (texts := text_lists(name, table.columns[name])) is not None}
     if not lists:
@@ -27,20 +31,26 @@ def divide_text_lists(table: Table) -> tuple[Table, str]:
     positives = [lists[name] for name in lists if plain_name(name) in POSITIVE]
     places = [(i, rank) for i in range(len(table)) for rank in range(max([1, *(len(texts[i]) for texts in positives)]))]
     columns: dict[str, list[Any]] = {}
-    n_cut = 0
+    n_cut, remarks = 0, list[str]()
     for name, cells in table.columns.items():
         if name not in lists:
             columns[name] = [cells[i] for i, _ in places]
         elif plain_name(name) in POSITIVE:
             columns[name] = [lists[name][i][rank] if rank < len(lists[name][i]) else None for i, rank in places]
+        elif not any(lists[name]):
+            remarks.append(f"{name} is an empty list in every row, so there are no negatives")
         else:
             width = Counter(len(texts) for texts in lists[name] if texts).most_common(1)[0][0]
             n_cut += sum(max(0, len(texts) - width) for texts in lists[name])
             for k in range(width):
                 own = [texts[k % len(texts)] if texts else None for texts in lists[name]]
                 columns[name if width == 1 else f"{name}_{k + 1}"] = [own[i] for i, _ in places]
-    cut = f"; {plural(n_cut, 'negative')} of longer lists left out" if n_cut else ""
-    note = f"Lists of texts, as in FlagEmbedding's files: {plural(len(places), 'row')} from {len(table):,}{cut}."
+            n_without = sum(not lists[name][i] for i, _ in places)
+            remarks += [WITHOUT_NEGATIVES.format(plural(n_without, "row", "has", "have"), name)] if n_without else []
+    if n_cut:
+        remarks.insert(0, f"{plural(n_cut, 'negative')} of longer lists left out")
+    rows = f"{plural(len(places), 'row')} from {len(table):,}"
+    note = f"Lists of texts, as in FlagEmbedding's files: {'; '.join([rows, *remarks])}."
     if len(places) == len(table):
         return replace(table, columns=columns), note
     lines = None if table.lines is None else [table.lines[i] for i, _ in places]
@@ -49,7 +59,10 @@ def divide_text_lists(table: Table) -> tuple[Table, str]:
 
 
 def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
-    """Returns the lists of texts of a column with the name of positives or negatives; None if it holds something else."""
+    """Returns the lists of texts of a column with the name of positives or negatives; None if it holds something else.
+
+    A text among lists is a list of one. An empty list is no text.
+    """
     if plain_name(name) not in POSITIVE and not NEGATIVE.fullmatch(plain_name(name)):
         return None
     if not any(isinstance(cell, list) for cell in cells):
@@ -57,9 +70,8 @@ def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
         if not is_form_of_all(cells, parsed):
             return None
         cells = parsed
-    if any(
-        not isinstance(cell, list) or any(not isinstance(item, str) for item in cell) for cell in cells if not is_missing(cell)
-    ):
+    cells = [[] if is_missing(cell) else [cell] if isinstance(cell, str) else cell for cell in cells]
+    if any(not isinstance(cell, list) or any(not isinstance(item, str) for item in cell) for cell in cells):
         return None
-    texts = [[] if is_missing(cell) else [item for item in cell if item.strip()] for cell in cells]
-    return texts if any(texts) else None
+    texts = [[item for item in cell if item.strip()] for cell in cells]
+    return texts if any(texts) or plain_name(name) not in POSITIVE else None

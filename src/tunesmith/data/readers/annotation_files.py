@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from tunesmith.data.cells import plural
+from tunesmith.data.column_names import plain_name
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -16,6 +17,16 @@ LABEL_STUDIO = (
     "This is a Label Studio export: each row is an object with the text inside of 'data' and the labels inside of 'annotations'.",
     "Export it from Label Studio as CSV or JSON-MIN, which have one column for each field.",
 )
+LABEL_STUDIO_TASKS = (
+    "These are tasks of Label Studio without annotations: the text stands inside of the objects in 'data'{}.",
+    "Label them there and export them as CSV or JSON-MIN. To use the texts alone, write each as a column, such as text.",
+)
+TASK_KEYS = {
+    "id", "data", "meta", "predictions", "created_at", "updated_at", "inner_id", "project", "total_annotations", "updated_by",
+    "cancelled_annotations", "total_predictions", "comment_count", "unresolved_comment_count", "last_comment_updated_at",
+    "comment_authors", "file_upload", "drafts", "overlap",
+}  # fmt: skip
+"""Keys of a task of Label Studio beside its annotations."""
 SQUAD = (
     "This is a file in the format of SQuAD: articles with paragraphs, and questions with the span of their answer.",
     "Write one row a question with the columns prompt (context and question) and completion (answer), and set task: sft; "
@@ -37,6 +48,12 @@ PREFERENCES = (
     "The columns {} and {} hold the better and the worse of two answers, as data for DPO and reward models do.",
     "Preferences are no task here. To learn the better answers write task: sft and columns: {{prompt: NAME, completion: {}}}.",
 )
+POS_TAG = re.compile(
+    r"CC|CD|DT|EX|FW|IN|JJ[RS]?|LS|MD|NNP?S?|PDT|POS|PRP\$?|RB[RS]?|RP|SYM|TO|UH|VB[DGNPZ]?|WDT|WP\$?|WRB|[.,:#$]|''|``|-[LR]RB-|"
+    r"ADJ|ADP|ADV|AUX|CCONJ|CONJ|DET|INTJ|NOUN|NUM|PART|PRON|PROPN|PRT|PUNCT|SCONJ|VERB|X"
+)
+"""Parts of speech: the tags of the Penn Treebank, and the universal ones."""
+TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
 CHOSEN = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"), ("response_chosen", "response_rejected"))
 PRODIGY = (
     "This is an export of Prodigy with {} that the annotator did not accept: their label is not that of the text.",
@@ -55,24 +72,33 @@ SAMPLE_LINES = 400
 
 def reject_annotations(table: Table) -> None:
     """Raises DataError if the rows are those of Label Studio, or articles of SQuAD: they hold no text in a column."""
-    if {"annotations", "completions"} & table.columns.keys() and are(dict, table.columns.get("data", ())):
-        raise DataError.one(table.source, *LABEL_STUDIO)
+    if are(dict, table.columns.get("data", ())):
+        if {"annotations", "completions"} & table.columns.keys():
+            raise DataError.one(table.source, *LABEL_STUDIO)
+        if table.columns.keys() <= TASK_KEYS:
+            guesses = ", and the labels in 'predictions' are those of a model" if "predictions" in table.columns else ""
+            raise DataError.one(table.source, LABEL_STUDIO_TASKS[0].format(guesses), LABEL_STUDIO_TASKS[1])
     if "paragraphs" in table.columns and are(list, table.columns["paragraphs"]):
         raise DataError.one(table.source, *SQUAD)
 
 
 def reject_token_lines(text: str, source: str) -> None:
-    """Raises DataError if nearly every line is a token and its tag."""
-    lines = [line for line in split_lines(text[:100_000])[:SAMPLE_LINES] if line.strip() and not COMMENT.match(line)]
-    tagged = [line for line in lines if TOKEN_LINE.fullmatch(line.rstrip())]
-    if len(lines) > 1 and len(tagged) >= 0.9 * len(lines) and any(not line.rstrip().endswith("O") for line in tagged):
+    """Raises DataError if nearly every line is a token and its tag; with a part of speech alone, if blank lines end sentences."""
+    sample = split_lines(text[:100_000])[:SAMPLE_LINES]
+    lines = [line.rstrip() for line in sample if line.strip() and not COMMENT.match(line)]
+    tagged = [line for line in lines if TOKEN_LINE.fullmatch(line)]
+    pos = [words[1] for line in lines if len(words := line.split()) == 2 and POS_TAG.fullmatch(words[1])]
+    has_sentences = "" in map(str.strip, sample[:-1])
+    are_tags = len(tagged) >= 0.9 * len(lines) and any(not line.endswith("O") for line in tagged)
+    are_pos = has_sentences and len(pos) >= 0.9 * len(lines) and len(set(pos)) > 1
+    if len(lines) > 1 and (are_tags or are_pos):
         raise DataError.one(source, *TOKENS)
 
 
 def reject_other_tasks(table: Table) -> None:
     """Raises DataError for the columns of a task that tunesmith does not have: answer spans, preferences, tags of tokens."""
     columns = table.columns
-    if {"question", "context", "answers"} <= columns.keys() and are(dict, columns["answers"]):
+    if {"question", "context", "answers"} <= columns.keys() and are_answer_spans(columns["answers"]):
         raise DataError.one(table.source, *FLAT_SQUAD)
     for better, worse in CHOSEN:
         if {better, worse} <= columns.keys():
@@ -83,8 +109,21 @@ def reject_other_tasks(table: Table) -> None:
             raise DataError.one(table.source, *TOKEN_LISTS)
     for cells in columns.values():
         words = {cell for cell in cells if isinstance(cell, str) and cell.strip()}
-        if any(word.startswith("B-") for word in words) and all(TAG.fullmatch(word.strip()) for word in words):
+        are_pos = len(words) > 1 and all(POS_TAG.fullmatch(word.strip()) for word in words) and has_tokens(columns)
+        if are_pos or (any(word.startswith("B-") for word in words) and all(TAG.fullmatch(word.strip()) for word in words)):
             raise DataError.one(table.source, *TOKENS)
+
+
+def are_answer_spans(cells: Sequence[Any]) -> bool:
+    """Returns whether the answers are objects or lists of objects, as SQuAD writes spans."""
+    spans = [cell if isinstance(cell, list) else [cell] for cell in cells if cell is not None]
+    return are(dict, [span for items in spans for span in items])
+
+
+def has_tokens(columns: Mapping[str, Sequence[Any]]) -> bool:
+    """Returns whether a column is called token, word or form, and holds single words."""
+    cells = [cell for name, column in columns.items() if plain_name(name) in TOKEN_NAMES for cell in column]
+    return bool(cells) and all(len(str(cell).split()) <= 1 for cell in cells)
 
 
 def are(kind: type, cells: Sequence[Any]) -> bool:

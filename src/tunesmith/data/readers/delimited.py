@@ -25,6 +25,7 @@ from tunesmith.data.readers.dialect import (
 )
 from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.payload import Payload
+from tunesmith.data.readers.written import without_quotes
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
 
@@ -61,8 +62,7 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
         header: whether the first line is a header; None detects it by content.
     """
     decoded = decode(payload, encoding)
-    if delimiter == "\t":
-        reject_token_lines(decoded.text, payload.name)
+    reject_token_lines(decoded.text, payload.name)
     with any_field_size():
         detected = find_delimiter(decoded.text, delimiter)
         records = read_records(decoded.text, detected)
@@ -78,7 +78,7 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
     if records.blanks:
         notes.append(f"{plural(records.blanks, 'blank line', 'was', 'were')} left out.")
     records = replace(records, repaired={**records.repaired, **decoded.repaired})
-    return build_table(payload, names, records, has_header, tuple(note for note in notes if note))
+    return without_quotes(build_table(payload, names, records, has_header, tuple(note for note in notes if note)))
 
 
 def drop_spreadsheet_margins(records: Records, header: bool | None) -> tuple[Records, list[str]]:

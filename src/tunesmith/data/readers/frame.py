@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.data.cells import clip, plural
 from tunesmith.data.readers.declared_classes import classes_note, classes_of_feature, classes_of_metadata, named_classes
 from tunesmith.data.readers.json_rows import columns_from_rows
-from tunesmith.data.readers.plain_cells import plain_table
+from tunesmith.data.readers.plain_cells import plain_table, plain_value, shortest_floats
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
 
@@ -40,7 +40,9 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
         repeated = sorted(str(key) for key, count in Counter(names).items() if count > 1)
         if repeated:
             raise DataError.one(name, f"The table names a column more than once: {', '.join(repeated)}.")
-        columns = {str(key): named_classes(plain_cells(frame[key]), classes.get(str(key), ())) for key in names}  # type: ignore[index]
+        kinds = feature_types(frame)
+        cells = {str(key): plain_cells(frame[key], kinds.get(str(key))) for key in names}  # type: ignore[index]
+        columns = {key: named_classes(cells[key], classes.get(key, ())) for key in cells}
     sizes = {key: len(cells) for key, cells in columns.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{key} {size}" for key, size in sizes.items())
@@ -58,8 +60,20 @@ def declared(frame: object) -> dict[str, list[str]]:
     return classes_of_metadata(getattr(getattr(frame, "schema", None), "metadata", None))
 
 
-def plain_cells(cells: Any) -> list[Any]:
-    """Converts the cells to a list of plain Python values."""
+def feature_types(frame: object) -> dict[str, object]:
+    """Returns column -> type of a ``datasets.Dataset``; empty for other tables, whose columns know their types."""
+    features = getattr(frame, "features", None)
+    known = features if isinstance(features, Mapping) else {}
+    return {str(name): getattr(feature, "dtype", None) for name, feature in known.items()}
+
+
+def plain_cells(cells: Any, kind: object = None) -> list[Any]:
+    """Converts the cells to a list of plain Python values.
+
+    Args:
+        kind: the type of the column, if its cells do not tell.
+    """
+    kind = kind or getattr(cells, "dtype", None) or getattr(cells, "type", None)
     if hasattr(cells, "notna"):
         # pandas: as objects, so that a missing value can be None in a column of numbers, too.
         cells = cells.astype(object).where(cells.notna(), None)
@@ -69,7 +83,7 @@ def plain_cells(cells: Any) -> list[Any]:
             break
     else:
         values = list(cells)
-    return [value.tolist() if type(value).__module__ == "numpy" else value for value in values]
+    return shortest_floats([plain_value(value) if type(value).__module__ == "numpy" else value for value in values], kind)
 
 
 def with_columns(frame: object, name: str) -> object:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tunesmith.data.readers.declared_classes import classes_of_feature, named_classes
-from tunesmith.data.readers.plain_cells import plain_table
+from tunesmith.data.readers.plain_cells import plain_table, shortest_floats
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError, MissingExtra
 
@@ -101,5 +101,6 @@ def reach(host: str, port: int, seconds: float) -> str:
 def hub_table(source: str, rows: Any) -> Table:
     """Converts one split (a ``datasets.Dataset``) to a table."""
     classes = {name: names for name, feature in rows.features.items() if (names := classes_of_feature(feature))}
-    columns = {name: named_classes(list(rows[name]), classes.get(name, ())) for name in rows.features}
+    cells = {name: shortest_floats(list(rows[name]), getattr(kind, "dtype", None)) for name, kind in rows.features.items()}
+    columns = {name: named_classes(cells[name], classes.get(name, ())) for name in cells}
     return plain_table(Table.whole(source, columns, classes=classes))

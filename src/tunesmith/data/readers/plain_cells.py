@@ -8,11 +8,15 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
 
 PLAIN_TYPES = frozenset({int, float, bool, type(None)})
 SURROGATE = re.compile("[\ud800-\udfff]")
+NARROW_FLOATS = {"float16": np.float16, "halffloat": np.float16, "float32": np.float32, "float": np.float32}
+"""Types of numbers of 16 and 32 bits, as NumPy, pandas, Arrow and ``datasets`` call them."""
 HALF_PAIR = "half a surrogate pair (a cut emoji), read as U+FFFD"
 NOT_UTF8 = "bytes that are not UTF-8, read as U+FFFD"
 
@@ -58,7 +62,7 @@ def is_text(cells: Sequence[Any]) -> bool:
 def plain_cell(cell: Any, repair: Callable[[str], object]) -> Any:
     """Converts one cell, with all that it holds; calls ``repair`` with the reason where text had to be repaired."""
     if type(cell).__module__ == "numpy":
-        cell = cell.tolist()
+        cell = plain_value(cell)
     if isinstance(cell, str):
         whole = whole_text(cell)
         if whole != cell:
@@ -76,6 +80,21 @@ def plain_cell(cell: Any, repair: Callable[[str], object]) -> Any:
     if isinstance(cell, set | frozenset):
         cell = sorted(cell, key=str)
     return [plain_cell(item, repair) for item in cell] if isinstance(cell, list | tuple) else cell
+
+
+def plain_value(value: Any) -> Any:
+    """Converts a value or array of NumPy."""
+    return shortest_floats([value.tolist()], value.dtype)[0]
+
+
+def shortest_floats(cells: list[Any], kind: object) -> list[Any]:
+    """Returns numbers of 16 and 32 bits as their shortest decimals, 0.1 instead of 0.10000000149011612; other cells as they are.
+
+    Args:
+        kind: the type of the column, as its library calls it.
+    """
+    narrow = NARROW_FLOATS.get(str(kind).lower().removesuffix("[pyarrow]"))
+    return cells if narrow is None else [float(str(narrow(cell))) if isinstance(cell, float) else cell for cell in cells]
 
 
 def whole_text(text: str) -> str:

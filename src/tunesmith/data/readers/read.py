@@ -20,7 +20,7 @@ from tunesmith.data.readers.encoding import decode
 from tunesmith.data.readers.hub import read_hub
 from tunesmith.data.readers.json_rows import read_json, read_jsonl
 from tunesmith.data.readers.payload import FORMATS, Payload, read_payload
-from tunesmith.data.readers.plain_cells import plain_table
+from tunesmith.data.readers.plain_cells import plain_table, shortest_floats
 from tunesmith.data.readers.plain_texts import is_plain_text
 from tunesmith.data.table import Table
 from tunesmith.errors import DataError
@@ -101,7 +101,7 @@ def read_parquet(payload: Payload) -> Table:
 def column_cells(column: Any, source: str) -> list[Any]:
     """Returns the cells of an Arrow column; text that is not UTF-8 as bytes. Raises DataError if that is inside of lists."""
     try:
-        return list(column.to_pylist())
+        return shortest_floats(list(column.to_pylist()), column.type)
     except UnicodeDecodeError:
         import pyarrow
 
