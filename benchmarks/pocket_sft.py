@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow.parquet as parquet
 from record import seconds_of, spread, write
 
-from tunesmith.cli.demo import recipe_path
+from tunesmith.workflows.demo import recipe_path
 
 KINDS = {
     "a name of the passage": ("Answer with one name", "Say only the name"),

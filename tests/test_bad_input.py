@@ -379,7 +379,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(place: Path, capsys: 
         recipe(output="disk/out")(place)
         assert main(TRAIN) == 2
         assert (
-            "the run needs about 3.3 MB of disk (checkpoints 0.6 MB, model 0.2 MB, predictions, report and logs 2.5 MB), 0.1 MB are free. Free some space, or choose another `output`."
+            "the run needs about 3.4 MB of disk (checkpoints 0.6 MB, model 0.2 MB, predictions, report and logs 2.6 MB), 0.1 MB are free. Free some space, or choose another `output`."
             in capsys.readouterr().err
         )
         assert list(disk.iterdir()) == []

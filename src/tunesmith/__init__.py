@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tunesmith.tasks.language.evaluate_model import evaluate_language as evaluate_language
     from tunesmith.workflows.apply import apply as apply
     from tunesmith.workflows.compare import compare as compare
+    from tunesmith.workflows.demo import demo as demo
     from tunesmith.workflows.embed import embed as embed
     from tunesmith.workflows.estimator import TextClassifier as TextClassifier
     from tunesmith.workflows.estimator import TextRegressor as TextRegressor
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tunesmith.workflows.from_tables import trace as trace
     from tunesmith.workflows.from_tables import train as train
     from tunesmith.workflows.init import init as init
+    from tunesmith.workflows.losses import losses as losses
     from tunesmith.workflows.predict import predict as predict
 
 __version__ = "0.1.0"
@@ -42,10 +44,11 @@ PUBLIC = {
     "Run": "tasks.finished", "RunResult": "results", "InputError": "errors", "TunesmithError": "errors",
     "TextClassifier": "workflows.estimator", "TextRegressor": "workflows.estimator",
     "adapt": "workflows.from_tables", "apply": "workflows.apply", "check": "workflows.from_tables",
-    "compare": "workflows.compare", "diagnose": "workflows.from_tables", "embed": "workflows.embed",
+    "compare": "workflows.compare", "demo": "workflows.demo", "diagnose": "workflows.from_tables",
+    "embed": "workflows.embed",
     "evaluate": "workflows.from_tables", "evaluate_language": "tasks.language.evaluate_model",
     "evaluate_retrieval": "tasks.embedding.evaluate_model", "evaluate_similarity": "tasks.embedding.evaluate_model",
-    "generate": "generation.generator", "init": "workflows.init", "predict": "workflows.predict",
+    "generate": "generation.generator", "init": "workflows.init", "losses": "workflows.losses", "predict": "workflows.predict",
     "report": "workflows.report", "trace": "workflows.from_tables", "train": "workflows.from_tables",
 }  # fmt: skip
 

@@ -10,12 +10,10 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from tunesmith.disk import write_text
-from tunesmith.errors import InputError
+from tunesmith.disk import read_json, write_text
 
 SCHEMA = 1
 TEXT_CHARACTERS = 300
@@ -288,13 +286,46 @@ class ContextShape:
 
 
 @dataclass(frozen=True)
+class KernelsShape:
+    """The settings of the fast path. ``reasons``: setting -> reason, or a list in older runs."""
+
+    reasons: dict[str, str] | list[str] | None = None
+
+
+@dataclass(frozen=True)
+class BestMetricShape:
+    name: str | None = None
+    value: Number = None
+
+
+@dataclass(frozen=True)
 class TrainingShape:
+    """The record of the training: the entries that programs read."""
+
+    n_parameters: Number = None
+    n_trainable_parameters: Number = None
     tokens: Number = None
     learnt_tokens: Number = None
+    dimension: Number = None
     steps: Number = None
+    best_step: Number = None
+    epochs: Number = None
+    batch_rows: Number = None
+    learning_rate: Number = None
+    dropout: Number = None
+    rows_per_second: Number = None
+    first_loss: Number = None
+    expected_first_loss: Number = None
+    last_loss: Number = None
+    best_metric: BestMetricShape | Number = None
+    seeds: list[int] | None = None
+    head: str | None = None
+    pair_start: str | None = None
+    loss: str | None = None
+    batch_sampler: str | None = None
     notes: list[str] | None = None
     thresholds: list[float | int] | None = None
-    kernels: dict[str, Any] | None = None
+    kernels: KernelsShape | None = None
     geometry: dict[str, dict[str, dict[str, Number] | None]] | None = None
     context: dict[str, list[ContextShape] | None] | None = None
 
@@ -335,35 +366,6 @@ class ResultShape:
     data: DataShape | None = None
     training: TrainingShape | None = None
     recipe: RecipeShape | None = None
-
-
-def read_json(path: Path, shape: type, remedy: str = "Restore the file, or train the run again.") -> Any:
-    """Reads a JSON file of this shape (a dataclass) as plain types.
-
-    Raises InputError with file, place and reason if it cannot be read, is not JSON, or has another shape.
-    """
-    from pydantic import ValidationError
-
-    try:
-        content = path.read_bytes()
-        plain = json.loads(content)
-        adapter(shape).validate_json(json.dumps(plain), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        message = f"the file is damaged, or of another kind: {f'{place}: ' if place else ''}{first['msg']}."
-        raise InputError.one(str(path), message, remedy) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError.one(str(path), f"the file is not JSON ({error}).", remedy) from error
-    return plain
-
-
-@cache
-def adapter(shape: type) -> Any:
-    """Returns pydantic's validator of a dataclass."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(shape)
 
 
 def merge_findings(first: Sequence[Finding], second: Sequence[Finding]) -> list[Finding]:

@@ -11,6 +11,7 @@ import pytest
 
 from tunesmith.cli.main import main
 from tunesmith.models.chat import template as templates
+from tunesmith.models.chat import time_limit
 
 Row = dict[str, Any]
 TOWNS = ("Oslo", "Riga", "Bern", "Lima", "Cork", "Nice")
@@ -161,8 +162,8 @@ LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b 
 def test_a_template_with_nested_loops_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(templates, "SLOWEST_SECONDS", 0.2)
-    monkeypatch.setattr(templates, "SECONDS_A_CONVERSATION", 0.0)
+    monkeypatch.setattr(time_limit, "SLOWEST_SECONDS", 0.2)
+    monkeypatch.setattr(time_limit, "SECONDS_A_CONVERSATION", 0.0)
     (tmp_path / "slow.jinja").write_text(LOOPS + templates.CHATML, encoding="utf-8")
     rows = [{"messages": messages(i)} for i in range(20)]
     text = check(tmp_path, capsys, rows, static=False, sft={"chat_template": "slow.jinja"})

@@ -54,6 +54,10 @@ CHANGES: dict[str, Change] = {
     "data.labels": put("data", "labels", value="x"),
     "data.splits.test": put("data", "splits", "test", value=[]),
     "data.splits.test.length_histogram": put("data", "splits", "test", value={"length_histogram": {"edges": [1], "counts": [1]}}),
+    "data.splits.test.max_length": put("data", "splits", "test", value={"max_length": float("nan")}),
+    "environment.cores": put("environment", value={"cores": 10**400}),
+    "training.best_metric": put("training", "best_metric", value={"name": {"a": None}}),
+    "training.kernels.reasons": put("training", "kernels", value={"reasons": True}),
     "training.notes": put("training", "notes", value=1.5),
     "recipe.evaluate.metric": put("recipe", "evaluate", value={"metric": []}),
     "timings_seconds": put("timings_seconds", value=[1]),
@@ -215,7 +219,19 @@ def test_a_damaged_model_that_still_loads_predicts_nothing(
     assert not Path("out.csv").exists()
 
 
-@pytest.mark.parametrize("change", [{"labels": ["a"]}, {"max_length": 0}, {"thresholds": [0.5, 0.5]}, {"problem_type": "x"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ["a"]},
+        {"max_length": 0},
+        {"thresholds": [0.5, 0.5]},
+        {"thresholds": [float("nan")]},
+        {"problem_type": "x"},
+        {"columns": {"text": "text", "pair": None, "label": 5}},
+        {"labels": ["x", "1"], "label_type": "int"},
+        {"label_type": [None]},
+    ],
+)
 def test_settings_that_do_not_fit_the_model_are_refused(
     model: Path, change: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

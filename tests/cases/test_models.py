@@ -225,7 +225,15 @@ def test_a_model_that_cannot_be_computed_in_bf16_is_computed_in_fp32() -> None:
     ("keys", "named"),
     [
         ("upstream: {use_liger_kernel: true}", "upstream.use_liger_kernel: liger-kernel is not installed"),
-        ("upstream: {accelerator_config: none.json}", "train / upstream: transformers refuses these settings"),
+        ("upstream: {accelerator_config: none.json}", "upstream.accelerator_config: transformers refuses these settings"),
+        ("upstream: {data_seed: -5}", "upstream.data_seed: upstream's trainer refuses these settings"),
+        ("upstream: {dataloader_num_workers: -1}", "upstream.dataloader_num_workers: upstream's trainer refuses"),
+        (
+            "upstream: {dataloader_persistent_workers: true, adam_beta1: 0.8}",
+            "upstream.dataloader_persistent_workers: upstream's",
+        ),
+        ("upstream: {torch_compile_mode: nope}", "Leave it out, or write another value than 'nope'."),
+        ("upstream: {train_sampling_strategy: nope}", "Write one of random, sequential, group_by_length, batch_rebalance."),
         ("adapter: {method: lora, modules_to_save: [nope]}", "adapter.modules_to_save: the model has no module nope"),
         (f"output: runs/{'x' * 250}", "File name too long"),
     ],

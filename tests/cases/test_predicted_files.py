@@ -6,14 +6,16 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cases.test_rows import TEXTS, N, run, write
+from tunesmith.cli.evaluate import metric_lines
 from tunesmith.data.readers.read import read_table
 from tunesmith.progress import Event
 from tunesmith.workflows.evaluate import evaluate
-from tunesmith.workflows.predict import table_from_stream
+from tunesmith.workflows.predict import predict, table_from_stream
 
 
 @pytest.fixture
@@ -81,6 +83,74 @@ def test_of_a_folder_with_splits_the_split_that_is_read_is_said(classifier: Path
     said = list[Event]()
     evaluate("run", "rows", listener=said.append)
     assert "rows/test.csv: The rows of test; there are also those of train." in [event.text for event in said]
+
+
+ROWS = {
+    "ticket": [7, 8, 9, 10],
+    "text": ["good film", "", "bad film", "good day"],
+    "Prediction": ["=1+1", "x", "y", None],
+    "row_id": [5, 6, 7, 8],
+    "p_a": [0.5, 1.5, 2.5, 3.5],
+    "input_row_id": ["i", "j", "k", "l"],
+    "tags": [["a", "b"], [], ["c"], None],
+}
+OWN, KEPT = (
+    ["row_id", "id", "prediction", "probability"],
+    ["ticket", "text", "input_Prediction", "input_input_row_id", "input_p_a"],
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".jsonl", ".parquet"])
+def test_written_predictions_keep_the_columns_of_the_file(classifier: Path, suffix: str) -> None:
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of(ROWS)), encoding="utf-8")
+    predict("run", "rows.jsonl", output=f"out{suffix}", columns={"text": "text"})
+    columns = read_table(f"out{suffix}").columns
+    is_text = suffix in (".csv", ".tsv")
+    classes = ["p_a", "p_b"] if is_text else ["pred_probs"]
+    assert [*columns] == [*OWN, *classes, *KEPT, "input_row_id", "tags"]
+    assert [*map(int, columns["row_id"])] == [0, 2, 3]
+    assert [*map(int, columns["ticket"])] == [7, 9, 10]
+    assert columns["input_row_id"] == ["i", "k", "l"]
+    assert [*map(int, columns["input_input_row_id"])] == [5, 7, 8]
+    assert [*map(float, columns["input_p_a"])] == [0.5, 2.5, 3.5]
+    assert columns["tags"] == (['["a", "b"]', '["c"]', ""] if is_text else [["a", "b"], ["c"], None])
+    assert columns["input_Prediction"] == (["=1+1", "y", ""] if is_text else ["=1+1", "y", None])
+    first = [columns["p_a"][0], columns["p_b"][0]] if is_text else columns["pred_probs"][0]
+    assert sum(map(float, first)) == pytest.approx(1, abs=1e-6)
+    assert float(columns["probability"][0]) == max(map(float, first))
+
+
+def rows_of(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def test_columns_that_parquet_cannot_hold_are_text(classifier: Path) -> None:
+    frame = {"text": ["good film", "bad film"], "mixed": [1, "one"], "empty": [{}, {}], "large": [10**30, 1]}
+    predict("run", rows_of(frame), output="out.parquet")
+    columns = read_table("out.parquet").columns
+    assert (columns["mixed"], columns["empty"], columns["large"]) == (["1", "one"], ["{}", "{}"], [str(10**30), "1"])
+
+
+def test_an_id_column_is_written_once(classifier: Path) -> None:
+    Path("rows.csv").write_text("id,text\n7,good film\n8,bad film\n", encoding="utf-8")
+    header, first, *_ = predict("run", "rows.csv").text(".csv").splitlines()
+    assert header == "row_id,id,prediction,probability,p_a,p_b,text"
+    assert first.startswith("0,7,")
+
+
+def test_piped_rows_have_no_columns_to_keep(classifier: Path) -> None:
+    predicted = predict("run", io.StringIO("text,topic\ngood film,a\n"))
+    assert predicted.text().splitlines()[0] == "row_id,prediction,probability,p_a,p_b"
+
+
+def test_the_tuned_threshold_is_said(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write("rows.csv", text=TEXTS, label=["a", "b"] * (N // 2))
+    said = "Decision threshold, tuned on validation: b from a probability of 0.3 on."
+    assert said not in "".join(run(capsys, "predict", "run", path)[1:])
+    config = json.loads(Path("run/model/tunesmith.json").read_text())
+    Path("run/model/tunesmith.json").write_text(json.dumps(config | {"thresholds": [0.3]}))
+    assert said in run(capsys, "predict", "run", path)[2]
+    assert said in metric_lines(evaluate("run", path, n_resamples=100))
 
 
 def test_piped_columns_and_long_lines() -> None:

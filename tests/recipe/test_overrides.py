@@ -86,6 +86,10 @@ def test_the_order_of_overrides_is_kept(tmp_path: Path) -> None:
         ("train={seed: -1}", "override train={seed: -1} train.seed: must be at least 0"),
         ("adapter={r: 8}", "override adapter={r: 8} adapter.method: adapter.method is missing."),
         ("train=", "override train=: the section is empty."),
+        (
+            "train.s\udc80eed=1",
+            "override train.s\udc80eed=1: a key contains half of a surrogate pair and cannot be saved as UTF-8.",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_override(override: str, line: str, tmp_path: Path) -> None:

@@ -4,7 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tunesmith.report.words import display_name, headline, main_metric, main_split
+from tunesmith.report.card import model_card
+from tunesmith.report.page import opening
+from tunesmith.report.saved_run import SavedRun
+from tunesmith.report.summary import summary_lines
+from tunesmith.report.words import display_name, headline, main_metric, main_split, threshold_notes, threshold_words
 from tunesmith.results import Metric, RunResult, Verdict
 
 F1 = Metric("macro_f1", "test", 0.913, 0.88, 0.94, 300)
@@ -93,3 +97,28 @@ def test_a_loss_that_was_requested_does_not_stand_alone() -> None:
 
 def test_the_loss_leads_where_nothing_else_is_measured() -> None:
     assert main_metric(replace(written(None), metrics=(LOSS,))) == LOSS
+
+
+def test_rows_that_are_not_measured_stand_beside_the_metric() -> None:
+    record = {"rows": 33, "dropped": {"label is not among those of train": 7}}
+    verdict = Verdict("macro_f1", "test", "tfidf", 0.06, 0.03, 0.09, "better")
+    found = replace(result(F1, verdict), data={"splits": {"train": {"rows": 9, "dropped": {"text is empty": 1}}, "test": record}})
+    said = "Test macro F1 0.913 [0.880, 0.940] (40 rows read; not measured: label is not among those of train: 7): better than"
+    assert headline(found).sentence.startswith(said)
+    assert any(line.startswith(said) for line in summary_lines(found, None))
+    assert "macro F1 on test, 300 rows (40 rows read; not measured:" in "\n".join(summary_lines(found, None))
+    for text in (model_card(found), opening(SavedRun("run", found))):
+        assert "(40 rows read; not measured: label is not among those of train: 7): better than" in text
+
+
+def test_tuned_thresholds_are_said() -> None:
+    tuned = RunResult("classification", (F1,), training={"thresholds": [0.5]}, data={"labels": ["neg", "pos"]})
+    said = "Decision threshold, tuned on validation: pos from a probability of 0.5 on."
+    assert threshold_notes(tuned) == [said]
+    assert said in summary_lines(tuned, None)
+    assert said in model_card(tuned)
+    assert said in opening(SavedRun("run", tuned))
+    assert threshold_notes(replace(tuned, training={"thresholds": None})) == []
+    assert threshold_words([0.3, 0.25], ["a", "b"]) == ["Decision thresholds, tuned on validation: a 0.3, b 0.25."]
+    many = [f"c{i}" for i in range(10)]
+    assert threshold_words([0.5] * 10, many)[0].endswith("c7 0.5 and 2 more.")

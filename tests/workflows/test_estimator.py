@@ -179,6 +179,14 @@ def test_bad_input_is_refused_before_training(name: str, tiny_model: Path) -> No
         TextClassifier(str(tiny_model), **QUICK).fit(X, y)
 
 
+def test_a_class_called_null_is_kept_on_request(texts: Texts, tiny_model: Path) -> None:
+    labels = np.where(texts[1] == "pos", "null", "other")
+    with pytest.raises(InputError, match='read as "no label": if that is a class of yours'):
+        TextClassifier(str(tiny_model), **QUICK).fit(texts[0], labels)
+    model = TextClassifier(str(tiny_model), **QUICK, sections={"data": {"keep_null_labels": True}}).fit(texts[0], labels)
+    assert set(model.predict(texts[0])) == {"null", "other"}
+
+
 def test_scikit_learns_own_words_for_targets(texts: Texts) -> None:
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         TextClassifier().fit(texts[0], texts[1][:-1])

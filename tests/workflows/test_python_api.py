@@ -17,14 +17,13 @@ from tests.generation.made import tiny_llama, tokenizer_of
 from tunesmith.cli.main import VERBS
 from tunesmith.data.corrections.corrections_csv import Correction, write_corrections
 from tunesmith.errors import DataError, InputError, ModelError, TunesmithError
+from tunesmith.recipe.load import LoadedRecipe
 from tunesmith.tasks.test_looks import LOOKS, read_looks
 
 pd = pytest.importorskip("pandas")
 
 QUICK = {"learning_rate": 5e-3, "per_device_train_batch_size": 16, "num_train_epochs": 3, "n_evaluations": 1, "n_logs": 2}
 FAST: dict[str, Any] = {"train": QUICK, "evaluate": {"baselines": []}}
-NOT_FROM_PYTHON = {"demo", "losses"}
-"""Verbs of the terminal alone: one shows the product, the other prints a table."""
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +207,30 @@ def test_a_table_is_diagnosed_and_corrected(rows: Any, tmp_path: Path) -> None:
         assert len(tunesmith.apply(found, flipped, allow_many=True)) <= len(frame)
 
 
+def test_losses_are_listed_for_a_table(tmp_path: Path) -> None:
+    pairs = [{"question": f"where is number {i} of these", "answer": f"it is at the place {i}"} for i in range(20)]
+    found = tunesmith.losses(pd.DataFrame(pairs))
+    assert (found["rows"], found["columns"], found["n_classes"]) == (20, ["question", "answer"], 0)
+    (form,) = found["formats"]
+    assert (form["format"], form["default"]) == ("positive_pair", "MultipleNegativesRankingLoss")
+    assert tunesmith.losses(as_file(pairs, tmp_path))["formats"] == found["formats"]
+    assert "positive_pair" in {entry["format"] for entry in tunesmith.losses()["formats"]}
+
+
+def test_a_demo_trains_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: tunesmith.Run) -> None:
+    calls: list[tuple[str, str, bool]] = []
+
+    def trained(loaded: LoadedRecipe, *, overwrite: bool, listener: object) -> tunesmith.Run:
+        calls.append((loaded.recipe.task, loaded.recipe.output, overwrite))
+        return run
+
+    monkeypatch.setattr("tunesmith.workflows.train.train", trained)
+    assert tunesmith.demo("sft", output=tmp_path / "it's") is run
+    assert calls == [("sft", str(tmp_path / "it's"), False)]
+
+
 def test_every_verb_has_a_function() -> None:
-    verbs = {verb.name for verb in VERBS} - NOT_FROM_PYTHON
-    assert verbs - set(tunesmith.PUBLIC) == set()
+    assert {verb.name for verb in VERBS} - set(tunesmith.PUBLIC) == set()
     import_module("tunesmith.report.page")  # importing the folder of that name does not hide the function
     assert all(callable(getattr(tunesmith, name)) for name in tunesmith.PUBLIC)
 
@@ -297,6 +317,14 @@ BAD: dict[str, tuple[Callable[[tunesmith.Run], object], str]] = {
     "generate nothing": (lambda run: tunesmith.generate("builtin:pocket", []), "texts or lists of turns"),
     "generate from numbers": (lambda run: tunesmith.generate("builtin:pocket", [1]), "not int"),
     "apply to nothing": (lambda run: tunesmith.apply([{"row_id": 0, "given": "a", "proposed": "b"}], None), "not NoneType"),
+    "measure a table": (
+        lambda run: tunesmith.apply([{"row_id": 0, "given": "a", "proposed": "b"}], [{"text": "a"}], measure=True),
+        "corrections in memory have no recipe beside them",
+    ),
+    "adapt to a table": (lambda run: tunesmith.adapt(["a"], "r.yaml"), "texts: the path of a recipe was expected, not list"),
+    "adapt for a table": (lambda run: tunesmith.adapt("r.yaml", pd.DataFrame()), "task: the path of a recipe .* not DataFrame"),
+    "a demo of no task": (lambda run: tunesmith.demo("regression"), "There are: classification, embedding, sft"),
+    "losses of nothing": (lambda run: tunesmith.losses(3), "not int"),
     "apply nothing": (lambda run: tunesmith.apply([], [{"text": "a", "label": "b"}]), "no rows"),
     "report a format": (lambda run: tunesmith.report(run, format="pdf"), "html, md, latex"),
     "report nothing": (lambda run: tunesmith.report(pd.DataFrame()), "run|runs"),

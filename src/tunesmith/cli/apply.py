@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tunesmith.diagnosis.ablation_verdicts import AblationResult, Comparison
     from tunesmith.recipe.load import LoadedRecipe
 
-DEFAULT_RECIPE = "recipe.yaml"
 VARIANTS = {"corrected": "correcting {}", "removed": "removing them", "random_removed": "removing {} random rows"}
 
 
@@ -107,28 +106,12 @@ def measure(args: argparse.Namespace, corrections: Path, output: Path | None, te
 
 
 def find_recipe(source: str, overrides: list[str], corrections: Path) -> LoadedRecipe:
-    """Loads the named recipe, or the one in the folder of the corrections.
-
-    Raises RecipeError if there is none, or a file that it names does not exist.
-    """
-    from tunesmith.errors import RecipeError
-    from tunesmith.recipe.files import is_file_name, locate
+    """Loads the named recipe, or the one in the folder of the corrections."""
+    from tunesmith.workflows.apply import recipe_beside
 
     if "=" in source and not Path(source).exists():  # the word after --measure is an override
         source, overrides = "", [*overrides, source]
-    if source:
-        return recipes.load(source, overrides)
-    recipe = corrections.parent / DEFAULT_RECIPE
-    if not recipe.is_file():
-        message = f"there is no {DEFAULT_RECIPE} in its folder."
-        raise RecipeError.one(str(corrections), message, "Name the recipe to train with: --measure RECIPE.")
-    loaded = recipes.load(str(recipe), overrides)
-    names = [loaded.recipe.data.file(split) for split in ("train", "validation", "test")]
-    missing = [name for name in names if name is not None and is_file_name(name) and not locate(name, loaded.base).exists()]
-    if missing:
-        message = f"{', '.join(missing)} is not found from the current directory."
-        raise RecipeError.one(str(recipe), message, "Name the recipe that was diagnosed: --measure RECIPE.")
-    return loaded
+    return recipes.load(source, overrides) if source else recipe_beside(corrections, overrides)
 
 
 def ablation_lines(done: AblationResult, terminal: Terminal) -> list[str]:

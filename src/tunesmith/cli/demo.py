@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.parsing import Verb
@@ -14,7 +13,6 @@ from tunesmith.cli.train import explain_interruption, paths
 from tunesmith.data.cells import plural
 
 if TYPE_CHECKING:
-    from tunesmith.recipe.load import LoadedRecipe
     from tunesmith.report.saved_run import SavedRun
     from tunesmith.results import RunResult
     from tunesmith.tasks.finished import Run
@@ -25,13 +23,11 @@ class Demo:
     """One demo.
 
     Attributes:
-        recipe: file in ``data/samples``.
         opening: lines before the run; ``{model}`` is the base model.
         hardest: formats the rows with the highest loss or the lowest score.
         next_commands: commands to try next; ``{folder}`` is the run folder.
     """
 
-    recipe: str
     opening: tuple[str, ...]
     hardest: Callable[[SavedRun], list[str]]
     next_commands: tuple[str, ...]
@@ -56,11 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     from tunesmith.machine import stay_offline
-    from tunesmith.recipe.load import load_recipe
+    from tunesmith.workflows.demo import demo_recipe, train_demo
 
     stay_offline()
-    overrides = ["output='" + args.output.replace("'", "''") + "'"] if args.output else []  # quoted as YAML
-    loaded = load_recipe(recipe_path(args.task), overrides)
+    loaded = demo_recipe(args.task, args.output or None)
     opening = [
         terminal.paint("What this demo does", "bold"),
         *(f"  {line.format(model=loaded.recipe.model.name)}" for line in DEMOS[loaded.recipe.task].opening),
@@ -70,41 +65,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     ]
     for line in opening:
         terminal.print(line)
-    finished = train(loaded, terminal)
+    with explain_interruption(loaded.recipe.output, "the next demo starts over."):
+        finished = train_demo(loaded, terminal.listener)
     folder, commands = finished.folder, DEMOS[finished.result.task].next_commands
     following = ["Next:", *(f"  {line.format(folder=folder)}" for line in commands)]
     lines = [*result_lines(finished, terminal), "", *paths(folder), "", *following]
     return Outcome({**finished.result.to_json(), "run": str(folder)}, lines=lines)
-
-
-def recipe_path(task: str) -> Path:
-    from importlib import resources
-
-    return Path(str(resources.files("tunesmith"))) / "data" / "samples" / DEMOS[task].recipe
-
-
-def train(loaded: LoadedRecipe, terminal: Terminal) -> Run:
-    """Trains; replaces an earlier demo in the output folder."""
-    from tunesmith.workflows import train as runs
-
-    output = loaded.recipe.output
-    with explain_interruption(output, "the next demo starts over."):
-        finished = runs.train(loaded, overwrite=is_earlier_demo(output, loaded.text), listener=terminal.listener)
-    assert finished is not None, "the demo is a single process"
-    return finished
-
-
-def is_earlier_demo(output: str, recipe: str) -> bool:
-    """Returns whether the output folder contains only an earlier demo, finished or not; other runs must not be replaced."""
-    from tunesmith.run_folder import locate_output
-
-    claimed = locate_output(output)
-    folders = [folder for folder in (claimed.final, claimed.work) if folder.is_dir() and any(folder.iterdir())]
-    recipes = [folder / "recipe.yaml" for folder in folders]
-    first_lines = [
-        path.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if path.is_file() else None for path in recipes
-    ]
-    return bool(folders) and all(line == recipe.partition("\n")[0] for line in first_lines)
 
 
 def result_lines(finished: Run, terminal: Terminal) -> list[str]:
@@ -229,7 +195,6 @@ def unlikely_labels(run: SavedRun) -> list[str]:
 
 DEMOS = {
     "classification": Demo(
-        recipe="demo.yaml",
         opening=(
             "A small language model ({model}) is fine-tuned to classify support messages by intent.",
             "It is then compared with baselines on test messages that none of them was trained on.",
@@ -238,7 +203,6 @@ DEMOS = {
         next_commands=('echo "where is my parcel" | tunesmith predict {folder}', "tunesmith init YOUR_FILE.csv"),
     ),
     "embedding": Demo(
-        recipe="demo_embedding.yaml",
         opening=(
             "A small embedding model ({model}) is fine-tuned to find the passage of a handbook that answers a question.",
             "The handbook calls the water pump a wren, which no base model can know. Baselines search for the same questions.",
@@ -247,7 +211,6 @@ DEMOS = {
         next_commands=("tunesmith evaluate {folder}/model --retrieval builtin:handbook", "tunesmith losses YOUR_FILE.csv"),
     ),
     "sft": Demo(
-        recipe="demo_sft.yaml",
         opening=(
             "A tiny language model ({model}), pretrained only on texts about one small town, learns to follow instructions.",
             "It then answers new prompts, and is compared with the base model, with and without examples in the prompt.",

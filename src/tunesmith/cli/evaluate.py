@@ -90,7 +90,7 @@ def reject_options(args: argparse.Namespace, names: Sequence[str], reason: str, 
 def metric_lines(result: RunResult) -> list[str]:
     """Formats the metrics with their intervals, then flagged findings and alarms."""
     from tunesmith.report.numbers import with_interval
-    from tunesmith.report.words import display_name, looks_notes, sample_size
+    from tunesmith.report.words import display_name, looks_notes, sample_size, threshold_notes
 
     rows = [
         (display_name(m.name), with_interval(m.value, m.low, m.high), f"on {sample_size(m)}{not_measured(result, m)}")
@@ -98,7 +98,7 @@ def metric_lines(result: RunResult) -> list[str]:
     ]
     lines = table(rows) if rows else ["Nothing could be measured."]
     lines += [f"note: {finding.text}" for finding in result.findings if finding.flagged]
-    lines += looks_notes(result)
+    lines += [*threshold_notes(result), *looks_notes(result)]
     return [*lines, *(f"alarm: {alarm.message} {alarm.remedy}" for alarm in result.alarms)]
 
 

@@ -58,7 +58,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> Outcome:
     notes = [f"{plural(count, 'row')} not predicted: {reason}" for reason, count in predicted.dropped.items()]
     if output is None:
         return Outcome(
-            {**json, "predictions": predicted.rows}, lines=[predicted.text(".csv").removesuffix("\n")], notes=notes, is_data=True
+            {**json, "predictions": list(predicted.whole_rows)},
+            lines=[predicted.text(".csv").removesuffix("\n")],
+            notes=notes,
+            is_data=True,
         )
     done = f"{plural(len(predicted.rows), 'prediction')} written to {output}"
     return Outcome({**json, "output": str(output)}, lines=[done], notes=notes)

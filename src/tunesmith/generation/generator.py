@@ -22,7 +22,7 @@ from tunesmith.models.adapters.base import PEFT_SETTINGS
 from tunesmith.models.adapters.quantise import detect_quantisation
 from tunesmith.models.chat.control_tokens import replace_within, replacer, tokenise
 from tunesmith.models.chat.prompts import plain_ids
-from tunesmith.models.chat.template import time_limit
+from tunesmith.models.chat.time_limit import within_time
 from tunesmith.models.fast.path import choose_fast_path
 from tunesmith.models.language.model import CAUSAL
 from tunesmith.models.language.save import reload_language_model
@@ -68,8 +68,7 @@ class TextGenerator:
             raise GenerationError.one("prompt", "turns need a chat template, and the tokenizer has none.", "Give texts.")
         given = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         turns = replace_within(list(given), replaced)
-        with time_limit():
-            text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        text = within_time(lambda: self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
         return tokenise(self.tokenizer, [str(text)])[0].ids
 
 

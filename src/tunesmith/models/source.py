@@ -13,11 +13,10 @@ from typing import Any, Literal
 from safetensors import SafetensorError, safe_open
 
 from tunesmith.data.cells import plural
-from tunesmith.disk import hash_file
+from tunesmith.disk import hash_file, read_json
 from tunesmith.errors import MissingExtra, ModelError
 from tunesmith.machine import network_reachable, stay_offline
 from tunesmith.recipe.sections import ModelSection, Recipe
-from tunesmith.results import read_json
 from tunesmith.run_folder import require_finished
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")

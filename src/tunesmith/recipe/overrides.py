@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, parse
+from tunesmith.recipe.source import Fault, KeyPath, Location, Locations, Parsed, broken_key, parse
 from tunesmith.recipe.tree import all_keys, branches, describe_type, describe_value, key_schema, section_at, shorten
 
 
@@ -23,7 +23,7 @@ def merge_overrides(given: dict[str, Any], locations: Locations, overrides: Sequ
         key, equals, value_text = text.partition("=")
         path = tuple(part.strip() for part in key.split("."))
         parsed = parse(value_text)
-        fault = _not_a_section(path) or _bad_value(given, path, value_text, parsed)
+        fault = _broken_key(path) or _not_a_section(path) or _bad_value(given, path, value_text, parsed)
         if path in seen:
             fault = Fault(path, f"{'.'.join(path)} is given twice on the command line", "Remove one of the two.")
         if not equals or not all(path):
@@ -34,6 +34,11 @@ def merge_overrides(given: dict[str, Any], locations: Locations, overrides: Sequ
         seen.add(path)
         _set(given, locations, path, parsed, location)
     return faults
+
+
+def _broken_key(path: tuple[str, ...]) -> Fault | None:
+    """Finds a key that cannot be saved, as in the file."""
+    return next((fault for end, key in enumerate(path) if (fault := broken_key(path[:end], key))), None)
 
 
 def _not_a_section(path: tuple[str, ...]) -> Fault | None:

@@ -204,8 +204,9 @@ def _mapping(
             continue
         # A key is the text as written, not the value that YAML reads: a class may be called no, or 0.
         key = key_node.value
-        if _SURROGATE.search(key):
-            faults.append(Fault(path, "a key contains half of a surrogate pair and cannot be saved as UTF-8", "", line))
+        broken = broken_key(path, key, line)
+        if broken:
+            faults.append(broken)
             continue
         if key in values:
             message = f"is given twice, first on line {lines[(*path, key)]}"
@@ -214,6 +215,12 @@ def _mapping(
         lines[(*path, key)] = line
         values[key] = _value(value_node, (*path, key), lines, written, faults)
     return values
+
+
+def broken_key(path: KeyPath, key: str, line: int | None = None) -> Fault | None:
+    """Finds half of a surrogate pair in a key of the section at ``path``."""
+    message = "a key contains half of a surrogate pair and cannot be saved as UTF-8"
+    return Fault(path, message, "", line) if _SURROGATE.search(key) else None
 
 
 def _scalar(node: yaml.ScalarNode, path: KeyPath, faults: list[Fault]) -> Any:

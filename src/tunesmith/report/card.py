@@ -25,6 +25,7 @@ from tunesmith.report.words import (
     main_metric,
     main_split,
     part,
+    threshold_notes,
     total_seconds,
     verdict_notes,
     worst_first,
@@ -176,8 +177,7 @@ def usage(result: RunResult, location: str) -> str:
     """Formats three lines of Python that use the model."""
     pair = bool(part(result.data, "columns").get("pair"))
     code = loading_lines(location, str(result.data.get("problem_type") or ""), pair)
-    thresholds = result.training.get("thresholds")
-    note = f"\n\nDecision thresholds, tuned on validation: {numbers(thresholds)}." if thresholds else ""
+    note = "".join(f"\n\n{plain(note)}" for note in threshold_notes(result))
     return f"```python\n{code}```{note}"
 
 

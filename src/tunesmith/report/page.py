@@ -12,7 +12,7 @@ from tunesmith.report.markup import Markup, html_page, packaged, tag
 from tunesmith.report.numbers import count, duration, plural, size
 from tunesmith.report.recommendation import recommendation
 from tunesmith.report.saved_run import SavedRun
-from tunesmith.report.words import headline, part, total_seconds
+from tunesmith.report.words import headline, part, threshold_notes, total_seconds
 
 SectionWriter = Callable[[SavedRun], Markup | None]
 Section = tuple[str, str, Markup]
@@ -70,7 +70,8 @@ def write_page(loaded: SavedRun, target: Path) -> Path:
 def opening(run: SavedRun) -> Markup:
     """Builds the header: name, recommendation, headline, every alarm with its remedy, and key facts."""
     advice, when = recommendation(run.result), in_short.date_line(run.result)
-    parts = (tag("p", advice.sentence, class_="advice"), tag("p", headline(run.result).sentence))
+    texts = (headline(run.result).sentence, *threshold_notes(run.result))
+    parts = (tag("p", advice.sentence, class_="advice"), *(tag("p", text) for text in texts))
     sentence = tag("div", *parts, class_=f"headline {ACTION_CLASSES.get(advice.action, '')}".strip())
     alarms = tag("p", "✓ No alarms: no problem was found in training or data.", class_="calm")
     items = [

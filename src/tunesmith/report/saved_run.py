@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.disk import read_json
 from tunesmith.errors import InputError
-from tunesmith.results import RunResult, read_json
+from tunesmith.results import RunResult
 from tunesmith.run_folder import require_finished
 
 

@@ -11,10 +11,12 @@ from tunesmith.report.words import (
     display_name,
     find,
     headline,
+    left_out,
     main_metric,
     main_split,
     metric_interval,
     sample_size,
+    threshold_notes,
     verdict_notes,
     verdicts_on,
     worst_first,
@@ -33,7 +35,7 @@ def summary_lines(result: RunResult, width: int | None = WIDTH) -> list[str]:
     """
     alarms = [line for alarm in result.alarms for line in (one_line(f"! {alarm.message}"), one_line(alarm.remedy, "  ")) if line]
     head = [one_line(recommendation(result).sentence), "", one_line(headline(result).sentence)]
-    notes = [one_line(note) for note in verdict_notes(result)]
+    notes = [one_line(note) for note in (*threshold_notes(result), *verdict_notes(result))]
     blocks = [head, baseline_lines(result), notes, other_metrics(result), alarms, finding_lines(result)]
     lines: list[str] = []
     for block in blocks:
@@ -78,7 +80,7 @@ def baseline_lines(result: RunResult) -> list[str]:
         rows.append([display_name(name), metric_interval(measured.get(name)), difference, word])
     name = display_name(metric.name)
     rows = [["", name, "difference", "this run is"], *rows] if verdicts else [row[:2] for row in rows]
-    return [f"{name} on {metric.split}, {sample_size(metric)}", *aligned(rows)]
+    return [f"{name} on {metric.split}, {sample_size(metric)}{left_out(result, metric.split)}", *aligned(rows)]
 
 
 def other_metrics(result: RunResult) -> list[str]:

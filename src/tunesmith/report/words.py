@@ -36,6 +36,7 @@ CAUSAL, MASKED = "causal_language_model", "masked_language_model"
 """The problem types of language models."""
 VALIDATION = "validation_"
 """Before the name of a validation metric, in the values of a progress event."""
+SHOWN_THRESHOLDS = 8
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,22 @@ def looks_words(looks: Mapping[str, Any]) -> list[str]:
     return [f"This test set has been looked at {plural(round(n_looks), 'time')}: {optimism}."]
 
 
+def threshold_notes(result: RunResult) -> list[str]:
+    """Says which decision thresholds of a run were tuned; nothing if none was."""
+    return threshold_words(result.training.get("thresholds"), result.data.get("labels") or ())
+
+
+def threshold_words(thresholds: Sequence[float] | None, labels: Sequence[str]) -> list[str]:
+    """Says which decision thresholds were tuned, one that stayed at the usual 0.5 included; nothing if none was tuned."""
+    if not thresholds:
+        return []
+    if len(thresholds) == 1 and len(labels) == 2:
+        return [f"Decision threshold, tuned on validation: {labels[1]} from a probability of {significant(thresholds[0])} on."]
+    named = [" ".join([*map(str, labels[i : i + 1]), significant(value)]) for i, value in enumerate(thresholds)]
+    more = f" and {len(named) - SHOWN_THRESHOLDS} more" if len(named) > SHOWN_THRESHOLDS else ""
+    return [f"Decision thresholds, tuned on validation: {', '.join(named[:SHOWN_THRESHOLDS])}{more}."]
+
+
 def metric_interval(metric: Metric | None) -> str:
     """Formats a metric with its interval; a dash if there is none."""
     return ABSENT if metric is None else with_interval(metric.value, metric.low, metric.high)
@@ -201,12 +218,25 @@ def written_metric(result: RunResult, split: str) -> Metric | None:
     return next((m for m in written if m.name in compared), written[0] if written else None)
 
 
+def left_out(result: RunResult, split: str) -> str:
+    """Describes the rows of a split that its metrics leave out, such as those with a label that training lacks: ``(...)``.
+
+    Empty if there are none.
+    """
+    record = part(result.data, "splits", split)
+    dropped = {reason: n for reason, n in part(record, "dropped").items() if is_number(n) and n > 0}
+    if not dropped or not is_number(record.get("rows")):
+        return ""
+    n_read, reasons = record["rows"] + sum(dropped.values()), ", ".join(f"{reason}: {n:,}" for reason, n in dropped.items())
+    return f" ({plural(n_read, 'row')} read; not measured: {reasons})"
+
+
 def metric_headline(result: RunResult, metric: Metric) -> Headline:
     """Summarizes one metric and its verdict against the strongest baseline."""
     name = f"{metric.split.capitalize()} {display_name(metric.name)}"
     if not is_number(metric.value):
         return Headline(f"{name} could not be computed.", None)
-    value = f"{name} {with_interval(metric.value, metric.low, metric.high)}"
+    value = f"{name} {with_interval(metric.value, metric.low, metric.high)}{left_out(result, metric.split)}"
     verdicts = verdicts_on(result, metric)
     if not verdicts:
         return Headline(f"{value}: not compared with a baseline.", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from tunesmith.report.numbers import number
 from tunesmith.results import Certificate
 from tunesmith.tasks.fit_plan import FitPlace, fit_plan
 from tunesmith.tasks.task import Session, TaskSteps
-from tunesmith.training.fit import assemble
+from tunesmith.training.arguments import SETTINGS
+from tunesmith.training.fit import assemble, try_settings
+from tunesmith.training.schedule import Schedule
 from tunesmith.training.signals import StopRequest
 from tunesmith.training.weights import count_parameters
 
@@ -89,20 +92,44 @@ def computing(session: Session) -> AbstractContextManager[None]:
 
 
 def training_settings(steps: TaskSteps[Any, Any], session: Session) -> CheckLine:
-    """Builds the trainer, its optimizer and its schedule as the training does, in a folder that is removed."""
+    """Builds all that the training builds from its settings, in a folder that is removed; names the setting that is refused."""
     recipe, name = session.data.recipe, "training settings"
-    with tempfile.TemporaryDirectory() as folder:
-        place = FitPlace(checkpoints=Path(folder) / "checkpoints", metrics_log=Path(folder) / "metrics.jsonl")
-        try:
-            trainer, schedule = assemble(session.model, fit_plan(steps, session, recipe.train.seed, place), StopRequest(), silent)
-            trainer.create_optimizer_and_scheduler(schedule.total_steps)
-        except InputError as error:
-            return CheckLine(name, "refused", error.problems[0])
-        except SETTINGS_ERRORS as error:
-            message = f"upstream's trainer refuses these settings: {first_line(error)}."
-            return CheckLine(name, "refused", Problem(name, "train / upstream / adapter", message, "Change or remove them."))
+    try:
+        schedule = build_training(steps, session)
+    except InputError as error:
+        problem = error.problems[0]
+        where, remedy = refused_key(steps, session) if problem.where == SETTINGS else (problem.where, problem.remedy)
+        return CheckLine(name, "refused", replace(problem, where=where, remedy=remedy))
+    except SETTINGS_ERRORS as error:
+        where, remedy = refused_key(steps, session)
+        message = f"upstream's trainer refuses these settings: {first_line(error).rstrip('.')}."
+        return CheckLine(name, "refused", Problem(name, where, message, remedy))
     epochs = schedule.total_steps / schedule.steps_per_epoch
     return CheckLine(name, f"{recipe.train.optim}, {plural(schedule.total_steps, 'step')} ({plural(epochs, 'epoch')})")
+
+
+def build_training(steps: TaskSteps[Any, Any], session: Session) -> Schedule:
+    """Builds the trainer and what it builds from the settings, and returns its schedule."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = FitPlace(checkpoints=Path(folder) / "checkpoints", metrics_log=Path(folder) / "metrics.jsonl")
+        plan = fit_plan(steps, session, session.data.recipe.train.seed, place)
+        trainer, schedule = assemble(session.model, plan, StopRequest(), silent)
+        try_settings(trainer, schedule)
+    return schedule
+
+
+def refused_key(steps: TaskSteps[Any, Any], session: Session) -> tuple[str, str]:
+    """Returns the place of the refused setting and the remedy: the key under ``upstream`` without which all can be built."""
+    recipe = session.data.recipe
+    for key, value in recipe.upstream.items():
+        others = {name: kept for name, kept in recipe.upstream.items() if name != key}
+        data = replace(session.data, recipe=recipe.model_copy(update={"upstream": others}))
+        try:
+            build_training(steps, replace(session, data=data))
+        except (InputError, *SETTINGS_ERRORS):
+            continue
+        return f"upstream.{key}", f"Leave it out, or write another value than {value!r}."
+    return f"{SETTINGS} / adapter", "Change or remove them."
 
 
 def batch_invariance(steps: TaskSteps[Any, Any], session: Session) -> Certificate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from tunesmith.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
+
+SETTINGS = "train / upstream"
+"""The place of an error about settings of which upstream names no single one."""
 
 
 def learning_rate(recipe: Recipe, n_parameters: int) -> float:
@@ -56,12 +60,13 @@ def training_arguments(
         "restore_callback_states_from_checkpoint": True, "label_names": ["labels"], "save_total_limit": None,
     }  # fmt: skip
     require_no_fp16_on_cpu(recipe)
+    require_choices(recipe, arguments_class)
     if recipe.upstream.get("use_liger_kernel") and find_spec("liger_kernel") is None:
         raise RecipeError.one("upstream.use_liger_kernel", "liger-kernel is not installed.", "Run: pip install liger-kernel")
     try:
         return arguments_class(**(own | dict(own_arguments) | recipe.upstream))
     except (TypeError, ValueError, ImportError, OSError) as error:
-        raise RecipeError.one("train / upstream", f"transformers refuses these settings: {str(error).splitlines()[0]}") from error
+        raise RecipeError.one(SETTINGS, f"transformers refuses these settings: {str(error).splitlines()[0]}") from error
 
 
 def require_no_fp16_on_cpu(recipe: Recipe) -> None:
@@ -72,3 +77,12 @@ def require_no_fp16_on_cpu(recipe: Recipe) -> None:
             "there is no GPU here, and on a CPU fp16 is silently ignored.",
             "Leave it out: the fast path chooses the precision.",
         )
+
+
+def require_choices(recipe: Recipe, arguments_class: type[TrainingArguments]) -> None:
+    """Raises RecipeError for a name that the field's own list of choices lacks: upstream itself takes it and ignores it."""
+    for field in fields(arguments_class):
+        choices, value = field.metadata.get("choices"), recipe.upstream.get(field.name)
+        if choices and value is not None and value not in [*choices]:
+            message = f"transformers has no {field.name} {value!r}."
+            raise RecipeError.one(f"upstream.{field.name}", message, f"Write one of {', '.join(map(str, choices))}.")

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.data.cells import plural
-from tunesmith.disk import hash_file, whole_file
+from tunesmith.disk import hash_file, read_json, whole_file
 from tunesmith.errors import InputError, TrainingFailed
-from tunesmith.results import read_json
 
 MANIFEST = "manifest.json"
 BEST = "best"

@@ -155,6 +155,18 @@ def assemble(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listen
     return trainer, schedule
 
 
+def try_settings(trainer: GuardedTrainer, schedule: Schedule) -> None:
+    """Builds what the training builds from its settings: optimizer, schedule, data loader, first batch, compiled module.
+
+    Raises what upstream raises for settings that it does not take.
+    """
+    trainer.create_optimizer_and_scheduler(schedule.total_steps)
+    # The rows of a batch are drawn, by the seed, without a worker that loads them.
+    next(iter(trainer.get_train_dataloader().batch_sampler or ()))
+    if trainer.args.torch_compile:
+        torch.compile(torch.nn.Identity(), **trainer.accelerator.state.dynamo_plugin.to_kwargs())
+
+
 def callbacks(
     model: torch.nn.Module, plan: FitPlan, trainer: GuardedTrainer, schedule: Schedule, request: StopRequest, listener: Listener
 ) -> list[TrainerCallback]:

@@ -1,7 +1,9 @@
-"""Applies proposed corrections to a data file, or to a copy of a table in memory."""
+"""Applies proposed corrections to a data file, or to a copy of a table in memory, and measures what they are worth."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,15 @@ from tunesmith.data.cells import listed
 from tunesmith.data.corrections.apply import LabelChanges, apply_corrections, checked_changes
 from tunesmith.data.corrections.corrections_csv import Correction, corrections_of, read_corrections
 from tunesmith.data.readers.frame import table_from_frame
+from tunesmith.diagnosis.ablation import run_ablation
 from tunesmith.diagnosis.rows import CORRECTIONS, DataDiagnosis
-from tunesmith.errors import DataError, OutputError
-from tunesmith.recipe.load import IN_MEMORY
+from tunesmith.errors import DataError, OutputError, RecipeError
+from tunesmith.progress import Listener
+from tunesmith.recipe.files import is_file_name, locate
+from tunesmith.recipe.load import IN_MEMORY, LoadedRecipe, load_recipe
+from tunesmith.workflows.notebook import listener_here
+
+DEFAULT_RECIPE = "recipe.yaml"
 
 
 def apply(
@@ -22,8 +30,13 @@ def apply(
     label: str | None = None,
     split: str = "train",
     allow_many: bool = False,
+    measure: str | Path | bool = False,
+    overwrite: bool = False,
+    listener: Listener | None = None,
 ) -> Any:
     """Writes the corrected copy of a data file, or returns that of a table in memory; ``data`` itself is not changed.
+
+    With ``measure`` it also compares models trained on the original rows, on the corrected ones, and without the rows to correct.
 
     Args:
         corrections: a diagnosis, the path of a ``corrections.csv``, or such rows in memory.
@@ -32,9 +45,12 @@ def apply(
         label: the label column, if several columns hold the same labels.
         split: the split of the diagnosis that a table in memory was.
         allow_many: change more than a tenth of the labels, or all of a class.
+        measure: the recipe to train with, whose training file is ``data``; True for the ``recipe.yaml`` beside the corrections.
+        overwrite, listener: with ``measure``, replace an earlier measurement; and as for ``train``.
 
     Returns:
-        ``AppliedCorrections`` for a path. A DataFrame for a DataFrame, a list of dicts for such a list, else a dict of columns.
+        ``AppliedCorrections`` for a path; with ``measure`` an ``AblationResult``: ``variants``, ``comparisons``, ``counts``,
+        ``notes``, ``corrected``. A DataFrame for a DataFrame, a list of dicts for such a list, else a dict of columns.
 
     Raises:
         DataError: a correction does not fit the data, or they are many.
@@ -45,17 +61,64 @@ def apply(
         found = tunesmith.diagnose(frame, output="runs/tickets")
         corrected = tunesmith.apply(found, frame)
     """
-    rows = rows_of(corrections)
+    rows, target = rows_of(corrections), None if output is None else Path(output)
+    if measure is not False:
+        recipe, path = measured_recipe(corrections, measure), measured_file(data)
+        measured = partial(run_ablation, output=target, column=label, allow_many=allow_many, overwrite=overwrite)
+        with listener_here(listener) as shown:
+            return measured(recipe, rows, path, listener=shown)
     if isinstance(data, str | Path):
-        return apply_corrections(rows, Path(data), None if output is None else Path(output), label, allow_many=allow_many)
+        return apply_corrections(rows, Path(data), target, label, allow_many=allow_many)
     if output is not None:
         raise OutputError.one(str(output), "a table in memory is returned, not written.", "Write what apply() returns.")
+    return corrected_table(rows, data, label, split, allow_many=allow_many)
+
+
+def corrected_table(rows: Sequence[Correction], data: Any, label: str | None, split: str, *, allow_many: bool) -> Any:
+    """Returns the corrected copy of a table in memory. Raises DataError if no correction is of its split."""
     table = table_from_frame(data, IN_MEMORY)
     own = [row for row in rows if row.split in ("", split)]
     if rows and not own:
         splits = listed(dict.fromkeys(row.split for row in rows))
         raise DataError.one(IN_MEMORY, f"no correction is of the split {split}; they are of {splits}.", "Name it: split=NAME.")
     return corrected(data, table.columns, checked_changes(own, table, label, allow_many=allow_many)[0])
+
+
+def measured_file(data: object) -> Path:
+    """Returns the path of the file to correct and train on. Raises DataError for a table in memory."""
+    if isinstance(data, str | Path):
+        return Path(data)
+    message = f"measure trains on the file that the recipe names; {type(data).__name__} was given."
+    raise DataError.one(IN_MEMORY, message, "Give the path of the file.")
+
+
+def measured_recipe(corrections: object, measure: str | Path | bool) -> LoadedRecipe:
+    """Loads the recipe of a measurement: the named one, or the one beside the corrections."""
+    if not isinstance(measure, bool):
+        return load_recipe(Path(measure))
+    if isinstance(corrections, DataDiagnosis):
+        return recipe_beside(corrections.folder / CORRECTIONS)
+    if isinstance(corrections, str | Path):
+        return recipe_beside(Path(corrections))
+    raise RecipeError.one("apply()", "corrections in memory have no recipe beside them.", "Name it: measure='recipe.yaml'.")
+
+
+def recipe_beside(corrections: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Loads the recipe in the folder of the corrections.
+
+    Raises RecipeError if there is none, or a file that it names does not exist.
+    """
+    recipe = corrections.parent / DEFAULT_RECIPE
+    if not recipe.is_file():
+        message = f"there is no {DEFAULT_RECIPE} in its folder."
+        raise RecipeError.one(str(corrections), message, "Name the recipe to train with: --measure RECIPE.")
+    loaded = load_recipe(recipe, overrides)
+    names = [loaded.recipe.data.file(split) for split in ("train", "validation", "test")]
+    missing = [name for name in names if name is not None and is_file_name(name) and not locate(name, loaded.base).exists()]
+    if missing:
+        message = f"{', '.join(missing)} is not found from the current directory."
+        raise RecipeError.one(str(recipe), message, "Name the recipe that was diagnosed: --measure RECIPE.")
+    return loaded
 
 
 def rows_of(corrections: object) -> list[Correction]:

@@ -155,7 +155,9 @@ class TextClassifier(ClassifierMixin, TextEstimator):
         check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
         classes = np.unique(labels)
-        require_labels(labels.tolist(), classes.tolist())
+        of_data = (self.sections or {}).get("data")
+        keep_null = isinstance(of_data, Mapping) and bool(of_data.get("keep_null_labels"))
+        require_labels(labels.tolist(), classes.tolist(), keep_null=keep_null)
         self.fit_rows(X, labels.tolist())
         self.classes_ = classes
         return self
@@ -219,9 +221,13 @@ def text_cells(X: Any) -> dict[str, list[str]]:
     return dict(zip(ROLES, table.columns.values(), strict=False))
 
 
-def require_labels(labels: list[Any], classes: list[Any]) -> None:
-    """Raises DataError if a class would be read as another one, or as none: tables mark rows without a label by -1 or n/a."""
-    names = infer_labels(labels, "classification", source="y").names
+def require_labels(labels: list[Any], classes: list[Any], *, keep_null: bool) -> None:
+    """Raises DataError if a class would be read as another one, or as none: tables mark rows without a label by -1 or n/a.
+
+    Args:
+        keep_null: the recipe's ``data.keep_null_labels``.
+    """
+    names = infer_labels(labels, "classification", source="y", keep_null=keep_null).names
     wrong = [value for value in classes if class_name(value) not in names]
     if wrong or len(names) < len(classes):
         shown = listed(map(repr, wrong or classes))

@@ -49,7 +49,8 @@ def evaluate(
     """Computes the task's metrics, with intervals, of a finished classifier or regression on labelled rows.
 
     A label that training did not have counts as predicted wrong; metrics of probabilities leave its rows out. ``data`` of the
-    result has the number of such rows by label (``unknown_labels``). Class numbers and names are aligned as in training.
+    result has the number of such rows by label (``unknown_labels``); ``training`` has tuned ``thresholds``. Class numbers and
+    names are aligned as in training.
 
     Args:
         data: a table in memory, or the path of a file; of a folder or a hub data set the test split is read.
@@ -72,8 +73,10 @@ def evaluate(
     result = RunResult(
         task=task,
         metrics=tuple(metrics(predictor, examples, split, Resampling(n_resamples))),
+        training={"thresholds": predictor.config.thresholds} if predictor.config.thresholds else {},
         data={
             "source": name,
+            "labels": list(labels.names),
             "rows": len(examples),
             "rows_read": table.rows_read,
             "dropped": examples.dropped,

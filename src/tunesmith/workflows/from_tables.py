@@ -192,10 +192,16 @@ def evaluate(
 def adapt(texts: str | Path, task: str | Path, *, overwrite: bool = False, listener: Listener | None = None) -> Adaptation:
     """Adapts a model by a recipe on plain texts, and compares a task's recipe with and without it; see ``workflows.adapt.adapt``.
 
+    Raises RecipeError for anything but the paths of two recipes: each training needs settings of its own.
+
     Example::
 
         tunesmith.adapt("texts.yaml", "tickets.yaml").verdicts
     """
+    for name, given in (("texts", texts), ("task", task)):
+        if not isinstance(given, str | Path):
+            message = f"{name}: the path of a recipe was expected, not {type(given).__name__}."
+            raise RecipeError.one("adapt()", message, "Write the rows to files, and a recipe with data.train for each of them.")
     with listener_here(listener) as shown:
         return adapt_recipes(load_recipe(Path(texts)), load_recipe(Path(task)), overwrite=overwrite, listener=shown)
 

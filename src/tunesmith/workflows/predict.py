@@ -6,11 +6,13 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, TextIO
 
 from tunesmith.data.cells import escape_formula
+from tunesmith.data.column_names import plain_name
 from tunesmith.data.columns import replaced_columns
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.delimited import any_field_size, read_delimited
@@ -20,17 +22,21 @@ from tunesmith.data.readers.json_rows import explain, parse_json
 from tunesmith.data.readers.lines import split_lines
 from tunesmith.data.readers.payload import Payload
 from tunesmith.data.readers.plain_cells import whole_text
-from tunesmith.data.table import Table
+from tunesmith.data.table import Examples, Table
 from tunesmith.disk import require_file_place, whole_file, write_text
 from tunesmith.errors import DataError, OutputError
 from tunesmith.progress import Event, Listener, silent
 from tunesmith.recipe.load import IN_MEMORY, recipe_from_mapping
 from tunesmith.recipe.sections import ColumnsSection
+from tunesmith.report.words import threshold_words
+from tunesmith.results import finite
 from tunesmith.tasks.classification.predicted import PredictedRows, predict_rows, text_columns
 from tunesmith.tasks.classification.predictor import load_predictor
 from tunesmith.tasks.finished import Run, folder_of, index_of
 
 WRITERS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+RESERVED = ("row_id", "prediction", "probability", "pred_probs", "score")
+"""Names of the predictions' columns, of every kind of run."""
 
 
 class PredictionTable(PredictedRows):
@@ -38,6 +44,7 @@ class PredictionTable(PredictedRows):
 
     Attributes:
         dropped: rows that could not be predicted, by reason.
+        kept: column of the source -> its cells (N), by the name that it gets in a written file.
     """
 
     def __init__(
@@ -46,14 +53,22 @@ class PredictionTable(PredictedRows):
         labels: Sequence[Any],
         dropped: dict[str, int],
         row_names: Sequence[Any] | None = None,
+        kept: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         super().__init__(rows, labels, row_names)
-        self.dropped = dropped
+        self.dropped, self.kept = dropped, dict(kept or {})
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """Returns the rows as a plain list."""
         return list(self)
+
+    @property
+    def whole_rows(self) -> Iterator[dict[str, Any]]:
+        """Yields every row with the columns of the source after those of the prediction."""
+        cells = zip(*self.kept.values(), strict=True) if self.kept else repeat(())
+        for row, own in zip(self, cells, strict=False):
+            yield {**row, **dict(zip(self.kept, own, strict=True))}
 
     def write(self, path: Path) -> None:
         """Writes the rows in the format of the suffix, completely or not at all."""
@@ -66,25 +81,69 @@ class PredictionTable(PredictedRows):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        table = pa.Table.from_pylist(self.rows)
+        for name, cells in self.kept.items():
+            table = table.append_column(name, arrow_column(cells))
         with whole_file(path) as part:
-            pq.write_table(pa.Table.from_pylist(self.rows), part)
+            pq.write_table(table, part)
 
     def text(self, suffix: str = ".csv") -> str:
-        """Formats the rows as csv, tsv, json or jsonl text."""
+        """Formats the rows as csv, tsv, json or jsonl text; csv and tsv have a column ``p_LABEL`` for each class."""
         if suffix == ".json":
-            return json.dumps(self.rows, ensure_ascii=False, indent=1) + "\n"
+            return json.dumps(finite(list(self.whole_rows)), ensure_ascii=False, indent=1) + "\n"
         if suffix == ".jsonl":
-            return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
-        out = io.StringIO()
-        names = [name for name in (self[0] if self else {"row_id": 0, "prediction": 0}) if name != "pred_probs"]
-        delimiter = "\t" if suffix == ".tsv" else ","
-        writer = csv.DictWriter(out, names, delimiter=delimiter, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for row in self.rows:
+            return "".join(json.dumps(finite(row), ensure_ascii=False) + "\n" for row in self.whole_rows)
+        out, classes = io.StringIO(), class_columns(self.labels)
+        own = [name for name in (self[0] if self else {"row_id": 0, "prediction": 0}) if name != "pred_probs"]
+        has_classes = bool(self) and "pred_probs" in self[0]
+        writer = csv.writer(out, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
+        writer.writerow(map(escape_formula, [*own, *(classes if has_classes else ()), *self.kept]))
+        for row in self.whole_rows:
             labels = row["prediction"]
-            row = {**row, "prediction": "|".join(map(str, labels)) if isinstance(labels, list) else labels}
-            writer.writerow({name: escape_formula(cell) for name, cell in row.items()})
+            row["prediction"] = "|".join(map(str, labels)) if isinstance(labels, list) else labels
+            cells = [*map(row.get, own), *(row["pred_probs"] if has_classes else ()), *map(row.get, self.kept)]
+            writer.writerow([escape_formula(in_one_cell(cell)) for cell in cells])
         return out.getvalue()
+
+
+def class_columns(labels: Sequence[Any]) -> list[str]:
+    """Names the columns of the classes' probabilities in csv."""
+    return [f"p_{label}" for label in labels]
+
+
+def in_one_cell(cell: object) -> object:
+    """Returns a cell as csv holds it: lists and objects are JSON."""
+    return json.dumps(finite(cell), ensure_ascii=False) if isinstance(cell, list | tuple | dict) else cell
+
+
+def arrow_column(cells: Sequence[Any]) -> Any:
+    """Makes a column of parquet; cells of types that no column can hold together, or at all, become text."""
+    import pyarrow as pa
+
+    try:
+        column = pa.array(cells)
+    except (pa.ArrowException, OverflowError):
+        column = None
+    if column is None or "struct<>" in str(column.type):  # parquet has no object without keys
+        return pa.array(
+            [cell if cell is None or isinstance(cell, str) else json.dumps(cell, ensure_ascii=False) for cell in cells]
+        )
+    return column
+
+
+def kept_columns(cells: Mapping[str, Sequence[Any]], labels: Sequence[Any], *, has_id: bool) -> dict[str, Sequence[Any]]:
+    """Returns the source's columns by the name that they get beside ours: ``input_NAME`` for a name of ours, in any case."""
+    taken = {plain_name(name) for name in (*RESERVED, *class_columns(labels), *(("id",) if has_id else ()))}
+    used = taken | {plain_name(name) for name in cells}
+    kept: dict[str, Sequence[Any]] = {}
+    for name, column in cells.items():
+        written = name
+        if plain_name(name) in taken:
+            while plain_name(written) in used:
+                written = f"input_{written}"
+            used.add(plain_name(written))
+        kept[written] = column
+    return kept
 
 
 def predict(
@@ -99,7 +158,7 @@ def predict(
 
     Args:
         data: a text or texts, a table in memory, the path of a file, or a text stream (one text a line, csv or jsonl).
-        output: a file to write: csv, tsv, json, jsonl or parquet.
+        output: a file to write: csv, tsv, json, jsonl or parquet. It also has the columns of ``data``.
         columns: the columns by their role, such as ``{"text": "message"}``, if they are not those of the training data.
 
     Raises InputError if there is no such run or file, or the text column is not detected.
@@ -120,21 +179,32 @@ def predict(
     text = text_columns(table, predictor, given)
     for note in replaced_columns(table, {**predictor.config.columns, "label": None}, given, text):
         listener(Event("note", note))
-    examples = make_examples(table, text, None, "predict")
-    dropped = dict(Counter(row.reason for row in examples.bad_rows if row.dropped))
+    for note in threshold_words(predictor.config.thresholds, predictor.config.labels.names):
+        listener(Event("note", note))
+    examples = make_examples(table, text, None, "predict", others={name: name for name in table.columns})
     listener(Event("phase", "predicting"))
     rows = predict_rows(predictor, examples.texts, examples.pairs)
-    names: list[str] | list[None] = examples.ids or [None] * len(rows)
-    whole = [
-        {"row_id": row_id, **({"id": name} if name is not None else {}), **row}
-        for row_id, name, row in zip(examples.row_ids, names, rows, strict=True)
-    ]
-    index = index_of(data)
-    index = examples.row_ids if index is None else index[examples.row_ids]
-    predictions = PredictionTable(whole, predictor.config.labels.values, dropped, index)
+    predictions = prediction_table(rows, examples, text.id, predictor.config.labels.values, data)
     if path is not None:
         predictions.write(path)
     return predictions
+
+
+def prediction_table(
+    rows: Sequence[dict[str, Any]], examples: Examples, id_column: str | None, labels: Sequence[Any], data: object
+) -> PredictionTable:
+    """Joins the predictions of rows with their positions and ids, and with the columns of their source."""
+    ids = None if id_column is None else examples.others[id_column]
+    whole = [
+        {"row_id": row_id, **({} if ids is None else {"id": ids[i]}), **row}
+        for i, (row_id, row) in enumerate(zip(examples.row_ids, rows, strict=True))
+    ]
+    is_piped = isinstance(data, io.TextIOBase)  # no file, so that there are no columns of one to keep
+    others = {name: cells for name, cells in examples.others.items() if not is_piped and (name, id_column) != ("id", "id")}
+    kept = kept_columns(others, labels, has_id=ids is not None)
+    index = index_of(data)
+    dropped = dict(Counter(row.reason for row in examples.bad_rows if row.dropped))
+    return PredictionTable(whole, labels, dropped, examples.row_ids if index is None else index[examples.row_ids], kept)
 
 
 def has_header(first: str, rest: Sequence[str]) -> bool:

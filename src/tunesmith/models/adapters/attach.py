@@ -15,7 +15,7 @@ import torch
 
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.labels import REGRESSION
-from tunesmith.disk import write_text
+from tunesmith.disk import read_json, write_text
 from tunesmith.errors import MissingExtra, ModelError, Problem, RecipeError, first_line
 from tunesmith.models.adapters import bottleneck
 from tunesmith.models.adapters.base import PEFT_SETTINGS, AdapterBase
@@ -26,7 +26,6 @@ from tunesmith.models.language.model import Objective
 from tunesmith.models.layers import head_parameters
 from tunesmith.models.load import LoadedModel, model_errors
 from tunesmith.recipe.sections import AdapterSection
-from tunesmith.results import read_json
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

@@ -23,6 +23,7 @@ from tunesmith.models.chat.spans import (
     render_chats,
 )
 from tunesmith.models.chat.template import Template, edges, to_messages
+from tunesmith.models.chat.time_limit import within_time
 from tunesmith.models.chat.truncation import Ids
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.results import Certificate
@@ -171,4 +172,8 @@ def reference_prompt_ids(tokenizer: PreTrainedTokenizerBase, template: Template,
         return []
     options = {"chat_template": template.text, "tools": tools_of(question), "tokenize": True, "return_dict": False}
     messages, quiet = to_messages(question), {"verbose": False}
-    return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenizer_kwargs=quiet, **options))
+
+    def written() -> list[int]:
+        return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenizer_kwargs=quiet, **options))
+
+    return within_time(written, f"chat template {template.name}")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from tunesmith.data.chat.messages import CALLS, REASONING, TOOLS, Turn, json_of, tools_of
 from tunesmith.models.chat.control_tokens import replace_control_tokens
-from tunesmith.models.chat.template import Template, end_token, time_limit, to_messages
+from tunesmith.models.chat.template import Template, end_token, to_messages
+from tunesmith.models.chat.time_limit import within_time
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -169,8 +170,8 @@ def apply_template(
     messages, tools = [to_messages(turns) for turns in conversations], tools_of(conversations[0])
     options = {"chat_template": template.text, "tools": tools, "tokenize": False, "add_generation_prompt": as_prompt}
     try:
-        with time_limit(f"chat template {template.name}", len(conversations)):
-            return list(tokenizer.apply_chat_template(messages, **options))
+        where, n_rows = f"chat template {template.name}", len(conversations)
+        return list(within_time(lambda: tokenizer.apply_chat_template(messages, **options), where, n_rows))
     except (jinja2.TemplateError, TypeError, ValueError) as error:
         if len(conversations) == 1:
             return [Refusal(REFUSED.format(" ".join(str(error).split()).rstrip(".")))]

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import re
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.data.chat.messages import TOOLS, Turn
 from tunesmith.data.chat.rows import INPUT_HEADING, Conversations
 from tunesmith.errors import ModelError, RecipeError
+from tunesmith.models.chat.time_limit import within_time
 from tunesmith.recipe.files import locate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SLOWEST_SECONDS, SECONDS_A_CONVERSATION = 5.0, 0.05
-"""A template may take so long for one call and for each conversation in it; usual ones need less than a millisecond."""
 MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 DIALOGUE = (
@@ -165,8 +160,10 @@ def requested_template(tokenizer: PreTrainedTokenizerBase, requested: str, base:
         raise RecipeError.one("sft.chat_template", message, "Choose one of them, or give a Jinja file.")
     text = path.read_text(encoding="utf-8")
     try:
-        with time_limit(f"sft.chat_template {requested}"):
-            tokenizer.apply_chat_template([{"role": "user", "content": "?"}], chat_template=text, tokenize=False)
+        question = [{"role": "user", "content": "?"}]
+        within_time(
+            lambda: tokenizer.apply_chat_template(question, chat_template=text, tokenize=False), f"sft.chat_template {requested}"
+        )
     except jinja2.TemplateSyntaxError as error:
         where = f"sft.chat_template {requested}, line {error.lineno}"
         raise RecipeError.one(where, f"The file is no Jinja template: {error.message}", "Correct it.") from None
@@ -204,30 +201,6 @@ def adopt_template(tokenizer: PreTrainedTokenizerBase, template: Template) -> in
         return 0
     new: dict[str, Any] = {"extra_special_tokens": list(template.new_tokens)}
     return int(tokenizer.add_special_tokens(new, replace_extra_special_tokens=False))
-
-
-@contextmanager
-def time_limit(where: str = "chat template", conversations: int = 1) -> Iterator[None]:
-    """Raises ModelError if rendering takes seconds, as a template with nested loops does.
-
-    The limit is a signal, which only the main thread gets; in other threads there is none.
-    """
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        message = f"rendering {conversations:,} conversations takes more than {seconds:.0f} seconds."
-        raise ModelError.one(where, message, "Remove the nested loops from the template, or use a model with another one.")
-
-    seconds = SLOWEST_SECONDS + conversations * SECONDS_A_CONVERSATION
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 def edges(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.table import Examples, Labels
-from tunesmith.disk import write_text
+from tunesmith.disk import read_json, write_text
 from tunesmith.errors import InputError, ModelError
 from tunesmith.evaluation.metrics.predictions import decide
 from tunesmith.models.kind import is_embedding_folder, is_language_run
 from tunesmith.recipe.tasks import TASKS
 from tunesmith.report.words import MASKED
-from tunesmith.results import RunResult, read_json
+from tunesmith.results import RunResult
 from tunesmith.run_folder import RESULT, require_finished
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class PredictorConfig:
 class ColumnsShape:
     text: str | None
     pair: str | None
+    label: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class ConfigShape:
     thresholds: list[float | int] | None = None
     mean: float | int = 0.0
     scale: float | int = 1.0
+    label_type: Literal["str", "int", "float", "bool"] = "str"
     class_order: list[str] | None = None
     label_separator: str | None = None
 
@@ -101,6 +103,11 @@ class ConfigShape:
         n_thresholds = len(self.labels) if self.problem_type == MULTI else 1
         if self.max_length < 1 or len(self.thresholds or [0] * n_thresholds) != n_thresholds:
             raise ValueError("max_length is below 1, or the thresholds do not match the labels")
+        for label in self.labels:
+            try:
+                _ = Labels(self.problem_type, (label,), value_type=self.label_type).values
+            except ValueError:
+                raise ValueError(f"the label {label!r} is no {self.label_type}, which is the label_type") from None
 
 
 def predicts_no_labels(folder: Path) -> InputError:

@@ -1,0 +1,85 @@
+"""Ends the rendering of a chat template that takes seconds, as one with nested loops does, in any thread."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tunesmith.errors import ModelError
+
+SLOWEST_SECONDS, SECONDS_A_CONVERSATION = 5.0, 0.05
+"""A template may take so long for one call and for each conversation in it; usual ones need less than a millisecond."""
+SECONDS_BETWEEN_LOOKS = 0.1
+
+T = TypeVar("T")
+
+
+class TooSlow(BaseException):
+    """Raised in the thread that renders; no ``except Exception`` of a library stops it."""
+
+
+class Watch:
+    """Watches renderings, and raises TooSlow, once, in the thread of each that has taken longer than its limit.
+
+    A signal would reach the main thread alone, counting the steps of a template's loops would slow down all templates, and a
+    timer of their own would take longer to start than most renderings do. So one thread looks at all of them now and then; it
+    ends when there is none.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.ends: dict[int, float] = {}  # thread -> when its rendering has to be done
+        self.looking: threading.Thread | None = None
+
+    def begin(self, seconds: float) -> None:
+        """Watches this thread from now on."""
+        with self.lock:
+            self.ends[threading.get_ident()] = time.monotonic() + seconds
+            if self.looking is None or not self.looking.is_alive():
+                self.looking = threading.Thread(target=self.look, name="chat template time limit", daemon=True)
+                self.looking.start()
+
+    def end(self) -> None:
+        """Ends the watch of this thread: no TooSlow is raised after it, also if the time was over just before."""
+        with self.lock:
+            self.ends.pop(threading.get_ident(), None)
+            raise_in(threading.get_ident(), None)
+
+    def look(self) -> None:
+        while True:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            with self.lock:
+                for thread in [thread for thread, end in self.ends.items() if time.monotonic() > end]:
+                    del self.ends[thread]
+                    raise_in(thread, TooSlow)
+                if not self.ends:
+                    self.looking = None
+                    return
+
+
+WATCH = Watch()
+
+
+def raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raises an error at the next step of a thread's Python code; None takes back one that was not raised yet."""
+    pending = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), pending)
+
+
+def within_time(render: Callable[[], T], where: str = "chat template", conversations: int = 1) -> T:
+    """Returns what ``render`` returns. Raises ModelError if that takes seconds."""
+    seconds = SLOWEST_SECONDS + conversations * SECONDS_A_CONVERSATION
+    WATCH.begin(seconds)
+    # The error can arrive at any step up to the end of the watch, so that only code around both can catch it.
+    try:
+        try:
+            return render()
+        finally:
+            WATCH.end()
+    except TooSlow:
+        WATCH.end()
+    message = f"rendering {conversations:,} conversations takes more than {seconds:.0f} seconds."
+    raise ModelError.one(where, message, "Remove the nested loops from the template, or use a model with another one.")
