@@ -40,4 +40,5 @@ def fit_plan(steps: TaskSteps[Any, Any], session: Session, seed: int, place: Fit
         used_token_ids=session.used_token_ids,
         seed=seed,
         smoke=place.smoke,
+        rate_factor=session.rate_factor,
     )

@@ -124,6 +124,11 @@ class Session:
         """Returns the optimizer steps before the training; see ``TaskSteps.start``."""
         return 0
 
+    @property
+    def rate_factor(self) -> float:
+        """Returns the factor of the default learning rate of the training: below 1 for a model that starts close to its aim."""
+        return 1.0
+
 
 @dataclass(frozen=True)
 class Baselines:

@@ -57,6 +57,7 @@ class FitPlan:
         used_token_ids: every token id in the training batches; see ``apply_fast_path``.
         body: the module that the fast path is applied to.
         smoke: no saves; the last weights are kept.
+        rate_factor: of the default learning rate; one that the recipe names is taken as it is.
     """
 
     recipe: Recipe
@@ -71,6 +72,7 @@ class FitPlan:
     seed: int
     used_token_ids: np.ndarray | None = None
     smoke: bool = False
+    rate_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def assemble(model: torch.nn.Module, plan: FitPlan, request: StopRequest, listen
     """Builds the trainer with its callbacks, and plans the schedule."""
     recipe = plan.recipe
     schedule = plan_schedule(batches_per_epoch(plan.n_rows, recipe), recipe.train)
-    rate = learning_rate(recipe, count_parameters(model)[0])
+    factor = plan.rate_factor if recipe.train.learning_rate is None else 1.0
+    rate = factor * learning_rate(recipe, count_parameters(model)[0])
     arguments = training_arguments(
         recipe,
         schedule,

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.fits import load_session
+from tests.fits import fit_in, load_session
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, SINGLE
 from tunesmith.data.table import Labels
 from tunesmith.errors import Interrupted
@@ -115,3 +115,16 @@ def test_the_loss_is_least_at_the_targets() -> None:
     assert math.isclose(float(distillation_loss(classes, scores, scores.softmax(1))), float(entropy), rel_tol=1e-5)
     number = Labels(names=("score",), problem_type=REGRESSION)
     assert float(distillation_loss(number, scores[:, :1], scores[:, 0])) == 0.0
+
+
+@pytest.mark.parametrize(("train", "factor"), [({}, 0.2), ({"learning_rate": 1e-3}, 1.0), ({"pair_init": "none"}, 1.0)])
+def test_a_distilled_model_is_trained_at_a_lower_rate_unless_the_recipe_names_one(
+    tmp_path: Path, train: dict[str, Any], factor: float
+) -> None:
+    data = {"train": "DataFrame", "validation": 0.25, "test": None}
+    settings = {"max_steps": 2, "n_evaluations": 1, **train}
+    mapping = {"task": "regression", "data": data, "model": {"name": "builtin:minilm"}, "train": settings}
+    steps, session = load_session(mapping, {"train": PAIRS}, tmp_path)
+    started = start_on_pairs(session, 0, StopRequest(), lambda _: None)
+    fitted = fit_in(tmp_path / "fit", steps, started).fit
+    assert fitted.learning_rate == pytest.approx(factor * (train.get("learning_rate") or 1e-4))

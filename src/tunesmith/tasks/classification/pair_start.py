@@ -83,7 +83,9 @@ def start_on_pairs(session: LabelledSession, seed: int, request: StopRequest, li
     encoded = encode(session.loaded.tokenizer, pairs, session.tokens.max_length, count_cut=False)
     Distillation(session, encoded, torch.as_tensor(targets, dtype=torch.float32), plan.n_steps).run(seed, request, listener)
     require_finite_weights(session.model)
-    return replace(session, pair_start=f"distilled from a linear model of both texts' embeddings, {plan.words}")
+    return replace(
+        session, pair_start=f"distilled from a linear model of both texts' embeddings, {plan.words}", is_distilled=True
+    )
 
 
 def fit_teacher(session: LabelledSession) -> Teacher | None:
