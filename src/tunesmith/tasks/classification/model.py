@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 HEAD_INIT = ("train", "head_init")
 RATE_AFTER_DISTILLATION = 0.2
-"""Factor of the default learning rate. At the whole rate a few dozen rows undo what was distilled: 89 rows of SNLI, student 0.547,
+"""Of the default learning rate. At the whole rate a few dozen rows undo what was distilled: 89 rows of SNLI, student 0.547,
 after 100 steps 0.525; at a fifth 0.574."""
 
 
