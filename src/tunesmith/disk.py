@@ -136,10 +136,7 @@ def require_space(folder: Path, n_bytes: int, purpose: str) -> None:
 
 def free_bytes(folder: Path) -> int:
     """Returns the free bytes on the disk that holds ``folder`` or its nearest existing parent."""
-    place = Path(os.path.realpath(folder))
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    return shutil.disk_usage(nearest_folder(Path(os.path.realpath(folder)))).free
 
 
 def nearest_folder(path: Path) -> Path:

@@ -97,14 +97,18 @@ def family_notes(verdicts: Sequence[Verdict], family: str) -> list[str]:
 def notes_on_comparison(results: Sequence[RunResult], verdicts: Sequence[Verdict]) -> list[str]:
     """Lists what limits the verdicts between runs: the number of comparisons, selection on the same rows, single seeds."""
     notes, split = family_notes(verdicts, "table"), verdicts[0].split
-    of_split = [metric for result in results for metric in result.metrics if metric.split == split]
-    n_candidates = max((metric.n_candidates for metric in of_split), default=1)
+    n_candidates = most_candidates(results, split)
     if n_candidates > 1:
         best = f"each run is the best of up to {n_candidates} checkpoints on them"
         notes.append(f"The {split} rows judge the runs although {best}: the intervals are widened for it. Give data.test.")
     if any(len(part(result.training).get("seeds") or ()) == 1 for result in results):
         notes.append("One seed: the verdict is about these models. Another may change it; train.n_seeds: 3 covers seeds, too.")
     return notes
+
+
+def most_candidates(results: Sequence[RunResult], split: str) -> int:
+    """Returns the largest number of checkpoints of which one run's best was selected on a split; 1 for none."""
+    return max((metric.n_candidates for result in results for metric in result.metrics if metric.split == split), default=1)
 
 
 def looks_notes(result: RunResult) -> list[str]:

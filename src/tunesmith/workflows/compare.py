@@ -21,7 +21,7 @@ from tunesmith.evaluation.metrics.verdict import holm
 from tunesmith.evaluation.outputs import Outputs, SplitMetrics, TokenLosses, whole_verdicts
 from tunesmith.recipe.metric_names import DEFAULT_LABEL_METRIC, LABEL_METRICS, LOSS_METRICS, TEXT_METRICS
 from tunesmith.report.saved_run import load, read_predictions
-from tunesmith.report.words import main_metric, main_split, notes_on_comparison
+from tunesmith.report.words import main_metric, main_split, most_candidates, notes_on_comparison
 from tunesmith.results import RunResult, Verdict
 from tunesmith.run_folder import PREDICTIONS_OF_SEEDS
 from tunesmith.tasks.finished import Run, folder_of
@@ -142,9 +142,7 @@ def compare_runs(our_seeds: Sequence[SavedSplit], other_seeds: Sequence[SavedSpl
     mine = [outputs_for(seed.at(common), other, name, ours.labels) for seed in our_seeds]
     theirs = [outputs_for(seed.at(common), ours, name, ours.labels) for seed in other_seeds]
     answered = [i for i, cell in enumerate(ours.rows.get(name, ())) if None not in (cell, other.rows[name][i])]
-    of_split = [metric for run in (ours, other) for metric in run.result.metrics if metric.split == ours.split]
-    n_candidates = max((metric.n_candidates for metric in of_split), default=1)
-    clusters = clusters_of(ours, answered)
+    clusters, n_candidates = clusters_of(ours, answered), most_candidates([ours.result, other.result], ours.split)
     split = SplitMetrics(ours.split, (name,), (name,), name, n_candidates=n_candidates, clusters=clusters)
     return whole_verdicts(mine, theirs, str(other.run.folder), split, Resampling())[0]
 
