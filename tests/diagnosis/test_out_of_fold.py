@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tunesmith.data.near_duplicates import near_duplicates
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis import out_of_fold as module
-from tunesmith.diagnosis.out_of_fold import assign_folds, fit_word_features, out_of_fold, predict_folds, unit_numbers
+from tunesmith.diagnosis.out_of_fold import assign_folds, fit_word_features, out_of_fold, predict_folds
 from tunesmith.errors import DataError
 
 LABELS = Labels("single_label_classification", ("a", "b"))
@@ -79,7 +80,7 @@ def text_rows(texts: list[str], groups: list[str] | None = None) -> Examples:
 def test_near_duplicates_and_groups_share_a_unit() -> None:
     texts = ["the parcel has not arrived and I am waiting", "The parcel has not arrived, and I am waiting!",
              "the parcel has not arrived and I am waiting now", "how do I change my address", "another question"]  # fmt: skip
-    units = unit_numbers(text_rows(texts, ["x", "y", "z", "w", "w"]))
+    units = example_clusters(text_rows(texts, ["x", "y", "z", "w", "w"]))
     assert units[0] == units[1] == units[2]
     assert units[3] == units[4] != units[0]
 
@@ -90,7 +91,7 @@ def test_a_group_joins_what_its_rows_are_near_to() -> None:
         "the parcel has not arrived and I am waiting!",
         "another thing altogether",
     ]
-    units = unit_numbers(text_rows(texts, ["a", "b", "b"]))
+    units = example_clusters(text_rows(texts, ["a", "b", "b"]))
     assert len(set(units.tolist())) == 1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import RELATED, THRESHOLD, NearDuplicates, near_duplicates
+from tunesmith.data.table import Examples
 
 MOST_SHARE, MOST_ROWS = 0.1, 10
 """Near-duplicates may link this share of all rows, or this many, into one cluster. Texts made from one template form chains, at
@@ -49,6 +50,11 @@ def row_clusters(
     numbers = components(n_texts, a, b)[near.text_ids]
     _, first_row, number = np.unique(numbers, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first_row))[number]
+
+
+def example_clusters(rows: Examples, near: NearDuplicates | None = None) -> Array:
+    """Numbers the cluster of each row (N): rows of one group and near-duplicates, directly or through others, share one."""
+    return row_clusters(rows.texts, rows.pairs, rows.groups, near)
 
 
 def components(count: int, a: Array, b: Array) -> Array:

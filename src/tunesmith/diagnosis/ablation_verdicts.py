@@ -14,7 +14,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.corrections.apply import AppliedCorrections
 from tunesmith.data.labelled.labels import SINGLE
-from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.diagnosis.ablation_sets import (
     AS_GIVEN,
     CORRECTED,
@@ -76,8 +76,7 @@ class AblationPlan:
     @cached_property
     def clusters(self) -> Array:
         """Returns the cluster of each evaluation row (N): of one group, or near-duplicates."""
-        rows = self.holdout.evaluation
-        return row_clusters(rows.texts, rows.pairs, rows.groups)
+        return example_clusters(self.holdout.evaluation)
 
     def resampling(self, kept: Array, n_candidates: int) -> Resampling:
         """Returns how the evaluation rows at the positions ``kept`` are resampled."""

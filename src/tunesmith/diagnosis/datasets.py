@@ -14,6 +14,7 @@ import numpy as np
 from tunesmith.data.cells import listed, plural
 from tunesmith.data.labelled.load import LabelledData, load_labelled_data
 from tunesmith.data.near_duplicates import RELATED, THRESHOLD, near_duplicates
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.diagnosis.checks.agreement import Agreement
 from tunesmith.diagnosis.checks.transfer import (
     Opposite,
@@ -27,7 +28,7 @@ from tunesmith.diagnosis.checks.transfer import (
 from tunesmith.diagnosis.cross_validation import FROZEN, embed_rows
 from tunesmith.diagnosis.evidence import class_ids
 from tunesmith.diagnosis.oracle import query_oracle
-from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds, unit_numbers
+from tunesmith.diagnosis.out_of_fold import FOLDS, assign_folds
 from tunesmith.diagnosis.pool import (
     OracleComparison,
     Pool,
@@ -228,7 +229,7 @@ def compare_datasets(pool: Pool, recipe: Recipe, base: Path, clock: Clock) -> Da
         same = near.at_least(THRESHOLD)
         in_sets = near_duplicate_sets(same, pool.owner, len(pool.sets))
         opposite, flagged = opposite_labels(same, pool.owner, class_ids(rows))
-        units = [unit_numbers(own, near.part(at.start, at.stop)) for own, at in zip(pool.sets, slices, strict=True)]
+        units = [example_clusters(own, near.part(at.start, at.stop)) for own, at in zip(pool.sets, slices, strict=True)]
         folds = [
             assign_folds(class_ids(own), unit, n_folds, seed, own.source) for own, unit in zip(pool.sets, units, strict=True)
         ]

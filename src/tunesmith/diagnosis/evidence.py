@@ -13,7 +13,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
-from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.checks.label_noise import Knowledge, model_knowledge
 from tunesmith.errors import DataError
@@ -98,7 +98,7 @@ class Evidence:
     @cached_property
     def clusters(self) -> Array:
         """The cluster of each row (N): rows of one group and near-duplicates depend on each other."""
-        return row_clusters(self.rows.texts, self.rows.pairs, self.rows.groups, self.near)
+        return example_clusters(self.rows, self.near)
 
     @cached_property
     def knowledge(self) -> Knowledge:

@@ -12,8 +12,9 @@ import torch
 
 from tunesmith.data.arrays import Array
 from tunesmith.data.near_duplicates import NearDuplicates
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
-from tunesmith.diagnosis.out_of_fold import OutOfFold, assign_folds, in_one_fold, unit_numbers
+from tunesmith.diagnosis.out_of_fold import OutOfFold, assign_folds, in_one_fold
 from tunesmith.models.encode import encode
 from tunesmith.progress import silent
 from tunesmith.recipe.sections import Recipe
@@ -40,7 +41,7 @@ def fine_tuned(
     """
     rows, labels, seed = inputs.splits.train, inputs.splits.labels, inputs.recipe.train.seed
     given = class_ids(rows)
-    folds = assign_folds(given, unit_numbers(rows, near), n_folds, seed, rows.source)
+    folds = assign_folds(given, example_clusters(rows, near), n_folds, seed, rows.source)
     quiet = replace(inputs, recipe=without_evaluations(inputs.recipe))
     whole = prepared_rows(quiet, given)
     pred_probs, logits = np.zeros((len(given), labels.n)), None

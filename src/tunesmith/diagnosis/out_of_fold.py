@@ -12,7 +12,7 @@ from tunesmith.data.arrays import Array
 from tunesmith.data.cells import plural
 from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.data.near_duplicates import NearDuplicates
-from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, class_ids
 from tunesmith.errors import DataError
@@ -33,11 +33,6 @@ WORDS = Strengths(inverse=(10.0,), ridge=(3.0,), usual=0)
 def default_folds(requested: int | None, n_rows: int) -> int:
     """Returns the requested number of folds, else ten for few rows and five for many."""
     return requested or (MORE_FOLDS if n_rows < FEW_ROWS else FOLDS)
-
-
-def unit_numbers(rows: Examples, near: NearDuplicates | None = None) -> Array:
-    """Returns the number of each row's unit (N): rows of one group and near-duplicates, directly or through others, share one."""
-    return row_clusters(rows.texts, rows.pairs, rows.groups, near)
 
 
 def assign_folds(given: Array, units: Array, n_folds: int = FOLDS, seed: int = 0, source: str = "") -> Array:
@@ -140,7 +135,7 @@ def out_of_fold(
         progress: called with the number of folds done.
     """
     given = class_ids(rows)
-    folds = assign_folds(given, unit_numbers(rows, near), n_folds, seed, rows.source)
+    folds = assign_folds(given, example_clusters(rows, near), n_folds, seed, rows.source)
     pred_probs, models = predict_folds(rows, labels.n, embeddings, folds, progress, keep_models)
     return OutOfFold(pred_probs, folds, in_one_fold(given, folds), models)
 

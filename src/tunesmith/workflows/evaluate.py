@@ -16,7 +16,7 @@ from tunesmith.data.labelled.class_numbers import aligned
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, label_cells, unknown_labels
 from tunesmith.data.labelled.rows import make_examples
 from tunesmith.data.readers.given import read_evaluated, source_name
-from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Columns, Examples, Labels, Table
 from tunesmith.errors import DataError, InputError
 from tunesmith.evaluation.metrics.predictions import Predictions, decide, from_scores
@@ -135,7 +135,7 @@ def metrics(predictor: Predictor, examples: Examples, split: SplitMetrics, resam
     config, classes = predictor.config, np.asarray(examples.labels)
     kind, n_classes, thresholds = config.labels.problem_type, config.labels.n, config.thresholds
     scores = predictor.scores(examples.texts, examples.pairs)
-    is_known, clusters = known_rows(examples, config.labels), row_clusters(examples.texts, examples.pairs, examples.groups)
+    is_known, clusters = known_rows(examples, config.labels), example_clusters(examples)
     of_model = classes[is_known, :n_classes] if kind == MULTI else classes[is_known]
     measured = [(split.of_predictions, is_known, from_scores(kind, of_model, scores[is_known], thresholds))]
     if not is_known.all():

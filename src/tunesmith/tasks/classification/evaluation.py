@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tunesmith.data.labelled.labels import SINGLE
-from tunesmith.data.row_clusters import row_clusters
+from tunesmith.data.row_clusters import example_clusters
 from tunesmith.data.table import Examples
 from tunesmith.evaluation.baselines.chance import chance
 from tunesmith.evaluation.baselines.frozen import Embedded, linear_on_embeddings
@@ -41,7 +41,7 @@ def split_metrics(session: LabelledSession, split: str) -> SplitMetrics:
 def metrics(session: LabelledSession) -> list[SplitMetrics]:
     """Returns the metrics of the evaluation splits. Verdicts are given on the last one only: test, or else validation."""
     splits = [
-        replace(split_metrics(session, rows.split), clusters={"predictions": row_clusters(rows.texts, rows.pairs, rows.groups)})
+        replace(split_metrics(session, rows.split), clusters={"predictions": example_clusters(rows)})
         for rows in evaluation_rows(session)
     ]
     return [*(replace(split, has_verdicts=False) for split in splits[:-1]), *splits[-1:]]
