@@ -294,3 +294,21 @@ def test_a_classification_recipe_has_no_embedding_keys(tiny_model: Path, capsys)
     Path("recipe.yaml").write_text("data: {train: rows.csv}\nembedding: {pooling: cls}\n", encoding="utf-8")
     assert main(["check", "recipe.yaml", "--static"]) == 2
     assert "`embedding` applies only to embedding models and rerankers, and the task is classification" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("adapter", ["", "adapter: {method: lora}\n"])
+def test_a_model_that_upstream_alone_can_encode_is_trained(tiny_model: Path, adapter: str) -> None:
+    """Pooling that leaves out the prompt needs to know where it ends, which a batch of token ids does not say."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    body = Transformer(str(tiny_model))
+    pooling = Pooling(body.get_embedding_dimension(), include_prompt=False)
+    SentenceTransformer(modules=[body, pooling], prompts={"query": "go "}).save_pretrained("model")
+    write("rows.csv", {"query": QUESTIONS, "answer": ANSWERS})
+    columns = "{anchor: query, positive: answer}"
+    assert main(["train", recipe("model", f"data: {{train: rows.csv, columns: {columns}}}\n{adapter}{SHORT}")]) == 0
+    proofs = {proof.name: proof.passed for proof in RunResult.load(Path("runs/e/result.json")).certificates}
+    assert proofs["the saved tokenizer gives the tokens of the training"]
+    assert all(proofs.values())
+    assert not (Path("runs/e/model") / "adapter_model.safetensors").exists()

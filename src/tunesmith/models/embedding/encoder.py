@@ -23,6 +23,7 @@ from tunesmith.models.source import ModelSource
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
 
 SIMILARITIES: Mapping[str, Similarity] = {"cosine": "cosine", "dot": "dot", "euclidean": "euclidean"}
 
@@ -36,7 +37,7 @@ class SentenceEncoder:
         similarity: the similarity that its vectors are compared by.
         prompts: name -> text put before a text, as in training; may be empty.
         default_prompt: put before a text that is no query and no document, as upstream's ``encode`` does; may be empty.
-        is_plain: a transformer on text with modules after it, which the fast path can run; else upstream's ``encode`` is used.
+        is_plain: whether token ids and a mask are all that the model reads; else upstream's ``encode`` is used.
     """
 
     name: str
@@ -91,7 +92,8 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
     with model_errors(where, "it cannot be loaded as an embedding model"):
         options: dict[str, Any] = {"device": device_name(), "model_kwargs": {"dtype": "float32"}}
         model: Any = SentenceTransformer(source.location, **options, **source.version)
-    positions = position_limit(model[0].model) if is_plain(model) else None
+    body = text_transformer(model)
+    positions = None if body is None else position_limit(body)
     if max_length is None and positions is not None:
         model.max_seq_length = min(model.max_seq_length or positions, positions)
     if max_length is not None:
@@ -101,12 +103,12 @@ def load_encoder(source: ModelSource, max_length: int | None = None, fast: bool 
             )
         model.max_seq_length = max_length
     fast_path = choose_fast_path(fast, device_name())
-    if is_plain(model):
-        require_whole_base(source, model[0].model, model.tokenizer)
-        set_padding(model[0].model, model.tokenizer)
+    if body is not None:
+        require_whole_base(source, body, model.tokenizer)
+        set_padding(body, model.tokenizer)
         with model_errors(where, "its tokenizer does not work with its settings"):
             tokenize_texts(model, ["a"])
-        apply_fast_path(model[0].model, fast_path)
+        apply_fast_path(body, fast_path)
     return make_encoder(source.name, model, fast_path)
 
 
@@ -137,16 +139,21 @@ def resolve_dimensions(encoder: SentenceEncoder, dimensions: Sequence[int]) -> l
     return [encoder.dimension, *(size for size in dict.fromkeys(dimensions) if size < encoder.dimension)]
 
 
-def is_plain(model: Any) -> bool:
-    """Returns True if the first module is a transformer on text that needs only token ids and a mask."""
+def text_transformer(model: Any) -> PreTrainedModel | None:
+    """Returns the transformer in the first module, if that reads texts by a tokenizer's ids alone; else None."""
     from sentence_transformers.base.modules import Transformer
 
     first = model[0]
-    if not isinstance(first, Transformer) or model.tokenizer is None:
-        return False
-    unusual = getattr(first, "query_expansion", None) or getattr(first, "processing_kwargs", None)
+    if not isinstance(first, Transformer) or model.tokenizer is None or getattr(first, "processing_kwargs", None):
+        return None
+    body: PreTrainedModel = first.model
+    return body if "input_ids" in model.tokenizer.model_input_names else None
+
+
+def is_plain(model: Any) -> bool:
+    """Returns True if the first module is a transformer on text, and every module needs only token ids and a mask."""
     pools_all = all(getattr(module, "include_prompt", True) for module in model)
-    return not unusual and pools_all and "input_ids" in model.tokenizer.model_input_names
+    return text_transformer(model) is not None and pools_all and not getattr(model[0], "query_expansion", None)
 
 
 def tokenize_texts(model: Any, texts: list[str], count_cut: bool = False) -> Encoded:

@@ -95,6 +95,6 @@ def add_adapter(encoder: SentenceEncoder, section: AdapterSection, total_steps: 
 
 def merge_adapter(encoder: SentenceEncoder) -> None:
     """Merges an adapter into the body, in place; does nothing without an adapter."""
-    first: Any = encoder.model[0] if encoder.is_plain else None
-    if first is not None and hasattr(first.model, "merge_and_unload"):
+    first: Any = encoder.model[0]
+    if hasattr(first, "model") and hasattr(first.model, "merge_and_unload"):
         first.model = first.model.merge_and_unload()

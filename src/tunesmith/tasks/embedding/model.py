@@ -11,7 +11,7 @@ from tunesmith.data.pairs.load import EmbeddingData
 from tunesmith.data.pairs.rows import EmbeddingRows
 from tunesmith.evaluation.embedding_tests import prompts_of_sides, same_or_not
 from tunesmith.machine import device_name, quiet_libraries, seed_everything
-from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, tokenize_texts
+from tunesmith.models.embedding.encoder import SentenceEncoder, load_encoder, text_transformer, tokenize_texts
 from tunesmith.models.embedding.model import load_trainable, prepare_training
 from tunesmith.models.encode import length_record, used_token_ids
 from tunesmith.models.source import find_model
@@ -64,11 +64,7 @@ class EmbeddingSession(Session):
 
     @property
     def body(self) -> torch.nn.Module:
-        if not self.encoder.is_plain:
-            return self.encoder.model
-        transformer: Any = self.encoder.model[0]
-        body: torch.nn.Module = transformer.model
-        return body
+        return text_transformer(self.encoder.model) or self.encoder.model
 
 
 def prepare(data: EmbeddingTaskData, clock: Clock) -> EmbeddingTaskData:
