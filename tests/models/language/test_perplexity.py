@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.models.tiny_language_models import LONGEST, made, token_rows
 from tunesmith.errors import ModelError, RecipeError
+from tunesmith.evaluation.metrics.resample import Resampling
 from tunesmith.models.language.perplexity import block_losses, context_curve, document_losses, make_windows
 from tunesmith.models.language.token_losses import token_losses
 
@@ -99,13 +100,26 @@ def test_a_longer_context_helps_where_the_model_uses_it() -> None:
     chance = np.linspace(0.1, 0.6, 60)
     model = Table(np.stack([chance, 1 - chance], axis=1), by_position=True)
     documents = [np.zeros(length, dtype=np.int64) for length in (50, 40, 60, 55)]
-    curve = context_curve(model, documents, [40, 4, 10], stride=8, n_resamples=200)
+    curve = context_curve(model, documents, [40, 4, 10], stride=8, resampling=Resampling(200))
     assert [(point.window, point.stride) for point in curve] == [(4, 4), (10, 8), (40, 8)]
     values = [point.perplexity.value or 0.0 for point in curve]
     assert values == sorted(values, reverse=True)
     assert all(point.losses.counts.tolist() == [49, 39, 59, 54] for point in curve)
     assert all((point.perplexity.low or 9) <= (point.perplexity.value or 0) <= (point.perplexity.high or 0) for point in curve)
     assert values[-1] == pytest.approx(np.exp(curve[-1].losses.mean))
+
+
+def test_documents_that_depend_on_each_other_are_drawn_together() -> None:
+    model, different = made("gpt2"), token_rows(8, shortest=20, longest=90)
+    documents = [ids for ids in different for _ in range(5)]
+    alone, copied, together = (
+        context_curve(model, rows, [12], stride=12, resampling=Resampling(400, clusters=clusters))[0].perplexity
+        for rows, clusters in ((different, None), (documents, None), (documents, np.repeat(np.arange(8), 5)))
+    )
+    assert together.value == pytest.approx(alone.value) == copied.value
+    widths = [(point.high or 0) - (point.low or 0) for point in (alone, copied, together)]
+    assert widths[2] == pytest.approx(widths[0], rel=0.3)
+    assert widths[1] < 0.7 * widths[2]
 
 
 def test_what_cannot_be_measured_is_refused() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from tunesmith.data.cells import plural
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.metrics.means import token_mean_metrics
-from tunesmith.evaluation.metrics.resample import Resampling
+from tunesmith.evaluation.metrics.resample import DEFAULT_RESAMPLING, Resampling
 from tunesmith.evaluation.outputs import TokenLosses
 from tunesmith.models.encode import IGNORE_INDEX
 from tunesmith.models.inference import TOKENS_PER_BATCH, batches_by_length, evaluation_mode, no_progress
@@ -112,15 +112,18 @@ def context_curve(
     split: str = "test",
     precision: str = "fp32",
     max_tokens: int = TOKENS_PER_BATCH,
-    n_resamples: int = 10_000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> tuple[ContextPoint, ...]:
-    """Computes the perplexity of the same tokens with each window size, shortest first; the stride is at most the window."""
-    points = []
+    """Computes the perplexity of the same tokens with each window size, shortest first; the stride is at most the window.
+
+    Args:
+        resampling: with the clusters of the documents, if they depend on each other; of one document blocks are drawn.
+    """
+    points, resampling = [], resampling if len(documents) > 1 else resampling.of_rows(None)
     for window in sorted(set(windows)):
         step = min(stride, window)
         losses = block_losses(document_losses(model, documents, window, step, precision, max_tokens))
-        metrics = token_mean_metrics([(losses.sums, losses.counts)], None, split, Resampling(n_resamples, seed))
+        metrics = token_mean_metrics([(losses.sums, losses.counts)], None, split, resampling)
         points.append(ContextPoint(window, step, losses, metrics[1]))
     return tuple(points)
 

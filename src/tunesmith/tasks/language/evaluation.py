@@ -16,6 +16,7 @@ from tunesmith.data.labelled.labels import SINGLE
 from tunesmith.evaluation.baselines.chance import expectation
 from tunesmith.evaluation.metrics.answers import is_looping
 from tunesmith.evaluation.metrics.chance import CHANCE
+from tunesmith.evaluation.metrics.resample import Resampling, cluster_numbers
 from tunesmith.evaluation.outputs import BaselineOutputs, Outputs, SplitMetrics
 from tunesmith.models.language.perplexity import context_curve
 from tunesmith.progress import Event, Listener
@@ -64,15 +65,16 @@ def perplexity_by_context(session: LanguageSession, model: torch.nn.Module, spli
     section = session.data.recipe.evaluate
     if not section.context_lengths:
         return ()
+    rows = session.splits[split]
+    clusters = cluster_numbers(rows.conversation_clusters())
     points = context_curve(
         model,
-        session.splits[split].documents,
+        rows.documents,
         section.context_lengths,
         section.stride or max(section.context_lengths),
         split,
         session.fast_path.precision,
-        n_resamples=section.n_resamples,
-        seed=session.data.recipe.train.seed,
+        resampling=Resampling(section.n_resamples, session.data.recipe.train.seed, clusters=clusters),
     )
     return tuple(
         {

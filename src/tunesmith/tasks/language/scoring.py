@@ -67,7 +67,7 @@ class EvalSplit:
         prompts: (n) token ids before the answer.
         references: (n) answers of the data.
         truth: (n) ids of the right labels, if answers are labels.
-        documents: (N) token ids of each whole text, for sliding windows.
+        documents: token ids of every whole text, for sliding windows.
     """
 
     split: str
@@ -81,14 +81,15 @@ class EvalSplit:
     truth: Array | None = None
     documents: tuple[Array, ...] = ()
 
+    def conversation_clusters(self) -> Array:
+        """Returns the cluster of every conversation, or text: those with one prompt or group share one."""
+        return row_clusters([first_prompt(turns) for turns in self.conversations.turns], groups=self.conversations.groups)
+
     def clusters(self) -> dict[str, Array]:
-        """Returns the cluster of each row and of each answered one, by kind of output: rows of one prompt or group share one."""
-        groups = self.conversations.groups
-        prompts = [first_prompt(self.conversations.turns[i]) for i in self.positions]
-        of_rows = row_clusters(prompts, groups=None if groups is None else [groups[i] for i in self.positions])
-        place = {position: i for i, position in enumerate(self.positions)}
-        of_sample = of_rows[[place[position] for position in self.sample]]
-        return {"token_losses": of_rows, "row_scores": of_sample, "predictions": of_sample}
+        """Returns the cluster of each row and of each answered one, by kind of output."""
+        every = self.conversation_clusters()
+        of_sample = every[list(self.sample)]
+        return {"token_losses": every[list(self.positions)], "row_scores": of_sample, "predictions": of_sample}
 
     @property
     def row_ids(self) -> tuple[int, ...]:
