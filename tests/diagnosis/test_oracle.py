@@ -12,6 +12,7 @@ import pytest
 from tunesmith.data.labelled.labels import MULTI, SINGLE
 from tunesmith.data.labelled.load import LabelledData
 from tunesmith.data.table import Columns, Examples, Labels
+from tunesmith.diagnosis.evidence import make_evidence
 from tunesmith.diagnosis.oracle import make_oracle_query, open_oracle, query_oracle
 from tunesmith.errors import InputError
 from tunesmith.results import RunResult
@@ -39,7 +40,7 @@ def test_a_run_answers_with_probabilities_and_knows_its_labels(monkeypatch: pyte
     answers = query.labels["train"]
     assert (query.oracle, answers.names, answers.known) == ("runs/other", ["bill"] * 3, {"bill", "login"})
     assert answers.confidence == pytest.approx(np.full(3, 0.75))
-    found = query.agreement(data([0, 1, 1]).train, Labels(SINGLE, ("bill", "parcel")))
+    found = query.agreement(make_evidence(data([0, 1, 1]).train, Labels(SINGLE, ("bill", "parcel"))))
     assert (found.n, found.share, found.n_unknown) == (1, 1.0, 2)
 
 

@@ -234,8 +234,9 @@ def compare_oracle(pool: Pool, answers: Sequence[OracleAnswers]) -> list[OracleC
             confidence = np.concatenate([part.confidence for part in parts])  # type: ignore[misc]
         remarks = tuple(dict.fromkeys(remark for part in parts for remark in part.remarks))
         labels = OracleLabels([name for part in parts for name in part.names], confidence, parts[0].known, remarks)
-        agreement = measure_agreement(name, of_set.oracle, given_names(rows, pool.labels), labels, pool.labels.names)
-        diagnosis = disagreement(make_evidence(rows, pool.labels), agreement, labels)
+        evidence, given = make_evidence(rows, pool.labels), given_names(rows, pool.labels)
+        agreement = measure_agreement(name, of_set.oracle, given, labels, pool.labels.names, evidence.clusters)
+        diagnosis = disagreement(evidence, agreement, labels)
         comparisons.append(OracleComparison(labels, agreement, diagnosis))
     return comparisons
 

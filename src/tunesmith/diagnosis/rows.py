@@ -141,7 +141,7 @@ def diagnose(
     with clock.phase("diagnoses"):
         results = [diagnose_split(part, pooled, arrays, answers, method, listener) for part in splits.named().values()]
         findings = tuple(all_findings(pooled, results))
-    agreement = () if answers is None else tuple(answers.agreement(part, splits.labels) for part in splits.named().values())
+    agreement = () if answers is None else tuple(answers.agreement(evidence) for evidence, _ in results)
     notes = (arrays.note,) if arrays is not None and arrays.note else ()
     with fill(folder, loaded.text, resolved_yaml(recipe), resumable=False):
         with clock.phase("save"):

@@ -12,17 +12,40 @@ from tunesmith.diagnosis.checks.agreement import (
     disagreement,
     kappa,
     measure_agreement,
-    wilson,
+    share_interval,
 )
 from tunesmith.diagnosis.evidence import UNLABELLED, worst_first
 
 
-def test_wilson_interval() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
-    low, high = wilson(8, 10)
-    assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)  # Brown, Cai and DasGupta 2001, by hand
-    assert wilson(0, 20)[0] == 0.0
-    assert wilson(20, 20)[1] == pytest.approx(1.0)
+def rows_right(n_right: int, n: int) -> np.ndarray:
+    return np.arange(n) < n_right
+
+
+def test_the_interval_of_independent_rows_is_wilsons() -> None:
+    assert share_interval(rows_right(0, 0)) == (0.0, 1.0)
+    by_hand = (0.4901625, 0.9433178)  # Brown, Cai and DasGupta 2001
+    assert share_interval(rows_right(8, 10)) == pytest.approx(by_hand, abs=1e-6)
+    assert share_interval(rows_right(8, 10), np.arange(10)) == pytest.approx(by_hand, abs=1e-6)
+    assert share_interval(rows_right(0, 20))[0] == 0.0
+    assert share_interval(rows_right(20, 20))[1] == pytest.approx(1.0)
+
+
+def test_copies_of_a_row_do_not_narrow_the_interval() -> None:
+    right = np.random.default_rng(0).random(60) < 0.7
+    alone, copied = share_interval(right), share_interval(np.repeat(right, 5), np.repeat(np.arange(60), 5))
+    assert copied == pytest.approx(alone, abs=0.01)
+    assert share_interval(rows_right(3, 5), np.zeros(5)) == (0.0, 1.0)
+
+
+def test_the_interval_of_dependent_rows_covers_the_true_share() -> None:
+    """30 clusters of 2 to 20 rows that are mostly right or mostly wrong together."""
+    draw, covered = np.random.default_rng(1), 0
+    for _ in range(400):
+        clusters = np.repeat(np.arange(30), draw.integers(2, 21, 30))
+        right = draw.random(len(clusters)) < draw.beta(1.6, 0.4, 30)[clusters]
+        low, high = share_interval(right, clusters)
+        covered += low <= 0.8 <= high
+    assert covered >= 0.91 * 400
 
 
 def test_kappa_of_cohens_own_kind_of_table() -> None:

@@ -15,6 +15,7 @@ from tunesmith.data.cells import listed, plural
 from tunesmith.data.table import Examples, Labels
 from tunesmith.diagnosis.evidence import UNLABELLED, Diagnosis, Evidence, class_ids, skip
 from tunesmith.evaluation.metrics.intervals import score_interval
+from tunesmith.evaluation.metrics.resample import cluster_numbers, cluster_sums
 
 Z95 = NormalDist().inv_cdf(0.975)
 NAME = "oracle"
@@ -44,7 +45,7 @@ class ClassAgreement:
     """The share of the rows of one class that an oracle gives that class.
 
     Attributes:
-        low, high: Wilson's 95 % interval of the share.
+        low, high: 95 % interval of the share, see ``share_interval``.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Agreement:
         data: name of the data set; of the split if there is one data set only.
         n: rows with an answer of the oracle and a label that the oracle has.
         share: of these rows on which both agree; None without rows.
-        low, high: Wilson's 95 % interval of the share.
+        low, high: 95 % interval of the share, see ``share_interval``.
         kappa: Cohen's kappa; None if it is not defined.
         n_unanswered: rows without an answer.
         n_unknown: rows with a label that the oracle cannot answer.
@@ -82,12 +83,26 @@ class Agreement:
     foreign: Mapping[str, int]
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927); (0, 1) without rows."""
+def share_interval(right: Array, clusters: Array | None = None) -> tuple[float, float]:
+    """95 % score interval of the share of ``right`` (N): Wilson's (1927) for independent rows; (0, 1) without rows.
+
+    Args:
+        clusters: the cluster of each row (N), whose rows depend on each other. The standard error is then that of a ratio of
+            cluster totals (Cochran 1977, "Sampling Techniques", section 9A.2), with Student's t; of one cluster it is unknown.
+    """
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    clusters, n = cluster_numbers(clusters), len(right)
     if not n:
         return 0.0, 1.0
-    share = successes / n
-    return score_interval(share, (share * (1 - share) / n) ** 0.5, n, Z95)
+    share = float(right.mean())
+    if clusters is None:
+        return score_interval(share, (share * (1 - share) / n) ** 0.5, n, Z95)
+    units = cluster_sums(right - share, clusters)
+    if len(units) < 2:
+        return 0.0, 1.0
+    error = float((units**2).sum() * len(units) / (len(units) - 1)) ** 0.5 / n
+    return score_interval(share, error, len(units), float(stdtrit(len(units) - 1, 0.975)))
 
 
 def kappa(given: Sequence[str], answers: Sequence[str]) -> float | None:
@@ -112,23 +127,37 @@ def comparable_rows(given: Sequence[str | None], oracle_labels: OracleLabels) ->
 
 
 def measure_agreement(
-    data: str, oracle: str, given: Sequence[str | None], oracle_labels: OracleLabels, label_names: Sequence[str]
+    data: str,
+    oracle: str,
+    given: Sequence[str | None],
+    oracle_labels: OracleLabels,
+    label_names: Sequence[str],
+    clusters: Array | None = None,
 ) -> Agreement:
-    """Measures the agreement of an oracle's labels with the given ones (N), over all rows and by class in alphabetical order."""
-    rows, known = comparable_rows(given, oracle_labels).tolist(), oracle_labels.known
+    """Measures the agreement of an oracle's labels with the given ones (N), over all rows and by class in alphabetical order.
+
+    Args:
+        clusters: the cluster of each row (N), see ``share_interval``.
+    """
+    rows, known = comparable_rows(given, oracle_labels), oracle_labels.known
     labels, answers = [str(given[i]) for i in rows], [str(oracle_labels.names[i]) for i in rows]
-    hits = Counter(label for label, answer in zip(labels, answers, strict=True) if label == answer)
-    low, high = wilson(hits.total(), len(rows))
-    of_classes = sorted(Counter(labels).items())
+    right = np.array([label == answer for label, answer in zip(labels, answers, strict=True)], dtype=bool)
+    units, of_label = None if clusters is None else clusters[rows], np.array(labels, dtype=str)
+    low, high = share_interval(right, units)
+    classes = []
+    for name in sorted(set(labels)):
+        own = of_label == name
+        ends = share_interval(right[own], None if units is None else units[own])
+        classes.append(ClassAgreement(name, int(own.sum()), float(right[own].mean()), *ends))
     return Agreement(
         data=data,
         oracle=oracle,
         n=len(rows),
-        share=hits.total() / len(rows) if rows else None,
+        share=float(right.mean()) if len(rows) else None,
         low=low,
         high=high,
         kappa=kappa(labels, answers),
-        classes=tuple(ClassAgreement(name, n, hits[name] / n, *wilson(hits[name], n)) for name, n in of_classes),
+        classes=tuple(classes),
         n_unanswered=sum(answer is None for answer in oracle_labels.names),
         n_unknown=0 if known is None else sum(label is not None and label not in known for label in given),
         foreign=dict(Counter(answer for answer in answers if answer not in label_names).most_common()),
@@ -191,10 +220,11 @@ class OracleAnswers:
     oracle: str
     labels: Mapping[str, OracleLabels]
 
-    def agreement(self, rows: Examples, labels: Labels) -> Agreement:
-        return measure_agreement(rows.split, self.oracle, given_names(rows, labels), self.labels[rows.split], labels.names)
+    def agreement(self, evidence: Evidence) -> Agreement:
+        rows, labels = evidence.rows, evidence.labels
+        given, answers = given_names(rows, labels), self.labels[rows.split]
+        return measure_agreement(rows.split, self.oracle, given, answers, labels.names, evidence.clusters)
 
     def diagnosis(self, evidence: Evidence) -> Diagnosis:
         """Returns the rows of one split on which the oracle differs."""
-        agreement = self.agreement(evidence.rows, evidence.labels)
-        return disagreement(evidence, agreement, self.labels[evidence.rows.split])
+        return disagreement(evidence, self.agreement(evidence), self.labels[evidence.rows.split])
