@@ -121,9 +121,9 @@ def disk_parts(recipe: Recipe, source: ModelSource, base: Path, logged_bytes: in
     """
     weights = source.n_bytes * (2 if half_precision(source) else 1)  # training and the saved model are in fp32
     trained = weights if recipe.adapter is None else int(weights * ADAPTER_SHARE)
-    others = sum(path.stat().st_size for path in files_of(Path(source.location)) if path.suffix != ".safetensors")
+    others = sum(path.stat().st_size for path in direct_files(Path(source.location)) if path.suffix != ".safetensors")
     checkpoint, n_seeds = 3 * trained + others, recipe.train.n_seeds
-    rows = sum(path.stat().st_size for name in data_names(recipe) for path in files_of(locate(name, base)))
+    rows = sum(path.stat().st_size for name in data_names(recipe) for path in direct_files(locate(name, base)))
     return {
         "checkpoints": n_seeds * (checkpoint + trained) + checkpoint,
         "model": weights + trained + others,
@@ -136,7 +136,7 @@ def data_names(recipe: Recipe) -> list[str]:
     return [name for name in names if isinstance(name, str) and is_file_name(name)]
 
 
-def files_of(path: Path) -> list[Path]:
+def direct_files(path: Path) -> list[Path]:
     """Lists a file, or the files of a folder; empty if there is neither."""
     return [path] if path.is_file() else [item for item in path.iterdir() if item.is_file()] if path.is_dir() else []
 

@@ -18,7 +18,7 @@ from tunesmith.errors import Interrupted
 from tunesmith.models.inference import logits
 from tunesmith.progress import Event, silent
 from tunesmith.tasks.classification import pair_start
-from tunesmith.tasks.classification.pair_start import distillation_loss, rate_factor, start_on_pairs
+from tunesmith.tasks.classification.pair_start import distillation_loss, start_on_pairs, warm_up_and_decay
 from tunesmith.tasks.classification.training import model_checks
 from tunesmith.training.signals import StopRequest
 
@@ -92,10 +92,10 @@ def test_a_stop_is_heard_during_the_distillation(tmp_path: Path) -> None:
 
 
 def test_the_rate_rises_and_falls_to_zero() -> None:
-    rate = rate_factor(100)
+    rate = warm_up_and_decay(100)
     assert [rate(0), rate(5), rate(6)] == [pytest.approx(1 / 6), 1.0, 1.0]
     assert [rate(53), rate(100)] == [0.5, 0.0]
-    assert all(0 <= rate_factor(n)(step) <= 1 for n in (1, 2, 3) for step in range(n + 1))
+    assert all(0 <= warm_up_and_decay(n)(step) <= 1 for n in (1, 2, 3) for step in range(n + 1))
 
 
 def test_the_loss_is_least_at_the_targets() -> None:

@@ -120,7 +120,7 @@ class Distillation:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         rate = learning_rate(recipe, count_parameters(model)[0])
         optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=recipe.train.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(self.n_steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_up_and_decay(self.n_steps))
         apply_fast_path(session.body, session.fast_path, used_token_ids(self.pairs, session.tokens.pad_id))
         model.train()
         try:
@@ -154,7 +154,7 @@ def batches_of(pairs: Encoded, batch_rows: int, seed: int) -> Iterator[Array]:
         yield from (order[start : start + batch_rows] for start in range(0, len(order), batch_rows))
 
 
-def rate_factor(n_steps: int) -> Callable[[int], float]:
+def warm_up_and_decay(n_steps: int) -> Callable[[int], float]:
     """Returns a function from a step to the share of the learning rate: it rises, then falls to 0 after the last step."""
     rising = max(1, round(WARM_UP * n_steps))
     return lambda step: (step + 1) / rising if step < rising else max(0.0, (n_steps - step) / max(1, n_steps - rising))
