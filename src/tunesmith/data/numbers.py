@@ -33,6 +33,9 @@ def plain_numbers(cells: Sequence[Any]) -> tuple[Sequence[Any], str]:
     odd = [text for text in texts.values() if not is_number(text)]
     if share(DECIMAL_POINT, odd) < MIN_SHARE and share(DECIMAL_COMMA, odd) < MIN_SHARE:
         return cells, ""
+    percents = [text for text in texts.values() if text.endswith("%")]
+    if percents and any(not text.endswith("%") and text.strip("+-0.,") for text in texts.values()):
+        return cells, f"{clip(percents[0])} stands beside numbers without a percent sign: write all of them on one scale."
     by_point, by_comma = (share(pattern, list(texts.values())) for pattern in (DECIMAL_POINT, DECIMAL_COMMA))
     with_comma = [text for text in odd if "," in text]
     if by_point == by_comma and with_comma:

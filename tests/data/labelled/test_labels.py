@@ -201,3 +201,9 @@ def test_another_spelling_of_a_kept_word_is_a_label_that_train_does_not_have() -
     assert unknown_labels(["nan", "NaN", "NaN", "null"], labels) == {"NaN": 2, "null": 1}
     of_a_run = replace(labels, keep_null=False)  # a finished run knows the names alone
     assert encode(["NaN", "null"], of_a_run)[1] == {0: UNKNOWN, 1: "label is null"}
+
+
+def test_percentages_beside_plain_numbers_are_on_no_common_scale() -> None:
+    assert infer_labels(["1%", "2%", "0", "50%"] * 3, "regression").mean == pytest.approx(13.25)
+    with pytest.raises(DataError, match="'1%' stands beside numbers without a percent sign"):
+        infer_labels(["1%", "0.02", "3%", "0.5"] * 3, "regression")

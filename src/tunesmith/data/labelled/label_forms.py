@@ -19,8 +19,15 @@ FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
 ADJACENT = re.compile(r"(?<=['\"])\s+(?=['\"])")
 """White space between two quoted words, as NumPy prints an array of words."""
-ARRAY = re.compile(r"array\((\[.*\])(?:,\s*dtype=[^()]+)?\)", re.DOTALL)
-"""An array as NumPy writes it among other objects: ``array(['a', 'b'], dtype=object)``."""
+ARRAY = re.compile(r"(?:array|tensor)\((\[.*\])(?:,\s*\w+=[^()]+)*\)", re.DOTALL)
+"""An array as NumPy and PyTorch write it among other objects: ``array(['a', 'b'], dtype=object)``."""
+SCALAR = re.compile(r"\b(?:np|numpy)\.(?:(?P<constant>True|False)_|\w+\((?P<value>[^()]*)\))")
+"""A scalar as NumPy 2 writes it: ``np.str_('a')``, ``np.int64(1)``, ``np.True_``."""
+QUOTED_OR_WORD = re.compile(r"""(?P<quoted>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\b(?P<word>null|nan|NaN|true|false)\b""")
+PYTHON_WORDS = {"true": "True", "false": "False"}
+"""Python's words for those of JSON; the others mean None."""
+BYTES = re.compile(r"b'[^']*'|b\"[^\"]*\"")
+ARRAYS = ("array(", "tensor(")
 NUMBERS = re.compile(r"\[[\s\d.+-]*\]")
 BARE_VECTOR = re.compile(r"[01](?:\s*[,;|\s]\s*[01]){2,}")
 """Three or more values of 0 and 1 without brackets."""
@@ -30,6 +37,7 @@ MAX_CHARACTERS = 10_000
 ROW_NUMBER = re.compile(r"unnamed:_\d+|#|row|line|n|nr\.?|no\.?|num|number|.*(id|idx|index)")
 """Names of columns of numbers that are different in every row, such as the index that pandas writes."""
 MIN_ROW_NUMBERS = 10
+AS_BYTES = "The labels are bytes as Python prints them, such as {}; they are read as {}."
 AS_TEXT = "The labels are lists written as text, such as {}; they are read as lists."
 SOME_AS_TEXT = (
     "{} as text, such as {} ({}), beside labels that are no lists; each is read as the name of one class. "
@@ -40,6 +48,8 @@ VECTORS = (
     "to give them names, write one column for each."
 )
 OBJECTS = "The labels are objects of 0 and 1; each key with 1 is read as a label."
+MINUS_ONES = "The label is the vector {}; -1 is neither 0 nor 1."
+MINUS_ONES_REMEDY = "Write 0 for a label that the row does not have, and leave the label empty in rows where one is not known."
 SOFT = "The label is a list of numbers with decimals, {}; classes were expected."
 SOFT_REMEDY = "Write the class with the largest probability, or one column of 0 and 1 for each class."
 NESTED = "The label is {}, {}; a class or a list of classes was expected."
@@ -81,6 +91,7 @@ def plain_labels(table: Table, name: str) -> PlainLabels:
         notes.append(VECTORS.format(n=len(names), last=names[-1]))
         chosen = [cell and [label for label, flag in zip(names, cell, strict=True) if flag_of(flag)] for cell in cells]
         return PlainLabels(chosen, tuple(notes), names)
+    reject_minus_ones(table, cells)
     for i, cell in enumerate(cells):
         if isinstance(cell, list | tuple | dict):
             reject_nested(table, i, cell)
@@ -97,6 +108,9 @@ def parsed_cells(table: Table, cells: list[Any]) -> tuple[list[Any], list[str]]:
         parsed = [choices_of(cell, form) for cell, form in zip(cells, parsed, strict=True)]
     if isinstance(first, str) and is_form_of_all(cells, parsed):
         return parsed, [AS_TEXT.format(clip(first))]
+    if isinstance(first, str) and all(is_missing(cell) or BYTES.fullmatch(str(cell).strip()) for cell in cells):
+        decoded = [None if is_missing(cell) else ast.literal_eval(cell.strip()).decode("utf-8", "replace") for cell in cells]
+        return decoded, [AS_BYTES.format(clip(first), clip(next(filter(None, decoded), "")))]
     lists = [i for i, form in enumerate(parsed) if isinstance(form, list) and is_list_text(cells[i], form)]
     if not lists:
         return cells, []
@@ -130,8 +144,8 @@ def vector_names(length: int) -> tuple[str, ...]:
 
 def parse_form(cell: Any) -> Any:
     """Parses a text such as ``['a', 'b']``, ``[1 0 0]`` or ``{"a": 1}``; None for a missing cell and for any other text."""
-    text = cell.strip() if isinstance(cell, str) else ""
-    if text.startswith("array(") and (match := ARRAY.fullmatch(text)):
+    text = SCALAR.sub(lambda match: match["constant"] or match["value"], cell.strip()) if isinstance(cell, str) else ""
+    if text.startswith(ARRAYS) and (match := ARRAY.fullmatch(text)):
         text = match.group(1)
     if BARE_VECTOR.fullmatch(text):
         return re.findall("[01]", text)
@@ -139,7 +153,7 @@ def parse_form(cell: Any) -> Any:
         return None
     if NUMBERS.fullmatch(text):
         return text[1:-1].split()
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (json.loads, literal):
         try:
             value = parse(ADJACENT.sub(", ", text))
         except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -147,7 +161,17 @@ def parse_form(cell: Any) -> Any:
         if isinstance(value, list | tuple | set | frozenset):
             return sorted(value, key=str) if isinstance(value, set | frozenset) else list(value)
         return value if isinstance(value, dict) else None
-    return [part.strip() for part in text[1:-1].split(",")] if text[0] == "[" else None
+    are_words = text[0] == "[" or (text[0] == "{" and ":" not in text)  # PostgreSQL writes an array in braces
+    return [unquoted(part.strip()) for part in text[1:-1].split(",")] if are_words else None
+
+
+def literal(text: str) -> Any:
+    """Parses a value that Python printed, also with JSON's words or nan in it. Raises ValueError or SyntaxError for others."""
+    return ast.literal_eval(QUOTED_OR_WORD.sub(lambda match: match["quoted"] or PYTHON_WORDS.get(match["word"], "None"), text))
+
+
+def unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def choices_of(cell: Any, form: Any) -> Any:
@@ -170,7 +194,7 @@ def is_form_of_all(cells: Sequence[Any], parsed: Sequence[Any]) -> bool:
 
 def is_list_text(cell: str, form: Sequence[Any]) -> bool:
     """Returns whether a text was surely written as a list: not ``[deleted]``, which may be a name."""
-    return len(form) != 1 or "'" in cell or '"' in cell or cell.lstrip().startswith("array(")
+    return len(form) != 1 or "'" in cell or '"' in cell or cell.lstrip().startswith(ARRAYS)
 
 
 def flag_of(value: Any) -> bool | None:
@@ -200,6 +224,17 @@ def reject_other_vectors(table: Table, cells: Sequence[Any], length: int) -> Non
         if cell is not None and (len(cell) != length or any(map(is_missing, cell))):
             message = f"The label is the vector {clip(cell)}; {plural(length, 'value')} of 0 or 1 were expected, as in most rows."
             raise DataError.one(f"{table.source}, {table.place(i)}", message, "Correct it, or leave it empty for no label.")
+
+
+def reject_minus_ones(table: Table, cells: Sequence[Any]) -> None:
+    """Raises DataError for vectors of -1 and 1, or of -1, 0 and 1: -1 may be a label that is absent, or one that is unknown."""
+    present = [cell for cell in cells if cell is not None]
+    if not present or not all(isinstance(cell, list | tuple) and len(cell) == len(present[0]) > 1 for cell in present):
+        return
+    if all(is_whole(item) and float(item) in (-1, 0, 1) for cell in present for item in cell):
+        for i, cell in enumerate(cells):
+            if cell is not None and any(float(item) == -1 for item in cell):
+                raise DataError.one(f"{table.source}, {table.place(i)}", MINUS_ONES.format(clip(cell)), MINUS_ONES_REMEDY)
 
 
 def is_span(item: Any) -> bool:

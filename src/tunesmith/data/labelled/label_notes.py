@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -10,11 +11,13 @@ from typing import Any
 from tunesmith.data.cells import is_number, is_whole, listed, plural, row_numbers
 from tunesmith.data.labelled.labels import MULTI, REGRESSION, class_names, marker
 from tunesmith.data.numbers import plain_numbers
-from tunesmith.data.table import Labels
+from tunesmith.data.table import Columns, Labels, Table
 
 SEPARATORS = (",", "|", ";")
 """Usual separators of several labels in one cell."""
 SHOWN_ROWS = 5
+TOTALS = re.compile(r"(?:grand |sub)?totals?|sum|average|mean|count|summe|gesamt|somme|suma|totale")
+"""Words in the first cell of a table's last row, if that sums up the others."""
 KEPT_APART = "they are kept as different classes. Write them in the same way in the file if they mean one class."
 DAMAGED = (
     "Encoding damage in the names of classes: {}. "
@@ -48,7 +51,7 @@ def label_notes(
     if "-1" in counts:
         meaning = "a class like the others" if "-1" in labels.names else "rows without a label"
         notes.append(f"-1 occurs {plural(counts['-1'], 'time')} as a label and is read as {meaning}.")
-    notes += left_out_items(cells, labels.names)
+    notes += left_out_items(cells, separator, labels.names)
     return (*notes, *name_notes(cells, labels, separator, range(len(cells)) if row_ids is None else row_ids))
 
 
@@ -72,12 +75,32 @@ def with_rows(name: str, ids: Sequence[int], show: Callable[[str], str] = repr) 
     return f"{show(name)} ({plural(len(ids), 'row')}: {listed(ids, SHOWN_ROWS)})"
 
 
-def left_out_items(cells: Sequence[Any], names: Container[str]) -> list[str]:
-    """Counts the words for "not labelled" in lists of labels, which are left out of their list."""
-    items = [item for cell in cells if isinstance(cell, list | tuple) for item in cell if marker(item, names)]
-    words = " and ".join(sorted(set(map(str, items))))
+def left_out_items(cells: Sequence[Any], separator: str | None, names: Container[str]) -> list[str]:
+    """Counts the words for "not labelled" in lists of labels, and in cells of several, which are left out of their list."""
+    lists = [cell if isinstance(cell, list | tuple) else several_in(cell, separator, names) for cell in cells]
+    items = [str(item).strip() for items in lists for item in items if marker(item, names)]
+    words = " and ".join(sorted(set(items)))
     kept = "set data.keep_null_labels: true to keep it as a label"
     return [f"{words} occurs {plural(len(items), 'time')} in lists of labels and is left out; {kept}."] if items else []
+
+
+def totals_note(table: Table, columns: Columns) -> tuple[str, ...]:
+    """Describes a last row that looks like the totals of a table: such a word as its text, and a number as its label."""
+    if not len(table) or len(columns.label) != 1:
+        return ()
+    text, label = table.columns[columns.text][-1], table.columns[columns.label[0]][-1]
+    if not isinstance(text, str) or TOTALS.fullmatch(text.strip().lower()) is None or not is_number(label):
+        return ()
+    return (
+        f"{table.source}, {table.place(len(table) - 1)}: the text {text.strip()!r} beside {label} looks like the totals of a "
+        "table, and is used as a row like the others. Remove it from the file if it is none.",
+    )
+
+
+def several_in(cell: Any, separator: str | None, names: Container[str]) -> list[str]:
+    """Returns the parts of a cell with a separator in it; none of other cells, and of those without any label."""
+    is_text = bool(separator) and isinstance(cell, str) and marker(cell, names) is None
+    return cell.split(separator) if is_text else []
 
 
 def separated_names(names: Sequence[str]) -> dict[str, list[str]]:

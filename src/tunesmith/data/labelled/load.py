@@ -15,7 +15,7 @@ from tunesmith.data.checks.labelled import check_rows, label_counts
 from tunesmith.data.columns import detect_columns, find_column
 from tunesmith.data.labelled.class_numbers import align_class_numbers, class_order
 from tunesmith.data.labelled.label_forms import plain_labels, vector_names
-from tunesmith.data.labelled.label_notes import label_notes, unknown_word
+from tunesmith.data.labelled.label_notes import label_notes, totals_note, unknown_word
 from tunesmith.data.labelled.labels import (
     MULTI,
     REGRESSION,
@@ -87,6 +87,7 @@ def load_labelled_data(
     requested = {split for split in SPLITS if split in frames or recipe.data.file(split) is not None}
     columns = map_columns(tables, recipe, requested, notes)
     labels = train_labels(tables["train"], columns["train"], recipe, notes)
+    notes.extend(note for split, table in tables.items() for note in totals_note(table, columns[split]))
     align_class_numbers(tables, columns, labels, notes)
     splits = build_examples(tables, columns, labels, recipe, others, keep_unlabelled)
     take_shares(splits, recipe, split_examples, notes, searched)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunesmith.data.cells import listed, plural
+from tunesmith.data.cells import is_whole, listed, plural
 
 
 def classes_of_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
@@ -36,29 +36,48 @@ def part_of(feature: Any, name: str) -> Any:
 def named_classes(cells: Sequence[Any], names: Sequence[str]) -> list[Any]:
     """Replaces class numbers, single or in lists, by their names, if there are any.
 
-    -1 (no label) becomes None, and is left out of a list. Another number without a name stays.
+    Numbers may also be written as texts, as floats (pandas, beside empty cells) or as truth values. -1 (no label) becomes None,
+    and is left out of a list. Another number without a name stays.
     """
 
     def named(cell: Any) -> Any:
         if isinstance(cell, list | tuple):
-            return [named(item) for item in cell if item != -1]
-        if isinstance(cell, bool) or not isinstance(cell, int):
-            return cell
-        return names[cell] if 0 <= cell < len(names) else None if cell == -1 else cell
+            return [named(item) for item in cell if class_number(item, names) != -1]
+        number = class_number(cell, names)
+        return cell if number is None else names[number] if 0 <= number < len(names) else None if number == -1 else cell
 
     return [named(cell) for cell in cells] if names else list(cells)
 
 
-def classes_note(classes: Mapping[str, Sequence[str]], columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
-    """Describes the declared names in a sentence a column, and counts the numbers in the cells that have none."""
+def class_number(cell: Any, names: Sequence[str]) -> int | None:
+    """Returns the number of a class in any notation; None for a name and for every other cell."""
+    if isinstance(cell, bool):
+        return int(cell)
+    return int(float(cell)) if is_whole(cell) and not (isinstance(cell, str) and cell in names) else None
+
+
+def classes_note(
+    classes: Mapping[str, Sequence[str]], cells: Mapping[str, Sequence[Any]], columns: Mapping[str, Sequence[Any]]
+) -> tuple[str, ...]:
+    """Describes the declared names in a sentence a column that had numbers, and counts the numbers that have no name.
+
+    Args:
+        cells, columns: the columns before and after ``named_classes``.
+    """
     notes = []
-    for name in classes:
+    for name, names in classes.items():
+        if all(class_number(item, names) is None for item in flat(cells[name])):
+            continue
         notes.append(f"The column {name} holds numbers of classes that the file names; the names are used.")
-        items = [item for cell in columns[name] for item in (cell if isinstance(cell, list) else [cell])]
-        unnamed = [item for item in items if isinstance(item, int) and not isinstance(item, bool)]
+        unnamed = [item for item in flat(columns[name]) if class_number(item, names) is not None]
         if unnamed:
-            numbers = f"{plural(len(unnamed), 'number')} of {name} without a name ({listed(sorted(set(unnamed)), 5)})"
+            numbers = f"{plural(len(unnamed), 'number')} of {name} without a name ({listed(sorted(set(unnamed), key=str), 5)})"
             notes.append(
-                f"{numbers}: the file declares {plural(len(classes[name]), 'name')}, from 0 on. Correct the numbers or the names."
+                f"{numbers}: the file declares {plural(len(names), 'name')}, from 0 on. Correct the numbers or the names."
             )
     return tuple(notes)
+
+
+def flat(cells: Sequence[Any]) -> list[Any]:
+    """Returns the cells, and the items of those that are lists."""
+    return [item for cell in cells for item in (cell if isinstance(cell, list | tuple) else [cell])]

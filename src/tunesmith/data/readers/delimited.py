@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from bisect import bisect_right
 from collections import Counter
@@ -18,6 +19,7 @@ from tunesmith.data.readers.dialect import (
     DELIMITERS,
     find_delimiter,
     find_header,
+    has_spaced_quotes,
     is_blank,
     is_same_line,
     lines_above_header,
@@ -29,6 +31,7 @@ from tunesmith.data.readers.written import without_quotes
 from tunesmith.data.table import BadRow, Table
 from tunesmith.errors import DataError
 
+TEXT_FORMULA = re.compile(r'="(?:[^"]|"")*"')
 MAX_FIELD_LINES = 200
 """Lines that a quoted field may span in a file with broken quotes."""
 
@@ -78,7 +81,8 @@ def read_delimited(payload: Payload, delimiter: str, header: bool | None = None,
     if records.blanks:
         notes.append(f"{plural(records.blanks, 'blank line', 'was', 'were')} left out.")
     records = replace(records, repaired={**records.repaired, **decoded.repaired})
-    return without_quotes(build_table(payload, names, records, has_header, tuple(note for note in notes if note)))
+    table = build_table(payload, names, records, has_header, tuple(note for note in notes if note))
+    return without_quotes(without_text_formulas(table))
 
 
 def drop_spreadsheet_margins(records: Records, header: bool | None) -> tuple[Records, list[str]]:
@@ -142,6 +146,7 @@ def parse(text: str, delimiter: str, quoting: int, escape: str | None = None) ->
     """Parses all records of the text. Raises csv.Error if quoting is not strictly regular."""
     lines_in = io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogatepass")), "utf-8", "surrogatepass", newline="")
     dialect: dict[str, Any] = {"quoting": quoting, "escapechar": escape, "doublequote": escape is None}
+    dialect["skipinitialspace"] = quoting == csv.QUOTE_MINIMAL and has_spaced_quotes(text, delimiter)
     reader = csv.reader(lines_in, delimiter=delimiter, strict=True, **dialect)
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -285,6 +290,22 @@ def build_table(payload: Payload, names: list[str], records: Records, has_header
         notes=notes,
         lines=lines,
     )
+
+
+def without_text_formulas(table: Table) -> Table:
+    """Reads cells such as ``="01"``, by which Excel is kept from reading a text as a number, as that text, with a note."""
+    found = [cell for cells in table.columns.values() for cell in cells if cell.startswith('="') and TEXT_FORMULA.fullmatch(cell)]
+    if not found:
+        return table
+    columns = {name: [text_of_formula(cell) for cell in cells] for name, cells in table.columns.items()}
+    read_as = clip(text_of_formula(found[0]))
+    note = f"Cells such as {clip(found[0])} are a spreadsheet's formulas for a text, and are read as {read_as}."
+    return replace(table, columns=columns, notes=(*table.notes, note))
+
+
+def text_of_formula(cell: str) -> str:
+    """Returns the text of a cell such as ``="01"``; every other cell as it is."""
+    return cell[2:-1].replace('""', '"') if TEXT_FORMULA.fullmatch(cell) else cell
 
 
 def reject_ragged(name: str, names: list[str], records: Records, has_header: bool, ragged: list[int]) -> None:

@@ -48,7 +48,9 @@ def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
     """Returns the most frequent number of fields and the share of rows with it, for the better interpretation of quotes."""
     best = (1, 0.0)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE) if '"' in sample else (csv.QUOTE_NONE,):
-        rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+        spaced = quoting == csv.QUOTE_MINIMAL and has_spaced_quotes(sample, delimiter)
+        lines = io.StringIO(sample, newline="")
+        rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, skipinitialspace=spaced)  # type: ignore[arg-type]
         counts = list(islice((len(row) for row in rows if not is_blank(row)), SAMPLE_ROWS + 1))
         if is_cut and len(counts) > 1:
             counts.pop()
@@ -56,6 +58,12 @@ def consistency(sample: str, delimiter: str, is_cut: bool) -> tuple[int, float]:
             fields, n_rows = Counter(counts).most_common(1)[0]
             best = max(best, (fields, n_rows / len(counts)), key=lambda pair: (pair[0] > 1, pair[1]))
     return best
+
+
+def has_spaced_quotes(text: str, delimiter: str) -> bool:
+    """Tells whether the first line has spaces between a delimiter and a quote: ``"text"; "label"``."""
+    first = text.lstrip("\ufeff\r\n").partition("\n")[0]
+    return re.search(rf'{re.escape(delimiter)} +"', first) is not None
 
 
 def is_blank(row: Sequence[str]) -> bool:

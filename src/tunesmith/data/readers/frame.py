@@ -27,9 +27,9 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
     has_header, classes = True, declared(frame)
     frame = with_columns(frame, name)
     if isinstance(frame, list | tuple):
-        columns, has_header = columns_from_rows(name, list(frame))
+        cells, has_header = columns_from_rows(name, list(frame))
     elif isinstance(frame, Mapping):
-        columns = {str(key): plain_cells(cells) for key, cells in frame.items()}
+        cells = {str(key): plain_cells(column) for key, column in frame.items()}
     else:
         # An Arrow table's ``columns`` are its cells, so ``column_names`` comes first.
         names = getattr(frame, "column_names", None)
@@ -42,14 +42,16 @@ def table_from_frame(frame: object, name: str = "DataFrame") -> Table:
             raise DataError.one(name, f"The table names a column more than once: {', '.join(repeated)}.")
         kinds = feature_types(frame)
         cells = {str(key): plain_cells(frame[key], kinds.get(str(key))) for key in names}  # type: ignore[index]
-        columns = {key: named_classes(cells[key], classes.get(key, ())) for key in cells}
-    sizes = {key: len(cells) for key, cells in columns.items()}
+    columns = {key: named_classes(column, classes.get(key, ())) for key, column in cells.items()}
+    sizes = {key: len(column) for key, column in columns.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{key} {size}" for key, size in sizes.items())
         raise DataError.one(name, f"The columns have different lengths: {shown}.")
     if not any(sizes.values()):
         raise DataError.one(name, f"The table has {plural(len(columns), 'column')} and no rows.")
-    return plain_table(Table.whole(name, columns, notes=classes_note(classes, columns), has_header=has_header, classes=classes))
+    return plain_table(
+        Table.whole(name, columns, notes=classes_note(classes, cells, columns), has_header=has_header, classes=classes)
+    )
 
 
 def declared(frame: object) -> dict[str, list[str]]:

@@ -94,7 +94,7 @@ def read_parquet(payload: Payload) -> Table:
     classes = classes_of_metadata(content.schema.metadata)
     cells = {name: column_cells(content.column(i), payload.name) for i, name in enumerate(names)}
     columns = {name: named_classes(cells[name], classes.get(name, ())) for name in names}
-    notes = (*payload.notes, *classes_note(classes, columns))
+    notes = (*payload.notes, *classes_note(classes, cells, columns))
     return Table.whole(payload.name, columns, notes=notes, sha256=payload.sha256, classes=classes)
 
 
