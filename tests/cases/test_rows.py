@@ -522,7 +522,7 @@ def test_lists_of_positives_and_negatives_become_rows(capsys: pytest.CaptureFixt
     data = load_embedding_data(recipe, Path())
     assert (data.train.format.kind, data.train.format.texts) == ("tuple", ("query", "pos", "neg_1", "neg_2"))
     assert len(data.train) == N + N // 2
-    assert "Lists of texts, as in FlagEmbedding's files: 90 rows from 60." in "\n".join(data.notes)
+    assert "Lists of texts, as in the files of FlagEmbedding, Tevatron and DPR: 90 rows from 60." in "\n".join(data.notes)
     code, out, _ = run(capsys, "losses", path)
     assert (code, "90 rows, query + pos + neg_1 + neg_2" in out) == (0, True)
     assert "task: embedding" in draft_recipe(path)[0]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.data.tables import table
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import detect_pair_format
 from tunesmith.data.pairs.rows import usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.table import Table
+from tunesmith.errors import DataError
 
 N = 12
 
@@ -34,3 +37,22 @@ def test_rows_with_an_empty_list_are_counted_and_a_conversion_uses_them() -> Non
     assert usable_rows(rows, row_format, "train").left_out == {"without a negative": (0, 3, 6, 9)}
     assert rows.columns["neg"][:3] == [None, "not that", "nor this"]
     assert len(convert(rows, row_format, "positive_pair").rows) == N
+
+
+def test_passages_with_a_title_are_texts() -> None:
+    query = [f"who asks for {i}" for i in range(N)]
+    good = [[{"docid": f"{i}", "title": "Says", "text": f"they say {i}"}] for i in range(N)]
+    bad = [[{"text": "not that"}, {"title": None, "text": "nor this"}]] * N
+    for names in (("pos", "neg"), ("positive_passages", "negative_passages"), ("positive_ctxs", "hard_negative_ctxs")):
+        rows, note = divide_text_lists(table(**{"query": query, names[0]: good, names[1]: bad}))
+        row_format = detect_pair_format(rows)
+        assert (row_format.kind, row_format.texts) == ("tuple", ("query", names[0], f"{names[1]}_1", f"{names[1]}_2"))
+        assert [rows.columns[name][0] for name in row_format.texts[1:]] == ["Says they say 0", "not that", "nor this"]
+        assert "FlagEmbedding, Tevatron and DPR: 12 rows from 12" in note
+
+
+def test_lists_of_anything_else_are_refused() -> None:
+    for cell in ([{"docid": "7"}], [7], [["text"]]):
+        rows, _ = divide_text_lists(table(query=[f"who asks for {i}" for i in range(N)], pos=[cell] * N))
+        with pytest.raises(DataError, match="'pos' holds lists that are neither texts nor objects with a text, such as"):
+            detect_pair_format(rows)

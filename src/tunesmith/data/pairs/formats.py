@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from tunesmith.data.cells import listed, plural
+from tunesmith.data.cells import clip, listed, plural
 from tunesmith.data.column_names import ID, LABEL, PAIRS, SCORE, SPLIT, plain_name
 from tunesmith.data.columns import require_column
 from tunesmith.data.profile import Profile, profile
@@ -48,9 +48,12 @@ ANCHOR = (
 )  # fmt: skip
 POSITIVE = (
     "positive", "pos", "response", "answer", "reply", "passage", "context", "document", "abstract", "summary", "translation",
-    "non_english", "target", "tgt", "duplicate", "paraphrase", "output", "body", "text", "completion",
+    "non_english", "target", "tgt", "duplicate", "paraphrase", "output", "body", "text", "completion", "positive_passages",
+    "positive_ctxs",
 )  # fmt: skip
-NEGATIVE = re.compile(r"(?:hard_)?neg(?:ative)?s?_?(\d{0,9})")
+POSITIVE_LISTS = ("positive", "pos", "positive_passages", "positive_ctxs")
+"""Columns that may hold lists of texts; the formats above read one text a column, see ``text_lists``."""
+NEGATIVE = re.compile(r"(?:hard_)?neg(?:ative)?s?(?:_(?:passages|ctxs))?_?(\d{0,9})")
 TEACHER_SCORE = re.compile(r"(?:teacher_)?(?:scores?|margins?)(?:_?\d+)?")
 TEACHER_VECTOR = ("embedding", "teacher_embedding", "vector", "teacher_vector")
 PARTS = ("anchor", "positive", "negative", "text", "pair", "label", "score", "vector")
@@ -102,6 +105,12 @@ def detect_pair_format(table: Table, given: Mapping[str, str | Sequence[str]] = 
     empty = [name for name in rest if not profiles[name].n and plain_name(name) in {*ANCHOR, *POSITIVE}]
     if empty:
         raise DataError.one(table.source, f"the column {empty[0]!r} has no text in any row.", "Fill it, or remove it.")
+    for name in rest:
+        is_positive = plain_name(name) in POSITIVE_LISTS
+        if (is_positive or NEGATIVE.fullmatch(plain_name(name))) and any(isinstance(cell, list) for cell in table.columns[name]):
+            cell = next((cell for cell in table.columns[name] if isinstance(cell, list) and cell), [])
+            message = f"The column {name!r} holds lists that are neither texts nor objects with a text, such as {clip(cell)}."
+            raise DataError.one(table.source, message, "Write each as a list of texts, or one text a column.")
     parts, reason = parts_by_name(rest, profiles), "by the content of the columns"
     if parts:
         reason = f"by the names {listed(name for names in parts.values() for name in names)}"

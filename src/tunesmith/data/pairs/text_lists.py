@@ -1,4 +1,7 @@
-"""Divides rows whose positives and negatives are lists of texts, as FlagEmbedding writes them, into rows of one text a column."""
+"""Divides rows whose positives and negatives are lists of texts into rows of one text a column.
+
+FlagEmbedding writes such lists; Tevatron and DPR write lists of passages, objects with a title and a text.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def divide_text_lists(table: Table) -> tuple[Table, str]:
     if n_cut:
         remarks.insert(0, f"{plural(n_cut, 'negative')} of longer lists left out")
     rows = f"{plural(len(places), 'row')} from {len(table):,}"
-    note = f"Lists of texts, as in FlagEmbedding's files: {'; '.join([rows, *remarks])}."
+    note = f"Lists of texts, as in the files of FlagEmbedding, Tevatron and DPR: {'; '.join([rows, *remarks])}."
     if len(places) == len(table):
         return replace(table, columns=columns), note
     lines = None if table.lines is None else [table.lines[i] for i, _ in places]
@@ -71,7 +74,19 @@ def text_lists(name: str, cells: Sequence[Any]) -> list[list[str]] | None:
             return None
         cells = parsed
     cells = [[] if is_missing(cell) else [cell] if isinstance(cell, str) else cell for cell in cells]
-    if any(not isinstance(cell, list) or any(not isinstance(item, str) for item in cell) for cell in cells):
+    if not all(isinstance(cell, list) for cell in cells):
         return None
-    texts = [[item for item in cell if item.strip()] for cell in cells]
+    plain = [[text_of_item(item) for item in cell] for cell in cells]
+    if any(text is None for row in plain for text in row):
+        return None
+    texts = [[text for text in row if text and text.strip()] for row in plain]
     return texts if any(texts) or plain_name(name) not in POSITIVE else None
+
+
+def text_of_item(item: Any) -> str | None:
+    """Returns a text, or that of a passage with its title before it, as Tevatron and DPR read one; None for other items."""
+    if isinstance(item, str):
+        return item
+    if not isinstance(item, dict) or not isinstance(item.get("text"), str):
+        return None
+    return f"{item.get('title') or ''} {item['text']}".strip()
