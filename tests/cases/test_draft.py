@@ -38,10 +38,13 @@ def test_amounts_and_single_classes_are_still_labels(capsys: pytest.CaptureFixtu
     assert (code, "the same label, 'a'" in err) == (2, True)
 
 
-def test_passages_as_objects_are_no_label(capsys: pytest.CaptureFixture[str]) -> None:
+def test_passages_as_objects_are_texts_for_a_search_and_no_label(capsys: pytest.CaptureFixture[str]) -> None:
     passages = [[{"docid": str(i), "text": text}] for i, text in enumerate(TEXTS)]
     path = write("rows.jsonl", query_id=list(map(str, range(N))), query=TEXTS, positive_passages=passages)
-    code, _, err = run(capsys, "init", path)
+    code, out, _ = run(capsys, "init", path)
+    assert (code, "task: embedding" in out) == (0, True)
+    path = write("ids.jsonl", query_id=list(map(str, range(N))), query=TEXTS, positive_passages=[[{"docid": "1"}]] * N)
+    code, _, err = run(capsys, "init", path, "--force")
     assert (code, "No column looks like a label" in err) == (2, True)
 
 

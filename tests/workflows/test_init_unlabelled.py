@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tunesmith.errors import DataError
 from tunesmith.recipe.load import load_recipe
 from tunesmith.workflows.init import draft_recipe
 
@@ -68,3 +69,21 @@ def test_rows_that_could_not_be_read_are_told(tmp_path: Path) -> None:
     rows = [json.dumps({"prompt": f"Say {i}.", "completion": f"{i} is said"}) for i in range(240)]
     path.write_text("\n".join([*rows, "no json"]) + "\n")
     assert any("1 row not used" in line for line in draft_recipe(str(path))[1])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"corpus.jsonl", "queries.jsonl"}, r"documents and queries in the BEIR layout, and no judgements \(qrels/train.tsv\)"),
+        ({"corpus.jsonl", "queries.jsonl", "qrels/test.tsv"}, "judgements to evaluate on and none to train on"),
+        ({"queries.jsonl", "qrels/train.tsv"}, "The folder has queries and qrels, and no corpus.jsonl"),
+        ({"corpus.jsonl", "qrels/train.tsv"}, "The folder has corpus and qrels, and no queries.jsonl"),
+    ],
+)
+def test_what_a_retrieval_folder_lacks_is_named(tmp_path: Path, files: set[str], message: str) -> None:
+    for name in files:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"_id": "1", "text": "a few words"}\n' if path.suffix == ".jsonl" else "1\t1\t1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        draft_recipe(str(tmp_path))

@@ -30,12 +30,16 @@ SEARCH = "For search rather than answers, write task: embedding and model builti
 MASKED = "To adapt a classifier's base model, name an encoder such as builtin:minilm, which is trained on masked tokens."
 
 
+NO_JUDGEMENTS = "Add qrels/train.tsv with a line for each query and its document: query-id, corpus-id, score."
 TRAIN_ONLY = "Evaluate a model on it (tunesmith evaluate MODEL --retrieval {}), or name it as evaluate.retrieval of a recipe."
 
 
 def retrieval_recipe(folder: Path, data: str) -> tuple[str, list[str]]:
     """Drafts the recipe of a folder in the BEIR layout, and describes it. Raises DataError without judgements of train."""
     if not (folder / "qrels" / "train.tsv").is_file():
+        if not any(folder.glob("qrels/*.tsv")) and not (folder / "qrels.tsv").is_file():
+            message = "The folder has documents and queries in the BEIR layout, and no judgements (qrels/train.tsv)."
+            raise DataError.one(data, message, NO_JUDGEMENTS)
         message = "The folder has the BEIR layout, with judgements to evaluate on and none to train on (qrels/train.tsv)."
         raise DataError.one(data, message, TRAIN_ONLY.format(data))
     search = read_beir(folder, "train")

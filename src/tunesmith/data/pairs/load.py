@@ -13,7 +13,7 @@ from tunesmith.data.cells import listed
 from tunesmith.data.columns import find_column
 from tunesmith.data.pairs.conversions import convert
 from tunesmith.data.pairs.formats import PARTS, PairFormat, detect_pair_format
-from tunesmith.data.pairs.retrieval import SUFFIXES, Retrieval, beir_folder, read_beir
+from tunesmith.data.pairs.retrieval import LAYOUT, SUFFIXES, Retrieval, beir_folder, read_beir
 from tunesmith.data.pairs.rows import CLASS_KINDS, EmbeddingRows, split_embedding_rows, usable_rows
 from tunesmith.data.pairs.text_lists import divide_text_lists
 from tunesmith.data.readers.read import read_table, retrieval_names
@@ -106,8 +106,11 @@ def retrieval_folder(name: str, base: Path) -> Path | None:
         return None
     folder = beir_folder(name, base)
     names = ("corpus", "queries")
-    has_files = folder.is_dir() and all(any((folder / f"{name}{s}").is_file() for s in SUFFIXES) for name in names)
-    return folder if has_files else None
+    found = [name for name in names if any((folder / f"{name}{s}").is_file() for s in SUFFIXES)]
+    if len(found) == 1 and (folder / "qrels").is_dir():
+        missing = next(name for name in names if name not in found)
+        raise DataError.one(name, f"The folder has {found[0]} and qrels, and no {missing}.jsonl.", LAYOUT)
+    return folder if len(found) == len(names) else None
 
 
 def detect_and_note(table: Table, columns: Mapping[str, str | list[str]], notes: list[str]) -> PairFormat:

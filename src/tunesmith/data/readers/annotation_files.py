@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Set
 from typing import Any
 
 from tunesmith.data.cells import plural
@@ -44,6 +44,10 @@ TOKEN_LISTS = (
     "The columns hold lists of tokens with a list of tags (named entities, parts of speech).",
     "Tags of tokens are no task here. Join the tokens to a text, and give each row one label.",
 )
+SPANS = (
+    "The column spans holds parts of the text with a name each, as Prodigy exports them; no column labels the whole.",
+    "Parts of a text are no task here. Give each row one label, or a list of labels, for the whole text.",
+)
 PREFERENCES = (
     "The columns {} and {} hold the better and the worse of two answers, as data for DPO and reward models do.",
     "Preferences are no task here. To learn the better answers write task: sft and columns: {{prompt: NAME, completion: {}}}.",
@@ -53,6 +57,7 @@ POS_TAG = re.compile(
     r"ADJ|ADP|ADV|AUX|CCONJ|CONJ|DET|INTJ|NOUN|NUM|PART|PRON|PROPN|PRT|PUNCT|SCONJ|VERB|X"
 )
 """Parts of speech: the tags of the Penn Treebank, and the universal ones."""
+TAGS_NAME = re.compile(r".*tags|labels?|ner|pos", re.IGNORECASE)
 TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
 CHOSEN = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"), ("response_chosen", "response_rejected"))
 PRODIGY = (
@@ -103,21 +108,33 @@ def reject_other_tasks(table: Table) -> None:
     for better, worse in CHOSEN:
         if {better, worse} <= columns.keys():
             raise DataError.one(table.source, PREFERENCES[0].format(better, worse), PREFERENCES[1].format(better))
-    if "tokens" in columns and are(list, columns["tokens"]):
-        tags = [name for name, cells in columns.items() if name.endswith("tags") and same_lengths(cells, columns["tokens"])]
+    if {"answer", "label", "accept", "cats"}.isdisjoint(columns) and are_answer_spans(columns.get("spans", ())):
+        raise DataError.one(table.source, *SPANS)
+    for tokens in [cells for name, cells in columns.items() if plain_name(name) in TOKEN_NAMES and are(list, cells)]:
+        tags = [name for name, cells in columns.items() if TAGS_NAME.fullmatch(name) and same_lengths(cells, tokens)]
         if tags:
             raise DataError.one(table.source, *TOKEN_LISTS)
     for cells in columns.values():
+        if are(list, cells) and are_tags({item for cell in cells for item in cell or () if isinstance(item, str)}):
+            raise DataError.one(table.source, *TOKEN_LISTS)
         words = {cell for cell in cells if isinstance(cell, str) and cell.strip()}
         are_pos = len(words) > 1 and all(POS_TAG.fullmatch(word.strip()) for word in words) and has_tokens(columns)
-        if are_pos or (any(word.startswith("B-") for word in words) and all(TAG.fullmatch(word.strip()) for word in words)):
+        if are_pos or are_tags(words):
             raise DataError.one(table.source, *TOKENS)
 
 
 def are_answer_spans(cells: Sequence[Any]) -> bool:
     """Returns whether the answers are objects or lists of objects, as SQuAD writes spans."""
+    if any(isinstance(cell, str) and "'answer_start':" in cell for cell in cells):  # as pandas writes them to csv
+        return True
     spans = [cell if isinstance(cell, list) else [cell] for cell in cells if cell is not None]
     return are(dict, [span for items in spans for span in items])
+
+
+def are_tags(words: Set[Any]) -> bool:
+    """Returns whether all words are tags of named entities, and one begins an entity."""
+    texts = [str(word).strip() for word in words]
+    return any(text.startswith("B-") for text in texts) and all(TAG.fullmatch(text) for text in texts)
 
 
 def has_tokens(columns: Mapping[str, Sequence[Any]]) -> bool:

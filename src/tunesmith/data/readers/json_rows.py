@@ -131,10 +131,12 @@ def is_rows(value: object) -> bool:
 
 
 def parse_columns(name: str, content: dict[str, Any]) -> dict[str, list[Any]]:
-    """Reads columns from ``{"text": [...], "label": [...]}``, or with ``{"0": ..., "1": ...}`` instead of lists."""
+    """Reads columns from ``{"text": [...], "label": [...]}``, or with ``{"0": ...}`` instead of lists or around rows."""
     if all(isinstance(value, dict) for value in content.values()):
         keys = list(next(iter(content.values())))
         if all(list(value) == keys for value in content.values()):
+            if all(key.isdecimal() for key in content) and not all(key.isdecimal() for key in keys):
+                return {column: [row[column] for row in content.values()] for column in keys}  # pandas' orient="index"
             content = {column: list(value.values()) for column, value in content.items()}
     sizes = {column: len(value) for column, value in content.items() if isinstance(value, list)}
     if len(sizes) < len(content) or len(set(sizes.values())) != 1:

@@ -21,6 +21,7 @@ MAX_UNPACKED_BYTES, MAX_RATIO, MOST_BYTES = 256_000_000, 100, 4_000_000_000
 never to more than the last, which no table in memory survives."""
 
 # First bytes -> kind of file, for the kinds that users do give as data.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 SIGNATURES = (
     (b"PK\x03\x04", "a zip archive (an Excel workbook is one)"),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
@@ -82,6 +83,8 @@ def read_payload(path: Path, name: str) -> Payload:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         damage = "truncated: it ends before its own end mark" if isinstance(error, EOFError) else f"damaged: {error}"
         raise DataError.one(name, f"The gzip file is {damage}.", "Copy or download it again.") from None
+    if data.startswith(LFS_POINTER):
+        raise DataError.one(name, "The file is a pointer of Git LFS, and not the data.", "Download the data: git lfs pull.")
     if not data.strip(b" \t\r\n\xef\xbb\xbf"):
         raise DataError.one(name, "The file is empty." if not data else "The file holds nothing but white space.")
     return Payload(name, data, suffixes[-1] if suffixes else "", hashlib.sha256(packed).hexdigest(), notes)
